@@ -1,0 +1,1 @@
+"""Encoders: networks that turn an `Image` into an embedding."""

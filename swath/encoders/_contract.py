@@ -1,0 +1,55 @@
+"""What an encoder may be fed: the part of a checkpoint that prevents silently wrong bands and units."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from swath.batch import Image
+from swath.errors import ContractError
+from swath.sensors import band_id, bands
+
+
+@dataclass(frozen=True, slots=True)
+class InputContract:
+    """Bands, units and statistics of an encoder's input. Travels with the checkpoint."""
+
+    channels: int
+    """Number of input channels."""
+    bands: tuple[str, ...]
+    """Band keys with statistics. Fixed: the channels, in order. Free: what any channel may hold."""
+    fixed: bool
+    """True: channel i is always `bands[i]`. False: any `channels` of `bands`, in any order (RS-BYOL)."""
+    units: tuple[str, ...]
+    """Unit of each band."""
+    mean: tuple[float, ...]
+    """Mean of each band over the corpus, in its unit."""
+    std: tuple[float, ...]
+    """Standard deviation of each band over the corpus, in its unit."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for the checkpoint's card."""
+        return asdict(self)
+
+    def check(self, image: Image) -> None:
+        """Raise ContractError, naming what came and what is expected, unless the image's bands fit."""
+        table = bands()
+        ids = image.band_ids.cpu()
+        if ids.shape[1] != self.channels:
+            raise ContractError(
+                f"the encoder takes {self.channels} channel(s), the image has {ids.shape[1]}",
+                where=", ".join(table[i].key for i in ids[0].tolist()),
+                remedy=f"select {self.channels} of: {', '.join(self.bands)}",
+            )
+        known = torch.tensor([band_id(key) for key in self.bands], dtype=ids.dtype)
+        if self.fixed and (wrong := (ids != known).any(dim=1)).any():
+            came = ", ".join(table[i].key for i in ids[wrong][0].tolist())
+            raise ContractError(
+                f"the image's bands are not the encoder's: it has {came}",
+                remedy=f"give it, in this order: {', '.join(self.bands)}",
+            )
+        if unknown := set(ids.unique().tolist()) - set(known.tolist()):
+            raise ContractError(
+                f"the encoder has no statistics for {', '.join(sorted(table[i].key for i in unknown))}",
+                remedy=f"it knows: {', '.join(self.bands)}",
+            )

@@ -1,0 +1,49 @@
+"""What each instrument measures, and the one global table of all bands.
+
+A sensor is one file in this folder that defines `SENSOR`; it is found by its module name.
+"""
+
+from functools import cache
+
+from swath import plugins
+from swath.errors import RecipeError, nearest
+from swath.sensors._types import Band, CloudRule, Scaling, Sensor, Unit
+
+__all__ = ["Band", "CloudRule", "Scaling", "Sensor", "Unit", "band", "band_id", "bands", "get", "names"]
+
+
+def names() -> list[str]:
+    """Names of all sensors."""
+    return plugins.names(__name__)
+
+
+@cache
+def get(name: str) -> Sensor:
+    """The sensor of that name; RecipeError with the nearest name if there is none."""
+    return plugins.find(__name__, name).SENSOR
+
+
+@cache
+def bands() -> tuple[Band, ...]:
+    """The global band table. A band's position is its id: for use inside one process only, files store keys."""
+    return tuple(band for name in names() for band in get(name).bands)
+
+
+@cache
+def _ids() -> dict[str, int]:
+    return {band.key: i for i, band in enumerate(bands())}
+
+
+def band_id(key: str) -> int:
+    """Id of the band with key `sensor/band`; RecipeError with the nearest key if there is none."""
+    try:
+        return _ids()[key]
+    except KeyError:
+        sensor = key.partition("/")[0]
+        candidates = [k for k in _ids() if k.startswith(f"{sensor}/")] or list(_ids())
+        raise RecipeError(f"unknown band {key!r}", remedy=nearest(key, candidates)) from None
+
+
+def band(key: str) -> Band:
+    """The band with key `sensor/band`."""
+    return bands()[band_id(key)]

@@ -1,0 +1,95 @@
+"""What a band and a sensor are. No torch and no raster library here: these are facts about instruments."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Unit = Literal["reflectance", "dB", "K", "display"]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One spectral or polarisation band of a sensor."""
+
+    sensor: str
+    """Name of the sensor, such as `sentinel-2-l2a`."""
+    name: str
+    """The provider's name, such as `B8A` or `VV`."""
+    centre_um: float | None
+    """Centre wavelength in micrometres; None where the band has none that means anything."""
+    width_um: float | None
+    """Full width at half maximum in micrometres."""
+    gsd_m: float
+    """Native ground sampling distance in metres."""
+    unit: Unit
+    """Physical unit after scaling."""
+    common_name: str | None = None
+    """STAC common name, such as `red`, `nir08` or `swir16`."""
+
+    @property
+    def key(self) -> str:
+        """Name in the global band table: `sensor/band`."""
+        return f"{self.sensor}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """How stored counts become physical values: `counts * scale + offset`."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CloudRule:
+    """Which pixels of a quality layer are unusable: listed classes, or any of the listed bits."""
+
+    layer: str
+    """Name of the quality band, such as `SCL`, `QA_PIXEL` or `Fmask`."""
+    classes: tuple[int, ...] = ()
+    bits: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """An instrument at one processing level, as its provider ships it."""
+
+    name: str
+    title: str
+    """Human name for reports."""
+    bands: tuple[Band, ...]
+    dtype: str
+    """NumPy type of the counts as shipped."""
+    nodata: float | None
+    """Count that marks missing pixels; None where every count is data."""
+    scaling: Scaling
+    """Counts to physical units for most bands."""
+    valid_range: tuple[float, float]
+    """Physical values outside this are suspicious (used by checks, never to clip)."""
+    band_scaling: dict[str, Scaling] = field(default_factory=dict)
+    """Bands that are scaled differently, such as Landsat's thermal ones."""
+    band_range: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Valid range of bands that differ from `valid_range`."""
+    collections: dict[str, str] = field(default_factory=dict)
+    """STAC collection by catalogue (`earth-search`, `planetary-computer`)."""
+    assets: dict[str, dict[str, str]] = field(default_factory=dict)
+    """STAC asset key by catalogue and band name."""
+    cloud: CloudRule | None = None
+    rgb: tuple[str, ...] = ()
+    """Bands for a picture: three for colour, one for grey."""
+    display_range: tuple[float, float] = (0.0, 1.0)
+    """Physical values that a picture maps to black and white."""
+
+    def band(self, name: str) -> Band:
+        """The band of that name; KeyError if there is none."""
+        for band in self.bands:
+            if band.name == name:
+                return band
+        raise KeyError(name)
+
+    def scaling_of(self, band: str) -> Scaling:
+        """How that band's counts become physical values."""
+        return self.band_scaling.get(band, self.scaling)
+
+    def range_of(self, band: str) -> tuple[float, float]:
+        """Physical values that are plausible for that band."""
+        return self.band_range.get(band, self.valid_range)
