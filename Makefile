@@ -1,0 +1,45 @@
+# Needs Python >= 3.11 and make; everything else is installed into .venv, pinned by requirements.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN ?=
+
+.PHONY: setup quickstart test test-all check bench docs results requirements clean
+
+setup: .venv/.ready
+
+.venv/.ready: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "swath needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+quickstart: setup ## the main job on the built-in synthetic landscape, minutes on two cores
+	$(BIN)/swath quickstart
+
+test: setup ## the fast tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: setup ## every test, the slow ones too
+	$(BIN)/python -m pytest
+
+check: setup ## lint, format, types, import directions, documents
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest tests/test_architecture.py
+	$(BIN)/python -m swath.products.results verify docs/results.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+bench: setup ## every published speed figure, as a table
+	$(BIN)/python -m benchmarks all
+
+docs: setup
+	$(BIN)/mkdocs serve
+
+requirements: ## resolve the pins anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.txt
+
+clean:
+	rm -rf .venv site build dist
