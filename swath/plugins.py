@@ -3,6 +3,9 @@
 import importlib
 import pkgutil
 from types import ModuleType
+from typing import Annotated, Any, Union
+
+from pydantic import Field
 
 from swath.errors import RecipeError, nearest
 
@@ -28,3 +31,12 @@ def find(package: str, name: str) -> ModuleType:
         kind = package.rpartition(".")[2].rstrip("s")
         raise RecipeError(f"unknown {kind} {name!r}", remedy=nearest(name, known))
     return importlib.import_module(f"{package}.{name.replace('-', '_')}")
+
+
+def union(package: str) -> Any:
+    """The settings of any plug-in of a package, told apart by `name`: a pydantic discriminated union.
+
+    The type is built when a recipe is validated, from the files that are there, so no list of plug-ins exists anywhere.
+    """
+    configs = tuple(find(package, name).Config for name in names(package))
+    return Annotated[Union[configs], Field(discriminator="name")] if len(configs) > 1 else configs[0]  # noqa: UP007

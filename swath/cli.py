@@ -1,0 +1,255 @@
+"""The command line. Every command is a short call that Python users can make as well.
+
+torch takes seconds to import, so each command imports what it needs, and `swath --help` answers at once.
+"""
+
+import errno
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from swath import __version__
+from swath._progress import console
+from swath.errors import SwathError
+
+app = typer.Typer(
+    name="swath",
+    help="Self-supervised learning on Earth observation: corpus, encoder, honest comparison, report.",
+    epilog="First time here? `swath quickstart` does the whole job on a built-in synthetic landscape.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+corpus_app = typer.Typer(help="Make, inspect and check corpora of chips.", no_args_is_help=True)
+recipes_app = typer.Typer(help="List, show and describe recipes.", no_args_is_help=True)
+app.add_typer(corpus_app, name="corpus")
+app.add_typer(recipes_app, name="recipes")
+
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a shipped recipe, or path of a YAML file.")]
+OverridesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[a.b=1 ...]", help="Values to put over the recipe's, such as `data=PATH`.")
+]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run; `runs/NAME` if not given.")]
+CorpusArgument = Annotated[Path, typer.Argument(metavar="CORPUS", help="Folder that holds a corpus.json.")]
+
+
+def main() -> None:
+    """Entry point: a user's mistake ends with a message and exit code 2, never with a traceback."""
+    try:
+        app()
+    except SwathError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        console().print("\nstopped; the same command continues where it was")
+        sys.exit(130)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            _fail(f"the disk is full\n  where: {error.filename}\n  do:    make room, then give the same command: it continues")
+        if error.errno in {errno.EACCES, errno.EROFS, errno.EPERM}:
+            _fail(f"no permission to write\n  where: {error.filename}\n  do:    give another folder with --out")
+        raise
+
+
+def _fail(message: str) -> None:
+    printer = console()
+    printer.print("[bold red]error:[/] ", end="")
+    printer.print(message, markup=False, soft_wrap=True)
+    sys.exit(2)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"swath {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example: `swath run hls-landcover data=../shared/data/hls_water seeds='[0]'`")
+def run(recipe: RecipeArgument, overrides: OverridesArgument = None, out: OutOption = None) -> None:
+    """Corpus (if missing), pre-training, evaluation and report; continues where it stopped."""
+    from swath import pipeline
+    from swath.config import load
+
+    _say_report(pipeline.run(load(recipe, overrides), out))
+
+
+@app.command(epilog="Example: `swath quickstart --out /tmp/first-light`")
+def quickstart(overrides: OverridesArgument = None, out: OutOption = None) -> None:
+    """The whole job on the built-in synthetic landscape, in minutes on two cores."""
+    run("quickstart", overrides, out)
+
+
+@app.command(epilog="Example: `swath pretrain quickstart --arm byol --seed 0`")
+def pretrain(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    out: OutOption = None,
+    arm: Annotated[str | None, typer.Option(help="Only this arm of the recipe.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Only this seed of the recipe.")] = None,
+) -> None:
+    """Pre-train the recipe's encoders (making the corpus if it is missing)."""
+    from swath import pipeline
+    from swath.config import load
+
+    for encoder in pipeline.pretrain(load(recipe, overrides), out, arm=arm, seed=seed):
+        typer.echo(encoder)
+
+
+@app.command(epilog="Example: `swath evaluate quickstart`")
+def evaluate(recipe: RecipeArgument, overrides: OverridesArgument = None, out: OutOption = None) -> None:
+    """Evaluate the recipe's pre-trained encoders against the floors and print the table."""
+    from swath import pipeline
+    from swath.config import load
+
+    folder = pipeline.evaluate(load(recipe, overrides), out)
+    _print_table(folder / "table.csv")
+    typer.echo(folder)
+
+
+@app.command(epilog="Example: `swath report runs/quickstart`")
+def report(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/quickstart.")]) -> None:
+    """Write the run's report anew: one HTML file that needs no network."""
+    from swath import pipeline
+
+    _say_report(pipeline.report(run_folder))
+
+
+@corpus_app.command("ingest", epilog="Example: `swath corpus ingest my-recipe.yaml data=~/images`")
+def corpus_ingest(recipe: RecipeArgument, overrides: OverridesArgument = None, out: OutOption = None) -> None:
+    """Make a corpus from the files that the recipe's `corpus.source` describes; continues where it stopped."""
+    from swath import pipeline
+    from swath.config import load
+
+    typer.echo(pipeline.build_corpus(load(recipe, overrides), out).path)
+
+
+@corpus_app.command("synth", epilog="Example: `swath corpus synth /tmp/landscape locations=1000 seed=3`")
+def corpus_synth(
+    target: Annotated[Path, typer.Argument(help="Folder of the new corpus.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[key=value ...]", help="Settings of the landscape; see the docs.")
+    ] = None,
+) -> None:
+    """Generate the synthetic landscape: a georeferenced multi-sensor world whose truth is known."""
+    from swath import pipeline
+    from swath.config import resolve_source
+
+    typer.echo(pipeline.make_corpus(resolve_source("synth", settings or []), target, None).path)
+
+
+@corpus_app.command("info", epilog="Example: `swath corpus info runs/quickstart/corpus`")
+def corpus_info(path: CorpusArgument) -> None:
+    """Say what a corpus holds: sensors, bands, chips, dates, labels, statistics."""
+    from swath.corpus import Corpus, info
+
+    printer = console()
+    for title, rows in info(Corpus.open(path)).items():
+        table = Table(title=title, title_justify="left", show_header=bool(rows) and isinstance(rows, list))
+        if isinstance(rows, dict):
+            for key, value in rows.items():
+                table.add_row(str(key), str(value))
+        elif rows:
+            for column in rows[0]:
+                table.add_column(str(column))
+            for row in rows:
+                table.add_row(*(str(value) for value in row.values()))
+        printer.print(table)
+
+
+@corpus_app.command("check", epilog="Example: `swath corpus check runs/quickstart/corpus`")
+def corpus_check(path: CorpusArgument) -> None:
+    """Look for what would spoil an experiment; exit code 1 if something is wrong, 0 if not."""
+    from swath.corpus import Corpus, check
+
+    findings = check(Corpus.open(path))
+    printer = console()
+    for finding in findings:
+        printer.print(f"[bold]{finding.level}[/]: ", end="")
+        printer.print(str(finding), markup=False, soft_wrap=True)
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(1)
+    printer.print("no errors found")
+
+
+@corpus_app.command("preview", epilog="Example: `swath corpus preview runs/quickstart/corpus --to sheet.png`")
+def corpus_preview(
+    path: CorpusArgument,
+    to: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("preview.png"),
+    locations: Annotated[int, typer.Option(min=1, max=64, help="How many locations to show.")] = 8,
+    seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
+) -> None:
+    """Draw a contact sheet of some locations: every sensor, several dates, labels."""
+    from swath.corpus import Corpus, preview
+
+    typer.echo(preview(Corpus.open(path), to, locations=locations, seed=seed))
+
+
+@recipes_app.command("list", epilog="Example: `swath recipes list`")
+def recipes_list() -> None:
+    """List the recipes that come with swath."""
+    import yaml
+
+    from swath.recipes import shipped, source_text
+
+    table = Table("recipe", "what it asks", show_lines=False)
+    for name in shipped():
+        table.add_row(name, " ".join(str(yaml.safe_load(source_text(name)[1]).get("description", "")).split()))
+    console().print(table)
+
+
+@recipes_app.command("show", epilog="Example: `swath recipes show rs-byol-1 > mine.yaml`")
+def recipes_show(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    resolved: Annotated[bool, typer.Option("--resolved", help="With every default and override filled in.")] = False,
+) -> None:
+    """Print a recipe, as a start for your own."""
+    if resolved or overrides:
+        from swath.config import dump, load
+
+        typer.echo(dump(load(recipe, overrides)), nl=False)
+    else:
+        from swath.recipes import source_text
+
+        typer.echo(source_text(recipe)[1], nl=False)
+
+
+@recipes_app.command("schema", epilog="Example: `swath recipes schema > recipe.schema.json`")
+def recipes_schema() -> None:
+    """Print the JSON schema of a recipe, with which editors complete and check it."""
+    import json
+
+    from swath.config import schema
+
+    typer.echo(json.dumps(schema(), indent=2))
+
+
+def _say_report(path: Path) -> None:
+    _print_table(path.parent / "evaluate" / "table.csv")
+    console().print("open the report:", style="bold", end=" ")
+    typer.echo(path)
+
+
+def _print_table(path: Path) -> None:
+    if not path.exists():
+        return
+    import pandas as pd
+
+    cells = pd.read_csv(path)
+    for (task, given, probe, metric), group in cells.groupby(["task", "input", "probe", "metric"], sort=False):
+        table = Table(title=f"{task}: {given}, {probe} ({metric}, %)", title_justify="left")
+        for column in ("row", "kind", "value", "95 % interval"):
+            table.add_column(column, justify="right" if column in {"value", "95 % interval"} else "left")
+        for cell in group.sort_values("value", ascending=False).itertuples():
+            table.add_row(cell.row, cell.kind, f"{100 * cell.value:.1f}", f"{100 * cell.low:.1f} to {100 * cell.high:.1f}")
+        console().print(table)

@@ -1,0 +1,316 @@
+"""Recipes: typed, strict, and resolved to exactly defaults + document + overrides.
+
+A recipe names things (`method: {name: byol}`), never import paths, so reading one runs no code of its author's.
+"""
+
+import hashlib
+import json
+import types
+import typing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from swath import plugins
+from swath.corpus.split import SplitConfig
+from swath.errors import RecipeError, nearest
+from swath.recipes import source_text
+from swath.settings import Settings
+from swath.tasks import TaskConfig
+from swath.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    SourceConfig = MethodConfig = ViewsConfig = EncoderConfig = Any
+else:
+    SourceConfig = plugins.union("swath.corpus.sources")
+    MethodConfig = plugins.union("swath.methods")
+    ViewsConfig = plugins.union("swath.views.policies")
+    EncoderConfig = plugins.union("swath.encoders")
+
+
+class CorpusConfig(Settings):
+    """Where the chips are, and how to make them if they are not there yet."""
+
+    path: Path | None = None
+    """Folder of the corpus; the run's own folder if not given."""
+    source: SourceConfig | None = None
+    """How to make the corpus where it does not exist."""
+
+
+class ArmConfig(Settings):
+    """One way to pre-train an encoder."""
+
+    encoder: EncoderConfig
+    method: MethodConfig
+    views: ViewsConfig
+    training: TrainConfig = TrainConfig()
+
+
+class Recipe(Settings):
+    """Everything about one experiment."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    """Names the run's folder."""
+    description: str = ""
+    """What is asked, for the report."""
+    data: Path | None = None
+    """Folder of the source data, for sources that read one: `data=PATH` on the command line."""
+    seeds: list[int] = Field(default=[0], min_length=1)
+    """One pre-training and one probe per arm and seed."""
+    corpus: CorpusConfig
+    split: SplitConfig = SplitConfig()
+    """Which locations train, validate and test; only the training part is ever pre-trained on."""
+    arms: dict[str, ArmConfig] = {}
+    """The encoders to compare, by name; `pretrain` holds what they have in common."""
+    tasks: dict[str, TaskConfig] = {}
+    """What the encoders are judged on, by name."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("seeds must differ from each other")
+        return seeds
+
+    @field_validator("arms", "tasks")
+    @classmethod
+    def _are_folder_names(cls, named: dict[str, Any]) -> dict[str, Any]:
+        for name in named:
+            if not name.replace("-", "").replace("_", "").isalnum():
+                raise ValueError(f"{name!r} is not a usable name: letters, digits, '-' and '_' only")
+        return named
+
+    @model_validator(mode="after")
+    def _has_chips(self) -> "Recipe":
+        if self.corpus.path is None and self.corpus.source is None:
+            raise ValueError("corpus: give a path, a source, or both")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Hash of the resolved recipe without the place of its data."""
+        content = self.model_dump(mode="json", exclude={"data"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load(recipe: str | Path, overrides: list[str] | None = None) -> Recipe:
+    """Read, override and validate a recipe.
+
+    Args:
+        recipe: name of a shipped recipe, or path of a YAML file.
+        overrides: `a.b=value` each, the value in YAML, applied before arms are completed from `pretrain`.
+
+    Raises:
+        RecipeError: with the line of the document, and the nearest known name where one is unknown.
+    """
+    where, text = source_text(recipe)
+    document, lines = _parse(text, where)
+    for override in overrides or []:
+        _override(document, override)
+    return resolve(document, where, lines)
+
+
+def resolve(document: dict[str, Any], where: str = "recipe", lines: dict[tuple[str, ...], int] | None = None) -> Recipe:
+    """Complete every arm from `pretrain` and validate the whole.
+
+    Raises:
+        RecipeError: everything that is wrong, one line each.
+    """
+    document = dict(document)
+    common = document.pop("pretrain", None) or {}
+    arms = document.get("arms") or ({"encoder": {}} if common else {})
+    document["arms"] = {name: merge(common, arm or {}) for name, arm in arms.items()}
+    try:
+        # through JSON, so that validation is strict (no "3" for 3) and lists may still stand for tuples
+        return Recipe.model_validate_json(json.dumps(document, default=str), strict=True)
+    except ValidationError as error:
+        raise RecipeError(
+            "\n".join(_explain(dict(e), lines or {}) for e in error.errors()),
+            where=where,
+            remedy="`swath recipes schema` prints every key with its meaning; `swath recipes show quickstart` an example",
+        ) from None
+
+
+def merge(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """`common` with everything that `own` says put over it, key by key.
+
+    A section that names another plug-in replaces the common section whole: the settings of one method mean nothing to another.
+    """
+    merged = dict(common)
+    for key, value in own.items():
+        base = merged.get(key)
+        mergeable = isinstance(base, dict) and isinstance(value, dict)
+        if mergeable and value.get("name", base.get("name")) == base.get("name"):
+            merged[key] = merge(base, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def dump(recipe: Recipe) -> str:
+    """The resolved recipe as YAML that `load` reads back to the same recipe."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+
+
+def resolve_source(name: str, overrides: list[str]) -> Any:
+    """Settings of a corpus source from `key=value` texts alone.
+
+    Raises:
+        RecipeError: an unknown key or a value out of range.
+    """
+    document: dict[str, Any] = {"name": name, "corpus": {"source": {"name": name}}}
+    for override in overrides:
+        _override(document, f"corpus.source.{override}")
+    return resolve(document).corpus.source
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of a resolved recipe, for editors."""
+    return Recipe.model_json_schema()
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a key that is given twice is an error, not silently the last one."""
+
+
+def _no_duplicates(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+        seen.add(key)
+    loader.flatten_mapping(node)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _no_duplicates)
+
+
+def _parse(text: str, where: str) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
+    try:
+        # _Loader is a SafeLoader: it builds plain data only
+        document = yaml.load(text, _Loader)  # noqa: S506
+        tree = yaml.compose(text, yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"not valid YAML: {error}", where=where, remedy="mend the line named above") from None
+    if not isinstance(document, dict):
+        raise RecipeError("the document is not a mapping of keys to values", where=where, remedy="start from `swath recipes show quickstart`")
+    return document, dict(_lines(tree))
+
+
+def _lines(node: yaml.Node | None, path: tuple[str, ...] = ()) -> typing.Iterator[tuple[tuple[str, ...], int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield (*path, str(key.value)), key.start_mark.line + 1
+            yield from _lines(value, (*path, str(key.value)))
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            yield (*path, str(i)), value.start_mark.line + 1
+            yield from _lines(value, (*path, str(i)))
+
+
+def _override(document: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise RecipeError(f"cannot understand the override {override!r}", remedy="write key.key=value, such as training.epochs=5")
+    try:
+        value = yaml.safe_load(text) if text else None
+    except yaml.YAMLError as error:
+        raise RecipeError(f"the value of {override!r} is not valid YAML: {error}", remedy="quote the value") from None
+    section: Any = document
+    for depth, key in enumerate(keys[:-1]):
+        section = _step(section, key, ".".join(keys[: depth + 1]))
+    if isinstance(section, list):
+        section[_index(section, keys[-1], path)] = value
+    else:
+        section[keys[-1]] = value
+
+
+def _step(section: Any, key: str, path: str) -> Any:
+    if isinstance(section, list):
+        return section[_index(section, key, path)]
+    child = section.get(key)
+    if child is None:
+        child = section[key] = {}
+    if not isinstance(child, dict | list):
+        raise RecipeError(f"{path} is {child!r}, which has no keys below it", remedy=f"override {path} itself")
+    return child
+
+
+def _index(section: list[Any], key: str, path: str) -> int:
+    if not key.isdigit() or int(key) >= len(section):
+        raise RecipeError(f"{path}: {key!r} is not a position in a list of {len(section)}", remedy="count from 0")
+    return int(key)
+
+
+def _explain(error: dict[str, Any], lines: dict[tuple[str, ...], int]) -> str:
+    keys = tuple(str(part) for part in error["loc"])
+    line = _line_of(keys, lines)
+    place = ".".join(keys) or "recipe"
+    at = f"line {line}: " if line else ""
+    if error["type"] == "extra_forbidden":
+        return f"{at}{place}: unknown key; {nearest(keys[-1], _known_keys(error['loc'][:-1]))}"
+    if error["type"] == "union_tag_invalid":
+        expected = [name.strip(" '") for name in error["ctx"]["expected_tags"].split(",")]
+        return f"{at}{place}.name: unknown name {error['ctx']['tag']!r}; {nearest(error['ctx']['tag'], expected)}"
+    if error["type"] == "union_tag_not_found":
+        return f"{at}{place}: says no name"
+    given = "" if error["type"] == "missing" else f" (given: {_short(error['input'])})"
+    return f"{at}{place}: {error['msg'].removeprefix('Value error, ')[0].lower()}{error['msg'].removeprefix('Value error, ')[1:]}{given}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _line_of(keys: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> int | None:
+    """Line of the deepest part of the path that the document holds; union tags and arms completed from `pretrain` are not in it."""
+    candidates = [keys]
+    if keys[:1] == ("arms",):
+        candidates.append(("pretrain", *keys[2:]))
+    best: tuple[int, int] | None = None
+    for candidate in candidates:
+        found, current = None, ()
+        for key in candidate:
+            if (*current, key) in lines:
+                current = (*current, key)
+                found = lines[current]
+        if found and (best is None or len(current) > best[0]):
+            best = (len(current), found)
+    return best[1] if best else None
+
+
+def _known_keys(location: tuple[str | int, ...]) -> list[str]:
+    """The keys that the model at an error's location knows."""
+    candidates: list[Any] = [Recipe]
+    for part in location:
+        candidates = [child for kind in candidates for child in _children(kind, part)]
+    return sorted({key for kind in candidates if _is_settings(kind) for key in kind.model_fields})
+
+
+def _is_settings(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Settings)
+
+
+def _children(kind: Any, part: str | int) -> list[Any]:
+    if _is_settings(kind):
+        if part in kind.model_fields:
+            return _members(kind.model_fields[str(part)].annotation)
+        # the tag of a discriminated union: it names the member, which is where we already are
+        return [kind] if getattr(kind.model_fields.get("name"), "default", None) == part else []
+    arguments = typing.get_args(kind)
+    return _members(arguments[-1]) if arguments else []
+
+
+def _members(annotation: Any) -> list[Any]:
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _members(typing.get_args(annotation)[0])
+    if origin in {typing.Union, types.UnionType}:
+        return [member for argument in typing.get_args(annotation) for member in _members(argument)]
+    return [annotation]
