@@ -7,9 +7,22 @@ from functools import cache
 
 from swath import plugins
 from swath.errors import RecipeError, nearest
+from swath.sensors._sentinel_2 import offset_for_baseline
 from swath.sensors._types import Band, CloudRule, Scaling, Sensor, Unit
 
-__all__ = ["Band", "CloudRule", "Scaling", "Sensor", "Unit", "band", "band_id", "bands", "get", "names"]
+__all__ = [
+    "Band",
+    "CloudRule",
+    "Scaling",
+    "Sensor",
+    "Unit",
+    "band",
+    "band_id",
+    "bands",
+    "get",
+    "names",
+    "offset_for_baseline",
+]
 
 
 def names() -> list[str]:

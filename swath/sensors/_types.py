@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 Unit = Literal["reflectance", "dB", "K", "display"]
 
 
@@ -18,8 +20,8 @@ class Band:
     """Centre wavelength in micrometres; None where the band has none that means anything."""
     width_um: float | None
     """Full width at half maximum in micrometres."""
-    gsd_m: float
-    """Native ground sampling distance in metres."""
+    gsd_m: float | None
+    """Native ground sampling distance in metres; None for pictures of no fixed pixel size."""
     unit: Unit
     """Physical unit after scaling."""
     common_name: str | None = None
@@ -33,10 +35,19 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """How stored counts become physical values: `counts * scale + offset`."""
+    """How stored counts become physical values: `counts * scale + offset`, in dB if the result is a linear power."""
 
     scale: float = 1.0
     offset: float = 0.0
+    decibel: bool = False
+    """The scaled counts are a linear power and the physical value is `10 * log10` of it."""
+
+    def physical(self, counts: np.ndarray) -> np.ndarray:
+        """Physical values of counts, float32; NaN where a power is not positive and has no decibels."""
+        values = counts.astype(np.float64) * self.scale + self.offset
+        if self.decibel:
+            values = 10 * np.log10(values, out=np.full_like(values, np.nan), where=values > 0)
+        return values.astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +81,10 @@ class Sensor:
     band_range: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Valid range of bands that differ from `valid_range`."""
     collections: dict[str, str] = field(default_factory=dict)
-    """STAC collection by catalogue (`earth-search`, `planetary-computer`)."""
+    """STAC collection by catalogue (`earth-search`, `planetary-computer`). A catalogue that keeps the sensor in several
+    collections appears once for each, as `catalogue:collection`."""
     assets: dict[str, dict[str, str]] = field(default_factory=dict)
-    """STAC asset key by catalogue and band name."""
+    """STAC asset key by catalogue and band name, the quality layer of `cloud` included."""
     cloud: CloudRule | None = None
     rgb: tuple[str, ...] = ()
     """Bands for a picture: three for colour, one for grey."""

@@ -1,0 +1,25 @@
+"""Landsat Collection 2 level 2, ETM+ (Landsat 7): surface reflectance and temperature (band 6)."""
+
+from swath.sensors import _landsat
+from swath.sensors._types import Sensor
+
+_BANDS = _landsat.reflective("landsat-etm-sr", _landsat.ETM, "SR_B") + _landsat.thermal(
+    "landsat-etm-sr", {"ST_B6": _landsat.ETM_THERMAL}
+)
+
+SENSOR = Sensor(
+    name="landsat-etm-sr",
+    title="Landsat 7 ETM+ SR",
+    bands=_BANDS,
+    dtype="uint16",
+    nodata=0,
+    scaling=_landsat.SR_SCALING,
+    valid_range=_landsat.SR_RANGE,
+    band_scaling={"ST_B6": _landsat.ST_SCALING},
+    band_range={"ST_B6": _landsat.THERMAL_RANGE},
+    collections=_landsat.COLLECTIONS,
+    assets=_landsat.stac(_BANDS, "lwir"),
+    cloud=_landsat.CLOUD,
+    rgb=("SR_B3", "SR_B2", "SR_B1"),
+    display_range=_landsat.DISPLAY_RANGE,
+)

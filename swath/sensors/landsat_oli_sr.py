@@ -1,0 +1,25 @@
+"""Landsat Collection 2 level 2, OLI/TIRS (Landsat 8 and 9): surface reflectance and temperature (band 10)."""
+
+from swath.sensors import _landsat
+from swath.sensors._types import Sensor
+
+_BANDS = _landsat.reflective(
+    "landsat-oli-sr", {n: row for n, row in _landsat.OLI.items() if n <= 7}, "SR_B"
+) + _landsat.thermal("landsat-oli-sr", {"ST_B10": _landsat.TIRS[10]})
+
+SENSOR = Sensor(
+    name="landsat-oli-sr",
+    title="Landsat 8-9 OLI/TIRS SR",
+    bands=_BANDS,
+    dtype="uint16",
+    nodata=0,
+    scaling=_landsat.SR_SCALING,
+    valid_range=_landsat.SR_RANGE,
+    band_scaling={"ST_B10": _landsat.ST_SCALING},
+    band_range={"ST_B10": _landsat.THERMAL_RANGE},
+    collections=_landsat.COLLECTIONS,
+    assets=_landsat.stac(_BANDS, "lwir11"),
+    cloud=_landsat.CLOUD,
+    rgb=("SR_B4", "SR_B3", "SR_B2"),
+    display_range=_landsat.DISPLAY_RANGE,
+)

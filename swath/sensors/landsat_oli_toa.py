@@ -1,0 +1,21 @@
+"""Landsat Collection 2, OLI/TIRS (Landsat 8 and 9): top-of-atmosphere reflectance and brightness temperature."""
+
+from swath.sensors import _landsat
+from swath.sensors._types import Scaling, Sensor
+
+_THERMAL = _landsat.thermal("landsat-oli-toa", {f"B{number}": row for number, row in _landsat.TIRS.items()})
+_BANDS = _landsat.reflective("landsat-oli-toa", _landsat.OLI, "B") + _THERMAL
+
+SENSOR = Sensor(
+    name="landsat-oli-toa",
+    title="Landsat 8-9 OLI/TIRS TOA",
+    bands=_BANDS,
+    dtype="float32",
+    nodata=None,
+    scaling=Scaling(),
+    valid_range=_landsat.TOA_RANGE,
+    band_range={band.name: _landsat.THERMAL_RANGE for band in _THERMAL},
+    cloud=_landsat.CLOUD,
+    rgb=("B4", "B3", "B2"),
+    display_range=_landsat.DISPLAY_RANGE,
+)
