@@ -1,0 +1,93 @@
+"""Zarr v3 arrays with one row a chip (or a location): created, grown and opened. TensorStore does the work.
+
+`<folder>/pixels/<sensor>.zarr` is a Zarr group holding one array, so that xarray opens it as a data set.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorstore as ts
+
+from swath.corpus._files import write_atomically
+
+SHARD_BYTES = 32 * 2**20
+"""Wanted size of a shard file: few files for large corpora, and cheap to rewrite when a part ends inside one."""
+
+
+def create(
+    path: Path,
+    name: str,
+    shape: Sequence[int],
+    dtype: str,
+    dims: Sequence[str],
+    attributes: dict[str, Any],
+    fill: Any = 0,
+) -> ts.TensorStore:
+    """Open the array in the group at `path`, or create it with `shape[0]` rows; one row is one inner chunk of a shard."""
+    if exists(path, name):
+        return open_array(path, name)
+    row = tuple(shape[1:])
+    rows_per_shard = int(np.clip(SHARD_BYTES // (np.dtype(dtype).itemsize * int(np.prod(row))), 1, 1024))
+    group = path / "zarr.json"
+    if not group.exists():
+        path.mkdir(parents=True, exist_ok=True)
+        write_atomically(group, json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}).encode())
+    metadata = {
+        "shape": list(shape),
+        "data_type": dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [rows_per_shard, *row]}},
+        "codecs": [_sharding(row, dtype)],
+        "fill_value": fill,
+        "dimension_names": list(dims),
+        "attributes": attributes,
+    }
+    return ts.open({**_spec(path, name), "metadata": metadata}, create=True).result()
+
+
+def _sharding(row: tuple[int, ...], dtype: str) -> dict[str, Any]:
+    """One row an inner chunk, LZ4: measured as fast to read as raw bytes (docs/corpus-format.md), never larger."""
+    size = np.dtype(dtype).itemsize
+    little: dict[str, Any] = {"name": "bytes", "configuration": {"endian": "little"}} if size > 1 else {"name": "bytes"}
+    shuffle = "bitshuffle" if size > 1 else "noshuffle"
+    blosc = {"cname": "lz4", "clevel": 1, "shuffle": shuffle, "typesize": size, "blocksize": 0}
+    index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+    return {
+        "name": "sharding_indexed",
+        "configuration": {
+            "chunk_shape": [1, *row],
+            "codecs": [little, {"name": "blosc", "configuration": blosc}],
+            "index_codecs": index,
+        },
+    }
+
+
+def _spec(path: Path, name: str) -> dict[str, Any]:
+    return {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path / name)}}
+
+
+def exists(path: Path, name: str) -> bool:
+    """Whether the group at `path` holds that array."""
+    return (path / name / "zarr.json").exists()
+
+
+def open_array(path: Path, name: str, threads: int | None = None) -> ts.TensorStore:
+    """Open an existing array; `threads` limits the cores used for decoding (default: all)."""
+    limits = {} if threads is None else {"data_copy_concurrency": {"limit": threads}}
+    return ts.open(_spec(path, name), context=ts.Context(limits), open=True).result()
+
+
+def with_rows(array: ts.TensorStore, rows: int) -> ts.TensorStore:
+    """The array with room for at least that many rows; shrinking is left to `trim`."""
+    if array.shape[0] >= rows:
+        return array
+    return array.resize(exclusive_max=[rows, *array.shape[1:]], resize_metadata_only=True).result()
+
+
+def trim(array: ts.TensorStore, rows: int) -> ts.TensorStore:
+    """The array with exactly that many rows: drops what an interrupted build wrote beyond its last committed part."""
+    if array.shape[0] == rows:
+        return array
+    return array.resize(exclusive_max=[rows, *array.shape[1:]]).result()

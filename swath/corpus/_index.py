@@ -1,0 +1,157 @@
+"""The index: locations.parquet and chips.parquet, and the committed parts that they are joined from.
+
+While a corpus is being built, each part is a folder `index/part-000000` with the two files; renaming the folder commits
+it. Finishing joins the parts into the two files at the top.
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from swath.corpus._files import publish
+from swath.errors import CorpusError
+
+CHIP_SCHEMA = pa.schema(
+    [
+        ("uid", pa.string()),
+        ("location", pa.int64()),
+        ("sensor", pa.string()),
+        ("row", pa.int64()),
+        ("datetime", pa.timestamp("us", "UTC")),
+        ("tag", pa.string()),
+        ("cloud", pa.float64()),
+        ("valid", pa.float64()),
+        ("source", pa.string()),
+        ("orbit", pa.string()),
+        ("digest", pa.string()),
+    ]
+)
+LOCATION_COLUMNS = {
+    "uid": "str",
+    "crs": "str",
+    "transform": "object",
+    "group": "str",
+    "split": "str",
+    "lon": "float64",
+    "lat": "float64",
+    "digest": "str",
+}
+"""Columns that every corpus has; anything else beside `geometry` is a scalar label."""
+FILES = ("locations.parquet", "chips.parquet")
+
+
+def location_frame(records: list[dict[str, Any]]) -> gpd.GeoDataFrame:
+    """A table of locations; each record has the columns above, `geometry`, and scalar labels."""
+    table = pd.DataFrame(
+        {name: pd.Series([r[name] for r in records], dtype=kind) for name, kind in LOCATION_COLUMNS.items()}
+    )
+    for name in dict.fromkeys(name for record in records for name in record):
+        if name not in LOCATION_COLUMNS and name != "geometry":
+            table[name] = [record.get(name) for record in records]
+    return gpd.GeoDataFrame(table, geometry=[record["geometry"] for record in records], crs="EPSG:4326")
+
+
+def chip_frame(records: list[dict[str, Any]]) -> pd.DataFrame:
+    """A table of chips with the columns of the schema."""
+    return pa.Table.from_pylist(records, CHIP_SCHEMA).to_pandas()
+
+
+def parts(corpus: Path) -> list[Path]:
+    """Committed parts in order."""
+    return sorted((corpus / "index").glob("part-*"))
+
+
+def commit(corpus: Path, number: int, locations: gpd.GeoDataFrame, chips: pd.DataFrame) -> None:
+    """Add a part: it is there with both files, or not at all."""
+    _write_folder(corpus / "index", f"part-{number:06d}", locations, chips)
+
+
+def _write_folder(parent: Path, name: str, locations: gpd.GeoDataFrame, chips: pd.DataFrame) -> None:
+    beside = parent / f".{name}.tmp"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    _write_tables(beside, locations, chips)
+    publish(beside, parent / name)
+
+
+def _write_tables(folder: Path, locations: gpd.GeoDataFrame, chips: pd.DataFrame) -> None:
+    locations.to_parquet(folder / FILES[0], index=False)
+    pq.write_table(pa.Table.from_pandas(chips, CHIP_SCHEMA, preserve_index=False), folder / FILES[1])
+
+
+def compact(corpus: Path, locations: gpd.GeoDataFrame, chips: pd.DataFrame) -> None:
+    """Write the joined index to the top of the corpus."""
+    beside = corpus / ".index.tmp"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    _write_tables(beside, locations, chips)
+    for name in FILES:
+        publish(beside / name, corpus / name)
+    beside.rmdir()
+
+
+def reopen(corpus: Path) -> None:
+    """Make the index of a finished corpus the first part of a growing one."""
+    locations, chips = read(corpus, complete=True)
+    shutil.rmtree(corpus / "index", ignore_errors=True)
+    commit(corpus, 0, locations, chips)
+
+
+def read(corpus: Path, *, complete: bool) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
+    """The whole index, from the top of a finished corpus or from the parts of one being built."""
+    folders = [corpus] if complete else parts(corpus)
+    try:
+        tables = [(gpd.read_parquet(f / FILES[0]), pq.read_table(f / FILES[1], schema=CHIP_SCHEMA)) for f in folders]
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise CorpusError(
+            f"the index cannot be read: {error}",
+            where=str(corpus),
+            remedy="restore the file, or build the corpus again",
+        ) from error
+    if not tables:
+        return location_frame([]), chip_frame([])
+    chips = pa.concat_tables([table for _, table in tables]).to_pandas()
+    return _join([table for table, _ in tables]), chips
+
+
+def _join(tables: list[gpd.GeoDataFrame]) -> gpd.GeoDataFrame:
+    """One table, whose column types do not depend on where the parts begin and end."""
+    joined = gpd.GeoDataFrame(pd.concat(tables, ignore_index=True))
+    for name in joined.columns.difference([*LOCATION_COLUMNS, "geometry"]):
+        if joined[name].dtype == object:
+            joined[name] = pd.Series(joined[name].tolist())
+    return joined
+
+
+def content_hash(header: dict[str, Any], locations: gpd.GeoDataFrame, chips: pd.DataFrame) -> str:
+    """SHA-256 of the header, of every column of both tables except `source`, and so of all pixels (by their digests)."""
+    result = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    tables = (locations.drop(columns="geometry"), chips.drop(columns="source"))
+    result.update(b"".join(wkb or b"-" for wkb in locations.geometry.to_wkb()))
+    for table in tables:
+        for name in sorted(table.columns):
+            result.update(name.encode() + b"\0" + _column_bytes(table[name]))
+    return result.hexdigest()
+
+
+def _column_bytes(column: pd.Series) -> bytes:
+    """The same bytes for the same values, whatever type the missing ones gave the column."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return column.astype("int64").to_numpy().tobytes()
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan).tobytes()
+    return json.dumps([_plain(value) for value in column]).encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | list | tuple):
+        return [float(number) for number in value]
+    return None if pd.isna(value) else value

@@ -1,0 +1,202 @@
+"""What a source hands to the writer, and the checks that it must pass."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+from affine import Affine
+from jaxtyping import Bool, Integer, Shaped
+from numpy import ndarray
+from odc.geo.geobox import GeoBox
+from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
+
+from swath.corpus._index import LOCATION_COLUMNS
+from swath.corpus.format import CorpusInfo, LabelLayer, SensorLayout
+from swath.errors import CorpusError, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A fixed footprint on the ground."""
+
+    uid: str
+    """Unique in the corpus."""
+    lonlat: tuple[float, float] | None = None
+    """Centre in degrees, WGS 84; by default the footprint's."""
+    footprint: BaseGeometry | None = None
+    """Outline in WGS 84; by default computed from `crs` and `transform`."""
+    crs: str | None = None
+    """Native reference system, such as `EPSG:32631`."""
+    transform: tuple[float, float, float, float, float, float] | None = None
+    """Pixel (column, row) corners to native coordinates: the six numbers a, b, c, d, e, f of an affine transform,
+    for the chips with the finest pixels."""
+    group: str | None = None
+    """Locations that must stay on the same side of a split, such as a cluster of adjacent chips; by default the uid."""
+    split: str | None = None
+    """The provider's split, such as `train`, `val` or `test`."""
+    scalars: dict[str, float | int | str | bool | None] = field(default_factory=dict)
+    """Scalar labels by name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chip:
+    """The pixels of one location, one sensor and one acquisition."""
+
+    uid: str
+    """Of the location."""
+    sensor: str
+    pixels: Shaped[ndarray, "c y x"]
+    """Counts as the provider stores them, bands in the order of the sensor's layout."""
+    valid: Bool[ndarray, "y x"] | None = None
+    """False where a pixel must not be used. Nodata and NaN need not be marked: the writer sees them."""
+    datetime: dt.datetime | None = None
+    """Acquisition time; without a time zone it is taken as UTC."""
+    tag: str | None = None
+    """What the date means where dates are unknown, such as `before` and `after`."""
+    cloud: float | None = None
+    """Share of cloudy pixels, 0..1."""
+    source: str = ""
+    """The provider's item or file."""
+    orbit: str | None = None
+    """Pass or relative orbit, such as `ascending`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Whole locations with all of their chips and labels: what is committed at once."""
+
+    locations: list[Location]
+    chips: list[Chip]
+    labels: dict[str, Integer[ndarray, "n y x"]] = field(default_factory=dict)
+    """Class codes by layer, one map a location; a layer that is left out is void everywhere."""
+
+
+def footprint(crs: str, transform: tuple[float, ...], px: int) -> Polygon:
+    """Outline of a chip of `px` by `px` pixels in WGS 84, degrees."""
+    outline = GeoBox((px, px), Affine(*transform), crs).extent
+    return gpd.GeoSeries([outline.geom], crs=crs).to_crs("EPSG:4326").iloc[0]
+
+
+def location_record(location: Location, px: int, digest: str) -> dict[str, Any]:
+    """The location as a row of the index, with everything filled in that follows from the rest."""
+    outline = location.footprint
+    if outline is None and location.crs and location.transform:
+        outline = footprint(location.crs, location.transform, px)
+    centre = location.lonlat
+    if centre is None and outline is not None:
+        centre = (outline.centroid.x, outline.centroid.y)
+    lon, lat = centre or (np.nan, np.nan)
+    return {
+        "uid": location.uid,
+        "geometry": outline,
+        "crs": location.crs,
+        "transform": None if location.transform is None else [float(number) for number in location.transform],
+        "group": location.group or location.uid,
+        "split": location.split,
+        "lon": lon,
+        "lat": lat,
+        "digest": digest,
+        **location.scalars,
+    }
+
+
+def usable(chip: Chip, layout: SensorLayout) -> Bool[ndarray, "y x"]:
+    """True where the source says so and every band holds a finite value that is not nodata."""
+    good = np.ones(chip.pixels.shape[1:], bool) if chip.valid is None else chip.valid.copy()
+    if chip.pixels.dtype.kind == "f":
+        good &= np.isfinite(chip.pixels).all(axis=0)
+    if layout.nodata is not None:
+        good &= (chip.pixels != layout.nodata).all(axis=0)
+    return good
+
+
+def check_part(part: Part, info: CorpusInfo, committed: Collection[str]) -> None:
+    """Raise CorpusError unless the part can be stored in this corpus."""
+    _check_locations(part.locations, committed)
+    uids = {location.uid for location in part.locations}
+    for chip in part.chips:
+        _check_chip(chip, info, uids)
+    for name, codes in part.labels.items():
+        _check_labels(name, codes, part, info)
+    for name, layer in info.labels.items():
+        if name not in part.labels and layer.void is None:
+            raise CorpusError(
+                f"the part has no labels {name!r}, and the layer has no void code",
+                where=_named(part.locations),
+                remedy="give the labels, or declare a void code",
+            )
+
+
+def _check_locations(locations: list[Location], committed: Collection[str]) -> None:
+    for uid, count in Counter(location.uid for location in locations).items():
+        if count > 1 or uid in committed:
+            raise CorpusError(
+                f"two locations have the id {uid!r}", where=uid, remedy="make ids unique: one per place on the ground"
+            )
+    reserved = {*LOCATION_COLUMNS, "geometry"}
+    for location in locations:
+        if taken := reserved & location.scalars.keys():
+            raise CorpusError(
+                f"{min(taken)!r} cannot be the name of a scalar label", where=location.uid, remedy="rename it"
+            )
+
+
+def _check_chip(chip: Chip, info: CorpusInfo, uids: set[str]) -> None:
+    where = f"{chip.uid} {chip.sensor} {chip.source}".strip()
+    if chip.uid not in uids:
+        raise CorpusError(f"a chip of {chip.uid!r} came without its location", where=where, remedy="add it to the part")
+    if chip.sensor not in info.sensors:
+        raise CorpusError(
+            f"the corpus has no sensor {chip.sensor!r}", where=where, remedy=nearest(chip.sensor, info.sensors)
+        )
+    layout = info.sensors[chip.sensor]
+    expected = (len(layout.bands), info.chip_px, info.chip_px)
+    if chip.pixels.shape != expected:
+        raise CorpusError(
+            f"the pixels have shape (bands, y, x) = {chip.pixels.shape}, the corpus holds {expected}",
+            where=where,
+            remedy=f"give bands {', '.join(layout.bands)} and {info.chip_px} px chips, or declare others",
+        )
+    if chip.pixels.dtype != layout.dtype:
+        raise CorpusError(
+            f"the pixels are {chip.pixels.dtype}, the corpus holds {layout.dtype}",
+            where=where,
+            remedy=f"declare dtype {chip.pixels.dtype} for {chip.sensor}, or convert the file",
+        )
+    if chip.valid is not None and chip.valid.shape != expected[1:]:
+        raise CorpusError(f"the validity mask has shape {chip.valid.shape}, the pixels {expected[1:]}", where=where)
+
+
+def _check_labels(name: str, codes: ndarray, part: Part, info: CorpusInfo) -> None:
+    where = f"label layer {name}"
+    if name not in info.labels:
+        raise CorpusError(f"the corpus has no label layer {name!r}", remedy=nearest(name, info.labels))
+    expected = (len(part.locations), info.chip_px, info.chip_px)
+    if codes.shape != expected:
+        raise CorpusError(
+            f"the labels have shape {codes.shape}, the part {expected}",
+            where=f"{where}, {_named(part.locations)}",
+            remedy="a mask must cover the same pixels as its image",
+        )
+    if unknown := undeclared(codes, info.labels[name]):
+        first = next(i for i, one in enumerate(codes) if np.isin(one, list(unknown)).any())
+        raise CorpusError(
+            f"the labels hold code {min(unknown)}, which is not declared",
+            where=f"{where}, {part.locations[first].uid}",
+            remedy=f"declare it as a class or as void; declared: {', '.join(map(str, info.labels[name].codes))}",
+        )
+
+
+def undeclared(codes: Integer[ndarray, "..."], layer: LabelLayer) -> set[int]:
+    """Codes that the layer does not declare."""
+    return set(np.unique(codes).tolist()) - set(layer.codes)
+
+
+def _named(locations: list[Location]) -> str:
+    names = [location.uid for location in locations[:3]]
+    return ", ".join(names) + (", …" if len(locations) > 3 else "")

@@ -1,0 +1,249 @@
+"""What `corpus.json` says, and an opened corpus. `docs/corpus-format.md` describes the files."""
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+from jaxtyping import Integer
+from numpy import ndarray
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from swath.corpus import _arrays, _index
+from swath.corpus._files import write_atomically
+from swath.errors import CorpusError, nearest
+from swath.sensors import Sensor
+from swath.settings import Settings
+
+FORMAT = 1
+"""Version of the layout on disk that this code writes, and the newest that it reads."""
+
+
+class SensorLayout(Settings):
+    """How one sensor's counts are stored: bands in order, and how counts become physical values."""
+
+    bands: tuple[str, ...] = Field(min_length=1)
+    """Band names in the order of the array's band axis, without the sensor's name."""
+    gsd_m: float = Field(gt=0)
+    """Ground sampling distance of the stored pixels, in metres."""
+    dtype: str
+    """NumPy type of the stored counts, such as `uint16`."""
+    scale: tuple[float, ...] = ()
+    """Per band: physical value = counts * scale + offset. Default 1."""
+    offset: tuple[float, ...] = ()
+    """Per band, in physical units. Default 0."""
+    nodata: float | None = None
+    """Count that marks a missing pixel (in any band); None where every count is data. NaN is always missing."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: dict[str, Any]) -> dict[str, Any]:
+        count = len(values.get("bands", ()))
+        filled = {"scale": (1.0,) * count, "offset": (0.0,) * count}
+        return values | {name: values.get(name) or default for name, default in filled.items()}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len({len(self.bands), len(self.scale), len(self.offset)}) != 1:
+            raise ValueError(f"{len(self.bands)} bands, {len(self.scale)} scales, {len(self.offset)} offsets")
+        if len(set(self.bands)) != len(self.bands):
+            raise ValueError(f"a band is listed twice: {', '.join(self.bands)}")
+        return self
+
+    @field_validator("dtype")
+    @classmethod
+    def _plain(cls, dtype: str) -> str:
+        if np.dtype(dtype).kind not in "iuf" or np.dtype(dtype).itemsize > 4:
+            raise ValueError(f"{dtype} is no pixel type: use 8, 16 or 32 bit integers, float16 or float32")
+        return np.dtype(dtype).name
+
+    @classmethod
+    def of(
+        cls, sensor: Sensor, bands: Sequence[str] | None = None, gsd_m: float | None = None, dtype: str | None = None
+    ) -> Self:
+        """The layout of some bands (default: all) of a sensor, with the counts as its provider ships them."""
+        bands = tuple(bands or (band.name for band in sensor.bands))
+        scalings = [sensor.scaling_of(band) for band in bands]
+        return cls(
+            bands=bands,
+            gsd_m=gsd_m or min(sensor.band(band).gsd_m for band in bands),
+            dtype=dtype or sensor.dtype,
+            scale=tuple(s.scale for s in scalings),
+            offset=tuple(s.offset for s in scalings),
+            nodata=sensor.nodata,
+        )
+
+
+class LabelLayer(Settings):
+    """A map of class codes, one per location."""
+
+    classes: dict[int, str]
+    """Name of every code that may occur, apart from `void`."""
+    colours: dict[int, str] = Field(default_factory=dict)
+    """Colour of a code for pictures, `#rrggbb`."""
+    void: int | None = None
+    """Code of pixels without a label; None where every pixel has one."""
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """All codes that may occur, `void` included."""
+        return tuple(sorted({*self.classes, *([] if self.void is None else [self.void])}))
+
+    @property
+    def dtype(self) -> str:
+        """NumPy type of the stored codes."""
+        return "uint8" if min(self.codes) >= 0 and max(self.codes) < 256 else "int32"
+
+
+class BandStatistics(Settings):
+    """Of all valid pixels of one band, in its physical unit."""
+
+    mean: float
+    std: float
+    """With one degree of freedom removed (n - 1)."""
+    min: float
+    max: float
+    count: int
+    """Number of valid pixels."""
+
+
+class CorpusInfo(Settings):
+    """The content of `corpus.json`."""
+
+    format: int = FORMAT
+    complete: bool = False
+    """False while the corpus is being built: what is committed can be read, statistics and hash are missing."""
+    chip_px: int = Field(gt=0)
+    """Width and height of every chip, in pixels."""
+    sensors: dict[str, SensorLayout]
+    labels: dict[str, LabelLayer] = Field(default_factory=dict)
+    statistics: dict[str, dict[str, BandStatistics]] = Field(default_factory=dict)
+    """By sensor and band, in physical units; a band without one valid pixel has none."""
+    provenance: tuple[dict[str, Any], ...] = ()
+    """Where the pixels came from: one entry per build that added to the corpus."""
+    licences: tuple[str, ...] = ()
+    locations: int = 0
+    chips: int = 0
+    content_hash: str | None = None
+    """Of everything that a reader can see except provenance; the same however often the build was interrupted."""
+
+    def write(self, folder: Path) -> None:
+        """Replace the corpus.json of a corpus."""
+        write_atomically(folder / "corpus.json", self.model_dump_json(indent=1).encode() + b"\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the corpus.json of a corpus.
+
+        Raises:
+            CorpusError: there is none, it was written by a newer format, or it is damaged.
+        """
+        path = folder / "corpus.json"
+        if not path.is_file():
+            raise CorpusError(
+                "no corpus here", where=str(folder), remedy="give the folder that holds corpus.json, or build one"
+            )
+        try:
+            content = json.loads(path.read_bytes())
+            version = content["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorpusError("corpus.json is damaged", where=str(path), remedy="build the corpus again") from error
+        if version > FORMAT:
+            raise CorpusError(
+                f"the corpus has format {version}, this swath reads up to {FORMAT}",
+                where=str(folder),
+                remedy="use a newer swath",
+            )
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise CorpusError(f"corpus.json is damaged: {key}: {first['msg']}", where=str(path)) from error
+
+
+class Corpus:
+    """An opened corpus: the index is in memory, pixels and labels stay on disk. Use `Corpus.open`."""
+
+    def __init__(self, path: Path, info: CorpusInfo, locations: gpd.GeoDataFrame, chips: pd.DataFrame):
+        self.path = path
+        self.info = info
+        self.locations = locations
+        """One row a location, index 0..n-1: uid, geometry (WGS 84 or null), crs, transform, group, split, lon, lat,
+        digest, and the scalar labels."""
+        self.chips = chips
+        """One row a chip, index 0..n-1: uid, location (row number), sensor, row (in the array), datetime (UTC), tag,
+        cloud, valid (share of usable pixels), source, orbit, digest."""
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Corpus":
+        """Open a corpus, whole or still being built.
+
+        Raises:
+            CorpusError: no corpus there, a newer format, or damaged files.
+        """
+        path = Path(path)
+        info = CorpusInfo.read(path)
+        locations, chips = _index.read(path, complete=info.complete)
+        return cls(path, info, locations, chips)
+
+    @property
+    def statistics(self) -> dict[str, dict[str, BandStatistics]]:
+        """By sensor and band, over the valid pixels of all locations, in physical units; empty until finished."""
+        return self.info.statistics
+
+    @property
+    def label_layers(self) -> dict[str, LabelLayer]:
+        """Label maps by name."""
+        return self.info.labels
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Identifies what a reader sees; of a corpus still being built, of what is committed."""
+        return self.info.content_hash or _index.content_hash(self.info_header(), self.locations, self.chips)
+
+    def info_header(self) -> dict[str, Any]:
+        """The part of corpus.json that the content hash covers."""
+        return self.info.model_dump(mode="json", include={"format", "chip_px", "sensors", "labels"})
+
+    def __len__(self) -> int:
+        return len(self.locations)
+
+    def __repr__(self) -> str:
+        return f"Corpus({str(self.path)!r}, {len(self.locations)} locations, {len(self.chips)} chips)"
+
+    def labels(self, layer: str, location_rows: Sequence[int] | Integer[ndarray, " n"]) -> Integer[ndarray, "n y x"]:
+        """Class codes of these locations.
+
+        Raises:
+            CorpusError: no such layer.
+        """
+        if layer not in self.info.labels:
+            raise CorpusError(
+                f"no label layer {layer!r}", where=str(self.path), remedy=nearest(layer, self.info.labels)
+            )
+        array = self._label_arrays.setdefault(layer, _arrays.open_array(label_path(self.path, layer), "labels"))
+        return array[np.asarray(location_rows, dtype=np.int64)].read().result()
+
+    @cached_property
+    def _label_arrays(self) -> dict[str, Any]:
+        return {}
+
+
+def pixel_path(corpus: Path, sensor: str) -> Path:
+    """Zarr group of a sensor's counts."""
+    return corpus / "pixels" / f"{sensor}.zarr"
+
+
+def valid_path(corpus: Path, sensor: str) -> Path:
+    """Zarr group of a sensor's validity; absent where every pixel is valid."""
+    return corpus / "valid" / f"{sensor}.zarr"
+
+
+def label_path(corpus: Path, layer: str) -> Path:
+    """Zarr group of a label layer."""
+    return corpus / "labels" / f"{layer}.zarr"

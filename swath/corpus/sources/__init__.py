@@ -1,0 +1,1 @@
+"""Where a corpus can come from: each module has `Config` and `build(config, target, data)`."""

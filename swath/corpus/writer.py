@@ -1,0 +1,320 @@
+"""Building a corpus in committed parts, so that it can be killed at any moment and continued.
+
+A part is committed by writing its pixels first, beyond the rows that the index knows, and renaming its index entry into
+place last. What a killed build leaves beyond the index is overwritten when it continues, and cut off when it finishes.
+"""
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+import tensorstore as ts
+
+from swath.corpus import _arrays, _index
+from swath.corpus._part import Chip, Part, check_part, location_record, usable
+from swath.corpus.format import Corpus, CorpusInfo, LabelLayer, SensorLayout, label_path, pixel_path, valid_path
+from swath.corpus.statistics import band_statistics
+from swath.errors import CorpusError
+from swath.sensors import band_id
+
+
+class CorpusWriter:
+    """Creates a corpus, or continues one; one process at a time. Also adds to a finished corpus.
+
+    >>> with CorpusWriter(path, sensors={"sentinel-2-l2a": layout}, chip_px=64) as writer:  # doctest: +SKIP
+    ...     writer.append(Part([Location("a")], [Chip("a", "sentinel-2-l2a", pixels)]))
+    ...     writer.finish()
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        sensors: Mapping[str, SensorLayout],
+        chip_px: int,
+        labels: Mapping[str, LabelLayer] | None = None,
+        provenance: dict[str, Any] | None = None,
+        licences: Sequence[str] = (),
+    ):
+        """Open for writing.
+
+        Args:
+            path: folder of the corpus; created if it is not there.
+            sensors: stored sensors by name, each with its bands.
+            chip_px: width and height of every chip.
+            labels: label layers by name.
+            provenance: plain data on where the pixels come from; kept in corpus.json, not part of the hash.
+            licences: names of the licences that the data is under.
+
+        Raises:
+            CorpusError: the folder holds something else, a corpus of another layout, or is being written to.
+            RecipeError: a band is in no sensor of swath's.
+        """
+        self.path = Path(path)
+        wanted = CorpusInfo(
+            chip_px=chip_px,
+            sensors=dict(sensors),
+            labels=dict(labels or {}),
+            provenance=() if provenance is None else (provenance,),
+            licences=tuple(licences),
+        )
+        for sensor, layout in wanted.sensors.items():
+            for band in layout.bands:
+                band_id(f"{sensor}/{band}")
+        self._lock = _lock(self.path)
+        try:
+            with self._explained("open"):
+                self.info = _open_or_create(self.path, wanted)
+                self._take_stock()
+        except BaseException:
+            self.close()
+            raise
+
+    def _take_stock(self) -> None:
+        """What is committed: ids, and how many rows each array has."""
+        corpus = Corpus.open(self.path)
+        self.committed: set[str] = set(corpus.locations["uid"])
+        """Ids of the locations that are already stored."""
+        counts = corpus.chips["sensor"].value_counts()
+        self._rows = {sensor: int(counts.get(sensor, 0)) for sensor in self.info.sensors}
+        self._parts = len(_index.parts(self.path))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others write. What was appended stays; a corpus that was not finished can be continued."""
+        self._lock.close()
+
+    def append(self, part: Part) -> None:
+        """Store whole locations: all of them, or, if this fails or is killed, none.
+
+        Raises:
+            CorpusError: the part does not fit the corpus, an id is already there, or the disk is full.
+        """
+        check_part(part, self.info, self.committed)
+        if not part.locations:
+            return
+        with self._explained("write"):
+            self._reopen()
+            chips = self._write_chips(part)
+            self._write_labels(part)
+            self._commit(part, chips)
+
+    def _reopen(self) -> None:
+        if self.info.complete:
+            _index.reopen(self.path)
+            self.info = self.info.model_copy(update={"complete": False, "statistics": {}, "content_hash": None})
+            self.info.write(self.path)
+            self._parts = 1
+
+    def _commit(self, part: Part, chips: list[dict[str, Any]]) -> None:
+        records = [
+            location_record(location, self.info.chip_px, digest)
+            for location, digest in zip(part.locations, _label_digests(part), strict=True)
+        ]
+        _index.commit(self.path, self._parts, _index.location_frame(records), _index.chip_frame(chips))
+        self.committed.update(location.uid for location in part.locations)
+        self._parts += 1
+        for chip in chips:
+            self._rows[chip["sensor"]] += 1
+
+    def _write_chips(self, part: Part) -> list[dict[str, Any]]:
+        """Write the pixels of all sensors at once; returns the chips' rows of the index, location by location.
+
+        Sorted by location, so that the corpus does not depend on where parts begin and end.
+        """
+        number = {location.uid: len(self.committed) + i for i, location in enumerate(part.locations)}
+        ordered = sorted(part.chips, key=lambda chip: number[chip.uid])
+        records: list[dict[str, Any]] = []
+        pending: list[ts.Future] = []
+        for sensor, layout in self.info.sensors.items():
+            chips = [chip for chip in ordered if chip.sensor == sensor]
+            if chips:
+                good = np.stack([usable(chip, layout) for chip in chips])
+                pending += self._start_writing(sensor, chips, good)
+                rows = range(self._rows[sensor], self._rows[sensor] + len(chips))
+                records += [
+                    _chip_record(chip, number[chip.uid], row, ok)
+                    for chip, row, ok in zip(chips, rows, good, strict=True)
+                ]
+        for future in pending:
+            future.result()
+        return sorted(records, key=lambda record: record["location"])
+
+    def _start_writing(self, sensor: str, chips: list[Chip], good: np.ndarray) -> list[ts.Future]:
+        first, px = self._rows[sensor], self.info.chip_px
+        last = first + len(chips)
+        counts = _arrays.with_rows(self._pixels(sensor), last)
+        futures = [counts[first:last].write(np.stack([chip.pixels for chip in chips]))]
+        path = valid_path(self.path, sensor)
+        if not good.all() or _arrays.exists(path, "valid"):
+            # Once the array exists every row is written: an interrupted build may have left others' validity there.
+            array = _arrays.create(path, "valid", (last, px, px), "bool", ("chip", "y", "x"), {}, fill=True)
+            futures.append(_arrays.with_rows(array, last)[first:last].write(good))
+        return futures
+
+    def _pixels(self, sensor: str) -> ts.TensorStore:
+        layout, px = self.info.sensors[sensor], self.info.chip_px
+        shape = (0, len(layout.bands), px, px)
+        attributes = {"sensor": sensor, **layout.model_dump(mode="json", exclude={"dtype"})}
+        dims = ("chip", "band", "y", "x")
+        return _arrays.create(pixel_path(self.path, sensor), "pixels", shape, layout.dtype, dims, attributes)
+
+    def _write_labels(self, part: Part) -> None:
+        first, last, px = len(self.committed), len(self.committed) + len(part.locations), self.info.chip_px
+        for name, layer in self.info.labels.items():
+            attributes = layer.model_dump(mode="json")
+            fill = 0 if layer.void is None else layer.void
+            dims = ("location", "y", "x")
+            array = _arrays.create(
+                label_path(self.path, name), "labels", (0, px, px), layer.dtype, dims, attributes, fill
+            )
+            codes = part.labels.get(name, np.full((last - first, px, px), fill))
+            _arrays.with_rows(array, last)[first:last].write(codes.astype(layer.dtype)).result()
+
+    def finish(self) -> Corpus:
+        """Join the index, compute statistics and content hash, and mark the corpus as whole.
+
+        Raises:
+            CorpusError: nothing was appended, or the disk is full.
+        """
+        if not self.committed:
+            raise CorpusError("nothing to store: the corpus has no location", where=str(self.path))
+        with self._explained("finish"):
+            if not self.info.complete:
+                self._finish()
+            shutil.rmtree(self.path / "index", ignore_errors=True)
+            return Corpus.open(self.path)
+
+    def _finish(self) -> None:
+        corpus = Corpus.open(self.path)
+        self._trim()
+        _index.compact(self.path, corpus.locations, corpus.chips)
+        self.info = self.info.model_copy(
+            update={
+                "complete": True,
+                "locations": len(corpus.locations),
+                "chips": len(corpus.chips),
+                "statistics": band_statistics(corpus),
+                "content_hash": corpus.content_hash,
+            }
+        )
+        self.info.write(self.path)
+
+    def _trim(self) -> None:
+        for sensor, rows in self._rows.items():
+            _arrays.trim(self._pixels(sensor), rows)
+            if _arrays.exists(path := valid_path(self.path, sensor), "valid"):
+                _arrays.trim(_arrays.open_array(path, "valid"), rows)
+        for name in self.info.labels:
+            _arrays.trim(_arrays.open_array(label_path(self.path, name), "labels"), len(self.committed))
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        """Turn the errors of the disk into one that says what is left and how to go on."""
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError) as error:
+            raise CorpusError(
+                f"cannot {doing} the corpus: {_reason(error)}",
+                where=str(self.path),
+                remedy="make room or mend the path, then run the same again: it continues after what is committed",
+            ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The cause in a few words; TensorStore's messages go on for lines."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = str(error)
+    return "No space left on device" if "No space left" in text else text.splitlines()[0][:300]
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    """Held as long as the file is open; the system drops it when the process dies, however that happens."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("wb")
+    except OSError as error:
+        raise CorpusError(
+            f"cannot write here: {error.strerror}", where=str(folder), remedy="choose another folder for the corpus"
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise CorpusError(
+            "another process is writing to this corpus", where=str(folder), remedy="wait for it, or stop it"
+        ) from error
+    return file
+
+
+def _open_or_create(path: Path, wanted: CorpusInfo) -> CorpusInfo:
+    if not (path / "corpus.json").exists():
+        strangers = [p.name for p in path.iterdir() if not p.name.startswith(".")]
+        if strangers:
+            raise CorpusError(
+                f"the folder holds other files, such as {min(strangers)!r}",
+                where=str(path),
+                remedy="give a new or empty folder for the corpus",
+            )
+        wanted.write(path)
+        return wanted
+    found = CorpusInfo.read(path)
+    for name in ("chip_px", "sensors", "labels"):
+        if getattr(found, name) != getattr(wanted, name):
+            raise CorpusError(
+                f"the corpus that is there has other {name}: {getattr(found, name)}, wanted: {getattr(wanted, name)}",
+                where=str(path),
+                remedy="continue with the same settings, or give another folder",
+            )
+    new = tuple(entry for entry in wanted.provenance if entry not in found.provenance)
+    licences = tuple(dict.fromkeys((*found.licences, *wanted.licences)))
+    return found.model_copy(update={"provenance": (*found.provenance, *new), "licences": licences})
+
+
+def _chip_record(chip: Chip, location: int, row: int, good: np.ndarray) -> dict[str, Any]:
+    when = chip.datetime
+    if when is not None:
+        when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    return {
+        "uid": chip.uid,
+        "location": location,
+        "sensor": chip.sensor,
+        "row": row,
+        "datetime": when,
+        "tag": chip.tag,
+        "cloud": chip.cloud,
+        "valid": float(good.mean()),
+        "source": chip.source,
+        "orbit": chip.orbit,
+        "digest": pixel_digest(chip.pixels, good),
+    }
+
+
+def pixel_digest(pixels: np.ndarray, good: np.ndarray) -> str:
+    """128-bit BLAKE2b of a chip's counts and validity."""
+    result = hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=16)
+    result.update(np.packbits(good))
+    return result.hexdigest()
+
+
+def _label_digests(part: Part) -> list[str]:
+    digests = [hashlib.blake2b(digest_size=16) for _ in part.locations]
+    for name in sorted(part.labels):
+        codes = np.ascontiguousarray(part.labels[name], dtype=np.int32)
+        for digest, one in zip(digests, codes, strict=True):
+            digest.update(name.encode() + one.tobytes())
+    return [digest.hexdigest() for digest in digests]
