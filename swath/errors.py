@@ -42,6 +42,10 @@ class ContractError(SwathError):
     """An encoder was given other bands, units or shapes than it was made for."""
 
 
+class CheckpointError(SwathError):
+    """A saved encoder is missing, damaged, or of another version."""
+
+
 class TrainingError(SwathError):
     """A run collapsed, became non-finite, or cannot be continued."""
 

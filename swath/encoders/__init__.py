@@ -1,1 +1,17 @@
-"""Encoders: networks that turn an `Image` into an embedding."""
+"""Encoders: networks that turn an `Image` into an embedding.
+
+An encoder is one file in this folder that defines `Config` and `build(config, contract) -> Encoder`; it is found by its
+module name.
+"""
+
+from swath import plugins
+from swath.encoders._base import Encoder, Standardize
+from swath.encoders._checkpoint import Card, build, load, load_card, save
+from swath.encoders._contract import InputContract
+
+__all__ = ["Card", "Encoder", "InputContract", "Standardize", "build", "load", "load_card", "names", "save"]
+
+
+def names() -> list[str]:
+    """Names of all kinds of encoders."""
+    return plugins.names(__name__)

@@ -1,0 +1,103 @@
+"""The encoder that everything else sees: physical pixels in, embedding out, statistics inside."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from swath.batch import Image
+from swath.encoders._contract import InputContract
+from swath.sensors import band_id, bands
+
+
+class Standardize(nn.Module):
+    """Physical units to zero mean and unit variance, by each channel's own band.
+
+    The statistics are looked up by global band id, sample by sample, so the order of channels never matters. They are
+    rebuilt from the contract's band keys, never stored in a state dict: ids may differ in another version of swath.
+    """
+
+    mean: Tensor
+    inverse_std: Tensor
+
+    def __init__(self, contract: InputContract):
+        super().__init__()
+        # A band without statistics yields NaN, which training notices; 0 and 1 would be silently wrong.
+        mean, inverse_std = torch.full((2, len(bands())), torch.nan)
+        for key, mu, sigma in zip(contract.bands, contract.mean, contract.std, strict=True):
+            mean[band_id(key)] = mu
+            # a band that is constant over the corpus carries nothing; it must not become infinite
+            inverse_std[band_id(key)] = 1 / sigma if sigma > 0 else 1.0
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("inverse_std", inverse_std, persistent=False)
+
+    def forward(
+        self, pixels: Float[Tensor, "b t c h w"], valid: Bool[Tensor, "b t h w"], band_ids: Int[Tensor, "b c"]
+    ) -> Float[Tensor, "b t c h w"]:
+        """Standardised pixels; invalid ones are 0, the band's mean."""
+        ids = band_ids.long()
+        mean, scale = (table[ids][:, None, :, None, None] for table in (self.mean, self.inverse_std))
+        # Subtract before scaling: kelvin minus its mean is exact, kelvin over its deviation is not.
+        return ((pixels - mean) * scale).masked_fill(~valid[:, :, None], 0.0)
+
+
+class Encoder(nn.Module):
+    """A network behind the contract that says what it may be fed."""
+
+    def __init__(self, network: nn.Module, contract: InputContract, dim: int, example_px: int = 64):
+        """Wrap a network.
+
+        Args:
+            network: maps standardised `n c h w` to `n d`.
+            contract: bands, units and statistics of its input.
+            dim: d.
+            example_px: height and width of a picture that it certainly takes.
+        """
+        super().__init__()
+        self.contract, self.dim, self.example_px = contract, dim, example_px
+        self.standardize = Standardize(contract)
+        self.network = network.to(memory_format=torch.channels_last)
+
+    def forward(self, image: Image) -> Float[Tensor, "b d"]:
+        """Embed for training, nothing checked: encode every date, average the dates that have a valid pixel."""
+        b, t = image.valid.shape[:2]
+        standard = self.standardize(image.pixels, image.valid, image.band_ids).flatten(0, 1)
+        features = self.encode(standard.contiguous(memory_format=torch.channels_last), image.valid.flatten(0, 1))
+        return features if t == 1 else _mean_over_dates(features.unflatten(0, (b, t)), image.valid)
+
+    def encode(self, pixels: Float[Tensor, "n c h w"], valid: Bool[Tensor, "n h w"]) -> Float[Tensor, "n d"]:  # noqa: ARG002 - for encoders that look at it
+        """Features of standardised single-date pictures, whose invalid pixels are 0."""
+        return self.network(pixels)
+
+    @torch.no_grad()
+    def embed(self, image: Image) -> Float[Tensor, "b d"]:
+        """Embed for use: the contract is checked, the network is in evaluation mode, the result is float32.
+
+        Raises:
+            ContractError: the image's bands are not those the encoder was made for.
+        """
+        self.contract.check(image)
+        with _evaluating(self):
+            return self(image).float()
+
+
+def _mean_over_dates(features: Float[Tensor, "b t d"], valid: Bool[Tensor, "b t h w"]) -> Float[Tensor, "b d"]:
+    seen = valid.flatten(2).any(dim=2)
+    # where no date has a valid pixel all dates look alike (the band means), and any of them will do
+    seen = seen | ~seen.any(dim=1, keepdim=True)
+    weight = seen.to(features.dtype)
+    return torch.einsum("btd,bt->bd", features, weight / weight.sum(dim=1, keepdim=True))
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, each part's own mode after: a part that was frozen in it stays so."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True

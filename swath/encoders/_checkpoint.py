@@ -1,0 +1,243 @@
+"""Saving and loading an encoder: weights as safetensors, everything else as a JSON card beside them. No pickle."""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save_file
+
+import swath
+from swath import plugins
+from swath.batch import NO_DAY, Image
+from swath.encoders._base import Encoder
+from swath.encoders._contract import InputContract
+from swath.errors import CheckpointError, SwathError
+from swath.sensors import band, band_id
+from swath.settings import Settings
+
+FORMAT = 1
+"""Version of the card. Raised when a reader of the older one would misread it."""
+
+
+class Card(Settings):
+    """What has to be known of the weights, in plain JSON."""
+
+    format: Literal[1] = FORMAT
+    swath_version: str
+    """Version of swath that wrote it."""
+    encoder: dict[str, Any]
+    """The plug-in's settings, `weights` left out: the checkpoint's own take their place."""
+    contract: InputContract
+    """Bands, units and statistics of the input."""
+    sha256: str
+    """Of the safetensors file."""
+    self_check: list[float]
+    """Embedding of a synthetic image, which loading can repeat."""
+    provenance: dict[str, Any]
+    """Whatever the writer knows: recipe, corpus hash, seed, epochs."""
+
+
+def build(config: Settings, contract: InputContract) -> Encoder:
+    """A fresh encoder of the kind that `config.name` names.
+
+    Raises:
+        RecipeError: no such encoder, or its settings do not fit together.
+    """
+    return plugins.find("swath.encoders", getattr(config, "name", type(config).__name__)).build(config, contract)
+
+
+def save(encoder: Encoder, config: Settings, path: Path, provenance: dict[str, Any]) -> None:
+    """Write `path.safetensors` and `path.json`; each appears whole or not at all, the card last.
+
+    Args:
+        encoder: what to save, in any mode, on any device.
+        config: the settings it was built from.
+        path: without suffix; the folder is made if it is missing.
+        provenance: anything JSON can hold.
+
+    Raises:
+        CheckpointError: its embedding is not finite.
+    """
+    check = _self_check(encoder)
+    if not all(map(math.isfinite, check)):
+        raise CheckpointError(
+            "the encoder's embedding is not finite", remedy="train it again with a lower learning rate"
+        )
+    weights, card_path = _files(path)
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    partial = _partial(weights)
+    # the encoder's own layout is channels-last; what is written is a plain copy
+    save_file({key: value.detach().cpu().contiguous() for key, value in encoder.state_dict().items()}, partial)
+    card = Card(
+        swath_version=swath.__version__,
+        encoder=_without_weights(config).model_dump(mode="json"),
+        contract=encoder.contract,
+        sha256=hashlib.sha256(partial.read_bytes()).hexdigest(),
+        self_check=check,
+        provenance=provenance,
+    )
+    text = json.dumps(card.model_dump(mode="json"), indent=1)
+    partial.replace(weights)
+    _partial(card_path).write_text(text, encoding="utf-8")
+    _partial(card_path).replace(card_path)
+
+
+def load_card(path: Path) -> Card:
+    """The card alone: what an encoder is, without its weights.
+
+    Raises:
+        CheckpointError: there is none, it is damaged, it comes from a newer swath, or it names unknown bands.
+    """
+    file = _files(path)[1]
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError("there is no encoder here: its card is missing", where=str(file)) from None
+    except ValueError as error:
+        raise CheckpointError(f"the encoder's card is damaged: {error}", where=str(file), remedy=_AGAIN) from error
+    if isinstance(data, dict) and data.get("format") != FORMAT:
+        raise CheckpointError(
+            f"the encoder's card has format {data.get('format')!r}, this swath {swath.__version__} reads {FORMAT}",
+            where=str(file),
+            remedy=f"use the swath that wrote it: {data.get('swath_version', 'unknown')}",
+        )
+    try:
+        card = TypeAdapter(Card).validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"])
+        raise CheckpointError(
+            f"the encoder's card is damaged: {at or 'all of it'}: {first['msg']}", where=str(file), remedy=_AGAIN
+        ) from error
+    _check_contract(card, file)
+    return card
+
+
+def load(path: Path, verify: bool = True) -> Encoder:
+    """The encoder saved at `path`, in evaluation mode on the CPU.
+
+    Args:
+        path: without suffix, as given to `save`; with either suffix it means the same.
+        verify: also repeat the embedding that was stored when it was saved, so that a library that computes something
+            else now, or statistics that went astray, are noticed here and not in the results.
+
+    Raises:
+        CheckpointError: files are missing, damaged, of another format, or do not belong together; bands or the kind of
+            encoder are unknown to this version; the stored embedding is not reproduced.
+    """
+    card, weights = load_card(path), _files(path)[0]
+    encoder = _rebuild(card, weights)
+    state = _read(weights, card.sha256)
+    try:
+        encoder.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(f"weights and card do not fit: {error}", where=str(weights), remedy=_AGAIN) from error
+    encoder.eval()
+    if verify:
+        _verify(encoder, card, weights)
+    return encoder
+
+
+_AGAIN = "copy or write the checkpoint again: both its files"
+
+
+def _rebuild(card: Card, where: Path) -> Encoder:
+    try:
+        module = plugins.find("swath.encoders", str(card.encoder.get("name")))
+        # the random initial weights are about to be overwritten; the caller's random numbers must not notice
+        with torch.random.fork_rng(devices=[]):
+            return module.build(module.Config.model_validate(card.encoder), card.contract)
+    except (SwathError, ValidationError) as error:
+        raise CheckpointError(
+            f"this swath {swath.__version__} cannot build the encoder: {error}",
+            where=str(where),
+            remedy=f"use the swath that wrote it: {card.swath_version}",
+        ) from error
+
+
+def _read(weights: Path, sha256: str) -> dict[str, torch.Tensor]:
+    try:
+        content = weights.read_bytes()
+    except FileNotFoundError:
+        raise CheckpointError("the encoder's weights are missing", where=str(weights), remedy=_AGAIN) from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise CheckpointError("the weights are not those of the card", where=str(weights), remedy=_AGAIN)
+    try:
+        return load_bytes(content)
+    except SafetensorError as error:
+        raise CheckpointError(f"the weights are damaged: {error}", where=str(weights), remedy=_AGAIN) from error
+
+
+def _check_contract(card: Card, where: Path) -> None:
+    contract = card.contract
+    lengths = {len(contract.bands), len(contract.units), len(contract.mean), len(contract.std)}
+    if len(lengths) != 1 or not contract.bands or (contract.fixed and contract.channels != len(contract.bands)):
+        raise CheckpointError("the encoder's card is damaged: its bands and statistics do not agree", where=str(where))
+    for key, unit in zip(contract.bands, contract.units, strict=True):
+        try:
+            known = band(key).unit
+        except SwathError as error:
+            raise CheckpointError(
+                f"this swath {swath.__version__} has no band {key!r}, which the encoder was trained on",
+                where=str(where),
+                remedy=f"use the swath that wrote it: {card.swath_version} ({error.remedy})",
+            ) from error
+        if unit != known:
+            raise CheckpointError(
+                f"the encoder was trained on {key} in {unit}, this swath {swath.__version__} reads it in {known}",
+                where=str(where),
+                remedy=f"use the swath that wrote it: {card.swath_version}",
+            )
+
+
+def _self_check(encoder: Encoder) -> list[float]:
+    device = encoder.standardize.mean.device
+    with torch.autocast(device.type, enabled=False):
+        return encoder.embed(_example(encoder).to(device))[0].tolist()
+
+
+def _verify(encoder: Encoder, card: Card, where: Path) -> None:
+    now, then = torch.tensor(_self_check(encoder)), torch.tensor(card.self_check)
+    # other processors and libraries round differently, and training may have saved under reduced precision
+    if now.shape != then.shape or (now - then).norm() > 0.02 * then.norm() + 1e-6:
+        raise CheckpointError(
+            "the encoder does not give the embedding it gave when it was saved",
+            where=str(where),
+            remedy=f"it was saved by swath {card.swath_version}; compare the versions of torch and timm as well",
+        )
+
+
+def _example(encoder: Encoder) -> Image:
+    """A smooth picture around each band's mean, part of it invalid: the same on every machine."""
+    contract, px = encoder.contract, encoder.example_px
+    order = [i % len(contract.bands) for i in range(contract.channels)]
+    mean, std = (torch.tensor(values)[order][:, None, None] for values in (contract.mean, contract.std))
+    phase = torch.arange(contract.channels * px * px, dtype=torch.float64).mul(0.37).sin().float()
+    valid = torch.ones(1, 1, px, px, dtype=torch.bool)
+    valid[..., : px // 4, : px // 4] = False
+    return Image(
+        pixels=(mean + std * phase.view(-1, px, px))[None, None],
+        valid=valid,
+        days=torch.full((1, 1), NO_DAY, dtype=torch.int32),
+        band_ids=torch.tensor([[band_id(contract.bands[i]) for i in order]], dtype=torch.int32),
+        gsd_m=10.0,
+    )
+
+
+def _without_weights(config: Settings) -> Settings:
+    return config.model_copy(update={"weights": None}) if "weights" in type(config).model_fields else config
+
+
+def _files(path: Path) -> tuple[Path, Path]:
+    stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
+    return stem.with_name(f"{stem.name}.safetensors"), stem.with_name(f"{stem.name}.json")
+
+
+def _partial(file: Path) -> Path:
+    return file.with_name(f".{file.name}.partial")
