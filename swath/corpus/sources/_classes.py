@@ -1,0 +1,112 @@
+"""The land-cover classes of the synthetic landscape: their year, their look and their radar response."""
+
+from dataclasses import dataclass
+
+from swath.corpus.sources._phenology import Cycle, Phenology
+
+
+@dataclass(frozen=True, slots=True)
+class Radar:
+    """Canopy parameters of the water-cloud model (see `_radar`), per polarisation (VV, VH)."""
+
+    albedo: tuple[float, float]
+    """Backscatter coefficient of an opaque canopy at vertical incidence, linear power."""
+    extinction: tuple[float, float]
+    """One-way extinction per unit of leaf area index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Land:
+    """One land-cover class."""
+
+    name: str
+    colour: str
+    phenology: Phenology
+    leaf: str
+    """Leaf spectrum (see `_spectra.LEAVES`)."""
+    radar: Radar
+    patchiness: float = 0.15
+    """Standard deviation of the log leaf area inside a unit."""
+    tramlines: float = 0.0
+    """Share of the leaf area that is missing on the tracks of the farm machines."""
+
+
+WATER = Land("water", "#2b6cb0", Phenology(0.0), "grass", Radar((0.0, 0.0), (0.0, 0.0)))
+BUILT = Land(
+    "built-up", "#9b2c2c", Phenology(0.8, (Cycle(1.8, 110, 12, 295, 10),)), "grass", Radar((0.09, 0.016), (0.2, 0.2)), 0.3
+)
+FOREST = Land(
+    "forest", "#22543d", Phenology(3.6, (Cycle(1.2, 118, 6, 292, 8),)), "needle", Radar((0.17, 0.046), (0.3, 0.3)), 0.35
+)
+BROADLEAF = Land(
+    "forest", "#22543d", Phenology(0.7, (Cycle(4.4, 118, 6, 292, 8),)), "broadleaf", Radar((0.16, 0.040), (0.3, 0.3)), 0.35
+)
+GRASS = Land(
+    "grass",
+    "#9ae6b4",
+    Phenology(1.1, (Cycle(2.4, 95, 12, 305, 14),), mown=True),
+    "grass",
+    Radar((0.050, 0.0095), (0.16, 0.14)),
+    0.30,
+)
+CROPS = (
+    Land(
+        "winter-wheat",
+        "#d69e2e",
+        Phenology(0.05, (Cycle(0.9, 302, 9, 480, 10), Cycle(4.2, 101, 9, 206, 3)), ripe=184),
+        "cereal",
+        Radar((0.030, 0.0075), (0.17, 0.11)),
+        0.12,
+        0.45,
+    ),
+    Land(
+        "maize",
+        "#ed8936",
+        Phenology(0.05, (Cycle(4.4, 167, 8, 268, 4),), ripe=256),
+        "crop",
+        Radar((0.105, 0.027), (0.16, 0.14)),
+        0.24,
+    ),
+    Land(
+        "rapeseed",
+        "#ecc94b",
+        Phenology(0.05, (Cycle(1.6, 265, 9, 470, 12), Cycle(4.0, 92, 8, 196, 4)), ripe=181, flower=(0.8, 122, 9)),
+        "crop",
+        Radar((0.110, 0.041), (0.15, 0.15)),
+        0.15,
+        0.35,
+    ),
+    Land(
+        "sugar-beet",
+        "#b83280",
+        Phenology(0.05, (Cycle(4.2, 163, 11, 294, 5),)),
+        "crop",
+        Radar((0.120, 0.028), (0.15, 0.13)),
+        0.22,
+    ),
+    Land(
+        "spring-barley",
+        "#f6e05e",
+        Phenology(0.05, (Cycle(3.7, 121, 7, 208, 3),), ripe=187),
+        "cereal",
+        Radar((0.034, 0.0100), (0.16, 0.12)),
+        0.14,
+        0.40,
+    ),
+    Land(
+        "sunflower",
+        "#744210",
+        Phenology(0.05, (Cycle(3.5, 160, 8, 262, 5),), ripe=236, flower=(0.35, 200, 9)),
+        "crop",
+        Radar((0.125, 0.033), (0.15, 0.13)),
+        0.2,
+    ),
+)
+
+
+def classes(crops: int) -> tuple[Land, ...]:
+    """The classes of a landscape with that many crops; the position is the code in the label layer."""
+    return (WATER, BUILT, FOREST, GRASS, *CROPS[:crops])
+
+
+WATER_CODE, BUILT_CODE, FOREST_CODE, GRASS_CODE, FIRST_CROP = range(5)

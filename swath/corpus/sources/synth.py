@@ -1,0 +1,326 @@
+"""The synthetic landscape: a generated, georeferenced multi-sensor world whose truth is known.
+
+How it is made, with the formulas, and what it is not: docs/synthetic-landscape.md.
+
+    swath corpus synth --out landscape --locations 400
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+from pydantic import Field, model_validator
+from pyproj import Transformer
+
+from swath.corpus.sources import _calendar, _radar, _render, _spectra, _weather
+from swath.corpus.sources._calendar import Pass
+from swath.corpus.sources._classes import classes
+from swath.corpus.sources._clouds import Sky, sky
+from swath.corpus.sources._landscape import PIXEL, Landscape, Window, window
+from swath.corpus.sources._noise import scramble, stream, uniform
+from swath.corpus.sources._render import Plants, crop
+from swath.errors import RecipeError
+from swath.settings import Settings
+
+OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-grd"
+POLARISATIONS = ("VV", "VH")
+OPTICAL_SCALE, OPTICAL_OFFSET = 1e-4, -0.1
+"""Counts to reflectance, as Sentinel-2 ships it since processing baseline 04.00."""
+RADAR_SCALE = 0.01
+"""Counts to dB: hundredths of a decibel."""
+LAYER = "landcover"
+
+
+class Config(Settings):
+    """Settings of the synthetic landscape."""
+
+    name: Literal["synth"] = "synth"
+    seed: int = Field(0, ge=0, lt=2**32)
+    """Of the whole world; the same seed and settings give the same bytes."""
+    locations: int = Field(400, ge=1, le=10_000_000)
+    """How many, spread over the extent; 400 or more of chip size side by side make a mosaic."""
+    chip_px: int = Field(64, ge=8, le=1024, multiple_of=2)
+    """Rows and columns of a chip, in pixels of 10 m."""
+    year: int = Field(2021, ge=2016, le=2100)
+    dates_optical: int = Field(4, ge=0, le=146)
+    """Sentinel-2 dates per location, spread over the year (fewer if fewer passes survive the clouds)."""
+    dates_radar: int = Field(4, ge=0, le=122)
+    """Sentinel-1 dates per location: first those nearest to the optical ones, then random ones."""
+    lon: float = Field(12.0, ge=-180, lt=180)
+    """Of the region's centre, degrees. The default lies on the border of UTM zones 32 and 33."""
+    lat: float = Field(52.0, ge=-70, le=70)
+    """Of the region's centre, degrees."""
+    extent_km: float = Field(40.0, gt=0, le=500)
+    """Side of the square region."""
+    block_km: float = Field(5.0, gt=0)
+    """Side of the spatial blocks that become the locations' groups."""
+    crops: int = Field(5, ge=1, le=6)
+    """Number of crop classes, besides water, built-up, forest and grass."""
+    cloud_fraction: float = Field(0.2, ge=0, le=0.9)
+    """Mean cloud cover of the optical dates."""
+    mask_clouds: bool = False
+    """Mark clouds and their shadows as invalid (the truth); otherwise they are pixels like any other."""
+    looks: float = Field(4.4, gt=0)
+    """Equivalent number of looks of the radar; 4.4 is Sentinel-1's in IW GRD products."""
+    radar_revisit: Literal[6, 12] = 12
+    """Days between radar passes of one direction: 6 with two satellites, 12 with one."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Config":
+        if self.dates_optical + self.dates_radar == 0:
+            raise ValueError("dates_optical and dates_radar are both 0: there would be nothing to see")
+        return self
+
+    @property
+    def chip_m(self) -> float:
+        """Side of a chip in metres."""
+        return self.chip_px * PIXEL
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A location before anything is drawn there."""
+
+    uid: str
+    zone: int
+    """UTM zone, 1..60."""
+    south: bool
+    """On the southern hemisphere."""
+    west: float
+    """Easting of the west edge, metres."""
+    north: float
+    """Northing of the north edge, metres."""
+    lon: float
+    """Of the centre, degrees."""
+    lat: float
+    group: str
+    """Spatial block."""
+
+    @property
+    def crs(self) -> str:
+        """Coordinate reference system, `EPSG:326xx` or `EPSG:327xx`."""
+        return _epsg(self.zone, self.south)
+
+    @property
+    def transform(self) -> tuple[float, float, float, float, float, float]:
+        """Column, row -> easting, northing, in the order of `affine.Affine`."""
+        return (PIXEL, 0.0, self.west, 0.0, -PIXEL, self.north)
+
+    @property
+    def tile(self) -> int:
+        """Number of the 100 km tile, which shares its satellite passes."""
+        column, row = self.west // _calendar.TILE, self.north // _calendar.TILE
+        return int((self.zone * 1000 + column) * 1000 + row)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """All chips of one location and sensor."""
+
+    passes: list[Pass]
+    pixels: Shaped[np.ndarray, "t c h w"]
+    """Counts."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """Everything known of one location."""
+
+    place: Place
+    landcover: Int[np.ndarray, "h w"]
+    """Codes of `classes(config.crops)`."""
+    optical: Series
+    radar: Series
+    cloud: Bool[np.ndarray, "t h w"]
+    """Truth: optical pixels under a cloud."""
+    shadow: Bool[np.ndarray, "t h w"]
+    """Truth: optical pixels in a cloud's shadow and not under one."""
+
+
+# --- where ----------------------------------------------------------------------------------------------------------
+
+
+def places(config: Config) -> list[Place]:
+    """The locations: one in each cell of a square grid over the region, on the lattice of chips of its UTM zone.
+
+    With `extent_km` equal to the chips of a row side by side, they tile the region.
+
+    Raises:
+        RecipeError: The region is too small for that many locations that do not overlap.
+    """
+    side = math.ceil(math.sqrt(config.locations))
+    cell = config.extent_km * 1000 / side
+    if cell < config.chip_m * (1 - 1e-9):
+        need = math.ceil(side * config.chip_m) / 1000
+        raise RecipeError(
+            f"{config.locations} locations of {config.chip_m:g} m do not fit into {config.extent_km:g} km",
+            where="source.extent_km",
+            remedy=f"make extent_km at least {need:g}, or ask for fewer locations",
+        )
+    key = stream(config.seed, "places")
+    chosen = np.argsort(uniform(key, np.arange(side * side)), kind="stable")[: config.locations]
+    row, column = np.divmod(np.sort(chosen), side)
+    west, north = _corner(config)
+    slots = max(int(cell / config.chip_m + 1e-9), 1)
+    jitter = [np.floor(slots * uniform(key, row, column, axis)) * config.chip_m for axis in (1, 2)]
+    return _distinct(config, west + column * cell + jitter[0], north - row * cell - jitter[1])
+
+
+def _corner(config: Config) -> tuple[float, float]:
+    """North-west corner of the region in the UTM zone of its centre, on the lattice of chips."""
+    centre = _transformer(_zone(config.lon), config.lat < 0).transform(config.lon, config.lat)
+    half = config.extent_km * 500
+    return _snap(centre[0] - half, config), _snap(centre[1] + half, config)
+
+
+def _distinct(config: Config, west: np.ndarray, north: np.ndarray) -> list[Place]:
+    """Places in the zone that each chip's centre lies in; snapping to another zone's lattice may merge two."""
+    inverse = _transformer(_zone(config.lon), config.lat < 0)
+    half = config.chip_m / 2
+    lon, lat = inverse.transform(west + half, north - half, direction="INVERSE")
+    found: dict[str, Place] = {}
+    for i in range(len(lon)):
+        place = _place(config, float(lon[i]), float(lat[i]))
+        found.setdefault(place.uid, place)
+    return list(found.values())
+
+
+def _place(config: Config, lon: float, lat: float) -> Place:
+    zone, south = _zone(lon), lat < 0
+    project = _transformer(zone, south)
+    half = config.chip_m / 2
+    east, north = project.transform(lon, lat)
+    west, north = _snap(east - half, config), _snap(north + half, config)
+    lon, lat = project.transform(west + half, north - half, direction="INVERSE")
+    block = config.block_km * 1000
+    hemisphere = "S" if south else "N"
+    return Place(
+        uid=f"{zone:02d}{hemisphere}-{west:.0f}-{north:.0f}",
+        zone=zone,
+        south=south,
+        west=west,
+        north=north,
+        lon=float(lon),
+        lat=float(lat),
+        group=f"{zone:02d}{hemisphere}-{int((west + half) // block)}-{int((north - half) // block)}",
+    )
+
+
+def _snap(metres: float, config: Config) -> float:
+    return round(metres / config.chip_m) * config.chip_m
+
+
+def _zone(lon: float) -> int:
+    return int((lon + 180) // 6) % 60 + 1
+
+
+def _epsg(zone: int, south: bool) -> str:
+    return f"EPSG:{32700 + zone if south else 32600 + zone}"
+
+
+@lru_cache(maxsize=130)
+def _transformer(zone: int, south: bool) -> Transformer:
+    return Transformer.from_crs("EPSG:4326", _epsg(zone, south), always_xy=True)
+
+
+# --- what is seen there ---------------------------------------------------------------------------------------------
+
+
+def passes(config: Config, place: Place) -> tuple[list[Pass], list[Pass]]:
+    """The optical and radar acquisitions that the corpus holds of a place."""
+    rng = _rng(config, place, "dates")
+    s2 = _calendar.optical_passes(
+        config.seed, config.year, place.tile, config.lon, place.lat, config.cloud_fraction
+    )
+    s1 = _calendar.radar_passes(config.seed, config.year, place.tile, config.lon, config.radar_revisit)
+    optical = _calendar.choose(s2, config.dates_optical, rng)
+    return optical, _calendar.choose_near(s1, config.dates_radar, optical, rng)
+
+
+def make(config: Config, place: Place) -> Scene:
+    """All chips, labels and truth of one place: a pure function of the two arguments."""
+    at = window(place.zone, place.west, place.north, config.chip_px)
+    ground = Landscape(config.seed, config.crops).ground(at)
+    plants = Plants(ground, classes(config.crops))
+    optical, radar = passes(config, place)
+    clouds = _clouds(config, place, at, optical)
+    return Scene(
+        place=place,
+        landcover=crop(ground.code).astype(np.uint8),
+        optical=Series(optical, _optical(config, place, plants, optical, clouds)),
+        radar=Series(radar, _radar_counts(config, place, plants, radar)),
+        cloud=crop(clouds.cloudy),
+        shadow=crop(clouds.shaded),
+    )
+
+
+def cloud_truth(config: Config, place: Place) -> tuple[Bool[np.ndarray, "t h w"], Bool[np.ndarray, "t h w"]]:
+    """Which pixels of the optical dates lie under a cloud, and which in a shadow, without making the rest."""
+    at = window(place.zone, place.west, place.north, config.chip_px)
+    clouds = _clouds(config, place, at, passes(config, place)[0])
+    return crop(clouds.cloudy), crop(clouds.shaded)
+
+
+def _clouds(config: Config, place: Place, at: Window, dates: list[Pass]) -> Sky:
+    day_of_year, cover = np.array([p.day_of_year for p in dates]), np.array([p.cover for p in dates])
+    return sky(config.seed, at, np.array([p.day for p in dates], dtype=int), day_of_year, cover, place.lat)
+
+
+def _season(place: Place, dates: list[Pass]) -> Float[np.ndarray, " t"]:
+    """Day of the northern year that has the same season."""
+    day = np.array([p.day_of_year for p in dates], dtype=float)
+    return (day + 182.6) % 365.25 if place.south else day
+
+
+def _moisture(config: Config, place: Place, dates: list[Pass]) -> Float[np.ndarray, " t"]:
+    by_day = _weather.moisture(config.seed, place.south)
+    return by_day[np.array([int(p.day_of_year) - 1 for p in dates], dtype=int)]
+
+
+def _optical(config: Config, place: Place, plants: Plants, dates: list[Pass], clouds: Sky) -> np.ndarray:
+    rng = _rng(config, place, OPTICAL)
+    surface = _render.optical(plants, plants.state(_season(place, dates)), _moisture(config, place, dates))
+    # residual view and sun effects: one gain for the date, a smaller one for each band
+    gain = np.exp(rng.normal(0, 0.07, (len(dates), 1)) + rng.normal(0, 0.02, (len(dates), surface.shape[1])))
+    seen = _spectra.atmosphere(surface, clouds.haze, gain)
+    seen = _spectra.blur(_spectra.overcast(seen, clouds.cloud, clouds.shadow))
+    noise = rng.standard_normal(seen.shape, dtype=np.float32) * (0.0015 + 0.012 * np.abs(seen))
+    seen = seen + noise
+    coarse = list(_spectra.COARSE)
+    seen[:, coarse] = _spectra.coarsen(seen[:, coarse])
+    return _spectra.counts(crop(seen), OPTICAL_SCALE, OPTICAL_OFFSET)
+
+
+def _radar_counts(config: Config, place: Place, plants: Plants, dates: list[Pass]) -> np.ndarray:
+    rng = _rng(config, place, RADAR)
+    days = np.array([p.day for p in dates], dtype=float)
+    power = _render.radar(
+        plants,
+        plants.state(_season(place, dates)),
+        _moisture(config, place, dates),
+        _weather.wind(config.seed, days),
+        np.array([_incidence(config, place, p.orbit) for p in dates], dtype=float),
+    )
+    speckled = _radar.speckle(crop(_spectra.blur(power)), config.looks, rng)
+    calibration = rng.normal(0, 0.25, (len(dates), 1, 1, 1))
+    return np.rint((_radar.decibel(speckled) + calibration) / RADAR_SCALE).astype(np.int16)
+
+
+def _incidence(config: Config, place: Place, orbit: str) -> float:
+    """Radians; 31 to 45 degrees, fixed for a tile and direction, as on a repeated orbit."""
+    return math.radians(31 + 14 * float(uniform(stream(config.seed, f"swath-{orbit}"), place.tile)[0]))
+
+
+def _rng(config: Config, place: Place, purpose: str) -> np.random.Generator:
+    """Noise of one place and purpose; independent of all other places."""
+    key = scramble(stream(config.seed, purpose), place.zone, round(place.west), round(place.north))
+    return np.random.default_rng(int(key[0]))
+
+
+def scenes(config: Config) -> Iterator[Scene]:
+    """All places of the world, one after the other."""
+    return (make(config, place) for place in places(config))
