@@ -1,0 +1,344 @@
+"""The evaluation's part of the report: tables, bands, confusion matrix, samples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from swath.products import _words as words
+from swath.products import figures
+from swath.products._card import class_name
+from swath.products._judge import Cell, Pair, Score, band_of, is_radar
+from swath.products._pictures import Pictures, Shot
+from swath.sensors import Band
+
+SAMPLES = 8
+"""Pictures of right and of wrong predictions, each."""
+MAX_CLASSES_AS_TABLE = 16
+KINDS = {"pretrained": "pre-trained", "floor": "floor", "reference": "reference"}
+SYMBOLS = {"better": "▲", "worse": "▼", "tie": "≈", "untested": "·"}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict against one other row, ready to show."""
+
+    verdict: str
+    """`better`, `worse`, `tie` or `untested`."""
+    symbol: str
+    word: str
+    points: str
+    """Signed difference in percentage points."""
+    title: str
+    """The evidence, in words."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a comparison table."""
+
+    name: str
+    shade: str
+    """CSS class of its colour."""
+    kind: str
+    values: list[tuple[str, str]]
+    """Value and interval per metric."""
+    strip: Markup
+    judgements: list[Judgement | None]
+    """Against random twin, scratch and best floor; None where that makes no sense."""
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A cell's comparison table."""
+
+    title: str
+    metrics: list[str]
+    rows: list[Row]
+    axis: Markup
+    pairs: list[dict[str, str]]
+    pairing: str
+    """What was paired, if it is the same in all comparisons."""
+    left_out: list[tuple[str, str]]
+    size: str
+
+
+def title(cell: Cell) -> str:
+    """What a cell is, in one line."""
+    return f"{cell.task} · {cell.input} · {cell.probe} probe"
+
+
+def table(cell: Cell, arms: Sequence[str]) -> Table:
+    """The comparison table of a cell."""
+    scale, floor = figures.Scale.of(cell.ranked), cell.best_floor()
+    pairings = {pair.pairing for pair in cell.pairs}
+    return Table(
+        title=title(cell),
+        metrics=[words.metric(name) for name in cell.metrics],
+        rows=[_row(cell, score, arms, scale, floor) for score in _grouped(cell)],
+        axis=figures.strip_axis(scale),
+        pairs=[_pair(pair) for pair in cell.pairs],
+        pairing=pairings.pop() if len(pairings) == 1 else "",
+        left_out=[(score.row, score.note or "no reason recorded") for score in cell.left_out],
+        size=_size(cell),
+    )
+
+
+def _grouped(cell: Cell) -> list[Score]:
+    """Pre-trained encoders, then references, then floors; best first in each."""
+    order = list(KINDS)
+    rank = {"pretrained": 0, "reference": 1, "floor": 2}
+    return sorted(cell.ranked, key=lambda s: rank.get(s.kind, len(order)))
+
+
+def _row(cell: Cell, score: Score, arms: Sequence[str], scale: figures.Scale, floor: Score | None) -> Row:
+    values = [cell.score(score.row, metric) for metric in cell.metrics]
+    text = f"{words.percent(score.value)}, 95 % interval {words.interval(score.low, score.high)}"
+    shade = f"s{arms.index(score.row) % len(figures.SERIES)}" if score.row in arms else "s-floor"
+    mark = floor.value if floor else None
+    others = (cell.twin(score.row), cell.scratch(score.row), floor) if score.kind == "pretrained" else (None,) * 3
+    return Row(
+        name=score.row,
+        shade=shade,
+        kind=KINDS.get(score.kind, score.kind),
+        values=[(words.percent(s.value), words.interval(s.low, s.high)) if s else (words.DASH, "") for s in values],
+        strip=figures.strip(score, scale, shade, mark, f"{score.row}: {text}"),
+        judgements=[_judgement(cell, score, other) for other in others],
+        seeds=len(score.per_seed),
+    )
+
+
+def _judgement(cell: Cell, score: Score, other: Score | None) -> Judgement | None:
+    if other is None:
+        return None
+    pair = cell.pair(score.row, other.row)
+    verdict = pair.verdict if pair else "untested"
+    evidence = f"against {other.row}: {words.evidence(pair)}" if pair else f"against {other.row}: no test in the tables"
+    return Judgement(
+        verdict=verdict,
+        symbol=SYMBOLS[verdict],
+        word=words.VERDICTS[verdict],
+        points=words.points(pair.difference if pair else score.value - other.value),
+        title=evidence,
+    )
+
+
+def tiles(cell: Cell) -> list[tuple[str, str, Judgement | None]]:
+    """The best encoder against twin, scratch and best floor: what, its name, and the verdict."""
+    best = cell.pretrained[0]
+    others = (
+        ("frozen random twin", cell.twin(best.row)),
+        ("from scratch", cell.scratch(best.row)),
+        ("best floor", cell.best_floor()),
+    )
+    return [(what, other.row if other else "not run", _judgement(cell, best, other)) for what, other in others]
+
+
+def _pair(pair: Pair) -> dict[str, str]:
+    return {
+        "a": pair.a,
+        "b": pair.b,
+        "difference": words.points(pair.difference),
+        "interval": words.difference_interval(pair.low, pair.high),
+        "p_t": _p(pair.p_t),
+        "p_wilcoxon": _p(pair.p_wilcoxon),
+        "p_holm": _p(pair.p_holm),
+        "verdict": pair.verdict,
+        "word": words.VERDICTS[pair.verdict],
+        "n_pairs": words.count(pair.n_pairs),
+        "pairing": pair.pairing,
+    }
+
+
+def _p(value: float) -> str:
+    text = words.p_value(value).removeprefix("p ")
+    return text.removeprefix("= ")
+
+
+def _size(cell: Cell) -> str:
+    if not cell.ranked:
+        return ""
+    first = cell.ranked[0]
+    parts = [words.plural(first.n_units, "test sample")] if first.n_units else []
+    if first.n_groups and first.n_groups != first.n_units:
+        parts.append(f"in {words.plural(first.n_groups, 'group')}")
+    return " ".join(parts)
+
+
+@dataclass(frozen=True)
+class BandRow:
+    """One encoder on each band: value and interval per band, and the means over optical and radar bands."""
+
+    name: str
+    values: list[tuple[str, str]]
+    optical: str
+    radar: str
+
+
+@dataclass(frozen=True)
+class BandWise:
+    """Each band alone through the same encoder, for one task and probe."""
+
+    title: str
+    plots: list[Markup]
+    """One per pre-trained encoder, all with the same axis."""
+    bands: list[str]
+    rows: list[BandRow]
+
+
+def band_wise(cells: Sequence[Cell]) -> list[BandWise]:
+    """The band-wise probes, one block per task and probe."""
+    groups: dict[tuple[str, str], list[tuple[Band, Cell]]] = {}
+    for cell in cells:
+        band = band_of(cell.input)
+        if band is not None and cell.ranked:
+            groups.setdefault((cell.task, cell.probe), []).append((band, cell))
+    return [_bands(i, *key, members) for i, (key, members) in enumerate(groups.items())]
+
+
+def _bands(i: int, task: str, probe: str, members: list[tuple[Band, Cell]]) -> BandWise:
+    members = sorted(members, key=lambda m: (is_radar(m[0]), m[0].centre_um or 0.0, m[0].name))
+    scores = [score for _, cell in members for score in cell.ranked]
+    kinds = {score.row: score.kind for score in scores}
+    metric = words.metric(members[0][1].metric)
+    pretrained = [row for row, kind in kinds.items() if kind == "pretrained"]
+    others = [row for row, kind in kinds.items() if kind != "pretrained"]
+    return BandWise(
+        title=f"{task} · {probe} probe · {metric}",
+        plots=[_band_plot(f"bands{i}-{n}", row, members, _limits(scores), metric) for n, row in enumerate(pretrained)],
+        bands=[band.name for band, _ in members],
+        rows=[_band_row(row, members) for row in [*pretrained, *others]],
+    )
+
+
+def _band_row(row: str, members: list[tuple[Band, Cell]]) -> BandRow:
+    scores = [cell.score(row) for _, cell in members]
+    return BandRow(
+        name=row,
+        values=[(words.percent(s.value), words.interval(s.low, s.high)) if s else (words.DASH, "") for s in scores],
+        optical=_band_mean(row, members, radar=False),
+        radar=_band_mean(row, members, radar=True),
+    )
+
+
+def _band_mean(row: str, members: list[tuple[Band, Cell]], *, radar: bool) -> str:
+    scores = [cell.score(row) for band, cell in members if is_radar(band) == radar]
+    values = [score.value for score in scores if score is not None]
+    # a mean over some of the bands would not be comparable with the others
+    return words.percent(float(np.mean(values))) if values and len(values) == len(scores) else words.DASH
+
+
+def _limits(scores: Sequence[Score]) -> tuple[float, float]:
+    """A common axis: from a little under the worst, in steps of 5 points."""
+    values = np.array([v for s in scores for v in (s.value, s.low, s.high)])
+    values = values[np.isfinite(values)]
+    low = np.floor((values.min() - 0.02) * 20) / 20
+    return float(max(0.0, low)), float(min(1.0, np.ceil((values.max() + 0.005) * 20) / 20))
+
+
+def _band_plot(
+    name: str, row: str, members: list[tuple[Band, Cell]], limits: tuple[float, float], metric: str
+) -> Markup:
+    found = [(band, cell.score(row), cell.twin(row)) for band, cell in members]
+    scores = [(band, score, twin) for band, score, twin in found if score is not None]
+    described = ", ".join(f"{band.name} {words.percent(score.value)}" for band, score, _ in scores)
+    with figures.styled():
+        figure = figures.bands(figures.shorten(row, 40), scores, limits)
+        return figures.svg(figure, name, f"{metric} of {row} by band: {described}")
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """The confusion matrix of one row of a cell."""
+
+    row: str
+    names: list[str]
+    counts: list[list[str]]
+    shares: list[list[float]]
+    """Of each true class; rows sum to 1, or are 0 where a class does not occur."""
+    recalls: list[str]
+    plot: Markup | None
+    """Instead of the table where there are many classes."""
+    seeds: int
+
+
+def confusion(predictions: pd.DataFrame, row: str, classes: list[str]) -> Confusion:
+    """Counts over all seeds, and shares of each true class."""
+    n = max(len(classes), int(predictions[["y_true", "y_pred"]].to_numpy().max()) + 1)
+    counts = np.zeros((n, n), int)
+    np.add.at(counts, (predictions["y_true"].to_numpy(int), predictions["y_pred"].to_numpy(int)), 1)
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
+    names = [class_name(classes, code) for code in range(n)]
+    plot = None
+    if n > MAX_CLASSES_AS_TABLE:
+        with figures.styled():
+            plot = figures.svg(figures.heatmap(shares, names), "confusion", f"Confusion matrix of {row}")
+    return Confusion(
+        row=row,
+        names=names,
+        counts=[[words.count(int(c)) for c in line] for line in counts],
+        shares=[[round(float(s), 4) for s in line] for line in shares],
+        recalls=[words.percent(float(shares[i, i])) if counts[i].any() else words.DASH for i in range(n)],
+        plot=plot,
+        seeds=int(predictions["seed"].nunique()),
+    )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One test sample, as a picture with what it is and what was said."""
+
+    uid: str
+    shots: list[Shot]
+    true: str
+    said: str
+    confidence: str
+    right: bool
+
+
+def samples(
+    predictions: pd.DataFrame, classes: list[str], pictures: Pictures | None
+) -> tuple[list[Sample], list[Sample]]:
+    """The most confident wrong and the most confident right predictions, over all seeds together."""
+    joint = joint_predictions(predictions).sort_values(["confidence", "uid"], ascending=[False, True])
+    wrong, right = joint[~joint["right"]].head(SAMPLES), joint[joint["right"]].head(SAMPLES)
+    shots = pictures.of([*wrong["uid"], *right["uid"]]) if pictures else {}
+
+    def shown(part: pd.DataFrame) -> list[Sample]:
+        return [
+            Sample(
+                uid=record["uid"],
+                shots=shots.get(record["uid"], []),
+                true=class_name(classes, int(record["y_true"])),
+                said=class_name(classes, int(record["y_pred"])),
+                confidence=words.percent(record["confidence"], 0),
+                right=bool(record["right"]),
+            )
+            for record in part.to_dict("records")
+        ]
+
+    return shown(wrong), shown(right)
+
+
+def joint_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
+    """One prediction per sample: scores averaged over the seeds, or the seeds' vote where there are no scores.
+
+    Returns:
+        uid, y_true, y_pred, confidence (0..1: the winner's mean score, or its share of the votes), right.
+    """
+    scored = predictions["score"].notna().all() if "score" in predictions else False
+    records = []
+    for uid, part in predictions.groupby("uid", sort=True):
+        votes = np.stack([np.asarray(s, float) for s in part["score"]]) if scored else _votes(part["y_pred"])
+        mean = np.nan_to_num(votes.mean(axis=0))
+        records.append((str(uid), int(part["y_true"].iloc[0]), int(mean.argmax()), float(mean.max())))
+    joint = pd.DataFrame(records, columns=["uid", "y_true", "y_pred", "confidence"])
+    return joint.assign(right=joint["y_true"] == joint["y_pred"])
+
+
+def _votes(predicted: pd.Series) -> np.ndarray:
+    codes = predicted.to_numpy(int)
+    return np.eye(codes.max() + 1)[codes]

@@ -1,0 +1,96 @@
+"""Chips as pictures: which chip of a location, which bands, and how physical values become grey levels."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from swath import sensors
+from swath.corpus import Corpus, Reader
+from swath.products.figures import picture
+
+MAX_SENSORS = 2
+"""Pictures of a location beside each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One chip as a picture."""
+
+    uri: str
+    """PNG as a data URI."""
+    alt: str
+    """What it shows, for readers who cannot see it."""
+
+
+class Pictures:
+    """Pictures of a corpus' locations, by uid."""
+
+    def __init__(self, corpus: Corpus):
+        self._corpus = corpus
+        self._row_of = {uid: row for row, uid in enumerate(corpus.locations["uid"])}
+
+    def of(self, uids: Sequence[str]) -> dict[str, list[Shot]]:
+        """A picture per location and sensor (at most two sensors); locations that the corpus lacks are left out."""
+        known = [uid for uid in dict.fromkeys(uids) if uid in self._row_of]
+        shots: dict[str, list[Shot]] = {uid: [] for uid in known}
+        for name in self._sensors:
+            for uid, shot in self._of_sensor(name, known).items():
+                shots[uid].append(shot)
+        return {uid: found for uid, found in shots.items() if found}
+
+    @cached_property
+    def _sensors(self) -> list[str]:
+        """Optical first: that is what people read."""
+        names = list(self._corpus.info.sensors)
+        return sorted(names, key=lambda name: len(self._bands(name)) == 1)[:MAX_SENSORS]
+
+    def _bands(self, name: str) -> tuple[str, ...]:
+        """The sensor's picture bands if the corpus has them, else its first band in grey."""
+        stored, wanted = self._corpus.info.sensors[name].bands, sensors.get(name).rgb
+        return wanted if wanted and set(wanted) <= set(stored) else stored[:1]
+
+    def _of_sensor(self, name: str, uids: list[str]) -> dict[str, Shot]:
+        chips = self._best_chips(name, [self._row_of[uid] for uid in uids])
+        present = [uid for uid in uids if self._row_of[uid] in chips]
+        if not present:
+            return {}
+        bands = self._bands(name)
+        positions = np.array([[chips[self._row_of[uid]]] for uid in present], dtype=np.int64)
+        image = Reader(self._corpus, {name: bands}).read({name: positions})[name]
+        pixels, valid = image.pixels[:, 0].numpy(), image.valid[:, 0].numpy()
+        return {
+            uid: Shot(uri(stretch(name, pixels[i], valid[i])), f"{name} {', '.join(bands)} of {uid}")
+            for i, uid in enumerate(present)
+        }
+
+    def _best_chips(self, name: str, rows: list[int]) -> dict[int, int]:
+        """Position of each location's clearest chip of that sensor."""
+        chips = self._corpus.chips
+        chips = chips[(chips["sensor"] == name) & chips["location"].isin(rows)]
+        order = chips.assign(cloud=chips["cloud"].fillna(0.0), valid=chips["valid"].fillna(1.0), at=chips.index)
+        order = order.sort_values(["location", "valid", "cloud", "at"], ascending=[True, False, True, True])
+        return {int(row.location): int(row.at) for row in order.drop_duplicates("location").itertuples()}
+
+
+def stretch(name: str, pixels: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Physical values "c y x" to a picture, uint8 "y x" or "y x 3"; invalid pixels are black.
+
+    The sensor's display range is used, so that pictures can be compared with each other; only where nearly all of a
+    picture would be black or white is it stretched by itself (2nd to 98th percentile).
+    """
+    low, high = sensors.get(name).display_range
+    if valid.any():
+        seen = pixels[:, valid]
+        if np.mean((seen <= low) | (seen >= high)) > 0.9:
+            low, high = (float(q) for q in np.percentile(seen, [2, 98]))
+    grey = (pixels - low) / max(high - low, 1e-6)
+    levels = (np.clip(np.where(valid, grey, 0.0), 0, 1) * 255).round().astype(np.uint8)
+    return levels[0] if len(levels) == 1 else np.moveaxis(levels, 0, -1)
+
+
+def uri(pixels: np.ndarray) -> str:
+    """A picture to inline in a page."""
+    return f"data:image/png;base64,{base64.b64encode(picture(pixels)).decode()}"

@@ -1,0 +1,186 @@
+"""Reading a run directory, whole or half-finished: what is missing is empty, what is broken is named."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from swath.errors import SwathError
+
+MANIFEST_FORMAT = 1
+"""Newest manifest format that this version reads."""
+
+TABLE_COLUMNS = (
+    *("task", "input", "probe", "row", "kind", "metric", "value", "low", "high", "per_seed"),
+    *("n_units", "n_groups", "note"),
+)
+COMPARISON_COLUMNS = (
+    *("task", "input", "probe", "a", "b", "difference", "low", "high", "p_t", "p_wilcoxon", "p_holm"),
+    *("verdict", "n_pairs", "pairing"),
+)
+SPLIT_COLUMNS = ("task", "uid", "group", "split", "y")
+"""`evaluate/splits.parquet` is optional: which labelled unit was used for what."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that a run's files say, apart from the chips and the single predictions."""
+
+    path: Path
+    manifest: dict[str, Any]
+    recipe_text: str
+    """The resolved recipe, as YAML."""
+    logs: dict[tuple[str, int], pd.DataFrame]
+    """Pre-training logs by arm and seed."""
+    table: pd.DataFrame
+    """`evaluate/table.csv`; `per_seed` holds tuples of floats. Empty if nothing was evaluated."""
+    comparisons: pd.DataFrame
+    splits: pd.DataFrame
+    classes: dict[str, list[str]]
+    """Class names by task."""
+    problems: tuple[str, ...] = field(default=())
+    """What could not be read, in words."""
+
+    @property
+    def name(self) -> str:
+        """Name of the run, as its manifest or its folder says."""
+        return str(self.manifest.get("name") or self.path.name)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The resolved recipe."""
+        return self.manifest.get("recipe") or {}
+
+    @property
+    def stages(self) -> list[dict[str, Any]]:
+        """What was executed, in order."""
+        return self.manifest.get("stages") or []
+
+    @property
+    def arms(self) -> list[str]:
+        """Arms in the recipe's order, then any others that left logs or results."""
+        pretrained = self.table.loc[self.table["kind"] == "pretrained", "row"]
+        found = [*(self.recipe.get("arms") or {}), *(arm for arm, _ in self.logs), *pretrained]
+        return list(dict.fromkeys(str(arm) for arm in found))
+
+    @property
+    def corpus_path(self) -> Path | None:
+        """The folder of the corpus if there is one: where the manifest says, else in the run."""
+        stated = (self.manifest.get("corpus") or {}).get("path")
+        candidates = [self.path / "corpus"]
+        if stated:
+            candidates = [Path(stated), self.path / stated, *candidates]
+        return next((path for path in candidates if (path / "corpus.json").is_file()), None)
+
+    def predictions(self, task: str, input: str, probe: str, row: str) -> pd.DataFrame:  # noqa: A002 — the column's name
+        """Predictions of one row of one cell, all seeds; empty if there are none."""
+        path = self.path / "evaluate" / "predictions.parquet"
+        if not path.is_file():
+            return pd.DataFrame()
+        wanted = {"task": task, "input": input, "probe": probe, "row": row}
+        return pd.read_parquet(path, filters=[(column, "==", value) for column, value in wanted.items()])
+
+
+def load(path: Path) -> Run:
+    """Read a run directory.
+
+    Raises:
+        SwathError: there is no run at that path, or its manifest cannot be read.
+    """
+    manifest = _manifest(path)
+    problems: list[str] = []
+    evaluate = path / "evaluate"
+    return Run(
+        path=path,
+        manifest=manifest,
+        recipe_text=_lenient(path / "recipe.yaml", _text, "", problems),
+        logs=_logs(path / "pretrain", problems),
+        table=_lenient(evaluate / "table.csv", _table, _empty(TABLE_COLUMNS), problems),
+        comparisons=_lenient(evaluate / "comparisons.csv", _comparisons, _empty(COMPARISON_COLUMNS), problems),
+        splits=_lenient(evaluate / "splits.parquet", pd.read_parquet, _empty(SPLIT_COLUMNS), problems),
+        classes=_lenient(evaluate / "classes.json", _json, {}, problems),
+        problems=tuple(problems),
+    )
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    file = path / "manifest.json"
+    try:
+        manifest = _json(file)
+    except FileNotFoundError:
+        raise SwathError(
+            "no run here: there is no manifest.json",
+            where=str(path),
+            remedy="give the folder that `swath run` or `swath pretrain` made, such as runs/quickstart",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise SwathError(
+            f"cannot read the run's manifest: {error}", where=str(file), remedy="run the recipe again to write it anew"
+        ) from None
+    if not isinstance(manifest, dict) or manifest.get("format", 0) > MANIFEST_FORMAT:
+        raise SwathError("the manifest is of a newer format", where=str(file), remedy="update swath")
+    return manifest
+
+
+def _lenient(file: Path, read: Callable[[Path], T], otherwise: T, problems: list[str]) -> T:
+    """What the file says; if it is missing `otherwise`, if it is broken too, and the problem is noted."""
+    if not file.is_file():
+        return otherwise
+    try:
+        return read(file)
+    # a report of a broken run is still wanted, so whatever a parser raises becomes a line in it
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problems.append(f"{file.parent.name}/{file.name} cannot be read: {error}")
+        return otherwise
+
+
+def _empty(columns: tuple[str, ...]) -> pd.DataFrame:
+    return pd.DataFrame(columns=list(columns), dtype=object)
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
+
+
+def _json(file: Path) -> Any:
+    return json.loads(_text(file))
+
+
+def _csv(file: Path, columns: tuple[str, ...], text: tuple[str, ...]) -> pd.DataFrame:
+    # keep_default_na=False for text columns: a class or an arm may be called "nan" or "None"
+    frame = pd.read_csv(file, dtype=dict.fromkeys(text, "object"), keep_default_na=False)
+    if missing := set(columns) - set(frame.columns):
+        raise KeyError(f"no column {', '.join(sorted(missing))}")
+    for column in set(columns) - set(text):
+        frame[column] = pd.to_numeric(frame[column], errors="coerce")
+    return frame
+
+
+def _table(file: Path) -> pd.DataFrame:
+    frame = _csv(file, TABLE_COLUMNS, ("task", "input", "probe", "row", "kind", "metric", "per_seed", "note"))
+    frame["per_seed"] = [_floats(text) for text in frame["per_seed"]]
+    return frame
+
+
+def _floats(text: str) -> tuple[float, ...]:
+    # json reads NaN; null stands for a seed without a value
+    return tuple(float("nan") if v is None else float(v) for v in json.loads(text)) if text else ()
+
+
+def _comparisons(file: Path) -> pd.DataFrame:
+    return _csv(file, COMPARISON_COLUMNS, ("task", "input", "probe", "a", "b", "verdict", "pairing"))
+
+
+def _logs(folder: Path, problems: list[str]) -> dict[tuple[str, int], pd.DataFrame]:
+    logs = {}
+    for file in sorted(folder.glob("*/seed-*/log.csv")):
+        seed = file.parent.name.removeprefix("seed-")
+        log = _lenient(file, pd.read_csv, None, problems)
+        if log is not None and seed.isdigit() and {"step", "loss"} <= set(log.columns):
+            logs[file.parent.parent.name, int(seed)] = log.apply(pd.to_numeric, errors="coerce")
+    return logs

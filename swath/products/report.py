@@ -1,0 +1,262 @@
+"""One HTML file per run that says what was done and what came out, computed from the run's files alone."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from swath.corpus import Corpus
+from swath.errors import SwathError
+from swath.products import _evaluation, _words, figures
+from swath.products._card import Card, card
+from swath.products._judge import Cell, band_of, cells, headline_cell
+from swath.products._pictures import Pictures
+from swath.products._rundir import Run, load
+from swath.training._files import write_whole
+from swath.training.config import Collapse
+
+GAUGES = (
+    ("loss", "Loss", "What the method minimises. Losses of different methods cannot be compared."),
+    ("lr", "Learning rate", "As scheduled."),
+    ("feature_std", "Feature std × √d", "Spread of the features on the unit sphere: 0 is collapsed, 0.3 to 1 healthy."),
+    ("effective_rank", "Effective rank", "Over how many directions the features are spread."),
+    ("knn", "k-NN accuracy", "Nearest neighbours on a small labelled set that is never learnt from."),
+)
+
+
+def report(run: Path) -> Path:
+    """Write `report.html` into a run's folder.
+
+    Stages that have not been executed yet are named as missing, those that failed with their reason.
+
+    Returns:
+        Path of the report.
+
+    Raises:
+        SwathError: there is no run at that path, or its manifest cannot be read.
+    """
+    target = Path(run) / "report.html"
+    write_whole(target, render(load(Path(run))))
+    return target
+
+
+def render(run: Run) -> str:
+    """The report as HTML; the same text for the same files."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("swath.products"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(_context(run))
+
+
+def _context(run: Run) -> dict[str, Any]:
+    problems = list(run.problems)
+    corpus = _open_corpus(run, problems)
+    all_cells = cells(run)
+    first = headline_cell(all_cells)
+    return {
+        "run": run,
+        "colours": len(figures.SERIES),
+        "headline": _words.headline(run, first, cells_in_all=len(all_cells)),
+        "tiles": _evaluation.tiles(first) if first else [],
+        "best": first.pretrained[0] if first else None,
+        "best_value": _words.percent(first.pretrained[0].value) if first else "",
+        "metric": _words.metric(first.metric) if first else "",
+        "arms": run.arms,
+        **_evaluated(run, all_cells, first, corpus, problems),
+        **_pretraining(run),
+        "card": _card(run, corpus, all_cells, first, problems),
+        "executed": _executed(run),
+        "facts": _run_facts(run),
+        "notes": _notes(run, all_cells, problems),
+    }
+
+
+def _open_corpus(run: Run, problems: list[str]) -> Corpus | None:
+    if run.corpus_path is None:
+        return None
+    try:
+        return Corpus.open(run.corpus_path)
+    except SwathError as error:
+        problems.append(f"The corpus cannot be opened: {error.what}")
+        return None
+
+
+def _card(
+    run: Run, corpus: Corpus | None, all_cells: list[Cell], first: Cell | None, problems: list[str]
+) -> Card | None:
+    if corpus is None:
+        return None
+    try:
+        return card(run, corpus, [first] if first else all_cells[:1])
+    except SwathError as error:
+        problems.append(f"The corpus cannot be read: {error.what}")
+        return None
+
+
+def _evaluated(
+    run: Run, all_cells: list[Cell], first: Cell | None, corpus: Corpus | None, problems: list[str]
+) -> dict[str, Any]:
+    shown = [cell for cell in all_cells if band_of(cell.input) is None and cell.ranked]
+    shown.sort(key=lambda cell: cell != first)
+    tables = [_evaluation.table(cell, run.arms) for cell in shown]
+    evaluated: dict[str, Any] = {"tables": tables, "band_wise": _evaluation.band_wise(all_cells)}
+    return evaluated | _best_in_detail(run, first, corpus, problems)
+
+
+def _best_in_detail(run: Run, first: Cell | None, corpus: Corpus | None, problems: list[str]) -> dict[str, Any]:
+    """Confusion matrix and samples of the best encoder."""
+    nothing = {"confusion": None, "wrong": [], "right": []}
+    if first is None:
+        return nothing
+    best, classes = first.pretrained[0].row, run.classes.get(first.task, [])
+    try:
+        predictions = run.predictions(*first.key, best)
+        if predictions.empty:
+            return nothing
+        wrong, right = _evaluation.samples(predictions, classes, Pictures(corpus) if corpus else None)
+    except (SwathError, OSError, ValueError, KeyError) as error:
+        problems.append(f"The predictions cannot be shown: {error}")
+        return nothing
+    return {"confusion": _evaluation.confusion(predictions, best, classes), "wrong": wrong, "right": right}
+
+
+def _pretraining(run: Run) -> dict[str, Any]:
+    panels = [_panel(run, *gauge) for gauge in GAUGES]
+    return {
+        "panels": [panel for panel in panels if panel is not None],
+        "trained": [_trained(run, arm) for arm in run.arms if any(a == arm for a, _ in run.logs)],
+    }
+
+
+def _panel(run: Run, column: str, title: str, meaning: str) -> tuple[Markup, str] | None:
+    measured = {key: log for key, log in run.logs.items() if column in log and log[column].notna().any()}
+    if not measured:
+        return None
+    lines = [
+        figures.Curve(run.arms.index(arm), log["step"].to_numpy(float), log[column].to_numpy(float))
+        for (arm, _), log in measured.items()
+    ]
+    floor = _collapse_floor(run, column)
+    with figures.styled():
+        figure = figures.curves(title, lines, zone=(floor, "collapsed") if floor else None, share=column == "knn")
+        return figures.svg(figure, f"curve-{column}", f"{title} over the steps. {_ends(measured, column)}"), meaning
+
+
+def _collapse_floor(run: Run, column: str) -> float:
+    """Below this a run is stopped as collapsed: the strictest of the arms' floors; 0 for gauges without one."""
+    floors = [getattr(Collapse(), column, 0.0)]
+    for arm in (run.recipe.get("arms") or {}).values():
+        rule = ((arm or {}).get("training") or {}).get("collapse") or {}
+        floors += [rule[column]] if column in rule else []
+    return max(floors[1:] or floors)
+
+
+def _ends(measured: Mapping[tuple[str, int], pd.DataFrame], column: str) -> str:
+    ends = {}
+    for (arm, _), log in measured.items():
+        ends.setdefault(arm, []).append(_last(log, column))
+    return "; ".join(f"{arm} ends at {sum(values) / len(values):.3g}" for arm, values in ends.items())
+
+
+def _last(log: pd.DataFrame, column: str) -> float:
+    known = log[column].dropna() if column in log else pd.Series(dtype=float)
+    return float(known.iloc[-1]) if len(known) else math.nan
+
+
+def _trained(run: Run, arm: str) -> dict[str, str]:
+    logs = [log for (name, _), log in run.logs.items() if name == arm]
+    last = {
+        name: _mean([_last(log, name) for log in logs]) for name in ("loss", "feature_std", "effective_rank", "knn")
+    }
+    seconds = [s.get("seconds") for s in run.stages if s.get("stage") == "pretrain" and s.get("arm") == arm]
+    return {
+        "arm": arm,
+        "shade": f"s{run.arms.index(arm) % len(figures.SERIES)}",
+        "seeds": str(len(logs)),
+        "steps": _words.count(max(int(_or_zero(_last(log, "step"))) for log in logs)),
+        "loss": _significant(last["loss"]),
+        "feature_std": _words.number(last["feature_std"], 2),
+        "effective_rank": _words.number(last["effective_rank"], 1),
+        "knn": _words.percent(last["knn"]),
+        "seconds": _words.duration(sum(seconds) if seconds else None),
+    }
+
+
+def _or_zero(value: float) -> float:
+    return value if math.isfinite(value) else 0.0
+
+
+def _mean(values: list[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else math.nan
+
+
+def _significant(value: float) -> str:
+    return f"{value:.3g}".replace("-", _words.MINUS) if math.isfinite(value) else _words.DASH
+
+
+def _executed(run: Run) -> list[dict[str, str]]:
+    return [
+        {
+            "name": _words.stage_name(stage),
+            "seconds": _words.duration(stage.get("seconds")),
+            "status": str(stage.get("status", "?")),
+            "figures": _figures_of(stage),
+        }
+        for stage in run.stages
+    ]
+
+
+def _figures_of(stage: Mapping[str, Any]) -> str:
+    """The stage's scalar figures; tables and lists are in the manifest."""
+    scalars = {k: v for k, v in (stage.get("figures") or {}).items() if isinstance(v, str | int | float)}
+    return ", ".join(f"{k.replace('_', ' ')} {_scalar(v)}" for k, v in scalars.items())
+
+
+def _scalar(value: str | float) -> str:
+    if isinstance(value, str | bool):
+        return str(value)
+    return _words.count(value) if isinstance(value, int) else _significant(value)
+
+
+def _run_facts(run: Run) -> list[tuple[str, str]]:
+    manifest = run.manifest
+    seconds = sum(stage.get("seconds") or 0.0 for stage in run.stages)
+    facts = {
+        "Recipe": f"{run.recipe.get('name', run.name)} ({manifest.get('recipe_hash', 'no hash')})",
+        "Seeds": ", ".join(str(seed) for seed in run.recipe.get("seeds") or []),
+        "Started": str(manifest.get("created", "")),
+        "Last change": str(manifest.get("updated", "")),
+        "Time in all": _words.duration(seconds) if run.stages else "",
+        "Machine": ", ".join(f"{k} {v}" for k, v in (manifest.get("machine") or {}).items()),
+        "Corpus": str((manifest.get("corpus") or {}).get("hash") or ""),
+        "swath": str(manifest.get("swath_version", "")),
+        "Libraries": ", ".join(f"{k} {v}" for k, v in (manifest.get("packages") or {}).items()),
+    }
+    return [(name, value) for name, value in facts.items() if value]
+
+
+def _notes(run: Run, all_cells: list[Cell], problems: list[str]) -> list[str]:
+    """Everything that a reader must know before believing a table."""
+    failed = [stage for stage in run.stages if stage.get("status") == "failed"]
+    notes = [f"Failed: {_words.stage_name(stage)}. {_reason(stage)}".strip() for stage in failed]
+    for cell in all_cells:
+        notes += [
+            f"Left out: {s.row} on {_evaluation.title(cell)}: {s.note or 'no reason recorded'}" for s in cell.left_out
+        ]
+        noted = {s.row: s.note for s in cell.scores if s.note}
+        notes += [f"{row} on {_evaluation.title(cell)}: {note}" for row, note in noted.items()]
+    return [*dict.fromkeys(notes), *problems]
+
+
+def _reason(stage: Mapping[str, Any]) -> str:
+    stated = stage.get("figures") or {}
+    return str(stated.get("error") or stated.get("reason") or "")
