@@ -20,7 +20,7 @@ SENSOR = Sensor(
     title="Harmonised Landsat Sentinel-2",
     bands=edges("hls", ((name, *row) for name, row in zip(_NAMES, _landsat.OLI.values(), strict=False))),
     dtype="int16",
-    nodata=-9999,
+    nodata=-9999.0,
     scaling=Scaling(1e-4),
     valid_range=(-0.2, 2.0),
     collections={"planetary-computer:hls2-l30": "hls2-l30", "planetary-computer:hls2-s30": "hls2-s30"},

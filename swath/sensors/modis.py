@@ -21,7 +21,7 @@ SENSOR = Sensor(
     title="MODIS surface reflectance",
     bands=_BANDS,
     dtype="int16",
-    nodata=-28672,
+    nodata=-28672.0,
     scaling=Scaling(1e-4),
     valid_range=(-0.01, 1.6),
     # Cloud shadow and the internal cloud flag; the two-bit cloud state (bits 0-1) is left out, as its value 3 means

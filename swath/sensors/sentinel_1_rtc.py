@@ -11,7 +11,7 @@ SENSOR = Sensor(
     title="Sentinel-1 RTC (gamma nought)",
     bands=_sentinel_1.bands("sentinel-1-rtc"),
     dtype="float32",
-    nodata=-32768,
+    nodata=-32768.0,
     scaling=Scaling(decibel=True),
     valid_range=(-50.0, 30.0),
     collections={"planetary-computer": "sentinel-1-rtc"},
