@@ -2,6 +2,9 @@
 
 from swath.corpus._part import Chip, Location, Part, footprint
 from swath.corpus.format import FORMAT, BandStatistics, Corpus, CorpusInfo, LabelLayer, SensorLayout
+from swath.corpus.loader import Loader
+from swath.corpus.reader import Reader
+from swath.corpus.sampler import Sampler, Selection
 from swath.corpus.statistics import band_statistics
 from swath.corpus.writer import CorpusWriter
 
@@ -13,8 +16,12 @@ __all__ = [
     "CorpusInfo",
     "CorpusWriter",
     "LabelLayer",
+    "Loader",
     "Location",
     "Part",
+    "Reader",
+    "Sampler",
+    "Selection",
     "SensorLayout",
     "band_statistics",
     "footprint",

@@ -26,7 +26,7 @@ def create(
     attributes: dict[str, Any],
     fill: Any = 0,
 ) -> ts.TensorStore:
-    """Open the array in the group at `path`, or create it with `shape[0]` rows; one row is one inner chunk of a shard."""
+    """Open the array in the group at `path`, or create it with `shape[0]` rows, each an inner chunk of a shard."""
     if exists(path, name):
         return open_array(path, name)
     row = tuple(shape[1:])
@@ -39,7 +39,7 @@ def create(
         "shape": list(shape),
         "data_type": dtype,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [rows_per_shard, *row]}},
-        "codecs": [_sharding(row, dtype)],
+        "codecs": [_sharding(row, dtype, compress=len(row) == 2 or np.dtype(dtype).itemsize > 1)],
         "fill_value": fill,
         "dimension_names": list(dims),
         "attributes": attributes,
@@ -47,18 +47,19 @@ def create(
     return ts.open({**_spec(path, name), "metadata": metadata}, create=True).result()
 
 
-def _sharding(row: tuple[int, ...], dtype: str) -> dict[str, Any]:
-    """One row an inner chunk, LZ4: measured as fast to read as raw bytes (docs/corpus-format.md), never larger."""
+def _sharding(row: tuple[int, ...], dtype: str, *, compress: bool) -> dict[str, Any]:
+    """One row an inner chunk. LZ4, except for single bytes of imagery, which it can hardly compress but slows down."""
     size = np.dtype(dtype).itemsize
     little: dict[str, Any] = {"name": "bytes", "configuration": {"endian": "little"}} if size > 1 else {"name": "bytes"}
     shuffle = "bitshuffle" if size > 1 else "noshuffle"
     blosc = {"cname": "lz4", "clevel": 1, "shuffle": shuffle, "typesize": size, "blocksize": 0}
+    codecs = [little, {"name": "blosc", "configuration": blosc}] if compress else [little]
     index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
     return {
         "name": "sharding_indexed",
         "configuration": {
             "chunk_shape": [1, *row],
-            "codecs": [little, {"name": "blosc", "configuration": blosc}],
+            "codecs": codecs,
             "index_codecs": index,
         },
     }
@@ -75,7 +76,8 @@ def exists(path: Path, name: str) -> bool:
 
 def open_array(path: Path, name: str, threads: int | None = None) -> ts.TensorStore:
     """Open an existing array; `threads` limits the cores used for decoding (default: all)."""
-    limits = {} if threads is None else {"data_copy_concurrency": {"limit": threads}}
+    pools = ("data_copy_concurrency", "file_io_concurrency")
+    limits = {} if threads is None else {pool: {"limit": threads} for pool in pools}
     return ts.open(_spec(path, name), context=ts.Context(limits), open=True).result()
 
 

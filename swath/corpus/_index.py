@@ -132,7 +132,7 @@ def _join(tables: list[gpd.GeoDataFrame]) -> gpd.GeoDataFrame:
 
 
 def content_hash(header: dict[str, Any], locations: gpd.GeoDataFrame, chips: pd.DataFrame) -> str:
-    """SHA-256 of the header, of every column of both tables except `source`, and so of all pixels (by their digests)."""
+    """SHA-256 of the header and of both tables except `source`; of all pixels too, by their digests."""
     result = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     tables = (locations.drop(columns="geometry"), chips.drop(columns="source"))
     result.update(b"".join(wkb or b"-" for wkb in locations.geometry.to_wkb()))

@@ -4,7 +4,7 @@ Random numbers are hashes of (seed, location, counter) instead of draws from a s
 therefore depends neither on the batch it is in, nor on the number of processes, nor on what was read before.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -202,19 +202,3 @@ def epoch_order(locations: Integer[ndarray, " n"], seed: int, epoch: int) -> Int
 def steps_per_epoch(locations: int, batch_size: int, world: int) -> int:
     """Full steps of an epoch; what is left over is dropped, so that all batches on all ranks are equally large."""
     return locations // (batch_size * world)
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Which part of an epoch one process reads."""
-
-    batch_size: int
-    """Locations per step and process."""
-    rank: int = 0
-    world: int = 1
-    seed: int = field(default=0)
-
-    def step(self, order: Integer[ndarray, " n"], step: int) -> Integer[ndarray, " b"]:
-        """Locations of this process's batch in that step."""
-        start = (step * self.world + self.rank) * self.batch_size
-        return order[start : start + self.batch_size]

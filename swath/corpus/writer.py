@@ -81,8 +81,7 @@ class CorpusWriter:
         corpus = Corpus.open(self.path)
         self.committed: set[str] = set(corpus.locations["uid"])
         """Ids of the locations that are already stored."""
-        counts = corpus.chips["sensor"].value_counts()
-        self._rows = {sensor: int(counts.get(sensor, 0)) for sensor in self.info.sensors}
+        self._rows = {sensor: int((corpus.chips["sensor"] == sensor).sum()) for sensor in self.info.sensors}
         self._parts = len(_index.parts(self.path))
 
     def __enter__(self) -> Self:
@@ -138,7 +137,7 @@ class CorpusWriter:
         number = {location.uid: len(self.committed) + i for i, location in enumerate(part.locations)}
         ordered = sorted(part.chips, key=lambda chip: number[chip.uid])
         records: list[dict[str, Any]] = []
-        pending: list[ts.Future] = []
+        pending: list[ts.WriteFutures] = []
         for sensor, layout in self.info.sensors.items():
             chips = [chip for chip in ordered if chip.sensor == sensor]
             if chips:
@@ -153,7 +152,7 @@ class CorpusWriter:
             future.result()
         return sorted(records, key=lambda record: record["location"])
 
-    def _start_writing(self, sensor: str, chips: list[Chip], good: np.ndarray) -> list[ts.Future]:
+    def _start_writing(self, sensor: str, chips: list[Chip], good: np.ndarray) -> list[ts.WriteFutures]:
         first, px = self._rows[sensor], self.info.chip_px
         last = first + len(chips)
         counts = _arrays.with_rows(self._pixels(sensor), last)
@@ -306,8 +305,8 @@ def _chip_record(chip: Chip, location: int, row: int, good: np.ndarray) -> dict[
 
 def pixel_digest(pixels: np.ndarray, good: np.ndarray) -> str:
     """128-bit BLAKE2b of a chip's counts and validity."""
-    result = hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=16)
-    result.update(np.packbits(good))
+    result = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16)
+    result.update(np.packbits(good).data)
     return result.hexdigest()
 
 

@@ -1,0 +1,128 @@
+"""Batches for training: one thread reads ahead while the model computes; no worker processes."""
+
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Integer
+from numpy import ndarray
+
+from swath.batch import Batch
+from swath.corpus.format import Corpus
+from swath.corpus.reader import Reader
+from swath.corpus.sampler import Selection, epoch_order, mix, steps_per_epoch
+from swath.errors import CorpusError
+
+AHEAD = 2
+"""Batches that are read ahead."""
+
+
+class Loader:
+    """Batches of an epoch in random order; a pure function of (seed, epoch, rank, world, step)."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        reads: Mapping[str, Sequence[str]],
+        locations: Sequence[int] | Integer[ndarray, " n"],
+        batch_size: int,
+        dates: int | Literal["all"] = 1,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        min_valid: float = 0.0,
+        tag: str | None = None,
+        labels: Sequence[str] = (),
+    ):
+        """Choose the locations that can be read.
+
+        Args:
+            corpus: where to read.
+            reads: band names by sensor; see `Reader`.
+            locations: row numbers in `corpus.locations`, such as those of the training split.
+            batch_size: locations per step and process.
+            dates: per sensor and location; see `Selection`.
+            seed: of the order of locations and the choice of dates.
+            rank: number of this process.
+            world: how many processes share an epoch.
+            min_valid: smallest share of usable pixels that a chip must have.
+            tag: only chips with this tag.
+            labels: label layers that become targets.
+
+        Raises:
+            CorpusError: fewer locations can be read than a step needs.
+        """
+        self._reader = Reader(corpus, reads)
+        self._sampler = self._reader.sampler(Selection(dates=dates, tag=tag, min_valid=min_valid))
+        wanted = np.asarray(locations, dtype=np.int64)
+        self.locations = self._sampler.complete(wanted)
+        """Row numbers of the locations that are read: those with an eligible chip of every sensor."""
+        self.left_out = len(wanted) - len(self.locations)
+        """How many locations have no such chips."""
+        self._batch_size, self._seed, self._rank, self._world = batch_size, seed, rank, world
+        self._labels = tuple(labels)
+        self._require_a_step()
+
+    def _require_a_step(self) -> None:
+        if len(self) > 0:
+            return
+        needed = self._batch_size * self._world
+        left_out = f"; {self.left_out} more lack a usable chip of some sensor" if self.left_out else ""
+        raise CorpusError(
+            f"{len(self.locations)} locations can be read, one step needs {needed}{left_out}",
+            where=str(self._reader.corpus.path),
+            remedy="use a smaller batch, more locations, or a lower min_valid",
+        )
+
+    def __len__(self) -> int:
+        """Steps per epoch; what does not fill a step on every rank is left for another epoch."""
+        return steps_per_epoch(len(self.locations), self._batch_size, self._world)
+
+    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
+        """Batches of one epoch, from a step on."""
+        order = epoch_order(self.locations, self._seed, epoch)
+        return _ahead(self._read(order, mix(self._seed, epoch), step) for step in range(start_step, len(self)))
+
+    def _read(self, order: Integer[ndarray, " n"], seed: int, step: int) -> Batch:
+        start = (step * self._world + self._rank) * self._batch_size
+        locations = order[start : start + self._batch_size]
+        return self._reader.gather(locations, self._sampler.choose(locations, seed), self._labels)
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, produced by a thread that stays a little ahead; its errors are raised here."""
+    ready: queue.Queue[Batch | Exception | None] = queue.Queue(maxsize=AHEAD)
+    stop = threading.Event()
+    thread = threading.Thread(target=_produce, args=(batches, ready, stop), name="swath-loader", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _produce(batches: Iterator[Batch], ready: queue.Queue, stop: threading.Event) -> None:
+    try:
+        for batch in batches:
+            if not _put(batch, ready, stop):
+                return
+        _put(None, ready, stop)
+    except Exception as error:  # whatever it is, the thread that waits must hear of it
+        _put(error, ready, stop)
+
+
+def _put(item: Batch | Exception | None, ready: queue.Queue, stop: threading.Event) -> bool:
+    """Wait for room, but not once nobody wants the item any more."""
+    while not stop.is_set():
+        try:
+            ready.put(item, timeout=0.1)
+        except queue.Full:
+            continue
+        return True
+    return False
