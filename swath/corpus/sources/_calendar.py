@@ -97,9 +97,7 @@ def choose(passes: Sequence[Pass], count: int, rng: np.random.Generator) -> list
     return [passes[int(rng.choice(stretch))] for stretch in np.array_split(np.arange(len(passes)), count) if count]
 
 
-def choose_near(
-    passes: Sequence[Pass], count: int, wanted: Sequence[Pass], rng: np.random.Generator
-) -> list[Pass]:
+def choose_near(passes: Sequence[Pass], count: int, wanted: Sequence[Pass], rng: np.random.Generator) -> list[Pass]:
     """First the passes nearest in time to the `wanted` ones (as paired data sets are made), then others at random."""
     left = list(passes)
     chosen: list[Pass] = []

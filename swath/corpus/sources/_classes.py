@@ -27,19 +27,41 @@ class Land:
     radar: Radar
     patchiness: float = 0.15
     """Standard deviation of the log leaf area inside a unit."""
+    grain: float = 0.5
+    """How much of that variation is coarse (patches of 200 m) instead of fine (tens of metres)."""
     tramlines: float = 0.0
     """Share of the leaf area that is missing on the tracks of the farm machines."""
+    spacing: float = 36.0
+    """Metres between these tracks."""
 
 
 WATER = Land("water", "#2b6cb0", Phenology(0.0), "grass", Radar((0.0, 0.0), (0.0, 0.0)))
 BUILT = Land(
-    "built-up", "#9b2c2c", Phenology(0.8, (Cycle(1.8, 110, 12, 295, 10),)), "grass", Radar((0.09, 0.016), (0.2, 0.2)), 0.3
+    "built-up",
+    "#9b2c2c",
+    Phenology(0.8, (Cycle(1.8, 110, 12, 295, 10),)),
+    "grass",
+    Radar((0.09, 0.016), (0.2, 0.2)),
+    0.3,
+    0.2,
 )
 FOREST = Land(
-    "forest", "#22543d", Phenology(3.6, (Cycle(1.2, 118, 6, 292, 8),)), "needle", Radar((0.17, 0.046), (0.3, 0.3)), 0.35
+    "forest",
+    "#22543d",
+    Phenology(3.6, (Cycle(1.2, 118, 6, 292, 8),)),
+    "needle",
+    Radar((0.17, 0.046), (0.3, 0.3)),
+    0.35,
+    0.3,
 )
 BROADLEAF = Land(
-    "forest", "#22543d", Phenology(0.7, (Cycle(4.4, 118, 6, 292, 8),)), "broadleaf", Radar((0.16, 0.040), (0.3, 0.3)), 0.35
+    "forest",
+    "#22543d",
+    Phenology(0.7, (Cycle(4.4, 118, 6, 292, 8),)),
+    "broadleaf",
+    Radar((0.16, 0.040), (0.3, 0.3)),
+    0.35,
+    0.3,
 )
 GRASS = Land(
     "grass",
@@ -48,6 +70,7 @@ GRASS = Land(
     "grass",
     Radar((0.050, 0.0095), (0.16, 0.14)),
     0.30,
+    0.8,
 )
 CROPS = (
     Land(
@@ -56,8 +79,9 @@ CROPS = (
         Phenology(0.05, (Cycle(0.9, 302, 9, 480, 10), Cycle(4.2, 101, 9, 206, 3)), ripe=184),
         "cereal",
         Radar((0.030, 0.0075), (0.17, 0.11)),
-        0.12,
-        0.45,
+        patchiness=0.12,
+        tramlines=0.6,
+        spacing=28.0,
     ),
     Land(
         "maize",
@@ -65,7 +89,8 @@ CROPS = (
         Phenology(0.05, (Cycle(4.4, 167, 8, 268, 4),), ripe=256),
         "crop",
         Radar((0.105, 0.027), (0.16, 0.14)),
-        0.24,
+        patchiness=0.28,
+        grain=0.9,
     ),
     Land(
         "rapeseed",
@@ -73,8 +98,9 @@ CROPS = (
         Phenology(0.05, (Cycle(1.6, 265, 9, 470, 12), Cycle(4.0, 92, 8, 196, 4)), ripe=181, flower=(0.8, 122, 9)),
         "crop",
         Radar((0.110, 0.041), (0.15, 0.15)),
-        0.15,
-        0.35,
+        patchiness=0.16,
+        tramlines=0.5,
+        spacing=36.0,
     ),
     Land(
         "sugar-beet",
@@ -82,7 +108,10 @@ CROPS = (
         Phenology(0.05, (Cycle(4.2, 163, 11, 294, 5),)),
         "crop",
         Radar((0.120, 0.028), (0.15, 0.13)),
-        0.22,
+        patchiness=0.28,
+        grain=0.1,
+        tramlines=0.3,
+        spacing=56.0,
     ),
     Land(
         "spring-barley",
@@ -90,8 +119,9 @@ CROPS = (
         Phenology(0.05, (Cycle(3.7, 121, 7, 208, 3),), ripe=187),
         "cereal",
         Radar((0.034, 0.0100), (0.16, 0.12)),
-        0.14,
-        0.40,
+        patchiness=0.16,
+        tramlines=0.55,
+        spacing=44.0,
     ),
     Land(
         "sunflower",
@@ -99,7 +129,8 @@ CROPS = (
         Phenology(0.05, (Cycle(3.5, 160, 8, 262, 5),), ripe=236, flower=(0.35, 200, 9)),
         "crop",
         Radar((0.125, 0.033), (0.15, 0.13)),
-        0.2,
+        patchiness=0.22,
+        grain=0.2,
     ),
 )
 

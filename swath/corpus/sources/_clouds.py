@@ -36,9 +36,7 @@ class Sky:
         return (self.shadow > OPAQUE) & ~self.cloudy
 
 
-def sky(
-    seed: int, at: Window, days: np.ndarray, day_of_year: np.ndarray, cover: np.ndarray, lat: float
-) -> Sky:
+def sky(seed: int, at: Window, days: np.ndarray, day_of_year: np.ndarray, cover: np.ndarray, lat: float) -> Sky:
     """Clouds over a window.
 
     Args:
@@ -70,8 +68,8 @@ def _draw(seed: int, day: int, purpose: int) -> float:
 
 def _opacity(seed: int, at: Window, day: int, cover: float) -> np.ndarray:
     """From small cumulus to broad decks; thicker the further the noise is above the level that leaves `cover`."""
-    cell = 500 * 12 ** _draw(seed, day, 1)
-    noise = fractal(stream(seed, f"cloud{day}"), at.x, at.y, cell, 4, 0.55)
+    octaves = 3 + int(4 * _draw(seed, day, 1))
+    noise = fractal(stream(seed, f"cloud{day}"), at.x, at.y, 75.0 * 2**octaves, octaves, 0.6)
     return 1 - np.exp(-5 * np.maximum(noise - _level(cover), 0))
 
 

@@ -16,7 +16,7 @@ PIXEL = 10.0
 """Metres."""
 MARGIN = 2
 """Pixels made on each side beyond the chip, for the instrument's blur."""
-FARM = 700.0
+FARM = 800.0
 """Mean distance of neighbouring farm blocks, metres: fields of a block share direction and, often, the crop."""
 TOWN = 3000.0
 """Mean distance of settlements, metres."""
@@ -64,10 +64,10 @@ class Ground:
     """Of the water, 0 clear to 1 muddy."""
     brightness: Float[np.ndarray, "h w"]
     """Of the soil, 0 dark loam to 1 bright sand."""
-    texture: Float[np.ndarray, "h w"]
-    """Unit-variance variation of the canopy inside units."""
-    tracks: Float[np.ndarray, "h w"]
-    """Closeness to a tramline, 0 to 1."""
+    texture: Float[np.ndarray, "k h w"]
+    """Unit-variance variation of the canopy inside units: fine and coarse."""
+    across: Float[np.ndarray, "h w"]
+    """Metres across the direction in which the farm drives, for tramlines."""
     lateness: Float[np.ndarray, " u"]
     """Days by which each unit is late, regional and own."""
 
@@ -90,7 +90,7 @@ class Landscape:
     def ground(self, at: Window) -> Ground:
         """What lies in a window."""
         farm = self._farms(at)
-        field_key, field_code, of_pixel, track, where = self._fields(at, farm)
+        field_key, field_code, of_pixel, across, where = self._fields(at, farm)
         relief = fractal(self.key("relief"), at.x, at.y, 4200, 5)
         water, shore = self._water(at, relief)
         forest, stand = self._forest(at, relief)
@@ -115,7 +115,7 @@ class Landscape:
             turbidity=self._turbidity(at),
             brightness=self._soil(at),
             texture=self._texture(at),
-            tracks=track,
+            across=across,
             lateness=self._lateness(keys, where, at),
         )
 
@@ -140,10 +140,10 @@ class Landscape:
     def _fields(self, at: Window, farm: "Farms"):
         """Each farm block is cut into rows, each row into fields, along the block's own direction.
 
-        Returns keys, codes (f), the field of each pixel, closeness to tramlines (h w), centres' (x, y) (f).
+        Returns keys, codes (f), the field of each pixel, metres across (h w), the farms' (x, y) (f).
         """
         angle = np.pi * _unit(farm.key, 3)
-        depth, tram = 130 + 170 * _unit(farm.key, 4), 27 + 13 * _unit(farm.key, 5)
+        depth = 130 + 170 * _unit(farm.key, 4)
         of = farm.of_pixel
         dx, dy = at.x[None, :] - farm.x[of], at.y[:, None] - farm.y[of]
         cos, sin = np.cos(angle)[of], np.sin(angle)[of]
@@ -153,16 +153,15 @@ class Landscape:
         column = _cut(u / (140 + 300 * _unit(row_key, 1)), row_key)
         keys, first, of_pixel = np.unique(scramble(0, row_key, column), return_index=True, return_inverse=True)
         block = of.ravel()[first]
-        track = np.clip(1.8 * np.cos(2 * np.pi * v / tram[of]) - 0.8, 0, 1)
         code = self._crop(keys, farm, block)
-        return keys, code, of_pixel.reshape(at.shape), track, (farm.x[block], farm.y[block])
+        return keys, code, of_pixel.reshape(at.shape), v, (farm.x[block], farm.y[block])
 
     def _crop(self, key: np.ndarray, farm: "Farms", block: np.ndarray) -> np.ndarray:
         """Grass or a crop: what the region grows most, what the farm prefers, and chance (Gumbel-max)."""
         codes = np.arange(GRASS_CODE, FIRST_CROP + self.crops)
         region = np.stack([smooth_at(self.key(f"mix{c}"), farm.x, farm.y, 7000.0) for c in codes], axis=1)
         favourite = (0.9 * region + _gumbel(farm.key[:, None], codes)).argmax(axis=1)[block]
-        follows = _unit(key, 7) < 0.72
+        follows = _unit(key, 7) < 0.65
         chance = (0.9 * region[block] + _gumbel(key[:, None], codes)).argmax(axis=1)
         return codes[np.where(follows, favourite, chance)]
 
@@ -180,13 +179,13 @@ class Landscape:
         """Lakes where a noise is high, rivers along the zero line of another; and the meadows beside them."""
         lake = fractal(self.key("lake"), at.x, at.y, 2600, 4, 0.4) - 0.25 * relief
         river = np.abs(fractal(self.key("river"), at.x, at.y, 6000, 4, 0.35))
-        return (lake > 1.45) | (river < 0.022), (lake > 1.3) | (river < 0.075)
+        return (lake > 1.5) | (river < 0.022), (lake > 1.3) | (river < 0.075)
 
     def _forest(self, at: Window, relief: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Forest on higher ground; stands are coniferous or broad-leaved."""
-        wood = fractal(self.key("wood"), at.x, at.y, 1900, 4) + 0.7 * relief
+        wood = fractal(self.key("wood"), at.x, at.y, 1700, 5, 0.6) + 0.7 * relief
         conifer = fractal(self.key("stand"), at.x, at.y, 500, 2) + 0.8 * smooth(self.key("trees"), at.x, at.y, 9000)
-        return wood > 0.85, np.where(conifer > 0, NEEDLE_UNIT, BROADLEAF_UNIT)
+        return wood > 1.0, np.where(conifer > 0, NEEDLE_UNIT, BROADLEAF_UNIT)
 
     def _town(self, at: Window) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Settlements: where, their surface shares (concrete, roof, asphalt), and their scatterers."""
@@ -201,7 +200,9 @@ class Landscape:
         density = np.clip(0.25 + 0.5 * closeness, 0.2, 0.8)
         house = (_unit(lot, 1) < density) & ~street
         tiled = _unit(lot, 2) < 0.6
-        shares = np.stack([0.12 + 0.25 * density, np.where(house & tiled, 0.8, 0.0), np.where(house & ~tiled, 0.7, 0.0)])
+        shares = np.stack(
+            [0.12 + 0.25 * density, np.where(house & tiled, 0.8, 0.0), np.where(house & ~tiled, 0.7, 0.0)]
+        )
         shares[2] = np.where(street, 0.75, shares[2])
         shares /= np.maximum(shares.sum(axis=0), 1.0)
         facing = 0.5 + np.abs(np.cos(2 * angle))
@@ -229,7 +230,9 @@ class Landscape:
         return 1 / (1 + np.exp(-(region + 0.8 * fractal(self.key("soil"), at.x, at.y, 260, 3))))
 
     def _texture(self, at: Window) -> np.ndarray:
-        return fractal(self.key("canopy"), at.x, at.y, 80, 3, 0.9)
+        return np.stack(
+            [fractal(self.key("fine"), at.x, at.y, 40, 2, 1.0), fractal(self.key("coarse"), at.x, at.y, 220, 2, 0.5)]
+        )
 
     def _turbidity(self, at: Window) -> np.ndarray:
         broad = smooth(self.key("silt"), at.x, at.y, 3000) + 0.3 * smooth(self.key("eddy"), at.x, at.y, 200)

@@ -45,9 +45,7 @@ def normal(key: int, *numbers: np.ndarray | int) -> np.ndarray:
     return radius * np.cos(2 * np.pi * uniform(key, *numbers, 2))
 
 
-def smooth(
-    key: int, x: Float[np.ndarray, " w"], y: Float[np.ndarray, " h"], cell: float
-) -> Float[np.ndarray, "h w"]:
+def smooth(key: int, x: Float[np.ndarray, " w"], y: Float[np.ndarray, " h"], cell: float) -> Float[np.ndarray, "h w"]:
     """Value noise of mean 0 and variance 1 on the grid of world coordinates `x`, `y` (metres).
 
     A cubic B-spline over random values on a lattice of `cell` metres: twice differentiable, and the same at the same

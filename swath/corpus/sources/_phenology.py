@@ -69,9 +69,7 @@ def leaf_area(phenology: Phenology, day: Float[np.ndarray, "..."]) -> Float[np.n
     for cycle in phenology.cycles:
         for year in (-YEAR, 0.0, YEAR):
             t = day + year
-            lai += cycle.amplitude * (
-                logistic((t - cycle.start) / cycle.rise) - logistic((t - cycle.end) / cycle.fall)
-            )
+            lai += cycle.amplitude * (logistic((t - cycle.start) / cycle.rise) - logistic((t - cycle.end) / cycle.fall))
     return lai
 
 

@@ -46,9 +46,7 @@ def water(wind: Float[np.ndarray, " t"]) -> Float[np.ndarray, "t 2"]:
     return power(WATER + WIND * wind[:, None])
 
 
-def speckle(
-    intensity: Float[np.ndarray, "..."], looks: float, rng: np.random.Generator
-) -> Float[np.ndarray, "..."]:
+def speckle(intensity: Float[np.ndarray, "..."], looks: float, rng: np.random.Generator) -> Float[np.ndarray, "..."]:
     """Multiply by gamma noise of mean 1 and variance 1 / looks (fully developed speckle, multi-looked intensity)."""
     noise = rng.standard_gamma(looks, size=intensity.shape, dtype=np.float32)
     return intensity * noise / np.float32(looks)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 
 from swath.corpus.sources import _phenology, _radar, _spectra
 from swath.corpus.sources._classes import BROADLEAF, FOREST_CODE, Land
@@ -46,10 +46,17 @@ class Plants:
     def lai(self, state: State) -> Float[np.ndarray, "t p"]:
         """Leaf area of each pixel: its unit's, thinned on tramlines, patchy inside."""
         unit = self.ground.unit.ravel()
-        patchy = np.exp(self.table("patchiness")[unit] * self.ground.texture.ravel())
-        thinned = 1 - self.table("tramlines")[unit] * self.ground.tracks.ravel()
+        patchy = np.exp(self.table("patchiness")[unit] * self.texture(unit))
+        wave = np.cos(2 * np.pi * self.ground.across.ravel() / self.table("spacing")[unit])
+        thinned = 1 - self.table("tramlines")[unit] * np.clip(1.8 * wave - 0.8, 0, 1)
         free = (1 - self.ground.built.sum(axis=0).ravel()) * ~self.ground.water.ravel()
         return state.lai[:, unit] * (patchy * thinned * free)
+
+    def texture(self, unit: Integer[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+        """Unit-variance variation of each pixel's canopy, as fine or coarse as its class is."""
+        grain = self.table("grain")[unit]
+        fine, coarse = self.ground.texture.reshape(2, -1)
+        return np.sqrt(1 - grain) * fine + np.sqrt(grain) * coarse
 
 
 def _attribute(land: Land, path: tuple[str, ...]):
@@ -64,15 +71,13 @@ def moisture_map(ground: Ground, moisture: Float[np.ndarray, " t"]) -> Float[np.
     return np.clip(moisture[:, None] * (1.25 - 0.5 * ground.brightness.ravel()), 0.03, 0.45)
 
 
-def optical(
-    plants: Plants, state: State, moisture: Float[np.ndarray, " t"]
-) -> Float[np.ndarray, "t c h w"]:
+def optical(plants: Plants, state: State, moisture: Float[np.ndarray, " t"]) -> Float[np.ndarray, "t c h w"]:
     """Surface reflectance of the ten Sentinel-2 bands, noise-free and cloud-free, before the instrument's blur."""
     ground, unit = plants.ground, plants.ground.unit.ravel()
     leaf = np.stack([_spectra.LEAVES[name] for name in plants.table("leaf")])
     pigment = np.exp(0.10 * normal(5, ground.unit_key))
     canopy = _spectra.canopy(state, leaf, pigment)[:, unit]
-    shade = np.where(ground.code == FOREST_CODE, np.exp(0.16 * ground.texture), 1.0).ravel()
+    shade = np.where(ground.code == FOREST_CODE, np.exp(0.16 * ground.texture[0]), 1.0).ravel()
     green = _spectra.cover(plants.lai(state))[..., None].astype(np.float32)
     bare = _spectra.soil(ground.brightness.ravel(), moisture_map(ground, moisture), state.residue[:, unit])
     land = green * canopy * shade[:, None].astype(np.float32) + (1 - green) * bare

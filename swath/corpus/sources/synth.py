@@ -2,20 +2,27 @@
 
 How it is made, with the formulas, and what it is not: docs/synthetic-landscape.md.
 
-    swath corpus synth --out landscape --locations 400
+    swath corpus synth landscape locations=400
 """
 
 import math
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Integer, Shaped, UInt8
 from pydantic import Field, model_validator
 from pyproj import Transformer
 
+import swath
+from swath._progress import track
+from swath.corpus import _arrays
+from swath.corpus._part import Chip, Location, Part
+from swath.corpus.format import Corpus, CorpusInfo, LabelLayer, SensorLayout
 from swath.corpus.sources import _calendar, _radar, _render, _spectra, _weather
 from swath.corpus.sources._calendar import Pass
 from swath.corpus.sources._classes import classes
@@ -23,7 +30,8 @@ from swath.corpus.sources._clouds import Sky, sky
 from swath.corpus.sources._landscape import PIXEL, Landscape, Window, window
 from swath.corpus.sources._noise import scramble, stream, uniform
 from swath.corpus.sources._render import Plants, crop
-from swath.errors import RecipeError
+from swath.corpus.writer import CorpusWriter
+from swath.errors import CorpusError, RecipeError
 from swath.settings import Settings
 
 OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-grd"
@@ -33,6 +41,10 @@ OPTICAL_SCALE, OPTICAL_OFFSET = 1e-4, -0.1
 RADAR_SCALE = 0.01
 """Counts to dB: hundredths of a decibel."""
 LAYER = "landcover"
+PART = 64
+"""Locations that are committed at once."""
+CLEAR, CLOUD, SHADOW = range(3)
+"""Codes of the cloud truth."""
 
 
 class Config(Settings):
@@ -131,14 +143,12 @@ class Scene:
     """Everything known of one location."""
 
     place: Place
-    landcover: Int[np.ndarray, "h w"]
+    landcover: Integer[np.ndarray, "h w"]
     """Codes of `classes(config.crops)`."""
     optical: Series
     radar: Series
-    cloud: Bool[np.ndarray, "t h w"]
-    """Truth: optical pixels under a cloud."""
-    shadow: Bool[np.ndarray, "t h w"]
-    """Truth: optical pixels in a cloud's shadow and not under one."""
+    truth: UInt8[np.ndarray, "t h w"]
+    """Of the optical dates: CLEAR, CLOUD, or SHADOW where no cloud stands above."""
 
 
 # --- where ----------------------------------------------------------------------------------------------------------
@@ -233,9 +243,7 @@ def _transformer(zone: int, south: bool) -> Transformer:
 def passes(config: Config, place: Place) -> tuple[list[Pass], list[Pass]]:
     """The optical and radar acquisitions that the corpus holds of a place."""
     rng = _rng(config, place, "dates")
-    s2 = _calendar.optical_passes(
-        config.seed, config.year, place.tile, config.lon, place.lat, config.cloud_fraction
-    )
+    s2 = _calendar.optical_passes(config.seed, config.year, place.tile, config.lon, place.lat, config.cloud_fraction)
     s1 = _calendar.radar_passes(config.seed, config.year, place.tile, config.lon, config.radar_revisit)
     optical = _calendar.choose(s2, config.dates_optical, rng)
     return optical, _calendar.choose_near(s1, config.dates_radar, optical, rng)
@@ -253,16 +261,18 @@ def make(config: Config, place: Place) -> Scene:
         landcover=crop(ground.code).astype(np.uint8),
         optical=Series(optical, _optical(config, place, plants, optical, clouds)),
         radar=Series(radar, _radar_counts(config, place, plants, radar)),
-        cloud=crop(clouds.cloudy),
-        shadow=crop(clouds.shaded),
+        truth=_truth(clouds),
     )
 
 
-def cloud_truth(config: Config, place: Place) -> tuple[Bool[np.ndarray, "t h w"], Bool[np.ndarray, "t h w"]]:
-    """Which pixels of the optical dates lie under a cloud, and which in a shadow, without making the rest."""
+def cloud_truth(config: Config, place: Place) -> UInt8[np.ndarray, "t h w"]:
+    """CLEAR, CLOUD or SHADOW for the pixels of the optical dates, without making the rest."""
     at = window(place.zone, place.west, place.north, config.chip_px)
-    clouds = _clouds(config, place, at, passes(config, place)[0])
-    return crop(clouds.cloudy), crop(clouds.shaded)
+    return _truth(_clouds(config, place, at, passes(config, place)[0]))
+
+
+def _truth(clouds: Sky) -> UInt8[np.ndarray, "t h w"]:
+    return crop(np.where(clouds.cloudy, CLOUD, np.where(clouds.shaded, SHADOW, CLEAR)).astype(np.uint8))
 
 
 def _clouds(config: Config, place: Place, at: Window, dates: list[Pass]) -> Sky:
@@ -321,6 +331,137 @@ def _rng(config: Config, place: Place, purpose: str) -> np.random.Generator:
     return np.random.default_rng(int(key[0]))
 
 
-def scenes(config: Config) -> Iterator[Scene]:
-    """All places of the world, one after the other."""
-    return (make(config, place) for place in places(config))
+# --- as a corpus ----------------------------------------------------------------------------------------------------
+
+
+def build(config: Config, target: Path, data: Path | None = None) -> None:  # noqa: ARG001 - nothing is read
+    """Make the corpus, or continue one that was interrupted.
+
+    Beside the corpus proper, `truth/sentinel-2-l2a.zarr` says for every optical chip (same rows as the pixels) which
+    pixels are clear (0), cloud (1) or shadow (2).
+
+    Raises:
+        RecipeError: The region is too small for that many locations.
+        CorpusError: The target holds another world, or something else.
+    """
+    _same_world(config, target)
+    wanted = places(config)
+    with CorpusWriter(
+        target,
+        sensors=_layouts(config),
+        chip_px=config.chip_px,
+        labels={LAYER: label_layer(config)},
+        provenance=_provenance(config),
+        licences=["CC0-1.0"],
+    ) as writer:
+        missing = [place for place in wanted if place.uid not in writer.committed]
+        groups = [missing[i : i + PART] for i in range(0, len(missing), PART)]
+        made = (make(config, place) for place in track(missing, len(missing), "synthetic landscape"))
+        for group in groups:
+            writer.append(_part(config, [next(made) for _ in group]))
+        corpus = writer.finish()
+        if config.dates_optical:
+            _write_truth(config, corpus, wanted)
+
+
+def label_layer(config: Config) -> LabelLayer:
+    """Names and colours of the land-cover codes."""
+    lands = classes(config.crops)
+    return LabelLayer(
+        classes={i: land.name for i, land in enumerate(lands)}, colours={i: land.colour for i, land in enumerate(lands)}
+    )
+
+
+def _layouts(config: Config) -> dict[str, SensorLayout]:
+    ten = len(_spectra.BANDS)
+    optical = SensorLayout(
+        bands=_spectra.BANDS,
+        gsd_m=PIXEL,
+        dtype="uint16",
+        scale=(OPTICAL_SCALE,) * ten,
+        offset=(OPTICAL_OFFSET,) * ten,
+        nodata=0,
+    )
+    radar = SensorLayout(bands=POLARISATIONS, gsd_m=PIXEL, dtype="int16", scale=(RADAR_SCALE,) * 2, offset=(0.0,) * 2)
+    dates = {OPTICAL: config.dates_optical, RADAR: config.dates_radar}
+    return {sensor: layout for sensor, layout in ((OPTICAL, optical), (RADAR, radar)) if dates[sensor]}
+
+
+def _provenance(config: Config) -> dict:
+    return {"source": config.name, "swath": swath.__version__, "config": config.model_dump(mode="json")}
+
+
+def _same_world(config: Config, target: Path) -> None:
+    """Refuse to mix two worlds in one corpus."""
+    if not (target / "corpus.json").exists():
+        return
+    for entry in CorpusInfo.read(target).provenance:
+        other = entry.get("config", {})
+        changed = [key for key, value in config.model_dump(mode="json").items() if other.get(key) != value]
+        if changed:
+            raise CorpusError(
+                f"the corpus that is there was made with another {', '.join(changed)}",
+                where=str(target),
+                remedy="continue with the same settings, or give another folder",
+            )
+
+
+def _part(config: Config, scenes: Sequence[Scene]) -> Part:
+    chips = [chip for scene in scenes for chip in _chips(config, scene)]
+    layer = np.stack([scene.landcover for scene in scenes])
+    return Part([_location(config, scene) for scene in scenes], chips, {LAYER: layer})
+
+
+def _location(config: Config, scene: Scene) -> Location:
+    """Scalar labels: the class that covers most, its share, and the share of every class."""
+    lands, place = classes(config.crops), scene.place
+    share = np.bincount(scene.landcover.ravel(), minlength=len(lands)) / scene.landcover.size
+    most = int(share.argmax())
+    shares = {f"share_{land.name.replace('-', '_')}": float(s) for land, s in zip(lands, share, strict=True)}
+    return Location(
+        uid=place.uid,
+        lonlat=(place.lon, place.lat),
+        crs=place.crs,
+        transform=place.transform,
+        group=place.group,
+        scalars={"dominant": lands[most].name, "dominant_share": float(share[most]), **shares},
+    )
+
+
+def _chips(config: Config, scene: Scene) -> Iterator[Chip]:
+    place = scene.place
+    for when, pixels, truth in zip(scene.optical.passes, scene.optical.pixels, scene.truth, strict=True):
+        yield Chip(
+            uid=place.uid,
+            sensor=OPTICAL,
+            pixels=pixels,
+            valid=truth == CLEAR if config.mask_clouds else None,
+            datetime=when.time,
+            cloud=float((truth == CLOUD).mean()),
+            source=_item("S2", place, when),
+            orbit=when.orbit,
+        )
+    for when, pixels in zip(scene.radar.passes, scene.radar.pixels, strict=True):
+        yield Chip(place.uid, RADAR, pixels, datetime=when.time, source=_item("S1", place, when), orbit=when.orbit)
+
+
+def _item(mission: str, place: Place, when: Pass) -> str:
+    return f"synthetic-{mission}-{place.tile}-{when.time:%Y%m%dT%H%M%S}"
+
+
+def _write_truth(config: Config, corpus: Corpus, wanted: Sequence[Place]) -> None:
+    """Computed again rather than kept while building, so that an interrupted build needs no second index."""
+    final = corpus.path / "truth" / f"{OPTICAL}.zarr"
+    if final.exists():
+        return
+    beside = final.with_name(f".{final.name}.tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    chips = corpus.chips[corpus.chips["sensor"] == OPTICAL]
+    rows = chips.groupby(corpus.locations["uid"].to_numpy()[chips["location"]])["row"].apply(list)
+    codes = np.zeros((len(chips), config.chip_px, config.chip_px), np.uint8)
+    for place in track(wanted, len(wanted), "cloud truth"):
+        if place.uid in rows.index:
+            codes[np.sort(rows[place.uid])] = cloud_truth(config, place)
+    meaning = {"classes": {"clear": CLEAR, "cloud": CLOUD, "shadow": SHADOW}}
+    _arrays.create(beside, "truth", codes.shape, "uint8", ("chip", "y", "x"), meaning).write(codes).result()
+    beside.replace(final)
