@@ -43,12 +43,13 @@ class Row:
     shade: str
     """CSS class of its colour."""
     kind: str
+    about: str
+    """Kind and number of seeds, in words."""
     values: list[tuple[str, str]]
     """Value and interval per metric."""
     strip: Markup
     judgements: list[Judgement | None]
     """Against random twin, scratch and best floor; None where that makes no sense."""
-    seeds: int
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,6 @@ class Table:
     rows: list[Row]
     axis: Markup
     pairs: list[dict[str, str]]
-    pairing: str
-    """What was paired, if it is the same in all comparisons."""
     left_out: list[tuple[str, str]]
     size: str
 
@@ -74,14 +73,12 @@ def title(cell: Cell) -> str:
 def table(cell: Cell, arms: Sequence[str]) -> Table:
     """The comparison table of a cell."""
     scale, floor = figures.Scale.of(cell.ranked), cell.best_floor()
-    pairings = {pair.pairing for pair in cell.pairs}
     return Table(
         title=title(cell),
         metrics=[words.metric(name) for name in cell.metrics],
         rows=[_row(cell, score, arms, scale, floor) for score in _grouped(cell)],
         axis=figures.strip_axis(scale),
         pairs=[_pair(pair) for pair in cell.pairs],
-        pairing=pairings.pop() if len(pairings) == 1 else "",
         left_out=[(score.row, score.note or "no reason recorded") for score in cell.left_out],
         size=_size(cell),
     )
@@ -103,11 +100,11 @@ def _row(cell: Cell, score: Score, arms: Sequence[str], scale: figures.Scale, fl
     return Row(
         name=score.row,
         shade=shade,
-        kind=KINDS.get(score.kind, score.kind),
+        kind=score.kind,
+        about=" · ".join([KINDS.get(score.kind, score.kind), words.plural(len(score.per_seed) or 1, "seed")]),
         values=[(words.percent(s.value), words.interval(s.low, s.high)) if s else (words.DASH, "") for s in values],
         strip=figures.strip(score, scale, shade, mark, f"{score.row}: {text}"),
         judgements=[_judgement(cell, score, other) for other in others],
-        seeds=len(score.per_seed),
     )
 
 
@@ -143,13 +140,14 @@ def _pair(pair: Pair) -> dict[str, str]:
         "b": pair.b,
         "difference": words.points(pair.difference),
         "interval": words.difference_interval(pair.low, pair.high),
+        "p": _p(pair.p),
         "p_t": _p(pair.p_t),
         "p_wilcoxon": _p(pair.p_wilcoxon),
         "p_holm": _p(pair.p_holm),
         "verdict": pair.verdict,
         "word": words.VERDICTS[pair.verdict],
         "n_pairs": words.count(pair.n_pairs),
-        "pairing": pair.pairing,
+        "pairing": " ".join(filter(None, [pair.pairing, f"({pair.test})" if pair.test else "", pair.note])),
     }
 
 

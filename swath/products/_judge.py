@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
@@ -47,30 +47,32 @@ class Pair:
     difference: float
     low: float
     high: float
+    p: float
+    """Of the test that decides, before correction."""
     p_t: float
     p_wilcoxon: float
     p_holm: float
+    """`p` after Holm's correction."""
     verdict: Verdict
     """Of a against b."""
     n_pairs: int | None
     pairing: str
     """What was paired, in words."""
+    test: str
+    """Name of the test that decides."""
+    note: str
 
     def flipped(self) -> "Pair":
         """The same comparison seen from b."""
         turned: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
-        return Pair(
+        return replace(
+            self,
             a=self.b,
             b=self.a,
             difference=-self.difference,
             low=-self.high,
             high=-self.low,
-            p_t=self.p_t,
-            p_wilcoxon=self.p_wilcoxon,
-            p_holm=self.p_holm,
             verdict=turned.get(self.verdict, self.verdict),
-            n_pairs=self.n_pairs,
-            pairing=self.pairing,
         )
 
 
@@ -96,8 +98,8 @@ class Cell:
 
     @property
     def metric(self) -> str:
-        """The metric that ranks the rows."""
-        return self.metrics[0]
+        """The metric that ranks the rows; empty where nothing has a value."""
+        return self.metrics[0] if self.metrics else ""
 
     @property
     def ranked(self) -> list[Score]:
@@ -160,6 +162,15 @@ def cells(run: Run) -> list[Cell]:
     ]
 
 
+def contrasts(run: Run) -> list[Cell]:
+    """Comparisons of what is no score and so has no line in the table, such as radar minus optical bands."""
+    scored = {cell.key for cell in cells(run)}
+    groups = run.comparisons.groupby(["task", "input", "probe"], sort=False) if len(run.comparisons) else ()
+    return [
+        _cell(key, run.table.iloc[:0], part) for key, part in groups if isinstance(key, tuple) and key not in scored
+    ]
+
+
 def _cell(key: tuple[str, ...], part: pd.DataFrame, compared: pd.DataFrame | None) -> Cell:
     scores = [_score(record) for record in part.to_dict("records")]
     valued = [s for s in scores if math.isfinite(s.value)]
@@ -187,7 +198,10 @@ def _count(value: float) -> int | None:
 
 
 def _pair(record: dict) -> Pair:
-    names = ("a", "b", "difference", "low", "high", "p_t", "p_wilcoxon", "p_holm", "pairing")
+    names = (
+        *("a", "b", "difference", "low", "high", "p", "p_t", "p_wilcoxon", "p_holm"),
+        *("pairing", "test", "note"),
+    )
     verdict = _verdict(str(record["verdict"]), record["difference"], record["p_holm"])
     return Pair(**{name: record[name] for name in names}, verdict=verdict, n_pairs=_count(record["n_pairs"]))
 

@@ -18,8 +18,8 @@ TABLE_COLUMNS = (
     *("n_units", "n_groups", "note"),
 )
 COMPARISON_COLUMNS = (
-    *("task", "input", "probe", "a", "b", "difference", "low", "high", "p_t", "p_wilcoxon", "p_holm"),
-    *("verdict", "n_pairs", "pairing"),
+    *("task", "input", "probe", "a", "b", "difference", "low", "high", "p", "p_t", "p_wilcoxon", "p_holm"),
+    *("verdict", "n_pairs", "pairing", "test", "note"),
 )
 SPLIT_COLUMNS = ("task", "uid", "group", "split", "y")
 """`evaluate/splits.parquet` is optional: which labelled unit was used for what."""
@@ -173,7 +173,8 @@ def _floats(text: str) -> tuple[float, ...]:
 
 
 def _comparisons(file: Path) -> pd.DataFrame:
-    return _csv(file, COMPARISON_COLUMNS, ("task", "input", "probe", "a", "b", "verdict", "pairing"))
+    text = ("task", "input", "probe", "a", "b", "verdict", "pairing", "test", "note")
+    return _csv(file, COMPARISON_COLUMNS, text)
 
 
 def _logs(folder: Path, problems: list[str]) -> dict[tuple[str, int], pd.DataFrame]:

@@ -24,6 +24,7 @@ METRICS = {
     "roc_auc": "ROC AUC",
     "kappa": "Cohen's κ",
 }
+NUMERALS = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine"}
 VERDICTS: dict[Verdict, str] = {
     "better": "better",
     "worse": "worse",
@@ -130,12 +131,12 @@ def headline(run: Run, cell: Cell | None, *, cells_in_all: int = 1) -> list[str]
 def _compared(run: Run, cell: Cell) -> str:
     arms = [score.row for score in cell.pretrained]
     seeds = max((len(score.per_seed) for score in cell.pretrained), default=0)
-    what = "One encoder" if len(arms) == 1 else f"{len(arms)} encoders"
+    what = "One encoder" if len(arms) == 1 else f"{NUMERALS.get(len(arms), len(arms))} encoders"
     verb = "was" if len(arms) == 1 else "were"
     each = f", {plural(seeds, 'seed')} each" if seeds else ""
     return (
         f"{what} pre-trained without labels ({listing(arms)}{each}) {verb} judged on {cell.task}{_size(run, cell)},"
-        f" by a {cell.probe} probe on the input {cell.input}."
+        f" by a {cell.probe} probe (input: {cell.input})."
     )
 
 
@@ -178,8 +179,11 @@ def against(cell: Cell, best: Score, other: Score | None, what: str) -> str:
 
 
 def evidence(pair: Pair) -> str:
-    """Interval and p-value of a comparison."""
-    return f"95{NO_BREAK}% interval {difference_interval(pair.low, pair.high)}, {p_value(pair.p_holm)} after Holm"
+    """Interval and p-value of a comparison, and what limits it."""
+    limit = f"; {pair.note}" if pair.note else ""
+    return (
+        f"95{NO_BREAK}% interval {difference_interval(pair.low, pair.high)}, {p_value(pair.p_holm)} after Holm{limit}"
+    )
 
 
 def _not_evaluated(run: Run) -> str:

@@ -40,6 +40,7 @@ _VARIABLES = {
     **{colour: f"--c{i}" for i, colour in enumerate(SERIES)},
 }
 _STYLE = {
+    "axes.axisbelow": True,
     "axes.edgecolor": GRID,
     "axes.facecolor": "none",
     "axes.grid": True,
@@ -374,6 +375,12 @@ def _quiet_x(figure: Figure, axes: Axes) -> Figure:
     return figure
 
 
+STRIP, PAD = 220, 14
+"""Width of a strip and the margin at its ends, in CSS pixels."""
+STRIP_SPAN = 0.5
+"""A strip shows at most this far below its table's best value: differences at the top are what is asked about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """The common axis of a table's strips."""
@@ -384,24 +391,22 @@ class Scale:
 
     @staticmethod
     def of(scores: Sequence[Score]) -> "Scale":
-        """An axis of shares that holds all intervals and seeds, with round ticks."""
+        """An axis of shares with round ticks; what is far below the best value lies off it."""
         values = np.array([v for s in scores for v in (s.value, s.low, s.high, *s.per_seed)])
         values = values[np.isfinite(values)]
-        low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
+        low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+        low = max(low, high - STRIP_SPAN)
         ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high if high > low else low + 0.01)
         return Scale(float(ticks[0]), float(ticks[-1]), tuple(float(t) for t in ticks))
 
     def x(self, value: float) -> float:
-        """Position in a strip's view box, 0..STRIP."""
-        return round(PAD + (STRIP - 2 * PAD) * (value - self.low) / (self.high - self.low), 2)
-
-
-STRIP, PAD = 220, 14
-"""Width of a strip and the margin at its ends, in CSS pixels."""
+        """Position in a strip's view box, 0..STRIP; what is off the axis stands at its end."""
+        share = (value - self.low) / (self.high - self.low)
+        return round(PAD + (STRIP - 2 * PAD) * float(np.clip(share, 0, 1)), 2)
 
 
 def strip(score: Score, scale: Scale, shade: str, mark: float | None, alt: str) -> Markup:
-    """One row's dot, interval and seeds as a strip that fits in a table cell.
+    """One row's dot, interval and seeds as a strip that fits in a table cell; an arrow if it is off the axis.
 
     Args:
         shade: CSS class that colours it.
@@ -410,12 +415,18 @@ def strip(score: Score, scale: Scale, shade: str, mark: float | None, alt: str) 
     parts = [f'<path class="tick" d="M{scale.x(t)} 0V26"/>' for t in scale.ticks]
     if mark is not None:
         parts.append(f'<path class="floorline" d="M{scale.x(mark)} 0V26"/>')
-    if np.isfinite([score.low, score.high]).all():
-        parts.append(f'<path class="whisker" d="M{scale.x(score.low)} 13H{scale.x(score.high)}"/>')
-    parts += [f'<circle class="seed" cx="{scale.x(v)}" cy="13" r="2.6"/>' for v in score.per_seed if np.isfinite(v)]
-    parts.append(f'<circle class="dot" cx="{scale.x(score.value)}" cy="13" r="4.6"/>')
+    parts += _marks(score, scale) if score.value >= scale.low else ['<path class="dot" d="M4 13l8 -5v10z"/>']
     head = f'<svg class="strip {shade}" role="img" aria-label="{escape(alt)}" viewBox="0 0 {STRIP} 26">'
     return _safe(f"{head}{''.join(parts)}</svg>")
+
+
+def _marks(score: Score, scale: Scale) -> list[str]:
+    parts = []
+    if np.isfinite([score.low, score.high]).all():
+        parts.append(f'<path class="whisker" d="M{scale.x(score.low)} 13H{scale.x(score.high)}"/>')
+    seeds = [scale.x(value) for value in score.per_seed if np.isfinite(value)]
+    parts += [f'<circle class="seed" cx="{x}" cy="13" r="2.8"/>' for x in seeds if len(seeds) > 1]
+    return [*parts, f'<circle class="dot" cx="{scale.x(score.value)}" cy="13" r="4.4"/>']
 
 
 def strip_axis(scale: Scale) -> Markup:

@@ -13,7 +13,7 @@ from swath.corpus import Corpus
 from swath.errors import SwathError
 from swath.products import _evaluation, _words, figures
 from swath.products._card import Card, card
-from swath.products._judge import Cell, band_of, cells, headline_cell
+from swath.products._judge import Cell, band_of, cells, contrasts, headline_cell
 from swath.products._pictures import Pictures
 from swath.products._rundir import Run, load
 from swath.training._files import write_whole
@@ -107,7 +107,11 @@ def _evaluated(
     shown = [cell for cell in all_cells if band_of(cell.input) is None and cell.ranked]
     shown.sort(key=lambda cell: cell != first)
     tables = [_evaluation.table(cell, run.arms) for cell in shown]
-    evaluated: dict[str, Any] = {"tables": tables, "band_wise": _evaluation.band_wise(all_cells)}
+    evaluated: dict[str, Any] = {
+        "tables": tables,
+        "band_wise": _evaluation.band_wise(all_cells),
+        "contrasts": [_evaluation.table(cell, run.arms) for cell in contrasts(run)],
+    }
     return evaluated | _best_in_detail(run, first, corpus, problems)
 
 
