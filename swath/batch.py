@@ -117,7 +117,7 @@ def pad_dates(images: Sequence[Image]) -> Image:
     )
 
 
-def _pad(tensor: Tensor, length: int, value: float | bool) -> Tensor:
+def _pad(tensor: Tensor, length: int, value: int | float) -> Tensor:
     missing = length - tensor.shape[1]
     if missing == 0:
         return tensor

@@ -1,0 +1,153 @@
+"""What a method is, and the pieces that several methods are made of."""
+
+import copy
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Protocol, cast, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from swath.batch import Batch, View
+from swath.encoders import Encoder
+from swath.errors import RecipeError
+
+Policy = Callable[[Batch, torch.Generator], list[View]]
+"""Draws the views of a batch; all randomness comes from the generator."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loss:
+    """What a method makes of its views."""
+
+    total: Float[Tensor, ""]
+    """The number to minimise, in float32; the mean over this process's samples."""
+    features: Float[Tensor, "b d"]
+    """The encoder's output for the first view, detached: what the collapse gauges look at."""
+    terms: dict[str, Tensor] = field(default_factory=dict)
+    """Other numbers worth logging, by name; detached scalars."""
+
+
+@runtime_checkable
+class Gather(Protocol):
+    """Joins the same tensor of all processes; methods know of other processes only through this."""
+
+    @property
+    def rank(self) -> int:
+        """Position of this process."""
+        ...
+
+    def __call__(self, tensor: Float[Tensor, "b *n"]) -> Float[Tensor, "B *n"]:
+        """The tensors of all processes, one after the other in order of rank; gradients flow back to their owners."""
+        ...
+
+
+class Alone:
+    """The `Gather` of a process that has no others."""
+
+    rank = 0
+
+    def __call__(self, tensor: Float[Tensor, "b *n"]) -> Float[Tensor, "b *n"]:
+        """The tensor itself."""
+        return tensor
+
+
+ALONE = Alone()
+
+
+class Method(nn.Module, ABC):
+    """Base of all methods; `encoder` is the network that is kept when training is over."""
+
+    def __init__(self, encoder: Encoder, policy: Policy):
+        super().__init__()
+        self.encoder = encoder
+        self.policy = policy
+
+    @torch.no_grad()
+    def views(self, batch: Batch, generator: torch.Generator) -> list[View]:
+        """Select and augment, on the device of the batch; the generator lives there too."""
+        return self.policy(batch, generator)
+
+    @abstractmethod
+    def loss(self, views: list[View], gather: Gather = ALONE) -> Loss:
+        """The objective. The mean of the processes' `total` is the objective of their joined batch."""
+
+    def after_step(self, progress: float) -> None:
+        """Follow an optimiser step.
+
+        Args:
+            progress: share of the training done, in (0, 1].
+        """
+
+
+def pair(views: list[View], method: str) -> tuple[View, View]:
+    """The two views of a method that takes two; RecipeError if the policy draws another number."""
+    if len(views) != 2:
+        raise RecipeError(
+            f"{method} compares two views, the view policy draws {len(views)}",
+            remedy="choose a policy that draws two views, such as two-crops",
+        )
+    return views[0], views[1]
+
+
+def mlp(
+    sizes: Sequence[int],
+    *,
+    norm: bool = True,
+    last_norm: bool = False,
+    bias: bool = True,
+    last_bias: bool = False,
+) -> nn.Sequential:
+    """A head: Linear (- BatchNorm) - ReLU for every layer but the last, which is Linear (- BatchNorm).
+
+    Args:
+        sizes: widths from input to output; n widths make n - 1 layers.
+        norm: BatchNorm after all layers but the last.
+        last_norm: BatchNorm after the last layer.
+        bias: of all linear layers but the last.
+        last_bias: of the last linear layer.
+    """
+    layers: list[nn.Module] = []
+    for i, (wide, out) in enumerate(pairwise(sizes)):
+        last = i == len(sizes) - 2
+        layers.append(nn.Linear(wide, out, bias=last_bias if last else bias))
+        if last_norm if last else norm:
+            layers.append(nn.BatchNorm1d(out))
+        if not last:
+            layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+class Teacher(nn.Module):
+    """A copy of modules that follows them as an exponential moving average, without gradients.
+
+    Only parameters are averaged. BatchNorm statistics are the teacher's own: it stays in training mode, and its
+    running statistics come from its own forward passes (as in the official BYOL code).
+    """
+
+    def __init__(self, encoder: Encoder, *heads: nn.Module):
+        super().__init__()
+        # deepcopy gives every tensor its own storage; sharing it is the bug that a test guards against
+        self.encoder = cast(Encoder, copy.deepcopy(encoder)).requires_grad_(requires_grad=False)
+        self.head = nn.Sequential(*(copy.deepcopy(head) for head in heads)).requires_grad_(requires_grad=False)
+
+    @torch.no_grad()
+    def forward(self, view: View) -> Float[Tensor, "b d"]:
+        """The target of a view."""
+        return self.head(self.encoder(view.image))
+
+    @torch.no_grad()
+    def follow(self, momentum: float, encoder: Encoder, *heads: nn.Module) -> None:
+        """teacher <- momentum * teacher + (1 - momentum) * student, all parameters in one fused operation."""
+        student: list[Tensor] = [*encoder.parameters(), *(p for head in heads for p in head.parameters())]
+        teacher: list[Tensor] = list(self.parameters())
+        torch._foreach_lerp_(teacher, student, 1.0 - momentum)  # pyright: ignore
+
+
+def cosine_momentum(start: float, progress: float) -> float:
+    """Momentum that rises from `start` to 1 along half a cosine: 1 - (1 - start)(1 + cos(pi progress)) / 2 (BYOL)."""
+    return 1.0 - (1.0 - start) * 0.5 * (1.0 + math.cos(math.pi * progress))

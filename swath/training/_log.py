@@ -1,0 +1,44 @@
+"""log.csv: one row per logged step, written so that a killed and continued run leaves the log of an undisturbed one."""
+
+import csv
+import io
+from pathlib import Path
+
+from swath.training._files import write_whole
+
+FIRST = ("step", "epoch", "loss", "lr", "seconds")
+GAUGES = ("feature_std", "effective_rank", "knn")
+
+
+class Log:
+    """Appends rows, each flushed at once; columns are fixed by the first row."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def truncate(self, steps: int) -> None:
+        """Drop what was written after the first `steps` steps, half-written rows included."""
+        if not self.path.exists():
+            return
+        header, *rows = self.path.read_text().splitlines() or [""]
+        whole = [row for row in rows if row.count(",") == header.count(",") and int(row.split(",")[0]) <= steps]
+        write_whole(self.path, "".join(f"{line}\n" for line in [header, *whole]) if whole else "")
+
+    def rows(self) -> list[dict[str, float]]:
+        """All rows; columns that are empty in a row are left out of it."""
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+    def append(self, row: dict[str, float | int | None], terms: dict[str, float]) -> None:
+        """Write one row; absent values stay empty."""
+        columns = [*FIRST, *sorted(terms), *GAUGES]
+        values = {**row, **terms}
+        line = io.StringIO()
+        writer = csv.writer(line, lineterminator="\n")
+        if not self.path.exists() or not self.path.stat().st_size:
+            writer.writerow(columns)
+        writer.writerow(["" if values.get(c) is None else repr(values[c]) for c in columns])
+        with self.path.open("a") as file:
+            file.write(line.getvalue())

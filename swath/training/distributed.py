@@ -1,0 +1,146 @@
+"""The only module that talks to `torch.distributed`: gathering with gradients, and synchronised batch statistics."""
+
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from timm.layers.norm_act import convert_sync_batchnorm
+from torch import Tensor, nn
+
+
+def world() -> int:
+    """Number of processes; 1 where none were started together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Position of this process, from 0."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def launched() -> bool:
+    """Whether torchrun or Slurm has started several processes of this program."""
+    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1"))) > 1
+
+
+class Together:
+    """The `swath.methods.Gather` of this process: joins a tensor of all processes, with gradients.
+
+    The gradient of a gathered row is the *sum* of what all processes made of it. With a loss that is the mean over a
+    process's own samples, and gradients averaged over processes (as DDP does), the result is the gradient of the joined
+    batch: nothing is divided by the number of processes twice.
+    """
+
+    @property
+    def rank(self) -> int:
+        """Position of this process."""
+        return rank()
+
+    def __call__(self, tensor: Float[Tensor, "b *n"]) -> Float[Tensor, "B *n"]:
+        """All processes' rows in order of rank; every process must bring the same number."""
+        return tensor if world() == 1 else _AllGather.apply(tensor)
+
+
+class _AllGather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        parts = [torch.empty_like(tensor) for _ in range(world())]
+        dist.all_gather(parts, tensor.contiguous())
+        ctx.rows = len(tensor)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        grad = grads[0].contiguous()
+        dist.all_reduce(grad)
+        return grad[rank() * ctx.rows : (rank() + 1) * ctx.rows]
+
+
+class _AllReduce(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:  # noqa: ARG004
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:  # noqa: ARG004
+        grad = grads[0].clone()
+        dist.all_reduce(grad)
+        return grad
+
+
+class _SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """BatchNorm over the joined batch of all processes, on any device (torch's own refuses CPU tensors)."""
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - torch's name
+        pass
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+        if not self.training or world() == 1:
+            return super().forward(input)
+        wide = input.float()
+        dims = [d for d in range(input.ndim) if d != 1]
+        count = wide.numel() // wide.shape[1] * world()
+        mean = _AllReduce.apply(wide.sum(dims)) / count
+        shape = [1, -1] + [1] * (input.ndim - 2)
+        centred = wide - mean.view(shape)
+        variance = _AllReduce.apply(centred.square().sum(dims)) / count
+        self._track(mean.detach(), variance.detach() * count / max(count - 1, 1))
+        scale = torch.rsqrt(variance + self.eps) * (1.0 if self.weight is None else self.weight)
+        out = centred * scale.view(shape)
+        return (out if self.bias is None else out + self.bias.view(shape)).to(input.dtype)
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, variance: Tensor) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked += 1
+        momentum = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance, momentum)
+
+
+def synchronise_batch_norm(module: nn.Module, device: str) -> nn.Module:
+    """The module with every BatchNorm using the statistics of all processes' samples; state dictionaries stay the same.
+
+    This also keeps MoCo's keys from leaking their batch through BatchNorm, which the official code prevents by
+    shuffling keys between processes.
+
+    Args:
+        module: changed in place, except that a BatchNorm given by itself is replaced.
+        device: `cuda` uses torch's kernels; anything else, ours.
+    """
+    return convert_sync_batchnorm(module) if device == "cuda" else _convert(module)
+
+
+_PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def _convert(module: nn.Module) -> nn.Module:
+    if isinstance(module, nn.modules.batchnorm._BatchNorm) and type(module) in _PLAIN:
+        return _like(module)
+    for name, child in module.named_children():
+        setattr(module, name, _convert(child))
+    return module
+
+
+def _like(norm: nn.modules.batchnorm._BatchNorm) -> _SyncBatchNorm:
+    """A synchronised BatchNorm that holds the very tensors of another."""
+    twin = _SyncBatchNorm(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+    for name, parameter in norm.named_parameters(recurse=False):
+        setattr(twin, name, parameter)
+    for name, buffer in norm.named_buffers(recurse=False):
+        setattr(twin, name, buffer)
+    return twin.train(norm.training)
+
+
+def mean(tensor: Tensor) -> Tensor:
+    """Mean over processes, without gradients; the tensor itself where there are no others."""
+    if world() == 1:
+        return tensor
+    total = tensor.detach().clone()
+    dist.all_reduce(total)
+    return total / world()

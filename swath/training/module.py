@@ -1,0 +1,64 @@
+"""The one LightningModule: a method, an optimiser and a schedule. What a method means stays in the method."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from swath.batch import Batch
+from swath.methods import Loss, Method
+from swath.training import distributed
+from swath.training.config import TrainConfig
+from swath.training.optim import optimizer, peak_lr
+from swath.training.plan import Plan
+from swath.training.schedules import learning_rate
+
+
+class SelfSupervised(LightningModule):
+    """Adapts a method to Lightning. All randomness is a function of (seed, forward pass, rank): nothing to restore."""
+
+    def __init__(self, method: Method, train: TrainConfig, plan: Plan, seed: int):
+        super().__init__()
+        self.method, self.train_config, self.plan, self.seed = method, train, plan, seed
+        self.gather = distributed.Together()
+        self.peak_lr = peak_lr(train.optimizer, train.samples_per_step)
+        self.parts: list[Loss] = []
+        """Losses of the forward passes since the last optimiser step, detached."""
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Views, then loss. Lightning counts batches over the whole run, as it sees one epoch only."""
+        if batch_idx % self.train_config.accumulate == 0:
+            self.parts.clear()
+        generator = self._randomness(batch_idx)
+        with torch.autocast(self.device.type, enabled=False):
+            # augmentation is about physical units; bfloat16 would round reflectance to 8 bits
+            views = self.method.views(batch, generator)
+        loss = self.method.loss(views, self.gather)
+        terms = {name: term.detach() for name, term in loss.terms.items()}
+        self.parts.append(Loss(total=loss.total.detach(), features=loss.features, terms=terms))
+        return loss.total
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """One step at the schedule's learning rate, then the method's teacher or queue."""
+        done = self.global_step
+        for group in optimizer.param_groups:
+            group["lr"] = self.lr_at(done)
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        self.method.after_step((done + 1) / self.plan.total)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimiser; `optimizer_step` sets its learning rate."""
+        return optimizer(self.train_config.optimizer, self.method)
+
+    def lr_at(self, step: int) -> float:
+        """Learning rate of optimiser step `step`, from 0."""
+        return learning_rate(self.train_config.schedule, self.peak_lr, step, self.plan.total, self.plan.per_epoch)
+
+    def _randomness(self, batch_idx: int) -> torch.Generator:
+        """Seed torch (for dropout in encoders) and make the views' generator, on the device."""
+        state = np.random.SeedSequence(self.seed, spawn_key=(batch_idx, distributed.rank()))
+        for_layers, for_views = (int(s) >> 1 for s in state.generate_state(2, np.uint64))
+        torch.manual_seed(for_layers)
+        return torch.Generator(self.device).manual_seed(for_views)

@@ -1,0 +1,39 @@
+"""Optimisers, from timm, with the parameter groups that self-supervised methods use."""
+
+from typing import Any
+
+import torch
+from timm.optim._optim_factory import create_optimizer_v2
+from torch import nn
+
+from swath.training.config import Optimizer
+
+
+def optimizer(config: Optimizer, module: nn.Module) -> torch.optim.Optimizer:
+    """The optimiser of a module's trainable parameters; its learning rate is set before every step.
+
+    Weight decay, and the trust ratio of LARS, apply to tensors of two or more dimensions only. timm's LARS is that of
+    You et al. 2017: the trust ratio's denominator is |g| + wd |w|, where some SSL codes have |g + wd w|.
+    """
+    kwargs: dict[str, Any] = {"betas": config.betas} if config.name == "adamw" else {"momentum": config.momentum}
+    if config.name == "sgd":
+        # timm's `sgd` would mean Nesterov momentum; the papers use the plain one
+        kwargs["nesterov"] = False
+    return create_optimizer_v2(_groups(config, module), opt=config.name, lr=config.lr, weight_decay=0.0, **kwargs)
+
+
+def peak_lr(config: Optimizer, samples_per_step: int) -> float:
+    """The schedule's peak: `lr`, times samples / 256 where the recipe says so (Goyal et al. 2017)."""
+    return config.lr * samples_per_step / 256 if config.scale_lr else config.lr
+
+
+def _groups(config: Optimizer, module: nn.Module) -> list[dict[str, Any]]:
+    trained = [p for p in module.parameters() if p.requires_grad]
+    matrices: dict[str, Any] = {
+        "params": [p for p in trained if p.ndim > 1],
+        "weight_decay": config.weight_decay,
+    }
+    if config.name == "lars":
+        # otherwise timm's LARS is plain SGD wherever weight decay is 0
+        matrices["always_adapt"] = True
+    return [matrices, {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0}]

@@ -1,0 +1,51 @@
+"""A tiny encoder, policy and batch: enough for every method, in milliseconds."""
+
+import torch
+from torch import nn
+
+from swath.batch import NO_DAY, Batch, Image, View
+from swath.encoders import Encoder, InputContract
+from swath.sensors import band_id
+
+BANDS = ("sentinel-2-l2a/B02", "sentinel-2-l2a/B03", "sentinel-2-l2a/B04")
+
+
+def contract() -> InputContract:
+    return InputContract(3, BANDS, True, ("reflectance",) * 3, (0.0,) * 3, (1.0,) * 3)
+
+
+def encoder(dim: int = 8, norm: bool = False) -> Encoder:
+    layers = [nn.Conv2d(3, dim, 3, padding=1), *([nn.BatchNorm2d(dim)] if norm else []), nn.ReLU()]
+    return Encoder(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), contract(), dim, example_px=8)
+
+
+def image(n: int, seed: int = 0, px: int = 8) -> Image:
+    pixels = torch.randn(n, 1, 3, px, px, generator=torch.Generator().manual_seed(seed))
+    # samples differ as wholes, so that there is something to learn
+    pixels += 2 * torch.randn(n, 1, 3, 1, 1, generator=torch.Generator().manual_seed(seed + 1))
+    return Image(
+        pixels=pixels,
+        valid=torch.ones(n, 1, px, px, dtype=torch.bool),
+        days=torch.full((n, 1), NO_DAY, dtype=torch.int32),
+        band_ids=torch.tensor([[band_id(key) for key in BANDS]] * n, dtype=torch.int32),
+        gsd_m=10.0,
+    )
+
+
+def batch(n: int, seed: int = 0) -> Batch:
+    lonlat = torch.full((n, 2), torch.nan, dtype=torch.float64)
+    return Batch({"sentinel-2-l2a": image(n, seed)}, lonlat, [str(i) for i in range(n)])
+
+
+def view(of: Image, role: str = "query") -> View:
+    return View(of, role, torch.eye(2, 3).expand(len(of), 2, 3))
+
+
+def policy(batch: Batch, generator: torch.Generator) -> list[View]:
+    """Two noisy copies."""
+    views = []
+    for role in ("query", "key"):
+        chip = batch.images["sentinel-2-l2a"]
+        noise = torch.randn(chip.pixels.shape, generator=generator, device=chip.pixels.device)
+        views.append(view(Image(chip.pixels + 0.1 * noise, chip.valid, chip.days, chip.band_ids, chip.gsd_m), role))
+    return views

@@ -1,0 +1,208 @@
+"""What every method must be, found by its file: a new method is covered without being told."""
+
+import copy
+import math
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from methods import fakes
+from swath import methods, plugins
+from swath.errors import RecipeError
+from swath.methods._losses import byol_loss
+from swath.methods._types import Teacher, cosine_momentum, mlp
+
+NAMES = methods.names()
+
+
+def build(name: str, norm: bool = True, **settings) -> methods.Method:
+    torch.manual_seed(0)
+    module = plugins.find("swath.methods", name)
+    small = {"byol": {"hidden": 16, "out": 8}, "simclr": {"out": 8}, "moco-v2": {"out": 8, "queue": 32}}
+    return methods.build(module.Config(**{**small.get(name, {}), **settings}), fakes.encoder(norm=norm), fakes.policy)
+
+
+def train(method: methods.Method, steps: int, lr: float = 0.1, n: int = 16) -> list[float]:
+    optimiser = torch.optim.SGD([p for p in method.parameters() if p.requires_grad], lr=lr, momentum=0.9)
+    losses = []
+    for step in range(steps):
+        views = method.views(fakes.batch(n, seed=step % 3), torch.Generator().manual_seed(step))
+        loss = method.loss(views)
+        optimiser.zero_grad()
+        loss.total.backward()
+        optimiser.step()
+        method.after_step((step + 1) / steps)
+        losses.append(loss.total.item())
+    return losses
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_learns(name):
+    losses = train(build(name), 60)
+    assert all(map(math.isfinite, losses))
+    assert sum(losses[-10:]) < sum(losses[:10]) if name != "moco-v2" else losses[-1] < math.log(33)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loss_is_a_float32_scalar_and_features_are_the_encoders(name):
+    method = build(name)
+    views = method.views(fakes.batch(4), torch.Generator().manual_seed(0))
+    assert not any(v.image.pixels.requires_grad for v in views)
+    loss = method.loss(views)
+    assert loss.total.shape == ()
+    assert loss.total.dtype == torch.float32
+    assert loss.features.shape == (4, method.encoder.dim)
+    assert not loss.features.requires_grad
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_trainable_parameters_get_a_gradient_and_no_others(name):
+    method = build(name)
+    method.loss(method.views(fakes.batch(4), torch.Generator().manual_seed(0))).total.backward()
+    for label, parameter in method.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, label
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_views_are_a_function_of_the_generator(name):
+    method, batch = build(name), fakes.batch(4)
+    one, two, other = (method.views(batch, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+    assert torch.equal(one[0].image.pixels, two[0].image.pixels)
+    assert not torch.equal(one[0].image.pixels, other[0].image.pixels)
+
+
+@pytest.mark.parametrize("name", ["byol", "moco-v2"])
+def test_teacher_shares_no_storage_moves_and_differs(name):
+    method = build(name)
+    student = {p.untyped_storage().data_ptr() for p in method.encoder.parameters()}
+    teacher = list(method.teacher.parameters())
+    assert not student & {p.untyped_storage().data_ptr() for p in teacher}
+    assert not any(p.requires_grad for p in teacher)
+    before = copy.deepcopy(teacher)
+    train(method, 2)
+    for old, new, own in zip(before, teacher, method.encoder.parameters(), strict=False):
+        if new.ndim > 1:  # a bias before BatchNorm has no gradient
+            assert not torch.equal(old, new)
+            assert not torch.equal(new, own)
+
+
+def test_teacher_follows_parameters_only_and_has_its_own_batch_statistics():
+    encoder = fakes.encoder(norm=True)
+    teacher = Teacher(encoder)
+    norm = next(m for m in encoder.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    twin = next(m for m in teacher.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    with torch.no_grad():
+        norm.weight.fill_(3.0)
+    norm.running_mean.fill_(7.0)
+    teacher.follow(0.9, encoder)
+    torch.testing.assert_close(twin.weight, torch.full((8,), 0.9 * 1 + 0.1 * 3))
+    assert torch.equal(twin.running_mean, torch.zeros(8))
+    teacher(fakes.view(fakes.image(4)))
+    assert twin.training
+    assert not torch.equal(twin.running_mean, torch.zeros(8))
+
+
+def test_momentum_rises_from_start_to_one():
+    assert cosine_momentum(0.99, 0.0) == pytest.approx(0.99)
+    assert cosine_momentum(0.99, 0.5) == pytest.approx(0.995)
+    assert cosine_momentum(0.99, 1.0) == pytest.approx(1.0)
+
+
+def test_constant_momentum_is_rs_byols():
+    method = build("byol", momentum=0.9, momentum_schedule="constant")
+    before = [p.clone() for p in method.teacher.parameters()]
+    with torch.no_grad():
+        method.encoder.network[0].weight.add_(1.0)
+    method.after_step(0.99)
+    torch.testing.assert_close(next(method.teacher.parameters()), before[0] + 0.1)
+
+
+def test_byol_is_symmetric_and_sums_both_orders():
+    method = build("byol", norm=False)
+    a, b = (fakes.view(fakes.image(4, seed)) for seed in (1, 2))
+
+    def one_order(x, y):
+        return byol_loss(method.predictor(method.projector(method.encoder(x.image))), method.teacher(y))
+
+    torch.testing.assert_close(method.loss([a, b]).total, one_order(a, b) + one_order(b, a))
+    torch.testing.assert_close(method.loss([a, b]).total, method.loss([b, a]).total)
+
+
+def test_byol_runs_views_apart_and_simclr_together():
+    for name, passes in (("byol", 2), ("simclr", 1)):
+        method = build(name)
+        seen = []
+        method.encoder.network[0].register_forward_hook(lambda m, i, o, seen=seen: seen.append(len(i[0])))
+        method.loss(method.views(fakes.batch(4), torch.Generator().manual_seed(0)))
+        assert seen == [8 // passes] * passes
+
+
+def test_official_heads():
+    shapes = [tuple(type(layer).__name__ for layer in head) for head in (
+        mlp([8, 16, 4]), mlp([8, 8, 8, 4], bias=False, last_norm=True), mlp([8, 8, 4], norm=False, last_bias=True),
+    )]  # fmt: skip
+    assert shapes == [
+        ("Linear", "BatchNorm1d", "ReLU", "Linear"),
+        ("Linear", "BatchNorm1d", "ReLU", "Linear", "BatchNorm1d", "ReLU", "Linear", "BatchNorm1d"),
+        ("Linear", "ReLU", "Linear"),
+    ]
+    biases = {
+        "byol": mlp([8, 16, 4]),
+        "simclr": mlp([8, 8, 4], bias=False),
+        "moco": mlp([8, 8, 4], norm=False, last_bias=True),
+    }
+    found = {
+        name: [layer.bias is not None for layer in head if isinstance(layer, torch.nn.Linear)]
+        for name, head in biases.items()
+    }
+    assert found == {"byol": [True, False], "simclr": [False, False], "moco": [True, True]}
+
+
+def test_moco_enqueues_the_keys_after_the_step_oldest_first():
+    method = build("moco-v2", queue=8)
+    first, second, third = (fakes.batch(4, seed) for seed in range(3))
+    for batch in (first, second, third):
+        views = method.views(batch, torch.Generator().manual_seed(0))
+        before, expected = method.queue.clone(), torch.nn.functional.normalize(method.teacher(views[1]), dim=1)
+        method.loss(views)
+        assert torch.equal(method.queue, before)
+        position = int(method.cursor)
+        method.after_step(0.5)
+        torch.testing.assert_close(method.queue[position : position + 4], expected)
+    assert int(method.cursor) == 4
+    torch.testing.assert_close(method.queue.norm(dim=1), torch.ones(8))
+
+
+def test_moco_queue_is_state():
+    method, twin = build("moco-v2"), build("moco-v2")
+    train(method, 1)
+    twin.load_state_dict(method.state_dict())
+    assert torch.equal(method.queue, twin.queue)
+    assert int(twin.cursor) == 16
+
+
+def test_moco_queue_must_be_a_multiple_of_the_batch():
+    method = build("moco-v2", queue=32)
+    with pytest.raises(RecipeError, match="no multiple of the batch of 5") as error:
+        method.loss(method.views(fakes.batch(5), torch.Generator().manual_seed(0)))
+    assert "method.queue=30" in str(error.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_number_of_views(name):
+    with pytest.raises(RecipeError, match="draws 1"):
+        build(name).loss([fakes.view(fakes.image(4))])
+
+
+def test_simclr_says_when_views_differ():
+    with pytest.raises(RecipeError, match="but they differ"):
+        build("simclr").loss([fakes.view(fakes.image(4)), fakes.view(fakes.image(4, px=16))])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_are_strict(name):
+    config = plugins.find("swath.methods", name).Config
+    with pytest.raises(ValidationError):
+        config(momentun=0.9)
+    assert config().name == name
