@@ -1,0 +1,51 @@
+"""Augmentations of published methods, in units that fit any sensor: gains instead of additions to [0, 1], no clipping."""
+
+from swath.views._settings import Augment, Blur, Crop, Erase, Jitter, Rotation
+
+
+def moco_v2(size: int | None = None) -> Augment:
+    """MoCo v2 as SSL4EO-L trained it (torchgeo's `moco_augmentations(2, ...)`; facts of the released code)."""
+    jitter = Jitter(p=0.8, factor=(0.6, 1.4))
+    return Augment(
+        crop=Crop(size=size, scale=(0.2, 1.0)),
+        hflip=0.5,
+        vflip=0.5,
+        brightness=jitter,
+        contrast=jitter,
+        grey=0.2,
+        blur=Blur(p=0.5, sigma=(0.1, 2.0)),
+    )
+
+
+def simclr(size: int | None = None) -> Augment:
+    """SimCLR as SSL4EO-L trained it: MoCo v2's with twice the jitter and crops of (0.08, 1)."""
+    jitter = Jitter(p=0.8, factor=(0.2, 1.8))
+    crop = Crop(size=size, scale=(0.08, 1.0))
+    return moco_v2(size).model_copy(update={"crop": crop, "brightness": jitter, "contrast": jitter})
+
+
+def byol(size: int | None = None) -> tuple[Augment, Augment]:
+    """BYOL's and MoCo v3's two views: blur with p = 1 and p = 0.1, bicubic crops of (0.08, 1). Solarising, which has no
+    meaning in physical units, is left out."""
+    crop = Crop(size=size, scale=(0.08, 1.0))
+    base = moco_v2(size).model_copy(update={"crop": crop, "interpolation": "bicubic"})
+    first, second = (base.model_copy(update={"blur": Blur(p=p)}) for p in (1.0, 0.1))
+    return first, second
+
+
+def rs_byol(size: int | None = None, *, grey: float = 0.0) -> Augment:
+    """RS-BYOL (Jain et al. 2022, section IV.B): flips, rotation, blur, erasing, bicubic crops, no colour jitter.
+
+    The paper gives no values; these are BYOL's where it has them. Greyscale belongs to its three-channel models only.
+    """
+    return Augment(
+        crop=Crop(size=size, scale=(0.2, 1.0)),
+        interpolation="bicubic",
+        hflip=0.5,
+        vflip=0.5,
+        quarter_turns=0.75,
+        rotation=Rotation(p=0.5, degrees=(-10.0, 10.0)),
+        blur=Blur(p=0.5, sigma=(0.1, 2.0)),
+        erase=Erase(p=0.25, area=(0.02, 0.2)),
+        grey=grey,
+    )

@@ -1,0 +1,37 @@
+"""What a policy says about the encoder that it feeds."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from swath.batch import Batch, View
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The channels of a policy's views; joined with a corpus's statistics it becomes an encoder's input contract."""
+
+    channels: int
+    """Number of channels of every view."""
+    bands: tuple[str, ...]
+    """Band keys `sensor/band`. Fixed: the channels, in order. Free: what any channel may hold."""
+    fixed: bool
+    """True: channel i is always `bands[i]`. False: any `channels` of `bands`, differing from sample to sample."""
+
+
+class Policy(Protocol):
+    """Turns a batch of locations into the views that a method compares."""
+
+    inputs: Inputs
+    """What its views hold."""
+    reads: dict[str, tuple[str, ...]]
+    """Sensor name -> names of the bands that it wants in a batch's image, in order."""
+    dates: int
+    """Dates per sensor and location that it wants in a batch: 1 or 2."""
+
+    def __init__(self, config: Any) -> None: ...
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:
+        """The views, on the batch's device; all randomness comes from `generator`, which lives there too."""
+        ...

@@ -1,0 +1,1 @@
+"""One view policy per module."""
