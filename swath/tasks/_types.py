@@ -1,0 +1,65 @@
+"""What goes into a probe, what comes out, and what one evaluation leaves."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, Int
+
+KINDS = ("pretrained", "floor", "reference")
+"""A pre-trained arm; a floor of the evaluation rules; anything else that is shown beside them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """Frozen features of the three parts of a split, and the labels of the two that may be learnt from."""
+
+    train_x: Float[np.ndarray, "train d"]
+    train_y: Int[np.ndarray, " train"]
+    val_x: Float[np.ndarray, "val d"]
+    val_y: Int[np.ndarray, " val"]
+    test_x: Float[np.ndarray, "test d"]
+    classes: int
+    """Number of classes; labels are 0..classes-1, and a class may be missing from any part."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What a probe says of the test part."""
+
+    y_pred: Int[np.ndarray, " test"]
+    scores: Float[np.ndarray, "test classes"] | None = None
+    """Higher means more likely: probabilities or vote shares, each row summing to 1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Units:
+    """The evaluation units of a task's test part, the same for every row so that rows are paired."""
+
+    uid: tuple[str, ...]
+    """Id of the location in the corpus."""
+    group: tuple[str, ...]
+    """Cluster of units that are not independent of each other: resampling and tests go by group."""
+    y_true: Int[np.ndarray, " test"]
+
+    def __len__(self) -> int:
+        return len(self.uid)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """One row's predictions on one task and input, read by one probe, for one seed."""
+
+    task: str
+    input: str
+    """Name of the input: a named list of bands, or a band key under the band-wise probe."""
+    probe: str
+    row: str
+    """Name of the arm, floor or reference."""
+    kind: str
+    """One of KINDS."""
+    seed: int
+    units: Units = field(repr=False)
+    prediction: Prediction | None = field(repr=False)
+    """None where the cell could not be computed; `note` then says why."""
+    note: str = ""
+    """What a reader must know of this cell."""

@@ -1,0 +1,37 @@
+"""How labels are read out of frozen features: one probe per file, found by its module name.
+
+A probe's module defines `Config` and `fit_predict(config, features, seed) -> Prediction`. It may define
+`inputs(config, inputs) -> dict[str, list[str]]` if it wants other inputs than the task's named ones.
+"""
+
+from swath import plugins
+from swath.settings import Settings
+from swath.tasks._types import Features, Prediction
+
+__all__ = ["ProbeConfig", "fit_predict", "inputs", "names"]
+
+ProbeConfig = plugins.union(__name__)
+
+
+def names() -> list[str]:
+    """Names of all probes."""
+    return plugins.names(__name__)
+
+
+def fit_predict(config: Settings, features: Features, seed: int) -> Prediction:
+    """Train the probe that `config.name` names on the labelled parts and apply it to the test part.
+
+    Raises:
+        TrainingError: the labels do not allow it, such as a training part with one class only.
+    """
+    return plugins.find(__name__, _name(config)).fit_predict(config, features, seed)
+
+
+def inputs(config: Settings, named: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The inputs that the probe is fitted on, given the task's named ones: name -> band keys."""
+    module = plugins.find(__name__, _name(config))
+    return module.inputs(config, named) if hasattr(module, "inputs") else named
+
+
+def _name(config: Settings) -> str:
+    return getattr(config, "name")  # noqa: B009 — every plug-in's settings have it, their common base does not

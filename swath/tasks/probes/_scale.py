@@ -1,0 +1,37 @@
+"""Standardisation of features, and the checks that every probe needs."""
+
+import numpy as np
+from jaxtyping import Float
+
+from swath.errors import TrainingError
+from swath.tasks._types import Features
+
+
+class ZScore:
+    """Zero mean and unit variance by the statistics of the training part; constant features become 0."""
+
+    def __init__(self, train: Float[np.ndarray, "n d"]):
+        self.mean = train.mean(axis=0, dtype=np.float64)
+        std = train.std(axis=0, dtype=np.float64)
+        # a feature that varies less than its float32 rounding is constant, and must not become amplified noise
+        self.scale = np.where(std > 1e-6 * np.maximum(np.abs(self.mean), 1e-6), std, np.inf)
+
+    def __call__(self, x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m d"]:
+        """The features on the scale of the training part, float32."""
+        return ((x - self.mean) / self.scale).astype(np.float32)
+
+
+def check_learnable(features: Features) -> None:
+    """Raise TrainingError unless the training part holds at least two classes and all features are finite."""
+    present = np.unique(features.train_y)
+    if len(present) < 2:
+        raise TrainingError(
+            f"the training part holds {len(present)} class(es), so there is nothing to tell apart",
+            remedy="change the split, the target's rule or the label fraction",
+        )
+    for part in (features.train_x, features.val_x, features.test_x):
+        if not np.isfinite(part).all():
+            raise TrainingError(
+                "the encoder's features are not finite",
+                remedy="look at the loss curve and the gauges of its pre-training",
+            )

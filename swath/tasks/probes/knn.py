@@ -1,0 +1,62 @@
+"""k-nearest neighbours: no training at all, so what it finds was put there by the encoder."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from swath.settings import Settings
+from swath.tasks._types import Features, Prediction
+from swath.tasks.probes._scale import check_learnable
+
+_CHUNK = 4096
+"""Test samples compared with the training part at once: bounds the memory."""
+
+
+class Config(Settings):
+    """Cosine neighbours weighted by similarity, as DINO; torchgeo-bench takes k=5, l2, uniform."""
+
+    name: Literal["knn"] = "knn"
+    k: int = Field(default=20, ge=1)
+    """Neighbours that vote; all of the training part if it is smaller."""
+    distance: Literal["cosine", "l2"] = "cosine"
+    weights: Literal["similarity", "uniform"] = "similarity"
+    """`similarity`: exp(cosine / temperature), or exp(-distance / temperature) for l2; `uniform`: one vote each."""
+    temperature: float = Field(default=0.07, gt=0)
+
+
+def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  # noqa: ARG001 — nothing is random here
+    """Vote of the k nearest training samples; a tie goes to the class with the lower number.
+
+    Raises:
+        TrainingError: one class only, or features that are not finite.
+    """
+    check_learnable(features)
+    train, labels = torch.from_numpy(features.train_x).float(), torch.from_numpy(features.train_y).long()
+    chunks = torch.from_numpy(features.test_x).float().split(_CHUNK)
+    votes = torch.cat([_votes(config, chunk, train, labels, features.classes) for chunk in chunks])
+    shares = (votes / votes.sum(dim=1, keepdim=True)).numpy()
+    return Prediction(shares.argmax(axis=1), shares)
+
+
+def _votes(
+    config: Config, test: Float[Tensor, "m d"], train: Float[Tensor, "n d"], labels: Tensor, classes: int
+) -> Float[Tensor, "m classes"]:
+    near, index = similarity(test, train, config.distance).topk(min(config.k, len(train)), dim=1)
+    if config.weights == "uniform":
+        weights = torch.ones_like(near)
+    else:
+        # relative to the nearest, so that exp cannot underflow to a vote of nothing
+        weights = ((near - near[:, :1]) / config.temperature).exp()
+    return torch.zeros(len(test), classes).scatter_add_(1, labels[index], weights)
+
+
+def similarity(
+    a: Float[Tensor, "m d"], b: Float[Tensor, "n d"], distance: Literal["cosine", "l2"]
+) -> Float[Tensor, "m n"]:
+    """Cosine of every pair, or minus the Euclidean distance: more is nearer."""
+    if distance == "cosine":
+        return torch.nn.functional.normalize(a, dim=1) @ torch.nn.functional.normalize(b, dim=1).T
+    return -torch.cdist(a, b)
