@@ -1,17 +1,17 @@
 """Finding images that show the same or neighbouring ground, from their pixels alone.
 
-Published patch collections often come without coordinates, although many of their patches are one place on several dates,
-overlap, or were cut side by side. A random split then tests on what it was trained on. Three searches find such images:
+Published patch collections often come without coordinates, although many of their patches are one place on several
+dates, overlap, or were cut side by side. A random split then tests on what it was trained on. Three searches find such images:
 
-- `overlaps`: the same pixels occur in two images, at any shift. Exact, hence for a channel that does not change with the
-  date (elevation, land cover), or any channel of images that were cut from one scene.
-- `matches`: the same relief occurs in two images at some shift, but not the same numbers, because the two were resampled
-  onto grids a fraction of a pixel apart. Normalised cross-correlation of the detail, over all shifts.
-- `seams`: the last row or column of one image continues in the first of another without a shared pixel. The step across the
-  seam is compared with the steps just inside the two images.
+- `overlaps`: the same pixels occur in two images, at any shift. Exact, hence for a channel that does not change with
+  the date (elevation, land cover), or any channel of images that were cut from one scene.
+- `matches`: the same relief occurs in two images at some shift, but not the same numbers, because the two were
+  resampled onto grids a fraction of a pixel apart. Normalised cross-correlation of the detail, over all shifts.
+- `seams`: the last row or column of one image continues in the first of another without a shared pixel. The step
+  across the seam is compared with the steps just inside the two images.
 
-The last two are statistical, and their limits come from decoys: the same images laid together mirrored, which cannot be the
-same or neighbouring ground but have the same statistics. A pair counts only if it is beyond every decoy.
+The last two are statistical, and their limits come from decoys: the same images laid together mirrored, which cannot
+be the same or neighbouring ground but have the same statistics. A pair counts only if it is beyond every decoy.
 
 `together` runs all three and joins what they find into groups that a split must not part.
 """
@@ -58,9 +58,10 @@ def together(
     """Group number of each image, and the links that join them.
 
     Args:
-        static: channels that are the same on every date, such as elevation or land cover; all three searches look there.
-        dated: channels that change with the date, such as reflectance. They find the overlaps of one acquisition where the
-            static channels are flat, such as over water.
+        static: channels that are the same on every date, such as elevation or land cover; all three searches look
+        there.
+        dated: channels that change with the date, such as reflectance. They find the overlaps of one acquisition
+        where the static channels are flat, such as over water.
     """
     channels = [*static.swapaxes(0, 1), *(() if dated is None else dated.swapaxes(0, 1))]
     links = sorted({link for channel in channels for link in overlaps(channel)})
@@ -86,8 +87,8 @@ def clusters(count: int, links: Iterable[Link]) -> Int[ndarray, " n"]:
 def overlaps(images: Num[ndarray, "n y x"], *, run: int = 32, relief: int = 8) -> list[Link]:
     """Pairs of images that share pixels, with the shift between them.
 
-    Two rectangles of one size that overlap share a stretch of the border of each. So runs of `run` pixels along the borders
-    are looked up, by hash, among all runs of all images, and a hit counts if every shared pixel agrees.
+    Two rectangles of one size that overlap share a stretch of the border of each. So runs of `run` pixels along the
+    borders are looked up, by hash, among all runs of all images, and a hit counts if every shared pixel agrees.
 
     Args:
         images: one channel; the same ground must have the same value in both.
@@ -184,8 +185,8 @@ def matches(
 class _Correlation:
     """Normalised cross-correlation at all shifts, from one inverse transform a pair.
 
-    The detail's mean is close to zero in any window, so only the energies of the overlapping parts are needed beside the
-    correlation itself (Lewis 1995, Fast normalized cross-correlation, with the mean dropped).
+    The detail's mean is close to zero in any window, so only the energies of the overlapping parts are needed beside
+    the correlation itself (Lewis 1995, Fast normalized cross-correlation, with the mean dropped).
     """
 
     def __init__(
@@ -196,7 +197,7 @@ class _Correlation:
         share: float,
     ):
         self.groups, self.shape = groups, one.shape[1:]
-        self.padded = tuple(fft.next_fast_len(2 * size, real=True) for size in self.shape)
+        self.padded = [int(fft.next_fast_len(2 * size, real=True) or 0) for size in self.shape]
         window = self._transform(np.ones((1, *self.shape), np.float32))
         self.one, self.other = self._transform(one), self._transform(other)
         self.energy_one = self._back(self._transform(one**2) * window.conj())
@@ -207,13 +208,13 @@ class _Correlation:
         self.floor = 0.25 * area
 
     def _transform(self, images: Float[ndarray, "n y x"]) -> Complex[ndarray, "n u v"]:
-        return fft.rfft2(images, self.padded)
+        return np.asarray(fft.rfft2(images, self.padded))
 
     def _back(self, spectrum: Complex[ndarray, "n u v"]) -> Float[ndarray, "n p q"]:
-        return fft.irfft2(spectrum, self.padded)
+        return np.asarray(fft.irfft2(spectrum, self.padded))
 
     def best(self, least: float, description: str) -> list[tuple[int, int, int, int, float]]:
-        """(first, second, dy, dx, correlation) of every pair of different groups that reaches `least` at its best shift."""
+        """(first, second, dy, dx, correlation) of each pair of different groups that reaches `least` at its best shift."""
         found = []
         for i in track(range(len(self.one)), len(self.one), description):
             later = np.flatnonzero(self.groups[i + 1 :] != self.groups[i]) + i + 1
@@ -247,8 +248,8 @@ def seams(
 ) -> list[Link]:
     """Pairs of images of different groups that continue one another seamlessly, beyond any decoy.
 
-    The score of a pair is the mean over channels of log(step across the seam / step just inside both images), steps being
-    root mean squares along the border: 0 for neighbours, whatever the noise, and 1 to 4 for other images.
+    The score of a pair is the mean over channels of log(step across the seam / step just inside both images), steps
+    being root mean squares along the border: 0 for neighbours, whatever the noise, and 1 to 4 for other images.
 
     Args:
         images: channels are weighted alike.
@@ -274,6 +275,8 @@ def _seams_along(
     """(above, below, score) of the mutually best pairs that beat the next best group by the gap."""
     score = _steps(pixels, mirrored=mirrored)
     score[groups[:, None] == groups] = np.inf
+    score[_flat(pixels[:, :, -1])] = np.inf
+    score[:, _flat(pixels[:, :, 0])] = np.inf
     found = []
     for a, b in enumerate(score.argmin(1)):
         if score[:, b].argmin() != a or not np.isfinite(score[a, b]):
@@ -282,6 +285,11 @@ def _seams_along(
         if rivals.min(initial=np.inf) - score[a, b] >= gap:
             found.append((a, int(b), float(score[a, b])))
     return found
+
+
+def _flat(border: Float[ndarray, "n c x"], relief: int = 8) -> Bool[ndarray, " n"]:
+    """True where no channel changes along the border, such as in a strip of nodata: that fits any other such strip."""
+    return (np.count_nonzero(np.diff(border), axis=2) < relief).all(axis=1)
 
 
 def _steps(pixels: Float[ndarray, "n c y x"], *, mirrored: bool) -> Float[ndarray, "n n"]:

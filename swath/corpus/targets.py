@@ -1,0 +1,204 @@
+"""One class per location, from label maps or scalar labels: what chip-level probes are judged on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from pydantic import Field, model_validator
+
+from swath.corpus.format import Corpus, LabelLayer
+from swath.errors import CorpusError, nearest
+from swath.settings import Settings
+
+_BLOCK = 1024
+"""Locations whose label maps are in memory at a time."""
+
+
+class Dominant(Settings):
+    """The class that covers most of a label map."""
+
+    rule: Literal["dominant"] = "dominant"
+    layer: str
+    """Label layer."""
+    min_share: float = Field(default=0.6, ge=0, le=1)
+    """Leave out locations where the class covers less of the labelled pixels than this."""
+    min_labelled: float = Field(default=0.5, ge=0, le=1)
+    """Leave out locations of whose pixels fewer are labelled (not void) than this."""
+    classes: tuple[str, ...] | None = None
+    """Keep locations of these classes only; all if not given."""
+    ignore: tuple[str, ...] = ()
+    """Leave out locations of these classes."""
+
+
+class Fraction(Settings):
+    """Whether a class covers much (1) or little (0) of a label map; what lies between is left out."""
+
+    rule: Literal["fraction"] = "fraction"
+    layer: str
+    """Label layer."""
+    code: int
+    """Code of the class."""
+    above: float = Field(default=0.5, ge=0, le=1)
+    """Class 1: a share of the labelled pixels larger than this."""
+    below: float = Field(default=0.05, ge=0, le=1)
+    """Class 0: a share smaller than this."""
+    min_labelled: float = Field(default=0.5, ge=0, le=1)
+    """Leave out locations of whose pixels fewer are labelled (not void) than this."""
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.below > self.above:
+            raise ValueError(f"below ({self.below}) must not be larger than above ({self.above})")
+        return self
+
+
+class Scalar(Settings):
+    """The value of a scalar label, as it stands."""
+
+    rule: Literal["scalar"] = "scalar"
+    column: str
+    """Column of the corpus's locations."""
+    classes: tuple[str, ...] | None = None
+    """Keep locations of these classes only; all if not given."""
+    ignore: tuple[str, ...] = ()
+    """Leave out locations of these classes."""
+
+
+TargetConfig = Annotated[Dominant | Fraction | Scalar, Field(discriminator="rule")]
+"""How a location gets its class; told apart by `rule`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """Locations that have a class, and the class."""
+
+    locations: Int[ndarray, " n"]
+    """Rows of `corpus.locations`, ascending."""
+    y: Int[ndarray, " n"]
+    """Position in `classes`."""
+    classes: list[str]
+    """Names; every one occurs at least twice."""
+
+
+def targets(corpus: Corpus, config: Dominant | Fraction | Scalar) -> Targets:
+    """The class of every location that has one.
+
+    Raises:
+        CorpusError: no such layer, code, class or column; fewer than two classes; or a class with a single location.
+    """
+    if isinstance(config, Dominant):
+        names = _dominant(corpus, config)
+    elif isinstance(config, Fraction):
+        names = _fraction(corpus, config)
+    else:
+        names = _scalar(corpus, config)
+    return _encoded(corpus, config, *names)
+
+
+def _dominant(corpus: Corpus, config: Dominant) -> tuple[list[str | None], list[str]]:
+    layer = _layer(corpus, config.layer)
+    codes = sorted(layer.classes)
+    order = [layer.classes[code] for code in codes]
+    kept = _kept(order, config, str(corpus.path))
+    names: list[str | None] = []
+    for counts, pixels in _counts(corpus, config.layer, codes):
+        labelled = counts.sum(1)
+        share = counts.max(1) / np.maximum(labelled, 1)
+        clear = (share >= config.min_share) & (labelled > 0) & (labelled >= config.min_labelled * pixels)
+        found = [order[k] for k in counts.argmax(1)]
+        names += [name if ok and name in kept else None for name, ok in zip(found, clear, strict=True)]
+    return names, order
+
+
+def _fraction(corpus: Corpus, config: Fraction) -> tuple[list[str | None], list[str]]:
+    layer = _layer(corpus, config.layer)
+    if config.code not in layer.classes:
+        raise CorpusError(
+            f"label layer {config.layer!r} has no code {config.code}",
+            where=str(corpus.path),
+            remedy=f"known: {', '.join(f'{code} {name}' for code, name in sorted(layer.classes.items()))}",
+        )
+    codes = sorted(layer.classes)
+    name = layer.classes[config.code]
+    names: list[str | None] = []
+    for counts, pixels in _counts(corpus, config.layer, codes):
+        labelled = counts.sum(1)
+        share = counts[:, codes.index(config.code)] / np.maximum(labelled, 1)
+        known = (labelled > 0) & (labelled >= config.min_labelled * pixels)
+        much, little = known & (share > config.above), known & (share < config.below)
+        names += [name if m else f"no {name}" if n else None for m, n in zip(much, little, strict=True)]
+    return names, [f"no {name}", name]
+
+
+def _scalar(corpus: Corpus, config: Scalar) -> tuple[list[str | None], list[str]]:
+    where = str(corpus.path)
+    if config.column not in corpus.locations:
+        raise CorpusError(
+            f"no column {config.column!r}", where=where, remedy=nearest(config.column, map(str, corpus.locations))
+        )
+    column = corpus.locations[config.column]
+    if column.dtype.kind == "f" and not (column.dropna() % 1 == 0).all():
+        raise CorpusError(
+            f"column {config.column!r} holds continuous values, not classes",
+            where=where,
+            remedy="name a column of whole numbers or texts",
+        )
+    texts = [_text(value) if known else None for value, known in zip(column, column.notna(), strict=True)]
+    order = sorted({text for text in texts if text is not None}, key=_natural)
+    kept = _kept(order, config, where)
+    return [text if text in kept else None for text in texts], order
+
+
+def _text(value: object) -> str:
+    # whole numbers come back as floats where some are missing
+    return str(int(value)) if isinstance(value, float) else str(value)
+
+
+def _natural(text: str) -> tuple[bool, float, str]:
+    number = text.lstrip("-").isdigit()
+    return (not number, float(text) if number else 0.0, text)
+
+
+def _layer(corpus: Corpus, name: str) -> LabelLayer:
+    if name not in corpus.label_layers:
+        raise CorpusError(f"no label layer {name!r}", where=str(corpus.path), remedy=nearest(name, corpus.label_layers))
+    return corpus.label_layers[name]
+
+
+def _kept(order: Sequence[str], config: Dominant | Scalar, where: str) -> set[str]:
+    for name in (*(config.classes or ()), *config.ignore):
+        if name not in order:
+            raise CorpusError(f"no class {name!r}", where=where, remedy=nearest(name, order))
+    return set(config.classes if config.classes is not None else order) - set(config.ignore)
+
+
+def _counts(corpus: Corpus, layer: str, codes: list[int]) -> Iterator[tuple[Float[ndarray, "n k"], int]]:
+    """Pixels per class and location, void left out, and pixels per location; a block of locations at a time."""
+    for start in range(0, len(corpus.locations), _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(corpus.locations)))
+        maps = corpus.labels(layer, rows).reshape(len(rows), -1)
+        yield np.stack([np.count_nonzero(maps == code, axis=1) for code in codes], axis=1).astype(float), maps.shape[1]
+
+
+def _encoded(
+    corpus: Corpus, config: Dominant | Fraction | Scalar, names: list[str | None], order: list[str]
+) -> Targets:
+    rows = np.array([row for row, name in enumerate(names) if name is not None], int)
+    present = [name for name in order if name in set(names)]
+    y = np.array([present.index(name) for name in names if name is not None], int)
+    where = f"{corpus.path}, target {config.model_dump(exclude_none=True)}"
+    if len(present) < 2:
+        raise CorpusError(
+            f"the target has {len(present)} classes ({', '.join(present)}) at {len(rows)} of {len(names)} locations",
+            where=where,
+            remedy="lower the shares that it asks for, or name other classes: a task needs two",
+        )
+    for name, count in zip(present, np.bincount(y), strict=True):
+        if count < 2:
+            raise CorpusError(
+                f"class {name!r} has a single location", where=where, remedy=f"leave it out: ignore: [{name}]"
+            )
+    return Targets(rows, y, present)
