@@ -1,7 +1,8 @@
 """Finding images that show the same or neighbouring ground, from their pixels alone.
 
 Published patch collections often come without coordinates, although many of their patches are one place on several
-dates, overlap, or were cut side by side. A random split then tests on what it was trained on. Three searches find such images:
+dates, overlap, or were cut side by side. A random split then tests on what it was trained on. Three searches find
+such images:
 
 - `overlaps`: the same pixels occur in two images, at any shift. Exact, hence for a channel that does not change with
   the date (elevation, land cover), or any channel of images that were cut from one scene.
@@ -53,23 +54,21 @@ class Link:
 
 
 def together(
-    static: Num[ndarray, "n s y x"], dated: Num[ndarray, "n d y x"] | None = None
+    overlap: Num[ndarray, "n o y x"], match: Num[ndarray, "n m y x"], seam: Num[ndarray, "n s y x"]
 ) -> tuple[Int[ndarray, " n"], list[Link]]:
     """Group number of each image, and the links that join them.
 
     Args:
-        static: channels that are the same on every date, such as elevation or land cover; all three searches look
-        there.
-        dated: channels that change with the date, such as reflectance. They find the overlaps of one acquisition
-        where the static channels are flat, such as over water.
+        overlap: channels in which to look for shared pixels; each finds its own.
+        match: channels in which to look for the same relief; each finds its own.
+        seam: channels in which to look for seams, all of them together; may be empty, like the others.
     """
-    channels = [*static.swapaxes(0, 1), *(() if dated is None else dated.swapaxes(0, 1))]
-    links = sorted({link for channel in channels for link in overlaps(channel)})
-    for channel in static.swapaxes(0, 1):
+    links = sorted({link for channel in overlap.swapaxes(0, 1) for link in overlaps(channel)})
+    for channel in match.swapaxes(0, 1):
         links += matches(channel, clusters(len(channel), links))
-    if static.shape[1]:
-        links += seams(static, clusters(len(static), links))
-    return clusters(len(channels[0]), links), links
+    if seam.shape[1]:
+        links += seams(seam, clusters(len(seam), links))
+    return clusters(len(overlap), links), links
 
 
 def clusters(count: int, links: Iterable[Link]) -> Int[ndarray, " n"]:
@@ -214,7 +213,7 @@ class _Correlation:
         return np.asarray(fft.irfft2(spectrum, self.padded))
 
     def best(self, least: float, description: str) -> list[tuple[int, int, int, int, float]]:
-        """(first, second, dy, dx, correlation) of each pair of different groups that reaches `least` at its best shift."""
+        """(first, second, dy, dx, correlation) of each pair of different groups that correlates at `least` so much."""
         found = []
         for i in track(range(len(self.one)), len(self.one), description):
             later = np.flatnonzero(self.groups[i + 1 :] != self.groups[i]) + i + 1

@@ -1,1 +1,20 @@
 """Where a corpus can come from: each module has `Config` and `build(config, target, data)`."""
+
+from pathlib import Path
+from typing import Any
+
+from swath import plugins
+
+
+def build(config: Any, target: Path, data: Path | None = None) -> None:
+    """Make the corpus at `target` from a source's settings, or continue one that was interrupted.
+
+    Args:
+        config: the `Config` of a module in this folder.
+        target: folder of the corpus.
+        data: folder of the source data, for sources that read one.
+
+    Raises:
+        CorpusError: the source data, or what is at `target`, is not what it should be.
+    """
+    plugins.find(__name__, config.name).build(config, target, data)
