@@ -1,0 +1,33 @@
+import pytest
+
+from swath.errors import ContractError
+
+
+def test_the_right_bands_pass_in_any_allowed_order(contract, image):
+    contract().check(image())
+    contract(fixed=False).check(image().channels([2, 1, 0]))
+    contract(channels=1, fixed=False).check(image().channels([1]))
+
+
+def test_wrong_number_of_channels_names_both(contract, image):
+    with pytest.raises(ContractError, match=r"takes 3 channel\(s\), the image has 2") as error:
+        contract().check(image().channels([0, 1]))
+    assert error.value.where == "sentinel-2-l2a/B04, sentinel-1-grd/VV"
+    assert "landsat-oli-sr/ST_B10" in error.value.remedy
+
+
+def test_wrong_order_of_fixed_bands_is_refused_even_in_one_sample(contract, image):
+    batch = image(b=3)
+    batch.band_ids[1] = batch.band_ids[1][[1, 0, 2]]
+    with pytest.raises(ContractError, match="it has sentinel-1-grd/VV, sentinel-2-l2a/B04"):
+        contract().check(batch)
+
+
+def test_bands_without_statistics_are_named(contract, image):
+    from swath.sensors import band_id
+
+    batch = image()
+    batch.band_ids[0, 1] = band_id("hls/NIR")
+    with pytest.raises(ContractError, match="no statistics for hls/NIR") as error:
+        contract(fixed=False).check(batch)
+    assert "sentinel-1-grd/VV" in error.value.remedy
