@@ -1,22 +1,24 @@
 """The data card: what the corpus holds, where and when it was taken, and how it was divided."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from scipy.spatial import cKDTree
+from pydantic import TypeAdapter
 
 from swath import sensors
 from swath.corpus import Corpus
+from swath.corpus.split import Leakage, SplitConfig, leakage, split
+from swath.corpus.targets import TargetConfig, targets
+from swath.errors import SwathError
 from swath.products import figures
-from swath.products._judge import Cell
 from swath.products._pictures import Pictures, Shot
 from swath.products._rundir import Run
 from swath.products._words import DASH, NO_BREAK, count, listing, percent, plural
 
-EARTH_KM = 6371.0
 CONTACT_SHEET = 12
 """Locations on the contact sheet."""
 SPLITS = ("train", "val", "test")
@@ -35,32 +37,72 @@ class Card:
     remarks: list[str] = field(default_factory=list)
 
 
-def card(run: Run, corpus: Corpus, cells: list[Cell]) -> Card:
-    """The data card of a run's corpus."""
-    task = cells[0].task if cells else None
-    part = _part_of_location(run, corpus, task)
-    plots = [_dates(corpus), *_quality(corpus), _balance(run, cells, task), _map(corpus, part)]
+@dataclass(frozen=True)
+class Parts:
+    """How the run divided the corpus and what it is labelled with: recomputed, for both follow from the recipe."""
+
+    split: pd.Series
+    """Part of each location; null where it is in none, or where the recipe's split cannot be made."""
+    labels: pd.Series
+    """Class name of each labelled location of the first task."""
+    task: str
+    audit: Leakage | None
+
+
+def card(run: Run, corpus: Corpus, task: str | None) -> Card:
+    """The data card of a run's corpus.
+
+    Args:
+        task: whose classes are shown; None without tasks.
+    """
+    parts = _parts(run, corpus, task)
+    plots = [_dates(corpus), *_quality(corpus), _balance(parts), _map(corpus, parts.split)]
     return Card(
-        facts=_facts(run, corpus, part),
+        facts=_facts(run, corpus, parts),
         sensors=[_sensor(corpus, name) for name in corpus.info.sensors],
         plots=[plot for plot in plots if plot is not None],
-        sheet=_sheet(run, corpus, task),
-        remarks=_leakage(corpus, part),
+        sheet=_sheet(corpus, parts.labels),
+        remarks=_leakage(parts.audit),
     )
 
 
-def _facts(run: Run, corpus: Corpus, part: pd.Series) -> list[tuple[str, str]]:
+def _parts(run: Run, corpus: Corpus, task: str | None) -> Parts:
+    part = pd.Series(pd.NA, index=corpus.locations.index, dtype=object)
+    audit = None
+    try:
+        rows = split(corpus, SplitConfig.model_validate(run.recipe.get("split") or {}))
+        for name, index in rows.items():
+            part.iloc[index] = name
+        audit = leakage(corpus, rows)
+    except (SwathError, ValueError):
+        # the run could not have been divided like this either, and its failed stage says why
+        part = corpus.locations["split"]
+    return Parts(part, _labels(run, corpus, task), task or "", audit)
+
+
+def _labels(run: Run, corpus: Corpus, task: str | None) -> pd.Series:
+    rule = ((run.recipe.get("tasks") or {}).get(task) or {}).get("target")
+    try:
+        found = targets(corpus, TypeAdapter(TargetConfig).validate_python(rule))
+    except (SwathError, ValueError):
+        return pd.Series(dtype=object)
+    return pd.Series([found.classes[code] for code in found.y], index=found.locations, dtype=object)
+
+
+def _facts(run: Run, corpus: Corpus, parts: Parts) -> list[tuple[str, str]]:
     stated = run.manifest.get("corpus") or {}
     groups = corpus.locations["group"].nunique()
     facts = [
         ("Locations", f"{count(len(corpus.locations))} in {plural(groups, 'group')}"),
-        ("Chips", f"{count(len(corpus.chips))} of {corpus.info.chip_px}{NO_BREAK}×{corpus.info.chip_px} pixels"),
+        (
+            "Chips",
+            f"{count(len(corpus.chips))} of {corpus.info.chip_px}{NO_BREAK}×{NO_BREAK}{corpus.info.chip_px} pixels",
+        ),
         ("Content hash", str(stated.get("hash") or corpus.content_hash)[:16]),
     ]
-    if part.notna().any():
-        sizes = part.value_counts()
-        used = [name for name in [*SPLITS, *sizes.index] if name in sizes.index]
-        facts.append(("Split", ", ".join(f"{name} {count(int(sizes[name]))}" for name in dict.fromkeys(used))))
+    if parts.split.notna().any():
+        sizes = parts.split.value_counts()
+        facts.append(("Split", ", ".join(f"{name} {count(int(sizes[name]))}" for name in _in_order(sizes.index))))
     if corpus.label_layers:
         facts.append(("Label layers", "; ".join(_layer(*item) for item in corpus.label_layers.items())))
     if corpus.info.licences:
@@ -115,7 +157,12 @@ def _dates(corpus: Corpus) -> tuple[Markup, str, list[tuple[int, str]]] | None:
 
 def _sensor_legend(corpus: Corpus) -> list[tuple[int, str]]:
     names = list(corpus.info.sensors)
-    return list(enumerate(names)) if len(names) > 1 else []
+    return _legend(names)
+
+
+def _legend(names: list[str]) -> list[tuple[int, str]]:
+    """Palette position and name; nothing where there is nothing to tell apart."""
+    return list(enumerate(names, start=figures.DATA)) if len(names) > 1 else []
 
 
 def _quality(corpus: Corpus) -> list[tuple[Markup, str, list[tuple[int, str]]]]:
@@ -139,33 +186,22 @@ def _means(samples: dict[str, np.ndarray]) -> str:
     return listing([f"mean {percent(float(sample.mean()))} for {name}" for name, sample in samples.items()])
 
 
-def _balance(run: Run, cells: list[Cell], task: str | None) -> tuple[Markup, str, list[tuple[int, str]]] | None:
-    if task is None:
-        return None
-    counts = _class_counts(run, cells, task)
-    if counts.empty:
-        return None
-    with figures.styled():
-        plot = figures.svg(figures.balance(counts), "balance", f"Class balance of {task} per split")
-    sizes = counts.sum()
-    legend = [(i, f"{split} ({count(int(sizes[split]))})") for i, split in enumerate(counts.columns)]
-    return plot, f"Share of each class of {task} in each split.", legend
-
-
-def _class_counts(run: Run, cells: list[Cell], task: str) -> pd.DataFrame:
-    """Labelled units by class (rows) and split (columns); of the test set alone where the splits were not recorded."""
-    labelled = run.splits[run.splits["task"] == task]
+def _balance(parts: Parts) -> tuple[Markup, str, list[tuple[int, str]]] | None:
+    labelled = pd.DataFrame({"label": parts.labels, "split": parts.split.reindex(parts.labels.index)}).dropna()
     if labelled.empty:
-        first = cells[0]
-        predictions = run.predictions(*first.key, first.scores[0].row) if first.scores else pd.DataFrame()
-        if predictions.empty:
-            return pd.DataFrame()
-        labelled = predictions.drop_duplicates("uid").assign(split="test").rename(columns={"y_true": "y"})
-    counts = labelled.groupby(["y", "split"]).size().unstack(fill_value=0)
-    names = run.classes.get(task, [])
-    counts.index = [class_name(names, int(code)) for code in counts.index]
-    ordered = [split for split in [*SPLITS, *counts.columns] if split in counts.columns]
-    return counts[list(dict.fromkeys(ordered))]
+        return None
+    counts = labelled.groupby(["label", "split"]).size().unstack(fill_value=0)
+    counts = counts.loc[list(dict.fromkeys(parts.labels)), _in_order(counts.columns)].sort_index()
+    with figures.styled():
+        plot = figures.svg(figures.balance(counts), "balance", f"Class balance of {parts.task} per split")
+    sizes = counts.sum()
+    legend = _legend([f"{split} ({count(int(sizes[split]))})" for split in counts.columns])
+    return plot, f"Share of each class of {parts.task} in each split, of the labelled locations.", legend
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Training, validation, test, then anything else by name."""
+    return sorted(names, key=lambda name: (SPLITS.index(name) if name in SPLITS else len(SPLITS), name))
 
 
 def class_name(names: list[str], code: int) -> str:
@@ -173,66 +209,37 @@ def class_name(names: list[str], code: int) -> str:
     return names[code] if 0 <= code < len(names) else f"class {code}"
 
 
-def _part_of_location(run: Run, corpus: Corpus, task: str | None) -> pd.Series:
-    """Split of each location, null where unknown."""
-    recorded = run.splits[run.splits["task"] == task].drop_duplicates("uid").set_index("uid")["split"]
-    return corpus.locations["uid"].map(recorded) if len(recorded) else corpus.locations["split"]
-
-
 def _map(corpus: Corpus, part: pd.Series) -> tuple[Markup, str, list[tuple[int, str]]] | None:
-    lon, lat = _lonlat(corpus)
+    lon, lat = (corpus.locations[name].to_numpy(float) for name in ("lon", "lat"))
     placed = np.isfinite(lon) & np.isfinite(lat)
     if not placed.any():
         return None
-    named = part.fillna("unlabelled" if part.notna().any() else "location")
-    names = [name for name in [*SPLITS, *sorted(set(named) - set(SPLITS))] if name in set(named)]
+    named = part.fillna("unused" if part.notna().any() else "location")
+    names = _in_order(set(named))
     position = named.map({name: i for i, name in enumerate(names)}).to_numpy(int)
     with figures.styled():
         where = f"longitude {lon[placed].min():.2f} to {lon[placed].max():.2f}"
         alt = f"Map of {plural(int(placed.sum()), 'location')}, {where}"
         plot = figures.svg(figures.location_map(lon[placed], lat[placed], position[placed]), "map", alt)
-    return plot, "Where the locations are (WGS 84).", list(enumerate(names)) if len(names) > 1 else []
+    return plot, "Where the locations are (WGS 84).", _legend(names)
 
 
-def _lonlat(corpus: Corpus) -> tuple[np.ndarray, np.ndarray]:
-    return corpus.locations["lon"].to_numpy(float), corpus.locations["lat"].to_numpy(float)
-
-
-def _leakage(corpus: Corpus, part: pd.Series) -> list[str]:
+def _leakage(audit: Leakage | None) -> list[str]:
     """How near training and test data are to each other, in words."""
-    train, test = (part == "train").to_numpy(), (part == "test").to_numpy()
-    if not (train.any() and test.any()):
+    if audit is None:
         return []
-    groups = corpus.locations["group"]
-    shared = set(groups[train]) & set(groups[test])
-    remarks = [f"Training and test locations share {plural(len(shared), 'group') if shared else 'no group'}."]
-    distance = _nearest_km(*_lonlat(corpus), train, test)
-    if distance is not None:
+    shared = plural(audit.shared_groups, "group") if audit.shared_groups else "no group"
+    remarks = [f"Training locations share {shared} with validation or test locations."]
+    if audit.nearest_km is not None:
         remarks.append(
-            f"The test location nearest to any training location is {distance.min():.2g} km from it"
-            f" (median over the test locations {np.median(distance):.2g} km, centre to centre)."
+            f"The nearest training and test locations are {audit.nearest_km:.3g} km apart, centre to centre."
         )
     return remarks
 
 
-def _nearest_km(lon: np.ndarray, lat: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray | None:
-    """Great-circle distance from each test location to the nearest training location; None without coordinates."""
-    placed = np.isfinite(lon) & np.isfinite(lat)
-    if not ((train & placed).any() and (test & placed).any()):
-        return None
-    x, y = np.radians(lon), np.radians(lat)
-    unit = np.stack([np.cos(y) * np.cos(x), np.cos(y) * np.sin(x), np.sin(y)], axis=1)
-    chord, _ = cKDTree(unit[train & placed]).query(unit[test & placed])
-    return 2 * EARTH_KM * np.arcsin(np.clip(chord / 2, 0, 1))
-
-
-def _sheet(run: Run, corpus: Corpus, task: str | None) -> list[tuple[list[Shot], str]]:
+def _sheet(corpus: Corpus, labels: pd.Series) -> list[tuple[list[Shot], str]]:
     """Pictures of locations spread evenly over the corpus, with their label where one is known."""
-    labelled = run.splits[run.splits["task"] == task].drop_duplicates("uid").set_index("uid")["y"]
-    uids = corpus.locations["uid"]
-    if len(labelled):
-        uids = uids[uids.isin(labelled.index)]
-    chosen = [uids.iloc[i] for i in np.linspace(0, len(uids) - 1, min(CONTACT_SHEET, len(uids))).astype(int)]
-    names = run.classes.get(task or "", [])
-    captions = {uid: class_name(names, int(labelled[uid])) if uid in labelled.index else uid for uid in chosen}
-    return [(shots, captions[uid]) for uid, shots in Pictures(corpus).of(chosen).items()]
+    rows = list(labels.index) if len(labels) else list(corpus.locations.index)
+    chosen = [rows[i] for i in np.linspace(0, len(rows) - 1, min(CONTACT_SHEET, len(rows))).astype(int)]
+    caption = {corpus.locations["uid"].iloc[row]: str(labels.get(row, "")) for row in chosen}
+    return [(shots, caption[uid] or uid) for uid, shots in Pictures(corpus).of(list(caption)).items()]

@@ -128,7 +128,7 @@ def tiles(cell: Cell) -> list[tuple[str, str, Judgement | None]]:
     best = cell.pretrained[0]
     others = (
         ("frozen random twin", cell.twin(best.row)),
-        ("from scratch", cell.scratch(best.row)),
+        ("training from scratch", cell.scratch(best.row)),
         ("best floor", cell.best_floor()),
     )
     return [(what, other.row if other else "not run", _judgement(cell, best, other)) for what, other in others]
@@ -152,8 +152,8 @@ def _pair(pair: Pair) -> dict[str, str]:
 
 
 def _p(value: float) -> str:
-    text = words.p_value(value).removeprefix("p ")
-    return text.removeprefix("= ")
+    """The p-value as a table has it, without the letter."""
+    return words.p_value(value).removeprefix(f"p{words.NO_BREAK}").removeprefix(f"={words.NO_BREAK}")
 
 
 def _size(cell: Cell) -> str:
@@ -187,22 +187,22 @@ class BandWise:
     rows: list[BandRow]
 
 
-def band_wise(cells: Sequence[Cell]) -> list[BandWise]:
-    """The band-wise probes, one block per task and probe."""
+def band_wise(cells: Sequence[Cell], arms: Sequence[str]) -> list[BandWise]:
+    """The band-wise probes, one block per task and probe; encoders in the order of the arms."""
     groups: dict[tuple[str, str], list[tuple[Band, Cell]]] = {}
     for cell in cells:
         band = band_of(cell.input)
         if band is not None and cell.ranked:
             groups.setdefault((cell.task, cell.probe), []).append((band, cell))
-    return [_bands(i, *key, members) for i, (key, members) in enumerate(groups.items())]
+    return [_bands(i, *key, members, arms) for i, (key, members) in enumerate(groups.items())]
 
 
-def _bands(i: int, task: str, probe: str, members: list[tuple[Band, Cell]]) -> BandWise:
+def _bands(i: int, task: str, probe: str, members: list[tuple[Band, Cell]], arms: Sequence[str]) -> BandWise:
     members = sorted(members, key=lambda m: (is_radar(m[0]), m[0].centre_um or 0.0, m[0].name))
     scores = [score for _, cell in members for score in cell.ranked]
     kinds = {score.row: score.kind for score in scores}
     metric = words.metric(members[0][1].metric)
-    pretrained = [row for row, kind in kinds.items() if kind == "pretrained"]
+    pretrained = [arm for arm in arms if kinds.get(arm) == "pretrained"]
     others = [row for row, kind in kinds.items() if kind != "pretrained"]
     return BandWise(
         title=f"{task} · {probe} probe · {metric}",
@@ -230,11 +230,9 @@ def _band_mean(row: str, members: list[tuple[Band, Cell]], *, radar: bool) -> st
 
 
 def _limits(scores: Sequence[Score]) -> tuple[float, float]:
-    """A common axis: from a little under the worst, in steps of 5 points."""
-    values = np.array([v for s in scores for v in (s.value, s.low, s.high)])
-    values = values[np.isfinite(values)]
-    low = np.floor((values.min() - 0.02) * 20) / 20
-    return float(max(0.0, low)), float(min(1.0, np.ceil((values.max() + 0.005) * 20) / 20))
+    """A common axis from 0, for bars must begin there, in steps of 5 points."""
+    values = np.array([v for s in scores for v in (s.value, s.high)])
+    return 0.0, float(min(1.0, np.ceil(values[np.isfinite(values)].max() * 20 + 0.1) / 20))
 
 
 def _band_plot(

@@ -21,8 +21,6 @@ COMPARISON_COLUMNS = (
     *("task", "input", "probe", "a", "b", "difference", "low", "high", "p", "p_t", "p_wilcoxon", "p_holm"),
     *("verdict", "n_pairs", "pairing", "test", "note"),
 )
-SPLIT_COLUMNS = ("task", "uid", "group", "split", "y")
-"""`evaluate/splits.parquet` is optional: which labelled unit was used for what."""
 
 T = TypeVar("T")
 
@@ -40,7 +38,6 @@ class Run:
     table: pd.DataFrame
     """`evaluate/table.csv`; `per_seed` holds tuples of floats. Empty if nothing was evaluated."""
     comparisons: pd.DataFrame
-    splits: pd.DataFrame
     classes: dict[str, list[str]]
     """Class names by task."""
     problems: tuple[str, ...] = field(default=())
@@ -102,7 +99,6 @@ def load(path: Path) -> Run:
         logs=_logs(path / "pretrain", problems),
         table=_lenient(evaluate / "table.csv", _table, _empty(TABLE_COLUMNS), problems),
         comparisons=_lenient(evaluate / "comparisons.csv", _comparisons, _empty(COMPARISON_COLUMNS), problems),
-        splits=_lenient(evaluate / "splits.parquet", pd.read_parquet, _empty(SPLIT_COLUMNS), problems),
         classes=_lenient(evaluate / "classes.json", _json, {}, problems),
         problems=tuple(problems),
     )

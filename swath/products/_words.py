@@ -71,8 +71,8 @@ def difference_interval(low: float, high: float) -> str:
 def p_value(p: float) -> str:
     """`p = 0.012`, or `p < 0.001`."""
     if not math.isfinite(p):
-        return f"p {DASH}"
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+        return f"p{NO_BREAK}{DASH}"
+    return f"p{NO_BREAK}<{NO_BREAK}0.001" if p < 0.001 else f"p{NO_BREAK}={NO_BREAK}{p:.3f}"
 
 
 def count(value: int | None) -> str:
@@ -179,11 +179,9 @@ def against(cell: Cell, best: Score, other: Score | None, what: str) -> str:
 
 
 def evidence(pair: Pair) -> str:
-    """Interval and p-value of a comparison, and what limits it."""
+    """Interval and corrected p-value of a comparison, and what limits it."""
     limit = f"; {pair.note}" if pair.note else ""
-    return (
-        f"95{NO_BREAK}% interval {difference_interval(pair.low, pair.high)}, {p_value(pair.p_holm)} after Holm{limit}"
-    )
+    return f"95{NO_BREAK}% interval {difference_interval(pair.low, pair.high)}, {p_value(pair.p_holm)}{limit}"
 
 
 def _not_evaluated(run: Run) -> str:

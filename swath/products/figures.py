@@ -88,6 +88,10 @@ class Curve:
     y: np.ndarray
 
 
+DATA = 4
+"""Sensors and splits take the palette's colours from here on, so that nobody takes them for arms."""
+
+
 def colour(i: int) -> str:
     """The palette's colour at a position, going round."""
     return SERIES[i % len(SERIES)]
@@ -245,7 +249,7 @@ def dates(counts: Mapping[str, pd.Series]) -> Figure:
     frame = frame.reindex(months, fill_value=0.0)
     bottom = np.zeros(len(frame))
     for i, name in enumerate(frame):
-        axes.bar(np.arange(len(frame)), frame[name], bottom=bottom, width=0.85, color=colour(i), linewidth=0)
+        axes.bar(np.arange(len(frame)), frame[name], bottom=bottom, width=0.85, color=colour(DATA + i), linewidth=0)
         bottom += frame[name].to_numpy()
     every = max(1, -(-len(frame) // 5))
     axes.set_xticks(np.arange(0, len(frame), every), [str(m) for m in months[::every]])
@@ -259,8 +263,8 @@ def histogram(title: str, values: Mapping[str, np.ndarray]) -> Figure:
     edges = np.linspace(0, 1, 21)
     for i, sample in enumerate(values.values()):
         heights, _ = np.histogram(sample, edges)
-        axes.stairs(heights / max(1, heights.sum()), edges, fill=True, color=colour(i), alpha=0.25, linewidth=0)
-        axes.stairs(heights / max(1, heights.sum()), edges, color=colour(i), linewidth=1.2)
+        axes.stairs(heights / max(1, heights.sum()), edges, fill=True, color=colour(DATA + i), alpha=0.25, linewidth=0)
+        axes.stairs(heights / max(1, heights.sum()), edges, color=colour(DATA + i), linewidth=1.2)
     _percent_axis(axes.xaxis)
     _percent_axis(axes.yaxis)
     axes.set_title(title)
@@ -277,7 +281,7 @@ def balance(counts: pd.DataFrame) -> Figure:
     y = np.arange(len(counts))
     for i, split in enumerate(counts.columns):
         offset = (i - (len(counts.columns) - 1) / 2) * thickness
-        axes.barh(y + offset, shares[split], height=thickness * 0.9, color=colour(i), linewidth=0)
+        axes.barh(y + offset, shares[split], height=thickness * 0.9, color=colour(DATA + i), linewidth=0)
     axes.set_yticks(y, [shorten(name) for name in counts.index])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
@@ -293,10 +297,8 @@ def location_map(lon: np.ndarray, lat: np.ndarray, part: np.ndarray) -> Figure:
     for i in np.unique(part):
         here = part == i
         size = float(np.clip(2000 / len(lon), 1.5, 16))
-        axes.scatter(
-            lon[here], lat[here], s=size, color=colour(int(i)), marker="os^D"[int(i) % 4], linewidth=0, alpha=0.85,
-            rasterized=len(lon) > 1500,
-        )  # fmt: skip
+        look = {"color": colour(DATA + int(i)), "marker": "os^D"[int(i) % 4], "linewidth": 0, "alpha": 0.85}
+        axes.scatter(lon[here], lat[here], s=size, rasterized=len(lon) > 1500, **look)
     middle = np.radians(np.clip(lat.mean(), -80, 80))
     axes.set_aspect(1 / np.cos(middle), adjustable="datalim")
     for axis, ends in ((axes.xaxis, "EW"), (axes.yaxis, "NS")):
@@ -377,7 +379,7 @@ def _quiet_x(figure: Figure, axes: Axes) -> Figure:
 
 STRIP, PAD = 220, 14
 """Width of a strip and the margin at its ends, in CSS pixels."""
-STRIP_SPAN = 0.5
+STRIP_SPAN = 0.4
 """A strip shows at most this far below its table's best value: differences at the top are what is asked about."""
 
 
@@ -396,7 +398,7 @@ class Scale:
         values = values[np.isfinite(values)]
         low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
         low = max(low, high - STRIP_SPAN)
-        ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high if high > low else low + 0.01)
+        ticks = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high if high > low else low + 0.01)
         return Scale(float(ticks[0]), float(ticks[-1]), tuple(float(t) for t in ticks))
 
     def x(self, value: float) -> float:

@@ -72,7 +72,7 @@ def _context(run: Run) -> dict[str, Any]:
         "arms": run.arms,
         **_evaluated(run, all_cells, first, corpus, problems),
         **_pretraining(run),
-        "card": _card(run, corpus, all_cells, first, problems),
+        "card": _card(run, corpus, first, problems),
         "executed": _executed(run),
         "facts": _run_facts(run),
         "notes": _notes(run, all_cells, problems),
@@ -89,13 +89,11 @@ def _open_corpus(run: Run, problems: list[str]) -> Corpus | None:
         return None
 
 
-def _card(
-    run: Run, corpus: Corpus | None, all_cells: list[Cell], first: Cell | None, problems: list[str]
-) -> Card | None:
+def _card(run: Run, corpus: Corpus | None, first: Cell | None, problems: list[str]) -> Card | None:
     if corpus is None:
         return None
     try:
-        return card(run, corpus, [first] if first else all_cells[:1])
+        return card(run, corpus, first.task if first else next(iter(run.recipe.get("tasks") or {}), None))
     except SwathError as error:
         problems.append(f"The corpus cannot be read: {error.what}")
         return None
@@ -109,7 +107,7 @@ def _evaluated(
     tables = [_evaluation.table(cell, run.arms) for cell in shown]
     evaluated: dict[str, Any] = {
         "tables": tables,
-        "band_wise": _evaluation.band_wise(all_cells),
+        "band_wise": _evaluation.band_wise(all_cells, run.arms),
         "contrasts": [_evaluation.table(cell, run.arms) for cell in contrasts(run)],
     }
     return evaluated | _best_in_detail(run, first, corpus, problems)

@@ -87,7 +87,7 @@ def make_corpus(path: Path, labels: np.ndarray, rng: np.random.Generator) -> str
 def make_location(i: int) -> Location:
     column, row = i % 20, i // 20
     transform = (10.0, 0.0, 500_000.0 + 2200 * column, 0.0, -10.0, 5_400_000.0 - 1800 * row)
-    return Location(uid(i), crs="EPSG:32632", transform=transform, group=f"block-{i // 3:02d}")
+    return Location(uid(i), crs="EPSG:32632", transform=transform, group=f"block-{i // 3:02d}", split=split_of(i))
 
 
 def make_chips(i: int, label: int, rng: np.random.Generator) -> list[Chip]:
@@ -114,9 +114,10 @@ def make_recipe() -> dict:
         "name": "fields",
         "description": "Do the features of three methods tell crops apart better than the floors do?",
         "seeds": list(SEEDS),
+        "split": {"by": "given"},
         "corpus": {"source": {"name": "synth", "locations": LOCATIONS}},
         "arms": {name: {**arm, "method": {"name": name}} for name in ARMS},
-        "tasks": {"land-cover": {"target": {"rule": "dominant", "layer": "cover"}}},
+        "tasks": {"land-cover": {"target": {"rule": "dominant", "layer": "cover", "min_share": 0.6}}},
     }
 
 
@@ -160,10 +161,6 @@ def make_evaluation(folder: Path, labels: np.ndarray, rng: np.random.Generator) 
     table.to_csv(folder / "table.csv", index=False)
     comparisons.to_csv(folder / "comparisons.csv", index=False)
     (folder / "classes.json").write_text(json.dumps({"land-cover": CLASSES}))
-    splits = pd.DataFrame({"uid": [uid(i) for i in range(LOCATIONS)], "y": labels, "task": "land-cover"})
-    splits["group"] = [f"block-{i // 3:02d}" for i in range(LOCATIONS)]
-    splits["split"] = [split_of(i) for i in range(LOCATIONS)]
-    splits.to_parquet(folder / "splits.parquet", index=False)
 
 
 def left_out() -> dict:
