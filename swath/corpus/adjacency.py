@@ -72,8 +72,13 @@ def together(
 
 
 def clusters(count: int, links: Iterable[Link]) -> Int[ndarray, " n"]:
-    """Group number of each of `count` images, 0 up, in the order of their first members."""
-    ends = np.array([(link.first, link.second) for link in links], int).reshape(-1, 2)
+    """Group number of each of `count` images, as `joined` by the links."""
+    return joined(count, [(link.first, link.second) for link in links])
+
+
+def joined(count: int, pairs: Iterable[tuple[int, int]]) -> Int[ndarray, " n"]:
+    """Group number of each of `count` things, 0 up, in the order of their first members."""
+    ends = np.array(list(pairs), int).reshape(-1, 2)
     graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
     labels = connected_components(graph, directed=False)[1]
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)

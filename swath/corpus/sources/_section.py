@@ -50,7 +50,7 @@ class _Named(Settings):
 
     def date(self, text: str) -> datetime:
         """The date that a file's name says; ValueError if it is written otherwise."""
-        return datetime.strptime(text, self.date_format)  # noqa: DTZ007 - taken as UTC by the corpus
+        return datetime.strptime(text, self.date_format)
 
 
 class ImageEntry(_Named):
@@ -169,7 +169,7 @@ class QualityEntry(Settings):
 
 
 class Ground(Settings):
-    """Find images of the same or touching ground from their pixels, and keep them together (`swath.corpus.adjacency`)."""
+    """Keep images of the same or touching ground together, found from their pixels (`swath.corpus.adjacency`)."""
 
     images: int = Field(default=0, ge=0)
     """Position in `images` of the files to compare; channel numbers below are theirs, from 1."""
@@ -222,6 +222,10 @@ class FolderSection(Settings):
         referred = [entry.images for entry in self.labels] + ([self.group.ground.images] if self.group.ground else [])
         if referred and max(referred) >= len(self.images):
             raise ValueError(f"there is no images.{max(referred)}: positions go from 0 to {len(self.images) - 1}")
+        inside = [self.images[e.images] for e in self.labels if not e.files]
+        inside += [image for e in self.quality if not e.files for image in self.images if image.sensor == e.sensor]
+        if any(image.by_file for image in inside):
+            raise ValueError("where every band is a file, labels and quality need files and id of their own")
         unknown = {entry.sensor for entry in self.quality} - {entry.sensor for entry in self.images}
         if unknown:
             raise ValueError(f"quality of {min(unknown)}, of which there are no images")

@@ -1,0 +1,251 @@
+"""From the files of a place to the chips, label maps and locations that the corpus stores."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from affine import Affine
+from jaxtyping import Bool, Integer, Shaped
+from numpy import ndarray
+
+from swath import sensors
+from swath.corpus._part import Chip, Location, undeclared, usable
+from swath.corpus.format import LabelLayer, SensorLayout
+from swath.corpus.sources._raster import BadFileError, Header, enlarged, read
+from swath.corpus.sources._scan import Place, Shot
+from swath.corpus.sources._section import FolderSection, LabelEntry, QualityEntry
+from swath.errors import CorpusError
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is the same for all places."""
+
+    section: FolderSection
+    layouts: dict[str, SensorLayout]
+    layers: dict[str, LabelLayer]
+    headers: dict[str, Header]
+    """By file name."""
+    groups: dict[str, str]
+    """By id of the place."""
+
+
+@dataclass(slots=True)
+class Cut:
+    """Chips of one place, or what is wrong with it."""
+
+    locations: list[Location] = field(default_factory=list)
+    chips: list[Chip] = field(default_factory=list)
+    labels: list[dict[str, Integer[ndarray, "y x"]]] = field(default_factory=list)
+    """By location."""
+    left_out: list[dict[str, str]] = field(default_factory=list)
+    """Log entries: what was left out and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """One shot as read."""
+
+    pixels: Shaped[ndarray, "c y x"]
+    valid: Bool[ndarray, "y x"]
+    cloud: Bool[ndarray, "y x"] | None
+
+
+def shape_of(place: Place, headers: dict[str, Header]) -> tuple[int, int]:
+    """Height and width of a place's images: of its finest band."""
+    known = [headers[c.file.name] for shot in place.shots.values() for c in shot.bands.values()]
+    return max((header.height, header.width) for header in known)
+
+
+def uids(place: Place, headers: dict[str, Header], px: int) -> list[tuple[str, int, int]]:
+    """The chips' ids with row and column of the grid; the place's own id if there is only one."""
+    height, width = shape_of(place, headers)
+    grid = [(row, column) for row in range(height // px) for column in range(width // px)]
+    return [(place.id if len(grid) == 1 else f"{place.id}_{r}_{c}", r, c) for r, c in grid]
+
+
+def cut(place: Place, plan: Plan) -> Cut:
+    """Read a place and cut it into chips.
+
+    Raises:
+        CorpusError: a file is bad and the recipe does not say `skip`, or a mask holds a class that is not declared.
+    """
+    result = Cut()
+    images: list[tuple[Shot, _Image]] = []
+    try:
+        maps = _label_maps(place, plan)
+    except BadFileError as error:
+        _skip(place, plan, error, result)
+        return result
+    for shot in place.shots.values():
+        try:
+            images.append((shot, _image(shot, place, plan)))
+        except BadFileError as error:
+            _skip(place, plan, error, result)
+    for uid, row, column in uids(place, plan.headers, plan.section.chip_px):
+        _add_chip(result, place, plan, images, maps, (uid, row, column))
+    return result
+
+
+def _skip(place: Place, plan: Plan, error: BadFileError, result: Cut) -> None:
+    if plan.section.on_bad_file == "error":
+        raise error
+    result.left_out.append({"event": "bad file", "id": place.id, "what": error.what, "where": error.where or ""})
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def _image(shot: Shot, place: Place, plan: Plan) -> _Image:
+    shape = shape_of(place, plan.headers)
+    raw = read(list(shot.bands.values()))
+    pixels = np.stack([enlarged(raw[channel], shape, channel.file) for channel in shot.bands.values()])
+    valid = _valid(pixels, shot, plan.headers)
+    cloud = None
+    for position, channel in shot.quality.items():
+        layer = enlarged(read([channel])[channel], shape, channel.file)
+        cloudy = _cloudy(layer, plan.section.quality[position])
+        cloud = cloudy if cloud is None else cloud | cloudy
+        if plan.section.quality[position].mask:
+            valid = valid & ~cloudy
+    return _Image(pixels, valid, cloud)
+
+
+def _valid(pixels: Shaped[ndarray, "c y x"], shot: Shot, headers: dict[str, Header]) -> Bool[ndarray, "y x"]:
+    """Without the files' own nodata and the recipe's invalid values; the sensor's nodata is the corpus's business."""
+    valid = np.ones(pixels.shape[1:], bool)
+    for band, channel in zip(pixels, shot.bands.values(), strict=True):
+        nodata = headers[channel.file.name].nodata
+        if nodata is not None and shot.entry.nodata is not None:
+            valid &= band != nodata
+    for value in shot.entry.invalid_values:
+        valid &= (pixels != value).any(axis=0)
+    return valid
+
+
+def _cloudy(layer: Shaped[ndarray, "y x"], entry: QualityEntry) -> Bool[ndarray, "y x"]:
+    rule = sensors.get(entry.sensor).cloud
+    bits, classes = entry.bits, entry.classes
+    if bits is None and classes is None and rule is not None:
+        bits, classes = rule.bits, rule.classes
+    codes = layer.astype(np.int64)
+    mask = sum(1 << bit for bit in bits or ())
+    return (codes & mask != 0) | np.isin(codes, list(classes or ()))
+
+
+def _label_maps(place: Place, plan: Plan) -> dict[str, Integer[ndarray, "y x"]]:
+    shape = shape_of(place, plan.headers)
+    maps = {}
+    for position, entry in enumerate(plan.section.labels):
+        if entry.layer in place.labels:
+            maps[entry.layer] = _label_map(place, plan, entry, position, shape)
+        elif entry.void is not None:
+            maps[entry.layer] = np.full(shape, entry.void)
+        else:
+            raise BadFileError(
+                f"location {place.id!r} has no map for label layer {entry.layer!r}",
+                where=f"corpus.source.labels.{position}",
+                remedy="add the file, declare a void code for locations without one, or set on_bad_file=skip",
+            )
+    return maps
+
+
+def _label_map(
+    place: Place, plan: Plan, entry: LabelEntry, position: int, shape: tuple[int, int]
+) -> Integer[ndarray, "y x"]:
+    channel = place.labels[entry.layer]
+    where = f"{channel.file.path}, for corpus.source.labels.{position} (layer {entry.layer!r})"
+    codes = read([channel])[channel]
+    if codes.shape != shape:
+        size, wanted = (f"{width} x {height}" for height, width in (codes.shape, shape))
+        raise BadFileError(
+            f"the mask {channel.file.name} has {size} pixels, its image has {wanted}",
+            where=where,
+            remedy="a mask must cover the same pixels as its image; mend it, or set corpus.source.on_bad_file=skip",
+        )
+    whole = codes.astype(np.int64)
+    if not np.array_equal(whole, codes):
+        raise CorpusError(
+            f"the mask {channel.file.name} holds numbers that are not whole",
+            where=where,
+            remedy="name the channel that holds class codes",
+        )
+    if unknown := undeclared(whole, plan.layers[entry.layer]):
+        code = min(unknown)
+        raise CorpusError(
+            f"the mask {channel.file.name} holds code {code} at {np.count_nonzero(whole == code)} pixels, "
+            "which is not declared",
+            where=where,
+            remedy=f"add it to classes, or as void; declared: {', '.join(map(str, plan.layers[entry.layer].codes))}",
+        )
+    return whole
+
+
+# -- cutting -----------------------------------------------------------------------------------------------------------
+
+
+def _add_chip(
+    result: Cut,
+    place: Place,
+    plan: Plan,
+    images: list[tuple[Shot, _Image]],
+    maps: dict[str, Integer[ndarray, "y x"]],
+    cell: tuple[str, int, int],
+) -> None:
+    uid, row, column = cell
+    px = plan.section.chip_px
+    window = (slice(row * px, row * px + px), slice(column * px, column * px + px))
+    chips = [_chip(uid, shot, image, window) for shot, image in images]
+    kept = [chip for chip in chips if usable(chip, plan.layouts[chip.sensor]).any()]
+    for chip in chips:
+        if chip not in kept:
+            entry = {
+                "event": "no valid pixel",
+                "id": uid,
+                "what": "every pixel is nodata or cloud",
+                "where": chip.source,
+            }
+            result.left_out.append(entry)
+    if kept:
+        result.locations.append(_location(place, plan, uid, row, column))
+        result.chips += kept
+        result.labels.append({name: codes[window] for name, codes in maps.items()})
+
+
+def _chip(uid: str, shot: Shot, image: _Image, window: tuple[slice, slice]) -> Chip:
+    return Chip(
+        uid=uid,
+        sensor=shot.entry.sensor,
+        pixels=np.ascontiguousarray(image.pixels[:, *window]),
+        valid=image.valid[window].copy(),
+        datetime=shot.date,
+        tag=shot.entry.tag,
+        cloud=None if image.cloud is None else float(image.cloud[window].mean()),
+        source=shot.first.name,
+    )
+
+
+def _location(place: Place, plan: Plan, uid: str, row: int, column: int) -> Location:
+    crs, transform = _georeference(place, plan.headers)
+    px = plan.section.chip_px
+    moved = transform * Affine.translation(column * px, row * px) if transform is not None else None
+    facts = dict(place.facts)
+    split = facts.pop("split", None)
+    facts.pop("parent", None)
+    return Location(
+        uid=uid,
+        crs=crs,
+        transform=None if moved is None else (moved.a, moved.b, moved.c, moved.d, moved.e, moved.f),
+        group=plan.groups[place.id],
+        split=None if split is None else plan.section.split_names[split],
+        scalars=dict(facts),
+    )
+
+
+def _georeference(place: Place, headers: dict[str, Header]) -> tuple[str | None, Affine | None]:
+    """Of the finest band of the first image that has one."""
+    for shot in place.shots.values():
+        known = [headers[channel.file.name] for channel in shot.bands.values()]
+        finest = max(known, key=lambda header: header.height)
+        if finest.crs is not None:
+            return finest.crs, finest.transform
+    return None, None

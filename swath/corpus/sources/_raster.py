@@ -1,0 +1,92 @@
+"""Reading raster files, with every failure turned into a message that names the file."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from jaxtyping import Shaped
+from numpy import ndarray
+from rasterio.errors import RasterioError
+
+from swath.corpus.sources._scan import Channel, File
+from swath.errors import CorpusError
+
+
+class BadFileError(CorpusError):
+    """A file that cannot be used; `on_bad_file: skip` leaves it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says about itself."""
+
+    height: int
+    width: int
+    count: int
+    """Number of channels."""
+    dtype: str
+    nodata: float | None
+    crs: str | None
+    """None where there is no georeference, or one that cannot be related to longitude and latitude."""
+    transform: Affine | None
+    """Pixel corners (column, row) to native coordinates; None without `crs`."""
+    metres: float | None
+    """Size of a pixel, where the native coordinates are metres."""
+
+
+@contextmanager
+def _explained(file: File) -> Iterator[None]:
+    try:
+        yield
+    except (RasterioError, OSError) as error:
+        cause = error.__cause__ or error
+        raise BadFileError(
+            f"{file.name} cannot be read: {str(cause).splitlines()[0]}",
+            where=f"{file.path}, for {file.key}",
+            remedy="get the file again, or leave such files out: corpus.source.on_bad_file=skip",
+        ) from error
+
+
+def header(file: File) -> Header:
+    """Read a file's header."""
+    with _explained(file), rasterio.open(file.path) as source:
+        placed = source.crs is not None and (source.crs.is_projected or source.crs.is_geographic)
+        metres = placed and source.crs.is_projected and source.crs.linear_units_factor[1] == 1
+        return Header(
+            height=source.height,
+            width=source.width,
+            count=source.count,
+            dtype=source.dtypes[0],
+            nodata=source.nodata,
+            crs=source.crs.to_string() if placed else None,
+            transform=source.transform if placed else None,
+            metres=abs(source.transform.a) if metres else None,
+        )
+
+
+def read(channels: Sequence[Channel]) -> dict[Channel, Shaped[ndarray, "y x"]]:
+    """Pixels of channels, each file opened once."""
+    files = {channel.file.path: channel.file for channel in channels}
+    pixels: dict[Channel, Any] = {}
+    for path, file in files.items():
+        wanted = [channel for channel in channels if channel.file.path == path]
+        with _explained(file), rasterio.open(path) as source:
+            pixels.update(zip(wanted, source.read([channel.number for channel in wanted]), strict=True))
+    return pixels
+
+
+def enlarged(pixels: Shaped[ndarray, "y x"], shape: tuple[int, int], file: File) -> Shaped[ndarray, "y2 x2"]:
+    """Coarser bands repeated to the grid of the finest, whose pixels they cover a whole number of times."""
+    factor = shape[0] // pixels.shape[0]
+    if (pixels.shape[0] * factor, pixels.shape[1] * factor) != shape:
+        size, finest = (f"{width} x {height}" for height, width in (pixels.shape, shape))
+        raise BadFileError(
+            f"{file.name} has {size} pixels, which do not divide the {finest} of the finest band",
+            where=f"{file.path}, for {file.key}",
+            remedy="bring the bands of an image onto one grid, or leave it out: corpus.source.on_bad_file=skip",
+        )
+    return pixels if factor == 1 else np.repeat(np.repeat(pixels, factor, axis=0), factor, axis=1)

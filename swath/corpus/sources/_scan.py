@@ -1,0 +1,272 @@
+"""From file names to places: which files belong to which location, sensor and date."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from swath.corpus.sources._section import RESERVED, FolderSection, ImageEntry, LabelEntry, QualityEntry
+from swath.errors import CorpusError, nearest
+
+ShotKey = tuple[str, datetime | None, str | None]
+"""Sensor, date and tag: what tells the images of a location apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that matched."""
+
+    path: Path
+    name: str
+    """Relative to the data folder, for messages and the index."""
+    fields: dict[str, str]
+    """What the id expression found in the name; groups that took no part are absent."""
+    key: str
+    """Recipe key that named it, such as `corpus.source.images.0`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One channel of a file."""
+
+    file: File
+    number: int
+    """From 1."""
+    only: bool = False
+    """The file must have no other channel."""
+
+
+@dataclass(slots=True)
+class Shot:
+    """The images of one location, sensor and date."""
+
+    entry: ImageEntry
+    position: int
+    """Of the entry in `images`."""
+    date: datetime | None
+    bands: dict[str, Channel]
+    quality: dict[int, Channel] = field(default_factory=dict)
+    """By position in `quality`."""
+
+    @property
+    def first(self) -> File:
+        """The file that stands for the shot in messages."""
+        return next(iter(self.bands.values())).file
+
+
+@dataclass(slots=True)
+class Place:
+    """A location and all of its files."""
+
+    id: str
+    shots: dict[ShotKey, Shot] = field(default_factory=dict)
+    labels: dict[str, Channel] = field(default_factory=dict)
+    """By layer."""
+    facts: dict[str, str] = field(default_factory=dict)
+    """What names say of the location: split, parent and scalar labels."""
+
+
+def scan(root: Path, section: FolderSection) -> list[Place]:
+    """All locations, in the natural order of their ids.
+
+    Raises:
+        CorpusError: a folder cannot be read, a pattern matches nothing, a name does not fit its expression, two files
+            are the same location, sensor and date, or a band's file is missing.
+    """
+    _readable(root)
+    places: dict[str, Place] = {}
+    for position, entry in enumerate(section.images):
+        for file in _matching(root, entry.files, entry.id, f"corpus.source.images.{position}"):
+            _add_image(places.setdefault(file.fields["id"], Place(file.fields["id"])), entry, position, file)
+    for place in places.values():
+        _check_bands(place)
+    for position, entry in enumerate(section.labels):
+        _add_labels(root, places, entry, f"corpus.source.labels.{position}")
+    for position, entry in enumerate(section.quality):
+        _add_quality(root, places, entry, position)
+    return sorted(places.values(), key=lambda place: natural(place.id))
+
+
+def natural(text: str) -> tuple[tuple[bool, int, str], ...]:
+    """A sort key by which `a2` comes before `a10`."""
+    return tuple((not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", text))
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def _matching(root: Path, pattern: str, expression: str, key: str) -> Iterator[File]:
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        raise CorpusError(
+            f"the pattern {pattern!r} leads out of the data folder", where=f"{key}.files", remedy="make it relative"
+        )
+    paths = sorted(path for path in root.glob(pattern) if path.is_file())
+    if not paths:
+        raise CorpusError(
+            f"no file matches {pattern!r}", where=f"{key}.files, in {root}", remedy=_what_is_there(root, pattern)
+        )
+    compiled = re.compile(expression)
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        match = compiled.search(name)
+        if match is None or not match["id"]:
+            raise CorpusError(
+                f"{name} has no id by the expression {expression!r}",
+                where=f"{key}.id",
+                remedy="mend the expression, or let files match fewer names",
+            )
+        yield File(path, name, {name: text for name, text in match.groupdict().items() if text is not None}, key)
+
+
+def _readable(root: Path) -> None:
+    """Path.glob passes over folders that it may not read; a user wants to know."""
+
+    def refuse(error: OSError) -> None:
+        raise CorpusError(
+            f"cannot read the folder: {error.strerror}",
+            where=str(error.filename),
+            remedy="give the data folder (data=PATH), or the right to read it",
+        )
+
+    if not root.is_dir():
+        refuse(FileNotFoundError(2, "it is not there" if not root.exists() else "it is a file", str(root)))
+    for _ in os.walk(root, onerror=refuse):
+        pass
+
+
+def _what_is_there(root: Path, pattern: str) -> str:
+    """The deepest folder of a pattern that exists, what it holds, and the nearest name."""
+    folder, parts = root, list(Path(pattern).parts)
+    while len(parts) > 1 and (folder / parts[0]).is_dir():
+        folder /= parts.pop(0)
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
+    where = folder.relative_to(root).as_posix()
+    shown = f"the folder {'' if where == '.' else where + ' '}".strip()
+    if not names:
+        return f"{shown} is empty: give another data folder (data=PATH) or pattern"
+    listing = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    close = difflib.get_close_matches(parts[0], names, n=1, cutoff=0.3)
+    return f"{shown} holds {listing}" + (f"; nearest: {close[0]!r}" if close else "")
+
+
+# -- what belongs together ---------------------------------------------------------------------------------------------
+
+
+def _date(file: File, entry: ImageEntry | QualityEntry) -> datetime | None:
+    text = file.fields.get("date")
+    if text is None:
+        return None
+    try:
+        return datetime.strptime(text, entry.date_format)
+    except ValueError:
+        raise CorpusError(
+            f"{file.name}: {text!r} is no date of the format {entry.date_format!r}",
+            where=f"{file.key}.date_format",
+            remedy="say how the date is written, or mend the expression",
+        ) from None
+
+
+def _add_image(place: Place, entry: ImageEntry, position: int, file: File) -> None:
+    date = _date(file, entry)
+    key = (entry.sensor, date, entry.tag)
+    bands = _bands_in(entry, file)
+    if not bands:
+        return
+    shot = place.shots.setdefault(key, Shot(entry, position, date, {}))
+    for band, channel in bands.items():
+        if band in shot.bands:
+            _refuse_twice(place, shot.bands[band].file, file, band if entry.by_file else None)
+        shot.bands[band] = channel
+    for name, text in file.fields.items():
+        if name not in RESERVED or name in ("split", "parent"):
+            _note(place, name, text, file)
+
+
+def _bands_in(entry: ImageEntry, file: File) -> dict[str, Channel]:
+    if not entry.by_file:
+        return {band: Channel(file, int(number)) for band, number in entry.channels.items()}
+    said = file.fields.get("band")
+    return {band: Channel(file, 1, only=True) for band, name in entry.channels.items() if name == said}
+
+
+def _refuse_twice(place: Place, one: File, other: File, band: str | None) -> None:
+    what = (
+        "the same id, sensor, date and tag" if band is None else f"the same id, sensor, date and tag, and band {band}"
+    )
+    raise CorpusError(
+        f"two files have {what}: {one.name} and {other.name}",
+        where=f"{other.key}, id {place.id!r}",
+        remedy="let the id expression tell them apart (by id or date), or give their entries different tags",
+    )
+
+
+def _note(place: Place, name: str, text: str, file: File) -> None:
+    if place.facts.setdefault(name, text) != text:
+        raise CorpusError(
+            f"files of {place.id!r} disagree: {name} is {place.facts[name]!r} and, by {file.name}, {text!r}",
+            where=f"{file.key}.id",
+            remedy="mend the expression: what it finds must be the same on all dates",
+        )
+
+
+def _check_bands(place: Place) -> None:
+    for shot in place.shots.values():
+        missing = [band for band in shot.entry.channels if band not in shot.bands]
+        if missing:
+            raise CorpusError(
+                f"no file for band {', '.join(missing)} of {place.id!r}, which has {shot.first.name}",
+                where=shot.first.key,
+                remedy="add the file, leave the band out of bands, or mend what the group `band` finds",
+            )
+
+
+def _add_labels(root: Path, places: dict[str, Place], entry: LabelEntry, key: str) -> None:
+    if entry.files is None or entry.id is None:
+        for place in places.values():
+            _label_from_image(place, entry, key)
+        return
+    for file in _of_places(_matching(root, entry.files, entry.id, key), places):
+        place = places[file.fields["id"]]
+        if entry.layer in place.labels:
+            _refuse_twice(place, place.labels[entry.layer].file, file, None)
+        place.labels[entry.layer] = Channel(file, entry.channel or 1, only=entry.channel is None)
+
+
+def _label_from_image(place: Place, entry: LabelEntry, key: str) -> None:
+    for shot in place.shots.values():
+        if shot.position == entry.images and entry.layer not in place.labels:
+            file = shot.first
+            place.labels[entry.layer] = Channel(File(file.path, file.name, file.fields, key), entry.channel or 1)
+
+
+def _add_quality(root: Path, places: dict[str, Place], entry: QualityEntry, position: int) -> None:
+    key = f"corpus.source.quality.{position}"
+    if entry.files is None or entry.id is None:
+        for place in places.values():
+            for shot in place.shots.values():
+                if shot.entry.sensor == entry.sensor:
+                    file = shot.first
+                    shot.quality[position] = Channel(File(file.path, file.name, file.fields, key), entry.channel)
+        return
+    for file in _of_places(_matching(root, entry.files, entry.id, key), places):
+        date = _date(file, entry)
+        for (sensor, when, _), shot in places[file.fields["id"]].shots.items():
+            if sensor == entry.sensor and when == date:
+                shot.quality[position] = Channel(file, entry.channel)
+
+
+def _of_places(files: Iterable[File], places: dict[str, Place]) -> list[File]:
+    """Files of locations that have images; it is an error if there is none."""
+    files = list(files)
+    known = [file for file in files if file.fields["id"] in places]
+    if not known:
+        first = files[0]
+        raise CorpusError(
+            f"no location of these {len(files)} files has an image; {first.name} has the id {first.fields['id']!r}",
+            where=f"{first.key}.id",
+            remedy=f"let both expressions find the same ids; {nearest(first.fields['id'], list(places)[:20])}",
+        )
+    return known

@@ -1,0 +1,315 @@
+"""A folder of GeoTIFF, PNG or JPEG images, described by a short section of the recipe; see `docs/your-data.md`.
+
+All names and headers are checked before anything is written. Then the images are read in parts, a pool of threads to a
+part, and stored in the order of their ids, so that a build that was killed continues to the same corpus.
+"""
+
+import json
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Num
+from numpy import ndarray
+from rasterio.errors import NotGeoreferencedWarning
+
+from swath import sensors
+from swath._progress import track
+from swath.corpus import adjacency
+from swath.corpus._part import Part
+from swath.corpus.format import LabelLayer, SensorLayout
+from swath.corpus.sources._check import channels, check_channel, check_facts, check_place, check_shot
+from swath.corpus.sources._cut import Cut, Plan, cut, shape_of, uids
+from swath.corpus.sources._raster import BadFileError, Header, header, read
+from swath.corpus.sources._scan import Channel, File, Place, scan
+from swath.corpus.sources._section import FolderSection, Ground, ImageEntry
+from swath.corpus.writer import CorpusWriter
+from swath.errors import CorpusError, RecipeError
+
+_PART_VALUES = 64_000_000
+"""Pixel values read before they are committed: bounds memory, and what a killed build has to read again."""
+
+
+class Config(FolderSection):
+    """Settings of the source."""
+
+    name: Literal["folder"] = "folder"
+
+
+def build(config: Config, target: Path, data: Path | None = None) -> None:
+    """Make the corpus, or continue one that was interrupted.
+
+    Args:
+        config: the section of the recipe.
+        target: folder of the corpus. Whatever is left out is named in its `log.jsonl`.
+        data: folder that the section's patterns are relative to.
+
+    Raises:
+        RecipeError: no data folder, or a sensor whose pixel size nobody knows.
+        CorpusError: files are missing, contradictory or bad; the message names the file and the recipe's key.
+    """
+    if data is None:
+        raise RecipeError("the folder source reads files, but no folder is given", remedy="add data=PATH")
+    with warnings.catch_warnings():
+        # Images without a reference system are welcome; set here, once, because filters are shared by threads.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            _build(config, Path(target), Path(data), pool)
+
+
+def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -> None:
+    places = scan(data, config)
+    check_facts(places, config)
+    log: list[dict[str, Any]] = []
+    headers = _headers(places, config, log, pool)
+    layouts = _layouts(places, config, headers)
+    places = _fitting(places, config, layouts, headers, log)
+    layers = {e.layer: LabelLayer(classes=e.classes, colours=e.colours, void=e.void) for e in config.labels}
+    provenance = {"source": "folder", "files": len(headers), "section": config.model_dump(mode="json")}
+    with CorpusWriter(target, layouts, config.chip_px, layers, provenance, config.licences) as writer:
+        todo = [place for place in places if not _done(place, headers, config.chip_px, writer.committed)]
+        if todo:
+            groups = _groups(places, config, headers, log, pool)
+            plan = Plan(config, layouts, layers, headers, groups)
+            for part in _parts(todo, headers):
+                log += _append(writer, plan, part, pool)
+                _write_log(target, log)
+        _write_log(target, log)
+        writer.finish()
+
+
+# -- what fits ---------------------------------------------------------------------------------------------------------
+
+
+def _headers(
+    places: list[Place], config: Config, log: list[dict[str, Any]], pool: ThreadPoolExecutor
+) -> dict[str, Header]:
+    files = {channel.file.name: channel.file for place in places for channel in channels(place)}
+
+    def look(file: File) -> Header | BadFileError:
+        try:
+            return header(file)
+        except BadFileError as error:
+            return error
+
+    found = dict(zip(files, track(pool.map(look, files.values()), len(files), "reading headers"), strict=True))
+    bad = {name: error for name, error in found.items() if isinstance(error, BadFileError)}
+    for error in bad.values():
+        _reject(error, config, log)
+    for place in places:
+        _drop(place, lambda channel: channel.file.name in bad)
+    return {name: head for name, head in found.items() if isinstance(head, Header)}
+
+
+def _reject(error: BadFileError, config: Config, log: list[dict[str, Any]]) -> None:
+    if config.on_bad_file == "error":
+        raise error
+    log.append({"event": "bad file", "what": error.what, "where": error.where})
+
+
+def _drop(place: Place, bad: Callable[[Channel], bool]) -> None:
+    """Take out shots with a bad file; a place whose map is bad loses all, for a wrong label is worse than none."""
+    if any(bad(channel) for channel in place.labels.values()):
+        place.shots.clear()
+    for key, shot in list(place.shots.items()):
+        if any(bad(channel) for channel in [*shot.bands.values(), *shot.quality.values()]):
+            del place.shots[key]
+
+
+def _fitting(
+    places: list[Place],
+    config: Config,
+    layouts: dict[str, SensorLayout],
+    headers: dict[str, Header],
+    log: list[dict[str, Any]],
+) -> list[Place]:
+    """Places that have an image; what does not fit the recipe is an error or, if asked, left out."""
+    for place in places:
+        for key, shot in list(place.shots.items()):
+            try:
+                check_shot(shot, layouts[shot.entry.sensor], headers)
+            except BadFileError as error:
+                _reject(error, config, log)
+                del place.shots[key]
+        try:
+            check_place(place, config, headers)
+            for channel in place.labels.values():
+                check_channel(channel, headers[channel.file.name])
+        except BadFileError as error:
+            _reject(error, config, log)
+            place.shots.clear()
+    kept = [place for place in places if place.shots]
+    log += [{"event": "left out", "id": place.id, "what": "no image of it fits"} for place in places if not place.shots]
+    if not kept:
+        raise CorpusError("no image fits the recipe", where=str(log[0]["where"]), remedy=f"first: {log[0]['what']}")
+    return kept
+
+
+def _layouts(places: list[Place], config: Config, headers: dict[str, Header]) -> dict[str, SensorLayout]:
+    layouts: dict[str, SensorLayout] = {}
+    for position, entry in enumerate(config.images):
+        if entry.sensor not in layouts:
+            gsd = entry.gsd_m or _resolution(places, entry, headers)
+            layouts[entry.sensor] = _layout(entry, gsd, f"corpus.source.images.{position}.gsd_m")
+    return layouts
+
+
+def _resolution(places: list[Place], entry: ImageEntry, headers: dict[str, Header]) -> float | None:
+    """Finest pixel size, in metres, of the first place that has this sensor and says so."""
+    for place in places:
+        for shot in place.shots.values():
+            known = [headers[c.file.name].metres for c in shot.bands.values() if shot.entry.sensor == entry.sensor]
+            if sizes := [metres for metres in known if metres]:
+                return min(sizes)
+    return None
+
+
+def _layout(entry: ImageEntry, gsd_m: float | None, key: str) -> SensorLayout:
+    sensor = sensors.get(entry.sensor)
+    bands = tuple(entry.channels)
+    gsd_m = gsd_m or min((sensor.band(band).gsd_m or 0 for band in bands), default=0)
+    if not gsd_m:
+        raise RecipeError(
+            f"nobody knows the pixel size of {entry.sensor} images without a georeference",
+            where=key,
+            remedy="say the ground sampling distance in metres, such as gsd_m: 10",
+        )
+    scalings = [entry.scaling or sensor.scaling_of(band) for band in bands]
+    return SensorLayout(
+        bands=bands,
+        gsd_m=gsd_m,
+        dtype=entry.dtype or sensor.dtype,
+        scale=tuple(scaling.scale for scaling in scalings),
+        offset=tuple(scaling.offset for scaling in scalings),
+        nodata=sensor.nodata if entry.nodata == "sensor" else entry.nodata,
+    )
+
+
+# -- what belongs together ---------------------------------------------------------------------------------------------
+
+
+def _groups(
+    places: list[Place],
+    config: Config,
+    headers: dict[str, Header],
+    log: list[dict[str, Any]],
+    pool: ThreadPoolExecutor,
+) -> dict[str, str]:
+    """Group of each place, by its id: the name of the group's first member."""
+    names = [_group_name(place, config) for place in places]
+    links: list[adjacency.Link] = []
+    if ground := config.group.ground:
+        stacks = _ground_images(places, ground, headers, config, pool)
+        _, links = adjacency.together(*stacks)
+        kinds = Counter(link.kind for link in links)
+        log.append({"event": "same or touching ground", **{kind: kinds[kind] for kind in ("overlap", "match", "seam")}})
+    members: dict[str, list[int]] = {}
+    for position, name in enumerate(names):
+        members.setdefault(name, []).append(position)
+    ends = [(link.first, link.second) for link in links]
+    ends += [pair for positions in members.values() for pair in pairwise(positions)]
+    labels = adjacency.joined(len(places), ends)
+    first = {label: names[position] for position, label in reversed(list(enumerate(labels)))}
+    return {place.id: first[label] for place, label in zip(places, labels, strict=True)}
+
+
+def _group_name(place: Place, config: Config) -> str:
+    if config.group.by == "parent":
+        return place.facts["parent"]
+    if config.group.by == "id-block":
+        number = int(re.findall(r"\d+", place.id)[-1])
+        start = number // config.group.size * config.group.size
+        return f"{start}-{start + config.group.size - 1}"
+    return place.id
+
+
+def _ground_images(
+    places: list[Place], ground: Ground, headers: dict[str, Header], config: Config, pool: ThreadPoolExecutor
+) -> list[Num[ndarray, "n c y x"]]:
+    """The channels in which to look for overlaps, matches and seams, of every place's first image of that entry."""
+    files = [_ground_file(place, ground) for place in places]
+    shapes = Counter(shape_of(place, headers) for place in places)
+    if len(shapes) > 1:
+        raise CorpusError(
+            f"images of different sizes ({', '.join(f'{w} x {h}' for h, w in shapes)}) cannot be compared",
+            where="corpus.source.group.ground",
+            remedy="group by id or parent, or give images of one size",
+        )
+    numbers = sorted({*ground.overlap, *ground.match, *ground.seam})
+    for file in files:
+        check_channel(Channel(file, max(numbers, default=1)), headers[file.name])
+
+    def pixels(file: File) -> Num[ndarray, "c y x"]:
+        wanted = [Channel(file, number) for number in numbers]
+        found = read(wanted)
+        return np.stack([found[channel] for channel in wanted])
+
+    read_all = track(pool.map(pixels, files), len(files), "looking at the ground")
+    stack = np.stack(list(read_all))
+    return [stack[:, [numbers.index(k) for k in kind]] for kind in (ground.overlap, ground.match, ground.seam)]
+
+
+def _ground_file(place: Place, ground: Ground) -> File:
+    for shot in place.shots.values():
+        if shot.position == ground.images:
+            return shot.first
+    raise CorpusError(
+        f"location {place.id!r} has no image of images.{ground.images}",
+        where="corpus.source.group.ground.images",
+        remedy="name an entry that has an image of every location",
+    )
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+def _done(place: Place, headers: dict[str, Header], px: int, committed: set[str]) -> bool:
+    return any(uid in committed for uid, _, _ in uids(place, headers, px))
+
+
+def _parts(places: Iterable[Place], headers: dict[str, Header]) -> Iterator[list[Place]]:
+    """Places in order, as many at a time as memory should hold."""
+    part: list[Place] = []
+    values = 0
+    for place in track(list(places), None, "storing images"):
+        height, width = shape_of(place, headers)
+        values += height * width * sum(len(shot.bands) for shot in place.shots.values())
+        part.append(place)
+        if values >= _PART_VALUES or len(part) >= 256:
+            yield part
+            part, values = [], 0
+    if part:
+        yield part
+
+
+def _append(writer: CorpusWriter, plan: Plan, places: list[Place], pool: ThreadPoolExecutor) -> list[dict[str, Any]]:
+    """Store a part; returns what was left out."""
+    cuts: list[Cut] = list(pool.map(lambda place: cut(place, plan), places))
+    labels = [maps for one in cuts for maps in one.labels]
+    facts = sorted({name for place in places for name in place.facts} - {"split", "parent"})
+    locations = [location for one in cuts for location in one.locations]
+    for location in locations:
+        for name in facts:
+            location.scalars.setdefault(name, None)
+    if locations:
+        stacked = {name: np.stack([maps[name] for maps in labels]) for name in plan.layers}
+        writer.append(Part(locations, [chip for one in cuts for chip in one.chips], stacked))
+    return [entry for one in cuts for entry in one.left_out]
+
+
+def _write_log(target: Path, log: list[dict[str, Any]]) -> None:
+    """Add entries that are not in the corpus's log yet: a build that is continued finds the same again."""
+    path = target / "log.jsonl"
+    there = path.read_text().splitlines() if path.exists() else []
+    new = dict.fromkeys(json.dumps(entry) for entry in log)
+    lines = [line for line in new if line not in set(there)]
+    if lines:
+        with path.open("a") as file:
+            file.write("".join(f"{line}\n" for line in lines))
