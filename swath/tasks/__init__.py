@@ -1,0 +1,20 @@
+"""What an encoder is worth: probes on frozen features, the floors beside them, and the statistics of the difference."""
+
+from swath.tasks._evaluate import evaluate
+from swath.tasks._task import Task, TaskConfig
+from swath.tasks._types import Cell, Features, Prediction, Units
+from swath.tasks.features import extract
+from swath.tasks.statistics import StatisticsConfig, summarise
+
+__all__ = [
+    "Cell",
+    "Features",
+    "Prediction",
+    "StatisticsConfig",
+    "Task",
+    "TaskConfig",
+    "Units",
+    "evaluate",
+    "extract",
+    "summarise",
+]

@@ -81,12 +81,11 @@ def mcnemar(a_right: Bool[np.ndarray, " n"], b_right: Bool[np.ndarray, " n"]) ->
 
 def holm(p: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """Holm-Bonferroni adjusted p-values of one family; NaN are not part of it and stay NaN."""
-    from statsmodels.stats.multitest import multipletests
-
     adjusted = np.full(len(p), np.nan)
     known = np.isfinite(p)
-    if known.any():
-        adjusted[known] = multipletests(p[known], method="holm")[1]
+    order = np.argsort(p[known], kind="stable")
+    steps = np.maximum.accumulate(p[known][order] * np.arange(len(order), 0, -1)).clip(max=1)
+    adjusted[known] = steps[np.argsort(order, kind="stable")]
     return adjusted
 
 

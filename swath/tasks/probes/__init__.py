@@ -1,16 +1,22 @@
 """How labels are read out of frozen features: one probe per file, found by its module name.
 
 A probe's module defines `Config` and `fit_predict(config, features, seed) -> Prediction`. It may define
-`inputs(config, inputs) -> dict[str, list[str]]` if it wants other inputs than the task's named ones.
+`inputs(config, inputs) -> dict[str, list[str]]` if it wants other inputs than the task's named ones, and
+`label(config) -> str` if its name does not say enough in a table.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from swath import plugins
 from swath.settings import Settings
 from swath.tasks._types import Features, Prediction
 
-__all__ = ["ProbeConfig", "fit_predict", "inputs", "names"]
+__all__ = ["ProbeConfig", "fit_predict", "inputs", "label", "names"]
 
-ProbeConfig = plugins.union(__name__)
+if TYPE_CHECKING:
+    ProbeConfig = Any
+else:
+    ProbeConfig = plugins.union(__name__)
 
 
 def names() -> list[str]:
@@ -31,6 +37,12 @@ def inputs(config: Settings, named: dict[str, list[str]]) -> dict[str, list[str]
     """The inputs that the probe is fitted on, given the task's named ones: name -> band keys."""
     module = plugins.find(__name__, _name(config))
     return module.inputs(config, named) if hasattr(module, "inputs") else named
+
+
+def label(config: Settings) -> str:
+    """What the probe is called in the tables."""
+    module = plugins.find(__name__, _name(config))
+    return module.label(config) if hasattr(module, "label") else _name(config)
 
 
 def _name(config: Settings) -> str:

@@ -25,6 +25,11 @@ class Config(Settings):
     """Reads the features of each band."""
 
 
+def label(config: Config) -> str:
+    """`band-wise linear`, say."""
+    return f"{config.name} {config.probe.name}"
+
+
 def inputs(config: Config, named: dict[str, list[str]]) -> dict[str, list[str]]:
     """One input per band, named by its key."""
     keys = config.bands or dict.fromkeys(key for keys in named.values() for key in keys)

@@ -27,6 +27,13 @@ class Config(Settings):
     temperature: float = Field(default=0.07, gt=0)
 
 
+def label(config: Config) -> str:
+    """`knn`, with what differs from the default."""
+    changed = config.model_dump(exclude_defaults=True)
+    changed.pop("name", None)
+    return f"knn ({', '.join(f'{key}={value}' for key, value in changed.items())})" if changed else "knn"
+
+
 def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  # noqa: ARG001 — nothing is random here
     """Vote of the k nearest training samples; a tie goes to the class with the lower number.
 

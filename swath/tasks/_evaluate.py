@@ -1,0 +1,244 @@
+"""All encoders of a run, and the floors, on all its tasks; continues where it was stopped."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+
+from swath._progress import bar
+from swath.corpus import Corpus
+from swath.corpus.split import SplitConfig, split
+from swath.encoders import Encoder, load, load_card
+from swath.tasks._cells import SCHEMA, CellStore, digest, write_table, write_text
+from swath.tasks._task import PARTS, Task, TaskConfig, is_random, needs_encoder
+from swath.tasks._types import Cell
+from swath.tasks.floors import ROWS, FloorName
+from swath.tasks.statistics import NOTE_COLUMNS, StatisticsConfig, summarise
+
+BuildRandom = Callable[[str, int], Encoder]
+"""(arm, seed) -> the arm's network as it was before its pre-training."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """One row of one task for one seed."""
+
+    task: Task
+    row: str
+    kind: str
+    seed: int
+    source: Any
+    """Plain data that identifies what is judged."""
+    places: list[tuple[str, str]]
+    """(input, probe) that it fills."""
+    cells: Callable[[frozenset[tuple[str, str]]], Iterator[Cell]]
+    """Computes them, without those that are to be skipped."""
+
+
+def evaluate(
+    tasks: Mapping[str, TaskConfig],
+    split_config: SplitConfig,
+    corpus: Corpus,
+    encoders: Mapping[tuple[str, int], Path],
+    build_random: BuildRandom,
+    seeds: Sequence[int],
+    out: Path,
+    references: Mapping[str, Callable[[], Encoder]] | None = None,
+    statistics: StatisticsConfig | None = None,
+) -> dict[str, float]:
+    """Judge encoders and floors, and write what came out to `out`.
+
+    Writes `predictions.parquet`, `table.csv`, `comparisons.csv`, `notes.csv`, `splits.parquet` and `classes.json`.
+    Finished cells are kept in `out/cells` as they come, under a hash of everything that they depend on: a run that was
+    killed continues with the missing ones and ends with the same files; a changed recipe computes anew what it touches.
+
+    Args:
+        tasks: by name.
+        split_config: how the corpus is parted, for all tasks.
+        corpus: where chips and labels are.
+        encoders: saved encoders by arm and seed.
+        build_random: the arms' networks before pre-training, for the floors.
+        seeds: of the floors and probes.
+        out: folder.
+        references: further encoders by row name, such as one with ImageNet weights.
+        statistics: intervals and tests; each task's metrics are filled in.
+
+    Returns:
+        Figures for the manifest: numbers of cells and of cells left out.
+
+    Raises:
+        SwathError: a task cannot be set up, or an encoder cannot be read. A cell that cannot be computed is no error but
+            a line with a note.
+    """
+    parted = split(corpus, split_config)
+    judged = [Task(name, config, corpus, parted, split_config) for name, config in tasks.items()]
+    store = CellStore(out / "cells")
+    jobs = [job for task in judged for job in _jobs(task, encoders, build_random, seeds, references or {})]
+    keys = [_keys(job, split_config, corpus) for job in jobs]
+    _compute(jobs, keys, store)
+    return _write(out, judged, [key for job_keys in keys for key in job_keys.values()], store, statistics)
+
+
+def _compute(jobs: Sequence[_Job], keys: Sequence[dict[tuple[str, str], str]], store: CellStore) -> None:
+    with bar() as progress:
+        line = progress.add_task("evaluating", total=sum(map(len, keys)))
+        for job, by_place in zip(jobs, keys, strict=True):
+            done = frozenset(place for place, key in by_place.items() if store.has(key))
+            progress.update(line, advance=len(done), description=f"{job.task.name}: {job.row}, seed {job.seed}")
+            if len(done) == len(by_place):
+                continue
+            for cell in job.cells(done):
+                store.write(by_place[cell.input, cell.probe], cell)
+                progress.advance(line)
+
+
+def _keys(job: _Job, split_config: SplitConfig, corpus: Corpus) -> dict[tuple[str, str], str]:
+    """Digest of everything that each cell of a job depends on."""
+    config = job.task.config.model_dump(mode="json")
+    # what is measured, and which other inputs and rows there are, changes no prediction
+    for name in ("metric", "more_metrics", "floors", "inputs", "probes"):
+        config.pop(name)
+    if "scratch" not in job.row:
+        config.pop("scratch")
+    common = (corpus.content_hash, split_config.model_dump(mode="json"), config, job.task.name)
+    keys = {}
+    for name, label in job.places:
+        item = job.task.inputs[name]
+        probe = item.probes[item.labels.index(label)].model_dump(mode="json")
+        # all bands of the task: the first sensor leads in the choice of dates
+        reads = {sensor: list(bands) for sensor, bands in job.task.pictures.reads.items()}
+        row = (job.row, job.kind, job.seed, job.source)
+        keys[name, label] = digest(*common, name, item.bands, list(reads), label, probe, *row)
+    return keys
+
+
+# --------------------------------------------------------------------------------------------------------------- jobs
+
+
+def _jobs(
+    task: Task,
+    encoders: Mapping[tuple[str, int], Path],
+    build_random: BuildRandom,
+    seeds: Sequence[int],
+    references: Mapping[str, Callable[[], Encoder]],
+) -> Iterator[_Job]:
+    """Everything there is to do for a task, in the order of its tables: arms, references, floors."""
+    for (arm, seed), path in encoders.items():
+        yield _encoder_job(task, arm, "pretrained", seed, load_card(path).sha256, lambda path=path: load(path))
+    for name, build in references.items():
+        yield _encoder_job(task, name, "reference", seeds[0], fingerprint(build()), build)
+    arms = list(dict.fromkeys(arm for arm, _ in encoders))
+    for floor in task.config.floors:
+        for seed in seeds[: None if is_random(floor) else 1]:
+            yield from _floor_jobs(task, floor, seed, arms, build_random)
+
+
+def _encoder_job(task: Task, row: str, kind: str, seed: int, source: str, build: Callable[[], Encoder]) -> _Job:
+    def cells(skip: frozenset[tuple[str, str]]) -> Iterator[Cell]:
+        encoder = build().to(_device())
+        return task.cells(lambda _: encoder, row, kind, seed, skip)
+
+    return _Job(task, row, kind, seed, source, task.places(), cells)
+
+
+def _floor_jobs(
+    task: Task, floor: FloorName, seed: int, arms: Sequence[str], build_random: BuildRandom
+) -> Iterator[_Job]:
+    places = task.scratch_places() if floor == "scratch" else task.places()
+    if not places:
+        return
+    if not needs_encoder(floor):
+        yield _Job(
+            task, ROWS[floor], "floor", seed, floor, places, lambda skip: task.floor_cells(floor, seed, skip=skip)
+        )
+        return
+    for row, arm in twins(ROWS[floor], arms, lambda arm: build_random(arm, seed)).items():
+        source = fingerprint(build_random(arm, seed))
+
+        def cells(skip: frozenset[tuple[str, str]], arm: str = arm, row: str = row) -> Iterator[Cell]:
+            return task.floor_cells(floor, seed, build_random(arm, seed).to(_device()), row, skip)
+
+        yield _Job(task, row, "floor", seed, source, places, cells)
+
+
+def twins(row: str, arms: Sequence[str], build: Callable[[str], Encoder]) -> dict[str, str]:
+    """Row name -> an arm whose network it is; arms with the same network and input share a row.
+
+    With one network in all the row keeps its name; with several each is named after its arms.
+    """
+    shared: dict[str, list[str]] = {}
+    for arm in arms:
+        shared.setdefault(_shape(build(arm)), []).append(arm)
+    if len(shared) == 1:
+        return {row: arms[0]}
+    return {f"{row}, as {', '.join(same)}": same[0] for same in shared.values()}
+
+
+def _shape(encoder: Encoder) -> str:
+    shapes = {name: list(value.shape) for name, value in encoder.state_dict().items()}
+    return digest(type(encoder).__name__, encoder.contract.as_dict(), shapes)
+
+
+def fingerprint(encoder: Encoder) -> str:
+    """Hash of an encoder's weights and contract."""
+    total = hashlib.sha256(json.dumps(encoder.contract.as_dict(), sort_keys=True).encode())
+    for name, value in sorted(encoder.state_dict().items()):
+        total.update(name.encode())
+        total.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+# ------------------------------------------------------------------------------------------------------------- writing
+
+
+def _write(
+    out: Path, tasks: Sequence[Task], keys: Sequence[str], store: CellStore, statistics: StatisticsConfig | None
+) -> dict[str, float]:
+    cells = [store.read(key) for key in keys]
+    table = pa.concat_tables([cell.predictions for cell in cells]) if cells else SCHEMA.empty_table()
+    notes = pd.DataFrame([cell.note_line for cell in cells if cell.note], columns=NOTE_COLUMNS)
+    config = replace_rules(statistics or StatisticsConfig(), tasks)
+    results, comparisons = summarise(table.to_pandas(), config, notes)
+    write_table(table, out / "predictions.parquet")
+    write_table(pa.Table.from_pandas(_splits(tasks), preserve_index=False), out / "splits.parquet")
+    write_text(notes.to_csv(index=False), out / "notes.csv")
+    write_text(json.dumps({task.name: task.classes for task in tasks}, indent=1), out / "classes.json")
+    write_text(comparisons.to_csv(index=False), out / "comparisons.csv")
+    # the table last: where it is, everything is
+    write_text(results.to_csv(index=False), out / "table.csv")
+    return {"cells": len(cells), "left_out": sum(not cell.predictions.num_rows for cell in cells)}
+
+
+def replace_rules(config: StatisticsConfig, tasks: Sequence[Task]) -> StatisticsConfig:
+    """The configuration with what each task measures."""
+    return config.model_copy(update={"tasks": {task.name: task.config.rules for task in tasks}})
+
+
+def _splits(tasks: Sequence[Task]) -> pd.DataFrame:
+    """Which labelled location was used for what."""
+    frames = [_split(task, part) for task in tasks for part in PARTS]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _split(task: Task, part: str) -> pd.DataFrame:
+    labelled = task.parts[part]
+    return pd.DataFrame(
+        {
+            "task": np.full(len(labelled.y), task.name, dtype=object),
+            "uid": task.corpus.locations["uid"].to_numpy(dtype=object)[labelled.locations],
+            "group": task.groups[labelled.locations],
+            "split": np.full(len(labelled.y), part, dtype=object),
+            "y": labelled.y,
+        }
+    )
