@@ -21,6 +21,7 @@ ALLOWED = {
     "products": {"sensors", "batch", "encoders", "corpus", "tasks", "training"},
     "config": {"sensors", "batch", "views", "encoders", "corpus", "methods", "tasks", "training"},
     "pipeline": {"sensors", "batch", "views", "encoders", "corpus", "methods", "tasks", "training", "products", "config"},
+    "__main__": {"cli"},
     "cli": {"sensors", "batch", "corpus", "tasks", "training", "products", "config", "pipeline", "encoders"},
 }
 RASTER = {"rasterio", "odc", "geopandas", "rioxarray", "pyproj"}

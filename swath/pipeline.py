@@ -1,0 +1,266 @@
+"""The main job from Python: `swath.run("quickstart")` and its single steps.
+
+Every step continues where it stopped: a corpus is built in committed parts, a pre-training from its last checkpoint,
+an evaluation cell by cell, and what is complete is not done again.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from swath import config as recipes
+from swath import tasks, training, views
+from swath._progress import console
+from swath.config import ArmConfig, Recipe
+from swath.corpus import Corpus, Reader, Selection
+from swath.corpus.sources import build as build_from_source
+from swath.corpus.split import split
+from swath.corpus.targets import targets
+from swath.encoders import Encoder, InputContract
+from swath.encoders import build as build_encoder
+from swath.errors import CorpusError, RecipeError, nearest
+from swath.products.report import report as write_report
+from swath.sensors import band
+from swath.training import LabelledSet, Manifest
+from swath.training._files import write_whole
+from swath.training.pretrain import differences, seeded
+
+Rows = dict[str, np.ndarray]
+"""Rows of `corpus.locations` by part of the split: train, val, test."""
+
+GAUGE_CHIPS = 500
+"""Labelled chips of the k-NN gauge at most: enough to see a trend, and little beside a training step."""
+
+
+def run(recipe: Recipe | str, out: Path | str | None = None) -> Path:
+    """Corpus if missing, pre-training, evaluation, report.
+
+    Args:
+        recipe: a loaded recipe, or the name or path of one.
+        out: folder of the run; `runs/NAME` if None.
+
+    Returns:
+        Path of the report.
+
+    Raises:
+        SwathError: what is wrong, where, and what to do.
+    """
+    recipe = recipes.load(recipe) if isinstance(recipe, str) else recipe
+    folder = run_folder(recipe, out)
+    pretrain(recipe, folder)
+    if recipe.tasks:
+        evaluate(recipe, folder)
+    return report(folder)
+
+
+def run_folder(recipe: Recipe, out: Path | str | None) -> Path:
+    """The folder of this recipe's run, made if needed; it holds the resolved recipe.
+
+    Raises:
+        RecipeError: the folder holds a run of a recipe that says something else.
+    """
+    folder = Path(out) if out else Path("runs") / recipe.name
+    stored = folder / "recipe.yaml"
+    if stored.exists():
+        was, now = (r.model_dump(mode="json", exclude={"data"}) for r in (recipes.load(stored), recipe))
+        if changed := list(differences(was, now)):
+            raise RecipeError(
+                "the folder holds a run of another recipe:\n" + "\n".join(f"    {change}" for change in changed),
+                where=str(folder),
+                remedy="give another folder with --out, or remove this one to start anew",
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(stored, recipes.dump(recipe))
+    return folder
+
+
+def build_corpus(recipe: Recipe, out: Path | str | None = None) -> Corpus:
+    """The recipe's corpus: opened where it is complete, else made or completed from its source."""
+    folder = run_folder(recipe, out)
+    path = recipe.corpus.path or folder / "corpus"
+    if recipe.corpus.source is None or _is_complete(path):
+        return _record_corpus(folder, recipe, Corpus.open(path))
+    with Manifest.stage(folder, "corpus") as stage:
+        corpus = make_corpus(recipe.corpus.source, path, recipe.data)
+        stage.figures = {"locations": len(corpus.locations), "chips": len(corpus.chips)}
+    return _record_corpus(folder, recipe, corpus)
+
+
+def make_corpus(source: Any, target: Path, data: Path | None) -> Corpus:
+    """Make, or complete, the corpus at `target` from a source's settings."""
+    build_from_source(source, target, data)
+    return Corpus.open(target)
+
+
+def pretrain(
+    recipe: Recipe, out: Path | str | None = None, *, arm: str | None = None, seed: int | None = None
+) -> list[Path]:
+    """Pre-train the recipe's arms, all seeds of each, on the training part of the corpus alone.
+
+    Args:
+        recipe: a loaded recipe.
+        out: folder of the run; `runs/NAME` if None.
+        arm: only this one.
+        seed: only this one.
+
+    Returns:
+        The checkpoints, one an arm and seed.
+    """
+    arms = {arm: _named(recipe.arms, arm, "arm")} if arm is not None else recipe.arms
+    if seed is not None and seed not in recipe.seeds:
+        raise RecipeError(f"the recipe has no seed {seed}", remedy=f"it has {recipe.seeds}")
+    folder = run_folder(recipe, out)
+    corpus = build_corpus(recipe, folder)
+    parts = split(corpus, recipe.split)
+    return [
+        _pretrain(recipe, folder, corpus, parts, name, arms[name], one)
+        for name in arms
+        for one in (recipe.seeds if seed is None else [seed])
+    ]
+
+
+def evaluate(recipe: Recipe, out: Path | str | None = None) -> Path:
+    """Judge the recipe's encoders, beside the floors, on its tasks.
+
+    Returns:
+        The folder of predictions.parquet, table.csv and comparisons.csv.
+
+    Raises:
+        RecipeError: an arm is not pre-trained yet.
+    """
+    folder = run_folder(recipe, out)
+    corpus = build_corpus(recipe, folder)
+    encoders = {(arm, seed): arm_folder(folder, arm, seed) / "encoder" for arm in recipe.arms for seed in recipe.seeds}
+    for (arm, seed), path in encoders.items():
+        if not path.with_suffix(".safetensors").exists():
+            raise RecipeError(
+                f"arm {arm!r} is not pre-trained for seed {seed}", where=str(path.parent), remedy="`swath pretrain` first"
+            )
+
+    def untrained(arm: str, seed: int) -> Encoder:
+        config = recipe.arms[arm]
+        with seeded(seed):
+            return build_encoder(config.encoder, contract_of(config, corpus))
+
+    with Manifest.stage(folder, "evaluate") as stage:
+        stage.figures = tasks.evaluate(
+            recipe.tasks, recipe.split, corpus, encoders, untrained, recipe.seeds, folder / "evaluate"
+        )
+    return folder / "evaluate"
+
+
+def report(run: Path | str) -> Path:
+    """Write `report.html` of a run from its files."""
+    run = Path(run)
+    with Manifest.stage(run, "report"):
+        path = write_report(run)
+    return path
+
+
+def arm_folder(run: Path, arm: str, seed: int) -> Path:
+    """Where one pre-training lives."""
+    return run / "pretrain" / arm / f"seed-{seed}"
+
+
+def contract_of(arm: ArmConfig, corpus: Corpus) -> InputContract:
+    """What the arm's encoder is fed, with the corpus's statistics.
+
+    Raises:
+        CorpusError: the corpus has no statistics of a band that the views hold.
+    """
+    inputs = views.build(arm.views).inputs
+    known = {
+        f"{sensor}/{name}": statistics
+        for sensor, by_band in corpus.statistics.items()
+        for name, statistics in by_band.items()
+    }
+    for key in inputs.bands:
+        if key not in known:
+            raise CorpusError(f"the corpus has no band {key}", where=str(corpus.path), remedy=nearest(key, known))
+    return InputContract(
+        channels=inputs.channels,
+        bands=inputs.bands,
+        fixed=inputs.fixed,
+        units=tuple(band(key).unit for key in inputs.bands),
+        mean=tuple(known[key].mean for key in inputs.bands),
+        std=tuple(known[key].std for key in inputs.bands),
+    )
+
+
+def _is_complete(path: Path) -> bool:
+    return (path / "corpus.json").exists() and Corpus.open(path).info.complete
+
+
+def _record_corpus(folder: Path, recipe: Recipe, corpus: Corpus) -> Corpus:
+    manifest = Manifest.open(folder)
+    manifest.name, manifest.recipe, manifest.recipe_hash = recipe.name, recipe.model_dump(mode="json"), recipe.digest
+    manifest.corpus = {
+        "path": str(corpus.path),
+        "hash": corpus.content_hash,
+        "locations": len(corpus.locations),
+        "chips": len(corpus.chips),
+        "sensors": {sensor: list(layout.bands) for sensor, layout in corpus.info.sensors.items()},
+    }
+    manifest.write(folder)
+    return corpus
+
+
+def _named(mapping: dict[str, Any], name: str, kind: str) -> Any:
+    if name not in mapping:
+        raise RecipeError(f"the recipe has no {kind} {name!r}", remedy=nearest(name, mapping))
+    return mapping[name]
+
+
+def _pretrain(
+    recipe: Recipe, folder: Path, corpus: Corpus, parts: Rows, name: str, arm: ArmConfig, seed: int
+) -> Path:
+    out = arm_folder(folder, name, seed)
+    if (out / "encoder.json").exists() and (out / "encoder.safetensors").exists():
+        return out / "encoder.safetensors"
+    contract = contract_of(arm, corpus)
+    console().print(f"pre-training [bold]{name}[/], seed {seed}")
+    with Manifest.stage(folder, "pretrain", name, seed) as stage:
+        trained = training.pretrain(
+            encoder_config=arm.encoder,
+            method_config=arm.method,
+            views_config=arm.views,
+            train=arm.training,
+            contract=contract,
+            corpus=corpus,
+            locations=parts["train"],
+            seed=seed,
+            out=out,
+            provenance={"recipe": recipe.name, "recipe_hash": recipe.digest, "arm": name},
+            knn=_gauge_set(recipe, corpus, parts, contract),
+            label=f"{name}, seed {seed}",
+        )
+        stage.figures = trained.figures
+    return trained.path
+
+
+def _gauge_set(recipe: Recipe, corpus: Corpus, parts: Rows, contract: InputContract) -> LabelledSet | None:
+    """Labelled chips of the validation part for the k-NN gauge: looked at while training, never learnt from."""
+    if not recipe.tasks:
+        return None
+    task = next(iter(recipe.tasks.values()))
+    sensor = contract.bands[0].partition("/")[0]
+    bands = [key.partition("/")[2] for key in contract.bands if key.startswith(f"{sensor}/")][: contract.channels]
+    if len(bands) < contract.channels:
+        return None
+    labelled = targets(corpus, task.target)
+    chosen = np.flatnonzero(np.isin(labelled.locations, parts["val"]))[:GAUGE_CHIPS]
+    reader = Reader(corpus, {sensor: bands})
+    select = Selection(dates=1, tag=task.tag)
+    there = np.isin(labelled.locations[chosen], reader.sampler(select).complete(labelled.locations[chosen]))
+    chosen = chosen[there]
+    if len(chosen) < 2:
+        return None
+    rows = labelled.locations[chosen]
+    groups = np.unique(corpus.locations["group"].to_numpy()[rows], return_inverse=True)[1]
+    return LabelledSet(
+        image=reader.batch(rows, select).images[sensor],
+        classes=torch.from_numpy(labelled.y[chosen]),
+        groups=torch.from_numpy(groups),
+    )

@@ -1,0 +1,138 @@
+"""The command line as a person meets it: help, messages, exit codes."""
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from swath import cli
+from swath.errors import RecipeError
+
+COMMANDS = [
+    ["run"],
+    ["quickstart"],
+    ["pretrain"],
+    ["evaluate"],
+    ["report"],
+    ["corpus", "ingest"],
+    ["corpus", "synth"],
+    ["corpus", "info"],
+    ["corpus", "check"],
+    ["corpus", "preview"],
+    ["recipes", "list"],
+    ["recipes", "show"],
+    ["recipes", "schema"],
+]
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run `swath ...` in this process; gives exit code, standard output and standard error."""
+
+    def _call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["swath", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return _call
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example(command):
+    result = CliRunner().invoke(cli.app, [*command, "--help"])
+    assert result.exit_code == 0
+    assert "Example:" in result.output
+    assert f"swath {' '.join(command)}" in " ".join(result.output.split())
+
+
+def test_version(call):
+    assert call("--version")[:2] == (0, "swath 0.1.0\n")
+
+
+def test_a_mistake_is_a_message_and_exit_code_2(call):
+    code, out, err = call("run", "quikstart")
+    assert code == 2
+    assert out == ""
+    assert "did you mean 'quickstart'?" in err
+    assert "Traceback" not in err
+
+
+def test_a_bug_is_not_hidden(monkeypatch):
+    def broken():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [(OSError(28, "No space left", "x.zarr"), "disk is full"), (PermissionError(13, "denied", "out"), "no permission")],
+)
+def test_a_full_or_read_only_disk_is_a_message(monkeypatch, capsys, error, message):
+    def fails():
+        raise error
+
+    monkeypatch.setattr(cli, "app", fails)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_messages_may_hold_brackets(monkeypatch, capsys):
+    def fails():
+        raise RecipeError("bands [B02, B03] and [/red]", remedy="say [B04]")
+
+    monkeypatch.setattr(cli, "app", fails)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "bands [B02, B03] and [/red]" in capsys.readouterr().err
+
+
+def test_recipes_show_prints_the_document(call):
+    code, out, _ = call("recipes", "show", "quickstart")
+    assert code == 0
+    assert yaml.safe_load(out)["name"] == "quickstart"
+
+
+def test_recipes_show_resolved_fills_in_defaults_and_overrides(call):
+    _, out, _ = call("recipes", "show", "quickstart", "seeds=[4]", "--resolved")
+    recipe = yaml.safe_load(out)
+    assert recipe["seeds"] == [4]
+    assert "precision" in recipe["arms"]["byol"]["training"]
+
+
+def test_recipes_list_names_them_all(call):
+    from swath.recipes import shipped
+
+    _, _, err = call("recipes", "list")
+    assert all(name in err for name in shipped())
+
+
+def test_synth_info_check_preview(tmp_path, call):
+    corpus = tmp_path / "landscape"
+    settings = ["locations=6", "chip_px=16", "dates_optical=2", "dates_radar=1"]
+    assert call("corpus", "synth", str(corpus), *settings)[0] == 0
+    code, _, err = call("corpus", "info", str(corpus))
+    assert code == 0
+    assert "sentinel-2-l2a" in err
+    assert call("corpus", "check", str(corpus))[0] == 0
+    sheet = tmp_path / "sheet.png"
+    assert call("corpus", "preview", str(corpus), "--to", str(sheet))[0] == 0
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+def test_synth_with_a_typo_suggests_the_nearest(tmp_path, call):
+    code, _, err = call("corpus", "synth", str(tmp_path / "x"), "location=6")
+    assert code == 2
+    assert "did you mean 'locations'?" in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_that_is_no_corpus(tmp_path, call):
+    code, _, err = call("corpus", "info", str(tmp_path))
+    assert code == 2
+    assert str(tmp_path) in err

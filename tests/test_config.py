@@ -1,0 +1,147 @@
+"""Recipes: strict, resolved to exactly defaults + document + overrides, with errors that help."""
+
+import copy
+import json
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swath import config
+from swath.errors import RecipeError
+from swath.recipes import shipped, source_text
+
+
+@pytest.fixture
+def write(tmp_path):
+    def _write(text: str):
+        path = tmp_path / "mine.yaml"
+        path.write_text(text)
+        return path
+
+    return _write
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_recipe_is_valid_named_and_described(name):
+    recipe = config.load(name)
+    assert recipe.name == name
+    assert len(recipe.description) > 20
+    assert source_text(name)[1].startswith("#"), "the header says the command and the expected time"
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_dump_reads_back_to_the_same_recipe(name, tmp_path):
+    recipe = config.load(name)
+    path = tmp_path / "resolved.yaml"
+    path.write_text(config.dump(recipe))
+    assert config.load(path) == recipe
+    assert config.load(path).digest == recipe.digest
+
+
+def test_override_changes_exactly_what_it_says():
+    base = config.load("quickstart").model_dump()
+    changed = config.load("quickstart", ["seeds=[7]"]).model_dump()
+    expected = copy.deepcopy(base)
+    expected["seeds"] = [7]
+    assert changed == expected
+
+
+def test_override_of_the_common_section_reaches_every_arm():
+    recipe = config.load("hls-landcover", ["pretrain.training.epochs=3"])
+    assert len(recipe.arms) > 1
+    assert {arm.training.epochs for arm in recipe.arms.values()} == {3}
+
+
+def test_the_place_of_the_data_does_not_change_the_digest():
+    assert config.load("hls-landcover", ["data=/a"]).digest == config.load("hls-landcover", ["data=/b"]).digest
+    assert config.load("hls-landcover", ["seeds=[5]"]).digest != config.load("hls-landcover").digest
+
+
+def test_unknown_key_suggests_the_nearest_and_names_the_line(write):
+    text = source_text("quickstart")[1].replace("seeds:", "seed:")
+    line = next(i for i, row in enumerate(text.splitlines(), 1) if row.startswith("seed:"))
+    with pytest.raises(RecipeError, match=rf"line {line}: seed: unknown key; did you mean 'seeds'\?"):
+        config.load(write(text))
+
+
+def test_unknown_key_in_an_arm_suggests_the_nearest():
+    with pytest.raises(RecipeError, match=r"training\.epoch: unknown key; did you mean 'epochs'\?"):
+        config.load("quickstart", ["pretrain.training.epoch=3"])
+
+
+def test_unknown_method_suggests_the_nearest():
+    with pytest.raises(RecipeError, match=r"unknown name 'byool'; did you mean 'byol'\?"):
+        config.load("quickstart", ["pretrain.method={name: byool}"])
+
+
+def test_value_out_of_range_names_the_key():
+    with pytest.raises(RecipeError, match=r"training\.epochs.*given: -1"):
+        config.load("quickstart", ["pretrain.training.epochs=-1"])
+
+
+def test_text_for_a_number_is_an_error():
+    with pytest.raises(RecipeError, match=r"seeds\.0"):
+        config.load("quickstart", ["seeds=['3']"])
+
+
+def test_unknown_recipe_suggests_the_nearest():
+    with pytest.raises(RecipeError, match="quickstart"):
+        config.load("quikstart")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\na: 2\n", "given twice"),
+        ("- 1\n", "not a mapping"),
+        ("a: [1\n", "not valid YAML"),
+        ("a: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
+    ],
+)
+def test_documents_that_are_not_recipes(write, text, message):
+    with pytest.raises(RecipeError, match=message):
+        config.load(write(text))
+
+
+@pytest.mark.parametrize("override", ["novalue", "=3", "a..b=1", "seeds.9=1", "name.x=1"])
+def test_overrides_that_cannot_be_understood(override):
+    with pytest.raises(RecipeError):
+        config.load("quickstart", [override])
+
+
+def test_another_plug_in_takes_nothing_from_the_common_section():
+    common = {"method": {"name": "byol", "hidden": 256}, "training": {"epochs": 5}}
+    merged = config.merge(common, {"method": {"name": "simclr"}})
+    assert merged == {"method": {"name": "simclr"}, "training": {"epochs": 5}}
+    assert config.merge(common, {"method": {"hidden": 8}})["method"] == {"name": "byol", "hidden": 8}
+
+
+nested = st.recursive(st.integers(), lambda child: st.dictionaries(st.sampled_from("abc"), child), max_leaves=8)
+documents = st.dictionaries(st.sampled_from("abc"), nested)
+
+
+@given(documents)
+def test_merging_with_nothing_and_with_itself_changes_nothing(document):
+    assert config.merge(document, {}) == document
+    assert config.merge({}, document) == document
+    assert config.merge(document, document) == document
+
+
+@given(documents, documents)
+def test_merging_changes_neither_side(common, own):
+    before = copy.deepcopy((common, own))
+    config.merge(common, own)
+    assert (common, own) == before
+
+
+def test_schema_is_json_and_knows_every_method():
+    schema = json.dumps(config.schema())
+    for name in ("byol", "simclr", "moco-v2", "rs-byol-1"):
+        assert f'"{name}"' in schema
+
+
+def test_recipes_are_data_only():
+    for name in shipped():
+        assert yaml.safe_load(source_text(name)[1])

@@ -1,0 +1,115 @@
+"""The main job, end to end on a tiny landscape, and what happens when it is stopped, changed or fed nonsense."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import swath
+from swath import config, pipeline
+from swath.errors import RecipeError
+
+TINY = [
+    "seeds=[0]",
+    "corpus.source.locations=96",
+    "corpus.source.chip_px=16",
+    "corpus.source.dates_optical=2",
+    "corpus.source.dates_radar=1",
+    "corpus.source.extent_km=30",
+    "pretrain.encoder.model=resnet10t",
+    "pretrain.method.hidden=16",
+    "pretrain.training.epochs=2",
+    "pretrain.training.batch_size=16",
+    "pretrain.training.log_every=1",
+    "pretrain.training.checkpoint_every=1",
+    "tasks.landcover.target.min_share=0.2",
+    "tasks.landcover.probes=[{name: knn}]",
+    "tasks.landcover.floors=[majority, image-statistics, random-encoder]",
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "tiny"
+    swath.run(swath.load_recipe("quickstart", TINY), folder)
+    return folder
+
+
+def test_a_run_leaves_what_the_documents_say(finished):
+    arm = finished / "pretrain" / "byol" / "seed-0"
+    assert (finished / "report.html").read_text().startswith("<!")
+    assert {p.name for p in arm.iterdir()} >= {"encoder.safetensors", "encoder.json", "log.csv", "config.json"}
+    manifest = json.loads((finished / "manifest.json").read_text())
+    assert {s["stage"]: s["status"] for s in manifest["stages"]} == dict.fromkeys(
+        ("corpus", "pretrain", "evaluate", "report"), "done"
+    )
+    table = pd.read_csv(finished / "evaluate" / "table.csv")
+    assert set(table["row"]) >= {"byol", "majority", "random encoder (frozen)"}
+    assert table["value"].between(0, 1).all()
+
+
+def test_only_the_training_part_is_pretrained_on(finished):
+    corpus = swath.Corpus.open(finished / "corpus")
+    card = json.loads((finished / "pretrain" / "byol" / "seed-0" / "encoder.json").read_text())
+    assert card["provenance"]["locations"] < len(corpus.locations)
+
+
+def test_the_same_command_again_does_nothing_anew(finished):
+    encoder = finished / "pretrain" / "byol" / "seed-0" / "encoder.safetensors"
+    before = encoder.stat().st_mtime_ns
+    swath.run(swath.load_recipe("quickstart", TINY), finished)
+    assert encoder.stat().st_mtime_ns == before
+
+
+def test_a_folder_belongs_to_one_recipe(finished):
+    with pytest.raises(RecipeError, match=r"arms\.byol\.training\.epochs: was 2, is 3"):
+        swath.run(swath.load_recipe("quickstart", [*TINY, "pretrain.training.epochs=3"]), finished)
+
+
+def test_evaluating_before_pretraining_says_so(tmp_path, finished):
+    recipe = config.load("quickstart", [*TINY, f"corpus.path={finished / 'corpus'}"])
+    with pytest.raises(RecipeError, match="not pre-trained"):
+        pipeline.evaluate(recipe, tmp_path / "other")
+
+
+def test_unknown_arm_and_seed_are_named(finished):
+    recipe = config.load("quickstart", TINY)
+    with pytest.raises(RecipeError, match="did you mean 'byol'"):
+        pipeline.pretrain(recipe, finished, arm="byal")
+    with pytest.raises(RecipeError, match="no seed 9"):
+        pipeline.pretrain(recipe, finished, seed=9)
+
+
+def _start(folder: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "swath", "quickstart", *TINY, "--out", str(folder)]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, env=os.environ.copy()
+    )
+
+
+def _kill_when(process: subprocess.Popen, there: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not there.exists() and process.poll() is None:
+        assert time.monotonic() < deadline, f"{there} never appeared"
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+
+
+@pytest.mark.slow
+def test_killed_in_every_stage_and_continued_the_result_is_that_of_an_undisturbed_run(tmp_path, finished):
+    folder = tmp_path / "disturbed"
+    for there in ("corpus/corpus.json", "pretrain/byol/seed-0/last.ckpt", "evaluate"):
+        _kill_when(_start(folder), folder / there)
+    swath.run(swath.load_recipe("quickstart", TINY), folder)
+    for name in ("pretrain/byol/seed-0/encoder.safetensors", "evaluate/table.csv", "evaluate/comparisons.csv"):
+        assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
+    logs = [pd.read_csv(f / "pretrain/byol/seed-0/log.csv").drop(columns="seconds") for f in (folder, finished)]
+    pd.testing.assert_frame_equal(*logs)
