@@ -71,9 +71,9 @@ def _render(image: Image, resampler: Resampler, colour: Colour) -> Image:
     pixels = image.pixels.new_empty(n, t, c, *resampler.geometry.view)
     valid = image.valid.new_empty(n, t, *resampler.geometry.view)
     for part in resampler.parts(image.pixels[0].numel()):
-        values, known = resampler(part, image.pixels[part.index], image.valid[part.index], complete)
+        values, known = resampler(part, image.pixels[part.index], None if complete else image.valid[part.index])
         pixels[part.index] = colour.apply(part.index, values, known)
-        valid[part.index] = known
+        valid[part.index] = True if known is None else known
     return replace(image, pixels=pixels, valid=valid)
 
 

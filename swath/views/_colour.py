@@ -35,8 +35,10 @@ class Colour:
     contrast: Float[Tensor, " b"] | None
     grey: Bool[Tensor, " b"] | None
 
-    def apply(self, index: slice | Tensor, pixels: Float[Tensor, "n t c h w"], valid: Bool[Tensor, "n t h w"]) -> Tensor:
-        """Recolour the samples at `index`; invalid pixels become 0 unless there is nothing to do."""
+    def apply(
+        self, index: slice | Tensor, pixels: Float[Tensor, "n t c h w"], valid: Bool[Tensor, "n t h w"] | None
+    ) -> Tensor:
+        """Recolour the samples at `index`; invalid pixels become 0 unless there is nothing to do. None: all are valid."""
         unit, before = self.unit[index], pixels
         if self.brightness is not None or self.contrast is not None:
             pixels = self._linear(index, unit, pixels, valid)
@@ -44,7 +46,7 @@ class Colour:
             pixels = torch.einsum("nij,ntjhw->ntihw", mixing(unit, self.grey[index]), pixels)
         return pixels if pixels is before else hide(pixels, valid)
 
-    def _linear(self, index: slice | Tensor, unit: Tensor, pixels: Tensor, valid: Tensor) -> Tensor:
+    def _linear(self, index: slice | Tensor, unit: Tensor, pixels: Tensor, valid: Tensor | None) -> Tensor:
         """Brightness `x -> g x + s`, then contrast `x -> m + k (x - m)` about the resulting mean: one pass over the pixels."""
         gain, shift = brightening(unit, None if self.brightness is None else self.brightness[index])
         if self.contrast is None:
@@ -80,15 +82,16 @@ def mixing(unit: Tensor, grey: Tensor) -> Tensor:
     return torch.where(grey[:, None, None], mean, torch.eye(unit.shape[1], device=unit.device))
 
 
-def _means(pixels: Tensor, valid: Tensor) -> Tensor:
+def _means(pixels: Tensor, valid: Tensor | None) -> Tensor:
     """Mean "n t c" over the valid pixels; 0 where there are none."""
-    count = valid.sum(dim=(2, 3)).clamp(min=1)
-    return hide(pixels, valid).sum(dim=(3, 4)) / count[:, :, None]
+    if valid is None:
+        return pixels.mean(dim=(3, 4))
+    return hide(pixels, valid).sum(dim=(3, 4)) / valid.sum(dim=(2, 3)).clamp(min=1)[:, :, None]
 
 
-def hide(pixels: Tensor, valid: Tensor) -> Tensor:
+def hide(pixels: Tensor, valid: Tensor | None) -> Tensor:
     """The same pixels with 0 where invalid."""
-    return pixels if valid.all() else pixels.masked_fill(~valid[:, :, None], 0.0)
+    return pixels if valid is None else pixels * valid[:, :, None].to(pixels.dtype)
 
 
 def _over(per_channel: Tensor) -> Tensor:

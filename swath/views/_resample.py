@@ -8,7 +8,7 @@ Shrinking widens the kernel (as `antialias=True` does in torch and as PIL always
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor, sqrt
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,13 @@ _TOUCH = 1e-3
 _LEAST = 0.1
 """Least share of a view pixel's weight that must lie on valid pixels."""
 _WINDOWED = 2**15
-"""Values per sample from which a CPU works sample by sample: in cache, and on the crop's window only."""
+"""Values per sample from which a CPU works sample by sample: in cache, on the crop's window, and along the band."""
+_BLOCK = 32
+"""View pixels per block of a banded product."""
+
+Blocks = list[tuple[slice, slice]] | None
+"""Where a banded matrix has its weights, as (rows, columns); None: anywhere."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -48,29 +54,29 @@ class Resampler:
         """
         self.geometry, self.sigma, self.interpolation = geometry, sigma, interpolation
         self.radius = (kernel // 2) if kernel else min(geometry.view) // 10 // 2
+        self.support = 1.0 if interpolation == "bilinear" else 2.0
         affine = geometry.affine
         self.turned = affine[:, 0, 0] == 0
         self.rotated = ~self.turned & (affine[:, 0, 1] != 0)
         # The view's x runs along the chip's y in a turned sample.
         along = torch.where(self.turned[:, None, None], affine.flip(1), affine)
-        self.cols, self.x_window = self._matrices(along[:, 0, 0], along[:, 0, 2], axis=1)
-        self.rows, self.y_window = self._matrices(along[:, 1, 1], along[:, 1, 2], axis=0)
+        self.x_line, self.y_line = along[:, 0, ::2], along[:, 1, 1:]
+        self.cols, self.rows = self._matrices(self.x_line, axis=1), self._matrices(self.y_line, axis=0)
 
-    def _matrices(self, step: Tensor, start: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-        """Weights "b view chip" along one axis of the view, and the first and last chip index "b 2" that has any."""
-        sides = torch.tensor(self.geometry.chip, device=step.device)
+    def _matrices(self, line: Tensor, axis: int) -> Tensor:
+        """Weights "b view chip" along one axis of the view, whose positions in the chip are `step * i + start`."""
+        step, start = line[:, :1], line[:, 1:]
+        sides = torch.tensor(self.geometry.chip, device=line.device)
         length = torch.where(self.turned, sides[1 - axis], sides[axis])[:, None, None]
-        position = start[:, None] + step[:, None] * torch.arange(self.geometry.view[axis], device=step.device)
-        width = step.abs().clamp(min=1)[:, None]
-        support = 1.0 if self.interpolation == "bilinear" else 2.0
-        taps = ceil(2 * support * largest_scale(self.geometry)) + 1
-        index = (position - support * width).ceil()[:, :, None] + torch.arange(taps, device=step.device)
+        position = start + step * torch.arange(self.geometry.view[axis], device=line.device)
+        width = step.abs().clamp(min=1)
+        taps = ceil(2 * self.support * largest_scale(self.geometry)) + 1
+        index = (position - self.support * width).ceil()[:, :, None] + torch.arange(taps, device=line.device)
         weights = _KERNELS[self.interpolation]((index - position[:, :, None]) / width[:, :, None])
         weights = weights * ((index >= 0) & (index < length))
         weights = weights / weights.sum(dim=2, keepdim=True)
         index = index.long().clamp(min=0).minimum(length - 1)
-        dense = weights.new_zeros(*position.shape, max(self.geometry.chip)).scatter_add_(2, index, weights)
-        return dense, torch.stack([index.amin(dim=(1, 2)), index.amax(dim=(1, 2))], dim=1)
+        return weights.new_zeros(*position.shape, max(self.geometry.chip)).scatter_add_(2, index, weights)
 
     def parts(self, values_per_sample: int) -> Iterator[Part]:
         """Samples to be treated together: one by one on a CPU, by kind on an accelerator."""
@@ -86,30 +92,31 @@ class Resampler:
             elif len(index):
                 yield Part(index, turned, rotated)
 
-    def __call__(self, part: Part, pixels: Tensor, valid: Tensor, complete: bool) -> tuple[Tensor, Tensor]:
+    def __call__(self, part: Part, pixels: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Resample one part; invalid pixels influence nothing.
 
         Args:
             part: one of `parts`.
             pixels: the part's pixels "n t c h w".
-            valid: the part's validity "n t h w".
-            complete: every pixel of the batch is valid.
+            valid: the part's validity "n t h w"; None: all are valid.
 
         Returns:
-            Pixels "n t c view_h view_w" and validity "n t view_h view_w".
+            Pixels "n t c view_h view_w" and validity "n t view_h view_w", None if all are.
         """
         if self._leaves_alone(part):
             return pixels, valid
-        apply = self._rotate if part.rotated else self._align
-        if complete and not part.rotated:
-            values = apply(part, pixels, self._blur(part))
-            return values, valid.new_ones(*valid.shape[:2], *self.geometry.view)
-        known = valid[:, :, None].to(pixels.dtype)
-        stack = torch.cat([pixels.masked_fill(~valid[:, :, None], 0.0), known], dim=2)
+        if valid is None and not part.rotated:
+            return self._align(part, pixels, self._blur(part)), None
+        apply, missing = (
+            (self._rotate, self._missing_under_rotation)
+            if part.rotated
+            else (self._align, self._missing_when_aligned)
+        )
+        known = torch.ones_like(pixels[:, :, :1]) if valid is None else valid[:, :, None].to(pixels.dtype)
+        stack = torch.cat([pixels * known, known], dim=2)
         total, weight = apply(part, stack, self._blur(part)).split([pixels.shape[2], 1], dim=2)
-        missing = self._missing_under_rotation if part.rotated else self._missing_when_aligned
         kept = (missing(part, known) < _TOUCH) & (weight > _LEAST)
-        return torch.where(kept, total / weight, 0.0), kept[:, :, 0]
+        return total * torch.where(kept, 1 / weight, 0.0), kept[:, :, 0]
 
     def _leaves_alone(self, part: Part) -> bool:
         geometry = self.geometry
@@ -118,50 +125,58 @@ class Resampler:
         same = (geometry.affine[part.index] == torch.eye(2, 3, device=geometry.affine.device)).all()
         return bool(same if self.sigma is None else same & (self.sigma[part.index] == 0).all())
 
-    def _blur(self, part: Part) -> tuple[Tensor, Tensor] | None:
-        """The blur's matrices "n view_h view_h" and "n view_w view_w"; None if no sample of the part is blurred."""
+    def _blur(self, part: Part) -> Tensor | None:
+        """The part's sigmas; None if no sample of it is blurred."""
         if self.sigma is None:
             return None
         sigma = self.sigma[part.index]
-        if sigma.device.type == "cpu" and not sigma.any():
-            return None
-        height, width = (gaussian(sigma, side, self.radius) for side in self.geometry.view)
-        return height, width
+        return None if sigma.device.type == "cpu" and not sigma.any() else sigma
 
-    def _align(self, part: Part, planes: Tensor, blur: tuple[Tensor, Tensor] | None) -> Tensor:
+    def _align(self, part: Part, planes: Tensor, sigma: Tensor | None) -> Tensor:
         rows, cols = self.rows[part.index], self.cols[part.index]
-        if blur:
-            rows, cols = blur[0] @ rows, blur[1] @ cols
-        return self._product(part, planes, rows, cols)
+        if sigma is not None:
+            rows, cols = (self._blurred(matrix, sigma) for matrix in (rows, cols))
+        return self._product(part, planes, rows, cols, self.radius if sigma is not None else 0)
 
-    def _product(self, part: Part, planes: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
-        """`rows @ planes @ cols`, transposed planes in a turned part; only the window that has weights if it is one sample."""
-        if part.turned:
-            planes = planes.mT
-        (y0, y1), (x0, x1) = (0, planes.shape[-2] - 1), (0, planes.shape[-1] - 1)
-        if len(planes) == 1 and planes.device.type == "cpu":
-            (y0, y1), (x0, x1) = self.y_window[part.index][0].tolist(), self.x_window[part.index][0].tolist()
-        window = planes[..., y0 : y1 + 1, x0 : x1 + 1]
-        return separable(window, rows[..., y0 : y1 + 1], cols[..., x0 : x1 + 1])
+    def _blurred(self, matrix: Tensor, sigma: Tensor) -> Tensor:
+        blocks = _blocks(1.0, 0.0, matrix.shape[1], matrix.shape[1], self.radius) if _alone(matrix) else None
+        return left(gaussian(sigma, matrix.shape[1], self.radius), matrix[:, None, None], blocks)[:, 0, 0]
+
+    def _product(self, part: Part, planes: Tensor, rows: Tensor, cols: Tensor, radius: int) -> Tensor:
+        """`rows @ planes @ cols`, of transposed planes in a turned part; only the window that has weights if it is alone."""
+        planes = planes.mT if part.turned else planes
+        height, width = planes.shape[-2:]
+        rows, cols = rows[:, :, :height], cols[:, :, :width]
+        if not _alone(planes):
+            return left(rows, right(planes, cols, None), None)
+        x, y = (self._band(line[part.index], radius, side) for line, side in ((self.x_line, width), (self.y_line, height)))
+        first, last = min(cut.start for _, cut in y), max(cut.stop for _, cut in y)
+        y = [(out, slice(cut.start - first, cut.stop - first)) for out, cut in y]
+        return left(rows[:, :, first:last], right(planes[..., first:last, :], cols, x), y)
+
+    def _band(self, line: Tensor, radius: int, length: int) -> list[tuple[slice, slice]]:
+        step, start = line[0].tolist()
+        reach = self.support * max(abs(step), 1.0) + radius * abs(step) + 1
+        return _blocks(step, start, self.rows.shape[1], length, reach)
 
     def _missing_when_aligned(self, part: Part, known: Tensor) -> Tensor:
         """Weight of invalid source pixels under each view pixel, before any blur."""
-        return self._product(part, 1 - known, self.rows[part.index].abs(), self.cols[part.index].abs())
+        return self._product(part, 1 - known, self.rows[part.index].abs(), self.cols[part.index].abs(), 0)
 
     def _missing_under_rotation(self, part: Part, known: Tensor) -> Tensor:
         return 1 - self._sample(part, known, "bilinear")
 
-    def _rotate(self, part: Part, planes: Tensor, blur: tuple[Tensor, Tensor] | None) -> Tensor:
+    def _rotate(self, part: Part, planes: Tensor, sigma: Tensor | None) -> Tensor:
         view = self._sample(part, self._antialias(part, planes), self.interpolation)
-        return separable(view, *blur) if blur else view
+        return view if sigma is None else smooth(view, sigma, sigma, self.radius)
 
     def _antialias(self, part: Part, planes: Tensor) -> Tensor:
         """Low-pass before shrinking, as wide as the widened bilinear kernel: a triangle's variance is a sixth."""
-        if largest_scale(self.geometry) <= 1:
+        largest = largest_scale(self.geometry)
+        if largest <= 1:
             return planes
         x, y = ((scales(self.geometry)[part.index].square() - 1).clamp(min=0) / 6).sqrt().unbind(dim=1)
-        height, width = planes.shape[-2:]
-        return separable(planes, gaussian(y, height, height), gaussian(x, width, width))
+        return smooth(planes, y, x, ceil(4 * sqrt((largest**2 - 1) / 6)))
 
     def _sample(self, part: Part, planes: Tensor, mode: str) -> Tensor:
         """General resampling; outside of the chip everything is 0, validity included."""
@@ -176,20 +191,55 @@ class Resampler:
         return flat.unflatten(1, planes.shape[1:3])
 
 
-def separable(planes: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
-    """`rows @ planes @ cols.mT` per sample: "n t c h w", "n i h" and "n j w" give "n t c i j"."""
-    if len(planes) == 1:  # a plain product is faster than a batched one with a batch of one
-        return torch.matmul(rows[0], torch.matmul(planes, cols[0].mT))
-    return rows[:, None, None] @ (planes @ cols.mT[:, None, None])
+def _alone(planes: Tensor) -> bool:
+    return len(planes) == 1 and planes.device.type == "cpu"
+
+
+def _blocks(step: float, start: float, n: int, length: int, reach: float) -> list[tuple[slice, slice]]:
+    """Blocks of a matrix "n length" whose row i has weights within `reach` of column `step * i + start`."""
+    blocks = []
+    for first in range(0, n, _BLOCK):
+        last = min(first + _BLOCK, n)
+        ends = sorted((step * first + start, step * (last - 1) + start))
+        low, high = max(0, floor(ends[0] - reach)), min(length, ceil(ends[1] + reach) + 1)
+        blocks.append((slice(first, last), slice(low, high)))
+    return blocks
+
+
+def left(matrix: Tensor, planes: Tensor, blocks: Blocks) -> Tensor:
+    """`matrix @ planes` per sample: "n i h" and "n t c h w" give "n t c i w"."""
+    if blocks is None:
+        return matrix[:, None, None] @ planes
+    out = planes.new_empty(*planes.shape[:3], matrix.shape[1], planes.shape[4])
+    for rows, cols in blocks:
+        out[..., rows, :] = matrix[0, rows, cols] @ planes[..., cols, :]
+    return out
+
+
+def right(planes: Tensor, matrix: Tensor, blocks: Blocks) -> Tensor:
+    """`planes @ matrix.mT` per sample: "n t c h w" and "n j w" give "n t c h j"."""
+    if blocks is None:
+        return planes @ matrix.mT[:, None, None]
+    out = planes.new_empty(*planes.shape[:4], matrix.shape[1])
+    for rows, cols in blocks:
+        out[..., rows] = planes[..., cols] @ matrix[0, rows, cols].mT
+    return out
+
+
+def smooth(planes: Tensor, y_sigma: Tensor, x_sigma: Tensor, radius: int) -> Tensor:
+    """Gaussian blur of "n t c h w" with one sigma per sample and axis."""
+    height, width = planes.shape[-2:]
+    y, x = (_blocks(1.0, 0.0, n, n, radius) if _alone(planes) else None for n in (height, width))
+    return left(gaussian(y_sigma, height, radius), right(planes, gaussian(x_sigma, width, radius), x), y)
 
 
 def gaussian(sigma: Tensor, length: int, radius: int) -> Tensor:
     """Blur matrices "n length length"; at the border the kernel is renormalised, as beside invalid pixels."""
-    place = torch.arange(length, device=sigma.device)
-    distance = place[:, None] - place[None, :]
-    exponent = -0.5 * (distance / sigma.clamp(min=_SHARP)[:, None, None]).square()
-    kernel = exponent.exp() * (distance.abs() <= radius)
-    return kernel / kernel.sum(dim=2, keepdim=True)
+    distance = torch.arange(1 - length, length, device=sigma.device)
+    exponent = -0.5 * (distance / sigma.clamp(min=_SHARP)[:, None]).square()
+    kernel = torch.where(distance.abs() <= radius, exponent.exp(), 0.0)
+    toeplitz = kernel.unfold(1, length, 1).flip(1)
+    return toeplitz / toeplitz.sum(dim=2, keepdim=True)
 
 
 def _triangle(u: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """What a policy says about the encoder that it feeds."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -20,6 +20,7 @@ class Inputs:
     """True: channel i is always `bands[i]`. False: any `channels` of `bands`, differing from sample to sample."""
 
 
+@runtime_checkable
 class Policy(Protocol):
     """Turns a batch of locations into the views that a method compares."""
 
