@@ -5,9 +5,11 @@ overcast passes are lost, more of them in winter and on rainy days. Sentinel-1: 
 every 6 or 12 days. Passes are common to a tile of 100 km, as real ones are.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import betaincinv
@@ -44,7 +46,8 @@ class Pass:
         return self.time.timetuple().tm_yday + self.time.hour / 24
 
 
-def optical_passes(seed: int, year: int, tile: int, lon: float, lat: float, cloud: float) -> list[Pass]:
+@lru_cache(maxsize=256)
+def optical_passes(seed: int, year: int, tile: int, lon: float, lat: float, cloud: float) -> tuple[Pass, ...]:
     """Passes of Sentinel-2 that a provider would still list, in order of time.
 
     Args:
@@ -67,10 +70,11 @@ def optical_passes(seed: int, year: int, tile: int, lon: float, lat: float, clou
         cover = _cover(sky / limit, cloud)
         times = _times(year, days, 10.5 - lon / 15, key + tile)
         passes += [Pass(t, orbit, float(c)) for t, c, k in zip(times, cover, kept, strict=True) if k]
-    return sorted(passes, key=lambda p: p.time)
+    return tuple(sorted(passes, key=lambda p: p.time))
 
 
-def radar_passes(seed: int, year: int, tile: int, lon: float, revisit: int) -> list[Pass]:
+@lru_cache(maxsize=256)
+def radar_passes(seed: int, year: int, tile: int, lon: float, revisit: int) -> tuple[Pass, ...]:
     """Passes of Sentinel-1 in order of time; 4 % are missing.
 
     Args:
@@ -87,14 +91,15 @@ def radar_passes(seed: int, year: int, tile: int, lon: float, revisit: int) -> l
         kept = uniform(key, tile, days, 2) > 0.04
         times = _times(year, days, hour - lon / 15, key + tile)
         passes += [Pass(t, orbit) for t, k in zip(times, kept, strict=True) if k]
-    return sorted(passes, key=lambda p: p.time)
+    return tuple(sorted(passes, key=lambda p: p.time))
 
 
 def choose(passes: Sequence[Pass], count: int, rng: np.random.Generator) -> list[Pass]:
     """One pass from each of `count` equal stretches of the list, so that the seasons are covered; all if too few."""
     if count >= len(passes):
         return list(passes)
-    return [passes[int(rng.choice(stretch))] for stretch in np.array_split(np.arange(len(passes)), count) if count]
+    borders = np.linspace(0, len(passes), count + 1).round().astype(int)
+    return [passes[int(rng.integers(low, high))] for low, high in itertools.pairwise(borders)]
 
 
 def choose_near(passes: Sequence[Pass], count: int, wanted: Sequence[Pass], rng: np.random.Generator) -> list[Pass]:

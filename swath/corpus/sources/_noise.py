@@ -1,4 +1,4 @@
-"""Randomness that is a pure function of (seed, stream name, place): any part of the world can be made alone, in any order."""
+"""Randomness as a pure function of seed, stream name and place: any part of a world can be made alone, in any order."""
 
 import zlib
 

@@ -1,7 +1,8 @@
 """When plants are green: leaf area, ripeness and flowering through the year, per land-cover class and field.
 
 Leaf area index (LAI) is a sum of double logistics (Beck et al. 2006, Remote Sens. Environ. 100:321):
-`LAI(t) = base + sum amplitude * (S((t - start) / rise) - S((t - end) / fall))`, S the logistic function, t the day of year.
+`LAI(t) = base + sum amplitude * (S((t - start) / rise) - S((t - end) / fall))`, with S the logistic function and t the
+day of year.
 """
 
 from dataclasses import dataclass

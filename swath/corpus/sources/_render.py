@@ -89,7 +89,7 @@ def optical(plants: Plants, state: State, moisture: Float[np.ndarray, " t"]) -> 
         _spectra.WATER_CLEAR + turbid * (_spectra.WATER_TURBID - _spectra.WATER_CLEAR),
         land,
     )
-    return np.moveaxis(land, 2, 1).reshape(len(land), -1, *ground.code.shape)
+    return np.moveaxis(land, 2, 1).reshape(len(land), len(_spectra.BANDS), *ground.code.shape)
 
 
 def radar(

@@ -55,7 +55,7 @@ class Config(Settings):
     """Of the whole world; the same seed and settings give the same bytes."""
     locations: int = Field(400, ge=1, le=10_000_000)
     """How many, spread over the extent; 400 or more of chip size side by side make a mosaic."""
-    chip_px: int = Field(64, ge=8, le=1024, multiple_of=2)
+    chip_px: int = Field(64, ge=8, le=512, multiple_of=2)
     """Rows and columns of a chip, in pixels of 10 m."""
     year: int = Field(2021, ge=2016, le=2100)
     dates_optical: int = Field(4, ge=0, le=146)
@@ -72,7 +72,7 @@ class Config(Settings):
     """Side of the spatial blocks that become the locations' groups."""
     crops: int = Field(5, ge=1, le=6)
     """Number of crop classes, besides water, built-up, forest and grass."""
-    cloud_fraction: float = Field(0.2, ge=0, le=0.9)
+    cloud_fraction: float = Field(0.1, ge=0, le=0.9)
     """Mean cloud cover of the optical dates."""
     mask_clouds: bool = False
     """Mark clouds and their shadows as invalid (the truth); otherwise they are pixels like any other."""
@@ -243,7 +243,7 @@ def _transformer(zone: int, south: bool) -> Transformer:
 def passes(config: Config, place: Place) -> tuple[list[Pass], list[Pass]]:
     """The optical and radar acquisitions that the corpus holds of a place."""
     rng = _rng(config, place, "dates")
-    s2 = _calendar.optical_passes(config.seed, config.year, place.tile, config.lon, place.lat, config.cloud_fraction)
+    s2 = _calendar.optical_passes(config.seed, config.year, place.tile, config.lon, config.lat, config.cloud_fraction)
     s1 = _calendar.radar_passes(config.seed, config.year, place.tile, config.lon, config.radar_revisit)
     optical = _calendar.choose(s2, config.dates_optical, rng)
     return optical, _calendar.choose_near(s1, config.dates_radar, optical, rng)
