@@ -97,12 +97,13 @@ def _skip(place: Place, plan: Plan, error: BadFileError, result: Cut) -> None:
 
 def _image(shot: Shot, place: Place, plan: Plan) -> _Image:
     shape = shape_of(place, plan.headers)
-    raw = read(list(shot.bands.values()))
-    pixels = np.stack([enlarged(raw[channel], shape, channel.file) for channel in shot.bands.values()])
+    bands = list(shot.bands.values())
+    raw = read(bands)
+    pixels = np.stack([enlarged(one, shape, channel.file) for one, channel in zip(raw, bands, strict=True)])
     valid = _valid(pixels, shot, plan.headers)
     cloud = None
     for position, channel in shot.quality.items():
-        layer = enlarged(read([channel])[channel], shape, channel.file)
+        layer = enlarged(read([channel])[0], shape, channel.file)
         cloudy = _cloudy(layer, plan.section.quality[position])
         cloud = cloudy if cloud is None else cloud | cloudy
         if plan.section.quality[position].mask:
@@ -154,7 +155,7 @@ def _label_map(
 ) -> Integer[ndarray, "y x"]:
     channel = place.labels[entry.layer]
     where = f"{channel.file.path}, for corpus.source.labels.{position} (layer {entry.layer!r})"
-    codes = read([channel])[channel]
+    codes = read([channel])[0]
     if codes.shape != shape:
         size, wanted = (f"{width} x {height}" for height, width in (codes.shape, shape))
         raise BadFileError(

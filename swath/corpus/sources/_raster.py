@@ -54,29 +54,32 @@ def _explained(file: File) -> Iterator[None]:
 def header(file: File) -> Header:
     """Read a file's header."""
     with _explained(file), rasterio.open(file.path) as source:
-        placed = source.crs is not None and (source.crs.is_projected or source.crs.is_geographic)
-        metres = placed and source.crs.is_projected and source.crs.linear_units_factor[1] == 1
+        crs = source.crs
+        if crs is not None and not (crs.is_projected or crs.is_geographic):
+            crs = None
+        metres = crs is not None and crs.is_projected and crs.linear_units_factor[1] == 1
         return Header(
             height=source.height,
             width=source.width,
             count=source.count,
             dtype=source.dtypes[0],
             nodata=source.nodata,
-            crs=source.crs.to_string() if placed else None,
-            transform=source.transform if placed else None,
+            crs=None if crs is None else crs.to_string(),
+            transform=None if crs is None else source.transform,
             metres=abs(source.transform.a) if metres else None,
         )
 
 
-def read(channels: Sequence[Channel]) -> dict[Channel, Shaped[ndarray, "y x"]]:
-    """Pixels of channels, each file opened once."""
-    files = {channel.file.path: channel.file for channel in channels}
-    pixels: dict[Channel, Any] = {}
-    for path, file in files.items():
-        wanted = [channel for channel in channels if channel.file.path == path]
-        with _explained(file), rasterio.open(path) as source:
-            pixels.update(zip(wanted, source.read([channel.number for channel in wanted]), strict=True))
-    return pixels
+def read(channels: Sequence[Channel]) -> list[Shaped[ndarray, "y x"]]:
+    """Pixels of channels, in this order; each file is opened once."""
+    pixels: dict[tuple[str, int], Any] = {}
+    for file in {channel.file.name: channel.file for channel in channels}.values():
+        numbers = [channel.number for channel in channels if channel.file.name == file.name]
+        with _explained(file), rasterio.open(file.path) as source:
+            pixels.update(
+                ((file.name, number), band) for number, band in zip(numbers, source.read(numbers), strict=True)
+            )
+    return [pixels[channel.file.name, channel.number] for channel in channels]
 
 
 def enlarged(pixels: Shaped[ndarray, "y x"], shape: tuple[int, int], file: File) -> Shaped[ndarray, "y2 x2"]:

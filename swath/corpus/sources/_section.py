@@ -13,7 +13,16 @@ from swath.settings import Settings
 RESERVED = {"id", "date", "band", "split", "parent"}
 """Groups of an id expression that have a meaning; any other becomes a scalar label of that name."""
 
-SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+Part = Literal["train", "val", "test"]
+
+SPLIT_NAMES: dict[str, Part] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
 """What providers call the parts of their split."""
 
 
@@ -206,7 +215,7 @@ class FolderSection(Settings):
     group: Group = Group()
     on_bad_file: Literal["error", "skip"] = "error"
     """Files that cannot be read or do not fit: stop, or leave them out and name them in the corpus's log."""
-    split_names: dict[str, Literal["train", "val", "test"]] = Field(default_factory=lambda: dict(SPLIT_NAMES))
+    split_names: dict[str, Part] = Field(default_factory=lambda: dict(SPLIT_NAMES))
     """What the group `split` calls the parts."""
     licences: tuple[str, ...] = ()
 

@@ -204,18 +204,13 @@ def _groups(
 ) -> dict[str, str]:
     """Group of each place, by its id: the name of the group's first member."""
     names = [_group_name(place, config) for place in places]
-    links: list[adjacency.Link] = []
-    if ground := config.group.ground:
-        stacks = _ground_images(places, ground, headers, config, pool)
-        _, links = adjacency.together(*stacks)
-        kinds = Counter(link.kind for link in links)
-        log.append({"event": "same or touching ground", **{kind: kinds[kind] for kind in ("overlap", "match", "seam")}})
     members: dict[str, list[int]] = {}
     for position, name in enumerate(names):
         members.setdefault(name, []).append(position)
-    ends = [(link.first, link.second) for link in links]
-    ends += [pair for positions in members.values() for pair in pairwise(positions)]
-    labels = adjacency.joined(len(places), ends)
+    pairs = [pair for positions in members.values() for pair in pairwise(positions)]
+    if config.group.ground:
+        pairs += _touching(places, config, config.group.ground, headers, log, pool)
+    labels = adjacency.joined(len(places), pairs)
     first = {label: names[position] for position, label in reversed(list(enumerate(labels)))}
     return {place.id: first[label] for place, label in zip(places, labels, strict=True)}
 
@@ -230,10 +225,29 @@ def _group_name(place: Place, config: Config) -> str:
     return place.id
 
 
-def _ground_images(
-    places: list[Place], ground: Ground, headers: dict[str, Header], config: Config, pool: ThreadPoolExecutor
-) -> list[Num[ndarray, "n c y x"]]:
-    """The channels in which to look for overlaps, matches and seams, of every place's first image of that entry."""
+def _touching(
+    places: list[Place],
+    config: Config,
+    ground: Ground,
+    headers: dict[str, Header],
+    log: list[dict[str, Any]],
+    pool: ThreadPoolExecutor,
+) -> list[tuple[int, int]]:
+    """Positions of places whose images show the same or touching ground."""
+    numbers = sorted({*ground.overlap, *ground.match, *ground.seam})
+    files = _comparable(places, ground, headers, max(numbers, default=1))
+    images = pool.map(lambda file: _ground_pixels(file, numbers, config), files)
+    seen = list(track(images, len(files), "looking at the ground"))
+    readable = [position for position, image in enumerate(seen) if image is not None]
+    stack = np.stack([image for image in seen if image is not None])
+    kinds = (stack[:, [numbers.index(k) for k in kind]] for kind in (ground.overlap, ground.match, ground.seam))
+    links = adjacency.together(*kinds)[1]
+    counts = Counter(link.kind for link in links)
+    log.append({"event": "same or touching ground", **{kind: counts[kind] for kind in ("overlap", "match", "seam")}})
+    return [(readable[link.first], readable[link.second]) for link in links]
+
+
+def _comparable(places: list[Place], ground: Ground, headers: dict[str, Header], channel: int) -> list[File]:
     files = [_ground_file(place, ground) for place in places]
     shapes = Counter(shape_of(place, headers) for place in places)
     if len(shapes) > 1:
@@ -242,18 +256,19 @@ def _ground_images(
             where="corpus.source.group.ground",
             remedy="group by id or parent, or give images of one size",
         )
-    numbers = sorted({*ground.overlap, *ground.match, *ground.seam})
     for file in files:
-        check_channel(Channel(file, max(numbers, default=1)), headers[file.name])
+        check_channel(Channel(file, channel), headers[file.name])
+    return files
 
-    def pixels(file: File) -> Num[ndarray, "c y x"]:
-        wanted = [Channel(file, number) for number in numbers]
-        found = read(wanted)
-        return np.stack([found[channel] for channel in wanted])
 
-    read_all = track(pool.map(pixels, files), len(files), "looking at the ground")
-    stack = np.stack(list(read_all))
-    return [stack[:, [numbers.index(k) for k in kind]] for kind in (ground.overlap, ground.match, ground.seam)]
+def _ground_pixels(file: File, numbers: list[int], config: Config) -> Num[ndarray, "c y x"] | None:
+    """Channels of an image; None if it is bad and bad images are skipped, as it will be when it is to be stored."""
+    try:
+        return np.stack(read([Channel(file, number) for number in numbers]))
+    except BadFileError:
+        if config.on_bad_file == "error":
+            raise
+        return None
 
 
 def _ground_file(place: Place, ground: Ground) -> File:
