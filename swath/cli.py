@@ -29,9 +29,12 @@ recipes_app = typer.Typer(help="List, show and describe recipes.", no_args_is_he
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(recipes_app, name="recipes")
 
-RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a shipped recipe, or path of a YAML file.")]
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="Name of a shipped recipe, or path of a YAML file.")
+]
 OverridesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[a.b=1 ...]", help="Values to put over the recipe's, such as `data=PATH`.")
+    list[str] | None,
+    typer.Argument(metavar="[a.b=1 ...]", help="Values to put over the recipe's, such as `data=PATH`."),
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run; `runs/NAME` if not given.")]
 CorpusArgument = Annotated[Path, typer.Argument(metavar="CORPUS", help="Folder that holds a corpus.json.")]
@@ -48,7 +51,9 @@ def main() -> None:
         sys.exit(130)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            _fail(f"the disk is full\n  where: {error.filename}\n  do:    make room, then give the same command: it continues")
+            _fail(
+                f"the disk is full\n  where: {error.filename}\n  do:    make room, then give the same command again"
+            )
         if error.errno in {errno.EACCES, errno.EROFS, errno.EPERM}:
             _fail(f"no permission to write\n  where: {error.filename}\n  do:    give another folder with --out")
         raise
@@ -69,7 +74,9 @@ def _version(show: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -117,7 +124,9 @@ def evaluate(recipe: RecipeArgument, overrides: OverridesArgument = None, out: O
 
 
 @app.command(epilog="Example: `swath report runs/quickstart`")
-def report(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/quickstart.")]) -> None:
+def report(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/quickstart.")],
+) -> None:
     """Write the run's report anew: one HTML file that needs no network."""
     from swath import pipeline
 
@@ -246,10 +255,13 @@ def _print_table(path: Path) -> None:
     import pandas as pd
 
     cells = pd.read_csv(path)
-    for (task, given, probe, metric), group in cells.groupby(["task", "input", "probe", "metric"], sort=False):
-        table = Table(title=f"{task}: {given}, {probe} ({metric}, %)", title_justify="left")
+    for _, group in cells.groupby(["task", "input", "probe", "metric"], sort=False):
+        first = group.iloc[0]
+        title = f"{first['task']}: {first['input']}, {first['probe']} ({first['metric']}, %)"
+        table = Table(title=title, title_justify="left")
         for column in ("row", "kind", "value", "95 % interval"):
             table.add_column(column, justify="right" if column in {"value", "95 % interval"} else "left")
-        for cell in group.sort_values("value", ascending=False).itertuples():
-            table.add_row(cell.row, cell.kind, f"{100 * cell.value:.1f}", f"{100 * cell.low:.1f} to {100 * cell.high:.1f}")
+        for cell in group.sort_values("value", ascending=False).to_dict("records"):
+            interval = f"{100 * cell['low']:.1f} to {100 * cell['high']:.1f}"
+            table.add_row(cell["row"], cell["kind"], f"{100 * cell['value']:.1f}", interval)
         console().print(table)

@@ -8,7 +8,7 @@ import json
 import types
 import typing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -22,7 +22,10 @@ from swath.tasks import TaskConfig
 from swath.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    SourceConfig = MethodConfig = ViewsConfig = EncoderConfig = Any
+    SourceConfig: TypeAlias = Settings
+    MethodConfig: TypeAlias = Settings
+    ViewsConfig: TypeAlias = Settings
+    EncoderConfig: TypeAlias = Settings
 else:
     SourceConfig = plugins.union("swath.corpus.sources")
     MethodConfig = plugins.union("swath.methods")
@@ -57,14 +60,14 @@ class Recipe(Settings):
     """What is asked, for the report."""
     data: Path | None = None
     """Folder of the source data, for sources that read one: `data=PATH` on the command line."""
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
     """One pre-training and one probe per arm and seed."""
     corpus: CorpusConfig
     split: SplitConfig = SplitConfig()
     """Which locations train, validate and test; only the training part is ever pre-trained on."""
-    arms: dict[str, ArmConfig] = {}
+    arms: dict[str, ArmConfig] = Field(default_factory=dict)
     """The encoders to compare, by name; `pretrain` holds what they have in common."""
-    tasks: dict[str, TaskConfig] = {}
+    tasks: dict[str, TaskConfig] = Field(default_factory=dict)
     """What the encoders are judged on, by name."""
 
     @field_validator("seeds")
@@ -129,20 +132,24 @@ def resolve(document: dict[str, Any], where: str = "recipe", lines: dict[tuple[s
         raise RecipeError(
             "\n".join(_explain(dict(e), lines or {}) for e in error.errors()),
             where=where,
-            remedy="`swath recipes schema` prints every key with its meaning; `swath recipes show quickstart` an example",
+            remedy="`swath recipes schema` prints every key, `swath recipes show quickstart` an example",
         ) from None
 
 
 def merge(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """`common` with everything that `own` says put over it, key by key.
 
-    A section that names another plug-in replaces the common section whole: the settings of one method mean nothing to another.
+    A section that names another plug-in replaces the common section whole: the settings of one method mean nothing to
+    another.
     """
     merged = dict(common)
     for key, value in own.items():
         base = merged.get(key)
-        mergeable = isinstance(base, dict) and isinstance(value, dict)
-        if mergeable and value.get("name", base.get("name")) == base.get("name"):
+        if (
+            isinstance(base, dict)
+            and isinstance(value, dict)
+            and value.get("name", base.get("name")) == base.get("name")
+        ):
             merged[key] = merge(base, value)
         else:
             merged[key] = value
@@ -175,7 +182,7 @@ class _Loader(yaml.SafeLoader):
     """Safe YAML in which a key that is given twice is an error, not silently the last one."""
 
 
-def _no_duplicates(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
+def _no_duplicates(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
         key = loader.construct_object(key_node)
@@ -197,7 +204,11 @@ def _parse(text: str, where: str) -> tuple[dict[str, Any], dict[tuple[str, ...],
     except yaml.YAMLError as error:
         raise RecipeError(f"not valid YAML: {error}", where=where, remedy="mend the line named above") from None
     if not isinstance(document, dict):
-        raise RecipeError("the document is not a mapping of keys to values", where=where, remedy="start from `swath recipes show quickstart`")
+        raise RecipeError(
+            "the document is not a mapping of keys to values",
+            where=where,
+            remedy="start from `swath recipes show quickstart`",
+        )
     return document, dict(_lines(tree))
 
 
@@ -216,7 +227,9 @@ def _override(document: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
-        raise RecipeError(f"cannot understand the override {override!r}", remedy="write key.key=value, such as training.epochs=5")
+        raise RecipeError(
+            f"cannot understand the override {override!r}", remedy="write key.key=value, such as training.epochs=5"
+        )
     try:
         value = yaml.safe_load(text) if text else None
     except yaml.YAMLError as error:
@@ -260,7 +273,8 @@ def _explain(error: dict[str, Any], lines: dict[tuple[str, ...], int]) -> str:
     if error["type"] == "union_tag_not_found":
         return f"{at}{place}: says no name"
     given = "" if error["type"] == "missing" else f" (given: {_short(error['input'])})"
-    return f"{at}{place}: {error['msg'].removeprefix('Value error, ')[0].lower()}{error['msg'].removeprefix('Value error, ')[1:]}{given}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{at}{place}: {message[0].lower()}{message[1:]}{given}"
 
 
 def _short(value: Any) -> str:
@@ -269,7 +283,10 @@ def _short(value: Any) -> str:
 
 
 def _line_of(keys: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> int | None:
-    """Line of the deepest part of the path that the document holds; union tags and arms completed from `pretrain` are not in it."""
+    """Line of the deepest part of the path that the document holds.
+
+    It does not hold the tags of unions, nor what an arm got from `pretrain`.
+    """
     candidates = [keys]
     if keys[:1] == ("arms",):
         candidates.append(("pretrain", *keys[2:]))

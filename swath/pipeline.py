@@ -136,7 +136,9 @@ def evaluate(recipe: Recipe, out: Path | str | None = None) -> Path:
     for (arm, seed), path in encoders.items():
         if not path.with_suffix(".safetensors").exists():
             raise RecipeError(
-                f"arm {arm!r} is not pre-trained for seed {seed}", where=str(path.parent), remedy="`swath pretrain` first"
+                f"arm {arm!r} is not pre-trained for seed {seed}",
+                where=str(path.parent),
+                remedy="`swath pretrain` first",
             )
 
     def untrained(arm: str, seed: int) -> Encoder:
@@ -155,8 +157,7 @@ def report(run: Path | str) -> Path:
     """Write `report.html` of a run from its files."""
     run = Path(run)
     with Manifest.stage(run, "report"):
-        path = write_report(run)
-    return path
+        return write_report(run)
 
 
 def arm_folder(run: Path, arm: str, seed: int) -> Path:
@@ -213,9 +214,7 @@ def _named(mapping: dict[str, Any], name: str, kind: str) -> Any:
     return mapping[name]
 
 
-def _pretrain(
-    recipe: Recipe, folder: Path, corpus: Corpus, parts: Rows, name: str, arm: ArmConfig, seed: int
-) -> Path:
+def _pretrain(recipe: Recipe, folder: Path, corpus: Corpus, parts: Rows, name: str, arm: ArmConfig, seed: int) -> Path:
     out = arm_folder(folder, name, seed)
     if (out / "encoder.json").exists() and (out / "encoder.safetensors").exists():
         return out / "encoder.safetensors"

@@ -38,5 +38,6 @@ def union(package: str) -> Any:
 
     The type is built when a recipe is validated, from the files that are there, so no list of plug-ins exists anywhere.
     """
-    configs = tuple(find(package, name).Config for name in names(package))
-    return Annotated[Union[configs], Field(discriminator="name")] if len(configs) > 1 else configs[0]  # noqa: UP007
+    configs = [find(package, name).Config for name in names(package)]
+    # Union[...] takes a tuple made at run time, which X | Y cannot
+    return Annotated[Union[tuple(configs)], Field(discriminator="name")] if len(configs) > 1 else configs[0]  # noqa: UP007
