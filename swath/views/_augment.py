@@ -40,7 +40,9 @@ def augment(
     with _exact(image.pixels.device):
         chip = (image.pixels.shape[3], image.pixels.shape[4])
         geometry = draw_geometry(settings, len(image), chip, generator) if geometry is None else geometry.on(chip)
-        sigma = factors(generator, len(image), settings.blur.p, settings.blur.sigma, off=0.0) if settings.blur.p else None
+        sigma = (
+            factors(generator, len(image), settings.blur.p, settings.blur.sigma, off=0.0) if settings.blur.p else None
+        )
         resampler = Resampler(geometry, sigma, settings.blur.kernel, settings.interpolation)
         colour = _colour.draw(settings, image.band_ids, generator)
         image = _render(image, resampler, colour)

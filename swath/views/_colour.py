@@ -38,7 +38,10 @@ class Colour:
     def apply(
         self, index: slice | Tensor, pixels: Float[Tensor, "n t c h w"], valid: Bool[Tensor, "n t h w"] | None
     ) -> Tensor:
-        """Recolour the samples at `index`; invalid pixels become 0 unless there is nothing to do. None: all are valid."""
+        """Recolour the samples at `index`; invalid pixels become 0 unless there is nothing to do.
+
+        `valid` None says that all are.
+        """
         unit, before = self.unit[index], pixels
         if self.brightness is not None or self.contrast is not None:
             pixels = self._linear(index, unit, pixels, valid)
@@ -47,7 +50,7 @@ class Colour:
         return pixels if pixels is before else hide(pixels, valid)
 
     def _linear(self, index: slice | Tensor, unit: Tensor, pixels: Tensor, valid: Tensor | None) -> Tensor:
-        """Brightness `x -> g x + s`, then contrast `x -> m + k (x - m)` about the resulting mean: one pass over the pixels."""
+        """Brightness `x -> g x + s`, then contrast `x -> m + k (x - m)` about the resulting mean, in one pass."""
         gain, shift = brightening(unit, None if self.brightness is None else self.brightness[index])
         if self.contrast is None:
             return torch.addcmul(_over(shift), pixels, _over(gain))
@@ -100,13 +103,19 @@ def _over(per_channel: Tensor) -> Tensor:
 
 def speckle(settings: Speckle, pixels: Tensor, unit: Tensor, generator: torch.Generator) -> Tensor:
     """Noise that multiplies what the instrument measures: backscattered power or light."""
-    n, t, c, h, w = pixels.shape
+    n = len(pixels)
     on = chance(generator, (n, 1), settings.p)
-    shape = uniform(generator, (n,), *settings.looks)[:, None, None, None, None]
-    gamma = torch._standard_gamma(shape.expand(n, t, c, h, w).contiguous(), generator=generator) / shape
+    looks = uniform(generator, (n,), *settings.looks)[:, None, None, None, None]
     normal = torch.randn(pixels.shape, generator=generator, device=pixels.device)
-    pixels = torch.where(_over(on & (unit == _DB)), pixels + 10 * gamma.log10(), pixels)
-    return torch.where(_over(on & (unit < _DB)), pixels * (1 + settings.optical * normal), pixels)
+    power = pixels + 10 * gamma(looks, normal).log10()
+    light = pixels * (1 + settings.optical * normal)
+    pixels = torch.where(_over(on & (unit == _DB)), power, pixels)
+    return torch.where(_over(on & (unit < _DB)), light, pixels)
+
+
+def gamma(looks: Tensor, normal: Tensor) -> Tensor:
+    """Gamma variates of mean 1 and variance 1 / looks, from normal ones (Wilson and Hilferty 1931); always positive."""
+    return (1 - 1 / (9 * looks) + normal / (3 * looks.sqrt())).clamp(min=0.05) ** 3
 
 
 def drop_channels(p: float, pixels: Tensor, valid: Tensor, generator: torch.Generator) -> Tensor:

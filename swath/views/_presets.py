@@ -1,4 +1,4 @@
-"""Augmentations of published methods, in units that fit any sensor: gains instead of additions to [0, 1], no clipping."""
+"""Augmentations of published methods, for any unit: gains instead of additions to [0, 1], and no clipping."""
 
 from swath.views._settings import Augment, Blur, Crop, Erase, Jitter, Rotation
 

@@ -1,9 +1,10 @@
 """Crop, flip, turn and blur as two matrix products; only a free rotation needs a general resampling.
 
-Resizing and the Gaussian act on rows and columns separately, and a flip reverses a matrix, so that everything but a free
-rotation is one small matrix per axis and sample: `view = rows @ chip @ cols`. Where pixels are invalid the same operator is
-applied to the validity, and the quotient is a mean over valid pixels (normalised convolution, Knutsson and Westin 1993).
-Shrinking widens the kernel (as `antialias=True` does in torch and as PIL always did): it costs nothing in this form.
+Resizing and the Gaussian act on rows and columns separately, and a flip reverses a matrix, so that everything but a
+free rotation is one small matrix per axis and sample: `view = rows @ chip @ cols`. Where pixels are invalid the same
+operator is applied to the validity, and the quotient is a mean over valid pixels (normalised convolution, Knutsson and
+Westin 1993). Shrinking widens the kernel (as `antialias=True` does in torch and as PIL always did): in this form it
+costs nothing.
 """
 
 from collections.abc import Iterator
@@ -108,9 +109,7 @@ class Resampler:
         if valid is None and not part.rotated:
             return self._align(part, pixels, self._blur(part)), None
         apply, missing = (
-            (self._rotate, self._missing_under_rotation)
-            if part.rotated
-            else (self._align, self._missing_when_aligned)
+            (self._rotate, self._missing_under_rotation) if part.rotated else (self._align, self._missing_when_aligned)
         )
         known = torch.ones_like(pixels[:, :, :1]) if valid is None else valid[:, :, None].to(pixels.dtype)
         stack = torch.cat([pixels * known, known], dim=2)
@@ -143,13 +142,15 @@ class Resampler:
         return left(gaussian(sigma, matrix.shape[1], self.radius), matrix[:, None, None], blocks)[:, 0, 0]
 
     def _product(self, part: Part, planes: Tensor, rows: Tensor, cols: Tensor, radius: int) -> Tensor:
-        """`rows @ planes @ cols`, of transposed planes in a turned part; only the window that has weights if it is alone."""
+        """`rows @ planes @ cols`, of transposed planes in a turned part; a lone sample only where it has weights."""
         planes = planes.mT if part.turned else planes
         height, width = planes.shape[-2:]
         rows, cols = rows[:, :, :height], cols[:, :, :width]
         if not _alone(planes):
             return left(rows, right(planes, cols, None), None)
-        x, y = (self._band(line[part.index], radius, side) for line, side in ((self.x_line, width), (self.y_line, height)))
+        x, y = (
+            self._band(line[part.index], radius, side) for line, side in ((self.x_line, width), (self.y_line, height))
+        )
         first, last = min(cut.start for _, cut in y), max(cut.stop for _, cut in y)
         y = [(out, slice(cut.start - first, cut.stop - first)) for out, cut in y]
         return left(rows[:, :, first:last], right(planes[..., first:last, :], cols, x), y)

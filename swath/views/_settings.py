@@ -18,6 +18,7 @@ _Fraction = Annotated[float, Field(gt=0, le=1)]
 _Positive = Annotated[float, Field(gt=0)]
 Fractions = Annotated[tuple[_Fraction, _Fraction], AfterValidator(_ordered)]
 Positives = Annotated[tuple[_Positive, _Positive], AfterValidator(_ordered)]
+Looks = Annotated[tuple[Annotated[float, Field(ge=1)], Annotated[float, Field(ge=1)]], AfterValidator(_ordered)]
 Degrees = Annotated[tuple[Annotated[float, Field(ge=-180)], Annotated[float, Field(le=180)]], AfterValidator(_ordered)]
 
 
@@ -71,7 +72,7 @@ class Speckle(Settings):
     """Multiplicative noise: gamma-distributed in the linear power of dB bands, Gaussian in optical ones."""
 
     p: Probability = 0.0
-    looks: Positives = (10.0, 50.0)
+    looks: Looks = (10.0, 50.0)
     """Equivalent number of looks that is added: the noise's relative variance is 1 / looks. dB bands only."""
     optical: Annotated[float, Field(ge=0, le=0.5)] = 0.01
     """Relative standard deviation for reflectance and display bands. Kelvin bands stay as they are."""
