@@ -39,7 +39,7 @@ WATER = Land("water", "#2b6cb0", Phenology(0.0), "grass", Radar((0.0, 0.0), (0.0
 BUILT = Land(
     "built-up",
     "#9b2c2c",
-    Phenology(0.8, (Cycle(1.8, 110, 12, 295, 10),)),
+    Phenology(0.8, (Cycle(1.8, 110.0, 12.0, 295.0, 10.0),)),
     "grass",
     Radar((0.09, 0.016), (0.2, 0.2)),
     0.3,
@@ -48,7 +48,7 @@ BUILT = Land(
 FOREST = Land(
     "forest",
     "#22543d",
-    Phenology(3.6, (Cycle(1.2, 118, 6, 292, 8),)),
+    Phenology(3.6, (Cycle(1.2, 118.0, 6.0, 292.0, 8.0),)),
     "needle",
     Radar((0.17, 0.046), (0.3, 0.3)),
     0.35,
@@ -57,7 +57,7 @@ FOREST = Land(
 BROADLEAF = Land(
     "forest",
     "#22543d",
-    Phenology(0.7, (Cycle(4.4, 118, 6, 292, 8),)),
+    Phenology(0.7, (Cycle(4.4, 118.0, 6.0, 292.0, 8.0),)),
     "broadleaf",
     Radar((0.16, 0.040), (0.3, 0.3)),
     0.35,
@@ -66,7 +66,7 @@ BROADLEAF = Land(
 GRASS = Land(
     "grass",
     "#9ae6b4",
-    Phenology(1.1, (Cycle(2.4, 95, 12, 305, 14),), mown=True),
+    Phenology(1.1, (Cycle(2.4, 95.0, 12.0, 305.0, 14.0),), mown=True),
     "grass",
     Radar((0.050, 0.0095), (0.16, 0.14)),
     0.30,
@@ -76,7 +76,7 @@ CROPS = (
     Land(
         "winter-wheat",
         "#d69e2e",
-        Phenology(0.05, (Cycle(0.9, 302, 9, 480, 10), Cycle(4.2, 101, 9, 206, 3)), ripe=184),
+        Phenology(0.05, (Cycle(0.9, 302.0, 9.0, 480.0, 10.0), Cycle(4.2, 101.0, 9.0, 206.0, 3.0)), ripe=184.0),
         "cereal",
         Radar((0.030, 0.0075), (0.17, 0.11)),
         patchiness=0.12,
@@ -86,7 +86,7 @@ CROPS = (
     Land(
         "maize",
         "#ed8936",
-        Phenology(0.05, (Cycle(4.4, 167, 8, 268, 4),), ripe=256),
+        Phenology(0.05, (Cycle(4.4, 167.0, 8.0, 268.0, 4.0),), ripe=256.0),
         "crop",
         Radar((0.105, 0.027), (0.16, 0.14)),
         patchiness=0.28,
@@ -95,7 +95,12 @@ CROPS = (
     Land(
         "rapeseed",
         "#ecc94b",
-        Phenology(0.05, (Cycle(1.6, 265, 9, 470, 12), Cycle(4.0, 92, 8, 196, 4)), ripe=181, flower=(0.8, 122, 9)),
+        Phenology(
+            0.05,
+            (Cycle(1.6, 265.0, 9.0, 470.0, 12.0), Cycle(4.0, 92.0, 8.0, 196.0, 4.0)),
+            ripe=181.0,
+            flower=(0.8, 122.0, 9.0),
+        ),
         "crop",
         Radar((0.110, 0.041), (0.15, 0.15)),
         patchiness=0.16,
@@ -105,7 +110,7 @@ CROPS = (
     Land(
         "sugar-beet",
         "#b83280",
-        Phenology(0.05, (Cycle(4.2, 163, 11, 294, 5),)),
+        Phenology(0.05, (Cycle(4.2, 163.0, 11.0, 294.0, 5.0),)),
         "crop",
         Radar((0.120, 0.028), (0.15, 0.13)),
         patchiness=0.28,
@@ -116,7 +121,7 @@ CROPS = (
     Land(
         "spring-barley",
         "#f6e05e",
-        Phenology(0.05, (Cycle(3.7, 121, 7, 208, 3),), ripe=187),
+        Phenology(0.05, (Cycle(3.7, 121.0, 7.0, 208.0, 3.0),), ripe=187.0),
         "cereal",
         Radar((0.034, 0.0100), (0.16, 0.12)),
         patchiness=0.16,
@@ -126,7 +131,7 @@ CROPS = (
     Land(
         "sunflower",
         "#744210",
-        Phenology(0.05, (Cycle(3.5, 160, 8, 262, 5),), ripe=236, flower=(0.35, 200, 9)),
+        Phenology(0.05, (Cycle(3.5, 160.0, 8.0, 262.0, 5.0),), ripe=236.0, flower=(0.35, 200.0, 9.0)),
         "crop",
         Radar((0.125, 0.033), (0.15, 0.13)),
         patchiness=0.22,

@@ -81,4 +81,4 @@ def _level(cover: float) -> float:
 
 def _haze(seed: int, at: Window, day: int) -> np.ndarray:
     amount = 0.01 + 0.09 * _draw(seed, day, 3) ** 2
-    return amount * np.exp(0.4 * smooth(stream(seed, f"haze{day}"), at.x, at.y, 3000))
+    return amount * np.exp(0.4 * smooth(stream(seed, f"haze{day}"), at.x, at.y, 3000.0))

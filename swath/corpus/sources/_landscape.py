@@ -56,7 +56,7 @@ class Ground:
     """Class of each unit, `FIXED_CODES` first."""
     unit_key: UInt64[np.ndarray, " u"]
     """Identity of each unit, the same in every chip that shows it."""
-    built: Float[np.ndarray, "k h w"]
+    built: Float[np.ndarray, "3 h w"]
     """Shares of concrete, roof and asphalt."""
     scatterers: Float[np.ndarray, "h w"]
     """Backscatter of buildings, linear VV power."""
@@ -64,7 +64,7 @@ class Ground:
     """Of the water, 0 clear to 1 muddy."""
     brightness: Float[np.ndarray, "h w"]
     """Of the soil, 0 dark loam to 1 bright sand."""
-    texture: Float[np.ndarray, "k h w"]
+    texture: Float[np.ndarray, "2 h w"]
     """Unit-variance variation of the canopy inside units: fine and coarse."""
     across: Float[np.ndarray, "h w"]
     """Metres across the direction in which the farm drives, for tramlines."""
@@ -91,7 +91,7 @@ class Landscape:
         """What lies in a window."""
         farm = self._farms(at)
         field_key, field_code, of_pixel, across, where = self._fields(at, farm)
-        relief = fractal(self.key("relief"), at.x, at.y, 4200, 5)
+        relief = fractal(self.key("relief"), at.x, at.y, 4200.0, 5)
         water, shore = self._water(at, relief)
         forest, stand = self._forest(at, relief)
         town, built, scatterers = self._town(at)
@@ -177,20 +177,20 @@ class Landscape:
 
     def _water(self, at: Window, relief: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lakes where a noise is high, rivers along the zero line of another; and the meadows beside them."""
-        lake = fractal(self.key("lake"), at.x, at.y, 2600, 4, 0.4) - 0.25 * relief
-        river = np.abs(fractal(self.key("river"), at.x, at.y, 6000, 4, 0.35))
+        lake = fractal(self.key("lake"), at.x, at.y, 2600.0, 4, 0.4) - 0.25 * relief
+        river = np.abs(fractal(self.key("river"), at.x, at.y, 6000.0, 4, 0.35))
         return (lake > 1.5) | (river < 0.022), (lake > 1.3) | (river < 0.075)
 
     def _forest(self, at: Window, relief: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Forest on higher ground; stands are coniferous or broad-leaved."""
-        wood = fractal(self.key("wood"), at.x, at.y, 1700, 5, 0.6) + 0.7 * relief
-        conifer = fractal(self.key("stand"), at.x, at.y, 500, 2) + 0.8 * smooth(self.key("trees"), at.x, at.y, 9000)
+        wood = fractal(self.key("wood"), at.x, at.y, 1700.0, 5, 0.6) + 0.7 * relief
+        conifer = fractal(self.key("stand"), at.x, at.y, 500.0, 2) + 0.8 * smooth(self.key("trees"), at.x, at.y, 9000.0)
         return wood > 1.0, np.where(conifer > 0, NEEDLE_UNIT, BROADLEAF_UNIT)
 
     def _town(self, at: Window) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Settlements: where, their surface shares (concrete, roof, asphalt), and their scatterers."""
         closeness, angle = self._settlements(at)
-        town = closeness + 0.22 * fractal(self.key("edge"), at.x, at.y, 400, 3) > 0.35
+        town = closeness + 0.22 * fractal(self.key("edge"), at.x, at.y, 400.0, 3) > 0.35
         if not town.any():
             return town, np.zeros((3, *at.shape)), np.zeros(at.shape)
         dx, dy = at.x[None, :], at.y[:, None]
@@ -226,16 +226,19 @@ class Landscape:
 
     def _soil(self, at: Window) -> np.ndarray:
         """Brightness: regions of sand and loam, and patches inside fields."""
-        region = 1.1 * smooth(self.key("parent"), at.x, at.y, 9000)
-        return 1 / (1 + np.exp(-(region + 0.8 * fractal(self.key("soil"), at.x, at.y, 260, 3))))
+        region = 1.1 * smooth(self.key("parent"), at.x, at.y, 9000.0)
+        return 1 / (1 + np.exp(-(region + 0.8 * fractal(self.key("soil"), at.x, at.y, 260.0, 3))))
 
     def _texture(self, at: Window) -> np.ndarray:
         return np.stack(
-            [fractal(self.key("fine"), at.x, at.y, 40, 2, 1.0), fractal(self.key("coarse"), at.x, at.y, 220, 2, 0.5)]
+            [
+                fractal(self.key("fine"), at.x, at.y, 40.0, 2, 1.0),
+                fractal(self.key("coarse"), at.x, at.y, 220.0, 2, 0.5),
+            ]
         )
 
     def _turbidity(self, at: Window) -> np.ndarray:
-        broad = smooth(self.key("silt"), at.x, at.y, 3000) + 0.3 * smooth(self.key("eddy"), at.x, at.y, 200)
+        broad = smooth(self.key("silt"), at.x, at.y, 3000.0) + 0.3 * smooth(self.key("eddy"), at.x, at.y, 200.0)
         return 1 / (1 + np.exp(-1.8 * broad))
 
 
