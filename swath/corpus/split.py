@@ -1,7 +1,7 @@
 """Which locations train, validate and test: split by group, by place or by spatial block, never by chip."""
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ class SplitConfig(Settings):
     """Leave out training locations nearer than this to a val or test location, and val ones nearer to a test one."""
 
     @model_validator(mode="after")
-    def _shares(self) -> Self:
+    def _shares(self) -> "SplitConfig":
         if min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6 or self.fractions[0] == 0:
             raise ValueError(f"fractions must be train > 0, val, test >= 0 and add up to 1, not {self.fractions}")
         return self

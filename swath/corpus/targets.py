@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -49,7 +49,7 @@ class Fraction(Settings):
     """Leave out locations of whose pixels fewer are labelled (not void) than this."""
 
     @model_validator(mode="after")
-    def _apart(self) -> Self:
+    def _apart(self) -> "Fraction":
         if self.below > self.above:
             raise ValueError(f"below ({self.below}) must not be larger than above ({self.above})")
         return self

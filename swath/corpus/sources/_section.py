@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -97,7 +97,7 @@ class ImageEntry(_Named):
         return {str(band): str(band) if self.by_file else k for band, k in kept.items()}
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
+    def _known(self) -> "ImageEntry":
         try:
             sensor = sensors.get(self.sensor)
         except RecipeError as error:
@@ -137,7 +137,7 @@ class LabelEntry(Settings):
     """Code of pixels without a label, and of locations without a map."""
 
     @model_validator(mode="after")
-    def _findable(self) -> Self:
+    def _findable(self) -> "LabelEntry":
         if (self.files is None) != (self.id is None):
             raise ValueError("files and id belong together")
         if self.files is None and self.channel is None:
@@ -167,7 +167,7 @@ class QualityEntry(Settings):
     """Treat such pixels as invalid; otherwise only their share is noted."""
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _complete(self) -> "QualityEntry":
         if (self.files is None) != (self.id is None):
             raise ValueError("files and id belong together")
         if self.id is not None:
@@ -220,7 +220,7 @@ class FolderSection(Settings):
     licences: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _consistent(self) -> "FolderSection":
         for k, entry in enumerate(self.images):
             first = next(e for e in self.images if e.sensor == entry.sensor)
             for name in ("dtype", "scaling", "nodata", "gsd_m"):

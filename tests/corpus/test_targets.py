@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from swath.corpus import Chip, CorpusWriter, LabelLayer, Location, Part, SensorLayout
+from swath.corpus.targets import Dominant, Fraction, Scalar, TargetConfig, targets
+from swath.errors import CorpusError
+
+PX = 8
+VOID = 255
+LAYER = LabelLayer(classes={1: "tree", 2: "water", 3: "crop"}, void=VOID)
+
+
+def made(path, maps, **scalars):
+    layout = SensorLayout(bands=("red",), gsd_m=10, dtype="uint8")
+    locations = [
+        Location(f"p{i}", scalars={name: values[i] for name, values in scalars.items()}) for i in range(len(maps))
+    ]
+    chips = [Chip(f"p{i}", "display-optical", np.full((1, PX, PX), i, np.uint8)) for i in range(len(maps))]
+    with CorpusWriter(path, {"display-optical": layout}, PX, {"cover": LAYER}) as writer:
+        writer.append(Part(locations, chips, {"cover": np.array(maps)}))
+        return writer.finish()
+
+
+def mixed(**shares):
+    """A label map with so many pixels of each class."""
+    codes = {"tree": 1, "water": 2, "crop": 3, "void": VOID}
+    flat = np.concatenate([np.full(count, codes[name]) for name, count in shares.items()])
+    assert len(flat) == PX * PX
+    return flat.reshape(PX, PX)
+
+
+MAPS = [
+    mixed(tree=64),
+    mixed(tree=40, water=24),
+    mixed(tree=32, water=32),
+    mixed(water=20, void=44),
+    mixed(water=36, void=28),
+    mixed(water=64),
+    mixed(void=64),
+    mixed(crop=39, tree=25),
+    mixed(crop=64),
+]
+
+
+def test_the_dominant_class_needs_its_share_of_labelled_pixels(tmp_path):
+    found = targets(made(tmp_path / "c", MAPS), Dominant(layer="cover", min_share=0.6))
+    assert found.classes == ["tree", "water", "crop"]
+    # by hand: 1 is 62.5 % tree, 2 undecided, 3 and 6 mostly void, 4 all water where labelled, 7 60.9 % crop
+    np.testing.assert_array_equal(found.locations, [0, 1, 4, 5, 7, 8])
+    np.testing.assert_array_equal(found.y, [0, 0, 1, 1, 2, 2])
+
+
+def test_void_may_cover_more_if_asked(tmp_path):
+    found = targets(made(tmp_path / "c", MAPS), Dominant(layer="cover", min_labelled=0.0, classes=("tree", "water")))
+    np.testing.assert_array_equal(found.locations, [0, 1, 3, 4, 5])
+
+
+def test_ignored_classes_are_left_out_but_count_as_ground(tmp_path):
+    corpus = made(tmp_path / "c", MAPS)
+    found = targets(corpus, Dominant(layer="cover", ignore=("crop",)))
+    assert found.classes == ["tree", "water"]
+    np.testing.assert_array_equal(found.locations, [0, 1, 4, 5])
+
+
+def test_fraction_leaves_out_what_lies_between(tmp_path):
+    found = targets(made(tmp_path / "c", MAPS), Fraction(layer="cover", code=2, above=0.5, below=0.05))
+    assert found.classes == ["no water", "water"]
+    np.testing.assert_array_equal(found.locations, [0, 4, 5, 7, 8])
+    np.testing.assert_array_equal(found.y, [0, 1, 1, 0, 0])
+
+
+def test_a_scalar_label_is_a_class_and_numbers_sort_as_numbers(tmp_path):
+    corpus = made(tmp_path / "c", MAPS[:6], zone=[10, 9, None, 9, 10, 9])
+    found = targets(corpus, Scalar(column="zone"))
+    assert found.classes == ["9", "10"]
+    np.testing.assert_array_equal(found.locations, [0, 1, 3, 4, 5])
+    np.testing.assert_array_equal(found.y, [1, 0, 0, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (Dominant(layer="covr"), "no label layer 'covr'(.|\n)*did you mean 'cover'"),
+        (Dominant(layer="cover", classes=("treee",)), "no class 'treee'(.|\n)*did you mean 'tree'"),
+        (Dominant(layer="cover", classes=("tree",)), "has 1 classes"),
+        (Dominant(layer="cover", min_share=1.0), "'crop' has a single location(.|\n)*ignore: \\[crop\\]"),
+        (Fraction(layer="cover", code=9), "no code 9(.|\n)*2 water"),
+        (Scalar(column="zne"), "no column 'zne'(.|\n)*did you mean 'zone'"),
+        (Scalar(column="height"), "continuous values"),
+    ],
+)
+def test_what_cannot_be_a_task_is_an_error_that_says_why(tmp_path, config, message):
+    maps = [MAPS[0], *MAPS[:6], MAPS[8]]
+    corpus = made(tmp_path / "c", maps, zone=list("aabbccdd"), height=np.linspace(0, 1, 8).tolist())
+    with pytest.raises(CorpusError, match=message):
+        targets(corpus, config)
+
+
+def test_the_rule_tells_the_settings_apart():
+    parse = TypeAdapter(TargetConfig).validate_python
+    assert parse({"rule": "fraction", "layer": "x", "code": 1}) == Fraction(layer="x", code=1)
+    with pytest.raises(ValidationError, match="dominant"):
+        parse({"rule": "majority", "layer": "x"})
+    with pytest.raises(ValidationError, match="must not be larger"):
+        Fraction(layer="x", code=1, above=0.1, below=0.2)
