@@ -1,6 +1,7 @@
 """The data card: what the corpus holds, where and when it was taken, and how it was divided."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,9 +43,9 @@ class Parts:
     """How the run divided the corpus and what it is labelled with: recomputed, for both follow from the recipe."""
 
     split: pd.Series
-    """Part of each location; null where it is in none, or where the recipe's split cannot be made."""
+    """Part of each location; null where it is in none."""
     labels: pd.Series
-    """Class name of each labelled location of the first task."""
+    """Class of each labelled location, by row; the categories are the task's classes in order."""
     task: str
     audit: Leakage | None
 
@@ -67,17 +68,15 @@ def card(run: Run, corpus: Corpus, task: str | None) -> Card:
 
 
 def _parts(run: Run, corpus: Corpus, task: str | None) -> Parts:
-    part = pd.Series(pd.NA, index=corpus.locations.index, dtype=object)
-    audit = None
+    part, audit = list(corpus.locations["split"]), None
     try:
         rows = split(corpus, SplitConfig.model_validate(run.recipe.get("split") or {}))
-        for name, index in rows.items():
-            part.iloc[index] = name
-        audit = leakage(corpus, rows)
+        of = {int(row): name for name, index in rows.items() for row in index}
+        part, audit = [of.get(row) for row in range(len(corpus.locations))], leakage(corpus, rows)
     except (SwathError, ValueError):
-        # the run could not have been divided like this either, and its failed stage says why
-        part = corpus.locations["split"]
-    return Parts(part, _labels(run, corpus, task), task or "", audit)
+        # the run could not be divided like this either, and its failed stage says why: show the provider's parts
+        pass
+    return Parts(pd.Series(part, dtype=object), _labels(run, corpus, task), task or "", audit)
 
 
 def _labels(run: Run, corpus: Corpus, task: str | None) -> pd.Series:
@@ -85,13 +84,13 @@ def _labels(run: Run, corpus: Corpus, task: str | None) -> pd.Series:
     try:
         found = targets(corpus, TypeAdapter(TargetConfig).validate_python(rule))
     except (SwathError, ValueError):
-        return pd.Series(dtype=object)
-    return pd.Series([found.classes[code] for code in found.y], index=found.locations, dtype=object)
+        return pd.Series(pd.Categorical([]))
+    return pd.Series(pd.Categorical.from_codes(found.y, found.classes), index=found.locations)
 
 
 def _facts(run: Run, corpus: Corpus, parts: Parts) -> list[tuple[str, str]]:
     stated = run.manifest.get("corpus") or {}
-    groups = corpus.locations["group"].nunique()
+    groups = len(set(corpus.locations["group"]))
     facts = [
         ("Locations", f"{count(len(corpus.locations))} in {plural(groups, 'group')}"),
         (
@@ -100,9 +99,8 @@ def _facts(run: Run, corpus: Corpus, parts: Parts) -> list[tuple[str, str]]:
         ),
         ("Content hash", str(stated.get("hash") or corpus.content_hash)[:16]),
     ]
-    if parts.split.notna().any():
-        sizes = parts.split.value_counts()
-        facts.append(("Split", ", ".join(f"{name} {count(int(sizes[name]))}" for name in _in_order(sizes.index))))
+    if sizes := Counter(parts.split.dropna()):
+        facts.append(("Split", ", ".join(f"{name} {count(sizes[name])}" for name in _in_order(sizes))))
     if corpus.label_layers:
         facts.append(("Label layers", "; ".join(_layer(*item) for item in corpus.label_layers.items())))
     if corpus.info.licences:
@@ -116,28 +114,28 @@ def _layer(name: str, layer: Any) -> str:
 
 def _sensor(corpus: Corpus, name: str) -> dict[str, str]:
     layout, chips = corpus.info.sensors[name], corpus.chips[corpus.chips["sensor"] == name]
-    per_location = chips.groupby("location").size()
+    per_location = Counter(chips["location"]).values()
     return {
         "name": sensors.get(name).title,
         "bands": ", ".join(layout.bands),
         "gsd": f"{layout.gsd_m:g}{NO_BREAK}m",
         "chips": count(len(chips)),
         "dates": _spread(per_location),
-        "period": _period(chips["datetime"]),
-        "valid": percent(float(chips["valid"].mean())) if len(chips) else DASH,
+        "period": _period(pd.DatetimeIndex(chips["datetime"])),
+        "valid": percent(float(np.mean(np.asarray(chips["valid"], dtype=float)))) if len(chips) else DASH,
     }
 
 
-def _spread(per_location: pd.Series) -> str:
-    if per_location.empty:
+def _spread(per_location: Collection[int]) -> str:
+    if not per_location:
         return DASH
-    low, high = int(per_location.min()), int(per_location.max())
+    low, high = min(per_location), max(per_location)
     return str(low) if low == high else f"{low}{DASH}{high}"
 
 
-def _period(when: pd.Series) -> str:
+def _period(when: pd.DatetimeIndex) -> str:
     when = when.dropna()
-    if when.empty:
+    if not len(when):
         return "not dated"
     first, last = f"{when.min():%Y-%m-%d}", f"{when.max():%Y-%m-%d}"
     return first if first == last else f"{first} to {last}"
@@ -150,7 +148,7 @@ def _dates(corpus: Corpus) -> tuple[Markup, str, list[tuple[int, str]]] | None:
     months = dated["datetime"].dt.tz_localize(None).dt.to_period("M")
     counts = {name: months[dated["sensor"] == name].value_counts() for name in corpus.info.sensors}
     with figures.styled():
-        alt = f"Histogram of acquisition dates, {_period(dated['datetime'])}"
+        alt = f"Histogram of acquisition dates, {_period(pd.DatetimeIndex(dated['datetime']))}"
         plot = figures.svg(figures.dates(counts), "dates", alt)
     return plot, "When the chips were taken.", _sensor_legend(corpus)
 
@@ -187,15 +185,16 @@ def _means(samples: dict[str, np.ndarray]) -> str:
 
 
 def _balance(parts: Parts) -> tuple[Markup, str, list[tuple[int, str]]] | None:
-    labelled = pd.DataFrame({"label": parts.labels, "split": parts.split.reindex(parts.labels.index)}).dropna()
-    if labelled.empty:
+    split_of = parts.split.reindex(parts.labels.index)
+    pairs = Counter((label, part) for label, part in zip(parts.labels, split_of, strict=True) if isinstance(part, str))
+    if not pairs:
         return None
-    counts = labelled.groupby(["label", "split"]).size().unstack(fill_value=0)
-    counts = counts.loc[list(dict.fromkeys(parts.labels)), _in_order(counts.columns)].sort_index()
+    splits = _in_order({part for _, part in pairs})
+    classes = [name for name in parts.labels.cat.categories if any((name, part) in pairs for part in splits)]
+    counts = pd.DataFrame({part: [pairs[name, part] for name in classes] for part in splits}, index=classes)
     with figures.styled():
         plot = figures.svg(figures.balance(counts), "balance", f"Class balance of {parts.task} per split")
-    sizes = counts.sum()
-    legend = _legend([f"{split} ({count(int(sizes[split]))})" for split in counts.columns])
+    legend = _legend([f"{part} ({count(sum(pairs[name, part] for name in classes))})" for part in splits])
     return plot, f"Share of each class of {parts.task} in each split, of the labelled locations.", legend
 
 

@@ -63,6 +63,8 @@ class Table:
     pairs: list[dict[str, str]]
     left_out: list[tuple[str, str]]
     size: str
+    outcome: str
+    """The table in words."""
 
 
 def title(cell: Cell) -> str:
@@ -81,6 +83,7 @@ def table(cell: Cell, arms: Sequence[str]) -> Table:
         pairs=[_pair(pair) for pair in cell.pairs],
         left_out=[(score.row, score.note or "no reason recorded") for score in cell.left_out],
         size=_size(cell),
+        outcome=" ".join(words.outcome(cell)),
     )
 
 
@@ -140,20 +143,15 @@ def _pair(pair: Pair) -> dict[str, str]:
         "b": pair.b,
         "difference": words.points(pair.difference),
         "interval": words.difference_interval(pair.low, pair.high),
-        "p": _p(pair.p),
-        "p_t": _p(pair.p_t),
-        "p_wilcoxon": _p(pair.p_wilcoxon),
-        "p_holm": _p(pair.p_holm),
+        "p": words.p_cell(pair.p),
+        "p_t": words.p_cell(pair.p_t),
+        "p_wilcoxon": words.p_cell(pair.p_wilcoxon),
+        "p_holm": words.p_cell(pair.p_holm),
         "verdict": pair.verdict,
         "word": words.VERDICTS[pair.verdict],
         "n_pairs": words.count(pair.n_pairs),
         "pairing": " ".join(filter(None, [pair.pairing, f"({pair.test})" if pair.test else "", pair.note])),
     }
-
-
-def _p(value: float) -> str:
-    """The p-value as a table has it, without the letter."""
-    return words.p_value(value).removeprefix(f"p{words.NO_BREAK}").removeprefix(f"={words.NO_BREAK}")
 
 
 def _size(cell: Cell) -> str:
@@ -279,7 +277,7 @@ def confusion(predictions: pd.DataFrame, row: str, classes: list[str]) -> Confus
         shares=[[round(float(s), 4) for s in line] for line in shares],
         recalls=[words.percent(float(shares[i, i])) if counts[i].any() else words.DASH for i in range(n)],
         plot=plot,
-        seeds=int(predictions["seed"].nunique()),
+        seeds=len(set(predictions["seed"])),
     )
 
 
@@ -299,42 +297,48 @@ def samples(
     predictions: pd.DataFrame, classes: list[str], pictures: Pictures | None
 ) -> tuple[list[Sample], list[Sample]]:
     """The most confident wrong and the most confident right predictions, over all seeds together."""
-    joint = joint_predictions(predictions).sort_values(["confidence", "uid"], ascending=[False, True])
-    wrong, right = joint[~joint["right"]].head(SAMPLES), joint[joint["right"]].head(SAMPLES)
-    shots = pictures.of([*wrong["uid"], *right["uid"]]) if pictures else {}
+    joint = sorted(joint_predictions(predictions), key=lambda said: (-said.confidence, said.uid))
+    wrong = [said for said in joint if said.y_pred != said.y_true][:SAMPLES]
+    right = [said for said in joint if said.y_pred == said.y_true][:SAMPLES]
+    shots = pictures.of([said.uid for said in [*wrong, *right]]) if pictures else {}
 
-    def shown(part: pd.DataFrame) -> list[Sample]:
+    def shown(part: list[Joint]) -> list[Sample]:
         return [
             Sample(
-                uid=record["uid"],
-                shots=shots.get(record["uid"], []),
-                true=class_name(classes, int(record["y_true"])),
-                said=class_name(classes, int(record["y_pred"])),
-                confidence=words.percent(record["confidence"], 0),
-                right=bool(record["right"]),
+                uid=said.uid,
+                shots=shots.get(said.uid, []),
+                true=class_name(classes, said.y_true),
+                said=class_name(classes, said.y_pred),
+                confidence=words.percent(said.confidence, 0),
+                right=said.y_pred == said.y_true,
             )
-            for record in part.to_dict("records")
+            for said in part
         ]
 
     return shown(wrong), shown(right)
 
 
-def joint_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
-    """One prediction per sample: scores averaged over the seeds, or the seeds' vote where there are no scores.
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """What all seeds together say of one sample."""
 
-    Returns:
-        uid, y_true, y_pred, confidence (0..1: the winner's mean score, or its share of the votes), right.
-    """
-    scored = predictions["score"].notna().all() if "score" in predictions else False
-    records = []
-    for uid, part in predictions.groupby("uid", sort=True):
-        votes = np.stack([np.asarray(s, float) for s in part["score"]]) if scored else _votes(part["y_pred"])
-        mean = np.nan_to_num(votes.mean(axis=0))
-        records.append((str(uid), int(part["y_true"].iloc[0]), int(mean.argmax()), float(mean.max())))
-    joint = pd.DataFrame(records, columns=["uid", "y_true", "y_pred", "confidence"])
-    return joint.assign(right=joint["y_true"] == joint["y_pred"])
+    uid: str
+    y_true: int
+    y_pred: int
+    confidence: float
+    """0..1: the winner's mean score, or its share of the votes."""
 
 
-def _votes(predicted: pd.Series) -> np.ndarray:
-    codes = predicted.to_numpy(int)
-    return np.eye(codes.max() + 1)[codes]
+def joint_predictions(predictions: pd.DataFrame) -> list[Joint]:
+    """One prediction per sample: scores averaged over the seeds, or the seeds' vote where there are no scores."""
+    records = predictions.to_dict("records")
+    scored = all(record.get("score") is not None for record in records)
+    n = 1 + max(max(record["y_true"], record["y_pred"]) for record in records)
+    votes: dict[str, list[np.ndarray]] = {}
+    truth: dict[str, int] = {}
+    for record in records:
+        vote = np.asarray(record["score"], float) if scored else np.eye(n)[record["y_pred"]]
+        votes.setdefault(str(record["uid"]), []).append(np.nan_to_num(vote))
+        truth[str(record["uid"])] = int(record["y_true"])
+    means = {uid: np.mean(seeds, axis=0) for uid, seeds in votes.items()}
+    return [Joint(uid, truth[uid], int(mean.argmax()), float(mean.max())) for uid, mean in means.items()]

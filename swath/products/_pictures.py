@@ -69,10 +69,13 @@ class Pictures:
     def _best_chips(self, name: str, rows: list[int]) -> dict[int, int]:
         """Position of each location's clearest chip of that sensor."""
         chips = self._corpus.chips
-        chips = chips[(chips["sensor"] == name) & chips["location"].isin(rows)]
-        order = chips.assign(cloud=chips["cloud"].fillna(0.0), valid=chips["valid"].fillna(1.0), at=chips.index)
-        order = order.sort_values(["location", "valid", "cloud", "at"], ascending=[True, False, True, True])
-        return {int(row.location): int(row.at) for row in order.drop_duplicates("location").itertuples()}
+        found = np.flatnonzero((chips["sensor"] == name).to_numpy() & chips["location"].isin(rows).to_numpy())
+        location, cloud, valid = (chips[column].to_numpy(float)[found] for column in ("location", "cloud", "valid"))
+        clearest_first = np.lexsort((found, np.nan_to_num(cloud, nan=0.0), -np.nan_to_num(valid, nan=1.0), location))
+        best: dict[int, int] = {}
+        for i in clearest_first:
+            best.setdefault(int(location[i]), int(found[i]))
+        return best
 
 
 def stretch(name: str, pixels: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -75,6 +75,11 @@ def p_value(p: float) -> str:
     return f"p{NO_BREAK}<{NO_BREAK}0.001" if p < 0.001 else f"p{NO_BREAK}={NO_BREAK}{p:.3f}"
 
 
+def p_cell(p: float) -> str:
+    """The p-value as a table has it, without the letter: `0.012`, `< 0.001`."""
+    return p_value(p).removeprefix(f"p{NO_BREAK}").removeprefix(f"={NO_BREAK}")
+
+
 def count(value: int | None) -> str:
     """An integer with thousands separated: `12,345`."""
     return DASH if value is None else f"{value:,}"
@@ -111,11 +116,21 @@ def headline(run: Run, cell: Cell | None, *, cells_in_all: int = 1) -> list[str]
     """The run in a few sentences: what was compared, who won, by how much, and whether that means anything."""
     if cell is None:
         return [_not_evaluated(run), *_failures(run)]
+    sentences = [_compared(run, cell), *outcome(cell)]
+    if cells_in_all > 1:
+        sentences.append(f"This is the first of {cells_in_all} combinations of task, input and probe; all are below.")
+    return [*sentences, *_failures(run)]
+
+
+def outcome(cell: Cell) -> list[str]:
+    """Who won one cell, and whether second place, random twin, scratch and best floor are distinguishable from it."""
+    if not cell.pretrained:
+        return ["No pre-trained encoder has a result here."]
     best = cell.pretrained[0]
+    value = f"{percent(best.value)} {metric(cell.metric)} (95{NO_BREAK}% interval {interval(best.low, best.high)})"
+    first = f"{best.row} came first with {value}." if len(cell.pretrained) > 1 else f"{best.row} reaches {value}."
     sentences = [
-        _compared(run, cell),
-        f"{best.row} came first with {percent(best.value)} {metric(cell.metric)}"
-        f" (95{NO_BREAK}% interval {interval(best.low, best.high)}).",
+        first,
         *_against_second(cell),
         against(cell, best, cell.twin(best.row), "the same network frozen at its random initial weights"),
         against(cell, best, cell.scratch(best.row), "the same network trained from scratch on the labels"),
@@ -123,9 +138,7 @@ def headline(run: Run, cell: Cell | None, *, cells_in_all: int = 1) -> list[str]
     floor = cell.best_floor()
     if floor is not None and floor != cell.twin(best.row):
         sentences.append(against(cell, best, floor, "the best floor"))
-    if cells_in_all > 1:
-        sentences.append(f"This is the first of {cells_in_all} combinations of task, input and probe; all are below.")
-    return [*sentences, *_failures(run)]
+    return sentences
 
 
 def _compared(run: Run, cell: Cell) -> str:

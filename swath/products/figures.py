@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -24,6 +26,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image as Picture
 
 from swath.products._judge import Cell, Score, is_radar
+from swath.products._words import metric
 from swath.sensors import Band
 
 INK, MUTED, GRID, ZONE = "#1b1f23", "#5b6570", "#dde2e7", "#f3d6cf"
@@ -39,7 +42,7 @@ _VARIABLES = {
     RADAR: "--radar",
     **{colour: f"--c{i}" for i, colour in enumerate(SERIES)},
 }
-_STYLE = {
+_STYLE: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": GRID,
     "axes.facecolor": "none",
@@ -189,7 +192,7 @@ def thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.add.reduceat(x, starts) / sizes, np.add.reduceat(y, starts) / sizes
 
 
-def _percent_axis(axis: mpl.axis.Axis) -> None:
+def _percent_axis(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g} %"))
 
 
@@ -349,6 +352,7 @@ def comparison(cell: Cell, arms: Sequence[str]) -> Figure:
     axes.grid(visible=False, axis="y")
     _percent_axis(axes.xaxis)
     axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.set_xlabel(metric(cell.metric))
     return figure
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -139,7 +140,7 @@ def _pretraining(run: Run) -> dict[str, Any]:
 
 
 def _panel(run: Run, column: str, title: str, meaning: str) -> tuple[Markup, str] | None:
-    measured = {key: log for key, log in run.logs.items() if column in log and log[column].notna().any()}
+    measured = {key: log for key, log in run.logs.items() if math.isfinite(_last(log, column))}
     if not measured:
         return None
     lines = [
@@ -169,8 +170,9 @@ def _ends(measured: Mapping[tuple[str, int], pd.DataFrame], column: str) -> str:
 
 
 def _last(log: pd.DataFrame, column: str) -> float:
-    known = log[column].dropna() if column in log else pd.Series(dtype=float)
-    return float(known.iloc[-1]) if len(known) else math.nan
+    values = log[column].to_numpy(float) if column in log else np.empty(0)
+    known = values[np.isfinite(values)]
+    return float(known[-1]) if len(known) else math.nan
 
 
 def _trained(run: Run, arm: str) -> dict[str, str]:
@@ -178,7 +180,7 @@ def _trained(run: Run, arm: str) -> dict[str, str]:
     last = {
         name: _mean([_last(log, name) for log in logs]) for name in ("loss", "feature_std", "effective_rank", "knn")
     }
-    seconds = [s.get("seconds") for s in run.stages if s.get("stage") == "pretrain" and s.get("arm") == arm]
+    seconds = [s.get("seconds") or 0.0 for s in run.stages if (s.get("stage"), s.get("arm")) == ("pretrain", arm)]
     return {
         "arm": arm,
         "shade": f"s{run.arms.index(arm) % len(figures.SERIES)}",
