@@ -6,10 +6,10 @@ A method says what its views are (`views`), what their loss is (`loss`), and wha
 
 from swath import plugins
 from swath.encoders import Encoder
-from swath.methods._types import Alone, Gather, Loss, Method, Policy
+from swath.methods._types import Alone, DrawViews, Gather, Loss, Method
 from swath.settings import Settings
 
-__all__ = ["Alone", "Gather", "Loss", "Method", "Policy", "build", "names"]
+__all__ = ["Alone", "DrawViews", "Gather", "Loss", "Method", "build", "names"]
 
 
 def names() -> list[str]:
@@ -17,6 +17,6 @@ def names() -> list[str]:
     return plugins.names(__name__)
 
 
-def build(config: Settings, encoder: Encoder, policy: Policy) -> Method:
+def build(config: Settings, encoder: Encoder, policy: DrawViews) -> Method:
     """The method that the settings name, around an encoder and a view policy."""
     return plugins.find(__name__, getattr(config, "name")).Method(config, encoder, policy)  # noqa: B009 - plug-ins add it

@@ -16,7 +16,7 @@ from swath.batch import Batch, View
 from swath.encoders import Encoder
 from swath.errors import RecipeError
 
-Policy = Callable[[Batch, torch.Generator], list[View]]
+DrawViews = Callable[[Batch, torch.Generator], list[View]]
 """Draws the views of a batch; all randomness comes from the generator."""
 
 
@@ -62,7 +62,7 @@ ALONE = Alone()
 class Method(nn.Module, ABC):
     """Base of all methods; `encoder` is the network that is kept when training is over."""
 
-    def __init__(self, encoder: Encoder, policy: Policy):
+    def __init__(self, encoder: Encoder, policy: DrawViews):
         super().__init__()
         self.encoder = encoder
         self.policy = policy

@@ -12,7 +12,7 @@ from swath.batch import View
 from swath.encoders import Encoder
 from swath.methods import _types
 from swath.methods._losses import byol_loss
-from swath.methods._types import ALONE, Gather, Loss, Policy, Teacher, cosine_momentum, mlp, pair
+from swath.methods._types import ALONE, DrawViews, Gather, Loss, Teacher, cosine_momentum, mlp, pair
 from swath.settings import Settings
 
 
@@ -33,7 +33,7 @@ class Config(Settings):
 class Method(_types.Method):
     """BYOL. The two views go through the network one after the other: each has its own batch statistics."""
 
-    def __init__(self, config: Config, encoder: Encoder, policy: Policy):
+    def __init__(self, config: Config, encoder: Encoder, policy: DrawViews):
         super().__init__(encoder, policy)
         self.config = config
         self.projector = mlp([encoder.dim, config.hidden, config.out])

@@ -17,7 +17,7 @@ from swath.encoders import Encoder
 from swath.errors import RecipeError
 from swath.methods import _types
 from swath.methods._losses import info_nce_queue
-from swath.methods._types import ALONE, Gather, Loss, Policy, Teacher, mlp, pair
+from swath.methods._types import ALONE, DrawViews, Gather, Loss, Teacher, mlp, pair
 from swath.settings import Settings
 
 
@@ -42,7 +42,7 @@ class Method(_types.Method):
     queue: Tensor
     cursor: Tensor
 
-    def __init__(self, config: Config, encoder: Encoder, policy: Policy):
+    def __init__(self, config: Config, encoder: Encoder, policy: DrawViews):
         super().__init__(encoder, policy)
         self.config = config
         self.head = mlp([encoder.dim, config.hidden or encoder.dim, config.out], norm=False, last_bias=True)

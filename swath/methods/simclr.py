@@ -13,7 +13,7 @@ from swath.encoders import Encoder
 from swath.errors import RecipeError
 from swath.methods import _types
 from swath.methods._losses import nt_xent
-from swath.methods._types import ALONE, Gather, Loss, Policy, mlp, pair
+from swath.methods._types import ALONE, DrawViews, Gather, Loss, mlp, pair
 from swath.settings import Settings
 
 
@@ -34,7 +34,7 @@ class Config(Settings):
 class Method(_types.Method):
     """SimCLR. Both views go through the network together: batch statistics are those of all 2B views."""
 
-    def __init__(self, config: Config, encoder: Encoder, policy: Policy):
+    def __init__(self, config: Config, encoder: Encoder, policy: DrawViews):
         super().__init__(encoder, policy)
         self.config = config
         hidden = [config.hidden or encoder.dim] * (config.layers - 1)

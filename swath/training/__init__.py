@@ -1,8 +1,8 @@
 """Training: from a method and a corpus to an encoder that can be trusted, or a reason why it cannot."""
 
 from swath.training.config import TrainConfig
-from swath.training.fit import Pretrained, fit, pretrain
 from swath.training.gauges import LabelledSet
 from swath.training.manifest import Manifest, Stage
+from swath.training.pretrain import Pretrained, pretrain
 
-__all__ = ["LabelledSet", "Manifest", "Pretrained", "Stage", "TrainConfig", "fit", "pretrain"]
+__all__ = ["LabelledSet", "Manifest", "Pretrained", "Stage", "TrainConfig", "pretrain"]

@@ -5,38 +5,22 @@ There is no random state in it: every draw is a function of (seed, step, rank), 
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch import Callback, Trainer
 
 from swath.errors import TrainingError
 from swath.training import distributed
 from swath.training._files import commit
-from swath.training.recorder import Recorder
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer  # importing it takes seconds, and whoever only reads has no use for it
 
 ENCODER = "method.encoder."
 """Prefix of the encoder's tensors in a checkpoint."""
 
 
-class Checkpoint(Callback):
-    """Replaces `last.ckpt` every so many optimiser steps, and at the end. Never with weights that are not finite."""
-
-    def __init__(self, path: Path, every: int, total: int, recorder: Recorder):
-        self.path, self.every, self.total, self.recorder = path, every, total, recorder
-        self.saved = -1
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ARG002
-        """Save if it is time."""
-        step = trainer.global_step
-        if step == self.saved or step == 0 or (step % self.every and step != self.total):
-            return
-        self.saved = step
-        self.recorder.check_finite(step)
-        save(trainer, self.path)
-
-
-def save(trainer: Trainer, path: Path) -> None:
+def save(trainer: "Trainer", path: Path) -> None:
     """Write a checkpoint, or leave the old one as it was. Called by every process; the first one writes."""
     temporary = path.with_name(f".{path.name}.part")
     trainer.save_checkpoint(temporary)

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from jaxtyping import Float
-from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
 
 
@@ -113,7 +112,11 @@ def synchronise_batch_norm(module: nn.Module, device: str) -> nn.Module:
         module: changed in place, except that a BatchNorm given by itself is replaced.
         device: `cuda` uses torch's kernels; anything else, ours.
     """
-    return convert_sync_batchnorm(module) if device == "cuda" else _convert(module)
+    if device != "cuda":
+        return _convert(module)
+    from timm.layers.norm_act import convert_sync_batchnorm  # knows timm's own BatchNorms too; slow to import
+
+    return convert_sync_batchnorm(module)
 
 
 _PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

@@ -1,111 +1,27 @@
-"""Pre-train one encoder: from settings and a corpus to a checkpoint that can be used, or a reason why not."""
+"""Train one method with Lightning: exactly resumable, quiet, and stopped when it is not worth going on."""
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
-from swath import encoders, methods, views
-from swath.corpus import Corpus, Loader
-from swath.encoders import InputContract
-from swath.errors import TrainingError
-from swath.settings import Settings
+from swath.methods import Method
 from swath.training import checkpoint, distributed
-from swath.training._files import write_whole
 from swath.training._log import Log
+from swath.training.callbacks import Bar, Checkpoint
 from swath.training.config import TrainConfig
 from swath.training.gauges import LabelledSet
 from swath.training.module import SelfSupervised
 from swath.training.plan import MakeLoader, Plan, Stream, per_process
-from swath.training.recorder import Bar, Recorder
-
-
-@dataclass(frozen=True, slots=True)
-class Pretrained:
-    """What a finished pre-training leaves."""
-
-    path: Path
-    """Of `encoder.safetensors`; its card lies beside it."""
-    figures: dict[str, float]
-    """Steps, seconds, and the last loss and gauges, from log.csv."""
-
-
-def pretrain(
-    *,
-    encoder_config: Settings,
-    method_config: Settings,
-    views_config: Settings,
-    train: TrainConfig,
-    contract: InputContract,
-    corpus: Corpus,
-    locations: np.ndarray,
-    seed: int,
-    out: Path,
-    provenance: dict[str, Any] | None = None,
-    knn: LabelledSet | None = None,
-    devices: int | str = "auto",
-    label: str = "pre-training",
-) -> Pretrained:
-    """Pre-train an encoder on locations of a corpus; continue if it was begun, return at once if it is done.
-
-    Args:
-        encoder_config: settings of an encoder plug-in.
-        method_config: settings of a method plug-in.
-        views_config: settings of a view policy.
-        train: optimiser, schedule, batch, gauges.
-        contract: bands, units and statistics of the encoder's input.
-        corpus: an open corpus.
-        locations: rows of `corpus.locations` to train on.
-        seed: of the weights, the order and the views.
-        out: folder for `encoder.safetensors`, its card, `last.ckpt`, `log.csv` and `config.json`.
-        provenance: whatever the card shall say about where the encoder comes from.
-        knn: a few labelled chips for the k-NN gauge.
-        devices: number of devices; "auto": all GPUs, or the CPU.
-        label: shown beside the progress bar.
-
-    Raises:
-        TrainingError: the run collapsed, its loss is not finite, or `out` holds a run with other settings.
-    """
-    policy = views.build(views_config)
-
-    def loader(batch_size: int, rank: int, world: int) -> Loader:
-        return Loader(
-            corpus, policy.reads, locations, batch_size, policy.dates,
-            seed=seed, rank=rank, world=world, min_valid=train.min_valid,
-        )  # fmt: skip
-
-    settings = {
-        "encoder": encoder_config.model_dump(mode="json"),
-        "method": method_config.model_dump(mode="json"),
-        "views": views_config.model_dump(mode="json"),
-        "training": train.model_dump(mode="json"),
-        "contract": contract.as_dict(),
-        "corpus": corpus.content_hash,
-        "locations": len(locations),
-        "seed": seed,
-    }
-    with seeded(seed):
-        encoder = encoders.build(encoder_config, contract)
-        method = methods.build(method_config, encoder, policy)
-        if begin(out, settings):
-            fit(method, train, loader, out, seed=seed, knn=knn, devices=devices, label=label)
-            state = finished_state(out / "last.ckpt")
-            encoder.load_state_dict(state)
-            card = {**(provenance or {}), **{k: v for k, v in settings.items() if k not in ("encoder", "contract")}}
-            encoders.save(encoder, encoder_config, out / "encoder", card)
-    return Pretrained(out / "encoder.safetensors", figures(out))
+from swath.training.recorder import Recorder
 
 
 def fit(
-    method: methods.Method,
+    method: Method,
     train: TrainConfig,
     loader: MakeLoader,
     out: Path,
@@ -132,7 +48,7 @@ def fit(
     if count > 1:
         distributed.synchronise_batch_norm(method, accelerator)
     recorder = Recorder(out, train, plan.total, knn)
-    saver = checkpoint.Checkpoint(last, train.checkpoint_every, plan.total, recorder)
+    saver = Checkpoint(last, train.checkpoint_every, plan.total, recorder)
     with _quiet_lightning():
         trainer = Trainer(
             accelerator=accelerator,
@@ -154,66 +70,6 @@ def fit(
         module = SelfSupervised(method, train, plan, seed)
         stream = Stream(loader, train, plan, done)
         trainer.fit(module.train(), stream, ckpt_path=last if begun else None, weights_only=True)
-
-
-def begin(out: Path, settings: dict[str, Any]) -> bool:
-    """Whether there is anything left to do in a folder, for a run with these settings; writes config.json.
-
-    Raises:
-        TrainingError: the folder holds a run with other settings; the message says which.
-    """
-    path = out / "config.json"
-    settings = json.loads(json.dumps(settings))
-    if not path.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(settings, indent=2) + "\n")
-    stored = json.loads(path.read_text())
-    if changed := list(differences(stored, settings)):
-        raise TrainingError(
-            "the folder holds a training with other settings: " + "; ".join(changed),
-            where=str(out),
-            remedy="remove the folder to start anew, or restore the settings to continue",
-        )
-    return not ((out / "encoder.safetensors").exists() and (out / "encoder.json").exists())
-
-
-def differences(was: Any, now: Any, path: str = "") -> Iterator[str]:
-    """Every leaf in which two nested settings differ, as `a.b: was 1, is 2`."""
-    if isinstance(was, dict) and isinstance(now, dict):
-        for key in {**was, **now}:
-            yield from differences(was.get(key), now.get(key), f"{path}.{key}" if path else key)
-    elif was != now:
-        yield f"{path}: was {was}, is {now}"
-
-
-def finished_state(path: Path) -> dict[str, torch.Tensor]:
-    """The encoder's weights of a finished training; TrainingError if the last step left any that is not finite."""
-    state = checkpoint.encoder_state(checkpoint.read(path) or {"state_dict": {}})
-    for name, tensor in state.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise TrainingError(
-                f"the encoder's weights are not finite ({name})",
-                where=str(path),
-                remedy="lower training.optimizer.lr, remove the folder and train anew",
-            )
-    return state
-
-
-def figures(out: Path) -> dict[str, float]:
-    """The newest value of every column of log.csv."""
-    newest: dict[str, float] = {}
-    for row in Log(out / "log.csv").rows():
-        newest |= row
-    return newest
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """torch's global random state is that of the seed inside, and what it was before after."""
-    gpus = list(range(torch.cuda.device_count()))
-    with torch.random.fork_rng(devices=gpus):
-        torch.manual_seed(seed)
-        yield
 
 
 def _devices(devices: int | str) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""What is written down while training, and the rules that stop it: Lightning callbacks."""
+"""What is written down while training, and the rules that stop it."""
 
 import math
 import time
@@ -7,9 +7,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
-from rich.progress import Progress, TaskID
 
-from swath._progress import bar
 from swath.errors import TrainingError
 from swath.training import distributed
 from swath.training._log import Log
@@ -22,7 +20,7 @@ class Recorder(Callback):
     """Writes log.csv, measures the gauges, stops a run that collapsed or is not finite."""
 
     def __init__(self, out: Path, train: TrainConfig, total: int, labelled: LabelledSet | None):
-        self.log, self.train, self.total, self.labelled = Log(out / "log.csv"), train, total, labelled
+        self.rows, self.train, self.total, self.labelled = Log(out / "log.csv"), train, total, labelled
         self.watch = CollapseWatch(train.collapse) if train.collapse else None
         self.seconds_before = 0.0
         self.started = time.monotonic()
@@ -61,7 +59,7 @@ class Recorder(Callback):
             if not math.isfinite(value):
                 raise TrainingError(
                     f"the loss became {value} at step {step - len(values) + 1 + i} of {self.total}",
-                    where=str(self.log.path.parent),
+                    where=str(self.rows.path.parent),
                     remedy="lower training.optimizer.lr, lengthen the warm-up, set training.gradient_clip, or check "
                     "the corpus for impossible values with `swath corpus check`",
                 )
@@ -83,7 +81,7 @@ class Recorder(Callback):
         epoch = (step - 1) // module.plan.per_epoch
         row = {"step": step, "epoch": epoch, "loss": loss, "lr": module.lr_at(step - 1), "seconds": self._seconds()}
         if distributed.rank() == 0:
-            self.log.append(row | gauges, {name: float(term) for name, term in newest.terms.items()})
+            self.rows.append(row | gauges, {name: float(term) for name, term in newest.terms.items()})
         self._stop_if_collapsed(step, gauges)
 
     def _stop_if_collapsed(self, step: int, gauges: dict[str, float | None]) -> None:
@@ -96,47 +94,10 @@ class Recorder(Callback):
             raise TrainingError(
                 f"the features collapsed: at step {step} of {self.total} the {wrong}, "
                 f"for {self.watch.below} measurements in a row",
-                where=str(self.log.path.parent),
+                where=str(self.rows.path.parent),
                 remedy="lower training.optimizer.lr or lengthen its warm-up; for simclr use a larger batch or a "
                 "temperature of 0.5; or set training.collapse: null to let it run",
             )
 
     def _seconds(self) -> float:
         return round(self.seconds_before + time.monotonic() - self.started, 3)
-
-
-class Bar(Callback):
-    """A progress bar with the loss, on a terminal."""
-
-    def __init__(self, total: int, label: str):
-        self.total, self.label = total, label
-        self.progress: Progress | None = None
-        self.task: TaskID | None = None
-        self.shown = 0.0
-
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ARG002
-        """Show the bar, from the step that the run continues at."""
-        if distributed.rank() == 0:
-            self.progress = progress = bar()
-            progress.start()
-            self.task = progress.add_task(self.label, total=self.total, completed=trainer.global_step)
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
-        """Move it, at most twice a second: reading the loss waits for the device."""
-        if self.progress is None or self.task is None or self.progress.disable or time.monotonic() - self.shown < 0.5:
-            return
-        self.shown = time.monotonic()
-        loss = float(pl_module.parts[-1].total)
-        self.progress.update(self.task, completed=trainer.global_step, description=f"{self.label}  loss {loss:.3f}")
-
-    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ARG002
-        """Take the bar away."""
-        self._stop()
-
-    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:  # noqa: ARG002
-        """Take the bar away, so that the message stands by itself."""
-        self._stop()
-
-    def _stop(self) -> None:
-        if self.progress is not None:
-            self.progress.stop()

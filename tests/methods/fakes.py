@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from swath import methods, plugins
 from swath.batch import NO_DAY, Batch, Image, View
 from swath.encoders import Encoder, InputContract
 from swath.sensors import band_id
@@ -49,3 +50,11 @@ def policy(batch: Batch, generator: torch.Generator) -> list[View]:
         noise = torch.randn(chip.pixels.shape, generator=generator, device=chip.pixels.device)
         views.append(view(Image(chip.pixels + 0.1 * noise, chip.valid, chip.days, chip.band_ids, chip.gsd_m), role))
     return views
+
+
+def method(name: str, **settings) -> methods.Method:
+    """Any method, small, around the tiny encoder; always with the same weights."""
+    torch.manual_seed(0)
+    small = {"byol": {"hidden": 16, "out": 8}, "simclr": {"out": 8}, "moco-v2": {"out": 8, "queue": 32}}
+    config = plugins.find("swath.methods", name).Config(**{**small.get(name, {}), **settings})
+    return methods.build(config, encoder(norm=True), policy)

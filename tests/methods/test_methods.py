@@ -16,13 +16,6 @@ from swath.methods._types import Teacher, cosine_momentum, mlp
 NAMES = methods.names()
 
 
-def build(name: str, norm: bool = True, **settings) -> methods.Method:
-    torch.manual_seed(0)
-    module = plugins.find("swath.methods", name)
-    small = {"byol": {"hidden": 16, "out": 8}, "simclr": {"out": 8}, "moco-v2": {"out": 8, "queue": 32}}
-    return methods.build(module.Config(**{**small.get(name, {}), **settings}), fakes.encoder(norm=norm), fakes.policy)
-
-
 def train(method: methods.Method, steps: int, lr: float = 0.1, n: int = 16) -> list[float]:
     optimiser = torch.optim.SGD([p for p in method.parameters() if p.requires_grad], lr=lr, momentum=0.9)
     losses = []
@@ -39,14 +32,14 @@ def train(method: methods.Method, steps: int, lr: float = 0.1, n: int = 16) -> l
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_learns(name):
-    losses = train(build(name), 60)
+    losses = train(fakes.method(name), 60)
     assert all(map(math.isfinite, losses))
     assert sum(losses[-10:]) < sum(losses[:10]) if name != "moco-v2" else losses[-1] < math.log(33)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_loss_is_a_float32_scalar_and_features_are_the_encoders(name):
-    method = build(name)
+    method = fakes.method(name)
     views = method.views(fakes.batch(4), torch.Generator().manual_seed(0))
     assert not any(v.image.pixels.requires_grad for v in views)
     loss = method.loss(views)
@@ -58,7 +51,7 @@ def test_loss_is_a_float32_scalar_and_features_are_the_encoders(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_all_trainable_parameters_get_a_gradient_and_no_others(name):
-    method = build(name)
+    method = fakes.method(name)
     method.loss(method.views(fakes.batch(4), torch.Generator().manual_seed(0))).total.backward()
     for label, parameter in method.named_parameters():
         assert (parameter.grad is not None) == parameter.requires_grad, label
@@ -66,7 +59,7 @@ def test_all_trainable_parameters_get_a_gradient_and_no_others(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_views_are_a_function_of_the_generator(name):
-    method, batch = build(name), fakes.batch(4)
+    method, batch = fakes.method(name), fakes.batch(4)
     one, two, other = (method.views(batch, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
     assert torch.equal(one[0].image.pixels, two[0].image.pixels)
     assert not torch.equal(one[0].image.pixels, other[0].image.pixels)
@@ -74,7 +67,7 @@ def test_views_are_a_function_of_the_generator(name):
 
 @pytest.mark.parametrize("name", ["byol", "moco-v2"])
 def test_teacher_shares_no_storage_moves_and_differs(name):
-    method = build(name)
+    method = fakes.method(name)
     student = {p.untyped_storage().data_ptr() for p in method.encoder.parameters()}
     teacher = list(method.teacher.parameters())
     assert not student & {p.untyped_storage().data_ptr() for p in teacher}
@@ -110,7 +103,7 @@ def test_momentum_rises_from_start_to_one():
 
 
 def test_constant_momentum_is_rs_byols():
-    method = build("byol", momentum=0.9, momentum_schedule="constant")
+    method = fakes.method("byol", momentum=0.9, momentum_schedule="constant")
     before = [p.clone() for p in method.teacher.parameters()]
     with torch.no_grad():
         method.encoder.network[0].weight.add_(1.0)
@@ -119,7 +112,7 @@ def test_constant_momentum_is_rs_byols():
 
 
 def test_byol_is_symmetric_and_sums_both_orders():
-    method = build("byol", norm=False)
+    method = fakes.method("byol")
     a, b = (fakes.view(fakes.image(4, seed)) for seed in (1, 2))
 
     def one_order(x, y):
@@ -131,7 +124,7 @@ def test_byol_is_symmetric_and_sums_both_orders():
 
 def test_byol_runs_views_apart_and_simclr_together():
     for name, passes in (("byol", 2), ("simclr", 1)):
-        method = build(name)
+        method = fakes.method(name)
         seen = []
         method.encoder.network[0].register_forward_hook(lambda m, i, o, seen=seen: seen.append(len(i[0])))
         method.loss(method.views(fakes.batch(4), torch.Generator().manual_seed(0)))
@@ -160,7 +153,7 @@ def test_official_heads():
 
 
 def test_moco_enqueues_the_keys_after_the_step_oldest_first():
-    method = build("moco-v2", queue=8)
+    method = fakes.method("moco-v2", queue=8)
     first, second, third = (fakes.batch(4, seed) for seed in range(3))
     for batch in (first, second, third):
         views = method.views(batch, torch.Generator().manual_seed(0))
@@ -175,7 +168,7 @@ def test_moco_enqueues_the_keys_after_the_step_oldest_first():
 
 
 def test_moco_queue_is_state():
-    method, twin = build("moco-v2"), build("moco-v2")
+    method, twin = fakes.method("moco-v2"), fakes.method("moco-v2")
     train(method, 1)
     twin.load_state_dict(method.state_dict())
     assert torch.equal(method.queue, twin.queue)
@@ -183,7 +176,7 @@ def test_moco_queue_is_state():
 
 
 def test_moco_queue_must_be_a_multiple_of_the_batch():
-    method = build("moco-v2", queue=32)
+    method = fakes.method("moco-v2", queue=32)
     with pytest.raises(RecipeError, match="no multiple of the batch of 5") as error:
         method.loss(method.views(fakes.batch(5), torch.Generator().manual_seed(0)))
     assert "method.queue=30" in str(error.value)
@@ -192,12 +185,12 @@ def test_moco_queue_must_be_a_multiple_of_the_batch():
 @pytest.mark.parametrize("name", NAMES)
 def test_number_of_views(name):
     with pytest.raises(RecipeError, match="draws 1"):
-        build(name).loss([fakes.view(fakes.image(4))])
+        fakes.method(name).loss([fakes.view(fakes.image(4))])
 
 
 def test_simclr_says_when_views_differ():
     with pytest.raises(RecipeError, match="but they differ"):
-        build("simclr").loss([fakes.view(fakes.image(4)), fakes.view(fakes.image(4, px=16))])
+        fakes.method("simclr").loss([fakes.view(fakes.image(4)), fakes.view(fakes.image(4, px=16))])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,272 @@
+"""A run trains, can be killed at any step, and stops when it is not worth going on."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from methods import fakes
+
+from swath import methods
+from swath.errors import TrainingError
+from swath.methods import Loss
+from swath.training import LabelledSet
+from swath.training.checkpoint import read
+from swath.training.config import Collapse, Optimizer
+from swath.training.fit import fit
+from swath.training.pretrain import begin, differences, finished_state
+from swath.training.recorder import Recorder
+from training import helpers
+
+TOTAL = 3 * helpers.BATCHES
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Folder of a run that nobody stopped, by method."""
+    folders = {}
+
+    def of(name: str, **changes) -> Path:
+        key = name + json.dumps(changes)
+        if key not in folders:
+            folders[key] = tmp_path_factory.mktemp(name)
+            helpers.train(folders[key], name, helpers.settings(**changes))
+        return folders[key]
+
+    return of
+
+
+class Killed(Exception):
+    pass
+
+
+@contextmanager
+def killed_after(monkeypatch, step: int):
+    """Raise right after optimiser step `step`, once its row is written."""
+    original = Recorder.on_train_batch_end
+
+    def hook(self, trainer, pl_module, *rest):
+        original(self, trainer, pl_module, *rest)
+        if trainer.global_step == step:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "on_train_batch_end", hook)
+        yield
+
+
+@pytest.mark.parametrize("name", ["byol", "simclr", "moco-v2"])
+def test_every_step_is_logged(undisturbed, name):
+    lines = (undisturbed(name) / "log.csv").read_text().splitlines()
+    assert lines[0] == "step,epoch,loss,lr,seconds,feature_std,effective_rank,knn"
+    rows = [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:]]
+    assert [int(row["step"]) for row in rows] == list(range(1, TOTAL + 1))
+    assert [int(row["epoch"]) for row in rows] == [i // helpers.BATCHES for i in range(TOTAL)]
+    assert [row["step"] for row in rows if row["feature_std"]] == ["1", "4", "8", "12", "16", "18"]
+    assert float(rows[0]["lr"]) == 0.1
+    assert float(rows[-1]["lr"]) < 0.002
+
+
+@pytest.mark.parametrize("name", ["byol", "simclr", "moco-v2"])
+@pytest.mark.parametrize("step", [3, 6, 11])
+def test_killed_after_any_step_and_continued_is_as_if_not_killed(undisturbed, tmp_path, monkeypatch, name, step):
+    with killed_after(monkeypatch, step), pytest.raises(Killed):
+        helpers.train(tmp_path, name)
+    assert len(helpers.losses(tmp_path)) == step
+    continued = helpers.train(tmp_path, name)
+    whole = undisturbed(name)
+    assert helpers.losses(tmp_path) == helpers.losses(whole)
+    for label, tensor in read(whole / "last.ckpt")["state_dict"].items():
+        assert torch.equal(tensor, continued.state_dict()[label.removeprefix("method.")]), label
+
+
+def test_accumulation_is_continued_exactly_too(undisturbed, tmp_path, monkeypatch):
+    changes = {"accumulate": 2, "checkpoint_every": 2}
+    with killed_after(monkeypatch, 5), pytest.raises(Killed):
+        helpers.train(tmp_path, "moco-v2", helpers.settings(**changes))
+    helpers.train(tmp_path, "moco-v2", helpers.settings(**changes))
+    whole = helpers.losses(undisturbed("moco-v2", **changes))
+    assert len(whole) == TOTAL // 2
+    assert helpers.losses(tmp_path) == whole
+
+
+def test_half_written_rows_and_checkpoints_are_not_believed(undisturbed, tmp_path, monkeypatch):
+    with killed_after(monkeypatch, 7), pytest.raises(Killed):
+        helpers.train(tmp_path)
+    with (tmp_path / "log.csv").open("a") as log:
+        log.write("8,1,0.3")
+    (tmp_path / ".last.ckpt.part").write_bytes(b"half a checkpoint")
+    helpers.train(tmp_path)
+    assert helpers.losses(tmp_path) == helpers.losses(undisturbed("byol"))
+
+
+KILL = """
+import sys, time, warnings
+from pathlib import Path
+warnings.simplefilter("ignore")
+sys.path.insert(0, sys.argv[2])
+from training import helpers
+from swath.training.pretrain import begin, differences, finished_state
+from swath.training.recorder import Recorder
+original = Recorder.on_train_batch_end
+def slow(self, *args):
+    original(self, *args)
+    time.sleep(0.2)
+Recorder.on_train_batch_end = slow
+helpers.train(Path(sys.argv[1]))
+"""
+
+
+def test_kill_9(undisturbed, tmp_path):
+    tests = Path(__file__).parents[1]
+    process = subprocess.Popen([sys.executable, "-c", KILL, str(tmp_path), str(tests)], cwd=tests.parent)
+    log = tmp_path / "log.csv"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and len(log.read_text().splitlines()) > 8):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(helpers.losses(tmp_path)) < TOTAL
+    helpers.train(tmp_path)
+    assert helpers.losses(tmp_path) == helpers.losses(undisturbed("byol"))
+
+
+def test_a_finished_run_is_not_trained_again(undisturbed, tmp_path):
+    whole = undisturbed("byol")
+    before = (whole / "log.csv").read_bytes(), (whole / "last.ckpt").stat().st_mtime_ns
+    helpers.train(whole)
+    assert ((whole / "log.csv").read_bytes(), (whole / "last.ckpt").stat().st_mtime_ns) == before
+
+
+def test_the_callers_random_state_does_not_matter(undisturbed, tmp_path):
+    fitted = fakes.method("byol")
+    torch.manual_seed(12345)
+    fit(fitted, helpers.settings(), helpers.FakeLoader, tmp_path, devices=1)
+    assert helpers.losses(tmp_path) == helpers.losses(undisturbed("byol"))
+
+
+def test_seeds_differ(undisturbed, tmp_path):
+    helpers.train(tmp_path, seed=1)
+    assert helpers.losses(tmp_path)[0] != helpers.losses(undisturbed("byol"))[0]
+
+
+class Halves(helpers.FakeLoader):
+    """The batches of a FakeLoader, each in two."""
+
+    def __len__(self) -> int:
+        return 2 * helpers.BATCHES
+
+    def epoch(self, epoch, start_step=0):
+        for step in range(start_step, len(self)):
+            yield helpers.part(fakes.batch(8, seed=100 * epoch + step // 2), step % 2, 2)
+
+
+class Plain(methods.Method):
+    """A loss that is a mean over samples."""
+
+    def loss(self, views, gather):
+        features = self.encoder(views[0].image)
+        return Loss(total=(features - 1).square().mean(), features=features.detach())
+
+
+def test_accumulated_gradients_are_those_of_the_joined_batch(tmp_path):
+    for halves, loader in ((1, helpers.FakeLoader), (2, Halves)):
+        torch.manual_seed(0)
+        method = Plain(fakes.encoder(), lambda batch, _: [fakes.view(batch.images["sentinel-2-l2a"])])
+        train = helpers.settings(accumulate=halves, batch_size=8 // halves, precision="32")
+        fit(method, train, loader, tmp_path / str(halves), devices=1)
+    whole, parts = ([float(x) for x in helpers.losses(tmp_path / name)] for name in "12")
+    assert len(whole) == TOTAL
+    assert parts == pytest.approx(whole, rel=1e-4)
+    assert whole[-1] < whole[0]
+
+
+def broken(monkeypatch, after: int, change):
+    """From forward pass `after` on, every loss is changed."""
+    fitted, count = fakes.method("byol"), iter(range(10_000))
+    original = fitted.loss
+
+    def loss(views, gather):
+        made = original(views, gather)
+        return change(made) if next(count) >= after else made
+
+    monkeypatch.setattr(fitted, "loss", loss)
+    return fitted
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(tmp_path, monkeypatch):
+    fitted = broken(monkeypatch, 7, lambda made: Loss(total=made.total * torch.nan, features=made.features))
+    with pytest.raises(TrainingError, match="the loss became nan at step 8 of 18") as error:
+        fit(fitted, helpers.settings(log_every=50, gauge_every=50), helpers.FakeLoader, tmp_path, devices=1)
+    assert "training.optimizer.lr" in str(error.value)
+    assert read(tmp_path / "last.ckpt")["global_step"] == 5
+
+
+def test_a_collapsed_run_stops_with_the_reason(tmp_path, monkeypatch):
+    fitted = broken(monkeypatch, 4, lambda made: Loss(total=made.total, features=torch.ones_like(made.features)))
+    train = helpers.settings(gauge_every=2, collapse=Collapse(patience=3))
+    with pytest.raises(TrainingError, match=r"collapsed: at step 10 of 18 the feature std .* is 0.0000") as error:
+        fit(fitted, train, helpers.FakeLoader, tmp_path, devices=1)
+    assert "for 3 measurements in a row" in str(error.value)
+    assert "temperature" in str(error.value)
+    assert len(helpers.losses(tmp_path)) == 10
+
+
+def test_a_collapsed_run_goes_on_if_asked_to(tmp_path, monkeypatch):
+    fitted = broken(monkeypatch, 0, lambda made: Loss(total=made.total, features=torch.ones_like(made.features)))
+    fit(fitted, helpers.settings(gauge_every=2, collapse=None), helpers.FakeLoader, tmp_path, devices=1)
+    assert len(helpers.losses(tmp_path)) == TOTAL
+
+
+def test_a_learning_rate_far_too_high_leaves_no_encoder(tmp_path):
+    """SimCLR with a rate of 1e6: collapsed or not finite, in any case an error with a remedy."""
+    train = helpers.settings(optimizer=Optimizer(lr=1e6, scale_lr=False), gauge_every=1, epochs=6)
+    with pytest.raises(TrainingError, match=r"collapsed|became"):
+        helpers.train(tmp_path, "simclr", train)
+
+
+def test_knn_is_measured_where_labels_are_given(tmp_path):
+    labelled = LabelledSet(fakes.image(30), torch.arange(30) % 3)
+    helpers.train(tmp_path, train=helpers.settings(knn_every=6), knn=labelled)
+    rows = (tmp_path / "log.csv").read_text().splitlines()[1:]
+    measured = {int(row.split(",")[0]): float(row.split(",")[-1]) for row in rows if row.split(",")[-1]}
+    assert list(measured) == [1, 6, 12, 18]
+    assert all(0 <= value <= 1 for value in measured.values())
+
+
+def test_too_few_batches(tmp_path):
+    with pytest.raises(TrainingError, match="one epoch has 6 batch"):
+        helpers.train(tmp_path, train=helpers.settings(accumulate=7))
+
+
+def test_other_settings_are_refused_and_named(tmp_path):
+    assert begin(tmp_path, {"training": {"epochs": 3, "lr": 0.1}})
+    assert begin(tmp_path, {"training": {"epochs": 3, "lr": 0.1}})
+    with pytest.raises(TrainingError, match=r"training\.epochs: was 3, is 4"):
+        begin(tmp_path, {"training": {"epochs": 4, "lr": 0.1}})
+
+
+def test_differences_are_paths():
+    assert list(differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3, "d": 0}})) == [
+        "a.c: was 2, is 3",
+        "a.d: was None, is 0",
+    ]
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    torch.save({"state_dict": {"method.encoder.w": torch.tensor([1.0, torch.inf])}}, tmp_path / "last.ckpt")
+    with pytest.raises(TrainingError, match="weights are not finite"):
+        finished_state(tmp_path / "last.ckpt")
+
+
+def test_a_damaged_checkpoint_says_so(tmp_path):
+    (tmp_path / "last.ckpt").write_bytes(b"nothing")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        helpers.train(tmp_path)
