@@ -196,7 +196,7 @@ def _alone(planes: Tensor) -> bool:
     return len(planes) == 1 and planes.device.type == "cpu"
 
 
-def _blocks(step: float, start: float, n: int, length: int, reach: float) -> list[tuple[slice, slice]]:
+def _blocks(step: float, start: float, n: int, length: int, reach: float | int) -> list[tuple[slice, slice]]:
     """Blocks of a matrix "n length" whose row i has weights within `reach` of column `step * i + start`."""
     blocks = []
     for first in range(0, n, _BLOCK):
