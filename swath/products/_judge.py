@@ -1,6 +1,7 @@
 """Who won, against what, and is the difference distinguishable: pure functions of a run's tables."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -140,10 +141,15 @@ class Cell:
 
     def _beside(self, row: str, candidates: Sequence[Score]) -> Score | None:
         """Where every arm has its own twin, its name holds the arm's; otherwise there is one for all."""
-        own = [s for s in candidates if row in s.row]
+        own = [s for s in candidates if _names(s.row, row)]
         arms = [s.row for s in self.pretrained if s.row != row]
-        common = [s for s in candidates if not any(arm in s.row for arm in arms)]
+        common = [s for s in candidates if not any(_names(s.row, arm) for arm in arms)]
         return next(iter(own or common), None)
+
+
+def _names(text: str, arm: str) -> bool:
+    """Whether a row's name holds an arm's as a whole: `scratch, as rs-byol-1` does not name `byol`."""
+    return re.search(rf"(?<![\w-]){re.escape(arm)}(?![\w-])", text) is not None
 
 
 def _is_random_encoder(row: str) -> bool:

@@ -137,7 +137,7 @@ def outcome(cell: Cell) -> list[str]:
     ]
     floor = cell.best_floor()
     if floor is not None and floor != cell.twin(best.row):
-        sentences.append(against(cell, best, floor, "the best floor"))
+        sentences.append(against(cell, best, floor, f"the best floor, {floor.row}"))
     return sentences
 
 
@@ -182,7 +182,7 @@ def against(cell: Cell, best: Score, other: Score | None, what: str) -> str:
     """One sentence: the row against a floor or reference, with the evidence."""
     if other is None:
         return f"It was not compared with {what}."
-    named = f"{what} ({other.row}, {percent(other.value)})"
+    named = f"{what} ({percent(other.value)})"
     pair = cell.pair(best.row, other.row)
     if pair is None or pair.verdict == "untested":
         return f"Against {named} it has {points(best.value - other.value)} points; that difference was not tested."

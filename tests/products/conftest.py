@@ -24,10 +24,10 @@ SKILL = {
     ("byol", "pretrained"): 0.86,
     ("simclr", "pretrained"): 0.83,
     ("moco-v2", "pretrained"): 0.74,
-    ("from-scratch", "reference"): 0.80,
-    ("random-encoder", "floor"): 0.62,
-    ("random-convolutions", "floor"): 0.66,
-    ("image-statistics", "floor"): 0.70,
+    ("scratch", "floor"): 0.80,
+    ("random encoder (frozen)", "floor"): 0.62,
+    ("random convolutions", "floor"): 0.66,
+    ("image statistics + linear", "floor"): 0.70,
     ("majority", "floor"): 0.0,
 }
 """Chance that a sample is classified rightly for a reason; the rest is guessed."""
@@ -148,7 +148,7 @@ def make_evaluation(folder: Path, labels: np.ndarray, rng: np.random.Generator) 
             frames += predict(labels, "all bands", probe, row, kind, skill - loss, rng)
     for key in BAND_KEYS:
         for (row, kind), skill in SKILL.items():
-            if kind == "pretrained" or row == "random-encoder":
+            if kind == "pretrained" or row == "random encoder (frozen)":
                 harder = 0.14 if key.startswith("sentinel-1") else 0.2 * rng.random()
                 frames += predict(labels, key, "band-wise", row, kind, skill - 0.15 - harder, rng)
     predictions = pd.concat(frames, ignore_index=True)
@@ -181,7 +181,7 @@ def predict(labels, input_name, probe, row, kind, skill, rng) -> list[pd.DataFra
     # what is hard for a row is hard whatever its seed: otherwise a mean over seeds would never be wrong
     ease = rng.random(len(y))
     frames = []
-    for seed in SEEDS if row not in {"majority", "image-statistics"} else SEEDS[:1]:
+    for seed in SEEDS if row not in {"majority", "image statistics + linear"} else SEEDS[:1]:
         logits = rng.gumbel(size=(len(y), len(CLASSES))) * 0.8
         logits[np.arange(len(y)), y] += np.where(ease + 0.1 * rng.standard_normal(len(y)) < skill, 3.0, 0.0)
         if row == "majority":

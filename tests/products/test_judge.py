@@ -1,0 +1,120 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+from swath.products import _words as words
+from swath.products._judge import Cell, Pair, Score, _verdict, band_of, cells, contrasts, headline_cell, is_radar
+from swath.products._rundir import load
+from swath.sensors import band
+
+
+def score(row: str, kind: str, value: float) -> Score:
+    return Score(row, kind, "accuracy", value, value - 0.05, value + 0.05, (value,), 100, 20, "")
+
+
+def pair(a: str, b: str, difference: float, verdict) -> Pair:
+    low, high = difference - 0.02, difference + 0.03
+    return Pair(a, b, difference, low, high, 0.01, 0.01, 0.01, 0.02, verdict, 20, "groups", "sign-flip", "")
+
+
+def cell(*scores: Score, pairs: tuple[Pair, ...] = ()) -> Cell:
+    return Cell("cover", "all", "linear", ("accuracy",), scores, (), pairs)
+
+
+@pytest.mark.parametrize(
+    ("said", "difference", "p", "meaning"),
+    [
+        ("better", 0.1, 0.01, "better"),
+        ("worse", -0.1, 0.01, "worse"),
+        ("not distinguishable", 0.1, 0.2, "tie"),
+        ("untested", 0.1, math.nan, "untested"),
+        ("", 0.1, 0.01, "better"),
+        ("", -0.1, 0.01, "worse"),
+        ("", 0.1, 0.05, "tie"),
+        ("", math.nan, 0.01, "untested"),
+    ],
+)
+def test_verdicts(said, difference, p, meaning):
+    assert _verdict(said, difference, p) == meaning
+
+
+def test_a_comparison_reads_the_same_from_both_sides():
+    one = pair("byol", "random", 0.1, "better")
+    there = cell(score("byol", "pretrained", 0.8), score("random", "floor", 0.7), pairs=(one,))
+    other = there.pair("random", "byol")
+    assert other is not None
+    assert (other.difference, other.low, other.high, other.verdict) == (-0.1, -0.13, -0.08, "worse")
+    assert other.flipped() == one
+    assert there.pair("byol", "nobody") is None
+
+
+def test_the_random_twin_is_an_encoder_not_convolutions():
+    there = cell(
+        score("byol", "pretrained", 0.8),
+        score("random-convolutions", "floor", 0.75),
+        score("random-encoder", "floor", 0.7),
+        score("from-scratch", "floor", 0.79),
+    )
+    assert there.twin("byol").row == "random-encoder"
+    assert there.scratch("byol").row == "from-scratch"
+    assert there.best_floor().row == "random-convolutions"
+
+
+def test_each_arm_has_its_own_twin_where_there_are_several():
+    arms = [score(name, "pretrained", 0.8) for name in ("byol", "rs-byol-1", "rs-byol-3", "ms-only")]
+    twins = [
+        score(f"random encoder, as {names}", "floor", 0.6) for names in ("rs-byol-3, ms-only", "rs-byol-1", "byol")
+    ]
+    there = cell(*arms, *twins)
+    assert there.twin("rs-byol-1").row == "random encoder, as rs-byol-1"
+    assert there.twin("rs-byol-3").row == "random encoder, as rs-byol-3, ms-only"
+    assert there.twin("ms-only").row == "random encoder, as rs-byol-3, ms-only"
+    assert there.twin("byol").row == "random encoder, as byol"
+    assert cell(*arms, twins[0]).twin("rs-byol-1") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("sentinel-1-rtc/VV", "sentinel-1-rtc/VV"), ("all bands", None), ("hls/NIR", "hls/NIR")]
+)
+def test_inputs_that_are_single_bands(name, key):
+    found = band_of(name)
+    assert (found.key if found else None) == key
+
+
+def test_radar_is_told_from_optical():
+    assert is_radar(band("sentinel-1-rtc/VV"))
+    assert is_radar(band("display-radar/P"))
+    assert not is_radar(band("sentinel-2-l2a/B04"))
+    assert not is_radar(band("display-optical/red"))
+
+
+def test_cells_follow_the_table(finished_run):
+    run = load(finished_run)
+    found = cells(run)
+    assert [c.probe for c in found][:2] == ["linear", "knn"]
+    first = headline_cell(found)
+    assert first.key == ("land-cover", "all bands", "linear")
+    assert [s.row for s in first.left_out] == ["imagenet"]
+    values = [s.value for s in first.ranked]
+    assert values == sorted(values, reverse=True)
+    assert [c.input for c in contrasts(run)] == ["radar bands minus optical bands"]
+    assert headline_cell([]) is None
+
+
+def test_words_of_an_outcome():
+    rows = (
+        score("byol", "pretrained", 0.8),
+        score("simclr", "pretrained", 0.78),
+        score("random-encoder", "floor", 0.6),
+    )
+    pairs = (pair("simclr", "byol", -0.02, "tie"), pair("byol", "random-encoder", 0.2, "better"))
+    said = " ".join(words.outcome(cell(*rows, pairs=pairs))).replace(words.NO_BREAK, " ")
+    assert "byol came first with 80.0 % accuracy (95 % interval 75.0–85.0)." in said
+    assert "2.0 points ahead of simclr, the next, but the two are not distinguishable" in said
+    assert "It is better than the same network frozen at its random initial weights (60.0 %)" in said
+    assert "+20.0 points (95 % interval +18.0 to +23.0, p = 0.020)" in said
+    assert "It was not compared with the same network trained from scratch" in said
+    worse = replace(pairs[1], verdict="worse", difference=-0.2)
+    assert "It is worse than" in " ".join(words.outcome(cell(*rows, pairs=(worse,))))
+    assert words.outcome(cell(rows[2])) == ["No pre-trained encoder has a result here."]

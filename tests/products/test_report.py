@@ -1,0 +1,244 @@
+"""The report is whole, self-contained and says what the files say, whatever state the run is in."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from swath.errors import SwathError
+from swath.products import _words as words
+from swath.products._rundir import load
+from swath.products.report import render, report
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """A strict reader: tags must close in order, and everything is written down."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.text, self.tags = [], "", []
+        self.feed(text)
+        self.close()
+        assert self.open == [], f"not closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open[-1:] == [tag], f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data):
+        if self.open[-1:] not in (["style"], ["title"]):
+            self.text += data
+
+    def all(self, *names):
+        return [attrs for tag, attrs in self.tags if tag in names]
+
+
+@pytest.fixture(scope="session")
+def html(finished_run, tmp_path_factory) -> str:
+    return render(load(finished_run))
+
+
+@pytest.fixture(scope="session")
+def page(html) -> Page:
+    return Page(html)
+
+
+def page_of(run: Path) -> Page:
+    return Page(report(run).read_text(encoding="utf-8"))
+
+
+def test_is_self_contained(html, page):
+    assert "http:" not in html
+    assert "https:" not in html
+    assert not page.all("script", "link", "iframe", "object", "embed")
+    for attrs in (attrs for _, attrs in page.tags):
+        for name in ("src", "href", "xlink:href"):
+            assert attrs.get(name, "#").startswith(("#", "data:image/png;base64,"))
+    assert not re.search(r"@import|url\((?!#)", html)
+
+
+def test_is_small_and_the_same_every_time(html, finished_run):
+    assert len(html.encode()) < 1_000_000
+    assert render(load(finished_run)) == html
+
+
+def test_references_inside_the_page_resolve(html, page):
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    wanted = {attrs["href"][1:] for _, attrs in page.tags if attrs.get("href", "").startswith("#")}
+    wanted |= set(re.findall(r"url\(#([^)]+)\)", html))
+    wanted |= {attrs["aria-labelledby"] for _, attrs in page.tags if "aria-labelledby" in attrs}
+    assert wanted <= set(ids)
+
+
+def test_can_be_read_on_a_phone_and_by_a_screen_reader(page):
+    assert any(attrs.get("name") == "viewport" for attrs in page.all("meta"))
+    assert [tag for tag, _ in page.tags if tag in {"h1", "h2"}] == ["h1"] + ["h2"] * 8
+    assert all(attrs.get("alt") for attrs in page.all("img"))
+    pictures = page.all("svg")
+    assert len(pictures) > 15
+    assert all(attrs.get("aria-label") or attrs.get("aria-hidden") == "true" for attrs in pictures)
+    assert all(attrs.get("scope") for attrs in page.all("th"))
+
+
+def test_every_figure_of_the_tables_is_there(finished_run, page):
+    table = pd.read_csv(finished_run / "evaluate" / "table.csv").dropna(subset=["value"])
+    band_wise = table["input"].str.contains("/") & (table["metric"] != "accuracy")
+    for row in table[~band_wise].itertuples():
+        assert f"{100 * row.value:.1f}\xa0%" in page.text
+        assert f"{100 * row.low:.1f}–{100 * row.high:.1f}" in page.text
+    comparisons = pd.read_csv(finished_run / "evaluate" / "comparisons.csv")
+    whole = comparisons[~comparisons["input"].str.contains("/")]
+    assert len(whole) > 30
+    for row in whole.itertuples():
+        assert words.points(row.difference) in page.text
+        assert ("< 0.001" if row.p_holm < 0.001 else f"{row.p_holm:.3f}").replace("< ", "<\xa0") in page.text
+
+
+def test_says_what_was_left_out_and_on_what_it_ran(page):
+    assert "no ImageNet weights are given" in page.text
+    for said in ("some CPU", "0123456789abcdef", "2026-03-01", "torch 2.8.0", "17\xa0min 57\xa0s", "0.1.0"):
+        assert said in page.text
+
+
+def test_data_card_agrees_with_the_corpus(page):
+    for said in ("240 in 80 groups", "960 of 24", "train 96, val 24, test 120", "B02, B03, B04, B08"):
+        assert said in page.text
+    assert "share no group" in page.text
+    assert "km apart" in page.text
+
+
+def test_confusion_matrix_counts_every_prediction(finished_run, page):
+    predictions = pd.read_parquet(finished_run / "evaluate" / "predictions.parquet")
+    table = pd.read_csv(finished_run / "evaluate" / "table.csv")
+    cell = table[(table["probe"] == "linear") & (table["metric"] == "accuracy") & (table["kind"] == "pretrained")]
+    best = cell.sort_values("value")["row"].iloc[-1]
+    rows = predictions[(predictions["probe"] == "linear") & (predictions["row"] == best)]
+    found = pd.crosstab(rows["y_true"], rows["y_pred"])
+    for true in found.index:
+        for said in found.columns:
+            share = 100 * found.loc[true, said] / found.loc[true].sum()
+            assert f"{share:.0f}{found.loc[true, said]}" in page.text
+
+
+def test_names_from_files_are_escaped(run):
+    evil = "<script>alert('$x_1$')</script>"
+    for name in ("table.csv", "comparisons.csv"):
+        path = run / "evaluate" / name
+        path.write_text(path.read_text().replace("moco-v2", evil))
+    predictions = pd.read_parquet(run / "evaluate" / "predictions.parquet")
+    predictions["row"] = predictions["row"].replace("moco-v2", evil)
+    predictions.to_parquet(run / "evaluate" / "predictions.parquet")
+    (run / "evaluate" / "classes.json").write_text(json.dumps({"land-cover": [evil] * 5}))
+    edit_manifest(run, lambda m: m["recipe"].update(description=evil, arms={"byol": None, "simclr": None, evil: None}))
+    text = report(run).read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;") > 20
+    Page(text)
+
+
+def edit_manifest(run: Path, change) -> None:
+    path = run / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def test_a_run_that_has_just_begun(run):
+    for part in ("corpus", "pretrain", "evaluate"):
+        shutil.rmtree(run / part)
+    edit_manifest(run, lambda m: m.update(stages=[], machine={}, packages={}))
+    text = page_of(run).text
+    for said in (
+        "Nothing was pre-trained or evaluated",
+        "Nothing has been evaluated yet",
+        "No stage has been executed",
+    ):
+        assert said in text
+
+
+def test_a_run_that_is_pretrained_only(run):
+    shutil.rmtree(run / "evaluate")
+    text = page_of(run).text
+    assert "byol, moco-v2 and simclr were pre-trained but not evaluated yet" in text
+    assert "Effective rank" in text
+    assert "240 in 80 groups" in text
+
+
+def test_a_run_without_its_corpus_and_predictions(run):
+    shutil.rmtree(run / "corpus")
+    (run / "evaluate" / "predictions.parquet").unlink()
+    text = page_of(run).text
+    assert "The corpus is not where the manifest says" in text
+    assert "There are no predictions to look at yet" in text
+    assert "came first" in text
+
+
+def test_a_failed_stage_is_named_with_its_reason(run):
+    failed = {"stage": "pretrain", "arm": "simclr", "seed": 1, "seconds": 3.0, "status": "failed"}
+    edit_manifest(run, lambda m: m["stages"].append({**failed, "figures": {"error": "loss is not finite at step 12"}}))
+    text = page_of(run).text
+    assert "Failed: pretrain of simclr, seed 1; see the notes." in text
+    assert "loss is not finite at step 12" in text
+
+
+def test_broken_files_become_notes(run):
+    (run / "evaluate" / "table.csv").write_text("task,input\nland-cover,all bands\n")
+    (run / "pretrain" / "byol" / "seed-0" / "log.csv").write_text("")
+    text = page_of(run).text
+    assert "evaluate/table.csv cannot be read" in text
+    assert "seed-0/log.csv cannot be read" in text
+    assert "nothing can be said about the worth" in text
+
+
+def test_a_corpus_that_cannot_be_opened_becomes_a_note(run):
+    (run / "corpus" / "corpus.json").write_text("{")
+    assert "The corpus cannot be opened: corpus.json is damaged" in page_of(run).text
+
+
+def test_values_that_are_missing_are_shown_as_missing(run):
+    path = run / "evaluate" / "table.csv"
+    table = pd.read_csv(path)
+    table[["low", "high", "n_units", "n_groups"]] = float("nan")
+    table["per_seed"] = "[null, NaN, 0.5]"
+    table.to_csv(path, index=False)
+    comparisons = pd.read_csv(run / "evaluate" / "comparisons.csv")
+    comparisons[["low", "high", "p", "p_t", "p_wilcoxon", "p_holm"]] = float("nan")
+    comparisons["verdict"] = "untested"
+    comparisons.to_csv(run / "evaluate" / "comparisons.csv", index=False)
+    page = page_of(run)
+    assert "nan" not in re.sub("[^a-z ]", " ", page.text.lower()).split()
+    assert "that difference was not tested" in page.text
+
+
+def test_many_classes_become_a_picture(run):
+    names = [f"class number {i}" for i in range(40)]
+    (run / "evaluate" / "classes.json").write_text(json.dumps({"land-cover": names}))
+    page = page_of(run)
+    assert any("Confusion matrix of" in attrs.get("aria-label", "") for attrs in page.all("svg"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "no manifest.json"), ("{", "cannot read the run's manifest"), ('{"format": 99}', "newer format")],
+)
+def test_a_folder_that_is_no_run_is_refused(tmp_path, content, said):
+    if content is not None:
+        (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(SwathError, match=said):
+        report(tmp_path)
+    assert not (tmp_path / "report.html").exists()

@@ -1,0 +1,156 @@
+"""No figure in a document can drift from the run that it came from without being noticed."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from swath.errors import SwathError
+from swath.products.results import escape, main, results, stale, verify
+
+
+@pytest.fixture
+def document(finished_run, tmp_path):
+    target = tmp_path / "docs" / "results.md"
+    target.parent.mkdir()
+    target.write_text("# Results\n\nWhat a human says before.\n")
+    results([finished_run], target)
+    return target
+
+
+def test_block_holds_every_figure_of_the_table(document, finished_run):
+    text = document.read_text()
+    table = pd.read_csv(finished_run / "evaluate" / "table.csv").dropna(subset=["value"])
+    shown = table[~table["input"].str.contains("/") | (table["metric"] == "accuracy")]
+    for row in shown.itertuples():
+        assert f"{100 * row.value:.1f}\xa0% ({100 * row.low:.1f}–{100 * row.high:.1f})" in text
+    assert "came first with" in text
+    assert "no ImageNet weights are given" in text
+    assert "0123456789abcdef" in text
+
+
+def test_tables_are_whole(document):
+    for table in re.findall(r"(?:^\|.*\|\n)+", document.read_text(), flags=re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+def test_prose_is_left_alone_and_writing_again_changes_nothing(document, finished_run):
+    document.write_text(document.read_text() + "\nWhat a human says after.\n")
+    before = document.read_text()
+    results([finished_run], document)
+    assert document.read_text() == before
+    assert before.startswith("# Results\n\nWhat a human says before.\n")
+    assert before.count("<!-- swath:results fields -->") == 1
+
+
+def test_untouched_document_verifies_without_the_run(document, finished_run):
+    assert verify(document) == []
+    assert stale(document, [finished_run]) == []
+
+
+@pytest.mark.parametrize("change", [r"(\d)\.(\d)\xa0%", r"not distinguishable", r"byol"])
+def test_any_change_in_a_block_is_found(document, change):
+    text = document.read_text()
+    found = list(re.finditer(change, text))[-1]
+    document.write_text(text[: found.start()] + "9" + text[found.end() :])
+    assert [p for p in verify(document) if "block fields is not what fields.json holds" in p]
+
+
+def test_a_change_in_the_stored_figures_is_found(document):
+    store = document.parent / "results" / "fields.json"
+    content = json.loads(store.read_text())
+    column = content["table"][0].index("value")
+    content["table"][1][column] += 0.01
+    store.write_text(json.dumps(content))
+    assert len(verify(document)) == 1
+
+
+def test_blocks_and_stored_figures_belong_together(document):
+    store = document.parent / "results" / "fields.json"
+    (store.parent / "other.json").write_text(store.read_text())
+    assert "has no block other" in verify(document)[0]
+    store.unlink()
+    (store.parent / "other.json").unlink()
+    assert "block fields has no" in verify(document)[0]
+
+
+def test_an_open_or_repeated_block_is_found(document):
+    text = document.read_text()
+    document.write_text(text.replace("<!-- /swath:results -->", ""))
+    assert any("does not end" in problem for problem in verify(document))
+
+
+def test_damaged_or_newer_stored_figures_are_named(document):
+    store = document.parent / "results" / "fields.json"
+    store.write_text("{")
+    assert "cannot be read" in verify(document)[0]
+    store.write_text('{"format": 99}')
+    assert "newer swath" in verify(document)[0]
+
+
+def test_a_document_that_is_not_there_says_nothing_wrong(tmp_path):
+    assert verify(tmp_path / "results.md") == []
+
+
+def test_a_run_that_has_changed_is_stale(document, run):
+    path = run / "evaluate" / "table.csv"
+    table = pd.read_csv(path)
+    table.loc[0, "value"] += 0.01
+    table.to_csv(path, index=False)
+    assert stale(document, [run]) == ["fields"]
+    assert stale(document.with_name("other.md"), [run]) == ["fields"]
+
+
+def test_figures_are_small_and_their_absence_is_noticed(finished_run, tmp_path):
+    target = tmp_path / "docs" / "results.md"
+    target.parent.mkdir()
+    results([finished_run], target, images=target.parent / "images")
+    image = target.parent / "images" / "results-fields.png"
+    assert image.stat().st_size < 100_000
+    assert "](images/results-fields.png)" in target.read_text()
+    assert verify(target) == []
+    assert stale(target, [finished_run]) == []
+    image.unlink()
+    assert "which is not there" in verify(target)[0]
+
+
+def test_stored_figures_name_no_place_of_the_machine(document, finished_run):
+    assert str(finished_run.parent) not in (document.parent / "results" / "fields.json").read_text()
+
+
+def test_a_run_that_is_not_evaluated_is_refused(run, tmp_path):
+    (run / "evaluate" / "table.csv").unlink()
+    with pytest.raises(SwathError, match="not evaluated"):
+        results([run], tmp_path / "results.md")
+    assert not (tmp_path / "results.md").exists()
+
+
+def test_a_name_that_leaves_the_folder_is_refused(run, tmp_path):
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps(manifest | {"name": "../../evil"}))
+    with pytest.raises(SwathError, match="cannot name a file"):
+        results([run], tmp_path / "results.md")
+
+
+def test_markdown_is_escaped():
+    assert escape("a|b <i> *x* `y` [z] & \\") == r"a\|b &lt;i&gt; \*x\* \`y\` \[z\] &amp; \\"
+
+
+def test_command_line(document, finished_run, tmp_path, capsys):
+    assert main(["verify", str(document)]) == 0
+    assert main(["stale", str(document), str(finished_run)]) == 0
+    document.write_text(document.read_text().replace("came first", "came second"))
+    assert main(["verify", str(document)]) == 1
+    assert "is not what" in capsys.readouterr().err
+    assert main(["write", str(document), str(finished_run)]) == 0
+    assert main(["verify", str(document)]) == 0
+    assert main(["write", str(document), str(tmp_path)]) == 2
+    assert "no run here" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_as_make_check_calls_it(document):
+    subprocess.run([sys.executable, "-m", "swath.products.results", "verify", str(document)], check=True)

@@ -1,0 +1,46 @@
+import math
+
+import pytest
+
+from swath.products import _words as words
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "text"),
+    [
+        (words.percent, (0.8123,), "81.2 %"),
+        (words.percent, (math.nan,), "–"),
+        (words.number, (-0.04,), "0.0"),
+        (words.number, (-1.26,), "−1.3"),
+        (words.points, (0.1234,), "+12.3"),
+        (words.points, (-0.1234,), "−12.3"),
+        (words.points, (0.0,), "0.0"),
+        (words.points, (math.nan,), "–"),
+        (words.interval, (0.781, 0.8414), "78.1–84.1"),
+        (words.interval, (math.nan, 0.8), "–"),
+        (words.difference_interval, (-0.012, 0.033), "−1.2 to +3.3"),
+        (words.p_value, (0.0004,), "p < 0.001"),
+        (words.p_value, (0.0123,), "p = 0.012"),
+        (words.p_cell, (0.0004,), "< 0.001"),
+        (words.p_cell, (0.0123,), "0.012"),
+        (words.p_cell, (math.nan,), "–"),
+        (words.duration, (8.04,), "8.0 s"),
+        (words.duration, (59.7,), "1 min 00 s"),
+        (words.duration, (200,), "3 min 20 s"),
+        (words.duration, (3900,), "1 h 05 min"),
+        (words.duration, (None,), "–"),
+        (words.count, (12345,), "12,345"),
+        (words.count, (None,), "–"),
+        (words.listing, ([],), ""),
+        (words.listing, (["a"],), "a"),
+        (words.listing, (["a", "b", "c"],), "a, b and c"),
+        (words.plural, (1, "class"), "1 class"),
+        (words.plural, (2, "class"), "2 classes"),
+        (words.plural, (1200, "seed"), "1,200 seeds"),
+        (words.metric, ("macro_f1",), "macro F1"),
+        (words.metric, ("some_other",), "some other"),
+        (words.stage_name, ({"stage": "pretrain", "arm": "byol", "seed": 0},), "pretrain of byol, seed 0"),
+    ],
+)
+def test_numbers_in_words(function, arguments, text):
+    assert function(*arguments).replace(words.NO_BREAK, " ") == text
