@@ -146,7 +146,8 @@ def _scalar(corpus: Corpus, config: Scalar) -> tuple[list[str | None], list[str]
             where=where,
             remedy="name a column of whole numbers or texts",
         )
-    texts = [_text(value) if known else None for value, known in zip(column, column.notna(), strict=True)]
+    known = column.notna().to_numpy()
+    texts = [_text(value) if there else None for value, there in zip(column, known, strict=True)]
     order = sorted({text for text in texts if text is not None}, key=_natural)
     kept = _kept(order, config, where)
     return [text if text in kept else None for text in texts], order

@@ -1,11 +1,12 @@
 """Every file's header against the recipe, before anything is written."""
 
 from collections.abc import Iterable, Iterator
+from math import hypot
 
 import numpy as np
 
 from swath.corpus.format import SensorLayout
-from swath.corpus.sources._raster import BadFileError, Header
+from swath.corpus.sources._raster import BadFileError, Header, corner
 from swath.corpus.sources._scan import Channel, Place, Shot
 from swath.corpus.sources._section import FolderSection
 from swath.errors import CorpusError
@@ -21,10 +22,10 @@ def channels(place: Place) -> Iterator[Channel]:
 
 def check_shot(shot: Shot, layout: SensorLayout, headers: dict[str, Header]) -> None:
     """Raise BadFileError unless the shot's files have the declared channels and type."""
-    for channel in [*shot.bands.values(), *shot.quality.values()]:
-        check_channel(channel, headers[channel.file.name])
     if isinstance(shot.entry.bands, tuple) and not shot.entry.by_file:
         _check_count(shot, headers[shot.first.name], len(shot.entry.bands))
+    for channel in [*shot.bands.values(), *shot.quality.values()]:
+        check_channel(channel, headers[channel.file.name])
     for band, channel in shot.bands.items():
         found = np.dtype(headers[channel.file.name].dtype).name
         if found != layout.dtype:
@@ -56,7 +57,9 @@ def check_channel(channel: Channel, header: Header) -> None:
 
 
 def check_place(place: Place, section: FolderSection, headers: dict[str, Header]) -> None:
-    """Raise BadFileError unless all images of the place have one size, one grid, and hold at least a chip."""
+    """Raise BadFileError unless the place's images have one size, one grid, hold a chip, and its maps are there."""
+    for channel in place.labels.values():
+        check_channel(channel, headers[channel.file.name])
     first: tuple[Shot, Header] | None = None
     for shot in place.shots.values():
         finest = max((headers[c.file.name] for c in shot.bands.values()), key=lambda header: header.height)
@@ -83,11 +86,11 @@ def _differs(one: Header, other: Header) -> str | None:
         return None
     if one.crs != other.crs:
         return f"reference system: {one.crs} and {other.crs}"
-    # columns and rows that the corners of the one have in the other
-    shift = ~one.transform * other.transform
-    corners = [shift * corner for corner in ((0, 0), (one.width, one.height))]
-    off = max(abs(corners[0][0]), abs(corners[0][1]), abs(corners[1][0] - one.width), abs(corners[1][1] - one.height))
-    return f"position: up to {off:.1f} pixels" if off > 0.5 else None
+    off = 0.0
+    for pixel in ((0, 0), (one.width, one.height)):
+        (x, y), (u, v) = corner(one.transform, *pixel), corner(other.transform, *pixel)
+        off = max(off, hypot(x - u, y - v) / hypot(one.transform.a, one.transform.d))
+    return f"position: {off:.1f} pixels" if off > 0.5 else None
 
 
 def check_facts(places: Iterable[Place], section: FolderSection) -> None:

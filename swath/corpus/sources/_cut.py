@@ -10,7 +10,7 @@ from numpy import ndarray
 from swath import sensors
 from swath.corpus._part import Chip, Location, undeclared, usable
 from swath.corpus.format import LabelLayer, SensorLayout
-from swath.corpus.sources._raster import BadFileError, Header, enlarged, read
+from swath.corpus.sources._raster import BadFileError, Header, corner, enlarged, read
 from swath.corpus.sources._scan import Place, Shot
 from swath.corpus.sources._section import FolderSection, LabelEntry, QualityEntry
 from swath.errors import CorpusError
@@ -228,18 +228,24 @@ def _chip(uid: str, shot: Shot, image: _Image, window: tuple[slice, slice]) -> C
 def _location(place: Place, plan: Plan, uid: str, row: int, column: int) -> Location:
     crs, transform = _georeference(place, plan.headers)
     px = plan.section.chip_px
-    moved = transform * Affine.translation(column * px, row * px) if transform is not None else None
+    moved = None if transform is None else _shifted(transform, column * px, row * px)
     facts = dict(place.facts)
     split = facts.pop("split", None)
     facts.pop("parent", None)
     return Location(
         uid=uid,
         crs=crs,
-        transform=None if moved is None else (moved.a, moved.b, moved.c, moved.d, moved.e, moved.f),
+        transform=moved,
         group=plan.groups[place.id],
         split=None if split is None else plan.section.split_names[split],
         scalars=dict(facts),
     )
+
+
+def _shifted(transform: Affine, column: int, row: int) -> tuple[float, float, float, float, float, float]:
+    """The transform of the window of an image that begins at this column and row."""
+    x, y = corner(transform, column, row)
+    return (transform.a, transform.b, x, transform.d, transform.e, y)
 
 
 def _georeference(place: Place, headers: dict[str, Header]) -> tuple[str | None, Affine | None]:

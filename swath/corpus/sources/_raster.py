@@ -93,3 +93,10 @@ def enlarged(pixels: Shaped[ndarray, "y x"], shape: tuple[int, int], file: File)
             remedy="bring the bands of an image onto one grid, or leave it out: corpus.source.on_bad_file=skip",
         )
     return pixels if factor == 1 else np.repeat(np.repeat(pixels, factor, axis=0), factor, axis=1)
+
+
+def corner(transform: Affine, column: int, row: int) -> tuple[float, float]:
+    """Native coordinates of a pixel's corner."""
+    x = transform.a * column + transform.b * row + transform.c
+    y = transform.d * column + transform.e * row + transform.f
+    return x, y

@@ -82,7 +82,7 @@ def scan(root: Path, section: FolderSection) -> list[Place]:
         for file in _matching(root, entry.files, entry.id, f"corpus.source.images.{position}"):
             _add_image(places.setdefault(file.fields["id"], Place(file.fields["id"])), entry, position, file)
     for place in places.values():
-        _check_bands(place)
+        _order_bands(place)
     for position, entry in enumerate(section.labels):
         _add_labels(root, places, entry, f"corpus.source.labels.{position}")
     for position, entry in enumerate(section.quality):
@@ -212,7 +212,8 @@ def _note(place: Place, name: str, text: str, file: File) -> None:
         )
 
 
-def _check_bands(place: Place) -> None:
+def _order_bands(place: Place) -> None:
+    """Put the bands in the recipe's order; files came in the order of their names."""
     for shot in place.shots.values():
         missing = [band for band in shot.entry.channels if band not in shot.bands]
         if missing:
@@ -221,6 +222,7 @@ def _check_bands(place: Place) -> None:
                 where=shot.first.key,
                 remedy="add the file, leave the band out of bands, or mend what the group `band` finds",
             )
+        shot.bands = {band: shot.bands[band] for band in shot.entry.channels}
 
 
 def _add_labels(root: Path, places: dict[str, Place], entry: LabelEntry, key: str) -> None:

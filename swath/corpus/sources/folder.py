@@ -139,9 +139,8 @@ def _fitting(
                 _reject(error, config, log)
                 del place.shots[key]
         try:
-            check_place(place, config, headers)
-            for channel in place.labels.values():
-                check_channel(channel, headers[channel.file.name])
+            if place.shots:
+                check_place(place, config, headers)
         except BadFileError as error:
             _reject(error, config, log)
             place.shots.clear()
