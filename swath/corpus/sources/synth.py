@@ -43,6 +43,8 @@ RADAR_SCALE = 0.01
 LAYER = "landcover"
 PART = 64
 """Locations that are committed at once."""
+TRUTH_ROWS = 1024
+"""Chips whose cloud truth is in memory at once."""
 CLEAR, CLOUD, SHADOW = range(3)
 """Codes of the cloud truth."""
 
@@ -456,12 +458,16 @@ def _write_truth(config: Config, corpus: Corpus, wanted: Sequence[Place]) -> Non
         return
     beside = final.with_name(f".{final.name}.tmp")
     shutil.rmtree(beside, ignore_errors=True)
-    chips = corpus.chips[corpus.chips["sensor"] == OPTICAL]
-    rows = chips.groupby(corpus.locations["uid"].to_numpy()[chips["location"]])["row"].apply(list)
-    codes = np.zeros((len(chips), config.chip_px, config.chip_px), np.uint8)
-    for place in track(wanted, len(wanted), "cloud truth"):
-        if place.uid in rows.index:
-            codes[np.sort(rows[place.uid])] = cloud_truth(config, place)
+    chips = corpus.chips.loc[corpus.chips["sensor"] == OPTICAL].sort_values(by="row")
+    chips = chips.assign(date=chips.groupby("location").cumcount())
+    uids, by_uid = corpus.locations["uid"].to_numpy(), {place.uid: place for place in wanted}
     meaning = {"classes": {"clear": CLEAR, "cloud": CLOUD, "shadow": SHADOW}}
-    _arrays.create(beside, "truth", codes.shape, "uint8", ("chip", "y", "x"), meaning).write(codes).result()
+    shape = (len(chips), config.chip_px, config.chip_px)
+    array = _arrays.create(beside, "truth", shape, "uint8", ("chip", "y", "x"), meaning)
+    starts = range(0, len(chips), TRUTH_ROWS)
+    for start in track(starts, len(starts), "cloud truth"):
+        some = chips.iloc[start : start + TRUTH_ROWS]
+        codes = {i: cloud_truth(config, by_uid[uids[i]]) for i in some["location"].unique()}
+        rows = [codes[i][date] for i, date in zip(some["location"], some["date"], strict=True)]
+        array[start : start + len(some)].write(np.stack(rows)).result()
     beside.replace(final)

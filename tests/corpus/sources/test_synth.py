@@ -491,6 +491,7 @@ def test_cloud_truth_lies_beside_the_pixels(small, corpus):
 
 def test_a_killed_build_continues_to_the_same_corpus(small, corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(synth, "PART", 2)
+    monkeypatch.setattr(synth, "TRUTH_ROWS", 5)
     real, made = synth.make, []
 
     def dying(config, place):
