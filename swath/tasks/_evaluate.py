@@ -74,8 +74,8 @@ def evaluate(
         Figures for the manifest: numbers of cells and of cells left out.
 
     Raises:
-        SwathError: a task cannot be set up, or an encoder cannot be read. A cell that cannot be computed is no error but
-            a line with a note.
+        SwathError: a task cannot be set up, or an encoder cannot be read. A cell that cannot be computed is no error
+            but a line with a note.
     """
     parted = split(corpus, split_config)
     judged = [Task(name, config, corpus, parted, split_config) for name, config in tasks.items()]
@@ -91,7 +91,8 @@ def _compute(jobs: Sequence[_Job], keys: Sequence[dict[tuple[str, str], str]], s
         line = progress.add_task("evaluating", total=sum(map(len, keys)))
         for job, by_place in zip(jobs, keys, strict=True):
             done = frozenset(place for place, key in by_place.items() if store.has(key))
-            progress.update(line, advance=len(done), description=f"{job.task.name}: {job.row}, seed {job.seed}")
+            said = f"{job.task.name}: {job.row}, seed {job.seed}"
+            progress.update(line, advance=len(done), description=said)
             if len(done) == len(by_place):
                 continue
             for cell in job.cells(done):
@@ -107,15 +108,15 @@ def _keys(job: _Job, split_config: SplitConfig, corpus: Corpus) -> dict[tuple[st
         config.pop(name)
     if "scratch" not in job.row:
         config.pop("scratch")
-    common = (corpus.content_hash, split_config.model_dump(mode="json"), config, job.task.name)
+    # the first sensor leads in the choice of dates
+    sensors = list(job.task.pictures.reads)
+    common = (corpus.content_hash, split_config.model_dump(mode="json"), config, job.task.name, sensors)
     keys = {}
     for name, label in job.places:
         item = job.task.inputs[name]
         probe = item.probes[item.labels.index(label)].model_dump(mode="json")
-        # all bands of the task: the first sensor leads in the choice of dates
-        reads = {sensor: list(bands) for sensor, bands in job.task.pictures.reads.items()}
         row = (job.row, job.kind, job.seed, job.source)
-        keys[name, label] = digest(*common, name, item.bands, list(reads), label, probe, *row)
+        keys[name, label] = digest(*common, name, item.bands, label, probe, *row)
     return keys
 
 

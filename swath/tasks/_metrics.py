@@ -51,7 +51,7 @@ def _hits(cm: np.ndarray) -> np.ndarray:
     return np.diagonal(cm, axis1=-2, axis2=-1)
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def _ratio(part: np.ndarray | np.floating, whole: np.ndarray | np.floating) -> np.ndarray:
     return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
 
 

@@ -67,15 +67,6 @@ def bca(
     return float(low), float(high)
 
 
-def bootstrap_p(draws: Float[np.ndarray, " b"]) -> float:
-    """Two-sided p of "no difference" from bootstrap draws of a difference: 2 min(P(d <= 0), P(d >= 0)), never 0."""
-    draws = draws[~np.isnan(draws)]
-    if not len(draws):
-        return np.nan
-    tail = min((draws <= 0).sum(), (draws >= 0).sum())
-    return float(min(1.0, 2 * (tail + 1) / (len(draws) + 1)))
-
-
 def flip_p(differences: Float[np.ndarray, " b"]) -> float:
     """Two-sided p of a sign-flip test: share of flips that are at least as far from 0 as the data, which come first."""
     if not np.isfinite(differences[0]):
@@ -83,13 +74,6 @@ def flip_p(differences: Float[np.ndarray, " b"]) -> float:
     # equal up to rounding counts as equal: otherwise the mirror image of the data would not
     extreme = np.abs(differences) >= np.abs(differences[0]) * (1 - 1e-9) - 1e-12
     return float(extreme.mean())
-
-
-def by_group(values: Float[np.ndarray, "n *rest"], codes: np.ndarray, groups: int) -> np.ndarray:
-    """Sums of the units' values per group."""
-    out = np.zeros((groups, *values.shape[1:]))
-    np.add.at(out, codes, values)
-    return out
 
 
 def paired_flips(

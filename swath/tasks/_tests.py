@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import stats
+from scipy import special
 
 
 def paired_t(differences: Float[np.ndarray, " n"]) -> float:
@@ -35,7 +35,7 @@ def nadeau_bengio(differences: Float[np.ndarray, " n"], test_share: float) -> fl
     if variance <= (1e-12 * np.abs(d).max()) ** 2:
         return np.nan
     t = d.mean() / np.sqrt((1 / len(d) + test_share) * variance)
-    return float(2 * stats.t.sf(abs(t), len(d) - 1))
+    return float(2 * special.stdtr(len(d) - 1, -abs(t)))
 
 
 def t_interval(differences: Float[np.ndarray, " n"], confidence: float = 0.95) -> tuple[float, float]:
@@ -43,7 +43,7 @@ def t_interval(differences: Float[np.ndarray, " n"], confidence: float = 0.95) -
     n = len(differences)
     if n < 2:
         return np.nan, np.nan
-    half = stats.t.ppf((1 + confidence) / 2, n - 1) * differences.std(ddof=1) / np.sqrt(n)
+    half = special.stdtrit(n - 1, (1 + confidence) / 2) * differences.std(ddof=1) / np.sqrt(n)
     return float(differences.mean() - half), float(differences.mean() + half)
 
 
@@ -52,6 +52,8 @@ def wilcoxon(differences: Float[np.ndarray, " n"]) -> float:
 
     Exact where SciPy has the exact distribution (no ties, at most 50 pairs), else the normal approximation.
     """
+    from scipy.stats import wilcoxon as signed_rank  # SciPy's statistics take a second to import
+
     d = differences[np.isfinite(differences)]
     # differences of averages: what is equal in exact arithmetic must tie
     d = np.round(d, 12)
@@ -61,7 +63,7 @@ def wilcoxon(differences: Float[np.ndarray, " n"]) -> float:
         return 1.0
     d = d[d != 0]
     exact = len(d) <= 50 and len(np.unique(np.abs(d))) == len(d)
-    result = stats.wilcoxon(d, method="exact" if exact else "asymptotic", correction=not exact)
+    result = signed_rank(d, method="exact" if exact else "asymptotic", correction=not exact)
     return float(np.asarray(result)[1])
 
 
@@ -75,8 +77,8 @@ def mcnemar(a_right: Bool[np.ndarray, " n"], b_right: Bool[np.ndarray, " n"]) ->
     if n == 0:
         return 1.0 if len(a_right) else np.nan
     if n < 25:
-        return float(min(1.0, 2 * stats.binom.cdf(min(only_a, only_b), n, 0.5)))
-    return float(stats.chi2.sf((abs(only_a - only_b) - 1) ** 2 / n, 1))
+        return float(min(1.0, 2 * special.bdtr(min(only_a, only_b), n, 0.5)))
+    return float(special.chdtrc(1, (abs(only_a - only_b) - 1) ** 2 / n))
 
 
 def holm(p: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -100,7 +102,7 @@ class DeLong(NamedTuple):
         with np.errstate(divide="ignore", invalid="ignore"):
             centre = np.log(self.auc / (1 - self.auc))
             error = np.sqrt(np.diagonal(self.covariance)) / (self.auc * (1 - self.auc))
-        z = stats.norm.ppf((1 + confidence) / 2)
+        z = special.ndtri((1 + confidence) / 2)
         # an area of 0 or 1 has no variance to build an interval from
         centre, error = (np.where(np.isfinite(centre), v, np.nan) for v in (centre, error))
         low, high = (1 / (1 + np.exp(-(centre + sign * z * error))) for sign in (-1, 1))
@@ -118,7 +120,7 @@ class DeLong(NamedTuple):
         difference = self.auc[i] - self.auc[j]
         if variance <= 1e-15:
             return 1.0 if abs(difference) < 1e-12 else np.nan
-        return float(2 * stats.norm.sf(abs(difference) / np.sqrt(variance)))
+        return float(2 * special.ndtr(-abs(difference) / np.sqrt(variance)))
 
 
 def delong(y: Int[np.ndarray, " n"], scores: Float[np.ndarray, "r n"]) -> DeLong:
@@ -131,12 +133,14 @@ def delong(y: Int[np.ndarray, " n"], scores: Float[np.ndarray, "r n"]) -> DeLong
     Raises:
         ValueError: fewer than two positive or two negative units.
     """
+    from scipy.stats import rankdata
+
     positive, negative = scores[:, y == 1], scores[:, y != 1]
     m, n = positive.shape[1], negative.shape[1]
     if min(m, n) < 2:
         raise ValueError(f"DeLong needs two units of each side, there are {m} positive and {n} negative")
-    pooled = stats.rankdata(np.concatenate([positive, negative], axis=1), axis=1)
-    v10 = (pooled[:, :m] - stats.rankdata(positive, axis=1)) / n
-    v01 = 1 - (pooled[:, m:] - stats.rankdata(negative, axis=1)) / m
+    pooled = rankdata(np.concatenate([positive, negative], axis=1), axis=1)
+    v10 = (pooled[:, :m] - rankdata(positive, axis=1)) / n
+    v01 = 1 - (pooled[:, m:] - rankdata(negative, axis=1)) / m
     covariance = np.atleast_2d(np.cov(v10)) / m + np.atleast_2d(np.cov(v01)) / n
     return DeLong(v10.mean(axis=1), covariance)

@@ -100,8 +100,8 @@ class Line:
     high: float
     per_seed: str
     """JSON list."""
-    n_units: float
-    n_groups: float
+    n_units: int | None
+    n_groups: int | None
     note: str
 
 
@@ -329,7 +329,7 @@ class _Notes:
         """A line without a value for each row that has none."""
         nan = float("nan")
         return [
-            Line(*place, metric="", value=nan, low=nan, high=nan, per_seed="[]", n_units=nan, n_groups=nan, note=note)
+            Line(*place, metric="", value=nan, low=nan, high=nan, per_seed="[]", n_units=None, n_groups=None, note=note)
             for place, note in self._by_row.items()
             if place not in self._used
         ]

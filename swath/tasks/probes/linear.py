@@ -6,13 +6,11 @@ one's solution, and left when it has stopped paying: weak regularisation is wher
 """
 
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from swath.settings import Settings
 from swath.tasks._types import Features, Prediction
@@ -54,7 +52,7 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  #
     return Prediction(scores.argmax(axis=1), scores)
 
 
-Labelled = tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]
+Labelled = tuple[Float[np.ndarray, "_ d"], Int[np.ndarray, " _"]]
 
 
 def choose_c(config: Config, train: Labelled, val: Labelled) -> float:
@@ -76,11 +74,15 @@ def choose_c(config: Config, train: Labelled, val: Labelled) -> float:
     return best_c
 
 
-def _model(config: Config) -> LogisticRegression:
+def _model(config: Config) -> Any:
+    from sklearn.linear_model import LogisticRegression  # seconds to import: not for reading a recipe
+
     return LogisticRegression(tol=config.tolerance, max_iter=config.max_iterations, warm_start=True)
 
 
-def _fit(model: LogisticRegression, c: float, x: np.ndarray, y: np.ndarray) -> LogisticRegression:
+def _fit(model: Any, c: float, x: np.ndarray, y: np.ndarray) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings():
         # at weak regularisation of separable classes the optimum is far away and validation decides anyway
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -1,0 +1,8 @@
+import pytest
+
+from tasks import fakes
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    return fakes.make(tmp_path_factory.mktemp("corpus") / "small")

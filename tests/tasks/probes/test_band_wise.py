@@ -1,0 +1,48 @@
+import pytest
+
+from swath.tasks import probes
+from swath.tasks.probes import band_wise, mlp
+from tasks.probes.test_every_probe import clouds
+
+NAMED = {
+    "optical": ["sentinel-2-l2a/B02", "sentinel-2-l2a/B03"],
+    "both": ["sentinel-2-l2a/B03", "sentinel-1-grd/VV"],
+}
+
+
+def test_every_band_of_the_task_is_an_input_of_its_own():
+    assert probes.inputs(band_wise.Config(), NAMED) == {
+        key: [key] for key in ("sentinel-2-l2a/B02", "sentinel-2-l2a/B03", "sentinel-1-grd/VV")
+    }
+    few = band_wise.Config(bands=("sentinel-1-grd/VV",))
+    assert list(probes.inputs(few, NAMED)) == ["sentinel-1-grd/VV"]
+
+
+def test_groups_are_told_by_unit_or_as_asked():
+    found = band_wise.groups(band_wise.Config(), NAMED)
+    assert list(found) == ["all", "optical", "radar"]
+    assert found["radar"] == ["sentinel-1-grd/VV"]
+    assert list(band_wise.groups(band_wise.Config(), {"o": NAMED["optical"]})) == ["all"]
+    asked = band_wise.Config(groups={"blue": ("sentinel-2-l2a/B02",), "gone": ("sentinel-2-l2a/B08",)})
+    assert band_wise.groups(asked, NAMED) == {
+        "all": ["sentinel-2-l2a/B02", "sentinel-2-l2a/B03", "sentinel-1-grd/VV"],
+        "blue": ["sentinel-2-l2a/B02"],
+    }
+
+
+def test_the_inner_probe_predicts():
+    features, _ = clouds(apart=0.5)
+    config = band_wise.Config(probe=mlp.Config(epochs=3))
+    assert (
+        probes.fit_predict(config, features, 1).scores == probes.fit_predict(config.probe, features, 1).scores
+    ).all()
+    assert probes.label(config) == "band-wise mlp"
+
+
+def test_other_probes_take_the_named_inputs():
+    assert probes.inputs(mlp.Config(), NAMED) == NAMED
+
+
+@pytest.mark.parametrize("name", ["knn", "linear", "mlp"])
+def test_every_plain_probe_can_be_inside(name):
+    assert band_wise.Config.model_validate({"probe": {"name": name}}).probe.name == name

@@ -1,0 +1,101 @@
+"""What holds for every probe: found by name, strict settings, honest about labels that allow nothing."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from swath import plugins
+from swath.errors import RecipeError, TrainingError
+from swath.tasks import probes
+from swath.tasks._types import Features
+
+CLASSES = 3
+
+
+def clouds(n=(90, 45, 60), d=12, classes=CLASSES, apart=2.0, seed=0):
+    """Gaussian classes around random centres, on scales that differ by feature."""
+    rng = np.random.default_rng(seed)
+    centres, scale = rng.normal(0, apart, (classes, d)), 10.0 ** rng.uniform(-2, 2, d)
+    y = [np.arange(size) % classes for size in n]
+    x = [((centres[labels] + rng.normal(0, 1, (len(labels), d))) * scale).astype(np.float32) for labels in y]
+    return Features(x[0], y[0], x[1], y[1], x[2], classes), y[2]
+
+
+def needed(probe):
+    # neighbours are found in the features as they are, whose scales differ here by four orders of magnitude
+    return 0.7 if probe.name == "knn" else 0.9
+
+
+def config(name):
+    return plugins.find("swath.tasks.probes", name).Config()
+
+
+@pytest.fixture(params=probes.names())
+def probe(request):
+    return config(request.param)
+
+
+def test_separable_classes_are_separated_and_scores_are_shares(probe):
+    features, truth = clouds()
+    found = probes.fit_predict(probe, features, 0)
+    assert (found.y_pred == truth).mean() > needed(probe)
+    assert found.scores.shape == (60, CLASSES)
+    assert found.scores.sum(1) == pytest.approx(np.ones(60), abs=1e-5)
+    assert (found.scores.argmax(1) == found.y_pred).all()
+
+
+def test_the_same_seed_gives_the_same_prediction(probe):
+    features, _ = clouds(apart=0.5)
+    one, other = (probes.fit_predict(probe, features, 3) for _ in range(2))
+    assert (one.scores == other.scores).all()
+
+
+def test_one_class_only_is_an_error_that_says_so(probe):
+    features, _ = clouds()
+    alone = Features(
+        features.train_x, np.zeros_like(features.train_y), features.val_x, features.val_y, features.test_x, CLASSES
+    )
+    with pytest.raises(TrainingError, match=r"holds 1 class\(es\)"):
+        probes.fit_predict(probe, alone, 0)
+
+
+def test_a_class_without_a_label_is_never_predicted(probe):
+    features, _ = clouds(classes=2)
+    wider = Features(
+        features.train_x, features.train_y * 2, features.val_x, features.val_y * 2, features.test_x, CLASSES
+    )
+    found = probes.fit_predict(probe, wider, 0)
+    assert found.scores.shape == (60, CLASSES)
+    assert set(found.y_pred) <= {0, 2}
+
+
+def test_features_that_are_not_finite_are_refused(probe):
+    features, _ = clouds()
+    features.test_x[3, 2] = np.nan
+    with pytest.raises(TrainingError, match="not finite"):
+        probes.fit_predict(probe, features, 0)
+
+
+def test_constant_features_do_no_harm(probe):
+    features, truth = clouds()
+    for x in (features.train_x, features.val_x, features.test_x):
+        x[:, 0] = 1e6
+    found = probes.fit_predict(probe, features, 0)
+    if probe.name != "knn":
+        assert (found.y_pred == truth).mean() > 0.85
+    assert np.isfinite(found.scores).all()
+
+
+def test_no_validation_and_no_test_units(probe):
+    features, truth = clouds(n=(90, 0, 60))
+    assert (probes.fit_predict(probe, features, 0).y_pred == truth).mean() > needed(probe)
+
+
+def test_settings_are_strict(probe):
+    with pytest.raises(ValidationError):
+        type(probe).model_validate({"name": probe.name, "neighbours": 3})
+
+
+def test_unknown_probes_are_named_with_the_nearest():
+    with pytest.raises(RecipeError, match="unknown probe 'liner'"):
+        plugins.find("swath.tasks.probes", "liner")

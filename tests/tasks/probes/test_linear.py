@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from swath.tasks._types import Features
+from swath.tasks.probes import linear
+from swath.tasks.probes._scale import ZScore
+from tasks.probes.test_every_probe import clouds
+
+
+def test_equals_scikit_learn_at_the_chosen_c():
+    features, _ = clouds(apart=0.6, d=30)
+    ours = linear.fit_predict(linear.Config(), features, 0)
+    scale = StandardScaler().fit(features.train_x.astype(float))
+    x = {part: scale.transform(getattr(features, f"{part}_x")) for part in ("train", "val", "test")}
+    config = linear.Config()
+    chosen = linear.choose_c(config, (x["train"], features.train_y), (x["val"], features.val_y))
+    theirs = LogisticRegression(C=chosen, tol=1e-8, max_iter=10_000)
+    theirs.fit(np.concatenate([x["train"], x["val"]]), np.concatenate([features.train_y, features.val_y]))
+    assert ours.scores == pytest.approx(theirs.predict_proba(x["test"]), abs=0.01)
+    assert (ours.y_pred == theirs.predict(x["test"])).all()
+
+
+def test_warm_starts_find_the_c_that_cold_starts_find():
+    features, _ = clouds(apart=0.4, d=30, seed=2)
+    scale = ZScore(features.train_x)
+    train, val = (scale(features.train_x), features.train_y), (scale(features.val_x), features.val_y)
+    config = linear.Config(c_count=9, patience=9)
+    grid = np.geomspace(config.c_low, config.c_high, 9)
+    cold = [(LogisticRegression(C=c, max_iter=1000).fit(*train).predict(val[0]) == val[1]).mean() for c in grid]
+    assert linear.choose_c(config, train, val) == pytest.approx(grid[int(np.argmax(cold))])
+
+
+def test_a_signal_that_needs_large_weights_is_met_with_weak_regularisation():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 400)
+    shared = rng.normal(0, 1, 400)
+    x = np.stack([shared + 0.05 * (y - 0.5), shared - 0.05 * (y - 0.5)], axis=1).astype(np.float32)
+    train, val = (x[:300], y[:300]), (x[300:], y[300:])
+    assert linear.choose_c(linear.Config(patience=21), train, val) > 1
+    features = Features(*train, *val, x[300:], 2)
+    assert (linear.fit_predict(linear.Config(patience=21), features, 0).y_pred == y[300:]).mean() > 0.95
+
+
+def test_without_validation_c_is_scikit_learns_default():
+    empty = (np.empty((0, 3), np.float32), np.empty(0, int))
+    assert linear.choose_c(linear.Config(), (np.ones((4, 3), np.float32), np.array([0, 1, 0, 1])), empty) == 1.0
+
+
+def test_z_scores_are_those_of_the_training_part():
+    rng = np.random.default_rng(0)
+    x = (rng.normal(5, 3, (50, 4))).astype(np.float32)
+    x[:, 2] = 7.25
+    scale = ZScore(x)
+    z = scale(x)
+    assert z[:, [0, 1, 3]].mean(0) == pytest.approx(np.zeros(3), abs=1e-5)
+    assert z[:, [0, 1, 3]].std(0) == pytest.approx(np.ones(3), abs=1e-5)
+    assert (z[:, 2] == 0).all()
+    assert (scale(x + 1)[:, 2] == 0).all()

@@ -1,0 +1,156 @@
+"""A task on a small corpus: which units, which inputs, and what every row leaves."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from swath.corpus.split import SplitConfig, split
+from swath.errors import RecipeError
+from swath.tasks import Task, TaskConfig
+from swath.tasks._scratch import Labelled
+from swath.tasks._task import subset
+from swath.tasks.floors import ROWS
+from tasks.fakes import ALL, OPTICAL, small_encoder
+
+SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
+
+
+def config(**changes):
+    settings = {
+        "target": {"rule": "scalar", "column": "kind"},
+        "inputs": {"optical": ALL[:3], "both": (ALL[2], ALL[3])},
+        "probes": ({"name": "linear"}, {"name": "knn"}, {"name": "band-wise"}),
+        "scratch": {"epochs": 1, "batch_size": 16},
+    }
+    return TaskConfig.model_validate(settings | changes)
+
+
+def task(corpus, split_config=SPLIT, **changes):
+    return Task("kinds", config(**changes), corpus, split(corpus, split_config), split_config)
+
+
+def test_units_are_labelled_and_complete_and_of_one_part(corpus):
+    made = task(corpus)
+    rows = np.concatenate([made.parts[part].locations for part in ("train", "val", "test")])
+    # the first place has no label, the second no radar chip
+    assert sorted(rows) == list(range(2, 96))
+    assert made.classes == ["class 0", "class 1", "class 2"]
+    assert list(made.units.y_true) == [row % 3 for row in made.parts["test"].locations]
+    assert made.units.uid == tuple(f"place-{row:03d}" for row in made.parts["test"].locations)
+    groups = [{made.groups[row] for row in made.parts[part].locations} for part in ("train", "val", "test")]
+    assert not groups[0] & groups[1]
+    assert not groups[0] & groups[2]
+
+
+def test_blocks_are_the_groups_where_the_split_is_by_block(corpus):
+    made = task(corpus, SplitConfig(by="block", block_km=8, fractions=(0.5, 0.25, 0.25)))
+    assert not any(group.startswith("cluster") for group in made.units.group)
+    assert 1 < len(set(made.units.group)) <= len(made.units)
+
+
+def test_inputs_are_the_named_ones_then_the_probes_own(corpus):
+    made = task(corpus)
+    assert list(made.inputs) == ["optical", "both", *ALL[:4]]
+    assert made.inputs["both"].labels == ["linear", "knn"]
+    assert made.inputs[ALL[3]].labels == ["band-wise linear"]
+    rules = made.config.rules
+    assert rules.metrics == ("accuracy",)
+    assert rules.band_groups["band-wise linear"]["radar"] == (ALL[3],)
+
+
+def test_running_an_encoder_fills_every_place(corpus):
+    made = task(corpus)
+    cells = made.run(small_encoder(0), "arm", "pretrained", 0)
+    assert [(c.input, c.probe) for c in cells] == made.places()
+    for cell in cells:
+        assert (cell.task, cell.row, cell.kind, cell.seed) == ("kinds", "arm", "pretrained", 0)
+        assert cell.prediction.y_pred.shape == (len(made.units),)
+    assert cells[0].note == "3 single-band embeddings concatenated"
+    assert cells[-1].note == ""
+
+
+def test_what_cannot_be_fed_is_a_note_not_silence(corpus):
+    made = task(corpus)
+    cells = made.run(small_encoder(0, ALL[:3], 3, fixed=True), "arm", "pretrained", 0)
+    by_input = {cell.input: cell for cell in cells}
+    assert by_input["optical"].prediction is not None
+    assert by_input["both"].prediction is None
+    assert by_input["both"].note == f"the encoder has no statistics of {ALL[3]}"
+    assert by_input[f"{OPTICAL}/B02"].note.endswith("together and nothing else")
+
+
+def test_skipped_places_are_not_computed(corpus):
+    made = task(corpus)
+    skip = frozenset(made.places()[1:])
+    assert [(c.input, c.probe) for c in made.run(small_encoder(0), "a", "pretrained", 0, skip)] == made.places()[:1]
+    assert made.run(small_encoder(0), "a", "pretrained", 0, frozenset(made.places())) == []
+
+
+def test_the_floors_stand_everywhere_but_scratch_under_no_band(corpus):
+    made = task(corpus)
+    cells = made.run_floors(lambda seed: small_encoder(seed), (0, 1))
+    seeds = {row: sorted({c.seed for c in cells if c.row == row}) for row in ROWS.values()}
+    assert seeds["majority"] == seeds["image statistics + linear"] == [0]
+    assert seeds["random convolutions"] == seeds["random encoder (frozen)"] == seeds["scratch"] == [0, 1]
+    assert {c.kind for c in cells} == {"floor"}
+    for row in list(ROWS.values())[:4]:
+        assert [(c.input, c.probe) for c in cells if (c.row, c.seed) == (row, 0)] == made.places()
+    scratch = [c for c in cells if (c.row, c.seed) == ("scratch", 0)]
+    assert [(c.input, c.probe) for c in scratch] == [(i, p) for i in ("optical", "both") for p in ("linear", "knn")]
+    # one training, whatever probe it stands beside
+    assert (scratch[0].prediction.scores == scratch[1].prediction.scores).all()
+    assert not any(c.prediction is None for c in cells)
+
+
+def test_statistics_of_the_image_tell_the_known_truth(corpus):
+    made = task(corpus, floors=["image-statistics"])
+    cells = made.run_floors(lambda seed: small_encoder(seed), (0,))
+    right = {c.input: (c.prediction.y_pred == c.units.y_true).mean() for c in cells if c.probe != "knn"}
+    assert right["optical"] > 0.9
+    assert right[ALL[0]] < 0.6
+
+
+def test_fewer_labels_are_part_of_more(corpus):
+    sizes = {}
+    previous = set()
+    for fraction in (0.05, 0.2, 0.5, 1.0):
+        part = task(corpus, label_fraction=fraction).parts["train"]
+        assert previous <= set(part.locations)
+        assert set(part.y) == {0, 1, 2}
+        previous, sizes[fraction] = set(part.locations), len(part.y)
+    assert sizes[0.5] == pytest.approx(0.5 * sizes[1.0], abs=2)
+
+
+def test_a_subset_keeps_every_class():
+    part = subset(Labelled(np.arange(100), np.r_[np.zeros(99, int), 1]), 0.1)
+    assert np.bincount(part.y).tolist() == [10, 1]
+
+
+def test_tasks_that_cannot_be_are_refused_with_what_to_do(corpus):
+    with pytest.raises(RecipeError, match="no band sentinel-2-l2a/B08") as caught:
+        task(corpus, inputs={"x": (f"{OPTICAL}/B08",)})
+    assert "task kinds, input x" in str(caught.value)
+    parted = split(corpus, SPLIT)
+    with pytest.raises(RecipeError, match="test part holds no labelled location"):
+        Task("kinds", config(), corpus, parted | {"test": np.array([0, 1])})
+    with pytest.raises(RecipeError, match="means two things"):
+        task(corpus, inputs={ALL[0]: (ALL[1],), "y": ALL[:1]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"probes": [{"name": "knn"}, {"name": "knn"}]}, "called the same"),
+        ({"inputs": {"x": [ALL[0], ALL[0]]}}, "give each band once"),
+        ({"inputs": {"x": []}}, "at least one"),
+        ({"inputs": {}}, "at least 1"),
+        ({"metric": "roc_auc"}, "'accuracy', 'macro_f1' or 'balanced_accuracy'"),
+        ({"label_fraction": 0.0}, "greater than 0"),
+        ({"floors": ["imagenet"]}, "floors"),
+        ({"probes": [{"name": "liner"}]}, "liner"),
+        ({"colour": 1}, "Extra inputs"),
+    ],
+)
+def test_settings_that_make_no_sense(changes, said):
+    with pytest.raises(ValidationError, match=said):
+        config(**changes)
