@@ -148,17 +148,16 @@ class Resampler:
         rows, cols = rows[:, :, :height], cols[:, :, :width]
         if not _alone(planes):
             return left(rows, right(planes, cols, None), None)
-        x, y = (
-            self._band(line[part.index], radius, side) for line, side in ((self.x_line, width), (self.y_line, height))
-        )
+        x = self._band(self.x_line[part.index], radius, cols)
+        y = self._band(self.y_line[part.index], radius, rows)
         first, last = min(cut.start for _, cut in y), max(cut.stop for _, cut in y)
         y = [(out, slice(cut.start - first, cut.stop - first)) for out, cut in y]
         return left(rows[:, :, first:last], right(planes[..., first:last, :], cols, x), y)
 
-    def _band(self, line: Tensor, radius: int, length: int) -> list[tuple[slice, slice]]:
+    def _band(self, line: Tensor, radius: int, matrix: Tensor) -> list[tuple[slice, slice]]:
         step, start = line[0].tolist()
         reach = self.support * max(abs(step), 1.0) + radius * abs(step) + 1
-        return _blocks(step, start, self.rows.shape[1], length, reach)
+        return _blocks(step, start, matrix.shape[1], matrix.shape[2], reach)
 
     def _missing_when_aligned(self, part: Part, known: Tensor) -> Tensor:
         """Weight of invalid source pixels under each view pixel, before any blur."""

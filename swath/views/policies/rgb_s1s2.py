@@ -44,11 +44,10 @@ class Policy:
     """Roles `rgb` and `mixed`; the mixed view is valid where both sensors are, and has the radar channel first."""
 
     def __init__(self, config: Config):
-        optical, _ = one_sensor((*config.rgb, *config.optical)), one_sensor(config.radar)
         if both := set(config.rgb) & set(config.optical):
-            raise RecipeError(
-                f"{', '.join(sorted(both))} is in rgb and in optical", where=optical, remedy="list it in rgb only"
-            )
+            raise RecipeError(f"{', '.join(sorted(both))} is in rgb and in optical", remedy="list it in rgb only")
+        for keys in ((*config.rgb, *config.optical), config.radar):
+            one_sensor(keys)
         self.config = config
         self.reads = reads((*config.rgb, *config.optical, *config.radar))
         self.inputs = Inputs(3, (*config.rgb, *config.optical, *config.radar), fixed=False)

@@ -1,0 +1,220 @@
+"""Every policy that is found, against what methods and the loader rely on; then each one's own promise."""
+
+import pytest
+import torch
+
+from swath import plugins, views
+from swath.batch import NO_DAY
+from swath.errors import ContractError, RecipeError, SwathError
+from swath.sensors import band_id, bands
+from swath.views import Augment, Crop, Inputs
+from swath.views.policies import ms_only, rgb_s1s2, rs_byol_1, rs_byol_3, two_crops, two_dates
+
+from ._make import OPTICAL, RADAR, batch, generator, image
+
+QUIET = Augment()
+
+
+def example(name):
+    """The config that a policy shows as an example in its schema."""
+    module = plugins.find("swath.views.policies", name)
+    return module.Config(**module.Config.model_json_schema()["examples"][0])
+
+
+def keys_of(view):
+    return [[bands()[i].key for i in row] for row in view.image.band_ids.tolist()]
+
+
+@pytest.fixture(params=views.names())
+def policy(request):
+    return views.build(example(request.param))
+
+
+def test_names():
+    assert views.names() == ["ms-only", "rgb-s1s2", "rs-byol-1", "rs-byol-3", "two-crops", "two-dates"]
+    with pytest.raises(RecipeError, match="did you mean 'two-crops'"):
+        plugins.find("swath.views.policies", "two-crop")
+
+
+def test_it_says_what_it_reads(policy):
+    assert isinstance(policy.inputs, Inputs)
+    assert policy.dates in {1, 2}
+    read = [f"{sensor}/{name}" for sensor, names in policy.reads.items() for name in names]
+    assert set(policy.inputs.bands) == set(read)
+    assert len(read) == len(set(read))
+
+
+def test_its_views_fit_its_inputs_and_come_with_their_geometry(policy):
+    given = batch(policy.reads, b=6, t=policy.dates, side=32, invalid=0.02)
+    made = policy(given, generator())
+    assert len(made) == 2
+    assert len({view.role for view in made}) == 2
+    for view in made:
+        b, t, c, _, _ = view.image.pixels.shape
+        assert (b, t, c) == (6, 1, policy.inputs.channels)
+        assert view.affine.shape == (6, 2, 3)
+        assert view.image.pixels.isfinite().all()
+        assert 0 < view.image.valid.float().mean() < 1
+        ids = [band_id(key) for key in policy.inputs.bands]
+        if policy.inputs.fixed:
+            assert view.image.band_ids.tolist() == [ids] * 6
+        else:
+            assert set(view.image.band_ids.flatten().tolist()) <= set(ids)
+
+
+def test_it_is_a_function_of_the_generator(policy):
+    given = batch(policy.reads, t=policy.dates)
+    first, second, other = (policy(given, generator(seed)) for seed in (7, 7, 8))
+    for a, b, c in zip(first, second, other, strict=True):
+        assert torch.equal(a.image.pixels, b.image.pixels)
+        assert torch.equal(a.image.band_ids, b.image.band_ids)
+        assert a.image.pixels.shape != c.image.pixels.shape or not torch.equal(a.image.pixels, c.image.pixels)
+
+
+def test_its_views_differ(policy):
+    first, second = policy(batch(policy.reads, t=policy.dates), generator())
+    assert not torch.equal(first.affine, second.affine)
+
+
+def test_it_finds_its_bands_by_id_whatever_their_order(policy):
+    given = batch(policy.reads, t=policy.dates)
+    reordered = {name: one.channels(list(reversed(range(one.pixels.shape[2])))) for name, one in given.images.items()}
+    turned = type(given)(reordered, given.lonlat, given.uid)
+    for a, b in zip(policy(given, generator()), policy(turned, generator()), strict=True):
+        assert torch.equal(a.image.pixels, b.image.pixels)
+
+
+def test_it_says_what_a_batch_lacks(policy):
+    given = batch(policy.reads, t=policy.dates)
+    sensor = next(iter(policy.reads))
+    without = type(given)({k: v for k, v in given.images.items() if k != sensor}, given.lonlat, given.uid)
+    with pytest.raises(ContractError, match=f"no {sensor}"):
+        policy(without, generator())
+    poor = type(given)({**given.images, sensor: given.images[sensor].channels([0])}, given.lonlat, given.uid)
+    if len(policy.reads[sensor]) > 1:
+        with pytest.raises(ContractError, match=f"{sensor} image lacks"):
+            policy(poor, generator())
+
+
+@pytest.mark.parametrize("name", [n for n in views.names() if "shared_crop" in example(n).__class__.model_fields])
+def test_a_shared_crop_is_the_same_crop(name):
+    config = example(name).model_copy(update={"shared_crop": True})
+    policy = views.build(config)
+    first, second = policy(batch(policy.reads, t=policy.dates), generator())
+    assert torch.equal(first.affine, second.affine)
+
+
+def test_two_crops_shows_one_chip_twice():
+    policy = views.build(two_crops.Config(bands=OPTICAL, augment=QUIET, second=Augment(crop=Crop(size=10))))
+    given = batch(policy.reads)
+    query, key = policy(given, generator())
+    assert torch.equal(query.image.pixels, given.images["sentinel-2-l2a"].pixels)
+    assert key.image.pixels.shape[-1] == 10
+    assert (query.role, key.role) == ("query", "key")
+
+
+def test_two_dates_shows_two_dates_in_either_order():
+    policy = views.build(two_dates.Config(bands=OPTICAL, augment=QUIET))
+    first, second = policy(batch(policy.reads, b=2000, t=2, side=2), generator())
+    days = torch.cat([first.image.days, second.image.days], dim=1)
+    assert (days[:, 0] != days[:, 1]).all()
+    assert torch.equal(days.amin(dim=1) // 2, torch.arange(2000))
+    assert 0.45 < (days[:, 0] < days[:, 1]).float().mean() < 0.55
+
+
+def test_two_dates_pairs_a_lone_date_with_itself():
+    policy = views.build(two_dates.Config(bands=OPTICAL, augment=QUIET))
+    given = batch(policy.reads, t=2)
+    given.images["sentinel-2-l2a"].valid[:2, 1] = False
+    given.images["sentinel-2-l2a"].days[:2, 1] = NO_DAY
+    first, second = policy(given, generator())
+    assert torch.equal(first.image.days[:2], second.image.days[:2])
+    assert (first.image.days[:2] != NO_DAY).all()
+    assert (first.image.days[2:] != second.image.days[2:]).all()
+
+
+def pairs(config, b=2000):
+    policy = views.build(config)
+    return [keys_of(view) for view in policy(batch(policy.reads, b=b, side=2), generator())]
+
+
+def test_rs_byol_1_draws_every_band_equally_often_on_its_own():
+    config = rs_byol_1.Config(optical=OPTICAL, radar=RADAR, augment=QUIET)
+    optical, radar = pairs(config)
+    for drawn, known in ((optical, OPTICAL), (radar, RADAR)):
+        for key in known:
+            assert abs(drawn.count([key]) / 2000 - 1 / len(known)) < 0.04
+    for key in OPTICAL:
+        partners = [r for o, r in zip(optical, radar, strict=True) if o == [key]]
+        assert abs(partners.count([RADAR[0]]) / len(partners) - 0.5) < 0.1
+
+
+def test_pixels_follow_their_band():
+    config = rs_byol_1.Config(optical=OPTICAL, radar=RADAR, augment=QUIET)
+    policy = views.build(config)
+    given = batch(policy.reads)
+    for view, keys in zip(policy(given, generator()), (OPTICAL, RADAR), strict=True):
+        source = given.images[keys[0].partition("/")[0]]
+        for i, (key,) in enumerate(keys_of(view)):
+            assert torch.equal(view.image.pixels[i, :, 0], source.pixels[i, :, keys.index(key)])
+
+
+def test_rs_byol_3_takes_three_bands_and_copies_one_polarisation():
+    config = rs_byol_3.Config(optical=OPTICAL, radar=RADAR, augment=QUIET)
+    optical, radar = pairs(config)
+    assert all(len(set(row)) == 3 for row in optical)
+    for place in range(3):
+        assert abs(sum(row[place] == OPTICAL[0] for row in optical) / 2000 - 0.25) < 0.04
+    assert all(row[:2] == list(RADAR) for row in radar)
+    assert abs(sum(row[2] == RADAR[0] for row in radar) / 2000 - 0.5) < 0.04
+
+
+def test_rs_byol_3_copies_a_single_polarisation_three_times():
+    _, radar = pairs(rs_byol_3.Config(optical=OPTICAL, radar=RADAR[1:], augment=QUIET), b=3)
+    assert radar == [[RADAR[1]] * 3] * 3
+
+
+def test_rgb_s1s2_mixes_two_sensors_and_is_valid_where_both_are():
+    others = ("sentinel-2-l2a/B05", "sentinel-2-l2a/B8A", "sentinel-2-l2a/B11")
+    config = rgb_s1s2.Config(rgb=OPTICAL[:3], optical=others, radar=RADAR, augment=QUIET)
+    rgb, mixed = pairs(config)
+    assert rgb == [list(OPTICAL[:3])] * 2000
+    assert {row[0] for row in mixed} == set(RADAR)
+    assert {key for row in mixed for key in row[1:]} == set(others)
+    assert all(row[1] != row[2] for row in mixed)
+    policy = views.build(config)
+    given = batch(policy.reads, invalid=0.3)
+    _, view = policy(given, generator())
+    assert torch.equal(view.image.valid, given.images["sentinel-2-l2a"].valid & given.images["sentinel-1-grd"].valid)
+
+
+def test_rgb_s1s2_needs_one_grid():
+    config = rgb_s1s2.Config(rgb=OPTICAL[:3], optical=("sentinel-2-l2a/B05", "sentinel-2-l2a/B11"), radar=RADAR)
+    policy = views.build(config)
+    given = batch(policy.reads)
+    given.images["sentinel-1-grd"] = image(RADAR, h=12, w=12)
+    with pytest.raises(ContractError, match=r"\(1, 12, 12\) and \(1, 24, 24\)"):
+        policy(given, generator())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ms_only_shows_no_band_twice(channels):
+    keys = tuple(f"sentinel-2-l2a/{name}" for name in ("B02", "B03", "B04", "B05", "B06", "B07", "B08"))
+    first, second = pairs(ms_only.Config(bands=keys, channels=channels, augment=QUIET))
+    assert all(len(set(a + b)) == 2 * channels for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (two_crops.Config(bands=(*OPTICAL, *RADAR)), "2 sensors: sentinel-2-l2a, sentinel-1-grd"),
+        (two_crops.Config(bands=("sentinel-2-l2a/B4",)), "unknown band 'sentinel-2-l2a/B4'"),
+        (two_dates.Config(bands=(OPTICAL[0], OPTICAL[0])), "listed twice"),
+        (ms_only.Config(bands=OPTICAL, channels=3), "list at least 6 bands"),
+        (rgb_s1s2.Config(rgb=OPTICAL[:3], optical=OPTICAL[2:], radar=RADAR), "B04 is in rgb and in optical"),
+        (rs_byol_1.Config(optical=OPTICAL, radar=(*RADAR, OPTICAL[0])), "2 sensors"),
+    ],
+)
+def test_a_config_that_cannot_work_says_so(config, message):
+    with pytest.raises(SwathError, match=message):
+        views.build(config)
