@@ -199,7 +199,7 @@ def _score(record: dict) -> Score:
     return Score(**fields, n_units=_count(record["n_units"]), n_groups=_count(record["n_groups"]))
 
 
-def _count(value: float) -> int | None:
+def _count(value: float | int) -> int | None:
     return int(value) if math.isfinite(value) else None
 
 

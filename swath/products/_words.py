@@ -85,7 +85,7 @@ def count(value: int | None) -> str:
     return DASH if value is None else f"{value:,}"
 
 
-def duration(seconds: float | None) -> str:
+def duration(seconds: float | int | None) -> str:
     """`8 s`, `3 min 20 s`, `1 h 05 min`."""
     if seconds is None or not math.isfinite(seconds):
         return DASH

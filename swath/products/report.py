@@ -225,7 +225,7 @@ def _figures_of(stage: Mapping[str, Any]) -> str:
     return ", ".join(f"{k.replace('_', ' ')} {_scalar(v)}" for k, v in scalars.items())
 
 
-def _scalar(value: str | float) -> str:
+def _scalar(value: str | float | int) -> str:
     if isinstance(value, str | bool):
         return str(value)
     return _words.count(value) if isinstance(value, int) else _significant(value)
