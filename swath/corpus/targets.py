@@ -140,7 +140,7 @@ def _scalar(corpus: Corpus, config: Scalar) -> tuple[list[str | None], list[str]
             f"no column {config.column!r}", where=where, remedy=nearest(config.column, map(str, corpus.locations))
         )
     column = corpus.locations[config.column]
-    if column.dtype.kind == "f" and not (column.dropna() % 1 == 0).all():
+    if column.dtype.kind == "f" and (column.dropna().to_numpy() % 1).any():
         raise CorpusError(
             f"column {config.column!r} holds continuous values, not classes",
             where=where,
