@@ -458,7 +458,7 @@ def _write_truth(config: Config, corpus: Corpus, wanted: Sequence[Place]) -> Non
         return
     beside = final.with_name(f".{final.name}.tmp")
     shutil.rmtree(beside, ignore_errors=True)
-    chips = corpus.chips.loc[corpus.chips["sensor"] == OPTICAL].sort_values(by="row")
+    chips = corpus.chips.query(f"sensor == '{OPTICAL}'").sort_values("row")
     chips = chips.assign(date=chips.groupby("location").cumcount())
     uids, by_uid = corpus.locations["uid"].to_numpy(), {place.uid: place for place in wanted}
     meaning = {"classes": {"clear": CLEAR, "cloud": CLOUD, "shadow": SHADOW}}
