@@ -459,15 +459,15 @@ def _write_truth(config: Config, corpus: Corpus, wanted: Sequence[Place]) -> Non
     beside = final.with_name(f".{final.name}.tmp")
     shutil.rmtree(beside, ignore_errors=True)
     chips = corpus.chips.query(f"sensor == '{OPTICAL}'").sort_values("row")
-    chips = chips.assign(date=chips.groupby("location").cumcount())
+    location, date = chips["location"].to_numpy(), chips.groupby("location").cumcount().to_numpy()
     uids, by_uid = corpus.locations["uid"].to_numpy(), {place.uid: place for place in wanted}
     meaning = {"classes": {"clear": CLEAR, "cloud": CLOUD, "shadow": SHADOW}}
     shape = (len(chips), config.chip_px, config.chip_px)
     array = _arrays.create(beside, "truth", shape, "uint8", ("chip", "y", "x"), meaning)
     starts = range(0, len(chips), TRUTH_ROWS)
     for start in track(starts, len(starts), "cloud truth"):
-        some = chips.iloc[start : start + TRUTH_ROWS]
-        codes = {i: cloud_truth(config, by_uid[uids[i]]) for i in some["location"].unique()}
-        rows = [codes[i][date] for i, date in zip(some["location"], some["date"], strict=True)]
-        array[start : start + len(some)].write(np.stack(rows)).result()
+        some = slice(start, min(start + TRUTH_ROWS, len(chips)))
+        codes = {i: cloud_truth(config, by_uid[uids[i]]) for i in np.unique(location[some])}
+        rows = [codes[i][k] for i, k in zip(location[some], date[some], strict=True)]
+        array[some].write(np.stack(rows)).result()
     beside.replace(final)
