@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from swath.tasks._types import Cell
-from swath.tasks.statistics import CELL_COLUMNS, PREDICTION_COLUMNS
+from swath.tasks.statistics import CELL_COLUMNS
 
 FORMAT = 1
 """Part of every digest: raise it when old cells would mean something else."""
@@ -34,23 +33,20 @@ SCHEMA = pa.schema(
 _NOTE = b"swath"
 
 
-def frame(cell: Cell) -> pd.DataFrame:
+def table_of(cell: Cell) -> pa.Table:
     """Predictions of one cell, one row per unit; none if it could not be computed."""
-    n = len(cell.units) if cell.prediction else 0
-    identity = {name: [getattr(cell, name)] * n for name in CELL_COLUMNS}
     if cell.prediction is None:
-        return pd.DataFrame({**identity, "uid": [], "group": [], "y_true": [], "y_pred": [], "score": []})
-    scores = cell.prediction.scores
-    return pd.DataFrame(
-        {
-            **identity,
-            "uid": cell.units.uid,
-            "group": cell.units.group,
-            "y_true": cell.units.y_true,
-            "y_pred": cell.prediction.y_pred,
-            "score": [None] * n if scores is None else list(scores.astype(np.float32)),
-        }
-    )
+        return SCHEMA.empty_table()
+    n, scores = len(cell.units), cell.prediction.scores
+    columns = {
+        **{name: [getattr(cell, name)] * n for name in CELL_COLUMNS},
+        "uid": list(cell.units.uid),
+        "group": list(cell.units.group),
+        "y_true": cell.units.y_true,
+        "y_pred": cell.prediction.y_pred,
+        "score": [None] * n if scores is None else scores.astype(np.float32).tolist(),
+    }
+    return pa.Table.from_pydict(columns, schema=SCHEMA)
 
 
 def digest(*parts: Any) -> str:
@@ -92,9 +88,8 @@ class CellStore:
     def write(self, key: str, cell: Cell) -> None:
         """Store a cell; the file appears whole or not at all."""
         identity = {name: getattr(cell, name) for name in CELL_COLUMNS}
-        table = pa.Table.from_pandas(frame(cell)[PREDICTION_COLUMNS], schema=SCHEMA, preserve_index=False)
         said = json.dumps({"cell": identity, "note": cell.note})
-        write_table(table.replace_schema_metadata({_NOTE: said.encode()}), self.path(key))
+        write_table(table_of(cell).replace_schema_metadata({_NOTE: said.encode()}), self.path(key))
 
     def read(self, key: str) -> Stored:
         """A finished cell."""

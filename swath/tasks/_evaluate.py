@@ -52,7 +52,7 @@ def evaluate(
     out: Path,
     references: Mapping[str, Callable[[], Encoder]] | None = None,
     statistics: StatisticsConfig | None = None,
-) -> dict[str, float]:
+) -> dict[str, int]:
     """Judge encoders and floors, and write what came out to `out`.
 
     Writes `predictions.parquet`, `table.csv`, `comparisons.csv`, `notes.csv`, `splits.parquet` and `classes.json`.
@@ -205,7 +205,7 @@ def _device() -> str:
 
 def _write(
     out: Path, tasks: Sequence[Task], keys: Sequence[str], store: CellStore, statistics: StatisticsConfig | None
-) -> dict[str, float]:
+) -> dict[str, int]:
     cells = [store.read(key) for key in keys]
     table = pa.concat_tables([cell.predictions for cell in cells]) if cells else SCHEMA.empty_table()
     notes = pd.DataFrame([cell.note_line for cell in cells if cell.note], columns=NOTE_COLUMNS)

@@ -1,0 +1,221 @@
+"""A whole evaluation: its files, what makes it resume, and what makes it compute anew."""
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from swath import encoders
+from swath.corpus import Corpus
+from swath.corpus.split import SplitConfig
+from swath.encoders.random_convolutions import Config
+from swath.errors import SwathError
+from swath.tasks import StatisticsConfig, TaskConfig, evaluate
+from swath.tasks._evaluate import fingerprint, twins
+from swath.tasks.statistics import COMPARISON_COLUMNS, PREDICTION_COLUMNS, TABLE_COLUMNS
+from tasks.fakes import ALL, contract, make
+
+SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
+STATISTICS = StatisticsConfig(resamples=100, flips=99)
+FILES = ("predictions.parquet", "table.csv", "comparisons.csv", "notes.csv", "splits.parquet", "classes.json")
+
+
+def random_encoder(arm, seed):
+    return encoders.build(Config(features=8, seed=seed + 10), contract(ALL, 1))
+
+
+def saved(folder, arms=("a", "b"), seeds=(0, 1)):
+    """Encoders whose filters differ by arm and seed, as if they had been trained."""
+    paths = {}
+    for i, arm in enumerate(arms):
+        for seed in seeds:
+            settings = Config(features=8, seed=100 * (i + 1) + seed)
+            paths[arm, seed] = folder / arm / f"seed-{seed}" / "encoder"
+            encoders.save(encoders.build(settings, contract(ALL, 1)), settings, paths[arm, seed], {})
+    return paths
+
+
+def tasks(**changes):
+    settings = {
+        "target": {"rule": "scalar", "column": "kind"},
+        "inputs": {"both": ALL[2:4]},
+        "probes": [{"name": "linear", "c_count": 5}, {"name": "band-wise", "probe": {"name": "knn"}}],
+        "metric": "macro_f1",
+        "more_metrics": ["accuracy", "roc_auc"],
+        "floors": ["majority", "image-statistics", "random-convolutions", "random-encoder"],
+    }
+    return {"kinds": TaskConfig.model_validate(settings | changes)}
+
+
+def run(corpus, folder, out, config=None, seeds=(0, 1), **more):
+    paths = saved(folder)
+    return evaluate(config or tasks(), SPLIT, corpus, paths, random_encoder, seeds, out, statistics=STATISTICS, **more)
+
+
+@pytest.fixture(scope="module")
+def evaluated(corpus, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    figures = run(corpus, folder, folder / "evaluate")
+    return folder, figures
+
+
+def contents(out):
+    return {name: (out / name).read_bytes() for name in FILES}
+
+
+def test_the_files_hold_what_the_run_directory_promises(evaluated):
+    folder, figures = evaluated
+    out = folder / "evaluate"
+    predictions = pd.read_parquet(out / "predictions.parquet")
+    assert list(predictions) == PREDICTION_COLUMNS
+    assert json.loads((out / "classes.json").read_text()) == {"kinds": ["class 0", "class 1", "class 2"]}
+    table = pd.read_csv(out / "table.csv")
+    assert list(table) == TABLE_COLUMNS
+    assert list(dict.fromkeys(table.row)) == [
+        *("a", "b", "majority", "image statistics + linear", "random convolutions", "random encoder (frozen)")
+    ]
+    assert set(table.metric) == {"macro_f1", "accuracy", "roc_auc"}
+    assert set(table.input) == {"both", *ALL[2:4], "all bands", "optical bands", "radar bands"}
+    assert list(pd.read_csv(out / "comparisons.csv")) == COMPARISON_COLUMNS
+    cells = predictions.drop_duplicates(["input", "probe", "row", "seed"])
+    assert figures == {"cells": len(cells), "left_out": 0}
+    splits = pd.read_parquet(out / "splits.parquet")
+    assert splits.split.value_counts().sum() == 94
+    assert set(predictions.uid) == set(splits[splits.split == "test"].uid)
+    assert np.stack(predictions.score.to_list()).sum(1) == pytest.approx(np.ones(len(predictions)), abs=1e-5)
+
+
+def test_every_arm_is_compared_with_every_floor_and_arm(evaluated):
+    folder, _ = evaluated
+    comparisons = pd.read_csv(folder / "evaluate" / "comparisons.csv")
+    both = comparisons[comparisons.input == "both"]
+    assert len(both) == 1 + 2 * 4
+    assert set(both[both.a == "a"].b) == {"b", *both[both.a == "b"].b}
+    assert set(comparisons[comparisons.pairing == "bands"].input) == {"all bands"}
+    assert set(comparisons[comparisons.pairing == "seeds of one band"].input) == {"optical bands", "radar bands"}
+    assert "radar bands minus optical bands" in set(comparisons.input)
+
+
+def test_doing_it_again_computes_nothing_and_writes_the_same(corpus, evaluated, monkeypatch):
+    folder, figures = evaluated
+    out = folder / "evaluate"
+    before = contents(out)
+    monkeypatch.setattr("swath.tasks._task.extract_all", lambda *_, **__: pytest.fail("computed again"))
+    assert run(corpus, folder, out) == figures
+    assert contents(out) == before
+
+
+def test_other_metrics_and_more_floors_reuse_what_is_there(corpus, evaluated, monkeypatch):
+    folder, _ = evaluated
+    monkeypatch.setattr("swath.tasks._task.extract_all", lambda *_, **__: pytest.fail("computed again"))
+    run(corpus, folder, folder / "evaluate", tasks(metric="accuracy", floors=["majority"]))
+    table = pd.read_csv(folder / "evaluate" / "table.csv")
+    assert table.metric[0] == "accuracy"
+    assert "random convolutions" not in set(table.row)
+
+
+def test_another_split_or_encoder_is_another_cell(corpus, tmp_path):
+    config = tasks(probes=[{"name": "knn"}], floors=["majority"])
+    out = tmp_path / "evaluate"
+    run(corpus, tmp_path, out, config, seeds=(0,))
+    count = len(list((out / "cells").iterdir()))
+    other = SplitConfig(fractions=(0.5, 0.25, 0.25), seed=1)
+    evaluate(config, other, corpus, saved(tmp_path), random_encoder, (0,), out, statistics=STATISTICS)
+    assert len(list((out / "cells").iterdir())) == 2 * count
+    changed = {("a", 0): saved(tmp_path / "other", ("b", "a"))["a", 0]}
+    evaluate(config, other, corpus, changed, random_encoder, (0,), out, statistics=STATISTICS)
+    assert len(list((out / "cells").iterdir())) == 2 * count + 1
+
+
+def test_what_cannot_be_fed_is_in_the_table_with_its_reason(corpus, tmp_path):
+    settings = Config(features=8)
+    encoders.save(encoders.build(settings, contract(ALL[:3], fixed=True)), settings, tmp_path / "encoder", {})
+    config = tasks(probes=[{"name": "knn"}], floors=["majority"])
+    figures = evaluate(
+        config, SPLIT, corpus, {("rgb", 0): tmp_path / "encoder"}, random_encoder, (0,), tmp_path / "evaluate"
+    )
+    assert figures == {"cells": 2, "left_out": 1}
+    table = pd.read_csv(tmp_path / "evaluate" / "table.csv").set_index("row")
+    assert np.isnan(table.value["rgb"])
+    assert table.note["rgb"] == f"the encoder has no statistics of {ALL[3]}"
+    assert "rgb" not in set(pd.read_parquet(tmp_path / "evaluate" / "predictions.parquet").row)
+
+
+def test_references_stand_beside_the_floors(corpus, tmp_path):
+    config = tasks(probes=[{"name": "knn"}], floors=["majority"])
+    run(corpus, tmp_path, tmp_path / "evaluate", config, (0,), references={"imagenet": lambda: random_encoder("", 7)})
+    table = pd.read_csv(tmp_path / "evaluate" / "table.csv").set_index("row")
+    assert set(table.kind.loc["imagenet"]) == {"reference"}
+    comparisons = pd.read_csv(tmp_path / "evaluate" / "comparisons.csv")
+    assert set(comparisons["b"]) == {"b", "imagenet", "majority"}
+
+
+def test_arms_with_one_network_share_its_random_twin():
+    def build(arm):
+        return random_encoder(arm, 0) if arm != "three" else encoders.build(Config(features=8), contract(ALL, 3))
+
+    assert twins("random", ["one", "two"], build) == {"random": "one"}
+    assert twins("random", ["one", "three", "two"], build) == {
+        "random, as one, two": "one",
+        "random, as three": "three",
+    }
+
+
+def test_fingerprints_tell_weights_and_contracts_apart():
+    same = fingerprint(random_encoder("a", 0))
+    assert same == fingerprint(random_encoder("b", 0))
+    assert same != fingerprint(random_encoder("a", 1))
+    assert same != fingerprint(encoders.build(Config(features=8, seed=10), contract(ALL[:4], 1)))
+
+
+def test_a_missing_encoder_is_said_before_anything_is_computed(corpus, tmp_path):
+    with pytest.raises(SwathError, match="no encoder here"):
+        evaluate(tasks(), SPLIT, corpus, {("a", 0): tmp_path / "none"}, random_encoder, (0,), tmp_path / "evaluate")
+    assert not list((tmp_path / "evaluate").rglob("*.parquet"))
+
+
+def test_a_test_part_without_labels_is_refused(corpus, tmp_path):
+    with pytest.raises(SwathError, match="holds no labelled location"):
+        evaluate(
+            tasks(), SplitConfig(fractions=(1.0, 0.0, 0.0)), corpus, {}, random_encoder, (0,), tmp_path / "evaluate"
+        )
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_files(tmp_path):
+    """SIGKILL after some cells, then the same command again: bit for bit what an undisturbed run writes."""
+    make(tmp_path / "corpus")
+    script = textwrap.dedent(f"""
+        import os, signal, sys
+        from pathlib import Path
+        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        from swath.corpus import Corpus
+        from swath.tasks import _cells
+        from tasks.test_evaluate import run
+        write, left = _cells.CellStore.write, int(sys.argv[1])
+        def counted(self, key, cell):
+            global left
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left -= 1
+            write(self, key, cell)
+        _cells.CellStore.write = counted
+        folder = Path({str(tmp_path)!r})
+        run(Corpus.open(folder / "corpus"), folder, folder / "evaluate")
+    """)
+
+    killed = subprocess.run([sys.executable, "-c", script, "5"], capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    out = tmp_path / "evaluate"
+    assert not (out / "table.csv").exists()
+    assert len(list((out / "cells").glob("*.parquet"))) == 5
+    again = Corpus.open(tmp_path / "corpus")
+    run(again, tmp_path, out)
+    fresh = tmp_path / "undisturbed"
+    run(again, tmp_path, fresh)
+    assert contents(out) == contents(fresh)
