@@ -198,7 +198,7 @@ def evidence(pair: Pair) -> str:
 
 
 def _not_evaluated(run: Run) -> str:
-    trained = sorted({arm for arm, _ in run.logs})
+    trained = [name for name in run.arms if any(arm == name for arm, _ in run.logs)]
     if not trained:
         return "Nothing was pre-trained or evaluated in this run yet."
     return (
@@ -209,7 +209,8 @@ def _not_evaluated(run: Run) -> str:
 
 def _failures(run: Run) -> list[str]:
     failed = [stage for stage in run.stages if stage.get("status") == "failed"]
-    return [f"Failed: {listing([stage_name(stage) for stage in failed])}; see the notes."] if failed else []
+    sentences = [f"Failed: {listing([stage_name(stage) for stage in failed])}; see the notes."] if failed else []
+    return [*sentences, "Files of the run cannot be read; see the notes."] if run.problems else sentences
 
 
 def stage_name(stage: dict) -> str:

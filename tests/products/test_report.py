@@ -174,7 +174,7 @@ def test_a_run_that_has_just_begun(run):
 def test_a_run_that_is_pretrained_only(run):
     shutil.rmtree(run / "evaluate")
     text = page_of(run).text
-    assert "byol, moco-v2 and simclr were pre-trained but not evaluated yet" in text
+    assert "byol, simclr and moco-v2 were pre-trained but not evaluated yet" in text
     assert "Effective rank" in text
     assert "240 in 80 groups" in text
 
@@ -203,6 +203,7 @@ def test_broken_files_become_notes(run):
     assert "evaluate/table.csv cannot be read" in text
     assert "seed-0/log.csv cannot be read" in text
     assert "nothing can be said about the worth" in text
+    assert "Files of the run cannot be read; see the notes." in text
 
 
 def test_a_corpus_that_cannot_be_opened_becomes_a_note(run):
