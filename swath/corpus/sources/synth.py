@@ -460,7 +460,7 @@ def _write_truth(config: Config, corpus: Corpus, wanted: Sequence[Place]) -> Non
     shutil.rmtree(beside, ignore_errors=True)
     chips = corpus.chips.query(f"sensor == '{OPTICAL}'").sort_values("row")
     location, date = chips["location"].to_numpy(), chips.groupby("location").cumcount().to_numpy()
-    uids, by_uid = corpus.locations["uid"].to_numpy(), {place.uid: place for place in wanted}
+    uids, by_uid = corpus.locations["uid"].tolist(), {place.uid: place for place in wanted}
     meaning = {"classes": {"clear": CLEAR, "cloud": CLOUD, "shadow": SHADOW}}
     shape = (len(chips), config.chip_px, config.chip_px)
     array = _arrays.create(beside, "truth", shape, "uint8", ("chip", "y", "x"), meaning)
