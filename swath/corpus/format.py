@@ -65,12 +65,19 @@ class SensorLayout(Settings):
     def of(
         cls, sensor: Sensor, bands: Sequence[str] | None = None, gsd_m: float | None = None, dtype: str | None = None
     ) -> Self:
-        """The layout of some bands (default: all) of a sensor, with the counts as its provider ships them."""
+        """The layout of some bands (default: all) of a sensor, with the counts as its provider ships them.
+
+        Raises:
+            CorpusError: no GSD was given, and the sensor (display imagery) has none of its own.
+        """
         bands = tuple(bands or (band.name for band in sensor.bands))
         scalings = [sensor.scaling_of(band) for band in bands]
+        native = [gsd for band in bands if (gsd := sensor.band(band).gsd_m) is not None]
+        if gsd_m is None and not native:
+            raise CorpusError(f"{sensor.name} has no pixel size of its own", remedy="give gsd_m, in metres")
         return cls(
             bands=bands,
-            gsd_m=gsd_m or min(sensor.band(band).gsd_m for band in bands),
+            gsd_m=min(native) if gsd_m is None else gsd_m,
             dtype=dtype or sensor.dtype,
             scale=tuple(s.scale for s in scalings),
             offset=tuple(s.offset for s in scalings),

@@ -35,6 +35,7 @@ class Loader:
         min_valid: float = 0.0,
         tag: str | None = None,
         labels: Sequence[str] = (),
+        threads: int | None = None,
     ):
         """Choose the locations that can be read.
 
@@ -50,11 +51,12 @@ class Loader:
             min_valid: smallest share of usable pixels that a chip must have.
             tag: only chips with this tag.
             labels: label layers that become targets.
+            threads: cores to decode with; default all.
 
         Raises:
             CorpusError: fewer locations can be read than a step needs.
         """
-        self._reader = Reader(corpus, reads)
+        self._reader = Reader(corpus, reads, threads)
         self._sampler = self._reader.sampler(Selection(dates=dates, tag=tag, min_valid=min_valid))
         wanted = np.asarray(locations, dtype=np.int64)
         self.locations = self._sampler.complete(wanted)

@@ -30,8 +30,10 @@ class _Source:
     valid: ts.TensorStore | None
     bands: Integer[ndarray, " c"] | None
     """Positions of the wanted bands in the array; None for all of them in order."""
-    scale: Float[Tensor, "c 1 1"]
-    offset: Float[Tensor, "c 1 1"]
+    scale: Float[Tensor, "c 1 1"] | None
+    """None where all are 1."""
+    offset: Float[Tensor, "c 1 1"] | None
+    """None where all are 0."""
     band_ids: Int32[Tensor, "1 c"]
     gsd_m: float
 
@@ -118,12 +120,12 @@ class Reader:
         chips = flat[there]
         if (self._sensor[chips] != sensor).any():
             raise CorpusError(f"a chip of another sensor was asked for as {sensor}", where=str(self.corpus.path))
-        counts = self._buffers.take((len(chips), *source.shape), source.counts.dtype.name)
-        copying = ts.array(counts).write(source.gather(self._rows[chips]))
+        reading = source.gather(self._rows[chips]).read()
         valid = self._valid(source, chips)
-        copying.result()
+        counts = reading.result()
         pixels = torch.from_numpy(self._buffers.take(counts.shape, "float32"))
-        _to_physical(counts, valid, source, pixels)
+        _to_physical(counts, source, pixels)
+        _hide_invalid(pixels, valid, masked=not self._all_valid[chips].all(), real=counts.dtype.kind == "f")
         days = np.where(there, self._days[flat], NO_DAY).astype(np.int32).reshape(positions.shape)
         return Image(
             pixels=_spread(pixels, there, positions.shape),
@@ -153,18 +155,23 @@ def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | No
                 f"the corpus has no band {sensor}/{band}", where=str(corpus.path), remedy=nearest(band, layout.bands)
             )
     position = [layout.bands.index(band) for band in bands]
-    scale = torch.tensor([layout.scale[i] for i in position], dtype=torch.float32)[:, None, None]
-    offset = torch.tensor([layout.offset[i] for i in position], dtype=torch.float32)[:, None, None]
     masked = _arrays.exists(path := valid_path(corpus.path, sensor), "valid")
     return _Source(
         counts=_open(corpus, sensor, threads),
         valid=_arrays.open_array(path, "valid", threads) if masked else None,
         bands=None if position == list(range(len(layout.bands))) else np.array(position),
-        scale=scale,
-        offset=offset,
+        scale=_unless([layout.scale[i] for i in position], neutral=1.0),
+        offset=_unless([layout.offset[i] for i in position], neutral=0.0),
         band_ids=torch.tensor([[band_id(f"{sensor}/{band}") for band in bands]], dtype=torch.int32),
         gsd_m=layout.gsd_m,
     )
+
+
+def _unless(values: Sequence[float], neutral: float) -> Float[Tensor, "c 1 1"] | None:
+    """One number a band, or None where they would change nothing."""
+    if all(value == neutral for value in values):
+        return None
+    return torch.tensor(values, dtype=torch.float32)[:, None, None]
 
 
 def _open(corpus: Corpus, sensor: str, threads: int | None) -> ts.TensorStore:
@@ -176,23 +183,31 @@ def _open(corpus: Corpus, sensor: str, threads: int | None) -> ts.TensorStore:
     return _arrays.open_array(path, "pixels", threads)
 
 
-def _to_physical(
-    counts: Shaped[ndarray, "n c y x"], valid: Bool[Tensor, "n y x"], source: _Source, out: Float[Tensor, "n c y x"]
-) -> None:
-    """Fill `out` with physical values and 0 where invalid; non-finite values become invalid.
-
-    Block by block, so that the three passes over a block find it in the cache.
-    """
+def _to_physical(counts: Shaped[ndarray, "n c y x"], source: _Source, out: Float[Tensor, "n c y x"]) -> None:
+    """Fill `out` with physical values, block by block, so that the second pass over a block finds it in the cache."""
     stored = torch.from_numpy(counts)
     step = max(1, BLOCK_BYTES // max(1, out[:1].nbytes))
     for start in range(0, len(out), step):
         block = out[start : start + step].copy_(stored[start : start + step])
-        block.mul_(source.scale).add_(source.offset)
-        good = valid[start : start + step]
-        if stored.is_floating_point():
-            good &= block.isfinite().all(dim=1)
-        if not good.all():
-            block.masked_fill_(~good[:, None], 0.0)
+        if source.scale is not None:
+            block.mul_(source.scale)
+        if source.offset is not None:
+            block.add_(source.offset)
+
+
+def _hide_invalid(pixels: Float[Tensor, "n c y x"], valid: Bool[Tensor, "n y x"], *, masked: bool, real: bool) -> None:
+    """Set invalid pixels to 0; of counts that are real numbers, those that are not finite become invalid.
+
+    Args:
+        pixels: changed in place.
+        valid: changed in place.
+        masked: whether anything can be False in `valid`.
+        real: whether the counts were floating-point numbers.
+    """
+    if real:
+        valid &= pixels.isfinite().all(dim=1)
+    if masked or real:
+        pixels.masked_fill_(~valid[:, None], 0.0)
 
 
 def _spread(

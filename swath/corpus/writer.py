@@ -7,6 +7,7 @@ place last. What a killed build leaves beyond the index is overwritten when it c
 import fcntl
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC
@@ -81,7 +82,8 @@ class CorpusWriter:
         corpus = Corpus.open(self.path)
         self.committed: set[str] = set(corpus.locations["uid"])
         """Ids of the locations that are already stored."""
-        self._rows = {sensor: int((corpus.chips["sensor"] == sensor).sum()) for sensor in self.info.sensors}
+        counts = Counter(corpus.chips["sensor"])
+        self._rows = {sensor: counts[sensor] for sensor in self.info.sensors}
         self._parts = len(_index.parts(self.path))
 
     def __enter__(self) -> Self:
