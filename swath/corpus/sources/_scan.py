@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from swath.corpus.sources._section import RESERVED, FolderSection, ImageEntry, LabelEntry, QualityEntry
+from swath.corpus.sources._section import ID_PARTS, RESERVED, FolderSection, ImageEntry, LabelEntry, QualityEntry
 from swath.errors import CorpusError, nearest
 
 ShotKey = tuple[str, datetime | None, str | None]
@@ -118,7 +118,13 @@ def _matching(root: Path, pattern: str, expression: str, key: str) -> Iterator[F
                 where=f"{key}.id",
                 remedy="mend the expression, or let files match fewer names",
             )
-        yield File(path, name, {name: text for name, text in match.groupdict().items() if text is not None}, key)
+        yield File(path, name, _fields(match), key)
+
+
+def _fields(match: re.Match[str]) -> dict[str, str]:
+    """What the expression's groups say; the parts of an id are joined."""
+    fields = {name: text for name, text in match.groupdict().items() if text is not None}
+    return fields | {"id": "_".join(fields[part] for part in ID_PARTS if part in fields)}
 
 
 def _readable(root: Path) -> None:

@@ -10,7 +10,10 @@ from swath import sensors
 from swath.errors import RecipeError, nearest
 from swath.settings import Settings
 
-RESERVED = {"id", "date", "band", "split", "parent"}
+ID_PARTS = ("id", "id2", "id3")
+"""Groups whose texts, joined by underscores, are a location's id."""
+
+RESERVED = {*ID_PARTS, "date", "band", "split", "parent"}
 """Groups of an id expression that have a meaning; any other becomes a scalar label of that name."""
 
 Part = Literal["train", "val", "test"]
@@ -50,8 +53,9 @@ class _Named(Settings):
     """Which files: a glob relative to the data folder, such as `images/*.tif` or `**/S2_*.png`."""
     id: str
     """Regular expression, searched in the file's path relative to the data folder. The group `(?P<id>...)` is the
-    location's id; optional are `date`, `band` (where every band is a file), `split` (train, val or test) and `parent`
-    (what a split must not part). Any other named group becomes a scalar label."""
+    location's id (where its parts stand apart: `id2` and `id3`, joined by underscores); optional are `date`, `band`
+    (where every band is a file), `split` (train, val or test) and `parent` (what a split must not part). Any other
+    named group becomes a scalar label."""
     date_format: str = "%Y%m%d"
     """How the group `date` is written, in the codes of strftime."""
 
