@@ -1,7 +1,7 @@
 # Needs Python >= 3.11 and make; everything else is installed into .venv, pinned by requirements.txt.
 PYTHON ?= python3
 BIN := .venv/bin
-RUN ?=
+RUNS ?=
 
 .PHONY: setup quickstart test test-all check bench docs results requirements clean
 
@@ -37,6 +37,9 @@ bench: setup ## every published speed figure, as a table
 
 docs: setup
 	$(BIN)/mkdocs serve
+
+results: setup ## write the tables of finished runs into the documents: make results RUNS="runs/a runs/b"
+	$(BIN)/python -m swath.products.results write docs/results.md $(RUNS) --images docs/images
 
 requirements: ## resolve the pins anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.txt

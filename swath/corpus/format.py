@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -47,7 +47,7 @@ class SensorLayout(Settings):
         return values | {name: values.get(name) or default for name, default in filled.items()}
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _consistent(self) -> "SensorLayout":
         if len({len(self.bands), len(self.scale), len(self.offset)}) != 1:
             raise ValueError(f"{len(self.bands)} bands, {len(self.scale)} scales, {len(self.offset)} offsets")
         if len(set(self.bands)) != len(self.bands):
@@ -64,7 +64,7 @@ class SensorLayout(Settings):
     @classmethod
     def of(
         cls, sensor: Sensor, bands: Sequence[str] | None = None, gsd_m: float | None = None, dtype: str | None = None
-    ) -> Self:
+    ) -> "SensorLayout":
         """The layout of some bands (default: all) of a sensor, with the counts as its provider ships them.
 
         Raises:
@@ -143,7 +143,7 @@ class CorpusInfo(Settings):
         write_atomically(folder / "corpus.json", self.model_dump_json(indent=1).encode() + b"\n")
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: Path) -> "CorpusInfo":
         """Read the corpus.json of a corpus.
 
         Raises:

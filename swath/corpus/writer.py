@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import numpy as np
 import tensorstore as ts
@@ -86,7 +86,7 @@ class CorpusWriter:
         self._rows = {sensor: counts[sensor] for sensor in self.info.sensors}
         self._parts = len(_index.parts(self.path))
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "CorpusWriter":
         return self
 
     def __exit__(

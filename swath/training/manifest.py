@@ -112,6 +112,9 @@ class Manifest:
         try:
             yield record
             record.status = "done"
+        except BaseException as error:
+            record.figures = {**record.figures, "error": str(error) or type(error).__name__}
+            raise
         finally:
             record.seconds = round(record.seconds + time.monotonic() - started, 3)
             cls.open(folder)._put(record).write(folder)
