@@ -39,8 +39,9 @@ class Standardize(nn.Module):
         """Standardised pixels; invalid ones are 0, the band's mean."""
         ids = band_ids.long()
         mean, scale = (table[ids][:, None, :, None, None] for table in (self.mean, self.inverse_std))
-        # Subtract before scaling: kelvin minus its mean is exact, kelvin over its deviation is not.
-        return ((pixels - mean) * scale).masked_fill(~valid[:, :, None], 0.0)
+        # Subtract before scaling: kelvin minus its mean is exact, kelvin over its deviation is not. In place: three
+        # passes over fresh memory took 4 % of a training step.
+        return (pixels - mean).mul_(scale).masked_fill_(~valid[:, :, None], 0.0)
 
 
 class Encoder(nn.Module):
@@ -64,7 +65,7 @@ class Encoder(nn.Module):
         """Embed for training, nothing checked: encode every date, average the dates that have a valid pixel."""
         b, t = image.valid.shape[:2]
         standard = self.standardize(image.pixels, image.valid, image.band_ids).flatten(0, 1)
-        features = self.encode(standard.contiguous(memory_format=torch.channels_last), image.valid.flatten(0, 1))
+        features = self.encode(_laid_out(standard), image.valid.flatten(0, 1))
         return features if t == 1 else _mean_over_dates(features.unflatten(0, (b, t)), image.valid)
 
     def encode(self, pixels: Float[Tensor, "n c h w"], valid: Bool[Tensor, "n h w"]) -> Float[Tensor, "n d"]:  # noqa: ARG002 - for encoders that look at it
@@ -81,6 +82,14 @@ class Encoder(nn.Module):
         self.contract.check(image)
         with _evaluating(self):
             return self(image).float()
+
+
+def _laid_out(pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """Channels last; under autocast narrowed first, as the first layer would do, so that half as much is moved."""
+    device = pixels.device.type
+    if torch.is_autocast_enabled(device):
+        pixels = pixels.to(torch.get_autocast_dtype(device))
+    return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def _mean_over_dates(features: Float[Tensor, "b t d"], valid: Bool[Tensor, "b t h w"]) -> Float[Tensor, "b d"]:

@@ -12,6 +12,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from swath.methods import Method
 from swath.training import checkpoint, distributed
 from swath.training._log import Log
+from swath.training._memory import kept_memory
 from swath.training.callbacks import Bar, Checkpoint
 from swath.training.config import TrainConfig
 from swath.training.gauges import LabelledSet
@@ -49,7 +50,7 @@ def fit(
         distributed.synchronise_batch_norm(method, accelerator)
     recorder = Recorder(out, train, plan.total, knn)
     saver = Checkpoint(last, train.checkpoint_every, plan.total, recorder)
-    with _quiet_lightning():
+    with _quiet_lightning(), kept_memory():
         trainer = Trainer(
             accelerator=accelerator,
             devices=count,
