@@ -51,9 +51,7 @@ def main() -> None:
         sys.exit(130)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            _fail(
-                f"the disk is full\n  where: {error.filename}\n  do:    make room, then give the same command again"
-            )
+            _fail(f"the disk is full\n  where: {error.filename}\n  do:    make room, then give the same command again")
         if error.errno in {errno.EACCES, errno.EROFS, errno.EPERM}:
             _fail(f"no permission to write\n  where: {error.filename}\n  do:    give another folder with --out")
         raise
@@ -66,7 +64,7 @@ def _fail(message: str) -> None:
     sys.exit(2)
 
 
-def _version(show: bool) -> None:
+def _version(show: bool | None) -> None:
     if show:
         typer.echo(f"swath {__version__}")
         raise typer.Exit
@@ -75,8 +73,8 @@ def _version(show: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
+        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = None,
 ) -> None:
     pass
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -212,7 +213,7 @@ def _parse(text: str, where: str) -> tuple[dict[str, Any], dict[tuple[str, ...],
     return document, dict(_lines(tree))
 
 
-def _lines(node: yaml.Node | None, path: tuple[str, ...] = ()) -> typing.Iterator[tuple[tuple[str, ...], int]]:
+def _lines(node: yaml.Node | None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             yield (*path, str(key.value)), key.start_mark.line + 1
