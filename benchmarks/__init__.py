@@ -57,7 +57,8 @@ def race(ours: Callable[[], int], peer: Callable[[], int], seconds: float) -> tu
         seconds: how long to repeat both, after one run each that does not count.
     """
     rates: tuple[list[float], list[float]] = [], []
-    _rate(ours), _rate(peer)
+    for work in (ours, peer):
+        work()
     end = time.monotonic() + seconds
     while time.monotonic() < end or len(rates[0]) < 3:
         for work, found in zip((ours, peer), rates, strict=True):

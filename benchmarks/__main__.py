@@ -1,12 +1,14 @@
 """The benchmarks' command line."""
 
 import argparse
+import ast
 import importlib
 import json
 import pkgutil
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -23,11 +25,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.name == "all":
         results = {name: _apart(name, options.quick) for name in names()}
-        print(json.dumps(results) if options.json else "", end="\n" if options.json else "")
     else:
         results = {options.name: asdict(importlib.import_module(f"benchmarks.{options.name}").run(quick=options.quick))}
-        print(json.dumps(results[options.name]) if options.json else "", end="\n" if options.json else "")
-    if not options.json:
+    if options.json:
+        print(json.dumps(results if options.name == "all" else results[options.name]))
+    else:
         _show(results)
     return 0
 
@@ -50,9 +52,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _headline(name: str) -> str:
     """First line of the module's docstring, without importing it and all that it needs."""
-    spec = importlib.util.find_spec(f"benchmarks.{name}")
-    first = next(iter(open(spec.origin)), "") if spec and spec.origin else ""
-    return first.strip().strip('"')
+    source = Path(__file__).with_name(f"{name}.py").read_text()
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
 
 
 def _apart(name: str, quick: bool) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def content_hash(header: dict[str, Any], locations: gpd.GeoDataFrame, chips: pd.
     result.update(b"".join(wkb or b"-" for wkb in locations.geometry.to_wkb()))
     for table in tables:
         for name in sorted(table.columns):
-            result.update(name.encode() + b"\0" + _column_bytes(table[name]))
+            result.update(name.encode() + b"\0" + _column_bytes(pd.Series(table[name])))
     return result.hexdigest()
 
 

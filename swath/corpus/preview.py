@@ -1,0 +1,228 @@
+"""A contact sheet: some locations with every sensor, several dates, and their labels, as one PNG."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Integer, UInt8
+from numpy import ndarray
+
+from swath import sensors
+from swath.corpus.format import Corpus, LabelLayer
+from swath.corpus.reader import Reader
+from swath.corpus.sampler import PADDING, Sampler, Selection
+from swath.errors import CorpusError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CELL_IN = 1.35
+"""Side of one picture, in inches."""
+INVALID = (0.87, 0.80, 0.86)
+"""Colour of invalid pixels: one that no landscape has."""
+
+
+class _Column(NamedTuple):
+    """One column of the sheet: the n-th date of a sensor, or a label layer."""
+
+    title: str
+    pictures: Float[ndarray, "n y x 3"]
+    captions: list[str]
+
+
+def preview(corpus: Corpus, to: Path, locations: int = 8, dates: int = 3, seed: int = 0) -> Path:
+    """Draw random locations, one a row; pictures of a sensor share one stretch, so that dates can be compared.
+
+    Args:
+        corpus: whole or being built.
+        to: PNG file.
+        locations: how many, at most.
+        dates: how many of each sensor, at most.
+        seed: of the choice of locations.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        CorpusError: the corpus is empty, or the file cannot be written.
+    """
+    if not len(corpus):
+        raise CorpusError("there is nothing to show: the corpus is empty", where=str(corpus.path))
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(corpus))[:locations])
+    columns = [column for sensor in corpus.info.sensors for column in _sensor_columns(corpus, sensor, chosen, dates)]
+    columns += [_label_column(corpus, layer, chosen) for layer in corpus.label_layers]
+    figure = _draw(corpus, chosen, columns)
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(to, dpi=150, format="png")
+    except OSError as error:
+        raise CorpusError(f"cannot write the picture: {error.strerror}", where=str(to)) from error
+    return to
+
+
+def _sensor_columns(corpus: Corpus, sensor: str, locations: Integer[ndarray, " n"], dates: int) -> list[_Column]:
+    """Dates of a sensor, evenly chosen from each location's series."""
+    bands = _picture_bands(sensor, corpus.info.sensors[sensor].bands)
+    series = Sampler(corpus, (sensor,), Selection(dates="all")).choose(locations)[sensor]
+    positions = np.stack([_spread(row[row != PADDING], min(dates, series.shape[1])) for row in series])
+    if (positions == PADDING).all():
+        return []
+    image = Reader(corpus, {sensor: bands}).read({sensor: positions})[sensor]
+    pictures = _stretched(image.pixels.movedim(2, -1).numpy(), image.valid.numpy(), sensors.get(sensor).display_range)
+    title = f"{sensors.get(sensor).title}\n{', '.join(bands)}"
+    return [
+        _Column(title if date == 0 else "", pictures[:, date], [_caption(corpus, chip) for chip in positions[:, date]])
+        for date in range(positions.shape[1])
+    ]
+
+
+def _picture_bands(sensor: str, stored: tuple[str, ...]) -> tuple[str, ...]:
+    """The sensor's display bands if they are stored; otherwise the first three bands, or the first one."""
+    wanted = sensors.get(sensor).rgb
+    if wanted and set(wanted) <= set(stored):
+        return wanted
+    return stored[:3] if len(stored) >= 3 else stored[:1]
+
+
+def _spread(series: Integer[ndarray, " t"], dates: int) -> Integer[ndarray, " d"]:
+    """So many dates of a series, first and last among them; padded where there are fewer."""
+    picked = series[np.unique(np.linspace(0, len(series) - 1, min(dates, len(series))).round().astype(int))]
+    return np.pad(picked, (0, dates - len(picked)), constant_values=PADDING)
+
+
+def _stretched(
+    pixels: Float[ndarray, "n t y x c"], valid: ndarray, fallback: tuple[float, float]
+) -> Float[ndarray, "n t y x 3"]:
+    """0..1, channel by channel, from the 2nd to the 98th percentile of all valid pixels."""
+    result = np.empty_like(pixels)
+    for channel in range(pixels.shape[-1]):
+        values = pixels[..., channel]
+        low, high = np.percentile(values[valid], (2, 98)) if valid.any() else fallback
+        low, high = (low, high) if high > low else fallback
+        result[..., channel] = np.clip((values - low) / (high - low), 0, 1)
+    coloured = np.broadcast_to(result, (*result.shape[:-1], 3)).copy()
+    coloured[~valid] = INVALID
+    return coloured
+
+
+def _caption(corpus: Corpus, chip: int) -> str:
+    if chip == PADDING:
+        return "–"
+    row = corpus.chips.iloc[chip]
+    when = "" if np.isnat(np.datetime64(row["datetime"])) else f"{row['datetime']:%Y-%m-%d}"
+    tag = row["tag"] if isinstance(row["tag"], str) else ""
+    return " ".join(filter(None, (when, tag)))
+
+
+def _label_column(corpus: Corpus, name: str, locations: Integer[ndarray, " n"]) -> _Column:
+    codes = corpus.labels(name, locations)
+    palette = colours(corpus.label_layers[name])
+    pictures = np.full((*codes.shape, 3), INVALID)
+    for code, colour in palette.items():
+        pictures[codes == code] = colour
+    return _Column(name, pictures, [""] * len(locations))
+
+
+def colours(layer: LabelLayer) -> dict[int, tuple[float, float, float]]:
+    """Red, green and blue (0..1) of every class: as declared, else from a qualitative palette; void is not in it."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_rgb
+
+    palette = colormaps["tab20"]
+    return {
+        code: to_rgb(layer.colours[code]) if code in layer.colours else to_rgb(palette(i % 20))
+        for i, code in enumerate(layer.classes)
+        if code != layer.void
+    }
+
+
+def _draw(corpus: Corpus, locations: Integer[ndarray, " n"], columns: list[_Column]) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    legends = _legend_rows(corpus, per_row=max(1, len(columns)))
+    head, foot = 0.75, 0.15 + 0.24 * len(legends)
+    width = 1.0 + len(columns) * CELL_IN
+    height = head + foot + len(locations) * (CELL_IN + 0.12)
+    figure = Figure(figsize=(width, height), facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(
+        len(locations),
+        max(1, len(columns)),
+        left=1.0 / width,
+        right=1 - 0.1 / width,
+        bottom=foot / height,
+        top=1 - head / height,
+        wspace=0.06,
+        hspace=0.16,
+    )
+    for j, column in enumerate(columns):
+        for i, picture in enumerate(column.pictures):
+            axes = figure.add_subplot(grid[i, j])
+            _cell(axes, picture, column.captions[i])
+            if i == 0:
+                axes.set_title(column.title, fontsize=7.5, loc="left", pad=12, fontweight="bold")
+            if j == 0:
+                axes.set_ylabel(_row_name(corpus, int(locations[i])), fontsize=7, rotation=0, ha="right", va="center")
+    for i, entries in enumerate(legends):
+        _legend(figure, entries, y=(foot - 0.12 - 0.24 * i) / height)
+    return figure
+
+
+def _cell(axes: "Axes", picture: Float[ndarray, "y x 3"], caption: str) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    if caption == "–":
+        axes.set_facecolor("0.96")
+        axes.text(0.5, 0.5, "no chip", transform=axes.transAxes, ha="center", va="center", fontsize=7, color="0.5")
+        axes.set_aspect("equal")
+        axes.set_box_aspect(1)
+        return
+    axes.imshow(_eight_bit(picture), interpolation="nearest")
+    axes.text(0, 1.02, caption, transform=axes.transAxes, fontsize=6.5, color="0.35", va="bottom")
+
+
+def _eight_bit(picture: Float[ndarray, "y x 3"]) -> UInt8[ndarray, "y x 3"]:
+    return (picture * 255).round().astype(np.uint8)
+
+
+def _row_name(corpus: Corpus, location: int) -> str:
+    """The id, folded so that it fits beside the row, and where that is."""
+    row = corpus.locations.iloc[location]
+    uid = str(row["uid"])
+    lines = [uid[i : i + 14] for i in range(0, min(len(uid), 42), 14)]
+    if np.isfinite(row["lon"]):
+        lines += [f"{row['lat']:.3f}°", f"{row['lon']:.3f}°"]
+    return "\n".join(lines)
+
+
+def _legend_rows(corpus: Corpus, per_row: int) -> list[list[tuple[str, tuple[float, float, float]]]]:
+    """Class names with colours, as many in a line as there is room for."""
+    rows = []
+    for layer in corpus.label_layers.values():
+        entries = [(layer.classes[code], colour) for code, colour in colours(layer).items()]
+        entries += [] if layer.void is None else [("void", INVALID)]
+        rows += [entries[i : i + per_row] for i in range(0, len(entries), per_row)]
+    return rows
+
+
+def _legend(figure: "Figure", entries: list[tuple[str, tuple[float, float, float]]], y: float) -> None:
+    from matplotlib.patches import Patch
+
+    patches = [Patch(color=colour, label=name) for name, colour in entries]
+    legend = figure.legend(
+        handles=patches,
+        loc="center left",
+        bbox_to_anchor=(1.0 / figure.get_figwidth(), y),
+        bbox_transform=figure.transFigure,
+        ncols=len(entries),
+        fontsize=7,
+        frameon=False,
+        handlelength=1,
+        columnspacing=1.2,
+        borderpad=0,
+        borderaxespad=0,
+    )
+    figure.add_artist(legend)
