@@ -13,8 +13,9 @@ from swath.views._colour import Colour
 from swath.views._geometry import Geometry
 from swath.views._invalidate import erased, kept_dates
 from swath.views._random import factors
-from swath.views._resample import Resampler
+from swath.views._resample import Part, Resampler
 from swath.views._settings import Augment
+from swath.views._threads import each
 
 
 @torch.no_grad()
@@ -72,10 +73,13 @@ def _render(image: Image, resampler: Resampler, colour: Colour) -> Image:
     n, t, c = image.pixels.shape[:3]
     pixels = image.pixels.new_empty(n, t, c, *resampler.geometry.view)
     valid = image.valid.new_empty(n, t, *resampler.geometry.view)
-    for part in resampler.parts(image.pixels[0].numel()):
+
+    def render(part: Part) -> None:
         values, known = resampler(part, image.pixels[part.index], None if complete else image.valid[part.index])
         pixels[part.index] = colour.apply(part.index, values, known)
         valid[part.index] = True if known is None else known
+
+    each(render, resampler.parts(image.pixels[0].numel()))
     return replace(image, pixels=pixels, valid=valid)
 
 
