@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -52,7 +53,7 @@ def _check_index(corpus: Corpus) -> Iterator[Finding]:
     if not corpus.info.complete:
         remedy = "give the command that built it again: it continues"
         yield Finding("warning", "the corpus is not finished", str(corpus.path), remedy)
-    for uid in locations["uid"][locations["uid"].duplicated()].unique():
+    for uid in sorted(set(locations["uid"].to_numpy()[locations["uid"].duplicated()])):
         yield Finding("error", f"two locations have the id {uid!r}", str(corpus.path), "build the corpus again")
     strangers = ~chips["location"].between(0, len(locations) - 1)
     if strangers.any():
@@ -66,33 +67,28 @@ def _check_index(corpus: Corpus) -> Iterator[Finding]:
 
 def _check_chips(corpus: Corpus) -> Iterator[Finding]:
     chips = corpus.chips
-    empty = chips[chips["valid"] == 0]
+    empty = pd.DataFrame(chips[chips["valid"] == 0])
     if len(empty):
         remedy = "nothing has to be done: such chips are never read"
         yield Finding("warning", f"{len(empty)} of {len(chips)} chips have no usable pixel", _some(empty), remedy)
-    same = chips[(chips["valid"] > 0) & chips.duplicated(["sensor", "digest"], keep=False)]
+    same = pd.DataFrame(chips[(chips["valid"] > 0) & chips.duplicated(["sensor", "digest"], keep=False)])
     if len(same):
         remedy = "remove copies of files, and make sure that both do not end on different sides of a split"
         yield Finding("warning", f"{len(same)} chips have the same pixels as another", _some(same), remedy)
-    if childless := len(corpus) - chips["location"].nunique():
+    if childless := len(corpus) - len(set(chips["location"])):
         remedy = "nothing has to be done: such locations are never read"
         yield Finding("warning", f"{childless} locations have no chip", str(corpus.path), remedy)
 
 
 def _some(chips: pd.DataFrame) -> str:
-    names = [f"{chip.uid} {chip.sensor} {chip.source}".strip() for chip in chips.head(3).itertuples()]
+    first = chips.head(3)
+    names = [" ".join(filter(None, row)) for row in zip(first["uid"], first["sensor"], first["source"], strict=True)]
     return ", ".join(names) + (", …" if len(chips) > 3 else "")
 
 
 def _check_arrays(corpus: Corpus) -> Iterator[Finding]:
     """Every array is there, and has a row for everything that the index names."""
-    rows = corpus.chips.groupby("sensor")["row"].max()
-    wanted = [
-        (pixel_path(corpus.path, s), "pixels", int(row) + 1) for s, row in rows.items() if s in corpus.info.sensors
-    ]
-    wanted += [(p, "valid", n) for p, n in _needed_masks(corpus)]
-    wanted += [(label_path(corpus.path, name), "labels", len(corpus)) for name in corpus.label_layers]
-    for path, name, count in wanted:
+    for path, name, count in _wanted_arrays(corpus):
         remedy = "restore the folder, or build the corpus again"
         if not _arrays.exists(path, name):
             yield Finding("error", f"the array of {name} is missing", str(path), remedy)
@@ -100,17 +96,23 @@ def _check_arrays(corpus: Corpus) -> Iterator[Finding]:
             yield Finding("error", f"the index names {count} rows of {name}, {there} are there", str(path), remedy)
 
 
-def _needed_masks(corpus: Corpus) -> Iterator[tuple[Any, int]]:
+def _wanted_arrays(corpus: Corpus) -> Iterator[tuple[Path, str, int]]:
+    """Group, array and number of rows of all that the index needs."""
     for sensor in corpus.info.sensors:
-        chips = corpus.chips[corpus.chips["sensor"] == sensor]
-        if (chips["valid"] < 1).any():
-            yield valid_path(corpus.path, sensor), int(chips["row"].max()) + 1
+        chips = corpus.chips_of(sensor)
+        if len(chips):
+            rows = 1 + int(chips["row"].to_numpy().max())
+            yield pixel_path(corpus.path, sensor), "pixels", rows
+            if (chips["valid"].to_numpy() < 1).any():
+                yield valid_path(corpus.path, sensor), "valid", rows
+    for name in corpus.label_layers:
+        yield label_path(corpus.path, name), "labels", len(corpus)
 
 
 def _check_pixels(corpus: Corpus, sensor: str) -> Iterator[Finding]:
     """Values that are not finite or not plausible, among those marked as valid."""
     layout = corpus.info.sensors[sensor]
-    chips = corpus.chips[corpus.chips["sensor"] == sensor]
+    chips = corpus.chips_of(sensor)
     outside, count = np.zeros(len(layout.bands)), 0
     broken: list[str] = []
     for start in track(range(0, len(chips), BLOCK), None, f"checking {sensor}"):
@@ -139,8 +141,10 @@ def _stored(corpus: Corpus, sensor: str, rows: ndarray) -> tuple[Shaped[ndarray,
 
 
 def _usable(counts: Shaped[ndarray, "n c y x"], layout: SensorLayout) -> Bool[ndarray, "n y x"]:
-    good = np.isfinite(counts).all(axis=1)
-    return good if layout.nodata is None else good & (counts != layout.nodata).all(axis=1)
+    good = np.isfinite(counts)
+    if layout.nodata is not None:
+        good &= counts != layout.nodata
+    return np.asarray(good.all(axis=1))
 
 
 def _outside(
@@ -217,8 +221,8 @@ def _summary(corpus: Corpus) -> dict[str, Any]:
 
 def _sensor_row(corpus: Corpus, sensor: str) -> dict[str, Any]:
     layout = corpus.info.sensors[sensor]
-    chips = corpus.chips[corpus.chips["sensor"] == sensor]
-    when = chips["datetime"].dropna()
+    chips = corpus.chips_of(sensor)
+    when = pd.Series(chips["datetime"]).dropna()
     return {
         "sensor": sensor,
         "bands": len(layout.bands),

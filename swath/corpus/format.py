@@ -213,6 +213,10 @@ class Corpus:
         """Identifies what a reader sees; of a corpus still being built, of what is committed."""
         return self.info.content_hash or _index.content_hash(self.info_header(), self.locations, self.chips)
 
+    def chips_of(self, sensor: str) -> pd.DataFrame:
+        """The chips of one sensor; the index is that of `chips`."""
+        return pd.DataFrame(self.chips[self.chips["sensor"] == sensor])
+
     def info_header(self) -> dict[str, Any]:
         """The part of corpus.json that the content hash covers."""
         return self.info.model_dump(mode="json", include={"format", "chip_px", "sensors", "labels"})

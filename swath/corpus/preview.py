@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Integer, UInt8
+import pandas as pd
+from jaxtyping import Bool, Float, Integer, UInt8
 from numpy import ndarray
 
 from swath import sensors
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 CELL_IN = 1.35
 """Side of one picture, in inches."""
+MARGIN_IN = 1.2
+"""Room for the names of the rows, in inches."""
+GAMMA = 0.8
+"""Lightens the middle tones, as most of the ground is dark."""
 INVALID = (0.87, 0.80, 0.86)
 """Colour of invalid pixels: one that no landscape has."""
 
@@ -92,15 +97,19 @@ def _spread(series: Integer[ndarray, " t"], dates: int) -> Integer[ndarray, " d"
 
 
 def _stretched(
-    pixels: Float[ndarray, "n t y x c"], valid: ndarray, fallback: tuple[float, float]
+    pixels: Float[ndarray, "n t y x c"], valid: Bool[ndarray, "n t y x"], shown: tuple[float, float]
 ) -> Float[ndarray, "n t y x 3"]:
-    """0..1, channel by channel, from the 2nd to the 98th percentile of all valid pixels."""
+    """0..1, channel by channel, from the 2nd to the 98th percentile of the valid pixels within the shown range.
+
+    Clouds lie above what a sensor's pictures show, so they do not darken the ground.
+    """
     result = np.empty_like(pixels)
     for channel in range(pixels.shape[-1]):
         values = pixels[..., channel]
-        low, high = np.percentile(values[valid], (2, 98)) if valid.any() else fallback
-        low, high = (low, high) if high > low else fallback
-        result[..., channel] = np.clip((values - low) / (high - low), 0, 1)
+        inside = values[valid & (values >= shown[0]) & (values <= shown[1])]
+        low, high = np.percentile(inside, (2, 98)) if inside.size else shown
+        low, high = (low, high) if high > low else shown
+        result[..., channel] = np.clip((values - low) / (high - low), 0, 1) ** GAMMA
     coloured = np.broadcast_to(result, (*result.shape[:-1], 3)).copy()
     coloured[~valid] = INVALID
     return coloured
@@ -110,7 +119,7 @@ def _caption(corpus: Corpus, chip: int) -> str:
     if chip == PADDING:
         return "–"
     row = corpus.chips.iloc[chip]
-    when = "" if np.isnat(np.datetime64(row["datetime"])) else f"{row['datetime']:%Y-%m-%d}"
+    when = "" if pd.isna(row["datetime"]) else f"{row['datetime']:%Y-%m-%d}"
     tag = row["tag"] if isinstance(row["tag"], str) else ""
     return " ".join(filter(None, (when, tag)))
 
@@ -143,14 +152,14 @@ def _draw(corpus: Corpus, locations: Integer[ndarray, " n"], columns: list[_Colu
 
     legends = _legend_rows(corpus, per_row=max(1, len(columns)))
     head, foot = 0.75, 0.15 + 0.24 * len(legends)
-    width = 1.0 + len(columns) * CELL_IN
+    width = MARGIN_IN + len(columns) * CELL_IN
     height = head + foot + len(locations) * (CELL_IN + 0.12)
     figure = Figure(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
         len(locations),
         max(1, len(columns)),
-        left=1.0 / width,
+        left=MARGIN_IN / width,
         right=1 - 0.1 / width,
         bottom=foot / height,
         top=1 - head / height,
@@ -164,7 +173,7 @@ def _draw(corpus: Corpus, locations: Integer[ndarray, " n"], columns: list[_Colu
             if i == 0:
                 axes.set_title(column.title, fontsize=7.5, loc="left", pad=12, fontweight="bold")
             if j == 0:
-                axes.set_ylabel(_row_name(corpus, int(locations[i])), fontsize=7, rotation=0, ha="right", va="center")
+                axes.set_ylabel(_row_name(corpus, int(locations[i])), fontsize=6.5, rotation=0, ha="right", va="center")
     for i, entries in enumerate(legends):
         _legend(figure, entries, y=(foot - 0.12 - 0.24 * i) / height)
     return figure
@@ -192,7 +201,7 @@ def _row_name(corpus: Corpus, location: int) -> str:
     """The id, folded so that it fits beside the row, and where that is."""
     row = corpus.locations.iloc[location]
     uid = str(row["uid"])
-    lines = [uid[i : i + 14] for i in range(0, min(len(uid), 42), 14)]
+    lines = [uid[i : i + 20] for i in range(0, min(len(uid), 60), 20)]
     if np.isfinite(row["lon"]):
         lines += [f"{row['lat']:.3f}°", f"{row['lon']:.3f}°"]
     return "\n".join(lines)
@@ -215,7 +224,7 @@ def _legend(figure: "Figure", entries: list[tuple[str, tuple[float, float, float
     legend = figure.legend(
         handles=patches,
         loc="center left",
-        bbox_to_anchor=(1.0 / figure.get_figwidth(), y),
+        bbox_to_anchor=(MARGIN_IN / figure.get_figwidth(), y),
         bbox_transform=figure.transFigure,
         ncols=len(entries),
         fontsize=7,
