@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ class _Job:
     """(input, probe) that it fills."""
     cells: Callable[[frozenset[tuple[str, str]]], Iterator[Cell]]
     """Computes them, without those that are to be skipped."""
+    is_scratch: bool = False
+    """Whether the settings of training from scratch matter."""
 
 
 def evaluate(
@@ -80,7 +83,9 @@ def evaluate(
     parted = split(corpus, split_config)
     judged = [Task(name, config, corpus, parted, split_config) for name, config in tasks.items()]
     store = CellStore(out / "cells")
-    jobs = [job for task in judged for job in _jobs(task, encoders, build_random, seeds, references or {})]
+    arms = list(dict.fromkeys(arm for arm, _ in encoders))
+    networks = _Networks(arms, build_random, seeds)
+    jobs = [job for task in judged for job in _jobs(task, encoders, networks, seeds, references or {})]
     keys = [_keys(job, split_config, corpus) for job in jobs]
     _compute(jobs, keys, store)
     return _write(out, judged, [key for job_keys in keys for key in job_keys.values()], store, statistics)
@@ -106,7 +111,7 @@ def _keys(job: _Job, split_config: SplitConfig, corpus: Corpus) -> dict[tuple[st
     # what is measured, and which other inputs and rows there are, changes no prediction
     for name in ("metric", "more_metrics", "floors", "inputs", "probes"):
         config.pop(name)
-    if "scratch" not in job.row:
+    if not job.is_scratch:
         config.pop("scratch")
     # the first sensor leads in the choice of dates
     sensors = list(job.task.pictures.reads)
@@ -126,7 +131,7 @@ def _keys(job: _Job, split_config: SplitConfig, corpus: Corpus) -> dict[tuple[st
 def _jobs(
     task: Task,
     encoders: Mapping[tuple[str, int], Path],
-    build_random: BuildRandom,
+    networks: "_Networks",
     seeds: Sequence[int],
     references: Mapping[str, Callable[[], Encoder]],
 ) -> Iterator[_Job]:
@@ -135,23 +140,19 @@ def _jobs(
         yield _encoder_job(task, arm, "pretrained", seed, load_card(path).sha256, lambda path=path: load(path))
     for name, build in references.items():
         yield _encoder_job(task, name, "reference", seeds[0], fingerprint(build()), build)
-    arms = list(dict.fromkeys(arm for arm, _ in encoders))
     for floor in task.config.floors:
         for seed in seeds[: None if is_random(floor) else 1]:
-            yield from _floor_jobs(task, floor, seed, arms, build_random)
+            yield from _floor_jobs(task, floor, seed, networks)
 
 
 def _encoder_job(task: Task, row: str, kind: str, seed: int, source: str, build: Callable[[], Encoder]) -> _Job:
     def cells(skip: frozenset[tuple[str, str]]) -> Iterator[Cell]:
-        encoder = build().to(_device())
-        return task.cells(lambda _: encoder, row, kind, seed, skip)
+        return task.encoder_cells(build().to(_device()), row, kind, seed, skip)
 
     return _Job(task, row, kind, seed, source, task.places(), cells)
 
 
-def _floor_jobs(
-    task: Task, floor: FloorName, seed: int, arms: Sequence[str], build_random: BuildRandom
-) -> Iterator[_Job]:
+def _floor_jobs(task: Task, floor: FloorName, seed: int, networks: "_Networks") -> Iterator[_Job]:
     places = task.scratch_places() if floor == "scratch" else task.places()
     if not places:
         return
@@ -160,31 +161,48 @@ def _floor_jobs(
             task, ROWS[floor], "floor", seed, floor, places, lambda skip: task.floor_cells(floor, seed, skip=skip)
         )
         return
-    for row, arm in twins(ROWS[floor], arms, lambda arm: build_random(arm, seed)).items():
-        source = fingerprint(build_random(arm, seed))
+    for row, arm in named(ROWS[floor], networks.shared).items():
 
         def cells(skip: frozenset[tuple[str, str]], arm: str = arm, row: str = row) -> Iterator[Cell]:
-            return task.floor_cells(floor, seed, build_random(arm, seed).to(_device()), row, skip)
+            return task.floor_cells(floor, seed, networks.build(arm, seed).to(_device()), row, skip)
 
-        yield _Job(task, row, "floor", seed, source, places, cells)
+        source = networks.fingerprint(arm, seed)
+        yield _Job(task, row, "floor", seed, source, places, cells, is_scratch=floor == "scratch")
 
 
-def twins(row: str, arms: Sequence[str], build: Callable[[str], Encoder]) -> dict[str, str]:
-    """Row name -> an arm whose network it is; arms with the same network and input share a row.
+class _Networks:
+    """The arms' networks before pre-training."""
+
+    def __init__(self, arms: Sequence[str], build: BuildRandom, seeds: Sequence[int]):
+        self.build = build
+        self.shared = shared(arms, lambda arm: build(arm, seeds[0]))
+        self.fingerprint = cache(lambda arm, seed: fingerprint(build(arm, seed)))
+
+
+def shared(arms: Sequence[str], build: Callable[[str], Encoder]) -> list[list[str]]:
+    """The arms, those with the same network and the same input together."""
+    groups: dict[str, list[str]] = {}
+    for arm in arms:
+        groups.setdefault(_shape(build(arm)), []).append(arm)
+    return list(groups.values())
+
+
+def named(row: str, groups: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Row name -> an arm whose network it is.
 
     With one network in all the row keeps its name; with several each is named after its arms.
     """
-    shared: dict[str, list[str]] = {}
-    for arm in arms:
-        shared.setdefault(_shape(build(arm)), []).append(arm)
-    if len(shared) == 1:
-        return {row: arms[0]}
-    return {f"{row}, as {', '.join(same)}": same[0] for same in shared.values()}
+    if len(groups) == 1:
+        return {row: groups[0][0]}
+    return {f"{row}, as {', '.join(same)}": same[0] for same in groups}
 
 
 def _shape(encoder: Encoder) -> str:
+    # which bands a network that takes any has seen is no part of what it was before it saw them
+    own = encoder.contract
+    takes = (own.channels, own.bands if own.fixed else "any")
     shapes = {name: list(value.shape) for name, value in encoder.state_dict().items()}
-    return digest(type(encoder).__name__, encoder.contract.as_dict(), shapes)
+    return digest(type(encoder).__name__, takes, shapes)
 
 
 def fingerprint(encoder: Encoder) -> str:

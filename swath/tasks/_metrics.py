@@ -75,10 +75,13 @@ def auc(y: Int[np.ndarray, " n"], score: Float[np.ndarray, " n"], weights: Float
     starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
     w, positive = weights[:, order], y[order] == 1
     # per distinct score: weight of the positives there, and of the negatives there and below
-    up = np.add.reduceat(w * positive, starts, axis=1)
-    down = np.add.reduceat(w * ~positive, starts, axis=1)
+    up, down = _summed(w * positive, starts), _summed(w * ~positive, starts)
     below = np.cumsum(down, axis=1) - down
     return _ratio((up * (below + down / 2)).sum(1), up.sum(1) * down.sum(1))
+
+
+def _summed(w: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    return w if len(starts) == w.shape[1] else np.add.reduceat(w, starts, axis=1)
 
 
 def roc_auc(

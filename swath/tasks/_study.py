@@ -13,7 +13,7 @@ import pandas as pd
 
 from swath.errors import SwathError
 from swath.tasks import _resample
-from swath.tasks._metrics import METRICS, Metric, roc_auc
+from swath.tasks._metrics import METRICS, roc_auc
 from swath.tasks._tests import delong
 
 
@@ -86,6 +86,7 @@ class Study:
     signs: np.ndarray
     """b g: sign flips."""
     _differences: dict[tuple, Difference | None] = field(default_factory=dict)
+    _draws: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of(cls, predictions: pd.DataFrame, resamples: int, flips: int, seed: int) -> "Study":
@@ -177,6 +178,13 @@ class Study:
 
     def draws(self, row: Row, metric: str) -> np.ndarray:
         """The metric in each bootstrap resample and for each seed: b s."""
+        # a row is resampled once: its line, its comparisons and the means over bands that it is part of share the draws
+        key = (id(row), metric)
+        if key not in self._draws:
+            self._draws[key] = self._resample(row, metric)
+        return self._draws[key]
+
+    def _resample(self, row: Row, metric: str) -> np.ndarray:
         if metric != "roc_auc":
             return METRICS[metric](np.tensordot(self.weights, row.matrices, axes=1))
         assert row.scores is not None
@@ -205,19 +213,19 @@ class Study:
         key = (part, probe, a, b, metric)
         if key not in self._differences:
             rows = self.rows[part, probe]
-            self._differences[key] = self._subtract(rows[a], rows[b], METRICS[metric])
+            self._differences[key] = self._subtract(rows[a], rows[b], metric)
         return self._differences[key]
 
-    def _subtract(self, a: Row, b: Row, metric: Metric) -> Difference | None:
+    def _subtract(self, a: Row, b: Row, metric: str) -> Difference | None:
         pairs = seed_pairs(a.seeds, b.seeds)
         if not pairs:
             return None
-        ma, mb = (row.matrices[:, [pair[side] for pair in pairs]] for side, row in enumerate((a, b)))
-        draw_a, draw_b = (metric(np.tensordot(self.weights, m, axes=1)) for m in (ma, mb))
+        ia, ib = map(list, zip(*pairs, strict=True))
+        ma, mb, measure = a.matrices[:, ia], b.matrices[:, ib], METRICS[metric]
         return Difference(
-            by_seed=metric(ma.sum(0)) - metric(mb.sum(0)),
-            draws=(draw_a - draw_b).mean(1),
-            flips=_resample.paired_flips(ma, mb, self.signs, lambda cm: metric(cm).mean(-1)),
+            by_seed=measure(ma.sum(0)) - measure(mb.sum(0)),
+            draws=(self.draws(a, metric)[:, ia] - self.draws(b, metric)[:, ib]).mean(1),
+            flips=_resample.paired_flips(ma, mb, self.signs, lambda cm: measure(cm).mean(-1)),
             accuracy=(METRICS["accuracy"](ma) - METRICS["accuracy"](mb)).mean(1),
         )
 

@@ -1,7 +1,7 @@
 """A task: labelled locations, a split, inputs and probes; running it on an encoder leaves paired predictions."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -18,7 +18,7 @@ from swath.settings import Settings
 from swath.tasks import floors
 from swath.tasks._scratch import Labelled, ScratchConfig, train_and_predict
 from swath.tasks._types import Cell, Features, Prediction, Units
-from swath.tasks.features import Bands, Pictures, Request, extract_all, fit
+from swath.tasks.features import Bands, Pictures, Request, extract_all, fit, lend, unseen
 from swath.tasks.floors import ROWS, FloorName
 from swath.tasks.probes import ProbeConfig, band_wise, fit_predict, linear
 from swath.tasks.probes import inputs as probe_inputs
@@ -138,9 +138,9 @@ class Task:
         self.classes = list(found.classes)
         self.inputs = _inputs(config)
         self._check_bands()
-        keys = [key for item in self.inputs.values() for key in item.bands]
+        self.bands = tuple(dict.fromkeys(key for item in self.inputs.values() for key in item.bands))
         self.pictures = Pictures(
-            corpus, keys, Selection(dates=config.dates, tag=config.tag, min_valid=config.min_valid)
+            corpus, self.bands, Selection(dates=config.dates, tag=config.tag, min_valid=config.min_valid)
         )
         self.groups = _groups(corpus, split_config)
         y = dict(zip(found.locations.tolist(), found.y.tolist(), strict=True))
@@ -198,18 +198,29 @@ class Task:
         Returns:
             One cell per input and probe; one that cannot be computed has no prediction and a note.
         """
-        return list(self.cells(lambda _: encoder, row, kind, seed, skip))
+        return list(self.encoder_cells(encoder, row, kind, seed, skip))
 
-    def cells(
+    def encoder_cells(
+        self, encoder: Encoder, row: str, kind: str, seed: int, skip: frozenset[tuple[str, str]] = NO_SKIP
+    ) -> Iterator[Cell]:
+        """As `run`, cell by cell."""
+        never = unseen(encoder.contract, self.bands) if kind == "pretrained" else []
+        lent = lend(encoder, self.corpus, self.bands)
+        for cell in self._cells(lambda _: lent, row, kind, seed, skip):
+            foreign = [key for key in self.inputs[cell.input].bands if key in never]
+            said = f"never saw {', '.join(foreign)}: standardised by the corpus" if foreign else ""
+            yield replace(cell, note="; ".join(filter(None, (cell.note, said))))
+
+    def _cells(
         self,
         encoder_for: Callable[[Bands], Encoder],
         row: str,
         kind: str,
         seed: int,
-        skip: frozenset[tuple[str, str]] = NO_SKIP,
+        skip: frozenset[tuple[str, str]],
         probe: Settings | None = None,
     ) -> Iterator[Cell]:
-        """As `run`, cell by cell, with an encoder for each input and perhaps one probe for all."""
+        """With an encoder for each input, and perhaps one probe in place of the task's own."""
         wanted = [item for item in self.inputs.values() if any((item.name, p) not in skip for p in item.labels)]
         requests, problems = _requests(wanted, encoder_for)
         features = dict(zip(requests, self._features(list(requests.values())), strict=True))
@@ -278,14 +289,14 @@ class Task:
             return self._constant(row, seed, skip)
         if floor == "image-statistics":
             make = lambda bands: floors.image_statistics_encoder(self.corpus, bands)  # noqa: E731
-            return self.cells(make, row, "floor", seed, skip, probe=linear.Config())
+            return self._cells(make, row, "floor", seed, skip, probe=linear.Config())
         if floor == "random-convolutions":
             make = lambda bands: floors.random_convolutions_encoder(self.corpus, bands, seed)  # noqa: E731
-            return self.cells(make, row, "floor", seed, skip)
+            return self._cells(make, row, "floor", seed, skip)
         assert encoder is not None, f"{floor} needs the arms' network"
         if floor == "random-encoder":
-            return self.cells(lambda _: encoder, row, "floor", seed, skip)
-        return self._scratch(encoder, row, seed, skip)
+            return self.encoder_cells(encoder, row, "floor", seed, skip)
+        return self._scratch(lend(encoder, self.corpus, self.bands), row, seed, skip)
 
     def _constant(self, row: str, seed: int, skip: frozenset[tuple[str, str]]) -> Iterator[Cell]:
         prediction = floors.majority(self.parts["train"].y, len(self.units), len(self.classes))

@@ -12,8 +12,9 @@ apply, and a table row says so in its note:
 | otherwise | | left out, with the reason |
 """
 
+import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -23,8 +24,9 @@ from torch import Tensor
 from swath._progress import track
 from swath.batch import Image
 from swath.corpus import Corpus, Reader, Selection
-from swath.encoders import Encoder, InputContract
-from swath.errors import ContractError
+from swath.encoders import Encoder, InputContract, Standardize
+from swath.errors import ContractError, nearest
+from swath.sensors import band
 
 Bands = tuple[str, ...]
 """Band keys, `sensor/band`."""
@@ -62,6 +64,56 @@ def fit(contract: InputContract, bands: Sequence[str]) -> Fit:
         raise ContractError(f"the encoder has {k} channels, the input {n} bands")
     cycle = tuple(bands[i % n] for i in range(k))
     return Fit((cycle,), f"{', '.join(key.partition('/')[2] for key in cycle)} as its {k} channels")
+
+
+def contract_of(corpus: Corpus, bands: Sequence[str]) -> InputContract:
+    """A contract for exactly these bands, with the corpus's statistics.
+
+    Raises:
+        ContractError: the corpus has none of some band.
+    """
+    known = {f"{sensor}/{name}": s for sensor, by_band in corpus.statistics.items() for name, s in by_band.items()}
+    for key in bands:
+        if key not in known:
+            raise ContractError(
+                f"the corpus has no statistics of {key}", where=str(corpus.path), remedy=nearest(key, known)
+            )
+    return InputContract(
+        channels=len(bands),
+        bands=tuple(bands),
+        fixed=True,
+        units=tuple(band(key).unit for key in bands),
+        mean=tuple(known[key].mean for key in bands),
+        std=tuple(known[key].std for key in bands),
+    )
+
+
+def unseen(contract: InputContract, bands: Sequence[str]) -> list[str]:
+    """Those of the bands that an encoder which takes any band has no statistics of."""
+    return [] if contract.fixed else [key for key in dict.fromkeys(bands) if key not in contract.bands]
+
+
+def lend(encoder: Encoder, corpus: Corpus, bands: Sequence[str]) -> Encoder:
+    """The same network, with the corpus's statistics for bands that it could take but has never seen.
+
+    RS-BYOL's question of what an encoder without radar makes of radar needs this. Weights are shared, not copied; an
+    encoder of fixed bands, or one that lacks nothing, is returned as it is.
+
+    Raises:
+        ContractError: the corpus has no statistics of some band either.
+    """
+    own = encoder.contract
+    missing = unseen(own, bands)
+    if not missing:
+        return encoder
+    more = contract_of(corpus, missing)
+    joined = {name: getattr(own, name) + getattr(more, name) for name in ("bands", "units", "mean", "std")}
+    lent = copy.copy(encoder)
+    # a shallow copy shares the table of parts, which is about to differ
+    lent._modules = dict(encoder._modules)
+    lent.contract = replace(own, **joined)
+    lent.standardize = Standardize(lent.contract).to(device_of(encoder))
+    return lent
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,10 +7,9 @@ import numpy as np
 from jaxtyping import Int
 
 from swath.corpus import Corpus
-from swath.encoders import Encoder, InputContract, image_statistics, random_convolutions
-from swath.errors import ContractError, nearest
-from swath.sensors import band
+from swath.encoders import Encoder, image_statistics, random_convolutions
 from swath.tasks._types import Prediction
+from swath.tasks.features import contract_of
 
 FloorName = Literal["majority", "image-statistics", "random-convolutions", "random-encoder", "scratch"]
 
@@ -46,25 +45,3 @@ def image_statistics_encoder(corpus: Corpus, bands: Sequence[str]) -> Encoder:
 def random_convolutions_encoder(corpus: Corpus, bands: Sequence[str], seed: int) -> Encoder:
     """Random filters over these bands."""
     return random_convolutions.build(random_convolutions.Config(seed=seed), contract_of(corpus, bands))
-
-
-def contract_of(corpus: Corpus, bands: Sequence[str]) -> InputContract:
-    """A contract for exactly these bands, with the corpus's statistics.
-
-    Raises:
-        ContractError: the corpus has none of some band.
-    """
-    known = {f"{sensor}/{name}": s for sensor, by_band in corpus.statistics.items() for name, s in by_band.items()}
-    for key in bands:
-        if key not in known:
-            raise ContractError(
-                f"the corpus has no statistics of {key}", where=str(corpus.path), remedy=nearest(key, known)
-            )
-    return InputContract(
-        channels=len(bands),
-        bands=tuple(bands),
-        fixed=True,
-        units=tuple(band(key).unit for key in bands),
-        mean=tuple(known[key].mean for key in bands),
-        std=tuple(known[key].std for key in bands),
-    )

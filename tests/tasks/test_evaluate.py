@@ -17,7 +17,7 @@ from swath.corpus.split import SplitConfig
 from swath.encoders.random_convolutions import Config
 from swath.errors import SwathError
 from swath.tasks import StatisticsConfig, TaskConfig, evaluate
-from swath.tasks._evaluate import fingerprint, twins
+from swath.tasks._evaluate import fingerprint, named, shared
 from swath.tasks.statistics import COMPARISON_COLUMNS, PREDICTION_COLUMNS, TABLE_COLUMNS
 from tasks.fakes import ALL, contract, make
 
@@ -157,14 +157,20 @@ def test_references_stand_beside_the_floors(corpus, tmp_path):
 
 
 def test_arms_with_one_network_share_its_random_twin():
-    def build(arm):
-        return random_encoder(arm, 0) if arm != "three" else encoders.build(Config(features=8), contract(ALL, 3))
-
-    assert twins("random", ["one", "two"], build) == {"random": "one"}
-    assert twins("random", ["one", "three", "two"], build) == {
-        "random, as one, two": "one",
-        "random, as three": "three",
+    networks = {
+        "one": random_encoder("one", 0),
+        "two": random_encoder("two", 0),
+        "optical": encoders.build(Config(features=8, seed=10), contract(ALL[:2], 1)),
+        "three": encoders.build(Config(features=8), contract(ALL, 3)),
+        "fixed": encoders.build(Config(features=8), contract(ALL[:1], fixed=True)),
     }
+    # which bands a network that takes any has seen does not matter: before its pre-training it had seen none
+    assert shared(["one", "optical", "two"], networks.__getitem__) == [["one", "optical", "two"]]
+    assert shared(["one", "three", "two", "fixed"], networks.__getitem__) == [["one", "two"], ["three"], ["fixed"]]
+    assert named("random", [["one", "two"]]) == {"random": "one"}
+    found = named("random", [["one", "two"], ["three"]])
+    assert found == {"random, as one, two": "one", "random, as three": "three"}
+    assert named("random", []) == {}
 
 
 def test_fingerprints_tell_weights_and_contracts_apart():

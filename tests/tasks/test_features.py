@@ -6,7 +6,7 @@ import torch
 
 from swath.corpus import Corpus, Selection
 from swath.errors import ContractError
-from swath.tasks.features import Fit, Pictures, Request, extract, extract_all, fit
+from swath.tasks.features import Fit, Pictures, Request, extract, extract_all, fit, lend
 from tasks.fakes import ALL, OPTICAL, PX, RADAR, contract, small_encoder
 
 B2, B3, B4, VV, VH = ALL
@@ -119,3 +119,25 @@ def test_locations_that_a_sensor_never_saw_are_not_complete(corpus: Corpus):
 def test_asking_for_a_misfit_fails_before_anything_is_read(corpus):
     with pytest.raises(ContractError):
         extract(small_encoder(0, channels=3), corpus, ROWS, ALL)
+
+
+def test_statistics_are_lent_to_encoders_that_take_any_band(corpus):
+    optical = small_encoder(0, (B2, B3), 1)
+    with pytest.raises(ContractError):
+        extract(optical, corpus, ROWS, (VV,))
+    lent = lend(optical, corpus, ALL)
+    assert lent.contract.bands == ALL[:2] + ALL[2:]
+    assert lent.contract.mean[3] == corpus.statistics[RADAR]["VV"].mean
+    assert optical.contract.bands == (B2, B3)
+    assert np.isfinite(extract(lent, corpus, ROWS, (VV,))).all()
+    # the same network: what it knew it embeds as before, and no weight was copied
+    assert (extract(lent, corpus, ROWS, (B2,)) == extract(optical, corpus, ROWS, (B2,))).all()
+    assert lent.network is optical.network
+    with pytest.raises(ContractError):
+        extract(optical, corpus, ROWS, (VV,))
+
+
+def test_nothing_is_lent_to_fixed_encoders_or_without_need(corpus):
+    fixed, whole = small_encoder(0, (B2, B3), 2, fixed=True), small_encoder(0)
+    assert lend(fixed, corpus, ALL) is fixed
+    assert lend(whole, corpus, ALL) is whole

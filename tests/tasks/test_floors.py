@@ -3,7 +3,7 @@ import pytest
 
 from swath.errors import ContractError
 from swath.tasks import floors
-from swath.tasks.features import extract
+from swath.tasks.features import contract_of, extract
 from tasks.fakes import ALL
 
 
@@ -18,11 +18,11 @@ def test_majority_is_scikit_learns_dummy():
 
 
 def test_contracts_carry_the_corpus_statistics(corpus):
-    contract = floors.contract_of(corpus, ALL[2:4])
+    contract = contract_of(corpus, ALL[2:4])
     assert contract.units == ("reflectance", "dB")
     assert contract.mean[1] == corpus.statistics["sentinel-1-grd"]["VV"].mean
     with pytest.raises(ContractError, match="no statistics of sentinel-2-l2a/B99"):
-        floors.contract_of(corpus, ("sentinel-2-l2a/B99",))
+        contract_of(corpus, ("sentinel-2-l2a/B99",))
 
 
 def test_statistics_of_an_image_are_the_pixels_own(corpus):

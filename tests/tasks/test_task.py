@@ -79,6 +79,16 @@ def test_what_cannot_be_fed_is_a_note_not_silence(corpus):
     assert by_input[f"{OPTICAL}/B02"].note.endswith("together and nothing else")
 
 
+def test_a_band_that_an_encoder_never_saw_is_said_to_be(corpus):
+    made = task(corpus)
+    cells = {(c.input, c.probe): c for c in made.run(small_encoder(0, ALL[:3]), "arm", "pretrained", 0)}
+    assert all(cell.prediction is not None for cell in cells.values())
+    said = f"never saw {ALL[3]}: standardised by the corpus"
+    assert cells[ALL[3], "band-wise linear"].note == said
+    assert cells["both", "knn"].note == f"2 single-band embeddings concatenated; {said}"
+    assert cells["optical", "knn"].note == "3 single-band embeddings concatenated"
+
+
 def test_skipped_places_are_not_computed(corpus):
     made = task(corpus)
     skip = frozenset(made.places()[1:])
