@@ -87,7 +87,7 @@ class Encoder(nn.Module):
 def _laid_out(pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Channels last; under autocast narrowed first, as the first layer would do, so that half as much is moved."""
     device = pixels.device.type
-    if torch.is_autocast_enabled(device):
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         pixels = pixels.to(torch.get_autocast_dtype(device))
     return pixels.contiguous(memory_format=torch.channels_last)
 

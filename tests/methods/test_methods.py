@@ -7,11 +7,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from methods import fakes
 from swath import methods, plugins
 from swath.errors import RecipeError
 from swath.methods._losses import byol_loss
 from swath.methods._types import Teacher, cosine_momentum, mlp
+from tests.methods import fakes
 
 NAMES = methods.names()
 

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from methods import fakes
-
 from swath.batch import Batch
 from swath.training import TrainConfig
 from swath.training.config import Optimizer
 from swath.training.fit import fit
+from tests.methods import fakes
 
 BATCHES = 6
 """Of one epoch."""

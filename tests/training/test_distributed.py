@@ -3,12 +3,12 @@
 import copy
 
 import torch
-from methods import fakes
 from torch import nn
 
 from swath import methods
 from swath.training.distributed import Together, launched, mean, synchronise_batch_norm
-from training import processes
+from tests.methods import fakes
+from tests.training import processes
 
 
 def gradient(method, views, gather) -> dict[str, torch.Tensor]:

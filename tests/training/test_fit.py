@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from methods import fakes
 
 from swath import methods
 from swath.errors import TrainingError
@@ -21,7 +20,8 @@ from swath.training.config import Collapse, Optimizer
 from swath.training.fit import fit
 from swath.training.pretrain import begin, differences, finished_state
 from swath.training.recorder import Recorder
-from training import helpers
+from tests.methods import fakes
+from tests.training import helpers
 
 TOTAL = 3 * helpers.BATCHES
 
@@ -109,8 +109,8 @@ KILL = """
 import sys, time, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
-sys.path.insert(0, sys.argv[2])
-from training import helpers
+sys.path.insert(0, str(Path.cwd()))
+from tests.training import helpers
 from swath.training.pretrain import begin, differences, finished_state
 from swath.training.recorder import Recorder
 original = Recorder.on_train_batch_end
@@ -123,10 +123,10 @@ helpers.train(Path(sys.argv[1]))
 
 
 def test_kill_9(undisturbed, tmp_path):
-    tests = Path(__file__).parents[1]
-    process = subprocess.Popen([sys.executable, "-c", KILL, str(tmp_path), str(tests)], cwd=tests.parent)
+    repository = Path(__file__).parents[2]
+    process = subprocess.Popen([sys.executable, "-c", KILL, str(tmp_path)], cwd=repository)
     log = tmp_path / "log.csv"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 200
     while not (log.exists() and len(log.read_text().splitlines()) > 8):
         assert process.poll() is None
         assert time.monotonic() < deadline

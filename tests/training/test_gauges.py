@@ -5,10 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from methods import fakes
 
 from swath.training.config import Collapse
 from swath.training.gauges import CollapseWatch, LabelledSet, effective_rank, feature_std, knn_accuracy, vote
+from tests.methods import fakes
 
 
 def test_feature_std_is_one_on_the_sphere_and_zero_where_collapsed():
