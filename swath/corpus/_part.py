@@ -52,7 +52,7 @@ class Chip:
     sensor: str
     pixels: Shaped[ndarray, "c y x"]
     """Counts as the provider stores them, bands in the order of the sensor's layout."""
-    valid: Bool[ndarray, "y x"] | None = None
+    valid: Bool[ndarray, "rows columns"] | None = None
     """False where a pixel must not be used. Nodata and NaN need not be marked: the writer sees them."""
     datetime: dt.datetime | None = None
     """Acquisition time; without a time zone it is taken as UTC."""

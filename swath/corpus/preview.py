@@ -182,7 +182,7 @@ def _draw(corpus: Corpus, locations: Integer[ndarray, " n"], columns: list[_Colu
 def _cell(axes: "Axes", picture: Float[ndarray, "y x 3"], caption: str) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.spines[:].set_visible(False)
+    axes.spines[:].set(color="0.8", linewidth=0.5)
     if caption == "–":
         axes.set_facecolor("0.96")
         axes.text(0.5, 0.5, "no chip", transform=axes.transAxes, ha="center", va="center", fontsize=7, color="0.5")
