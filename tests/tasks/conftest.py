@@ -1,6 +1,6 @@
 import pytest
 
-from tasks import fakes
+from tests.tasks import fakes
 
 
 @pytest.fixture(scope="session")

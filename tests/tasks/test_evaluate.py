@@ -19,7 +19,7 @@ from swath.errors import SwathError
 from swath.tasks import StatisticsConfig, TaskConfig, evaluate
 from swath.tasks._evaluate import fingerprint, named, shared
 from swath.tasks.statistics import COMPARISON_COLUMNS, PREDICTION_COLUMNS, TABLE_COLUMNS
-from tasks.fakes import ALL, contract, make
+from tests.tasks.fakes import ALL, contract, make
 
 SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
 STATISTICS = StatisticsConfig(resamples=100, flips=99)
@@ -199,10 +199,10 @@ def test_killed_at_any_moment_it_ends_with_the_same_files(tmp_path):
     script = textwrap.dedent(f"""
         import os, signal, sys
         from pathlib import Path
-        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        sys.path.insert(0, {str(Path(__file__).parents[2])!r})
         from swath.corpus import Corpus
         from swath.tasks import _cells
-        from tasks.test_evaluate import run
+        from tests.tasks.test_evaluate import run
         write, left = _cells.CellStore.write, int(sys.argv[1])
         def counted(self, key, cell):
             global left

@@ -4,7 +4,7 @@ import pytest
 from swath.errors import ContractError
 from swath.tasks import floors
 from swath.tasks.features import contract_of, extract
-from tasks.fakes import ALL
+from tests.tasks.fakes import ALL
 
 
 def test_majority_is_scikit_learns_dummy():

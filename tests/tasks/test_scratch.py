@@ -9,7 +9,7 @@ from swath.corpus import Selection
 from swath.errors import ContractError, TrainingError
 from swath.tasks._scratch import Labelled, ScratchConfig, flip, train_and_predict
 from swath.tasks.features import Pictures
-from tasks.fakes import ALL, small_encoder
+from tests.tasks.fakes import ALL, small_encoder
 
 BANDS = ALL[2:4]
 CONFIG = ScratchConfig(epochs=12, batch_size=16, learning_rate=5e-3)

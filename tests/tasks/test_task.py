@@ -10,7 +10,7 @@ from swath.tasks import Task, TaskConfig
 from swath.tasks._scratch import Labelled
 from swath.tasks._task import subset
 from swath.tasks.floors import ROWS
-from tasks.fakes import ALL, OPTICAL, small_encoder
+from tests.tasks.fakes import ALL, OPTICAL, small_encoder
 
 SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
 

@@ -2,7 +2,7 @@ import pytest
 
 from swath.tasks import probes
 from swath.tasks.probes import band_wise, mlp
-from tasks.probes.test_every_probe import clouds
+from tests.tasks.probes.test_every_probe import clouds
 
 NAMED = {
     "optical": ["sentinel-2-l2a/B02", "sentinel-2-l2a/B03"],

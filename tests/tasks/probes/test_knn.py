@@ -3,7 +3,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from swath.tasks.probes import knn
-from tasks.probes.test_every_probe import clouds
+from tests.tasks.probes.test_every_probe import clouds
 
 
 def test_plain_majority_equals_scikit_learn():

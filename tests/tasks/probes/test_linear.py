@@ -6,7 +6,7 @@ from sklearn.preprocessing import StandardScaler
 from swath.tasks._types import Features
 from swath.tasks.probes import linear
 from swath.tasks.probes._scale import ZScore
-from tasks.probes.test_every_probe import clouds
+from tests.tasks.probes.test_every_probe import clouds
 
 
 def test_equals_scikit_learn_at_the_chosen_c():

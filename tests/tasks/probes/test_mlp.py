@@ -2,7 +2,7 @@ import torch
 from torch import nn
 
 from swath.tasks.probes import mlp
-from tasks.probes.test_every_probe import clouds
+from tests.tasks.probes.test_every_probe import clouds
 
 
 def network(seed=0, n=90, batch_size=256):
