@@ -72,12 +72,7 @@ def pretrain(
 
     policy = views.build(views_config)
 
-    def loader(batch_size: int, rank: int, world: int) -> Loader:
-        return Loader(
-            corpus, policy.reads, locations, batch_size, policy.dates,
-            seed=seed, rank=rank, world=world, min_valid=train.min_valid,
-        )  # fmt: skip
-
+    loader = _FromCorpus(corpus, policy.reads, policy.dates, locations, seed, train.min_valid)
     settings = {
         "encoder": encoder_config.model_dump(mode="json"),
         "method": method_config.model_dump(mode="json"),
@@ -98,6 +93,31 @@ def pretrain(
             card = {**(provenance or {}), **{k: v for k, v in settings.items() if k not in ("encoder", "contract")}}
             encoders.save(encoder, encoder_config, out / "encoder", card)
     return Pretrained(out / "encoder.safetensors", figures(out))
+
+
+@dataclass(frozen=True, slots=True)
+class _FromCorpus:
+    """Makes the loader of a process; a class, because it travels to processes that Lightning starts."""
+
+    corpus: Corpus
+    reads: dict[str, tuple[str, ...]]
+    dates: int
+    locations: np.ndarray
+    seed: int
+    min_valid: float
+
+    def __call__(self, batch_size: int, rank: int, world: int) -> Loader:
+        return Loader(
+            self.corpus,
+            self.reads,
+            self.locations,
+            batch_size,
+            self.dates,
+            seed=self.seed,
+            rank=rank,
+            world=world,
+            min_valid=self.min_valid,
+        )
 
 
 def begin(out: Path, settings: dict[str, Any]) -> bool:

@@ -1,0 +1,133 @@
+"""From a corpus to an encoder that loads and embeds, or to nothing that pretends to be one."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from swath import encoders, views
+from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, SensorLayout
+from swath.encoders import InputContract
+from swath.encoders.timm import Config as Timm
+from swath.errors import TrainingError
+from swath.methods.byol import Config as Byol
+from swath.methods.simclr import Config as Simclr
+from swath.training import TrainConfig, pretrain
+from swath.training.config import Collapse, Optimizer
+from swath.views.policies.two_crops import Config as TwoCrops
+from tests.training import helpers
+
+SENSOR, PX = "sentinel-2-l2a", 32
+KEYS = (f"{SENSOR}/B04", f"{SENSOR}/B08")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Corpus:
+    layout = SensorLayout(bands=("B04", "B08"), gsd_m=10, dtype="uint16", scale=(1e-4, 1e-4))
+    rng = np.random.default_rng(0)
+    with CorpusWriter(tmp_path_factory.mktemp("corpus") / "c", {SENSOR: layout}, PX) as writer:
+        for i in range(24):
+            pixels = rng.integers(1, 3000, (2, 1, 1)) + rng.integers(1, 2000, (2, PX, PX))
+            writer.append(Part([Location(str(i))], [Chip(str(i), SENSOR, pixels.astype(np.uint16))]))
+        return writer.finish()
+
+
+def arguments(corpus, out, **changes):
+    statistics = corpus.statistics[SENSOR]
+    mean, std = ([getattr(statistics[b], what) for b in ("B04", "B08")] for what in ("mean", "std"))
+    train = TrainConfig(epochs=2, batch_size=8, log_every=1, optimizer=Optimizer(lr=0.05, scale_lr=False))
+    return {
+        "encoder_config": Timm(model="test_resnet"),
+        "method_config": Byol(hidden=16, out=8),
+        "views_config": TwoCrops(bands=KEYS, augment=views.presets.moco_v2()),
+        "train": train,
+        "contract": InputContract(2, KEYS, True, ("reflectance",) * 2, tuple(mean), tuple(std)),
+        "corpus": corpus,
+        "locations": np.arange(24),
+        "seed": 3,
+        "out": out,
+        "provenance": {"arm": "small"},
+        "devices": 1,
+        **changes,
+    }
+
+
+def test_an_encoder_comes_out_and_can_be_used(corpus, tmp_path):
+    done = pretrain(**arguments(corpus, tmp_path))
+    assert done.path == tmp_path / "encoder.safetensors"
+    assert done.figures["step"] == 6
+    assert {"loss", "seconds", "feature_std", "effective_rank"} <= done.figures.keys()
+    loaded = encoders.load(tmp_path / "encoder", verify=True)
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    for name, tensor in loaded.state_dict().items():
+        assert torch.equal(tensor, state[f"method.encoder.{name}"]), name
+    provenance = json.loads((tmp_path / "encoder.json").read_text())["provenance"]
+    assert provenance["arm"] == "small"
+    assert provenance["corpus"] == corpus.content_hash
+    assert provenance["method"]["name"] == "byol"
+
+
+def test_a_finished_run_is_left_alone_and_other_settings_are_refused(corpus, tmp_path):
+    first = pretrain(**arguments(corpus, tmp_path))
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert pretrain(**arguments(corpus, tmp_path)) == first
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    with pytest.raises(TrainingError, match="seed: was 3, is 4"):
+        pretrain(**arguments(corpus, tmp_path, seed=4))
+
+
+def test_the_seed_decides_everything(corpus, tmp_path):
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        torch.manual_seed(hash(name) % 100)
+        pretrain(**arguments(corpus, tmp_path / name, seed=seed))
+    logs = {name: helpers.losses(tmp_path / name) for name in "abc"}
+    assert logs["a"] == logs["b"] != logs["c"]
+
+
+def test_a_run_killed_before_the_encoder_was_written_is_completed(corpus, tmp_path):
+    pretrain(**arguments(corpus, tmp_path))
+    before = (tmp_path / "encoder.safetensors").read_bytes()
+    (tmp_path / "encoder.json").unlink()
+    pretrain(**arguments(corpus, tmp_path))
+    assert (tmp_path / "encoder.safetensors").read_bytes() == before
+    assert (tmp_path / "encoder.json").exists()
+
+
+def test_a_failed_run_leaves_no_encoder(corpus, tmp_path):
+    train = TrainConfig(
+        epochs=4,
+        batch_size=8,
+        gauge_every=1,
+        optimizer=Optimizer(lr=1e5, scale_lr=False),
+        collapse=Collapse(patience=2),
+    )
+    with pytest.raises(TrainingError, match=r"collapsed|became|not finite") as error:
+        pretrain(**arguments(corpus, tmp_path, train=train, method_config=Simclr(out=8)))
+    assert "training.optimizer.lr" in str(error.value)
+    assert not list(tmp_path.glob("encoder.*"))
+
+
+def test_the_callers_random_numbers_are_untouched(corpus, tmp_path):
+    torch.manual_seed(5)
+    expected = torch.randn(3)
+    torch.manual_seed(5)
+    pretrain(**arguments(corpus, tmp_path))
+    assert torch.equal(torch.randn(3), expected)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(corpus, tmp_path):
+    """The same batches, in two processes or in one: the same first loss, and nearly the same weights."""
+    plain = TrainConfig(
+        epochs=2, batch_size=8, log_every=1, precision="32", optimizer=Optimizer(lr=0.01, scale_lr=False)
+    )
+    flat = TwoCrops(bands=KEYS, augment=views.Augment())
+    for devices in (1, 2):
+        out = tmp_path / str(devices)
+        pretrain(**arguments(corpus, out, train=plain, views_config=flat, devices=devices))
+    one, two = (encoders.load(tmp_path / name / "encoder", verify=True).state_dict() for name in "12")
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-2, atol=1e-4)
+    losses = [[float(loss) for loss in helpers.losses(tmp_path / name)] for name in "12"]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
