@@ -39,13 +39,16 @@ class Finding:
 def check(corpus: Corpus) -> list[Finding]:
     """Everything that is wrong or suspicious; reads all pixels, in constant memory. Errors come first."""
     found = [*_check_index(corpus), *_check_arrays(corpus)]
-    if not any(finding.level == "error" for finding in found):  # else the pixels cannot be read reliably
-        for sensor in corpus.info.sensors:
-            found += _check_pixels(corpus, sensor)
-        for layer in corpus.label_layers:
-            found += _check_labels(corpus, layer)
+    if not _failed(found):  # else the pixels cannot be read reliably
+        found += [finding for sensor in corpus.info.sensors for finding in _check_pixels(corpus, sensor)]
+        found += [finding for layer in corpus.label_layers for finding in _check_labels(corpus, layer)]
+    if not _failed(found):  # else the statistics are those of wrong pixels
         found += _check_statistics(corpus)
     return sorted(found, key=lambda finding: finding.level)
+
+
+def _failed(findings: list[Finding]) -> bool:
+    return any(finding.level == "error" for finding in findings)
 
 
 def _check_index(corpus: Corpus) -> Iterator[Finding]:

@@ -63,7 +63,11 @@ class SensorLayout(Settings):
 
     @classmethod
     def of(
-        cls, sensor: Sensor, bands: Sequence[str] | None = None, gsd_m: float | int | None = None, dtype: str | None = None
+        cls,
+        sensor: Sensor,
+        bands: Sequence[str] | None = None,
+        gsd_m: float | int | None = None,
+        dtype: str | None = None,
     ) -> "SensorLayout":
         """The layout of some bands (default: all) of a sensor, with the counts as its provider ships them.
 

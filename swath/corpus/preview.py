@@ -77,7 +77,11 @@ def _sensor_columns(corpus: Corpus, sensor: str, locations: Integer[ndarray, " n
     pictures = _stretched(image.pixels.movedim(2, -1).numpy(), image.valid.numpy(), sensors.get(sensor).display_range)
     title = f"{sensors.get(sensor).title}\n{', '.join(bands)}"
     return [
-        _Column(title if date == 0 else "", pictures[:, date], [_caption(corpus, chip) for chip in positions[:, date]])
+        _Column(
+            title if date == 0 else "",
+            pictures[:, date],
+            [_caption(corpus, chip) for chip in positions[:, date].tolist()],
+        )
         for date in range(positions.shape[1])
     ]
 

@@ -183,12 +183,12 @@ def uniform(seed: int, first: Integer[ndarray, "#b #k"], second: Integer[ndarray
     """Uniform numbers in [0, 1) that depend on the seed and the two integers alone; the integers are broadcast."""
     state = _splitmix(np.uint64(seed % 2**64) ^ first.astype(np.uint64))
     state = _splitmix(state ^ second.astype(np.uint64))
-    return (state >> np.uint64(11)) * 2.0**-53
+    return np.asarray((state >> np.uint64(11)) * 2.0**-53)
 
 
-def _splitmix(state: ndarray | np.uint64) -> ndarray:
+def _splitmix(state: ndarray | np.uint64) -> ndarray | np.uint64:
     with np.errstate(over="ignore"):
-        z = np.asarray(state, dtype=np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        z = state + np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return z ^ (z >> np.uint64(31))

@@ -215,24 +215,32 @@ class CorpusWriter:
         self.info.write(self.path)
 
     def _trim(self) -> None:
-        for sensor, rows in self._rows.items():
-            _arrays.trim(self._pixels(sensor), rows)
-            if _arrays.exists(path := valid_path(self.path, sensor), "valid"):
-                _arrays.trim(_arrays.open_array(path, "valid"), rows)
-        for name in self.info.labels:
-            _arrays.trim(_arrays.open_array(label_path(self.path, name), "labels"), len(self.committed))
+        """Cut off what an interrupted build left beyond the index."""
+        arrays = [(pixel_path(self.path, sensor), "pixels", rows) for sensor, rows in self._rows.items()]
+        arrays += [(valid_path(self.path, sensor), "valid", rows) for sensor, rows in self._rows.items()]
+        arrays += [(label_path(self.path, name), "labels", len(self.committed)) for name in self.info.labels]
+        for path, name, rows in arrays:
+            if _arrays.exists(path, name):
+                _arrays.trim(_arrays.open_array(path, name), rows)
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
         """Turn the errors of the disk into one that says what is left and how to go on."""
         try:
             yield
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError) as error:
+            if not _of_the_disk(error):
+                raise
             raise CorpusError(
                 f"cannot {doing} the corpus: {_reason(error)}",
                 where=str(self.path),
                 remedy="make room or mend the path, then run the same again: it continues after what is committed",
             ) from error
+
+
+def _of_the_disk(error: Exception) -> bool:
+    """TensorStore raises ValueError with the status code in front, such as `RESOURCE_EXHAUSTED: …`."""
+    return isinstance(error, OSError) or str(error).partition(":")[0].replace("_", "").isupper()
 
 
 def _reason(error: Exception) -> str:

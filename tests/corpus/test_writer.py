@@ -14,7 +14,6 @@ import pytest
 
 from swath.corpus import Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, SensorLayout, _arrays, _index
 from swath.errors import CorpusError, RecipeError
-
 from tests.corpus.fakes import COVER, LAYOUTS, OPTICAL, PX, RADAR, location, make, part, writer
 
 BUILDS = """
@@ -77,7 +76,9 @@ CUTS = [
 
 @pytest.mark.parametrize(("module", "name"), CUTS)
 @pytest.mark.parametrize("call", [1, 3])
-def test_a_full_disk_leaves_what_is_committed_and_can_be_continued(module, name, call, tmp_path, undisturbed, monkeypatch):
+def test_a_full_disk_leaves_what_is_committed_and_can_be_continued(
+    module, name, call, tmp_path, undisturbed, monkeypatch
+):
     calls = 0
     original = getattr(module, name)
 
@@ -171,7 +172,13 @@ def test_what_is_stored_is_what_was_given(tmp_path):
     corpus = make(tmp_path / "corpus")
     place, chips, codes = location(7)
     row = corpus.locations.iloc[7]
-    assert (row["uid"], row["group"], row["height"], row["kind"], row["crs"]) == ("l0007", "g2", 7.0, "odd", "EPSG:32632")
+    assert (row["uid"], row["group"], row["height"], row["kind"], row["crs"]) == (
+        "l0007",
+        "g2",
+        7.0,
+        "odd",
+        "EPSG:32632",
+    )
     assert list(row["transform"]) == list(place.transform)
     assert np.array_equal(corpus.labels("cover", [7])[0], codes)
     mine = corpus.chips[corpus.chips["uid"] == "l0007"]
@@ -311,6 +318,6 @@ def test_provenance_is_kept_once_and_outside_the_hash(tmp_path):
 
 def test_nothing_but_the_documented_files_is_left(tmp_path):
     corpus = make(tmp_path / "corpus")
-    names = {str(p.relative_to(corpus.path)).split(os.sep)[0] for p in corpus.path.rglob("*") if p.is_file()}
+    names = {p.relative_to(corpus.path).parts[0] for p in corpus.path.rglob("*") if p.is_file()}
     assert names == {"corpus.json", "locations.parquet", "chips.parquet", "pixels", "valid", "labels", ".lock"}
     assert not [p for p in corpus.path.rglob("*") if p.name.endswith((".tmp", ".__lock"))]

@@ -1,0 +1,128 @@
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+
+from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, SensorLayout, check, info
+from tests.corpus.fakes import OPTICAL, PX, RADAR, make
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    return make(tmp_path / "corpus")
+
+
+def messages(corpus: Corpus, level: str) -> str:
+    return "\n".join(str(finding) for finding in check(corpus) if finding.level == level)
+
+
+def array(corpus: Corpus, *where: str) -> zarr.Array:
+    return zarr.open_group(corpus.path.joinpath(*where[:-1]))[where[-1]]
+
+
+def test_a_good_corpus_has_no_findings(corpus):
+    assert check(corpus) == []
+
+
+def test_missing_arrays(corpus):
+    for folder in ("pixels", "labels", "valid"):
+        shutil.rmtree(corpus.path / folder)
+    found = messages(corpus, "error")
+    for name in (f"pixels/{OPTICAL}", f"pixels/{RADAR}", f"valid/{OPTICAL}", "labels/cover"):
+        assert name in found
+
+
+def test_index_rows_beyond_the_array(corpus):
+    array(corpus, "pixels", f"{RADAR}.zarr", "pixels").resize((30, 2, PX, PX))
+    assert "36 rows of pixels, 30 are there" in messages(corpus, "error")
+
+
+def test_duplicate_ids_and_chips_of_nowhere(corpus):
+    chips = corpus.chips.copy()
+    chips.loc[0, "location"] = 99
+    locations = corpus.locations.copy()
+    locations.loc[1, "uid"] = "l0000"
+    found = messages(Corpus(corpus.path, corpus.info, locations, chips), "error")
+    assert "two locations have the id 'l0000'" in found
+    assert "1 chips belong to no location" in found
+
+
+def test_unmarked_nan_and_nodata(corpus):
+    array(corpus, "pixels", f"{RADAR}.zarr", "pixels")[3, 1, 4, 4] = np.nan
+    array(corpus, "pixels", f"{OPTICAL}.zarr", "pixels")[5, 1, 4, 4] = 0
+    found = messages(corpus, "error")
+    assert f"{RADAR}: l0001" in found
+    assert f"{OPTICAL}: l0001" in found
+    assert found.count("not marked as invalid") == 2
+
+
+def test_undeclared_codes(corpus):
+    array(corpus, "labels", "cover.zarr", "labels")[4, 0, 0] = 9
+    assert "not declared: 9" in messages(corpus, "error")
+
+
+def test_stale_statistics(corpus):
+    array(corpus, "pixels", f"{OPTICAL}.zarr", "pixels")[2, 3] = 1234
+    found = messages(corpus, "error")
+    assert f"{OPTICAL}/B08" in found
+    assert f"{OPTICAL}/B02" not in found
+
+
+def test_an_empty_chip_copies_and_implausible_values_are_warnings(tmp_path):
+    layout = SensorLayout(bands=("VV", "VH"), gsd_m=10, dtype="float32")
+    rng = np.random.default_rng(0)
+    good = rng.normal(-12, 2, (2, PX, PX)).astype(np.float32)
+    linear = np.stack([good[0], 10 ** (good[1] / 10) * 1e4])
+    chips = [
+        Chip("a", RADAR, good, source="one.tif"),
+        Chip("b", RADAR, good, source="copy.tif"),
+        Chip("c", RADAR, np.full_like(good, np.nan), source="empty.tif"),
+        Chip("d", RADAR, linear, source="linear.tif"),
+    ]
+    with CorpusWriter(tmp_path / "c", {RADAR: layout}, PX) as writer:
+        writer.append(Part([Location(uid) for uid in "abcde"], chips))
+        corpus = writer.finish()
+    found = messages(corpus, "warning")
+    assert "1 of 4 chips have no usable pixel" in found
+    assert "empty.tif" in found
+    assert "2 chips have the same pixels" in found
+    assert "copy.tif" in found
+    assert "1 locations have no chip" in found
+    assert f"{RADAR}/VH" in found
+    assert f"{RADAR}/VV" not in found
+    assert messages(corpus, "error") == ""
+
+
+def test_an_unfinished_corpus_is_a_warning(corpus):
+    content = json.loads((corpus.path / "corpus.json").read_text())
+    half = Corpus(corpus.path, corpus.info.model_copy(update={"complete": False}), corpus.locations, corpus.chips)
+    assert "not finished" in messages(half, "warning")
+    assert content["complete"]
+
+
+def test_info_tells_what_is_there(corpus):
+    tables = info(corpus)
+    assert tables["corpus"]["locations"] == 12
+    assert tables["corpus"]["content hash"] == corpus.content_hash
+    assert [row["sensor"] for row in tables["sensors"]] == [OPTICAL, RADAR]
+    assert tables["sensors"][0]["dates"] == "2021-01-01 … 2021-07-01"
+    assert len(tables["bands"]) == 6
+    assert tables["bands"][0]["unit"] == "reflectance"
+    assert tables["labels"] == [{"layer": "cover", "classes": "water, forest", "void": "0"}]
+    assert all(len({*row}) == len(row) for row in tables["bands"])
+
+
+def test_info_of_a_corpus_without_dates_places_and_statistics(tmp_path):
+    layout = SensorLayout(bands=("VV", "VH"), gsd_m=10, dtype="float32")
+    with CorpusWriter(tmp_path / "c", {RADAR: layout}, PX) as writer:
+        writer.append(Part([Location("a", split="train")], [Chip("a", RADAR, np.ones((2, PX, PX), np.float32))]))
+        tables = info(Corpus.open(tmp_path / "c"))
+    assert tables["corpus"]["where"] == "unknown"
+    assert tables["corpus"]["given split"] == "train 1"
+    assert tables["sensors"][0]["dates"] == "unknown"
+    assert tables["bands"][0]["mean"] == "-"
+    assert "labels" not in tables
+    assert isinstance(pd.DataFrame(tables["bands"]), pd.DataFrame)

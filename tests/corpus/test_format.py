@@ -1,0 +1,132 @@
+import json
+import subprocess
+import sys
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+import zarr
+from pydantic import ValidationError
+
+from swath import sensors
+from swath.corpus import BandStatistics, Corpus, LabelLayer, SensorLayout, footprint
+from swath.errors import CorpusError
+from tests.corpus.fakes import OPTICAL, PX, RADAR, location, make
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Corpus:
+    return make(tmp_path_factory.mktemp("format") / "corpus")
+
+
+def test_zarr_opens_pixels_validity_and_labels_without_swath(corpus):
+    pixels = zarr.open_group(corpus.path / "pixels" / f"{OPTICAL}.zarr", mode="r")["pixels"]
+    assert pixels.shape == (36, 4, PX, PX)
+    assert pixels.metadata.dimension_names == ("chip", "band", "y", "x")
+    assert pixels.attrs["bands"] == ["B02", "B03", "B04", "B08"]
+    assert pixels.chunks == (1, 4, PX, PX)
+    _, chips, codes = location(5)
+    row = corpus.chips.query("uid == 'l0005' and sensor == @OPTICAL").iloc[2]["row"]
+    given = [chip for chip in chips if chip.sensor == OPTICAL][2]
+    assert np.array_equal(pixels[int(row)], given.pixels)
+    labels = zarr.open_group(corpus.path / "labels" / "cover.zarr", mode="r")["labels"]
+    assert np.array_equal(labels[5], codes)
+    valid = zarr.open_group(corpus.path / "valid" / f"{OPTICAL}.zarr", mode="r")["valid"]
+    assert valid.shape == (36, PX, PX)
+    assert not valid[:].all()
+
+
+def test_xarray_opens_it_without_swath(corpus):
+    with xr.open_zarr(corpus.path / "pixels" / f"{RADAR}.zarr", consolidated=False, chunks=None) as opened:
+        assert opened["pixels"].dims == ("chip", "band", "y", "x")
+        assert opened["pixels"].dtype == np.float32
+        assert opened["pixels"].attrs["bands"] == ["VV", "VH"]
+
+
+def test_geopandas_opens_the_locations_in_a_bare_process(corpus):
+    code = """
+import sys, geopandas
+table = geopandas.read_parquet(sys.argv[1])
+print(len(table), table.crs.to_epsg(), table.geometry.geom_type.unique()[0], "swath" in sys.modules)
+"""
+    command = [sys.executable, "-c", code, str(corpus.path / "locations.parquet")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["12", "4326", "Polygon", "False"]
+    assert len(pd.read_parquet(corpus.path / "chips.parquet")) == 72
+
+
+def test_footprints_and_centres_follow_from_crs_and_transform(corpus):
+    place, *_ = location(3)
+    expected = gpd.GeoSeries([footprint(place.crs, place.transform, PX)], crs="EPSG:4326").to_crs(place.crs)
+    assert expected[0].bounds == pytest.approx((500480, 5599840, 500640, 5600000), abs=1e-3)
+    row = corpus.locations.iloc[3]
+    assert row.geometry.equals_exact(footprint(place.crs, place.transform, PX), 1e-9)
+    assert row.geometry.contains(gpd.points_from_xy([row["lon"]], [row["lat"]])[0])
+
+
+def test_a_newer_format_is_refused(corpus, tmp_path):
+    content = json.loads((corpus.path / "corpus.json").read_text())
+    (tmp_path / "corpus.json").write_text(json.dumps({**content, "format": 2, "news": "unknown to us"}))
+    with pytest.raises(CorpusError, match="format 2") as caught:
+        Corpus.open(tmp_path)
+    assert "newer swath" in caught.value.remedy
+
+
+def test_no_corpus_and_a_damaged_one_say_so(corpus, tmp_path):
+    with pytest.raises(CorpusError, match="no corpus here"):
+        Corpus.open(tmp_path)
+    (tmp_path / "corpus.json").write_text('{"format": 1')
+    with pytest.raises(CorpusError, match="damaged"):
+        Corpus.open(tmp_path)
+    content = json.loads((corpus.path / "corpus.json").read_text())
+    (tmp_path / "corpus.json").write_text(json.dumps({**content, "chip_px": "wide"}))
+    with pytest.raises(CorpusError, match="chip_px"):
+        Corpus.open(tmp_path)
+    (tmp_path / "corpus.json").write_text(json.dumps(content))
+    with pytest.raises(CorpusError, match="index cannot be read"):
+        Corpus.open(tmp_path)
+
+
+def test_an_unknown_layer_suggests_the_nearest(corpus):
+    with pytest.raises(CorpusError, match="cover") as caught:
+        corpus.labels("covers", [0])
+    assert "'cover'" in caught.value.remedy
+
+
+def test_a_layout_from_a_sensor_has_its_scaling():
+    layout = SensorLayout.of(sensors.get(OPTICAL), ["B8A", "B02"])
+    assert layout.bands == ("B8A", "B02")
+    assert layout.gsd_m == 10
+    assert layout.scale == (1e-4, 1e-4)
+    assert layout.nodata == 0
+    with pytest.raises(CorpusError, match="pixel size"):
+        SensorLayout.of(sensors.get("display-optical"), ["red"])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"scale": (1.0,)}, "2 bands, 1 scales"),
+        ({"bands": ("a", "a")}, "listed twice"),
+        ({"dtype": "float64"}, "float64"),
+        ({"gsd_m": 0}, "greater than 0"),
+        ({"band": ("a",)}, "Extra inputs"),
+    ],
+)
+def test_an_impossible_layout_is_refused(change, says):
+    with pytest.raises(ValidationError, match=says):
+        SensorLayout(**{"bands": ("a", "b"), "gsd_m": 10, "dtype": "uint8", **change})
+
+
+def test_label_codes_choose_their_type():
+    assert LabelLayer(classes={1: "a"}, void=255).dtype == "uint8"
+    assert LabelLayer(classes={1: "a"}, void=-1).dtype == "int32"
+    assert LabelLayer(classes={1: "a"}, void=9).codes == (1, 9)
+
+
+def test_statistics_survive_the_file(corpus):
+    found = Corpus.open(corpus.path).statistics[OPTICAL]["B03"]
+    assert isinstance(found, BandStatistics)
+    assert found == corpus.statistics[OPTICAL]["B03"]
