@@ -66,8 +66,10 @@ Schedule = Annotated[Cosine | WarmRestarts | Steps | Constant, Field(discriminat
 class Collapse(Settings):
     """When a run counts as collapsed: a gauge is below its floor at several measurements in a row."""
 
-    feature_std: float = Field(default=0.02, ge=0)
-    """Floor of the feature std x sqrt(d); 1 is healthy, 0 collapsed."""
+    feature_std: float = Field(default=0.05, ge=0)
+    """Floor of the feature std x sqrt(d): 1 where features fill the sphere, 0 where all are the same."""
+    feature_std_ratio: float = Field(default=0.3, ge=0, le=1)
+    """The same, as a share of its value at the first step: networks with BatchNorm never come down to 0."""
     effective_rank: float = Field(default=1.5, ge=0)
     """Floor of the effective rank of a batch of features."""
     patience: int = Field(default=3, ge=1)

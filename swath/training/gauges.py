@@ -17,7 +17,7 @@ def feature_std(features: Float[Tensor, "b d"]) -> float:
     """Mean over dimensions of the std of the L2-normalised features, times sqrt(d).
 
     1 where features fill the sphere, 0 where all are the same (Chen & He 2021, "SimSiam", figure 2).
-    Features behind a ReLU share a direction, so that a healthy network reads 0.3 to 0.8.
+    Features behind a ReLU share a direction: a healthy ResNet reads 0.5 to 0.8, before training and after.
     """
     unit = F.normalize(features.float(), dim=1)
     return float(unit.std(dim=0, unbiased=False).mean()) * math.sqrt(features.shape[1])
@@ -84,16 +84,27 @@ class CollapseWatch:
     """Counts measurements in a row that are below a floor."""
 
     rule: Collapse
+    first_std: float | None = None
+    """Feature std at the first measurement, of the untrained network."""
     below: int = 0
+
+    @property
+    def floor(self) -> float:
+        """Of the feature std: the absolute one, or the share of the first measurement, whichever is higher."""
+        return max(self.rule.feature_std, self.rule.feature_std_ratio * (self.first_std or 0.0))
 
     def verdict(self, std: float, rank: float) -> str | None:
         """What is wrong, once it has been wrong for `patience` measurements; None until then.
 
-        A measurement that is not finite counts as below: comparisons are written so that NaN fails them.
+        The first measurement is never wrong. One that is not finite counts as below: comparisons are written so that
+        NaN fails them.
         """
+        if self.first_std is None:
+            self.first_std = std
+            return None
         reasons = []
-        if not std >= self.rule.feature_std:
-            reasons.append(f"feature std x sqrt(d) is {std:.4f}, below {self.rule.feature_std}")
+        if not std >= self.floor:
+            reasons.append(f"feature std x sqrt(d) is {std:.4f}, below {self.floor:.4f}")
         if not rank >= self.rule.effective_rank:
             reasons.append(f"effective rank is {rank:.2f}, below {self.rule.effective_rank}")
         self.below = self.below + 1 if reasons else 0

@@ -29,13 +29,14 @@ class Recorder(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What a continued run must know: time spent, and measurements below the floors."""
-        return {"seconds": self._seconds(), "below": self.watch.below if self.watch else 0}
+        watch = {"below": self.watch.below, "first_std": self.watch.first_std} if self.watch else {}
+        return {"seconds": self._seconds(), **watch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a checkpoint."""
         self.seconds_before = state_dict["seconds"]
         if self.watch:
-            self.watch.below = state_dict["below"]
+            self.watch.below, self.watch.first_std = state_dict["below"], state_dict["first_std"]
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ARG002
         """Start the clock."""
@@ -86,7 +87,7 @@ class Recorder(Callback):
 
     def _stop_if_collapsed(self, step: int, gauges: dict[str, float | None]) -> None:
         std, rank = gauges.get("feature_std"), gauges.get("effective_rank")
-        if self.watch is None or std is None or rank is None or step == 1:
+        if self.watch is None or std is None or rank is None:
             return
         # every process must come to the same verdict, or the others would wait for ever
         std, rank = distributed.mean(torch.tensor([std, rank])).tolist()
