@@ -28,7 +28,8 @@ class Config(Settings):
     c_count: int = Field(default=21, ge=1)
     """Number of log-spaced values; torchgeo-bench takes 40 over the same range."""
     patience: int = Field(default=6, ge=1)
-    """The walk ends after this many values of C without a better validation accuracy; equal ones keep the smaller C."""
+    """The walk ends after this many values of C without a better validation accuracy, not counting those that predict one
+    class for everything; equal ones keep the smaller C."""
     max_iterations: int = Field(default=1000, ge=1)
     """L-BFGS iterations per fit."""
     tolerance: float = Field(default=1e-4, gt=0)
@@ -65,8 +66,10 @@ def choose_c(config: Config, train: Labelled, val: Labelled) -> float:
     model, best_c, best, waited = _model(config), 1.0, -1.0, 0
     for c in np.geomspace(config.c_low, config.c_high, config.c_count):
         _fit(model, c, *train)
-        accuracy = float(np.mean(model.predict(val[0]) == val[1]))
-        waited += 1
+        predicted = model.predict(val[0])
+        accuracy = float(np.mean(predicted == val[1]))
+        # few features under strong regularisation say the same of everything: that is the start of the walk, not its end
+        waited = 0 if (predicted == predicted[0]).all() else waited + 1
         if accuracy > best:
             best_c, best, waited = float(c), accuracy, 0
         if waited >= config.patience:

@@ -58,3 +58,13 @@ def test_z_scores_are_those_of_the_training_part():
     assert z[:, [0, 1, 3]].std(0) == pytest.approx(np.ones(3), abs=1e-5)
     assert (z[:, 2] == 0).all()
     assert (scale(x + 1)[:, 2] == 0).all()
+
+
+def test_few_features_that_strong_regularisation_flattens_are_no_reason_to_stop():
+    # image statistics of ten bands: the first eight values of C predict one class, and the walk must go on
+    rng = np.random.default_rng(3)
+    y = rng.permutation(np.repeat(np.arange(4), [100, 40, 40, 40]))
+    x = (np.eye(4)[y] * 1.5 + rng.normal(0, 1, (220, 4))).astype(np.float32)
+    chosen = linear.choose_c(linear.Config(), (x[:160], y[:160]), (x[160:], y[160:]))
+    model = LogisticRegression(C=chosen).fit(x[:160], y[:160])
+    assert model.score(x[160:], y[160:]) > np.mean(y[160:] == 0) + 0.1
