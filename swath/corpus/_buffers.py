@@ -9,11 +9,11 @@ import threading
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
 from numpy import ndarray
 
-KEPT = 12
-"""Free buffers beyond this number are given back to the system."""
+KEPT = 4
+"""Free buffers beyond this number are given back to the system before a new one is made."""
 
 
 class Buffers:
@@ -27,14 +27,24 @@ class Buffers:
         """An array of that shape and type with arbitrary content."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         with self._lock:
-            free = [i for i in range(len(self._all)) if sys.getrefcount(self._all[i]) == _UNUSED]
-            fitting = next((self._all[i] for i in free if self._all[i].size == size), None)
-            memory = np.empty(size, np.uint8) if fitting is None else fitting
-            if fitting is None:
-                self._all = [buffer for i, buffer in enumerate(self._all) if i not in free[: len(free) - KEPT + 1]]
-                self._all.append(memory)
+            memory = self._free(size)
+            if memory is None:
+                memory = self._new(size)
             # The view refers to the buffer for as long as it, a view of it or a tensor made from it lives.
-            return memory.view(dtype).reshape(shape)
+            return memory[:size].view(dtype).reshape(shape)
+
+    def _free(self, size: int) -> UInt8[ndarray, " n"] | None:
+        """The smallest buffer that nobody uses and that is large enough, but not wastefully large."""
+        unused = [i for i in range(len(self._all)) if sys.getrefcount(self._all[i]) == _UNUSED]
+        fitting = [i for i in unused if size <= self._all[i].size <= 2 * size]
+        return self._all[min(fitting, key=lambda i: self._all[i].size)] if fitting else None
+
+    def _new(self, size: int) -> UInt8[ndarray, " n"]:
+        unused = [i for i in range(len(self._all)) if sys.getrefcount(self._all[i]) == _UNUSED]
+        dropped = set(unused[: max(0, len(unused) - KEPT + 1)])
+        self._all = [buffer for i, buffer in enumerate(self._all) if i not in dropped]
+        self._all.append(np.empty(size, np.uint8))
+        return self._all[-1]
 
 
 def _references_when_unused() -> int:

@@ -16,8 +16,8 @@ from swath._progress import track
 from swath.corpus import _arrays
 from swath.corpus.format import BandStatistics, Corpus, SensorLayout, pixel_path, valid_path
 
-BLOCK_BYTES = 16 * 2**20
-"""Counts that are in memory at once."""
+BLOCK_BYTES = 4 * 2**20
+"""Counts that are in memory at once; as float64 they take up to eight times as much."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -130,9 +130,21 @@ def test_buffers_are_used_again_only_when_nobody_holds_them():
 
 def test_buffers_do_not_grow_with_the_number_of_sizes():
     buffers = Buffers()
-    for size in range(1, 100):
-        buffers.take((size,), "uint8")
+    for size in range(1, 20):
+        buffers.take((3**size % 10**6,), "uint8")
     assert len(buffers._all) <= KEPT
+    held = [buffers.take((1000,), "uint8") for _ in range(3 * KEPT)]
+    assert len(buffers._all) >= len(held)
+
+
+def test_buffers_serve_smaller_needs_but_not_much_smaller_ones():
+    buffers = Buffers()
+    first = buffers.take((100,), "uint8").ctypes.data
+    assert buffers.take((60,), "uint8").ctypes.data == first
+    assert buffers.take((10, 5), "uint8").shape == (10, 5)
+    assert len(buffers._all) == 1
+    buffers.take((20,), "uint8")
+    assert len(buffers._all) == 2
 
 
 def test_several_threads_may_read(corpus):
