@@ -106,13 +106,9 @@ def location_record(location: Location, px: int, digest: str) -> dict[str, Any]:
 
 
 def usable(chip: Chip, layout: SensorLayout) -> Bool[ndarray, "y x"]:
-    """True where the source says so and every band holds a finite value that is not nodata."""
-    good = np.ones(chip.pixels.shape[1:], bool) if chip.valid is None else chip.valid.copy()
-    if chip.pixels.dtype.kind == "f":
-        good &= np.isfinite(chip.pixels).all(axis=0)
-    if layout.nodata is not None:
-        good &= (chip.pixels != layout.nodata).all(axis=0)
-    return good
+    """True where the source says so, and every band holds a finite physical value that is not nodata."""
+    good = layout.usable(chip.pixels)
+    return good if chip.valid is None else good & chip.valid
 
 
 def check_part(part: Part, info: CorpusInfo, committed: Collection[str]) -> None:

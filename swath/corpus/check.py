@@ -121,7 +121,7 @@ def _check_pixels(corpus: Corpus, sensor: str) -> Iterator[Finding]:
     for start in track(range(0, len(chips), BLOCK), None, f"checking {sensor}"):
         block = chips.iloc[start : start + BLOCK]
         counts, valid = _stored(corpus, sensor, block["row"].to_numpy())
-        unusable = ~_usable(counts, layout) & valid
+        unusable = ~layout.usable(counts) & valid
         broken += block["uid"][unusable.any(axis=(1, 2))].tolist()
         good = valid & ~unusable
         outside += _outside(counts, good, sensor, layout)
@@ -143,13 +143,6 @@ def _stored(corpus: Corpus, sensor: str, rows: ndarray) -> tuple[Shaped[ndarray,
     return counts, _arrays.open_array(path, "valid")[rows].read().result()
 
 
-def _usable(counts: Shaped[ndarray, "n c y x"], layout: SensorLayout) -> Bool[ndarray, "n y x"]:
-    good = np.isfinite(counts)
-    if layout.nodata is not None:
-        good &= counts != layout.nodata
-    return np.asarray(good.all(axis=1))
-
-
 def _outside(
     counts: Shaped[ndarray, "n c y x"], good: Bool[ndarray, "n y x"], sensor: str, layout: SensorLayout
 ) -> Float[ndarray, " c"]:
@@ -157,8 +150,8 @@ def _outside(
     result = []
     for i, band in enumerate(layout.bands):
         low, high = sensors.get(sensor).range_of(band)
-        values = counts[:, i][good].astype(np.float64) * layout.scale[i] + layout.offset[i]
-        slack = abs(layout.scale[i]) / 2
+        values = layout.physical(counts[:, i][good], i)
+        slack = 1e-3 if layout.decibel else abs(layout.scale[i]) / 2
         result.append(float(((values < low - slack) | (values > high + slack)).sum()))
     return np.array(result)
 

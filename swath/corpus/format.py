@@ -9,7 +9,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-from jaxtyping import Integer
+from jaxtyping import Bool, Float64, Integer, Shaped
 from numpy import ndarray
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -35,7 +35,10 @@ class SensorLayout(Settings):
     scale: tuple[float, ...] = ()
     """Per band: physical value = counts * scale + offset. Default 1."""
     offset: tuple[float, ...] = ()
-    """Per band, in physical units. Default 0."""
+    """Per band. Default 0."""
+    decibel: bool = False
+    """The scaled counts are a linear power, and the physical value is 10 * log10 of it; without one where it is not
+    positive."""
     nodata: float | None = None
     """Count that marks a missing pixel (in any band); None where every count is data. NaN is always missing."""
 
@@ -85,8 +88,26 @@ class SensorLayout(Settings):
             dtype=dtype or sensor.dtype,
             scale=tuple(s.scale for s in scalings),
             offset=tuple(s.offset for s in scalings),
+            decibel=any(s.decibel for s in scalings),
             nodata=sensor.nodata,
         )
+
+    def physical(self, counts: Shaped[ndarray, "..."], band: int) -> Float64[ndarray, "..."]:
+        """Physical values of counts of the band at that position; not finite where there is none."""
+        values = counts.astype(np.float64) * self.scale[band] + self.offset[band]
+        if self.decibel:
+            values = 10 * np.log10(values, out=np.full_like(values, np.nan), where=values > 0)
+        return values
+
+    def usable(self, counts: Shaped[ndarray, "*n c y x"]) -> Bool[ndarray, "*n y x"]:
+        """True where every band holds a finite physical value and none is nodata."""
+        good = np.isfinite(counts)
+        if self.nodata is not None:
+            good &= counts != self.nodata
+        if self.decibel:
+            scale, offset = (np.array(numbers)[:, None, None] for numbers in (self.scale, self.offset))
+            good &= counts * scale + offset > 0
+        return np.asarray(good.all(axis=-3))
 
 
 class LabelLayer(Settings):

@@ -34,6 +34,8 @@ class _Source:
     """None where all are 1."""
     offset: Float[Tensor, "c 1 1"] | None
     """None where all are 0."""
+    decibel: bool
+    """Whether the scaled counts are a power that becomes decibels."""
     band_ids: Int32[Tensor, "1 c"]
     gsd_m: float
 
@@ -125,7 +127,9 @@ class Reader:
         counts = reading.result()
         pixels = torch.from_numpy(self._buffers.take(counts.shape, "float32"))
         _to_physical(counts, source, pixels)
-        _hide_invalid(pixels, valid, masked=not self._all_valid[chips].all(), real=counts.dtype.kind == "f")
+        _hide_invalid(
+            pixels, valid, masked=not self._all_valid[chips].all(), real=source.decibel or counts.dtype.kind == "f"
+        )
         days = np.where(there, self._days[flat], NO_DAY).astype(np.int32).reshape(positions.shape)
         return Image(
             pixels=_spread(pixels, there, positions.shape),
@@ -162,6 +166,7 @@ def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | No
         bands=None if position == list(range(len(layout.bands))) else np.array(position),
         scale=_unless([layout.scale[i] for i in position], neutral=1.0),
         offset=_unless([layout.offset[i] for i in position], neutral=0.0),
+        decibel=layout.decibel,
         band_ids=torch.tensor([[band_id(f"{sensor}/{band}") for band in bands]], dtype=torch.int32),
         gsd_m=layout.gsd_m,
     )
@@ -193,16 +198,18 @@ def _to_physical(counts: Shaped[ndarray, "n c y x"], source: _Source, out: Float
             block.mul_(source.scale)
         if source.offset is not None:
             block.add_(source.offset)
+        if source.decibel:
+            block.log10_().mul_(10)
 
 
 def _hide_invalid(pixels: Float[Tensor, "n c y x"], valid: Bool[Tensor, "n y x"], *, masked: bool, real: bool) -> None:
-    """Set invalid pixels to 0; of counts that are real numbers, those that are not finite become invalid.
+    """Set invalid pixels to 0; values that are not finite become invalid.
 
     Args:
         pixels: changed in place.
         valid: changed in place.
         masked: whether anything can be False in `valid`.
-        real: whether the counts were floating-point numbers.
+        real: whether values may be other than finite: floating-point counts and decibels.
     """
     if real:
         valid &= pixels.isfinite().all(dim=1)

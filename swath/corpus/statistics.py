@@ -22,7 +22,7 @@ BLOCK_BYTES = 4 * 2**20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Moments:
-    """Of the counts of every band."""
+    """Of the physical values of every band."""
 
     count: int
     mean: Float64[ndarray, " c"]
@@ -59,9 +59,9 @@ def band_statistics(corpus: Corpus, locations: Sequence[int] | None = None) -> d
         rows = chips.loc[chips["sensor"] == sensor, "row"].to_numpy()
         for counts, valid in track(_blocks(corpus, sensor, rows), None, f"statistics of {sensor}"):
             if valid.any():
-                block = _moments(counts, valid)
+                block = _moments(counts, valid, layout)
                 moments = block if moments is None else moments.joined(block)
-        result[sensor] = {} if moments is None else _physical(moments, layout)
+        result[sensor] = {} if moments is None else _by_band(moments, layout.bands)
     return result
 
 
@@ -80,8 +80,8 @@ def _blocks(
         yield pixels, np.ones(pixels[:, 0].shape, bool) if valid is None else valid[block].read().result()
 
 
-def _moments(counts: Shaped[ndarray, "n c y x"], valid: Bool[ndarray, "n y x"]) -> _Moments:
-    per_band = [band[valid].astype(np.float64) for band in np.moveaxis(counts, 1, 0)]
+def _moments(counts: Shaped[ndarray, "n c y x"], valid: Bool[ndarray, "n y x"], layout: SensorLayout) -> _Moments:
+    per_band = [layout.physical(counts[:, band][valid], band) for band in range(len(layout.bands))]
     means = np.array([values.mean() for values in per_band])
     return _Moments(
         count=int(valid.sum()),
@@ -92,16 +92,10 @@ def _moments(counts: Shaped[ndarray, "n c y x"], valid: Bool[ndarray, "n y x"]) 
     )
 
 
-def _physical(moments: _Moments, layout: SensorLayout) -> dict[str, BandStatistics]:
-    result = {}
-    for i, band in enumerate(layout.bands):
-        ends = sorted(float(end * layout.scale[i] + layout.offset[i]) for end in (moments.low[i], moments.high[i]))
-        variance = moments.squares[i] / max(moments.count - 1, 1)
-        result[band] = BandStatistics(
-            mean=float(moments.mean[i] * layout.scale[i] + layout.offset[i]),
-            std=float(np.sqrt(variance) * abs(layout.scale[i])),
-            min=ends[0],
-            max=ends[1],
-            count=moments.count,
-        )
-    return result
+def _by_band(moments: _Moments, bands: Sequence[str]) -> dict[str, BandStatistics]:
+    stds = np.sqrt(moments.squares / max(moments.count - 1, 1))
+    columns = zip(moments.mean.tolist(), stds.tolist(), moments.low.tolist(), moments.high.tolist(), strict=True)
+    return {
+        band: BandStatistics(mean=mean, std=std, min=low, max=high, count=moments.count)
+        for band, (mean, std, low, high) in zip(bands, columns, strict=True)
+    }

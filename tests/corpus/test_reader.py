@@ -7,7 +7,7 @@ import torch
 
 from swath import sensors
 from swath.batch import NO_DAY
-from swath.corpus import Chip, CorpusWriter, Location, Part, Reader, Selection, SensorLayout
+from swath.corpus import Chip, CorpusWriter, Location, Part, Reader, Selection, SensorLayout, check
 from swath.corpus._buffers import KEPT, Buffers
 from swath.errors import CorpusError
 from tests.corpus.fakes import LAYOUTS, OPTICAL, PX, RADAR, location, make
@@ -83,6 +83,29 @@ def test_every_type_of_counts_is_converted(dtype, tmp_path):
     np.testing.assert_allclose(image.pixels[0], np.where(valid[:, None], physical, 0)[:, ::-1], rtol=1e-6)
     assert image.days.tolist() == [[NO_DAY] * 5]
     assert torch.isnan(Reader(corpus, {RADAR: ("VV",)}).batch(np.array([0])).lonlat).all()
+
+
+def test_linear_power_is_read_as_decibels_and_none_where_it_is_not_positive(tmp_path):
+    """Against the sensor's own conversion, pixel by pixel, and the statistics of the corpus against NumPy's."""
+    sensor = sensors.get(RADAR)
+    layout = SensorLayout.of(sensor, ["VV", "VH"])
+    assert layout.decibel
+    power = np.random.default_rng(0).gamma(4, 0.01, (3, 2, PX, PX)).astype(np.float32)
+    power[0, 0, 0, :3] = (0, -0.1, -32768)
+    with CorpusWriter(tmp_path / "c", {RADAR: layout}, PX) as writer:
+        writer.append(Part([Location("a")], [Chip("a", RADAR, one) for one in power]))
+        corpus = writer.finish()
+    image = Reader(corpus, {RADAR: ("VV", "VH")}).batch(np.array([0]), Selection(dates="all")).images[RADAR]
+    wanted = sensor.scaling_of("VV").physical(power)
+    assert (~image.valid).sum() == 3
+    assert not image.valid[0, 0, 0, :3].any()
+    valid = np.broadcast_to(image.valid[0][:, None].numpy(), wanted.shape)
+    np.testing.assert_allclose(image.pixels[0].numpy()[valid], wanted[valid], atol=1e-4)
+    assert (image.pixels[0].numpy()[~valid] == 0).all()
+    values = 10 * np.log10(power[:, 1].astype(np.float64))[image.valid[0].numpy()]
+    assert corpus.statistics[RADAR]["VH"].mean == pytest.approx(values.mean(), rel=1e-12)
+    assert corpus.statistics[RADAR]["VH"].std == pytest.approx(values.std(ddof=1), rel=1e-12)
+    assert check(corpus) == []
 
 
 def test_numbers_that_are_not_finite_become_invalid_even_if_the_file_says_otherwise(corpus, tmp_path):

@@ -2,10 +2,12 @@ import datetime as dt
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,12 +53,15 @@ def test_a_build_killed_anywhere_opens_and_continues_to_the_same_corpus(undistur
             builds.stdin.write("build\n")
             child = int(builds.stdout.readline())
             time.sleep(chance.uniform(0.01, 0.4))
-            os.kill(child, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may have got to its end
+                os.kill(child, signal.SIGKILL)
             kills += int(builds.stdout.readline()) == signal.SIGKILL
             if (target / "corpus.json").exists():
                 half = Corpus.open(target)
                 half.labels("cover", range(len(half)))
                 assert half.locations["uid"].tolist() == undisturbed.locations["uid"].tolist()[: len(half)]
+                if half.info.complete:
+                    shutil.rmtree(target)
         builds.stdin.close()
     assert kills > 3
     whole = make(target, count=24, step=2)

@@ -187,6 +187,7 @@ def _layout(entry: ImageEntry, gsd_m: float | None, key: str) -> SensorLayout:
         dtype=entry.dtype or sensor.dtype,
         scale=tuple(scaling.scale for scaling in scalings),
         offset=tuple(scaling.offset for scaling in scalings),
+        decibel=any(getattr(scaling, "decibel", False) for scaling in scalings),
         nodata=sensor.nodata if entry.nodata == "sensor" else entry.nodata,
     )
 
