@@ -66,15 +66,16 @@ class Repeat:
 
 
 class Clock:
-    """Processor time between the requests for batches: each is one complete step."""
+    """Time between the requests for batches: each is one complete step."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[], float] = time.process_time) -> None:
+        self.read = read
         self.times: list[float] = []
 
     def watch(self, batches: Iterator) -> Iterator:
         """The same batches, their requests noted."""
         for batch in batches:
-            self.times.append(time.process_time())
+            self.times.append(self.read())
             yield batch
 
     def seconds(self) -> list[float]:
@@ -96,9 +97,11 @@ class Watched:
         return self.clock.watch(self.loader.epoch(epoch, start_step))
 
 
-def complete_steps(loader: Callable[[int], Batches], steps: int) -> list[float]:
-    """Processor seconds of whole training steps through `swath.training.fit`: read, views, loss, optimiser, teacher."""
-    clock = Clock()
+def complete_steps(
+    loader: Callable[[int], Batches], steps: int, read: Callable[[], float] = time.process_time
+) -> list[float]:
+    """Seconds of whole training steps through `swath.training.fit`: read, views, loss, optimiser, teacher."""
+    clock = Clock(read)
     train = TrainConfig(
         epochs=1,
         batch_size=BATCH,
