@@ -18,11 +18,14 @@ setup: .venv/.ready
 quickstart: setup ## the main job on the built-in synthetic landscape, minutes on two cores
 	$(BIN)/swath quickstart
 
+# one thread a process: several processes with several threads each wait for one another
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
 test: setup ## the fast tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: setup ## every test, the slow ones too
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: setup ## lint, format, types, import directions, documents
 	$(BIN)/ruff check .

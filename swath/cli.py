@@ -94,7 +94,7 @@ def quickstart(overrides: OverridesArgument = None, out: OutOption = None) -> No
     run("quickstart", overrides, out)
 
 
-@app.command(epilog="Example: `swath pretrain quickstart --arm byol --seed 0`")
+@app.command(epilog="Example: `swath pretrain quickstart --arm simclr --seed 0`")
 def pretrain(
     recipe: RecipeArgument,
     overrides: OverridesArgument = None,

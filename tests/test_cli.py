@@ -102,7 +102,7 @@ def test_recipes_show_resolved_fills_in_defaults_and_overrides(call):
     _, out, _ = call("recipes", "show", "quickstart", "seeds=[4]", "--resolved")
     recipe = yaml.safe_load(out)
     assert recipe["seeds"] == [4]
-    assert "precision" in recipe["arms"]["byol"]["training"]
+    assert "precision" in recipe["arms"]["simclr"]["training"]
 
 
 def test_recipes_list_names_them_all(call):

@@ -18,11 +18,11 @@ from swath.errors import RecipeError
 TINY = [
     "seeds=[0]",
     "corpus.source.locations=96",
-    "corpus.source.chip_px=16",
+    "corpus.source.chip_px=32",
     "corpus.source.dates_optical=2",
     "corpus.source.dates_radar=1",
     "corpus.source.extent_km=30",
-    "pretrain.encoder.model=resnet10t",
+    "pretrain.encoder.model=test_resnet",
     "pretrain.method.hidden=16",
     "pretrain.training.epochs=2",
     "pretrain.training.batch_size=16",
@@ -42,7 +42,7 @@ def finished(tmp_path_factory) -> Path:
 
 
 def test_a_run_leaves_what_the_documents_say(finished):
-    arm = finished / "pretrain" / "byol" / "seed-0"
+    arm = finished / "pretrain" / "simclr" / "seed-0"
     assert (finished / "report.html").read_text().startswith("<!")
     assert {p.name for p in arm.iterdir()} >= {"encoder.safetensors", "encoder.json", "log.csv", "config.json"}
     manifest = json.loads((finished / "manifest.json").read_text())
@@ -50,25 +50,25 @@ def test_a_run_leaves_what_the_documents_say(finished):
         ("corpus", "pretrain", "evaluate", "report"), "done"
     )
     table = pd.read_csv(finished / "evaluate" / "table.csv")
-    assert set(table["row"]) >= {"byol", "majority", "random encoder (frozen)"}
+    assert set(table["row"]) >= {"simclr", "majority", "random encoder (frozen)"}
     assert table["value"].between(0, 1).all()
 
 
 def test_only_the_training_part_is_pretrained_on(finished):
     corpus = swath.Corpus.open(finished / "corpus")
-    card = json.loads((finished / "pretrain" / "byol" / "seed-0" / "encoder.json").read_text())
+    card = json.loads((finished / "pretrain" / "simclr" / "seed-0" / "encoder.json").read_text())
     assert card["provenance"]["locations"] < len(corpus.locations)
 
 
 def test_the_same_command_again_does_nothing_anew(finished):
-    encoder = finished / "pretrain" / "byol" / "seed-0" / "encoder.safetensors"
+    encoder = finished / "pretrain" / "simclr" / "seed-0" / "encoder.safetensors"
     before = encoder.stat().st_mtime_ns
     swath.run(swath.load_recipe("quickstart", TINY), finished)
     assert encoder.stat().st_mtime_ns == before
 
 
 def test_a_folder_belongs_to_one_recipe(finished):
-    with pytest.raises(RecipeError, match=r"arms\.byol\.training\.epochs: was 2, is 3"):
+    with pytest.raises(RecipeError, match=r"arms\.simclr\.training\.epochs: was 2, is 3"):
         swath.run(swath.load_recipe("quickstart", [*TINY, "pretrain.training.epochs=3"]), finished)
 
 
@@ -80,8 +80,8 @@ def test_evaluating_before_pretraining_says_so(tmp_path, finished):
 
 def test_unknown_arm_and_seed_are_named(finished):
     recipe = config.load("quickstart", TINY)
-    with pytest.raises(RecipeError, match="did you mean 'byol'"):
-        pipeline.pretrain(recipe, finished, arm="byal")
+    with pytest.raises(RecipeError, match="did you mean 'simclr'"):
+        pipeline.pretrain(recipe, finished, arm="simcl")
     with pytest.raises(RecipeError, match="no seed 9"):
         pipeline.pretrain(recipe, finished, seed=9)
 
@@ -106,10 +106,10 @@ def _kill_when(process: subprocess.Popen, there: Path) -> None:
 @pytest.mark.slow
 def test_killed_in_every_stage_and_continued_the_result_is_that_of_an_undisturbed_run(tmp_path, finished):
     folder = tmp_path / "disturbed"
-    for there in ("corpus/corpus.json", "pretrain/byol/seed-0/last.ckpt", "evaluate"):
+    for there in ("corpus/corpus.json", "pretrain/simclr/seed-0/last.ckpt", "evaluate"):
         _kill_when(_start(folder), folder / there)
     swath.run(swath.load_recipe("quickstart", TINY), folder)
-    for name in ("pretrain/byol/seed-0/encoder.safetensors", "evaluate/table.csv", "evaluate/comparisons.csv"):
+    for name in ("pretrain/simclr/seed-0/encoder.safetensors", "evaluate/table.csv", "evaluate/comparisons.csv"):
         assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
-    logs = [pd.read_csv(f / "pretrain/byol/seed-0/log.csv").drop(columns="seconds") for f in (folder, finished)]
+    logs = [pd.read_csv(f / "pretrain/simclr/seed-0/log.csv").drop(columns="seconds") for f in (folder, finished)]
     pd.testing.assert_frame_equal(*logs)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from swath.encoders._base import Encoder
 from swath.encoders._contract import InputContract
-from swath.errors import RecipeError
+from swath.errors import ContractError, RecipeError
 from swath.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def build(config: Config, contract: InputContract) -> Encoder:
         _shrink_stem(network, config)
     if config.weights is not None:
         _load_rgb(network, config.weights, contract.channels)
+    _guard_strides(network)
     return Encoder(network, contract, dim=_width(network), example_px=_example_px(network, config))
 
 
@@ -99,6 +100,26 @@ def _shrink_stem(network: Any, config: Config) -> None:
     network.conv1 = nn.Conv2d(stem.in_channels, stem.out_channels, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
     network.maxpool = nn.Identity()
+
+
+def _guard_strides(network: nn.Module) -> None:
+    """Have every strided convolution refuse what it would learn nonsense from; see `_refuse_one_pixel`."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and max(module.stride) > 1 and max(module.kernel_size) > 1:
+            module.register_forward_pre_hook(_refuse_one_pixel)
+
+
+def _refuse_one_pixel(conv: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """Stop before a wrong gradient: in bfloat16 on a CPU, torch (2.15) leaves the weight gradient of a strided
+    convolution uninitialised where its input is a single pixel. Nothing else says so; weights turn to noise or NaN.
+    """
+    x = inputs[0]
+    learns = conv.training and torch.is_grad_enabled()
+    if learns and x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and x.shape[-2:] == (1, 1):
+        raise ContractError(
+            "the views are so small that a strided convolution sees one pixel: bfloat16 on a CPU learns noise there",
+            remedy="larger views, a network with a smaller total stride, or training.precision: '32'",
+        )
 
 
 def _load_rgb(network: Any, path: Path, channels: int) -> None:

@@ -8,7 +8,7 @@ from timm.models import adapt_input_conv
 
 from swath import encoders
 from swath.encoders.timm import Config, adapt_rgb
-from swath.errors import RecipeError
+from swath.errors import ContractError, RecipeError
 
 
 @settings(deadline=None, max_examples=20)
@@ -154,3 +154,13 @@ def test_weights_of_another_model_are_refused_whole(contract, tmp_path, damage):
     with pytest.raises(RecipeError, match="not this model's") as error:
         build_with(tmp_path / "other.safetensors", contract)
     assert ("other.weight" if damage == "foreign" else key) in error.value.what
+
+
+def test_views_too_small_for_bfloat16_are_refused_instead_of_learnt_from(contract, image):
+    encoder = encoders.build(Config(model="resnet18"), contract()).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(ContractError, match="one pixel"):
+        encoder(image(px=16))
+    encoder(image(px=16)).sum().backward()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        encoder(image(px=32))
+        encoder.eval()(image(px=16))

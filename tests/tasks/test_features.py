@@ -92,9 +92,8 @@ def test_sensors_with_different_numbers_of_dates_do_not_mix(corpus):
     pictures = Pictures(corpus, ALL, Selection())
     images = pictures.read(ROWS)
     radar = images[RADAR]
-    images[RADAR] = type(radar)(
-        radar.pixels.repeat(1, 2, 1, 1, 1), radar.valid.repeat(1, 2, 1, 1), radar.days.repeat(1, 2), radar.band_ids, 10
-    )
+    doubled = [values.repeat(1, 2, *[1] * (values.ndim - 2)) for values in (radar.pixels, radar.valid, radar.days)]
+    images[RADAR] = type(radar)(*doubled, radar.band_ids, 10.0)
     with pytest.raises(ContractError, match="differ in dates or size"):
         pictures.compose(images, (VH, B4))
 

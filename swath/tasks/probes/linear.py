@@ -28,8 +28,8 @@ class Config(Settings):
     c_count: int = Field(default=21, ge=1)
     """Number of log-spaced values; torchgeo-bench takes 40 over the same range."""
     patience: int = Field(default=6, ge=1)
-    """The walk ends after this many values of C without a better validation accuracy, not counting those that predict one
-    class for everything; equal ones keep the smaller C."""
+    """The walk ends after this many values of C without a better validation accuracy, not counting those that predict
+    one class for everything; equal ones keep the smaller C."""
     max_iterations: int = Field(default=1000, ge=1)
     """L-BFGS iterations per fit."""
     tolerance: float = Field(default=1e-4, gt=0)
@@ -68,7 +68,7 @@ def choose_c(config: Config, train: Labelled, val: Labelled) -> float:
         _fit(model, c, *train)
         predicted = model.predict(val[0])
         accuracy = float(np.mean(predicted == val[1]))
-        # few features under strong regularisation say the same of everything: that is the start of the walk, not its end
+        # few features under strong regularisation say the same of everything: the walk's start, not its end
         waited = 0 if (predicted == predicted[0]).all() else waited + 1
         if accuracy > best:
             best_c, best, waited = float(c), accuracy, 0
