@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import benchmarks
+from benchmarks import _page
 
 
 def names() -> list[str]:
@@ -27,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
         results = {name: _apart(name, options.quick) for name in names()}
     else:
         results = {options.name: asdict(importlib.import_module(f"benchmarks.{options.name}").run(quick=options.quick))}
+    if options.write:
+        _page.write(results, options.write)
     if options.json:
         print(json.dumps(results if options.name == "all" else results[options.name]))
     else:
@@ -46,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         "name", choices=[*names(), "all"], help="which benchmark; `all` runs each in a process of its own"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the figures into a page, such as docs/speed.md")
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, not how fast it is")
     return parser
 

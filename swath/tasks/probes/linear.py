@@ -85,8 +85,10 @@ def _model(config: Config) -> Any:
 
 def _fit(model: Any, c: float, x: np.ndarray, y: np.ndarray) -> Any:
     from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits  # scikit-learn's own
 
-    with warnings.catch_warnings():
+    # thousands of products of small matrices: threads cost more than they give, and on shared cores a hundredfold
+    with threadpool_limits(1), warnings.catch_warnings():
         # at weak regularisation of separable classes the optimum is far away and validation decides anyway
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.set_params(C=c).fit(x, y)
