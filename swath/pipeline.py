@@ -12,6 +12,7 @@ import torch
 
 from swath import config as recipes
 from swath import tasks, training, views
+from swath._files import write_whole
 from swath._progress import console
 from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus, Reader, Selection
@@ -24,7 +25,6 @@ from swath.errors import CorpusError, RecipeError, nearest
 from swath.products.report import report as write_report
 from swath.sensors import band
 from swath.training import LabelledSet, Manifest
-from swath.training._files import write_whole
 from swath.training.pretrain import differences, seeded
 
 Rows = dict[str, np.ndarray]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
-from swath.corpus._files import write_atomically
+from swath._files import write_whole
 
 SHARD_BYTES = 32 * 2**20
 """Wanted size of a shard file: few files for large corpora, and cheap to rewrite when a part ends inside one."""
@@ -34,7 +34,7 @@ def create(
     group = path / "zarr.json"
     if not group.exists():
         path.mkdir(parents=True, exist_ok=True)
-        write_atomically(group, json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}).encode())
+        write_whole(group, json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}).encode())
     metadata = {
         "shape": list(shape),
         "data_type": dtype,

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from swath.corpus._files import publish
+from swath._files import publish
 from swath.errors import CorpusError
 
 CHIP_SCHEMA = pa.schema(

@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float64, Integer, Shaped
 from numpy import ndarray
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from swath._files import write_whole
 from swath.corpus import _arrays, _index
-from swath.corpus._files import write_atomically
 from swath.errors import CorpusError, nearest
 from swath.sensors import Sensor
 from swath.settings import Settings
@@ -165,7 +165,7 @@ class CorpusInfo(Settings):
 
     def write(self, folder: Path) -> None:
         """Replace the corpus.json of a corpus."""
-        write_atomically(folder / "corpus.json", self.model_dump_json(indent=1).encode() + b"\n")
+        write_whole(folder / "corpus.json", self.model_dump_json(indent=1).encode() + b"\n")
 
     @classmethod
     def read(cls, folder: Path) -> "CorpusInfo":

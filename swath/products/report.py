@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from swath._files import write_whole
 from swath.corpus import Corpus
 from swath.errors import SwathError
 from swath.products import _evaluation, _words, figures
@@ -17,7 +18,6 @@ from swath.products._card import Card, card
 from swath.products._judge import Cell, band_of, cells, contrasts, headline_cell
 from swath.products._pictures import Pictures
 from swath.products._rundir import Run, load
-from swath.training._files import write_whole
 from swath.training.config import Collapse
 
 GAUGES = (

@@ -20,12 +20,12 @@ from typing import Any
 
 import pandas as pd
 
+from swath._files import whole, write_whole
 from swath.errors import SwathError
 from swath.products import _words as words
 from swath.products import figures
 from swath.products._judge import Cell, Pair, Score, band_of, cells, contrasts, headline_cell
 from swath.products._rundir import COMPARISON_COLUMNS, TABLE_COLUMNS, Run, load
-from swath.training._files import whole, write_whole
 
 FORMAT = 1
 BLOCK = re.compile(r"<!-- swath:results (?P<name>\S+) -->\n(?P<body>.*?)<!-- /swath:results -->", re.DOTALL)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from swath._files import whole
 from swath.tasks._types import Cell
 from swath.tasks.statistics import CELL_COLUMNS
 
@@ -100,19 +100,5 @@ class CellStore:
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write a Parquet file that appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.part")
-    pq.write_table(table, partial)
-    _commit(partial, path)
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a text file that appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    _commit(partial, path)
-
-
-def _commit(partial: Path, path: Path) -> None:
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with whole(path) as temporary:
+        pq.write_table(table, temporary)

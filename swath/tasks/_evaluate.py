@@ -13,11 +13,12 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
+from swath._files import write_whole
 from swath._progress import bar
 from swath.corpus import Corpus
 from swath.corpus.split import SplitConfig, split
 from swath.encoders import Encoder, load, load_card
-from swath.tasks._cells import SCHEMA, CellStore, digest, write_table, write_text
+from swath.tasks._cells import SCHEMA, CellStore, digest, write_table
 from swath.tasks._task import PARTS, Task, TaskConfig, is_random, needs_encoder
 from swath.tasks._types import Cell
 from swath.tasks.floors import ROWS, FloorName
@@ -231,11 +232,11 @@ def _write(
     results, comparisons = summarise(table.to_pandas(), config, notes)
     write_table(table, out / "predictions.parquet")
     write_table(pa.Table.from_pandas(_splits(tasks), preserve_index=False), out / "splits.parquet")
-    write_text(notes.to_csv(index=False), out / "notes.csv")
-    write_text(json.dumps({task.name: task.classes for task in tasks}, indent=1), out / "classes.json")
-    write_text(comparisons.to_csv(index=False), out / "comparisons.csv")
+    write_whole(out / "notes.csv", notes.to_csv(index=False))
+    write_whole(out / "classes.json", json.dumps({task.name: task.classes for task in tasks}, indent=1))
+    write_whole(out / "comparisons.csv", comparisons.to_csv(index=False))
     # the table last: where it is, everything is
-    write_text(results.to_csv(index=False), out / "table.csv")
+    write_whole(out / "table.csv", results.to_csv(index=False))
     return {"cells": len(cells), "left_out": sum(not cell.predictions.num_rows for cell in cells)}
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 from pathlib import Path
 
-from swath.training._files import write_whole
+from swath._files import write_whole
 
 FIRST = ("step", "epoch", "loss", "lr", "seconds")
 GAUGES = ("feature_std", "effective_rank", "knn")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from swath._files import publish
 from swath.errors import TrainingError
 from swath.training import distributed
-from swath.training._files import commit
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer  # importing it takes seconds, and whoever only reads has no use for it
@@ -25,7 +25,7 @@ def save(trainer: "Trainer", path: Path) -> None:
     temporary = path.with_name(f".{path.name}.part")
     trainer.save_checkpoint(temporary)
     if distributed.rank() == 0:
-        commit(temporary, path)
+        publish(temporary, path)
 
 
 def read(path: Path) -> dict[str, Any] | None:

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import torch
 
+from swath._files import write_whole
 from swath.errors import TrainingError
-from swath.training._files import write_whole
 
 FORMAT = 1
 PACKAGES = ("torch", "lightning", "timm", "numpy", "scipy", "scikit-learn", "rasterio", "tensorstore", "zarr")

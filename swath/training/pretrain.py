@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from swath import encoders, methods, views
+from swath._files import write_whole
 from swath.corpus import Corpus, Loader
 from swath.encoders import InputContract
 from swath.errors import TrainingError
 from swath.settings import Settings
 from swath.training import checkpoint
-from swath.training._files import write_whole
 from swath.training._log import Log
 from swath.training.config import TrainConfig
 from swath.training.gauges import LabelledSet

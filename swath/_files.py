@@ -1,0 +1,39 @@
+"""Files that are either whole or not there, whatever kills the process or fills the disk."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` to write to; it becomes `path` when the block ends well."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        yield temporary
+        publish(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file beside the target and rename it: readers see the old file or the new one."""
+    with whole(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def publish(finished: Path, target: Path) -> None:
+    """Give a finished file, or a folder of files, its final name, once its bytes are on the disk."""
+    for file in sorted(finished.iterdir()) if finished.is_dir() else [finished]:
+        _flush(file)
+    finished.replace(target)
+    _flush(target.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
