@@ -1,0 +1,66 @@
+"""The recipes of published methods run on files in the published layout: two steps each, from files to an encoder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from swath import config, pipeline
+from swath.corpus import Corpus
+
+SHORT = [
+    "corpus.source.chip_px=32",
+    "split.fractions=[0.5, 0.25, 0.25]",
+    "pretrain.encoder.model=test_resnet",
+    "pretrain.training.epochs=1",
+    "pretrain.training.batch_size=4",
+    "tasks.igbp.target.min_share=0.1",
+]
+
+
+@pytest.fixture(scope="module")
+def sen12ms(tmp_path_factory) -> Path:
+    """Four scenes of four patches in SEN12MS's folders, with its types, units and band counts."""
+    root = tmp_path_factory.mktemp("sen12ms")
+    rng = np.random.default_rng(0)
+    for scene in (1, 2, 3, 4):
+        for patch in (30, 31, 32, 33):
+            for kind, bands, draw in (
+                ("s2", 13, lambda shape: rng.integers(100, 4000, shape, dtype=np.uint16)),
+                ("s1", 2, lambda shape: rng.normal(-12, 4, shape).astype(np.float32)),
+                ("lc", 4, lambda shape: np.full(shape, rng.choice([10, 12]), np.uint16)),
+            ):
+                season = "ROIs1158_spring"
+                path = root / season / f"{kind}_{scene}" / f"{season}_{kind}_{scene}_p{patch}.tif"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                profile = {"driver": "GTiff", "count": bands, "height": 32, "width": 32, "crs": "EPSG:32633"}
+                grid = rasterio.Affine(10, 0, 5e5 + 320 * patch, 0, -10, 5.5e6 + 1e5 * scene)
+                pixels = draw((bands, 32, 32))
+                with rasterio.open(path, "w", transform=grid, dtype=pixels.dtype, **profile) as file:
+                    file.write(pixels)
+    return root
+
+
+@pytest.fixture(scope="module")
+def corpus(sen12ms, tmp_path_factory) -> Corpus:
+    folder = tmp_path_factory.mktemp("corpus") / "run"
+    return pipeline.build_corpus(config.load("rs-byol-1", [*SHORT, f"data={sen12ms}"]), folder)
+
+
+def test_sen12ms_pairs_its_sensors_by_season_scene_and_patch(corpus):
+    assert len(corpus.locations) == 16
+    assert corpus.locations["uid"].str.startswith("ROIs1158_spring_").all()
+    assert sorted(corpus.chips.groupby("uid").size().unique()) == [2]
+    assert corpus.locations["group"].nunique() == 4
+    assert corpus.statistics["sentinel-1-grd"]["VV"].mean == pytest.approx(-12, abs=0.2)
+
+
+@pytest.mark.parametrize("name", ["rs-byol-1", "rs-byol-3", "rs-byol-ms-only", "rs-byol-rgb-s1s2"])
+def test_rs_byol_trains_as_its_recipe_says(name, corpus, tmp_path):
+    recipe = config.load(name, [*SHORT, f"corpus.path={corpus.path}"])
+    method, training = recipe.arms[name].method, recipe.arms[name].training
+    assert (method.momentum, method.momentum_schedule, method.hidden) == (0.9, "constant", 256)
+    assert (training.optimizer.lr, training.optimizer.scale_lr, training.schedule.lr_min) == (0.2, False, 0.002)
+    encoders = pipeline.pretrain(recipe, tmp_path / name)
+    assert all(path.exists() for path in encoders)
