@@ -64,7 +64,9 @@ def run_folder(recipe: Recipe, out: Path | str | None) -> Path:
     folder = Path(out) if out else Path("runs") / recipe.name
     stored = folder / "recipe.yaml"
     if stored.exists():
-        was, now = (r.model_dump(mode="json", exclude={"data"}) for r in (recipes.load(stored), recipe))
+        # tasks may change: finished cells are kept under a hash of all that they depend on
+        fixed = {"data", "description", "tasks"}
+        was, now = (r.model_dump(mode="json", exclude=fixed) for r in (recipes.load(stored), recipe))
         if changed := list(differences(was, now)):
             raise RecipeError(
                 "the folder holds a run of another recipe:\n" + "\n".join(f"    {change}" for change in changed),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,6 +71,16 @@ def test_the_same_command_again_does_nothing_anew(finished):
 def test_a_folder_belongs_to_one_recipe(finished):
     with pytest.raises(RecipeError, match=r"arms\.simclr\.training\.epochs: was 2, is 3"):
         swath.run(swath.load_recipe("quickstart", [*TINY, "pretrain.training.epochs=3"]), finished)
+
+
+def test_tasks_may_change_and_only_what_is_new_is_judged(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    before = {p.name: p.stat().st_mtime_ns for p in (folder / "evaluate" / "cells").iterdir()}
+    probes = "tasks.landcover.probes=[{name: knn}, {name: mlp}]"
+    pipeline.evaluate(swath.load_recipe("quickstart", [*TINY, probes]), folder)
+    after = {p.name: p.stat().st_mtime_ns for p in (folder / "evaluate" / "cells").iterdir()}
+    assert before.items() < after.items()
+    assert set(pd.read_csv(folder / "evaluate" / "table.csv")["probe"]) == {"knn", "mlp"}
 
 
 def test_evaluating_before_pretraining_says_so(tmp_path, finished):
