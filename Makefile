@@ -45,7 +45,7 @@ results: setup ## write the tables of finished runs into the documents: make res
 	$(BIN)/python -m swath.products.results write docs/results.md $(RUNS) --images docs/images
 
 requirements: ## resolve the pins anew
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate pyproject.toml --output-file requirements.txt
 
 clean:
 	rm -rf .venv site build dist

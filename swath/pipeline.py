@@ -82,8 +82,9 @@ def build_corpus(recipe: Recipe, out: Path | str | None = None) -> Corpus:
     """The recipe's corpus: opened where it is complete, else made or completed from its source."""
     folder = run_folder(recipe, out)
     path = recipe.corpus.path or folder / "corpus"
-    if recipe.corpus.source is None or _is_complete(path):
-        return _record_corpus(folder, recipe, Corpus.open(path))
+    there = Corpus.open(path) if recipe.corpus.source is None or (path / "corpus.json").exists() else None
+    if there is not None and (recipe.corpus.source is None or there.info.complete):
+        return _record_corpus(folder, recipe, there)
     with Manifest.stage(folder, "corpus") as stage:
         corpus = make_corpus(recipe.corpus.source, path, recipe.data)
         stage.figures = {"locations": len(corpus.locations), "chips": len(corpus.chips)}
@@ -190,10 +191,6 @@ def contract_of(arm: ArmConfig, corpus: Corpus) -> InputContract:
         mean=tuple(known[key].mean for key in inputs.bands),
         std=tuple(known[key].std for key in inputs.bands),
     )
-
-
-def _is_complete(path: Path) -> bool:
-    return (path / "corpus.json").exists() and Corpus.open(path).info.complete
 
 
 def _record_corpus(folder: Path, recipe: Recipe, corpus: Corpus) -> Corpus:
