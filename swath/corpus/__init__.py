@@ -6,7 +6,7 @@ from swath.corpus.format import FORMAT, BandStatistics, Corpus, CorpusInfo, Labe
 from swath.corpus.loader import Loader
 from swath.corpus.preview import preview
 from swath.corpus.reader import Reader
-from swath.corpus.sampler import Sampler, Selection
+from swath.corpus.sampler import Sampler, Selection, gaps
 from swath.corpus.sources import build
 from swath.corpus.split import Leakage, SplitConfig, leakage, split
 from swath.corpus.statistics import band_statistics
@@ -37,6 +37,7 @@ __all__ = [
     "build",
     "check",
     "footprint",
+    "gaps",
     "info",
     "leakage",
     "preview",

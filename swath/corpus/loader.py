@@ -3,7 +3,6 @@
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Integer
@@ -12,7 +11,7 @@ from numpy import ndarray
 from swath.batch import Batch
 from swath.corpus.format import Corpus
 from swath.corpus.reader import Reader
-from swath.corpus.sampler import Selection, epoch_order, mix, steps_per_epoch
+from swath.corpus.sampler import Dates, Selection, epoch_order, mix, steps_per_epoch
 from swath.errors import CorpusError
 
 AHEAD = 2
@@ -28,7 +27,7 @@ class Loader:
         reads: Mapping[str, Sequence[str]],
         locations: Sequence[int] | Integer[ndarray, " n"],
         batch_size: int,
-        dates: int | Literal["all"] = 1,
+        dates: Dates = 1,
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
@@ -36,6 +35,7 @@ class Loader:
         tag: str | None = None,
         labels: Sequence[str] = (),
         threads: int | None = None,
+        most: int | None = None,
     ):
         """Choose the locations that can be read.
 
@@ -52,12 +52,13 @@ class Loader:
             tag: only chips with this tag.
             labels: label layers that become targets.
             threads: cores to decode with; default all.
+            most: of longer series only so many dates; see `Selection`.
 
         Raises:
             CorpusError: fewer locations can be read than a step needs.
         """
         self._reader = Reader(corpus, reads, threads)
-        self._sampler = self._reader.sampler(Selection(dates=dates, tag=tag, min_valid=min_valid))
+        self._sampler = self._reader.sampler(Selection(dates=dates, most=most, tag=tag, min_valid=min_valid))
         wanted = np.asarray(locations, dtype=np.int64)
         self.locations = self._sampler.complete(wanted)
         """Row numbers of the locations that are read: those with an eligible chip of every sensor."""

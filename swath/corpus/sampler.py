@@ -9,24 +9,32 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Bool, Float, Integer, Shaped
 from numpy import ndarray
 
+from swath.corpus import pairing
 from swath.corpus.format import Corpus
 from swath.errors import CorpusError
 
 PADDING = -1
 """Chip position of a date that is not there."""
+Dates = int | Literal["all", "paired"]
+"""See `Selection.dates`."""
+_GAP_BLOCK = 256
+"""Locations whose dates are compared at a time: all pairs of dates are in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which chips of a location are read."""
 
-    dates: int | Literal["all"] = 1
-    """Dates per sensor and location. "all": the whole series, padded. A number: so many different random dates of
-    the first sensor, repeated where there are fewer, and of every other sensor the chip nearest in time to each
-    (where times are unknown: a random one of the same tag, else any)."""
+    dates: Dates = 1
+    """Dates per sensor and location. "all": the whole series, padded. "paired": the whole series of the sensor that
+    has fewest dates at the location, and of every other sensor the chip nearest in time to each (`corpus.pairing`);
+    padded. A number: so many different random dates of the first sensor, repeated where there are fewer, and of every
+    other sensor the chip nearest in time to each (where times are unknown: a random one of the same tag, else any)."""
+    most: int | None = None
+    """Of longer series ("all", "paired") only so many random dates, still in order."""
     tag: str | None = None
     """Only chips with this tag."""
     min_valid: float = 0.0
@@ -45,6 +53,8 @@ class _Series:
     """In `corpus.chips`."""
     time: Float[ndarray, " m"]
     """Days since 1970-01-01; NaN if unknown."""
+    when: Shaped[ndarray, " m"]
+    """The same as datetime64[us]; NaT if unknown."""
     tag: Integer[ndarray, " m"]
     """Code of the tag; -1 if there is none."""
 
@@ -54,6 +64,13 @@ class _Series:
         there = column < self.count[locations][:, None]
         return np.where(there, self.start[locations][:, None] + column, 0), there
 
+    def times(self, locations: Integer[ndarray, " b"]) -> Shaped[ndarray, "b k"]:
+        """The series of these locations as `corpus.pairing` takes them."""
+        table, there = self.table(locations)
+        if not len(self.when):
+            return np.full(table.shape, np.datetime64("NaT", "us"))
+        return np.where(there, self.when[table], np.datetime64("NaT", "us"))
+
 
 class Sampler:
     """Chooses chips of locations for some sensors; the first is the one whose dates lead."""
@@ -62,10 +79,9 @@ class Sampler:
         """Index the chips of these sensors that the selection allows.
 
         Raises:
-            CorpusError: no such sensor, or a number of dates below one.
+            CorpusError: a number of dates below one, or `most` beside a fixed number of dates.
         """
-        if isinstance(selection.dates, int) and selection.dates < 1:
-            raise CorpusError(f"{selection.dates} dates cannot be read", remedy='give a number above 0, or "all"')
+        _require_sense(selection)
         self.selection = selection
         tags = pd.Categorical(corpus.chips["tag"]).codes.astype(np.int64)
         eligible = _eligible(corpus.chips, selection)
@@ -85,9 +101,9 @@ class Sampler:
             locations: row numbers in `corpus.locations`.
             seed: instead of the selection's.
         """
-        if self.selection.dates == "all":
-            return {sensor: _take(series, *series.table(locations)) for sensor, series in self._series.items()}
         seed = self.selection.seed if seed is None else seed
+        if isinstance(self.selection.dates, str):
+            return self._whole(locations, seed)
         leader, *followers = self._series
         anchor, known = _random_dates(self._series[leader], locations, self.selection.dates, seed)
         result = {leader: _take(self._series[leader], anchor, known)}
@@ -97,9 +113,46 @@ class Sampler:
             )
         return result
 
+    def _whole(self, locations: Integer[ndarray, " b"], seed: int) -> dict[str, Integer[ndarray, "b t"]]:
+        """Whole series, or so many random dates of them: the same of all sensors where they are paired."""
+        tables = {sensor: series.table(locations) for sensor, series in self._series.items()}
+        if self.selection.dates == "paired":
+            columns = pairing.pair([series.times(locations) for series in self._series.values()])
+            tables = {
+                sensor: (np.take_along_axis(table, np.maximum(column, 0), axis=1), column != pairing.ABSENT)
+                for (sensor, (table, _)), column in zip(tables.items(), columns, strict=True)
+            }
+        result = {}
+        for number, (sensor, (table, there)) in enumerate(tables.items()):
+            if self.selection.most is not None:
+                draw = seed if self.selection.dates == "paired" else mix(seed, number)
+                kept = _some(there, self.selection.most, locations, draw)
+                table, there = (np.take_along_axis(array, kept, axis=1) for array in (table, there))
+            result[sensor] = _take(self._series[sensor], table, there)
+        return result
+
+
+def _require_sense(selection: Selection) -> None:
+    if isinstance(selection.dates, int) and selection.dates < 1:
+        remedy = 'give a number above 0, "all" or "paired"'
+        raise CorpusError(f"{selection.dates} dates cannot be read", remedy=remedy)
+    if selection.most is not None and (isinstance(selection.dates, int) or selection.most < 1):
+        remedy = 'give a number above 0 with dates: "all" or "paired", or leave it out'
+        raise CorpusError(f"most = {selection.most} means nothing with dates = {selection.dates!r}", remedy=remedy)
+
+
+def _some(
+    there: Bool[ndarray, "b k"], most: int, locations: Integer[ndarray, " b"], seed: int
+) -> Integer[ndarray, "b t"]:
+    """Ascending columns of so many random dates that are there; padding stays at the end."""
+    key = np.where(there, uniform(seed, locations[:, None], np.arange(there.shape[1])), np.inf)
+    return np.sort(np.argsort(key, axis=1, kind="stable")[:, :most], axis=1)
+
 
 def _eligible(chips: pd.DataFrame, selection: Selection) -> Bool[ndarray, " n"]:
     good = ((chips["valid"] > 0) & (chips["valid"] >= selection.min_valid)).to_numpy()
+    if selection.dates == "paired":
+        good = good & chips["datetime"].notna().to_numpy()
     return good if selection.tag is None else good & (chips["tag"] == selection.tag).to_numpy(bool)
 
 
@@ -110,14 +163,44 @@ def _index(corpus: Corpus, chosen: Bool[ndarray, " n"], tags: Integer[ndarray, "
     order = np.lexsort((position, np.nan_to_num(time, nan=np.inf), location))
     position = position[order]
     count = np.bincount(location, minlength=len(corpus.locations))
-    return _Series(np.cumsum(count) - count, count, position, time[order], tags[position])
+    when = _times(corpus.chips)[position]
+    return _Series(np.cumsum(count) - count, count, position, time[order], when, tags[position])
+
+
+def _times(chips: pd.DataFrame) -> Shaped[ndarray, " n"]:
+    """Acquisition times in UTC as datetime64[us]; NaT if unknown."""
+    return chips["datetime"].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
 
 
 def days(chips: pd.DataFrame) -> Float[ndarray, " n"]:
     """Acquisition times in days since 1970-01-01 UTC; NaN if unknown."""
-    when = chips["datetime"]
-    micros = when.dt.tz_localize(None).astype("datetime64[us]").astype("int64").to_numpy()
-    return np.where(when.isna().to_numpy(), np.nan, micros / 86_400e6)
+    when = _times(chips)
+    return np.where(np.isnat(when), np.nan, when.astype(np.int64) / 86_400e6)
+
+
+def gaps(corpus: Corpus, first: str, second: str, locations: Integer[ndarray, " n"] | None = None) -> pd.DataFrame:
+    """How far apart in time two sensors are where their series are paired, one row a pair.
+
+    Args:
+        corpus: whole or being built.
+        first: a sensor; its dates stay where both series are equally long.
+        second: another sensor.
+        locations: row numbers in `corpus.locations`; default all. Those without a pair have no row.
+
+    Returns:
+        location; first, second (positions in `corpus.chips`); days (by how much the second is later).
+    """
+    everyone = np.arange(len(corpus)) if locations is None else np.asarray(locations, dtype=np.int64)
+    sampler, time = Sampler(corpus, (first, second), Selection(dates="paired")), days(corpus.chips)
+    found = []
+    for start in range(0, len(everyone), _GAP_BLOCK):
+        rows = everyone[start : start + _GAP_BLOCK]
+        chosen = sampler.choose(rows)
+        there = chosen[first] != PADDING
+        one, other = chosen[first][there], chosen[second][there]
+        found.append((np.broadcast_to(rows[:, None], there.shape)[there], one, other, time[other] - time[one]))
+    columns = map(np.concatenate, zip(*found, strict=True)) if found else [np.zeros(0)] * 4
+    return pd.DataFrame(dict(zip(("location", "first", "second", "days"), columns, strict=True)))
 
 
 def _random_dates(
