@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from swath._threads import each
 from swath.batch import NO_DAY, Image, View
 from swath.views import _colour, _geometry
 from swath.views._colour import Colour
@@ -15,7 +16,6 @@ from swath.views._invalidate import erased, kept_dates
 from swath.views._random import factors
 from swath.views._resample import Part, Resampler
 from swath.views._settings import Augment
-from swath.views._threads import each
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
-"""Samples side by side on a CPU: one thread works on one sample, start to end.
+"""Independent pieces of work side by side on a CPU: one thread works on one piece (a sample, a block), start to end.
 
 torch's own threads split every small operation and meet after each: thousands of meetings a batch, each as slow as the
-slowest thread, and a factor of ten lost where the cores are shared. Samples are independent, so here nobody waits.
+slowest thread, and a factor of ten lost where the cores are shared. The pieces are independent, so here nobody waits.
 """
 
 import os
@@ -40,7 +40,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     OpenMP keeps the number of threads for each caller on its own, but torch remembers the last one that anybody set for
     threads to come: so all threads are started here, and the number is set back.
     """
-    pool = ThreadPoolExecutor(threads, "swath-views", initializer=_keep_to_itself)
+    pool = ThreadPoolExecutor(threads, "swath", initializer=_keep_to_itself)
     started = Barrier(threads)
     for _ in pool.map(lambda _: started.wait(), range(threads)):
         pass

@@ -4,10 +4,9 @@ import threading
 import pytest
 import torch
 
+from swath._threads import each
 from swath.views import augment, presets
-from swath.views._threads import each
-
-from ._make import generator, image
+from tests.views._make import generator, image
 
 openmp = pytest.mark.skipif(not torch.backends.openmp.is_available(), reason="this torch was built without OpenMP")
 
