@@ -131,7 +131,7 @@ def resolve(document: dict[str, Any], where: str = "recipe", lines: dict[tuple[s
         return Recipe.model_validate_json(json.dumps(document, default=str), strict=True)
     except ValidationError as error:
         raise RecipeError(
-            "\n".join(_explain(dict(e), lines or {}) for e in error.errors()),
+            "\n".join(_explain(dict(e), lines or {}) for e in _causes([dict(e) for e in error.errors()])),
             where=where,
             remedy="`swath recipes schema` prints every key, `swath recipes show quickstart` an example",
         ) from None
@@ -261,6 +261,16 @@ def _index(section: list[Any], key: str, path: str) -> int:
     return int(key)
 
 
+def _causes(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without what follows from the rest: a list is not "too short" because its entries are wrong."""
+    wrong = [error["loc"] for error in errors]
+    return [e for e in errors if e["type"] != "too_short" or not any(_below(loc, e["loc"]) for loc in wrong)]
+
+
+def _below(inner: tuple[str | int, ...], outer: tuple[str | int, ...]) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
+
+
 def _explain(error: dict[str, Any], lines: dict[tuple[str, ...], int]) -> str:
     keys = tuple(str(part) for part in error["loc"])
     line = _line_of(keys, lines)
@@ -321,7 +331,7 @@ def _children(kind: Any, part: str | int) -> list[Any]:
             return _members(kind.model_fields[str(part)].annotation)
         # the tag of a discriminated union: it names the member, which is where we already are
         return [kind] if getattr(kind.model_fields.get("name"), "default", None) == part else []
-    arguments = typing.get_args(kind)
+    arguments = [argument for argument in typing.get_args(kind) if argument is not Ellipsis]
     return _members(arguments[-1]) if arguments else []
 
 

@@ -63,25 +63,49 @@ def run_folder(recipe: Recipe, out: Path | str | None) -> Path:
     """
     folder = Path(out) if out else Path("runs") / recipe.name
     stored = folder / "recipe.yaml"
-    if stored.exists():
-        # tasks may change: finished cells are kept under a hash of all that they depend on
-        fixed = {"data", "description", "tasks"}
-        was, now = (r.model_dump(mode="json", exclude=fixed) for r in (recipes.load(stored), recipe))
-        if changed := list(differences(was, now)):
-            raise RecipeError(
-                "the folder holds a run of another recipe:\n" + "\n".join(f"    {change}" for change in changed),
-                where=str(folder),
-                remedy="give another folder with --out, or remove this one to start anew",
-            )
-    folder.mkdir(parents=True, exist_ok=True)
+    there = recipes.load(stored) if stored.exists() else None
+    changed = differences(_fixed(there), _fixed(recipe)) if there and _begun(there, folder) else ()
+    if said := "\n".join(f"    {change}" for change in changed):
+        raise RecipeError(
+            f"the folder holds a run of another recipe:\n{said}",
+            where=str(folder),
+            remedy="give another folder with --out, or remove this one to start anew",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+        raise RecipeError(
+            f"cannot make the run's folder: {error.strerror}", where=str(folder), remedy="give another with --out"
+        ) from error
     write_whole(stored, recipes.dump(recipe))
     return folder
+
+
+def _begun(recipe: Recipe, folder: Path) -> bool:
+    """Whether a folder holds anything that a change of the recipe would belie: a stored location is the first."""
+    path = corpus_path(recipe, folder)
+    return (path / "corpus.json").exists() and len(Corpus.open(path)) > 0
+
+
+def _fixed(recipe: Recipe) -> dict[str, Any]:
+    """What of a recipe may not change once its run has begun."""
+    # tasks may change: finished cells are kept under a hash of all that they depend on
+    content = recipe.model_dump(mode="json", exclude={"data", "description", "tasks"})
+    if content["corpus"]["source"]:
+        # an answer to a bad file, which is asked for only when one was met; nothing that is stored depends on it
+        content["corpus"]["source"].pop("on_bad_file", None)
+    return content
+
+
+def corpus_path(recipe: Recipe, folder: Path) -> Path:
+    """Where the corpus of a recipe's run is."""
+    return recipe.corpus.path or folder / "corpus"
 
 
 def build_corpus(recipe: Recipe, out: Path | str | None = None) -> Corpus:
     """The recipe's corpus: opened where it is complete, else made or completed from its source."""
     folder = run_folder(recipe, out)
-    path = recipe.corpus.path or folder / "corpus"
+    path = corpus_path(recipe, folder)
     there = Corpus.open(path) if recipe.corpus.source is None or (path / "corpus.json").exists() else None
     if there is not None and (recipe.corpus.source is None or there.info.complete):
         return _record_corpus(folder, recipe, there)

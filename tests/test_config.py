@@ -71,6 +71,13 @@ def test_unknown_key_in_an_arm_suggests_the_nearest():
         config.load("quickstart", ["pretrain.training.epoch=3"])
 
 
+def test_unknown_key_in_a_list_suggests_the_nearest_and_is_the_only_complaint():
+    with pytest.raises(RecipeError, match=r"images\.0\.sensr: unknown key; did you mean 'sensor'\?") as error:
+        config.load("hls-landcover", ["corpus.source.images.0.sensr=hls"])
+    assert "too short" not in str(error.value)
+    assert "at least 1 item" not in str(error.value)
+
+
 def test_unknown_method_suggests_the_nearest():
     with pytest.raises(RecipeError, match=r"unknown name 'byool'; did you mean 'byol'\?"):
         config.load("quickstart", ["pretrain.method={name: byool}"])

@@ -73,6 +73,31 @@ def test_a_folder_belongs_to_one_recipe(finished):
         swath.run(swath.load_recipe("quickstart", [*TINY, "pretrain.training.epochs=3"]), finished)
 
 
+def test_until_something_is_stored_the_recipe_may_be_mended(tmp_path, finished):
+    first = swath.load_recipe("quickstart", TINY)
+    pipeline.run_folder(first, tmp_path)
+    mended = swath.load_recipe("quickstart", [*TINY, "corpus.source.chip_px=16"])
+    pipeline.run_folder(mended, tmp_path)
+    assert config.load(tmp_path / "recipe.yaml") == mended
+    shutil.copytree(finished / "corpus", tmp_path / "corpus")
+    with pytest.raises(RecipeError, match=r"corpus\.source\.chip_px: was 16"):
+        pipeline.run_folder(first, tmp_path)
+
+
+def test_how_bad_files_are_answered_may_change_in_a_begun_run(tmp_path, finished):
+    shutil.copytree(finished / "corpus", tmp_path / "corpus")
+    recipes = [config.load("hls-landcover", over) for over in ([], ["corpus.source.on_bad_file=skip"])]
+    for recipe in recipes:
+        pipeline.run_folder(recipe, tmp_path)
+    assert config.load(tmp_path / "recipe.yaml") == recipes[1]
+
+
+def test_a_run_folder_that_cannot_be_made_is_a_message(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RecipeError, match="cannot make the run's folder"):
+        pipeline.run_folder(swath.load_recipe("quickstart", TINY), tmp_path / "file" / "run")
+
+
 def test_tasks_may_change_and_only_what_is_new_is_judged(finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "run")
     before = {p.name: p.stat().st_mtime_ns for p in (folder / "evaluate" / "cells").iterdir()}

@@ -282,6 +282,9 @@ def _open_or_create(path: Path, wanted: CorpusInfo) -> CorpusInfo:
         wanted.write(path)
         return wanted
     found = CorpusInfo.read(path)
+    if not found.complete and not len(Corpus.open(path)):
+        wanted.write(path)  # nothing was stored under the settings that are there
+        return wanted
     for name in ("chip_px", "sensors", "labels"):
         if getattr(found, name) != getattr(wanted, name):
             raise CorpusError(

@@ -326,3 +326,10 @@ def test_nothing_but_the_documented_files_is_left(tmp_path):
     names = {p.relative_to(corpus.path).parts[0] for p in corpus.path.rglob("*") if p.is_file()}
     assert names == {"corpus.json", "locations.parquet", "chips.parquet", "pixels", "valid", "labels", ".lock"}
     assert not [p for p in corpus.path.rglob("*") if p.name.endswith((".tmp", ".__lock"))]
+
+
+def test_a_build_that_stored_nothing_binds_nobody(tmp_path):
+    with writer(tmp_path / "corpus"):
+        pass
+    with CorpusWriter(tmp_path / "corpus", LAYOUTS, PX + 1) as other:
+        assert other.info.chip_px == PX + 1
