@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,35 @@ from jaxtyping import Shaped
 from numpy import ndarray
 from rasterio.errors import RasterioError
 
-from swath.corpus.sources._scan import Channel, File
 from swath.errors import CorpusError
 
 
 class BadFileError(CorpusError):
     """A file that cannot be used; `on_bad_file: skip` leaves it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that matched."""
+
+    path: Path
+    name: str
+    """Relative to the data folder, for messages and the index."""
+    fields: dict[str, str] = field(default_factory=dict)
+    """What an id expression found in the name; groups that took no part are absent."""
+    key: str = "corpus.source"
+    """Recipe key that named it, such as `corpus.source.images.0`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One channel of a file."""
+
+    file: File
+    number: int
+    """From 1."""
+    only: bool = False
+    """The file must have no other channel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,11 @@ All names and headers are checked before anything is written. Then the images ar
 part, and stored in the order of their ids, so that a build that was killed continues to the same corpus.
 """
 
-import json
 import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -23,18 +22,15 @@ from rasterio.errors import NotGeoreferencedWarning
 from swath import sensors
 from swath._progress import track
 from swath.corpus import adjacency
-from swath.corpus._part import Part
 from swath.corpus.format import LabelLayer, SensorLayout
-from swath.corpus.sources._check import channels, check_channel, check_facts, check_place, check_shot
-from swath.corpus.sources._cut import Cut, Plan, cut, shape_of, uids
-from swath.corpus.sources._raster import BadFileError, Header, header, read
-from swath.corpus.sources._scan import Channel, File, Place, scan
-from swath.corpus.sources._section import FolderSection, Ground, ImageEntry
+from swath.corpus.sources._folder.check import channels, check_channel, check_facts, check_place, check_shot
+from swath.corpus.sources._folder.cut import Plan, cut, shape_of
+from swath.corpus.sources._folder.scan import Place, scan
+from swath.corpus.sources._folder.section import FolderSection, Ground, ImageEntry
+from swath.corpus.sources._pieces import cells, store, write_log
+from swath.corpus.sources._raster import BadFileError, Channel, File, Header, header, read
 from swath.corpus.writer import CorpusWriter
 from swath.errors import CorpusError, RecipeError
-
-_PART_VALUES = 64_000_000
-"""Pixel values read before they are committed: bounds memory, and what a killed build has to read again."""
 
 
 class Config(FolderSection):
@@ -78,10 +74,8 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
         if todo:
             groups = _groups(places, config, headers, log, pool)
             plan = Plan(config, layouts, layers, headers, groups)
-            for part in _parts(todo, headers):
-                log += _append(writer, plan, part, pool)
-                _write_log(target, log)
-        _write_log(target, log)
+            store(writer, todo, lambda place: cut(place, plan), pool, log)
+        write_log(target, log)
         writer.finish()
 
 
@@ -286,45 +280,4 @@ def _ground_file(place: Place, ground: Ground) -> File:
 
 
 def _done(place: Place, headers: dict[str, Header], px: int, committed: set[str]) -> bool:
-    return any(uid in committed for uid, _, _ in uids(place, headers, px))
-
-
-def _parts(places: Iterable[Place], headers: dict[str, Header]) -> Iterator[list[Place]]:
-    """Places in order, as many at a time as memory should hold."""
-    part: list[Place] = []
-    values = 0
-    for place in track(list(places), None, "storing images"):
-        height, width = shape_of(place, headers)
-        values += height * width * sum(len(shot.bands) for shot in place.shots.values())
-        part.append(place)
-        if values >= _PART_VALUES or len(part) >= 256:
-            yield part
-            part, values = [], 0
-    if part:
-        yield part
-
-
-def _append(writer: CorpusWriter, plan: Plan, places: list[Place], pool: ThreadPoolExecutor) -> list[dict[str, Any]]:
-    """Store a part; returns what was left out."""
-    cuts: list[Cut] = list(pool.map(lambda place: cut(place, plan), places))
-    labels = [maps for one in cuts for maps in one.labels]
-    facts = sorted({name for place in places for name in place.facts} - {"split", "parent"})
-    locations = [location for one in cuts for location in one.locations]
-    for location in locations:
-        for name in facts:
-            location.scalars.setdefault(name, None)
-    if locations:
-        stacked = {name: np.stack([maps[name] for maps in labels]) for name in plan.layers}
-        writer.append(Part(locations, [chip for one in cuts for chip in one.chips], stacked))
-    return [entry for one in cuts for entry in one.left_out]
-
-
-def _write_log(target: Path, log: list[dict[str, Any]]) -> None:
-    """Add entries that are not in the corpus's log yet: a build that is continued finds the same again."""
-    path = target / "log.jsonl"
-    there = path.read_text().splitlines() if path.exists() else []
-    new = dict.fromkeys(json.dumps(entry) for entry in log)
-    lines = [line for line in new if line not in set(there)]
-    if lines:
-        with path.open("a") as file:
-            file.write("".join(f"{line}\n" for line in lines))
+    return any(uid in committed for uid, _, _ in cells(place.id, shape_of(place, headers), px))

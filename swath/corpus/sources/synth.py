@@ -23,13 +23,17 @@ from swath._progress import track
 from swath.corpus import _arrays
 from swath.corpus._part import Chip, Location, Part
 from swath.corpus.format import Corpus, CorpusInfo, LabelLayer, SensorLayout
-from swath.corpus.sources import _calendar, _radar, _render, _spectra, _weather
-from swath.corpus.sources._calendar import Pass
-from swath.corpus.sources._classes import classes
-from swath.corpus.sources._clouds import Sky, sky
-from swath.corpus.sources._landscape import PIXEL, Landscape, Window, window
-from swath.corpus.sources._noise import scramble, stream, uniform
-from swath.corpus.sources._render import Plants, crop
+from swath.corpus.sources._synth import calendar as _calendar
+from swath.corpus.sources._synth import radar as _radar
+from swath.corpus.sources._synth import render as _render
+from swath.corpus.sources._synth import spectra as _spectra
+from swath.corpus.sources._synth import weather as _weather
+from swath.corpus.sources._synth.calendar import Pass
+from swath.corpus.sources._synth.classes import classes
+from swath.corpus.sources._synth.clouds import Sky, sky
+from swath.corpus.sources._synth.landscape import PIXEL, Landscape, Window, window
+from swath.corpus.sources._synth.noise import scramble, stream, uniform
+from swath.corpus.sources._synth.render import Plants, crop
 from swath.corpus.writer import CorpusWriter
 from swath.errors import CorpusError, RecipeError
 from swath.settings import Settings

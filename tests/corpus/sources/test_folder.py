@@ -280,8 +280,8 @@ def test_a_killed_build_continues_to_the_same_corpus(tmp_path):
     script = f"""
         import os, signal
         from pathlib import Path
-        from swath.corpus.sources import folder
-        folder._PART_VALUES = 1
+        from swath.corpus.sources import _pieces, folder
+        _pieces._PART_BYTES = 1
         committed = 0
         append = folder.CorpusWriter.append
         def counted(self, part):

@@ -12,10 +12,18 @@ from pyproj import Transformer
 from scipy import optimize, stats
 
 from swath.corpus.format import Corpus
-from swath.corpus.sources import _calendar, _clouds, _noise, _phenology, _radar, _render, _spectra, _weather, synth
-from swath.corpus.sources._classes import CROPS, FOREST_CODE, GRASS_CODE, WATER_CODE, classes
-from swath.corpus.sources._landscape import MARGIN, Landscape, Window, window
-from swath.corpus.sources._render import Plants
+from swath.corpus.sources import synth
+from swath.corpus.sources._synth import calendar as _calendar
+from swath.corpus.sources._synth import clouds as _clouds
+from swath.corpus.sources._synth import noise as _noise
+from swath.corpus.sources._synth import phenology as _phenology
+from swath.corpus.sources._synth import radar as _radar
+from swath.corpus.sources._synth import render as _render
+from swath.corpus.sources._synth import spectra as _spectra
+from swath.corpus.sources._synth import weather as _weather
+from swath.corpus.sources._synth.classes import CROPS, FOREST_CODE, GRASS_CODE, WATER_CODE, classes
+from swath.corpus.sources._synth.landscape import MARGIN, Landscape, Window, window
+from swath.corpus.sources._synth.render import Plants
 from swath.errors import CorpusError, RecipeError
 
 RED, NIR = 2, 6

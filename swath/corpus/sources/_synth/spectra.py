@@ -7,7 +7,7 @@ rounded; they are not measurements of one sample.
 import numpy as np
 from jaxtyping import Float
 
-from swath.corpus.sources._phenology import State
+from swath.corpus.sources._synth.phenology import State
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 COARSE = (3, 4, 5, 7, 8, 9)

@@ -6,9 +6,9 @@ from math import hypot
 import numpy as np
 
 from swath.corpus.format import SensorLayout
-from swath.corpus.sources._raster import BadFileError, Header, corner
-from swath.corpus.sources._scan import Channel, Place, Shot
-from swath.corpus.sources._section import FolderSection
+from swath.corpus.sources._folder.scan import Place, Shot
+from swath.corpus.sources._folder.section import FolderSection
+from swath.corpus.sources._raster import BadFileError, Channel, Header, corner
 from swath.errors import CorpusError
 
 

@@ -1,6 +1,6 @@
 """From the files of a place to the chips, label maps and locations that the corpus stores."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from affine import Affine
@@ -8,11 +8,12 @@ from jaxtyping import Bool, Integer, Shaped
 from numpy import ndarray
 
 from swath import sensors
-from swath.corpus._part import Chip, Location, undeclared, usable
+from swath.corpus._part import Chip, Location, undeclared
 from swath.corpus.format import LabelLayer, SensorLayout
-from swath.corpus.sources._raster import BadFileError, Header, corner, enlarged, read
-from swath.corpus.sources._scan import Place, Shot
-from swath.corpus.sources._section import FolderSection, LabelEntry, QualityEntry
+from swath.corpus.sources._folder.scan import Place, Shot
+from swath.corpus.sources._folder.section import FolderSection, LabelEntry, QualityEntry
+from swath.corpus.sources._pieces import Piece, cells, moved, window
+from swath.corpus.sources._raster import BadFileError, Header, enlarged, read
 from swath.errors import CorpusError
 
 
@@ -27,18 +28,6 @@ class Plan:
     """By file name."""
     groups: dict[str, str]
     """By id of the place."""
-
-
-@dataclass(slots=True)
-class Cut:
-    """Chips of one place, or what is wrong with it."""
-
-    locations: list[Location] = field(default_factory=list)
-    chips: list[Chip] = field(default_factory=list)
-    labels: list[dict[str, Integer[ndarray, "y x"]]] = field(default_factory=list)
-    """By location."""
-    left_out: list[dict[str, str]] = field(default_factory=list)
-    """Log entries: what was left out and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +45,13 @@ def shape_of(place: Place, headers: dict[str, Header]) -> tuple[int, int]:
     return max((header.height, header.width) for header in known)
 
 
-def uids(place: Place, headers: dict[str, Header], px: int) -> list[tuple[str, int, int]]:
-    """The chips' ids with row and column of the grid; the place's own id if there is only one."""
-    height, width = shape_of(place, headers)
-    grid = [(row, column) for row in range(height // px) for column in range(width // px)]
-    return [(place.id if len(grid) == 1 else f"{place.id}_{r}_{c}", r, c) for r, c in grid]
-
-
-def cut(place: Place, plan: Plan) -> Cut:
+def cut(place: Place, plan: Plan) -> Piece:
     """Read a place and cut it into chips.
 
     Raises:
         CorpusError: a file is bad and the recipe does not say `skip`, or a mask holds a class that is not declared.
     """
-    result = Cut()
+    result = Piece()
     images: list[tuple[Shot, _Image]] = []
     try:
         maps = _label_maps(place, plan)
@@ -81,12 +63,12 @@ def cut(place: Place, plan: Plan) -> Cut:
             images.append((shot, _image(shot, place, plan)))
         except BadFileError as error:
             _skip(place, plan, error, result)
-    for uid, row, column in uids(place, plan.headers, plan.section.chip_px):
+    for uid, row, column in cells(place.id, shape_of(place, plan.headers), plan.section.chip_px):
         _add_chip(result, place, plan, images, maps, (uid, row, column))
     return result
 
 
-def _skip(place: Place, plan: Plan, error: BadFileError, result: Cut) -> None:
+def _skip(place: Place, plan: Plan, error: BadFileError, result: Piece) -> None:
     if plan.section.on_bad_file == "error":
         raise error
     result.left_out.append({"event": "bad file", "id": place.id, "what": error.what, "where": error.where or ""})
@@ -185,7 +167,7 @@ def _label_map(
 
 
 def _add_chip(
-    result: Cut,
+    result: Piece,
     place: Place,
     plan: Plan,
     images: list[tuple[Shot, _Image]],
@@ -193,59 +175,38 @@ def _add_chip(
     cell: tuple[str, int, int],
 ) -> None:
     uid, row, column = cell
-    px = plan.section.chip_px
-    window = (slice(row * px, row * px + px), slice(column * px, column * px + px))
-    chips = [_chip(uid, shot, image, window) for shot, image in images]
-    kept = [chip for chip in chips if usable(chip, plan.layouts[chip.sensor]).any()]
-    for chip in chips:
-        if chip not in kept:
-            entry = {
-                "event": "no valid pixel",
-                "id": uid,
-                "what": "every pixel is nodata or cloud",
-                "where": chip.source,
-            }
-            result.left_out.append(entry)
-    if kept:
-        result.locations.append(_location(place, plan, uid, row, column))
-        result.chips += kept
-        result.labels.append({name: codes[window] for name, codes in maps.items()})
+    here = window(row, column, plan.section.chip_px)
+    chips = [_chip(uid, shot, image, here) for shot, image in images]
+    labels = {name: codes[here] for name, codes in maps.items()}
+    result.add(_location(place, plan, uid, row, column), chips, labels, plan.layouts)
 
 
-def _chip(uid: str, shot: Shot, image: _Image, window: tuple[slice, slice]) -> Chip:
+def _chip(uid: str, shot: Shot, image: _Image, here: tuple[slice, slice]) -> Chip:
     return Chip(
         uid=uid,
         sensor=shot.entry.sensor,
-        pixels=np.ascontiguousarray(image.pixels[:, *window]),
-        valid=image.valid[window].copy(),
+        pixels=np.ascontiguousarray(image.pixels[:, *here]),
+        valid=image.valid[here].copy(),
         datetime=shot.date,
         tag=shot.entry.tag,
-        cloud=None if image.cloud is None else float(image.cloud[window].mean()),
+        cloud=None if image.cloud is None else float(image.cloud[here].mean()),
         source=shot.first.name,
     )
 
 
 def _location(place: Place, plan: Plan, uid: str, row: int, column: int) -> Location:
     crs, transform = _georeference(place, plan.headers)
-    px = plan.section.chip_px
-    moved = None if transform is None else _shifted(transform, column * px, row * px)
     facts = dict(place.facts)
     split = facts.pop("split", None)
     facts.pop("parent", None)
     return Location(
         uid=uid,
         crs=crs,
-        transform=moved,
+        transform=None if transform is None else moved(transform, row, column, plan.section.chip_px),
         group=plan.groups[place.id],
         split=None if split is None else plan.section.split_names[split],
         scalars=dict(facts),
     )
-
-
-def _shifted(transform: Affine, column: int, row: int) -> tuple[float, float, float, float, float, float]:
-    """The transform of the window of an image that begins at this column and row."""
-    x, y = corner(transform, column, row)
-    return (transform.a, transform.b, x, transform.d, transform.e, y)
 
 
 def _georeference(place: Place, headers: dict[str, Header]) -> tuple[str | None, Affine | None]:

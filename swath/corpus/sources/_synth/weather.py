@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float
 
-from swath.corpus.sources._noise import normal, stream, uniform
+from swath.corpus.sources._synth.noise import normal, stream, uniform
 
 SPIN_UP = 60
 """Days simulated before the first of January, for the soil to forget how it began."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from swath.corpus.sources._phenology import Cycle, Phenology
+from swath.corpus.sources._synth.phenology import Cycle, Phenology
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import betaincinv
 
-from swath.corpus.sources._noise import stream, uniform
-from swath.corpus.sources._weather import SPIN_UP, rain
+from swath.corpus.sources._synth.noise import stream, uniform
+from swath.corpus.sources._synth.weather import SPIN_UP, rain
 
 TILE = 100_000.0
 """Metres over which all locations see the same passes."""

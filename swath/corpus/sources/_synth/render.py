@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Integer
 
-from swath.corpus.sources import _phenology, _radar, _spectra
-from swath.corpus.sources._classes import BROADLEAF, FOREST_CODE, Land
-from swath.corpus.sources._landscape import BROADLEAF_UNIT, MARGIN, Ground
-from swath.corpus.sources._noise import normal, uniform
-from swath.corpus.sources._phenology import State
+from swath.corpus.sources._synth import phenology as _phenology
+from swath.corpus.sources._synth import radar as _radar
+from swath.corpus.sources._synth import spectra as _spectra
+from swath.corpus.sources._synth.classes import BROADLEAF, FOREST_CODE, Land
+from swath.corpus.sources._synth.landscape import BROADLEAF_UNIT, MARGIN, Ground
+from swath.corpus.sources._synth.noise import normal, uniform
+from swath.corpus.sources._synth.phenology import State
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,5 @@
 """From file names to places: which files belong to which location, sensor and date."""
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -8,35 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from swath.corpus.sources._section import ID_PARTS, RESERVED, FolderSection, ImageEntry, LabelEntry, QualityEntry
+from swath.corpus.sources._folder.section import ID_PARTS, RESERVED, FolderSection, ImageEntry, LabelEntry, QualityEntry
+from swath.corpus.sources._names import natural, what_is_there
+from swath.corpus.sources._raster import Channel, File
 from swath.errors import CorpusError, nearest
 
 ShotKey = tuple[str, datetime | None, str | None]
 """Sensor, date and tag: what tells the images of a location apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file that matched."""
-
-    path: Path
-    name: str
-    """Relative to the data folder, for messages and the index."""
-    fields: dict[str, str]
-    """What the id expression found in the name; groups that took no part are absent."""
-    key: str
-    """Recipe key that named it, such as `corpus.source.images.0`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """One channel of a file."""
-
-    file: File
-    number: int
-    """From 1."""
-    only: bool = False
-    """The file must have no other channel."""
 
 
 @dataclass(slots=True)
@@ -90,11 +67,6 @@ def scan(root: Path, section: FolderSection) -> list[Place]:
     return sorted(places.values(), key=lambda place: natural(place.id))
 
 
-def natural(text: str) -> tuple[tuple[bool, int, str], ...]:
-    """A sort key by which `a2` comes before `a10`."""
-    return tuple((not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", text))
-
-
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
@@ -106,7 +78,7 @@ def _matching(root: Path, pattern: str, expression: str, key: str) -> Iterator[F
     paths = sorted(path for path in root.glob(pattern) if path.is_file())
     if not paths:
         raise CorpusError(
-            f"no file matches {pattern!r}", where=f"{key}.files, in {root}", remedy=_what_is_there(root, pattern)
+            f"no file matches {pattern!r}", where=f"{key}.files, in {root}", remedy=what_is_there(root, pattern)
         )
     compiled = re.compile(expression)
     for path in paths:
@@ -141,21 +113,6 @@ def _readable(root: Path) -> None:
         refuse(FileNotFoundError(2, "it is not there" if not root.exists() else "it is a file", str(root)))
     for _ in os.walk(root, onerror=refuse):
         pass
-
-
-def _what_is_there(root: Path, pattern: str) -> str:
-    """The deepest folder of a pattern that exists, what it holds, and the nearest name."""
-    folder, parts = root, list(Path(pattern).parts)
-    while len(parts) > 1 and (folder / parts[0]).is_dir():
-        folder /= parts.pop(0)
-    names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
-    where = folder.relative_to(root).as_posix()
-    shown = f"the folder {'' if where == '.' else where + ' '}".strip()
-    if not names:
-        return f"{shown} is empty: give another data folder (data=PATH) or pattern"
-    listing = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    close = difflib.get_close_matches(parts[0], names, n=1, cutoff=0.3)
-    return f"{shown} holds {listing}" + (f"; nearest: {close[0]!r}" if close else "")
 
 
 # -- what belongs together ---------------------------------------------------------------------------------------------

@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import ndtri
 
-from swath.corpus.sources._landscape import Window
-from swath.corpus.sources._noise import fractal, smooth, stream, uniform
-from swath.corpus.sources._weather import sun
+from swath.corpus.sources._synth.landscape import Window
+from swath.corpus.sources._synth.noise import fractal, smooth, stream, uniform
+from swath.corpus.sources._synth.weather import sun
 
 OPAQUE = 0.1
 """A pixel counts as cloud, or as shadow, from this opacity on."""

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int, UInt64
 
-from swath.corpus.sources._classes import BUILT_CODE, FIRST_CROP, FOREST_CODE, GRASS_CODE, WATER_CODE
-from swath.corpus.sources._noise import fractal, normal, scramble, smooth, smooth_at, stream, uniform
+from swath.corpus.sources._synth.classes import BUILT_CODE, FIRST_CROP, FOREST_CODE, GRASS_CODE, WATER_CODE
+from swath.corpus.sources._synth.noise import fractal, normal, scramble, smooth, smooth_at, stream, uniform
 
 PIXEL = 10.0
 """Metres."""

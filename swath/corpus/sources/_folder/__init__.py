@@ -1,0 +1,1 @@
+"""The parts of the folder source; `folder.py` puts them together."""

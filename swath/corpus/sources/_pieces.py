@@ -1,0 +1,144 @@
+"""From what a source reads, piece by piece, to the corpus: in order, in bounded memory, and with a log.
+
+A source reads units: an image, a patch with all of its dates, a table. Units are read by a pool of threads and stored
+in their order, so that a build that was killed continues to the same corpus.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from affine import Affine
+from jaxtyping import Integer
+from numpy import ndarray
+
+from swath._progress import track
+from swath.corpus._part import Chip, Location, Part, usable
+from swath.corpus.format import SensorLayout
+from swath.corpus.sources._raster import corner
+from swath.corpus.writer import CorpusWriter
+
+_PART_BYTES = 128 * 2**20
+"""Pixels that are committed at once: bounds memory, and what a killed build has to read again."""
+_PART_LOCATIONS = 2048
+_AHEAD = 8
+"""Units that are read before the one at hand is stored."""
+
+LogEntry = dict[str, Any]
+"""What was left out, where, and why; a line of the corpus's `log.jsonl`."""
+Unit = TypeVar("Unit")
+
+
+@dataclass(slots=True)
+class Piece:
+    """What one unit gives, or what is wrong with it."""
+
+    locations: list[Location] = field(default_factory=list)
+    chips: list[Chip] = field(default_factory=list)
+    labels: list[dict[str, Integer[ndarray, "y x"]]] = field(default_factory=list)
+    """Class codes by layer, one entry a location."""
+    left_out: list[LogEntry] = field(default_factory=list)
+
+    def add(
+        self,
+        location: Location,
+        chips: Iterable[Chip],
+        labels: Mapping[str, Integer[ndarray, "y x"]],
+        layouts: Mapping[str, SensorLayout],
+    ) -> None:
+        """Add a location; chips without a valid pixel are left out, and with the last of them the location."""
+        kept = []
+        for chip in chips:
+            if usable(chip, layouts[chip.sensor]).any():
+                kept.append(chip)
+            else:
+                what = "every pixel is nodata or cloud"
+                self.left_out.append({"event": "no valid pixel", "id": chip.uid, "what": what, "where": chip.source})
+        if kept:
+            self.locations.append(location)
+            self.chips += kept
+            self.labels.append(dict(labels))
+
+    @property
+    def size(self) -> int:
+        """Bytes of pixels."""
+        return sum(chip.pixels.nbytes for chip in self.chips)
+
+
+def cells(name: str, shape: tuple[int, int], px: int) -> list[tuple[str, int, int]]:
+    """Ids of the chips that an image is cut into, with row and column of the grid; its own name if there is only one.
+
+    What is left over at the right and lower edge is not used.
+    """
+    grid = [(row, column) for row in range(shape[0] // px) for column in range(shape[1] // px)]
+    return [(name if len(grid) == 1 else f"{name}_{row}_{column}", row, column) for row, column in grid]
+
+
+def window(row: int, column: int, px: int) -> tuple[slice, slice]:
+    """Rows and columns of a cell."""
+    return slice(row * px, row * px + px), slice(column * px, column * px + px)
+
+
+def moved(transform: Affine, row: int, column: int, px: int) -> tuple[float, float, float, float, float, float]:
+    """Transform of a cell of an image that has this one."""
+    x, y = corner(transform, column * px, row * px)
+    return (transform.a, transform.b, x, transform.d, transform.e, y)
+
+
+def store(
+    writer: CorpusWriter,
+    units: Sequence[Unit],
+    read: Callable[[Unit], Piece],
+    pool: ThreadPoolExecutor,
+    log: list[LogEntry],
+) -> None:
+    """Read the units and append them to the corpus in committed parts; what they leave out goes to the log."""
+    part = Piece()
+    size = 0
+    for piece in track(_read_ahead(units, read, pool), len(units), "storing images"):
+        part.locations += piece.locations
+        part.chips += piece.chips
+        part.labels += piece.labels
+        log += piece.left_out
+        size += piece.size
+        if size >= _PART_BYTES or len(part.locations) >= _PART_LOCATIONS:
+            _append(writer, part, log)
+            part, size = Piece(), 0
+    _append(writer, part, log)
+
+
+def _append(writer: CorpusWriter, part: Piece, log: list[LogEntry]) -> None:
+    if part.locations:
+        layers = part.labels[0]
+        stacked = {name: np.stack([maps[name] for maps in part.labels]) for name in layers}
+        writer.append(Part(part.locations, part.chips, stacked))
+    write_log(writer.path, log)
+
+
+def _read_ahead(units: Iterable[Unit], read: Callable[[Unit], Piece], pool: ThreadPoolExecutor) -> Iterator[Piece]:
+    waiting: deque[Future[Piece]] = deque()
+    try:
+        for unit in units:
+            waiting.append(pool.submit(read, unit))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def write_log(target: Path, log: Iterable[LogEntry]) -> None:
+    """Add entries that are not in the corpus's log yet: a build that is continued finds the same again."""
+    path = target / "log.jsonl"
+    there = set(path.read_text().splitlines()) if path.exists() else set()
+    lines = [line for line in dict.fromkeys(json.dumps(entry) for entry in log) if line not in there]
+    if lines:
+        with path.open("a") as file:
+            file.write("".join(f"{line}\n" for line in lines))

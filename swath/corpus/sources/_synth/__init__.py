@@ -1,0 +1,1 @@
+"""The parts of the synthetic landscape; `synth.py` puts them together."""
