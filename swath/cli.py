@@ -13,7 +13,7 @@ from rich.table import Table
 
 from swath import __version__
 from swath._progress import console
-from swath.errors import SwathError
+from swath.errors import RecipeError, SwathError, nearest
 
 app = typer.Typer(
     name="swath",
@@ -131,13 +131,58 @@ def report(
     _say_report(pipeline.report(run_folder))
 
 
-@corpus_app.command("ingest", epilog="Example: `swath corpus ingest my-recipe.yaml data=~/images`")
-def corpus_ingest(recipe: RecipeArgument, overrides: OverridesArgument = None, out: OutOption = None) -> None:
-    """Make a corpus from the files that the recipe's `corpus.source` describes; continues where it stopped."""
+@corpus_app.command(
+    "ingest",
+    epilog="Example: `swath corpus ingest my-recipe.yaml data=~/images`, or "
+    "`swath corpus ingest worldcereal-pixels ~/pixels --to corpora/pixels`. `swath corpus formats` lists the formats.",
+)
+def corpus_ingest(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="A recipe, or the name of a published format.")],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH] [key=value ...]",
+            help="For a format: the folder to read, and the format's settings. For a recipe: values over its own.",
+        ),
+    ] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="Folder of the corpus; with a format.")] = None,
+    out: OutOption = None,
+) -> None:
+    """Make a corpus from a published format, or from the files that a recipe describes; continues where it stopped."""
     from swath import pipeline
     from swath.config import load
+    from swath.corpus.sources import formats
 
-    typer.echo(pipeline.build_corpus(load(recipe, overrides), out).path)
+    if what in formats():
+        typer.echo(_ingest_format(what, arguments or [], to, out))
+    elif to is not None:
+        raise RecipeError(f"unknown format {what!r}", where="--to", remedy=nearest(what, formats()))
+    else:
+        typer.echo(pipeline.build_corpus(load(what, arguments), out).path)
+
+
+def _ingest_format(name: str, arguments: list[str], to: Path | None, out: Path | None) -> Path:
+    from swath import pipeline
+    from swath.config import resolve_source
+
+    example = f"swath corpus ingest {name} PATH --to CORPUS"
+    if to is None or out is not None:
+        raise RecipeError("a format's corpus needs a folder of its own", where=f"ingest {name}", remedy=example)
+    if not arguments or ("=" in arguments[0] and not Path(arguments[0]).exists()):
+        raise RecipeError("the folder to read is not given", where=f"ingest {name}", remedy=example)
+    data, *settings = arguments
+    return pipeline.make_corpus(resolve_source(name, settings), to, Path(data).expanduser()).path
+
+
+@corpus_app.command("formats", epilog="Example: `swath corpus formats`")
+def corpus_formats() -> None:
+    """List the published formats that `swath corpus ingest` converts."""
+    from swath.corpus.sources import formats
+
+    table = Table("format", "what it is")
+    for name, line in formats().items():
+        table.add_row(name, line)
+    console().print(table)
 
 
 @corpus_app.command("synth", epilog="Example: `swath corpus synth /tmp/landscape locations=1000 seed=3`")

@@ -5,7 +5,9 @@ import yaml
 from typer.testing import CliRunner
 
 from swath import cli
+from swath.corpus import Corpus, sources
 from swath.errors import RecipeError
+from tests.corpus.formats import worldcereal_pixels
 
 COMMANDS = [
     ["run"],
@@ -14,6 +16,7 @@ COMMANDS = [
     ["evaluate"],
     ["report"],
     ["corpus", "ingest"],
+    ["corpus", "formats"],
     ["corpus", "synth"],
     ["corpus", "info"],
     ["corpus", "check"],
@@ -130,6 +133,40 @@ def test_synth_with_a_typo_suggests_the_nearest(tmp_path, call):
     assert code == 2
     assert "did you mean 'locations'?" in err
     assert not (tmp_path / "x").exists()
+
+
+def test_a_published_format_becomes_a_corpus(tmp_path, call):
+    written = worldcereal_pixels.write(tmp_path / "data")
+    arguments = ["corpus", "ingest", "worldcereal-pixels", str(tmp_path / "data"), "--to", str(tmp_path / "c")]
+    code, out, _ = call(*arguments, "regions=[belgium]")
+    assert code == 0
+    assert out.strip() == str(tmp_path / "c")
+    assert len(Corpus.open(tmp_path / "c").locations) == len(written["belgium"])
+
+
+def test_formats_are_listed_with_a_line_each(call):
+    _, _, err = call("corpus", "formats")
+    assert all(name in err for name in sources.formats())
+    assert all(sources.formats().values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["worldcereal-pixels", "{tmp}"], "a format's corpus needs a folder of its own"),
+        (["worldcereal-pixels", "--to", "{tmp}/c"], "the folder to read is not given"),
+        (["worldcereal-pixels", "regions=[canada]", "--to", "{tmp}/c"], "the folder to read is not given"),
+        (["worldcereal-pixels", "{tmp}/none", "--to", "{tmp}/c"], "it is not there"),
+        (["worldcereal-pixels", "{tmp}", "--to", "{tmp}/c"], "no file is named as one of"),
+        (["worldcereal-pixels", "{tmp}", "region=[canada]", "--to", "{tmp}/c"], "did you mean 'regions'?"),
+        (["worldcereal-pixel", "{tmp}", "--to", "{tmp}/c"], "did you mean 'worldcereal-pixels'?"),
+    ],
+)
+def test_what_is_missing_to_ingest_a_format_is_said(tmp_path, call, arguments, said):
+    code, _, err = call("corpus", "ingest", *(text.format(tmp=tmp_path) for text in arguments))
+    assert code == 2
+    assert said in " ".join(err.split())
+    assert "Traceback" not in err
 
 
 def test_a_folder_that_is_no_corpus(tmp_path, call):

@@ -19,7 +19,7 @@ import numpy as np
 import tensorstore as ts
 
 from swath.corpus import _arrays, _index
-from swath.corpus._part import Chip, Part, check_part, location_record, usable
+from swath.corpus._part import Chip, Part, check_part, location_record
 from swath.corpus.format import Corpus, CorpusInfo, LabelLayer, SensorLayout, label_path, pixel_path, valid_path
 from swath.corpus.statistics import band_statistics
 from swath.errors import CorpusError
@@ -143,8 +143,8 @@ class CorpusWriter:
         for sensor, layout in self.info.sensors.items():
             chips = [chip for chip in ordered if chip.sensor == sensor]
             if chips:
-                good = np.stack([usable(chip, layout) for chip in chips])
-                pending += self._start_writing(sensor, chips, good)
+                counts, good = _stacked(chips, layout)
+                pending += self._start_writing(sensor, counts, good)
                 rows = range(self._rows[sensor], self._rows[sensor] + len(chips))
                 records += [
                     _chip_record(chip, number[chip.uid], row, ok)
@@ -154,11 +154,11 @@ class CorpusWriter:
             future.result()
         return sorted(records, key=lambda record: record["location"])
 
-    def _start_writing(self, sensor: str, chips: list[Chip], good: np.ndarray) -> list[ts.WriteFutures]:
+    def _start_writing(self, sensor: str, counts: np.ndarray, good: np.ndarray) -> list[ts.WriteFutures]:
         first, px = self._rows[sensor], self.info.chip_px
-        last = first + len(chips)
-        counts = _arrays.with_rows(self._pixels(sensor), last)
-        futures = [counts[first:last].write(np.stack([chip.pixels for chip in chips]))]
+        last = first + len(counts)
+        pixels = _arrays.with_rows(self._pixels(sensor), last)
+        futures = [pixels[first:last].write(counts)]
         path = valid_path(self.path, sensor)
         if not good.all() or _arrays.exists(path, "valid"):
             # Once the array exists every row is written: an interrupted build may have left others' validity there.
@@ -295,6 +295,16 @@ def _open_or_create(path: Path, wanted: CorpusInfo) -> CorpusInfo:
     new = tuple(entry for entry in wanted.provenance if entry not in found.provenance)
     licences = tuple(dict.fromkeys((*found.licences, *wanted.licences)))
     return found.model_copy(update={"provenance": (*found.provenance, *new), "licences": licences})
+
+
+def _stacked(chips: list[Chip], layout: SensorLayout) -> tuple[np.ndarray, np.ndarray]:
+    """Counts and validity of chips of one sensor: (n, c, y, x) and (n, y, x)."""
+    counts = np.stack([chip.pixels for chip in chips])
+    good = layout.usable(counts)
+    for ok, chip in zip(good, chips, strict=True):
+        if chip.valid is not None:
+            ok &= chip.valid
+    return counts, good
 
 
 def _chip_record(chip: Chip, location: int, row: int, good: np.ndarray) -> dict[str, Any]:

@@ -18,3 +18,12 @@ def build(config: Any, target: Path, data: Path | None = None) -> None:
         CorpusError: the source data, or what is at `target`, is not what it should be.
     """
     plugins.find(__name__, config.name).build(config, target, data)
+
+
+def formats() -> dict[str, str]:
+    """One line on each published format that can be converted, by name."""
+    from swath.corpus.sources._published import FormatSettings
+
+    modules = {name: plugins.find(__name__, name) for name in plugins.names(__name__)}
+    published = {name: module for name, module in modules.items() if issubclass(module.Config, FormatSettings)}
+    return {name: (module.__doc__ or "").partition("\n")[0] for name, module in published.items()}

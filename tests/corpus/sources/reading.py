@@ -1,0 +1,42 @@
+"""What a corpus holds, read by zarr and pandas, not by swath's reader."""
+
+import json
+from typing import Any
+
+import numpy as np
+import zarr
+
+from swath.corpus import Corpus
+
+
+def stored(corpus: Corpus, sensor: str) -> dict[tuple[str, str | None], np.ndarray]:
+    """Counts of every chip by location and date."""
+    group = zarr.open_group(corpus.path / "pixels" / f"{sensor}.zarr", mode="r")
+    counts = np.asarray(group["pixels"])
+    chips = corpus.chips[corpus.chips["sensor"] == sensor]
+    dates = chips["datetime"].dt.strftime("%Y-%m-%d")
+    keys = zip(chips["uid"], dates.where(chips["datetime"].notna(), None), strict=True)
+    return {key: counts[row] for key, row in zip(keys, chips["row"], strict=True)}
+
+
+def valid(corpus: Corpus, sensor: str) -> dict[tuple[str, str | None], np.ndarray]:
+    """Validity of every chip by location and date; empty where all is valid."""
+    path = corpus.path / "valid" / f"{sensor}.zarr"
+    if not path.exists():
+        return {}
+    good = np.asarray(zarr.open_group(path, mode="r")["valid"])
+    chips = corpus.chips[corpus.chips["sensor"] == sensor]
+    dates = chips["datetime"].dt.strftime("%Y-%m-%d")
+    keys = zip(chips["uid"], dates.where(chips["datetime"].notna(), None), strict=True)
+    return {key: good[row] for key, row in zip(keys, chips["row"], strict=True)}
+
+
+def labels(corpus: Corpus, layer: str) -> dict[str, np.ndarray]:
+    """Class codes by location."""
+    codes = np.asarray(zarr.open_group(corpus.path / "labels" / f"{layer}.zarr", mode="r")["labels"])
+    return dict(zip(corpus.locations["uid"], codes, strict=True))
+
+
+def log(corpus: Corpus) -> list[dict[str, Any]]:
+    path = corpus.path / "log.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
