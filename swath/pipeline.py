@@ -214,6 +214,7 @@ def contract_of(arm: ArmConfig, corpus: Corpus) -> InputContract:
         units=tuple(band(key).unit for key in inputs.bands),
         mean=tuple(known[key].mean for key in inputs.bands),
         std=tuple(known[key].std for key in inputs.bands),
+        branches=inputs.branches,
     )
 
 

@@ -1,7 +1,7 @@
 """Encoders: networks that turn an `Image` into an embedding.
 
 An encoder is one file in this folder that defines `Config` and `build(config, contract) -> Encoder`; it is found by its
-module name.
+module name. One that has a branch per sensor (`InputContract.branches`) says so with `HAS_BRANCHES = True`.
 """
 
 from swath import plugins

@@ -17,7 +17,7 @@ from swath import plugins
 from swath.batch import NO_DAY, Image
 from swath.encoders._base import Encoder
 from swath.encoders._contract import InputContract
-from swath.errors import CheckpointError, SwathError
+from swath.errors import CheckpointError, RecipeError, SwathError
 from swath.sensors import band, band_id
 from swath.settings import Settings
 
@@ -49,7 +49,14 @@ def build(config: Settings, contract: InputContract) -> Encoder:
     Raises:
         RecipeError: no such encoder, or its settings do not fit together.
     """
-    return plugins.find("swath.encoders", getattr(config, "name", type(config).__name__)).build(config, contract)
+    name = getattr(config, "name", type(config).__name__)
+    plugin = plugins.find("swath.encoders", name)
+    if len(contract.branches) > 1 and not getattr(plugin, "HAS_BRANCHES", False):
+        raise RecipeError(
+            f"the views are of {len(contract.branches)} sensors in turn, and the encoder {name} has one input",
+            remedy="choose an encoder with a branch per sensor, such as unet-3d",
+        )
+    return plugin.build(config, contract)
 
 
 def save(encoder: Encoder, config: Settings, path: Path, provenance: dict[str, Any]) -> None:
@@ -177,7 +184,10 @@ def _read(weights: Path, sha256: str) -> dict[str, torch.Tensor]:
 def _check_contract(card: Card, where: Path) -> None:
     contract = card.contract
     lengths = {len(contract.bands), len(contract.units), len(contract.mean), len(contract.std)}
-    if len(lengths) != 1 or not contract.bands or (contract.fixed and contract.channels != len(contract.bands)):
+    fits = not contract.fixed or (
+        contract.channels == len(contract.inputs[0]) and sum(map(len, contract.inputs)) == len(contract.bands)
+    )
+    if len(lengths) != 1 or not contract.bands or not fits:
         raise CheckpointError("the encoder's card is damaged: its bands and statistics do not agree", where=str(where))
     for key, unit in zip(contract.bands, contract.units, strict=True):
         try:

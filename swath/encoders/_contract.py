@@ -1,6 +1,7 @@
 """What an encoder may be fed: the part of a checkpoint that prevents silently wrong bands and units."""
 
 from dataclasses import asdict, dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ class InputContract:
     """Bands, units and statistics of an encoder's input. Travels with the checkpoint."""
 
     channels: int
-    """Number of input channels."""
+    """Number of input channels; of the first branch where there are several."""
     bands: tuple[str, ...]
     """Band keys with statistics. Fixed: the channels, in order. Free: what any channel may hold."""
     fixed: bool
@@ -26,6 +27,30 @@ class InputContract:
     """Mean of each band over the corpus, in its unit."""
     std: tuple[float, ...]
     """Standard deviation of each band over the corpus, in its unit."""
+    branches: tuple[int, ...] = ()
+    """Fixed only: how many of `bands`, one after the other, make an input each, for a network with a branch per
+    sensor that takes any one of them (S4). Default: all of them are one input."""
+
+    @property
+    def inputs(self) -> tuple[tuple[str, ...], ...]:
+        """Fixed only: the lists of bands that the encoder takes, each by itself."""
+        ends = list(accumulate(self.branches or (len(self.bands),)))
+        return tuple(self.bands[start:end] for start, end in pairwise([0, *ends]))
+
+    def branch(self, image: Image) -> int:
+        """Position in `inputs` of an image's bands.
+
+        Raises:
+            ContractError: the image's bands are none of them.
+        """
+        came = tuple(bands()[i].key for i in image.band_ids[0].tolist())
+        if came not in self.inputs:
+            choice = "; or ".join(", ".join(keys) for keys in self.inputs)
+            raise ContractError(
+                f"the image's bands are not the encoder's: it has {', '.join(came)}",
+                remedy=f"give it, in this order: {choice}",
+            )
+        return self.inputs.index(came)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for the checkpoint's card."""
@@ -35,6 +60,14 @@ class InputContract:
         """Raise ContractError, naming what came and what is expected, unless the image's bands fit."""
         table = bands()
         ids = image.band_ids.cpu()
+        if self.fixed and len(self.inputs) > 1:
+            expected = torch.tensor([band_id(key) for key in self.inputs[self.branch(image)]], dtype=ids.dtype)
+            if (ids != expected).any():
+                raise ContractError(
+                    "the image's samples hold bands of different branches of the encoder",
+                    remedy="embed them in batches of one sensor each",
+                )
+            return
         if ids.shape[1] != self.channels:
             raise ContractError(
                 f"the encoder takes {self.channels} channel(s), the image has {ids.shape[1]}",

@@ -52,9 +52,11 @@ def fit(contract: InputContract, bands: Sequence[str]) -> Fit:
     if unknown := [key for key in bands if key not in contract.bands]:
         raise ContractError(f"the encoder has no statistics of {', '.join(unknown)}")
     if contract.fixed:
-        if sorted(bands) != sorted(contract.bands):
-            raise ContractError(f"the encoder takes {', '.join(contract.bands)} together and nothing else")
-        return Fit((contract.bands,))
+        for own in contract.inputs:
+            if sorted(bands) == sorted(own):
+                return Fit((own,))
+        choice = " or ".join(", ".join(own) for own in contract.inputs)
+        raise ContractError(f"the encoder takes {choice} together and nothing else")
     n, k = len(bands), contract.channels
     if n == k:
         return Fit((bands,))

@@ -13,6 +13,7 @@ import torch
 from swath import encoders, methods, views
 from swath._files import write_whole
 from swath.corpus import Corpus, Loader
+from swath.corpus.sampler import Dates
 from swath.encoders import InputContract
 from swath.errors import TrainingError
 from swath.settings import Settings
@@ -72,7 +73,7 @@ def pretrain(
 
     policy = views.build(views_config)
 
-    loader = _FromCorpus(corpus, policy.reads, policy.dates, locations, seed, train.min_valid)
+    loader = _FromCorpus(corpus, policy.reads, policy.dates, policy.most, locations, seed, train.min_valid)
     settings = {
         "encoder": encoder_config.model_dump(mode="json"),
         "method": method_config.model_dump(mode="json"),
@@ -101,7 +102,8 @@ class _FromCorpus:
 
     corpus: Corpus
     reads: dict[str, tuple[str, ...]]
-    dates: int
+    dates: Dates
+    most: int | None
     locations: np.ndarray
     seed: int
     min_valid: float
@@ -117,6 +119,7 @@ class _FromCorpus:
             rank=rank,
             world=world,
             min_valid=self.min_valid,
+            most=self.most,
         )
 
 

@@ -1,7 +1,7 @@
 """What a policy says about the encoder that it feeds."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 
@@ -18,6 +18,8 @@ class Inputs:
     """Band keys `sensor/band`. Fixed: the channels, in order. Free: what any channel may hold."""
     fixed: bool
     """True: channel i is always `bands[i]`. False: any `channels` of `bands`, differing from sample to sample."""
+    branches: tuple[int, ...] = ()
+    """Fixed only: how many of `bands`, one after the other, make a view each, where views are of different sensors."""
 
 
 @runtime_checkable
@@ -28,8 +30,10 @@ class Policy(Protocol):
     """What its views hold."""
     reads: dict[str, tuple[str, ...]]
     """Sensor name -> names of the bands that it wants in a batch's image, in order."""
-    dates: int
-    """Dates per sensor and location that it wants in a batch: 1 or 2."""
+    dates: int | Literal["all", "paired"]
+    """Dates per sensor and location that it wants in a batch, as `corpus.Selection` says it."""
+    most: int | None
+    """Of whole series only so many dates; None: all."""
 
     def __init__(self, config: Any) -> None: ...
 

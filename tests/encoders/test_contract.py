@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from swath.errors import ContractError
@@ -31,3 +33,25 @@ def test_bands_without_statistics_are_named(contract, image):
     with pytest.raises(ContractError, match="no statistics for hls/NIR") as error:
         contract(fixed=False).check(batch)
     assert "sentinel-1-grd/VV" in error.value.remedy
+
+
+def test_a_network_with_branches_takes_any_one_of_its_inputs(contract, image):
+    branched = replace(contract(), channels=2, branches=(2, 1))
+    assert branched.inputs == (contract().bands[:2], contract().bands[2:])
+    for branch, channels in enumerate(([0, 1], [2])):
+        one = image().channels(channels)
+        branched.check(one)
+        assert branched.branch(one) == branch
+    with pytest.raises(ContractError, match="are not the encoder's") as error:
+        branched.check(image())
+    assert "; or " in error.value.remedy
+    assert contract().inputs == (contract().bands,)
+
+
+def test_only_an_encoder_with_branches_is_built_for_several_inputs(contract):
+    from swath import encoders
+    from swath.encoders.random_convolutions import Config
+    from swath.errors import RecipeError
+
+    with pytest.raises(RecipeError, match="2 sensors in turn"):
+        encoders.build(Config(), replace(contract(), channels=2, branches=(2, 1)))

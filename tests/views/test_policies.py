@@ -8,7 +8,16 @@ from swath.batch import NO_DAY
 from swath.errors import ContractError, RecipeError, SwathError
 from swath.sensors import band_id, bands
 from swath.views import Augment, Crop, Inputs
-from swath.views.policies import ms_only, rgb_s1s2, rs_byol_1, rs_byol_3, two_crops, two_dates
+from swath.views.policies import (
+    augmented_series,
+    ms_only,
+    paired_series,
+    rgb_s1s2,
+    rs_byol_1,
+    rs_byol_3,
+    two_crops,
+    two_dates,
+)
 
 from ._make import OPTICAL, RADAR, batch, generator, image
 
@@ -21,6 +30,11 @@ def example(name):
     return module.Config(**module.Config.model_json_schema()["examples"][0])
 
 
+def t_of(policy):
+    """Dates in a batch that the policy is given."""
+    return policy.dates if isinstance(policy.dates, int) else 3
+
+
 def keys_of(view):
     return [[bands()[i].key for i in row] for row in view.image.band_ids.tolist()]
 
@@ -31,53 +45,70 @@ def policy(request):
 
 
 def test_names():
-    assert views.names() == ["ms-only", "rgb-s1s2", "rs-byol-1", "rs-byol-3", "two-crops", "two-dates"]
+    known = ["augmented-series", "ms-only", "paired-series", "rgb-s1s2", "rs-byol-1", "rs-byol-3"]
+    assert set(known) < set(views.names())
     with pytest.raises(RecipeError, match="did you mean 'two-crops'"):
         plugins.find("swath.views.policies", "two-crop")
 
 
 def test_it_says_what_it_reads(policy):
     assert isinstance(policy.inputs, Inputs)
-    assert policy.dates in {1, 2}
+    assert policy.dates in {1, 2, "all", "paired"}
+    assert policy.most is None
+    assert policy.inputs.channels == (policy.inputs.branches or (policy.inputs.channels,))[0]
     read = [f"{sensor}/{name}" for sensor, names in policy.reads.items() for name in names]
     assert set(policy.inputs.bands) == set(read)
     assert len(read) == len(set(read))
 
 
 def test_its_views_fit_its_inputs_and_come_with_their_geometry(policy):
-    given = batch(policy.reads, b=6, t=policy.dates, side=32, invalid=0.02)
+    given = batch(policy.reads, b=6, t=t_of(policy), side=32, invalid=0.02)
     made = policy(given, generator())
     assert len(made) == 2
     assert len({view.role for view in made}) == 2
-    for view in made:
+    counts = policy.inputs.branches or (policy.inputs.channels,) * 2
+    ids = [band_id(key) for key in policy.inputs.bands]
+    branches = [ids[: counts[0]], ids[counts[0] :]] if policy.inputs.branches else [ids, ids]
+    for view, channels, own in zip(made, counts, branches, strict=True):
         b, t, c, _, _ = view.image.pixels.shape
-        assert (b, t, c) == (6, 1, policy.inputs.channels)
+        assert (b, t, c) == (6, 1 if isinstance(policy.dates, int) else 3, channels)
         assert view.affine.shape == (6, 2, 3)
         assert view.image.pixels.isfinite().all()
         assert 0 < view.image.valid.float().mean() < 1
-        ids = [band_id(key) for key in policy.inputs.bands]
         if policy.inputs.fixed:
-            assert view.image.band_ids.tolist() == [ids] * 6
+            assert view.image.band_ids.tolist() == [own] * 6
         else:
             assert set(view.image.band_ids.flatten().tolist()) <= set(ids)
 
 
 def test_it_is_a_function_of_the_generator(policy):
-    given = batch(policy.reads, t=policy.dates)
+    given = batch(policy.reads, t=t_of(policy))
     first, second, other = (policy(given, generator(seed)) for seed in (7, 7, 8))
-    for a, b, c in zip(first, second, other, strict=True):
+    for a, b in zip(first, second, strict=True):
         assert torch.equal(a.image.pixels, b.image.pixels)
         assert torch.equal(a.image.band_ids, b.image.band_ids)
-        assert a.image.pixels.shape != c.image.pixels.shape or not torch.equal(a.image.pixels, c.image.pixels)
+    if policy_is_random(policy):
+        assert any(
+            a.image.pixels.shape != c.image.pixels.shape or not torch.equal(a.image.pixels, c.image.pixels)
+            for a, c in zip(first, other, strict=True)
+        )
 
 
-def test_its_views_differ(policy):
-    first, second = policy(batch(policy.reads, t=policy.dates), generator())
-    assert not torch.equal(first.affine, second.affine)
+def policy_is_random(policy):
+    """All but S4's, which takes its series as they are."""
+    return not isinstance(policy, paired_series.Policy)
+
+
+def test_its_views_differ_in_place_or_are_aligned_pixel_by_pixel(policy):
+    first, second = policy(batch(policy.reads, t=t_of(policy)), generator())
+    assert torch.equal(first.affine, second.affine) == (not isinstance(policy.dates, int))
+    assert first.image.pixels.shape != second.image.pixels.shape or not torch.equal(
+        first.image.pixels, second.image.pixels
+    )
 
 
 def test_it_finds_its_bands_by_id_whatever_their_order(policy):
-    given = batch(policy.reads, t=policy.dates)
+    given = batch(policy.reads, t=t_of(policy))
     reordered = {name: one.channels(list(reversed(range(one.pixels.shape[2])))) for name, one in given.images.items()}
     turned = type(given)(reordered, given.lonlat, given.uid)
     for a, b in zip(policy(given, generator()), policy(turned, generator()), strict=True):
@@ -85,7 +116,7 @@ def test_it_finds_its_bands_by_id_whatever_their_order(policy):
 
 
 def test_it_says_what_a_batch_lacks(policy):
-    given = batch(policy.reads, t=policy.dates)
+    given = batch(policy.reads, t=t_of(policy))
     sensor = next(iter(policy.reads))
     without = type(given)({k: v for k, v in given.images.items() if k != sensor}, given.lonlat, given.uid)
     with pytest.raises(ContractError, match=f"no {sensor}"):
@@ -100,7 +131,7 @@ def test_it_says_what_a_batch_lacks(policy):
 def test_a_shared_crop_is_the_same_crop(name):
     config = example(name).model_copy(update={"shared_crop": True})
     policy = views.build(config)
-    first, second = policy(batch(policy.reads, t=policy.dates), generator())
+    first, second = policy(batch(policy.reads, t=t_of(policy)), generator())
     assert torch.equal(first.affine, second.affine)
 
 
@@ -111,6 +142,35 @@ def test_two_crops_shows_one_chip_twice():
     assert torch.equal(query.image.pixels, given.images["sentinel-2-l2a"].pixels)
     assert key.image.pixels.shape[-1] == 10
     assert (query.role, key.role) == ("query", "key")
+
+
+def test_paired_series_are_the_series_themselves_and_cut_alike():
+    quiet = views.build(paired_series.Config(bands=OPTICAL, other=RADAR))
+    given = batch(quiet.reads, t=3)
+    first, second = quiet(given, generator())
+    assert torch.equal(first.image.pixels, given.images["sentinel-2-l2a"].pixels)
+    assert torch.equal(second.image.pixels, given.images[RADAR[0].partition("/")[0]].pixels)
+    turned = views.build(
+        paired_series.Config(
+            bands=OPTICAL, other=RADAR, augment=Augment(hflip=0.5, crop=Crop(size=8, scale=(0.3, 0.6)))
+        )
+    )
+    first, second = turned(given, generator())
+    assert torch.equal(first.affine, second.affine)
+    assert len(first.affine.unique(dim=0)) > 1
+
+
+def test_paired_series_are_of_two_sensors():
+    with pytest.raises(RecipeError, match="both of sentinel-2-l2a"):
+        paired_series.Config(bands=OPTICAL[:1], other=OPTICAL[1:])
+
+
+def test_an_augmented_series_keeps_its_pixels_in_place():
+    cut = Augment(hflip=0.5, crop=Crop(size=8, scale=(0.3, 0.6)))
+    policy = views.build(augmented_series.Config(bands=OPTICAL, augment=cut))
+    first, second = policy(batch(policy.reads, t=3), generator())
+    assert torch.equal(first.image.pixels, second.image.pixels)
+    assert torch.equal(first.affine, second.affine)
 
 
 def test_two_dates_shows_two_dates_in_either_order():

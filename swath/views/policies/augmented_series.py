@@ -1,0 +1,53 @@
+"""A series and the same series augmented, pixel on pixel: the single-modal S4 (Shenoy et al. 2024, section 5.5)."""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+
+from swath.batch import Batch, View
+from swath.settings import Settings
+from swath.views._settings import Augment, Blur, Jitter, Speckle
+from swath.views._types import Inputs
+from swath.views.policies._pair import pair
+from swath.views.policies._select import image_of, one_sensor, reads
+
+
+class Config(Settings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}):
+    """Which bands, and how the second view is augmented."""
+
+    name: Literal["augmented-series"] = "augmented-series"
+    bands: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Band keys of one sensor."""
+    most: int | None = Field(default=None, ge=1)
+    """So many random dates of longer series, in order; None: whole series."""
+    augment: Augment = Augment(
+        brightness=Jitter(p=0.8),
+        contrast=Jitter(p=0.8),
+        blur=Blur(p=0.5),
+        speckle=Speckle(p=0.5),
+        date_dropout=0.1,
+    )
+    """Of the second view; the paper says "randomly augmented" and no more. Crops and flips are those of both views."""
+
+
+class Policy:
+    """Roles `first` and `second`: the same pixels at the same dates, the second with other colours."""
+
+    def __init__(self, config: Config):
+        one_sensor(config.bands)
+        self.config = config
+        self.reads = reads(config.bands)
+        self.inputs = Inputs(len(config.bands), config.bands, fixed=True)
+        self.dates = "all"
+        self.most = config.most
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:
+        """Both views."""
+        image = image_of(batch, self.config.bands)
+        only_cut = Augment(**{name: getattr(self.config.augment, name) for name in _GEOMETRY})
+        settings = (only_cut, self.config.augment)
+        return pair((image, image), settings, generator, ("first", "second"), shared_crop=True)
+
+
+_GEOMETRY = ("crop", "hflip", "vflip", "quarter_turns", "rotation", "interpolation")

@@ -1,0 +1,68 @@
+"""Two sensors' series of one place at common dates, cut alike: what S4 compares (Shenoy et al. 2024, section 4)."""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, model_validator
+
+from swath.batch import Batch, View
+from swath.errors import RecipeError
+from swath.settings import Settings
+from swath.views._settings import Augment
+from swath.views._types import Inputs
+from swath.views.policies._pair import pair
+from swath.views.policies._select import image_of, one_sensor, reads
+
+
+class Config(
+    Settings,
+    json_schema_extra={
+        "examples": [
+            {
+                "bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"],
+                "other": ["sentinel-1-rtc/VV", "sentinel-1-rtc/VH"],
+            }
+        ]
+    },
+):
+    """Which bands of which two sensors, and how many dates."""
+
+    name: Literal["paired-series"] = "paired-series"
+    bands: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Band keys of one sensor."""
+    other: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Band keys of another one."""
+    most: int | None = Field(default=None, ge=1)
+    """So many random dates of longer series, in order; None: whole series."""
+    augment: Augment = Augment()
+    """Both series are cut and turned alike; each has its own colours. S4 does neither."""
+
+    @model_validator(mode="after")
+    def _two_sensors(self) -> "Config":
+        if one_sensor(self.bands) == one_sensor(self.other):
+            raise RecipeError(
+                f"bands and other are both of {one_sensor(self.bands)}",
+                remedy="give bands of two sensors, or choose the policy augmented-series",
+            )
+        return self
+
+
+class Policy:
+    """Roles `first` and `second`: series of equal length, of which date k of one is the nearest to date k of the other.
+
+    The shorter series stays whole (`corpus.pairing`). Both have the same pixels on the ground.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.reads = reads((*config.bands, *config.other))
+        both = (len(config.bands), len(config.other))
+        self.inputs = Inputs(both[0], (*config.bands, *config.other), fixed=True, branches=both)
+        self.dates = "paired"
+        self.most = config.most
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:
+        """Both views."""
+        config = self.config
+        images = (image_of(batch, config.bands), image_of(batch, config.other))
+        return pair(images, (config.augment, config.augment), generator, ("first", "second"), shared_crop=True)
