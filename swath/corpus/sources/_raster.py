@@ -1,6 +1,6 @@
 """Reading raster files, with every failure turned into a message that names the file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from affine import Affine
 from jaxtyping import Shaped
 from numpy import ndarray
 from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 
 from swath.errors import CorpusError
 
@@ -63,7 +64,8 @@ class Header:
 
 
 @contextmanager
-def _explained(file: File) -> Iterator[None]:
+def explained(file: File) -> Iterator[None]:
+    """Turn what the raster library raises into a message that names the file."""
     try:
         yield
     except (RasterioError, OSError) as error:
@@ -77,21 +79,34 @@ def _explained(file: File) -> Iterator[None]:
 
 def header(file: File) -> Header:
     """Read a file's header."""
-    with _explained(file), rasterio.open(file.path) as source:
-        crs = source.crs
-        if crs is not None and not (crs.is_projected or crs.is_geographic):
-            crs = None
-        metres = crs is not None and crs.is_projected and crs.linear_units_factor[1] == 1
-        return Header(
-            height=source.height,
-            width=source.width,
-            count=source.count,
-            dtype=source.dtypes[0],
-            nodata=source.nodata,
-            crs=None if crs is None else crs.to_string(),
-            transform=None if crs is None else source.transform,
-            metres=abs(source.transform.a) if metres else None,
-        )
+    with explained(file), rasterio.open(file.path) as source:
+        return header_of(source)
+
+
+def header_of(source: DatasetReader) -> Header:
+    """The header of an open file."""
+    crs = source.crs
+    if crs is not None and not (crs.is_projected or crs.is_geographic):
+        crs = None
+    metres = crs is not None and crs.is_projected and crs.linear_units_factor[1] == 1
+    return Header(
+        height=source.height,
+        width=source.width,
+        count=source.count,
+        dtype=source.dtypes[0],
+        nodata=source.nodata,
+        crs=None if crs is None else crs.to_string(),
+        transform=None if crs is None else source.transform,
+        metres=abs(source.transform.a) if metres else None,
+    )
+
+
+def whole(file: File, check: Callable[[Header], None]) -> tuple[Shaped[ndarray, "c y x"], Header]:
+    """All pixels of a file and its header, which is checked before the pixels are read."""
+    with explained(file), rasterio.open(file.path) as source:
+        head = header_of(source)
+        check(head)
+        return source.read(), head
 
 
 def read(channels: Sequence[Channel]) -> list[Shaped[ndarray, "y x"]]:
@@ -99,7 +114,7 @@ def read(channels: Sequence[Channel]) -> list[Shaped[ndarray, "y x"]]:
     pixels: dict[tuple[str, int], Any] = {}
     for file in {channel.file.name: channel.file for channel in channels}.values():
         numbers = [channel.number for channel in channels if channel.file.name == file.name]
-        with _explained(file), rasterio.open(file.path) as source:
+        with explained(file), rasterio.open(file.path) as source:
             pixels.update(
                 ((file.name, number), band) for number, band in zip(numbers, source.read(numbers), strict=True)
             )
