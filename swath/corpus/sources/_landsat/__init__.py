@@ -1,0 +1,1 @@
+"""Landsat scenes as USGS ships them: names, metadata, calibration and quality bits."""
