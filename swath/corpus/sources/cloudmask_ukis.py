@@ -98,7 +98,7 @@ def _arrays(path: Path) -> tuple[Any, Any]:
         BadFileError: the file is damaged, or they are not what they should be.
     """
     try:
-        with np.load(path) as file:
+        with path.open("rb") as opened, np.load(opened) as file:
             image, mask = file["img"], file["msk"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         what = str(error).splitlines()[0] if str(error) else type(error).__name__

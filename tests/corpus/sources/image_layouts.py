@@ -103,3 +103,25 @@ def resisc45(root: Path, classes) -> None:
             tif(root / "NWPU-RESISC45" / name / f"{name}_{n:03d}.jpg", pixels, None, driver="JPEG")
             with (root / f"resisc45-{part}.txt").open("a") as file:
                 file.write(f"{name}_{n:03d}.jpg\n")
+
+
+def ssl4eo_l_benchmark(root: Path, sensor: str, locations: int) -> None:
+    """`ssl4eo_l_<sensor>_benchmark/<location>/<scene>/all_bands.tif` and masks of both products."""
+    family = sensor.partition("_")[0]
+    kept = {"nlcd": [0, 11, 12, 23, 41, 95], "cdl": [0, 1, 4, 5, 111, 254]}
+    for number in range(locations):
+        scene = f"{number:07d}/LC08_172{number:03d}_20190704"
+        place = at(DEGREES, 300 * number)
+        pixels = noise(number, (SSL4EO_L_BANDS[sensor], 264, 264))
+        tif(root / f"ssl4eo_l_{sensor}_benchmark" / scene / "all_bands.tif", pixels, "EPSG:4326", place)
+        for product, codes in kept.items():
+            mask = np.random.default_rng(number).choice(np.array(codes, np.uint8), (1, 264, 264))
+            tif(root / f"ssl4eo_l_{family}_{product}" / scene / f"{product}_2019.tif", mask, "EPSG:4326", place)
+
+
+def cloudmask_ukis(root: Path) -> None:
+    """`landsat5.npz` and others: img (y, x, 6) float32, msk (y, x, 1) uint8."""
+    for seed, name in enumerate(("landsat5", "landsat7", "landsat8", "sentinel2")):
+        rng = np.random.default_rng(seed)
+        image = rng.uniform(0, 1.2, (32, 40, 6)).astype(np.float32)
+        np.savez(root / f"{name}.npz", img=image, msk=rng.integers(0, 5, (32, 40, 1)).astype(np.uint8))

@@ -1,12 +1,23 @@
 """What a corpus holds, read by zarr and pandas, not by swath's reader."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import zarr
 
+from swath import plugins
 from swath.corpus import Corpus
+from swath.corpus.sources import build
+
+
+def made(name: str, data: Path | None, target: Path, **settings: Any) -> Corpus:
+    """The corpus of a format, with settings as a recipe gives them."""
+    config = plugins.find("swath.corpus.sources", name).Config.model_validate({"name": name} | settings)
+    build(config, target, data)
+    return Corpus.open(target)
 
 
 def stored(corpus: Corpus, sensor: str) -> dict[tuple[str, str | None], np.ndarray]:
@@ -15,8 +26,12 @@ def stored(corpus: Corpus, sensor: str) -> dict[tuple[str, str | None], np.ndarr
     counts = np.asarray(group["pixels"])
     chips = corpus.chips[corpus.chips["sensor"] == sensor]
     dates = chips["datetime"].dt.strftime("%Y-%m-%d")
-    keys = zip(chips["uid"], dates.where(chips["datetime"].notna(), None), strict=True)
+    keys = zip(chips["uid"], _known(dates), strict=True)
     return {key: counts[row] for key, row in zip(keys, chips["row"], strict=True)}
+
+
+def _known(dates: pd.Series) -> list[str | None]:
+    return [None if pd.isna(date) else date for date in dates]
 
 
 def valid(corpus: Corpus, sensor: str) -> dict[tuple[str, str | None], np.ndarray]:
@@ -27,7 +42,7 @@ def valid(corpus: Corpus, sensor: str) -> dict[tuple[str, str | None], np.ndarra
     good = np.asarray(zarr.open_group(path, mode="r")["valid"])
     chips = corpus.chips[corpus.chips["sensor"] == sensor]
     dates = chips["datetime"].dt.strftime("%Y-%m-%d")
-    keys = zip(chips["uid"], dates.where(chips["datetime"].notna(), None), strict=True)
+    keys = zip(chips["uid"], _known(dates), strict=True)
     return {key: good[row] for key, row in zip(keys, chips["row"], strict=True)}
 
 

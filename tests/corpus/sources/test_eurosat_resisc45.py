@@ -9,8 +9,9 @@ from torchgeo.datasets import RESISC45, EuroSAT, EuroSAT100, EuroSATSpatial
 from swath.corpus.sources import eurosat as eurosat_source
 from swath.corpus.sources import resisc45 as resisc45_source
 from swath.errors import CorpusError
-from tests.corpus.sources.corpora import counts, log, made
 from tests.corpus.sources.image_layouts import eurosat, noise, read, resisc45, tif
+from tests.corpus.sources.reading import log, made
+from tests.corpus.sources.reading import stored as counts
 
 NESTED = "ds/images/remote_sensing/otherDatasets/sentinel_2/tif"
 

@@ -11,11 +11,18 @@ from swath import sensors
 from swath.corpus import Reader, Selection
 from swath.corpus.sources.ssl4eo_l import SENSORS, layout, season
 from swath.errors import CorpusError, RecipeError
-from tests.corpus.sources.corpora import counts, log, made, valid
 from tests.corpus.sources.image_layouts import SSL4EO_L_BANDS, SSL4EO_L_DATES, noise, read, ssl4eo_l, tif
+from tests.corpus.sources.reading import log, made, valid
+from tests.corpus.sources.reading import stored as counts
 
 # https://arxiv.org/abs/2306.09424, compress_dataset.py: what 0 and 255 stand for
 TOA, SURFACE, KELVIN = (0.0, 0.4), (0.0, 0.3), (248.15, 318.15)
+
+
+def day(date: str) -> str:
+    return f"{date[:4]}-{date[4:6]}-{date[6:]}"
+
+
 THERMAL = {"tm_toa": [5], "etm_toa": [5, 6], "etm_sr": [], "oli_tirs_toa": [9, 10], "oli_sr": []}
 
 
@@ -25,15 +32,15 @@ def test_bytes_are_the_files_and_units_are_the_tables(tmp_path, split):
     corpus = made("ssl4eo-l", tmp_path, tmp_path / "c")
     sensor = SENSORS[split]
     stored = counts(corpus, sensor)
-    files = {path.parent.name[-8:]: read(path) for path in tmp_path.glob("ssl4eo_l_*/*/*/all_bands.tif")}
-    assert set(stored) == {("0000000", date) for date in SSL4EO_L_DATES}
+    files = {day(path.parent.name[-8:]): read(path) for path in tmp_path.glob("ssl4eo_l_*/*/*/all_bands.tif")}
+    assert set(stored) == {("0000000", day(date)) for date in SSL4EO_L_DATES}
     for (_, date), pixels in stored.items():
         np.testing.assert_array_equal(pixels, files[date])
     ends = [KELVIN if k in THERMAL[split] else SURFACE if split.endswith("sr") else TOA for k in range(len(pixels))]
     image = Reader(corpus, {sensor: corpus.info.sensors[sensor].bands}).batch(np.array([0]), Selection(dates="all"))
     first = image.images[sensor].pixels[0, 0].numpy()
     low, high = (np.array(e)[:, None, None] for e in zip(*ends, strict=True))
-    expected = low + files[SSL4EO_L_DATES[0]] / 255 * (high - low)
+    expected = low + files[day(SSL4EO_L_DATES[0])] / 255 * (high - low)
     np.testing.assert_allclose(first[:, 5:], expected[:, 5:], rtol=1e-5)
 
 
@@ -54,7 +61,7 @@ def test_pixels_are_torchgeos(tmp_path):
         sample = peer[number]
         images = sample["image"].reshape(4, 9, 264, 264).numpy()[np.argsort(sample["t"].numpy())]
         for date, image in zip(SSL4EO_L_DATES, images, strict=True):
-            np.testing.assert_array_equal(stored[f"{number:07d}", date], image)
+            np.testing.assert_array_equal(stored[f"{number:07d}", day(date)], image)
 
 
 def test_places_dates_and_seasons(tmp_path):
@@ -69,7 +76,7 @@ def test_places_dates_and_seasons(tmp_path):
 
 def test_a_pixel_is_missing_where_all_bands_are_0(tmp_path):
     ssl4eo_l(tmp_path, "oli_sr", locations=1, dates=("20210306",))
-    mask = valid(made("ssl4eo-l", tmp_path, tmp_path / "c"), "landsat-oli-sr")["0000000", "20210306"]
+    mask = valid(made("ssl4eo-l", tmp_path, tmp_path / "c"), "landsat-oli-sr")["0000000", "2021-03-06"]
     assert not mask[:2, :3].any()
     assert mask.sum() == 264 * 264 - 6
 
