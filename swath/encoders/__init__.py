@@ -8,8 +8,20 @@ from swath import plugins
 from swath.encoders._base import Encoder, Standardize
 from swath.encoders._checkpoint import Card, build, load, load_card, save
 from swath.encoders._contract import InputContract
+from swath.encoders._series import SeriesEncoder
 
-__all__ = ["Card", "Encoder", "InputContract", "Standardize", "build", "load", "load_card", "names", "save"]
+__all__ = [
+    "Card",
+    "Encoder",
+    "InputContract",
+    "SeriesEncoder",
+    "Standardize",
+    "build",
+    "load",
+    "load_card",
+    "names",
+    "save",
+]
 
 
 def names() -> list[str]:

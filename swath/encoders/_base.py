@@ -47,6 +47,9 @@ class Standardize(nn.Module):
 class Encoder(nn.Module):
     """A network behind the contract that says what it may be fed."""
 
+    layout = torch.channels_last
+    """How the network's kernels lie in memory."""
+
     def __init__(self, network: nn.Module, contract: InputContract, dim: int, example_px: int = 64):
         """Wrap a network.
 
@@ -59,7 +62,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.contract, self.dim, self.example_px = contract, dim, example_px
         self.standardize = Standardize(contract)
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = network.to(memory_format=self.layout)
 
     def forward(self, image: Image) -> Float[Tensor, "b d"]:
         """Embed for training, nothing checked: encode every date, average the dates that have a valid pixel."""

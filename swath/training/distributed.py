@@ -8,6 +8,8 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from swath.encoders._norm import FrameBatchNorm
+
 
 def world() -> int:
     """Number of processes; 1 where none were started together."""
@@ -57,18 +59,21 @@ class _AllGather(torch.autograd.Function):
         return grad[rank() * ctx.rows : (rank() + 1) * ctx.rows]
 
 
+def _sum(tensor: Tensor) -> Tensor:
+    """Sum over processes, without gradients."""
+    total = tensor.clone()
+    dist.all_reduce(total)
+    return total
+
+
 class _AllReduce(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:  # noqa: ARG004
-        total = tensor.clone()
-        dist.all_reduce(total)
-        return total
+        return _sum(tensor)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:  # noqa: ARG004
-        grad = grads[0].clone()
-        dist.all_reduce(grad)
-        return grad
+        return _sum(grads[0])
 
 
 class _SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
@@ -112,6 +117,9 @@ def synchronise_batch_norm(module: nn.Module, device: str) -> nn.Module:
         module: changed in place, except that a BatchNorm given by itself is replaced.
         device: `cuda` uses torch's kernels; anything else, ours.
     """
+    for part in module.modules():
+        if isinstance(part, FrameBatchNorm):
+            part.reduce = _sum
     if device != "cuda":
         return _convert(module)
     from timm.layers.norm_act import convert_sync_batchnorm  # knows timm's own BatchNorms too; slow to import
@@ -144,6 +152,4 @@ def mean(tensor: Tensor) -> Tensor:
     """Mean over processes, without gradients; the tensor itself where there are no others."""
     if world() == 1:
         return tensor
-    total = tensor.detach().clone()
-    dist.all_reduce(total)
-    return total / world()
+    return _sum(tensor.detach()) / world()

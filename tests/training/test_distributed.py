@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from swath import methods
+from swath.encoders._norm import FrameBatchNorm
 from swath.training.distributed import Together, launched, mean, synchronise_batch_norm
 from tests.methods import fakes
 from tests.training import processes
@@ -58,6 +59,24 @@ def as_one_norm(rank: int, world: int) -> None:
     torch.testing.assert_close(twin.eval()(mine), norm.eval()(whole)[rows], rtol=1e-4, atol=1e-5)
 
 
+def as_one_norm_of_some_dates(rank: int, world: int) -> None:
+    """The same for series, of which the two processes hold different numbers of dates."""
+    torch.manual_seed(0)
+    norm = FrameBatchNorm(3)
+    nn.init.normal_(norm.weight)
+    twin = synchronise_batch_norm(copy.deepcopy(norm), "cpu")
+    whole = torch.randn(4, 3, 5, 2, 2, requires_grad=True)
+    weight, frames = torch.randn(4, 3, 5, 2, 2), torch.arange(5) < torch.tensor([5, 5, 2, 1])[:, None]
+    rows = slice(rank * 2, rank * 2 + 2)
+    mine = whole.detach()[rows].clone().requires_grad_()
+    (norm(whole, frames) * weight).sum().backward()
+    (twin(mine, frames[rows]) * weight[rows]).sum().backward()
+    torch.testing.assert_close(mine.grad, whole.grad[rows], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(mean(twin.weight.grad) * world, norm.weight.grad, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(twin.running_var, norm.running_var)
+    torch.testing.assert_close(twin.eval()(mine, frames[rows]), norm.eval()(whole, frames)[rows], rtol=1e-4, atol=1e-5)
+
+
 def gathered(rank: int, world: int) -> None:
     """Rows come in order of rank; their gradient is the sum of what all processes made of them."""
     mine = torch.full((2, 3), float(rank), requires_grad=True)
@@ -71,6 +90,7 @@ def all_of_it(rank: int, world: int) -> None:
     # in one pair of processes: starting them is what takes time
     gathered(rank, world)
     as_one_norm(rank, world)
+    as_one_norm_of_some_dates(rank, world)
     as_one(rank, world)
 
 

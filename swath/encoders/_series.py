@@ -1,0 +1,44 @@
+"""Encoders that see a series as a whole, and what they need to know of its dates."""
+
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from swath.batch import Image
+from swath.encoders._base import Encoder
+
+
+class SeriesEncoder(Encoder, ABC):
+    """An encoder whose network convolves over dates as well, instead of taking them one by one."""
+
+    layout = torch.preserve_format
+
+    @abstractmethod
+    def volumes(self, image: Image) -> Float[Tensor, "b d t h w"]:
+        """Features in space and time, at the network's own resolution; 0 at dates that have no valid pixel."""
+
+
+def seen_frames(valid: Bool[Tensor, "b t h w"]) -> Bool[Tensor, "b t"]:
+    """True for dates that have a valid pixel: all others are padding, or as good as it."""
+    return valid.flatten(2).any(dim=2)
+
+
+def halved(seen: Bool[Tensor, "b t *s"]) -> Bool[Tensor, "b u *r"]:
+    """True where any of the positions is that a pooling of 2 along every axis puts together."""
+    pool = F.max_pool1d if seen.ndim == 2 else F.max_pool3d
+    return pool(seen[:, None].float(), 2, ceil_mode=True)[:, 0] > 0
+
+
+def temporal_mean(maps: Float[Tensor, "b k t h w"], seen: Bool[Tensor, "b t"]) -> Float[Tensor, "b k h w"]:
+    """Mean over the dates that are seen; 0 for a sample that has none."""
+    weight = seen.to(maps.dtype)
+    return torch.einsum("bkthw,bt->bkhw", maps, weight / weight.sum(dim=1, keepdim=True).clamp(min=1))
+
+
+def masked_mean(volume: Float[Tensor, "b d t h w"], valid: Bool[Tensor, "b t h w"]) -> Float[Tensor, "b d"]:
+    """Mean over the valid positions in space and time; 0 for a sample that has none."""
+    weight = valid.to(volume.dtype)
+    return torch.einsum("bdthw,bthw->bd", volume, weight) / weight.sum(dim=(1, 2, 3)).clamp(min=1)[:, None]

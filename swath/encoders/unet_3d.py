@@ -1,0 +1,250 @@
+"""A 3-D U-Net over series: Rustowicz et al. 2019, in the size of PASTIS' benchmark (Garnot & Landrieu 2021), as in S4.
+
+Çiçek et al. 2016, https://arxiv.org/abs/1606.06650. With 10 bands, 20 classes and a width of 8 it has PASTIS' 1,553,796
+parameters. What differs is only what the original loses: no date is dropped where their number is no multiple of 4
+(halves are rounded up, and the expanding path returns to the exact size), padded dates influence nothing, and series of
+single pixels and single dates work, with the same parameters.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from swath.batch import Image
+from swath.encoders._contract import InputContract
+from swath.encoders._norm import FrameBatchNorm
+from swath.encoders._series import SeriesEncoder, halved, masked_mean, seen_frames
+from swath.settings import Settings
+
+Frames = Bool[Tensor, "b _"] | None
+"""True for dates that have a valid pixel; None: all do."""
+
+
+class Config(Settings):
+    """How wide, and whether with the expanding path."""
+
+    name: Literal["unet-3d"] = "unet-3d"
+    width: int = Field(default=8, ge=1)
+    """f: the first block has 4 f channels, the embedding 8 f. PASTIS: 8; Rustowicz et al.: 16."""
+    expanding: bool = True
+    """Hold the expanding path too, which S4's reconstruction trains and segmentation starts from. Methods that compare
+    embeddings only do not reach it: false for those."""
+    init: Literal["torch", "pastis"] = "torch"
+    """Torch's own initial weights, or those of PASTIS' code (`pastis_init`)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contracted:
+    """What the contracting path makes of series: the halves are rounded up."""
+
+    features: Float[Tensor, "b d u i j"]
+    """At a quarter of the resolution in time and space; 0 at dates that have no valid pixel."""
+    valid: Bool[Tensor, "b u i j"]
+    """True where any pixel below is valid."""
+    skips: tuple[Tensor, Tensor]
+    """Features at full and at half resolution, "b c t h w"."""
+    frames: tuple[Tensor | None, Tensor | None, Tensor | None]
+    """Dates that have a valid pixel, bool "b t", at full, half and a quarter of the resolution; None: all have."""
+
+
+class Unit(nn.Module):
+    """Convolution, batch normalisation, leaky ReLU; 0 at dates that have no valid pixel."""
+
+    def __init__(self, conv: nn.Module, norm: FrameBatchNorm):
+        super().__init__()
+        self.conv, self.norm = conv, norm
+
+    def forward(
+        self, x: Float[Tensor, "b c t h w"], frames: Frames, size: tuple[int, ...] | None = None
+    ) -> Float[Tensor, "b d t2 h2 w2"]:
+        """Features of the same size, or of `size` for a transposed convolution."""
+        out = convolve(cast(nn.Conv3d, self.conv), x, size)
+        return F.leaky_relu_(self.norm(out, frames))
+
+
+class Contracting(nn.Module):
+    """Four convolutions, in blocks of two, each block followed by max-pooling by 2: what S4 calls f."""
+
+    def __init__(self, channels: int, width: int = 8):
+        super().__init__()
+        sizes = [channels, 4 * width, 4 * width, 8 * width, 8 * width]
+        self.units = nn.ModuleList(_unit(*pair) for pair in pairwise(sizes))
+
+    def forward(self, x: Float[Tensor, "b c t h w"], valid: Bool[Tensor, "b t h w"]) -> Contracted:
+        """Contract standardised series, whose invalid pixels are 0."""
+        frames, skips = [_known(seen_frames(valid))], []
+        for first in (0, 2):
+            for unit in self.units[first : first + 2]:
+                x = unit(x, frames[-1])
+            skips.append(x)
+            x, below = _pooled(x, frames[-1])
+            frames.append(below)
+            valid = halved(valid)
+        return Contracted(x, valid, (skips[0], skips[1]), (frames[0], frames[1], frames[2]))
+
+    def share(self, other: "Contracting", specific: int = 2, *, norms: bool = True) -> None:
+        """Take the convolutions that follow the first `specific` ones from another, as S4's modalities do (y_c).
+
+        Args:
+            other: of the same width, for any number of channels.
+            specific: 0 to 4 convolutions stay this one's own; S4's two are the first block.
+            norms: share batch normalisation as well; else each modality has its own (domain-specific batch norm).
+
+        Raises:
+            ValueError: the widths differ, or a first convolution would be shared between different numbers of channels.
+        """
+        for i in range(specific, len(self.units)):
+            mine, theirs = cast(Unit, self.units[i]), cast(Unit, other.units[i])
+            here, there = (tuple(cast(Tensor, unit.conv.weight).shape) for unit in (mine, theirs))
+            if here != there:
+                raise ValueError(f"convolution {i} has kernels of shape {here} here, {there} there")
+            self.units[i] = theirs if norms else Unit(theirs.conv, mine.norm)
+
+
+class Expanding(nn.Module):
+    """From the centre back to full resolution: what S4 calls h. The final convolution is not part of it."""
+
+    def __init__(self, width: int = 8):
+        super().__init__()
+        w2, w4, w8, w16 = 2 * width, 4 * width, 8 * width, 16 * width
+        self.centre_in = _unit(w8, w16)
+        self.centre_out = _unit(w16, w16)
+        self.up4 = nn.ConvTranspose3d(w16, w8, 3, stride=2, padding=1)
+        self.dc4 = nn.ModuleList([_unit(w16, w8), _unit(w8, w8)])
+        self.up3 = Unit(nn.ConvTranspose3d(w8, w4, 3, stride=2, padding=1), FrameBatchNorm(w4))
+        self.dc3 = nn.ModuleList([_unit(w8, w4), _unit(w4, w2)])
+        self.out_channels = w2
+
+    def forward(self, contracted: Contracted) -> Float[Tensor, "b k t h w"]:
+        """One feature map per date: of exactly the size that was contracted; 0 at dates that have no valid pixel."""
+        (fine, coarse), (full, half, quarter) = contracted.skips, contracted.frames
+        x = self.centre_out(self.centre_in(contracted.features, quarter), quarter)
+        x = _kept(convolve(self.up4, x, tuple(coarse.shape[2:])), half)
+        x = torch.cat([x, coarse], dim=1)
+        for unit in self.dc4:
+            x = unit(x, half)
+        x = torch.cat([self.up3(x, full, tuple(fine.shape[2:])), fine], dim=1)
+        for unit in self.dc3:
+            x = unit(x, full)
+        return x
+
+
+class UNet3d(nn.Module):
+    """Both paths. `contract` and `expand` are its interface; the parts may be shared between networks."""
+
+    def __init__(self, channels: int, width: int = 8, *, expanding: bool = True):
+        super().__init__()
+        self.contracting = Contracting(channels, width)
+        self.expanding = Expanding(width) if expanding else None
+        self.out_channels = 2 * width
+        """Of `expand`."""
+
+    def contract(self, x: Float[Tensor, "b c t h w"], valid: Bool[Tensor, "b t h w"]) -> Contracted:
+        """Features at a quarter of the resolution, 8 f channels, and what the way back needs."""
+        return self.contracting(x, valid)
+
+    def expand(self, contracted: Contracted) -> Float[Tensor, "b k t h w"]:
+        """2 f channels at full resolution, for every date."""
+        assert self.expanding is not None, "built without the expanding path"
+        return self.expanding(contracted)
+
+
+def final_convolution(width: int, out: int) -> nn.Conv3d:
+    """The last layer: from `expand`'s 2 f channels to bands or classes, per date."""
+    return nn.Conv3d(2 * width, out, 3, padding=1)
+
+
+class UNet3dEncoder(SeriesEncoder):
+    """The network behind an input contract; its embedding is the mean of the contracted features."""
+
+    network: UNet3d
+
+    def standard(self, image: Image) -> Float[Tensor, "b c t h w"]:
+        """Standardised pixels as the network takes them; invalid ones are 0."""
+        return self.standardize(image.pixels, image.valid, image.band_ids).transpose(1, 2)
+
+    def contracted(self, image: Image) -> Contracted:
+        """The contracting path."""
+        return self.network.contract(self.standard(image), image.valid)
+
+    def volumes(self, image: Image) -> Float[Tensor, "b d t h w"]:
+        """Features at a quarter of the resolution in time and space, halves rounded up."""
+        return self.contracted(image).features
+
+    def forward(self, image: Image) -> Float[Tensor, "b d"]:
+        """Embed for training, nothing checked: the mean over positions that have a valid pixel."""
+        contracted = self.contracted(image)
+        return masked_mean(contracted.features, contracted.valid)
+
+
+def build(config: Config, contract: InputContract) -> UNet3dEncoder:
+    """A randomly initialised network for a contract's channels."""
+    network = UNet3d(contract.channels, config.width, expanding=config.expanding)
+    if config.init == "pastis":
+        network.apply(pastis_init)
+    return UNet3dEncoder(network, contract, dim=8 * config.width, example_px=8)
+
+
+@torch.no_grad()
+def pastis_init(module: nn.Module) -> None:
+    """Initial weights as in PASTIS' code (`weight_init.py`); give it to `nn.Module.apply`.
+
+    Xavier-normal kernels; N(0, 1) for their biases and, oddly, for the weights of batch norms, whose biases are 0.
+    """
+    if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d | nn.Linear):
+        nn.init.xavier_normal_(module.weight)
+        if module.bias is not None:
+            nn.init.normal_(module.bias)
+    elif isinstance(module, FrameBatchNorm | nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+        nn.init.normal_(module.weight)
+        nn.init.zeros_(module.bias)
+
+
+def convolve(
+    conv: nn.Conv3d | nn.ConvTranspose3d, x: Float[Tensor, "b c t h w"], size: tuple[int, ...] | None = None
+) -> Float[Tensor, "b d t2 h2 w2"]:
+    """`conv(x)` for kernels of 3 with a padding of 1, to an output of `size` if transposed.
+
+    Along an axis of one position all but the kernel's middle meets padding. There it is left out: the same numbers, and
+    for series of pixels a convolution in time, several times faster.
+    """
+    before, after = tuple(x.shape[2:]), tuple(x.shape[2:]) if size is None else size
+    axes = [a for a in range(3) if after[a] > 1] or [0]
+    kernel = conv.weight
+    for axis in reversed(range(3)):
+        if axis not in axes:
+            kernel = kernel.select(axis + 2, 1)
+    x = x.reshape(*x.shape[:2], *(before[a] for a in axes))
+    if isinstance(conv, nn.Conv3d):
+        operation = (F.conv1d, F.conv2d, F.conv3d)[len(axes) - 1]
+        out = operation(x, kernel, conv.bias, padding=1)
+    else:
+        operation = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[len(axes) - 1]
+        rest = tuple(after[a] - (2 * before[a] - 1) for a in axes)
+        out = operation(x, kernel, conv.bias, stride=2, padding=1, output_padding=rest)
+    return out.reshape(*out.shape[:2], *after)
+
+
+def _unit(channels: int, out: int) -> Unit:
+    return Unit(nn.Conv3d(channels, out, 3, padding=1), FrameBatchNorm(out))
+
+
+def _known(frames: Bool[Tensor, "b t"]) -> Frames:
+    """None where all dates are known to count: nothing to mask then. Asking a GPU would mean waiting for it."""
+    return None if frames.device.type == "cpu" and bool(frames.all()) else frames
+
+
+def _kept(x: Float[Tensor, "b c t h w"], frames: Frames, value: float = 0.0) -> Float[Tensor, "b c t h w"]:
+    return x if frames is None else x.masked_fill(~frames[:, None, :, None, None], value)
+
+
+def _pooled(x: Float[Tensor, "b c t h w"], frames: Frames) -> tuple[Tensor, Tensor | None]:
+    """Maxima over pairs along each axis, and over the dates that count only; a last odd one stays alone."""
+    below = None if frames is None else halved(frames)
+    return _kept(F.max_pool3d(_kept(x, frames, -torch.inf), 2, ceil_mode=True), below), below
