@@ -57,8 +57,7 @@ class Piece:
             if usable(chip, layouts[chip.sensor]).any():
                 kept.append(chip)
             else:
-                what = "every pixel is nodata or cloud"
-                self.left_out.append({"event": "no valid pixel", "id": chip.uid, "what": what, "where": chip.source})
+                self.left_out.append(_empty(chip))
         if kept:
             self.locations.append(location)
             self.chips += kept
@@ -68,6 +67,11 @@ class Piece:
     def size(self) -> int:
         """Bytes of pixels."""
         return sum(chip.pixels.nbytes for chip in self.chips)
+
+
+def _empty(chip: Chip) -> LogEntry:
+    entry = {"event": "no valid pixel", "id": chip.uid, "what": "every pixel is nodata or cloud", "where": chip.source}
+    return entry if chip.datetime is None else entry | {"date": chip.datetime.isoformat()}
 
 
 def cells(name: str, shape: tuple[int, int], px: int) -> list[tuple[str, int, int]]:

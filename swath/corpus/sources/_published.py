@@ -77,7 +77,11 @@ def data_folder(data: Path | None) -> Path:
 
 
 def gather(
-    root: Path, kinds: Mapping[str, Names], report: Report, listed: Collection[Key] | None = None
+    root: Path,
+    kinds: Mapping[str, Names],
+    report: Report,
+    listed: Collection[Key] | None = None,
+    unused: Sequence[str] = (),
 ) -> dict[Key, dict[str, Path]]:
     """Files by key and kind, in natural order, complete: what lacks a file is an error or left out.
 
@@ -86,6 +90,7 @@ def gather(
         kinds: names of each kind of file; all have the same fields.
         report: takes what is wrong. Files in the same folders that are of no kind are noted, never an error.
         listed: keys that a table of the format lists; others are extra, and those without files are missing.
+        unused: patterns of files that the layout has, but that are not read.
 
     Raises:
         CorpusError: there is no file of a kind at all.
@@ -104,7 +109,8 @@ def gather(
             report.reject(error, "_".join(key))
         else:
             complete[key] = there
-    _note_strangers(root, {path for files in found.values() for path in files.values()}, report)
+    known = {path for files in found.values() for path in files.values()}
+    _note_strangers(root, known, (*unused, "README*"), report)
     return complete
 
 
@@ -122,11 +128,12 @@ def _wrong(
     return BadFileError(f"{missing[0].name} is missing{beside}", where=str(missing[0]), remedy=SKIP)
 
 
-def _note_strangers(root: Path, known: set[Path], report: Report) -> None:
+def _note_strangers(root: Path, known: set[Path], unused: Sequence[str], report: Report) -> None:
     """Name files that lie among the data but are of no kind: perhaps misspelt."""
     for folder in sorted({path.parent for path in known}):
         for path in sorted(folder.iterdir()):
-            if path.is_file() and path not in known and not path.name.startswith("."):
+            expected = path in known or path.name.startswith(".") or any(path.match(one) for one in unused)
+            if path.is_file() and not expected:
                 name = path.relative_to(root).as_posix()
                 what = "not of the layout, not read"
                 entry = {"event": "extra file", "id": path.name, "what": what, "where": name}
