@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -15,9 +15,24 @@ def console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+class _Bar(Progress):
+    """A display that others can add their lines to: a terminal has room for one at a time."""
+
+    running: ClassVar[list["_Bar"]] = []
+
+    def start(self) -> None:
+        super().start()
+        self.running.append(self)
+
+    def stop(self) -> None:
+        if self in self.running:
+            self.running.remove(self)
+        super().stop()
+
+
 def bar() -> Progress:
     """A progress display, disabled where standard error is no terminal."""
-    return Progress(
+    return _Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -30,6 +45,12 @@ def bar() -> Progress:
 
 
 def track(items: Iterable[T], total: int | None, description: str) -> Iterator[T]:
-    """Yield the items while a bar shows how far along they are."""
+    """Yield the items while a bar shows how far along they are: a line of the display that is running, if any is."""
+    if _Bar.running:
+        progress = _Bar.running[-1]
+        line = progress.add_task(description, total=total)
+        yield from progress.track(items, total=total, task_id=line)
+        progress.remove_task(line)
+        return
     with bar() as progress:
         yield from progress.track(items, total=total, description=description)

@@ -1,4 +1,4 @@
-"""One class per location, from label maps or scalar labels: what chip-level probes are judged on."""
+"""One class per location or per pixel, from label maps or scalar labels: what encoders are judged on."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -67,8 +67,38 @@ class Scalar(Settings):
     """Leave out locations of these classes."""
 
 
-TargetConfig = Annotated[Dominant | Fraction | Scalar, Field(discriminator="rule")]
-"""How a location gets its class; told apart by `rule`."""
+class Pixels(Settings):
+    """The class of every pixel of a label map: segmentation."""
+
+    rule: Literal["pixels"] = "pixels"
+    layer: str
+    """Label layer."""
+    min_labelled: int = Field(default=1, ge=1)
+    """Leave out locations that have fewer labelled pixels than this."""
+    classes: tuple[str, ...] | None = None
+    """Pixels of all other classes become void; all count if not given."""
+    ignore: tuple[str, ...] = ()
+    """Pixels of these classes become void."""
+
+
+TargetConfig = Annotated[Dominant | Fraction | Scalar | Pixels, Field(discriminator="rule")]
+"""How a location, or each of its pixels, gets a class; told apart by `rule`."""
+VOID = -1
+"""Instead of a class, for pixels without a label."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelMaps:
+    """Label maps as positions in a list of classes."""
+
+    corpus: Corpus
+    layer: str
+    position: Int[ndarray, " codes"]
+    """By code of the layer; VOID for codes that count as no label."""
+
+    def read(self, rows: Int[ndarray, " n"]) -> Int[ndarray, "n h w"]:
+        """Maps of these rows of `corpus.locations`; VOID where there is no label."""
+        return self.position[self.corpus.labels(self.layer, rows)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,17 +108,22 @@ class Targets:
     locations: Int[ndarray, " n"]
     """Rows of `corpus.locations`, ascending."""
     y: Int[ndarray, " n"]
-    """Position in `classes`."""
+    """Position in `classes`; of pixels, the class that most of the location's labelled ones have."""
     classes: list[str]
     """Names; every one occurs at least twice."""
+    maps: LabelMaps | None = None
+    """The class of every pixel, where that is the target."""
 
 
-def targets(corpus: Corpus, config: Dominant | Fraction | Scalar) -> Targets:
-    """The class of every location that has one.
+def targets(corpus: Corpus, config: Dominant | Fraction | Scalar | Pixels) -> Targets:
+    """The class of every location, or pixel, that has one.
 
     Raises:
-        CorpusError: no such layer, code, class or column; fewer than two classes; or a class with a single location.
+        CorpusError: no such layer, code, class or column; fewer than two classes; or a class with a single location
+            (of a map: without a pixel it is no class of the task).
     """
+    if isinstance(config, Pixels):
+        return _pixels(corpus, config)
     if isinstance(config, Dominant):
         names = _dominant(corpus, config)
     elif isinstance(config, Fraction):
@@ -111,6 +146,29 @@ def _dominant(corpus: Corpus, config: Dominant) -> tuple[list[str | None], list[
         found = [order[k] for k in counts.argmax(1)]
         names += [name if ok and name in kept else None for name, ok in zip(found, clear, strict=True)]
     return names, order
+
+
+def _pixels(corpus: Corpus, config: Pixels) -> Targets:
+    layer = _layer(corpus, config.layer)
+    codes = sorted(layer.classes)
+    kept = _kept([layer.classes[code] for code in codes], config, str(corpus.path))
+    codes = [code for code in codes if layer.classes[code] in kept]
+    blocks = [counts for counts, _ in _counts(corpus, config.layer, codes)]
+    counts = np.concatenate(blocks) if blocks else np.zeros((0, len(codes)))
+    rows = np.flatnonzero(counts.sum(1) >= config.min_labelled)
+    present = counts[rows].any(axis=0)
+    if present.sum() < 2:
+        found = [layer.classes[code] for code, there in zip(codes, present, strict=True) if there]
+        raise CorpusError(
+            f"the pixels of {len(rows)} of {len(counts)} locations have {len(found)} classes ({', '.join(found)})",
+            where=f"{corpus.path}, target {config.model_dump(exclude_none=True)}",
+            remedy="the rest is void: lower min_labelled, or let other classes count; a task needs two",
+        )
+    position = np.full(max((*layer.codes, *codes)) + 1, VOID, np.int16)
+    codes = [code for code, there in zip(codes, present, strict=True) if there]
+    position[codes] = np.arange(len(codes))
+    dominant = counts[rows][:, present].argmax(axis=1)
+    return Targets(rows, dominant, [layer.classes[code] for code in codes], LabelMaps(corpus, config.layer, position))
 
 
 def _fraction(corpus: Corpus, config: Fraction) -> tuple[list[str | None], list[str]]:
@@ -169,7 +227,7 @@ def _layer(corpus: Corpus, name: str) -> LabelLayer:
     return corpus.label_layers[name]
 
 
-def _kept(order: Sequence[str], config: Dominant | Scalar, where: str) -> set[str]:
+def _kept(order: Sequence[str], config: Dominant | Scalar | Pixels, where: str) -> set[str]:
     for name in (*(config.classes or ()), *config.ignore):
         if name not in order:
             raise CorpusError(f"no class {name!r}", where=where, remedy=nearest(name, order))

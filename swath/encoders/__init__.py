@@ -8,15 +8,19 @@ from swath import plugins
 from swath.encoders._base import Encoder, Standardize
 from swath.encoders._checkpoint import Card, build, load, load_card, save
 from swath.encoders._contract import InputContract
+from swath.encoders._dense import DenseEncoder, backbone_of, head_of
 from swath.encoders._series import SeriesEncoder
 
 __all__ = [
     "Card",
+    "DenseEncoder",
     "Encoder",
     "InputContract",
     "SeriesEncoder",
     "Standardize",
+    "backbone_of",
     "build",
+    "head_of",
     "load",
     "load_card",
     "names",

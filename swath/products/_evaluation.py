@@ -1,18 +1,20 @@
 """The evaluation's part of the report: tables, bands, confusion matrix, samples."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from swath.corpus.targets import VOID
 from swath.products import _words as words
 from swath.products import figures
 from swath.products._card import class_name
 from swath.products._judge import Cell, Pair, Score, band_of, is_radar
-from swath.products._pictures import Pictures, Shot
+from swath.products._pictures import Pictures, Shot, class_map
 from swath.sensors import Band
+from swath.tasks import class_iou
 
 SAMPLES = 8
 """Pictures of right and of wrong predictions, each."""
@@ -254,16 +256,19 @@ class Confusion:
     shares: list[list[float]]
     """Of each true class; rows sum to 1, or are 0 where a class does not occur."""
     recalls: list[str]
+    ious: list[str]
+    """Intersection over union of each class, where pixels have the classes; else empty."""
     plot: Markup | None
     """Instead of the table where there are many classes."""
     seeds: int
 
 
 def confusion(predictions: pd.DataFrame, row: str, classes: list[str]) -> Confusion:
-    """Counts over all seeds, and shares of each true class."""
+    """Counts of units or pixels over all seeds, and shares of each true class."""
     n = max(len(classes), int(predictions[["y_true", "y_pred"]].to_numpy().max()) + 1)
     counts = np.zeros((n, n), int)
-    np.add.at(counts, (predictions["y_true"].to_numpy(int), predictions["y_pred"].to_numpy(int)), 1)
+    entries = tuple(predictions[column].to_numpy(int) for column in ("y_true", "y_pred"))
+    np.add.at(counts, entries, predictions["count"].to_numpy(int))
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     names = [class_name(classes, code) for code in range(n)]
     plot = None
@@ -276,9 +281,15 @@ def confusion(predictions: pd.DataFrame, row: str, classes: list[str]) -> Confus
         counts=[[words.count(int(c)) for c in line] for line in counts],
         shares=[[round(float(s), 4) for s in line] for line in shares],
         recalls=[words.percent(float(shares[i, i])) if counts[i].any() else words.DASH for i in range(n)],
+        ious=[words.percent(float(v)) for v in class_iou(counts.astype(float))] if of_pixels(predictions) else [],
         plot=plot,
         seeds=len(set(predictions["seed"])),
     )
+
+
+def of_pixels(predictions: pd.DataFrame) -> bool:
+    """Whether pixels have the classes, so that a unit may have several."""
+    return bool(predictions.duplicated(["seed", "uid"]).any() or (predictions["count"] != 1).any())
 
 
 @dataclass(frozen=True)
@@ -316,6 +327,51 @@ def samples(
         ]
 
     return shown(wrong), shown(right)
+
+
+@dataclass(frozen=True)
+class MapSample:
+    """One test sample of a segmentation: image, label and prediction."""
+
+    uid: str
+    shots: list[Shot]
+    right: str
+    """Share of its labelled pixels."""
+
+
+def map_samples(
+    maps: pd.DataFrame, shades: Sequence[str], pictures: Pictures | None
+) -> tuple[list[MapSample], list[MapSample]]:
+    """The units that are least and most right: image, label, prediction; the first seed's.
+
+    Args:
+        maps: as the run has them.
+        shades: colour of each class, `#rrggbb`.
+        pictures: of the corpus, if it is there.
+    """
+    shares = {str(r["uid"]): _share_right(r) for r in maps.to_dict("records")}
+    order = sorted(maps.to_dict("records"), key=lambda r: (shares[str(r["uid"])], r["uid"]))
+    half = min(SAMPLES, len(order) // 2 or 1)
+    worst, best = order[:half], order[half:][-half:][::-1]
+    images = pictures.of([str(r["uid"]) for r in [*worst, *best]]) if pictures else {}
+
+    def shown(records: Sequence[Mapping]) -> list[MapSample]:
+        found = []
+        for record in records:
+            uid, height = str(record["uid"]), int(record["height"])
+            drawn = [
+                class_map(np.reshape(record[column], (height, -1)), shades, f"{what} of {uid}")
+                for column, what in (("y_true", "label"), ("y_pred", "prediction"))
+            ]
+            found.append(MapSample(uid, [*images.get(uid, [])[:1], *drawn], words.percent(shares[uid], 0)))
+        return found
+
+    return shown(worst), shown(best)
+
+
+def _share_right(record: Mapping) -> float:
+    truth, said = np.asarray(record["y_true"]), np.asarray(record["y_pred"])
+    return float((truth == said)[truth != VOID].mean())
 
 
 @dataclass(frozen=True, slots=True)

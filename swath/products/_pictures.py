@@ -94,6 +94,15 @@ def stretch(name: str, pixels: np.ndarray, valid: np.ndarray) -> np.ndarray:
     return levels[0] if len(levels) == 1 else np.moveaxis(levels, 0, -1)
 
 
+VOID_SHADE = (128, 128, 128)
+
+
+def class_map(codes: np.ndarray, shades: Sequence[str], alt: str) -> Shot:
+    """A map "y x" of classes (VOID: grey) as a picture; the shades are `#rrggbb`, one a class."""
+    palette = np.array([*(tuple(bytes.fromhex(shade.lstrip("#"))) for shade in shades), VOID_SHADE], np.uint8)
+    return Shot(uri(palette[np.where(codes < 0, len(shades), codes)]), alt)
+
+
 def uri(pixels: np.ndarray) -> str:
     """A picture to inline in a page."""
     return f"data:image/png;base64,{base64.b64encode(picture(pixels)).decode()}"

@@ -76,11 +76,27 @@ class Run:
 
     def predictions(self, task: str, input: str, probe: str, row: str) -> pd.DataFrame:  # noqa: A002 — the column's name
         """Predictions of one row of one cell, all seeds; empty if there are none."""
-        path = self.path / "evaluate" / "predictions.parquet"
+        found = self._of_row("predictions", task, input, probe, row)
+        return found if "count" in found or found.empty else found.assign(count=1)
+
+    def maps(self, task: str, input: str, probe: str, row: str) -> pd.DataFrame:  # noqa: A002 — the column's name
+        """Labels and predictions of some units of a segmentation, for the row's first seed; empty if there are none."""
+        found = self._of_row("maps", task, input, probe, row)
+        return found if found.empty else found[found["seed"] == found["seed"].min()]
+
+    def _of_row(self, name: str, *place: str) -> pd.DataFrame:
+        path = self.path / "evaluate" / f"{name}.parquet"
         if not path.is_file():
             return pd.DataFrame()
-        wanted = {"task": task, "input": input, "probe": probe, "row": row}
-        return pd.read_parquet(path, filters=[(column, "==", value) for column, value in wanted.items()])
+        filters = [
+            (column, "==", value) for column, value in zip(("task", "input", "probe", "row"), place, strict=True)
+        ]
+        return pd.read_parquet(path, filters=filters)
+
+    def target(self, task: str) -> dict[str, Any]:
+        """How the task's locations get their classes, as the recipe says."""
+        tasks = self.recipe.get("tasks") or {}
+        return (tasks.get(task) or {}).get("target") or {}
 
 
 def load(path: Path) -> Run:

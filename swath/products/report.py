@@ -1,7 +1,7 @@
 """One HTML file per run that says what was done and what came out, computed from the run's files alone."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,19 +116,33 @@ def _evaluated(
 
 def _best_in_detail(run: Run, first: Cell | None, corpus: Corpus | None, problems: list[str]) -> dict[str, Any]:
     """Confusion matrix and samples of the best encoder."""
-    nothing = {"confusion": None, "wrong": [], "right": []}
+    nothing = {"confusion": None, "wrong": [], "right": [], "worst_maps": [], "best_maps": [], "map_classes": []}
     if first is None:
         return nothing
     best, classes = first.pretrained[0].row, run.classes.get(first.task, [])
+    pictures = Pictures(corpus) if corpus else None
     try:
         predictions = run.predictions(*first.key, best)
         if predictions.empty:
             return nothing
-        wrong, right = _evaluation.samples(predictions, classes, Pictures(corpus) if corpus else None)
+        shown: dict[str, Any] = {"confusion": _evaluation.confusion(predictions, best, classes)}
+        if not _evaluation.of_pixels(predictions):
+            shown["wrong"], shown["right"] = _evaluation.samples(predictions, classes, pictures)
+        elif len(maps := run.maps(*first.key, best)):
+            shades = _shades(run, first.task, classes, corpus)
+            shown["worst_maps"], shown["best_maps"] = _evaluation.map_samples(maps, shades, pictures)
+            shown["map_classes"] = list(zip(shades, classes, strict=True))
     except (SwathError, OSError, ValueError, KeyError) as error:
         problems.append(f"The predictions cannot be shown: {error}")
         return nothing
-    return {"confusion": _evaluation.confusion(predictions, best, classes), "wrong": wrong, "right": right}
+    return nothing | shown
+
+
+def _shades(run: Run, task: str, classes: Sequence[str], corpus: Corpus | None) -> list[str]:
+    """Colour of each class: the label layer's own where it has them."""
+    layer = corpus.label_layers.get(str(run.target(task).get("layer"))) if corpus else None
+    own = {name: layer.colours[code] for code, name in layer.classes.items() if code in layer.colours} if layer else {}
+    return [own.get(name, figures.colour(i)) for i, name in enumerate(classes)]
 
 
 def _pretraining(run: Run) -> dict[str, Any]:

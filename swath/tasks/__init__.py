@@ -1,7 +1,9 @@
 """What an encoder is worth: probes on frozen features, the floors beside them, and the statistics of the difference."""
 
+from swath.tasks._config import TaskConfig
 from swath.tasks._evaluate import evaluate
-from swath.tasks._task import Task, TaskConfig
+from swath.tasks._metrics import class_iou
+from swath.tasks._task import Task
 from swath.tasks._types import Cell, Features, Prediction, Units
 from swath.tasks.features import extract
 from swath.tasks.statistics import StatisticsConfig, summarise
@@ -14,6 +16,7 @@ __all__ = [
     "Task",
     "TaskConfig",
     "Units",
+    "class_iou",
     "evaluate",
     "extract",
     "summarise",

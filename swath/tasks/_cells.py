@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from swath._files import whole
+from swath.corpus.targets import VOID
 from swath.tasks._types import Cell
 from swath.tasks.statistics import CELL_COLUMNS
 
-FORMAT = 1
+FORMAT = 2
 """Part of every digest: raise it when old cells would mean something else."""
 
 SCHEMA = pa.schema(
@@ -25,28 +26,74 @@ SCHEMA = pa.schema(
         pa.field("group", pa.string()),
         pa.field("y_true", pa.int32()),
         pa.field("y_pred", pa.int32()),
+        pa.field("count", pa.int64()),
         pa.field("score", pa.list_(pa.float32())),
     ]
 )
-"""Of predictions.parquet, and of each cell's file."""
+"""Of predictions.parquet, and of each cell's file: a line per unit and entry of its confusion matrix that is not 0."""
+MAPS = pa.schema(
+    [
+        *[pa.field(name, pa.string()) for name in ("task", "input", "probe", "row", "kind")],
+        pa.field("seed", pa.int64()),
+        pa.field("uid", pa.string()),
+        pa.field("height", pa.int32()),
+        pa.field("y_true", pa.list_(pa.int16())),
+        pa.field("y_pred", pa.list_(pa.int16())),
+    ]
+)
+"""Of maps.parquet: labels and predictions of some units of each cell, row by row, for pictures."""
+SHOWN = 8
+"""Of each cell, maps of so many of the units that are most and least right."""
 
 _NOTE = b"swath"
 
 
 def table_of(cell: Cell) -> pa.Table:
-    """Predictions of one cell, one row per unit; none if it could not be computed."""
+    """Predictions of one cell; none if it could not be computed."""
     if cell.prediction is None:
         return SCHEMA.empty_table()
-    n, scores = len(cell.units), cell.prediction.scores
+    unit, y_true, y_pred, count = _entries(cell.units.y_true, cell.prediction.y_pred)
+    scores = cell.prediction.scores
     columns = {
-        **{name: [getattr(cell, name)] * n for name in CELL_COLUMNS},
-        "uid": list(cell.units.uid),
-        "group": list(cell.units.group),
-        "y_true": cell.units.y_true,
-        "y_pred": cell.prediction.y_pred,
-        "score": [None] * n if scores is None else scores.astype(np.float32).tolist(),
+        **{name: [getattr(cell, name)] * len(unit) for name in CELL_COLUMNS},
+        "uid": np.array(cell.units.uid, dtype=object)[unit],
+        "group": np.array(cell.units.group, dtype=object)[unit],
+        "y_true": y_true,
+        "y_pred": y_pred,
+        "count": count,
+        "score": [None] * len(unit) if scores is None else scores.astype(np.float32).tolist(),
     }
     return pa.Table.from_pydict(columns, schema=SCHEMA)
+
+
+def _entries(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Number of the unit, true and predicted class, and count, of every entry that is not 0."""
+    if y_true.ndim == 1:
+        return np.arange(len(y_true)), y_true, y_pred, np.ones(len(y_true), np.int64)
+    unit = np.broadcast_to(np.arange(len(y_true))[:, None, None], y_true.shape)
+    there = y_true != VOID
+    entries = np.stack([unit[there], y_true[there], y_pred[there]], axis=1).astype(np.int64)
+    found, count = np.unique(entries, axis=0, return_counts=True)
+    return found[:, 0], found[:, 1], found[:, 2], count
+
+
+def maps_of(cell: Cell) -> pa.Table:
+    """Maps of the units that are most and least right, by the share of their labelled pixels; none of single labels."""
+    if cell.prediction is None or cell.units.y_true.ndim == 1:
+        return MAPS.empty_table()
+    y_true, y_pred = cell.units.y_true, cell.prediction.y_pred
+    there = y_true != VOID
+    right = ((y_true == y_pred) & there).sum((1, 2)) / there.sum((1, 2))
+    order = np.argsort(right, kind="stable")
+    chosen = np.unique(np.concatenate([order[:SHOWN], order[-SHOWN:]]))
+    columns = {
+        **{name: [getattr(cell, name)] * len(chosen) for name in CELL_COLUMNS},
+        "uid": [cell.units.uid[i] for i in chosen],
+        "height": [y_true.shape[1]] * len(chosen),
+        "y_true": list(y_true[chosen].reshape(len(chosen), -1)),
+        "y_pred": list(y_pred[chosen].reshape(len(chosen), -1)),
+    }
+    return pa.Table.from_pydict(columns, schema=MAPS)
 
 
 def digest(*parts: Any) -> str:
@@ -63,6 +110,7 @@ class Stored:
     """CELL_COLUMNS."""
     note: str
     predictions: pa.Table
+    maps: pa.Table
 
     @property
     def note_line(self) -> dict[str, Any]:
@@ -81,6 +129,10 @@ class CellStore:
         """The file of the cell with that digest."""
         return self.folder / f"{key}.parquet"
 
+    def maps_path(self, key: str) -> Path:
+        """The file of that cell's maps, if it has any."""
+        return self.folder / f"{key}.maps.parquet"
+
     def has(self, key: str) -> bool:
         """Whether the cell is finished."""
         return self.path(key).exists()
@@ -89,16 +141,20 @@ class CellStore:
         """Store a cell; the file appears whole or not at all."""
         identity = {name: getattr(cell, name) for name in CELL_COLUMNS}
         said = json.dumps({"cell": identity, "note": cell.note})
+        # first the maps: a cell is finished once its predictions are there
+        if (maps := maps_of(cell)).num_rows:
+            write_table(maps, self.maps_path(key))
         write_table(table_of(cell).replace_schema_metadata({_NOTE: said.encode()}), self.path(key))
 
     def read(self, key: str) -> Stored:
         """A finished cell."""
         table = pq.read_table(self.path(key))
         said = json.loads((table.schema.metadata or {})[_NOTE])
-        return Stored(said["cell"], said["note"], table.replace_schema_metadata(None))
+        maps = pq.read_table(path) if (path := self.maps_path(key)).exists() else MAPS.empty_table()
+        return Stored(said["cell"], said["note"], table.replace_schema_metadata(None), maps)
 
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write a Parquet file that appears whole or not at all."""
     with whole(path) as temporary:
-        pq.write_table(table, temporary)
+        pq.write_table(table, temporary, compression="zstd")

@@ -18,10 +18,11 @@ from swath._progress import bar
 from swath.corpus import Corpus
 from swath.corpus.split import SplitConfig, split
 from swath.encoders import Encoder, load, load_card
-from swath.tasks._cells import SCHEMA, CellStore, digest, write_table
-from swath.tasks._task import PARTS, Task, TaskConfig, is_random, needs_encoder
+from swath.tasks._cells import MAPS, SCHEMA, CellStore, digest, write_table
+from swath.tasks._config import TaskConfig
+from swath.tasks._task import PARTS, Task
 from swath.tasks._types import Cell
-from swath.tasks.floors import ROWS, FloorName
+from swath.tasks.floors import ROWS, FloorName, is_random, needs_encoder
 from swath.tasks.statistics import NOTE_COLUMNS, StatisticsConfig, summarise
 
 BuildRandom = Callable[[str, int], Encoder]
@@ -59,7 +60,8 @@ def evaluate(
 ) -> dict[str, int]:
     """Judge encoders and floors, and write what came out to `out`.
 
-    Writes `predictions.parquet`, `table.csv`, `comparisons.csv`, `notes.csv`, `splits.parquet` and `classes.json`.
+    Writes `predictions.parquet`, `maps.parquet`, `table.csv`, `comparisons.csv`, `notes.csv`, `tasks.csv`,
+    `splits.parquet` and `classes.json`.
     Finished cells are kept in `out/cells` as they come, under a hash of everything that they depend on: a run that was
     killed continues with the missing ones and ends with the same files; a changed recipe computes anew what it touches.
 
@@ -154,7 +156,7 @@ def _encoder_job(task: Task, row: str, kind: str, seed: int, source: str, build:
 
 
 def _floor_jobs(task: Task, floor: FloorName, seed: int, networks: "_Networks") -> Iterator[_Job]:
-    places = task.scratch_places() if floor == "scratch" else task.places()
+    places = task.floor_places(floor)
     if not places:
         return
     if not needs_encoder(floor):
@@ -231,9 +233,11 @@ def _write(
     config = replace_rules(statistics or StatisticsConfig(), tasks)
     results, comparisons = summarise(table.to_pandas(), config, notes)
     write_table(table, out / "predictions.parquet")
+    write_table(pa.concat_tables([MAPS.empty_table(), *(cell.maps for cell in cells)]), out / "maps.parquet")
     write_table(pa.Table.from_pandas(_splits(tasks), preserve_index=False), out / "splits.parquet")
     write_whole(out / "notes.csv", notes.to_csv(index=False))
     write_whole(out / "classes.json", json.dumps({task.name: task.classes for task in tasks}, indent=1))
+    write_whole(out / "tasks.csv", _about(tasks).to_csv(index=False))
     write_whole(out / "comparisons.csv", comparisons.to_csv(index=False))
     # the table last: where it is, everything is
     write_whole(out / "table.csv", results.to_csv(index=False))
@@ -243,6 +247,24 @@ def _write(
 def replace_rules(config: StatisticsConfig, tasks: Sequence[Task]) -> StatisticsConfig:
     """The configuration with what each task measures."""
     return config.model_copy(update={"tasks": {task.name: task.config.rules for task in tasks}})
+
+
+def _about(tasks: Sequence[Task]) -> pd.DataFrame:
+    """What each task learns from and is tested on: locations by part, and labels, which may be of pixels."""
+    return pd.DataFrame(
+        [
+            {
+                "task": task.name,
+                "classes": len(task.classes),
+                **{part: len(task.parts[part]) for part in PARTS},
+                **{f"{part}_labels": task.parts[part].labels for part in PARTS},
+                "label": "pixel" if task.per_pixel else "location",
+                "incomplete": task.incomplete,
+                "note": "; ".join(task.remarks),
+            }
+            for task in tasks
+        ]
+    )
 
 
 def _splits(tasks: Sequence[Task]) -> pd.DataFrame:
@@ -255,10 +277,11 @@ def _split(task: Task, part: str) -> pd.DataFrame:
     labelled = task.parts[part]
     return pd.DataFrame(
         {
-            "task": np.full(len(labelled.y), task.name, dtype=object),
+            "task": np.full(len(labelled), task.name, dtype=object),
             "uid": task.corpus.locations["uid"].to_numpy(dtype=object)[labelled.locations],
             "group": task.groups[labelled.locations],
-            "split": np.full(len(labelled.y), part, dtype=object),
-            "y": labelled.y,
+            "split": np.full(len(labelled), part, dtype=object),
+            # of pixels there is no one class
+            "y": pd.array([pd.NA] * len(labelled) if labelled.per_pixel else labelled.y, dtype="Int64"),
         }
     )

@@ -1,8 +1,9 @@
 """Metrics of a confusion matrix, or of any stack of them.
 
-A matrix has true classes in rows and predicted ones in columns, and may hold counts or bootstrap weights. Every mean
-over classes is over the classes that have a true unit in the set being measured: a class that is absent cannot be got
-right. With all classes present these are scikit-learn's numbers, for pixels as for chips.
+A matrix has true classes in rows and predicted ones in columns, and may hold counts or bootstrap weights. Means over
+classes are over those that have a true unit in the set being measured: a class that is absent cannot be got right.
+Only mIoU also counts, as 0, what is predicted and nowhere true, as PASTIS' benchmark and scikit-learn do. With all
+classes present these are scikit-learn's numbers, for pixels as for chips.
 """
 
 from collections.abc import Callable
@@ -35,8 +36,13 @@ def macro_f1(cm: Float[np.ndarray, "*batch k k"]) -> Float[np.ndarray, "*batch"]
 
 
 def miou(cm: Float[np.ndarray, "*batch k k"]) -> Float[np.ndarray, "*batch"]:
-    """Mean intersection over union of the classes, from one matrix of the whole evaluation set."""
-    return _mean_present(_ratio(_hits(cm), cm.sum(-1) + cm.sum(-2) - _hits(cm)), cm)
+    """Mean intersection over union of the classes that are true or predicted, from one matrix of the whole set."""
+    return _mean_where(class_iou(cm), _union(cm) > 0)
+
+
+def class_iou(cm: Float[np.ndarray, "*batch k k"]) -> Float[np.ndarray, "*batch k"]:
+    """Intersection over union of each class; NaN for one that is neither true nor predicted."""
+    return _ratio(_hits(cm), _union(cm))
 
 
 METRICS: dict[str, Metric] = {
@@ -55,9 +61,16 @@ def _ratio(part: np.ndarray | np.floating, whole: np.ndarray | np.floating) -> n
     return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
 
 
+def _union(cm: np.ndarray) -> np.ndarray:
+    return cm.sum(-1) + cm.sum(-2) - _hits(cm)
+
+
 def _mean_present(values: np.ndarray, cm: np.ndarray) -> np.ndarray:
-    present = cm.sum(-1) > 0
-    return _ratio(np.where(present, values, 0.0).sum(-1), present.sum(-1).astype(np.float64))
+    return _mean_where(values, cm.sum(-1) > 0)
+
+
+def _mean_where(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    return _ratio(np.where(counts, values, 0.0).sum(-1), counts.sum(-1).astype(np.float64))
 
 
 def auc(y: Int[np.ndarray, " n"], score: Float[np.ndarray, " n"], weights: Float[np.ndarray, "b n"]) -> np.ndarray:

@@ -76,6 +76,7 @@ class Study:
 
     uid: np.ndarray
     y_true: np.ndarray
+    """Of each unit, where units have one class each; class scores, and what needs them, exist only there."""
     codes: np.ndarray
     """Group number of each unit."""
     groups: int
@@ -97,17 +98,18 @@ class Study:
         """
         keys = ["input", "probe", "row", "kind", "seed"]
         cells = {tuple(key): cell for key, cell in predictions.groupby(keys, sort=False)}  # type: ignore[arg-type]
-        first = next(iter(cells.values()))
+        first = _truth(next(iter(cells.values())))
         for key, cell in cells.items():
-            _check_units(key, cell, first)
-        codes, names = pd.factorize(first["group"], sort=True)
+            _check_units(key, _truth(cell), first)
+        units = first.drop_duplicates("uid")
+        codes, names = pd.factorize(units["group"], sort=True)
         classes = int(predictions[["y_true", "y_pred"]].to_numpy().max()) + 1
         return cls(
-            uid=first["uid"].to_numpy(),
-            y_true=first["y_true"].to_numpy(np.int64),
+            uid=units["uid"].to_numpy(),
+            y_true=units["y_true"].to_numpy(np.int64),
             codes=codes,
             groups=len(names),
-            rows=_rows(cells, codes, len(names), classes),
+            rows=_rows(cells, np.asarray(names), classes),
             weights=_resample.weights(len(names), resamples, seed),
             signs=_resample.flips(len(names), flips, seed),
         )
@@ -240,9 +242,13 @@ def seed_pairs(a: tuple[int, ...], b: tuple[int, ...]) -> list[tuple[int, int]]:
     return [(i, b.index(seed)) for i, seed in enumerate(a) if seed in b]
 
 
+def _truth(cell: pd.DataFrame) -> pd.DataFrame:
+    """The cell's units, and how often each class is true in them."""
+    return cell.groupby(["uid", "group", "y_true"], sort=False, as_index=False)["count"].sum()
+
+
 def _check_units(key: tuple, cell: pd.DataFrame, first: pd.DataFrame) -> None:
-    same = all(np.array_equal(cell[column].to_numpy(), first[column].to_numpy()) for column in ("uid", "y_true"))
-    if not same:
+    if not cell.equals(first):
         name, probe, row, _, seed = key
         raise SwathError(
             f"the evaluation units of row {row!r} are not those of the task's other rows, so they cannot be paired",
@@ -251,31 +257,33 @@ def _check_units(key: tuple, cell: pd.DataFrame, first: pd.DataFrame) -> None:
         )
 
 
-def _rows(cells: dict[tuple, pd.DataFrame], codes: np.ndarray, groups: int, classes: int) -> dict:
+def _rows(cells: dict[tuple, pd.DataFrame], groups: np.ndarray, classes: int) -> dict:
     collected: dict[tuple[str, str], dict[Identity, list[tuple[int, pd.DataFrame]]]] = {}
     for (name, probe, row, kind, seed), cell in cells.items():
         collected.setdefault((name, probe), {}).setdefault(Identity(row, kind), []).append((int(seed), cell))
     return {
-        place: {identity: _row(seeds, codes, groups, classes) for identity, seeds in rows.items()}
+        place: {identity: _row(seeds, groups, classes) for identity, seeds in rows.items()}
         for place, rows in collected.items()
     }
 
 
-def _row(seeds: list[tuple[int, pd.DataFrame]], codes: np.ndarray, groups: int, classes: int) -> Row:
+def _row(seeds: list[tuple[int, pd.DataFrame]], groups: np.ndarray, classes: int) -> Row:
     seeds = sorted(seeds, key=lambda pair: pair[0])
     scores = [_scores(list(cell["score"])) for _, cell in seeds]
     complete = [s for s in scores if s is not None]
     return Row(
         seeds=tuple(seed for seed, _ in seeds),
-        matrices=np.stack([_matrices(cell, codes, groups, classes) for _, cell in seeds], axis=1),
+        matrices=np.stack([_matrices(cell, groups, classes) for _, cell in seeds], axis=1),
         scores=np.stack(complete) if len(complete) == len(scores) else None,
     )
 
 
-def _matrices(cell: pd.DataFrame, codes: np.ndarray, groups: int, classes: int) -> np.ndarray:
+def _matrices(cell: pd.DataFrame, groups: np.ndarray, classes: int) -> np.ndarray:
     y_true, y_pred = (cell[column].to_numpy(np.int64) for column in ("y_true", "y_pred"))
-    counts = np.bincount((codes * classes + y_true) * classes + y_pred, minlength=groups * classes**2)
-    return counts.reshape(groups, classes, classes).astype(np.float64)
+    group = pd.Categorical(cell["group"], categories=groups).codes.astype(np.int64)
+    entry = (group * classes + y_true) * classes + y_pred
+    counts = np.bincount(entry, weights=cell["count"], minlength=len(groups) * classes**2)
+    return counts.reshape(len(groups), classes, classes)
 
 
 def _scores(column: list) -> np.ndarray | None:

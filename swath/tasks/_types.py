@@ -1,4 +1,7 @@
-"""What goes into a probe, what comes out, and what one evaluation leaves."""
+"""What goes into a probe, what comes out, and what one evaluation leaves.
+
+Labels are a class per location, "n", or a class per pixel, "n h w"; `VOID` pixels have none and count nowhere.
+"""
 
 from dataclasses import dataclass, field
 
@@ -26,9 +29,10 @@ class Features:
 class Prediction:
     """What a probe says of the test part."""
 
-    y_pred: Int[np.ndarray, " test"]
+    y_pred: Int[np.ndarray, " test"] | Int[np.ndarray, "test h w"]
+    """A class for every unit or pixel, void ones too."""
     scores: Float[np.ndarray, "test classes"] | None = None
-    """Higher means more likely: probabilities or vote shares, each row summing to 1."""
+    """Higher means more likely: probabilities or vote shares, each row summing to 1. Of pixels none are kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +43,7 @@ class Units:
     """Id of the location in the corpus."""
     group: tuple[str, ...]
     """Cluster of units that are not independent of each other: resampling and tests go by group."""
-    y_true: Int[np.ndarray, " test"]
+    y_true: Int[np.ndarray, " test"] | Int[np.ndarray, "test h w"]
 
     def __len__(self) -> int:
         return len(self.uid)

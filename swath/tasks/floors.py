@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int
 
 from swath.corpus import Corpus
 from swath.encoders import Encoder, image_statistics, random_convolutions
-from swath.tasks._types import Prediction
+from swath.tasks._labels import Labelled
+from swath.tasks._types import Prediction, Units
 from swath.tasks.features import contract_of
 
 FloorName = Literal["majority", "image-statistics", "random-convolutions", "random-encoder", "scratch"]
@@ -24,17 +24,31 @@ ROWS: dict[FloorName, str] = {
 
 majority: the most frequent class of the training part, whatever the input.
 image statistics + linear: per-band statistics, always read by the linear probe.
-random convolutions: features of random filters, read by the cell's own probe.
+random convolutions: features of random filters, read by the cell's own probe (linear if that trains encoders).
 random encoder (frozen): the arms' network as it was before pre-training, read by the cell's own probe.
-scratch: the arms' network trained end to end on the labelled training part; no probe, named inputs only.
+scratch: the arms' network trained end to end on the labelled training part; named inputs only. Where the probe trains
+    encoders, by exactly its settings.
+Where pixels have the classes only majority and scratch stand.
 """
 
 
-def majority(train_y: Int[np.ndarray, " n"], test: int, classes: int) -> Prediction:
-    """The most frequent training class for every one of `test` units; its scores are the training part's shares."""
-    counts = np.bincount(train_y, minlength=classes)
-    scores = np.tile((counts / counts.sum()).astype(np.float32), (test, 1))
-    return Prediction(np.full(test, counts.argmax()), scores)
+def needs_encoder(floor: FloorName) -> bool:
+    """Whether the floor is the arms' own network."""
+    return floor in {"random-encoder", "scratch"}
+
+
+def is_random(floor: FloorName) -> bool:
+    """Whether seeds make a difference."""
+    return floor not in {"majority", "image-statistics"}
+
+
+def majority(train: Labelled, units: Units, classes: int) -> Prediction:
+    """The most frequent training class for every unit or pixel; its scores are the training part's shares."""
+    counts = train.counts(classes)
+    y_pred = np.full(units.y_true.shape, counts.argmax())
+    if train.per_pixel:
+        return Prediction(y_pred)
+    return Prediction(y_pred, np.tile((counts / counts.sum()).astype(np.float32), (len(units), 1)))
 
 
 def image_statistics_encoder(corpus: Corpus, bands: Sequence[str]) -> Encoder:
@@ -43,5 +57,8 @@ def image_statistics_encoder(corpus: Corpus, bands: Sequence[str]) -> Encoder:
 
 
 def random_convolutions_encoder(corpus: Corpus, bands: Sequence[str], seed: int) -> Encoder:
-    """Random filters over these bands."""
-    return random_convolutions.build(random_convolutions.Config(seed=seed), contract_of(corpus, bands))
+    """Random filters over these bands, no larger than a chip."""
+    size = min(random_convolutions.Config().kernel_size, corpus.info.chip_px)
+    return random_convolutions.build(
+        random_convolutions.Config(seed=seed, kernel_size=size), contract_of(corpus, bands)
+    )

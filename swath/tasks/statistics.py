@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 CELL_COLUMNS = ["task", "input", "probe", "row", "kind", "seed"]
-PREDICTION_COLUMNS = [*CELL_COLUMNS, "uid", "group", "y_true", "y_pred", "score"]
+PREDICTION_COLUMNS = [*CELL_COLUMNS, "uid", "group", "y_true", "y_pred", "count", "score"]
 NOTE_COLUMNS = [*CELL_COLUMNS, "note"]
 FEW_GROUPS = 10
 """Below this many groups a bootstrap interval is known to be too narrow, and the table says so."""
@@ -143,7 +143,8 @@ def summarise(
     """The results table and the comparisons of a run.
 
     Args:
-        predictions: one row per unit with PREDICTION_COLUMNS; every cell of a task must hold the same units.
+        predictions: PREDICTION_COLUMNS, one row per unit and entry of its confusion matrix that is not 0, or one row
+            per unit and no `count`; every cell of a task must hold the same units.
         config: metrics per task, intervals, tests.
         notes: NOTE_COLUMNS; cells that could not be computed, or were computed in a way that must be said.
 
@@ -153,6 +154,8 @@ def summarise(
     Raises:
         SwathError: two cells of one task hold different units, so their rows are not paired.
     """
+    if "count" not in predictions:
+        predictions = predictions.assign(count=1)
     said = _Notes(notes if notes is not None else pd.DataFrame(columns=NOTE_COLUMNS))
     lines: list[Line] = []
     comparisons: list[Comparison] = []

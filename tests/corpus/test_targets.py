@@ -3,7 +3,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from swath.corpus import Chip, CorpusWriter, LabelLayer, Location, Part, SensorLayout
-from swath.corpus.targets import Dominant, Fraction, Scalar, TargetConfig, targets
+from swath.corpus.targets import Dominant, Fraction, Pixels, Scalar, TargetConfig, targets
 from swath.errors import CorpusError
 
 PX = 8
@@ -78,6 +78,22 @@ def test_a_scalar_label_is_a_class_and_numbers_sort_as_numbers(tmp_path):
     np.testing.assert_array_equal(found.y, [1, 0, 0, 1, 0])
 
 
+def test_pixels_keep_their_classes_and_what_does_not_count_is_void(tmp_path):
+    corpus = made(tmp_path / "c", MAPS)
+    found = targets(corpus, Pixels(layer="cover"))
+    # only the location that is all void is left out
+    np.testing.assert_array_equal(found.locations, [0, 1, 2, 3, 4, 5, 7, 8])
+    assert found.classes == ["tree", "water", "crop"]
+    np.testing.assert_array_equal(found.y, [0, 0, 0, 1, 1, 1, 2, 2])
+    maps = found.maps.read(found.locations)
+    np.testing.assert_array_equal(maps[3], np.where(MAPS[3] == VOID, -1, 1))
+    np.testing.assert_array_equal(maps[6], np.where(MAPS[7] == 3, 2, 0))
+    fewer = targets(corpus, Pixels(layer="cover", min_labelled=24, ignore=("tree",)))
+    np.testing.assert_array_equal(fewer.locations, [1, 2, 4, 5, 7, 8])
+    assert fewer.classes == ["water", "crop"]
+    np.testing.assert_array_equal(fewer.maps.read(np.array([1])), [np.where(MAPS[1] == 2, 0, -1)])
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -86,6 +102,9 @@ def test_a_scalar_label_is_a_class_and_numbers_sort_as_numbers(tmp_path):
         (Dominant(layer="cover", classes=("tree",)), "has 1 classes"),
         (Dominant(layer="cover", min_share=1.0), "'crop' has a single location(.|\n)*ignore: \\[crop\\]"),
         (Fraction(layer="cover", code=9), "no code 9(.|\n)*2 water"),
+        (Pixels(layer="cover", min_labelled=65), "pixels of 0 of 8 locations have 0 classes"),
+        (Pixels(layer="cover", classes=("tree",)), "have 1 classes \\(tree\\)"),
+        (Pixels(layer="cover", ignore=("tre",)), "no class 'tre'(.|\n)*did you mean 'tree'"),
         (Scalar(column="zne"), "no column 'zne'(.|\n)*did you mean 'zone'"),
         (Scalar(column="height"), "continuous values"),
     ],

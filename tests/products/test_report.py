@@ -6,8 +6,10 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from sklearn import metrics as sk
 
 from swath.errors import SwathError
 from swath.products import _words as words
@@ -243,3 +245,30 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, content, said):
     with pytest.raises(SwathError, match=said):
         report(tmp_path)
     assert not (tmp_path / "report.html").exists()
+
+
+def test_segmentations_show_the_pixels_matrix_iou_and_maps(run):
+    rng = np.random.default_rng(0)
+    predictions = pd.read_parquet(run / "evaluate" / "predictions.parquet")
+    best = predictions[
+        (predictions.row == "byol") & (predictions.input == "all bands") & (predictions.probe == "linear")
+    ]
+    best = best.assign(count=rng.integers(1, 50, len(best)), score=None)
+    best.to_parquet(run / "evaluate" / "predictions.parquet")
+    identity = best.iloc[0][["task", "input", "probe", "row", "kind", "seed"]].to_dict()
+    maps = []
+    for uid in best.uid.unique()[:6]:
+        truth = rng.integers(-1, 5, 24 * 24)
+        maps.append({**identity, "uid": uid, "height": 24, "y_true": truth, "y_pred": np.abs(truth)})
+    pd.DataFrame(maps).to_parquet(run / "evaluate" / "maps.parquet")
+    found = page_of(run)
+    text = found.text
+    assert "Least right: image, label, prediction" in text
+    assert "100 % of the labelled pixels right" in text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Most confident mistakes" not in text
+    cm = sk.confusion_matrix(best.y_true, best.y_pred, sample_weight=best["count"], labels=range(5))
+    iou = np.diag(cm) / (cm.sum(0) + cm.sum(1) - np.diag(cm))
+    for value in iou:
+        assert f"{100 * value:.1f}\N{NO-BREAK SPACE}%" in text
+    labels = [attrs["alt"] for attrs in found.all("img") if attrs["alt"].startswith("label of")]
+    assert len(labels) == 6

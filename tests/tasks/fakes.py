@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, SensorLayout
+from swath.corpus import Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, SensorLayout
 from swath.encoders import Encoder
 from swath.encoders._contract import InputContract
 from swath.sensors import band
@@ -80,3 +80,66 @@ def small_encoder(seed: int, bands: tuple[str, ...] = ALL, channels: int = 1, fi
             nn.Flatten(),
         )
     return Encoder(network, contract(bands, channels, fixed), dim=dim, example_px=PX)
+
+
+CROPS = LabelLayer(classes={0: "grass", 1: "maize", 2: "beet", 3: "other"}, void=255)
+FIELD_PX = 8
+
+
+def field_map(i: int) -> np.ndarray:
+    """Two crops side by side, void on the edge; the first place is all void, the last alone has `other`."""
+    crops = np.full((FIELD_PX, FIELD_PX), i % 3, np.uint8)
+    crops[:, FIELD_PX // 2 :] = (i + 1) % 3
+    crops[0] = 255
+    return np.full_like(crops, 255) if i == 0 else crops
+
+
+def field_chips(i: int, rng: np.random.Generator) -> list[Chip]:
+    """Ragged series, whose brightness tells the crop from June on."""
+    crops = np.where(field_map(i) == 255, 0, field_map(i)).astype(float)
+    found = []
+    for k in range(3 + i % 3):
+        when = dt.datetime(2020, 3 + 2 * k, 1 + i % 20)
+        optical = 0.2 + 0.1 * crops * (k > 0) + rng.normal(0, 0.02, (3, FIELD_PX, FIELD_PX))
+        cloud = (i % 10) / 10
+        found.append(Chip(f"field-{i:03d}", OPTICAL, optical.astype(np.float32), datetime=when, cloud=cloud))
+        if i != 1:
+            radar = rng.normal(-12 + 2 * crops, 0.5, (2, FIELD_PX, FIELD_PX)).astype(np.float32)
+            found.append(Chip(f"field-{i:03d}", RADAR, radar, datetime=when + dt.timedelta(days=2)))
+    return found
+
+
+def make_fields(path: Path, n: int = 40) -> Corpus:
+    """Image series of fields with a class per pixel."""
+    rng = np.random.default_rng(0)
+    with CorpusWriter(path, LAYOUTS, FIELD_PX, {"crops": CROPS}) as writer:
+        places = [
+            Location(uid=f"field-{i:03d}", lonlat=(5 + 0.05 * (i % 8), 50 + 0.05 * (i // 8)), group=f"farm {i // 2}")
+            for i in range(n)
+        ]
+        chips = [chip for i in range(n) for chip in field_chips(i, rng)]
+        writer.append(Part(places, chips, {"crops": np.stack([field_map(i) for i in range(n)])}))
+        writer.finish()
+    return Corpus.open(path)
+
+
+class DenseSmall(Encoder):
+    """Features of every pixel, averaged over the dates that have one."""
+
+    dense_dim = 8
+
+    def dense(self, image):
+        b, t = image.valid.shape[:2]
+        standard = self.standardize(image.pixels, image.valid, image.band_ids).flatten(0, 1)
+        features = self.network(standard).unflatten(0, (b, t))
+        seen = image.valid.flatten(2).any(2).to(features.dtype)
+        return torch.einsum("btdhw,bt->bdhw", features, seen / seen.sum(1, keepdim=True).clamp(min=1))
+
+
+def dense_encoder(seed: int, bands: tuple[str, ...] = ALL[:3], channels: int | None = None) -> DenseSmall:
+    """A dense encoder of these bands, seeded."""
+    channels = channels or len(bands)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = nn.Sequential(nn.Conv2d(channels, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 1))
+    return DenseSmall(network, contract(bands, channels, fixed=channels == len(bands)), dim=8, example_px=FIELD_PX)

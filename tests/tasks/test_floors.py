@@ -3,6 +3,8 @@ import pytest
 
 from swath.errors import ContractError
 from swath.tasks import floors
+from swath.tasks._labels import Labelled
+from swath.tasks._types import Units
 from swath.tasks.features import contract_of, extract
 from tests.tasks.fakes import ALL
 
@@ -11,10 +13,19 @@ def test_majority_is_scikit_learns_dummy():
     from sklearn.dummy import DummyClassifier
 
     y = np.array([0, 2, 2, 1, 2])
-    found = floors.majority(y, 4, 3)
+    units = Units(tuple("abcd"), tuple("abcd"), np.zeros(4, int))
+    found = floors.majority(Labelled(np.arange(5), y), units, 3)
     dummy = DummyClassifier(strategy="prior").fit(np.zeros((5, 1)), y)
     assert (found.y_pred == dummy.predict(np.zeros((4, 1)))).all()
     assert found.scores == pytest.approx(dummy.predict_proba(np.zeros((4, 1))))
+
+
+def test_majority_of_pixels_counts_pixels_without_void():
+    y = np.array([[[0, 1], [1, -1]], [[-1, -1], [-1, -1]]])
+    units = Units(("a",), ("a",), np.zeros((1, 2, 2), int))
+    found = floors.majority(Labelled(np.arange(2), y), units, 2)
+    assert found.y_pred.tolist() == [[[1, 1], [1, 1]]]
+    assert found.scores is None
 
 
 def test_contracts_carry_the_corpus_statistics(corpus):

@@ -6,7 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from swath.tasks._metrics import METRICS, accuracy, auc, balanced_accuracy, confusion, macro_f1, miou, roc_auc
+from swath.tasks._metrics import (
+    METRICS,
+    accuracy,
+    auc,
+    balanced_accuracy,
+    class_iou,
+    confusion,
+    macro_f1,
+    miou,
+    roc_auc,
+)
 
 
 @st.composite
@@ -45,7 +55,14 @@ def test_a_class_without_a_true_unit_counts_in_no_mean():
     present = [0, 1]
     assert balanced_accuracy(cm) == pytest.approx(0.75)
     assert macro_f1(cm) == pytest.approx(sk.f1_score(y_true, y_pred, labels=present, average="macro"))
-    assert miou(cm) == pytest.approx(sk.jaccard_score(y_true, y_pred, labels=present, average="macro"))
+
+
+def test_miou_counts_what_is_true_or_predicted_as_scikit_learn_does():
+    y_true, y_pred = np.array([0, 0, 1, 1]), np.array([0, 2, 1, 1])
+    cm = confusion(y_true, y_pred, 4)
+    assert miou(cm) == pytest.approx(sk.jaccard_score(y_true, y_pred, average="macro"))
+    assert miou(cm) == pytest.approx((0.5 + 1 + 0) / 3)
+    assert class_iou(cm) == pytest.approx([0.5, 1, 0, np.nan], nan_ok=True)
 
 
 @pytest.mark.parametrize("name", METRICS)

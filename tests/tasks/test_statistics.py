@@ -329,3 +329,50 @@ def test_a_row_that_lacks_a_band_is_in_no_mean_over_it():
     table, _ = summarise(p, BAND_CONFIG)
     assert set(table[table.input == "all bands"].row) == {"a"}
     assert set(table[table.input == "optical bands"].row) == {"a", "b"}
+
+
+def pixel_cells(*specs, pixels=30, seed=0):
+    """Segmentations: `pixels` labels in every unit; (row, kind, share right, seeds)."""
+    y, group, rng = world(seed=seed)
+    truth = np.repeat(y, pixels)
+    truth = np.where(rng.random(len(truth)) < 0.5, truth, rng.integers(0, CLASSES, len(truth)))
+    frames, flat = [], {}
+    for row, kind, right, seeds in specs:
+        for s in seeds:
+            said = guess(truth, rng, right)
+            flat[row, s] = truth, said
+            unit = np.repeat(np.arange(N), pixels)
+            entries, count = np.unique(np.stack([unit, truth, said]), axis=1, return_counts=True)
+            one = cell(entries[1], group[entries[0]], entries[2], row, kind, s)
+            frames.append(one.assign(uid=[f"u{i}" for i in entries[0]], count=count))
+    return pd.concat(frames, ignore_index=True), flat, group
+
+
+def test_segmentations_are_one_matrix_of_the_whole_set_and_groups_are_resampled():
+    p, flat, group = pixel_cells(("a", "pretrained", 0.7, (0, 1)), ("b", "floor", 0.5, (0, 1)))
+    rules = {"t": TaskRules(metrics=("miou", "accuracy"))}
+    table, comparisons = summarise(p, CONFIG.model_copy(update={"tasks": rules}))
+    line = table[(table.row == "a") & (table.metric == "miou")].iloc[0]
+    expected = [sk.jaccard_score(*flat["a", s], average="macro") for s in (0, 1)]
+    assert line.value == pytest.approx(np.mean(expected))
+    assert (line.n_units, line.n_groups) == (N, 24)
+    # the spread is that of groups, drawn whole: made again by drawing groups' pixels
+    rng, draws = np.random.default_rng(1), []
+    pixel_group = np.repeat(group, 30)
+    members = [np.flatnonzero(pixel_group == g) for g in range(24)]
+    for _ in range(200):
+        drawn = np.concatenate([members[g] for g in rng.integers(0, 24, 24)])
+        draws.append(
+            np.mean([sk.jaccard_score(t[drawn], s[drawn], average="macro") for t, s in (flat["a", 0], flat["a", 1])])
+        )
+    low, high = np.quantile(draws, [0.025, 0.975])
+    assert [line.low, line.high] == pytest.approx([low, high], abs=0.25 * (high - low))
+    assert comparisons.iloc[0].verdict == "better"
+    assert comparisons.iloc[0].n_pairs == 24
+
+
+def test_segmentations_with_other_labels_are_refused():
+    p, _, _ = pixel_cells(("a", "pretrained", 0.7, (0,)), ("b", "floor", 0.5, (0,)))
+    p.loc[(p.row == "b") & (p.uid == "u3"), "count"] += 1
+    with pytest.raises(SwathError, match="cannot be paired"):
+        summarise(p, CONFIG)

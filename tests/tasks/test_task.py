@@ -7,8 +7,7 @@ from pydantic import ValidationError
 from swath.corpus.split import SplitConfig, split
 from swath.errors import RecipeError
 from swath.tasks import Task, TaskConfig
-from swath.tasks._scratch import Labelled
-from swath.tasks._task import subset
+from swath.tasks._labels import Labelled, subset
 from swath.tasks.floors import ROWS
 from tests.tasks.fakes import ALL, OPTICAL, small_encoder
 
@@ -154,7 +153,7 @@ def test_tasks_that_cannot_be_are_refused_with_what_to_do(corpus):
         ({"inputs": {"x": [ALL[0], ALL[0]]}}, "give each band once"),
         ({"inputs": {"x": []}}, "at least one"),
         ({"inputs": {}}, "at least 1"),
-        ({"metric": "roc_auc"}, "'accuracy', 'macro_f1' or 'balanced_accuracy'"),
+        ({"metric": "roc_auc"}, "'accuracy', 'macro_f1', 'balanced_accuracy' or 'miou'"),
         ({"label_fraction": 0.0}, "greater than 0"),
         ({"floors": ["imagenet"]}, "floors"),
         ({"probes": [{"name": "liner"}]}, "liner"),

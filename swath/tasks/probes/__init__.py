@@ -1,6 +1,7 @@
-"""How labels are read out of frozen features: one probe per file, found by its module name.
+"""How labels are read out of features, or encoders trained on labels: one probe per file, found by its module name.
 
-A probe's module defines `Config` and `fit_predict(config, features, seed) -> Prediction`. It may define
+A probe's module defines `Config` and `fit_predict(config, features, seed) -> Prediction`; or, if it trains the encoder
+instead of reading frozen features, `train_predict(config, encoder, problem, seed) -> Prediction`. It may define
 `inputs(config, inputs) -> dict[str, list[str]]` if it wants other inputs than the task's named ones, and
 `label(config) -> str` if its name does not say enough in a table.
 """
@@ -8,10 +9,12 @@ A probe's module defines `Config` and `fit_predict(config, features, seed) -> Pr
 from typing import TYPE_CHECKING, Any
 
 from swath import plugins
+from swath.encoders import Encoder
 from swath.settings import Settings
+from swath.tasks._supervised import Problem
 from swath.tasks._types import Features, Prediction
 
-__all__ = ["ProbeConfig", "fit_predict", "inputs", "label", "names"]
+__all__ = ["ProbeConfig", "fit_predict", "inputs", "label", "names", "train_predict", "trains"]
 
 if TYPE_CHECKING:
     ProbeConfig = Any
@@ -31,6 +34,21 @@ def fit_predict(config: Settings, features: Features, seed: int) -> Prediction:
         TrainingError: the labels do not allow it, such as a training part with one class only.
     """
     return plugins.find(__name__, _name(config)).fit_predict(config, features, seed)
+
+
+def trains(config: Settings) -> bool:
+    """Whether the probe trains the encoder, and so takes images instead of features."""
+    return hasattr(plugins.find(__name__, _name(config)), "train_predict")
+
+
+def train_predict(config: Settings, encoder: Encoder, problem: Problem, seed: int) -> Prediction:
+    """Train a copy of the encoder on the labelled parts and apply it to the test part.
+
+    Raises:
+        ContractError: the encoder cannot take the input.
+        TrainingError: the labels do not allow it, or the loss became non-finite.
+    """
+    return plugins.find(__name__, _name(config)).train_predict(config, encoder, problem, seed)
 
 
 def inputs(config: Settings, named: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -1,0 +1,116 @@
+"""What a recipe says of a task."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from swath.corpus.targets import Pixels, TargetConfig
+from swath.errors import RecipeError
+from swath.settings import Settings
+from swath.tasks._supervised import ScratchConfig
+from swath.tasks.features import Bands
+from swath.tasks.floors import ROWS, FloorName
+from swath.tasks.probes import ProbeConfig, band_wise, linear, trains
+from swath.tasks.probes import inputs as probe_inputs
+from swath.tasks.probes import label as probe_label
+from swath.tasks.statistics import MetricName, TaskRules
+
+
+class TaskConfig(Settings):
+    """What encoders are judged on."""
+
+    target: TargetConfig
+    """How a location, or each of its pixels, gets a class."""
+    inputs: dict[str, tuple[str, ...]] = Field(min_length=1)
+    """Named lists of band keys `sensor/band` that an encoder is fed."""
+    probes: tuple[ProbeConfig, ...] = Field(default=(linear.Config(),), min_length=1)
+    """How labels are read out of the features, or the encoder is trained on them."""
+    metric: Literal["accuracy", "macro_f1", "balanced_accuracy", "miou"] = "accuracy"
+    """Ranks the rows and is compared."""
+    more_metrics: tuple[MetricName, ...] = ()
+    """Are shown beside it."""
+    floors: tuple[FloorName, ...] = tuple(ROWS)
+    """Rows that no pre-training went into; leaving one out makes a comparison weaker."""
+    scratch: ScratchConfig = ScratchConfig()
+    """How the network is trained from scratch beside probes on frozen features; under `fine-tune` the probe says so."""
+    dates: int | Literal["all", "paired"] = 1
+    """Dates per location: a number, whole series, or those of several sensors paired by time. Encoders of single dates
+    average their embeddings."""
+    most: int | None = Field(default=None, ge=1)
+    """Of longer series only so many dates, the same ones for all rows."""
+    tag: str | None = None
+    """Only chips with this tag, such as `after`."""
+    min_valid: float = Field(default=0.0, ge=0, le=1)
+    """Only chips with at least this share of usable pixels."""
+    label_fraction: float = Field(default=1.0, gt=0, le=1)
+    """Share of each class's training labels that may be used; smaller subsets are part of larger ones."""
+    batch_size: int = Field(default=128, ge=1)
+    """Locations per call of an encoder."""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "TaskConfig":
+        labels = [probe_label(probe) for probe in self.probes]
+        if len(set(labels)) != len(labels):
+            raise ValueError(f"two probes are called the same: {', '.join(labels)}")
+        for name, keys in self.inputs.items():
+            if not keys or len(set(keys)) != len(keys):
+                raise ValueError(f"inputs.{name}: give each band once, and at least one")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_pixels(self) -> "TaskConfig":
+        if isinstance(self.target, Pixels):
+            if frozen := [probe_label(probe) for probe in self.probes if not trains(probe)]:
+                raise ValueError(f"{', '.join(frozen)} reads one class per location; a class per pixel needs fine-tune")
+            if "roc_auc" in self.more_metrics:
+                raise ValueError("roc_auc needs class scores, which are not kept of pixels")
+        if self.most is not None and isinstance(self.dates, int):
+            raise ValueError("most needs dates: all or paired")
+        return self
+
+    @property
+    def rules(self) -> TaskRules:
+        """What the statistics measure."""
+        band_groups = {
+            probe_label(probe): {name: tuple(keys) for name, keys in band_wise.groups(probe, self.named_inputs).items()}
+            for probe in self.probes
+            if isinstance(probe, band_wise.Config)
+        }
+        metrics = dict.fromkeys((self.metric, *self.more_metrics))
+        return TaskRules(metrics=tuple(metrics), band_groups=band_groups)
+
+    @property
+    def named_inputs(self) -> dict[str, list[str]]:
+        """The inputs as plain lists."""
+        return {name: list(keys) for name, keys in self.inputs.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInput:
+    """One input and the probes that read it."""
+
+    name: str
+    bands: Bands
+    probes: tuple[Settings, ...]
+
+    @property
+    def labels(self) -> list[str]:
+        """What the probes are called in the tables."""
+        return [probe_label(probe) for probe in self.probes]
+
+
+def inputs_of(config: TaskConfig) -> dict[str, TaskInput]:
+    """All inputs with the probes that read them: the named ones first, then those that probes ask for."""
+    found: dict[str, TaskInput] = {}
+    for probe in config.probes:
+        for name, keys in probe_inputs(probe, config.named_inputs).items():
+            bands = tuple(keys)
+            known = found.setdefault(name, TaskInput(name, bands, ()))
+            if known.bands != bands:
+                raise RecipeError(
+                    f"input {name!r} means two things: {', '.join(known.bands)}, and {', '.join(bands)}",
+                    remedy="give the named input another name",
+                )
+            found[name] = TaskInput(name, bands, (*known.probes, probe))
+    return found

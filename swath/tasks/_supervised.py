@@ -1,0 +1,285 @@
+"""Supervised training of a network from images to classes, of locations or of pixels.
+
+Fine-tuning, training from scratch and the supervised references are this one loop on different networks, so that what
+is compared differs in nothing but the network and where it starts.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from swath._progress import track
+from swath.batch import Image
+from swath.corpus.targets import VOID
+from swath.encoders import DenseEncoder, Encoder, backbone_of, head_of
+from swath.errors import ContractError, TrainingError
+from swath.settings import Settings
+from swath.tasks._labels import Labelled
+from swath.tasks._metrics import accuracy, confusion, miou
+from swath.tasks._types import Prediction
+from swath.tasks.features import Bands, Pictures, fit
+
+
+class Supervision(Settings):
+    """How a network is trained on labels; the epoch that is best on validation is kept (accuracy; mIoU of pixels).
+
+    The defaults are S4's and PASTIS': 50 epochs of Adam without schedule or weight decay.
+    """
+
+    epochs: int = Field(default=50, ge=1)
+    batch_size: int = Field(default=4, ge=2)
+    """Locations per step; a rest that fills no batch waits for the next epoch's order."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled from the gradient (AdamW); at 0 that is Adam."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Of the learning rate, over all steps."""
+    flips: bool = True
+    """Mirror samples left-right and top-bottom at random; chips of one pixel have nothing to mirror."""
+    frame_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Chance that a date of a series is left out of a training step; one always stays."""
+
+
+class ScratchConfig(Supervision):
+    """Plain training from scratch, beside probes on frozen features: AdamW, cosine schedule, flips."""
+
+    epochs: int = Field(default=30, ge=1)
+    batch_size: int = Field(default=64, ge=2)
+    weight_decay: float = Field(default=0.05, ge=0)
+    schedule: Literal["constant", "cosine"] = "cosine"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """What is to be learnt: the labelled parts of a task, and how their chips are read."""
+
+    pictures: Pictures
+    bands: Bands
+    parts: dict[str, Labelled]
+    """train, val, test."""
+    classes: int
+
+    @property
+    def per_pixel(self) -> bool:
+        """Whether it is a segmentation."""
+        return self.parts["train"].per_pixel
+
+
+class Classifier(nn.Module):
+    """An encoder and a new head.
+
+    A head on an encoder of pixels is a convolution to class maps, averaged over valid pixels where locations have the
+    classes; on any other, a linear layer on the embedding. Several passes are concatenated, as for a probe.
+    """
+
+    def __init__(self, encoder: Encoder, problem: Problem):
+        """Put a head on an encoder.
+
+        Raises:
+            ContractError: it cannot take the bands, or has no features of pixels where these have the classes.
+        """
+        super().__init__()
+        self.passes = fit(encoder.contract, problem.bands).passes
+        self.encoder, self.pictures, self.per_pixel = encoder, problem.pictures, problem.per_pixel
+        self.dense = isinstance(encoder, DenseEncoder)
+        if self.per_pixel and not self.dense:
+            raise ContractError("the encoder has no features of single pixels, so it cannot be trained to segment")
+        if self.dense:
+            self.head = head_of(encoder, problem.classes, len(self.passes))
+        else:
+            self.head = nn.Linear(encoder.dim * len(self.passes), problem.classes)
+
+    def forward(self, images: dict[str, Image]) -> Float[Tensor, "b k"] | Float[Tensor, "b k h w"]:
+        """Logits of locations or of pixels."""
+        composed = [self.pictures.compose(images, bands) for bands in self.passes]
+        if not self.dense:
+            return self.head(torch.cat([self.encoder(image) for image in composed], dim=1))
+        maps = self.head(torch.cat([self.encoder.dense(image) for image in composed], dim=1))
+        return maps if self.per_pixel else _mean_over_valid(maps, composed[0].valid)
+
+
+def _mean_over_valid(maps: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b t h w"]) -> Float[Tensor, "b k"]:
+    seen = valid.any(dim=1)
+    # where no pixel was ever valid all look alike, and any of them will do
+    seen = seen | ~seen.any(dim=(1, 2), keepdim=True)
+    weight = seen.to(maps.dtype)
+    return torch.einsum("bkhw,bhw->bk", maps, weight) / weight.sum(dim=(1, 2))[:, None]
+
+
+def train_encoder(
+    config: Supervision, encoder: Encoder, problem: Problem, seed: int, *, frozen: bool = False
+) -> Prediction:
+    """Train a copy of an encoder, with a new head, on the training part and apply it to the test part.
+
+    Args:
+        config: how.
+        encoder: pre-trained or randomly initialised; on any device.
+        problem: what is learnt.
+        seed: of the head, the order of samples, and all that is random in training.
+        frozen: leave the encoder as it is, and train the head; of an encoder with a decoder, that as well.
+
+    Raises:
+        ContractError: the encoder cannot take the input, or cannot segment.
+        TrainingError: one class only, or the loss became non-finite.
+    """
+
+    def build() -> nn.Module:
+        model = Classifier(copy.deepcopy(encoder), problem)
+        if frozen:
+            backbone_of(model.encoder).requires_grad_(requires_grad=False)
+        return model
+
+    return train_network(config, build, problem, seed, str(next(encoder.buffers()).device))
+
+
+def train_network(
+    config: Supervision, build: Callable[[], nn.Module], problem: Problem, seed: int, device: str
+) -> Prediction:
+    """Train what `build()` makes: a network from `images` by sensor to logits.
+
+    bfloat16 where matrices are multiplied, float32 for the final predictions; the global random numbers stay as they
+    were.
+
+    Raises:
+        TrainingError: one class only, or the loss became non-finite.
+    """
+    if np.count_nonzero(problem.parts["train"].counts(problem.classes)) < 2:
+        raise TrainingError("the training part holds one class, so there is nothing to tell apart")
+    with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
+        torch.manual_seed(seed)
+        loop = _Loop(config, build().to(device), problem, torch.device(device), seed)
+        loop.run()
+    return loop.predict(problem.parts["test"])
+
+
+class _Loop:
+    """The training of one network."""
+
+    def __init__(self, config: Supervision, model: nn.Module, problem: Problem, device: torch.device, seed: int):
+        self.config, self.model, self.problem, self.device = config, model, problem, device
+        self.train = problem.parts["train"]
+        self.steps = max(1, len(self.train) // config.batch_size)
+        trained = [p for p in model.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=config.weight_decay)
+        total = config.epochs * self.steps if config.schedule == "cosine" else None
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, total) if total else None
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def run(self) -> None:
+        """Leave the model with the weights of its best epoch on validation, or of the last without validation."""
+        best, kept = -1.0, self.model.state_dict()
+        for _ in track(range(self.config.epochs), self.config.epochs, "  training, epochs"):
+            self._epoch()
+            value = self._value(self.problem.parts["val"])
+            if value > best or not len(self.problem.parts["val"]):
+                best, kept = value, copy.deepcopy(self.model.state_dict())
+        self.model.load_state_dict(kept)
+
+    def _epoch(self) -> None:
+        _train_mode(self.model)
+        order = torch.randperm(len(self.train), generator=self.generator)
+        # a rest that is no full batch waits for the next epoch's order, unless it is all there is
+        for rows in order[: self.steps * self.config.batch_size].split(self.config.batch_size):
+            part = self.train.take(rows.numpy())
+            images = self._augmented(self.problem.pictures.read(part.locations, self.device))
+            y = torch.from_numpy(part.y.astype(np.int64))
+            if self.config.flips and part.per_pixel:
+                images, y = flip(images, self.generator, y)
+            elif self.config.flips:
+                images, _ = flip(images, self.generator)
+            self._step(images, y.to(self.device))
+
+    def _augmented(self, images: dict[str, Image]) -> dict[str, Image]:
+        if not self.config.frame_dropout:
+            return images
+        return {name: drop_frames(image, self.config.frame_dropout, self.generator) for name, image in images.items()}
+
+    def _step(self, images: dict[str, Image], y: Int[Tensor, " b"] | Int[Tensor, "b h w"]) -> None:
+        # torch 2.x on a CPU: the bfloat16 gradients of convolutions over single pixels are wrong
+        narrow = any(image.pixels.shape[-1] * image.pixels.shape[-2] > 1 for image in images.values())
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=narrow):
+            logits = self.model(images)
+        loss = F.cross_entropy(logits.float(), y, ignore_index=VOID)
+        if not loss.isfinite():
+            raise TrainingError("supervised training became non-finite", remedy="lower its learning_rate")
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        if self.schedule:
+            self.schedule.step()
+
+    def _value(self, part: Labelled) -> float:
+        if not len(part):
+            return 0.0
+        there = part.y != VOID
+        found = self.predict(part).y_pred
+        cm = confusion(part.y[there].astype(np.int64), found[there].astype(np.int64), self.problem.classes)
+        return float((miou if part.per_pixel else accuracy)(cm))
+
+    @torch.no_grad()
+    def predict(self, part: Labelled) -> Prediction:
+        """Classes of locations with their scores, or of pixels."""
+        self.model.eval()
+        size = self.config.batch_size
+        batches = [part.locations[start : start + size] for start in range(0, len(part), size)]
+        logits = (self.model(self.problem.pictures.read(batch, self.device)).float() for batch in batches)
+        if part.per_pixel:
+            return Prediction(np.concatenate([one.argmax(1).to(torch.int16).cpu().numpy() for one in logits]))
+        scores = np.concatenate([one.softmax(1).cpu().numpy() for one in logits])
+        return Prediction(scores.argmax(axis=1), scores)
+
+
+def _train_mode(model: nn.Module) -> None:
+    """Training mode, but for parts that hold parameters and train none: their statistics stay, too."""
+    model.train()
+    for part in model.modules():
+        parameters = list(part.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
+            part.eval()
+
+
+def flip(
+    images: dict[str, Image], generator: torch.Generator, y: Int[Tensor, "b h w"] | None = None
+) -> tuple[dict[str, Image], Int[Tensor, "b h w"] | None]:
+    """Each sample mirrored left-right and top-bottom by the toss of a coin, the same for all sensors and the labels.
+
+    Chips of one pixel stay as they are.
+    """
+    first = next(iter(images.values())).pixels
+    for axis in (-1, -2):
+        if first.shape[axis] == 1:
+            continue
+        toss = torch.rand(len(first), generator=generator) < 0.5
+        images = {sensor: _flip(image, toss, axis) for sensor, image in images.items()}
+        y = None if y is None else torch.where(toss[:, None, None], y.flip(axis), y)
+    return images, y
+
+
+def _flip(image: Image, toss: Tensor, axis: int) -> Image:
+    toss = toss.to(image.pixels.device)
+    return replace(
+        image,
+        pixels=torch.where(toss[:, None, None, None, None], image.pixels.flip(axis), image.pixels),
+        valid=torch.where(toss[:, None, None, None], image.valid.flip(axis), image.valid),
+    )
+
+
+def drop_frames(image: Image, chance: float, generator: torch.Generator) -> Image:
+    """Make dates invalid at random; of those that a sample has, one always stays."""
+    there = image.valid.flatten(2).any(dim=2).cpu()
+    luck = torch.rand(there.shape, generator=generator).masked_fill(~there, -1.0)
+    kept = (luck >= chance) | (luck == luck.max(dim=1, keepdim=True).values)
+    kept = kept.to(image.valid.device)
+    return replace(
+        image,
+        pixels=image.pixels.masked_fill(~kept[:, :, None, None, None], 0.0),
+        valid=image.valid & kept[:, :, None, None],
+    )

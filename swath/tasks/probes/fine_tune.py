@@ -1,0 +1,34 @@
+"""Fine-tuning: the encoder and a new head, trained on the labels together. S4's protocol, and that of PASTIS' benchmark.
+
+It is no probe of frozen features: the encoder goes on learning. So the row to compare with is `scratch`, which under
+this probe is the same network from its random start, trained by exactly these settings and this seed.
+"""
+
+from typing import Literal
+
+from swath.encoders import Encoder
+from swath.tasks._supervised import Problem, Supervision, train_encoder
+from swath.tasks._types import Prediction
+
+
+class Config(Supervision):
+    """How, and whether the encoder itself is trained."""
+
+    name: Literal["fine-tune"] = "fine-tune"
+    frozen: bool = False
+    """Train only the head (and the decoder, where an encoder has one)."""
+
+
+def label(config: Config) -> str:
+    """`fine-tune`, or that the encoder was frozen."""
+    return "fine-tune (encoder frozen)" if config.frozen else "fine-tune"
+
+
+def train_predict(config: Config, encoder: Encoder, problem: Problem, seed: int) -> Prediction:
+    """Train a copy of the encoder on the labelled parts and apply it to the test part.
+
+    Raises:
+        ContractError: the encoder cannot take the input, or has no features of pixels where those have the classes.
+        TrainingError: one class only, or the loss became non-finite.
+    """
+    return train_encoder(config, encoder, problem, seed, frozen=config.frozen)

@@ -1,0 +1,137 @@
+"""A task with a class per pixel: fine-tuned from dense encoders, its units are locations, its tables hold counts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+from sklearn import metrics as sk
+
+from swath.corpus.split import SplitConfig, split
+from swath.tasks import Task, TaskConfig
+from swath.tasks._cells import SHOWN, CellStore, maps_of, table_of
+from tests.tasks.fakes import ALL, dense_encoder, small_encoder
+
+SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
+OPTICAL_BANDS = ALL[:3]
+
+
+def config(**changes):
+    settings = {
+        "target": {"rule": "pixels", "layer": "crops"},
+        "inputs": {"optical": OPTICAL_BANDS},
+        "probes": ({"name": "fine-tune", "epochs": 3, "learning_rate": 2e-2},),
+        "metric": "miou",
+        "dates": "all",
+    }
+    return TaskConfig.model_validate(settings | changes)
+
+
+def task(corpus, **changes):
+    return Task("crops", config(**changes), corpus, split(corpus, SPLIT), SPLIT)
+
+
+@pytest.fixture(scope="module")
+def cells(fields):
+    return task(fields).run(dense_encoder(0), "arm", "pretrained", 0)
+
+
+def test_units_are_locations_with_a_map_each_and_all_void_is_left_out(fields):
+    made = task(fields)
+    rows = np.concatenate([made.parts[part].locations for part in made.parts])
+    assert sorted(rows) == list(range(1, 40))
+    assert made.units.y_true.shape == (len(made.units), 8, 8)
+    assert made.classes == ["grass", "maize", "beet"]
+    assert made.parts["train"].labels == 56 * len(made.parts["train"])
+    assert made.remarks == []
+
+
+def test_a_location_without_a_sensor_is_left_out_and_counted(fields):
+    made = task(fields, inputs={"both": ALL}, dates="paired")
+    assert made.incomplete == 1
+    assert made.remarks == ["1 labelled locations are left out: a chip of some sensor is missing"]
+
+
+def test_the_table_is_the_units_confusion_matrices(cells):
+    (cell,) = cells
+    table = table_of(cell).to_pandas()
+    there = cell.units.y_true != -1
+    assert table["count"].sum() == there.sum()
+    truth, said = (table[name].repeat(table["count"]) for name in ("y_true", "y_pred"))
+    assert sk.jaccard_score(truth, said, average="macro") == pytest.approx(
+        sk.jaccard_score(cell.units.y_true[there], cell.prediction.y_pred[there], average="macro")
+    )
+    one = table[table.uid == cell.units.uid[2]]
+    expected = sk.confusion_matrix(
+        cell.units.y_true[2][there[2]], cell.prediction.y_pred[2][there[2]], labels=[0, 1, 2]
+    )
+    found = np.zeros((3, 3))
+    found[one.y_true, one.y_pred] = one["count"]
+    np.testing.assert_array_equal(found, expected)
+    assert sk.accuracy_score(truth, said) > 0.9
+
+
+def test_maps_of_the_best_and_worst_units_are_kept(cells, tmp_path):
+    (cell,) = cells
+    maps = maps_of(cell).to_pandas()
+    assert len(maps) == min(2 * SHOWN, len(cell.units))
+    first = maps.iloc[0]
+    i = cell.units.uid.index(first.uid)
+    np.testing.assert_array_equal(np.reshape(first.y_true, (first.height, -1)), cell.units.y_true[i])
+    np.testing.assert_array_equal(np.reshape(first.y_pred, (first.height, -1)), cell.prediction.y_pred[i])
+    store = CellStore(tmp_path)
+    store.write("key", cell)
+    read = store.read("key")
+    pd.testing.assert_frame_equal(read.maps.to_pandas(), maps)
+    pd.testing.assert_frame_equal(read.predictions.to_pandas(), table_of(cell).to_pandas())
+
+
+def test_beside_fine_tuning_stand_majority_and_the_same_network_from_scratch(fields):
+    made = task(fields)
+    cells = made.run_floors(lambda seed: dense_encoder(seed), (0, 1))
+    assert [(c.row, c.seed) for c in cells] == [("majority", 0), ("scratch", 0), ("scratch", 1)]
+    assert not any(c.prediction is None for c in cells)
+    # the paired control: the network that `build_random` gives, by the probe's own settings
+    same = made.run(dense_encoder(1), "x", "reference", 1)[0]
+    np.testing.assert_array_equal(same.prediction.y_pred, cells[2].prediction.y_pred)
+
+
+def test_a_frozen_encoder_has_its_random_twin_again(fields):
+    made = task(fields, probes=[{"name": "fine-tune", "epochs": 1, "frozen": True}])
+    rows = [c.row for c in made.run_floors(lambda seed: dense_encoder(seed), (0,))]
+    assert rows == ["majority", "random encoder (frozen)", "scratch"]
+
+
+def test_an_encoder_without_features_of_pixels_is_a_note(fields):
+    (cell,) = task(fields).run(small_encoder(0, OPTICAL_BANDS, 3, fixed=True), "arm", "pretrained", 0)
+    assert cell.prediction is None
+    assert "no features of single pixels" in cell.note
+
+
+def test_chips_are_fine_tuned_too_and_the_frozen_floors_stay(corpus):
+    settings = {
+        "target": {"rule": "scalar", "column": "kind"},
+        "inputs": {"optical": ALL[:3]},
+        "probes": [{"name": "fine-tune", "epochs": 2, "batch_size": 16}],
+        "floors": ["majority", "image-statistics", "random-convolutions", "random-encoder", "scratch"],
+    }
+    made = Task("kinds", TaskConfig.model_validate(settings), corpus, split(corpus, SPLIT), SPLIT)
+    cells = made.run(small_encoder(0, channels=1), "arm", "pretrained", 0)
+    cells += made.run_floors(lambda seed: small_encoder(seed), (0,))
+    assert [c.row for c in cells] == [
+        *("arm", "majority", "image statistics + linear", "random convolutions", "scratch")
+    ]
+    assert {c.probe for c in cells} == {"fine-tune"}
+    assert all(c.prediction.y_pred.shape == (len(made.units),) for c in cells)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"probes": [{"name": "linear"}]}, "linear reads one class per location"),
+        ({"more_metrics": ["roc_auc"]}, "not kept of pixels"),
+        ({"dates": 1, "most": 3}, "most needs dates"),
+    ],
+)
+def test_settings_that_make_no_sense(changes, said):
+    with pytest.raises(ValidationError, match=said):
+        config(**changes)

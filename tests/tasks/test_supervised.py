@@ -1,0 +1,214 @@
+"""Supervised training: it learns classes of locations and of pixels, is seeded, and leaves the given encoder alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from swath.batch import Image
+from swath.corpus import Selection
+from swath.encoders import backbone_of, head_of
+from swath.errors import ContractError, TrainingError
+from swath.tasks._labels import Labelled
+from swath.tasks._supervised import Problem, ScratchConfig, Supervision, drop_frames, flip, train_encoder
+from swath.tasks.features import Pictures
+from tests.tasks.fakes import ALL, dense_encoder, field_map, small_encoder
+
+BANDS = ALL[2:4]
+CONFIG = ScratchConfig(epochs=12, batch_size=16, learning_rate=5e-3)
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """Rows by part; class 1 has a brighter B04 and a rougher VV."""
+    rows = np.arange(2, 96)
+    y = (rows % 3 == 1).astype(np.int64)
+    cuts = np.split(np.random.default_rng(0).permutation(len(rows)), [54, 70])
+    return {part: Labelled(rows[cut], y[cut]) for part, cut in zip(("train", "val", "test"), cuts, strict=True)}
+
+
+def run(corpus, parts, encoder=None, seed=0, config=CONFIG):
+    pictures = Pictures(corpus, BANDS, Selection())
+    encoder = encoder or small_encoder(0, channels=2)
+    return train_encoder(config, encoder, Problem(pictures, BANDS, parts, 2), seed)
+
+
+def test_it_learns_what_the_labels_say(corpus, parts):
+    encoder = small_encoder(0, channels=2)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    found = run(corpus, parts, encoder)
+    assert (found.y_pred == parts["test"].y).mean() > 0.9
+    assert found.scores.sum(1) == pytest.approx(np.ones(len(found.y_pred)), abs=1e-5)
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+
+
+def test_several_embeddings_are_trained_together(corpus, parts):
+    found = run(corpus, parts, small_encoder(0, channels=1))
+    assert (found.y_pred == parts["test"].y).mean() > 0.8
+
+
+def test_a_seed_decides_and_the_global_random_numbers_do_not(corpus, parts):
+    short = ScratchConfig(epochs=1, batch_size=16)
+    torch.manual_seed(1)
+    one = run(corpus, parts, config=short)
+    torch.manual_seed(2)
+    state = torch.random.get_rng_state()
+    same = run(corpus, parts, config=short)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert (one.scores == same.scores).all()
+    assert not (one.scores == run(corpus, parts, seed=1, config=short).scores).all()
+
+
+def test_without_validation_the_last_epoch_is_taken(corpus, parts):
+    empty = Labelled(np.empty(0, np.int64), np.empty(0, np.int64))
+    found = run(corpus, parts | {"val": empty})
+    assert (found.y_pred == parts["test"].y).mean() > 0.9
+
+
+def test_failures_say_why(corpus, parts):
+    one = Labelled(parts["train"].locations, np.zeros_like(parts["train"].y))
+    with pytest.raises(TrainingError, match="one class"):
+        run(corpus, parts | {"train": one})
+    with pytest.raises(ContractError):
+        run(corpus, parts, small_encoder(0, ALL[:3], 3, fixed=True))
+    with pytest.raises(TrainingError, match="non-finite"):
+        run(corpus, parts, config=ScratchConfig(epochs=3, batch_size=16, learning_rate=1e30))
+
+
+def test_flips_move_pixels_and_validity_of_all_sensors_together():
+    pixels = torch.arange(2 * 3 * 4, dtype=torch.float32).view(1, 1, 2, 3, 4).repeat(64, 1, 1, 1, 1)
+    image = Image(
+        pixels, pixels[:, :, 0] > 3, torch.zeros(64, 1, dtype=torch.int32), torch.zeros(64, 2, dtype=torch.int32), 10.0
+    )
+    labels = pixels[:, 0, 0].long()
+    found, y = flip({"a": image, "b": image}, torch.Generator().manual_seed(0), labels)
+    assert torch.equal(y, found["a"].pixels[:, 0, 0].long())
+    assert torch.equal(found["a"].pixels, found["b"].pixels)
+    assert torch.equal(found["a"].valid, found["a"].pixels[:, :, 0] > 3)
+    corners = {int(v) for v in found["a"].pixels[:, 0, 0, 0, 0]}
+    assert corners == {0, 3, 8, 11}
+    assert (found["a"].pixels.flatten(1).sort(dim=1).values == pixels.flatten(1)).all()
+
+
+def test_single_pixels_are_not_flipped():
+    one = Image(torch.rand(4, 2, 3, 1, 1), torch.ones(4, 2, 1, 1, dtype=torch.bool), torch.zeros(4, 2, dtype=torch.int32),
+                torch.zeros(4, 3, dtype=torch.int32), 10.0)  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    state = generator.get_state()
+    found, _ = flip({"a": one}, generator)
+    assert found["a"] is one
+    assert torch.equal(generator.get_state(), state)
+
+
+def test_dropped_dates_are_invalid_and_one_that_was_there_stays():
+    valid = torch.ones(200, 5, 1, 1, dtype=torch.bool)
+    valid[:, 3:] = False
+    image = Image(torch.ones(200, 5, 2, 1, 1), valid, torch.zeros(200, 5, dtype=torch.int32),
+                  torch.zeros(200, 2, dtype=torch.int32), 10.0)  # fmt: skip
+    found = drop_frames(image, 0.6, torch.Generator().manual_seed(0))
+    left = found.valid[:, :, 0, 0]
+    assert left.any(dim=1).all()
+    assert not left[:, 3:].any()
+    # 0.4 of the dates stay, and one where all three went
+    assert left[:, :3].float().mean().item() == pytest.approx(0.4 + 0.6**3 / 3, abs=0.06)
+    assert torch.equal(found.pixels[:, :, 0, 0, 0] > 0, left)
+
+
+@pytest.fixture(scope="module")
+def field_parts():
+    rows = np.arange(2, 40)
+    maps = np.stack([np.where(field_map(i) == 255, -1, field_map(i).astype(np.int16)) for i in rows])
+    cuts = np.split(np.arange(len(rows)), [22, 30])
+    return {part: Labelled(rows[cut], maps[cut]) for part, cut in zip(("train", "val", "test"), cuts, strict=True)}
+
+
+def segment(fields, parts, encoder=None, bands=ALL[:3], dates="all", **settings):
+    config = Supervision.model_validate({"epochs": 8, "batch_size": 4, "learning_rate": 1e-2} | settings)
+    pictures = Pictures(fields, bands, Selection(dates=dates))
+    return train_encoder(config, encoder or dense_encoder(0, bands), Problem(pictures, bands, parts, 3), 0)
+
+
+def test_pixels_of_ragged_series_are_learnt_and_void_is_ignored(fields, field_parts):
+    found = segment(fields, field_parts)
+    truth = field_parts["test"].y
+    there = truth != -1
+    assert found.scores is None
+    assert (found.y_pred[there] == truth[there]).mean() > 0.9
+    # what void pixels are said to be changes nothing: they are not learnt from
+    assert set(np.unique(found.y_pred)) <= {0, 1, 2}
+
+
+def test_sensors_are_paired_into_one_input(fields, field_parts):
+    both = (*ALL[:3], *ALL[3:])
+    found = segment(fields, field_parts, dense_encoder(0, both), both, dates="paired")
+    there = field_parts["test"].y != -1
+    assert (found.y_pred[there] == field_parts["test"].y[there]).mean() > 0.9
+
+
+def test_a_location_that_is_all_void_teaches_nothing(fields, field_parts):
+    void = Labelled(field_parts["train"].locations[:4], np.full_like(field_parts["train"].y[:4], -1))
+    with pytest.raises(TrainingError, match="one class"):
+        segment(fields, field_parts | {"train": void})
+
+
+def test_segmentation_needs_features_of_pixels(fields, field_parts):
+    with pytest.raises(ContractError, match="no features of single pixels"):
+        segment(fields, field_parts, small_encoder(0, ALL[:3], 3, fixed=True))
+
+
+def test_a_dense_encoder_classifies_by_the_mean_over_valid_pixels(fields, field_parts):
+    whole = {
+        name: Labelled(part.locations, (part.locations % 3).astype(np.int64)) for name, part in field_parts.items()
+    }
+    found = segment(fields, whole, epochs=12)
+    assert (found.y_pred == whole["test"].y).mean() > 0.6
+    assert found.scores.shape == (len(whole["test"]), 3)
+
+
+def test_a_frozen_encoder_keeps_its_weights_and_its_statistics(fields, field_parts, monkeypatch):
+    seen = {}
+    monkeypatch.setattr("swath.tasks._supervised.flip", lambda images, g, y=None: (images, y))
+    encoder = dense_encoder(0)
+    encoder.network.insert(1, torch.nn.BatchNorm2d(8))
+
+    def keep(module, *_):
+        seen["weights"] = [p.detach().clone() for p in module.network.parameters()]
+        seen["mean"] = module.network[1].running_mean.clone()
+
+    monkeypatch.setattr(type(encoder), "dense", _after(type(encoder).dense, keep))
+    pictures = Pictures(fields, ALL[:3], Selection(dates="all"))
+    problem = Problem(pictures, ALL[:3], field_parts, 3)
+    train_encoder(Supervision(epochs=2), encoder, problem, 0, frozen=True)
+    assert all(torch.equal(a, b) for a, b in zip(seen["weights"], encoder.network.parameters(), strict=True))
+    assert torch.equal(seen["mean"], encoder.network[1].running_mean)
+    train_encoder(Supervision(epochs=2), encoder, problem, 0)
+    assert not torch.equal(seen["mean"], encoder.network[1].running_mean)
+    assert not torch.equal(seen["weights"][0], next(encoder.network.parameters()))
+
+
+def _after(method, keep):
+    def wrapped(self, image):
+        keep(self)
+        return method(self, image)
+
+    return wrapped
+
+
+def test_an_encoder_may_bring_its_own_head_and_say_what_is_frozen():
+    class Own(torch.nn.Module):
+        dense_dim = 4
+
+        def __init__(self):
+            super().__init__()
+            self.backbone, self.decoder = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+
+        def dense(self, image):
+            return image.pixels[:, 0]
+
+        def head(self, classes):
+            return torch.nn.Conv2d(4, classes, 3, padding=1)
+
+    assert head_of(Own(), 5).kernel_size == (3, 3)
+    assert head_of(Own(), 5, 2).weight.shape == (5, 8, 1, 1)
+    own = Own()
+    assert backbone_of(own) is own.backbone
+    assert backbone_of(small := small_encoder(0)) is small
