@@ -156,19 +156,19 @@ def _pixels(corpus: Corpus, config: Pixels) -> Targets:
     blocks = [counts for counts, _ in _counts(corpus, config.layer, codes)]
     counts = np.concatenate(blocks) if blocks else np.zeros((0, len(codes)))
     rows = np.flatnonzero(counts.sum(1) >= config.min_labelled)
-    present = counts[rows].any(axis=0)
-    if present.sum() < 2:
-        found = [layer.classes[code] for code, there in zip(codes, present, strict=True) if there]
+    present = np.flatnonzero(counts[rows].sum(axis=0))
+    codes = [codes[k] for k in present]
+    found = [layer.classes[code] for code in codes]
+    if len(found) < 2:
         raise CorpusError(
             f"the pixels of {len(rows)} of {len(counts)} locations have {len(found)} classes ({', '.join(found)})",
             where=f"{corpus.path}, target {config.model_dump(exclude_none=True)}",
             remedy="the rest is void: lower min_labelled, or let other classes count; a task needs two",
         )
-    position = np.full(max((*layer.codes, *codes)) + 1, VOID, np.int16)
-    codes = [code for code, there in zip(codes, present, strict=True) if there]
+    position = np.full(max(layer.codes) + 1, VOID, np.int16)
     position[codes] = np.arange(len(codes))
     dominant = counts[rows][:, present].argmax(axis=1)
-    return Targets(rows, dominant, [layer.classes[code] for code in codes], LabelMaps(corpus, config.layer, position))
+    return Targets(rows, dominant, found, LabelMaps(corpus, config.layer, position))
 
 
 def _fraction(corpus: Corpus, config: Fraction) -> tuple[list[str | None], list[str]]:

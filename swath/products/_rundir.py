@@ -82,7 +82,7 @@ class Run:
     def maps(self, task: str, input: str, probe: str, row: str) -> pd.DataFrame:  # noqa: A002 — the column's name
         """Labels and predictions of some units of a segmentation, for the row's first seed; empty if there are none."""
         found = self._of_row("maps", task, input, probe, row)
-        return found if found.empty else found[found["seed"] == found["seed"].min()]
+        return found if found.empty else found.loc[found["seed"] == found["seed"].min()]
 
     def _of_row(self, name: str, *place: str) -> pd.DataFrame:
         path = self.path / "evaluate" / f"{name}.parquet"

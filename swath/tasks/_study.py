@@ -244,7 +244,7 @@ def seed_pairs(a: tuple[int, ...], b: tuple[int, ...]) -> list[tuple[int, int]]:
 
 def _truth(cell: pd.DataFrame) -> pd.DataFrame:
     """The cell's units, and how often each class is true in them."""
-    return cell.groupby(["uid", "group", "y_true"], sort=False, as_index=False)["count"].sum()
+    return cell.groupby(["uid", "group", "y_true"], sort=False, as_index=False).agg({"count": "sum"})
 
 
 def _check_units(key: tuple, cell: pd.DataFrame, first: pd.DataFrame) -> None:

@@ -89,20 +89,20 @@ class Classifier(nn.Module):
         super().__init__()
         self.passes = fit(encoder.contract, problem.bands).passes
         self.encoder, self.pictures, self.per_pixel = encoder, problem.pictures, problem.per_pixel
-        self.dense = isinstance(encoder, DenseEncoder)
-        if self.per_pixel and not self.dense:
-            raise ContractError("the encoder has no features of single pixels, so it cannot be trained to segment")
-        if self.dense:
+        if isinstance(encoder, DenseEncoder):
             self.head = head_of(encoder, problem.classes, len(self.passes))
+        elif self.per_pixel:
+            raise ContractError("the encoder has no features of single pixels, so it cannot be trained to segment")
         else:
             self.head = nn.Linear(encoder.dim * len(self.passes), problem.classes)
 
     def forward(self, images: dict[str, Image]) -> Float[Tensor, "b k"] | Float[Tensor, "b k h w"]:
         """Logits of locations or of pixels."""
         composed = [self.pictures.compose(images, bands) for bands in self.passes]
-        if not self.dense:
-            return self.head(torch.cat([self.encoder(image) for image in composed], dim=1))
-        maps = self.head(torch.cat([self.encoder.dense(image) for image in composed], dim=1))
+        encoder = self.encoder
+        if not isinstance(encoder, DenseEncoder):
+            return self.head(torch.cat([encoder(image) for image in composed], dim=1))
+        maps = self.head(torch.cat([encoder.dense(image) for image in composed], dim=1))
         return maps if self.per_pixel else _mean_over_valid(maps, composed[0].valid)
 
 
@@ -191,10 +191,8 @@ class _Loop:
             part = self.train.take(rows.numpy())
             images = self._augmented(self.problem.pictures.read(part.locations, self.device))
             y = torch.from_numpy(part.y.astype(np.int64))
-            if self.config.flips and part.per_pixel:
+            if self.config.flips:
                 images, y = flip(images, self.generator, y)
-            elif self.config.flips:
-                images, _ = flip(images, self.generator)
             self._step(images, y.to(self.device))
 
     def _augmented(self, images: dict[str, Image]) -> dict[str, Image]:
@@ -247,8 +245,8 @@ def _train_mode(model: nn.Module) -> None:
 
 
 def flip(
-    images: dict[str, Image], generator: torch.Generator, y: Int[Tensor, "b h w"] | None = None
-) -> tuple[dict[str, Image], Int[Tensor, "b h w"] | None]:
+    images: dict[str, Image], generator: torch.Generator, y: Int[Tensor, " b"] | Int[Tensor, "b h w"]
+) -> tuple[dict[str, Image], Int[Tensor, " b"] | Int[Tensor, "b h w"]]:
     """Each sample mirrored left-right and top-bottom by the toss of a coin, the same for all sensors and the labels.
 
     Chips of one pixel stay as they are.
@@ -259,7 +257,7 @@ def flip(
             continue
         toss = torch.rand(len(first), generator=generator) < 0.5
         images = {sensor: _flip(image, toss, axis) for sensor, image in images.items()}
-        y = None if y is None else torch.where(toss[:, None, None], y.flip(axis), y)
+        y = torch.where(toss[:, None, None], y.flip(axis), y) if y.ndim == 3 else y
     return images, y
 
 

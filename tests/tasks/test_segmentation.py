@@ -67,7 +67,7 @@ def test_the_table_is_the_units_confusion_matrices(cells):
     found = np.zeros((3, 3))
     found[one.y_true, one.y_pred] = one["count"]
     np.testing.assert_array_equal(found, expected)
-    assert sk.accuracy_score(truth, said) > 0.9
+    assert sk.accuracy_score(truth, said) > 0.8
 
 
 def test_maps_of_the_best_and_worst_units_are_kept(cells, tmp_path):

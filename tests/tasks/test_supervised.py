@@ -89,12 +89,18 @@ def test_flips_move_pixels_and_validity_of_all_sensors_together():
     assert (found["a"].pixels.flatten(1).sort(dim=1).values == pixels.flatten(1)).all()
 
 
+def image_of(valid, channels=2):
+    b, t = valid.shape[:2]
+    days = torch.zeros(b, t, dtype=torch.int32)
+    ids = torch.zeros(b, channels, dtype=torch.int32)
+    return Image(torch.ones(b, t, channels, *valid.shape[2:]), valid, days, ids, 10.0)
+
+
 def test_single_pixels_are_not_flipped():
-    one = Image(torch.rand(4, 2, 3, 1, 1), torch.ones(4, 2, 1, 1, dtype=torch.bool), torch.zeros(4, 2, dtype=torch.int32),
-                torch.zeros(4, 3, dtype=torch.int32), 10.0)  # fmt: skip
+    one = image_of(torch.ones(4, 2, 1, 1, dtype=torch.bool))
     generator = torch.Generator().manual_seed(0)
     state = generator.get_state()
-    found, _ = flip({"a": one}, generator)
+    found, _ = flip({"a": one}, generator, torch.zeros(4, dtype=torch.int64))
     assert found["a"] is one
     assert torch.equal(generator.get_state(), state)
 
@@ -102,9 +108,7 @@ def test_single_pixels_are_not_flipped():
 def test_dropped_dates_are_invalid_and_one_that_was_there_stays():
     valid = torch.ones(200, 5, 1, 1, dtype=torch.bool)
     valid[:, 3:] = False
-    image = Image(torch.ones(200, 5, 2, 1, 1), valid, torch.zeros(200, 5, dtype=torch.int32),
-                  torch.zeros(200, 2, dtype=torch.int32), 10.0)  # fmt: skip
-    found = drop_frames(image, 0.6, torch.Generator().manual_seed(0))
+    found = drop_frames(image_of(valid), 0.6, torch.Generator().manual_seed(0))
     left = found.valid[:, :, 0, 0]
     assert left.any(dim=1).all()
     assert not left[:, 3:].any()
@@ -166,7 +170,7 @@ def test_a_dense_encoder_classifies_by_the_mean_over_valid_pixels(fields, field_
 
 def test_a_frozen_encoder_keeps_its_weights_and_its_statistics(fields, field_parts, monkeypatch):
     seen = {}
-    monkeypatch.setattr("swath.tasks._supervised.flip", lambda images, g, y=None: (images, y))
+    monkeypatch.setattr("swath.tasks._supervised.flip", lambda images, _, y: (images, y))
     encoder = dense_encoder(0)
     encoder.network.insert(1, torch.nn.BatchNorm2d(8))
 

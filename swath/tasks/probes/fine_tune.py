@@ -1,4 +1,4 @@
-"""Fine-tuning: the encoder and a new head, trained on the labels together. S4's protocol, and that of PASTIS' benchmark.
+"""Fine-tuning: encoder and new head trained on the labels together, as S4 does, and the benchmark of PASTIS.
 
 It is no probe of frozen features: the encoder goes on learning. So the row to compare with is `scratch`, which under
 this probe is the same network from its random start, trained by exactly these settings and this seed.

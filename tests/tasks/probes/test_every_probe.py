@@ -1,4 +1,4 @@
-"""What holds for every probe of frozen features: found by name, strict settings, honest about labels that allow nothing."""
+"""What holds for every probe of frozen features: found by name, strict, honest about labels that allow nothing."""
 
 import numpy as np
 import pytest
