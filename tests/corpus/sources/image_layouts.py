@@ -23,6 +23,7 @@ def tif(
 ) -> np.ndarray:
     """One raster file; returns what was written."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # overwriting would make GDAL delete a Landsat scene's metadata as well
     count, height, width = pixels.shape
     profile = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": pixels.dtype} | profile
     if crs:
@@ -125,3 +126,66 @@ def cloudmask_ukis(root: Path) -> None:
         rng = np.random.default_rng(seed)
         image = rng.uniform(0, 1.2, (32, 40, 6)).astype(np.float32)
         np.savez(root / f"{name}.npz", img=image, msk=rng.integers(0, 5, (32, 40, 1)).astype(np.uint8))
+
+
+OLI_MTL = """GROUP = LANDSAT_METADATA_FILE
+  GROUP = IMAGE_ATTRIBUTES
+    DATE_ACQUIRED = {date}
+    SCENE_CENTER_TIME = "15:40:12.1234567Z"
+    SUN_ELEVATION = {sun}
+  END_GROUP = IMAGE_ATTRIBUTES
+  GROUP = LEVEL2_SURFACE_REFLECTANCE_PARAMETERS
+    REFLECTANCE_MULT_BAND_4 = 2.75e-05
+    REFLECTANCE_ADD_BAND_4 = -0.2
+  END_GROUP = LEVEL2_SURFACE_REFLECTANCE_PARAMETERS
+  GROUP = LEVEL1_RADIOMETRIC_RESCALING
+{reflective}
+    RADIANCE_MULT_BAND_10 = 3.3420E-04
+    RADIANCE_ADD_BAND_10 = 0.10000
+  END_GROUP = LEVEL1_RADIOMETRIC_RESCALING
+  GROUP = LEVEL1_THERMAL_CONSTANTS
+    K1_CONSTANT_BAND_10 = 774.8853
+    K2_CONSTANT_BAND_10 = 1321.0789
+  END_GROUP = LEVEL1_THERMAL_CONSTANTS
+END_GROUP = LANDSAT_METADATA_FILE
+END
+"""
+
+
+def landsat_l1(root: Path, scene: str, seed: int = 0, sun: float = 41.5, quality: str = "QA_PIXEL") -> Path:
+    """A level-1 scene of Landsat 8: bands 2, 4, 8 (15 m), 10, a quality band, metadata. The first rows are fill."""
+    folder, px = root / scene, 48
+    for number in (2, 4, 8, 10):
+        size = 2 * px if number == 8 else px
+        counts = noise(seed + number, (1, size, size), 5000, 30000, "uint16")
+        counts[:, : size // 12] = 0
+        tiles = {"tiled": True, "blockxsize": 16, "blockysize": 16}
+        tif(folder / f"{scene}_B{number}.TIF", counts, "EPSG:32615", at(UTM, 0, zoom=px / size), **tiles)
+    codes = np.full((1, px, px), 1 << 6, np.uint16)
+    codes[:, : px // 12] = 1
+    codes[:, 20:30, 4:14] |= 1 << (3 if quality == "QA_PIXEL" else 4)
+    tif(folder / f"{scene}_{quality}.TIF", codes, "EPSG:32615")
+    day = scene.split("_")[3]
+    reflective = "\n".join(
+        f"    REFLECTANCE_{what}_BAND_{number} = {value}"
+        for number in (2, 4, 8)
+        for what, value in (("MULT", "2.0000E-05"), ("ADD", "-0.100000"))
+    )
+    text = OLI_MTL.format(date=f"{day[:4]}-{day[4:6]}-{day[6:]}", sun=sun, reflective=reflective)
+    (folder / f"{scene}_MTL.txt").write_text(text)
+    return folder
+
+
+def landsat_l2(root: Path, scene: str, seed: int = 0, grid: Affine = UTM, px: int = 48) -> Path:
+    """A level-2 scene of Landsat 8: two surface bands, temperature and the quality band."""
+    folder = root / scene
+    for number, name in enumerate(("SR_B4", "SR_B5", "ST_B10")):
+        counts = noise(seed + number, (1, px, px), 7000, 40000, "uint16")
+        counts[:, :4] = 0
+        tif(folder / f"{scene}_{name}.TIF", counts, "EPSG:32615", grid, nodata=0)
+    codes = np.full((1, px, px), 1 << 6, np.uint16)
+    codes[:, :4] = 1
+    codes[:, 20:30, 4:14] |= 1 << 4
+    tif(folder / f"{scene}_QA_PIXEL.TIF", codes, "EPSG:32615", grid)
+    tif(folder / f"{scene}_SR_QA_AEROSOL.TIF", codes.astype(np.uint8), "EPSG:32615", grid)
+    return folder

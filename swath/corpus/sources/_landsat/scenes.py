@@ -1,0 +1,183 @@
+"""Finding the scenes of a folder by the names that USGS gives them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from rasterio.warp import transform
+
+from swath import sensors
+from swath.corpus.sources._landsat import mtl
+from swath.corpus.sources._landsat.mtl import Calibration
+from swath.corpus.sources._published import SKIP, Report
+from swath.corpus.sources._raster import BadFileError, File, Header, corner, header
+from swath.errors import CorpusError
+
+_NAME = re.compile(
+    r"(?P<id>L(?P<kind>[COTE])0(?P<satellite>\d)_L(?P<level>[12])\w{2}_(?P<path>\d{3})\d{3}_(?P<date>\d{8})"
+    r"(?:_\d{8}_\d{2}_\w{2})?)_(?P<layer>\w+)\.(?P<suffix>TIF|txt)",
+    re.IGNORECASE,
+)
+QUALITY = ("QA_PIXEL", "BQA")
+"""Quality bands of Collection 2 and 1."""
+
+
+@dataclass(slots=True)
+class Scene:
+    """One acquisition at one level."""
+
+    id: str
+    sensor: str
+    date: datetime
+    path: str
+    """Of the World Reference System: which ground track."""
+    files: dict[str, File] = field(default_factory=dict)
+    """By band, quality band included."""
+    metadata: Path | None = None
+    calibration: Calibration | None = None
+    """Of level-1 scenes."""
+    header: Header | None = None
+    """Of the scene's grid: its first band of 30 m."""
+
+    @property
+    def quality(self) -> str | None:
+        """Name of the quality band; None if there is none."""
+        return next((name for name in QUALITY if name in self.files), None)
+
+    @property
+    def grid(self) -> Header:
+        """Header of the scene's grid, read when the scene was prepared."""
+        if self.header is None:
+            raise AssertionError(self.id)
+        return self.header
+
+
+def find(root: Path, report: Report) -> list[Scene]:
+    """All scenes below a folder, in the order of time and id; what is no band of theirs is noted.
+
+    Raises:
+        CorpusError: there is no scene.
+    """
+    scenes: dict[str, Scene] = {}
+    for path in sorted(root.rglob("L*_*.*")):
+        match = _NAME.fullmatch(path.name)
+        sensor = _sensor(match) if match else None
+        if match is None or sensor is None or not path.is_file():
+            continue
+        name = match["id"].upper()
+        day = datetime.strptime(match["date"], "%Y%m%d").replace(tzinfo=UTC)
+        scene = scenes.setdefault(name, Scene(name, sensor, day, match["path"]))
+        layer = match["layer"].upper()
+        if match["suffix"].lower() == "txt":
+            scene.metadata = path if layer == "MTL" else scene.metadata
+        else:
+            scene.files[layer] = File(path, path.relative_to(root).as_posix())
+    found = [scene for scene in scenes.values() if _bands_of(scene)]
+    if not found:
+        raise CorpusError(
+            "no Landsat scene is here",
+            where=str(root),
+            remedy="files must be named as USGS names them, such as LC08_L2SP_005009_20150710_20200908_02_T2_SR_B4.TIF",
+        )
+    for scene in found:
+        known = {band.name for band in sensors.get(scene.sensor).bands} | set(QUALITY)
+        for layer in sorted(scene.files.keys() - known):
+            what = "not a band that is stored"
+            report.log.append({"event": "extra file", "id": scene.id, "what": what, "where": scene.files[layer].name})
+    return sorted(found, key=lambda scene: (scene.date, scene.id))
+
+
+def _sensor(match: re.Match[str]) -> str | None:
+    kind, satellite, level = match["kind"].upper(), int(match["satellite"]), match["level"]
+    family = "oli" if satellite >= 8 and kind in "CO" else {7: "etm", 5: "tm", 4: "tm"}.get(satellite)
+    return None if family is None else f"landsat-{family}-{'toa' if level == '1' else 'sr'}"
+
+
+def _bands_of(scene: Scene) -> list[str]:
+    return [band.name for band in sensors.get(scene.sensor).bands if band.name in scene.files]
+
+
+def bands(scenes: Sequence[Scene], wanted: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Bands to store by sensor.
+
+    Args:
+        scenes: of which.
+        wanted: names of bands; by default all that every scene of a sensor has, but the panchromatic one of 15 m.
+
+    Raises:
+        CorpusError: no sensor has a wanted band, or a scene has none of the bands that the others have.
+    """
+    chosen = {}
+    for sensor in dict.fromkeys(scene.sensor for scene in scenes):
+        of_sensor = [scene for scene in scenes if scene.sensor == sensor]
+        known = sensors.get(sensor).bands
+        names = [b.name for b in known if (b.name in wanted if wanted else b.common_name != "pan")]
+        chosen[sensor] = tuple(n for n in names if wanted or all(n in scene.files for scene in of_sensor))
+    if unknown := set(wanted) - {name for names in chosen.values() for name in names}:
+        there = sorted({name for scene in scenes for name in _bands_of(scene)})
+        what = f"no scene's sensor has the band {min(unknown)}"
+        raise CorpusError(what, where="corpus.source.bands", remedy=f"there are {', '.join(there)}")
+    if empty := [sensor for sensor, names in chosen.items() if not names]:
+        what = f"the scenes of {empty[0]} have no band in common"
+        raise CorpusError(what, where="corpus.source.bands", remedy="name the bands to store, or complete the scenes")
+    return chosen
+
+
+def prepare(scene: Scene, names: Sequence[str], missing_metadata: Literal["error", "estimate"]) -> None:
+    """Read the scene's header and metadata.
+
+    Raises:
+        BadFileError: a band's file is missing or no scene of this kind, or the metadata are.
+    """
+    for name in names:
+        if name not in scene.files:
+            what, where = f"band {name} of {scene.id} is missing", str(_folder(scene))
+            raise BadFileError(what, where=where, remedy=f"{SKIP}; or name other bands: bands=[...]")
+    units = {name: sensors.get(scene.sensor).band(name).unit for name in names}
+    heads = {name: header(scene.files[name]) for name in names}
+    for name, head in heads.items():
+        if head.count != 1 or head.dtype not in ("uint16", "uint8") or head.transform is None:
+            what = f"{scene.files[name].name}: {head.count} bands of {head.dtype}"
+            what += "" if head.transform is not None else " without a georeference"
+            raise BadFileError(
+                f"{what}, where Landsat has one of uint16 (before Collection 2 uint8)",
+                where=str(scene.files[name].path),
+                remedy=SKIP,
+            )
+    scene.header = next((h for n, h in heads.items() if sensors.get(scene.sensor).band(n).common_name != "pan"), None)
+    scene.header = scene.header or next(iter(heads.values()))
+    if scene.metadata is not None:
+        found = mtl.fields(scene.metadata)
+        scene.date = mtl.acquired(found, scene.metadata)
+        if scene.sensor.endswith("-toa"):
+            scene.calibration = mtl.calibration(found, scene.metadata, scene.sensor, units)
+    elif scene.sensor.endswith("-toa"):
+        scene.calibration = _without_metadata(scene, units, missing_metadata)
+
+
+def _without_metadata(scene: Scene, units: dict[str, str], missing: Literal["error", "estimate"]) -> Calibration:
+    if missing == "error" or scene.sensor != "landsat-oli-toa":
+        more = "; or missing_metadata=estimate: fixed coefficients, the sun's elevation by date and latitude"
+        raise BadFileError(
+            f"{scene.id}_MTL.txt is missing, so its counts cannot become reflectance",
+            where=str(_folder(scene)),
+            remedy=SKIP + (more if scene.sensor == "landsat-oli-toa" else ""),
+        )
+    return mtl.estimated(units, scene.date, centre(scene.grid))
+
+
+def _folder(scene: Scene) -> Path:
+    return next(iter(scene.files.values())).path.parent
+
+
+def centre(head: Header) -> tuple[float, float]:
+    """Longitude and latitude of an image's centre."""
+
+    if head.transform is None or head.crs is None:
+        raise AssertionError("prepared scenes have a georeference")
+    x, y = corner(head.transform, head.width // 2, head.height // 2)
+    lon, lat = transform(head.crs, "EPSG:4326", [x], [y])[:2]
+    return lon[0], lat[0]

@@ -1,0 +1,216 @@
+"""Landsat scenes as USGS ships them: Collection 2 level 2 and level 1, and Collection 1 level 1, cut into chips.
+
+Level-2 counts stay as they are (reflectance = DN * 2.75e-5 - 0.2, kelvin = DN * 0.00341802 + 149); level-1 counts
+become reflectance and brightness temperature at the top of the atmosphere with the coefficients of the scene's
+metadata. Chips lie on the scenes' own pixels, in their UTM zone; scenes whose pixels coincide give series of the same
+locations.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Integer, Shaped
+from numpy import ndarray
+from pydantic import Field, model_validator
+
+from swath import sensors
+from swath.corpus import eight_bit
+from swath.corpus._part import Chip, Location, undeclared
+from swath.corpus.format import LabelLayer, SensorLayout
+from swath.corpus.sources._landsat import grid, legends, scenes
+from swath.corpus.sources._landsat.calibrate import fill_and_cloud, physical
+from swath.corpus.sources._landsat.scenes import Scene
+from swath.corpus.sources._pieces import Piece, moved, window
+from swath.corpus.sources._published import Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources._raster import BadFileError, File
+from swath.errors import CorpusError
+from swath.settings import Settings
+
+
+class LabelRaster(Settings):
+    """A raster of class codes in any reference system, such as NLCD."""
+
+    file: Path
+    """Relative to the data folder, or absolute."""
+    legend: Literal["nlcd", "cdl"] | None = None
+    """Classes and colours of a known product; else give `classes`."""
+    classes: dict[int, str] = Field(default_factory=dict)
+    colours: dict[int, str] = Field(default_factory=dict)
+    void: int = 0
+    """Code of pixels without a label: outside the raster, or where it says nodata."""
+
+    @model_validator(mode="after")
+    def _one_legend(self) -> "LabelRaster":
+        if bool(self.legend) == bool(self.classes):
+            raise ValueError("give either legend or classes")
+        return self
+
+    @property
+    def layer(self) -> LabelLayer:
+        """The label layer that it becomes."""
+        if self.legend:
+            return {"nlcd": legends.NLCD, "cdl": legends.CDL}[self.legend]
+        return LabelLayer(classes=self.classes, colours=self.colours, void=self.void)
+
+
+class Config(FormatSettings):
+    """Settings of the source."""
+
+    name: Literal["landsat-c2"] = "landsat-c2"
+    chip_px: int = Field(default=264, gt=0)
+    """Width and height of a chip in pixels of 30 m."""
+    bands: tuple[str, ...] = ()
+    """Names such as `SR_B4` or `B10`; by default all that every scene of a sensor has, except the panchromatic one."""
+    uint8: bool = False
+    """Store a byte a value, by the tables of SSL4EO-L."""
+    min_valid: float = Field(default=0.5, ge=0, le=1)
+    """Leave out chips of which a smaller share of the pixels can be used."""
+    mask_clouds: bool = False
+    """Mark cloud, its shadow and cirrus as invalid; their share is kept either way."""
+    missing_metadata: Literal["error", "estimate"] = "error"
+    """Level-1 scenes of Landsat 8 and 9 without `*_MTL.txt`: stop, or take the coefficients that all scenes share and
+    the sun's elevation at the satellite's mean local time (about two degrees off)."""
+    labels: dict[str, LabelRaster] = Field(default_factory=dict)
+    """Rasters of class codes by name of the label layer."""
+
+
+def build(config: Config, target: Path, data: Path | None = None) -> None:
+    """Make the corpus, or continue one that was interrupted.
+
+    Raises:
+        RecipeError: no data folder.
+        CorpusError: no scene is there, or a file is missing or not as it should be.
+    """
+    folder = data_folder(data)
+    report = Report(config)
+    found = scenes.find(folder, report)
+    bands = scenes.bands(found, config.bands)
+    ready = []
+    for scene in found:
+        try:
+            scenes.prepare(scene, bands[scene.sensor], config.missing_metadata)
+            ready.append(scene)
+        except BadFileError as error:
+            report.reject(error, scene.id)
+    if not ready:
+        raise CorpusError("no scene can be used", where=str(folder), remedy=f"first: {report.log[-1]['what']}")
+    what = "only fill is marked as missing"
+    unjudged = [scene.id for scene in ready if scene.quality is None]
+    report.log += [{"event": "no quality band", "id": name, "what": what, "where": name} for name in unjudged]
+    form = _form(config, ready, bands)
+    rasters = {name: _raster(folder, raster) for name, raster in config.labels.items()}
+    units = list(grid.blocks(grid.grids(ready), config.chip_px))
+    if not units:
+        sizes = sorted({f"{scene.grid.width} x {scene.grid.height}" for scene in ready})
+        raise CorpusError(
+            f"no chip of {config.chip_px} pixels fits into the scenes of {', '.join(sizes)}",
+            where="corpus.source.chip_px",
+            remedy="make chip_px smaller",
+        )
+    convert(target, form, report, units, grid.Block.uids, lambda block: _look(block, config, form, rasters))
+
+
+def _form(config: Config, ready: list[Scene], bands: dict[str, tuple[str, ...]]) -> Form:
+    layouts = {}
+    for sensor in dict.fromkeys(scene.sensor for scene in ready):
+        gsd = min(scene.grid.metres or 30.0 for scene in ready if scene.sensor == sensor)
+        layouts[sensor] = layout(sensor, bands[sensor], gsd, uint8=config.uint8)
+    layers = {name: raster.layer for name, raster in config.labels.items()}
+    return Form(config.chip_px, layouts, layers, ("public domain",))
+
+
+def layout(sensor: str, bands: tuple[str, ...], gsd_m: float, *, uint8: bool) -> SensorLayout:
+    """How a sensor's pixels are stored."""
+    if uint8:
+        return eight_bit.layout(sensor, bands, gsd_m)
+    return SensorLayout.of(sensors.get(sensor), bands, gsd_m=gsd_m)
+
+
+def _raster(data: Path, raster: LabelRaster) -> File:
+    path = data / raster.file
+    if not path.is_file():
+        raise CorpusError("the label raster is not there", where=str(path), remedy="mend corpus.source.labels")
+    return File(path, raster.file.as_posix(), key="corpus.source.labels")
+
+
+# -- one block ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a scene shows of a block."""
+
+    scene: Scene
+    pixels: Shaped[ndarray, "c y x"]
+    """As stored."""
+    seen: Bool[ndarray, "y x"]
+    """Where there is an observation in every band."""
+    cloud: Bool[ndarray, "y x"] | None
+    """None where the scene has no quality band."""
+
+
+def _look(block: grid.Block, config: Config, form: Form, rasters: dict[str, File]) -> Piece:
+    """The chips of all scenes in a row of cells."""
+    images = [image for scene in block.grid.scenes if (image := _image(block, scene, config, form))]
+    maps = {name: _codes(block, name, file, form) for name, file in rasters.items()}
+    piece = Piece()
+    for position, column in enumerate(block.columns):
+        cell = window(0, position, block.px)
+        uid, corner = block.uid(column), moved(block.transform_of(column), 0, 0, 0)
+        chips = [chip for image in images if (chip := _chip(uid, image, cell, config))]
+        if chips:
+            place = Location(uid, crs=block.grid.crs, transform=corner)
+            piece.add(place, chips, {name: codes[cell] for name, codes in maps.items()}, form.sensors)
+    return piece
+
+
+def _image(block: grid.Block, scene: Scene, config: Config, form: Form) -> Image | None:
+    """None where the scene does not reach the block."""
+    layout = form.sensors[scene.sensor]
+    counts = grid.read(block, scene, layout.bands)
+    if counts is None:
+        return None
+    seen, cloud = (counts != 0).all(axis=0), None
+    if scene.quality and (codes := grid.read(block, scene, [scene.quality])) is not None:
+        fill, cloud = fill_and_cloud(codes[0], scene.quality)
+        seen &= ~fill
+    shipped = SensorLayout.of(sensors.get(scene.sensor), layout.bands, gsd_m=layout.gsd_m)
+    pixels = counts.astype(shipped.dtype)
+    if scene.calibration is not None:
+        pixels = np.nan_to_num(physical(counts, layout.bands, scene.calibration))
+    if config.uint8:
+        pixels = eight_bit.encode(pixels, scene.sensor, shipped)
+    return Image(scene, pixels, seen, cloud)
+
+
+def _chip(uid: str, image: Image, cell: tuple[slice, slice], config: Config) -> Chip | None:
+    """None where too little of the cell can be used."""
+    seen = image.seen[cell]
+    cloud = None if image.cloud is None else image.cloud[cell]
+    valid = seen & ~cloud if config.mask_clouds and cloud is not None else seen
+    if not valid.any() or valid.mean() < config.min_valid:
+        return None
+    return Chip(
+        uid,
+        image.scene.sensor,
+        np.ascontiguousarray(image.pixels[:, *cell]),
+        valid=valid.copy(),
+        datetime=image.scene.date,
+        cloud=None if cloud is None else float(cloud[seen].mean()),
+        source=image.scene.id,
+        orbit=image.scene.path,
+    )
+
+
+def _codes(block: grid.Block, name: str, file: File, form: Form) -> Integer[ndarray, "y x"]:
+    layer = form.labels[name]
+    codes = grid.labels(block, file, layer.void or 0)
+    if unknown := undeclared(codes, layer):
+        raise CorpusError(
+            f"{file.name} holds the code {min(unknown)}, which is not declared",
+            where=f"corpus.source.labels.{name}",
+            remedy=f"add it to classes; declared: {', '.join(map(str, layer.codes))}",
+        )
+    return codes

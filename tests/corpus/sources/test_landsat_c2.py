@@ -1,0 +1,384 @@
+"""Landsat scenes: pixels by rasterio and the formulas of USGS, grids, clouds, labels, and the real scenes."""
+
+import shutil
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.warp import Resampling, reproject, transform
+
+from swath.corpus import Corpus
+from swath.corpus.sources._landsat import mtl
+from swath.errors import CorpusError
+from tests.corpus.sources.image_layouts import UTM, at, landsat_l1, landsat_l2, noise, read, tif
+from tests.corpus.sources.reading import labels, log, made, stored, valid
+
+L1 = "LC08_L1TP_013032_20190704_20200101_02_T1"
+L2 = "LC08_L2SP_013032_20190704_20200101_02_T1"
+OLI, SR = "landsat-oli-toa", "landsat-oli-sr"
+
+
+def cell(corpus: Corpus, uid: str, px: int = 16) -> tuple[slice, slice]:
+    """Where a location lies in an image that begins at UTM's corner."""
+    a, _, x, _, e, y = corpus.locations.set_index("uid").loc[uid, "transform"]
+    row, column = round((y - UTM.f) / e), round((x - UTM.c) / a)
+    return slice(row, row + px), slice(column, column + px)
+
+
+def expected_toa(folder, band, sun) -> np.ndarray:
+    """By the formulas of the data users' handbook."""
+    counts = read(next(folder.glob(f"*_{band}.TIF")))[0].astype(float)
+    if band == "B10":
+        return 1321.0789 / np.log(774.8853 / (3.342e-4 * counts + 0.1) + 1)
+    return (2e-5 * counts - 0.1) / np.sin(np.deg2rad(sun))
+
+
+def test_level_1_becomes_reflectance_and_kelvin(tmp_path):
+    folder = landsat_l1(tmp_path / "in", L1, sun=41.5)
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+    assert corpus.info.sensors[OLI].bands == ("B2", "B4", "B10")
+    good = valid(corpus, OLI)
+    for (uid, date), pixels in stored(corpus, OLI).items():
+        assert date == "2019-07-04"
+        for band, one in zip(("B2", "B4", "B10"), pixels, strict=True):
+            wanted = expected_toa(folder, band, 41.5)[cell(corpus, uid)]
+            mask = good[uid, date]
+            np.testing.assert_allclose(one[mask], wanted[mask], rtol=1e-5)
+    assert corpus.chips["datetime"].dt.strftime("%H:%M:%S").unique().tolist() == ["15:40:12"]
+    assert corpus.chips["orbit"].unique().tolist() == ["013"]
+
+
+def test_level_2_counts_stay_as_they_are(tmp_path):
+    folder = landsat_l2(tmp_path / "in", L2)
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+    layout = corpus.info.sensors[SR]
+    assert (layout.dtype, layout.bands) == ("uint16", ("SR_B4", "SR_B5", "ST_B10"))
+    assert layout.scale == (2.75e-5, 2.75e-5, 0.00341802)
+    assert layout.offset == (-0.2, -0.2, 149.0)
+    for (uid, _), pixels in stored(corpus, SR).items():
+        for band, one in zip(layout.bands, pixels, strict=True):
+            np.testing.assert_array_equal(one, read(folder / f"{L2}_{band}.TIF")[0][cell(corpus, uid)])
+
+
+def test_fill_and_cloud(tmp_path):
+    folder = landsat_l2(tmp_path / "in", L2)
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+    codes = read(folder / f"{L2}_QA_PIXEL.TIF")[0]
+    good, chips = valid(corpus, SR), corpus.chips.set_index("uid")
+    for uid, _ in good:
+        part = codes[cell(corpus, uid)]
+        np.testing.assert_array_equal(good[uid, "2019-07-04"], part & 1 == 0)
+        assert chips.loc[uid, "cloud"] == pytest.approx((part[part & 1 == 0] & 0b11110 != 0).mean())
+    masked = made("landsat-c2", tmp_path / "in", tmp_path / "d", chip_px=16, mask_clouds=True)
+    for (uid, _), mask in valid(masked, SR).items():
+        np.testing.assert_array_equal(mask, codes[cell(masked, uid)] & 0b11111 == 0)
+
+
+def test_collection_1_has_other_quality_bits(tmp_path):
+    scene = "LC08_L1TP_013032_20190704_20190718_01_T1"
+    folder = landsat_l1(tmp_path / "in", scene, quality="BQA")
+    codes = read(folder / f"{scene}_BQA.TIF")
+    codes[0, 40:, 40:] |= 3 << 7  # shadow, high confidence
+    codes[0, 40:, :8] |= 1 << 7  # shadow, low confidence
+    codes[0, 32:36, 32:] |= 3 << 11  # cirrus, high confidence
+    tif(folder / f"{scene}_BQA.TIF", codes, "EPSG:32615")
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16, mask_clouds=True)
+    bad = np.zeros((48, 48), bool)
+    bad[:4] = bad[20:30, 4:14] = bad[40:, 40:] = bad[32:36, 32:] = True
+    for (uid, _), mask in valid(corpus, OLI).items():
+        np.testing.assert_array_equal(mask, ~bad[cell(corpus, uid)])
+
+
+def test_scenes_on_one_grid_give_series_of_the_same_locations(tmp_path):
+    one = landsat_l2(tmp_path / "in", L2, seed=0)
+    other = landsat_l2(tmp_path / "in", L2.replace("0704", "0805"), seed=9, grid=at(UTM, 16, 32))
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+    both = corpus.chips.groupby("uid").size()
+    assert sorted(both.unique()) == [1, 2]
+    for (uid, date), pixels in stored(corpus, SR).items():
+        rows, columns = cell(corpus, uid)
+        folder, dy, dx = (one, 0, 0) if date == "2019-07-04" else (other, 32, 16)
+        band = read(next(folder.glob("*_SR_B4.TIF")))[0]
+        wanted = band[rows.start - dy : rows.stop - dy, columns.start - dx : columns.stop - dx]
+        np.testing.assert_array_equal(pixels[0], wanted)
+    assert set(both[both == 2].index) == {"32615_340365_8285955", "32615_340845_8285955"}
+
+
+def test_what_a_scene_shows_of_a_cell_is_padded_and_marked(tmp_path):
+    landsat_l2(tmp_path / "in", L2, seed=0)
+    landsat_l2(tmp_path / "in", L2.replace("0704", "0805"), seed=9, grid=at(UTM, 6, 0))
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16, min_valid=0.2)
+    masks = {uid: mask for (uid, date), mask in valid(corpus, SR).items() if date == "2019-08-05"}
+    first = min(masks, key=lambda uid: int(uid.split("_")[1]))
+    assert not masks[first][:, :6].any()
+    assert masks[first][4:, 6:].all()
+
+
+def test_other_pixel_sizes_or_half_pixels_are_other_grids(tmp_path):
+    landsat_l2(tmp_path / "in", L2)
+    landsat_l2(tmp_path / "in", L2.replace("0704", "0805"), grid=at(UTM, 0.5))
+    landsat_l2(tmp_path / "in", L2.replace("0704", "0906"), grid=at(UTM, 0, zoom=2))
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+    assert corpus.chips.groupby("uid").size().eq(1).all()
+    assert corpus.locations["uid"].str.partition("_")[0].nunique() == 3
+
+
+def test_the_panchromatic_band_is_averaged(tmp_path):
+    folder = landsat_l1(tmp_path / "in", L1)
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16, bands=["B8", "B4"])
+    assert corpus.info.sensors[OLI].bands == ("B4", "B8")
+    assert corpus.info.sensors[OLI].gsd_m == 30
+    fine = read(folder / f"{L1}_B8.TIF")[0].astype(float).reshape(48, 2, 48, 2).mean((1, 3))
+    for (uid, date), pixels in stored(corpus, OLI).items():
+        mask = valid(corpus, OLI)[uid, date]
+        wanted = (2e-5 * fine - 0.1) / np.sin(np.deg2rad(41.5))
+        np.testing.assert_allclose(pixels[1][mask], wanted[cell(corpus, uid)][mask], atol=2e-5)
+
+
+def test_bytes_of_ssl4eo_l(tmp_path):
+    folder = landsat_l2(tmp_path / "in", L2)
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16, uint8=True, bands=["SR_B4"])
+    counts = read(folder / f"{L2}_SR_B4.TIF")[0].astype(float)
+    low, high = (0 + 0.2) / 2.75e-5, (0.3 + 0.2) / 2.75e-5
+    bytes_ = np.clip(255 * (counts - low) / (high - low), 0, 255).astype(np.uint8)
+    for (uid, _), pixels in stored(corpus, SR).items():
+        np.testing.assert_array_equal(pixels[0], bytes_[cell(corpus, uid)])
+
+
+def test_a_raster_of_labels_is_brought_to_the_chips(tmp_path):
+    landsat_l2(tmp_path / "in", L2)
+    codes = np.random.default_rng(0).choice(np.array([11, 41, 82], np.uint8), (1, 40, 40))
+    (west,), (north,) = transform("EPSG:32615", "EPSG:4326", [UTM.c + 300], [UTM.f - 60])
+    grid = rasterio.Affine(0.0009, 0, west, 0, -0.0003, north)
+    path = tmp_path / "nlcd.tif"
+    tif(path, codes, "EPSG:4326", grid, nodata=255)
+    corpus = made(
+        "landsat-c2",
+        tmp_path / "in",
+        tmp_path / "c",
+        chip_px=16,
+        labels={"nlcd": {"file": str(path), "legend": "nlcd"}},
+    )
+    wanted = np.zeros((48, 48), np.uint8)
+    reproject(
+        codes[0],
+        wanted,
+        src_transform=grid,
+        src_crs="EPSG:4326",
+        dst_transform=UTM,
+        dst_crs="EPSG:32615",
+        src_nodata=255,
+        dst_nodata=255,
+        resampling=Resampling.nearest,
+    )
+    wanted[wanted == 255] = 0
+    assert set(np.unique(wanted)) == {0, 11, 41, 82}
+    for uid, found in labels(corpus, "nlcd").items():
+        np.testing.assert_array_equal(found, wanted[cell(corpus, uid)])
+    assert corpus.label_layers["nlcd"].classes[41] == "Deciduous Forest"
+    few = {"file": str(path), "classes": {11: "water", 41: "forest"}}
+    with pytest.raises(CorpusError, match="code 82, which is not declared"):
+        made("landsat-c2", tmp_path / "in", tmp_path / "d", chip_px=16, labels={"cover": few})
+    with pytest.raises(CorpusError, match="label raster is not there"):
+        made("landsat-c2", tmp_path / "in", tmp_path / "d", labels={"n": {"file": "no.tif", "legend": "nlcd"}})
+
+
+def test_a_build_that_stopped_continues_to_the_same_corpus(tmp_path):
+    landsat_l2(tmp_path / "in", L2, px=96)
+    whole = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+    broken = tmp_path / "in" / L2 / f"{L2}_SR_B5.TIF"
+    kept = broken.read_bytes()
+    broken.write_bytes(kept[:-9000])
+    with pytest.raises(CorpusError, match="cannot be read"):
+        made("landsat-c2", tmp_path / "in", tmp_path / "d", chip_px=16)
+    broken.write_bytes(kept)
+    assert made("landsat-c2", tmp_path / "in", tmp_path / "d", chip_px=16).content_hash == whole.content_hash
+
+
+def _break(folder, how):
+    band = folder / f"{folder.name}_B4.TIF"
+    metadata = folder / f"{folder.name}_MTL.txt"
+    if how == "band":
+        band.unlink()
+    elif how == "truncated":
+        band.write_bytes(band.read_bytes()[:200])
+    elif how == "float":
+        tif(band, noise(0, (1, 48, 48)).astype("float32"))
+    elif how == "nowhere":
+        tif(band, noise(0, (1, 48, 48), dtype="uint16"), None)
+    elif how == "metadata":
+        metadata.unlink()
+    elif how == "cut":
+        metadata.write_text(metadata.read_text()[:400])
+    elif how == "night":
+        metadata.write_text(metadata.read_text().replace("41.5", "-3.0"))
+    elif how == "coefficient":
+        metadata.write_text(metadata.read_text().replace("REFLECTANCE_MULT_BAND_4 = 2.0", "OTHER = 2.0"))
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("band", "band B4 of .* is missing"),
+        ("truncated", "cannot be read"),
+        ("float", "1 bands of float32"),
+        ("nowhere", "without a georeference"),
+        ("metadata", "MTL.txt is missing"),
+        ("cut", "is cut off"),
+        ("night", "below the horizon"),
+        ("coefficient", "no REFLECTANCE_MULT_BAND_4"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_bad_scene_is_an_error_or_left_out(tmp_path, how, words):
+    landsat_l1(tmp_path / "in", L1)
+    _break(landsat_l1(tmp_path / "in", L1.replace("0704", "0805")), how)
+    with pytest.raises(CorpusError, match=words):
+        made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16, bands=["B4", "B10"])
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "d", chip_px=16, bands=["B4", "B10"], on_bad_file="skip")
+    assert corpus.chips["source"].unique().tolist() == [L1]
+    assert [e["id"] for e in log(corpus) if e["event"] == "bad file"] == [L1.replace("0704", "0805")]
+
+
+def test_no_scene_no_band_no_room(tmp_path):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(CorpusError, match="no Landsat scene is here"):
+        made("landsat-c2", tmp_path / "in", tmp_path / "c")
+    landsat_l1(tmp_path / "in", L1)
+    with pytest.raises(CorpusError, match="no scene's sensor has the band SR_B4"):
+        made("landsat-c2", tmp_path / "in", tmp_path / "c", bands=["SR_B4"])
+    with pytest.raises(CorpusError, match="no chip of 264 pixels fits into the scenes of 48 x 48"):
+        made("landsat-c2", tmp_path / "in", tmp_path / "c")
+
+
+def test_scenes_without_a_quality_band_are_named(tmp_path):
+    (landsat_l1(tmp_path / "in", L1) / f"{L1}_QA_PIXEL.TIF").unlink()
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+    assert [e["event"] for e in log(corpus)] == ["no quality band"]
+    assert corpus.chips["cloud"].isna().all()
+
+
+# -- real scenes -------------------------------------------------------------------------------------------------------
+
+
+def test_real_level_2_scenes(shared_data, tmp_path):
+    folder = shared_data / "landsat_c2l2_scenes"
+    corpus = made("landsat-c2", folder, tmp_path / "c", chip_px=128, min_valid=0.6)
+    assert set(corpus.locations["crs"]) == {"EPSG:32624", "EPSG:32618"}
+    chips = corpus.chips.set_index("uid")
+    for (uid, _), pixels in stored(corpus, SR).items():
+        scene = chips.loc[uid, "source"]
+        for band, one in zip(corpus.info.sensors[SR].bands, pixels, strict=True):
+            with rasterio.open(next(folder.rglob(f"{scene}_{band}.TIF"))) as file:
+                a, _, x, _, e, y = corpus.locations.set_index("uid").loc[uid, "transform"]
+                row, column = round((y - file.transform.f) / e), round((x - file.transform.c) / a)
+                wanted = file.read(1, window=((row, row + 128), (column, column + 128)))
+            np.testing.assert_array_equal(one, wanted)
+
+
+def test_real_series_of_level_1_without_metadata(shared_data, tmp_path):
+    folder = shared_data / "landsat_ny18_series"
+    with pytest.raises(CorpusError, match=r"MTL\.txt is missing") as error:
+        made("landsat-c2", folder, tmp_path / "c", chip_px=32)
+    assert "missing_metadata=estimate" in str(error.value)
+    corpus = made("landsat-c2", folder, tmp_path / "c", chip_px=32, missing_metadata="estimate", min_valid=0.3)
+    assert corpus.chips["source"].nunique() == 19
+    thermal = corpus.statistics[OLI]["B10"]
+    assert 230 < thermal.min < 290 < thermal.max < 330
+
+
+def test_real_scene_with_land_cover(shared_data, tmp_path):
+    folder = shared_data / "landsat_zion_nlcd"
+    scene = "LC08_L1TP_038034_20150818"
+    for number in (2, 3, 4, 5):
+        link = tmp_path / "in" / f"{scene}_B{number}.TIF"
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(folder / f"landsat_b{number}.tif")
+    corpus = made(
+        "landsat-c2",
+        tmp_path / "in",
+        tmp_path / "c",
+        missing_metadata="estimate",
+        uint8=True,
+        labels={"nlcd": {"file": str(folder / "nlcd2011.tif"), "legend": "nlcd"}},
+    )
+    assert len(corpus) == (1428 // 264) * (1128 // 264)
+    maps = np.stack(list(labels(corpus, "nlcd").values()))
+    assert (maps == 0).mean() < 0.01
+    counts = stored(corpus, OLI)
+    pixels = np.stack([counts[uid, "2015-08-18"] for uid in corpus.locations["uid"]]).astype(float)
+    ndvi = (pixels[:, 3] - pixels[:, 2]) / np.maximum(pixels[:, 3] + pixels[:, 2], 1)
+    medians = {name: np.median(ndvi[maps == code]) for name, code in (("forest", 42), ("shrub", 52), ("barren", 31))}
+    assert medians["forest"] > medians["shrub"] > medians["barren"]
+
+
+# -- metadata ----------------------------------------------------------------------------------------------------------
+
+
+def test_real_metadata_hold_the_coefficients_that_all_scenes_share(shared_data):
+    for path in (shared_data / "landsat_c2l2_scenes").rglob("*_MTL.txt"):
+        found = mtl.fields(path)
+        units = {f"B{n}": "reflectance" for n in range(1, 10)} | {"B10": "K", "B11": "K"}
+        read_ = mtl.calibration(found, path, OLI, units)
+        assert read_.bands == mtl.estimated(units, mtl.acquired(found, path), (0.0, 0.0)).bands
+
+
+def test_the_suns_elevation_of_real_scenes(shared_data):
+    for path in (shared_data / "landsat_c2l2_scenes").rglob("*_MTL.txt"):
+        found = mtl.fields(path)
+        when = mtl.acquired(found, path)
+        names = [f"CORNER_{corner}_{axis}_PRODUCT" for axis in ("LAT", "LON") for corner in ("UL", "UR", "LL", "LR")]
+        degrees = [float(found[name]) for name in names]
+        lat, lon = np.mean(degrees[:4]), np.mean(degrees[4:])
+        hour = when.hour + when.minute / 60 + when.second / 3600 + lon / 15
+        day = when.timetuple().tm_yday
+        wanted = float(found["SUN_ELEVATION"])
+        assert mtl.sun_elevation(day, float(lat), float(hour)) == pytest.approx(wanted, abs=0.3)
+        assert mtl.local_hour(float(lat)) == pytest.approx(hour, abs=0.25)
+        estimate = mtl.estimated({}, when, (float(lon), float(lat))).sun_elevation
+        assert estimate == pytest.approx(wanted, abs=2)
+
+
+OLD = """GROUP = METADATA_FILE
+    ACQUISITION_DATE = 2001-11-12
+    SCENE_CENTER_SCAN_TIME = 14:02:11.1Z
+    SUN_ELEVATION = 43.2
+    LMAX_BAND1 = 191.600
+    LMIN_BAND1 = -6.200
+    QCALMAX_BAND1 = 255.0
+    QCALMIN_BAND1 = 1.0
+    LMAX_BAND61 = 17.040
+    LMIN_BAND61 = 0.000
+    QCALMAX_BAND61 = 255.0
+    QCALMIN_BAND61 = 1.0
+END_GROUP = METADATA_FILE
+END
+"""
+
+
+def test_metadata_of_before_2012(tmp_path):
+    path = tmp_path / "L71_MTL.txt"
+    path.write_text(OLD)
+    found = mtl.fields(path)
+    both = mtl.calibration(found, path, "landsat-etm-toa", {"B1": "reflectance", "B6_VCID_1": "K"}).bands
+    # Chander, Markham & Helder 2009, equations 2 to 5
+    radiance = (191.6 + 6.2) / 254 * (120 - 1) - 6.2
+    distance = 1 - 0.01672 * np.cos(np.deg2rad(0.9856 * (316 - 4)))
+    assert both["B1"].multiplier * 120 + both["B1"].addend == pytest.approx(np.pi * radiance * distance**2 / 1997)
+    thermal = both["B6_VCID_1"]
+    assert thermal.multiplier * 120 + thermal.addend == pytest.approx(17.04 / 254 * 119)
+    assert (thermal.k1, thermal.k2) == (666.09, 1282.71)
+    assert mtl.acquired(found, path).isoformat() == "2001-11-12T14:02:11.100000+00:00"
+
+
+def test_surface_coefficients_of_level_2_metadata_are_not_taken(tmp_path):
+    folder = landsat_l1(tmp_path, L1)
+    found = mtl.fields(folder / f"{L1}_MTL.txt")
+    assert float(found["REFLECTANCE_MULT_BAND_4"]) == 2e-5
+
+
+def test_scenes_of_the_multispectral_scanner_are_not_read(tmp_path):
+    landsat_l1(tmp_path / "in", L1)
+    scanner = tmp_path / "in" / "LM05_L1TP_013032_19900704_20200101_02_T1_B4.TIF"
+    shutil.copy(tmp_path / "in" / L1 / f"{L1}_B4.TIF", scanner)
+    assert len(made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)) == 9
