@@ -189,3 +189,60 @@ def landsat_l2(root: Path, scene: str, seed: int = 0, grid: Affine = UTM, px: in
     tif(folder / f"{scene}_QA_PIXEL.TIF", codes, "EPSG:32615", grid)
     tif(folder / f"{scene}_SR_QA_AEROSOL.TIF", codes.astype(np.uint8), "EPSG:32615", grid)
     return folder
+
+
+IRISH_MTL = """GROUP = METADATA_FILE
+    ACQUISITION_DATE = {date}
+    SUN_ELEVATION = 43.2
+{ranges}
+END_GROUP = METADATA_FILE
+END
+"""
+IRISH = {
+    "austral/p226_r98": ("L71226098_09820011112", "L7_p226_r98_newmask2015"),
+    "austral/p227_r98": ("L71227098_09820011103", "L7_p227_r98_newmask2015"),
+    "austral/p231_r93_2": ("L71231093_09320010507", "L7_p231_r93_newmask2015"),
+    "boreal/p2_r27": ("L71002027_02720010604", "L7_p2_r27_newmask2015"),
+    "boreal/p143_r21_3": ("L71143021_02120010803", "L7_p143_r21_newmask2015"),
+}
+
+
+def mask_of_clouds(seed: int, size: tuple[int, int]) -> np.ndarray:
+    return np.random.default_rng(seed).choice(np.array([0, 64, 128, 192, 255], np.uint8), (1, *size))
+
+
+def l7_irish(root: Path, size: tuple[int, int] = (36, 40)) -> None:
+    """`<zone>/<path and row>/<scene>.TIF` of nine bands, the mask and old metadata."""
+    for seed, (folder, (image, mask)) in enumerate(IRISH.items()):
+        pixels = noise(seed, (9, *size))
+        pixels[:, :4, :4] = 0
+        grid = at(UTM, 2000 * seed)
+        tif(root / folder / f"{image}.TIF", pixels, "EPSG:32615", grid)
+        tif(root / folder / f"{mask}.TIF", mask_of_clouds(seed, size), "EPSG:32615", grid)
+        fields = {"LMAX": 191.6, "LMIN": -6.2, "QCALMAX": 255.0, "QCALMIN": 1.0}
+        bands = (1, 2, 3, 4, 5, 61, 62, 7, 8)
+        ranges = "\n".join(f"    {name}_BAND{band} = {value}" for band in bands for name, value in fields.items())
+        date = f"{image[-8:-4]}-{image[-4:-2]}-{image[-2:]}"
+        (root / folder / f"{image}_MTL.txt").write_text(IRISH_MTL.format(date=date, ranges=ranges))
+
+
+BIOMES = {
+    "barren": ("LC80420082013220LGN00", "LC80530022014156LGN00", "LC81360302014162LGN00"),
+    "forest": ("LC80070662014234LGN00", "LC80200462014005LGN00"),
+}
+
+
+def l8_biome(root: Path, size: tuple[int, int] = (36, 40), dtype: str = "uint16") -> None:
+    """`<biome>/<scene>/<scene>.TIF` of eleven bands, the mask and metadata."""
+    for seed, (biome, scene) in enumerate((biome, scene) for biome, scenes in BIOMES.items() for scene in scenes):
+        folder = root / biome / scene
+        pixels = noise(seed, (11, *size), 1, 255 if dtype == "uint8" else 40000, dtype)
+        pixels[:, :4, :4] = 0
+        grid = at(UTM, 2000 * seed)
+        tif(folder / f"{scene}.TIF", pixels, "EPSG:32615", grid)
+        tif(folder / f"{scene}_fixedmask.TIF", mask_of_clouds(seed, size), "EPSG:32615", grid)
+        pairs = [("REFLECTANCE", n, "2.0E-05", "-0.1") for n in range(1, 10)]
+        pairs += [("RADIANCE", n, "3.342E-04", "0.1") for n in (10, 11)]
+        reflective = "\n".join(f"{kind}_MULT_BAND_{n} = {m}\n{kind}_ADD_BAND_{n} = {a}" for kind, n, m, a in pairs)
+        text = OLI_MTL.format(date="2014-06-05", sun=33.0, reflective=reflective)
+        (folder / f"{scene}_MTL.txt").write_text(text)
