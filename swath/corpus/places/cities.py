@@ -1,0 +1,71 @@
+"""Normal scatter around populous places, as in SeCo, SSL4EO-S12 and SSL4EO-L: much variety, little empty land.
+
+A place is drawn uniformly among the most populous, then a point around it. SSL4EO-L (Stewart et al. 2023) draws and
+rejects in degrees without regard to the cosine of latitude, so that scatter and boxes shrink towards the poles from
+west to east; `rule: ssl4eo-l` does exactly that, and the default is right on the ground.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from swath.corpus._utm import Footprint
+from swath.corpus.places._files import points
+from swath.corpus.places._separate import InDegrees, Separation
+from swath.corpus.places._types import Candidates, PlacesConfig, block_size
+from swath.errors import CorpusError
+
+DEGREES_PER_KM = 360 / (2 * np.pi * 6371)
+"""Of a great circle, as SSL4EO-L has it."""
+POPULATION = ("population", "pop", "pop_max", "pop_est")
+
+
+class Config(PlacesConfig):
+    """Settings of the strategy."""
+
+    name: Literal["cities"] = "cities"
+    count: int = Field(default=1000, gt=0)
+    """Locations wanted."""
+    places: Path
+    """Table of places with longitude, latitude and population: simplemaps' worldcities.csv, Natural Earth's populated
+    places, or a file of your own."""
+    top: int = Field(default=10_000, gt=0)
+    """The most populous places that are used."""
+    sigma_km: float = Field(default=50.0, gt=0)
+    """Standard deviation of the scatter, north-south and east-west."""
+    rule: Literal["ground", "ssl4eo-l"] = "ground"
+    """`ground`: scatter in kilometres and footprints as they lie. `ssl4eo-l`: both in degrees, as published."""
+
+
+def candidates(
+    config: Config,
+    footprint: Footprint,  # noqa: ARG001
+    rng: np.random.Generator,
+) -> Iterator[Candidates]:
+    """Points around places, without end."""
+    table = points(config.places, "places")
+    population = next((name for name in POPULATION if name in table.columns), None)
+    if population is None:
+        raise CorpusError(
+            f"no column of it is called {' or '.join(POPULATION)}",
+            where=f"{config.places}, for places",
+            remedy="add one: a number larger for places that matter more",
+        )
+    table = table.sort_values(population, ascending=False, kind="stable").head(config.top)
+    names = table["name" if "name" in table.columns else table.columns[0]].astype(str).to_numpy(dtype=object)
+    lon, lat = table["lon"].to_numpy(float), table["lat"].to_numpy(float)
+    sigma, size = config.sigma_km * DEGREES_PER_KM, block_size(config)
+    while True:
+        place = rng.integers(len(table), size=size)
+        east, north = sigma * rng.standard_normal((2, size))
+        if config.rule == "ground":
+            east = east / np.cos(np.radians(lat[place]))
+        yield Candidates(lon[place] + east, lat[place] + north, {"place": names[place]})
+
+
+def separation(config: Config, footprint: Footprint) -> Separation | None:
+    """How overlap is told; None for footprints as they lie on the ground."""
+    return None if config.rule == "ground" else InDegrees(footprint.side_m / 1000 * DEGREES_PER_KM)
