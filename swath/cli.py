@@ -185,6 +185,57 @@ def corpus_formats() -> None:
     console().print(table)
 
 
+@corpus_app.command(
+    "plan", epilog="Example: `swath corpus plan cities places=worldcities.csv count=1000 --to plan.parquet`"
+)
+def corpus_plan(
+    what: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE|STRATEGY", help="A recipe whose source is stac, or a strategy such as uniform."),
+    ],
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[key=value ...]", help="Overrides, or settings of the strategy.")
+    ] = None,
+    to: Annotated[Path, typer.Option(help="GeoParquet file to write; the map stands beside it as PNG.")] = Path(
+        "plan.parquet"
+    ),
+    land: Annotated[
+        Path | None, typer.Option(help="Polygons to draw on the map, such as Natural Earth's land.")
+    ] = None,
+    chip_px: Annotated[int, typer.Option(min=1, help="Of a strategy: width of a chip in pixels.")] = 264,
+    gsd_m: Annotated[float, typer.Option(min=0.1, help="Of a strategy: size of a pixel in metres.")] = 10.0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that the estimate counts on.")] = 8,
+    request_ms: Annotated[float, typer.Option(min=0, help="Time of a request that the estimate counts on.")] = 100.0,
+) -> None:
+    """Draw the locations of a corpus, map them, and say what building it will cost."""
+    from swath import pipeline
+
+    cost = pipeline.plan_corpus(what, settings, to, land, chip_px, gsd_m, workers, request_ms / 1000)
+    for line in cost.lines() if cost else []:
+        console().print(line)
+    typer.echo(to)
+
+
+@corpus_app.command("build", epilog="Example: `swath corpus build build-s1-s2-series --out runs/mine --workers 8`")
+def corpus_build(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    out: OutOption = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes on this machine; two a core if not said.")
+    ] = None,
+    cluster: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to use instead.")] = None,
+) -> None:
+    """Make a corpus from the catalogues that the recipe's `corpus.source` names; continues where it stopped."""
+    from swath import pipeline
+    from swath.config import load
+    from swath.corpus.cluster import cluster as dask_cluster
+
+    resolved = load(recipe, overrides)
+    with dask_cluster(workers, cluster):
+        typer.echo(pipeline.build_corpus(resolved, out).path)
+
+
 @corpus_app.command("synth", epilog="Example: `swath corpus synth /tmp/landscape locations=1000 seed=3`")
 def corpus_synth(
     target: Annotated[Path, typer.Argument(help="Folder of the new corpus.")],

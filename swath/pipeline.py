@@ -11,12 +11,16 @@ import numpy as np
 import torch
 
 from swath import config as recipes
-from swath import tasks, training, views
-from swath._files import write_whole
+from swath import plugins, tasks, training, views
+from swath._files import whole, write_whole
 from swath._progress import console
 from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus, Reader, Selection
+from swath.corpus._map import draw_map
+from swath.corpus.places import draw
 from swath.corpus.sources import build as build_from_source
+from swath.corpus.sources._stac.cost import Cost, Rate, cost
+from swath.corpus.sources._stac.section import StacSection, footprint
 from swath.corpus.split import split
 from swath.corpus.targets import targets
 from swath.encoders import Encoder, InputContract
@@ -119,6 +123,53 @@ def make_corpus(source: Any, target: Path, data: Path | None) -> Corpus:
     """Make, or complete, the corpus at `target` from a source's settings."""
     build_from_source(source, target, data)
     return Corpus.open(target)
+
+
+def plan_corpus(
+    what: str,
+    settings: list[str] | None,
+    to: Path,
+    land: Path | None = None,
+    chip_px: int = 264,
+    gsd_m: float = 10.0,
+    workers: int = 8,
+    request_s: float = 0.1,
+) -> Cost | None:
+    """Draw the locations of a corpus to be built, write them to `to` and a map beside it.
+
+    Args:
+        what: a recipe whose source is `stac`, or the name of a strategy.
+        settings: overrides of the recipe, or settings of the strategy, `key=value` each.
+        to: GeoParquet file; the map is the same with `.png`.
+        land: polygons for the map.
+        chip_px: width of a chip, for a strategy; a recipe says it itself.
+        gsd_m: size of a pixel, likewise.
+        workers: processes that the estimate counts on.
+        request_s: seconds a request, likewise.
+
+    Returns:
+        What building will cost at most; None for a strategy, of which no products are known.
+
+    Raises:
+        RecipeError: neither a recipe of that kind nor a strategy.
+    """
+    strategy = what in plugins.names("swath.corpus.places")
+    if strategy:
+        # what is not about places stands here only to make the section whole
+        rest = ["when={name: seasons, year: 2020}", "products=[{sensor: sentinel-2-l2a}]"]
+        where = [f"where.name={what}", *(f"where.{setting}" for setting in settings or [])]
+        section = recipes.resolve_source("stac", [*where, *rest, f"chip_px={chip_px}", f"gsd_m={float(gsd_m)}"])
+    else:
+        section = recipes.load(what, settings).corpus.source
+    if not isinstance(section, StacSection):
+        raise RecipeError(
+            f"the source of {what} is not stac, so there is nothing to plan", remedy="see build-s1-s2-series"
+        )
+    plan = draw(section.where, footprint(section))
+    with whole(to) as temporary:
+        plan.to_parquet(temporary, index=False)
+    draw_map(plan, to.with_suffix(".png"), land)
+    return None if strategy else cost(section, plan, Rate(request_s, workers))
 
 
 def pretrain(

@@ -15,6 +15,8 @@ COMMANDS = [
     ["pretrain"],
     ["evaluate"],
     ["report"],
+    ["corpus", "plan"],
+    ["corpus", "build"],
     ["corpus", "ingest"],
     ["corpus", "formats"],
     ["corpus", "synth"],

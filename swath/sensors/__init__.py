@@ -7,10 +7,12 @@ from functools import cache
 
 from swath import plugins
 from swath.errors import RecipeError, nearest
+from swath.sensors._sentinel_2 import OFFSET as SENTINEL_2_OFFSET
 from swath.sensors._sentinel_2 import offset_for_baseline
 from swath.sensors._types import Band, CloudRule, Scaling, Sensor, Unit
 
 __all__ = [
+    "SENTINEL_2_OFFSET",
     "Band",
     "CloudRule",
     "Scaling",

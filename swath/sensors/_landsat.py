@@ -15,7 +15,7 @@ SR_RANGE = (-0.1999, 1.6022)
 TOA_RANGE = (-0.1, 2.0)
 THERMAL_RANGE = (150.0, 373.0)
 DISPLAY_RANGE = (0.0, 0.3)
-CLOUD = CloudRule("QA_PIXEL", bits=(0, 1, 2, 3, 4))
+CLOUD = CloudRule("QA_PIXEL", bits=(0, 1, 2, 3, 4), dtype="uint16", fill=1)
 """Fill, dilated cloud, cirrus (never set for TM and ETM+), cloud, cloud shadow."""
 
 # (STAC common name, lower edge µm, upper edge µm, GSD m) by band number
@@ -74,3 +74,10 @@ def stac(bands: tuple[Band, ...], thermal_asset: str) -> dict[str, dict[str, str
 
 COLLECTIONS = {"earth-search": "landsat-c2-l2", "planetary-computer": "landsat-c2-l2"}
 """One collection for all Landsats: search it with `platform` as well."""
+TM_PLATFORMS = ("landsat-4", "landsat-5")
+ETM_PLATFORMS = ("landsat-7",)
+OLI_PLATFORMS = ("landsat-8", "landsat-9")
+SHIPPED_M = 30.0
+"""Thermal bands are shipped on the grid of the reflective ones."""
+ANCHOR_M = 15.0
+"""Pixel centres, not edges, lie on multiples of 30 m."""

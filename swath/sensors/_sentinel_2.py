@@ -39,6 +39,8 @@ EARTH_SEARCH = {
 }
 """Asset keys of Earth Search v1."""
 SCALE = 1e-4
+OFFSET = -0.1
+"""Of reflectance, since processing baseline 04.00."""
 VALID_RANGE = (-0.1, 2.0)
 """Clouds, snow and glint go beyond 1; shaded pixels of the newer baselines below 0."""
 

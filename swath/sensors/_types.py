@@ -58,6 +58,15 @@ class CloudRule:
     """Name of the quality band, such as `SCL`, `QA_PIXEL` or `Fmask`."""
     classes: tuple[int, ...] = ()
     bits: tuple[int, ...] = ()
+    dtype: str = "uint8"
+    """NumPy type of the layer."""
+    fill: int = 0
+    """Its value where nothing was observed."""
+
+    def unusable(self, layer: np.ndarray) -> np.ndarray:
+        """True where a quality layer says so."""
+        codes = layer.astype(np.int64)
+        return (codes & sum(1 << bit for bit in self.bits) != 0) | np.isin(codes, self.classes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,12 @@ class Sensor:
     collections appears once for each, as `catalogue:collection`."""
     assets: dict[str, dict[str, str]] = field(default_factory=dict)
     """STAC asset key by catalogue and band name, the quality layer of `cloud` included."""
+    platforms: tuple[str, ...] = ()
+    """STAC platforms, where one collection holds those of several sensors; empty if all of it is this sensor's."""
+    shipped_m: float | None = None
+    """Pixel size of the provider's files, where it is finer than what a band resolves."""
+    anchor_m: float = 0.0
+    """UTM coordinate of one pixel edge of the provider's grid, modulo the pixel size."""
     cloud: CloudRule | None = None
     rgb: tuple[str, ...] = ()
     """Bands for a picture: three for colour, one for grey."""
@@ -97,6 +112,11 @@ class Sensor:
             if band.name == name:
                 return band
         raise KeyError(name)
+
+    def pixel_m(self, band: str) -> float | None:
+        """Pixel size of that band's file, in metres."""
+        sizes = [size for size in (self.band(band).gsd_m, self.shipped_m) if size is not None]
+        return min(sizes, default=None)
 
     def scaling_of(self, band: str) -> Scaling:
         """How that band's counts become physical values."""

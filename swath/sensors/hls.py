@@ -29,7 +29,7 @@ SENSOR = Sensor(
         "planetary-computer:hls2-s30": _assets("B01", "B02", "B03", "B04", "B8A", "B11", "B12"),
     },
     # cloud, adjacent to cloud or shadow, cloud shadow
-    cloud=CloudRule("Fmask", bits=(1, 2, 3)),
+    cloud=CloudRule("Fmask", bits=(1, 2, 3), fill=255),
     rgb=("RED", "GREEN", "BLUE"),
     display_range=(0.0, 0.3),
 )

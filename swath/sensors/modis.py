@@ -26,7 +26,7 @@ SENSOR = Sensor(
     valid_range=(-0.01, 1.6),
     # Cloud shadow and the internal cloud flag; the two-bit cloud state (bits 0-1) is left out, as its value 3 means
     # "assumed clear".
-    cloud=CloudRule("sur_refl_state_500m", bits=(2, 10)),
+    cloud=CloudRule("sur_refl_state_500m", bits=(2, 10), dtype="uint16", fill=65535),
     rgb=("sur_refl_b01", "sur_refl_b04", "sur_refl_b03"),
     display_range=(0.0, 0.3),
 )

@@ -15,6 +15,7 @@ from swath.corpus.sources._folder.section import FolderSection, LabelEntry, Qual
 from swath.corpus.sources._pieces import Piece, cells, moved, window
 from swath.corpus.sources._raster import BadFileError, Header, enlarged, read
 from swath.errors import CorpusError
+from swath.sensors import CloudRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +108,9 @@ def _valid(pixels: Shaped[ndarray, "c y x"], shot: Shot, headers: dict[str, Head
 
 def _cloudy(layer: Shaped[ndarray, "y x"], entry: QualityEntry) -> Bool[ndarray, "y x"]:
     rule = sensors.get(entry.sensor).cloud
-    bits, classes = entry.bits, entry.classes
-    if bits is None and classes is None and rule is not None:
-        bits, classes = rule.bits, rule.classes
-    codes = layer.astype(np.int64)
-    mask = sum(1 << bit for bit in bits or ())
-    return (codes & mask != 0) | np.isin(codes, list(classes or ()))
+    if entry.bits is not None or entry.classes is not None or rule is None:
+        rule = CloudRule("", tuple(entry.classes or ()), tuple(entry.bits or ()))
+    return rule.unusable(layer)
 
 
 def _label_maps(place: Place, plan: Plan) -> dict[str, Integer[ndarray, "y x"]]:

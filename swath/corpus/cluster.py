@@ -1,0 +1,42 @@
+"""A Dask client for builds: processes of this machine, or any cluster by its address."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from swath.errors import CorpusError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@contextmanager
+def cluster(workers: int | None = None, address: str | None = None) -> Iterator["Client"]:
+    """The client that builds inside the block run on.
+
+    Processes and not threads, because rasterio keeps Python's lock while a remote file is opened. They wait for the
+    network most of the time, hence two for every core.
+
+    Args:
+        workers: processes to start on this machine; default two a core. Not used with an address.
+        address: of a running scheduler, such as `tcp://10.0.0.5:8786`.
+
+    Raises:
+        CorpusError: no scheduler answers there.
+    """
+    from distributed import Client, LocalCluster
+
+    if address is None:
+        count = workers or 2 * (os.cpu_count() or 1)
+        with LocalCluster(count, threads_per_worker=1, dashboard_address="") as local, Client(local) as client:
+            yield client
+        return
+    try:
+        remote = Client(address, timeout="20s")
+    except (OSError, ValueError) as error:
+        raise CorpusError(
+            f"no Dask scheduler answers: {error}", where=address, remedy="start one with `dask scheduler`"
+        ) from None
+    with remote:
+        yield remote

@@ -1,0 +1,50 @@
+"""Periods of time in which acquisitions are looked for."""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+Interval = tuple[dt.datetime, dt.datetime]
+"""From the first moment, included, to the second, excluded; UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Periods that are searched together for one acquisition, or for all."""
+
+    tag: str | None
+    """Becomes the chips' tag: the season or month."""
+    intervals: tuple[Interval, ...]
+    every: bool = False
+    """All acquisitions are wanted, not only the best one."""
+
+    @property
+    def middle(self) -> dt.datetime:
+        """Halfway through the first period."""
+        start, end = self.intervals[0]
+        return start + (end - start) / 2
+
+    def holds(self, when: dt.datetime) -> bool:
+        """Whether a moment lies in one of the periods."""
+        return any(start <= when < end for start, end in self.intervals)
+
+
+def day(date: dt.date) -> dt.datetime:
+    """The first moment of a day."""
+    return dt.datetime(date.year, date.month, date.day, tzinfo=dt.UTC)
+
+
+def around(date: dt.date, days: float) -> Interval:
+    """A day and so many days before and after it."""
+    return day(date) - dt.timedelta(days=days), day(date) + dt.timedelta(days=days + 1)
+
+
+def joined(windows: Iterable[Window]) -> list[Interval]:
+    """The periods of all windows in order of time, those that touch made one: what has to be searched."""
+    result: list[Interval] = []
+    for start, end in sorted(interval for window in windows for interval in window.intervals):
+        if result and start <= result[-1][1]:
+            result[-1] = (result[-1][0], max(end, result[-1][1]))
+        else:
+            result.append((start, end))
+    return result

@@ -1,0 +1,30 @@
+"""Every acquisition of a period: time series."""
+
+import datetime as dt
+from typing import Literal
+
+from pydantic import model_validator
+
+from swath.corpus.dates._types import Window, day
+from swath.settings import Settings
+
+
+class Config(Settings):
+    """Settings of the rule."""
+
+    name: Literal["every"] = "every"
+    start: dt.date
+    """First day."""
+    end: dt.date
+    """Last day."""
+
+    @model_validator(mode="after")
+    def _forward(self) -> "Config":
+        if self.end < self.start:
+            raise ValueError(f"the period ends ({self.end}) before it starts ({self.start})")
+        return self
+
+
+def windows(config: Config, uid: str) -> tuple[Window, ...]:  # noqa: ARG001
+    """One window, of which all acquisitions are wanted."""
+    return (Window(None, ((day(config.start), day(config.end) + dt.timedelta(days=1)),), every=True),)

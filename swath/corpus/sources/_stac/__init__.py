@@ -1,0 +1,1 @@
+"""How a corpus is built from STAC catalogues: search, choose, read, and run on a Dask cluster."""

@@ -1,0 +1,235 @@
+"""Building on a Dask cluster: tasks in any order, commits in the order of the plan, failures in a table.
+
+A bounded number of locations is under way at any time, so memory does not grow with the corpus. The corpus is written
+by this process alone, location by location in the plan's order, so its content hash depends neither on the order in
+which results arrive nor on who died on the way.
+"""
+
+import json
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dask import config as dask_config
+from distributed import CancelledError, Client, KilledWorker, LocalCluster, default_client
+
+from swath._files import whole
+from swath._progress import track
+from swath.corpus import places
+from swath.corpus._part import Location, Part
+from swath.corpus.sources._stac import section as sections
+from swath.corpus.sources._stac.place import Failure, Outcome, build
+from swath.corpus.sources._stac.section import StacSection
+from swath.corpus.writer import CorpusWriter
+from swath.errors import CorpusError
+
+AHEAD = 3
+"""Locations under way for every thread of the cluster: enough that none waits for the slowest."""
+PART_BYTES = 32 * 2**20
+PART_SECONDS = 60.0
+"""A part is committed when it holds so many bytes or is so old: what a kill costs at most."""
+PLAN, LOG, TABLE = "plan.parquet", "failures.jsonl", "failures.parquet"
+SCHEMA = pa.schema(
+    [
+        ("uid", pa.string()),
+        ("sensor", pa.string()),
+        ("window", pa.string()),
+        ("reason", pa.string()),
+        ("transient", pa.bool_()),
+        ("lon", pa.float64()),
+        ("lat", pa.float64()),
+    ]
+)
+
+
+def run(section: StacSection, target: Path, part_bytes: int = PART_BYTES) -> None:
+    """Make the corpus, or continue one.
+
+    Args:
+        section: of the recipe.
+        target: folder of the corpus.
+        part_bytes: a part is committed when it holds so much.
+
+    Raises:
+        CorpusError: the folder cannot be used, no location has a chip, or hosts failed and the section says `stop`.
+    """
+    provenance = {"source": "stac", "section": section.model_dump(mode="json")}
+    with CorpusWriter(target, sections.layouts(section), section.chip_px, None, provenance, section.licences) as writer:
+        plan = _plan(section, target)
+        log = FailureLog(target)
+        todo = [one for one in locations(plan) if one.uid not in writer.committed and one.uid not in log.settled]
+        with _client() as client:
+            outcomes = track(_in_order(client, section, todo), len(todo), "building the corpus")
+            for part in _parts(outcomes, part_bytes):
+                log.add(part)
+                kept = [outcome for outcome in part if outcome.location is not None]
+                if kept:
+                    chips = [chip for outcome in kept for chip in outcome.chips]
+                    writer.append(Part([outcome.location for outcome in kept if outcome.location], chips))
+        table = log.table()
+        _say_what_failed(section, target, table, stored=bool(writer.committed))
+        writer.finish()
+
+
+def _say_what_failed(section: StacSection, target: Path, table: pd.DataFrame, *, stored: bool) -> None:
+    waiting = pd.DataFrame(table[table["transient"]])
+    if len(waiting) and section.on_failure == "stop":
+        raise CorpusError(
+            f"hosts failed for {waiting['uid'].nunique()} locations; first: {waiting['reason'].iloc[0]}",
+            where=str(target / TABLE),
+            remedy="the same command tries them again; corpus.source.on_failure=leave-out finishes without them",
+        )
+    if not stored:
+        most = Counter(table["reason"]).most_common(1)
+        raise CorpusError(
+            f"no location has a chip; most often: {most[0][0] if most else 'nothing was planned'}",
+            where=str(target / TABLE),
+            remedy="look at the table of failures; widen the windows, allow more cloud, or choose another area",
+        )
+
+
+# -- plan --------------------------------------------------------------------------------------------------------------
+
+
+def _plan(section: StacSection, target: Path) -> gpd.GeoDataFrame:
+    """The locations: drawn once and kept with the corpus, so that a build continues with the same."""
+    path = target / PLAN
+    if not path.exists():
+        drawn = places.draw(section.where, sections.footprint(section))
+        with whole(path) as temporary:
+            drawn.to_parquet(temporary, index=False)
+    return gpd.read_parquet(path)
+
+
+def locations(plan: gpd.GeoDataFrame) -> Iterator[Location]:
+    """Of a plan, in its order; further columns become scalar labels."""
+    facts = [name for name in plan.columns if name not in {"uid", "lon", "lat", "crs", "transform", "px", "geometry"}]
+    for row in plan.to_dict("records"):
+        a, b, c, d, e, f = (float(number) for number in row["transform"])
+        yield Location(
+            uid=row["uid"],
+            lonlat=(row["lon"], row["lat"]),
+            footprint=row["geometry"],
+            crs=row["crs"],
+            transform=(a, b, c, d, e, f),
+            scalars={name: row[name] for name in facts},
+        )
+
+
+# -- tasks -------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _client() -> Iterator[Client]:
+    """The Dask client that is active in this process, or threads of this process."""
+    try:
+        yield default_client()
+    except ValueError:
+        pass
+    else:
+        return
+    with (
+        dask_config.set({"distributed.admin.system-monitor.gil.enabled": False}),
+        LocalCluster(1, processes=False, threads_per_worker=2 * (os.cpu_count() or 1), dashboard_address="") as one,
+        Client(one, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def _in_order(client: Client, section: StacSection, todo: Sequence[Location]) -> Iterator[Outcome]:
+    """Outcomes in the order of the locations, however they arrive."""
+    pending: deque = deque()
+    for location in todo:
+        threads = client.nthreads()
+        assert isinstance(threads, dict)
+        if len(pending) >= AHEAD * max(1, sum(threads.values())):
+            yield _outcome(*pending.popleft())
+        pending.append((location, client.submit(build, section, location, pure=False)))
+    while pending:
+        yield _outcome(*pending.popleft())
+
+
+def _outcome(location: Location, future) -> Outcome:
+    try:
+        return future.result()
+    except KilledWorker as error:
+        lon, lat = location.lonlat or (0.0, 0.0)
+        reason = f"every worker that tried it died: {str(error).splitlines()[0]}"
+        return Outcome(None, (), (Failure(location.uid, "", None, reason, True, lon, lat),))
+    except (CancelledError, OSError) as error:
+        raise CorpusError(
+            f"the connection to the cluster is lost: {error}",
+            remedy="start the cluster again and give the same command: the build continues after what is committed",
+        ) from error
+
+
+def _parts(outcomes: Iterable[Outcome], part_bytes: int) -> Iterator[list[Outcome]]:
+    part: list[Outcome] = []
+    size, since = 0, time.monotonic()
+    for outcome in outcomes:
+        part.append(outcome)
+        size += sum(chip.pixels.nbytes for chip in outcome.chips)
+        if size >= part_bytes or time.monotonic() - since > PART_SECONDS:
+            yield part
+            part, size, since = [], 0, time.monotonic()
+    if part:
+        yield part
+
+
+# -- failures ----------------------------------------------------------------------------------------------------------
+
+
+class FailureLog:
+    """What the corpus lacks: a line a location, appended before its part is committed; a table at the end."""
+
+    def __init__(self, folder: Path):
+        self._path = folder / LOG
+        self._table = folder / TABLE
+        self._by_uid: dict[str, list[dict]] = {}
+        self.settled: set[str] = set()
+        """Locations that are left out for good."""
+        for line in self._path.read_text().splitlines() if self._path.exists() else []:
+            self._remember(line)
+
+    def _remember(self, line: str) -> None:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            return  # the last line of a build that was killed while it wrote
+        self._by_uid[entry["uid"]] = entry["failures"]
+        if entry["left_out"] and not any(failure["transient"] for failure in entry["failures"]):
+            self.settled.add(entry["uid"])
+
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        """Append what went wrong; what went well after all takes back what an earlier attempt said."""
+        lines = [line for outcome in outcomes if (line := self._line(outcome))]
+        if lines:
+            with self._path.open("a") as file:
+                file.write("".join(f"{line}\n" for line in lines))
+                file.flush()
+                os.fsync(file.fileno())
+        for line in lines:
+            self._remember(line)
+
+    def _line(self, outcome: Outcome) -> str | None:
+        uid = outcome.location.uid if outcome.location else outcome.failures[0].uid
+        if not outcome.failures and uid not in self._by_uid:
+            return None
+        failures = [asdict(failure) for failure in outcome.failures]
+        return json.dumps({"uid": uid, "left_out": outcome.location is None, "failures": failures})
+
+    def table(self) -> pd.DataFrame:
+        """Write and return the table of failures."""
+        rows = [failure for failures in self._by_uid.values() for failure in failures]
+        table = pa.Table.from_pylist(rows, SCHEMA)
+        with whole(self._table) as temporary:
+            pq.write_table(table, temporary)
+        return pd.DataFrame(table.to_pandas())

@@ -1,0 +1,210 @@
+"""A whole build: order, continuation, failures, and what kills leave behind."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from distributed import Client, LocalCluster
+
+from swath.corpus import Corpus, check
+from swath.corpus.sources._stac import run as runs
+from swath.corpus.sources.stac import build
+from swath.errors import CorpusError
+from tests.corpus.stac import world
+from tests.corpus.stac.conftest import SPRING
+from tests.corpus.stac.world import S1, S2, at, moment, stored_counts
+
+SERIES = {"name": "every", "start": "2021-01-01", "end": "2021-10-31"}
+
+
+def series(served, count: int = 6, **changes):
+    where = {"name": "uniform", "area": [9.005, 47.818, 9.05, 47.848], "count": count}
+    return served.section(where=where, when=SERIES, products=[served.optical(), served.radar()], **changes)
+
+
+def failures(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "failures.parquet")
+
+
+def test_a_corpus_of_two_sensors_holds_every_pixel(served, tmp_path):
+    build(series(served), tmp_path)
+    corpus = Corpus.open(tmp_path)
+    assert corpus.info.complete
+    assert (len(corpus), corpus.chips["sensor"].value_counts().to_dict()) == (6, {S2: 24, S1: 18})
+    assert corpus.locations["uid"].tolist() == [f"{i:07d}" for i in range(6)]
+    assert failures(tmp_path).empty
+    assert not [finding for finding in check(corpus) if finding.level == "error"]
+    import tensorstore as ts
+
+    path = str(tmp_path / "pixels" / f"{S2}.zarr" / "pixels")
+    stored = ts.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": path}}, open=True).result()
+    scenes = {scene.id: scene for scene in served.scenes}
+    for chip in corpus.chips_of(S2).itertuples():
+        transform = corpus.locations["transform"][chip.location]
+        for position, band in enumerate(["B02", "B05", "B01"]):
+            wanted = stored_counts(scenes[chip.source], band, transform[2], transform[5], 30)
+            np.testing.assert_array_equal(stored[chip.row, position].read().result(), wanted)
+
+
+def test_the_hash_depends_neither_on_parts_nor_on_interruptions(served, tmp_path, monkeypatch):
+    section = series(served)
+    runs.run(section, tmp_path / "whole")
+    in_order = runs._in_order
+
+    def interrupted(client, section, todo):
+        for number, outcome in enumerate(in_order(client, section, todo)):
+            if number == 3:
+                raise KeyboardInterrupt
+            yield outcome
+
+    monkeypatch.setattr(runs, "_in_order", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(section, tmp_path / "parts", part_bytes=1)
+    assert len(Corpus.open(tmp_path / "parts")) == 3
+    monkeypatch.setattr(runs, "_in_order", in_order)
+    runs.run(section, tmp_path / "parts", part_bytes=1)
+    assert Corpus.open(tmp_path / "parts").content_hash == Corpus.open(tmp_path / "whole").content_hash
+
+
+def test_passing_failures_stop_the_build_and_the_same_command_mends_it(served, tmp_path):
+    section = series(served, retries=0)
+    served.files.fail(always={"2021-06-20": "500", "20210620T101000": "500"})
+    with pytest.raises(CorpusError, match=r"hosts failed for 6 locations; first: .*500") as error:
+        build(section, tmp_path)
+    assert "on_failure=leave-out" in str(error.value.remedy)
+    table = failures(tmp_path)
+    assert set(table["transient"]) == {True}
+    assert {"uid", "sensor", "window", "reason", "lon", "lat"} <= {*table.columns}
+    served.files.fail()
+    build(section, tmp_path)
+    assert len(Corpus.open(tmp_path)) == 6
+    assert failures(tmp_path).empty
+
+
+def test_passing_failures_may_be_left_out(served, tmp_path):
+    served.files.fail(always={"20210620T101000": "500"})
+    section = series(served, count=2, retries=0, timeout_s=30.0, on_failure="leave-out", require="any")
+    build(section, tmp_path)
+    corpus = Corpus.open(tmp_path)
+    assert corpus.info.complete
+    assert len(corpus.chips) == 2 * 6, failures(tmp_path).to_string()
+    assert failures(tmp_path)["sensor"].tolist() == [S2, S2]
+
+
+def test_locations_without_a_scene_are_settled_and_listed(served, tmp_path):
+    """Half of the area lies outside of all scenes: those locations are not asked for again."""
+    where = {"name": "uniform", "area": [8.93, 47.82, 9.05, 47.845], "count": 6}
+    section = served.section(where=where, when=SERIES, products=[served.optical()])
+    build(section, tmp_path)
+    table, corpus = failures(tmp_path), Corpus.open(tmp_path)
+    assert 0 < table["uid"].nunique() < 6
+    assert len(corpus) + table["uid"].nunique() == 6
+    assert set(table["reason"]) <= {"no scene with cloud <= 20 %"} or (table["lon"] < 9.0).any()
+    assert runs.FailureLog(tmp_path).settled == set(table["uid"])
+
+
+def test_nothing_at_all_is_an_error_with_the_reason(served, tmp_path):
+    section = served.section(when={"name": "monthly", "start": "2030-01", "months": 1})
+    with pytest.raises(CorpusError, match="no location has a chip; most often: no scene with cloud"):
+        build(section, tmp_path)
+
+
+def test_across_the_antimeridian(other, tmp_path):
+    """Scenes of both zones that meet there; chips lie in either, one of them on both sides."""
+    east = at(SPRING, epsg=32760, west=60 * 13590, north=60 * 135333, side_m=9_600.0, tile="60K")
+    west = at(SPRING, epsg=32701, west=60 * 2960, north=60 * 135333, side_m=9_600.0, tile="01K")
+    served = other(east, west)
+    where = {"name": "uniform", "area": [179.98, -17.07, -179.98, -17.02], "count": 12}
+    section = served.section(where=where, require="any")
+    build(section, tmp_path)
+    corpus = Corpus.open(tmp_path)
+    assert set(corpus.locations["crs"]) == {"EPSG:32760", "EPSG:32701"}
+    assert (corpus.locations["lon"].abs() > 179.9).all()
+    assert len(corpus) > 6
+
+
+def test_a_read_only_folder_is_said(served, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(CorpusError, match="cannot write here"):
+        build(served.section(), blocked / "corpus")
+
+
+def test_a_torn_line_of_the_log_is_forgotten(tmp_path):
+    (tmp_path / runs.LOG).write_text('{"uid": "a", "left_out": true, "failures": []}\n{"uid": "b", "lef')
+    assert runs.FailureLog(tmp_path).settled == {"a"}
+
+
+def test_few_locations_are_under_way(served, tmp_path, monkeypatch):
+    """Memory is flat: never more than AHEAD locations a thread are submitted and not yet committed."""
+    section = series(served, count=8)
+    under_way, most = 0, 0
+
+    submit = Client.submit
+
+    def counted(client, *arguments, **options):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        return submit(client, *arguments, **options)
+
+    monkeypatch.setattr(Client, "submit", counted)
+    with LocalCluster(1, processes=False, threads_per_worker=1, dashboard_address="") as one, Client(one) as client:
+        todo = list(runs.locations(runs.places.draw(section.where, runs.sections.footprint(section))))
+        for _ in runs._in_order(client, section, todo):
+            under_way -= 1
+    assert most == runs.AHEAD
+    assert under_way == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_kills_at_any_moment_change_nothing(other, tmp_path):
+    """Twenty builds by two workers; in each a worker and then the client are killed, and a new client goes on."""
+    days = [f"2021-0{month}-{day} 10:10:00" for month in (3, 5, 7) for day in (11, 21)]
+    scenes = [at(SPRING, when=moment(day)) for day in days]
+    radar = [
+        world.Scene(moment(day.replace("10:10", "05:20")), S1, catalogue="planetary-computer",
+                    platform="sentinel-1a", tile="R") for day in days
+    ]  # fmt: skip
+    served = other(*scenes, *radar)
+    section = series(served, count=16, on_failure="stop")
+    document = tmp_path / "section.json"
+    document.write_text(json.dumps(section.model_dump(mode="json")))
+    runs.run(section, tmp_path / "undisturbed")
+    wanted = Corpus.open(tmp_path / "undisturbed")
+    rng = random.Random(0)
+    with LocalCluster(2, threads_per_worker=1, dashboard_address="") as cluster, Client(cluster) as observer:
+        for attempt in range(20):
+            target = tmp_path / f"killed-{attempt}"
+            _build_and_kill(document, target, cluster.scheduler_address, observer, rng)
+            subprocess.run(_command(document, target, cluster.scheduler_address), check=True)
+            corpus = Corpus.open(target)
+            assert corpus.content_hash == wanted.content_hash, f"attempt {attempt}"
+            assert not corpus.chips.duplicated(["uid", "sensor", "datetime"]).any()
+            assert len(corpus.chips) == 16 * 12
+
+
+def _command(document: Path, target: Path, address: str) -> list[str]:
+    return [sys.executable, str(Path(__file__).with_name("client.py")), str(document), str(target), address]
+
+
+def _build_and_kill(document: Path, target: Path, address: str, observer: Client, rng: random.Random) -> None:
+    client = subprocess.Popen(_command(document, target, address))
+    deadline = time.monotonic() + 60
+    while not (target / "plan.parquet").exists() and client.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(rng.uniform(0, 1.5))
+    pids = list(observer.run(os.getpid).values())
+    os.kill(rng.choice(pids), signal.SIGKILL)
+    time.sleep(rng.uniform(0, 1.5))
+    client.kill()
+    client.wait()
