@@ -92,8 +92,10 @@ def test_bands_of_the_ssl4eo_l_splits_in_their_order():
 
 def test_cloud_rules():
     assert sensors.get("sentinel-2-l2a").cloud == sensors.CloudRule("SCL", classes=(0, 1, 3, 8, 9, 10))
-    assert sensors.get("landsat-oli-sr").cloud == sensors.CloudRule("QA_PIXEL", bits=(0, 1, 2, 3, 4))
-    assert sensors.get("hls").cloud == sensors.CloudRule("Fmask", bits=(1, 2, 3))
+    assert sensors.get("landsat-oli-sr").cloud == sensors.CloudRule(
+        "QA_PIXEL", bits=(0, 1, 2, 3, 4), dtype="uint16", fill=1
+    )
+    assert sensors.get("hls").cloud == sensors.CloudRule("Fmask", bits=(1, 2, 3), fill=255)
 
 
 def test_asset_keys_are_those_of_real_items(shared_data):
