@@ -1,0 +1,44 @@
+"""Early fusion: one network on the bands of all sensors, on the dates of the first (PASTIS-R, arXiv 2112.07558).
+
+No official code of it is public. The paper interpolates radar to the optical dates; here the nearest date is taken, as
+S4 pairs its series.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from swath.batch import Image
+from swath.encoders import InputContract
+from swath.segmenters._base import Segmenter
+from swath.segmenters._fusion import channels_of_all, joined, network_of
+from swath.settings import Settings
+
+
+class Config(Settings):
+    """Which network."""
+
+    name: Literal["early-fusion"] = "early-fusion"
+    network: Literal["u-tae", "u-convlstm", "unet-3d"] = "u-tae"
+    """With its defaults."""
+
+
+class Early(Segmenter):
+    """Sensors are standardised each by itself, then stacked."""
+
+    def __init__(self, contracts: Mapping[str, InputContract], network: nn.Module):
+        super().__init__(contracts)
+        self.network = network
+
+    def forward(self, images: dict[str, Image]) -> Float[Tensor, "b k h w"]:
+        """Logits of every pixel."""
+        return self.network(joined([self.series(images, sensor) for sensor in self.contracts]))
+
+
+def build(config: Config, contracts: Mapping[str, InputContract], classes: int) -> Early:
+    """For two sensors or more."""
+    module = network_of(config.network)
+    channels = [sum(channels_of_all(contracts, "early-fusion"))]
+    return Early(contracts, module.network(module.Config(), channels, classes))
