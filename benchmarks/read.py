@@ -53,7 +53,7 @@ class Epochs:
     """Reads one epoch after the other, as training does."""
 
     def __init__(self, corpus: Corpus):
-        self._loader = Loader(corpus, {SENSOR: BANDS}, range(len(corpus)), BATCH, dates=2, threads=1)
+        self._loader = Loader(corpus, {SENSOR: BANDS}, range(len(corpus)), BATCH, Selection(dates=2), threads=1)
         self._epoch = 0
 
     def __call__(self) -> int:

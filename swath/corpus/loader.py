@@ -11,7 +11,7 @@ from numpy import ndarray
 from swath.batch import Batch
 from swath.corpus.format import Corpus
 from swath.corpus.reader import Reader
-from swath.corpus.sampler import Dates, Selection, epoch_order, mix, steps_per_epoch
+from swath.corpus.sampler import Selection, epoch_order, mix, steps_per_epoch
 from swath.errors import CorpusError
 
 AHEAD = 2
@@ -27,15 +27,13 @@ class Loader:
         reads: Mapping[str, Sequence[str]],
         locations: Sequence[int] | Integer[ndarray, " n"],
         batch_size: int,
-        dates: Dates = 1,
+        select: Selection | None = None,
+        *,
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
-        min_valid: float = 0.0,
-        tag: str | None = None,
         labels: Sequence[str] = (),
         threads: int | None = None,
-        most: int | None = None,
     ):
         """Choose the locations that can be read.
 
@@ -44,21 +42,18 @@ class Loader:
             reads: band names by sensor; see `Reader`.
             locations: row numbers in `corpus.locations`, such as those of the training split.
             batch_size: locations per step and process.
-            dates: per sensor and location; see `Selection`.
+            select: which chips of a location (default: one date); its seed is not used.
             seed: of the order of locations and the choice of dates.
             rank: number of this process.
             world: how many processes share an epoch.
-            min_valid: smallest share of usable pixels that a chip must have.
-            tag: only chips with this tag.
             labels: label layers that become targets.
             threads: cores to decode with; default all.
-            most: of longer series only so many dates; see `Selection`.
 
         Raises:
             CorpusError: fewer locations can be read than a step needs.
         """
         self._reader = Reader(corpus, reads, threads)
-        self._sampler = self._reader.sampler(Selection(dates=dates, most=most, tag=tag, min_valid=min_valid))
+        self._sampler = self._reader.sampler(select or Selection())
         wanted = np.asarray(locations, dtype=np.int64)
         self.locations = self._sampler.complete(wanted)
         """Row numbers of the locations that are read: those with an eligible chip of every sensor."""

@@ -38,7 +38,10 @@ class Selection:
     tag: str | None = None
     """Only chips with this tag."""
     min_valid: float = 0.0
-    """Only chips with at least this share of usable pixels; chips without any are never chosen."""
+    """Only chips with at least this share of usable pixels; chips without any are chosen for `gaps` alone."""
+    gaps: bool = False
+    """Read dates whose chips have too few usable pixels, or none, as well: gaps in the series, by their validity. A
+    location needs one date that is none."""
     seed: int = 0
 
 
@@ -84,15 +87,18 @@ class Sampler:
         _require_sense(selection)
         self.selection = selection
         tags = pd.Categorical(corpus.chips["tag"]).codes.astype(np.int64)
-        eligible = _eligible(corpus.chips, selection)
-        self._series = {
-            sensor: _index(corpus, eligible & (corpus.chips["sensor"] == sensor).to_numpy(), tags) for sensor in sensors
+        eligible, good = _eligible(corpus.chips, selection), _usable(corpus.chips, selection)
+        of_sensor = {sensor: eligible & (corpus.chips["sensor"] == sensor).to_numpy() for sensor in sensors}
+        self._series = {sensor: _index(corpus, chosen, tags) for sensor, chosen in of_sensor.items()}
+        at = corpus.chips["location"].to_numpy()
+        self._usable = {
+            sensor: np.bincount(at[chosen & good], minlength=len(corpus.locations)) > 0
+            for sensor, chosen in of_sensor.items()
         }
 
     def complete(self, locations: Integer[ndarray, " n"]) -> Integer[ndarray, " m"]:
         """Those of the locations that have an eligible chip of every sensor."""
-        has_all = np.all([series.count[locations] > 0 for series in self._series.values()], axis=0)
-        return locations[has_all]
+        return locations[np.all([there[locations] for there in self._usable.values()], axis=0)]
 
     def choose(self, locations: Integer[ndarray, " b"], seed: int | None = None) -> dict[str, Integer[ndarray, "b t"]]:
         """Positions in `corpus.chips` by sensor; -1 where there is no chip.
@@ -149,8 +155,13 @@ def _some(
     return np.sort(np.argsort(key, axis=1, kind="stable")[:, :most], axis=1)
 
 
+def _usable(chips: pd.DataFrame, selection: Selection) -> Bool[ndarray, " n"]:
+    """Whether a chip has enough usable pixels."""
+    return ((chips["valid"] > 0) & (chips["valid"] >= selection.min_valid)).to_numpy()
+
+
 def _eligible(chips: pd.DataFrame, selection: Selection) -> Bool[ndarray, " n"]:
-    good = ((chips["valid"] > 0) & (chips["valid"] >= selection.min_valid)).to_numpy()
+    good = _usable(chips, selection) | selection.gaps
     if selection.dates == "paired":
         good = good & chips["datetime"].notna().to_numpy()
     return good if selection.tag is None else good & (chips["tag"] == selection.tag).to_numpy(bool)

@@ -6,6 +6,7 @@ parameters. What differs is only what the original loses: no date is dropped whe
 single pixels and single dates work, with the same parameters.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, cast
@@ -60,51 +61,55 @@ class Unit(nn.Module):
         super().__init__()
         self.conv, self.norm = conv, norm
 
+    @classmethod
+    def of(cls, channels: int, out: int) -> "Unit":
+        """With a kernel of 3 along every axis."""
+        return cls(nn.Conv3d(channels, out, 3, padding=1), FrameBatchNorm(out))
+
     def forward(
-        self, x: Float[Tensor, "b c t h w"], frames: Frames, size: tuple[int, ...] | None = None
+        self,
+        x: Float[Tensor, "b c t h w"],
+        frames: Frames,
+        size: tuple[int, ...] | None = None,
+        norm: FrameBatchNorm | None = None,
     ) -> Float[Tensor, "b d t2 h2 w2"]:
-        """Features of the same size, or of `size` for a transposed convolution."""
+        """Features of the same size, or of `size` for a transposed convolution; perhaps by another one's norm."""
         out = convolve(cast(nn.Conv3d, self.conv), x, size)
-        return F.leaky_relu_(self.norm(out, frames))
+        return F.leaky_relu_((norm or self.norm)(out, frames))
+
+
+def contract(
+    units: Sequence[Callable[..., Tensor]], x: Float[Tensor, "b c t h w"], valid: Bool[Tensor, "b t h w"]
+) -> Contracted:
+    """Four units, in blocks of two, each block followed by max-pooling by 2: what S4 calls f.
+
+    Args:
+        units: called with features and the dates that count; wherever they come from.
+        x: standardised series, whose invalid pixels are 0.
+        valid: True where a pixel is valid.
+    """
+    frames, skips = [_known(seen_frames(valid))], []
+    for first in (0, 2):
+        for unit in units[first : first + 2]:
+            x = unit(x, frames[-1])
+        skips.append(x)
+        x, below = _pooled(x, frames[-1])
+        frames.append(below)
+        valid = halved(valid)
+    return Contracted(x, valid, (skips[0], skips[1]), (frames[0], frames[1], frames[2]))
 
 
 class Contracting(nn.Module):
-    """Four convolutions, in blocks of two, each block followed by max-pooling by 2: what S4 calls f."""
+    """The contracting path of one sensor."""
 
     def __init__(self, channels: int, width: int = 8):
         super().__init__()
         sizes = [channels, 4 * width, 4 * width, 8 * width, 8 * width]
-        self.units = nn.ModuleList(_unit(*pair) for pair in pairwise(sizes))
+        self.units = nn.ModuleList(Unit.of(*pair) for pair in pairwise(sizes))
 
     def forward(self, x: Float[Tensor, "b c t h w"], valid: Bool[Tensor, "b t h w"]) -> Contracted:
         """Contract standardised series, whose invalid pixels are 0."""
-        frames, skips = [_known(seen_frames(valid))], []
-        for first in (0, 2):
-            for unit in self.units[first : first + 2]:
-                x = unit(x, frames[-1])
-            skips.append(x)
-            x, below = _pooled(x, frames[-1])
-            frames.append(below)
-            valid = halved(valid)
-        return Contracted(x, valid, (skips[0], skips[1]), (frames[0], frames[1], frames[2]))
-
-    def share(self, other: "Contracting", specific: int = 2, *, norms: bool = True) -> None:
-        """Take the convolutions that follow the first `specific` ones from another, as S4's modalities do (y_c).
-
-        Args:
-            other: of the same width, for any number of channels.
-            specific: 0 to 4 convolutions stay this one's own; S4's two are the first block.
-            norms: share batch normalisation as well; else each modality has its own (domain-specific batch norm).
-
-        Raises:
-            ValueError: the widths differ, or a first convolution would be shared between different numbers of channels.
-        """
-        for i in range(specific, len(self.units)):
-            mine, theirs = cast(Unit, self.units[i]), cast(Unit, other.units[i])
-            here, there = (tuple(cast(Tensor, unit.conv.weight).shape) for unit in (mine, theirs))
-            if here != there:
-                raise ValueError(f"convolution {i} has kernels of shape {here} here, {there} there")
-            self.units[i] = theirs if norms else Unit(theirs.conv, mine.norm)
+        return contract(list(self.units), x, valid)
 
 
 class Expanding(nn.Module):
@@ -113,12 +118,12 @@ class Expanding(nn.Module):
     def __init__(self, width: int = 8):
         super().__init__()
         w2, w4, w8, w16 = 2 * width, 4 * width, 8 * width, 16 * width
-        self.centre_in = _unit(w8, w16)
-        self.centre_out = _unit(w16, w16)
+        self.centre_in = Unit.of(w8, w16)
+        self.centre_out = Unit.of(w16, w16)
         self.up4 = nn.ConvTranspose3d(w16, w8, 3, stride=2, padding=1)
-        self.dc4 = nn.ModuleList([_unit(w16, w8), _unit(w8, w8)])
+        self.dc4 = nn.ModuleList([Unit.of(w16, w8), Unit.of(w8, w8)])
         self.up3 = Unit(nn.ConvTranspose3d(w8, w4, 3, stride=2, padding=1), FrameBatchNorm(w4))
-        self.dc3 = nn.ModuleList([_unit(w8, w4), _unit(w4, w2)])
+        self.dc3 = nn.ModuleList([Unit.of(w8, w4), Unit.of(w4, w2)])
         self.out_channels = w2
 
     def forward(self, contracted: Contracted) -> Float[Tensor, "b k t h w"]:
@@ -229,10 +234,6 @@ def convolve(
         rest = tuple(after[a] - (2 * before[a] - 1) for a in axes)
         out = operation(x, kernel, conv.bias, stride=2, padding=1, output_padding=rest)
     return out.reshape(*out.shape[:2], *after)
-
-
-def _unit(channels: int, out: int) -> Unit:
-    return Unit(nn.Conv3d(channels, out, 3, padding=1), FrameBatchNorm(out))
 
 
 def _known(frames: Bool[Tensor, "b t"]) -> Frames:

@@ -12,8 +12,7 @@ import torch
 
 from swath import encoders, methods, views
 from swath._files import write_whole
-from swath.corpus import Corpus, Loader
-from swath.corpus.sampler import Dates
+from swath.corpus import Corpus, Loader, Selection
 from swath.encoders import InputContract
 from swath.errors import TrainingError
 from swath.settings import Settings
@@ -73,7 +72,7 @@ def pretrain(
 
     policy = views.build(views_config)
 
-    loader = _FromCorpus(corpus, policy.reads, policy.dates, policy.most, locations, seed, train.min_valid)
+    loader = _FromCorpus(corpus, policy.reads, _selection(policy, train), locations, seed)
     settings = {
         "encoder": encoder_config.model_dump(mode="json"),
         "method": method_config.model_dump(mode="json"),
@@ -102,11 +101,9 @@ class _FromCorpus:
 
     corpus: Corpus
     reads: dict[str, tuple[str, ...]]
-    dates: Dates
-    most: int | None
+    select: Selection
     locations: np.ndarray
     seed: int
-    min_valid: float
 
     def __call__(self, batch_size: int, rank: int, world: int) -> Loader:
         return Loader(
@@ -114,13 +111,16 @@ class _FromCorpus:
             self.reads,
             self.locations,
             batch_size,
-            self.dates,
+            self.select,
             seed=self.seed,
             rank=rank,
             world=world,
-            min_valid=self.min_valid,
-            most=self.most,
         )
+
+
+def _selection(policy: views.Policy, train: TrainConfig) -> Selection:
+    """The chips that a policy's views are made of."""
+    return Selection(dates=policy.dates, most=policy.most, gaps=policy.gaps, min_valid=train.min_valid)
 
 
 def begin(out: Path, settings: dict[str, Any]) -> bool:

@@ -34,6 +34,8 @@ class Policy(Protocol):
     """Dates per sensor and location that it wants in a batch, as `corpus.Selection` says it."""
     most: int | None
     """Of whole series only so many dates; None: all."""
+    gaps: bool
+    """Whether it wants dates without a usable pixel as well."""
 
     def __init__(self, config: Any) -> None: ...
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from swath.corpus import Loader
+from swath.corpus import Loader, Selection
 from swath.corpus.loader import AHEAD
 from swath.errors import CorpusError
 from tests.corpus.fakes import OPTICAL, RADAR, make
@@ -40,12 +40,12 @@ def test_an_epoch_visits_every_location_at_most_once_in_equal_batches(corpus):
 
 
 def test_it_is_a_pure_function_of_seed_epoch_and_step(corpus):
-    first, second = (Loader(corpus, READS, range(22), 4, dates=2, seed=3) for _ in range(2))
+    first, second = (Loader(corpus, READS, range(22), 4, Selection(dates=2), seed=3) for _ in range(2))
     whole = list(first.epoch(2))
     resumed = list(second.epoch(2, start_step=3))
     assert len(whole) == 5
     assert all(same(*pair) for pair in zip(whole[3:], resumed, strict=True))
-    other = Loader(corpus, READS, range(22), 4, dates=2, seed=4)
+    other = Loader(corpus, READS, range(22), 4, Selection(dates=2), seed=4)
     assert uids(other, 2) != [batch.uid for batch in whole]
 
 
@@ -73,7 +73,7 @@ def test_dates_change_between_epochs_but_not_with_the_world(corpus):
 
 
 def test_locations_without_enough_valid_pixels_are_left_out_up_front(corpus):
-    loader = Loader(corpus, READS, range(22), 2, min_valid=0.9999)
+    loader = Loader(corpus, READS, range(22), 2, Selection(min_valid=0.9999))
     lacking = {number for number in range(22) if number % 5 == 4}  # every radar chip has a NaN
     assert set(range(22)) - set(loader.locations.tolist()) == lacking
     assert loader.left_out == len(lacking)

@@ -174,7 +174,7 @@ def test_reader_and_loader_read_pairs(corpus):
     assert (radar.days - optical.days)[0].tolist() == [-5, -4, 1]
     assert not optical.valid[2].any()
     assert not optical.valid[1, 2].any()
-    loader = Loader(corpus, reads, np.arange(4), batch_size=3, dates="paired", most=2)
+    loader = Loader(corpus, reads, np.arange(4), batch_size=3, select=Selection(dates="paired", most=2))
     assert loader.left_out == 1
     (read,) = loader.epoch(0)
     assert [image.pixels.shape[1] for image in read.images.values()] == [2, 2]
@@ -184,7 +184,7 @@ def test_pairs_where_no_chip_has_a_time(tmp_path):
     corpus = custom(tmp_path / "c", [("a", sensor, None, None, 1) for sensor in BOTH])
     assert gaps(corpus, *BOTH).empty
     with pytest.raises(CorpusError, match="0 locations can be read"):
-        Loader(corpus, {OPTICAL: ("B04",), RADAR: ("VV",)}, [0], batch_size=1, dates="paired")
+        Loader(corpus, {OPTICAL: ("B04",), RADAR: ("VV",)}, [0], batch_size=1, select=Selection(dates="paired"))
 
 
 @pytest.mark.parametrize(("dates", "most"), [(1, 4), ("paired", 0), ("all", -1)])

@@ -165,3 +165,17 @@ def test_an_epoch_is_a_permutation_and_another_epoch_another():
     assert np.array_equal(first, again)
     assert not np.array_equal(first, second)
     assert np.array_equal(np.sort(first), rows)
+
+
+def test_gaps_are_read_only_if_asked_for_and_never_make_a_series_of_their_own(tmp_path):
+    corpus = make(tmp_path / "corpus", count=3, dates=4)
+    optical = np.flatnonzero(corpus.chips["sensor"] == OPTICAL)
+    corpus.chips.loc[optical[1], "valid"] = 0.0
+    lost = corpus.chips["location"].to_numpy()[optical] == 2
+    corpus.chips.loc[optical[lost], "valid"] = 0.0
+    here = corpus.chips["location"].to_numpy()[optical[1]]
+    for gaps, dates in ((False, 3), (True, 4)):
+        sampler = Sampler(corpus, (OPTICAL,), Selection(dates="all", gaps=gaps))
+        assert sampler.complete(np.arange(3)).tolist() == [0, 1]
+        chosen = sampler.choose(np.array([here]))[OPTICAL]
+        assert (chosen >= 0).sum() == dates

@@ -163,22 +163,6 @@ def test_dates_in_the_middle_that_nobody_saw_do_not_shine_through(image, contrac
     assert (encoder.network.expand(contracted)[:, :, 3] == 0).all()
 
 
-def test_modalities_share_the_second_block_and_may_keep_their_norms():
-    optical, radar = Contracting(10, 2), Contracting(2, 2)
-    radar.share(optical)
-    assert [a is b for a, b in zip(radar.units, optical.units, strict=True)] == [False, False, True, True]
-    apart = Contracting(2, 2)
-    apart.share(optical, specific=3, norms=False)
-    assert apart.units[3].conv is optical.units[3].conv
-    assert apart.units[3].norm is not optical.units[3].norm
-    assert apart.units[2].conv is not optical.units[2].conv
-    with pytest.raises(ValueError, match=r"\(8, 2, 3, 3, 3\) here, \(8, 10, 3, 3, 3\) there"):
-        Contracting(2, 2).share(optical, specific=0)
-    x = torch.randn(2, 2, 4, 4, 4)
-    radar(x, all_seen(x)).features.sum().backward()
-    assert optical.units[3].conv.weight.grad is not None
-
-
 def test_pastis_init():
     torch.manual_seed(0)
     network = UNet3d(10).apply(pastis_init)

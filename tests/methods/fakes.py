@@ -3,9 +3,10 @@
 import torch
 from torch import nn
 
-from swath import methods, plugins
+from swath import encoders, methods, plugins
 from swath.batch import NO_DAY, Batch, Image, View
-from swath.encoders import Encoder, InputContract
+from swath.encoders import Encoder, InputContract, cross_modal_unet_3d
+from swath.methods import s4
 from swath.sensors import band_id
 
 BANDS = ("sentinel-2-l2a/B02", "sentinel-2-l2a/B03", "sentinel-2-l2a/B04")
@@ -55,6 +56,10 @@ def policy(batch: Batch, generator: torch.Generator) -> list[View]:
 def method(name: str, **settings) -> methods.Method:
     """Any method, small, around the tiny encoder; always with the same weights."""
     torch.manual_seed(0)
+    if name == "s4":
+        network = encoders.build(cross_modal_unet_3d.Config(width=1), contract())
+        given = {"reconstruction": 0.0, "projection": (8, 8), **settings}
+        return methods.build(s4.Config(**given), network, policy)
     small = {"byol": {"hidden": 16, "out": 8}, "simclr": {"out": 8}, "moco-v2": {"out": 8, "queue": 32}}
     config = plugins.find("swath.methods", name).Config(**{**small.get(name, {}), **settings})
     return methods.build(config, encoder(norm=True), policy)

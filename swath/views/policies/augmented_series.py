@@ -21,6 +21,8 @@ class Config(Settings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2
     """Band keys of one sensor."""
     most: int | None = Field(default=None, ge=1)
     """So many random dates of longer series, in order; None: whole series."""
+    gaps: bool = False
+    """Keep dates without a usable pixel (all cloud), as gaps."""
     augment: Augment = Augment(
         brightness=Jitter(p=0.8),
         contrast=Jitter(p=0.8),
@@ -40,7 +42,7 @@ class Policy:
         self.reads = reads(config.bands)
         self.inputs = Inputs(len(config.bands), config.bands, fixed=True)
         self.dates = "all"
-        self.most = config.most
+        self.most, self.gaps = config.most, config.gaps
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:
         """Both views."""

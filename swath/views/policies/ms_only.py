@@ -43,7 +43,7 @@ class Policy:
         self.reads = reads(config.bands)
         self.inputs = Inputs(config.channels, config.bands, fixed=False)
         self.dates = 1
-        self.most = None
+        self.most, self.gaps = None, False
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:
         """Both views."""

@@ -34,6 +34,8 @@ class Config(
     """Band keys of another one."""
     most: int | None = Field(default=None, ge=1)
     """So many random dates of longer series, in order; None: whole series."""
+    gaps: bool = False
+    """Keep dates without a usable pixel (all cloud), as gaps."""
     augment: Augment = Augment()
     """Both series are cut and turned alike; each has its own colours. S4 does neither."""
 
@@ -59,7 +61,7 @@ class Policy:
         both = (len(config.bands), len(config.other))
         self.inputs = Inputs(both[0], (*config.bands, *config.other), fixed=True, branches=both)
         self.dates = "paired"
-        self.most = config.most
+        self.most, self.gaps = config.most, config.gaps
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:
         """Both views."""

@@ -52,7 +52,7 @@ class Policy:
         self.reads = reads((*config.rgb, *config.optical, *config.radar))
         self.inputs = Inputs(3, (*config.rgb, *config.optical, *config.radar), fixed=False)
         self.dates = 1
-        self.most = None
+        self.most, self.gaps = None, False
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:
         """Both views."""

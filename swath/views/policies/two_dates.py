@@ -36,7 +36,7 @@ class Policy:
         self.reads = reads(config.bands)
         self.inputs = Inputs(len(config.bands), config.bands, fixed=True)
         self.dates = 2
-        self.most = None
+        self.most, self.gaps = None, False
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:
         """Both views."""

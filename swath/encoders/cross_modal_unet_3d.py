@@ -1,0 +1,222 @@
+"""The 3-D U-Net of S4: a branch per sensor, then shared layers (Shenoy et al. 2024, section 4 "Encoder Design").
+
+Of the four convolutions of the contracting path the first two are each sensor's own, the last two are shared, and so
+is the expanding path. The last convolution of a pre-training turns its features into the *other* sensor's bands. An
+encoder of one sensor (the single-modal S4) has one branch and nothing to reconstruct.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from typing import Literal, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int32, Int64
+from pydantic import Field
+from torch import Tensor, nn
+
+from swath.batch import NO_DAY, Image
+from swath.encoders._contract import InputContract
+from swath.encoders._norm import FrameBatchNorm
+from swath.encoders._series import SeriesEncoder, masked_mean, seen_frames
+from swath.encoders.unet_3d import Contracted, Expanding, Unit, contract, final_convolution
+from swath.errors import RecipeError
+from swath.settings import Settings
+
+HAS_BRANCHES = True
+MONTHS = 12
+YEAR = 365.25
+"""Days."""
+
+
+class Config(Settings):
+    """How wide, what the sensors share, and what an embedding is."""
+
+    name: Literal["cross-modal-unet-3d"] = "cross-modal-unet-3d"
+    width: int = Field(default=8, ge=1)
+    """f: the first block has 4 f channels, the last of the contracting path 8 f. PASTIS: 8."""
+    specific: int = Field(default=2, ge=1, le=4)
+    """So many of the four convolutions of the contracting path are each sensor's own; S4: 2."""
+    own_norms: bool = False
+    """Each sensor has batch normalisations of its own in the layers that are shared."""
+    dates: bool = False
+    """Two more channels, the sine and cosine of the day of the year: convolutions cannot tell June from October. Not
+    part of S4, whose parcels are large and whose series all begin in the same month."""
+    gaps: Literal["zero", "interpolate"] = "zero"
+    """What stands where a pixel is invalid at some date: 0, which is the band's mean, or a straight line in time from
+    the pixel's last valid date to its next one (at the ends, the nearest). Padding stays padding."""
+    embedding: Literal["mean", "months"] = "mean"
+    """What a probe reads: the mean of the contracted features over time and space (8 f numbers), or the mean of the
+    expanded ones in each month of the year (24 f), which keeps what happened when."""
+
+
+class Network(nn.Module):
+    """Contracting paths by branch, their shared end, the expanding path, and one reconstruction per branch."""
+
+    def __init__(self, channels: tuple[int, ...], config: Config):
+        super().__init__()
+        f, extra = config.width, 2 * config.dates
+        inner = [4 * f, 4 * f, 8 * f, 8 * f]
+        own, rest = inner[: config.specific], inner[config.specific - 1 :]
+        self.own = nn.ModuleList(
+            nn.ModuleList(Unit.of(*pair) for pair in pairwise([count + extra, *own])) for count in channels
+        )
+        self.shared = nn.ModuleList(Unit.of(*pair) for pair in pairwise(rest))
+        self.norms = nn.ModuleList(
+            nn.ModuleList(FrameBatchNorm(count) for count in rest[1:]) for _ in channels[1:] if config.own_norms
+        )
+        self.expanding = Expanding(f)
+        self.reconstructing = nn.ModuleList(final_convolution(f, other) for other in reversed(channels[:2]))
+        if len(channels) == 1:
+            self.reconstructing = nn.ModuleList()
+
+    def contract(self, branch: int, x: Float[Tensor, "b c t h w"], valid: Bool[Tensor, "b t h w"]) -> Contracted:
+        """The contracting path of a branch."""
+        shared: list[Callable[..., Tensor]] = list(self.shared)
+        if branch and len(self.norms):
+            shared = [
+                partial(unit, norm=norm)
+                for unit, norm in zip(shared, cast(nn.ModuleList, self.norms[branch - 1]), strict=True)
+            ]
+        return contract([*cast(nn.ModuleList, self.own[branch]), *shared], x, valid)
+
+
+class CrossModalUNet3d(SeriesEncoder):
+    """The network behind a contract whose inputs are the sensors' bands; an image says by its bands whose it is."""
+
+    network: Network
+
+    def __init__(self, network: Network, contract: InputContract, config: Config):
+        dim = 8 * config.width if config.embedding == "mean" else 2 * config.width * MONTHS
+        super().__init__(network, contract, dim=dim, example_px=8)
+        self.config = config
+        self.dense_dim = 3 * 2 * config.width
+        self.contracted_dim = 8 * config.width
+        """Channels of `contracted(...).features`."""
+
+    def standard(self, image: Image) -> Float[Tensor, "b c t h w"]:
+        """Standardised pixels, "b c t h w"; invalid ones are 0."""
+        return self.standardize(image.pixels, image.valid, image.band_ids).transpose(1, 2)
+
+    def contracted(self, image: Image) -> Contracted:
+        """Features at a quarter of the resolution in time and space, and what the way back needs."""
+        x, valid = self.standard(image), image.valid
+        if self.config.gaps == "interpolate":
+            x, valid = interpolated(x, valid, image.days)
+        if self.config.dates:
+            x = torch.cat([x, _season(image.days, valid)], dim=1)
+        return self.network.contract(self._branch(image), x, valid)
+
+    def _branch(self, image: Image) -> int:
+        counts = [len(keys) for keys in self.contract.inputs]
+        if len(counts) == 1:
+            return 0
+        # by the number of channels where that says it: looking at the bands would wait for the device
+        known = len(set(counts)) == len(counts) and image.pixels.shape[2] in counts
+        return counts.index(image.pixels.shape[2]) if known else self.contract.branch(image)
+
+    def volumes(self, image: Image) -> Float[Tensor, "b d t h w"]:
+        """Features at a quarter of the resolution in time and space, halves rounded up."""
+        return self.contracted(image).features
+
+    def reconstruct(self, contracted: Contracted, branch: int) -> Float[Tensor, "b c t h w"]:
+        """The other sensor's standardised bands at every date, from features of this branch."""
+        return self.network.reconstructing[branch](self.network.expanding(contracted))
+
+    def forward(self, image: Image) -> Float[Tensor, "b d"]:
+        """Embed for training, nothing checked."""
+        contracted = self.contracted(image)
+        if self.config.embedding == "mean":
+            return masked_mean(contracted.features, contracted.valid)
+        return _by_month(self.network.expanding(contracted), image.days, image.valid)
+
+    # --- what fine-tuning needs (`DenseEncoder`)
+
+    def dense(self, image: Image) -> Float[Tensor, "b d h w"]:
+        """Expanded features of every pixel, averaged over the dates that are seen, and again with every date's
+        predecessor and successor in its place.
+
+        A 3 x 3 convolution of these three is the mean over dates of PASTIS' final 3 x 3 x 3 convolution: the same
+        parameters, the same numbers, without a map of every class at every date.
+        """
+        maps, seen = self.network.expanding(self.contracted(image)), seen_frames(image.valid)
+        weight = seen.to(maps.dtype)
+        weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1)
+        shifted = (weight, F.pad(weight[:, 1:], (0, 1)), F.pad(weight[:, :-1], (1, 0)))
+        return torch.cat([torch.einsum("bkthw,bt->bkhw", maps, each) for each in shifted], dim=1)
+
+    def head(self, classes: int) -> nn.Module:
+        """The final convolution, to classes."""
+        return nn.Conv2d(self.dense_dim, classes, 3, padding=1)
+
+
+def build(config: Config, contract: InputContract) -> CrossModalUNet3d:
+    """A randomly initialised network for a contract's inputs.
+
+    Raises:
+        RecipeError: more than two sensors.
+    """
+    if len(contract.inputs) > 2:
+        raise RecipeError(
+            f"the views are of {len(contract.inputs)} sensors, and each branch reconstructs the other one",
+            remedy="give views of two sensors",
+        )
+    channels = tuple(map(len, contract.inputs)) if contract.fixed else (contract.channels,)
+    return CrossModalUNet3d(Network(channels, config), contract, config)
+
+
+def _season(days: Int32[Tensor, "b t"], valid: Bool[Tensor, "b t h w"]) -> Float[Tensor, "b 2 t h w"]:
+    """Sine and cosine of the day of the year; 0 where a pixel is invalid or the date unknown."""
+    angle = days.float() * (2 * torch.pi / YEAR)
+    waves = torch.stack([angle.sin(), angle.cos()], dim=1)[..., None, None]
+    return waves * (valid & (days != NO_DAY)[:, :, None, None])[:, None]
+
+
+def interpolated(
+    x: Float[Tensor, "b c t h w"], valid: Bool[Tensor, "b t h w"], days: Int32[Tensor, "b t"]
+) -> tuple[Float[Tensor, "b c t h w"], Bool[Tensor, "b t h w"]]:
+    """Series without gaps: invalid pixels from the valid dates before and after, by their distance in days.
+
+    Args:
+        x: any values; 0 where invalid.
+        valid: True where they are known.
+        days: ascending; NO_DAY where a date is padding, which stays invalid. So does a pixel that no date knows.
+    """
+    t = valid.shape[1]
+    place = torch.arange(t, device=x.device)[None, :, None, None]
+    before = torch.where(valid, place, -1).cummax(dim=1).values
+    after = torch.where(valid, place, t).flip(1).cummin(dim=1).values.flip(1)
+    before, after = (
+        torch.where(before < 0, after, before).clamp(max=t - 1),
+        torch.where(after == t, before, after).clamp(min=0),
+    )
+    when = days.float()[:, :, None, None].expand(valid.shape)
+    first, last = when.gather(1, before), when.gather(1, after)
+    share = ((when - first) / (last - first).clamp(min=1)).clamp(0, 1)[:, None]
+    known = (valid.any(dim=1, keepdim=True) & (days != NO_DAY)[:, :, None, None]).expand(valid.shape)
+    start, end = (x.gather(2, place[:, None].expand(x.shape)) for place in (before, after))
+    filled = torch.lerp(start, end, share.to(x.dtype).expand(x.shape))
+    return filled.masked_fill(~known[:, None], 0.0), known
+
+
+def month_of(days: Int32[Tensor, "b t"]) -> Int64[Tensor, "b t"]:
+    """Calendar month, January 0, of days since 1970-01-01: Howard Hinnant's `civil_from_days`, in whole numbers."""
+    since_march = days.long() + 719_468
+    of_era = since_march % 146_097
+    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    return ((5 * of_year + 2) // 153 + 2) % MONTHS
+
+
+def _by_month(
+    maps: Float[Tensor, "b k t h w"], days: Int32[Tensor, "b t"], valid: Bool[Tensor, "b t h w"]
+) -> Float[Tensor, "b d"]:
+    """Means over the valid pixels of each month; of a month that has none, the mean over all of them."""
+    weight = (valid & (days != NO_DAY)[:, :, None, None]).float()
+    sums, counts = torch.einsum("bkthw,bthw->btk", maps.float(), weight), weight.sum(dim=(2, 3))
+    belongs = F.one_hot(month_of(days), MONTHS).float()
+    of_month, seen = torch.einsum("btk,btm->bmk", sums, belongs), torch.einsum("bt,btm->bm", counts, belongs)
+    overall = sums.sum(dim=1) / counts.sum(dim=1, keepdim=True).clamp(min=1)
+    means = of_month / seen.clamp(min=1)[..., None]
+    return torch.where((seen > 0)[..., None], means, overall[:, None]).flatten(1)
