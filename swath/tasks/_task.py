@@ -14,7 +14,7 @@ from swath.corpus.targets import Targets, targets
 from swath.encoders import Encoder
 from swath.errors import RecipeError, SwathError, nearest
 from swath.settings import Settings
-from swath.tasks import floors
+from swath.tasks import _series, floors
 from swath.tasks._config import TaskConfig, TaskInput, inputs_of
 from swath.tasks._labels import Labelled, subset
 from swath.tasks._supervised import Problem, Supervision, train_encoder
@@ -253,7 +253,9 @@ class Task:
         ]
 
     def _stands(self, floor: FloorName, probe: Settings) -> bool:
-        if floor == "scratch":
+        if floors.of_series(floor) and not (self.per_pixel or self.corpus.info.chip_px == 1):
+            return False
+        if floor == "scratch" or floors.of_series(floor):
             # under a band-wise probe it would cost a training per band
             return not isinstance(probe, band_wise.Config)
         if floor == "random-encoder":
@@ -288,6 +290,8 @@ class Task:
         if floor == "random-convolutions":
             make = lambda bands: floors.random_convolutions_encoder(self.corpus, bands, seed)  # noqa: E731
             return self._cells(make, row, "floor", seed, skip, lambda own: linear.Config() if trains(own) else own)
+        if floors.of_series(floor):
+            return self._once_per_input(row, seed, skip, lambda item: _series.predict(floor, self.problem(item), seed))
         assert encoder is not None, f"{floor} needs the arms' network"
         if floor == "random-encoder":
             return self.encoder_cells(encoder, row, "floor", seed, skip)
@@ -298,6 +302,17 @@ class Task:
         for name, label in self.places():
             if (name, label) not in skip:
                 yield self._cell(_Place(name, label, row, "floor", seed), prediction)
+
+    def _once_per_input(
+        self, row: str, seed: int, skip: frozenset[tuple[str, str]], predict: Callable[[TaskInput], Prediction]
+    ) -> Iterator[Cell]:
+        """The same result under each of an input's probes."""
+        for item in self.inputs.values():
+            labels = [label for label in item.labels if (item.name, label) not in skip]
+            if labels:
+                place = _Place(item.name, labels[0], row, "floor", seed)
+                cell = self._tried(place, lambda i=item: predict(i), "")
+                yield from (replace(cell, probe=label) for label in labels)
 
     def _scratch(self, encoder: Encoder, row: str, seed: int, skip: frozenset[tuple[str, str]]) -> Iterator[Cell]:
         """A training for each input and way to train: by the probe's settings if it trains, else by the task's own."""

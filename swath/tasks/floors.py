@@ -11,7 +11,15 @@ from swath.tasks._labels import Labelled
 from swath.tasks._types import Prediction, Units
 from swath.tasks.features import contract_of
 
-FloorName = Literal["majority", "image-statistics", "random-convolutions", "random-encoder", "scratch"]
+FloorName = Literal[
+    "majority",
+    "image-statistics",
+    "random-convolutions",
+    "random-encoder",
+    "scratch",
+    "random-forest",
+    "logistic-regression",
+]
 
 ROWS: dict[FloorName, str] = {
     "majority": "majority",
@@ -19,6 +27,8 @@ ROWS: dict[FloorName, str] = {
     "random-convolutions": "random convolutions",
     "random-encoder": "random encoder (frozen)",
     "scratch": "scratch",
+    "random-forest": "random forest",
+    "logistic-regression": "logistic regression",
 }
 """What the floors are called in the tables.
 
@@ -28,7 +38,9 @@ random convolutions: features of random filters, read by the cell's own probe (l
 random encoder (frozen): the arms' network as it was before pre-training, read by the cell's own probe.
 scratch: the arms' network trained end to end on the labelled training part; named inputs only. Where the probe trains
     encoders, by exactly its settings.
-Where pixels have the classes only majority and scratch stand.
+random forest, logistic regression: on the raw series of a pixel, where pixels have the classes or chips are one pixel;
+    no probe.
+Where pixels have the classes only majority, scratch and the last two stand.
 """
 
 
@@ -39,7 +51,12 @@ def needs_encoder(floor: FloorName) -> bool:
 
 def is_random(floor: FloorName) -> bool:
     """Whether seeds make a difference."""
-    return floor not in {"majority", "image-statistics"}
+    return floor not in {"majority", "image-statistics", "logistic-regression"}
+
+
+def of_series(floor: FloorName) -> bool:
+    """Whether the floor reads raw series of single pixels."""
+    return floor in {"random-forest", "logistic-regression"}
 
 
 def majority(train: Labelled, units: Units, classes: int) -> Prediction:

@@ -47,7 +47,7 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  #
     train_x, val_x = scale(features.train_x), scale(features.val_x)
     c = choose_c(config, (train_x, features.train_y), (val_x, features.val_y))
     x, y = np.concatenate([train_x, val_x]), np.concatenate([features.train_y, features.val_y])
-    model = _fit(_model(config), c, x, y)
+    model = fitted(config, c, x, y)
     scores = np.zeros((len(features.test_x), features.classes), np.float32)
     scores[:, model.classes_] = model.predict_proba(scale(features.test_x))
     return Prediction(scores.argmax(axis=1), scores)
@@ -75,6 +75,11 @@ def choose_c(config: Config, train: Labelled, val: Labelled) -> float:
         if waited >= config.patience:
             break
     return best_c
+
+
+def fitted(config: Config, c: float, x: Float[np.ndarray, "n d"], y: Int[np.ndarray, " n"]) -> Any:
+    """scikit-learn's logistic regression of that strength."""
+    return _fit(_model(config), c, x, y)
 
 
 def _model(config: Config) -> Any:

@@ -1,0 +1,199 @@
+"""Floors on raw series: every series brought to one calendar of months, then scikit-learn.
+
+No network and no pre-training: what these reach is in the values themselves. An input may hold bands of several
+sensors, so they also say what a second sensor is worth.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+from torch import Tensor
+
+from swath.batch import NO_DAY, Image
+from swath.corpus.targets import VOID
+from swath.errors import TrainingError
+from swath.tasks._labels import Labelled
+from swath.tasks._supervised import Problem
+from swath.tasks._types import Prediction
+from swath.tasks.probes import linear
+from swath.tasks.probes._scale import ZScore
+
+TREES = 300
+PIXELS = 20_000
+"""Where pixels have the classes, so many random labelled ones of the training part are learnt from, and as many of the
+validation part choose: neighbours say nearly the same, and a forest's time grows with their number."""
+_READ = 16
+"""Locations in memory at a time."""
+
+Fitted = Callable[[Float[ndarray, "n d"]], Float[ndarray, "n k"]]
+"""Features to class scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Months that every series is brought to."""
+
+    first: int
+    """Months since January 1970."""
+    months: int
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Calendar":
+        """From the first to the last month of the training part's chips, all sensors together.
+
+        Raises:
+            TrainingError: no chip has a date.
+        """
+        seen: set[int] = set()
+        for images, _ in _read(problem, problem.parts["train"]):
+            for image in images.values():
+                days = image.days.numpy()
+                seen |= set(np.unique(month(days[days != NO_DAY])).tolist())
+        if not seen:
+            raise TrainingError("no chip of the training part has a date, so there is no series")
+        return cls(min(seen), max(seen) - min(seen) + 1)
+
+
+def month(days: Int[ndarray, "*n"]) -> Int[ndarray, "*n"]:
+    """Months since January 1970 of days since 1970-01-01."""
+    return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+
+
+def monthly(image: Image, calendar: Calendar) -> Float[ndarray, "b m c h w"]:
+    """Means of each month over its valid dates, gaps filled by linear interpolation in time.
+
+    Before the first and after the last valid month the nearest one holds; pixels that are never valid are NaN. Dates
+    outside the calendar are left out.
+    """
+    index = torch.from_numpy(month(image.days.numpy()) - calendar.first)
+    inside = (index >= 0) & (index < calendar.months) & (image.days != NO_DAY)
+    weight = (image.valid & inside[:, :, None, None]).double()
+    index = index.clamp(0, calendar.months - 1)
+    total = _by_month(image.pixels.double() * weight[:, :, None], index, calendar.months)
+    count = _by_month(weight, index, calendar.months)
+    known = count.numpy() > 0
+    return _filled((total / count.clamp(min=1)[:, :, None]).numpy(), known)
+
+
+def _by_month(values: Float[Tensor, "b t *s"], index: Int[Tensor, "b t"], months: int) -> Float[Tensor, "b m *s"]:
+    total = values.new_zeros((len(values), months, *values.shape[2:]))
+    return total.scatter_add_(1, index.reshape(*index.shape, *[1] * (values.ndim - 2)).expand_as(values), values)
+
+
+def _filled(values: Float[ndarray, "b m c h w"], known: Bool[ndarray, "b m h w"]) -> Float[ndarray, "b m c h w"]:
+    months = known.shape[1]
+    at = np.arange(months)[None, :, None, None]
+    before = np.maximum.accumulate(np.where(known, at, -1), axis=1)
+    after = np.flip(np.minimum.accumulate(np.flip(np.where(known, at, months), 1), axis=1), 1)
+    left = np.where(before < 0, after, before)
+    right = np.where(after >= months, before, after)
+    never = known.sum(axis=1) == 0
+    share = np.clip((at - left) / np.maximum(right - left, 1), 0, 1)[:, :, None]
+    low, high = (np.take_along_axis(values, np.clip(i, 0, months - 1)[:, :, None], axis=1) for i in (left, right))
+    return np.where(never[:, None, None], np.nan, low + share * (high - low))
+
+
+def predict(make: str, problem: Problem, seed: int) -> Prediction:
+    """Fit a classifier on the training part's series and apply it to the test part.
+
+    Args:
+        make: `random-forest` or `logistic-regression`.
+        problem: its bands may be of several sensors.
+        seed: of the forest, and of the choice of pixels.
+
+    Raises:
+        TrainingError: one class only, or no dates.
+    """
+    if np.count_nonzero(problem.parts["train"].counts(problem.classes)) < 2:
+        raise TrainingError("the training part holds one class, so there is nothing to tell apart")
+    calendar = Calendar.of(problem)
+    x, y = _samples(problem, calendar, "train", seed)
+    # a pixel that is never valid says what the average one says
+    mean = np.nan_to_num(np.nanmean(x, axis=0)) if len(x) else np.zeros(x.shape[1])
+    known = lambda found: np.where(np.isnan(found), mean, found).astype(np.float32)  # noqa: E731
+    if make == "random-forest":
+        scores = _forest(known(x), y, problem.classes, seed)
+    else:
+        x_val, y_val = _samples(problem, calendar, "val", seed)
+        scores = _logistic(known(x), y, known(x_val), y_val, problem.classes)
+    return _predict(problem, calendar, lambda found: scores(known(found)))
+
+
+def _forest(x: Float[ndarray, "n d"], y: Int[ndarray, " n"], classes: int, seed: int) -> Fitted:
+    from sklearn.ensemble import RandomForestClassifier  # seconds to import: not for reading a recipe
+
+    return _scored(RandomForestClassifier(TREES, random_state=seed).fit(x, y), classes)
+
+
+def _logistic(
+    x: Float[ndarray, "n d"],
+    y: Int[ndarray, " n"],
+    x_val: Float[ndarray, "m d"],
+    y_val: Int[ndarray, " m"],
+    classes: int,
+) -> Fitted:
+    """Standardised; its strength is chosen on validation, whose labels are not fitted."""
+    scale, config = ZScore(x), linear.Config()
+    c = linear.choose_c(config, (scale(x), y), (scale(x_val), y_val))
+    scores = _scored(linear.fitted(config, c, scale(x), y), classes)
+    return lambda found: scores(scale(found))
+
+
+def _scored(model: Any, classes: int) -> Fitted:
+    def scores(x: Float[ndarray, "n d"]) -> Float[ndarray, "n k"]:
+        found = np.zeros((len(x), classes), np.float32)
+        found[:, model.classes_] = model.predict_proba(x)
+        return found
+
+    return scores
+
+
+def _predict(problem: Problem, calendar: Calendar, scores: Fitted) -> Prediction:
+    part, made = problem.parts["test"], []
+    for images, _ in _read(problem, part):
+        x = features(problem, images, calendar)
+        made.append(scores(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1))
+    found = np.concatenate(made)
+    if part.per_pixel:
+        return Prediction(found.argmax(-1).astype(np.int16))
+    return Prediction(found[:, 0, 0].argmax(-1), found[:, 0, 0])
+
+
+def _samples(
+    problem: Problem, calendar: Calendar, part: str, seed: int
+) -> tuple[Float[ndarray, "n d"], Int[ndarray, " n"]]:
+    """Series and classes of a part: of its locations, or of some of its labelled pixels, as many in each location."""
+    labelled, rng = problem.parts[part], np.random.default_rng(seed)
+    quota = -(-PIXELS // max(1, len(labelled)))
+    xs, ys = [], []
+    for images, y in _read(problem, labelled):
+        x = features(problem, images, calendar)
+        for series, codes in zip(x, y, strict=True):
+            there = np.argwhere(np.atleast_2d(codes) != VOID)
+            chosen = there if len(there) <= quota else there[np.sort(rng.choice(len(there), quota, replace=False))]
+            xs.append(series[tuple(chosen.T)])
+            ys.append(np.atleast_2d(codes)[tuple(chosen.T)].astype(np.int64))
+    width = calendar.months * len(problem.bands)
+    return np.concatenate([np.empty((0, width)), *xs]), np.concatenate([np.empty(0, np.int64), *ys])
+
+
+def features(problem: Problem, images: dict[str, Image], calendar: Calendar) -> Float[ndarray, "b h w d"]:
+    """Months x bands of every pixel, in physical units."""
+    sensors = dict.fromkeys(key.partition("/")[0] for key in problem.bands)
+    parts = []
+    for sensor in sensors:
+        own = [key for key in problem.bands if key.startswith(f"{sensor}/")]
+        series = monthly(problem.pictures.compose(images, own), calendar)
+        parts.append(series.reshape(len(series), -1, *series.shape[3:]))
+    return np.moveaxis(np.concatenate(parts, axis=1), 1, -1)
+
+
+def _read(problem: Problem, part: Labelled) -> Iterator[tuple[dict[str, Image], ndarray]]:
+    for start in range(0, len(part), _READ):
+        rows = slice(start, start + _READ)
+        yield problem.pictures.read(part.locations[rows]), part.y[rows]

@@ -1,0 +1,150 @@
+"""Floors on raw series: the calendar against pandas, and what the classifiers find."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from swath.batch import NO_DAY, Image
+from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part
+from swath.corpus.split import SplitConfig, split
+from swath.errors import TrainingError
+from swath.tasks import Task, TaskConfig
+from swath.tasks._labels import Labelled
+from swath.tasks._series import Calendar, month, monthly, predict
+from swath.tasks._supervised import Problem
+from swath.tasks.floors import ROWS
+from tests.tasks.fakes import ALL, LAYOUTS, OPTICAL, RADAR, dense_encoder, small_encoder
+
+EPOCH = dt.date(1970, 1, 1)
+
+
+def image(days, values, valid=None):
+    """One pixel, one band."""
+    valid = np.ones(len(days), bool) if valid is None else np.array(valid)
+    return Image(
+        torch.tensor(values, dtype=torch.float32).reshape(1, -1, 1, 1, 1),
+        torch.from_numpy(valid).reshape(1, -1, 1, 1),
+        torch.tensor([days], dtype=torch.int32),
+        torch.zeros(1, 1, dtype=torch.int32),
+        10.0,
+    )
+
+
+def test_months_are_those_of_the_calendar():
+    days = np.array([(dt.date(2020, 2, 29) - EPOCH).days, 0, -1])
+    assert month(days).tolist() == [50 * 12 + 1, 0, -1]
+
+
+def test_monthly_means_and_gaps_are_pandas(tmp_path):
+    rng = np.random.default_rng(0)
+    dates = pd.to_datetime("2020-01-15") + pd.to_timedelta(np.sort(rng.integers(0, 300, 9)), unit="D")
+    values, valid = rng.normal(size=9), np.array([True] * 4 + [False] * 2 + [True] * 3)
+    days = [(date.date() - EPOCH).days for date in dates]
+    found = monthly(image([*days, NO_DAY], [*values, 99.0], [*valid, False]), Calendar(50 * 12 - 1, 14))[0, :, 0, 0, 0]
+    series = pd.Series(values[valid], pd.PeriodIndex(dates[valid], freq="M")).groupby(level=0).mean()
+    series = series.reindex(pd.period_range("2019-12", periods=14, freq="M")).reset_index(drop=True)
+    expected = series.interpolate(limit_direction="both")
+    assert found == pytest.approx(expected.to_numpy(), abs=1e-6)
+
+
+def test_a_pixel_that_is_never_valid_has_no_value():
+    assert np.isnan(monthly(image([0, 40], [1.0, 2.0], [False, False]), Calendar(0, 3))).all()
+
+
+@pytest.fixture(scope="module")
+def pixels(tmp_path_factory):
+    """Series of single pixels: the radar tells class 1 in spring, the optical sensor class 2 in summer."""
+    rng = np.random.default_rng(0)
+    with CorpusWriter(tmp_path_factory.mktemp("pixels") / "c", LAYOUTS, 1) as writer:
+        places, chips = [], []
+        for i in range(90):
+            uid, kind = f"p{i:02d}", i % 3
+            places.append(Location(uid, group=f"g{i // 3}", scalars={"kind": "abc"[kind]}))
+            for m in range(3, 9 if i else 4):
+                when = dt.datetime(2020, m, 1 + i % 25)
+                optical = 0.2 + 0.1 * (kind == 2) * (m > 5) + rng.normal(0, 0.03, (3, 1, 1))
+                chips.append(Chip(uid, OPTICAL, optical.astype(np.float32), datetime=when))
+                radar = -12 + 3 * (kind == 1) * (m < 6) + rng.normal(0, 0.8, (2, 1, 1))
+                chips.append(Chip(uid, RADAR, radar.astype(np.float32), datetime=when))
+        writer.append(Part(places, chips))
+        writer.finish()
+    return Corpus.open(writer.path)
+
+
+def task(corpus, **changes):
+    settings = {
+        "target": {"rule": "scalar", "column": "kind"},
+        "inputs": {"optical": ALL[:3], "radar": ALL[3:], "both": ALL},
+        "dates": "all",
+        "floors": ["majority", "random-forest", "logistic-regression"],
+    }
+    config = SplitConfig(fractions=(0.5, 0.2, 0.3))
+    return Task("kinds", TaskConfig.model_validate(settings | changes), corpus, split(corpus, config), config)
+
+
+def test_each_sensor_tells_its_class_and_both_tell_all(pixels):
+    made = task(pixels)
+    cells = made.run_floors(lambda seed: small_encoder(seed), (0,))
+    assert [(c.row, c.input) for c in cells[3:]] == [
+        (row, name) for row in ("random forest", "logistic regression") for name in ("optical", "radar", "both")
+    ]
+    right = {(c.row, c.input): (c.prediction.y_pred == c.units.y_true).mean() for c in cells}
+    for row in ("random forest", "logistic regression"):
+        assert right[row, "both"] > 0.9
+        assert 0.5 < right[row, "optical"] < right[row, "both"]
+        assert 0.5 < right[row, "radar"] < right[row, "both"]
+    for cell in cells:
+        assert cell.prediction.scores.sum(1) == pytest.approx(np.ones(len(cell.units)), abs=1e-5)
+
+
+def test_a_network_is_fine_tuned_on_single_pixels_too(pixels):
+    made = task(
+        pixels,
+        inputs={"optical": ALL[:3]},
+        probes=[{"name": "fine-tune", "epochs": 4, "batch_size": 8, "learning_rate": 0.02}],
+        floors=list(ROWS),
+    )
+    cells = made.run(dense_encoder(0), "arm", "pretrained", 0)
+    cells += made.run_floors(lambda seed: dense_encoder(seed), (0,))
+    rows = [c.row for c in cells]
+    assert rows == ["arm", *(row for row in ROWS.values() if "frozen" not in row)]
+    assert not any(c.prediction is None for c in cells)
+    assert (cells[0].prediction.y_pred == made.units.y_true).mean() > 0.5
+
+
+def test_pixels_of_images_are_read_as_series(fields):
+    settings = {
+        "target": {"rule": "pixels", "layer": "crops"},
+        "inputs": {"both": ALL},
+        "probes": [{"name": "fine-tune", "epochs": 1}],
+        "dates": "all",
+        "floors": ["random-forest", "logistic-regression"],
+    }
+    config = SplitConfig(fractions=(0.5, 0.25, 0.25))
+    made = Task("crops", TaskConfig.model_validate(settings), fields, split(fields, config), config)
+    for cell in made.run_floors(lambda seed: dense_encoder(seed), (0,)):
+        there = cell.units.y_true != -1
+        assert cell.prediction.y_pred.shape == cell.units.y_true.shape
+        assert (cell.prediction.y_pred[there] == cell.units.y_true[there]).mean() > 0.95
+
+
+def test_images_of_one_label_have_no_such_floor(corpus):
+    made = Task(
+        "kinds",
+        TaskConfig.model_validate({"target": {"rule": "scalar", "column": "kind"}, "inputs": {"x": ALL[:1]}}),
+        corpus,
+        split(corpus, SplitConfig()),
+    )
+    assert made.floor_places("random-forest") == made.floor_places("logistic-regression") == []
+
+
+def test_what_cannot_be_fitted_says_why(pixels):
+    made = task(pixels)
+    problem = made.problem(made.inputs["radar"])
+    one = Labelled(problem.parts["train"].locations, np.zeros(len(problem.parts["train"]), np.int64))
+    broken = Problem(problem.pictures, problem.bands, problem.parts | {"train": one}, 3)
+    with pytest.raises(TrainingError, match="one class"):
+        predict("random-forest", broken, 0)
