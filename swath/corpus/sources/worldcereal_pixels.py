@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Integer, Shaped
 from numpy import ndarray
+from pydantic import Field
 
 from swath.corpus._part import Chip, Location
 from swath.corpus.sources import _worldcereal as legend
@@ -47,6 +48,9 @@ class Config(FormatSettings):
     name: Literal["worldcereal-pixels"] = "worldcereal-pixels"
     regions: tuple[Literal["canada", "france", "world", "belgium", "africa"], ...] = ()
     """Which files; by default all that are there."""
+    brightest: float | None = Field(default=None, gt=0)
+    """Months whose blue reflectance (B02) is above this are taken for cloud or snow: stored, but not valid. The files
+    have no cloud mask, and in winter most months of the Canadian ones are white. No threshold if not given."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +86,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     def uids(region: str) -> Iterator[str]:
         return (location.uid for location in series[region].locations)
 
-    convert(target, form, report, list(series), uids, lambda region: _piece(series[region], region))
+    convert(target, form, report, list(series), uids, lambda region: _piece(series[region], region, config.brightest))
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -222,17 +226,20 @@ def _labels(row: dict[Any, Any], names: dict[int, tuple[str, str]]) -> dict[str,
     }
 
 
-def _piece(series: _Series, region: str) -> Piece:
+def _piece(series: _Series, region: str, brightest: float | None) -> Piece:
     source = REGIONS[region]
     radar = legend.decibels(series.radar)
     by_sensor = {
         legend.OPTICAL: (series.optical, (series.optical != legend.NODATA).all(axis=-1)),
         legend.RADAR: (radar, np.isfinite(radar).all(axis=-1)),
     }
+    white = np.zeros(series.optical.shape[:2], bool)
+    if brightest is not None:
+        white = series.optical[..., 0] * legend.optical_layout(BANDS, 10.0).scale[0] > brightest
     piece = Piece()
     for k, (location, dates) in enumerate(zip(series.locations, series.dates, strict=True)):
         chips = [
-            Chip(location.uid, sensor, counts[k, t, :, None, None], datetime=date, source=source)
+            _chip(location.uid, sensor, counts[k, t], date, source, white=bool(white[k, t]))
             for sensor, (counts, good) in by_sensor.items()
             for t, date in enumerate(dates)
             if good[k, t]
@@ -246,3 +253,10 @@ def _piece(series: _Series, region: str) -> Piece:
             what = f"{empty} months of {sensor} hold no data"
             piece.left_out.append({"event": "no valid pixel", "id": region, "what": what, "where": source})
     return piece
+
+
+def _chip(uid: str, sensor: str, counts: Shaped[ndarray, " c"], date: datetime, source: str, *, white: bool) -> Chip:
+    pixels = counts[:, None, None]
+    if sensor != legend.OPTICAL:
+        return Chip(uid, sensor, pixels, datetime=date, source=source)
+    return Chip(uid, sensor, pixels, np.array([[not white]]), datetime=date, cloud=float(white), source=source)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from swath.corpus import Corpus, check
+from swath.corpus import Corpus, Reader, Selection, check
 from swath.corpus.sources import build
 from swath.corpus.sources.worldcereal_pixels import BANDS, REGIONS, Config
 from swath.errors import CorpusError, RecipeError
@@ -171,3 +171,16 @@ def test_the_real_files_are_one_corpus(tmp_path, shared_data):
         else:
             np.testing.assert_array_equal(found[key][:, 0, 0], counts)
     assert [finding for finding in check(corpus) if finding.level == "error"] == []
+
+
+def test_white_months_are_gaps(written, tmp_path):
+    plain = made(written[0], tmp_path / "plain")
+    blue = Reader(plain, {"sentinel-2-l2a": ["B02"]}).batch(np.arange(len(plain)), Selection(dates="all"))
+    values = blue.images["sentinel-2-l2a"].pixels[:, :, 0, 0, 0].numpy()
+    limit = float(np.median(values[values > 0]))
+    masked = made(written[0], tmp_path / "masked", brightest=limit)
+    optical, radar = masked.chips_of("sentinel-2-l2a"), masked.chips_of("sentinel-1-grd")
+    assert len(optical) == len(plain.chips_of("sentinel-2-l2a"))
+    assert (optical["valid"] == 0).sum() == (values > limit).sum() == (optical["cloud"] == 1).sum() > 0
+    assert (radar["valid"] == 1).all()
+    assert masked.statistics["sentinel-2-l2a"]["B02"].max <= limit
