@@ -19,7 +19,8 @@ from swath import sensors
 from swath.corpus import eight_bit
 from swath.corpus._part import Chip, Location, undeclared
 from swath.corpus.format import LabelLayer, SensorLayout
-from swath.corpus.sources._landsat import grid, legends, scenes
+from swath.corpus.sources import _legends as legends
+from swath.corpus.sources._landsat import grid, scenes
 from swath.corpus.sources._landsat.calibrate import fill_and_cloud, physical
 from swath.corpus.sources._landsat.scenes import Scene
 from swath.corpus.sources._pieces import Piece, moved, window

@@ -13,8 +13,8 @@ from jaxtyping import Integer
 from numpy import ndarray
 
 from swath.corpus.format import LabelLayer
+from swath.corpus.sources import _legends as legends
 from swath.corpus.sources._images import chip_of, codes, image, placed, stranger
-from swath.corpus.sources._landsat import legends
 from swath.corpus.sources._names import Names, in_order, what_is_there
 from swath.corpus.sources._pieces import Piece
 from swath.corpus.sources._published import Form, FormatSettings, Report, convert, data_folder

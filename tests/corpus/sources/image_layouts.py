@@ -1,8 +1,10 @@
 """Small data sets in the true layouts of published formats, with known pixels."""
 
+import json
 import warnings
 from pathlib import Path
 
+import h5py
 import numpy as np
 import rasterio
 from affine import Affine
@@ -246,3 +248,44 @@ def l8_biome(root: Path, size: tuple[int, int] = (36, 40), dtype: str = "uint16"
         reflective = "\n".join(f"{kind}_MULT_BAND_{n} = {m}\n{kind}_ADD_BAND_{n} = {a}" for kind, n, m, a in pairs)
         text = OLI_MTL.format(date="2014-06-05", sun=33.0, reflective=reflective)
         (folder / f"{scene}_MTL.txt").write_text(text)
+
+
+def mmearth(root: Path, tiles: int = 5, px: int = 64, name: str = "data_1M_v001_64") -> Path:
+    """`data_1M_v001_64/data_1M_v001_64.h5` and its tables."""
+    folder = root / name
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    with h5py.File(folder / f"{name}.h5", "w") as file:
+
+        def put(key: str, values: np.ndarray, **options) -> None:
+            file.create_dataset(key, data=values, compression="gzip", chunks=(1, *values.shape[1:]), **options)
+
+        optical = rng.integers(1, 9000, (tiles, 13, px, px)).astype(np.uint16)
+        optical[::2, 10] = 0
+        optical[:, :, :3] = 0
+        put("sentinel2", optical)
+        radar = rng.normal(-12, 3, (tiles, 8, px, px)).astype(np.float32)
+        radar[:, [2, 3, 6, 7]] = -np.inf
+        radar[1, 4:] = -np.inf
+        put("sentinel1", radar)
+        put("dynamic_world", rng.integers(0, 10, (tiles, 1, px, px)).astype(np.uint8))
+        codes = np.array([10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100, 255], np.uint8)
+        put("esa_worldcover", rng.choice(codes, (tiles, 1, px, px)))
+        scl = rng.integers(0, 12, (tiles, 1, px, px)).astype(np.uint8)
+        scl[1::2] = 255
+        put("sentinel2_scl", scl)
+        put("sentinel2_cloudmask", (rng.integers(0, 4, (tiles, 1, px, px)) << 10).astype(np.uint16))
+        put("aster", np.zeros((tiles, 2, px, px), np.int16))
+        put("biome", np.eye(14, dtype=np.uint8)[np.arange(tiles) % 14])
+        put("eco_region", np.eye(846, dtype=np.uint16)[np.arange(tiles) * 7])
+        kind = np.dtype([("tile_id", "S100"), ("S2_type", "S10")])
+        levels = ["l1c" if k % 2 else "l2a" for k in range(tiles)]
+        put("metadata", np.array([(f"t{k}".encode(), level.encode()) for k, level in enumerate(levels)], kind))
+    fixed = {"CRS": "EPSG:32721", "lon": -57.0}
+    info = {
+        f"t{k}": fixed | {"S2_DATE": f"2018-07-{k + 1:02d}", "S2_type": level, "lat": -14.5 - k}
+        for k, level in enumerate(levels)
+    }
+    (folder / f"{name}_tile_info.json").write_text(json.dumps(info))
+    (folder / f"{name}_splits.json").write_text(json.dumps({"train": [0, 1, 2], "val": [3], "test": [4]}))
+    return folder / f"{name}.h5"

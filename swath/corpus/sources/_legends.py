@@ -1,4 +1,4 @@
-"""Class codes of the land-cover rasters that go with Landsat, with the names and colours of their providers."""
+"""Class codes of land-cover products, with the names and colours of their providers."""
 
 from swath.corpus.format import LabelLayer
 
@@ -156,13 +156,38 @@ _CDL = """
 254 #256f00 Dbl Crop Barley/Soybeans
 """
 
+_DYNAMIC_WORLD = """
+1 #419bdf water
+2 #397d49 trees
+3 #88b053 grass
+4 #7a87c6 flooded vegetation
+5 #e49635 crops
+6 #dfc35a shrub and scrub
+7 #c4281b built
+8 #a59b8f bare
+9 #b39fe1 snow and ice
+"""
+_WORLDCOVER = """
+10 #006400 tree cover
+20 #ffbb22 shrubland
+30 #ffff4c grassland
+40 #f096ff cropland
+50 #fa0000 built-up
+60 #b4b4b4 bare or sparse vegetation
+70 #f0f0f0 snow and ice
+80 #0064c8 permanent water
+90 #0096a0 herbaceous wetland
+95 #00cf75 mangroves
+100 #fae6a0 moss and lichen
+"""
 
-def _legend(text: str) -> LabelLayer:
+
+def _legend(text: str, void: int = 0) -> LabelLayer:
     rows = [line.split(" ", 2) for line in text.strip().splitlines()]
     return LabelLayer(
         classes={int(code): name for code, _, name in rows},
         colours={int(code): colour for code, colour, _ in rows},
-        void=0,
+        void=void,
     )
 
 
@@ -170,6 +195,10 @@ NLCD = _legend(_NLCD)
 """National Land Cover Database (USGS): 16 classes; 0 is background."""
 CDL = _legend(_CDL)
 """Cropland Data Layer (USDA NASS): 133 classes; 0 is background."""
+DYNAMIC_WORLD = _legend(_DYNAMIC_WORLD)
+"""Dynamic World (Google, WRI), as MMEarth numbers it: one more than the product's own codes; 0 is missing."""
+WORLDCOVER = _legend(_WORLDCOVER, void=255)
+"""ESA WorldCover 2020."""
 
 
 def only(layer: LabelLayer, codes: tuple[int, ...]) -> LabelLayer:
