@@ -1,8 +1,9 @@
 """Stored locations and chips: build them, read them, split them."""
 
 from swath.corpus._part import Chip, Location, Part, footprint
-from swath.corpus.check import Finding, check, info
+from swath.corpus.checks import Finding, Section, check, examine
 from swath.corpus.format import FORMAT, BandStatistics, Corpus, CorpusInfo, LabelLayer, SensorLayout
+from swath.corpus.info import info
 from swath.corpus.loader import Loader
 from swath.corpus.preview import preview
 from swath.corpus.reader import Reader
@@ -28,6 +29,7 @@ __all__ = [
     "Part",
     "Reader",
     "Sampler",
+    "Section",
     "Selection",
     "SensorLayout",
     "SplitConfig",
@@ -36,6 +38,7 @@ __all__ = [
     "band_statistics",
     "build",
     "check",
+    "examine",
     "footprint",
     "gaps",
     "info",

@@ -1,0 +1,59 @@
+"""Looking for what would spoil an experiment.
+
+A kind of check is one file in this folder, found by its module name. It has a function `look(sample) -> Section` and a
+`STAGE`: kinds of a later stage are looked for only if the earlier ones found no error, as pixels of broken arrays
+cannot be read (0: index and arrays; 1: pixels; 2: what follows from right pixels).
+"""
+
+from itertools import groupby
+
+from swath import plugins
+from swath.corpus.checks._sample import Sample
+from swath.corpus.checks._types import Chart, Finding, Gallery, Histogram, Lines, Offsets, Section
+from swath.corpus.format import Corpus
+
+__all__ = [
+    "Chart",
+    "Finding",
+    "Gallery",
+    "Histogram",
+    "Lines",
+    "Offsets",
+    "Sample",
+    "Section",
+    "check",
+    "examine",
+    "kinds",
+]
+
+
+def check(corpus: Corpus, locations: int | None = None, seed: int = 0) -> list[Finding]:
+    """Everything that is wrong or suspicious, errors first.
+
+    Args:
+        corpus: whole or being built.
+        locations: whose pixels are read, in constant memory; None for all. The index is always checked whole.
+        seed: of the choice of locations.
+    """
+    return worst_first([finding for section in examine(corpus, locations, seed) for finding in section.findings])
+
+
+def worst_first(findings: list[Finding]) -> list[Finding]:
+    """Errors, then warnings."""
+    return sorted(findings, key=lambda finding: finding.level)
+
+
+def examine(corpus: Corpus, locations: int | None = None, seed: int = 0) -> list[Section]:
+    """What `check` found, with everything that was measured on the way, by kind of check."""
+    sample, sections = Sample(corpus, locations, seed), []
+    for _, modules in groupby(kinds(), key=lambda module: module.STAGE):
+        sections += [module.look(sample) for module in modules]
+        if any(finding.level == "error" for section in sections for finding in section.findings):
+            break
+    return sections
+
+
+def kinds() -> list:
+    """The modules of all kinds of check, in the order in which they look."""
+    found = [plugins.find(__name__, name) for name in plugins.names(__name__)]
+    return sorted(found, key=lambda module: (module.STAGE, module.__name__))

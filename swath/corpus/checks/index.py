@@ -1,0 +1,59 @@
+"""The index agrees with itself and with corpus.json, and every array that it names is there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from swath.corpus import _arrays
+from swath.corpus.checks._sample import Sample
+from swath.corpus.checks._types import Finding, Section
+from swath.corpus.format import Corpus, label_path, pixel_path, valid_path
+
+STAGE = 0
+
+
+def look(sample: Sample) -> Section:
+    """Ids, references and arrays."""
+    corpus = sample.corpus
+    meaning = "Every location has one id, every chip a location, and every array a row for everything that is named."
+    return Section("Index and arrays", meaning, [*_index(corpus), *_missing(corpus)])
+
+
+def _index(corpus: Corpus) -> Iterator[Finding]:
+    locations, chips = corpus.locations, corpus.chips
+    if not corpus.info.complete:
+        remedy = "give the command that built it again: it continues"
+        yield Finding("warning", "the corpus is not finished", str(corpus.path), remedy)
+    for uid in sorted(set(locations["uid"].to_numpy()[locations["uid"].duplicated()])):
+        yield Finding("error", f"two locations have the id {uid!r}", str(corpus.path), "build the corpus again")
+    strangers = ~chips["location"].between(0, len(locations) - 1)
+    if strangers.any():
+        remedy = "restore locations.parquet and chips.parquet from the same build"
+        yield Finding("error", f"{strangers.sum()} chips belong to no location", str(corpus.path), remedy)
+    for sensor in sorted(set(chips["sensor"]) - set(corpus.info.sensors)):
+        remedy = "restore corpus.json, or build the corpus again"
+        yield Finding("error", f"chips of {sensor}, which corpus.json does not declare", str(corpus.path), remedy)
+    if childless := len(corpus) - len(set(chips["location"])):
+        remedy = "nothing has to be done: such locations are never read"
+        yield Finding("warning", f"{childless} locations have no chip", str(corpus.path), remedy)
+
+
+def _missing(corpus: Corpus) -> Iterator[Finding]:
+    for path, name, count in _wanted(corpus):
+        remedy = "restore the folder, or build the corpus again"
+        if not _arrays.exists(path, name):
+            yield Finding("error", f"the array of {name} is missing", str(path), remedy)
+        elif (there := _arrays.open_array(path, name).shape[0]) < count:
+            yield Finding("error", f"the index names {count} rows of {name}, {there} are there", str(path), remedy)
+
+
+def _wanted(corpus: Corpus) -> Iterator[tuple[Path, str, int]]:
+    """Group, array and number of rows of all that the index needs."""
+    for sensor in corpus.info.sensors:
+        chips = corpus.chips_of(sensor)
+        if len(chips):
+            rows = 1 + int(chips["row"].to_numpy().max())
+            yield pixel_path(corpus.path, sensor), "pixels", rows
+            if (chips["valid"].to_numpy() < 1).any():
+                yield valid_path(corpus.path, sensor), "valid", rows
+    for name in corpus.label_layers:
+        yield label_path(corpus.path, name), "labels", len(corpus)

@@ -1,0 +1,33 @@
+"""Label maps hold declared codes only, and how often each occurs."""
+
+import numpy as np
+
+from swath._progress import track
+from swath.corpus._part import undeclared
+from swath.corpus.checks._sample import BLOCK, Sample
+from swath.corpus.checks._types import Finding, Section
+
+STAGE = 1
+
+
+def look(sample: Sample) -> Section:
+    """All label maps of the sample."""
+    findings, table = [], []
+    for name, layer in sample.corpus.label_layers.items():
+        unknown: set[int] = set()
+        seen: dict[int, int] = {}
+        starts = range(0, len(sample.locations), BLOCK)
+        for start in track(starts, len(starts), f"checking {name}"):
+            codes = sample.corpus.labels(name, sample.locations[start : start + BLOCK])
+            unknown |= undeclared(codes, layer)
+            for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
+                seen[int(code)] = seen.get(int(code), 0) + int(count)
+        total = max(1, sum(seen.values()))
+        for code in layer.codes:
+            meaning = layer.classes.get(code, "void")
+            table.append({"layer": name, "code": code, "class": meaning, "pixels": f"{seen.get(code, 0) / total:.2%}"})
+        if unknown:
+            what = f"codes that are not declared: {', '.join(map(str, sorted(unknown)))}"
+            remedy = "declare them as classes or void, and build the corpus again"
+            findings.append(Finding("error", what, f"label layer {name}", remedy))
+    return Section("Labels", "Every code of a label map is a declared class, or void.", findings, table)

@@ -1,0 +1,87 @@
+"""Nodata, values that are not finite, and values that no such instrument measures."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Shaped
+from numpy import ndarray
+
+from swath import sensors
+from swath.corpus.checks._sample import Sample
+from swath.corpus.checks._types import Finding, Histogram, Section
+from swath.corpus.checks.copies import some
+from swath.corpus.format import SensorLayout
+
+STAGE = 1
+SUSPICIOUS = 0.01
+"""Share of valid pixels outside a band's plausible range from which on it is reported."""
+
+
+def look(sample: Sample) -> Section:
+    """All pixels of the sample."""
+    meaning = (
+        "Pixels without a value must be marked as invalid, and valid ones lie in the range that the sensor can measure."
+    )
+    findings, table = [*_empty(sample)], []
+    for sensor in sample.corpus.info.sensors:
+        found, rows = _pixels(sample, sensor)
+        findings += found
+        table += rows
+    usable = {sensor: sample.chips(sensor)["valid"].to_numpy(np.float64) for sensor in sample.corpus.info.sensors}
+    partly = {sensor: shares[shares < 1] for sensor, shares in usable.items() if (shares < 1).any()}
+    charts = [Histogram("Chips that are not wholly usable", "share of usable pixels", partly)] if partly else []
+    return Section("Nodata and ranges", meaning, findings, table, charts)
+
+
+def _empty(sample: Sample) -> Iterator[Finding]:
+    chips = sample.corpus.chips
+    empty = pd.DataFrame(chips[chips["valid"] == 0])
+    if len(empty):
+        remedy = "nothing has to be done: such chips are never read"
+        yield Finding("warning", f"{len(empty)} of {len(chips)} chips have no usable pixel", some(empty), remedy)
+
+
+def _pixels(sample: Sample, sensor: str) -> tuple[list[Finding], list[dict]]:
+    layout = sample.corpus.info.sensors[sensor]
+    outside, count, total = np.zeros(len(layout.bands)), 0, 0
+    broken: list[str] = []
+    for chips, counts, valid in sample.blocks(sensor):
+        unusable = ~layout.usable(counts) & valid
+        broken += chips["uid"][unusable.any(axis=(1, 2))].tolist()
+        good = valid & ~unusable
+        outside += _outside(counts, good, sensor, layout)
+        count += int(good.sum())
+        total += good.size
+    findings, table = [], []
+    if broken:
+        what = f"{len(broken)} chips hold nodata or non-finite values that are not marked as invalid"
+        findings.append(Finding("error", what, f"{sensor}: {', '.join(broken[:3])}", "build the corpus again"))
+    for band, share in zip(layout.bands, outside / max(count, 1), strict=True):
+        low, high = sensors.get(sensor).range_of(band)
+        table.append(
+            {
+                "band": f"{sensor}/{band}",
+                "plausible": f"{low:g} to {high:g}",
+                "outside": f"{share:.2%}",
+                "usable pixels": f"{count / max(total, 1):.1%}",
+            }
+        )
+        if share > SUSPICIOUS:
+            what = f"{share:.1%} of the valid pixels lie outside {low:g}..{high:g}"
+            remedy = "check scale, offset and nodata of the source"
+            findings.append(Finding("warning", what, f"{sensor}/{band}", remedy))
+    return findings, table
+
+
+def _outside(
+    counts: Shaped[ndarray, "n c y x"], good: Bool[ndarray, "n y x"], sensor: str, layout: SensorLayout
+) -> Float[ndarray, " c"]:
+    """Number of good pixels outside the plausible range of each band; half a count of tolerance for rounding."""
+    result = []
+    for i, band in enumerate(layout.bands):
+        low, high = sensors.get(sensor).range_of(band)
+        values = layout.physical(counts[:, i][good], i)
+        slack = 1e-3 if layout.decibel else abs(layout.scale[i]) / 2
+        result.append(float(((values < low - slack) | (values > high + slack)).sum()))
+    return np.array(result)

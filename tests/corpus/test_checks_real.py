@@ -1,0 +1,60 @@
+"""No false alarm on real images, and what is planted into them is found."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from swath import config
+from swath.corpus import Corpus, _arrays, check
+from swath.corpus.format import pixel_path
+from swath.corpus.sources import build
+
+
+@pytest.fixture(scope="module")
+def real(shared_data, tmp_path_factory):
+    """Opens a corpus made of a folder of the real data, made once."""
+    made = {}
+
+    def corpus(folder: str, source) -> Corpus:
+        if not (shared_data / folder).is_dir():
+            pytest.skip(f"no {folder} in {shared_data}")
+        if folder not in made:
+            made[folder] = tmp_path_factory.mktemp("real") / folder
+            build(source, made[folder], shared_data / folder)
+        return Corpus.open(made[folder])
+
+    return corpus
+
+
+def errors(corpus: Corpus) -> list[str]:
+    return [str(finding) for finding in check(corpus, 100) if finding.level == "error"]
+
+
+def recipe(name: str):
+    return config.load(name).corpus.source
+
+
+@pytest.mark.parametrize(
+    ("folder", "source"),
+    [
+        ("hls_water", lambda: recipe("hls-landcover")),
+        ("ombria", lambda: recipe("ombria")),
+        ("cloudmask_ukis", lambda: config.resolve_source("cloudmask-ukis", [])),
+    ],
+)
+def test_no_false_alarm(real, folder, source):
+    assert errors(real(folder, source())) == []
+
+
+@pytest.mark.parametrize("pair", [("BLUE", "RED"), ("RED", "NIR"), ("SWIR1", "SWIR2"), ("NIR", "SWIR1")])
+def test_bands_exchanged_in_hls_chips(real, tmp_path, pair):
+    corpus = real("hls_water", recipe("hls-landcover"))
+    path = shutil.copytree(corpus.path, tmp_path / "c")
+    bands = list(corpus.info.sensors["hls"].bands)
+    order = np.arange(len(bands))
+    i, j = (bands.index(name) for name in pair)
+    order[[i, j]] = order[[j, i]]
+    array = _arrays.open_array(pixel_path(path, "hls"), "pixels")
+    array.write(array.read().result()[:, order]).result()
+    assert any(f"{pair[0]} like {pair[1]}" in found for found in errors(Corpus.open(path)))
