@@ -47,7 +47,8 @@ def member(path: Path, name: str, dtypes: Collection[str], shape: Shape) -> Shap
         BadFileError: it is missing, damaged, or something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # opened here, for NumPy leaves the file of a damaged archive open
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             values = archive[name]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
         raise bad(path, f"holds no {name} that can be read: {_reason(error)}") from error

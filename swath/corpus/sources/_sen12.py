@@ -1,0 +1,54 @@
+"""What SEN12MS and DFC2020 have in common: patches of Sentinel-1 and Sentinel-2, and the contest's classes."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+from numpy import ndarray
+
+from swath import sensors
+from swath.corpus._part import Chip
+from swath.corpus.format import LabelLayer, SensorLayout
+from swath.corpus.sources._images import chip_of, expect
+from swath.corpus.sources._raster import File, Header, whole
+
+OPTICAL, RADAR = "sentinel-2-l1c", "sentinel-1-grd"
+PX = 256
+_DFC = (
+    ("Forest", "#009900"),
+    ("Shrubland", "#c6b044"),
+    ("Savanna", "#fbff13"),
+    ("Grassland", "#b6ff05"),
+    ("Wetlands", "#27ff87"),
+    ("Croplands", "#c24f44"),
+    ("Urban/Built-up", "#a5a5a5"),
+    ("Snow/Ice", "#69fff8"),
+    ("Barren", "#f9ffa4"),
+    ("Water", "#1c0dff"),
+)
+DFC = LabelLayer(
+    classes={code: name for code, (name, _) in enumerate(_DFC, 1)},
+    colours={code: colour for code, (_, colour) in enumerate(_DFC, 1)},
+    void=0,
+)
+"""The ten classes of the Data Fusion Contest 2020."""
+
+
+def layouts() -> dict[str, SensorLayout]:
+    """All 13 bands at the top of the atmosphere, and VV and VH in dB."""
+    optical = SensorLayout.of(sensors.get(OPTICAL), gsd_m=10).model_copy(update={"nodata": None})
+    return {OPTICAL: optical, RADAR: SensorLayout.of(sensors.get(RADAR), ("VV", "VH"), 10)}
+
+
+def pixels(path: Path, root: Path, bands: int, dtypes: tuple[str, ...]) -> tuple[Shaped[ndarray, "c y x"], Header]:
+    """A file of that many bands, 256 x 256 px and one of these types."""
+    file = File(path, path.relative_to(root).as_posix())
+    return whole(file, lambda head: expect(file, head, bands, head.dtype if head.dtype in dtypes else dtypes[0], PX))
+
+
+def chips(uid: str, files: dict[str, Path], root: Path) -> tuple[list[Chip], Header]:
+    """The optical and the radar chip of a patch, which says no date, and the header of the optical file."""
+    counts, head = pixels(files["s2"], root, 13, ("uint16",))
+    power, _ = pixels(files["s1"], root, 2, ("float32", "float64"))
+    radar = Chip(uid, RADAR, power.astype(np.float32), source=files["s1"].relative_to(root).as_posix())
+    return [chip_of(uid, OPTICAL, counts, files["s2"].relative_to(root).as_posix()), radar], head
