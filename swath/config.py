@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from swath import plugins
 from swath.corpus.split import SplitConfig
+from swath.corpus.subset import Only
 from swath.errors import RecipeError, nearest
 from swath.recipes import source_text
 from swath.settings import Settings
@@ -50,6 +51,8 @@ class ArmConfig(Settings):
     method: MethodConfig
     views: ViewsConfig
     training: TrainConfig = TrainConfig()
+    only: Only = Field(default_factory=dict)
+    """Of the training part only some locations: values by scalar column, such as `region: [france]`."""
 
 
 class Recipe(Settings):

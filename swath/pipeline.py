@@ -22,6 +22,7 @@ from swath.corpus.sources import build as build_from_source
 from swath.corpus.sources._stac.cost import Cost, Rate, cost
 from swath.corpus.sources._stac.section import StacSection, footprint
 from swath.corpus.split import split
+from swath.corpus.subset import rows_of
 from swath.corpus.targets import targets
 from swath.encoders import Encoder, InputContract
 from swath.encoders import build as build_encoder
@@ -36,6 +37,8 @@ Rows = dict[str, np.ndarray]
 
 GAUGE_CHIPS = 500
 """Labelled chips of the k-NN gauge at most: enough to see a trend, and little beside a training step."""
+GAUGE_SERIES, GAUGE_DATES = 200, 12
+"""Of series fewer, and only so many dates of each."""
 
 
 def run(recipe: Recipe | str, out: Path | str | None = None) -> Path:
@@ -303,7 +306,7 @@ def _pretrain(recipe: Recipe, folder: Path, corpus: Corpus, parts: Rows, name: s
             train=arm.training,
             contract=contract,
             corpus=corpus,
-            locations=parts["train"],
+            locations=rows_of(corpus, parts["train"], arm.only),
             seed=seed,
             out=out,
             provenance={"recipe": recipe.name, "recipe_hash": recipe.digest, "arm": name},
@@ -324,9 +327,11 @@ def _gauge_set(recipe: Recipe, corpus: Corpus, parts: Rows, contract: InputContr
     if len(bands) < contract.channels:
         return None
     labelled = targets(corpus, task.target)
-    chosen = np.flatnonzero(np.isin(labelled.locations, parts["val"]))[:GAUGE_CHIPS]
+    series = not isinstance(task.dates, int)
+    val = rows_of(corpus, parts["val"], task.only)
+    chosen = np.flatnonzero(np.isin(labelled.locations, val))[: GAUGE_SERIES if series else GAUGE_CHIPS]
     reader = Reader(corpus, {sensor: bands})
-    select = Selection(dates=1, tag=task.tag)
+    select = Selection(dates="all" if series else 1, most=GAUGE_DATES if series else None, tag=task.tag)
     there = np.isin(labelled.locations[chosen], reader.sampler(select).complete(labelled.locations[chosen]))
     chosen = chosen[there]
     if len(chosen) < 2:

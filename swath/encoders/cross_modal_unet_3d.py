@@ -46,9 +46,9 @@ class Config(Settings):
     gaps: Literal["zero", "interpolate"] = "zero"
     """What stands where a pixel is invalid at some date: 0, which is the band's mean, or a straight line in time from
     the pixel's last valid date to its next one (at the ends, the nearest). Padding stays padding."""
-    embedding: Literal["mean", "months"] = "mean"
-    """What a probe reads: the mean of the contracted features over time and space (8 f numbers), or the mean of the
-    expanded ones in each month of the year (24 f), which keeps what happened when."""
+    collapse: Literal["mean", "months"] = "mean"
+    """What becomes of the dates, for probes and in fine-tuning: a mean over time, as in S4 (the embedding is that of
+    the contracted features, 8 f numbers), or one for each month of the year, which keeps what happened when (24 f)."""
 
 
 class Network(nn.Module):
@@ -88,10 +88,12 @@ class CrossModalUNet3d(SeriesEncoder):
     network: Network
 
     def __init__(self, network: Network, contract: InputContract, config: Config):
-        dim = 8 * config.width if config.embedding == "mean" else 2 * config.width * MONTHS
-        super().__init__(network, contract, dim=dim, example_px=8)
+        by_month = 2 * config.width * MONTHS
+        super().__init__(
+            network, contract, dim=8 * config.width if config.collapse == "mean" else by_month, example_px=8
+        )
         self.config = config
-        self.dense_dim = 3 * 2 * config.width
+        self.dense_dim = 3 * 2 * config.width if config.collapse == "mean" else by_month
         self.contracted_dim = 8 * config.width
         """Channels of `contracted(...).features`."""
 
@@ -101,12 +103,15 @@ class CrossModalUNet3d(SeriesEncoder):
 
     def contracted(self, image: Image) -> Contracted:
         """Features at a quarter of the resolution in time and space, and what the way back needs."""
-        x, valid = self.standard(image), image.valid
-        if self.config.gaps == "interpolate":
-            x, valid = interpolated(x, valid, image.days)
+        x, valid = self._filled(image)
         if self.config.dates:
             x = torch.cat([x, _season(image.days, valid)], dim=1)
         return self.network.contract(self._branch(image), x, valid)
+
+    def _filled(self, image: Image) -> tuple[Float[Tensor, "b c t h w"], Bool[Tensor, "b t h w"]]:
+        """What the network sees, and where there is something to see."""
+        x = self.standard(image)
+        return interpolated(x, image.valid, image.days) if self.config.gaps == "interpolate" else (x, image.valid)
 
     def _branch(self, image: Image) -> int:
         counts = [len(keys) for keys in self.contract.inputs]
@@ -127,24 +132,19 @@ class CrossModalUNet3d(SeriesEncoder):
     def forward(self, image: Image) -> Float[Tensor, "b d"]:
         """Embed for training, nothing checked."""
         contracted = self.contracted(image)
-        if self.config.embedding == "mean":
+        if self.config.collapse == "mean":
             return masked_mean(contracted.features, contracted.valid)
-        return _by_month(self.network.expanding(contracted), image.days, image.valid)
+        maps, valid = self.network.expanding(contracted), self._filled(image)[1]
+        return by_month(maps, image.days, valid, pool=True).flatten(1)
 
     # --- what fine-tuning needs (`DenseEncoder`)
 
     def dense(self, image: Image) -> Float[Tensor, "b d h w"]:
-        """Expanded features of every pixel, averaged over the dates that are seen, and again with every date's
-        predecessor and successor in its place.
-
-        A 3 x 3 convolution of these three is the mean over dates of PASTIS' final 3 x 3 x 3 convolution: the same
-        parameters, the same numbers, without a map of every class at every date.
-        """
-        maps, seen = self.network.expanding(self.contracted(image)), seen_frames(image.valid)
-        weight = seen.to(maps.dtype)
-        weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1)
-        shifted = (weight, F.pad(weight[:, 1:], (0, 1)), F.pad(weight[:, :-1], (1, 0)))
-        return torch.cat([torch.einsum("bkthw,bt->bkhw", maps, each) for each in shifted], dim=1)
+        """Expanded features of every pixel, dates collapsed: monthly means, or what PASTIS' last layer needs."""
+        maps, valid = self.network.expanding(self.contracted(image)), self._filled(image)[1]
+        if self.config.collapse == "months":
+            return by_month(maps, image.days, valid).flatten(1, 2)
+        return _with_neighbours(maps, seen_frames(valid))
 
     def head(self, classes: int) -> nn.Module:
         """The final convolution, to classes."""
@@ -209,14 +209,28 @@ def month_of(days: Int32[Tensor, "b t"]) -> Int64[Tensor, "b t"]:
     return ((5 * of_year + 2) // 153 + 2) % MONTHS
 
 
-def _by_month(
-    maps: Float[Tensor, "b k t h w"], days: Int32[Tensor, "b t"], valid: Bool[Tensor, "b t h w"]
-) -> Float[Tensor, "b d"]:
-    """Means over the valid pixels of each month; of a month that has none, the mean over all of them."""
+def by_month(
+    maps: Float[Tensor, "b k t h w"], days: Int32[Tensor, "b t"], valid: Bool[Tensor, "b t h w"], *, pool: bool = False
+) -> Float[Tensor, "b 12 k h2 w2"]:
+    """Mean over each month's valid dates, by pixel or over all pixels; of a month that has none, over all months."""
     weight = (valid & (days != NO_DAY)[:, :, None, None]).float()
-    sums, counts = torch.einsum("bkthw,bthw->btk", maps.float(), weight), weight.sum(dim=(2, 3))
     belongs = F.one_hot(month_of(days), MONTHS).float()
-    of_month, seen = torch.einsum("btk,btm->bmk", sums, belongs), torch.einsum("bt,btm->bm", counts, belongs)
-    overall = sums.sum(dim=1) / counts.sum(dim=1, keepdim=True).clamp(min=1)
-    means = of_month / seen.clamp(min=1)[..., None]
-    return torch.where((seen > 0)[..., None], means, overall[:, None]).flatten(1)
+    # by month first, then by pixel: the sum over pixels of both is what pooling is
+    total = torch.einsum("bkthw,bthw,btm->bmkhw", maps.float(), weight, belongs)
+    count = torch.einsum("bthw,btm->bmhw", weight, belongs)[:, :, None]
+    if pool:
+        total, count = total.sum(dim=(3, 4), keepdim=True), count.sum(dim=(3, 4), keepdim=True)
+    overall = total.sum(dim=1, keepdim=True) / count.sum(dim=1, keepdim=True).clamp(min=1)
+    return torch.where(count > 0, total / count.clamp(min=1), overall)
+
+
+def _with_neighbours(maps: Float[Tensor, "b k t h w"], seen: Bool[Tensor, "b t"]) -> Float[Tensor, "b d h w"]:
+    """Mean over the dates that are seen, and again with every date's predecessor and successor in its place.
+
+    A 3 x 3 convolution of these three is the mean over dates of PASTIS' final 3 x 3 x 3 convolution: the same
+    parameters, the same numbers, without a map of every class at every date.
+    """
+    weight = seen.to(maps.dtype)
+    weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1)
+    shifted = (weight, F.pad(weight[:, 1:], (0, 1)), F.pad(weight[:, :-1], (1, 0)))
+    return torch.cat([torch.einsum("bkthw,bt->bkhw", maps, each) for each in shifted], dim=1)

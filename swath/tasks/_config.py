@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from swath.corpus.subset import Only
 from swath.corpus.targets import Pixels, TargetConfig
 from swath.errors import RecipeError
 from swath.settings import Settings
@@ -22,6 +23,8 @@ class TaskConfig(Settings):
 
     target: TargetConfig
     """How a location, or each of its pixels, gets a class."""
+    only: Only = Field(default_factory=dict)
+    """Judge on some locations alone: values by scalar column, such as `region: [canada]`."""
     inputs: dict[str, tuple[str, ...]] = Field(min_length=1)
     """Named lists of band keys `sensor/band` that an encoder is fed."""
     probes: tuple[ProbeConfig, ...] = Field(default=(linear.Config(),), min_length=1)
@@ -43,6 +46,8 @@ class TaskConfig(Settings):
     """Only chips with this tag, such as `after`."""
     min_valid: float = Field(default=0.0, ge=0, le=1)
     """Only chips with at least this share of usable pixels."""
+    gaps: bool = False
+    """Dates without a usable pixel stay in a series, as gaps."""
     label_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of each class's training labels that may be used; smaller subsets are part of larger ones."""
     batch_size: int = Field(default=128, ge=1)

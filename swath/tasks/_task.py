@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from swath.corpus import Corpus, Selection
 from swath.corpus.split import SplitConfig, blocks
+from swath.corpus.subset import rows_of
 from swath.corpus.targets import Targets, targets
 from swath.encoders import Encoder
 from swath.errors import RecipeError, SwathError, nearest
@@ -70,12 +71,15 @@ class Task:
         self.inputs = inputs_of(config)
         self._check_bands()
         self.bands = tuple(dict.fromkeys(key for item in self.inputs.values() for key in item.bands))
-        select = Selection(dates=config.dates, most=config.most, tag=config.tag, min_valid=config.min_valid)
+        select = Selection(
+            dates=config.dates, most=config.most, tag=config.tag, min_valid=config.min_valid, gaps=config.gaps
+        )
         self.pictures = Pictures(corpus, self.bands, select)
         self.groups = _groups(corpus, split_config)
         self.incomplete = 0
         """Labelled locations of the split that are left out, because a chip of some sensor is missing."""
-        self.parts = {part: self._labelled(part, split[part], found) for part in PARTS}
+        rows = {part: rows_of(corpus, split[part], config.only) for part in PARTS}
+        self.parts = {part: self._labelled(part, rows[part], found) for part in PARTS}
         self.parts["train"] = subset(self.parts["train"], config.label_fraction)
 
     def _check_bands(self) -> None:

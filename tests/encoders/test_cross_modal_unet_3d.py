@@ -88,9 +88,9 @@ def test_dense_features_and_head_are_the_final_convolution_averaged_over_dates()
         torch.testing.assert_close(head(encoder.dense(image)), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("embedding", ["mean", "months"])
-def test_padding_and_pixel_series_make_no_difference_to_the_embedding(embedding):
-    encoder = net(embedding=embedding, dates=True)
+@pytest.mark.parametrize("collapse", ["mean", "months"])
+def test_padding_and_pixel_series_make_no_difference_to_the_embedding(collapse):
+    encoder = net(collapse=collapse, dates=True)
     short, long = series(OPTICAL, t=4), series(OPTICAL, t=4)
     more = series(OPTICAL, t=9)
     for name in ("pixels", "valid", "days"):
@@ -102,7 +102,7 @@ def test_padding_and_pixel_series_make_no_difference_to_the_embedding(embedding)
 
 
 def test_months_keep_what_happened_when():
-    encoder = net(embedding="months")
+    encoder = net(collapse="months")
     image = series(OPTICAL, n=1, t=12, px=1)
     image.days[:] = torch.from_numpy(np.arange("2017-01", "2018-01", dtype="M8[M]").astype("M8[D]").astype(np.int32))
     maps = encoder.eval().network.expanding(encoder.contracted(image))[0, :, :, 0, 0].T
@@ -153,3 +153,20 @@ def test_an_encoder_that_fills_gaps_sees_what_lies_between():
     whole = encoder.embed(image)
     image.valid[:, 2], image.pixels[:, 2] = False, 0.0
     torch.testing.assert_close(encoder.embed(image), whole)
+
+
+def test_monthly_features_of_pixels_are_means_of_that_months_dates():
+    encoder = net(collapse="months").eval()
+    image = series(OPTICAL, n=2, t=9)
+    image.days[:] = torch.arange(9, dtype=torch.int32) * 12 + 17_170
+    image.valid[0, 3, :4] = False
+    image = type(image)(image.pixels * image.valid[:, :, None], image.valid, image.days, image.band_ids, 10.0)
+    with torch.no_grad():
+        maps = encoder.network.expanding(encoder.contracted(image)).numpy()
+        found = encoder.dense(image).unflatten(1, (12, 4)).numpy()
+    month, valid = month_of(image.days).numpy(), image.valid.numpy()
+    for b, i, j in np.ndindex(2, 8, 8):
+        for k in range(12):
+            dates = (month[b] == k) & valid[b, :, i, j]
+            dates = dates if dates.any() else valid[b, :, i, j]
+            np.testing.assert_allclose(found[b, k, :, i, j], maps[b, :, dates, i, j].mean(0), rtol=1e-4, atol=1e-5)
