@@ -63,6 +63,10 @@ class View:
     """What the method uses it for, such as `query`, `key`, `optical` or `radar`."""
     affine: Float[Tensor, "b 2 3"]
     """Maps view pixel centres (x, y) to chip pixel centres: `chip = A[:, :2] @ (x, y) + A[:, 2]`."""
+    lonlat: Float64[Tensor, "b 2"] | None = None
+    """Where the chips lie, as in `Batch`; None: not told."""
+    uid: tuple[str, ...] | None = None
+    """Which locations they are of, as in `Batch`; None: not told."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

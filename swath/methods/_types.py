@@ -4,12 +4,13 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Protocol, cast, runtime_checkable
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from swath.batch import Batch, View
@@ -70,7 +71,16 @@ class Method(nn.Module, ABC):
     @torch.no_grad()
     def views(self, batch: Batch, generator: torch.Generator) -> list[View]:
         """Select and augment, on the device of the batch; the generator lives there too."""
-        return self.policy(batch, generator)
+        uid = tuple(batch.uid)
+        return [replace(view, lonlat=batch.lonlat, uid=uid) for view in self.policy(batch, generator)]
+
+    def prepare(self, uid: Sequence[str], lonlat: Float64[np.ndarray, "n 2"]) -> None:
+        """Look at which locations are trained on, once, before the first step or its continuation.
+
+        Args:
+            uid: their ids.
+            lonlat: their centres in degrees; NaN where unknown.
+        """
 
     @abstractmethod
     def loss(self, views: list[View], gather: Gather = ALONE) -> Loss:
@@ -82,6 +92,16 @@ class Method(nn.Module, ABC):
         Args:
             progress: share of the training done, in (0, 1].
         """
+
+
+def several(views: list[View], method: str, policy: str, number: int) -> list[View]:
+    """The views of a method that takes more than two; RecipeError if the view policy draws another number."""
+    if len(views) != number:
+        raise RecipeError(
+            f"{method} compares {number} views, the view policy draws {len(views)}",
+            remedy=f"choose the policy {policy}",
+        )
+    return views
 
 
 def pair(views: list[View], method: str) -> tuple[View, View]:

@@ -54,12 +54,17 @@ class Method(_types.Method):
 
     def loss(self, views: list[View], gather: Gather = ALONE) -> Loss:
         """InfoNCE of queries and keys against the queue as it was before this step."""
-        query, key = pair(views, "moco-v2")
+        return self.contrast(views, gather)[0]
+
+    def contrast(self, views: list[View], gather: Gather) -> tuple[Loss, Float[Tensor, "b d"]]:
+        """The loss, and the queries' projections as the head gives them."""
+        query, key = pair(views, self.config.name)
         keys = F.normalize(self.teacher(key).float(), dim=1)
         features = self.encoder(query.image)
-        total = info_nce_queue(self.head(features), keys, self.queue, self.config.temperature)
-        self._fresh.append(self._fitting(gather(keys)))
-        return Loss(total=total, features=features.detach())
+        projected = self.head(features)
+        total = info_nce_queue(projected, keys, self.queue, self.config.temperature)
+        self._fresh.append(fitting(gather(keys), self.config.queue, self.config.name))
+        return Loss(total=total, features=features.detach()), projected
 
     @torch.no_grad()
     def after_step(self, progress: float) -> None:  # noqa: ARG002 - the momentum is constant
@@ -72,11 +77,12 @@ class Method(_types.Method):
             self.cursor.copy_((self.cursor + len(keys)) % self.config.queue)
         self._fresh.clear()
 
-    def _fitting(self, keys: Float[Tensor, "B d"]) -> Float[Tensor, "B d"]:
-        size = self.config.queue
-        if size % len(keys):
-            raise RecipeError(
-                f"moco-v2's queue of {size} keys is no multiple of the batch of {len(keys)}",
-                remedy=f"set method.queue={max(size // len(keys), 1) * len(keys)}, or change the batch size",
-            )
-        return keys
+
+def fitting(keys: Float[Tensor, "B d"], queue: int, method: str) -> Float[Tensor, "B d"]:
+    """The keys of a step; RecipeError unless the queue's length is a multiple of their number."""
+    if queue % len(keys):
+        raise RecipeError(
+            f"{method}'s queue of {queue} keys is no multiple of the batch of {len(keys)}",
+            remedy=f"set method.queue={max(queue // len(keys), 1) * len(keys)}, or change the batch size",
+        )
+    return keys

@@ -86,6 +86,8 @@ def pretrain(
     with seeded(seed):
         encoder = encoders.build(encoder_config, contract)
         method = methods.build(method_config, encoder, policy)
+        chosen = corpus.locations.iloc[locations]
+        method.prepare(chosen["uid"].tolist(), chosen[["lon", "lat"]].to_numpy(dtype=np.float64))
         if begin(out, settings):
             fit(method, train, loader, out, seed=seed, knn=knn, devices=devices, label=label)
             state = finished_state(out / "last.ckpt")

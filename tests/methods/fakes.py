@@ -1,5 +1,7 @@
 """A tiny encoder, policy and batch: enough for every method, in milliseconds."""
 
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -9,6 +11,8 @@ from swath.encoders import Encoder, InputContract, cross_modal_unet_3d
 from swath.methods import s4
 from swath.sensors import band_id
 
+QUEUED = ("moco-v2", "gassl", "seco", "caco")
+"""Methods with a queue of keys."""
 BANDS = ("sentinel-2-l2a/B02", "sentinel-2-l2a/B03", "sentinel-2-l2a/B04")
 
 
@@ -43,10 +47,10 @@ def view(of: Image, role: str = "query") -> View:
     return View(of, role, torch.eye(2, 3).expand(len(of), 2, 3))
 
 
-def policy(batch: Batch, generator: torch.Generator) -> list[View]:
-    """Two noisy copies."""
+def policy(batch: Batch, generator: torch.Generator, number: int = 2) -> list[View]:
+    """Noisy copies."""
     views = []
-    for role in ("query", "key"):
+    for role in ("query", *["key"] * (number - 1)):
         chip = batch.images["sentinel-2-l2a"]
         noise = torch.randn(chip.pixels.shape, generator=generator, device=chip.pixels.device)
         views.append(view(Image(chip.pixels + 0.1 * noise, chip.valid, chip.days, chip.band_ids, chip.gsd_m), role))
@@ -60,6 +64,8 @@ def method(name: str, **settings) -> methods.Method:
         network = encoders.build(cross_modal_unet_3d.Config(width=1), contract())
         given = {"reconstruction": 0.0, "projection": (8, 8), **settings}
         return methods.build(s4.Config(**given), network, policy)
-    small = {"byol": {"hidden": 16, "out": 8}, "simclr": {"out": 8}, "moco-v2": {"out": 8, "queue": 32}}
+    queued = {"out": 8, "queue": 32}
+    small = {"byol": {"hidden": 16, "out": 8}, "simclr": {"out": 8}, **dict.fromkeys(QUEUED, queued)}
     config = plugins.find("swath.methods", name).Config(**{**small.get(name, {}), **settings})
-    return methods.build(config, encoder(norm=True), policy)
+    draw = partial(policy, number={"seco": 4, "caco": 8}.get(name, 2))
+    return methods.build(config, encoder(norm=True), draw)

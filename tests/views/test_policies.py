@@ -22,6 +22,8 @@ from swath.views.policies import (
 from ._make import OPTICAL, RADAR, batch, generator, image
 
 QUIET = Augment()
+NUMBER = {"three-dates": 4, "two-periods": 8}
+"""Views of policies that do not draw two; they choose their dates from whole series."""
 
 
 def example(name):
@@ -33,6 +35,11 @@ def example(name):
 def t_of(policy):
     """Dates in a batch that the policy is given."""
     return policy.dates if isinstance(policy.dates, int) else 3
+
+
+def of_single_dates(policy):
+    """Whether its views are single dates, and not series."""
+    return isinstance(policy.dates, int) or policy.config.name in NUMBER
 
 
 def keys_of(view):
@@ -64,14 +71,14 @@ def test_it_says_what_it_reads(policy):
 def test_its_views_fit_its_inputs_and_come_with_their_geometry(policy):
     given = batch(policy.reads, b=6, t=t_of(policy), side=32, invalid=0.02)
     made = policy(given, generator())
-    assert len(made) == 2
-    assert len({view.role for view in made}) == 2
-    counts = policy.inputs.branches or (policy.inputs.channels,) * 2
+    assert len(made) == NUMBER.get(policy.config.name, 2)
+    assert len({view.role for view in made}) == len(made)
+    counts = policy.inputs.branches or (policy.inputs.channels,) * len(made)
     ids = [band_id(key) for key in policy.inputs.bands]
-    branches = [ids[: counts[0]], ids[counts[0] :]] if policy.inputs.branches else [ids, ids]
+    branches = [ids[: counts[0]], ids[counts[0] :]] if policy.inputs.branches else [ids] * len(made)
     for view, channels, own in zip(made, counts, branches, strict=True):
         b, t, c, _, _ = view.image.pixels.shape
-        assert (b, t, c) == (6, 1 if isinstance(policy.dates, int) else 3, channels)
+        assert (b, t, c) == (6, 1 if of_single_dates(policy) else 3, channels)
         assert view.affine.shape == (6, 2, 3)
         assert view.image.pixels.isfinite().all()
         assert 0 < view.image.valid.float().mean() < 1
@@ -100,8 +107,8 @@ def policy_is_random(policy):
 
 
 def test_its_views_differ_in_place_or_are_aligned_pixel_by_pixel(policy):
-    first, second = policy(batch(policy.reads, t=t_of(policy)), generator())
-    assert torch.equal(first.affine, second.affine) == (not isinstance(policy.dates, int))
+    first, second, *_ = policy(batch(policy.reads, t=t_of(policy)), generator())
+    assert torch.equal(first.affine, second.affine) == (not of_single_dates(policy))
     assert first.image.pixels.shape != second.image.pixels.shape or not torch.equal(
         first.image.pixels, second.image.pixels
     )

@@ -1,0 +1,57 @@
+"""SeCo: seasons are contrasted in one subspace, augmentations in another, and both are ignored in a third.
+
+Mañas et al. 2021, "Seasonal Contrast", https://arxiv.org/abs/2103.16607; settings and negatives as in its code.
+"""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from swath.batch import View
+from swath.encoders import Encoder
+from swath.methods._losses import info_nce_queue
+from swath.methods._subspaces import SUBSPACES, Subspaces
+from swath.methods._types import ALONE, DrawViews, Gather, Loss, several
+from swath.settings import Settings
+
+
+class Config(Settings):
+    """Settings of SeCo."""
+
+    name: Literal["seco"] = "seco"
+    out: int = Field(default=128, ge=1)
+    """Length of the projections."""
+    queue: int = Field(default=16_384, ge=1)
+    """Number of keys kept for each subspace; a multiple of the batch size."""
+    momentum: float = Field(default=0.999, ge=0, lt=1)
+    """Of the key encoder."""
+    temperature: float = Field(default=0.07, gt=0)
+
+
+class Method(Subspaces):
+    """SeCo. The views are the policy three-dates': query t0, then keys aug(t1), t2, aug(t0)."""
+
+    def __init__(self, config: Config, encoder: Encoder, policy: DrawViews):
+        super().__init__(
+            encoder, policy, out=config.out, queue=config.queue, momentum=config.momentum, name=config.name
+        )
+        self.config = config
+
+    def loss(self, views: list[View], gather: Gather = ALONE) -> Loss:
+        """The sum of the subspaces' InfoNCE.
+
+        Negatives are the queue, and but for the first subspace the other two keys of all samples of the batch.
+        """
+        query, *keys = several(views, "seco", "three-dates", 4)
+        with torch.no_grad():
+            seen = [self.teacher.encoder(view.image) for view in keys]
+        features = self.encoder(query.image)
+        total, positives = features.new_zeros((), dtype=torch.float32), []
+        for s in range(SUBSPACES):
+            others = [] if s == 0 else [gather(self.keys(z, s)) for i, z in enumerate(seen) if i != s]
+            positives.append(self.keys(seen[s], s))
+            negatives = torch.cat([self.queues[s], *others])
+            total = total + info_nce_queue(self.heads[s](features), positives[s], negatives, self.config.temperature)
+        self.remember(positives, gather)
+        return Loss(total=total, features=features.detach())

@@ -1,0 +1,43 @@
+"""SeCo's views: a query, an augmented other date, another date as it is, and the query's date augmented."""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+
+from swath.batch import Batch, View
+from swath.settings import Settings
+from swath.views import presets
+from swath.views._settings import Augment
+from swath.views._types import Inputs
+from swath.views.policies._seasons import seasons
+from swath.views.policies._select import image_of, one_sensor, reads
+
+
+class Config(Settings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}):
+    """Which bands, and how augmented views are augmented."""
+
+    name: Literal["three-dates"] = "three-dates"
+    bands: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Band keys of one sensor: the encoder's channels."""
+    augment: Augment = presets.moco_v2().model_copy(update={"vflip": 0.0})
+    """Of two of the keys; the other views are cropped only."""
+
+
+class Policy:
+    """Roles `query`, `key-0` (aug of t1), `key-1` (t2), `key-2` (aug of t0); dates are drawn with replacement."""
+
+    def __init__(self, config: Config):
+        one_sensor(config.bands)
+        self.config = config
+        self.reads = reads(config.bands)
+        self.inputs = Inputs(len(config.bands), config.bands, fixed=True)
+        self.dates = "all"
+        self.most = None
+        self.gaps = False
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:
+        """All four views."""
+        image = image_of(batch, self.config.bands)
+        present = image.valid.flatten(2).any(dim=2)
+        return seasons(image, present, self.config.augment, generator, replacement=True)
