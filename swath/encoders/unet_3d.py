@@ -52,6 +52,13 @@ class Contracted:
     """Features at full and at half resolution, "b c t h w"."""
     frames: tuple[Tensor | None, Tensor | None, Tensor | None]
     """Dates that have a valid pixel, bool "b t", at full, half and a quarter of the resolution; None: all have."""
+    valid_half: Bool[Tensor, "b u2 i2 j2"]
+    """As `valid`, at half of the resolution."""
+
+    @property
+    def half(self) -> tuple[Tensor, Tensor]:
+        """Features and validity at half of the resolution."""
+        return self.skips[1], self.valid_half
 
 
 class Unit(nn.Module):
@@ -88,15 +95,15 @@ def contract(
         x: standardised series, whose invalid pixels are 0.
         valid: True where a pixel is valid.
     """
-    frames, skips = [_known(seen_frames(valid))], []
+    frames, skips, seen = [_known(seen_frames(valid))], [], [valid]
     for first in (0, 2):
         for unit in units[first : first + 2]:
             x = unit(x, frames[-1])
         skips.append(x)
         x, below = _pooled(x, frames[-1])
         frames.append(below)
-        valid = halved(valid)
-    return Contracted(x, valid, (skips[0], skips[1]), (frames[0], frames[1], frames[2]))
+        seen.append(halved(seen[-1]))
+    return Contracted(x, seen[2], (skips[0], skips[1]), (frames[0], frames[1], frames[2]), seen[1])
 
 
 class Contracting(nn.Module):

@@ -43,6 +43,9 @@ class Config(Settings):
     """Widths of the two layers of the projection head."""
     temperature: float = Field(default=0.5, gt=0)
     """The paper's 0.5."""
+    resolution: Literal["quarter", "half"] = "quarter"
+    """Where positions are compared: at the end of the contracting path, or before its last pooling, where there are up
+    to eight times as many."""
     across_batch: bool = False
     """The positions of the whole batch are negatives; in the paper those of the same place alone."""
 
@@ -123,9 +126,10 @@ class Method(_types.Method):
         return Loss(total=total, features=features.detach(), terms={k: v.detach() for k, v in terms.items()})
 
     def _contrast(self, first: Contracted, second: Contracted) -> Float[Tensor, ""]:
-        valid = (first.valid & second.valid).flatten(1)
-        one, other = (self.projection(maps.features, maps.valid) for maps in (first, second))
         config = self.config
+        maps = [(m.features, m.valid) if config.resolution == "quarter" else m.half for m in (first, second)]
+        valid = (maps[0][1] & maps[1][1]).flatten(1)
+        one, other = (self.projection(features, seen) for features, seen in maps)
         return dense_info_nce(one, other, config.temperature, valid, across_batch=config.across_batch)
 
     def _read_off(self, given: Contracted, branch: int, wanted: Image) -> Float[Tensor, ""]:

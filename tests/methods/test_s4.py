@@ -81,6 +81,17 @@ def test_the_loss_is_equation_1(padded):
     assert loss.total.item() == pytest.approx(1.3 * contrast + 0.7 * errors.mean(), rel=1e-4)
 
 
+def test_positions_may_be_compared_at_half_resolution():
+    method = s4(reconstruction=0.0, resolution="half")
+    given = views(t=4)
+    with torch.no_grad():
+        maps = [method.encoder.contracted(view.image) for view in given]
+        projected = [method.projection(*one.half).double().numpy() for one in maps]
+    assert projected[0].shape == (3, 2 * 4 * 4, 5)
+    expected = transcribed_contrast(*projected, np.ones((3, 32), bool), 0.5)
+    assert method.loss(given).total.item() == pytest.approx(expected, rel=1e-4)
+
+
 def test_both_ways_is_the_mean_of_either():
     one, other, both = (s4(inference=name, contrast=0.0) for name in ("first", "second", "both"))
     given = views()
