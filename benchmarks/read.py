@@ -74,12 +74,13 @@ def _make(root: Path, locations: int) -> Corpus:
     with CorpusWriter(root / "corpus", {SENSOR: layout}, PX) as writer:
         for number in range(locations):
             uid = f"{number:07d}"
-            chips = [_chip(root, uid, date, rng) for date in DATES]
+            chips = [scene(root, uid, date, rng) for date in DATES]
             writer.append(Part([Location(uid)], chips))
         return writer.finish()
 
 
-def _chip(root: Path, uid: str, date: str, rng: np.random.Generator) -> Chip:
+def scene(root: Path, uid: str, date: str, rng: np.random.Generator) -> Chip:
+    """One scene of a location in SSL4EO-L's layout, and the same as a chip."""
     pixels = _landscape(rng)
     path = root / "ssl4eo_l_oli_sr" / uid / f"LC08_{uid[1:]}_{date}" / "all_bands.tif"
     path.parent.mkdir(parents=True)

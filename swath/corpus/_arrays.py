@@ -6,12 +6,16 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tensorstore as ts
 
 from swath._files import write_whole
+
+Compression = Literal["fast", "small"]
+"""`fast` reads bytes at the speed of memory and other counts at gigabytes a second; `small` takes less room and is
+several times slower to read."""
 
 SHARD_BYTES = 32 * 2**20
 """Wanted size of a shard file: few files for large corpora, and cheap to rewrite when a part ends inside one."""
@@ -25,8 +29,12 @@ def create(
     dims: Sequence[str],
     attributes: dict[str, Any],
     fill: Any = 0,
+    compression: Compression = "fast",
 ) -> ts.TensorStore:
-    """Open the array in the group at `path`, or create it with `shape[0]` rows, each an inner chunk of a shard."""
+    """Open the array in the group at `path`, or create it with `shape[0]` rows, each an inner chunk of a shard.
+
+    An array that is there keeps the compression that it was created with.
+    """
     if exists(path, name):
         return open_array(path, name)
     row = tuple(shape[1:])
@@ -39,7 +47,7 @@ def create(
         "shape": list(shape),
         "data_type": dtype,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [rows_per_shard, *row]}},
-        "codecs": [_sharding(row, dtype, compress=len(row) == 2 or np.dtype(dtype).itemsize > 1)],
+        "codecs": [_sharding(row, dtype, compression)],
         "fill_value": fill,
         "dimension_names": list(dims),
         "attributes": attributes,
@@ -47,13 +55,18 @@ def create(
     return ts.open({**_spec(path, name), "metadata": metadata}, create=True).result()
 
 
-def _sharding(row: tuple[int, ...], dtype: str, *, compress: bool) -> dict[str, Any]:
-    """One row an inner chunk. LZ4, except for single bytes of imagery, which it can hardly compress but slows down."""
+def _sharding(row: tuple[int, ...], dtype: str, compression: Compression) -> dict[str, Any]:
+    """One row an inner chunk.
+
+    Fast: LZ4, except for single bytes of imagery, which it can hardly compress but slows down. Small: Zstandard.
+    """
     size = np.dtype(dtype).itemsize
     little: dict[str, Any] = {"name": "bytes", "configuration": {"endian": "little"}} if size > 1 else {"name": "bytes"}
-    shuffle = "bitshuffle" if size > 1 else "noshuffle"
-    blosc = {"cname": "lz4", "clevel": 1, "shuffle": shuffle, "typesize": size, "blocksize": 0}
-    codecs = [little, {"name": "blosc", "configuration": blosc}] if compress else [little]
+    shuffle = "bitshuffle" if size > 1 or compression == "small" else "noshuffle"
+    method = {"cname": "zstd", "clevel": 5} if compression == "small" else {"cname": "lz4", "clevel": 1}
+    blosc = {**method, "shuffle": shuffle, "typesize": size, "blocksize": 0}
+    plain = compression == "fast" and size == 1 and len(row) != 2
+    codecs = [little] if plain else [little, {"name": "blosc", "configuration": blosc}]
     index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
     return {
         "name": "sharding_indexed",

@@ -42,6 +42,7 @@ class CorpusWriter:
         labels: Mapping[str, LabelLayer] | None = None,
         provenance: dict[str, Any] | None = None,
         licences: Sequence[str] = (),
+        compression: _arrays.Compression = "fast",
     ):
         """Open for writing.
 
@@ -52,12 +53,14 @@ class CorpusWriter:
             labels: label layers by name.
             provenance: plain data on where the pixels come from; kept in corpus.json, not part of the hash.
             licences: names of the licences that the data is under.
+            compression: of new pixel arrays: `fast` to read, or `small` on disk. What is read is the same.
 
         Raises:
             CorpusError: the folder holds something else, a corpus of another layout, or is being written to.
             RecipeError: a band is in no sensor of swath's.
         """
         self.path = Path(path)
+        self._compression: _arrays.Compression = compression
         wanted = CorpusInfo(
             chip_px=chip_px,
             sensors=dict(sensors),
@@ -171,7 +174,8 @@ class CorpusWriter:
         shape = (0, len(layout.bands), px, px)
         attributes = {"sensor": sensor, **layout.model_dump(mode="json", exclude={"dtype"})}
         dims = ("chip", "band", "y", "x")
-        return _arrays.create(pixel_path(self.path, sensor), "pixels", shape, layout.dtype, dims, attributes)
+        path = pixel_path(self.path, sensor)
+        return _arrays.create(path, "pixels", shape, layout.dtype, dims, attributes, compression=self._compression)
 
     def _write_labels(self, part: Part) -> None:
         first, last, px = len(self.committed), len(self.committed) + len(part.locations), self.info.chip_px

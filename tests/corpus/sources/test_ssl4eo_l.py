@@ -179,3 +179,19 @@ def test_a_location_without_scenes_and_an_extra_file(tmp_path):
     (tmp_path / "ssl4eo_l_tm_toa" / "0000009").mkdir()
     with pytest.raises(CorpusError, match="0000009 has no scene"):
         made("ssl4eo-l", tmp_path, tmp_path / "d")
+
+
+def test_small_corpora_hold_the_same(tmp_path):
+    root = tmp_path / "ssl4eo_l_oli_sr" / "0000000" / "LC08_172000_20210306"
+    smooth = np.add.outer(np.arange(264), np.arange(264)) // 4 % 250 + noise(0, (7, 264, 264), 0, 3)
+    tif(root / "all_bands.tif", smooth.astype(np.uint8), "EPSG:4326")
+    fast = made("ssl4eo-l", tmp_path, tmp_path / "fast")
+    small = made("ssl4eo-l", tmp_path, tmp_path / "small", compression="small")
+    assert fast.content_hash == small.content_hash
+    one, other = (stored_bytes(corpus.path / "pixels") for corpus in (fast, small))
+    assert other < 0.6 * one
+    np.testing.assert_array_equal(*(next(iter(counts(c, "landsat-oli-sr").values())) for c in (fast, small)))
+
+
+def stored_bytes(folder) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
