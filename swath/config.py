@@ -177,6 +177,18 @@ def resolve_source(name: str, overrides: list[str]) -> Any:
     return resolve(document).corpus.source
 
 
+def resolve_split(overrides: list[str]) -> SplitConfig:
+    """Settings of a split from `key=value` texts alone, such as `by=block`.
+
+    Raises:
+        RecipeError: an unknown key or a value out of range.
+    """
+    document: dict[str, Any] = {"name": "split", "corpus": {"path": "."}, "split": {}}
+    for override in overrides:
+        _override(document, f"split.{override}")
+    return resolve(document).split
+
+
 def schema() -> dict[str, Any]:
     """JSON schema of a resolved recipe, for editors."""
     return Recipe.model_json_schema()

@@ -4,12 +4,13 @@ from swath.corpus._part import Chip, Location, Part, footprint
 from swath.corpus.checks import Finding, Section, check, examine
 from swath.corpus.format import FORMAT, BandStatistics, Corpus, CorpusInfo, LabelLayer, SensorLayout
 from swath.corpus.info import info
+from swath.corpus.leakage import Leakage, leakage
 from swath.corpus.loader import Loader
 from swath.corpus.preview import preview
 from swath.corpus.reader import Reader
 from swath.corpus.sampler import Sampler, Selection, gaps
 from swath.corpus.sources import build
-from swath.corpus.split import Leakage, SplitConfig, leakage, split
+from swath.corpus.split import SplitConfig, rotations, split
 from swath.corpus.statistics import band_statistics
 from swath.corpus.targets import TargetConfig, Targets, targets
 from swath.corpus.writer import CorpusWriter
@@ -44,6 +45,7 @@ __all__ = [
     "info",
     "leakage",
     "preview",
+    "rotations",
     "split",
     "targets",
 ]

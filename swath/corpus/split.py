@@ -1,17 +1,16 @@
-"""Which locations train, validate and test: split by group, by place or by spatial block, never by chip."""
+"""Which locations train, validate and test: split by group, place, block, region or fold, never by chip."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int, Integer, Shaped
 from numpy import ndarray
 from pydantic import Field, model_validator
 from scipy.spatial import KDTree
 
 from swath.corpus.format import Corpus
-from swath.errors import CorpusError
+from swath.errors import CorpusError, nearest
 from swath.settings import Settings
 
 PARTS = ("train", "val", "test")
@@ -21,11 +20,24 @@ _EARTH_KM = 6371.0088
 class SplitConfig(Settings):
     """How locations are parted."""
 
-    by: Literal["group", "location", "block", "given"] = "group"
+    by: Literal["group", "location", "block", "given", "column"] = "group"
     """`group`: the corpus's groups stay whole. `location`: every location by itself. `block`: squares of `block_km`
-    stay whole. `given`: the provider's parts; if it has no validation part, groups of its training part become one."""
+    stay whole. `given`: the provider's parts. `column`: locations with certain values of `column` test, such as a
+    region that is left out, or a fold that the data set gives. Where `given` or `column` leave no validation part,
+    groups of the training part become one."""
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
-    """Shares of train, val and test, by number of locations; they add up to 1."""
+    """Shares of train, val and test, by number of locations; they add up to 1. With `fold`, `given` and `column` only
+    whether there is a val, and its share of the training part, follow from them."""
+    column: str | None = None
+    """Of `corpus.locations`, such as `region` or `fold`, for `by: column`."""
+    test: tuple[str | int, ...] = ()
+    """Values of the column that test. Locations without a value are in no part."""
+    val: tuple[str | int, ...] = ()
+    """Values of the column that validate."""
+    folds: int | None = Field(default=None, ge=2)
+    """How many equal folds groups, locations or blocks are dealt into; the folds of a column are its values."""
+    fold: int | None = Field(default=None, ge=0)
+    """Which fold tests, from 0 on; the one before it validates (the last one, for fold 0), the others train."""
     seed: int = 0
     block_km: float = Field(default=5.0, gt=0)
     """Side of a block, in kilometres."""
@@ -38,6 +50,23 @@ class SplitConfig(Settings):
             raise ValueError(f"fractions must be train > 0, val, test >= 0 and add up to 1, not {self.fractions}")
         return self
 
+    @model_validator(mode="after")
+    def _consistent(self) -> "SplitConfig":
+        by_column = self.by == "column"
+        if by_column != (self.column is not None) or (not by_column and (self.test or self.val)):
+            raise ValueError("by: column needs a column, and column, test and val are for by: column alone")
+        if by_column and bool(self.test) == (self.fold is not None):
+            raise ValueError("by: column needs either the values that test (test: [...]) or the number of a fold")
+        if set(map(str, self.test)) & set(map(str, self.val)):
+            raise ValueError("a value is in test and in val")
+        if self.by in {"given", "column"} and self.folds is not None:
+            raise ValueError(f"by: {self.by} brings its own parts: leave out folds")
+        if not by_column and (self.folds is None) != (self.fold is None):
+            raise ValueError("folds and fold belong together")
+        if self.folds is not None and self.fold is not None and self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} of {self.folds}: they are numbered from 0")
+        return self
+
 
 def split(corpus: Corpus, config: SplitConfig) -> dict[str, Int[ndarray, " _"]]:
     """Rows of `corpus.locations` by part (`train`, `val`, `test`): sorted and disjoint.
@@ -45,19 +74,21 @@ def split(corpus: Corpus, config: SplitConfig) -> dict[str, Int[ndarray, " _"]]:
     Deterministic: a function of the corpus's index and the settings.
 
     Raises:
-        CorpusError: too few groups, no coordinates for a block or a buffer, or no given parts.
+        CorpusError: too few groups, no coordinates for a block or a buffer, or no such parts, column or values.
     """
     locations = corpus.locations
     where = str(corpus.path)
     if config.by == "given":
         assigned = _given(locations, config, where)
+    elif config.by == "column":
+        assigned = _by_column(locations, config, where)
     else:
-        assigned = _balanced(_units(locations, config, where), config.fractions, config.seed, where)
+        assigned = _dealt(_units(locations, config, where), config, where)
     rows = {part: np.flatnonzero(assigned == part) for part in PARTS}
     if config.buffer_km:
-        rows = _buffered(rows, _on_sphere(locations, "buffer_km", where), config.buffer_km)
+        rows = _buffered(rows, on_sphere(locations, "buffer_km", where), config.buffer_km)
     for part, fraction in zip(PARTS, config.fractions, strict=True):
-        if fraction and not len(rows[part]) and not (config.by == "given" and part != "train"):
+        if fraction and not len(rows[part]) and (config.by != "given" or part == "train"):
             raise CorpusError(
                 f"the buffer of {config.buffer_km} km leaves no {part} location",
                 where=where,
@@ -66,13 +97,81 @@ def split(corpus: Corpus, config: SplitConfig) -> dict[str, Int[ndarray, " _"]]:
     return rows
 
 
+def rotations(corpus: Corpus, config: SplitConfig) -> list[SplitConfig]:
+    """The same split with every fold as the one that tests, for cross-validation.
+
+    Args:
+        corpus: whose column holds the folds, for `by: column`.
+        config: with `fold`.
+
+    Raises:
+        CorpusError: the split has no folds.
+    """
+    if config.fold is None:
+        raise CorpusError("the split has no folds", where=str(corpus.path), remedy="give split.folds and split.fold")
+    count = config.folds or len(_values(corpus.locations, config, str(corpus.path))[1])
+    return [config.model_copy(update={"fold": fold}) for fold in range(count)]
+
+
+def _dealt(units: Shaped[ndarray, " n"], config: SplitConfig, where: str) -> Shaped[ndarray, " n"]:
+    """Part of each location, by shares or by folds of equal size."""
+    if config.folds is None or config.fold is None:
+        return np.array(PARTS)[_balanced(units, config.fractions, config.seed, where)]
+    fold = _balanced(units, (1 / config.folds,) * config.folds, config.seed, where)
+    return _rotated(fold, config.folds, config, where)
+
+
+def _rotated(fold: Integer[ndarray, " n"], count: int, config: SplitConfig, where: str) -> Shaped[ndarray, " n"]:
+    """Part of each location from the number of its fold; fold -1 is in no part."""
+    assert config.fold is not None
+    needed = 3 if config.fractions[1] else 2
+    if config.fold >= count or count < needed:
+        raise CorpusError(
+            f"fold {config.fold} of {count} folds, of which {needed} are needed",
+            where=where,
+            remedy="number folds from 0, have more of them, or none for val (fractions: [0.8, 0, 0.2])",
+        )
+    assigned = np.where(fold < 0, "", np.full(len(fold), "train", dtype="<U5"))
+    if config.fractions[1]:
+        assigned[fold == (config.fold - 1) % count] = "val"
+    assigned[fold == config.fold] = "test"
+    return assigned
+
+
+def _by_column(locations: pd.DataFrame, config: SplitConfig, where: str) -> Shaped[ndarray, " n"]:
+    values, known = _values(locations, config, where)
+    if config.fold is not None:
+        return _rotated(np.array([known.index(v) if v else -1 for v in values], int), len(known), config, where)
+    wanted = {"test": [str(value) for value in config.test], "val": [str(value) for value in config.val]}
+    for value in (value for part in wanted.values() for value in part):
+        if value not in known:
+            raise CorpusError(f"no location has {config.column} = {value!r}", where=where, remedy=nearest(value, known))
+    assigned = np.where(values == "", "", np.full(len(values), "train", dtype="<U5"))
+    for part, chosen in wanted.items():
+        assigned[np.isin(values, chosen)] = part
+    return assigned if config.val else _with_val(assigned, locations, config, where)
+
+
+def _values(locations: pd.DataFrame, config: SplitConfig, where: str) -> tuple[Shaped[ndarray, " n"], list[str]]:
+    """The column as text, "" where it has none, and its values: numbers in their order, else by name."""
+    if config.column not in locations.columns:
+        known = [name for name in locations.columns if name not in {"geometry", "transform"}]
+        remedy = nearest(config.column or "", known)
+        raise CorpusError(f"the corpus has no column {config.column!r}", where=where, remedy=remedy)
+    column = pd.Series(locations[config.column])
+    known = sorted(column.dropna().unique())
+    # whole numbers with gaps are stored as real ones
+    names = {v: str(int(v)) if isinstance(v, float) and v == int(v) else str(v) for v in known}
+    return column.map(names).fillna("").to_numpy(dtype=str), list(names.values())
+
+
 def _units(locations: pd.DataFrame, config: SplitConfig, where: str) -> Shaped[ndarray, " n"]:
     """What must not be parted: a label per location."""
     if config.by == "location":
         return np.arange(len(locations))
     if config.by == "group":
         return locations["group"].to_numpy(dtype=str)
-    _on_sphere(locations, "by: block", where)
+    on_sphere(locations, "by: block", where)
     return blocks(locations["lon"].to_numpy(float), locations["lat"].to_numpy(float), config.block_km)
 
 
@@ -84,10 +183,8 @@ def blocks(lon: Float[ndarray, " n"], lat: Float[ndarray, " n"], block_km: float
     return np.array([f"{r},{c}" for r, c in zip(row, column, strict=True)])
 
 
-def _balanced(
-    units: Shaped[ndarray, " n"], fractions: tuple[float, ...], seed: int, where: str
-) -> Shaped[ndarray, " n"]:
-    """Part of each location: large groups first, each to the part that misses most.
+def _balanced(units: Shaped[ndarray, " n"], fractions: tuple[float, ...], seed: int, where: str) -> Int[ndarray, " n"]:
+    """Number of the part of each location: large groups first, each to the part that misses most.
 
     Large ones first because a small group can fill a gap and a large one cannot; the seed decides among equals.
     """
@@ -110,7 +207,7 @@ def _balanced(
         part[group] = max(candidates, key=lambda k: missing[k])
         missing[part[group]] -= sizes[group]
         empty.discard(int(part[group]))
-    return np.array(PARTS)[part][unit]
+    return part[unit]
 
 
 def _given(locations: pd.DataFrame, config: SplitConfig, where: str) -> Shaped[ndarray, " n"]:
@@ -123,17 +220,24 @@ def _given(locations: pd.DataFrame, config: SplitConfig, where: str) -> Shaped[n
             where=where,
             remedy="use split.by: group, or have the source read parts named train, val and test",
         )
-    if "val" in given or not config.fractions[1]:
-        return given
-    train = np.flatnonzero(given == "train")
+    return given if "val" in given else _with_val(given, locations, config, where)
+
+
+def _with_val(
+    assigned: Shaped[ndarray, " n"], locations: pd.DataFrame, config: SplitConfig, where: str
+) -> Shaped[ndarray, " n"]:
+    """Groups of the training part become the validation part, if there shall be one."""
+    if not config.fractions[1]:
+        return assigned
+    train = np.flatnonzero(assigned == "train")
     share = config.fractions[1] / (config.fractions[0] + config.fractions[1])
     groups = locations["group"].to_numpy(dtype=str)[train]
-    assigned = given.copy()
-    assigned[train] = _balanced(groups, (1 - share, share, 0.0), config.seed, where)
-    return assigned
+    result = assigned.copy()
+    result[train] = np.array(PARTS)[_balanced(groups, (1 - share, share, 0.0), config.seed, where)]
+    return result
 
 
-def _on_sphere(locations: pd.DataFrame, needed_by: str, where: str) -> Float[ndarray, "n 3"]:
+def on_sphere(locations: pd.DataFrame, needed_by: str, where: str) -> Float[ndarray, "n 3"]:
     """Points on the unit sphere, so that distances are right everywhere, date line and poles included."""
     lon, lat = (np.deg2rad(locations[name].to_numpy(float)) for name in ("lon", "lat"))
     if np.isnan(lon).any():
@@ -149,7 +253,7 @@ def _km(chord: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
     return 2 * _EARTH_KM * np.arcsin(np.minimum(chord / 2, 1))
 
 
-def _distances_km(points: Float[ndarray, "n 3"], others: Float[ndarray, "m 3"]) -> Float[ndarray, " n"]:
+def distances_km(points: Float[ndarray, "n 3"], others: Float[ndarray, "m 3"]) -> Float[ndarray, " n"]:
     """Great-circle distance of each point to the nearest of the others; infinite if there are none."""
     if not len(others):
         return np.full(len(points), np.inf)
@@ -160,42 +264,7 @@ def _buffered(
     rows: dict[str, Int[ndarray, " _"]], points: Float[ndarray, "n 3"], buffer_km: float
 ) -> dict[str, Int[ndarray, " _"]]:
     def beyond(part: str, others: ndarray) -> ndarray:
-        return rows[part][_distances_km(points[rows[part]], points[others]) >= buffer_km]
+        return rows[part][distances_km(points[rows[part]], points[others]) >= buffer_km]
 
     val = beyond("val", rows["test"])
     return {"train": beyond("train", np.r_[val, rows["test"]]), "val": val, "test": rows["test"]}
-
-
-@dataclass(frozen=True, slots=True)
-class Leakage:
-    """What a split lets through."""
-
-    nearest_km: float | None
-    """Distance between centres of the nearest train and test locations; None without coordinates."""
-    locations: dict[str, int]
-    """Number of locations by part."""
-    groups: dict[str, int]
-    """Number of the corpus's groups by part: the independent units of an evaluation."""
-    shared_groups: int
-    """Groups that have locations both in train and in val or test; 0 unless the split ignores groups."""
-
-
-def leakage(corpus: Corpus, rows: dict[str, Int[ndarray, " _"]]) -> Leakage:
-    """Audit a split: how near train and test come, and whether they share groups."""
-    groups = {part: set(corpus.locations["group"].iloc[index]) for part, index in rows.items()}
-    return Leakage(
-        nearest_km=_nearest(corpus, rows["train"], rows["test"]),
-        locations={part: len(index) for part, index in rows.items()},
-        groups={part: len(members) for part, members in groups.items()},
-        shared_groups=len(groups["train"] & (groups["val"] | groups["test"])),
-    )
-
-
-def _nearest(corpus: Corpus, train: Int[ndarray, " _"], test: Int[ndarray, " _"]) -> float | None:
-    placed = corpus.locations["lon"].notna().to_numpy()
-    train, test = train[placed[train]], test[placed[test]]
-    if not len(train) or not len(test):
-        return None
-    where = str(corpus.path)
-    points = [_on_sphere(corpus.locations.iloc[index], "leakage", where) for index in (test, train)]
-    return float(_distances_km(*points).min())

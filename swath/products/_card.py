@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from swath import sensors
 from swath.corpus import Corpus
-from swath.corpus.split import Leakage, SplitConfig, leakage, split
+from swath.corpus.leakage import Leakage, leakage
+from swath.corpus.split import SplitConfig, split
 from swath.corpus.targets import TargetConfig, targets
 from swath.errors import SwathError
 from swath.products import figures
@@ -231,8 +232,11 @@ def _leakage(audit: Leakage | None) -> list[str]:
     remarks = [f"Training locations share {shared} with validation or test locations."]
     if audit.nearest_km is not None:
         remarks.append(
-            f"The nearest training and test locations are {audit.nearest_km:.3g} km apart, centre to centre."
+            f"The nearest training and test locations are {audit.nearest_km:.3g} km apart, centre to centre; half of "
+            f"the test locations have no training location within {audit.median_km:.3g} km."
         )
+    if audit.copies:
+        remarks.append(f"{plural(audit.copies, 'location')} outside training show pixels that training has as well.")
     return remarks
 
 

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from swath.corpus import Corpus, CorpusInfo
-from swath.corpus.split import SplitConfig, blocks, leakage, split
+from swath.corpus.leakage import leakage, nearest_train_km
+from swath.corpus.split import SplitConfig, blocks, rotations, split
 from swath.errors import CorpusError
+from tests.corpus.fakes import make
 
 
 def corpus_of(groups, lonlat=None, given=None) -> Corpus:
@@ -135,3 +137,131 @@ def test_leakage_counts_groups_that_are_on_both_sides():
 def test_fractions_must_add_up(fractions):
     with pytest.raises(ValidationError, match="add up to 1"):
         SplitConfig(fractions=fractions)
+
+
+def with_column(values, name="fold", groups=None, **kwargs) -> Corpus:
+    corpus = corpus_of(range(len(values)) if groups is None else groups, **kwargs)
+    corpus.locations[name] = values
+    return corpus
+
+
+def test_folds_that_the_data_set_gives():
+    """PASTIS: 1, 2, 3 train, 4 validates, 5 tests."""
+    fold = np.arange(50) % 5 + 1
+    rows = split(with_column(fold), SplitConfig(by="column", column="fold", val=(4,), test=(5,)))
+    assert {part: sorted(set(fold[index])) for part, index in rows.items()} == {
+        "train": [1, 2, 3],
+        "val": [4],
+        "test": [5],
+    }
+    real = with_column(np.where(fold == 3, np.nan, fold))  # whole numbers with gaps
+    rows = split(real, SplitConfig(by="column", column="fold", val=("4",), test=("5",)))
+    assert sorted(set(fold[rows["train"]])) == [1, 2]
+    assert sum(map(len, rows.values())) == 40
+
+
+def test_the_rotation_is_that_of_pastis():
+    fold = np.arange(50) % 5 + 1
+    corpus = with_column(fold)
+    official = {(5, 4, (1, 2, 3)), (1, 5, (2, 3, 4)), (2, 1, (3, 4, 5)), (3, 2, (1, 4, 5)), (4, 3, (1, 2, 5))}
+    found = set()
+    for config in rotations(corpus, SplitConfig(by="column", column="fold", fold=0)):
+        rows = split(corpus, config)
+        (test,), (val,) = ({*fold[rows[part]].tolist()} for part in ("test", "val"))
+        found.add((test, val, tuple(sorted({*fold[rows["train"]].tolist()}))))
+    assert found == official
+
+
+def test_a_region_is_left_out_and_whole_groups_validate():
+    region = np.repeat(["canada", "france", "belgium"], 20)
+    groups = np.arange(60) // 4
+    corpus = with_column(region, "region", groups)
+    rows = split(corpus, SplitConfig(by="column", column="region", test=("france",), fractions=(0.8, 0.2, 0)))
+    assert set(region[rows["test"]]) == {"france"}
+    assert not set(groups[rows["train"]]) & set(groups[rows["val"]])
+    assert len(rows["val"]) == 8
+    assert leakage(corpus, rows).shared_groups == 0
+    alone = split(corpus, SplitConfig(by="column", column="region", test=("france",), fractions=(1, 0, 0)))
+    assert len(alone["train"]) == 40
+    assert len(alone["val"]) == 0
+
+
+@settings(max_examples=30)
+@given(st.integers(3, 8), st.lists(st.integers(1, 5), min_size=10, max_size=30), st.integers(0, 3))
+def test_every_location_tests_once(folds, sizes, seed):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    corpus = corpus_of(groups)
+    tested = np.zeros(len(groups), int)
+    for config in rotations(corpus, SplitConfig(folds=folds, fold=0, seed=seed)):
+        rows = split(corpus, config)
+        tested[rows["test"]] += 1
+        part = parts_of(rows, len(groups))
+        assert (part != "").all()
+        assert all(len(set(part[groups == g])) == 1 for g in set(groups))
+        assert all(len(rows[name]) for name in ("train", "val", "test"))
+    assert (tested == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"by": "column"}, "needs a column"),
+        ({"test": (1,)}, "for by: column alone"),
+        ({"by": "column", "column": "fold"}, "either the values"),
+        ({"by": "column", "column": "fold", "test": (1,), "fold": 0}, "either the values"),
+        ({"by": "column", "column": "fold", "test": (1,), "val": ("1",)}, "in test and in val"),
+        ({"by": "given", "folds": 3, "fold": 0}, "brings its own parts"),
+        ({"folds": 3}, "belong together"),
+        ({"folds": 3, "fold": 3}, "numbered from 0"),
+    ],
+)
+def test_settings_that_contradict_each_other(settings, said):
+    with pytest.raises(ValidationError, match=said):
+        SplitConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"column": "fodl", "test": (1,)}, "no column 'fodl'"),
+        ({"column": "fold", "test": (7,)}, "no location has fold = '7'"),
+        ({"column": "fold", "fold": 2}, "fold 2 of 2 folds"),
+        ({"column": "fold", "fold": 1}, "of which 3 are needed"),
+    ],
+)
+def test_a_column_without_such_values(settings, said):
+    with pytest.raises(CorpusError, match=said):
+        split(with_column([1, 2] * 5), SplitConfig(by="column", **settings))
+    with pytest.raises(CorpusError, match="no folds"):
+        rotations(corpus_of([1, 2]), SplitConfig())
+
+
+def test_the_audit_finds_copies_and_distances(tmp_path):
+    corpus = make(tmp_path / "c")
+    rows = {"train": np.arange(6), "val": np.arange(6, 9), "test": np.arange(9, 12)}
+    audit = leakage(corpus, rows)
+    assert audit.copies == 0
+    assert audit.nearest_km == pytest.approx(0.64, abs=0.02)  # 4 chips of 160 m
+    assert audit.median_km == pytest.approx(0.8, abs=0.02)
+    chips = corpus.chips.copy()
+    chips.loc[chips["location"] == 10, "digest"] = chips.loc[chips["location"] == 2, "digest"].to_numpy()
+    assert leakage(Corpus(corpus.path, corpus.info, corpus.locations, chips), rows).copies == 1
+    one = Corpus(corpus.path, corpus.info.model_copy(update={"chip_px": 1}), corpus.locations, chips)
+    assert leakage(one, rows).copies == 1
+    chips.loc[chips.index[(chips["location"] == 10).to_numpy()][::4], "digest"] = "another"
+    assert leakage(one, rows).copies < 2
+
+
+@given(st.integers(0, 10**6))
+def test_distances_are_those_of_the_brute_force(seed):
+    rng = np.random.default_rng(seed)
+    lonlat = np.stack([rng.uniform(-180, 180, 12), rng.uniform(-90, 90, 12)], axis=1)
+    rows = {"train": np.arange(6), "val": np.arange(6, 8), "test": np.arange(8, 12)}
+    lon, lat = np.deg2rad(lonlat).T
+    difference = lon[8:, None] - lon[:6]
+    haversine = (
+        np.sin((lat[8:, None] - lat[:6]) / 2) ** 2
+        + np.cos(lat[8:, None]) * np.cos(lat[:6]) * np.sin(difference / 2) ** 2
+    )
+    expected = (2 * 6371.0088 * np.arcsin(np.sqrt(haversine))).min(axis=1)
+    assert np.allclose(nearest_train_km(corpus_of(range(12), lonlat), rows), expected, atol=1e-3)

@@ -4,10 +4,9 @@ import pandas as pd
 
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Section
+from swath.corpus.leakage import SINGLE_PX, copy_key
 
 STAGE = 0
-SMALL = 8
-"""Pixels of a chip's side below which whole series are compared instead of chips."""
 SHOWN = 20
 """Copies in the table."""
 
@@ -16,9 +15,10 @@ def look(sample: Sample) -> Section:
     """All chips are compared by the digests of their pixels."""
     meaning = "Copies teach nothing new, and in two parts of a split they give the answers away."
     chips = sample.corpus.chips
-    alike = chips.duplicated(["sensor", "digest"], keep=False)
-    if sample.corpus.info.chip_px < SMALL:
-        alike &= _same_series(chips)
+    # of single pixels, whose whole series is compared, all dates have one key: count each location once
+    counted = pd.DataFrame({"key": copy_key(sample.corpus), "location": chips["location"]})
+    once = counted.drop_duplicates() if sample.corpus.info.chip_px < SINGLE_PX else counted
+    alike = counted["key"].isin(once.loc[once.duplicated("key", keep=False), "key"].tolist())
     same = pd.DataFrame(chips[(chips["valid"] > 0) & alike])
     if not len(same):
         return Section("Copies", meaning)
@@ -29,16 +29,6 @@ def look(sample: Sample) -> Section:
     rows = zip(number, same["uid"], same["sensor"], same["source"], strict=True)
     table = [{"set": n, "location": uid, "sensor": sensor, "source": source} for n, uid, sensor, source in rows]
     return Section("Copies", meaning, [found], table)
-
-
-def _same_series(chips: pd.DataFrame) -> pd.Series:
-    """Whether another location has the same pixels on all dates: single pixels of a few bands are alike by chance."""
-    series = chips.groupby(["location", "sensor"])["digest"].agg("".join).reset_index()
-    series["twice"] = series.duplicated(["sensor", "digest"], keep=False)
-    joined = chips[["location", "sensor"]].merge(
-        series[["location", "sensor", "twice"]], on=["location", "sensor"], how="left"
-    )
-    return pd.Series(joined["twice"].to_numpy(), index=chips.index)
 
 
 def some(chips: pd.DataFrame) -> str:
