@@ -1,21 +1,35 @@
 """What a recipe says of a task."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
+from swath import plugins
 from swath.corpus.subset import Only
 from swath.corpus.targets import Pixels, TargetConfig
 from swath.errors import RecipeError
 from swath.settings import Settings
-from swath.tasks._supervised import ScratchConfig
+from swath.tasks._supervised import ScratchConfig, Supervision
 from swath.tasks.features import Bands
 from swath.tasks.floors import ROWS, FloorName
 from swath.tasks.probes import ProbeConfig, band_wise, linear, trains
 from swath.tasks.probes import inputs as probe_inputs
 from swath.tasks.probes import label as probe_label
 from swath.tasks.statistics import MetricName, TaskRules
+
+if TYPE_CHECKING:
+    SegmenterConfig: TypeAlias = Settings
+else:
+    SegmenterConfig = plugins.union("swath.segmenters")
+
+
+class ReferenceConfig(Settings):
+    """A supervised network to stand beside the arms, trained on the labels alone."""
+
+    segmenter: SegmenterConfig
+    inputs: tuple[str, ...] = Field(min_length=1)
+    """Names of the inputs that it is trained on; it has a branch, or channels, for each of their sensors."""
 
 
 class TaskConfig(Settings):
@@ -37,6 +51,8 @@ class TaskConfig(Settings):
     """Rows that no pre-training went into; leaving one out makes a comparison weaker."""
     scratch: ScratchConfig = ScratchConfig()
     """How the network is trained from scratch beside probes on frozen features; under `fine-tune` the probe says so."""
+    references: dict[str, ReferenceConfig] = Field(default_factory=dict)
+    """Supervised networks by row name, trained from scratch for each seed by the settings of the probes that train."""
     dates: int | Literal["all", "paired"] = 1
     """Dates per location: a number, whole series, or those of several sensors paired by time. Encoders of single dates
     average their embeddings."""
@@ -72,6 +88,15 @@ class TaskConfig(Settings):
                 raise ValueError("roc_auc needs class scores, which are not kept of pixels")
         if self.most is not None and isinstance(self.dates, int):
             raise ValueError("most needs dates: all or paired")
+        return self
+
+    @model_validator(mode="after")
+    def _references_have_a_place(self) -> "TaskConfig":
+        for name, reference in self.references.items():
+            if unknown := [item for item in reference.inputs if item not in self.inputs]:
+                raise ValueError(f"references.{name}: no input {unknown[0]!r}; there are {', '.join(self.inputs)}")
+        if self.references and not any(isinstance(probe, Supervision) for probe in self.probes):
+            raise ValueError("references are trained by the settings of a probe: give the fine-tune probe")
         return self
 
     @property

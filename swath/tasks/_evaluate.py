@@ -112,7 +112,7 @@ def _keys(job: _Job, split_config: SplitConfig, corpus: Corpus) -> dict[tuple[st
     """Digest of everything that each cell of a job depends on."""
     config = job.task.config.model_dump(mode="json")
     # what is measured, and which other inputs and rows there are, changes no prediction
-    for name in ("metric", "more_metrics", "floors", "inputs", "probes"):
+    for name in ("metric", "more_metrics", "floors", "references", "inputs", "probes"):
         config.pop(name)
     if not job.is_scratch:
         config.pop("scratch")
@@ -143,6 +143,11 @@ def _jobs(
         yield _encoder_job(task, arm, "pretrained", seed, load_card(path).sha256, lambda path=path: load(path))
     for name, build in references.items():
         yield _encoder_job(task, name, "reference", seeds[0], fingerprint(build()), build)
+    for name, reference in task.config.references.items():
+        for seed in seeds:
+            cells = lambda skip, name=name, seed=seed: task.reference_cells(name, seed, _device(), skip)  # noqa: E731
+            source = reference.segmenter.model_dump(mode="json")
+            yield _Job(task, name, "reference", seed, source, task.reference_places(name), cells)
     for floor in task.config.floors:
         for seed in seeds[: None if is_random(floor) else 1]:
             yield from _floor_jobs(task, floor, seed, networks)

@@ -16,16 +16,19 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from swath import segmenters
 from swath._progress import track
 from swath.batch import Image
+from swath.corpus import Corpus
 from swath.corpus.targets import VOID
 from swath.encoders import DenseEncoder, Encoder, backbone_of, head_of
 from swath.errors import ContractError, TrainingError
+from swath.segmenters import Segmenter
 from swath.settings import Settings
 from swath.tasks._labels import Labelled
 from swath.tasks._metrics import accuracy, confusion, miou
 from swath.tasks._types import Prediction
-from swath.tasks.features import Bands, Pictures, fit
+from swath.tasks.features import Bands, Pictures, contract_of, fit
 
 
 class Supervision(Settings):
@@ -112,6 +115,41 @@ def _mean_over_valid(maps: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b t h 
     seen = seen | ~seen.any(dim=(1, 2), keepdim=True)
     weight = seen.to(maps.dtype)
     return torch.einsum("bkhw,bhw->bk", maps, weight) / weight.sum(dim=(1, 2))[:, None]
+
+
+class Reference(nn.Module):
+    """A segmenter fed a task's input; its maps are averaged over valid pixels where locations have the classes."""
+
+    def __init__(self, segmenter: Segmenter, problem: Problem):
+        super().__init__()
+        self.segmenter, self.pictures, self.per_pixel = segmenter, problem.pictures, problem.per_pixel
+
+    def forward(self, images: dict[str, Image]) -> Float[Tensor, "b k"] | Float[Tensor, "b k h w"]:
+        """Logits of locations or of pixels."""
+        own = {name: self.pictures.compose(images, c.bands) for name, c in self.segmenter.contracts.items()}
+        maps = self.segmenter(own)
+        return maps if self.per_pixel else _mean_over_valid(maps, next(iter(own.values())).valid)
+
+
+def train_reference(
+    config: Supervision, segmenter: Settings, problem: Problem, corpus: Corpus, seed: int, device: str
+) -> Prediction:
+    """Train the segmenter that the settings describe on the training part and apply it to the test part.
+
+    Raises:
+        RecipeError: the segmenter takes another number of sensors.
+        TrainingError: one class only, or the loss became non-finite.
+    """
+    by_sensor: dict[str, Bands] = {}
+    for key in problem.bands:
+        sensor = key.partition("/")[0]
+        by_sensor[sensor] = (*by_sensor.get(sensor, ()), key)
+    contracts = {sensor: contract_of(corpus, bands) for sensor, bands in by_sensor.items()}
+
+    def build() -> nn.Module:
+        return Reference(segmenters.build(segmenter, contracts, problem.classes), problem)
+
+    return train_network(config, build, problem, seed, device)
 
 
 def train_encoder(

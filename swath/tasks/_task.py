@@ -18,7 +18,7 @@ from swath.settings import Settings
 from swath.tasks import _series, floors
 from swath.tasks._config import TaskConfig, TaskInput, inputs_of
 from swath.tasks._labels import Labelled, subset
-from swath.tasks._supervised import Problem, Supervision, train_encoder
+from swath.tasks._supervised import Problem, Supervision, train_encoder, train_reference
 from swath.tasks._types import Cell, Features, Prediction, Units
 from swath.tasks.features import Bands, Pictures, Request, extract_all, fit, lend, unseen
 from swath.tasks.floors import ROWS, FloorName
@@ -235,6 +235,33 @@ class Task:
 
     def _cell(self, place: _Place, prediction: Prediction | None, note: str = "") -> Cell:
         return Cell(self.name, *place, self.units, prediction, note)
+
+    # ---------------------------------------------------------------------------------------------- references
+
+    def reference_places(self, name: str) -> Places:
+        """(input, probe) where a supervised reference stands: its inputs, under every probe that trains."""
+        return [
+            (item.name, label)
+            for item in self.inputs.values()
+            for probe, label in zip(item.probes, item.labels, strict=True)
+            if item.name in self.config.references[name].inputs and isinstance(probe, Supervision)
+        ]
+
+    def reference_cells(
+        self, name: str, seed: int, device: str, skip: frozenset[tuple[str, str]] = NO_SKIP
+    ) -> Iterator[Cell]:
+        """A supervised reference for one seed, trained from scratch by each probe's settings."""
+        network = self.config.references[name].segmenter
+        for item in self.inputs.values():
+            for probe, label in zip(item.probes, item.labels, strict=True):
+                if (item.name, label) not in self.reference_places(name) or (item.name, label) in skip:
+                    continue
+                assert isinstance(probe, Supervision)
+                yield self._tried(
+                    _Place(item.name, label, name, "reference", seed),
+                    lambda p=probe, i=item: train_reference(p, network, self.problem(i), self.corpus, seed, device),
+                    "",
+                )
 
     # -------------------------------------------------------------------------------------------------- floors
 

@@ -22,6 +22,7 @@ def config(**changes):
         "probes": ({"name": "fine-tune", "epochs": 3, "learning_rate": 2e-2},),
         "metric": "miou",
         "dates": "all",
+        "floors": ["majority", "random-encoder", "scratch"],
     }
     return TaskConfig.model_validate(settings | changes)
 
@@ -124,12 +125,35 @@ def test_chips_are_fine_tuned_too_and_the_frozen_floors_stay(corpus):
     assert all(c.prediction.y_pred.shape == (len(made.units),) for c in cells)
 
 
+def test_supervised_references_stand_beside_on_their_inputs(fields):
+    made = task(
+        fields,
+        inputs={"optical": OPTICAL_BANDS, "both": ALL},
+        dates="paired",
+        probes=[{"name": "fine-tune", "epochs": 1}],
+        references={
+            "3-D U-Net": {"segmenter": {"name": "unet-3d", "width": 2}, "inputs": ["optical"]},
+            "early fusion": {"segmenter": {"name": "early-fusion", "network": "unet-3d"}, "inputs": ["both"]},
+            "too few": {"segmenter": {"name": "late-fusion"}, "inputs": ["optical"]},
+        },
+    )
+    cells = [cell for name in made.config.references for cell in made.reference_cells(name, 0, "cpu")]
+    assert [(c.row, c.input, c.kind) for c in cells] == [
+        ("3-D U-Net", "optical", "reference"),
+        ("early fusion", "both", "reference"),
+        ("too few", "optical", "reference"),
+    ]
+    assert [c.prediction is None for c in cells] == [False, False, True]
+    assert "late-fusion" in cells[2].note
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"probes": [{"name": "linear"}]}, "linear reads one class per location"),
         ({"more_metrics": ["roc_auc"]}, "not kept of pixels"),
         ({"dates": 1, "most": 3}, "most needs dates"),
+        ({"references": {"x": {"segmenter": {"name": "u-tae"}, "inputs": ["radar"]}}}, "no input 'radar'"),
     ],
 )
 def test_settings_that_make_no_sense(changes, said):
