@@ -18,7 +18,7 @@ from swath.corpus.targets import TargetConfig, targets
 from swath.errors import SwathError
 from swath.products import figures
 from swath.products._pictures import Pictures, Shot
-from swath.products._rundir import Run
+from swath.products._rundir import Run, base
 from swath.products._words import DASH, NO_BREAK, count, listing, percent, plural
 
 CONTACT_SHEET = 12
@@ -81,7 +81,7 @@ def _parts(run: Run, corpus: Corpus, task: str | None) -> Parts:
 
 
 def _labels(run: Run, corpus: Corpus, task: str | None) -> pd.Series:
-    rule = ((run.recipe.get("tasks") or {}).get(task) or {}).get("target")
+    rule = ((run.recipe.get("tasks") or {}).get(base(task or "")) or {}).get("target")
     try:
         found = targets(corpus, TypeAdapter(TargetConfig).validate_python(rule))
     except (SwathError, ValueError):

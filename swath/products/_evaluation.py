@@ -13,6 +13,7 @@ from swath.products import figures
 from swath.products._card import class_name
 from swath.products._judge import Cell, Pair, Score, band_of, is_radar
 from swath.products._pictures import Pictures, Shot, class_map
+from swath.products._rundir import Run, base
 from swath.sensors import Band
 from swath.tasks import class_iou
 
@@ -398,3 +399,62 @@ def joint_predictions(predictions: pd.DataFrame) -> list[Joint]:
         truth[str(record["uid"])] = int(record["y_true"])
     means = {uid: np.mean(seeds, axis=0) for uid, seeds in votes.items()}
     return [Joint(uid, truth[uid], int(mean.argmax()), float(mean.max())) for uid, mean in means.items()]
+
+
+def label_curves(run: Run, cells: Sequence[Cell]) -> list[tuple[Markup, str]]:
+    """The ranking metric against the number of training labels, a chart per task, input and probe with fractions."""
+    if run.tasks.empty:
+        return []
+    labels = dict(zip(run.tasks["task"], map(float, run.tasks["train_labels"]), strict=True))
+    kind = dict(zip(run.tasks["task"], run.tasks["label"], strict=True))
+    groups: dict[tuple[str, str, str], list[Cell]] = {}
+    for cell in cells:
+        if cell.task in labels and cell.task != base(cell.task) and cell.ranked:
+            groups.setdefault((base(cell.task), cell.input, cell.probe), []).append(cell)
+    found = []
+    for i, ((task, name, probe), members) in enumerate(groups.items()):
+        members = sorted(members, key=lambda cell: labels[cell.task])
+        lines = [_curve(row, members, labels, run.arms) for row in dict.fromkeys(s.row for s in members[-1].ranked)]
+        heading = f"{task} · {name} · {probe}"
+        measured = words.metric(members[0].metric)
+        noun = f"{kind[members[0].task]}s with a label"
+        with figures.styled():
+            figure = figures.label_curve(figures.shorten(heading, 44), lines, noun, measured)
+            alt = f"{measured} of {heading} against the number of labels"
+            found.append((figures.svg(figure, f"labels{i}", alt), f"{measured} against {noun}, with 95 % intervals."))
+    return found
+
+
+def _curve(row: str, cells: Sequence[Cell], labels: Mapping[str, float], arms: Sequence[str]) -> figures.Line:
+    points = [(labels[cell.task], score) for cell in cells if (score := cell.score(row))]
+    shade = figures.colour(arms.index(row)) if row in arms else figures.MUTED
+    y = np.array([score.value for _, score in points])
+    low, high = (np.array([getattr(score, end) for _, score in points]) for end in ("low", "high"))
+    # a row without an interval is a point
+    low, high = np.where(np.isfinite(low), np.minimum(low, y), y), np.where(np.isfinite(high), np.maximum(high, y), y)
+    return figures.Line(row, shade, np.array([x for x, _ in points]), y, low, high)
+
+
+def cloud_gains(run: Run, cell: Cell | None) -> list[tuple[Markup, str]]:
+    """The best encoder's gain over training from scratch, and over the best floor, in bins of cloud."""
+    if cell is None or run.clouds.empty:
+        return []
+    best, table = cell.pretrained[0], run.clouds
+    own = table[(table["task"] == cell.task) & (table["input"] == cell.input) & (table["probe"] == cell.probe)]
+    found = []
+    for i, other in enumerate(dict.fromkeys(s.row for s in (cell.scratch(best.row), cell.best_floor()) if s)):
+        lines = own[(own["a"] == best.row) & (own["b"] == other)].sort_values("low_cloud")
+        if lines.empty:
+            continue
+        y = lines["difference"].to_numpy(float)
+        low, high = (lines[end].fillna(lines["difference"]).to_numpy(float) for end in ("low", "high"))
+        shade = figures.colour(run.arms.index(best.row)) if best.row in run.arms else figures.MUTED
+        line = figures.Line(best.row, shade, np.arange(len(y)), y, np.minimum(low, y), np.maximum(high, y))
+        edges = list(zip(lines["low_cloud"], lines["high_cloud"], strict=True))
+        counts = ", ".join(words.count(int(n)) for n in lines["n_units"])
+        heading = f"{best.row} minus {other}"
+        with figures.styled():
+            figure = figures.gains(figures.shorten(heading, 44), line, edges, words.metric(cell.metric))
+            alt = f"{heading} by cloud fraction: {', '.join(words.points(v) for v in y)}"
+            found.append((figures.svg(figure, f"clouds{i}", alt), f"Test locations in the bins: {counts}."))
+    return found

@@ -40,6 +40,10 @@ class Run:
     comparisons: pd.DataFrame
     classes: dict[str, list[str]]
     """Class names by task."""
+    tasks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """`evaluate/tasks.csv`: what each task learns from; tasks of other label fractions are called `task@10%`."""
+    clouds: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """`evaluate/clouds.csv`: differences between rows in bins of cloud."""
     problems: tuple[str, ...] = field(default=())
     """What could not be read, in words."""
 
@@ -96,7 +100,7 @@ class Run:
     def target(self, task: str) -> dict[str, Any]:
         """How the task's locations get their classes, as the recipe says."""
         tasks = self.recipe.get("tasks") or {}
-        return (tasks.get(task) or {}).get("target") or {}
+        return (tasks.get(base(task)) or {}).get("target") or {}
 
 
 def load(path: Path) -> Run:
@@ -116,8 +120,15 @@ def load(path: Path) -> Run:
         table=_lenient(evaluate / "table.csv", _table, _empty(TABLE_COLUMNS), problems),
         comparisons=_lenient(evaluate / "comparisons.csv", _comparisons, _empty(COMPARISON_COLUMNS), problems),
         classes=_lenient(evaluate / "classes.json", _json, {}, problems),
+        tasks=_lenient(evaluate / "tasks.csv", _frame, pd.DataFrame(), problems),
+        clouds=_lenient(evaluate / "clouds.csv", _frame, pd.DataFrame(), problems),
         problems=tuple(problems),
     )
+
+
+def base(task: str) -> str:
+    """The recipe's name of a task: without its label fraction."""
+    return task.partition("@")[0]
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -153,6 +164,14 @@ def _lenient(file: Path, read: Callable[[Path], T], otherwise: T, problems: list
 
 def _empty(columns: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame(columns=list(columns), dtype=object)
+
+
+def _frame(file: Path) -> pd.DataFrame:
+    text = ("task", "input", "probe", "a", "b", "metric", "label", "note")
+    frame = pd.read_csv(file, dtype=dict.fromkeys(text, "object"), keep_default_na=False)
+    for column in set(frame) - set(text):
+        frame[column] = pd.to_numeric(frame[column], errors="coerce")
+    return frame
 
 
 def _text(file: Path) -> str:

@@ -356,6 +356,70 @@ def comparison(cell: Cell, arms: Sequence[str]) -> Figure:
     return figure
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of a chart of values with intervals."""
+
+    name: str
+    colour: str
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def label_curve(title: str, lines: Sequence[Line], label: str, value: str) -> Figure:
+    """A metric against the number of training labels, on a logarithmic axis; a line and its intervals per row."""
+    figure, axes = blank(height=2.6)
+    for i, line in enumerate(lines):
+        style = "-" if line.colour != MUTED else ("--", ":", "-.")[i % 3]
+        # intervals of several rows at the same x would hide each other
+        x = line.x * 1.04 ** (i - (len(lines) - 1) / 2)
+        axes.errorbar(
+            x,
+            line.y,
+            np.stack([line.y - line.low, line.high - line.y]),
+            color=line.colour,
+            linestyle=style,
+            linewidth=1.2,
+            elinewidth=0.8,
+            marker="o",
+            markersize=3,
+            label=shorten(line.name, 26),
+        )
+    axes.set_xscale("log")
+    ticks = sorted({float(x) for line in lines for x in line.x})
+    axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    axes.minorticks_off()
+    _percent_axis(axes.yaxis)
+    axes.set_title(title)
+    axes.set_xlabel(label)
+    axes.set_ylabel(value)
+    axes.legend(fontsize=7)
+    return figure
+
+
+def gains(title: str, line: Line, edges: Sequence[tuple[float, float]], value: str) -> Figure:
+    """Differences with their intervals, bin by bin of the cloud fraction."""
+    figure, axes = blank()
+    axes.axhline(0, color=MUTED, linewidth=0.8)
+    axes.errorbar(
+        line.x,
+        line.y,
+        np.stack([line.y - line.low, line.high - line.y]),
+        color=line.colour,
+        linestyle="none",
+        marker="o",
+        markersize=4,
+    )
+    axes.set_xticks(line.x, [f"{100 * low:g}–{100 * high:g} %" for low, high in edges])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:+g}"))
+    axes.set_title(title)
+    axes.set_xlabel("cloud in the series")
+    axes.set_ylabel(f"{value}, points")
+    return figure
+
+
 def heatmap(shares: np.ndarray, names: Sequence[str]) -> Figure:
     """A confusion matrix (rows are the truth, each sums to 1) that is too large for a table of numbers."""
     figure, axes = blank(height=WIDTH)

@@ -109,6 +109,8 @@ def _evaluated(
     evaluated: dict[str, Any] = {
         "tables": tables,
         "band_wise": _evaluation.band_wise(all_cells, run.arms),
+        "label_curves": _evaluation.label_curves(run, all_cells),
+        "cloud_gains": _evaluation.cloud_gains(run, first),
         "contrasts": [_evaluation.table(cell, run.arms) for cell in contrasts(run)],
     }
     return evaluated | _best_in_detail(run, first, corpus, problems)
@@ -266,6 +268,9 @@ def _notes(run: Run, all_cells: list[Cell], problems: list[str]) -> list[str]:
     """Everything that a reader must know before believing a table."""
     failed = [stage for stage in run.stages if stage.get("status") == "failed"]
     notes = [f"Failed: {_words.stage_name(stage)}. {_reason(stage)}".strip() for stage in failed]
+    if len(run.tasks):
+        said = zip(run.tasks["task"], run.tasks["note"], strict=True)
+        notes += [f"Task {task}: {note}." for task, note in said if note]
     for cell in all_cells:
         notes += [
             f"Left out: {s.row} on {_evaluation.title(cell)}: {s.note or 'no reason recorded'}" for s in cell.left_out

@@ -66,6 +66,11 @@ class TaskConfig(Settings):
     """Dates without a usable pixel stay in a series, as gaps."""
     label_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of each class's training labels that may be used; smaller subsets are part of larger ones."""
+    label_fractions: tuple[float, ...] = ()
+    """Judge everything once for each of these shares of the training labels, as a task of its own each (`crops@10%`),
+    and draw the metric against the number of labels."""
+    cloud_bins: tuple[float, ...] = ()
+    """Edges, such as [0, 0.25, 0.5, 0.75, 1]: also compare rows where the test locations' series have so much cloud."""
     batch_size: int = Field(default=128, ge=1)
     """Locations per call of an encoder."""
 
@@ -77,6 +82,17 @@ class TaskConfig(Settings):
         for name, keys in self.inputs.items():
             if not keys or len(set(keys)) != len(keys):
                 raise ValueError(f"inputs.{name}: give each band once, and at least one")
+        return self
+
+    @model_validator(mode="after")
+    def _lists_are_in_order(self) -> "TaskConfig":
+        fractions, bins = self.label_fractions, self.cloud_bins
+        if len(set(fractions)) != len(fractions) or not all(0 < f <= 1 for f in fractions):
+            raise ValueError("label_fractions: give each share once, above 0 and up to 1")
+        if fractions and self.label_fraction != 1:
+            raise ValueError("give label_fraction or label_fractions, not both")
+        if bins and (len(bins) < 2 or list(bins) != sorted(set(bins)) or bins[0] < 0 or bins[-1] > 1):
+            raise ValueError("cloud_bins: give ascending edges between 0 and 1")
         return self
 
     @model_validator(mode="after")
@@ -114,6 +130,16 @@ class TaskConfig(Settings):
     def named_inputs(self) -> dict[str, list[str]]:
         """The inputs as plain lists."""
         return {name: list(keys) for name, keys in self.inputs.items()}
+
+
+def by_fraction(name: str, config: TaskConfig) -> dict[str, TaskConfig]:
+    """The task itself, or one for each of its label fractions, by name."""
+    if not config.label_fractions:
+        return {name: config}
+    return {
+        f"{name}@{100 * fraction:g}%": config.model_copy(update={"label_fraction": fraction, "label_fractions": ()})
+        for fraction in config.label_fractions
+    }
 
 
 @dataclass(frozen=True, slots=True)

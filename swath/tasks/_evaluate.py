@@ -19,7 +19,8 @@ from swath.corpus import Corpus
 from swath.corpus.split import SplitConfig, split
 from swath.encoders import Encoder, load, load_card
 from swath.tasks._cells import MAPS, SCHEMA, CellStore, digest, write_table
-from swath.tasks._config import TaskConfig
+from swath.tasks._clouds import cloud_share, frame, gains
+from swath.tasks._config import TaskConfig, by_fraction
 from swath.tasks._task import PARTS, Task
 from swath.tasks._types import Cell
 from swath.tasks.floors import ROWS, FloorName, is_random, needs_encoder
@@ -60,8 +61,8 @@ def evaluate(
 ) -> dict[str, int]:
     """Judge encoders and floors, and write what came out to `out`.
 
-    Writes `predictions.parquet`, `maps.parquet`, `table.csv`, `comparisons.csv`, `notes.csv`, `tasks.csv`,
-    `splits.parquet` and `classes.json`.
+    Writes `predictions.parquet`, `maps.parquet`, `table.csv`, `comparisons.csv`, `clouds.csv`, `notes.csv`,
+    `tasks.csv`, `splits.parquet` and `classes.json`.
     Finished cells are kept in `out/cells` as they come, under a hash of everything that they depend on: a run that was
     killed continues with the missing ones and ends with the same files; a changed recipe computes anew what it touches.
 
@@ -84,7 +85,8 @@ def evaluate(
             but a line with a note.
     """
     parted = split(corpus, split_config)
-    judged = [Task(name, config, corpus, parted, split_config) for name, config in tasks.items()]
+    single = {key: one for name, config in tasks.items() for key, one in by_fraction(name, config).items()}
+    judged = [Task(name, config, corpus, parted, split_config) for name, config in single.items()]
     store = CellStore(out / "cells")
     arms = list(dict.fromkeys(arm for arm, _ in encoders))
     networks = _Networks(arms, build_random, seeds)
@@ -112,7 +114,7 @@ def _keys(job: _Job, split_config: SplitConfig, corpus: Corpus) -> dict[tuple[st
     """Digest of everything that each cell of a job depends on."""
     config = job.task.config.model_dump(mode="json")
     # what is measured, and which other inputs and rows there are, changes no prediction
-    for name in ("metric", "more_metrics", "floors", "references", "inputs", "probes"):
+    for name in ("metric", "more_metrics", "floors", "references", "inputs", "probes", "label_fractions", "cloud_bins"):
         config.pop(name)
     if not job.is_scratch:
         config.pop("scratch")
@@ -236,7 +238,9 @@ def _write(
     table = pa.concat_tables([cell.predictions for cell in cells]) if cells else SCHEMA.empty_table()
     notes = pd.DataFrame([cell.note_line for cell in cells if cell.note], columns=NOTE_COLUMNS)
     config = replace_rules(statistics or StatisticsConfig(), tasks)
-    results, comparisons = summarise(table.to_pandas(), config, notes)
+    predictions = table.to_pandas()
+    results, comparisons = summarise(predictions, config, notes)
+    write_whole(out / "clouds.csv", _clouds(tasks, predictions, config).to_csv(index=False))
     write_table(table, out / "predictions.parquet")
     write_table(pa.concat_tables([MAPS.empty_table(), *(cell.maps for cell in cells)]), out / "maps.parquet")
     write_table(pa.Table.from_pandas(_splits(tasks), preserve_index=False), out / "splits.parquet")
@@ -254,12 +258,23 @@ def replace_rules(config: StatisticsConfig, tasks: Sequence[Task]) -> Statistics
     return config.model_copy(update={"tasks": {task.name: task.config.rules for task in tasks}})
 
 
+def _clouds(tasks: Sequence[Task], predictions: pd.DataFrame, config: StatisticsConfig) -> pd.DataFrame:
+    found = []
+    for task in tasks:
+        own = predictions[predictions["task"] == task.name]
+        if task.config.cloud_bins and len(own):
+            share = cloud_share(task.corpus)
+            found += gains(task.name, own, share, task.config.cloud_bins, task.config.metric, config)
+    return frame(found)
+
+
 def _about(tasks: Sequence[Task]) -> pd.DataFrame:
     """What each task learns from and is tested on: locations by part, and labels, which may be of pixels."""
     return pd.DataFrame(
         [
             {
                 "task": task.name,
+                "fraction": task.config.label_fraction,
                 "classes": len(task.classes),
                 **{part: len(task.parts[part]) for part in PARTS},
                 **{f"{part}_labels": task.parts[part].labels for part in PARTS},

@@ -31,6 +31,10 @@ from swath.tasks._types import Prediction
 from swath.tasks.features import Bands, Pictures, contract_of, fit
 
 
+LARGE_PX = 64
+"""Halved five times, as by a ResNet, two pixels are left."""
+
+
 class Supervision(Settings):
     """How a network is trained on labels; the epoch that is best on validation is kept (accuracy; mIoU of pixels).
 
@@ -183,7 +187,7 @@ def train_network(
 ) -> Prediction:
     """Train what `build()` makes: a network from `images` by sensor to logits.
 
-    bfloat16 where matrices are multiplied, float32 for the final predictions; the global random numbers stay as they
+    bfloat16 where matrices are multiplied (on a CPU only with large chips), float32 for the final predictions; the global random numbers stay as they
     were.
 
     Raises:
@@ -239,9 +243,9 @@ class _Loop:
         return {name: drop_frames(image, self.config.frame_dropout, self.generator) for name, image in images.items()}
 
     def _step(self, images: dict[str, Image], y: Int[Tensor, " b"] | Int[Tensor, "b h w"]) -> None:
-        # torch 2.x on a CPU: the bfloat16 gradients of convolutions over single pixels are wrong
-        narrow = any(image.pixels.shape[-1] * image.pixels.shape[-2] > 1 for image in images.values())
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=narrow):
+        with torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.device.type != "cpu" or _large(images)
+        ):
             logits = self.model(images)
         loss = F.cross_entropy(logits.float(), y, ignore_index=VOID)
         if not loss.isfinite():
@@ -271,6 +275,15 @@ class _Loop:
             return Prediction(np.concatenate([one.argmax(1).to(torch.int16).cpu().numpy() for one in logits]))
         scores = np.concatenate([one.softmax(1).cpu().numpy() for one in logits])
         return Prediction(scores.argmax(axis=1), scores)
+
+
+def _large(images: dict[str, Image]) -> bool:
+    """Whether a CPU may multiply in bfloat16.
+
+    There torch (2.15) leaves the weight gradients of strided convolutions that see a single position uninitialised,
+    which networks that halve small chips or short series come to. Large chips of one date are safe, and faster.
+    """
+    return all(image.pixels.shape[1] == 1 and min(image.pixels.shape[3:]) >= LARGE_PX for image in images.values())
 
 
 def _train_mode(model: nn.Module) -> None:

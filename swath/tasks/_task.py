@@ -80,6 +80,8 @@ class Task:
         """Labelled locations of the split that are left out, because a chip of some sensor is missing."""
         rows = {part: rows_of(corpus, split[part], config.only) for part in PARTS}
         self.parts = {part: self._labelled(part, rows[part], found) for part in PARTS}
+        self.all_labelled = len(self.parts["train"])
+        """Locations of the training part before the label fraction."""
         self.parts["train"] = subset(self.parts["train"], config.label_fraction)
 
     def _check_bands(self) -> None:
@@ -118,6 +120,12 @@ class Task:
         said = []
         if self.incomplete:
             said.append(f"{self.incomplete} labelled locations are left out: a chip of some sensor is missing")
+        asked = round(self.config.label_fraction * self.all_labelled)
+        if asked < len(self.classes):
+            said.append(
+                f"the label fraction would leave {asked} of {self.all_labelled} training locations, fewer than the "
+                f"{len(self.classes)} classes: every class keeps one, so {len(self.parts['train'])} are learnt from"
+            )
         counts = self.parts["train"].counts(len(self.classes))
         if unseen := [name for name, n in zip(self.classes, counts, strict=True) if not n]:
             said.append(f"no training label of {', '.join(unseen)}")

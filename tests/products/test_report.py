@@ -272,3 +272,28 @@ def test_segmentations_show_the_pixels_matrix_iou_and_maps(run):
         assert f"{100 * value:.1f}\N{NO-BREAK SPACE}%" in text
     labels = [attrs["alt"] for attrs in found.all("img") if attrs["alt"].startswith("label of")]
     assert len(labels) == 6
+
+
+def test_curves_over_labels_and_gains_by_cloud_are_drawn(run):
+    folder = run / "evaluate"
+    table = pd.read_csv(folder / "table.csv")
+    own = table[(table.input == "all bands") & (table.probe == "linear")]
+    few = own.assign(task="land-cover@10%", value=own.value - 0.1)
+    pd.concat([own.assign(task="land-cover@100%"), few]).to_csv(folder / "table.csv", index=False)
+    tasks = [
+        {"task": "land-cover@100%", "train_labels": 96, "label": "location", "note": ""},
+        {"task": "land-cover@10%", "train_labels": 10, "label": "location", "note": "no training label of water"},
+    ]
+    pd.DataFrame(tasks).to_csv(folder / "tasks.csv", index=False)
+    place = {"task": "land-cover@100%", "input": "all bands", "probe": "linear", "metric": "accuracy"}
+    gains = [
+        {**place, "a": "byol", "b": "scratch", "low_cloud": low, "high_cloud": low + 0.5, "n_units": 60,
+         "difference": 0.1 - low / 10, "low": np.nan if low else 0.02, "high": np.nan if low else 0.2}
+        for low in (0.0, 0.5)
+    ]  # fmt: skip
+    pd.DataFrame(gains).to_csv(folder / "clouds.csv", index=False)
+    page = page_of(run)
+    labels = [attrs.get("aria-label", "") for attrs in page.all("svg")]
+    assert any("against the number of labels" in label for label in labels)
+    assert any(label.startswith("byol minus scratch by cloud fraction: +10.0, +5.0") for label in labels)
+    assert "Task land-cover@10%: no training label of water." in page.text

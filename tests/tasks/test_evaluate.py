@@ -225,3 +225,25 @@ def test_killed_at_any_moment_it_ends_with_the_same_files(tmp_path):
     fresh = tmp_path / "undisturbed"
     run(again, tmp_path, fresh)
     assert contents(out) == contents(fresh)
+
+
+def test_fewer_labels_are_tasks_of_their_own(corpus, tmp_path):
+    config = tasks(
+        label_fractions=[0.05, 0.5, 1.0],
+        probes=[{"name": "linear", "c_count": 3}],
+        floors=["majority"],
+        cloud_bins=[0, 0.5, 1],
+    )
+    figures = run(corpus, tmp_path, tmp_path / "out", config)
+    table = pd.read_csv(tmp_path / "out" / "table.csv")
+    assert list(dict.fromkeys(table.task)) == ["kinds@5%", "kinds@50%", "kinds@100%"]
+    assert figures["cells"] == 3 * (4 + 1)
+    about = pd.read_csv(tmp_path / "out" / "tasks.csv")
+    assert list(about.fraction) == [0.05, 0.5, 1.0]
+    assert about.train.is_monotonic_increasing
+    assert list(about.train_labels) == list(about.train)
+    assert "fewer than the 3 classes" in about.note[0]
+    # other fractions reuse what is there
+    again = tasks(label_fractions=[0.5], probes=[{"name": "linear", "c_count": 3}], floors=["majority"])
+    run(corpus, tmp_path, tmp_path / "out", again)
+    assert len(list((tmp_path / "out" / "cells").glob("*.parquet"))) == figures["cells"]

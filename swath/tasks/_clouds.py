@@ -1,0 +1,101 @@
+"""What a difference between two rows depends on: in bins of the share of clouds in a unit's series (S4, figure 6)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from swath.corpus import Corpus
+from swath.tasks import _resample
+from swath.tasks._study import Block, Identity, Study
+from swath.tasks.statistics import StatisticsConfig
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One line of clouds.csv: a minus b on the units of one bin."""
+
+    task: str
+    input: str
+    probe: str
+    a: str
+    b: str
+    metric: str
+    low_cloud: float
+    high_cloud: float
+    """The bin: above the low end (or equal, in the first bin), up to the high end."""
+    n_units: int
+    n_groups: int
+    value_a: float
+    value_b: float
+    difference: float
+    low: float
+    high: float
+    """Of the difference: bootstrap over groups, paired, as in comparisons.csv; NaN with fewer than two groups."""
+
+
+CLOUD_COLUMNS = [f.name for f in fields(Gain)]
+
+
+def cloud_share(corpus: Corpus) -> pd.Series:
+    """Mean cloud fraction of each location's series, by uid; NaN where no chip says any."""
+    mean = corpus.chips.groupby("location")["cloud"].mean().reindex(range(len(corpus.locations)))
+    return pd.Series(mean.to_numpy(float), index=corpus.locations["uid"].astype(str).to_numpy())
+
+
+def gains(
+    task: str,
+    predictions: pd.DataFrame,
+    share: pd.Series,
+    bins: Sequence[float],
+    metric: str,
+    config: StatisticsConfig,
+) -> list[Gain]:
+    """The differences between every pre-trained row and every other one, bin by bin.
+
+    Args:
+        task: its name.
+        predictions: of this task alone.
+        share: of clouds, by uid; units without one are in no bin.
+        bins: their edges, ascending.
+        metric: what is compared.
+        config: how intervals are made.
+    """
+    cloud = predictions["uid"].map(share).to_numpy(float)
+    found = []
+    for i, (low, high) in enumerate(pairwise(bins)):
+        inside = ((cloud > low) | ((cloud == low) & (i == 0))) & (cloud <= high)
+        if inside.any():
+            study = Study.of(predictions[inside], config.resamples, 1, config.seed)
+            for block in study.blocks({}):
+                found += [Gain(task, *line) for line in _of_block(study, block, metric, (low, high), config)]
+    return found
+
+
+def _of_block(
+    study: Study, block: Block, metric: str, ends: tuple[float, float], config: StatisticsConfig
+) -> Iterator[tuple]:
+    for a, b in _pairs(block.rows):
+        differences = study.differences(block, a, b, metric)
+        if differences is None:
+            continue
+        draws = np.sum([w * d.draws for w, d in differences], axis=0)
+        low, high = _resample.percentile(draws, config.confidence) if study.groups > 1 else (np.nan, np.nan)
+        yield (
+            *(block.input, block.probe, a.row, b.row, metric, *ends, len(study.uid), study.groups),
+            *(study.value(block, a, metric), study.value(block, b, metric)),
+            *(float(sum(w * d.by_seed.mean() for w, d in differences)), low, high),
+        )
+
+
+def _pairs(rows: Sequence[Identity]) -> Iterator[tuple[Identity, Identity]]:
+    for a in rows:
+        if a.kind == "pretrained":
+            yield from ((a, b) for b in rows if b != a)
+
+
+def frame(found: Sequence[Gain]) -> pd.DataFrame:
+    """As clouds.csv."""
+    return pd.DataFrame([asdict(gain) for gain in found], columns=CLOUD_COLUMNS)
