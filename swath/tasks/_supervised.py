@@ -30,7 +30,6 @@ from swath.tasks._metrics import accuracy, confusion, miou
 from swath.tasks._types import Prediction
 from swath.tasks.features import Bands, Pictures, contract_of, fit
 
-
 LARGE_PX = 64
 """Halved five times, as by a ResNet, two pixels are left."""
 
@@ -187,8 +186,8 @@ def train_network(
 ) -> Prediction:
     """Train what `build()` makes: a network from `images` by sensor to logits.
 
-    bfloat16 where matrices are multiplied (on a CPU only with large chips), float32 for the final predictions; the global random numbers stay as they
-    were.
+    bfloat16 where matrices are multiplied (on a CPU only with large chips), float32 for the final predictions; the
+    global random numbers stay as they were.
 
     Raises:
         TrainingError: one class only, or the loss became non-finite.
