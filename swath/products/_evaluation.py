@@ -440,10 +440,10 @@ def cloud_gains(run: Run, cell: Cell | None) -> list[tuple[Markup, str]]:
     if cell is None or run.clouds.empty:
         return []
     best, table = cell.pretrained[0], run.clouds
-    own = table[(table["task"] == cell.task) & (table["input"] == cell.input) & (table["probe"] == cell.probe)]
+    own = table.loc[(table["task"] == cell.task) & (table["input"] == cell.input) & (table["probe"] == cell.probe)]
     found = []
     for i, other in enumerate(dict.fromkeys(s.row for s in (cell.scratch(best.row), cell.best_floor()) if s)):
-        lines = own[(own["a"] == best.row) & (own["b"] == other)].sort_values("low_cloud")
+        lines = own.loc[(own["a"] == best.row) & (own["b"] == other)].sort_values(by="low_cloud")
         if lines.empty:
             continue
         y = lines["difference"].to_numpy(float)

@@ -41,8 +41,12 @@ CLOUD_COLUMNS = [f.name for f in fields(Gain)]
 
 def cloud_share(corpus: Corpus) -> pd.Series:
     """Mean cloud fraction of each location's series, by uid; NaN where no chip says any."""
-    mean = corpus.chips.groupby("location")["cloud"].mean().reindex(range(len(corpus.locations)))
-    return pd.Series(mean.to_numpy(float), index=corpus.locations["uid"].astype(str).to_numpy())
+    location, cloud = corpus.chips["location"].to_numpy(np.int64), corpus.chips["cloud"].to_numpy(float)
+    known = np.isfinite(cloud)
+    total = np.bincount(location[known], weights=cloud[known], minlength=len(corpus.locations))
+    count = np.bincount(location[known], minlength=len(corpus.locations))
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return pd.Series(mean, index=corpus.locations["uid"].to_numpy(dtype=str))
 
 
 def gains(
@@ -63,12 +67,12 @@ def gains(
         metric: what is compared.
         config: how intervals are made.
     """
-    cloud = predictions["uid"].map(share).to_numpy(float)
+    cloud = share.reindex(predictions["uid"]).to_numpy(float)
     found = []
     for i, (low, high) in enumerate(pairwise(bins)):
         inside = ((cloud > low) | ((cloud == low) & (i == 0))) & (cloud <= high)
         if inside.any():
-            study = Study.of(predictions[inside], config.resamples, 1, config.seed)
+            study = Study.of(predictions.loc[inside], config.resamples, 1, config.seed)
             for block in study.blocks({}):
                 found += [Gain(task, *line) for line in _of_block(study, block, metric, (low, high), config)]
     return found

@@ -261,7 +261,7 @@ def replace_rules(config: StatisticsConfig, tasks: Sequence[Task]) -> Statistics
 def _clouds(tasks: Sequence[Task], predictions: pd.DataFrame, config: StatisticsConfig) -> pd.DataFrame:
     found = []
     for task in tasks:
-        own = predictions[predictions["task"] == task.name]
+        own = predictions.loc[predictions["task"] == task.name]
         if task.config.cloud_bins and len(own):
             share = cloud_share(task.corpus)
             found += gains(task.name, own, share, task.config.cloud_bins, task.config.metric, config)
