@@ -18,8 +18,8 @@ LOCATIONS_SHARE = 0.05
 """Share of such locations that is accepted."""
 DATES = 4
 """Chips of a location that are put together: clouds come and go, a missing strip stays."""
-COMMON = 0.01
-"""Share of a footprint that another group may cover; footprints that touch differ by rounding."""
+COMMON = 0.05
+"""Share of a footprint that another group may cover: neighbours of two UTM zones overlap by a strip."""
 MOST = 100_000
 """Locations whose footprints are compared with each other."""
 
