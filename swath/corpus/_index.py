@@ -7,6 +7,8 @@ it. Finishing joins the parts into the two files at the top.
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,26 +102,48 @@ def compact(corpus: Path, locations: gpd.GeoDataFrame, chips: pd.DataFrame) -> N
 
 def reopen(corpus: Path) -> None:
     """Make the index of a finished corpus the first part of a growing one."""
-    locations, chips = read(corpus, complete=True)
+    locations, chips = read_locations(corpus, complete=True), read_chips(corpus, complete=True)
     shutil.rmtree(corpus / "index", ignore_errors=True)
     commit(corpus, 0, locations, chips)
 
 
-def read(corpus: Path, *, complete: bool) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
-    """The whole index, from the top of a finished corpus or from the parts of one being built."""
-    folders = [corpus] if complete else parts(corpus)
+def read_locations(corpus: Path, *, complete: bool) -> gpd.GeoDataFrame:
+    """All locations, from the top of a finished corpus or from the parts of one being built."""
+    with _explained(corpus):
+        tables = [gpd.read_parquet(folder / FILES[0]) for folder in _folders(corpus, complete)]
+    return _join(tables) if tables else location_frame([])
+
+
+def read_chips(corpus: Path, *, complete: bool) -> pd.DataFrame:
+    """All chips, likewise."""
+    with _explained(corpus):
+        tables = [pq.read_table(folder / FILES[1], schema=CHIP_SCHEMA) for folder in _folders(corpus, complete)]
+    return pa.concat_tables(tables).to_pandas() if tables else chip_frame([])
+
+
+def read_chip_index(corpus: Path) -> pd.DataFrame:
+    """The columns of a finished corpus's chips that decide what is read; words that repeat are categories."""
+    columns = ["location", "sensor", "row", "datetime", "tag", "valid"]
+    words = [name for name in columns if CHIP_SCHEMA.field(name).type == pa.string()]
+    with _explained(corpus):
+        table = pq.read_table(corpus / FILES[1], columns=columns, read_dictionary=words)
+    return table.to_pandas(split_blocks=True)
+
+
+def _folders(corpus: Path, complete: bool) -> list[Path]:
+    return [corpus] if complete else parts(corpus)
+
+
+@contextmanager
+def _explained(corpus: Path) -> Iterator[None]:
     try:
-        tables = [(gpd.read_parquet(f / FILES[0]), pq.read_table(f / FILES[1], schema=CHIP_SCHEMA)) for f in folders]
+        yield
     except (OSError, ValueError, pa.ArrowException) as error:
         raise CorpusError(
             f"the index cannot be read: {error}",
             where=str(corpus),
             remedy="restore the file, or build the corpus again",
         ) from error
-    if not tables:
-        return location_frame([]), chip_frame([])
-    chips = pa.concat_tables([table for _, table in tables]).to_pandas()
-    return _join([table for table, _ in tables]), chips
 
 
 def _join(tables: list[gpd.GeoDataFrame]) -> gpd.GeoDataFrame:

@@ -199,17 +199,34 @@ class CorpusInfo(Settings):
 
 
 class Corpus:
-    """An opened corpus: the index is in memory, pixels and labels stay on disk. Use `Corpus.open`."""
+    """An opened corpus: what choosing chips needs is in memory, the rest stays on disk. Use `Corpus.open`."""
 
-    def __init__(self, path: Path, info: CorpusInfo, locations: gpd.GeoDataFrame, chips: pd.DataFrame):
+    def __init__(
+        self,
+        path: Path,
+        info: CorpusInfo,
+        locations: gpd.GeoDataFrame,
+        chips: pd.DataFrame | None = None,
+        chip_index: pd.DataFrame | None = None,
+    ):
+        """At least one of `chips` and `chip_index` is given; chips that are not are read when they are asked for."""
+        if chips is not None:
+            self.chips = chips
         self.path = path
         self.info = info
         self.locations = locations
         """One row a location, index 0..n-1: uid, geometry (WGS 84 or null), crs, transform, group, split, lon, lat,
         digest, and the scalar labels."""
-        self.chips = chips
+        self.chip_index = self.chips if chip_index is None else chip_index
+        """The columns of `chips` that decide what is read: location, sensor, row, datetime, tag, valid. Of millions of
+        chips these are a tenth of all."""
+
+    @cached_property
+    def chips(self) -> pd.DataFrame:
         """One row a chip, index 0..n-1: uid, location (row number), sensor, row (in the array), datetime (UTC), tag,
         cloud, valid (share of usable pixels), source, orbit, digest."""
+        # rows that were added to the corpus since it was opened are not this object's
+        return _index.read_chips(self.path, complete=True).iloc[: len(self.chip_index)]
 
     @classmethod
     def open(cls, path: Path | str) -> "Corpus":
@@ -220,8 +237,10 @@ class Corpus:
         """
         path = Path(path)
         info = CorpusInfo.read(path)
-        locations, chips = _index.read(path, complete=info.complete)
-        return cls(path, info, locations, chips)
+        locations = _index.read_locations(path, complete=info.complete)
+        if info.complete:
+            return cls(path, info, locations, chip_index=_index.read_chip_index(path))
+        return cls(path, info, locations, _index.read_chips(path, complete=False))
 
     @property
     def statistics(self) -> dict[str, dict[str, BandStatistics]]:
@@ -250,7 +269,7 @@ class Corpus:
         return len(self.locations)
 
     def __repr__(self) -> str:
-        return f"Corpus({str(self.path)!r}, {len(self.locations)} locations, {len(self.chips)} chips)"
+        return f"Corpus({str(self.path)!r}, {len(self.locations)} locations, {len(self.chip_index)} chips)"
 
     def labels(self, layer: str, location_rows: Sequence[int] | Integer[ndarray, " n"]) -> Integer[ndarray, "n y x"]:
         """Class codes of these locations.

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import tensorstore as ts
 import torch
 from jaxtyping import Bool, Float, Int32, Integer, Shaped
@@ -67,10 +68,10 @@ class Reader:
         self.corpus = corpus
         self.reads = {sensor: tuple(bands) for sensor, bands in reads.items()}
         self._sources = {sensor: _source(corpus, sensor, bands, threads) for sensor, bands in self.reads.items()}
-        self._rows = corpus.chips["row"].to_numpy()
-        self._sensor = corpus.chips["sensor"].to_numpy(dtype=object)
-        self._days = np.nan_to_num(np.floor(days(corpus.chips)), nan=NO_DAY).astype(np.int32)
-        self._all_valid = corpus.chips["valid"].to_numpy() == 1
+        self._rows = corpus.chip_index["row"].to_numpy()
+        self._sensor = pd.Categorical(corpus.chip_index["sensor"])
+        self._days = np.nan_to_num(np.floor(days(corpus.chip_index)), nan=NO_DAY).astype(np.int32)
+        self._all_valid = corpus.chip_index["valid"].to_numpy() == 1
         self._lonlat = corpus.locations[["lon", "lat"]].to_numpy(dtype=np.float64)
         self._uid = corpus.locations["uid"].to_numpy(dtype=object)
         self._buffers = Buffers()
@@ -120,7 +121,7 @@ class Reader:
         flat = positions.reshape(-1)
         there = flat >= 0
         chips = flat[there]
-        if (self._sensor[chips] != sensor).any():
+        if (self._sensor.take(chips) != sensor).any():
             raise CorpusError(f"a chip of another sensor was asked for as {sensor}", where=str(self.corpus.path))
         reading = source.gather(self._rows[chips]).read()
         valid = self._valid(source, chips)

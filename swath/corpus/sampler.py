@@ -86,11 +86,11 @@ class Sampler:
         """
         _require_sense(selection)
         self.selection = selection
-        tags = pd.Categorical(corpus.chips["tag"]).codes.astype(np.int64)
-        eligible, good = _eligible(corpus.chips, selection), _usable(corpus.chips, selection)
-        of_sensor = {sensor: eligible & (corpus.chips["sensor"] == sensor).to_numpy() for sensor in sensors}
+        tags = pd.Categorical(corpus.chip_index["tag"]).codes.astype(np.int64)
+        eligible, good = _eligible(corpus.chip_index, selection), _usable(corpus.chip_index, selection)
+        of_sensor = {sensor: eligible & (corpus.chip_index["sensor"] == sensor).to_numpy() for sensor in sensors}
         self._series = {sensor: _index(corpus, chosen, tags) for sensor, chosen in of_sensor.items()}
-        at = corpus.chips["location"].to_numpy()
+        at = corpus.chip_index["location"].to_numpy()
         self._usable = {
             sensor: np.bincount(at[chosen & good], minlength=len(corpus.locations)) > 0
             for sensor, chosen in of_sensor.items()
@@ -169,12 +169,12 @@ def _eligible(chips: pd.DataFrame, selection: Selection) -> Bool[ndarray, " n"]:
 
 def _index(corpus: Corpus, chosen: Bool[ndarray, " n"], tags: Integer[ndarray, " n"]) -> _Series:
     position = np.flatnonzero(chosen)
-    location = corpus.chips["location"].to_numpy()[position]
-    time = days(corpus.chips)[position]
+    location = corpus.chip_index["location"].to_numpy()[position]
+    time = days(corpus.chip_index)[position]
     order = np.lexsort((position, np.nan_to_num(time, nan=np.inf), location))
     position = position[order]
     count = np.bincount(location, minlength=len(corpus.locations))
-    when = _times(corpus.chips)[position]
+    when = _times(corpus.chip_index)[position]
     return _Series(np.cumsum(count) - count, count, position, time[order], when, tags[position])
 
 
@@ -202,7 +202,7 @@ def gaps(corpus: Corpus, first: str, second: str, locations: Integer[ndarray, " 
         location; first, second (positions in `corpus.chips`); days (by how much the second is later).
     """
     everyone = np.arange(len(corpus)) if locations is None else np.asarray(locations, dtype=np.int64)
-    sampler, time = Sampler(corpus, (first, second), Selection(dates="paired")), days(corpus.chips)
+    sampler, time = Sampler(corpus, (first, second), Selection(dates="paired")), days(corpus.chip_index)
     found = []
     for start in range(0, len(everyone), _GAP_BLOCK):
         rows = everyone[start : start + _GAP_BLOCK]
