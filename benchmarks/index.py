@@ -64,7 +64,7 @@ def _make(folder: Path, chips: int) -> None:
     locations = gpd.GeoDataFrame(
         {"uid": uid, "crs": "EPSG:32632", "transform": [[30.0, 0.0, 5e5, 0.0, -30.0, 5e6]] * count, "group": uid,
          "split": None, "lon": lon, "lat": 0.0, "digest": "0" * 32},
-        geometry=shapely.box(lon, 0.0, lon + 0.07, 0.07), crs="EPSG:4326",
+        geometry=np.array([shapely.box(x, 0.0, x + 0.07, 0.07) for x in lon]), crs="EPSG:4326",
     )  # fmt: skip
     locations.to_parquet(folder / files.FILES[0], index=False)
     row = np.arange(chips)

@@ -45,7 +45,7 @@ def _cities(path: Path, count: int) -> Path:
     """Places over the middle latitudes; where exactly matters little to the time."""
     rng = np.random.default_rng(0)
     table = {"name": "x", "lon": rng.uniform(-180, 180, count), "lat": rng.uniform(-55, 65, count)}
-    pd.DataFrame({**table, "population": rng.integers(1e4, 1e7, count)}).to_csv(path, index=False)
+    pd.DataFrame({**table, "population": rng.integers(10_000, 10_000_000, count)}).to_csv(path, index=False)
     return path
 
 

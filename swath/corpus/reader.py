@@ -69,7 +69,9 @@ class Reader:
         self.reads = {sensor: tuple(bands) for sensor, bands in reads.items()}
         self._sources = {sensor: _source(corpus, sensor, bands, threads) for sensor, bands in self.reads.items()}
         self._rows = corpus.chip_index["row"].to_numpy()
-        self._sensor = pd.Categorical(corpus.chip_index["sensor"])
+        names = pd.Categorical(corpus.chip_index["sensor"])
+        self._sensor = names.codes
+        self._code_of = {name: code for code, name in enumerate(names.categories)}
         self._days = np.nan_to_num(np.floor(days(corpus.chip_index)), nan=NO_DAY).astype(np.int32)
         self._all_valid = corpus.chip_index["valid"].to_numpy() == 1
         self._lonlat = corpus.locations[["lon", "lat"]].to_numpy(dtype=np.float64)
@@ -121,7 +123,7 @@ class Reader:
         flat = positions.reshape(-1)
         there = flat >= 0
         chips = flat[there]
-        if (self._sensor.take(chips) != sensor).any():
+        if (self._sensor[chips] != self._code_of.get(sensor)).any():
             raise CorpusError(f"a chip of another sensor was asked for as {sensor}", where=str(self.corpus.path))
         reading = source.gather(self._rows[chips]).read()
         valid = self._valid(source, chips)

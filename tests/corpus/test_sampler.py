@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.corpus import Chip, CorpusWriter, Location, Part, Sampler, Selection
+from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, Sampler, Selection
 from swath.corpus.sampler import days, epoch_order, mix, uniform
 from swath.errors import CorpusError
 from tests.corpus.fakes import LAYOUTS, OPTICAL, PX, RADAR, make
@@ -169,11 +169,13 @@ def test_an_epoch_is_a_permutation_and_another_epoch_another():
 
 def test_gaps_are_read_only_if_asked_for_and_never_make_a_series_of_their_own(tmp_path):
     corpus = make(tmp_path / "corpus", count=3, dates=4)
-    optical = np.flatnonzero(corpus.chips["sensor"] == OPTICAL)
-    corpus.chips.loc[optical[1], "valid"] = 0.0
-    lost = corpus.chips["location"].to_numpy()[optical] == 2
-    corpus.chips.loc[optical[lost], "valid"] = 0.0
-    here = corpus.chips["location"].to_numpy()[optical[1]]
+    chips = corpus.chips.copy()
+    optical = np.flatnonzero(chips["sensor"] == OPTICAL)
+    chips.loc[optical[1], "valid"] = 0.0
+    lost = chips["location"].to_numpy()[optical] == 2
+    chips.loc[optical[lost], "valid"] = 0.0
+    here = chips["location"].to_numpy()[optical[1]]
+    corpus = Corpus(corpus.path, corpus.info, corpus.locations, chips)
     for gaps, dates in ((False, 3), (True, 4)):
         sampler = Sampler(corpus, (OPTICAL,), Selection(dates="all", gaps=gaps))
         assert sampler.complete(np.arange(3)).tolist() == [0, 1]

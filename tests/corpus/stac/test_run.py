@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -181,30 +183,55 @@ def test_kills_at_any_moment_change_nothing(other, tmp_path):
     document.write_text(json.dumps(section.model_dump(mode="json")))
     runs.run(section, tmp_path / "undisturbed")
     wanted = Corpus.open(tmp_path / "undisturbed")
-    rng = random.Random(0)
-    with LocalCluster(2, threads_per_worker=1, dashboard_address="") as cluster, Client(cluster) as observer:
+    rng, killed = random.Random(0), 0
+    with (
+        LocalCluster(2, threads_per_worker=1, dashboard_address="") as cluster,
+        Client(cluster) as observer,
+        _clients(document, cluster.scheduler_address) as clients,
+    ):
         for attempt in range(20):
             target = tmp_path / f"killed-{attempt}"
-            _build_and_kill(document, target, cluster.scheduler_address, observer, rng)
-            subprocess.run(_command(document, target, cluster.scheduler_address), check=True)
+            pid = clients.start(target)
+            _kill_a_worker_and_the_client(target, pid, observer, rng)
+            killed += clients.end() == -signal.SIGKILL
+            clients.start(target)
+            assert clients.end() == 0
             corpus = Corpus.open(target)
             assert corpus.content_hash == wanted.content_hash, f"attempt {attempt}"
             assert not corpus.chips.duplicated(["uid", "sensor", "datetime"]).any()
             assert len(corpus.chips) == 16 * 12
+    assert killed > 10
 
 
-def _command(document: Path, target: Path, address: str) -> list[str]:
-    return [sys.executable, str(Path(__file__).with_name("client.py")), str(document), str(target), address]
-
-
-def _build_and_kill(document: Path, target: Path, address: str, observer: Client, rng: random.Random) -> None:
-    client = subprocess.Popen(_command(document, target, address))
+def _kill_a_worker_and_the_client(target: Path, pid: int, observer: Client, rng: random.Random) -> None:
     deadline = time.monotonic() + 60
-    while not (target / "plan.parquet").exists() and client.poll() is None and time.monotonic() < deadline:
+    while not (target / "plan.parquet").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    time.sleep(rng.uniform(0, 1.5))
-    pids = list(observer.run(os.getpid).values())
-    os.kill(rng.choice(pids), signal.SIGKILL)
-    time.sleep(rng.uniform(0, 1.5))
-    client.kill()
-    client.wait()
+    time.sleep(rng.uniform(0, 1.0))
+    os.kill(rng.choice(list(observer.run(os.getpid).values())), signal.SIGKILL)
+    time.sleep(rng.uniform(0, 2.0))
+    with suppress(ProcessLookupError):  # it may have got to its end
+        os.kill(pid, signal.SIGKILL)
+
+
+class _Clients:
+    """The process that builds, one folder after the other."""
+
+    def __init__(self, process: subprocess.Popen):
+        self._process = process
+
+    def start(self, target: Path) -> int:
+        self._process.stdin.write(f"{target}\n")
+        return int(self._process.stdout.readline())
+
+    def end(self) -> int:
+        return int(self._process.stdout.readline())
+
+
+@contextmanager
+def _clients(document: Path, address: str) -> Iterator[_Clients]:
+    command = [sys.executable, str(Path(__file__).with_name("client.py")), str(document), address]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    with subprocess.Popen(command, **pipes) as process:
+        yield _Clients(process)
+        process.stdin.close()

@@ -77,9 +77,8 @@ def cost(section: StacSection, plan: gpd.GeoDataFrame, rate: Rate) -> Cost:
         taken = sum(per_window) * len(plan)
         periods = dates.joined(windows)
         # an outline across the antimeridian is two, each of which is searched
-        asked += (
-            shapely.get_num_geometries(plan.geometry).sum() * len(periods) * len(sections.entries(product, section))
-        )
+        outlines = int(shapely.get_num_geometries(plan.geometry.to_numpy()).sum())
+        asked += outlines * len(periods) * len(sections.entries(product, section))
         found = _acquisitions(product, periods) * len(plan)
         each_requests, each_bytes, raw = _reads(section, product, gsd, compare=not windows[0].every)
         chips += round(taken)
@@ -88,7 +87,7 @@ def cost(section: StacSection, plan: gpd.GeoDataFrame, rate: Rate) -> Cost:
         stored += taken * raw * COMPRESSED
     requests += asked
     hours = requests * rate.request_s / rate.workers / 3600
-    return Cost(len(plan), chips, int(asked), requests, downloaded, stored, hours)
+    return Cost(len(plan), chips, asked, requests, downloaded, stored, hours)
 
 
 def _acquisitions(product: Product, intervals) -> float:
@@ -113,7 +112,7 @@ def _reads(section: StacSection, product: Product, gsd: float, *, compare: bool)
         masks = product.look if compare else 1
         requests += masks * (1 + rows)
         read += masks * (HEADER_BYTES + blocks * BLOCK_PX**2 * COMPRESSED / 8)
-    return requests, read, len(bands) * section.chip_px**2 * size
+    return requests, read, float(len(bands) * section.chip_px**2 * size)
 
 
 def _blocks(px: float) -> tuple[float, float]:
