@@ -26,7 +26,7 @@ def rows_of(corpus: Corpus, rows: Int[ndarray, " n"], only: Mapping[str, Sequenc
             raise CorpusError(f"no column {column!r}", where=str(corpus.path), remedy=remedy)
         there = corpus.locations[column]
         for value in values:
-            if not there.isin([value]).any():
+            if not np.any(there.to_numpy(dtype=object) == value):
                 remedy = nearest(str(value), sorted(map(str, there.dropna().unique())))
                 raise CorpusError(f"no location has {column} {value!r}", where=str(corpus.path), remedy=remedy)
         wanted &= there.isin(list(values)).to_numpy()

@@ -17,6 +17,9 @@ _SIDE = {"cpu": 512, "cuda": 8192}
 """Anchors and candidates of one block. On a CPU a block of similarities stays in a core's second-level cache, between
 the product that makes it and those that use it; a GPU wants products large enough to fill it."""
 
+_TOGETHER = 256
+"""Positions up to which the matrix of similarities is small, and a loop over samples would cost more."""
+
 
 @full_precision
 def dense_info_nce(
@@ -52,9 +55,26 @@ def dense_info_nce(
     valid = torch.ones(a.shape[:2], dtype=torch.bool, device=a.device) if valid is None else valid
     if across_batch:
         a, b, valid = a.flatten(0, 1)[None], b.flatten(0, 1)[None], valid.flatten()[None]
+    if a.shape[1] <= _TOGETHER:
+        return _together(a, b, temperature, valid)
     losses = [_one_sample(x[seen], y[seen], temperature) for x, y, seen in zip(a, b, valid, strict=True) if seen.any()]
     # without any, an empty sum: a zero that is still connected, so that every parameter has a gradient
     return torch.stack(losses).mean() if losses else a[valid].sum() + b[valid].sum()
+
+
+def _together(
+    a: Float[Tensor, "b p d"], b: Float[Tensor, "b p d"], temperature: float, valid: Bool[Tensor, "b p"]
+) -> Float[Tensor, ""]:
+    """All samples at once, by the naive formula: many small maps, such as series of pixels."""
+    a, b = (z.masked_fill(~valid[:, :, None], 0) for z in (a, b))
+    similar = F.normalize(a, dim=2) @ F.normalize(b, dim=2).transpose(1, 2) / temperature
+    own = similar.diagonal(dim1=1, dim2=2)
+    # so low that its exponential is 0, and finite, so that a row of nothing else has a gradient
+    similar = similar.masked_fill(~(valid[:, :, None] & valid[:, None]), torch.finfo(similar.dtype).min / 2)
+    loss = (similar.logsumexp(dim=2) + similar.logsumexp(dim=1)) / 2 - own
+    count = valid.sum(dim=1)
+    of_sample = loss.masked_fill(~valid, 0).sum(dim=1) / count.clamp(min=1)
+    return of_sample.sum() / (count > 0).sum().clamp(min=1)
 
 
 def _check(temperature: float, dtype: torch.dtype) -> None:

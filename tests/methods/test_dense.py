@@ -46,6 +46,12 @@ def naive(a, b, temperature):
     return (forth + back) / 2
 
 
+@pytest.fixture(autouse=True, params=["in blocks", "together"])
+def _way(request, monkeypatch):
+    """Both ways for every test: small maps are compared all at once."""
+    monkeypatch.setattr(_dense, "_TOGETHER", 0 if request.param == "in blocks" else 10_000)
+
+
 @settings(max_examples=25)
 @given(n=st.integers(1, 3), p=st.integers(1, 11), d=st.integers(1, 6), seed=st.integers(0, 99), t=st.floats(0.05, 2.0))
 def test_it_is_the_formula(n, p, d, seed, t):
@@ -197,6 +203,7 @@ def test_the_number_of_threads_changes_no_bit():
 
 def test_memory_is_linear_in_the_positions(monkeypatch):
     """The largest tensor that either pass makes is a map or a block, never positions by positions."""
+    monkeypatch.setattr(_dense, "_TOGETHER", 0)
     monkeypatch.setitem(_dense._SIDE, "cpu", 64)
     largest = []
 
