@@ -69,6 +69,9 @@ class Recipe(Settings):
     corpus: CorpusConfig
     split: SplitConfig = SplitConfig()
     """Which locations train, validate and test; only the training part is ever pre-trained on."""
+    rotate: bool = False
+    """Cross-validate: each seed tests the next fold of `split` (pre-trained without it), and a round over all folds is
+    one result. Needs folds, and a multiple of their number of seeds."""
     arms: dict[str, ArmConfig] = Field(default_factory=dict)
     """The encoders to compare, by name; `pretrain` holds what they have in common."""
     tasks: dict[str, TaskConfig] = Field(default_factory=dict)
@@ -88,6 +91,12 @@ class Recipe(Settings):
             if not name.replace("-", "").replace("_", "").isalnum():
                 raise ValueError(f"{name!r} is not a usable name: letters, digits, '-' and '_' only")
         return named
+
+    @model_validator(mode="after")
+    def _has_folds_to_rotate(self) -> "Recipe":
+        if self.rotate and self.split.fold is None:
+            raise ValueError("rotate needs folds: give split.folds and split.fold: 0, or by: column with fold: 0")
+        return self
 
     @model_validator(mode="after")
     def _has_chips(self) -> "Recipe":

@@ -21,7 +21,7 @@ from swath.corpus.places import draw
 from swath.corpus.sources import build as build_from_source
 from swath.corpus.sources._stac.cost import Cost, Rate, cost
 from swath.corpus.sources._stac.section import StacSection, footprint
-from swath.corpus.split import split
+from swath.corpus.split import SplitConfig, rotations, split
 from swath.corpus.subset import rows_of
 from swath.corpus.targets import targets
 from swath.encoders import Encoder, InputContract
@@ -194,12 +194,17 @@ def pretrain(
         raise RecipeError(f"the recipe has no seed {seed}", remedy=f"it has {recipe.seeds}")
     folder = run_folder(recipe, out)
     corpus = build_corpus(recipe, folder)
-    parts = split(corpus, recipe.split)
+    parted = tasks.folds_of(recipe.seeds, folds(recipe, corpus))
     return [
-        _pretrain(recipe, folder, corpus, parts, name, arms[name], one)
+        _pretrain(recipe, folder, corpus, split(corpus, parted[one]), name, arms[name], one)
         for name in arms
         for one in (recipe.seeds if seed is None else [seed])
     ]
+
+
+def folds(recipe: Recipe, corpus: Corpus) -> list[SplitConfig]:
+    """The recipe's splits: one, or all folds that its seeds rotate over."""
+    return rotations(corpus, recipe.split) if recipe.rotate else [recipe.split]
 
 
 def evaluate(recipe: Recipe, out: Path | str | None = None) -> Path:
@@ -229,7 +234,7 @@ def evaluate(recipe: Recipe, out: Path | str | None = None) -> Path:
 
     with Manifest.stage(folder, "evaluate") as stage:
         stage.figures = tasks.evaluate(
-            recipe.tasks, recipe.split, corpus, encoders, untrained, recipe.seeds, folder / "evaluate"
+            recipe.tasks, folds(recipe, corpus), corpus, encoders, untrained, recipe.seeds, folder / "evaluate"
         )
     return folder / "evaluate"
 

@@ -149,3 +149,30 @@ def test_killed_in_every_stage_and_continued_the_result_is_that_of_an_undisturbe
         assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
     logs = [pd.read_csv(f / "pretrain/simclr/seed-0/log.csv").drop(columns="seconds") for f in (folder, finished)]
     pd.testing.assert_frame_equal(*logs)
+
+
+def test_seeds_rotate_over_folds(tmp_path):
+    rotating = [
+        *TINY,
+        "seeds=[0,1]",
+        "rotate=true",
+        "split={by: location, folds: 2, fold: 0, fractions: [0.8, 0, 0.2]}",
+    ]
+    rotating += ["pretrain.training.epochs=1", "tasks.landcover.floors=[majority]"]
+    swath.run(swath.load_recipe("quickstart", rotating), tmp_path)
+    splits = pd.read_parquet(tmp_path / "evaluate" / "splits.parquet")
+    tested = [set(part.uid) for _, part in splits[splits.split == "test"].groupby("fold")]
+    assert len(tested) == 2
+    assert not tested[0] & tested[1]
+    table = pd.read_csv(tmp_path / "evaluate" / "table.csv")
+    assert set(table.n_units) == {len(tested[0] | tested[1])}
+    assert "tested on another fold" in (tmp_path / "report.html").read_text()
+
+
+def test_rotation_needs_folds_and_full_rounds(tmp_path, finished):
+    with pytest.raises(RecipeError, match="rotate needs folds"):
+        swath.load_recipe("quickstart", ["rotate=true"])
+    folds = ["rotate=true", "split={by: group, folds: 4, fold: 0}"]
+    shutil.copytree(finished / "corpus", tmp_path / "corpus")
+    with pytest.raises(RecipeError, match="1 seeds cannot rotate over 4 folds"):
+        pipeline.pretrain(swath.load_recipe("quickstart", [*TINY, *folds]), tmp_path)

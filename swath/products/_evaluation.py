@@ -405,7 +405,8 @@ def label_curves(run: Run, cells: Sequence[Cell]) -> list[tuple[Markup, str]]:
     """The ranking metric against the number of training labels, a chart per task, input and probe with fractions."""
     if run.tasks.empty:
         return []
-    labels = dict(zip(run.tasks["task"], map(float, run.tasks["train_labels"]), strict=True))
+    # of several folds the mean
+    labels = {str(task): float(np.mean(part["train_labels"].to_numpy())) for task, part in run.tasks.groupby("task")}
     kind = dict(zip(run.tasks["task"], run.tasks["label"], strict=True))
     groups: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in cells:

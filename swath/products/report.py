@@ -268,6 +268,8 @@ def _notes(run: Run, all_cells: list[Cell], problems: list[str]) -> list[str]:
     """Everything that a reader must know before believing a table."""
     failed = [stage for stage in run.stages if stage.get("status") == "failed"]
     notes = [f"Failed: {_words.stage_name(stage)}. {_reason(stage)}".strip() for stage in failed]
+    if run.recipe.get("rotate"):
+        notes.append("Each seed was pre-trained and tested on another fold; a round over all folds is one result.")
     if len(run.tasks):
         said = zip(run.tasks["task"], run.tasks["note"], strict=True)
         notes += [f"Task {task}: {note}." for task, note in said if note]

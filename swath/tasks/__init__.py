@@ -3,6 +3,7 @@
 from swath.tasks._config import TaskConfig
 from swath.tasks._evaluate import evaluate
 from swath.tasks._metrics import class_iou
+from swath.tasks._rotation import folds_of
 from swath.tasks._task import Task
 from swath.tasks._types import Cell, Features, Prediction, Units
 from swath.tasks.features import extract
@@ -19,5 +20,6 @@ __all__ = [
     "class_iou",
     "evaluate",
     "extract",
+    "folds_of",
     "summarise",
 ]

@@ -8,23 +8,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-import pyarrow as pa
 import torch
 
-from swath._files import write_whole
 from swath._progress import bar
 from swath.corpus import Corpus
 from swath.corpus.split import SplitConfig, split
 from swath.encoders import Encoder, load, load_card
-from swath.tasks._cells import MAPS, SCHEMA, CellStore, digest, write_table
-from swath.tasks._clouds import cloud_share, frame, gains
+from swath.tasks._cells import CellStore, digest
 from swath.tasks._config import TaskConfig, by_fraction
-from swath.tasks._task import PARTS, Task
+from swath.tasks._rotation import folds_of, joined
+from swath.tasks._tables import write
+from swath.tasks._task import Task
 from swath.tasks._types import Cell
 from swath.tasks.floors import ROWS, FloorName, is_random, needs_encoder
-from swath.tasks.statistics import NOTE_COLUMNS, StatisticsConfig, summarise
+from swath.tasks.statistics import StatisticsConfig
 
 BuildRandom = Callable[[str, int], Encoder]
 """(arm, seed) -> the arm's network as it was before its pre-training."""
@@ -50,7 +47,7 @@ class _Job:
 
 def evaluate(
     tasks: Mapping[str, TaskConfig],
-    split_config: SplitConfig,
+    splits: SplitConfig | Sequence[SplitConfig],
     corpus: Corpus,
     encoders: Mapping[tuple[str, int], Path],
     build_random: BuildRandom,
@@ -68,7 +65,9 @@ def evaluate(
 
     Args:
         tasks: by name.
-        split_config: how the corpus is parted, for all tasks.
+        splits: how the corpus is parted, for all tasks. Several are folds that the seeds rotate over: one after the
+            other is judged on the next, and the predictions of as many seeds as there are folds become one result
+            whose units are the tested locations of all of them.
         corpus: where chips and labels are.
         encoders: saved encoders by arm and seed.
         build_random: the arms' networks before pre-training, for the floors.
@@ -81,19 +80,32 @@ def evaluate(
         Figures for the manifest: numbers of cells and of cells left out.
 
     Raises:
+        RecipeError: the number of seeds is no multiple of the number of folds.
         SwathError: a task cannot be set up, or an encoder cannot be read. A cell that cannot be computed is no error
             but a line with a note.
     """
-    parted = split(corpus, split_config)
+    folds = [splits] if isinstance(splits, SplitConfig) else list(splits)
+    fold_of = folds_of(seeds, folds)
     single = {key: one for name, config in tasks.items() for key, one in by_fraction(name, config).items()}
-    judged = [Task(name, config, corpus, parted, split_config) for name, config in single.items()]
+    parted = [split(corpus, fold) for fold in folds]
+    judged = [
+        Task(name, config, corpus, rows, fold)
+        for name, config in single.items()
+        for rows, fold in zip(parted, folds, strict=True)
+    ]
     store = CellStore(out / "cells")
-    arms = list(dict.fromkeys(arm for arm, _ in encoders))
-    networks = _Networks(arms, build_random, seeds)
-    jobs = [job for task in judged for job in _jobs(task, encoders, networks, seeds, references or {})]
-    keys = [_keys(job, split_config, corpus) for job in jobs]
+    networks = _Networks(list(dict.fromkeys(arm for arm, _ in encoders)), build_random, seeds)
+    jobs: list[_Job] = []
+    for task in judged:
+        own = [seed for seed in seeds if fold_of[seed] == task.split_config]
+        theirs = {key: path for key, path in encoders.items() if key[1] in own}
+        jobs += _jobs(task, theirs, networks, own, references or {})
+    keys = [_keys(job, corpus) for job in jobs]
     _compute(jobs, keys, store)
-    return _write(out, judged, [key for job_keys in keys for key in job_keys.values()], store, statistics)
+    cells = [store.read(key) for job_keys in keys for key in job_keys.values()]
+    figures = {"cells": len(cells), "left_out": sum(not cell.predictions.num_rows for cell in cells)}
+    write(out, judged, joined(cells, seeds, len(folds)), statistics or StatisticsConfig())
+    return figures
 
 
 def _compute(jobs: Sequence[_Job], keys: Sequence[dict[tuple[str, str], str]], store: CellStore) -> None:
@@ -110,7 +122,7 @@ def _compute(jobs: Sequence[_Job], keys: Sequence[dict[tuple[str, str], str]], s
                 progress.advance(line)
 
 
-def _keys(job: _Job, split_config: SplitConfig, corpus: Corpus) -> dict[tuple[str, str], str]:
+def _keys(job: _Job, corpus: Corpus) -> dict[tuple[str, str], str]:
     """Digest of everything that each cell of a job depends on."""
     config = job.task.config.model_dump(mode="json")
     # what is measured, and which other inputs and rows there are, changes no prediction
@@ -120,7 +132,8 @@ def _keys(job: _Job, split_config: SplitConfig, corpus: Corpus) -> dict[tuple[st
         config.pop("scratch")
     # the first sensor leads in the choice of dates
     sensors = list(job.task.pictures.reads)
-    common = (corpus.content_hash, split_config.model_dump(mode="json"), config, job.task.name, sensors)
+    parted = job.task.split_config.model_dump(mode="json") if job.task.split_config else None
+    common = (corpus.content_hash, parted, config, job.task.name, sensors)
     keys = {}
     for name, label in job.places:
         item = job.task.inputs[name]
@@ -226,82 +239,3 @@ def fingerprint(encoder: Encoder) -> str:
 
 def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-# ------------------------------------------------------------------------------------------------------------- writing
-
-
-def _write(
-    out: Path, tasks: Sequence[Task], keys: Sequence[str], store: CellStore, statistics: StatisticsConfig | None
-) -> dict[str, int]:
-    cells = [store.read(key) for key in keys]
-    table = pa.concat_tables([cell.predictions for cell in cells]) if cells else SCHEMA.empty_table()
-    notes = pd.DataFrame([cell.note_line for cell in cells if cell.note], columns=NOTE_COLUMNS)
-    config = replace_rules(statistics or StatisticsConfig(), tasks)
-    predictions = table.to_pandas()
-    results, comparisons = summarise(predictions, config, notes)
-    write_whole(out / "clouds.csv", _clouds(tasks, predictions, config).to_csv(index=False))
-    write_table(table, out / "predictions.parquet")
-    write_table(pa.concat_tables([MAPS.empty_table(), *(cell.maps for cell in cells)]), out / "maps.parquet")
-    write_table(pa.Table.from_pandas(_splits(tasks), preserve_index=False), out / "splits.parquet")
-    write_whole(out / "notes.csv", notes.to_csv(index=False))
-    write_whole(out / "classes.json", json.dumps({task.name: task.classes for task in tasks}, indent=1))
-    write_whole(out / "tasks.csv", _about(tasks).to_csv(index=False))
-    write_whole(out / "comparisons.csv", comparisons.to_csv(index=False))
-    # the table last: where it is, everything is
-    write_whole(out / "table.csv", results.to_csv(index=False))
-    return {"cells": len(cells), "left_out": sum(not cell.predictions.num_rows for cell in cells)}
-
-
-def replace_rules(config: StatisticsConfig, tasks: Sequence[Task]) -> StatisticsConfig:
-    """The configuration with what each task measures."""
-    return config.model_copy(update={"tasks": {task.name: task.config.rules for task in tasks}})
-
-
-def _clouds(tasks: Sequence[Task], predictions: pd.DataFrame, config: StatisticsConfig) -> pd.DataFrame:
-    found = []
-    for task in tasks:
-        own = predictions.loc[predictions["task"] == task.name]
-        if task.config.cloud_bins and len(own):
-            share = cloud_share(task.corpus)
-            found += gains(task.name, own, share, task.config.cloud_bins, task.config.metric, config)
-    return frame(found)
-
-
-def _about(tasks: Sequence[Task]) -> pd.DataFrame:
-    """What each task learns from and is tested on: locations by part, and labels, which may be of pixels."""
-    return pd.DataFrame(
-        [
-            {
-                "task": task.name,
-                "fraction": task.config.label_fraction,
-                "classes": len(task.classes),
-                **{part: len(task.parts[part]) for part in PARTS},
-                **{f"{part}_labels": task.parts[part].labels for part in PARTS},
-                "label": "pixel" if task.per_pixel else "location",
-                "incomplete": task.incomplete,
-                "note": "; ".join(task.remarks),
-            }
-            for task in tasks
-        ]
-    )
-
-
-def _splits(tasks: Sequence[Task]) -> pd.DataFrame:
-    """Which labelled location was used for what."""
-    frames = [_split(task, part) for task in tasks for part in PARTS]
-    return pd.concat(frames, ignore_index=True)
-
-
-def _split(task: Task, part: str) -> pd.DataFrame:
-    labelled = task.parts[part]
-    return pd.DataFrame(
-        {
-            "task": np.full(len(labelled), task.name, dtype=object),
-            "uid": task.corpus.locations["uid"].to_numpy(dtype=object)[labelled.locations],
-            "group": task.groups[labelled.locations],
-            "split": np.full(len(labelled), part, dtype=object),
-            # of pixels there is no one class
-            "y": pd.array([pd.NA] * len(labelled) if labelled.per_pixel else labelled.y, dtype="Int64"),
-        }
-    )

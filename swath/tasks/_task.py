@@ -65,7 +65,7 @@ class Task:
             CorpusError: no such label, sensor or band.
             RecipeError: a part that is needed holds no labelled location.
         """
-        self.name, self.config, self.corpus = name, config, corpus
+        self.name, self.config, self.corpus, self.split_config = name, config, corpus, split_config
         found = targets(corpus, config.target)
         self.classes = list(found.classes)
         self.inputs = inputs_of(config)
