@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
 
-from swath.corpus import Corpus, check
+from swath.corpus import Corpus, Reader, Selection
 from swath.corpus.sources._stac import run as runs
 from swath.corpus.sources.stac import build
 from swath.errors import CorpusError
@@ -43,7 +43,9 @@ def test_a_corpus_of_two_sensors_holds_every_pixel(served, tmp_path):
     assert (len(corpus), corpus.chips["sensor"].value_counts().to_dict()) == (6, {S2: 24, S1: 18})
     assert corpus.locations["uid"].tolist() == [f"{i:07d}" for i in range(6)]
     assert failures(tmp_path).empty
-    assert not [finding for finding in check(corpus) if finding.level == "error"]
+    batch = Reader(corpus, {S2: ["B02"], S1: ["VV", "VH"]}).batch(np.arange(6), Selection(dates="paired"))
+    assert batch.images[S1].pixels.max() <= 10 * np.log10(3100 / 3000)  # decibels
+    assert batch.images[S2].pixels.min() >= 0.01 - 1e-6  # reflectance, the offset applied once
     import tensorstore as ts
 
     path = str(tmp_path / "pixels" / f"{S2}.zarr" / "pixels")
@@ -165,6 +167,32 @@ def test_few_locations_are_under_way(served, tmp_path, monkeypatch):
             under_way -= 1
     assert most == runs.AHEAD
     assert under_way == 0
+
+
+@pytest.mark.slow
+def test_the_command_builds_and_trains_with_processes_of_this_machine(served, tmp_path):
+    """`swath corpus build` on two workers, then two steps of pre-training from what it made."""
+    source = json.loads(series(served, count=8).model_dump_json())
+    bands = [f"{S2}/B02", f"{S2}/B05"]
+    recipe = {
+        "name": "mine",
+        "corpus": {"source": source},
+        "split": {"fractions": [1.0, 0.0, 0.0]},
+        "pretrain": {
+            "encoder": {"name": "timm", "model": "test_resnet"},
+            "method": {"name": "simclr", "hidden": 16},
+            "views": {"name": "two-crops", "bands": bands},
+            "training": {"epochs": 1, "batch_size": 4, "optimizer": {"name": "adamw", "lr": 0.001, "scale_lr": False}},
+        },
+    }
+    path = tmp_path / "mine.yaml"
+    path.write_text(json.dumps(recipe))
+    swath = [sys.executable, "-m", "swath"]
+    out = ["--out", str(tmp_path / "run")]
+    subprocess.run([*swath, "corpus", "build", str(path), *out, "--workers", "2"], check=True)
+    assert Corpus.open(tmp_path / "run" / "corpus").info.complete
+    trained = subprocess.run([*swath, "pretrain", str(path), *out], check=True, stdout=subprocess.PIPE, text=True)
+    assert Path(trained.stdout.split()[-1]).exists()
 
 
 @pytest.mark.slow
