@@ -15,7 +15,7 @@ from swath.corpus.targets import VOID
 from swath.tasks._types import Cell
 from swath.tasks.statistics import CELL_COLUMNS
 
-FORMAT = 2
+FORMAT = 3
 """Part of every digest: raise it when old cells would mean something else."""
 
 SCHEMA = pa.schema(

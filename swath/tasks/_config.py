@@ -65,7 +65,7 @@ class TaskConfig(Settings):
     gaps: bool = False
     """Dates without a usable pixel stay in a series, as gaps."""
     label_fraction: float = Field(default=1.0, gt=0, le=1)
-    """Share of each class's training labels that may be used; smaller subsets are part of larger ones."""
+    """Share of each class's training and validation labels that may be used; smaller shares are part of larger ones."""
     label_fractions: tuple[float, ...] = ()
     """Judge everything once for each of these shares of the training labels, as a task of its own each (`crops@10%`),
     and draw the metric against the number of labels."""

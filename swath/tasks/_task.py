@@ -82,7 +82,10 @@ class Task:
         self.parts = {part: self._labelled(part, rows[part], found) for part in PARTS}
         self.all_labelled = len(self.parts["train"])
         """Locations of the training part before the label fraction."""
-        self.parts["train"] = subset(self.parts["train"], config.label_fraction)
+        # labels that choose are labels too: probes tune on the validation part, and some learn from it in the end
+        for part in ("train", "val"):
+            if len(self.parts[part]):
+                self.parts[part] = subset(self.parts[part], config.label_fraction)
 
     def _check_bands(self) -> None:
         known = [f"{sensor}/{name}" for sensor, by_band in self.corpus.statistics.items() for name in by_band]

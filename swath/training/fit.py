@@ -10,6 +10,8 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
+from swath.encoders import SeriesEncoder
+from swath.errors import RecipeError
 from swath.methods import Method
 from swath.training import checkpoint, distributed
 from swath.training._log import Log
@@ -37,9 +39,11 @@ def fit(
 
     Raises:
         TrainingError: the run collapsed, or its loss is not finite.
+        RecipeError: bfloat16 for series on a CPU.
     """
     out.mkdir(parents=True, exist_ok=True)
     accelerator, count = _devices(devices)
+    _check_precision(method, train, accelerator)
     plan = Plan.of(train, len(loader(per_process(train, count), 0, count)))
     last = out / "last.ckpt"
     begun = checkpoint.read(last)
@@ -72,6 +76,16 @@ def fit(
         module = SelfSupervised(method, train, plan, seed)
         stream = Stream(loader, train, plan, done)
         trainer.fit(module.train(), stream, ckpt_path=last if begun else None, weights_only=True)
+
+
+def _check_precision(method: Method, train: TrainConfig, accelerator: str) -> None:
+    """torch 2.15 leaves some weight gradients uninitialised on a CPU, and a 3-D U-Net comes to all of them."""
+    if accelerator == "cpu" and train.precision == "bf16" and isinstance(method.encoder, SeriesEncoder):
+        raise RecipeError(
+            "on a CPU, torch's bfloat16 gradients of strided convolutions over short axes are wrong, and this encoder "
+            "halves its series until they are short",
+            remedy="set training.precision='32', or train on a GPU",
+        )
 
 
 def _devices(devices: int | str) -> tuple[str, int]:

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from swath import methods
-from swath.errors import TrainingError
+from swath.errors import RecipeError, TrainingError
 from swath.methods import Loss
 from swath.training import LabelledSet
 from swath.training.checkpoint import read
-from swath.training.config import Collapse, Optimizer
+from swath.training.config import Collapse, Optimizer, TrainConfig
 from swath.training.fit import fit
 from swath.training.pretrain import begin, differences, finished_state
 from swath.training.recorder import Recorder
@@ -270,3 +270,8 @@ def test_a_damaged_checkpoint_says_so(tmp_path):
     (tmp_path / "last.ckpt").write_bytes(b"nothing")
     with pytest.raises(TrainingError, match="cannot be read"):
         helpers.train(tmp_path)
+
+
+def test_series_are_not_trained_in_bfloat16_on_a_cpu(tmp_path):
+    with pytest.raises(RecipeError, match=r"training\.precision='32'"):
+        fit(fakes.method("s4"), TrainConfig(), helpers.FakeLoader, tmp_path, devices=1)
