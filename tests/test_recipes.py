@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 
 from swath import config, pipeline
 from swath.corpus import Corpus
+from swath.corpus.split import split
+from tests.corpus.formats import pastis_r, south_sudan, worldcereal_patches
 
 SHORT = [
     "corpus.source.chip_px=32",
@@ -64,3 +67,57 @@ def test_rs_byol_trains_as_its_recipe_says(name, corpus, tmp_path):
     assert (training.optimizer.lr, training.optimizer.scale_lr, training.schedule.lr_min) == (0.2, False, 0.002)
     encoders = pipeline.pretrain(recipe, tmp_path / name)
     assert all(path.exists() for path in encoders)
+
+
+# ------------------------------------------------------------------------------------------------------------------ S4
+
+STEPS = [
+    "pretrain.encoder.width=1",
+    "pretrain.training.epochs=2",
+    "pretrain.training.batch_size=2",
+    "pretrain.training.precision='32'",
+    "tasks.crops.probes=[{name: fine-tune, epochs: 1, batch_size: 2}]",
+]
+
+
+@pytest.fixture(scope="module")
+def pastis(tmp_path_factory) -> Corpus:
+    data = tmp_path_factory.mktemp("pastis")
+    pastis_r.write(data, ids=tuple(range(10_000, 10_010)))
+    over = [f"data={data / 'PASTIS-R'}", "corpus.source.chip_px=32"]
+    return pipeline.build_corpus(config.load("s4-pastis-rgb", over), data / "run")
+
+
+@pytest.mark.parametrize("name", ["s4-pastis-rgb", "s4-pastis-10-bands", "s4-pastis-ablations"])
+def test_s4_on_pastis_rotates_its_folds(name, pastis, tmp_path):
+    short = ["pretrain.views.most=4", "pretrain.training.batch_size=32"]
+    recipe = config.load(name, [*STEPS, *short, f"corpus.path={pastis.path}", "corpus.source=null"])
+    folds = pipeline.folds(recipe, pastis)
+    tested = [set(pastis.locations["fold"].to_numpy()[split(pastis, fold)["test"]]) for fold in folds]
+    assert sorted(map(sorted, tested)) == [[1], [2], [3], [4], [5]]
+    for config_of_arm in recipe.arms.values():
+        assert (config_of_arm.method.temperature, config_of_arm.training.epochs) in {(0.5, 2), (0.1, 2)}
+    new = {"one-modality", "half-resolution", "own-norms"}
+    for arm in [name for number, name in enumerate(recipe.arms) if number == 0 or name in new]:
+        assert pipeline.pretrain(recipe, tmp_path / name, arm=arm, seed=0)[0].exists()
+
+
+def test_s4_on_south_sudan_runs_to_its_report(tmp_path):
+    south_sudan.write(tmp_path, ids={number: min(number // 6, 2) for number in range(16)})
+    floors = "tasks.crops.floors=[majority, scratch]"
+    recipe = config.load("s4-south-sudan", [*STEPS, f"data={tmp_path}", "seeds=[0]", floors])
+    report = pipeline.run(recipe, tmp_path / "run")
+    table = pd.read_csv(tmp_path / "run" / "evaluate" / "table.csv")
+    assert report.exists()
+    assert set(table["row"]) == {"s4-optical", "s4-radar", "majority", "scratch"}
+    assert set(table["input"]) == {"optical", "radar"}
+
+
+def test_s4_on_patches_holds_each_site_out_once(tmp_path):
+    worldcereal_patches.write(tmp_path / "data")
+    over = [*STEPS, f"data={tmp_path / 'data'}", "split.folds=2", "seeds=[0, 1]", "tasks.crops.target.classes=null"]
+    recipe = config.load("s4-belgium", [*over, "tasks.crops.floors=[majority, random-forest]"])
+    pipeline.run(recipe, tmp_path / "run")
+    table = pd.read_csv(tmp_path / "run" / "evaluate" / "table.csv")
+    assert {"s4", "random forest", "majority"} <= set(table["row"])
+    assert table["value"].between(0, 1).all()

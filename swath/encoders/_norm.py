@@ -64,8 +64,9 @@ class FrameBatchNorm(nn.Module):
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         momentum = self.momentum * (count > 0).to(mean.dtype)  # a batch without any date teaches nothing
-        self.running_mean.lerp_(mean, momentum)
-        self.running_var.lerp_(variance, momentum)
+        # new tensors: torch's own batch norm, called before on other views, keeps the old ones for its gradient
+        self.running_mean = torch.lerp(self.running_mean, mean, momentum)
+        self.running_var = torch.lerp(self.running_var, variance, momentum)
 
 
 def _affine(

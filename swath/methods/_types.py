@@ -27,8 +27,9 @@ class Loss:
 
     total: Float[Tensor, ""]
     """The number to minimise, in float32; the mean over this process's samples."""
-    features: Float[Tensor, "b d"]
-    """The encoder's output for the first view, detached: what the collapse gauges look at."""
+    features: Float[Tensor, "n d"]
+    """The encoder's output for the first view, detached: what the collapse gauges look at. A vector a sample, or of
+    methods that compare positions, one of each of some positions."""
     terms: dict[str, Tensor] = field(default_factory=dict)
     """Other numbers worth logging, by name; detached scalars."""
 

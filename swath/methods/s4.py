@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from swath.batch import Image, View
 from swath.encoders import Encoder
 from swath.encoders._norm import FrameBatchNorm
-from swath.encoders._series import masked_mean, seen_frames
+from swath.encoders._series import seen_frames
 from swath.encoders.cross_modal_unet_3d import CrossModalUNet3d
 from swath.encoders.unet_3d import Contracted, Unit
 from swath.errors import RecipeError
@@ -26,6 +26,9 @@ from swath.methods._dense import dense_info_nce
 from swath.methods._losses import full_precision
 from swath.methods._types import ALONE, DrawViews, Gather, Loss, pair
 from swath.settings import Settings
+
+GAUGED = 512
+"""Positions that the collapse gauges look at, about."""
 
 
 class Config(Settings):
@@ -122,8 +125,8 @@ class Method(_types.Method):
             losses = [self._read_off(maps[i], i, images[1 - i]) for i in self.given]
             terms["reconstruction"] = torch.stack(losses).mean()
             total = total + self.config.reconstruction * terms["reconstruction"]
-        features = masked_mean(maps[needed[0]].features, maps[needed[0]].valid).float()
-        return Loss(total=total, features=features.detach(), terms={k: v.detach() for k, v in terms.items()})
+        features = _some_positions(maps[needed[0]])
+        return Loss(total=total, features=features, terms={k: v.detach() for k, v in terms.items()})
 
     def _contrast(self, first: Contracted, second: Contracted) -> Float[Tensor, ""]:
         config = self.config
@@ -135,6 +138,12 @@ class Method(_types.Method):
     def _read_off(self, given: Contracted, branch: int, wanted: Image) -> Float[Tensor, ""]:
         said = self.encoder.reconstruct(given, branch)
         return masked_mean_error(said, self.encoder.standard(wanted), wanted.valid)
+
+
+def _some_positions(maps: Contracted) -> Float[Tensor, "n d"]:
+    """Features of single positions, spread over the batch: places may well look alike on average."""
+    features = maps.features.detach().float().movedim(1, -1)[maps.valid]
+    return features[:: max(1, len(features) // GAUGED)]
 
 
 @full_precision

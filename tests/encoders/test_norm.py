@@ -83,3 +83,11 @@ def test_narrow_features_have_wide_statistics():
     assert narrow.dtype == torch.bfloat16
     torch.testing.assert_close(narrow.float(), norm(x.bfloat16().float(), frames), rtol=1e-2, atol=1e-2)
     assert norm.running_mean.dtype == torch.float32
+
+
+def test_views_with_and_without_padding_share_one_norm():
+    norm, x = FrameBatchNorm(3), torch.randn(2, 3, 4, 2, 2, requires_grad=True)
+    frames = torch.tensor([[True, True, True, False], [True] * 4])
+    (norm(x) + norm(x, frames) + norm(x)).sum().backward()
+    assert x.grad is not None
+    assert int(norm.num_batches_tracked) == 3

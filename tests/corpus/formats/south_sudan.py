@@ -10,12 +10,12 @@ IDS = {1: 0, 17: 1, 230: 2}
 """Part of each field's tile."""
 
 
-def write(root: Path, seed: int = 0) -> Path:
+def write(root: Path, seed: int = 0, ids: dict[int, int] | None = None) -> Path:
     folder = root / "southsudan"
     for name in ("npy", "truth", "s1", "s2"):
         (folder / name).mkdir(parents=True)
     rng = np.random.default_rng(seed)
-    for number in IDS:
+    for number in ids or IDS:
         name = f"southsudan_{number:06d}"
         s1 = rng.normal(-12, 3, (3, 64, 64, len(DATES["s1"])))
         s2 = rng.integers(0, 5000, (12, 64, 64, len(DATES["s2"]))).astype("float64")
@@ -25,6 +25,6 @@ def write(root: Path, seed: int = 0) -> Path:
         np.savez_compressed(folder / "truth" / f"{name}.npz", truth=rng.integers(0, 7, (64, 64)))
         for sensor, dates in DATES.items():
             (folder / sensor / f"{sensor}_{name}.json").write_text(json.dumps({"dates": dates}))
-    rows = "".join(f"{number},{part}\n" for number, part in IDS.items())
+    rows = "".join(f"{number},{part}\n" for number, part in (ids or IDS).items())
     (folder / "list_eval_partition.csv").write_text(f"id,partition\n{rows}")
     return folder
