@@ -153,7 +153,7 @@ def _names(text: str, arm: str) -> bool:
 
 
 def _is_random_encoder(row: str) -> bool:
-    return "random" in row.lower() and "conv" not in row.lower()
+    return row.replace("-", " ").startswith("random encoder")
 
 
 def cells(run: Run) -> list[Cell]:
