@@ -143,7 +143,7 @@ def resolve(document: dict[str, Any], where: str = "recipe", lines: dict[tuple[s
         return Recipe.model_validate_json(json.dumps(document, default=str), strict=True)
     except ValidationError as error:
         raise RecipeError(
-            "\n".join(_explain(dict(e), lines or {}) for e in _causes([dict(e) for e in error.errors()])),
+            "\n".join(_explain(e, lines or {}) for e in _causes([dict(e) for e in error.errors()])),
             where=where,
             remedy="`swath recipes schema` prints every key, `swath recipes show quickstart` an example",
         ) from None

@@ -15,7 +15,7 @@ from swath import plugins, tasks, training, views
 from swath._files import whole, write_whole
 from swath._progress import console
 from swath.config import ArmConfig, Recipe
-from swath.corpus import Corpus, Reader, Selection
+from swath.corpus import Corpus, CorpusInfo, Reader, Selection
 from swath.corpus._map import draw_map
 from swath.corpus.places import draw
 from swath.corpus.sources import build as build_from_source
@@ -91,7 +91,10 @@ def run_folder(recipe: Recipe, out: Path | str | None) -> Path:
 def _begun(recipe: Recipe, folder: Path) -> bool:
     """Whether a folder holds anything that a change of the recipe would belie: a stored location is the first."""
     path = corpus_path(recipe, folder)
-    return (path / "corpus.json").exists() and len(Corpus.open(path)) > 0
+    if not (path / "corpus.json").exists():
+        return False
+    # a whole corpus has locations; its index need not be read to know
+    return CorpusInfo.read(path).complete or len(Corpus.open(path)) > 0
 
 
 def _fixed(recipe: Recipe) -> dict[str, Any]:
@@ -194,9 +197,11 @@ def pretrain(
         raise RecipeError(f"the recipe has no seed {seed}", remedy=f"it has {recipe.seeds}")
     folder = run_folder(recipe, out)
     corpus = build_corpus(recipe, folder)
-    parted = tasks.folds_of(recipe.seeds, folds(recipe, corpus))
+    splits = folds(recipe, corpus)
+    fold_of = tasks.folds_of(recipe.seeds, splits)
+    parts = {config.fold: split(corpus, config) for config in splits}
     return [
-        _pretrain(recipe, folder, corpus, split(corpus, parted[one]), name, arms[name], one)
+        _pretrain(recipe, folder, corpus, parts[fold_of[one].fold], name, arms[name], one)
         for name in arms
         for one in (recipe.seeds if seed is None else [seed])
     ]

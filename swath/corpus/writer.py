@@ -286,7 +286,7 @@ def _open_or_create(path: Path, wanted: CorpusInfo) -> CorpusInfo:
         wanted.write(path)
         return wanted
     found = CorpusInfo.read(path)
-    if not found.complete and not len(Corpus.open(path)):
+    if not found.complete and not _index.parts(path):
         wanted.write(path)  # nothing was stored under the settings that are there
         return wanted
     for name in ("chip_px", "sensors", "labels"):

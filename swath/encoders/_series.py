@@ -16,6 +16,10 @@ class SeriesEncoder(Encoder, ABC):
 
     layout = torch.preserve_format
 
+    def standard(self, image: Image) -> Float[Tensor, "b c t h w"]:
+        """Standardised pixels as the network takes them; invalid ones are 0."""
+        return self.standardize(image.pixels, image.valid, image.band_ids).transpose(1, 2)
+
     @abstractmethod
     def volumes(self, image: Image) -> Float[Tensor, "b d t h w"]:
         """Features in space and time, at the network's own resolution; 0 at dates that have no valid pixel."""

@@ -67,9 +67,8 @@ class Network(nn.Module):
             nn.ModuleList(FrameBatchNorm(count) for count in rest[1:]) for _ in channels[1:] if config.own_norms
         )
         self.expanding = Expanding(f)
-        self.reconstructing = nn.ModuleList(final_convolution(f, other) for other in reversed(channels[:2]))
-        if len(channels) == 1:
-            self.reconstructing = nn.ModuleList()
+        others = reversed(channels) if len(channels) > 1 else ()
+        self.reconstructing = nn.ModuleList(final_convolution(f, other) for other in others)
 
     def contract(self, branch: int, x: Float[Tensor, "b c t h w"], valid: Bool[Tensor, "b t h w"]) -> Contracted:
         """The contracting path of a branch."""
@@ -97,21 +96,18 @@ class CrossModalUNet3d(SeriesEncoder):
         self.contracted_dim = 8 * config.width
         """Channels of `contracted(...).features`."""
 
-    def standard(self, image: Image) -> Float[Tensor, "b c t h w"]:
-        """Standardised pixels, "b c t h w"; invalid ones are 0."""
-        return self.standardize(image.pixels, image.valid, image.band_ids).transpose(1, 2)
-
     def contracted(self, image: Image) -> Contracted:
         """Features at a quarter of the resolution in time and space, and what the way back needs."""
-        x, valid = self._filled(image)
+        return self._contracted(image)[0]
+
+    def _contracted(self, image: Image) -> tuple[Contracted, Bool[Tensor, "b t h w"]]:
+        """The same, and where the network had something to see."""
+        x, valid = self.standard(image), image.valid
+        if self.config.gaps == "interpolate":
+            x, valid = interpolated(x, valid, image.days)
         if self.config.dates:
             x = torch.cat([x, _season(image.days, valid)], dim=1)
-        return self.network.contract(self._branch(image), x, valid)
-
-    def _filled(self, image: Image) -> tuple[Float[Tensor, "b c t h w"], Bool[Tensor, "b t h w"]]:
-        """What the network sees, and where there is something to see."""
-        x = self.standard(image)
-        return interpolated(x, image.valid, image.days) if self.config.gaps == "interpolate" else (x, image.valid)
+        return self.network.contract(self._branch(image), x, valid), valid
 
     def _branch(self, image: Image) -> int:
         counts = [len(keys) for keys in self.contract.inputs]
@@ -131,17 +127,17 @@ class CrossModalUNet3d(SeriesEncoder):
 
     def forward(self, image: Image) -> Float[Tensor, "b d"]:
         """Embed for training, nothing checked."""
-        contracted = self.contracted(image)
+        contracted, valid = self._contracted(image)
         if self.config.collapse == "mean":
             return masked_mean(contracted.features, contracted.valid)
-        maps, valid = self.network.expanding(contracted), self._filled(image)[1]
-        return by_month(maps, image.days, valid, pool=True).flatten(1)
+        return by_month(self.network.expanding(contracted), image.days, valid, pool=True).flatten(1)
 
     # --- what fine-tuning needs (`DenseEncoder`)
 
     def dense(self, image: Image) -> Float[Tensor, "b d h w"]:
         """Expanded features of every pixel, dates collapsed: monthly means, or what PASTIS' last layer needs."""
-        maps, valid = self.network.expanding(self.contracted(image)), self._filled(image)[1]
+        contracted, valid = self._contracted(image)
+        maps = self.network.expanding(contracted)
         if self.config.collapse == "months":
             return by_month(maps, image.days, valid).flatten(1, 2)
         return _with_neighbours(maps, seen_frames(valid))

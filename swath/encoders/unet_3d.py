@@ -177,10 +177,6 @@ class UNet3dEncoder(SeriesEncoder):
 
     network: UNet3d
 
-    def standard(self, image: Image) -> Float[Tensor, "b c t h w"]:
-        """Standardised pixels as the network takes them; invalid ones are 0."""
-        return self.standardize(image.pixels, image.valid, image.band_ids).transpose(1, 2)
-
     def contracted(self, image: Image) -> Contracted:
         """The contracting path."""
         return self.network.contract(self.standard(image), image.valid)

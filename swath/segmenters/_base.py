@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from swath.batch import Image
 from swath.encoders import InputContract, Standardize
+from swath.encoders._series import seen_frames
 from swath.errors import ContractError, RecipeError
 
 
@@ -51,7 +52,7 @@ class Segmenter(nn.Module, ABC):
             )
         image = images[sensor]
         pixels = self.standardize[sensor](image.pixels, image.valid, image.band_ids)
-        seen = image.valid.flatten(2).any(dim=2)
+        seen = seen_frames(image.valid)
         return Series(pixels, image.valid, seen | ~seen.any(dim=1, keepdim=True), image.days)
 
 

@@ -5,14 +5,13 @@ mask `L7_p<path>_r<row>_newmask2015.TIF`, and the scene's `*_MTL.txt`, by which 
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from swath.corpus.sources._landsat import validation
 from swath.corpus.sources._landsat.validation import Scene, ValidationSettings
 from swath.corpus.sources._published import Report, data_folder
-from swath.corpus.sources._raster import File
 
 SENSOR = "landsat-etm-toa"
 BANDS = ("B10", "B20", "B30", "B40", "B50", "B61", "B62", "B70", "B80")
@@ -39,14 +38,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         if match is None:
             return None
         mask = next(iter(sorted(path.parent.glob("L7_p*_r*_newmask2015.TIF"))), path.parent / "L7_newmask2015.TIF")
-        return Scene(
-            name=path.stem,
-            biome=path.parent.parent.name,
-            date=datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=UTC),
-            image=File(path, path.relative_to(folder).as_posix()),
-            mask=File(mask, mask.relative_to(folder).as_posix()),
-            metadata=validation.metadata_of(path),
-        )
+        return validation.scene_of(folder, path, mask, datetime.strptime(match[1], "%Y%m%d"))
 
     scenes = validation.found(folder, "L71*.TIF", scene, "austral/p226_r98/L71226098_09820011112.TIF")
     validation.build(config, target, folder, SENSOR, scenes, {"uint8": 1.0}, "error", Report(config))

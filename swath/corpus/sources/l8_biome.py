@@ -5,7 +5,7 @@ the scene's `*_MTL.txt`. Shadow is known to be labelled in 32 of the 96 scenes o
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,6 @@ from pydantic import Field
 from swath.corpus.sources._landsat import validation
 from swath.corpus.sources._landsat.validation import Scene, ValidationSettings
 from swath.corpus.sources._published import Report, data_folder
-from swath.corpus.sources._raster import File
 
 SENSOR = "landsat-oli-toa"
 
@@ -45,14 +44,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         if match is None:
             return None
         mask = path.with_name(f"{path.stem}_fixedmask.TIF")
-        return Scene(
-            name=path.stem,
-            biome=path.parent.parent.name,
-            date=datetime.strptime(match[1], "%Y%j").replace(tzinfo=UTC),
-            image=File(path, path.relative_to(folder).as_posix()),
-            mask=File(mask, mask.relative_to(folder).as_posix()),
-            metadata=validation.metadata_of(path),
-        )
+        return validation.scene_of(folder, path, mask, datetime.strptime(match[1], "%Y%j"))
 
     scenes = validation.found(folder, "LC8*.TIF", scene, "barren/LC80420082013220LGN00/LC80420082013220LGN00.TIF")
     steps = {"uint16": 1.0} | ({"uint8": config.counts_per_step} if config.counts_per_step else {})

@@ -159,11 +159,6 @@ def _wide(table: pd.DataFrame, path: Path, region: str, names: dict[int, tuple[s
     return _Series(locations, dates, np.stack(optical, axis=-1), np.stack(radar, axis=-1))
 
 
-def _month(year: int, months: int) -> datetime:
-    """The first day of the month that many months after January."""
-    return datetime(year + months // 12, months % 12 + 1, 1, tzinfo=UTC)
-
-
 def _columns(table: pd.DataFrame, band: str) -> list[str]:
     """`OPTICAL-B02-ts0-10m` to `ts11`, whatever the resolution at the end."""
     steps = {int(match[1]): name for name in table if (match := re.fullmatch(rf"{band}-ts(\d+)-\d+m", str(name)))}

@@ -7,7 +7,7 @@ Scenes are cut on their own pixels, a row of eight chips at a time; the split is
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import accumulate
 from pathlib import Path
 from typing import Literal
@@ -258,6 +258,13 @@ def found(root: Path, glob: str, make: Callable[[Path], Scene | None], example: 
     return scenes
 
 
-def metadata_of(image: Path) -> Path | None:
-    """The metadata file beside an image."""
-    return next(iter(sorted(image.parent.glob("*_MTL.txt"))), None)
+def scene_of(folder: Path, image: Path, mask: Path, date: datetime) -> Scene:
+    """A scene by its image: the biome is the folder above the scene's own, the metadata lies beside the image."""
+    return Scene(
+        name=image.stem,
+        biome=image.parent.parent.name,
+        date=date.replace(tzinfo=UTC),
+        image=File(image, image.relative_to(folder).as_posix()),
+        mask=File(mask, mask.relative_to(folder).as_posix()),
+        metadata=next(iter(sorted(image.parent.glob("*_MTL.txt"))), None),
+    )
