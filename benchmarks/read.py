@@ -81,17 +81,22 @@ def _make(root: Path, locations: int) -> Corpus:
 
 def scene(root: Path, uid: str, date: str, rng: np.random.Generator) -> Chip:
     """One scene of a location in SSL4EO-L's layout, and the same as a chip."""
-    pixels = _landscape(rng)
+    pixels = landscape(rng)
+    write_scene(root, uid, date, pixels)
+    return Chip(uid, SENSOR, pixels, datetime=datetime.strptime(date, "%Y%m%d"))
+
+
+def write_scene(root: Path, uid: str, date: str, pixels: np.ndarray) -> None:
+    """One scene of a location in SSL4EO-L's layout."""
     path = root / "ssl4eo_l_oli_sr" / uid / f"LC08_{uid[1:]}_{date}" / "all_bands.tif"
     path.parent.mkdir(parents=True)
     profile = {"driver": "GTiff", "count": len(BANDS), "height": PX, "width": PX, "dtype": "uint8", "crs": "EPSG:4326"}
     corner = from_bounds(7.0, 51.0, 7.11, 51.07, PX, PX)
     with rasterio.open(path, "w", **profile, transform=corner, compress="lzw", predictor=2) as file:
         file.write(pixels)
-    return Chip(uid, SENSOR, pixels, datetime=datetime.strptime(date, "%Y%m%d"))
 
 
-def _landscape(rng: np.random.Generator) -> np.ndarray:
+def landscape(rng: np.random.Generator) -> np.ndarray:
     """Smooth structure that the bands share, plus a little of their own and noise of two counts."""
     smooth = gaussian_filter(rng.normal(size=(len(BANDS) + 1, PX, PX)), (0, 6, 6))
     smooth /= smooth.std(axis=(1, 2), keepdims=True)
