@@ -43,6 +43,11 @@ class Standardize(nn.Module):
         # passes over fresh memory took 4 % of a training step.
         return (pixels - mean).mul_(scale).masked_fill_(~valid[:, :, None], 0.0)
 
+    def undo(self, standard: Float[Tensor, "b t c h w"], band_ids: Int[Tensor, "b c"]) -> Float[Tensor, "b t c h w"]:
+        """Physical units of standardised pixels."""
+        mean, scale = (table[band_ids.long()][:, None, :, None, None] for table in (self.mean, self.inverse_std))
+        return standard / scale + mean
+
 
 class Encoder(nn.Module):
     """A network behind the contract that says what it may be fed."""

@@ -37,6 +37,19 @@ class InputContract:
         ends = list(accumulate(self.branches or (len(self.bands),)))
         return tuple(self.bands[start:end] for start, end in pairwise([0, *ends]))
 
+    def alone(self, position: int) -> "InputContract":
+        """The contract of an encoder that takes only this one of `inputs`."""
+        start = sum(map(len, self.inputs[:position]))
+        part = slice(start, start + len(self.inputs[position]))
+        return InputContract(
+            channels=len(self.bands[part]),
+            bands=self.bands[part],
+            fixed=True,
+            units=self.units[part],
+            mean=self.mean[part],
+            std=self.std[part],
+        )
+
     def branch(self, image: Image) -> int:
         """Position in `inputs` of an image's bands.
 

@@ -30,16 +30,11 @@ YEAR = 365.25
 """Days."""
 
 
-class Config(Settings):
-    """How wide, what the sensors share, and what an embedding is."""
+class SeriesNet(Settings):
+    """How wide, what is fed besides the bands, and what an embedding is."""
 
-    name: Literal["cross-modal-unet-3d"] = "cross-modal-unet-3d"
     width: int = Field(default=8, ge=1)
     """f: the first block has 4 f channels, the last of the contracting path 8 f. PASTIS: 8."""
-    specific: int = Field(default=2, ge=1, le=4)
-    """So many of the four convolutions of the contracting path are each sensor's own; S4: 2."""
-    own_norms: bool = False
-    """Each sensor has batch normalisations of its own in the layers that are shared."""
     dates: bool = False
     """Two more channels, the sine and cosine of the day of the year: convolutions cannot tell June from October. Not
     part of S4, whose parcels are large and whose series all begin in the same month."""
@@ -49,6 +44,16 @@ class Config(Settings):
     collapse: Literal["mean", "months"] = "mean"
     """What becomes of the dates, for probes and in fine-tuning: a mean over time, as in S4 (the embedding is that of
     the contracted features, 8 f numbers), or one for each month of the year, which keeps what happened when (24 f)."""
+
+
+class Config(SeriesNet):
+    """The same, and what the sensors share."""
+
+    name: Literal["cross-modal-unet-3d"] = "cross-modal-unet-3d"
+    specific: int = Field(default=2, ge=1, le=4)
+    """So many of the four convolutions of the contracting path are each sensor's own; S4: 2."""
+    own_norms: bool = False
+    """Each sensor has batch normalisations of its own in the layers that are shared."""
 
 
 class Network(nn.Module):
@@ -107,15 +112,7 @@ class CrossModalUNet3d(SeriesEncoder):
             x, valid = interpolated(x, valid, image.days)
         if self.config.dates:
             x = torch.cat([x, _season(image.days, valid)], dim=1)
-        return self.network.contract(self._branch(image), x, valid), valid
-
-    def _branch(self, image: Image) -> int:
-        counts = [len(keys) for keys in self.contract.inputs]
-        if len(counts) == 1:
-            return 0
-        # by the number of channels where that says it: looking at the bands would wait for the device
-        known = len(set(counts)) == len(counts) and image.pixels.shape[2] in counts
-        return counts.index(image.pixels.shape[2]) if known else self.contract.branch(image)
+        return self.network.contract(branch_of(image, self.contract), x, valid), valid
 
     def volumes(self, image: Image) -> Float[Tensor, "b d t h w"]:
         """Features at a quarter of the resolution in time and space, halves rounded up."""
@@ -160,6 +157,16 @@ def build(config: Config, contract: InputContract) -> CrossModalUNet3d:
         )
     channels = tuple(map(len, contract.inputs)) if contract.fixed else (contract.channels,)
     return CrossModalUNet3d(Network(channels, config), contract, config)
+
+
+def branch_of(image: Image, contract: InputContract) -> int:
+    """Which of the contract's inputs an image is."""
+    counts = [len(keys) for keys in contract.inputs]
+    if len(counts) == 1:
+        return 0
+    # by the number of channels where that says it: looking at the bands would wait for the device
+    known = len(set(counts)) == len(counts) and image.pixels.shape[2] in counts
+    return counts.index(image.pixels.shape[2]) if known else contract.branch(image)
 
 
 def _season(days: Int32[Tensor, "b t"], valid: Bool[Tensor, "b t h w"]) -> Float[Tensor, "b 2 t h w"]:

@@ -125,7 +125,7 @@ class Method(_types.Method):
             losses = [self._read_off(maps[i], i, images[1 - i]) for i in self.given]
             terms["reconstruction"] = torch.stack(losses).mean()
             total = total + self.config.reconstruction * terms["reconstruction"]
-        features = _some_positions(maps[needed[0]])
+        features = some_positions(maps[needed[0]])
         return Loss(total=total, features=features, terms={k: v.detach() for k, v in terms.items()})
 
     def _contrast(self, first: Contracted, second: Contracted) -> Float[Tensor, ""]:
@@ -140,7 +140,7 @@ class Method(_types.Method):
         return masked_mean_error(said, self.encoder.standard(wanted), wanted.valid)
 
 
-def _some_positions(maps: Contracted) -> Float[Tensor, "n d"]:
+def some_positions(maps: Contracted) -> Float[Tensor, "n d"]:
     """Features of single positions, spread over the batch: places may well look alike on average."""
     features = maps.features.detach().float().movedim(1, -1)[maps.valid]
     return features[:: max(1, len(features) // GAUGED)]

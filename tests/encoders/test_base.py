@@ -50,6 +50,11 @@ def test_standardising_is_the_textbook_formula(contract, image):
     torch.testing.assert_close(standardise(Standardize(made), batch), (batch.pixels - mean) / std)
 
 
+def test_standardising_can_be_undone(contract, image):
+    made, batch = Standardize(contract()), image(invalid=0.0)
+    torch.testing.assert_close(made.undo(standardise(made, batch), batch.band_ids), batch.pixels)
+
+
 def test_each_sample_is_read_by_its_own_bands(contract, image):
     module = Standardize(contract(fixed=False))
     batch = image(b=2, invalid=0)

@@ -55,3 +55,12 @@ def test_only_an_encoder_with_branches_is_built_for_several_inputs(contract):
 
     with pytest.raises(RecipeError, match="2 sensors in turn"):
         encoders.build(Config(), replace(contract(), channels=2, branches=(2, 1)))
+
+
+def test_one_input_of_several_is_a_contract_of_its_own(contract):
+    branched = replace(contract(), channels=2, branches=(2, 1))
+    first, second = (branched.alone(position) for position in range(2))
+    assert first.bands + second.bands == branched.bands
+    assert first.mean + second.mean == branched.mean
+    assert (first.channels, second.channels, second.std, second.units) == (2, 1, branched.std[2:], branched.units[2:])
+    assert contract().alone(0) == contract()

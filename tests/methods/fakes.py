@@ -1,5 +1,6 @@
 """A tiny encoder, policy and batch: enough for every method, in milliseconds."""
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -7,17 +8,23 @@ from torch import nn
 
 from swath import encoders, methods, plugins
 from swath.batch import NO_DAY, Batch, Image, View
-from swath.encoders import Encoder, InputContract, cross_modal_unet_3d
+from swath.encoders import Encoder, InputContract, cross_modal_unet_3d, mmf
 from swath.methods import s4
 from swath.sensors import band_id
 
 QUEUED = ("moco-v2", "gassl", "seco", "caco")
 """Methods with a queue of keys."""
 BANDS = ("sentinel-2-l2a/B02", "sentinel-2-l2a/B03", "sentinel-2-l2a/B04")
+RADAR = ("sentinel-1-rtc/VV", "sentinel-1-rtc/VH")
 
 
 def contract() -> InputContract:
     return InputContract(3, BANDS, True, ("reflectance",) * 3, (0.0,) * 3, (1.0,) * 3)
+
+
+def contract_of_two() -> InputContract:
+    units = ("reflectance",) * 3 + ("dB",) * 2
+    return InputContract(3, (*BANDS, *RADAR), True, units, (0.0,) * 5, (1.0,) * 5, branches=(3, 2))
 
 
 def encoder(dim: int = 8, norm: bool = False) -> Encoder:
@@ -57,6 +64,13 @@ def policy(batch: Batch, generator: torch.Generator, number: int = 2) -> list[Vi
     return views
 
 
+def policy_of_two(batch: Batch, generator: torch.Generator) -> list[View]:
+    """The same, the second one as if it were radar."""
+    first, second = policy(batch, generator)
+    ids = torch.tensor([[band_id(key) for key in RADAR]] * len(batch), dtype=torch.int32)
+    return [first, replace(second, image=replace(second.image.channels([0, 1]), band_ids=ids))]
+
+
 def method(name: str, **settings) -> methods.Method:
     """Any method, small, around the tiny encoder; always with the same weights."""
     torch.manual_seed(0)
@@ -64,6 +78,9 @@ def method(name: str, **settings) -> methods.Method:
         network = encoders.build(cross_modal_unet_3d.Config(width=1), contract())
         given = {"reconstruction": 0.0, "projection": (8, 8), **settings}
         return methods.build(s4.Config(**given), network, policy)
+    if name == "mmf":
+        network = encoders.build(mmf.Config(width=1), contract_of_two())
+        return methods.build(plugins.find("swath.methods", name).Config(**settings), network, policy_of_two)
     queued = {"out": 8, "queue": 32}
     small = {"byol": {"hidden": 16, "out": 8}, "simclr": {"out": 8}, **dict.fromkeys(QUEUED, queued)}
     config = plugins.find("swath.methods", name).Config(**{**small.get(name, {}), **settings})

@@ -47,7 +47,7 @@ def test_loss_is_a_float32_scalar_and_features_are_the_encoders(name):
     loss = method.loss(views)
     assert loss.total.shape == ()
     assert loss.total.dtype == torch.float32
-    samples = 4 if name != "s4" else 4 * 2 * 2
+    samples = 4 * 2 * 2 if name in ("s4", "mmf") else 4
     assert loss.features.shape == (samples, method.encoder.dim)
     assert not loss.features.requires_grad
 

@@ -1,17 +1,20 @@
 """Supervised training: it learns classes of locations and of pixels, is seeded, and leaves the given encoder alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from swath import encoders
 from swath.batch import Image
 from swath.corpus import Selection
-from swath.encoders import backbone_of, head_of
+from swath.encoders import backbone_of, head_of, mmf
 from swath.errors import ContractError, TrainingError
 from swath.tasks._labels import Labelled
 from swath.tasks._supervised import Problem, ScratchConfig, Supervision, drop_frames, flip, train_encoder
 from swath.tasks.features import Pictures
-from tests.tasks.fakes import ALL, dense_encoder, field_map, small_encoder
+from tests.tasks.fakes import ALL, contract, dense_encoder, field_map, small_encoder
 
 BANDS = ALL[2:4]
 CONFIG = ScratchConfig(epochs=12, batch_size=16, learning_rate=5e-3)
@@ -187,6 +190,22 @@ def test_a_frozen_encoder_keeps_its_weights_and_its_statistics(fields, field_par
     train_encoder(Supervision(epochs=2), encoder, problem, 0)
     assert not torch.equal(seen["mean"], encoder.network[1].running_mean)
     assert not torch.equal(seen["weights"][0], next(encoder.network.parameters()))
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_labels_change_nothing_of_what_an_encoder_holds_frozen(fields, field_parts, monkeypatch, frozen):
+    seen = {}
+    encoder = encoders.build(mmf.Config(width=2), replace(contract(ALL, 3, fixed=True), branches=(3, 2)))
+
+    def keep(module):
+        seen.update({name: value.clone() for name, value in module.network.state_dict().items()})
+
+    monkeypatch.setattr(mmf.Mmf, "dense", _after(mmf.Mmf.dense, keep))
+    problem = Problem(Pictures(fields, ALL[:3], Selection(dates="all")), ALL[:3], field_parts, 3)
+    train_encoder(Supervision(epochs=2), encoder, problem, 0, frozen=frozen)
+    same = {name: torch.equal(value, seen[name]) for name, value in encoder.network.state_dict().items()}
+    assert all(same[name] for name in same if name.startswith("generators."))
+    assert not any(same[name] for name in same if name.startswith("fusion.") and name.endswith("conv.weight"))
 
 
 def _after(method, keep):
