@@ -6,6 +6,7 @@ sensors, so they also say what a second sensor is worth.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,8 @@ from swath.tasks.probes._scale import ZScore
 
 TREES = 300
 PIXELS = 20_000
-"""Where pixels have the classes, so many random labelled ones of the training part are learnt from, and as many of the
-validation part choose: neighbours say nearly the same, and a forest's time grows with their number."""
+"""Where pixels have the classes, so many random labelled ones of the training part are taken, and as many of the
+validation part: neighbours say nearly the same, and a forest's time grows with their number."""
 _READ = 16
 """Locations in memory at a time."""
 
@@ -99,7 +100,7 @@ def _filled(values: Float[ndarray, "b m c h w"], known: Bool[ndarray, "b m h w"]
 
 
 def predict(make: str, problem: Problem, seed: int) -> Prediction:
-    """Fit a classifier on the training part's series and apply it to the test part.
+    """Fit a classifier on the series of the training and validation parts and apply it to the test part.
 
     Args:
         make: `random-forest` or `logistic-regression`.
@@ -116,32 +117,31 @@ def predict(make: str, problem: Problem, seed: int) -> Prediction:
     # a pixel that is never valid says what the average one says
     mean = np.nan_to_num(np.nanmean(x, axis=0)) if len(x) else np.zeros(x.shape[1])
     known = lambda found: np.where(np.isnan(found), mean, found).astype(np.float32)  # noqa: E731
-    if make == "random-forest":
-        scores = _forest(known(x), y, problem.classes, seed)
-    else:
-        x_val, y_val = _samples(problem, calendar, "val", seed)
-        scores = _logistic(known(x), y, known(x_val), y_val, problem.classes)
+    x_val, y_val = _samples(problem, calendar, "val", seed)
+    train, val = (known(x), y), (known(x_val), y_val)
+    # the linear probe beside them learns from the validation labels in the end, so these do too
+    make_scores = partial(_forest, seed=seed) if make == "random-forest" else _logistic
+    scores = make_scores(train, val, problem.classes)
     return _predict(problem, calendar, lambda found: scores(known(found)))
 
 
-def _forest(x: Float[ndarray, "n d"], y: Int[ndarray, " n"], classes: int, seed: int) -> Fitted:
+def _forest(train: linear.Labelled, val: linear.Labelled, classes: int, seed: int) -> Fitted:
     from sklearn.ensemble import RandomForestClassifier  # seconds to import: not for reading a recipe
 
-    return _scored(RandomForestClassifier(TREES, random_state=seed).fit(x, y), classes)
+    return _scored(RandomForestClassifier(TREES, random_state=seed).fit(*_joined(train, val)), classes)
 
 
-def _logistic(
-    x: Float[ndarray, "n d"],
-    y: Int[ndarray, " n"],
-    x_val: Float[ndarray, "m d"],
-    y_val: Int[ndarray, " m"],
-    classes: int,
-) -> Fitted:
-    """Standardised; its strength is chosen on validation, whose labels are not fitted."""
-    scale, config = ZScore(x), linear.Config()
-    c = linear.choose_c(config, (scale(x), y), (scale(x_val), y_val))
-    scores = _scored(linear.fitted(config, c, scale(x), y), classes)
+def _logistic(train: linear.Labelled, val: linear.Labelled, classes: int) -> Fitted:
+    """Standardised; its strength is chosen on validation."""
+    scale, config = ZScore(train[0]), linear.Config()
+    train, val = (scale(train[0]), train[1]), (scale(val[0]), val[1])
+    c = linear.choose_c(config, train, val)
+    scores = _scored(linear.fitted(config, c, *_joined(train, val)), classes)
     return lambda found: scores(scale(found))
+
+
+def _joined(train: linear.Labelled, val: linear.Labelled) -> linear.Labelled:
+    return np.concatenate([train[0], val[0]]), np.concatenate([train[1], val[1]])
 
 
 def _scored(model: Any, classes: int) -> Fitted:

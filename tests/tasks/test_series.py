@@ -1,6 +1,7 @@
 """Floors on raw series: the calendar against pandas, and what the classifiers find."""
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -98,6 +99,20 @@ def test_each_sensor_tells_its_class_and_both_tell_all(pixels):
         assert 0.5 < right[row, "radar"] < right[row, "both"]
     for cell in cells:
         assert cell.prediction.scores.sum(1) == pytest.approx(np.ones(len(cell.units)), abs=1e-5)
+
+
+@pytest.mark.parametrize("make", ["random-forest", "logistic-regression"])
+def test_validation_labels_are_learnt_from_as_the_linear_probe_does(pixels, make):
+    made = task(pixels)
+    problem = made.problem(made.inputs["both"])
+    train, last = problem.parts["train"], 2
+    assert last in problem.parts["val"].y
+    without = Labelled(train.locations[train.y != last], train.y[train.y != last])
+    known = predict(make, replace(problem, parts=problem.parts | {"train": without}), 0)
+    assert (known.scores[:, last] > 0).any()
+    none = Labelled(train.locations[:0], train.y[:0])
+    alone = predict(make, replace(problem, parts=problem.parts | {"train": without, "val": none}), 0)
+    assert not (alone.scores[:, last] > 0).any()
 
 
 def test_a_network_is_fine_tuned_on_single_pixels_too(pixels):
