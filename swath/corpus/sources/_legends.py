@@ -167,6 +167,17 @@ _DYNAMIC_WORLD = """
 8 #a59b8f bare
 9 #b39fe1 snow and ice
 """
+_ESRI = """
+1 #1a5bab Water
+2 #358221 Trees
+4 #87d19e Flooded vegetation
+5 #ffdb5c Crops
+7 #ed022a Built area
+8 #ede9e4 Bare ground
+9 #f2faff Snow/ice
+10 #c8c8c8 Clouds
+11 #c6ad8d Rangeland
+"""
 _WORLDCOVER = """
 10 #006400 tree cover
 20 #ffbb22 shrubland
@@ -197,6 +208,8 @@ CDL = _legend(_CDL)
 """Cropland Data Layer (USDA NASS): 133 classes; 0 is background."""
 DYNAMIC_WORLD = _legend(_DYNAMIC_WORLD)
 """Dynamic World (Google, WRI), as MMEarth numbers it: one more than the product's own codes; 0 is missing."""
+ESRI = _legend(_ESRI)
+"""Esri's land cover (Impact Observatory), by the product's own codes."""
 WORLDCOVER = _legend(_WORLDCOVER, void=255)
 """ESA WorldCover 2020."""
 

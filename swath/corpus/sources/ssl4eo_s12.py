@@ -2,7 +2,7 @@
 
 As unpacked: `{s1,s2c,s2a}/<7-digit location>/<scene>/<band>.tif`, 264 x 264 pixels of 10 m; bands of 20 and 60 m have
 132 and 44, and every one of their pixels is repeated 2 or 6 times a side (nearest neighbour), as torchgeo reads them.
-The 8-bit edition and the Zarr archives of v1.1 are other formats.
+The 8-bit edition is another format, and v1.1 is `ssl4eo_s12_v1_1`.
 """
 
 import re
@@ -55,7 +55,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         raise CorpusError(
             f"no folder {min(set(wanted) - set(there), default='s1, s2c or s2a')} here",
             where=str(folder),
-            remedy="give the folder that holds s1, s2c and s2a (data=PATH)",
+            remedy="give the folder that holds s1, s2c and s2a (data=PATH); v1.1 is the format ssl4eo-s12-v1-1",
         )
     report = Report(config)
     places = _places(folder, tuple(name for name in SENSORS if name in wanted), report.log)

@@ -8,6 +8,7 @@ import numpy as np
 from swath import sensors
 from swath.corpus._part import Chip
 from swath.corpus.format import LabelLayer, SensorLayout
+from swath.corpus.sources import _legends as legends
 from swath.corpus.sources._images import codes, image, placed, same_ground
 from swath.corpus.sources._names import Key, Names
 from swath.corpus.sources._pieces import Piece
@@ -17,20 +18,9 @@ from swath.corpus.sources._raster import File
 OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-rtc"
 PX = 224
 KINDS = {kind: Names(f"{kind}/{{cell}}.tif") for kind in ("S2L2A", "S1RTC", "LULC")}
-_COVER = (
-    ("Water", "#1a5bab"),
-    ("Trees", "#358221"),
-    ("Flooded vegetation", "#87d19e"),
-    ("Crops", "#ffdb5c"),
-    ("Built area", "#ed022a"),
-    ("Bare ground", "#ede9e4"),
-    ("Snow/ice", "#f2faff"),
-    ("Clouds", "#c8c8c8"),
-    ("Rangeland", "#c6ad8d"),
-)
 COVER = LabelLayer(
-    classes={code: name for code, (name, _) in enumerate(_COVER, 1)},
-    colours={code: colour for code, (_, colour) in enumerate(_COVER, 1)},
+    classes=dict(enumerate(legends.ESRI.classes.values(), 1)),
+    colours=dict(enumerate(legends.ESRI.colours.values(), 1)),
     void=0,
 )
 """Esri's land cover, numbered through from 1 as TerraMesh does."""
