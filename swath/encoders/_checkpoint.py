@@ -59,7 +59,7 @@ def build(config: Settings, contract: InputContract) -> Encoder:
     return plugin.build(config, contract)
 
 
-def save(encoder: Encoder, config: Settings, path: Path, provenance: dict[str, Any]) -> None:
+def save(encoder: Encoder, config: Settings, path: Path | str, provenance: dict[str, Any]) -> None:
     """Write `path.safetensors` and `path.json`; each appears whole or not at all, the card last.
 
     Args:
@@ -95,7 +95,7 @@ def save(encoder: Encoder, config: Settings, path: Path, provenance: dict[str, A
     _partial(card_path).replace(card_path)
 
 
-def load_card(path: Path) -> Card:
+def load_card(path: Path | str) -> Card:
     """The card alone: what an encoder is, without its weights.
 
     Raises:
@@ -126,7 +126,7 @@ def load_card(path: Path) -> Card:
     return card
 
 
-def load(path: Path, verify: bool = True) -> Encoder:
+def load(path: Path | str, verify: bool = True) -> Encoder:
     """The encoder saved at `path`, in evaluation mode on the CPU.
 
     Args:
@@ -244,7 +244,8 @@ def _without_weights(config: Settings) -> Settings:
     return config.model_copy(update={"weights": None}) if "weights" in type(config).model_fields else config
 
 
-def _files(path: Path) -> tuple[Path, Path]:
+def _files(path: Path | str) -> tuple[Path, Path]:
+    path = Path(path)
     stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
     return stem.with_name(f"{stem.name}.safetensors"), stem.with_name(f"{stem.name}.json")
 

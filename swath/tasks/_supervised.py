@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from swath import segmenters
 from swath._progress import track
+from swath._room import Room, untouched
 from swath.batch import Image
 from swath.corpus import Corpus
 from swath.corpus.targets import VOID
@@ -213,6 +214,7 @@ class _Loop:
         total = config.epochs * self.steps if config.schedule == "cosine" else None
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, total) if total else None
         self.generator = torch.Generator().manual_seed(seed)
+        self.room = Room("batch_size of the probe", "most of the task")
 
     def run(self) -> None:
         """Leave the model with the weights of its best epoch on validation, or of the last without validation."""
@@ -245,6 +247,7 @@ class _Loop:
         with torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.device.type != "cpu" or _large(images)
         ):
+            self.room.require(images, self._trial)
             logits = self.model(images)
         loss = F.cross_entropy(logits.float(), y, ignore_index=VOID)
         if not loss.isfinite():
@@ -254,6 +257,11 @@ class _Loop:
         self.optimiser.step()
         if self.schedule:
             self.schedule.step()
+
+    def _trial(self, images: dict[str, Image]) -> Tensor:
+        """Logits, which leave no trace."""
+        with untouched(self.model, self.device):
+            return self.model(images)
 
     def _value(self, part: Labelled) -> float:
         if not len(part):

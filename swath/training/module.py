@@ -7,7 +7,8 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from swath.batch import Batch
+from swath._room import Room, untouched
+from swath.batch import Batch, Image
 from swath.methods import Loss, Method
 from swath.training import distributed
 from swath.training.config import TrainConfig
@@ -26,11 +27,13 @@ class SelfSupervised(LightningModule):
         self.peak_lr = peak_lr(train.optimizer, train.samples_per_step)
         self.parts: list[Loss] = []
         """Losses of the forward passes since the last optimiser step, detached."""
+        self.room = Room("training.batch_size", "views.most")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Views, then loss. Lightning counts batches over the whole run, as it sees one epoch only."""
         if batch_idx % self.train_config.accumulate == 0:
             self.parts.clear()
+        self.room.require(batch.images, lambda images: self._trial(batch, images))
         generator = self._randomness(batch_idx)
         with torch.autocast(self.device.type, enabled=False):
             # augmentation is about physical units; bfloat16 would round reflectance to 8 bits
@@ -39,6 +42,13 @@ class SelfSupervised(LightningModule):
         terms = {name: term.detach() for name, term in loss.terms.items()}
         self.parts.append(Loss(total=loss.total.detach(), features=loss.features, terms=terms))
         return loss.total
+
+    def _trial(self, batch: Batch, images: dict[str, Image]) -> Tensor:
+        """The loss of part of a batch, which leaves no trace."""
+        samples = len(next(iter(images.values())))
+        part = Batch(images, batch.lonlat[:samples], batch.uid[:samples])
+        with untouched(self.method, self.device):
+            return self.method.loss(self.method.views(part, torch.Generator(self.device).manual_seed(0))).total
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """One step at the schedule's learning rate, then the method's teacher or queue."""

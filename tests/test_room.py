@@ -1,0 +1,98 @@
+"""Memory of a step on series: what is kept is counted rightly, grows as foretold, and too much is refused."""
+
+import pytest
+import torch
+
+from swath import _room, encoders
+from swath._room import Room, kept_bytes
+from swath.batch import Image
+from swath.encoders.unet_3d import Config
+from swath.errors import TrainingError
+from swath.sensors import band_id
+
+BANDS = ("sentinel-2-l2a/B04", "sentinel-2-l2a/B08")
+
+
+@pytest.fixture
+def network():
+    contract = encoders.InputContract(2, BANDS, True, ("reflectance",) * 2, (0.0,) * 2, (1.0,) * 2)
+    return encoders.build(Config(width=2), contract).train()
+
+
+def image(b, t, px=8):
+    ids = torch.tensor([[band_id(key) for key in BANDS]] * b, dtype=torch.int32)
+    days = torch.arange(t, dtype=torch.int32).repeat(b, 1)
+    return Image(torch.randn(b, t, 2, px, px), torch.ones(b, t, px, px, dtype=torch.bool), days, ids, 10.0)
+
+
+@pytest.fixture
+def little(monkeypatch):
+    def free(count):
+        monkeypatch.setattr(_room, "free_memory", lambda device: count)
+
+    return free
+
+
+def forward(network):
+    return lambda images: network.volumes(images["s2"])
+
+
+def test_what_is_kept_is_counted_once_and_without_weights():
+    x = torch.randn(10, 3, requires_grad=True)
+    weight = torch.nn.Parameter(torch.randn(3, 5))
+    assert kept_bytes(lambda: (x @ weight).sum()) == x.nbytes
+    # the product keeps both of its factors, which are one and the same here
+    assert kept_bytes(lambda: x * x) == x.nbytes
+    assert kept_bytes(lambda: x + 1) == 0
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 16), (5, 12, 16), (3, 24, 8)])
+def test_growth_is_foretold(network, little, shape):
+    b, t, px = shape
+    images = {"s2": image(b=b, t=t, px=px)}
+    room = Room("batch", "dates")
+    little(10**12)
+    room.require(images, forward(network))
+    kept = kept_bytes(lambda: forward(network)(images))
+    foretold = room._fixed + room._each * images["s2"].valid.numel()
+    assert foretold == pytest.approx(kept, rel=0.1)
+
+
+def test_too_much_is_refused_with_what_would_fit(network, little):
+    images = {"s2": image(b=8, t=16, px=16)}
+    kept = kept_bytes(lambda: forward(network)(images))
+    little(int(kept * 0.6))
+    with pytest.raises(TrainingError, match=r"8 series of up to 16 dates of 16 x 16 pixels") as caught:
+        Room("training.batch_size", "views.most").require(images, forward(network))
+    assert caught.value.remedy == "training.batch_size=4 fits"
+    little(int(kept / 8 * 0.6))
+    with pytest.raises(TrainingError) as caught:
+        Room("training.batch_size", "views.most").require(images, forward(network))
+    name, _, dates = str(caught.value.remedy).split()[0].partition("=")
+    assert name == "views.most"
+    assert 7 <= int(dates) <= 10
+
+
+def test_single_dates_and_what_was_checked_are_let_through(network, little):
+    room = Room("batch", "dates")
+    little(10**12)
+    room.require({"s2": image(b=4, t=8)}, forward(network))
+    little(0)
+    room.require({"s2": image(b=4, t=8)}, lambda images: pytest.fail("checked again"))
+    room.require({"s2": image(b=64, t=1)}, lambda images: pytest.fail("single dates"))
+    with pytest.raises(TrainingError):
+        room.require({"s2": image(b=4, t=9)}, forward(network))
+
+
+def test_a_trial_leaves_no_trace(network):
+    before, state = {k: v.clone() for k, v in network.state_dict().items()}, torch.get_rng_state()
+    with _room.untouched(network, torch.device("cpu")):
+        network.volumes(image(b=2, t=4))
+        torch.rand(3)
+        assert any(not torch.equal(before[k], v) for k, v in network.state_dict().items())
+    assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_there_is_memory_here():
+    assert _room.free_memory(torch.device("cpu")) > 2**20
