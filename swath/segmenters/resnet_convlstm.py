@@ -6,7 +6,6 @@ of the ResNet's five maps, as in SeCo's segmentation of changes.
 
 from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -25,6 +24,8 @@ from swath.segmenters._convlstm import ConvLSTM
 from swath.settings import Settings
 
 _STAGES = ("layer1", "layer2", "layer3", "layer4")
+HIDDEN = 64
+"""Channels of the LSTM's state, as in U-ConvLSTM."""
 
 
 class Config(Settings):
@@ -35,43 +36,21 @@ class Config(Settings):
     """A ResNet of timm."""
     small_stem: bool = True
     """No stride and no pooling in the first layer: for chips of 128 pixels and less."""
-    hidden: int = Field(default=64, ge=1)
+    hidden: int = Field(default=HIDDEN, ge=1)
     """Of the LSTM's state."""
 
 
 class ResNetConvLSTM(Segmenter):
-    """`load_pretrained` puts a pre-trained encoder in place of the random one."""
+    """Around an encoder of single dates, random or pre-trained, which it goes on training."""
 
-    def __init__(self, config: Config, contracts: Mapping[str, InputContract], classes: int):
-        super().__init__(contracts)
-        self.sensor, self.hidden = next(iter(contracts)), config.hidden
-        model = Timm(model=config.model, small_stem=config.small_stem)
-        self.encoder = _resnet(encoders.build(model, contracts[self.sensor]))
-        parts = ("bn1", *_STAGES)
-        widths = [_width(getattr(self.encoder.network, name)) for name in parts]
-        self.lstm = ConvLSTM(widths[-1], config.hidden)
-        self.deepest = nn.Conv2d(config.hidden, widths[-1], 3, padding=1)
+    def __init__(self, encoder: Encoder, sensor: str, hidden: int, classes: int):
+        super().__init__({sensor: encoder.contract})
+        self.sensor, self.hidden, self.encoder = sensor, hidden, encoder
+        widths = [_width(getattr(encoder.network, name)) for name in ("bn1", *_STAGES)]
+        self.lstm = ConvLSTM(widths[-1], hidden)
+        self.deepest = nn.Conv2d(hidden, widths[-1], 3, padding=1)
         self.up = nn.ModuleList(_Up(deep, fine) for fine, deep in reversed(list(pairwise(widths))))
         self.out = nn.Conv2d(widths[0], classes, 1)
-
-    def load_pretrained(self, path: Path) -> None:
-        """Take a saved encoder, statistics included.
-
-        Raises:
-            CheckpointError: it cannot be loaded.
-            RecipeError: it is another network, or of other bands.
-        """
-        found = _resnet(encoders.load(path))
-        here, there = ({k: v.shape for k, v in e.state_dict().items()} for e in (self.encoder, found))
-        if here != there or found.contract.bands != self.encoder.contract.bands:
-            raise RecipeError(
-                "the saved encoder is not this segmenter's ResNet: networks, stems or bands differ",
-                where=str(path),
-                remedy="set model and small_stem to what was pre-trained, and give the same bands",
-            )
-        self.encoder = found.train(self.training)
-        self.standardize[self.sensor] = found.standardize
-        self.contracts[self.sensor] = found.contract
 
     def forward(self, images: dict[str, Image]) -> Float[Tensor, "b k h w"]:
         """Logits of every pixel; chips of any size."""
@@ -111,12 +90,9 @@ class _Up(nn.Module):
         return self.convs(torch.cat([x, skip], dim=1))
 
 
-def _resnet(encoder: Encoder) -> Encoder:
-    if not all(hasattr(encoder.network, part) for part in ("conv1", "bn1", "act1", "maxpool", *_STAGES)):
-        raise RecipeError(
-            "resnet-convlstm takes the maps of a ResNet", remedy="choose a model such as resnet18 or resnet50"
-        )
-    return encoder
+def has_maps(encoder: Encoder) -> bool:
+    """Whether an encoder is a ResNet, whose maps of several sizes a decoder can use."""
+    return all(hasattr(encoder.network, part) for part in ("conv1", "bn1", "act1", "maxpool", *_STAGES))
 
 
 def _width(stage: nn.Module) -> int:
@@ -124,7 +100,28 @@ def _width(stage: nn.Module) -> int:
     return [part.num_features for part in stage.modules() if isinstance(part, nn.BatchNorm2d)][-1]
 
 
+def around(encoder: Encoder, classes: int, hidden: int = HIDDEN) -> ResNetConvLSTM:
+    """A ResNet that was pre-trained on single dates, with a temporal model and a decoder (S4, sections 4.3 and 5.3).
+
+    Args:
+        encoder: of fixed bands of one sensor; it is not copied, and its statistics stay.
+        classes: how many.
+        hidden: channels of the LSTM's state.
+
+    Raises:
+        RecipeError: it is no ResNet, or takes any bands, or those of several sensors.
+    """
+    sensors = {key.partition("/")[0] for key in encoder.contract.bands}
+    if not has_maps(encoder) or not encoder.contract.fixed or len(sensors) > 1:
+        raise RecipeError(
+            "resnet-convlstm takes the maps of a ResNet on fixed bands of one sensor",
+            remedy="choose a model such as resnet18 or resnet50",
+        )
+    return ResNetConvLSTM(encoder, sensors.pop(), hidden, classes)
+
+
 def build(config: Config, contracts: Mapping[str, InputContract], classes: int) -> ResNetConvLSTM:
     """For one sensor."""
     channels_of_one(contracts, "resnet-convlstm")
-    return ResNetConvLSTM(config, contracts, classes)
+    model = Timm(model=config.model, small_stem=config.small_stem)
+    return around(encoders.build(model, next(iter(contracts.values()))), classes, config.hidden)

@@ -24,7 +24,7 @@ from swath.corpus import Corpus
 from swath.corpus.targets import VOID
 from swath.encoders import DenseEncoder, Encoder, backbone_of, head_of
 from swath.errors import ContractError, TrainingError
-from swath.segmenters import Segmenter
+from swath.segmenters import Segmenter, resnet_convlstm
 from swath.settings import Settings
 from swath.tasks._labels import Labelled
 from swath.tasks._metrics import accuracy, confusion, miou
@@ -91,15 +91,13 @@ class Classifier(nn.Module):
         """Put a head on an encoder.
 
         Raises:
-            ContractError: it cannot take the bands, or has no features of pixels where these have the classes.
+            ContractError: it cannot take the bands.
         """
         super().__init__()
         self.passes = fit(encoder.contract, problem.bands).passes
         self.encoder, self.pictures, self.per_pixel = encoder, problem.pictures, problem.per_pixel
         if isinstance(encoder, DenseEncoder):
             self.head = head_of(encoder, problem.classes, len(self.passes))
-        elif self.per_pixel:
-            raise ContractError("the encoder has no features of single pixels, so it cannot be trained to segment")
         else:
             self.head = nn.Linear(encoder.dim * len(self.passes), problem.classes)
 
@@ -168,18 +166,32 @@ def train_encoder(
         seed: of the head, the order of samples, and all that is random in training.
         frozen: leave the encoder as it is, and train the head; of an encoder with a decoder, that as well.
 
+    Where pixels have the classes, a ResNet of single dates gets a ConvLSTM over them and a decoder (S4, section 4.3).
+
     Raises:
         ContractError: the encoder cannot take the input, or cannot segment.
         TrainingError: one class only, or the loss became non-finite.
     """
 
     def build() -> nn.Module:
-        model = Classifier(copy.deepcopy(encoder), problem)
+        own = copy.deepcopy(encoder)
+        model = _with_decoder(own, problem) if _needs_decoder(own, problem) else Classifier(own, problem)
         if frozen:
-            backbone_of(model.encoder).requires_grad_(requires_grad=False)
+            backbone_of(own).requires_grad_(requires_grad=False)
         return model
 
     return train_network(config, build, problem, seed, str(next(encoder.buffers()).device))
+
+
+def _needs_decoder(encoder: Encoder, problem: Problem) -> bool:
+    return problem.per_pixel and not isinstance(encoder, DenseEncoder)
+
+
+def _with_decoder(encoder: Encoder, problem: Problem) -> Reference:
+    if not resnet_convlstm.has_maps(encoder):
+        raise ContractError("the encoder has no features of single pixels, so it cannot be trained to segment")
+    fit(encoder.contract, problem.bands)  # whether it takes them at all
+    return Reference(resnet_convlstm.around(encoder, problem.classes), problem)
 
 
 def train_network(

@@ -13,6 +13,7 @@ from swath.batch import NO_DAY, Image, pad_dates
 from swath.encoders import InputContract
 from swath.encoders.timm import Config as Timm
 from swath.errors import ContractError, RecipeError
+from swath.segmenters import resnet_convlstm
 from swath.segmenters._convlstm import ConvLSTM
 from swath.segmenters._fusion import nearest
 from swath.segmenters._ltae import REFERENCE_DAY, TemporalAttention, weighted
@@ -197,18 +198,19 @@ def test_early_fusion_sees_the_nearest_radar():
     torch.testing.assert_close(network(given), network(shuffled))
 
 
-def test_a_pretrained_resnet_takes_the_random_ones_place(tmp_path):
+def test_a_pretrained_resnet_keeps_its_weights_and_statistics_under_the_decoder():
     config = Timm(model="test_resnet", small_stem=False)
     torch.manual_seed(7)
     encoder = encoders.build(config, replace(contract(OPTICAL[:3]), mean=(0.3,) * 3))
-    encoders.save(encoder, config, tmp_path / "encoder", {})
-    network = make("resnet-convlstm", model="test_resnet", small_stem=False)
-    before = network.eval()(images("resnet-convlstm"))
-    network.load_pretrained(tmp_path / "encoder")
-    assert torch.equal(network.encoder.network.layer1[0].conv1.weight, encoder.network.layer1[0].conv1.weight)
+    torch.manual_seed(0)
+    network = resnet_convlstm.around(encoder, classes=4, hidden=4)
+    assert network.encoder is encoder
     assert network.contracts["sentinel-2-l2a"].mean == (0.3,) * 3
-    assert not torch.equal(before, network(images("resnet-convlstm")))
-    with pytest.raises(RecipeError, match="networks, stems or bands differ"):
-        make("resnet-convlstm", model="resnet18").load_pretrained(tmp_path / "encoder")
+    # another statistic, and only that, is another result
+    random = make("resnet-convlstm", model="test_resnet", small_stem=False)
+    random.load_state_dict(network.state_dict())
+    assert not torch.equal(network.eval()(images("resnet-convlstm")), random.eval()(images("resnet-convlstm")))
     with pytest.raises(RecipeError, match="takes the maps of a ResNet"):
         make("resnet-convlstm", model="test_convnext", small_stem=False)
+    with pytest.raises(RecipeError, match="fixed bands of one sensor"):
+        resnet_convlstm.around(encoders.build(config, replace(contract(OPTICAL[:3]), fixed=False)), classes=4)

@@ -10,7 +10,9 @@ from swath import encoders
 from swath.batch import Image
 from swath.corpus import Selection
 from swath.encoders import backbone_of, head_of, mmf
+from swath.encoders.timm import Config as Timm
 from swath.errors import ContractError, TrainingError
+from swath.tasks import _supervised
 from swath.tasks._labels import Labelled
 from swath.tasks._supervised import Problem, ScratchConfig, Supervision, drop_frames, flip, train_encoder
 from swath.tasks.features import Pictures
@@ -160,6 +162,33 @@ def test_a_location_that_is_all_void_teaches_nothing(fields, field_parts):
 def test_segmentation_needs_features_of_pixels(fields, field_parts):
     with pytest.raises(ContractError, match="no features of single pixels"):
         segment(fields, field_parts, small_encoder(0, ALL[:3], 3, fixed=True))
+
+
+def resnet(bands=ALL[:3]):
+    torch.manual_seed(3)
+    return encoders.build(Timm(model="test_resnet"), contract(bands, 3, fixed=True))
+
+
+def test_a_resnet_of_single_dates_gets_a_temporal_model_and_a_decoder(fields, field_parts):
+    encoder = resnet()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    found = segment(fields, field_parts, encoder, epochs=4)
+    there = field_parts["test"].y != -1
+    assert (found.y_pred[there] == field_parts["test"].y[there]).mean() > 0.8
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+    with pytest.raises(ContractError, match="no statistics of sentinel-1"):
+        segment(fields, field_parts, encoder, ALL[3:])
+
+
+def test_a_frozen_resnet_stays_as_it_is_under_its_decoder(fields, field_parts, monkeypatch):
+    trained = []
+    take = _supervised.Reference.__init__
+    monkeypatch.setattr(_supervised.Reference, "__init__", lambda self, *a: (take(self, *a), trained.append(self))[0])
+    encoder = resnet()
+    problem = Problem(Pictures(fields, ALL[:3], Selection(dates="all")), ALL[:3], field_parts, 3)
+    train_encoder(Supervision(epochs=2, batch_size=4), encoder, problem, 0, frozen=True)
+    own = trained[0].segmenter.encoder.state_dict()
+    assert all(torch.equal(value, own[name]) for name, value in encoder.state_dict().items())
 
 
 def test_a_dense_encoder_classifies_by_the_mean_over_valid_pixels(fields, field_parts):
