@@ -172,7 +172,7 @@ def resnet(bands=ALL[:3]):
 def test_a_resnet_of_single_dates_gets_a_temporal_model_and_a_decoder(fields, field_parts):
     encoder = resnet()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    found = segment(fields, field_parts, encoder, epochs=4)
+    found = segment(fields, field_parts, encoder, epochs=8)
     there = field_parts["test"].y != -1
     assert (found.y_pred[there] == field_parts["test"].y[there]).mean() > 0.8
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
