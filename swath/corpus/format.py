@@ -302,3 +302,8 @@ def valid_path(corpus: Path, sensor: str) -> Path:
 def label_path(corpus: Path, layer: str) -> Path:
     """Zarr group of a label layer."""
     return corpus / "labels" / f"{layer}.zarr"
+
+
+def truth_path(corpus: Path, sensor: str) -> Path:
+    """Zarr group of what is known of a sensor's chips in a generated world: `truth`, and `clear`, row by row."""
+    return corpus / "truth" / f"{sensor}.zarr"

@@ -1,7 +1,8 @@
 """From stored counts to images in physical units: one gather per sensor and batch, decoded by threads in C++."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from torch import Tensor
 from swath.batch import NO_DAY, Batch, Image
 from swath.corpus import _arrays
 from swath.corpus._buffers import Buffers
-from swath.corpus.format import Corpus, pixel_path, valid_path
+from swath.corpus.format import Corpus, pixel_path, truth_path, valid_path
 from swath.corpus.sampler import Sampler, Selection, days
 from swath.errors import CorpusError, nearest
 from swath.sensors import band_id
@@ -54,20 +55,31 @@ class _Source:
 class Reader:
     """Reads chips of a corpus as images. Safe to use from several threads."""
 
-    def __init__(self, corpus: Corpus, reads: Mapping[str, Sequence[str]], threads: int | None = None):
+    def __init__(
+        self,
+        corpus: Corpus,
+        reads: Mapping[str, Sequence[str]],
+        threads: int | None = None,
+        *,
+        clear: Collection[str] = (),
+    ):
         """Open the arrays of these sensors.
 
         Args:
             corpus: whole or being built.
             reads: band names by sensor, in the order wanted; the first sensor leads in the choice of dates.
             threads: cores to decode with; default all.
+            clear: sensors of a generated world whose chips are read as they would be under a clear sky.
 
         Raises:
             CorpusError: the corpus lacks a sensor or band.
         """
         self.corpus = corpus
         self.reads = {sensor: tuple(bands) for sensor, bands in reads.items()}
-        self._sources = {sensor: _source(corpus, sensor, bands, threads) for sensor, bands in self.reads.items()}
+        self._sources = {
+            sensor: _source(corpus, sensor, bands, threads, clear=sensor in clear)
+            for sensor, bands in self.reads.items()
+        }
         self._rows = corpus.chip_index["row"].to_numpy()
         names = pd.Categorical(corpus.chip_index["sensor"])
         self._sensor = names.codes
@@ -151,7 +163,7 @@ class Reader:
         return valid
 
 
-def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | None) -> _Source:
+def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | None, *, clear: bool) -> _Source:
     layout = corpus.info.sensors.get(sensor)
     if layout is None:
         known = corpus.info.sensors
@@ -162,9 +174,11 @@ def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | No
                 f"the corpus has no band {sensor}/{band}", where=str(corpus.path), remedy=nearest(band, layout.bands)
             )
     position = [layout.bands.index(band) for band in bands]
-    masked = _arrays.exists(path := valid_path(corpus.path, sensor), "valid")
+    # only clouds are masked in a generated world
+    masked = _arrays.exists(path := valid_path(corpus.path, sensor), "valid") and not clear
+    counts = (truth_path(corpus.path, sensor), "clear") if clear else (pixel_path(corpus.path, sensor), "pixels")
     return _Source(
-        counts=_open(corpus, sensor, threads),
+        counts=_open(sensor, *counts, threads),
         valid=_arrays.open_array(path, "valid", threads) if masked else None,
         bands=None if position == list(range(len(layout.bands))) else np.array(position),
         scale=_unless([layout.scale[i] for i in position], neutral=1.0),
@@ -182,13 +196,12 @@ def _unless(values: Sequence[float], neutral: float) -> Float[Tensor, "c 1 1"] |
     return torch.tensor(values, dtype=torch.float32)[:, None, None]
 
 
-def _open(corpus: Corpus, sensor: str, threads: int | None) -> ts.TensorStore:
-    path = pixel_path(corpus.path, sensor)
-    if not _arrays.exists(path, "pixels"):
+def _open(sensor: str, path: Path, name: str, threads: int | None) -> ts.TensorStore:
+    if not _arrays.exists(path, name):
         raise CorpusError(
             f"the corpus holds no chip of {sensor}", where=str(path), remedy="read other sensors, or restore the array"
         )
-    return _arrays.open_array(path, "pixels", threads)
+    return _arrays.open_array(path, name, threads)
 
 
 def _to_physical(counts: Shaped[ndarray, "n c y x"], source: _Source, out: Float[Tensor, "n c y x"]) -> None:

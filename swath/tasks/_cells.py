@@ -44,6 +44,8 @@ MAPS = pa.schema(
 """Of maps.parquet: labels and predictions of some units of each cell, row by row, for pictures."""
 SHOWN = 8
 """Of each cell, maps of so many of the units that are most and least right."""
+UNDER_CLOUDS = SCHEMA.append(pa.field("cloud", pa.float64()))
+"""Of under_clouds.parquet: predictions with so much cloud painted over the test series."""
 
 _NOTE = b"swath"
 
@@ -52,9 +54,22 @@ def table_of(cell: Cell) -> pa.Table:
     """Predictions of one cell; none if it could not be computed."""
     if cell.prediction is None:
         return SCHEMA.empty_table()
-    unit, y_true, y_pred, count = _entries(cell.units.y_true, cell.prediction.y_pred)
-    scores = cell.prediction.scores
-    columns = {
+    return pa.Table.from_pydict(_columns(cell, cell.prediction.y_pred, cell.prediction.scores), schema=SCHEMA)
+
+
+def under_clouds_of(cell: Cell) -> pa.Table:
+    """Predictions of one cell under painted clouds; none if the task asks for none, or nothing was trained."""
+    levels = {} if cell.prediction is None else cell.prediction.under_clouds
+    tables = [
+        pa.Table.from_pydict(found | {"cloud": [share] * len(found["count"])}, schema=UNDER_CLOUDS)
+        for share, found in ((share, _columns(cell, y_pred, None)) for share, y_pred in levels.items())
+    ]
+    return pa.concat_tables([UNDER_CLOUDS.empty_table(), *tables])
+
+
+def _columns(cell: Cell, y_pred: np.ndarray, scores: np.ndarray | None) -> dict[str, Any]:
+    unit, y_true, y_pred, count = _entries(cell.units.y_true, y_pred)
+    return {
         **{name: [getattr(cell, name)] * len(unit) for name in CELL_COLUMNS},
         "uid": np.array(cell.units.uid, dtype=object)[unit],
         "group": np.array(cell.units.group, dtype=object)[unit],
@@ -63,7 +78,6 @@ def table_of(cell: Cell) -> pa.Table:
         "count": count,
         "score": [None] * len(unit) if scores is None else scores.astype(np.float32).tolist(),
     }
-    return pa.Table.from_pydict(columns, schema=SCHEMA)
 
 
 def _entries(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -111,6 +125,7 @@ class Stored:
     note: str
     predictions: pa.Table
     maps: pa.Table
+    under_clouds: pa.Table
 
     @property
     def note_line(self) -> dict[str, Any]:
@@ -133,6 +148,10 @@ class CellStore:
         """The file of that cell's maps, if it has any."""
         return self.folder / f"{key}.maps.parquet"
 
+    def under_clouds_path(self, key: str) -> Path:
+        """The file of that cell's predictions under painted clouds, if it has any."""
+        return self.folder / f"{key}.clouds.parquet"
+
     def has(self, key: str) -> bool:
         """Whether the cell is finished."""
         return self.path(key).exists()
@@ -141,17 +160,23 @@ class CellStore:
         """Store a cell; the file appears whole or not at all."""
         identity = {name: getattr(cell, name) for name in CELL_COLUMNS}
         said = json.dumps({"cell": identity, "note": cell.note})
-        # first the maps: a cell is finished once its predictions are there
+        # predictions come last: a cell is finished once they are there
         if (maps := maps_of(cell)).num_rows:
             write_table(maps, self.maps_path(key))
+        if (under_clouds := under_clouds_of(cell)).num_rows:
+            write_table(under_clouds, self.under_clouds_path(key))
         write_table(table_of(cell).replace_schema_metadata({_NOTE: said.encode()}), self.path(key))
 
     def read(self, key: str) -> Stored:
         """A finished cell."""
         table = pq.read_table(self.path(key))
         said = json.loads((table.schema.metadata or {})[_NOTE])
-        maps = pq.read_table(path) if (path := self.maps_path(key)).exists() else MAPS.empty_table()
-        return Stored(said["cell"], said["note"], table.replace_schema_metadata(None), maps)
+        maps, clouds = _read(self.maps_path(key), MAPS), _read(self.under_clouds_path(key), UNDER_CLOUDS)
+        return Stored(said["cell"], said["note"], table.replace_schema_metadata(None), maps, clouds)
+
+
+def _read(path: Path, schema: pa.Schema) -> pa.Table:
+    return pq.read_table(path) if path.exists() else schema.empty_table()
 
 
 def write_table(table: pa.Table, path: Path) -> None:

@@ -1,4 +1,7 @@
-"""What a difference between two rows depends on: in bins of the share of clouds in a unit's series (S4, figure 6)."""
+"""What clouds do to a row and to the difference between two (S4, figure 6).
+
+By the clouds that units happen to have, in bins; or by those that were painted over all of them, level by level.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -15,7 +18,7 @@ from swath.tasks.statistics import StatisticsConfig
 
 @dataclass(frozen=True)
 class Gain:
-    """One line of clouds.csv: a minus b on the units of one bin."""
+    """One line of clouds.csv, a minus b on the units of one bin; of cloud_gains.csv, on all units at one level."""
 
     task: str
     input: str
@@ -25,7 +28,7 @@ class Gain:
     metric: str
     low_cloud: float
     high_cloud: float
-    """The bin: above the low end (or equal, in the first bin), up to the high end."""
+    """The bin: above the low end (or equal, in the first bin), up to the high end. Of a level: the level, twice."""
     n_units: int
     n_groups: int
     value_a: float
@@ -37,6 +40,29 @@ class Gain:
 
 
 CLOUD_COLUMNS = [f.name for f in fields(Gain)]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One line of cloud_levels.csv: a row on all units with so much cloud painted over their series."""
+
+    task: str
+    input: str
+    probe: str
+    row: str
+    kind: str
+    metric: str
+    cloud: float
+    """Share of the valid pixels of every unit's optical series, all dates together."""
+    n_units: int
+    n_groups: int
+    value: float
+    low: float
+    high: float
+    """Bootstrap over groups, as in table.csv."""
+
+
+LEVEL_COLUMNS = [f.name for f in fields(Level)]
 
 
 def cloud_share(corpus: Corpus) -> pd.Series:
@@ -78,6 +104,30 @@ def gains(
     return found
 
 
+def at_level(
+    task: str, predictions: pd.DataFrame, share: float, metric: str, config: StatisticsConfig
+) -> tuple[list[Level], list[Gain]]:
+    """Every row, and the differences between every pre-trained row and every other one, at one level of clouds.
+
+    Args:
+        task: its name.
+        predictions: of this task and level alone.
+        share: the level.
+        metric: what is measured.
+        config: how intervals are made.
+    """
+    study = Study.of(predictions, config.resamples, 1, config.seed)
+    levels, differences = [], []
+    for block in study.blocks({}):
+        for row in block.rows:
+            value = study.value(block, row, metric)
+            low, high = study.interval(block, row, metric, config.confidence, config.interval)
+            place = (task, block.input, block.probe, row.row, row.kind, metric, share)
+            levels.append(Level(*place, len(study.uid), study.groups, value, low, high))
+        differences += [Gain(task, *line) for line in _of_block(study, block, metric, (share, share), config)]
+    return levels, differences
+
+
 def _of_block(
     study: Study, block: Block, metric: str, ends: tuple[float, float], config: StatisticsConfig
 ) -> Iterator[tuple]:
@@ -100,6 +150,11 @@ def _pairs(rows: Sequence[Identity]) -> Iterator[tuple[Identity, Identity]]:
             yield from ((a, b) for b in rows if b != a)
 
 
+def level_frame(found: Sequence[Level]) -> pd.DataFrame:
+    """As cloud_levels.csv."""
+    return pd.DataFrame([asdict(level) for level in found], columns=LEVEL_COLUMNS)
+
+
 def frame(found: Sequence[Gain]) -> pd.DataFrame:
-    """As clouds.csv."""
+    """As clouds.csv and cloud_gains.csv."""
     return pd.DataFrame([asdict(gain) for gain in found], columns=CLOUD_COLUMNS)

@@ -71,6 +71,9 @@ class TaskConfig(Settings):
     and draw the metric against the number of labels."""
     cloud_bins: tuple[float, ...] = ()
     """Edges, such as [0, 0.25, 0.5, 0.75, 1]: also compare rows where the test locations' series have so much cloud."""
+    cloud_levels: tuple[float, ...] = ()
+    """Shares, such as [0, 0.2, 0.4, 0.6, 0.8]: also judge each row that was trained on the task with so much cloud over
+    the test series. Needs a corpus that knows the surface below its clouds: the synthetic landscape with `clear`."""
     batch_size: int = Field(default=128, ge=1)
     """Locations per call of an encoder."""
 
@@ -93,6 +96,9 @@ class TaskConfig(Settings):
             raise ValueError("give label_fraction or label_fractions, not both")
         if bins and (len(bins) < 2 or list(bins) != sorted(set(bins)) or bins[0] < 0 or bins[-1] > 1):
             raise ValueError("cloud_bins: give ascending edges between 0 and 1")
+        levels = self.cloud_levels
+        if list(levels) != sorted(set(levels)) or not all(0 <= share <= 1 for share in levels):
+            raise ValueError("cloud_levels: give ascending shares between 0 and 1")
         return self
 
     @model_validator(mode="after")
@@ -111,8 +117,11 @@ class TaskConfig(Settings):
         for name, reference in self.references.items():
             if unknown := [item for item in reference.inputs if item not in self.inputs]:
                 raise ValueError(f"references.{name}: no input {unknown[0]!r}; there are {', '.join(self.inputs)}")
-        if self.references and not any(isinstance(probe, Supervision) for probe in self.probes):
+        trained = any(isinstance(probe, Supervision) for probe in self.probes)
+        if self.references and not trained:
             raise ValueError("references are trained by the settings of a probe: give the fine-tune probe")
+        if self.cloud_levels and not trained:
+            raise ValueError("cloud_levels judge networks that the task trained: give the fine-tune probe")
         return self
 
     @property

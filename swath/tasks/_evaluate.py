@@ -59,7 +59,8 @@ def evaluate(
     """Judge encoders and floors, and write what came out to `out`.
 
     Writes `predictions.parquet`, `maps.parquet`, `table.csv`, `comparisons.csv`, `clouds.csv`, `notes.csv`,
-    `tasks.csv`, `splits.parquet` and `classes.json`.
+    `tasks.csv`, `splits.parquet` and `classes.json`; where a task has `cloud_levels` also `under_clouds.parquet`,
+    `cloud_levels.csv` and `cloud_gains.csv`.
     Finished cells are kept in `out/cells` as they come, under a hash of everything that they depend on: a run that was
     killed continues with the missing ones and ends with the same files; a changed recipe computes anew what it touches.
 
@@ -125,6 +126,8 @@ def _compute(jobs: Sequence[_Job], keys: Sequence[dict[tuple[str, str], str]], s
 def _keys(job: _Job, corpus: Corpus) -> dict[tuple[str, str], str]:
     """Digest of everything that each cell of a job depends on."""
     config = job.task.config.model_dump(mode="json")
+    if not config["cloud_levels"]:
+        config.pop("cloud_levels")  # so that what was finished before there were any stays finished
     # what is measured, and which other inputs and rows there are, changes no prediction
     for name in ("metric", "more_metrics", "floors", "references", "inputs", "probes", "label_fractions", "cloud_bins"):
         config.pop(name)

@@ -54,14 +54,13 @@ def _join(identity: dict, parts: Sequence[Stored], folds: int) -> Stored:
         known = ", ".join(str(part.identity["seed"]) for part in there) or "none"
         notes.append(f"{len(there)} of {folds} folds have a result (seeds: {known}), so there is none of the whole")
         there = []
-    predictions, maps = (
-        pa.concat_tables([_renamed(table, identity["seed"]) for table in tables])
-        for tables in (
-            [part.predictions for part in there] or [parts[0].predictions.slice(0, 0)],
-            [part.maps for part in there] or [parts[0].maps.slice(0, 0)],
-        )
+    tables = (
+        pa.concat_tables([_renamed(getattr(part, name), identity["seed"]) for part in there])
+        if there
+        else getattr(parts[0], name).slice(0, 0)
+        for name in ("predictions", "maps", "under_clouds")
     )
-    return Stored(identity, "; ".join(notes), predictions, maps)
+    return Stored(identity, "; ".join(notes), *tables)
 
 
 def _renamed(table: pa.Table, seed: int) -> pa.Table:

@@ -5,7 +5,7 @@ sensors, so they also say what a second sensor is worth.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -122,7 +122,9 @@ def predict(make: str, problem: Problem, seed: int) -> Prediction:
     # the linear probe beside them learns from the validation labels in the end, so these do too
     make_scores = partial(_forest, seed=seed) if make == "random-forest" else _logistic
     scores = make_scores(train, val, problem.classes)
-    return _predict(problem, calendar, lambda found: scores(known(found)))
+    return problem.tested(
+        lambda pictures: _predict(replace(problem, pictures=pictures), calendar, lambda found: scores(known(found)))
+    )
 
 
 def _forest(train: linear.Labelled, val: linear.Labelled, classes: int, seed: int) -> Fitted:

@@ -73,11 +73,18 @@ class Problem:
     parts: dict[str, Labelled]
     """train, val, test."""
     classes: int
+    cloud_levels: tuple[float, ...] = ()
+    """Shares of clouds under which the test part is predicted as well."""
 
     @property
     def per_pixel(self) -> bool:
         """Whether it is a segmentation."""
         return self.parts["train"].per_pixel
+
+    def tested(self, predict: Callable[[Pictures], Prediction]) -> Prediction:
+        """What a classifier says of the test part's pictures, as they are and under painted clouds."""
+        clouds = {share: predict(self.pictures.under_clouds(share)).y_pred for share in self.cloud_levels}
+        return replace(predict(self.pictures), under_clouds=clouds)
 
 
 class Classifier(nn.Module):
@@ -211,7 +218,7 @@ def train_network(
         torch.manual_seed(seed)
         loop = _Loop(config, build().to(device), problem, torch.device(device), seed)
         loop.run()
-    return loop.predict(problem.parts["test"])
+    return problem.tested(lambda pictures: loop.predict(problem.parts["test"], pictures))
 
 
 class _Loop:
@@ -279,17 +286,17 @@ class _Loop:
         if not len(part):
             return 0.0
         there = part.y != VOID
-        found = self.predict(part).y_pred
+        found = self.predict(part, self.problem.pictures).y_pred
         cm = confusion(part.y[there].astype(np.int64), found[there].astype(np.int64), self.problem.classes)
         return float((miou if part.per_pixel else accuracy)(cm))
 
     @torch.no_grad()
-    def predict(self, part: Labelled) -> Prediction:
+    def predict(self, part: Labelled, pictures: Pictures) -> Prediction:
         """Classes of locations with their scores, or of pixels."""
         self.model.eval()
         size = self.config.batch_size
         batches = [part.locations[start : start + size] for start in range(0, len(part), size)]
-        logits = (self.model(self.problem.pictures.read(batch, self.device)).float() for batch in batches)
+        logits = (self.model(pictures.read(batch, self.device)).float() for batch in batches)
         if part.per_pixel:
             return Prediction(np.concatenate([one.argmax(1).to(torch.int16).cpu().numpy() for one in logits]))
         scores = np.concatenate([one.softmax(1).cpu().numpy() for one in logits])

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 
 from swath._files import write_whole
-from swath.tasks._cells import MAPS, SCHEMA, Stored, write_table
-from swath.tasks._clouds import cloud_share, frame, gains
+from swath.tasks._cells import MAPS, SCHEMA, UNDER_CLOUDS, Stored, write_table
+from swath.tasks._clouds import at_level, cloud_share, frame, gains, level_frame
 from swath.tasks._task import PARTS, Task
 from swath.tasks.statistics import NOTE_COLUMNS, StatisticsConfig, summarise
 
@@ -31,6 +31,7 @@ def write(out: Path, tasks: Sequence[Task], cells: Sequence[Stored], statistics:
     predictions = table.to_pandas()
     results, comparisons = summarise(predictions, config, notes)
     write_whole(out / "clouds.csv", _clouds(list(by_name.values()), predictions, config).to_csv(index=False))
+    _write_levels(out, list(by_name.values()), cells, config)
     write_table(table, out / "predictions.parquet")
     write_table(pa.concat_tables([MAPS.empty_table(), *(cell.maps for cell in cells)]), out / "maps.parquet")
     write_table(pa.Table.from_pandas(_splits(tasks), preserve_index=False), out / "splits.parquet")
@@ -50,6 +51,26 @@ def _clouds(tasks: Sequence[Task], predictions: pd.DataFrame, config: Statistics
             share = cloud_share(task.corpus)
             found += gains(task.name, own, share, task.config.cloud_bins, task.config.metric, config)
     return frame(found)
+
+
+def _write_levels(out: Path, tasks: Sequence[Task], cells: Sequence[Stored], config: StatisticsConfig) -> None:
+    """Where a task asks for it: what painted clouds leave of each row, and of the differences."""
+    names = ("under_clouds.parquet", "cloud_levels.csv", "cloud_gains.csv")
+    asked = [task for task in tasks if task.config.cloud_levels]
+    if not asked:
+        for name in names:
+            (out / name).unlink(missing_ok=True)
+        return
+    table = pa.concat_tables([UNDER_CLOUDS.empty_table(), *(cell.under_clouds for cell in cells)])
+    predictions, found, differences = table.to_pandas(), [], []
+    for task in asked:
+        own = predictions.loc[predictions["task"] == task.name]
+        for share, some in own.groupby("cloud"):
+            more = at_level(task.name, some, float(share), task.config.metric, config)  # pyright: ignore[reportArgumentType]
+            found, differences = found + more[0], differences + more[1]
+    write_table(table, out / names[0])
+    write_whole(out / names[1], level_frame(found).to_csv(index=False))
+    write_whole(out / names[2], frame(differences).to_csv(index=False))
 
 
 def _about(tasks: Sequence[Task]) -> pd.DataFrame:

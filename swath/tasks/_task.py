@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from swath.corpus import Corpus, Selection
+from swath.corpus.painting import knows_clear
 from swath.corpus.split import SplitConfig, blocks
 from swath.corpus.subset import rows_of
 from swath.corpus.targets import Targets, targets
@@ -75,6 +76,7 @@ class Task:
             dates=config.dates, most=config.most, tag=config.tag, min_valid=config.min_valid, gaps=config.gaps
         )
         self.pictures = Pictures(corpus, self.bands, select)
+        self._check_clouds()
         self.groups = _groups(corpus, split_config)
         self.incomplete = 0
         """Labelled locations of the split that are left out, because a chip of some sensor is missing."""
@@ -97,6 +99,15 @@ class Task:
                         where=f"task {self.name}, input {item.name}",
                         remedy=nearest(key, known),
                     )
+
+    def _check_clouds(self) -> None:
+        sensors = self.pictures.reads
+        if self.config.cloud_levels and not any(knows_clear(self.corpus, sensor) for sensor in sensors):
+            raise RecipeError(
+                f"the corpus does not know what {' and '.join(sensors)} would show under a clear sky",
+                where=f"task {self.name}, cloud_levels",
+                remedy="take the synthetic landscape with `clear: true`, or leave cloud_levels out",
+            )
 
     def _labelled(self, part: str, rows: Int[np.ndarray, " _"], found: Targets) -> Labelled:
         labelled = rows[np.isin(rows, found.locations)]
@@ -143,7 +154,7 @@ class Task:
 
     def problem(self, item: TaskInput) -> Problem:
         """What a network that is trained on this input has to learn."""
-        return Problem(self.pictures, item.bands, self.parts, len(self.classes))
+        return Problem(self.pictures, item.bands, self.parts, len(self.classes), self.config.cloud_levels)
 
     def places(self) -> Places:
         """Every (input, probe), in the tables' order."""

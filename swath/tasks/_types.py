@@ -3,6 +3,7 @@
 Labels are a class per location, "n", or a class per pixel, "n h w"; `VOID` pixels have none and count nowhere.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,6 +34,8 @@ class Prediction:
     """A class for every unit or pixel, void ones too."""
     scores: Float[np.ndarray, "test classes"] | None = None
     """Higher means more likely: probabilities or vote shares, each row summing to 1. Of pixels none are kept."""
+    under_clouds: Mapping[float, Int[np.ndarray, "..."]] = field(default_factory=dict)
+    """`y_pred` of the same classifier with so much cloud painted over the test series, where the task asks for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

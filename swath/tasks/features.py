@@ -24,6 +24,7 @@ from torch import Tensor
 from swath._progress import track
 from swath.batch import Image
 from swath.corpus import Corpus, Reader, Selection
+from swath.corpus.painting import knows_clear, paint
 from swath.encoders import Encoder, InputContract, Standardize
 from swath.errors import ContractError, nearest
 from swath.sensors import band
@@ -140,6 +141,7 @@ class Pictures:
 
     def __init__(self, corpus: Corpus, bands: Sequence[str], select: Selection):
         """Open the corpus for these bands; the first one's sensor leads in the choice of dates."""
+        self.corpus, self._bands = corpus, tuple(bands)
         self.reads: dict[str, Bands] = {}
         for key in dict.fromkeys(bands):
             sensor, _, name = key.partition("/")
@@ -155,6 +157,10 @@ class Pictures:
         """All bands of these locations, by sensor. What is read of a location depends on nothing else."""
         images = self._reader.batch(locations, self.select).images
         return {sensor: image.to(device) for sensor, image in images.items()}
+
+    def under_clouds(self, share: float) -> "Pictures":
+        """The same dates as they would be under a clear sky, with clouds painted over so much of each series."""
+        return _Painted(self.corpus, self._bands, self.select, share)
 
     def compose(self, images: dict[str, Image], bands: Sequence[str]) -> Image:
         """These bands as the channels of one image; where sensors mix, a pixel is valid if all of them have it.
@@ -183,6 +189,21 @@ class Pictures:
     def _position(self, key: str) -> int:
         sensor, _, name = key.partition("/")
         return self.reads[sensor].index(name)
+
+
+class _Painted(Pictures):
+    """Sensors of which the corpus knows no clear chips, such as radar, are read as they are."""
+
+    def __init__(self, corpus: Corpus, bands: Sequence[str], select: Selection, share: float):
+        super().__init__(corpus, bands, select)
+        self._share = share
+        self._clear = [sensor for sensor in self.reads if knows_clear(corpus, sensor)]
+        self._reader = Reader(corpus, self.reads, clear=self._clear)
+
+    def read(self, locations: Int[np.ndarray, " b"], device: torch.device | str = "cpu") -> dict[str, Image]:
+        batch = self._reader.batch(locations, self.select)
+        painted = {sensor: paint(batch.images[sensor], batch.uid, self._share) for sensor in self._clear}
+        return {sensor: image.to(device) for sensor, image in (batch.images | painted).items()}
 
 
 def extract(

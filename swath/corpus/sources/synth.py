@@ -8,7 +8,7 @@ How it is made, with the formulas, and what it is not: docs/synthetic-landscape.
 import math
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -22,7 +22,7 @@ import swath
 from swath._progress import track
 from swath.corpus import _arrays
 from swath.corpus._part import Chip, Location, Part
-from swath.corpus.format import Corpus, CorpusInfo, LabelLayer, SensorLayout
+from swath.corpus.format import Corpus, CorpusInfo, LabelLayer, SensorLayout, truth_path
 from swath.corpus.sources._synth import calendar as _calendar
 from swath.corpus.sources._synth import radar as _radar
 from swath.corpus.sources._synth import render as _render
@@ -82,6 +82,8 @@ class Config(Settings):
     """Mean cloud cover of the optical dates."""
     mask_clouds: bool = False
     """Mark clouds and their shadows as invalid (the truth); otherwise they are pixels like any other."""
+    clear: bool = False
+    """Also keep what the optical dates would show without clouds and shadows, for `cloud_levels` of a task."""
     looks: float = Field(4.4, gt=0)
     """Equivalent number of looks of the radar; 4.4 is Sentinel-1's in IW GRD products."""
     radar_revisit: Literal[6, 12] = 12
@@ -277,6 +279,16 @@ def cloud_truth(config: Config, place: Place) -> UInt8[np.ndarray, "t h w"]:
     return _truth(_clouds(config, place, at, passes(config, place)[0]))
 
 
+def clear_counts(config: Config, place: Place) -> Shaped[np.ndarray, "t c h w"]:
+    """The optical dates without clouds and shadows; haze, gain and noise are those of the corpus."""
+    at = window(place.zone, place.west, place.north, config.chip_px)
+    plants = Plants(Landscape(config.seed, config.crops).ground(at), classes(config.crops))
+    optical = passes(config, place)[0]
+    clouds = _clouds(config, place, at, optical)
+    open_sky = replace(clouds, cloud=np.zeros_like(clouds.cloud), shadow=np.zeros_like(clouds.shadow))
+    return _optical(config, place, plants, optical, open_sky)
+
+
 def _truth(clouds: Sky) -> UInt8[np.ndarray, "t h w"]:
     return crop(np.where(clouds.cloudy, CLOUD, np.where(clouds.shaded, SHADOW, CLEAR)).astype(np.uint8))
 
@@ -344,7 +356,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:  # no
     """Make the corpus, or continue one that was interrupted.
 
     Beside the corpus proper, `truth/sentinel-2-l2a.zarr` says for every optical chip (same rows as the pixels) which
-    pixels are clear (0), cloud (1) or shadow (2).
+    pixels are clear (0), cloud (1) or shadow (2), and, if asked for, what they would be without clouds (`clear`).
 
     Raises:
         RecipeError: The region is too small for that many locations.
@@ -457,7 +469,7 @@ def _item(mission: str, place: Place, when: Pass) -> str:
 
 def _write_truth(config: Config, corpus: Corpus, wanted: Sequence[Place]) -> None:
     """Computed again rather than kept while building, so that an interrupted build needs no second index."""
-    final = corpus.path / "truth" / f"{OPTICAL}.zarr"
+    final = truth_path(corpus.path, OPTICAL)
     if final.exists():
         return
     beside = final.with_name(f".{final.name}.tmp")
@@ -467,11 +479,15 @@ def _write_truth(config: Config, corpus: Corpus, wanted: Sequence[Place]) -> Non
     uids, by_uid = corpus.locations["uid"].tolist(), {place.uid: place for place in wanted}
     meaning = {"classes": {"clear": CLEAR, "cloud": CLOUD, "shadow": SHADOW}}
     shape = (len(chips), config.chip_px, config.chip_px)
-    array = _arrays.create(beside, "truth", shape, "uint8", ("chip", "y", "x"), meaning)
+    made = {cloud_truth: _arrays.create(beside, "truth", shape, "uint8", ("chip", "y", "x"), meaning)}
+    if config.clear:
+        shape = (len(chips), len(_spectra.BANDS), config.chip_px, config.chip_px)
+        made[clear_counts] = _arrays.create(beside, "clear", shape, "uint16", ("chip", "band", "y", "x"), {})
     starts = range(0, len(chips), TRUTH_ROWS)
     for start in track(starts, len(starts), "cloud truth"):
         some = slice(start, min(start + TRUTH_ROWS, len(chips)))
-        codes = {i: cloud_truth(config, by_uid[uids[i]]) for i in np.unique(location[some])}
-        rows = [codes[i][k] for i, k in zip(location[some], date[some], strict=True)]
-        array[some].write(np.stack(rows)).result()
+        for make_one, array in made.items():
+            found = {i: make_one(config, by_uid[uids[i]]) for i in np.unique(location[some])}
+            rows = [found[i][k] for i, k in zip(location[some], date[some], strict=True)]
+            array[some].write(np.stack(rows)).result()
     beside.replace(final)

@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+import torch
 import zarr
 from pydantic import ValidationError
 from pyproj import Transformer
 from scipy import optimize, stats
 
+from swath.corpus import Reader, Selection
 from swath.corpus.format import Corpus
 from swath.corpus.sources import synth
 from swath.corpus.sources._synth import calendar as _calendar
@@ -534,6 +536,32 @@ def test_masked_clouds_are_invalid(small, corpus, tmp_path):
     chips = masked.chips[masked.chips["sensor"] == synth.OPTICAL]
     np.testing.assert_allclose((truth[chips["row"]] == synth.CLEAR).mean(axis=(1, 2)), chips["valid"], atol=1e-9)
     assert (corpus.chips["valid"] == 1).all()
+
+
+@pytest.mark.parametrize("mask_clouds", [False, True])
+def test_clear_chips_are_the_same_but_for_clouds_and_shadows(small, corpus, tmp_path, mask_clouds):
+    synth.build(small.model_copy(update={"clear": True, "mask_clouds": mask_clouds}), tmp_path / "clear")
+    made = Corpus.open(tmp_path / "clear")
+    reads, rows = {synth.OPTICAL: _spectra.BANDS, synth.RADAR: ("VV", "VH")}, np.arange(len(made))
+    seen, clear = (
+        Reader(made, reads, clear=sensors).batch(rows, Selection(dates="all")).images
+        for sensors in ((), (synth.OPTICAL,))
+    )
+    assert torch.equal(seen[synth.RADAR].pixels, clear[synth.RADAR].pixels)
+    pixels, other = clear[synth.OPTICAL].pixels.numpy(), seen[synth.OPTICAL].pixels.numpy()
+    there = clear[synth.OPTICAL].valid.flatten(2)
+    assert torch.equal(there.all(2), there.any(2))  # a date that is all cloud is no date of a masked corpus
+    if mask_clouds:
+        return
+    truth = zarr.open_group(corpus.path / "truth" / f"{synth.OPTICAL}.zarr", mode="r")["truth"][:]
+    chips = made.chips[made.chips["sensor"] == synth.OPTICAL].sort_values(["location", "datetime"])
+    truth = truth[chips["row"]].reshape(*pixels.shape[:2], *pixels.shape[3:])
+    assert pixels[:, :, NIR][truth == synth.CLOUD].mean() < 0.35
+    assert other[:, :, NIR][truth == synth.CLOUD].mean() > 0.4
+    # thin rims, blur and the 20 m grid reach a little beyond the mask
+    open_sky = (truth == synth.CLEAR).all(axis=(2, 3))
+    assert open_sky.any()
+    np.testing.assert_allclose(pixels[open_sky].mean(), other[open_sky].mean(), rtol=0.01)
 
 
 def test_one_sensor_alone(small, tmp_path):

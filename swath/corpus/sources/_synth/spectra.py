@@ -116,14 +116,22 @@ def overcast(
 ) -> Float[np.ndarray, "t c h w"]:
     """Put clouds of an opacity in [0, 1] over the surface, and their shadows on it.
 
-    A shadow keeps the diffuse light of the sky, which is bluer: 45 % of blue light, 18 % of that at 2.2 µm. Clouds go
-    on brightening with their thickness after nothing can be seen through them any more.
+    A shadow keeps the diffuse light of the sky, which is bluer: 45 % of blue light, 18 % of that at 2.2 µm.
     """
     kept = (0.45 * (WAVELENGTH / 0.49) ** -0.6)[:, None, None]
-    dark = surface * (1 - shadow[:, None] * (1 - kept))
+    return covered(surface * (1 - shadow[:, None] * (1 - kept)), cloud, CLOUD)
+
+
+def covered(
+    surface: Float[np.ndarray, "t c h w"], cloud: Float[np.ndarray, "t h w"], spectrum: Float[np.ndarray, " c"]
+) -> Float[np.ndarray, "t c h w"]:
+    """Clouds of an opacity in [0, 1] and a spectrum over a surface.
+
+    They go on brightening with their thickness after nothing can be seen through them any more.
+    """
     opacity = cloud[:, None]
     brightness = 1.1 - 0.5 * (1 - np.minimum(opacity, 1)) ** 0.2
-    return dark * (1 - opacity) + CLOUD[:, None, None] * brightness * opacity
+    return surface * (1 - opacity) + spectrum[:, None, None] * brightness * opacity
 
 
 def counts(reflectance: Float[np.ndarray, "t c h w"], scale: float, offset: float) -> np.ndarray:

@@ -1,0 +1,69 @@
+"""Clouds painted over clear optical series, of a share that is known exactly.
+
+They are the synthetic landscape's: bright pixels like any other, not marked invalid, without shadows. A larger share
+holds the clouds of every smaller one. Radar sees none.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Integer
+
+from swath.batch import Image
+from swath.corpus import _arrays
+from swath.corpus.format import Corpus, truth_path
+from swath.corpus.sources._synth.clouds import OPAQUE
+from swath.corpus.sources._synth.noise import fractal, stream
+from swath.corpus.sources._synth.spectra import CLOUD, WAVELENGTH, covered
+from swath.sensors import bands
+
+DECK_M = 1200.0
+"""Size of the largest clouds; smaller ones halve it three times."""
+_OCTAVES, _GAIN = 4, 0.6
+
+
+def knows_clear(corpus: Corpus, sensor: str) -> bool:
+    """Whether the corpus holds what a sensor's chips would be under a clear sky."""
+    return _arrays.exists(truth_path(corpus.path, sensor), "clear")
+
+
+def paint(image: Image, uids: Sequence[str], share: float) -> Image:
+    """Clouds over so many of the valid pixels of each sample's series, all dates together.
+
+    Args:
+        image: optical, reflectance.
+        uids: ids of the samples' locations; with the date they decide where clouds are.
+        share: of clouds, 0 to 1; the number of cloudy pixels is the nearest to it.
+    """
+    centres = [[bands()[i].centre_um or 0.0 for i in row] for row in image.band_ids.tolist()]
+    pixels = [
+        covered(clear, opacity(uid, days, valid, image.gsd_m, share), np.interp(centre, WAVELENGTH, CLOUD))
+        for uid, clear, days, valid, centre in zip(
+            uids, image.pixels.numpy(), image.days.numpy(), image.valid.numpy(), centres, strict=True
+        )
+    ]
+    return replace(image, pixels=torch.from_numpy(np.stack(pixels).astype(np.float32)))
+
+
+def opacity(
+    uid: str, days: Integer[np.ndarray, " t"], valid: Bool[np.ndarray, "t h w"], gsd_m: float, share: float
+) -> Float[np.ndarray, "t h w"]:
+    """Of the clouds over one location, 0 to 1; above `OPAQUE` on exactly the share of valid pixels, 0 elsewhere."""
+    noise = np.stack([_noise(uid, day, valid.shape[1:], gsd_m) for day in days.tolist()])
+    noise = np.where(valid, noise, -np.inf).ravel()
+    order = np.argsort(-noise, kind="stable")[: round(share * int(valid.sum()))]
+    found = np.zeros(valid.size)
+    if len(order):
+        # thicker the further the noise is above the level that leaves the share, as in the synthetic landscape
+        found[order] = OPAQUE + (1 - OPAQUE) * (1 - np.exp(-5 * (noise[order] - noise[order[-1]])))
+        found[order] = np.maximum(found[order], np.nextafter(OPAQUE, 1))
+    return found.reshape(valid.shape)
+
+
+def _noise(uid: str, day: int, shape: Sequence[int], gsd_m: float) -> Float[np.ndarray, "h w"]:
+    """Of mean 0 and variance 1 over all places and dates, drawn for one of each."""
+    y, x = (gsd_m * np.arange(side, dtype=float) for side in shape)
+    return fractal(stream(zlib.crc32(uid.encode()), f"painted{day}"), x, y, DECK_M, _OCTAVES, _GAIN)
