@@ -20,11 +20,12 @@ from swath import sensors
 from swath.corpus import CorpusWriter, Part
 from swath.corpus._part import Location
 from swath.corpus.dates import Window
-from swath.corpus.sources._stac import place
+from swath.corpus.sources._stac import pixels
 from swath.corpus.sources._stac import section as sections
 from swath.corpus.sources._stac.hosts import Patience
 from swath.corpus.sources._stac.read import Grid, configure
 from swath.corpus.sources._stac.scenes import Acquisition, File, Scene
+from swath.corpus.sources._stac.site import Site
 from swath.corpus.sources.stac import Config
 from swath.sensors import Scaling
 
@@ -80,8 +81,8 @@ class _Builds:
             assert location.crs
             assert location.transform
             grid = Grid(location.crs, location.transform, PX)
-            site = place._Site(self.section, layouts, location, grid, Patience(0, 1.0, 60.0))
-            chips.append(place._chip(site, product, acquisition, window))
+            site = Site(self.section, layouts, location, grid, Patience(0, 1.0, 60.0))
+            chips.append(pixels.chip_of(site, product, acquisition, window))
         with CorpusWriter(self.folder / f"corpus-{self.number}", layouts, PX) as writer:
             writer.append(Part(sites, chips))
         return len(chips)
@@ -123,7 +124,7 @@ def _scene(folder: Path) -> Scene:
     quality = File(_write(folder, "SCL", 20.0, np.uint8), Scaling(), 20.0)
     when = dt.datetime(2021, 3, 20, tzinfo=dt.UTC)
     box = shapely.box(9.0, 47.6, 9.3, 47.9)
-    return Scene("scene", when, "sentinel-2a", files, quality, (), 0.0, None, "EPSG:32632", "05.00", box, "32TNT")
+    return Scene("scene", when, "sentinel-2a", files, quality, None, (), 0.0, None, "EPSG:32632", "05.00", box, "32TNT")
 
 
 def _write(folder: Path, band: str, size: float, dtype: type = np.uint16) -> str:

@@ -9,9 +9,10 @@ from swath import plugins
 from swath.errors import RecipeError, nearest
 from swath.sensors._sentinel_2 import OFFSET as SENTINEL_2_OFFSET
 from swath.sensors._sentinel_2 import offset_for_baseline
-from swath.sensors._types import Band, CloudRule, Scaling, Sensor, Unit
+from swath.sensors._types import METADATA, Band, CloudRule, Scaling, Sensor, Unit
 
 __all__ = [
+    "METADATA",
     "SENTINEL_2_OFFSET",
     "Band",
     "CloudRule",

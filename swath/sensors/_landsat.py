@@ -6,7 +6,7 @@ elevation, and kelvin. From a level-1 file: `reflectance = (M * DN + A) / sin(su
 """
 
 from swath.sensors._build import edges
-from swath.sensors._types import Band, CloudRule, Scaling
+from swath.sensors._types import METADATA, Band, CloudRule, Scaling
 
 SR_SCALING = Scaling(2.75e-5, -0.2)
 ST_SCALING = Scaling(0.00341802, 149.0)
@@ -64,16 +64,29 @@ def thermal(sensor: str, table: dict[str, Row]) -> tuple[Band, ...]:
     return edges(sensor, ((name, *row) for name, row in table.items()), "K")
 
 
-def stac(bands: tuple[Band, ...], thermal_asset: str) -> dict[str, dict[str, str]]:
-    """Asset keys of a level-2 collection: the common names, the thermal band's own, and the quality layer."""
+def level_2_assets(bands: tuple[Band, ...], thermal_asset: str) -> dict[str, dict[str, str]]:
+    """Asset keys of the level-2 collections: the common names, the thermal band's own, and the quality layer.
+
+    USGS keeps surface temperature in a collection of its own, `landsat-c2l2-st`, which has no part here.
+    """
+    keys = {b.name: b.common_name or b.name for b in bands if b.unit == "reflectance"} | {"QA_PIXEL": "qa_pixel"}
+    both = keys | {b.name: thermal_asset for b in bands if b.unit == "K"}
+    return {"earth-search": both, "planetary-computer": both, "usgs": keys}
+
+
+def level_1_assets(bands: tuple[Band, ...]) -> dict[str, dict[str, str]]:
+    """Asset keys of the level-1 collection, with the metadata that calibrate it.
+
+    Thermal bands are found by the ends of their files' names, which say which of ETM+'s two gains is meant.
+    """
     keys = {b.name: b.common_name or b.name for b in bands if b.unit == "reflectance"}
-    keys |= {b.name: thermal_asset for b in bands if b.unit == "K"}
-    keys |= {"QA_PIXEL": "qa_pixel"}
-    return {"earth-search": dict(keys), "planetary-computer": dict(keys)}
+    keys |= {b.name: f"*_{b.name}.TIF" for b in bands if b.unit == "K"}
+    return {"usgs": keys | {"QA_PIXEL": "qa_pixel", METADATA: "MTL.txt"}}
 
 
-COLLECTIONS = {"earth-search": "landsat-c2-l2", "planetary-computer": "landsat-c2-l2"}
+LEVEL_2 = {"earth-search": "landsat-c2-l2", "planetary-computer": "landsat-c2-l2", "usgs": "landsat-c2l2-sr"}
 """One collection for all Landsats: search it with `platform` as well."""
+LEVEL_1 = {"usgs": "landsat-c2l1"}
 TM_PLATFORMS = ("landsat-4", "landsat-5")
 ETM_PLATFORMS = ("landsat-7",)
 OLI_PLATFORMS = ("landsat-8", "landsat-9")

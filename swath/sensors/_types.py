@@ -5,6 +5,8 @@ from typing import Literal
 
 import numpy as np
 
+METADATA = "MTL"
+"""Name, among a sensor's assets, of the text file with a scene's calibration."""
 Unit = Literal["reflectance", "dB", "K", "display"]
 
 
@@ -90,10 +92,11 @@ class Sensor:
     band_range: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Valid range of bands that differ from `valid_range`."""
     collections: dict[str, str] = field(default_factory=dict)
-    """STAC collection by catalogue (`earth-search`, `planetary-computer`). A catalogue that keeps the sensor in several
-    collections appears once for each, as `catalogue:collection`."""
+    """STAC collection by catalogue (`earth-search`, `planetary-computer`, `usgs`). A catalogue that keeps the sensor in
+    several collections appears once for each, as `catalogue:collection`."""
     assets: dict[str, dict[str, str]] = field(default_factory=dict)
-    """STAC asset key by catalogue and band name, the quality layer of `cloud` included."""
+    """STAC asset key by catalogue and band name, the quality layer of `cloud` included, and `METADATA` where counts
+    need the coefficients of a text file beside them. A key that begins with `*` is the end of a file's name."""
     platforms: tuple[str, ...] = ()
     """STAC platforms, where one collection holds those of several sensors; empty if all of it is this sensor's."""
     shipped_m: float | None = None

@@ -59,9 +59,10 @@ def test_bands_named_in_settings_exist(sensor):
 @EVERY
 def test_stac_assets_belong_to_a_collection_and_a_band(sensor):
     known = {band.name for band in sensor.bands} | ({sensor.cloud.layer} if sensor.cloud else set())
+    known |= {sensors.METADATA}
     assert sensor.assets.keys() == sensor.collections.keys()
     for catalogue, keys in sensor.assets.items():
-        assert catalogue.split(":")[0] in ("earth-search", "planetary-computer")
+        assert catalogue.split(":")[0] in ("earth-search", "planetary-computer", "usgs")
         assert set(keys) <= known
         assert max(Counter(keys.values()).values()) == 1
 

@@ -12,6 +12,7 @@ from swath.corpus.sources._stac import place, run
 from swath.corpus.sources._stac import section as sections
 from swath.corpus.sources.stac import Config
 from tests.corpus.stac import servers, world
+from tests.corpus.stac.landsat import Landsat
 from tests.corpus.stac.world import OLI, S1, Scene, at, moment
 
 AREA = [9.005, 47.818, 9.05, 47.848]
@@ -68,6 +69,10 @@ class World:
         catalogue = {"name": "planetary-computer", "url": self.api}
         return {"sensor": "landsat-oli-sr", "bands": ["SR_B2", "SR_B5"], "catalogue": catalogue, **changes}
 
+    def usgs(self, sensor: str, **changes) -> dict:
+        catalogue = {"name": "usgs", "url": self.api, **changes.pop("catalogue", {})}
+        return {"sensor": sensor, "catalogue": catalogue, **changes}
+
     def location(self, section: Config) -> Location:
         return next(run.locations(places.draw(section.where, sections.footprint(section))))
 
@@ -76,9 +81,9 @@ class World:
         section = self.section(**changes)
         return place.build(section, self.location(section))
 
-    def serving(self, *scenes: Scene, base: str = ""):
+    def serving(self, *scenes: Scene | Landsat, base: str = ""):
         """The same files and others, with an API for these scenes only."""
-        items = [world.write(scene, self.folder, self.files.base + base) for scene in scenes]
+        items = [scene.write(self.folder, self.files.base + base) for scene in scenes]
         return servers.stac(world.save(items, self.folder / f"items-{abs(hash(scenes))}.json"))
 
 
@@ -106,7 +111,7 @@ def other(served):
 
     with ExitStack() as stack:
 
-        def _serve(*scenes: Scene, base: str = "") -> World:
+        def _serve(*scenes: Scene | Landsat, base: str = "") -> World:
             return replace(served, scenes=scenes, api=stack.enter_context(served.serving(*scenes, base=base)))
 
         yield _serve

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,6 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(206 if wanted else 200)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Accept-Ranges", "bytes")
+        self.send_header("ETag", f'"{zlib.crc32(content):x}"')  # as S3 does
+        self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
         if wanted:
             self.send_header("Content-Range", f"bytes {start}-{end}/{len(content)}")
         self.end_headers()

@@ -125,19 +125,6 @@ def test_radar_follows_the_optical_date(served):
     assert outcome.chips[1].datetime == RADAR[1].when  # a day from SPRING
 
 
-def test_two_products_take_the_same_dates(other):
-    """Only acquisitions that both have count: the clearest of the leader has no twin, so the next is taken."""
-    lonely = at(LANDSAT, when=moment("2021-03-04 10:02:00"), cloud=0.0)
-    both = other(lonely, LANDSAT, at(SPRING, platform="landsat-8", when=moment("2021-03-20 10:02:10")))
-    optical = both.optical(same_dates_as="landsat-oli-sr")
-    outcome = both.take(products=[both.landsat(), optical], gsd_m=10.0)
-    assert {chip.datetime.date() for chip in outcome.chips} == {LANDSAT.when.date()}
-    alone = other(lonely)
-    outcome = alone.take(products=[alone.landsat(), alone.optical(same_dates_as="landsat-oli-sr")], gsd_m=10.0)
-    assert outcome.location is None
-    assert "none of 1 scenes has its twin of sentinel-2-l2a" in reasons(outcome)
-
-
 def test_the_newest_version_of_a_scene_is_taken(other):
     outcome = other(SPRING, at(SPRING, baseline="05.10"), at(SPRING, baseline="02.14")).take()
     assert outcome.chips[0].source.endswith("0510")
@@ -233,6 +220,13 @@ def test_a_host_that_stays_down_is_a_passing_failure(served, fault):
     assert outcome.location is None
     assert outcome.transient
     assert "B05.tif" in reasons(outcome)
+
+
+def test_a_host_that_does_not_give_the_mask_is_a_passing_failure(served):
+    served.files.fail(always={"mask.tif": "500"})
+    outcome = served.take()
+    assert outcome.transient
+    assert "mask.tif" in reasons(outcome)
 
 
 def test_an_expired_signature_is_renewed(other):

@@ -47,7 +47,7 @@ def test_other_recipes_cannot_be_planned(tmp_path):
         pipeline.plan_corpus("quickstart", None, tmp_path / "p.parquet")
 
 
-@pytest.mark.parametrize("name", ["build-s1-s2-series", "build-landsat-seasons"])
+@pytest.mark.parametrize("name", ["build-s1-s2-series", "build-landsat-seasons", "build-landsat-parallel"])
 def test_shipped_recipes_are_whole(name):
     assert isinstance(config.load(name).corpus.source, Config)
 
@@ -80,6 +80,27 @@ def test_the_estimate_by_hand():
     assert found.stored_bytes == pytest.approx(400 * 2 * 264**2 * 2 * 0.6)
 
 
+def test_level_1_costs_its_metadata_and_a_byte_a_value_costs_half():
+    bands = ("B2", "B3")
+    product = {"sensor": "landsat-oli-toa", "bands": bands, "look": 1}
+    whole = cost(section(products=(product,), catalogue={"name": "usgs"}), plan(100), Rate())
+    small = cost(section(products=(product | {"uint8": True},), catalogue={"name": "usgs"}), plan(100), Rate())
+    rows = 1 + 263 / 512
+    assert whole.requests == pytest.approx(400 * (3 * (1 + rows) + 1) + 800, abs=1)
+    assert whole.stored_bytes == pytest.approx(4 * small.stored_bytes)
+    assert whole.download_bytes == small.download_bytes
+
+
+def test_a_mask_that_is_made_costs_its_bands():
+    product = {"sensor": "sentinel-2-l1c", "bands": ("B02",), "look": 1}
+    earth = {"catalogue": {"name": "earth-search"}, "gsd_m": 10.0}
+    bare = cost(section(products=(product,), **earth), plan(100), Rate())
+    masked = cost(section(products=(product | {"cloud_mask": {}},), **earth), plan(100), Rate())
+    one = {10.0: 1 + 263 / 512, 20.0: 1 + 131 / 512, 60.0: 1 + 43 / 512}
+    extra = 2 * (1 + one[10.0]) + 4 * (1 + one[20.0]) + 3 * (1 + one[60.0])  # B02 is read anyway
+    assert masked.requests - bare.requests == pytest.approx(400 * extra, abs=1)
+
+
 def test_both_sides_of_the_antimeridian_are_searched():
     halves = shapely.MultiPolygon([shapely.box(179.9, 0, 180, 0.1), shapely.box(-180, 0, -179.9, 0.1)])
     assert cost(section(), plan(3, halves), Rate()).searches == 3 * 8 * 2
@@ -88,10 +109,12 @@ def test_both_sides_of_the_antimeridian_are_searched():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"products": ({"sensor": "landsat-oli-toa"},)}, "planetary-computer has no landsat-oli-toa; no catalogue has"),
+        ({"products": ({"sensor": "landsat-oli-toa"},)}, "planetary-computer has no landsat-oli-toa; usgs has"),
         ({"products": ({"sensor": "sentinel-1-rtc"},), "catalogue": {"name": "earth-search"}},
          "earth-search has no sentinel-1-rtc; planetary-computer has"),
         ({"products": ({"sensor": "sentinel-2-l2a", "bands": ("B99",)},)}, "no band 'B99'"),
+        ({"products": ({"sensor": "sentinel-2-l2a", "uint8": True},)},
+         "no 8-bit table for sentinel-2-l2a; leave uint8 out: the tables of SSL4EO-L are for Landsat"),
         ({"products": ({"sensor": "sentinel-2-l2a"}, {"sensor": "sentinel-2-l2a"})}, "listed twice"),
         ({"products": ({"sensor": "sentinel-2-l2a", "same_dates_as": "hls"},)}, "no product before it is 'hls'"),
     ],

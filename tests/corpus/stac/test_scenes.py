@@ -83,7 +83,7 @@ def test_real_items_are_understood(shared_data):
     sensor = sensors.get("landsat-oli-sr")
     scene = scene_of(landsat, sensor, ("SR_B2", "ST_B10"), sensor.assets["planetary-computer"])
     assert scene.platform in sensor.platforms
-    assert (scene.missing, scene.tile, scene.files["SR_B2"].pixel_m) == (("lwir11",), "028-030", 30)
+    assert (scene.missing, scene.tile, scene.files["SR_B2"].pixel_m) == (("lwir11",), "028030", 30)
     assert scene.files["SR_B2"].scaling == sensors.get("landsat-oli-sr").scaling
     several = json.loads((folder / "site2-2020_jun_jul-35MNM.geojson").read_text())["features"]
     keys = sensors.get(S2).assets["planetary-computer"]

@@ -18,6 +18,7 @@ from rasterio.warp import transform_geom
 from swath import sensors
 
 S2, S1, OLI = "sentinel-2-l2a", "sentinel-1-rtc", "landsat-oli-sr"
+L1C = "sentinel-2-l1c"
 SCL_CLEAR, SCL_CLOUD = 4, 9
 
 
@@ -41,6 +42,8 @@ class Scene:
     """Percent, as the item says."""
     cloudy: tuple[float, float, float, float] | None = None
     """West, south, east, north of clouds in the mask, in metres of the zone."""
+    cirrus: bool = False
+    """Clouds of level 1C are thin."""
     platform: str = "sentinel-2b"
     orbit: str = "descending"
     without: tuple[str, ...] = ()
@@ -50,9 +53,13 @@ class Scene:
     tile: str = "32TPT"
     bands: tuple[str, ...] | None = None
 
+    def write(self, folder: Path, base: str) -> dict:
+        """Write the scene's files and return its item."""
+        return write(self, folder, base)
+
     @property
     def id(self) -> str:
-        letter = {S2: "S2", S1: "S1", OLI: "LC08"}[self.sensor]
+        letter = {S2: "S2", L1C: "S2C", S1: "S1", OLI: "LC08"}[self.sensor]
         return f"{letter}_{self.tile}_{self.when:%Y%m%dT%H%M%S}_{self.baseline.replace('.', '')}"
 
     @property
@@ -74,15 +81,32 @@ def counts(sensor: str, band: str, gsd: float, x: np.ndarray, y: np.ndarray, whe
 
 
 def has_offset(scene: Scene) -> bool:
-    return scene.sensor == S2 and scene.baseline >= "04.00" and not scene.applied
+    return scene.sensor in {S2, L1C} and scene.baseline >= "04.00" and not scene.applied
 
 
 def file_counts(scene: Scene, band: str, gsd: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Counts as they are in the file."""
-    seen = counts(scene.sensor, band, gsd, x, y, scene.when)
+    seen = spectra(scene, band, x, y) if scene.sensor == L1C else counts(scene.sensor, band, gsd, x, y, scene.when)
     if scene.sensor == OLI:
         return seen + 8000
     return seen + 1000 if has_offset(scene) else seen
+
+
+NAMES = [band.name for band in sensors.get(L1C).bands]
+CLEAR = dict(zip(NAMES, (0.13, 0.10, 0.09, 0.06, 0.10, 0.25, 0.32, 0.33, 0.35, 0.12, 0.001, 0.17, 0.08), strict=True))
+CLOUD = dict(zip(NAMES, (0.55, 0.56, 0.55, 0.57, 0.58, 0.60, 0.61, 0.60, 0.62, 0.35, 0.03, 0.45, 0.33), strict=True))
+CIRRUS = dict(zip(NAMES, (0.21, 0.19, 0.18, 0.17, 0.20, 0.28, 0.35, 0.36, 0.38, 0.20, 0.025, 0.17, 0.08), strict=True))
+"""Reflectance at the top of the atmosphere over plants, of thick cloud, and of plants under thin cold cloud."""
+
+
+def spectra(scene: Scene, band: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Counts without offset: plants, and clouds where the scene is cloudy."""
+    seen = np.full((len(y), len(x)), CLEAR[band])
+    if scene.cloudy:
+        west, south, east, north = scene.cloudy
+        rows = (y > south) & (y < north)
+        seen[np.ix_(rows, (x > west) & (x < east))] = (CIRRUS if scene.cirrus else CLOUD)[band]
+    return np.rint(seen * 10_000).astype(np.uint16)
 
 
 def stored_counts(scene: Scene, band: str, west: float, north: float, px: int, gsd: float = 10.0) -> np.ndarray:
@@ -109,13 +133,21 @@ def write(scene: Scene, folder: Path, base: str) -> dict:
     for band in scene.bands or [one.name for one in sensor.bands if one.name in keys]:
         gsd = sensor.pixel_m(band) or 10.0
         x, y = _centres(scene, gsd)
-        path = where / f"{band}.tif"
-        _write(path, scene, gsd, file_counts(scene, band, gsd, x, y), sensor.nodata)
+        path = where / f"{band}.{'jp2' if scene.sensor == L1C else 'tif'}"
+        save_raster(
+            path,
+            file_counts(scene, band, gsd, x, y),
+            scene.epsg,
+            (gsd, scene.west, scene.north),
+            sensor.nodata,
+        )
         assets[keys[band]] = _asset(scene, path, folder, base, gsd, sensor.scaling_of(band))
     if sensor.cloud is not None:
         gsd = {S2: 20.0, OLI: 30.0}[scene.sensor]
         path = where / "mask.tif"
-        _write(path, scene, gsd, _mask(scene, gsd), None)
+        clear, cloud, dtype = (SCL_CLEAR, SCL_CLOUD, np.uint8) if scene.sensor == S2 else (1 << 6, 1 << 3, np.uint16)
+        layer = mask(scene, gsd, clear, cloud, dtype)
+        save_raster(path, layer, scene.epsg, (gsd, scene.west, scene.north), None)
         assets[keys[sensor.cloud.layer]] = _asset(scene, path, folder, base, gsd, None)
     for key in scene.without:
         assets.pop(key)
@@ -127,9 +159,9 @@ def _centres(scene: Scene, gsd: float) -> tuple[np.ndarray, np.ndarray]:
     return scene.west + (np.arange(count) + 0.5) * gsd, scene.north - (np.arange(count) + 0.5) * gsd
 
 
-def _mask(scene: Scene, gsd: float) -> np.ndarray:
+def mask(scene, gsd: float, clear: int, cloud: int, dtype: type) -> np.ndarray:
+    """A quality layer: one code where the scene is clear, one where it is cloudy."""
     x, y = _centres(scene, gsd)
-    clear, cloud, dtype = (SCL_CLEAR, SCL_CLOUD, np.uint8) if scene.sensor == S2 else (1 << 6, 1 << 3, np.uint16)
     mask = np.full((len(y), len(x)), clear, dtype)
     if scene.cloudy:
         west, south, east, north = scene.cloudy
@@ -137,14 +169,28 @@ def _mask(scene: Scene, gsd: float) -> np.ndarray:
     return mask
 
 
-def _write(path: Path, scene: Scene, gsd: float, pixels: np.ndarray, nodata: float | None) -> None:
+def save_raster(
+    path: Path, pixels: np.ndarray, epsg: int, grid: tuple[float, float, float], nodata: float | None
+) -> None:
+    """A cloud-optimised GeoTIFF, or lossless JPEG 2000 without a nodata value, as level 1C is shipped.
+
+    Args:
+        path: which of the two, by its end.
+        pixels: counts.
+        epsg: of the reference system.
+        grid: pixel size, west, north.
+        nodata: count.
+    """
     if path.exists():
         return
-    profile = {"driver": "COG", "blocksize": 128, "compress": "deflate", "overviews": "none"}
-    grid = from_origin(scene.west, scene.north, gsd, gsd)
+    profile = {"driver": "COG", "blocksize": 128, "compress": "deflate", "overviews": "none", "nodata": nodata}
+    if path.suffix == ".jp2":
+        profile = {"driver": "JP2OpenJPEG", "quality": 100, "reversible": "yes", "blockxsize": 128, "blockysize": 128}
+    gsd, west, north = grid
     height, width = pixels.shape
-    shape = {"count": 1, "height": height, "width": width, "dtype": pixels.dtype, "nodata": nodata}
-    with rasterio.open(path, "w", crs=f"EPSG:{scene.epsg}", transform=grid, **shape, **profile) as file:
+    shape = {"count": 1, "height": height, "width": width, "dtype": pixels.dtype}
+    transform = from_origin(west, north, gsd, gsd)
+    with rasterio.open(path, "w", crs=f"EPSG:{epsg}", transform=transform, **shape, **profile) as file:
         file.write(pixels, 1)
 
 
@@ -153,14 +199,14 @@ def _asset(scene: Scene, path: Path, folder: Path, base: str, gsd: float, scalin
     transform = [gsd, 0.0, scene.west, 0.0, -gsd, scene.north]
     asset = {
         "href": f"{base}/{path.relative_to(folder)}",
-        "type": "image/tiff; application=geotiff; profile=cloud-optimized",
+        "type": "image/jp2" if path.suffix == ".jp2" else "image/tiff; application=geotiff; profile=cloud-optimized",
         "roles": ["data"],
         "proj:shape": [size, size],
         "proj:transform": transform,
     }
     if scene.raster and scaling is not None and scene.catalogue == "earth-search":
         # as Earth Search has it: -0.1 stands here even where the offset was removed
-        offset = -0.1 if scene.sensor == S2 and scene.baseline >= "04.00" else scaling.offset
+        offset = -0.1 if scene.sensor in {S2, L1C} and scene.baseline >= "04.00" else scaling.offset
         asset["raster:bands"] = [{"scale": scaling.scale, "offset": offset, "nodata": 0, "data_type": "uint16"}]
     return asset
 
@@ -179,6 +225,8 @@ def _item(scene: Scene, assets: dict) -> dict:
         "proj:epsg": scene.epsg,
         "eo:cloud_cover": scene.cloud,
     }
+    if scene.sensor == L1C:
+        properties |= {"s2:processing_baseline": scene.baseline, "grid:code": f"MGRS-{scene.tile}"}
     if scene.sensor == S2:
         properties |= {"s2:processing_baseline": scene.baseline, "s2:mgrs_tile": scene.tile}
         if scene.catalogue == "earth-search":

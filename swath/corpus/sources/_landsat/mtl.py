@@ -65,12 +65,25 @@ def fields(path: Path) -> Fields:
     Raises:
         BadFileError: it is no metadata file, or cut off.
     """
-    found: Fields = {}
-    level_2 = False
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise BadFileError(f"{path.name} cannot be read: {error}", where=str(path), remedy=SKIP) from error
+    return parsed(text, path)
+
+
+def parsed(text: str, path: Path) -> Fields:
+    """Fields of a metadata file's text, those of level-2 products left out.
+
+    Args:
+        text: all of the file.
+        path: of it, for messages.
+
+    Raises:
+        BadFileError: it is no metadata file, or cut off.
+    """
+    found: Fields = {}
+    level_2 = False
     for name, value in re.findall(r"^\s*(\w+)\s*=\s*(.*?)\s*$", text, re.MULTILINE):
         if name == "GROUP":
             level_2 = value.startswith("LEVEL2")

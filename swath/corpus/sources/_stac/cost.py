@@ -9,6 +9,7 @@ import shapely
 
 from swath import sensors
 from swath.corpus import dates
+from swath.corpus.sources._stac import cloudless, level_1
 from swath.corpus.sources._stac import section as sections
 from swath.corpus.sources._stac.section import Product, StacSection
 
@@ -18,6 +19,8 @@ HEADER_BYTES = 32_768
 """Read when a file is opened: holds the header of most cloud-optimised GeoTIFFs."""
 COMPRESSED = 0.6
 """Size of deflated counts against raw ones, remote and stored."""
+METADATA_BYTES = 15_000
+"""Of a Landsat scene's metadata file."""
 ITEM_BYTES = 30_000
 """Of an item in a search's answer."""
 REVISIT_DAYS = {"sentinel-2": 5.0, "sentinel-1": 6.0, "landsat": 8.0, "hls": 2.5, "modis": 1.0}
@@ -99,20 +102,30 @@ def _acquisitions(product: Product, intervals) -> float:
 def _reads(section: StacSection, product: Product, gsd: float, *, compare: bool) -> tuple[float, float, float]:
     """Requests and bytes to read one chip, and its bytes in memory."""
     sensor = sensors.get(product.sensor)
-    size = np.dtype(sensor.dtype).itemsize
+    calibrated = any(sensors.METADATA in keys for keys in sections.asset_keys(product, section))
+    size = np.dtype(level_1.DTYPE if calibrated else sensor.dtype).itemsize
     bands = sections.bands_of(product, section)
-    requests = read = 0.0
+    requests, read = (1.0, METADATA_BYTES) if calibrated else (0.0, 0.0)
     for band in bands:
         rows, blocks = _blocks(section.chip_px * gsd / (sensor.pixel_m(band) or gsd))
         requests += 1 + rows
         read += HEADER_BYTES + blocks * BLOCK_PX**2 * size * COMPRESSED
-    if sensor.cloud is not None:
+    if product.cloud_mask is not None:
+        # scenes that are compared, and not taken, are read in all bands of the mask
+        lost = product.look - 1 if compare else 0
+        extra = [band for band in sections.bands_read(product, section) if band not in bands]
+        for band in (*extra, *cloudless.BANDS * lost):
+            rows, blocks = _blocks(section.chip_px * gsd / (sensor.pixel_m(band) or gsd))
+            requests += 1 + rows
+            read += HEADER_BYTES + blocks * BLOCK_PX**2 * size * COMPRESSED
+    elif sensor.cloud is not None:
         finest = min(sensor.pixel_m(band) or gsd for band in bands)
         rows, blocks = _blocks(section.chip_px * gsd / max(finest, 20.0))
         masks = product.look if compare else 1
         requests += masks * (1 + rows)
         read += masks * (HEADER_BYTES + blocks * BLOCK_PX**2 * COMPRESSED / 8)
-    return requests, read, float(len(bands) * section.chip_px**2 * size)
+    stored = np.dtype(sections.layouts(section)[product.sensor].dtype).itemsize
+    return requests, read, float(len(bands) * section.chip_px**2 * stored)
 
 
 def _blocks(px: float) -> tuple[float, float]:

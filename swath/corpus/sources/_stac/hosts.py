@@ -1,7 +1,9 @@
 """Patience with hosts: retries at growing distances, shared by all threads of a process, and fresh signatures."""
 
 import datetime as dt
+import http.cookiejar
 import json
+import os
 import re
 import threading
 import time
@@ -9,9 +11,12 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.message import Message
 from typing import Protocol, TypeVar, runtime_checkable
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
+
+import tensorstore as ts
 
 T = TypeVar("T")
 
@@ -188,13 +193,59 @@ def json_of(url: str, timeout_s: float) -> dict:
         HTTPError: the host refuses.
         URLError: it cannot be reached, or its answer is no JSON.
     """
-    if urlsplit(url).scheme not in {"http", "https"}:
+    try:
+        return json.loads(content(url, timeout_s))
+    except ValueError as error:
+        raise URLError(f"the answer of {url} is no JSON") from error
+
+
+def content(url: str, timeout_s: float) -> bytes:
+    """All of a small file at an address of the web, or in a bucket of S3.
+
+    GDAL reads the pixels; what GDAL is told in the environment holds here too: `GDAL_HTTP_COOKIEFILE` (the cookies of a
+    login), `AWS_REQUEST_PAYER` and `AWS_S3_ENDPOINT`.
+
+    Raises:
+        HTTPError: the host refuses.
+        URLError: it cannot be reached, or that is no such address.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == "s3":
+        return _object(url)
+    if scheme not in {"http", "https"}:
         raise URLError(f"{url} is no address of the web")
-    with urllib.request.urlopen(url, timeout=timeout_s) as answer:  # noqa: S310 - checked above
-        try:
-            return json.loads(answer.read())
-        except ValueError as error:
-            raise URLError(f"the answer of {url} is no JSON") from error
+    cookies = http.cookiejar.MozillaCookieJar()
+    if name := os.environ.get("GDAL_HTTP_COOKIEFILE"):
+        cookies.load(name, ignore_discard=True, ignore_expires=True)
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
+    with opener.open(url, timeout=timeout_s) as answer:
+        return answer.read()
 
 
-__all__ = ["GoneError", "HTTPError", "Patience", "Signer", "TokenSigner", "TransientError", "Unsigned", "json_of"]
+def _object(url: str) -> bytes:
+    parts = urlsplit(url)
+    spec = {
+        "driver": "s3",
+        "bucket": parts.netloc,
+        "requester_pays": os.environ.get("AWS_REQUEST_PAYER") == "requester",
+    }
+    if host := os.environ.get("AWS_S3_ENDPOINT"):
+        web = "http" if os.environ.get("AWS_HTTPS", "YES").upper() in {"NO", "FALSE", "OFF"} else "https"
+        spec |= {"endpoint": f"{web}://{host}", "aws_region": os.environ.get("AWS_REGION", "us-east-1")}
+    found = ts.KvStore.open(spec).result().read(parts.path.lstrip("/")).result()
+    if found.state != "value":
+        raise HTTPError(url, 404, "there is no such object", Message(), None)
+    return found.value
+
+
+__all__ = [
+    "GoneError",
+    "HTTPError",
+    "Patience",
+    "Signer",
+    "TokenSigner",
+    "TransientError",
+    "Unsigned",
+    "content",
+    "json_of",
+]

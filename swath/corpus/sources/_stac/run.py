@@ -25,9 +25,11 @@ from swath._files import whole
 from swath._progress import track
 from swath.corpus import places
 from swath.corpus._part import Location, Part
+from swath.corpus.sources._stac import cloudless
 from swath.corpus.sources._stac import section as sections
-from swath.corpus.sources._stac.place import Failure, Outcome, build
+from swath.corpus.sources._stac.place import Outcome, build
 from swath.corpus.sources._stac.section import StacSection
+from swath.corpus.sources._stac.site import Failure
 from swath.corpus.writer import CorpusWriter
 from swath.errors import CorpusError
 
@@ -60,7 +62,10 @@ def run(section: StacSection, target: Path, part_bytes: int = PART_BYTES) -> Non
 
     Raises:
         CorpusError: the folder cannot be used, no location has a chip, or hosts failed and the section says `stop`.
+        RecipeError: the cloud mask needs a package that is not installed.
     """
+    if any(product.cloud_mask for product in section.products):
+        cloudless.require()
     provenance = {"source": "stac", "section": section.model_dump(mode="json")}
     with CorpusWriter(target, sections.layouts(section), section.chip_px, None, provenance, section.licences) as writer:
         plan = _plan(section, target)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from swath.errors import CorpusError
-from swath.sensors import Scaling, Sensor, offset_for_baseline
+from swath.sensors import METADATA, Scaling, Sensor, offset_for_baseline
 
 SAME_PASS = dt.timedelta(minutes=5)
 """Scenes of one platform that are no farther apart are one acquisition, cut up by the provider."""
@@ -41,6 +41,8 @@ class Scene:
     """By band."""
     quality: File | None
     """The mask that the sensor's cloud rule reads."""
+    metadata: str | None
+    """Address of the file that calibrates the counts; None where counts need none."""
     missing: tuple[str, ...]
     """Wanted bands that the item does not have."""
     cloud: float | None
@@ -53,26 +55,45 @@ class Scene:
     tile: str
     """Of the provider's grid; two scenes with one tile and one time are versions of each other."""
 
+    @property
+    def key(self) -> tuple[str, dt.date, str]:
+        """What the product levels of a scene have in common."""
+        return self.platform, self.when.date(), self.tile
 
-def scene_of(item: dict[str, Any], sensor: Sensor, bands: tuple[str, ...], keys: Mapping[str, str]) -> Scene:
+
+def scene_of(
+    item: dict[str, Any],
+    sensor: Sensor,
+    bands: tuple[str, ...],
+    keys: Mapping[str, str],
+    alternate: str | None = None,
+) -> Scene:
     """What is needed of an item.
+
+    Args:
+        item: as the API sends it.
+        sensor: what it is an item of.
+        bands: wanted ones.
+        keys: of the assets, by band; see `Sensor.assets`.
+        alternate: name of the assets' other addresses that are to be read; by default the first ones. An asset without
+            one counts as missing.
 
     Raises:
         CorpusError: it says no time, outline or baseline where one is needed.
     """
-    properties, assets = item["properties"], item["assets"]
+    properties = item["properties"]
     when = properties.get("datetime") or properties.get("start_datetime")
     if when is None or not item.get("geometry"):
         what = "no time" if when is None else "no outline"
         raise CorpusError(f"item {item['id']} says {what}")
     layer = sensor.cloud.layer if sensor.cloud else None
     baseline = _baseline(item)
+    assets = {band: asset for band, key in keys.items() if (asset := _asset(item, key, alternate)) is not None}
     files = {
-        band: _file(item, keys[band], _scaling(item, assets[keys[band]], sensor, band, baseline))
+        band: _file(item, assets[band], _scaling(item, assets[band], sensor, band, baseline))
         for band in bands
-        if keys[band] in assets
+        if band in assets
     }
-    quality = keys.get(layer) if layer else None
     epsg = properties.get("proj:epsg") or properties.get("proj:code")
     cloud = properties.get("eo:cloud_cover")
     return Scene(
@@ -80,8 +101,9 @@ def scene_of(item: dict[str, Any], sensor: Sensor, bands: tuple[str, ...], keys:
         when=_utc(when),
         platform=str(properties.get("platform", "")).lower().replace("_", "-").replace(" ", "-"),
         files=files,
-        quality=_file(item, quality, Scaling()) if quality and quality in assets else None,
-        missing=tuple(keys[band] for band in bands if band not in files),
+        quality=_file(item, assets[layer], Scaling()) if layer and layer in assets else None,
+        metadata=assets[METADATA]["href"] if METADATA in assets else None,
+        missing=tuple(keys[name] for name in (*bands, METADATA) if name in keys and name not in assets),
         cloud=None if cloud is None else float(cloud),
         orbit=properties.get("sat:orbit_state"),
         crs=None if epsg is None else str(epsg) if ":" in str(epsg) else f"EPSG:{epsg}",
@@ -96,8 +118,21 @@ def _utc(text: str) -> dt.datetime:
     return when if when.tzinfo else when.replace(tzinfo=dt.UTC)
 
 
-def _file(item: dict[str, Any], key: str, scaling: Scaling) -> File:
-    asset = item["assets"][key]
+def _asset(item: dict[str, Any], key: str, alternate: str | None) -> dict[str, Any] | None:
+    """The asset of that key, or whose file's name has that end, with the address that is to be read as `href`."""
+    assets = item["assets"]
+    if key.startswith("*"):
+        ends = (one for one in assets.values() if one["href"].partition("?")[0].endswith(key[1:]))
+        asset = next(ends, None)
+    else:
+        asset = assets.get(key)
+    if asset is None or alternate is None:
+        return asset
+    other = asset.get("alternate", {}).get(alternate)
+    return None if other is None else asset | {"href": other["href"]}
+
+
+def _file(item: dict[str, Any], asset: dict[str, Any], scaling: Scaling) -> File:
     transform = asset.get("proj:transform") or item["properties"].get("proj:transform")
     return File(asset["href"], scaling, abs(float(transform[0])) if transform else None)
 
@@ -144,9 +179,13 @@ def _baseline(item: dict[str, Any]) -> str:
 
 
 def _tile(item: dict[str, Any]) -> str:
+    """Spelled alike whatever the catalogue: `32TPT`, or path and row as `193027`."""
     properties = item["properties"]
-    parts = [properties.get(k) for k in ("s2:mgrs_tile", "grid:code", "landsat:wrs_path", "landsat:wrs_row")]
-    return "-".join(str(part).removeprefix("MGRS-") for part in parts if part is not None)
+    path, row = properties.get("landsat:wrs_path"), properties.get("landsat:wrs_row")
+    if path is not None and row is not None:
+        return f"{int(path):03}{int(row):03}"
+    tile = properties.get("s2:mgrs_tile") or properties.get("grid:code") or ""
+    return str(tile).rpartition("-")[2]
 
 
 # -- acquisitions ------------------------------------------------------------------------------------------------------
@@ -168,10 +207,10 @@ class Acquisition:
         """Of its scenes, in percent, the cloudiest counts; 0 where nobody knows."""
         return max((scene.cloud or 0.0 for scene in self.scenes), default=0.0)
 
-    @property
-    def key(self) -> tuple[str, dt.date]:
-        """What two product levels of one acquisition have in common."""
-        return self.scenes[0].platform, self.when.date()
+    def only(self, keys: Set[tuple]) -> "Acquisition | None":
+        """Its scenes of these keys; None if there is none."""
+        kept = tuple(scene for scene in self.scenes if scene.key in keys)
+        return Acquisition(kept) if kept else None
 
     @property
     def name(self) -> str:
@@ -206,6 +245,25 @@ def acquisitions(scenes: Iterable[Scene], outline: BaseGeometry, crs: str) -> li
 
     found = [Acquisition(tuple(sorted(one, key=order))) for one in passes]
     return sorted(found, key=lambda one: (one.when, one.name))
+
+
+def twins(levels: Sequence[Sequence[Acquisition]]) -> list[tuple[Acquisition, ...]]:
+    """Acquisitions that every product level has, of each the scenes that every level has.
+
+    Args:
+        levels: acquisitions by product level.
+    """
+    common = set.intersection(*({scene.key for one in level for scene in one.scenes} for level in levels))
+    found: list[tuple[Acquisition, ...]] = []
+    for first in levels[0]:
+        shared = first.only(common)
+        if shared is not None:
+            keys = {scene.key for scene in shared.scenes}
+            partners = [other for level in levels[1:] for one in level if (other := one.only(keys)) is not None]
+            # a pass that one level cuts in two has no single partner
+            if len(partners) == len(levels) - 1:
+                found.append((shared, *partners))
+    return found
 
 
 # -- counts ------------------------------------------------------------------------------------------------------------

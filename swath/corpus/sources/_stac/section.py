@@ -5,9 +5,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pydantic import Field, field_validator, model_validator
 
 from swath import plugins, sensors
+from swath.corpus import eight_bit
 from swath.corpus._utm import Footprint
 from swath.corpus.format import SensorLayout
 from swath.corpus.places import PlacesConfig
+from swath.corpus.sources._stac import cloudless
+from swath.corpus.sources._stac.catalogue import Catalogue
+from swath.corpus.sources._stac.cloudless import S2Cloudless
 from swath.errors import RecipeError
 from swath.sensors import Sensor
 from swath.settings import Settings
@@ -18,34 +22,6 @@ if TYPE_CHECKING:
 else:
     PlacesSettings = plugins.union("swath.corpus.places")
     DatesSettings = plugins.union("swath.corpus.dates")
-
-ADDRESSES = {
-    "earth-search": "https://earth-search.aws.element84.com/v1",
-    "planetary-computer": "https://planetarycomputer.microsoft.com/api/stac/v1",
-}
-TOKENS = {"planetary-computer": "https://planetarycomputer.microsoft.com/api/sas/v1/token/{collection}"}
-
-
-class Catalogue(Settings):
-    """A STAC API and how its files are signed."""
-
-    name: Literal["earth-search", "planetary-computer"] = "earth-search"
-    """Whose collections and asset keys are meant."""
-    url: str | None = None
-    """Address of an API that serves the same; by default the public one of that name."""
-    token_url: str | None = None
-    """Where a signature for a collection is had, `{collection}` in it: JSON with `token`, a query string that is put
-    behind every file's address, and `msft:expiry`. By default the catalogue's own; Earth Search signs nothing."""
-
-    @property
-    def address(self) -> str:
-        """Of the API."""
-        return self.url or ADDRESSES[self.name]
-
-    @property
-    def tokens(self) -> str | None:
-        """Where signatures are had."""
-        return self.token_url or (TOKENS.get(self.name) if self.url is None else None)
 
 
 class Product(Settings):
@@ -60,6 +36,8 @@ class Product(Settings):
     """If another than the sensor's own, such as `sentinel-2-c1-l2a`."""
     when: DatesSettings | None = None
     """If another rule than the section's."""
+    only: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Properties that an item must have, such as `landsat:collection_category: T1`."""
     max_cloud: float | None = Field(default=20, ge=0, le=100)
     """Scenes with more cloud are left out, in percent as the catalogue says; null for all. Means nothing for radar."""
     max_chip_cloud: float = Field(default=1.0, ge=0, le=1)
@@ -70,13 +48,17 @@ class Product(Settings):
     """Of a window's clearest scenes, so many are compared by the cloud over the chip itself."""
     mask_clouds: bool = False
     """Mark cloudy pixels as not valid; by default they are data, and their share is in the index."""
+    cloud_mask: S2Cloudless | None = None
+    """What says which pixels are cloud; by default the sensor's own quality layer. Sentinel-2 L1C has none."""
+    uint8: bool = False
+    """Store a byte a value, by the tables of SSL4EO-L for Landsat; what lies outside their ranges is lost."""
     resampling: Literal["nearest", "bilinear", "cubic", "average"] = "nearest"
     """Of files that are on another grid than the chip: coarser bands, and scenes of a neighbouring UTM zone."""
     orbit: Literal["ascending", "descending"] | None = None
     """Only this pass."""
     same_dates_as: str | None = None
-    """Sensor of another product of the section: only acquisitions that both have are taken, so that two product levels
-    are parallel."""
+    """Sensor of another product of the section: only scenes (platform, day and tile, or path and row) that both have
+    are taken, so that two product levels are parallel."""
 
     @model_validator(mode="after")
     def _known(self) -> "Product":
@@ -88,6 +70,22 @@ class Product(Settings):
         for band in self.bands or ():
             if band not in names:
                 raise ValueError(f"{self.sensor} has no band {band!r}; known: {', '.join(names)}")
+        if self.uint8:
+            try:
+                eight_bit.limits(self.sensor, names[0])
+            except RecipeError as error:
+                raise ValueError(f"{error.what}; {error.remedy}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _maskable(self) -> "Product":
+        if self.cloud_mask is not None and self.sensor != cloudless.SENSOR:
+            rule = sensors.get(self.sensor).cloud
+            own = f"; leave cloud_mask out: {rule.layer} says what is cloud" if rule else ""
+            raise ValueError(
+                f"s2cloudless needs reflectance at the top of the atmosphere and B10, so {cloudless.SENSOR}, "
+                f"not {self.sensor}{own}"
+            )
         return self
 
 
@@ -142,6 +140,11 @@ class StacSection(Settings):
                 raise ValueError(f"{name} has no {product.sensor}; {' and '.join(sorted(offers))} has")
             if missing := [band for band in product.bands or () if band not in bands_of(product, self)]:
                 raise ValueError(f"{catalogue_of(product, self).name} has no file of {product.sensor}/{missing[0]}")
+            keys = asset_keys(product, self)[0]
+            if product.cloud_mask and (lacking := [band for band in cloudless.BANDS if band not in keys]):
+                raise ValueError(
+                    f"s2cloudless needs {', '.join(lacking)}, which {catalogue_of(product, self).name} lacks"
+                )
         return self
 
 
@@ -171,18 +174,35 @@ def asset_keys(product: Product, section: StacSection) -> list[dict[str, str]]:
     return [assets[key] for key in entries(product, section)]
 
 
+def bands_read(product: Product, section: StacSection) -> tuple[str, ...]:
+    """Bands that are stored, and those that the cloud mask is made from."""
+    stored = bands_of(product, section)
+    masking = cloudless.BANDS if product.cloud_mask else ()
+    return (*stored, *(band for band in masking if band not in stored))
+
+
 def layouts(section: StacSection) -> dict[str, SensorLayout]:
     """How the products are stored."""
     gsd = pixel_size(section)
-    return {p.sensor: _layout(sensors.get(p.sensor), bands_of(p, section), gsd) for p in section.products}
+    return {
+        p.sensor: eight_bit.layout(p.sensor, bands_of(p, section), gsd)
+        if p.uint8
+        else shipped(sensors.get(p.sensor), bands_of(p, section), gsd)
+        for p in section.products
+    }
 
 
-def _layout(sensor: Sensor, bands: tuple[str, ...], gsd_m: float) -> SensorLayout:
+def shipped(sensor: Sensor, bands: tuple[str, ...], gsd_m: float) -> SensorLayout:
     """The provider's counts; Sentinel-2's as shipped since baseline 04.00, so that dark pixels may be below zero."""
     layout = SensorLayout.of(sensor, bands, gsd_m)
     if has_baselines(sensor):
         layout = layout.model_copy(update={"offset": tuple(sensors.SENTINEL_2_OFFSET for _ in bands)})
     return layout
+
+
+def sees_clouds(sensor: Sensor) -> bool:
+    """Whether clouds are in the way, so that clear scenes are looked for: not for radar."""
+    return any(band.unit != "dB" for band in sensor.bands)
 
 
 def has_baselines(sensor: Sensor) -> bool:

@@ -1,0 +1,44 @@
+"""The catalogues that are known, and how each of them is spoken to. A new one is an entry here and in the sensors."""
+
+from typing import Literal
+
+from swath.settings import Settings
+
+Name = Literal["earth-search", "planetary-computer", "usgs"]
+ADDRESSES: dict[Name, str] = {
+    "earth-search": "https://earth-search.aws.element84.com/v1",
+    "planetary-computer": "https://planetarycomputer.microsoft.com/api/stac/v1",
+    "usgs": "https://landsatlook.usgs.gov/stac-server",
+}
+TOKENS: dict[Name, str] = {
+    "planetary-computer": "https://planetarycomputer.microsoft.com/api/sas/v1/token/{collection}"
+}
+
+
+class Catalogue(Settings):
+    """A STAC API and how its files are had."""
+
+    name: Name = "earth-search"
+    """Whose collections and asset keys are meant."""
+    url: str | None = None
+    """Address of an API that serves the same; by default the public one of that name."""
+    token_url: str | None = None
+    """Where a signature for a collection is had, `{collection}` in it: JSON with `token`, a query string that is put
+    behind every file's address, and `msft:expiry`. By default the catalogue's own; the others sign nothing."""
+    alternate: str | None = None
+    """Read the assets' other addresses of this name: `s3` of USGS, which asks for an account at AWS, where the first
+    address asks for one at USGS. By default the first."""
+
+    @property
+    def address(self) -> str:
+        """Of the API."""
+        return self.url or ADDRESSES[self.name]
+
+    @property
+    def tokens(self) -> str | None:
+        """Where signatures are had."""
+        return self.token_url or (TOKENS.get(self.name) if self.url is None else None)
+
+    def platform(self, name: str) -> str:
+        """How the catalogue spells a platform, such as `landsat-8`."""
+        return name.upper().replace("-", "_") if self.name == "usgs" else name

@@ -1,0 +1,59 @@
+"""A location while it is being built: what was looked up for it, and what came of it."""
+
+import datetime as dt
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+from numpy import ndarray
+
+from swath.corpus._part import Chip, Location
+from swath.corpus.dates import Window
+from swath.corpus.format import SensorLayout
+from swath.corpus.sources._stac.hosts import Patience
+from swath.corpus.sources._stac.read import Grid
+from swath.corpus.sources._stac.section import Product, StacSection
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A chip that the corpus lacks, and why."""
+
+    uid: str
+    sensor: str
+    window: str | None
+    """Season, month or other tag."""
+    reason: str
+    transient: bool
+    """Another attempt may succeed: a host did not answer."""
+    lon: float
+    lat: float
+
+
+class UnusableError(Exception):
+    """An acquisition that cannot become a chip, and why."""
+
+
+@dataclass(slots=True)
+class Site:
+    """A location and everything that is looked up for it."""
+
+    section: StacSection
+    layouts: dict[str, SensorLayout]
+    """As stored, by sensor."""
+    location: Location
+    grid: Grid
+    patience: Patience
+    chosen: dict[tuple[str, str | None], dt.datetime] = field(default_factory=dict)
+    """When a sensor's chip of a window was taken: radar follows."""
+    masks: dict[tuple[str, str], Bool[ndarray, "y x"] | None] = field(default_factory=dict)
+    """By sensor and acquisition: a mask that was compared is not made again."""
+    counts: dict[str, Shaped[ndarray, "y x"]] = field(default_factory=dict)
+    """By address, of the window under way: bands that a mask was made from are not read again for the chip."""
+    chips: list[Chip] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def fail(self, product: Product, window: Window, reason: str, *, transient: bool = False) -> None:
+        """Note what is missing."""
+        lon, lat = self.location.lonlat or (np.nan, np.nan)
+        self.failures.append(Failure(self.location.uid, product.sensor, window.tag, reason, transient, lon, lat))
