@@ -99,6 +99,14 @@ class Recipe(Settings):
         return self
 
     @model_validator(mode="after")
+    def _floors_are_of_its_arms(self) -> "Recipe":
+        for name, task in self.tasks.items():
+            for arm in task.floor_arms:
+                if arm not in self.arms:
+                    raise ValueError(f"tasks.{name}.floor_arms: no arm {arm!r}; {nearest(arm, list(self.arms))}")
+        return self
+
+    @model_validator(mode="after")
     def _has_chips(self) -> "Recipe":
         if self.corpus.path is None and self.corpus.source is None:
             raise ValueError("corpus: give a path, a source, or both")

@@ -118,6 +118,11 @@ def test_overrides_that_cannot_be_understood(override):
         config.load("quickstart", [override])
 
 
+def test_floors_are_of_arms_that_are_there():
+    with pytest.raises(RecipeError, match="no arm 's5'; did you mean 's4'"):
+        config.load("s4-canada", ["tasks.crops.floor_arms=[s5]"])
+
+
 def test_another_plug_in_takes_nothing_from_the_common_section():
     common = {"method": {"name": "byol", "hidden": 256}, "training": {"epochs": 5}}
     merged = config.merge(common, {"method": {"name": "simclr"}})

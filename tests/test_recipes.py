@@ -9,8 +9,9 @@ import rasterio
 
 from swath import config, pipeline
 from swath.corpus import Corpus
+from swath.corpus.sources.worldcereal_pixels import REGIONS
 from swath.corpus.split import split
-from tests.corpus.formats import pastis_r, south_sudan, worldcereal_patches
+from tests.corpus.formats import pastis_r, south_sudan, worldcereal_patches, worldcereal_pixels
 
 SHORT = [
     "corpus.source.chip_px=32",
@@ -121,3 +122,56 @@ def test_s4_on_patches_holds_each_site_out_once(tmp_path):
     table = pd.read_csv(tmp_path / "run" / "evaluate" / "table.csv")
     assert {"s4", "random forest", "majority"} <= set(table["row"])
     assert table["value"].between(0, 1).all()
+
+
+@pytest.fixture(scope="module")
+def pixels(tmp_path_factory) -> Path:
+    """Pixel series, of which every other Canadian one is of another crop."""
+    data = tmp_path_factory.mktemp("pixels")
+    canada = worldcereal_pixels.write(data, samples=12)["canada"]
+    canada["CROPTYPE_LABEL"] = np.where(canada["sample_id"].str[1:].astype(int) % 2, 1110, 1120)
+    canada.to_parquet(data / REGIONS["canada"])
+    return data
+
+
+SHORT_SERIES = [
+    "pretrain.encoder.width=1",
+    "pretrain.training.epochs=1",
+    "pretrain.training.batch_size=4",
+    "pretrain.training.schedule.warmup_epochs=0",
+    "split.folds=3",
+    "rotate=false",
+    "seeds=[0]",
+    "tasks.crops.target.classes=['1110', '1120']",
+    "tasks.crops.label_fractions=[1.0]",
+]
+
+
+def test_s4_on_pixel_series_has_every_row_where_it_belongs(pixels, tmp_path):
+    fast = ["arms.mmf.encoder.width=1", "tasks.crops.scratch.epochs=1", "tasks.crops.floors=[majority, scratch]"]
+    probes = "tasks.crops.probes=[{name: linear}, {name: fine-tune, epochs: 1, batch_size: 2}]"
+    recipe = config.load("s4-canada", [*SHORT_SERIES, *fast, probes, f"data={pixels}"])
+    recipe = recipe.model_copy(update={"tasks": {"crops": recipe.tasks["crops"]}})
+    pipeline.pretrain(recipe, tmp_path / "run")
+    table = pd.read_csv(pipeline.evaluate(recipe, tmp_path / "run") / "table.csv")
+    found = table[(table["probe"] == "fine-tune") & table["value"].notna()]
+    rows = {name: set(part["row"]) for name, part in found.groupby("input")}
+    common = {"s4", "contrast-only", "reconstruction-only", "mmf", "scratch", "majority"}
+    assert rows["optical"] == common | {"one-modality-optical"}
+    assert rows["radar"] == common | {"one-modality-radar"}
+    assert rows["both"] == {"majority"}
+
+
+def test_s4s_ablations_on_pixel_series_differ_in_one_thing_each(pixels, tmp_path):
+    large = "arms.across-batch-256.training.batch_size=8"
+    recipe = config.load("s4-canada-ablations", [*SHORT_SERIES, large, f"data={pixels}"])
+    pipeline.pretrain(recipe, tmp_path / "run")
+    table = pd.read_csv(pipeline.evaluate(recipe, tmp_path / "run") / "table.csv")
+    assert set(table["row"]) == {*recipe.arms, "majority", "random encoder (frozen)"}
+    assert table["value"].between(0, 1).all()
+    base = recipe.arms["s4"].model_dump()
+    for name, arm in recipe.arms.items():
+        changed = [key for key, value in arm.model_dump().items() if value != base[key]]
+        assert len(changed) == {"s4": 0, "across-batch-256": 2}.get(name, 1), name
+    places = {arm: recipe.arms[arm].only["region"] for arm in ("other-region", "canada-only")}
+    assert sorted(sum(places.values(), ())) == sorted(REGIONS)

@@ -49,6 +49,9 @@ class TaskConfig(Settings):
     """Are shown beside it."""
     floors: tuple[FloorName, ...] = tuple(ROWS)
     """Rows that no pre-training went into; leaving one out makes a comparison weaker."""
+    floor_arms: tuple[str, ...] = ()
+    """Arms whose untrained networks the floors `random-encoder` and `scratch` are; those of all arms if none is named.
+    Networks that are a part of another arm's, or that scratch means nothing to, need no rows of their own."""
     scratch: ScratchConfig = ScratchConfig()
     """How the network is trained from scratch beside probes on frozen features; under `fine-tune` the probe says so."""
     references: dict[str, ReferenceConfig] = Field(default_factory=dict)

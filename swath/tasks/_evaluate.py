@@ -123,13 +123,16 @@ def _compute(jobs: Sequence[_Job], keys: Sequence[dict[tuple[str, str], str]], s
                 progress.advance(line)
 
 
+_ROWS_AND_COLUMNS = ("floors", "floor_arms", "references", "inputs", "probes")
+
+
 def _keys(job: _Job, corpus: Corpus) -> dict[tuple[str, str], str]:
     """Digest of everything that each cell of a job depends on."""
     config = job.task.config.model_dump(mode="json")
     if not config["cloud_levels"]:
         config.pop("cloud_levels")  # so that what was finished before there were any stays finished
     # what is measured, and which other inputs and rows there are, changes no prediction
-    for name in ("metric", "more_metrics", "floors", "references", "inputs", "probes", "label_fractions", "cloud_bins"):
+    for name in (*_ROWS_AND_COLUMNS, "metric", "more_metrics", "label_fractions", "cloud_bins"):
         config.pop(name)
     if not job.is_scratch:
         config.pop("scratch")
@@ -187,7 +190,7 @@ def _floor_jobs(task: Task, floor: FloorName, seed: int, networks: "_Networks") 
             task, ROWS[floor], "floor", seed, floor, places, lambda skip: task.floor_cells(floor, seed, skip=skip)
         )
         return
-    for row, arm in named(ROWS[floor], networks.shared).items():
+    for row, arm in named(ROWS[floor], networks.of(task.config.floor_arms)).items():
 
         def cells(skip: frozenset[tuple[str, str]], arm: str = arm, row: str = row) -> Iterator[Cell]:
             return task.floor_cells(floor, seed, networks.build(arm, seed).to(_device()), row, skip)
@@ -203,6 +206,10 @@ class _Networks:
         self.build = build
         self.shared = shared(arms, lambda arm: build(arm, seeds[0]))
         self.fingerprint = cache(lambda arm, seed: fingerprint(build(arm, seed)))
+
+    def of(self, arms: Sequence[str]) -> list[list[str]]:
+        """Arms by network: of all networks, or of those of these arms."""
+        return [same for same in self.shared if not arms or not set(arms).isdisjoint(same)]
 
 
 def shared(arms: Sequence[str], build: Callable[[str], Encoder]) -> list[list[str]]:

@@ -64,6 +64,11 @@ class ScratchConfig(Supervision):
     schedule: Literal["constant", "cosine"] = "cosine"
 
 
+def plain(config: Supervision) -> Supervision:
+    """How alone, without whose settings they are: two that train alike are equal."""
+    return Supervision(**{name: getattr(config, name) for name in Supervision.model_fields})
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
     """What is to be learnt: the labelled parts of a task, and how their chips are read."""

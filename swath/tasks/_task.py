@@ -19,7 +19,7 @@ from swath.settings import Settings
 from swath.tasks import _series, floors
 from swath.tasks._config import TaskConfig, TaskInput, inputs_of
 from swath.tasks._labels import Labelled, subset
-from swath.tasks._supervised import Problem, Supervision, train_encoder, train_reference
+from swath.tasks._supervised import Problem, Supervision, plain, train_encoder, train_reference
 from swath.tasks._types import Cell, Features, Prediction, Units
 from swath.tasks.features import Bands, Pictures, Request, extract_all, fit, lend, unseen
 from swath.tasks.floors import ROWS, FloorName
@@ -374,7 +374,7 @@ class Task:
             for probe, label in zip(item.probes, item.labels, strict=True):
                 if (item.name, label) in skip:
                     continue
-                settings = probe if isinstance(probe, Supervision) else self.config.scratch
+                settings = plain(probe if isinstance(probe, Supervision) else self.config.scratch)
                 place = _Place(item.name, label, row, "floor", seed)
                 if settings not in made:
                     made[settings] = self._tried(

@@ -17,7 +17,7 @@ from swath.corpus.split import SplitConfig
 from swath.encoders.random_convolutions import Config
 from swath.errors import SwathError
 from swath.tasks import StatisticsConfig, TaskConfig, evaluate
-from swath.tasks._evaluate import fingerprint, named, shared
+from swath.tasks._evaluate import _Networks, fingerprint, named, shared
 from swath.tasks.statistics import COMPARISON_COLUMNS, PREDICTION_COLUMNS, TABLE_COLUMNS
 from tests.tasks.fakes import ALL, contract, make
 
@@ -171,6 +171,13 @@ def test_arms_with_one_network_share_its_random_twin():
     found = named("random", [["one", "two"], ["three"]])
     assert found == {"random, as one, two": "one", "random, as three": "three"}
     assert named("random", []) == {}
+
+
+def test_the_networks_of_some_arms_may_stand_alone():
+    build = {"one": random_encoder("one", 0), "wide": encoders.build(Config(features=8), contract(ALL, 3))}
+    networks = _Networks(["one", "two", "wide"], lambda arm, _: build["one" if arm == "two" else arm], [0])
+    assert networks.of([]) == [["one", "two"], ["wide"]]
+    assert networks.of(["two"]) == [["one", "two"]]
 
 
 def test_fingerprints_tell_weights_and_contracts_apart():

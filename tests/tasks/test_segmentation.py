@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from sklearn import metrics as sk
 
 from swath.corpus.split import SplitConfig, split
+from swath.errors import TrainingError
 from swath.tasks import Task, TaskConfig
 from swath.tasks._cells import SHOWN, CellStore, maps_of, table_of
 from tests.tasks.fakes import ALL, dense_encoder, small_encoder
@@ -123,6 +124,29 @@ def test_chips_are_fine_tuned_too_and_the_frozen_floors_stay(corpus):
     ]
     assert {c.probe for c in cells} == {"fine-tune"}
     assert all(c.prediction.y_pred.shape == (len(made.units),) for c in cells)
+
+
+def test_one_control_serves_probes_that_train_alike(corpus, monkeypatch):
+    trained = []
+
+    def train(config, *_):
+        trained.append(config)
+        raise TrainingError("not now")
+
+    monkeypatch.setattr("swath.tasks._task.train_encoder", train)
+    how = {"epochs": 2, "batch_size": 16, "weight_decay": 0.0, "schedule": "constant"}
+    settings = {
+        "target": {"rule": "scalar", "column": "kind"},
+        "inputs": {"optical": ALL[:3]},
+        "probes": [{"name": "linear"}, {"name": "fine-tune", **how}],
+        "floors": ["scratch"],
+    }
+    for scratch, count in ((how, 1), ({**how, "schedule": "cosine"}, 2)):
+        config = TaskConfig.model_validate({**settings, "scratch": scratch})
+        cells = Task("kinds", config, corpus, split(corpus, SPLIT), SPLIT).floor_cells("scratch", 0, small_encoder(0))
+        assert [cell.probe for cell in cells] == ["linear", "fine-tune"]
+        assert len(trained) == count
+        trained.clear()
 
 
 def test_supervised_references_stand_beside_on_their_inputs(fields):
