@@ -11,19 +11,31 @@ BLOCK = re.compile(r"<!-- swath:speed -->\n.*?<!-- /swath:speed -->", re.DOTALL)
 
 
 def write(results: dict[str, dict[str, Any]], page: Path) -> None:
-    """Replace the page's block by a table of these results and what they were measured on."""
-    lines = ["| benchmark | ours | peer | unit | ratio |", "|---|---|---|---|---|"]
-    lines += [
-        f"| `{name}` | {r['ours']:.4g} | {r['peer']:.4g} | {r['unit']} | **{r['ratio']:.2f}** |"
-        for name, r in results.items()
-    ]
-    lines += ["", f"Measured on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {_cpu()}.", ""]
-    for name, result in results.items():
-        lines += [f"- `{name}`: " + "; ".join(f"{k} {_short(v)}" for k, v in result["setting"].items()) + "."]
-    packages = {k: v for r in results.values() for k, v in r["versions"].items()}
-    lines += ["", "Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(packages.items())) + "."]
+    """Put these results into the page's block, with the day and the machine; those of other benchmarks stay."""
+    text = page.read_text()
+    found = BLOCK.search(text)
+    if found is None:
+        raise SystemExit(f"{page} has no block of figures (<!-- swath:speed -->)")
+    rows, notes, versions = _read(found[0])
+    measured = f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {_cpu()}"
+    for name, r in results.items():
+        rows[name] = f"| `{name}` | {r['ours']:.4g} | {r['peer']:.4g} | {r['unit']} | **{r['ratio']:.2f}** |"
+        settings = "; ".join(f"{key} {_short(value)}" for key, value in r["setting"].items())
+        notes[name] = f"- `{name}` ({measured}): {settings}."
+        versions |= r["versions"]
+    lines = ["| benchmark | ours | peer | unit | ratio |", "|---|---|---|---|---|", *rows.values(), ""]
+    lines += [*notes.values(), "", "Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + "."]
     block = "<!-- swath:speed -->\n" + "\n".join(lines) + "\n<!-- /swath:speed -->"
-    page.write_text(BLOCK.sub(lambda _: block, page.read_text()))
+    page.write_text(text.replace(found[0], block))
+
+
+def _read(block: str) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Rows and notes by benchmark, and versions by package."""
+    rows = {m[1]: m[0] for m in re.finditer(r"^\| `(\w+)` \|.*$", block, re.MULTILINE)}
+    notes = {m[1]: m[0] for m in re.finditer(r"^- `(\w+)` .*$", block, re.MULTILINE)}
+    line = re.search(r"^Versions: (.*)\.$", block, re.MULTILINE)
+    pairs = [part.split(" ", 1) for part in line[1].split(", ")] if line else []
+    return rows, notes, dict(pairs)
 
 
 def _short(value: Any) -> str:
