@@ -1,10 +1,11 @@
-"""One class per location or per pixel, from label maps or scalar labels: what encoders are judged on."""
+"""A class per location or per pixel, or several per location, from label maps or scalar labels: what is judged."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 from numpy import ndarray
 from pydantic import Field, model_validator
@@ -67,6 +68,23 @@ class Scalar(Settings):
     """Leave out locations of these classes."""
 
 
+class MultiLabel(Settings):
+    """All the classes that a location has, from a scalar label that joins their names.
+
+    Locations without one are left out.
+    """
+
+    rule: Literal["multi-label"] = "multi-label"
+    column: str
+    """Column of the corpus's locations."""
+    separator: str = Field(default=";", min_length=1)
+    """Between two names; space around a name does not count."""
+    classes: tuple[str, ...] | None = None
+    """Only these classes are labels; all if not given."""
+    ignore: tuple[str, ...] = ()
+    """These classes are no labels."""
+
+
 class Pixels(Settings):
     """The class of every pixel of a label map: segmentation."""
 
@@ -81,10 +99,12 @@ class Pixels(Settings):
     """Pixels of these classes become void."""
 
 
-TargetConfig = Annotated[Dominant | Fraction | Scalar | Pixels, Field(discriminator="rule")]
-"""How a location, or each of its pixels, gets a class; told apart by `rule`."""
+TargetConfig = Annotated[Dominant | Fraction | Scalar | MultiLabel | Pixels, Field(discriminator="rule")]
+"""How a location, or each of its pixels, gets its class or classes; told apart by `rule`."""
 VOID = -1
 """Instead of a class, for pixels without a label."""
+MOST_LABELS = 62
+"""Classes of a multi-label target: a unit's labels are stored as the bits of one number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,15 +128,18 @@ class Targets:
     locations: Int[ndarray, " n"]
     """Rows of `corpus.locations`, ascending."""
     y: Int[ndarray, " n"]
-    """Position in `classes`; of pixels, the class that most of the location's labelled ones have."""
+    """Position in `classes`; of pixels, the class that most of the location's labelled ones have; of several labels,
+    the rarest."""
     classes: list[str]
-    """Names; every one occurs at least twice."""
+    """Names; of one class per location, every one occurs at least twice."""
     maps: LabelMaps | None = None
     """The class of every pixel, where that is the target."""
+    several: Int[ndarray, "n k"] | None = None
+    """1 for the classes that a location has, 0 for the others, where it may have several."""
 
 
-def targets(corpus: Corpus, config: Dominant | Fraction | Scalar | Pixels) -> Targets:
-    """The class of every location, or pixel, that has one.
+def targets(corpus: Corpus, config: Dominant | Fraction | Scalar | MultiLabel | Pixels) -> Targets:
+    """The class or classes of every location, or pixel, that has any.
 
     Raises:
         CorpusError: no such layer, code, class or column; fewer than two classes; or a class with a single location
@@ -124,6 +147,8 @@ def targets(corpus: Corpus, config: Dominant | Fraction | Scalar | Pixels) -> Ta
     """
     if isinstance(config, Pixels):
         return _pixels(corpus, config)
+    if isinstance(config, MultiLabel):
+        return _multi_label(corpus, config)
     if isinstance(config, Dominant):
         names = _dominant(corpus, config)
     elif isinstance(config, Fraction):
@@ -171,6 +196,40 @@ def _pixels(corpus: Corpus, config: Pixels) -> Targets:
     return Targets(rows, dominant, found, LabelMaps(corpus, config.layer, position))
 
 
+def _multi_label(corpus: Corpus, config: MultiLabel) -> Targets:
+    where = str(corpus.path)
+    column = _column(corpus, config.column)
+    if not pd.api.types.is_string_dtype(column.dropna()):
+        raise CorpusError(
+            f"column {config.column!r} holds {column.dtype} values, not texts that join the names of classes",
+            where=where,
+            remedy="name a column of texts, or take the values as they stand: rule: scalar",
+        )
+    said = [
+        {name.strip() for name in text.split(config.separator)} - {""} if there else set()
+        for text, there in zip(column, column.notna(), strict=True)
+    ]
+    order = sorted(set().union(*said), key=_natural)
+    kept = _kept(order, config, where)
+    labels = [names & kept for names in said]
+    rows = np.array([row for row, names in enumerate(labels) if names], int)
+    found = [name for name in order if name in kept]
+    if not 2 <= len(found) <= MOST_LABELS:
+        raise CorpusError(
+            f"{len(rows)} of {len(labels)} locations have {len(found)} classes between them",
+            where=f"{where}, target {config.model_dump(exclude_none=True)}",
+            remedy=f"a multi-label task needs 2 to {MOST_LABELS}: see separator, classes and ignore",
+        )
+    several = np.array([[name in labels[row] for name in found] for row in rows], dtype=np.int64)
+    return Targets(rows, rarest(several), found, several=several)
+
+
+def rarest(several: Int[ndarray, "n k"]) -> Int[ndarray, " n"]:
+    """Of the classes that each location has, the one that the fewest of them have."""
+    often = np.where(several == 1, several.sum(axis=0), len(several) + 1)
+    return often.argmin(axis=1)
+
+
 def _fraction(corpus: Corpus, config: Fraction) -> tuple[list[str | None], list[str]]:
     layer = _layer(corpus, config.layer)
     if config.code not in layer.classes:
@@ -193,11 +252,7 @@ def _fraction(corpus: Corpus, config: Fraction) -> tuple[list[str | None], list[
 
 def _scalar(corpus: Corpus, config: Scalar) -> tuple[list[str | None], list[str]]:
     where = str(corpus.path)
-    if config.column not in corpus.locations:
-        raise CorpusError(
-            f"no column {config.column!r}", where=where, remedy=nearest(config.column, map(str, corpus.locations))
-        )
-    column = corpus.locations[config.column]
+    column = _column(corpus, config.column)
     if column.dtype.kind == "f" and (column.dropna().to_numpy() % 1).any():
         raise CorpusError(
             f"column {config.column!r} holds continuous values, not classes",
@@ -209,6 +264,15 @@ def _scalar(corpus: Corpus, config: Scalar) -> tuple[list[str | None], list[str]
     order = sorted({text for text in texts if text is not None}, key=_natural)
     kept = _kept(order, config, where)
     return [text if text in kept else None for text in texts], order
+
+
+def _column(corpus: Corpus, name: str) -> pd.Series:
+    if name not in corpus.locations:
+        where, remedy = str(corpus.path), nearest(name, map(str, corpus.locations))
+        raise CorpusError(f"no column {name!r}", where=where, remedy=remedy)
+    column = corpus.locations[name]
+    assert isinstance(column, pd.Series)
+    return column
 
 
 def _text(value: object) -> str:
@@ -227,7 +291,7 @@ def _layer(corpus: Corpus, name: str) -> LabelLayer:
     return corpus.label_layers[name]
 
 
-def _kept(order: Sequence[str], config: Dominant | Scalar | Pixels, where: str) -> set[str]:
+def _kept(order: Sequence[str], config: Dominant | Scalar | MultiLabel | Pixels, where: str) -> set[str]:
     for name in (*(config.classes or ()), *config.ignore):
         if name not in order:
             raise CorpusError(f"no class {name!r}", where=where, remedy=nearest(name, order))

@@ -86,7 +86,9 @@ def _labels(run: Run, corpus: Corpus, task: str | None) -> pd.Series:
         found = targets(corpus, TypeAdapter(TargetConfig).validate_python(rule))
     except (SwathError, ValueError):
         return pd.Series(pd.Categorical([]))
-    return pd.Series(pd.Categorical.from_codes(found.y, found.classes), index=found.locations)
+    # a location that has several classes stands there once for each
+    rows, codes = (np.arange(len(found.y)), found.y) if found.several is None else np.nonzero(found.several)
+    return pd.Series(pd.Categorical.from_codes(codes, found.classes), index=found.locations[rows])
 
 
 def _facts(run: Run, corpus: Corpus, parts: Parts) -> list[tuple[str, str]]:
@@ -242,7 +244,7 @@ def _leakage(audit: Leakage | None) -> list[str]:
 
 def _sheet(corpus: Corpus, labels: pd.Series) -> list[tuple[list[Shot], str]]:
     """Pictures of locations spread evenly over the corpus, with their label where one is known."""
-    rows = list(labels.index) if len(labels) else list(corpus.locations.index)
+    rows = list(labels.index.unique()) if len(labels) else list(corpus.locations.index)
     chosen = [rows[i] for i in np.linspace(0, len(rows) - 1, min(CONTACT_SHEET, len(rows))).astype(int)]
-    caption = {corpus.locations["uid"].iloc[row]: str(labels.get(row, "")) for row in chosen}
+    caption = {corpus.locations["uid"].iloc[row]: ", ".join(labels[labels.index == row]) for row in chosen}
     return [(shots, caption[uid] or uid) for uid, shots in Pictures(corpus).of(list(caption)).items()]

@@ -15,7 +15,7 @@ from swath.products._judge import Cell, Pair, Score, band_of, is_radar
 from swath.products._pictures import Pictures, Shot, class_map
 from swath.products._rundir import Run, base
 from swath.sensors import Band
-from swath.tasks import class_iou
+from swath.tasks import class_iou, confusion_by_class, unpacked
 
 SAMPLES = 8
 """Pictures of right and of wrong predictions, each."""
@@ -286,6 +286,28 @@ def confusion(predictions: pd.DataFrame, row: str, classes: list[str]) -> Confus
         plot=plot,
         seeds=len(set(predictions["seed"])),
     )
+
+
+@dataclass(frozen=True)
+class ByClass:
+    """How well each class is found, where locations have several."""
+
+    row: str
+    lines: dict[str, tuple[str, ...]]
+    """By class: how many test locations have it, precision, recall, F1."""
+    seeds: int
+
+
+def by_class(predictions: pd.DataFrame, row: str, classes: list[str]) -> ByClass:
+    """Decisions over all seeds, class by class."""
+    truth, said = (unpacked(predictions[column].to_numpy(int), len(classes)) for column in ("y_true", "y_pred"))
+    seeds = len(set(predictions["seed"]))
+    lines = {}
+    for name, cm in zip(classes, confusion_by_class(truth, said), strict=True):
+        hits, found, there = cm[1, 1], cm[:, 1].sum(), cm[1].sum()
+        shares = [hits / n if n else float("nan") for n in (found, there, (found + there) / 2)]
+        lines[name] = (words.count(int(there) // seeds), *map(words.percent, shares))
+    return ByClass(row, lines, seeds)
 
 
 def of_pixels(predictions: pd.DataFrame) -> bool:

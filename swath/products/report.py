@@ -118,7 +118,8 @@ def _evaluated(
 
 def _best_in_detail(run: Run, first: Cell | None, corpus: Corpus | None, problems: list[str]) -> dict[str, Any]:
     """Confusion matrix and samples of the best encoder."""
-    nothing = {"confusion": None, "wrong": [], "right": [], "worst_maps": [], "best_maps": [], "map_classes": []}
+    nothing: dict[str, Any] = dict.fromkeys(("wrong", "right", "worst_maps", "best_maps", "map_classes"), ())
+    nothing |= {"confusion": None, "by_class": None}
     if first is None:
         return nothing
     best, classes = first.pretrained[0].row, run.classes.get(first.task, [])
@@ -127,6 +128,8 @@ def _best_in_detail(run: Run, first: Cell | None, corpus: Corpus | None, problem
         predictions = run.predictions(*first.key, best)
         if predictions.empty:
             return nothing
+        if run.target(first.task).get("rule") == "multi-label":
+            return nothing | {"by_class": _evaluation.by_class(predictions, best, classes)}
         shown: dict[str, Any] = {"confusion": _evaluation.confusion(predictions, best, classes)}
         if not _evaluation.of_pixels(predictions):
             shown["wrong"], shown["right"] = _evaluation.samples(predictions, classes, pictures)

@@ -2,7 +2,8 @@
 
 from swath.tasks._config import TaskConfig
 from swath.tasks._evaluate import evaluate
-from swath.tasks._metrics import class_iou
+from swath.tasks._labels import unpacked
+from swath.tasks._metrics import class_iou, confusion_by_class
 from swath.tasks._rotation import folds_of
 from swath.tasks._task import Task
 from swath.tasks._types import Cell, Features, Prediction, Units
@@ -18,8 +19,10 @@ __all__ = [
     "TaskConfig",
     "Units",
     "class_iou",
+    "confusion_by_class",
     "evaluate",
     "extract",
     "folds_of",
     "summarise",
+    "unpacked",
 ]

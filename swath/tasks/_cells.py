@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from swath._files import whole
 from swath.corpus.targets import VOID
+from swath.tasks._labels import packed
 from swath.tasks._types import Cell
 from swath.tasks.statistics import CELL_COLUMNS
 
@@ -24,13 +25,14 @@ SCHEMA = pa.schema(
         pa.field("seed", pa.int64()),
         pa.field("uid", pa.string()),
         pa.field("group", pa.string()),
-        pa.field("y_true", pa.int32()),
-        pa.field("y_pred", pa.int32()),
+        pa.field("y_true", pa.int64()),
+        pa.field("y_pred", pa.int64()),
         pa.field("count", pa.int64()),
         pa.field("score", pa.list_(pa.float32())),
     ]
 )
-"""Of predictions.parquet, and of each cell's file: a line per unit and entry of its confusion matrix that is not 0."""
+"""Of predictions.parquet, and of each cell's file: a line per unit and entry of its confusion matrix that is not 0.
+Where units have several classes: a line per unit, in whose y the bit of each class says whether it is there."""
 MAPS = pa.schema(
     [
         *[pa.field(name, pa.string()) for name in ("task", "input", "probe", "row", "kind")],
@@ -82,6 +84,8 @@ def _columns(cell: Cell, y_pred: np.ndarray, scores: np.ndarray | None) -> dict[
 
 def _entries(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, ...]:
     """Number of the unit, true and predicted class, and count, of every entry that is not 0."""
+    if y_true.ndim == 2:
+        y_true, y_pred = packed(y_true), packed(y_pred)
     if y_true.ndim == 1:
         return np.arange(len(y_true)), y_true, y_pred, np.ones(len(y_true), np.int64)
     unit = np.broadcast_to(np.arange(len(y_true))[:, None, None], y_true.shape)
@@ -92,8 +96,8 @@ def _entries(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def maps_of(cell: Cell) -> pa.Table:
-    """Maps of the units that are most and least right, by the share of their labelled pixels; none of single labels."""
-    if cell.prediction is None or cell.units.y_true.ndim == 1:
+    """Maps of the units that are most and least right, by the share of labelled pixels; none of whole locations."""
+    if cell.prediction is None or cell.units.y_true.ndim < 3:
         return MAPS.empty_table()
     y_true, y_pred = cell.units.y_true, cell.prediction.y_pred
     there = y_true != VOID
@@ -172,11 +176,16 @@ class CellStore:
         table = pq.read_table(self.path(key))
         said = json.loads((table.schema.metadata or {})[_NOTE])
         maps, clouds = _read(self.maps_path(key), MAPS), _read(self.under_clouds_path(key), UNDER_CLOUDS)
-        return Stored(said["cell"], said["note"], table.replace_schema_metadata(None), maps, clouds)
+        return Stored(said["cell"], said["note"], _wide(table, SCHEMA), maps, clouds)
 
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table:
-    return pq.read_table(path) if path.exists() else schema.empty_table()
+    return _wide(pq.read_table(path), schema) if path.exists() else schema.empty_table()
+
+
+def _wide(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    # cells of older versions hold narrower numbers
+    return table.replace_schema_metadata(None).cast(schema)
 
 
 def write_table(table: pa.Table, path: Path) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from swath.corpus import Corpus
 from swath.tasks import _resample
 from swath.tasks._study import Block, Identity, Study
-from swath.tasks.statistics import StatisticsConfig
+from swath.tasks.statistics import StatisticsConfig, TaskRules
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def gains(
     predictions: pd.DataFrame,
     share: pd.Series,
     bins: Sequence[float],
-    metric: str,
+    rules: TaskRules,
     config: StatisticsConfig,
 ) -> list[Gain]:
     """The differences between every pre-trained row and every other one, bin by bin.
@@ -90,7 +90,7 @@ def gains(
         predictions: of this task alone.
         share: of clouds, by uid; units without one are in no bin.
         bins: their edges, ascending.
-        metric: what is compared.
+        rules: what is compared, which is the first metric.
         config: how intervals are made.
     """
     cloud = share.reindex(predictions["uid"]).to_numpy(float)
@@ -98,9 +98,9 @@ def gains(
     for i, (low, high) in enumerate(pairwise(bins)):
         inside = ((cloud > low) | ((cloud == low) & (i == 0))) & (cloud <= high)
         if inside.any():
-            study = Study.of(predictions.loc[inside], config.resamples, 1, config.seed)
+            study = Study.of(predictions.loc[inside], config.resamples, 1, config.seed, several=rules.several)
             for block in study.blocks({}):
-                found += [Gain(task, *line) for line in _of_block(study, block, metric, (low, high), config)]
+                found += [Gain(task, *line) for line in _of_block(study, block, rules.metrics[0], (low, high), config)]
     return found
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from swath import plugins
 from swath.corpus.subset import Only
-from swath.corpus.targets import Pixels, TargetConfig
+from swath.corpus.targets import MultiLabel, Pixels, TargetConfig
 from swath.errors import RecipeError
 from swath.settings import Settings
 from swath.tasks._supervised import ScratchConfig, Supervision
@@ -43,7 +43,9 @@ class TaskConfig(Settings):
     """Named lists of band keys `sensor/band` that an encoder is fed."""
     probes: tuple[ProbeConfig, ...] = Field(default=(linear.Config(),), min_length=1)
     """How labels are read out of the features, or the encoder is trained on them."""
-    metric: Literal["accuracy", "macro_f1", "balanced_accuracy", "miou"] = "accuracy"
+    metric: Literal["accuracy", "macro_f1", "balanced_accuracy", "miou", "micro_f1", "macro_ap", "micro_ap"] = (
+        "accuracy"
+    )
     """Ranks the rows and is compared."""
     more_metrics: tuple[MetricName, ...] = ()
     """Are shown beside it."""
@@ -116,6 +118,21 @@ class TaskConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _fits_labels(self) -> "TaskConfig":
+        if isinstance(self.target, MultiLabel):
+            known = ("macro_ap", "micro_ap", "macro_f1", "micro_f1")
+            wrong = sorted({self.metric, *self.more_metrics} - {*known})
+            many = "several classes per location are"
+            if self.cloud_levels:
+                raise ValueError("cloud_levels are not there for several classes per location: leave them out")
+        else:
+            known, many = ("accuracy", "macro_f1", "balanced_accuracy", "miou"), "one class is"
+            wrong = sorted({self.metric, *self.more_metrics} & {"macro_ap", "micro_ap", "micro_f1"})
+        if wrong:
+            raise ValueError(f"{many} not judged by {', '.join(wrong)}: give metric as one of {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
     def _references_have_a_place(self) -> "TaskConfig":
         for name, reference in self.references.items():
             if unknown := [item for item in reference.inputs if item not in self.inputs]:
@@ -136,7 +153,8 @@ class TaskConfig(Settings):
             if isinstance(probe, band_wise.Config)
         }
         metrics = dict.fromkeys((self.metric, *self.more_metrics))
-        return TaskRules(metrics=tuple(metrics), band_groups=band_groups)
+        several = isinstance(self.target, MultiLabel)
+        return TaskRules(metrics=tuple(metrics), several=several, band_groups=band_groups)
 
     @property
     def named_inputs(self) -> dict[str, list[str]]:

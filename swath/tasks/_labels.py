@@ -1,11 +1,11 @@
-"""Labelled locations: a class each, or a class for each of their pixels."""
+"""Labelled locations: a class each, several each, or a class for each of their pixels."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int
 
-from swath.corpus.targets import VOID
+from swath.corpus.targets import VOID, rarest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -13,8 +13,8 @@ class Labelled:
     """Locations and their classes."""
 
     locations: Int[np.ndarray, " n"]
-    y: Int[np.ndarray, " n"] | Int[np.ndarray, "n h w"]
-    """VOID where a pixel has none."""
+    y: Int[np.ndarray, " n"] | Int[np.ndarray, "n k"] | Int[np.ndarray, "n h w"]
+    """VOID where a pixel has none; where locations have several classes, 1 for each that they have, else 0."""
 
     def __len__(self) -> int:
         return len(self.locations)
@@ -25,12 +25,19 @@ class Labelled:
         return self.y.ndim == 3
 
     @property
+    def several(self) -> bool:
+        """Whether a location may have several classes."""
+        return self.y.ndim == 2
+
+    @property
     def labels(self) -> int:
-        """How many labels there are: locations, or pixels that are not void."""
-        return int(np.count_nonzero(self.y != VOID))
+        """How many labels there are: locations, whatever they have, or pixels that are not void."""
+        return len(self) if self.several else int(np.count_nonzero(self.y != VOID))
 
     def counts(self, classes: int) -> Int[np.ndarray, " k"]:
         """Labels of each class."""
+        if self.several:
+            return self.y.sum(axis=0)
         return np.bincount(self.y[self.y != VOID], minlength=classes)
 
     def take(self, rows: Int[np.ndarray, " m"]) -> "Labelled":
@@ -38,15 +45,22 @@ class Labelled:
         return Labelled(self.locations[rows], self.y[rows])
 
 
+def learnable(y: Int[np.ndarray, "n *_"]) -> bool:
+    """Whether labels leave anything to tell apart."""
+    if y.ndim == 2:
+        return bool((y.min(axis=0) != y.max(axis=0)).any()) if len(y) else False
+    return len(np.unique(y[y != VOID])) > 1
+
+
 def subset(part: Labelled, fraction: float) -> Labelled:
     """The first locations of each class in a fixed random order, so that a smaller fraction is part of a larger one.
 
     Every class keeps at least one location. Where pixels have classes, a location counts as the one that most of its
-    pixels have: it is labelled whole or not at all.
+    pixels have: it is labelled whole or not at all. Where locations have several classes, each counts as the rarest.
     """
     if fraction == 1:
         return part
-    main = _dominant(part.y) if part.per_pixel else part.y
+    main = _dominant(part.y) if part.per_pixel else rarest(part.y) if part.several else part.y
     order = np.random.default_rng(0).permutation(len(part))
     by_class = [order[main[order] == c] for c in np.unique(main)]
     return part.take(np.sort(np.concatenate([rows[: max(1, round(fraction * len(rows)))] for rows in by_class])))
@@ -54,3 +68,13 @@ def subset(part: Labelled, fraction: float) -> Labelled:
 
 def _dominant(y: Int[np.ndarray, "n h w"]) -> Int[np.ndarray, " n"]:
     return np.array([np.bincount(one[one != VOID], minlength=1).argmax() for one in y], np.int64)
+
+
+def packed(y: Int[np.ndarray, "n k"]) -> Int[np.ndarray, " n"]:
+    """A unit's classes as bits of one number: 1, 2, 4, ... for the first, second, third."""
+    return (y.astype(np.int64) << np.arange(y.shape[1])).sum(axis=1)
+
+
+def unpacked(bits: Int[np.ndarray, " n"], classes: int) -> Int[np.ndarray, "n k"]:
+    """`packed` undone."""
+    return (bits[:, None] >> np.arange(classes)) & 1

@@ -4,6 +4,8 @@ A matrix has true classes in rows and predicted ones in columns, and may hold co
 classes are over those that have a true unit in the set being measured: a class that is absent cannot be got right.
 Only mIoU also counts, as 0, what is predicted and nowhere true, as PASTIS' benchmark and scikit-learn do. With all
 classes present these are scikit-learn's numbers, for pixels as for chips.
+
+Where units have several classes, each class has a matrix of two rows and columns: not there, there.
 """
 
 from collections.abc import Callable
@@ -13,6 +15,8 @@ from jaxtyping import Float, Int
 
 Metric = Callable[[np.ndarray], np.ndarray]
 """Confusion matrices `... k k` to values `...`; NaN for a matrix without a unit."""
+Scored = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Truth, scores `n k` and weights `b n` of units to values `b`; NaN where it is not defined."""
 
 
 def confusion(y_true: Int[np.ndarray, " n"], y_pred: Int[np.ndarray, " n"], classes: int) -> Float[np.ndarray, "k k"]:
@@ -51,6 +55,42 @@ METRICS: dict[str, Metric] = {
     "macro_f1": macro_f1,
     "miou": miou,
 }
+
+
+# --------------------------------------------------------------------------------------------- several classes a unit
+
+
+def confusion_by_class(y_true: Int[np.ndarray, "n k"], y_pred: Int[np.ndarray, "n k"]) -> Float[np.ndarray, "k 2 2"]:
+    """Counts of each class."""
+    return np.stack([confusion(*pair, 2) for pair in zip(y_true.T, y_pred.T, strict=True)])
+
+
+def label_accuracy(cm: Float[np.ndarray, "*batch k 2 2"]) -> Float[np.ndarray, "*batch"]:
+    """Share of all yes and no that are right (one minus the Hamming loss)."""
+    return accuracy(cm.sum(-3))
+
+
+def label_micro_f1(cm: Float[np.ndarray, "*batch k 2 2"]) -> Float[np.ndarray, "*batch"]:
+    """F1 score of all classes' yes together."""
+    return class_f1(cm.sum(-3))
+
+
+def label_macro_f1(cm: Float[np.ndarray, "*batch k 2 2"]) -> Float[np.ndarray, "*batch"]:
+    """Mean F1 score of the classes that some unit has."""
+    return _mean_where(class_f1(cm), cm[..., 1, :].sum(-1) > 0)
+
+
+def class_f1(cm: Float[np.ndarray, "*batch 2 2"]) -> Float[np.ndarray, "*batch"]:
+    """F1 score of one class; NaN where it is neither true nor predicted."""
+    return _ratio(2 * cm[..., 1, 1], 2 * cm[..., 1, 1] + cm[..., 0, 1] + cm[..., 1, 0])
+
+
+LABEL_METRICS: dict[str, Metric] = {
+    "accuracy": label_accuracy,
+    "macro_f1": label_macro_f1,
+    "micro_f1": label_micro_f1,
+}
+"""The same for `... k 2 2`."""
 
 
 def _hits(cm: np.ndarray) -> np.ndarray:
@@ -107,3 +147,38 @@ def roc_auc(
     each = np.stack([auc((y == c).astype(int), scores[:, c], weights) for c in range(k)])
     present = ~np.isnan(each)
     return _ratio(np.where(present, each, 0.0).sum(0), present.sum(0).astype(np.float64))
+
+
+def average_precision(
+    y: Int[np.ndarray, " n"], score: Float[np.ndarray, " n"], weights: Float[np.ndarray, "b n"]
+) -> Float[np.ndarray, " b"]:
+    """Area under the precision-recall curve by steps, as scikit-learn: sum of (R_i - R_(i-1)) P_i over thresholds.
+
+    Args and result as `auc`; NaN where no positive unit has weight.
+    """
+    order = np.argsort(-score, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(score[order]) < 0])
+    w, positive = weights[:, order], y[order] == 1
+    hits, said = _summed(w * positive, starts), _summed(w, starts)
+    precision = _ratio(np.cumsum(hits, axis=1), np.cumsum(said, axis=1))
+    return _ratio(np.where(hits > 0, hits * precision, 0.0).sum(1), hits.sum(1))
+
+
+def macro_ap(
+    y: Int[np.ndarray, "n k"], scores: Float[np.ndarray, "n k"], weights: Float[np.ndarray, "b n"]
+) -> Float[np.ndarray, " b"]:
+    """Mean average precision of the classes that some unit has."""
+    each = np.stack([average_precision(truth, said, weights) for truth, said in zip(y.T, scores.T, strict=True)])
+    present = ~np.isnan(each)
+    return _ratio(np.where(present, each, 0.0).sum(0), present.sum(0).astype(np.float64))
+
+
+def micro_ap(
+    y: Int[np.ndarray, "n k"], scores: Float[np.ndarray, "n k"], weights: Float[np.ndarray, "b n"]
+) -> Float[np.ndarray, " b"]:
+    """Average precision of all units' yes and no for all classes, in one ranking."""
+    return average_precision(y.ravel(), scores.ravel(), np.repeat(weights, y.shape[1], axis=1))
+
+
+SCORED: dict[str, Scored] = {"roc_auc": roc_auc, "macro_ap": macro_ap, "micro_ap": micro_ap}
+"""Metrics that need class scores."""

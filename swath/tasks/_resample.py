@@ -77,8 +77,8 @@ def flip_p(differences: Float[np.ndarray, " b"]) -> float:
 
 
 def paired_flips(
-    a: Float[np.ndarray, "g s k k"],
-    b: Float[np.ndarray, "g s k k"],
+    a: Float[np.ndarray, "g s *matrix"],
+    b: Float[np.ndarray, "g s *matrix"],
     signs: Float[np.ndarray, "b g"],
     statistic: Callable[[np.ndarray], np.ndarray],
 ) -> Float[np.ndarray, " b"]:
@@ -88,7 +88,7 @@ def paired_flips(
         a: confusion matrices of one row by group and seed (or band).
         b: those of the other row.
         signs: see `flips`.
-        statistic: matrices `... s k k` to values `...`.
+        statistic: matrices `... s *matrix` to values `...`.
     """
     mean = (a.sum(0) + b.sum(0)) / 2
     half = np.tensordot(signs, (a - b) / 2, axes=1)

@@ -4,7 +4,7 @@ All that is reported is a weighted sum over inputs of means over seeds: one inpu
 group of bands minus another. So each pair of rows is resampled once per input, and sums are taken of the results.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,8 +13,12 @@ import pandas as pd
 
 from swath.errors import SwathError
 from swath.tasks import _resample
-from swath.tasks._metrics import METRICS, roc_auc
+from swath.tasks._labels import unpacked
+from swath.tasks._metrics import LABEL_METRICS, METRICS, SCORED, Metric
 from swath.tasks._tests import delong
+
+_MOST_WEIGHTS = 2**23
+"""Weights of single scores that are in memory at a time: 64 MiB."""
 
 
 class Identity(NamedTuple):
@@ -30,7 +34,7 @@ class Row:
 
     seeds: tuple[int, ...]
     matrices: np.ndarray
-    """g s k k"""
+    """g s k k; g s k 2 2 where units have several classes"""
     scores: np.ndarray | None
     """s n k, if every seed gave class scores."""
 
@@ -76,7 +80,7 @@ class Study:
 
     uid: np.ndarray
     y_true: np.ndarray
-    """Of each unit, where units have one class each; class scores, and what needs them, exist only there."""
+    """Of each unit, where units have one class each or, n k, several; class scores exist only there."""
     codes: np.ndarray
     """Group number of each unit."""
     groups: int
@@ -86,12 +90,14 @@ class Study:
     """b g: bootstrap."""
     signs: np.ndarray
     """b g: sign flips."""
+    measures: dict[str, Metric]
+    """What can be said of the matrices."""
     _differences: dict[tuple, Difference | None] = field(default_factory=dict)
     _draws: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, predictions: pd.DataFrame, resamples: int, flips: int, seed: int) -> "Study":
-        """From the predictions of one task.
+    def of(cls, predictions: pd.DataFrame, resamples: int, flips: int, seed: int, *, several: bool = False) -> "Study":
+        """From the predictions of one task, in which units have one class or `several`.
 
         Raises:
             SwathError: two cells hold different units.
@@ -103,15 +109,17 @@ class Study:
             _check_units(key, _truth(cell), first)
         units = first.drop_duplicates("uid")
         codes, names = pd.factorize(units["group"], sort=True)
-        classes = int(predictions[["y_true", "y_pred"]].to_numpy().max()) + 1
+        classes = _classes(predictions, several=several)
+        y_true = units["y_true"].to_numpy(np.int64)
         return cls(
             uid=units["uid"].to_numpy(),
-            y_true=units["y_true"].to_numpy(np.int64),
+            y_true=unpacked(y_true, classes) if several else y_true,
             codes=codes,
             groups=len(names),
-            rows=_rows(cells, np.asarray(names), classes),
+            rows=_rows(cells, np.asarray(names), _by_class if several else _matrices, classes),
             weights=_resample.weights(len(names), resamples, seed),
             signs=_resample.flips(len(names), flips, seed),
+            measures=LABEL_METRICS if several else METRICS,
         )
 
     @property
@@ -154,28 +162,28 @@ class Study:
 
     def _values(self, row: Row, metric: str) -> np.ndarray:
         """The metric of the whole test set for each seed; NaN where it needs scores and there are none."""
-        if metric != "roc_auc":
-            return METRICS[metric](row.matrices.sum(0))
+        if metric not in SCORED:
+            return self.measures[metric](row.matrices.sum(0))
         if row.scores is None:
             return np.full(len(row.seeds), np.nan)
-        once = np.ones((1, len(self.uid)))
-        return np.concatenate([roc_auc(self.y_true, scores, once) for scores in row.scores])
+        once = np.ones((1, self.groups))
+        return np.concatenate([self._scored(metric, scores, once) for scores in row.scores])
 
     def interval(
         self, block: Block, identity: Identity, metric: str, confidence: float, kind: str
     ) -> tuple[float, float]:
         """Of `value`: DeLong's for the area under a curve where that holds, else a bootstrap over groups."""
         members = self.members(block, identity)
-        if metric == "roc_auc" and any(row.scores is None for _, row in members):
+        if metric in SCORED and any(row.scores is None for _, row in members):
             return np.nan, np.nan
         if metric == "roc_auc" and (found := self._delong(members, confidence)):
             return found
         if self.groups < 2:
             return np.nan, np.nan
         draws = sum(w * self.draws(row, metric).mean(1) for w, row in members)
-        if kind == "percentile" or metric == "roc_auc":
+        if kind == "percentile" or metric in SCORED:
             return _resample.percentile(np.asarray(draws), confidence)
-        jackknife = sum(w * METRICS[metric](row.matrices.sum(0) - row.matrices).mean(1) for w, row in members)
+        jackknife = sum(w * self.measures[metric](row.matrices.sum(0) - row.matrices).mean(1) for w, row in members)
         return _resample.bca(np.asarray(draws), self.value(block, identity, metric), np.asarray(jackknife), confidence)
 
     def draws(self, row: Row, metric: str) -> np.ndarray:
@@ -187,11 +195,15 @@ class Study:
         return self._draws[key]
 
     def _resample(self, row: Row, metric: str) -> np.ndarray:
-        if metric != "roc_auc":
-            return METRICS[metric](np.tensordot(self.weights, row.matrices, axes=1))
+        if metric not in SCORED:
+            return self.measures[metric](np.tensordot(self.weights, row.matrices, axes=1))
         assert row.scores is not None
-        weights = self.weights[:, self.codes]
-        return np.stack([roc_auc(self.y_true, scores, weights) for scores in row.scores], axis=1)
+        return np.stack([self._scored(metric, scores, self.weights) for scores in row.scores], axis=1)
+
+    def _scored(self, metric: str, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """A metric of class scores for several weightings of the groups."""
+        found = [SCORED[metric](self.y_true, scores, part[:, self.codes]) for part in _parts(weights, scores.size)]
+        return np.concatenate(found)
 
     def _delong(self, members: list[tuple[float, Row]], confidence: float) -> tuple[float, float] | None:
         """None unless there are two classes, independent units, and a variance."""
@@ -222,14 +234,31 @@ class Study:
         pairs = seed_pairs(a.seeds, b.seeds)
         if not pairs:
             return None
+        if metric in SCORED and (a.scores is None or b.scores is None):
+            return None
         ia, ib = map(list, zip(*pairs, strict=True))
-        ma, mb, measure = a.matrices[:, ia], b.matrices[:, ib], METRICS[metric]
+        ma, mb, accuracy = a.matrices[:, ia], b.matrices[:, ib], self.measures["accuracy"]
+        if metric in SCORED:
+            flips = np.mean([self._swapped(metric, a.scores[i], b.scores[j]) for i, j in pairs], axis=0)  # type: ignore[index]
+        else:
+            measure = self.measures[metric]
+            flips = _resample.paired_flips(ma, mb, self.signs, lambda cm: measure(cm).mean(-1))
         return Difference(
-            by_seed=measure(ma.sum(0)) - measure(mb.sum(0)),
+            by_seed=self._values(a, metric)[ia] - self._values(b, metric)[ib],
             draws=(self.draws(a, metric)[:, ia] - self.draws(b, metric)[:, ib]).mean(1),
-            flips=_resample.paired_flips(ma, mb, self.signs, lambda cm: measure(cm).mean(-1)),
-            accuracy=(METRICS["accuracy"](ma) - METRICS["accuracy"](mb)).mean(1),
+            flips=flips,
+            accuracy=(accuracy(ma) - accuracy(mb)).mean(1),
         )
+
+    def _swapped(self, metric: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """`_resample.paired_flips` for class scores: both rows' units in one list, of which each side takes half."""
+        y, scores, found = np.concatenate([self.y_true] * 2), np.concatenate([a, b]), []
+        for signs in _parts(self.signs, scores.size):
+            own = (signs > 0).astype(np.float64)[:, self.codes]
+            sides = (np.concatenate(pair, axis=1) for pair in ((own, 1 - own), (1 - own, own)))
+            first, second = (SCORED[metric](y, scores, weights) for weights in sides)
+            found.append(first - second)
+        return np.concatenate(found)
 
 
 def seed_pairs(a: tuple[int, ...], b: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -257,23 +286,39 @@ def _check_units(key: tuple, cell: pd.DataFrame, first: pd.DataFrame) -> None:
         )
 
 
-def _rows(cells: dict[tuple, pd.DataFrame], groups: np.ndarray, classes: int) -> dict:
+def _parts(weights: np.ndarray, size: int) -> list[np.ndarray]:
+    """Weightings in parts, so that one for each of `size` scores fits into memory."""
+    return np.array_split(weights, -(-len(weights) * size // _MOST_WEIGHTS))
+
+
+def _classes(predictions: pd.DataFrame, *, several: bool) -> int:
+    most = int(predictions[["y_true", "y_pred"]].to_numpy().max())
+    if not several:
+        return most + 1
+    # a class that no unit has, and none is said to have, still has scores
+    return max([most.bit_length(), *(len(scores) for scores in predictions["score"].head(1) if np.ndim(scores))])
+
+
+Matrices = Callable[[pd.DataFrame, np.ndarray, int], np.ndarray]
+
+
+def _rows(cells: dict[tuple, pd.DataFrame], groups: np.ndarray, matrices: Matrices, classes: int) -> dict:
     collected: dict[tuple[str, str], dict[Identity, list[tuple[int, pd.DataFrame]]]] = {}
     for (name, probe, row, kind, seed), cell in cells.items():
         collected.setdefault((name, probe), {}).setdefault(Identity(row, kind), []).append((int(seed), cell))
     return {
-        place: {identity: _row(seeds, groups, classes) for identity, seeds in rows.items()}
+        place: {identity: _row(seeds, groups, matrices, classes) for identity, seeds in rows.items()}
         for place, rows in collected.items()
     }
 
 
-def _row(seeds: list[tuple[int, pd.DataFrame]], groups: np.ndarray, classes: int) -> Row:
+def _row(seeds: list[tuple[int, pd.DataFrame]], groups: np.ndarray, matrices: Matrices, classes: int) -> Row:
     seeds = sorted(seeds, key=lambda pair: pair[0])
     scores = [_scores(list(cell["score"])) for _, cell in seeds]
     complete = [s for s in scores if s is not None]
     return Row(
         seeds=tuple(seed for seed, _ in seeds),
-        matrices=np.stack([_matrices(cell, groups, classes) for _, cell in seeds], axis=1),
+        matrices=np.stack([matrices(cell, groups, classes) for _, cell in seeds], axis=1),
         scores=np.stack(complete) if len(complete) == len(scores) else None,
     )
 
@@ -284,6 +329,15 @@ def _matrices(cell: pd.DataFrame, groups: np.ndarray, classes: int) -> np.ndarra
     entry = (group * classes + y_true) * classes + y_pred
     counts = np.bincount(entry, weights=cell["count"], minlength=len(groups) * classes**2)
     return counts.reshape(len(groups), classes, classes)
+
+
+def _by_class(cell: pd.DataFrame, groups: np.ndarray, classes: int) -> np.ndarray:
+    """As `_matrices`, of each class by itself: g k 2 2."""
+    y_true, y_pred = (unpacked(cell[column].to_numpy(np.int64), classes) for column in ("y_true", "y_pred"))
+    group = pd.Categorical(cell["group"], categories=groups).codes.astype(np.int64)
+    entry = ((group[:, None] * classes + np.arange(classes)) * 2 + y_true) * 2 + y_pred
+    counts = np.bincount(entry.ravel(), minlength=len(groups) * classes * 4).astype(np.float64)
+    return counts.reshape(len(groups), classes, 2, 2)
 
 
 def _scores(column: list) -> np.ndarray | None:

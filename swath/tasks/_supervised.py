@@ -26,8 +26,8 @@ from swath.encoders import DenseEncoder, Encoder, backbone_of, head_of
 from swath.errors import ContractError, TrainingError
 from swath.segmenters import Segmenter, resnet_convlstm
 from swath.settings import Settings
-from swath.tasks._labels import Labelled
-from swath.tasks._metrics import accuracy, confusion, miou
+from swath.tasks._labels import Labelled, learnable
+from swath.tasks._metrics import accuracy, confusion, macro_ap, miou
 from swath.tasks._types import Prediction
 from swath.tasks.features import Bands, Pictures, contract_of, fit
 
@@ -36,7 +36,8 @@ LARGE_PX = 64
 
 
 class Supervision(Settings):
-    """How a network is trained on labels; the epoch that is best on validation is kept (accuracy; mIoU of pixels).
+    """How a network is trained on labels; the epoch that is best on validation is kept (accuracy; mIoU of pixels;
+    macro average precision where locations have several classes, each of which is learnt by binary cross-entropy).
 
     The defaults are S4's and PASTIS': 50 epochs of Adam without schedule or weight decay.
     """
@@ -217,7 +218,7 @@ def train_network(
     Raises:
         TrainingError: one class only, or the loss became non-finite.
     """
-    if np.count_nonzero(problem.parts["train"].counts(problem.classes)) < 2:
+    if not learnable(problem.parts["train"].y):
         raise TrainingError("the training part holds one class, so there is nothing to tell apart")
     with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
         torch.manual_seed(seed)
@@ -267,13 +268,13 @@ class _Loop:
             return images
         return {name: drop_frames(image, self.config.frame_dropout, self.generator) for name, image in images.items()}
 
-    def _step(self, images: dict[str, Image], y: Int[Tensor, " b"] | Int[Tensor, "b h w"]) -> None:
+    def _step(self, images: dict[str, Image], y: Int[Tensor, "b *_"]) -> None:
         with torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.device.type != "cpu" or _large(images)
         ):
             self.room.require(images, self._trial)
             logits = self.model(images)
-        loss = F.cross_entropy(logits.float(), y, ignore_index=VOID)
+        loss = classification_loss(logits.float(), y)
         if not loss.isfinite():
             raise TrainingError("supervised training became non-finite", remedy="lower its learning_rate")
         self.optimiser.zero_grad(set_to_none=True)
@@ -290,6 +291,10 @@ class _Loop:
     def _value(self, part: Labelled) -> float:
         if not len(part):
             return 0.0
+        if part.several:
+            scores = self.predict(part, self.problem.pictures).scores
+            assert scores is not None
+            return float(np.nan_to_num(macro_ap(part.y, scores, np.ones((1, len(part))))[0]))
         there = part.y != VOID
         found = self.predict(part, self.problem.pictures).y_pred
         cm = confusion(part.y[there].astype(np.int64), found[there].astype(np.int64), self.problem.classes)
@@ -304,8 +309,20 @@ class _Loop:
         logits = (self.model(pictures.read(batch, self.device)).float() for batch in batches)
         if part.per_pixel:
             return Prediction(np.concatenate([one.argmax(1).to(torch.int16).cpu().numpy() for one in logits]))
-        scores = np.concatenate([one.softmax(1).cpu().numpy() for one in logits])
-        return Prediction(scores.argmax(axis=1), scores)
+        scores = np.concatenate([probabilities(one, several=part.several).cpu().numpy() for one in logits])
+        return Prediction.of(scores, several=part.several)
+
+
+def classification_loss(logits: Float[Tensor, "b k *hw"], y: Int[Tensor, "b *_"]) -> Float[Tensor, ""]:
+    """Cross-entropy over classes; over yes and no for each class where `y` says that of each."""
+    if y.shape == logits.shape:
+        return F.binary_cross_entropy_with_logits(logits, y.to(logits.dtype))
+    return F.cross_entropy(logits, y, ignore_index=VOID)
+
+
+def probabilities(logits: Float[Tensor, "b k"], *, several: bool) -> Float[Tensor, "b k"]:
+    """Of classes that exclude one another, or of each class by itself."""
+    return logits.sigmoid() if several else logits.softmax(dim=1)
 
 
 def _large(images: dict[str, Image]) -> bool:
@@ -327,8 +344,8 @@ def _train_mode(model: nn.Module) -> None:
 
 
 def flip(
-    images: dict[str, Image], generator: torch.Generator, y: Int[Tensor, " b"] | Int[Tensor, "b h w"]
-) -> tuple[dict[str, Image], Int[Tensor, " b"] | Int[Tensor, "b h w"]]:
+    images: dict[str, Image], generator: torch.Generator, y: Int[Tensor, "b *_"]
+) -> tuple[dict[str, Image], Int[Tensor, "b *_"]]:
     """Each sample mirrored left-right and top-bottom by the toss of a coin, the same for all sensors and the labels.
 
     Chips of one pixel stay as they are.

@@ -11,6 +11,7 @@ import pyarrow as pa
 from swath._files import write_whole
 from swath.tasks._cells import MAPS, SCHEMA, UNDER_CLOUDS, Stored, write_table
 from swath.tasks._clouds import at_level, cloud_share, frame, gains, level_frame
+from swath.tasks._labels import Labelled, packed
 from swath.tasks._task import PARTS, Task
 from swath.tasks.statistics import NOTE_COLUMNS, StatisticsConfig, summarise
 
@@ -49,7 +50,7 @@ def _clouds(tasks: Sequence[Task], predictions: pd.DataFrame, config: Statistics
         own = predictions.loc[predictions["task"] == task.name]
         if task.config.cloud_bins and len(own):
             share = cloud_share(task.corpus)
-            found += gains(task.name, own, share, task.config.cloud_bins, task.config.metric, config)
+            found += gains(task.name, own, share, task.config.cloud_bins, task.config.rules, config)
     return frame(found)
 
 
@@ -113,7 +114,13 @@ def _split(task: Task, part: str) -> pd.DataFrame:
             "group": task.groups[labelled.locations],
             "split": np.full(len(labelled), part, dtype=object),
             "fold": np.full(len(labelled), _fold(task)),
-            # of pixels there is no one class
-            "y": pd.array([pd.NA] * len(labelled) if labelled.per_pixel else labelled.y, dtype="Int64"),
+            "y": pd.array(_classes(labelled), dtype="Int64"),
         }
     )
+
+
+def _classes(labelled: Labelled) -> Sequence | np.ndarray:
+    """A number for each location, as in the predictions; of pixels there is no one class."""
+    if labelled.per_pixel:
+        return [pd.NA] * len(labelled)
+    return packed(labelled.y) if labelled.several else labelled.y

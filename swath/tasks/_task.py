@@ -121,7 +121,8 @@ class Task:
             )
         if found.maps:
             return Labelled(rows, found.maps.read(rows))
-        return Labelled(rows, found.y[np.searchsorted(found.locations, rows)].astype(np.int64))
+        y = found.y if found.several is None else found.several
+        return Labelled(rows, y[np.searchsorted(found.locations, rows)].astype(np.int64))
 
     @property
     def per_pixel(self) -> bool:
@@ -306,7 +307,8 @@ class Task:
         ]
 
     def _stands(self, floor: FloorName, probe: Settings) -> bool:
-        if floors.of_series(floor) and not (self.per_pixel or self.corpus.info.chip_px == 1):
+        single = self.corpus.info.chip_px == 1 and not self.parts["test"].several
+        if floors.of_series(floor) and not (self.per_pixel or single):
             return False
         if floor == "scratch" or floors.of_series(floor):
             # under a band-wise probe it would cost a training per band

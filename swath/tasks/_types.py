@@ -1,6 +1,7 @@
 """What goes into a probe, what comes out, and what one evaluation leaves.
 
-Labels are a class per location, "n", or a class per pixel, "n h w"; `VOID` pixels have none and count nowhere.
+Labels are a class per location, "n", or a class per pixel, "n h w"; `VOID` pixels have none and count nowhere. Where
+locations have several classes they are 0 or 1 for each class, "n k".
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from jaxtyping import Float, Int
 
 KINDS = ("pretrained", "floor", "reference")
 """A pre-trained arm; a floor of the evaluation rules; anything else that is shown beside them."""
+THRESHOLD = 0.5
+"""Of several classes, a unit is said to have those with a score above this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,24 +21,35 @@ class Features:
     """Frozen features of the three parts of a split, and the labels of the two that may be learnt from."""
 
     train_x: Float[np.ndarray, "train d"]
-    train_y: Int[np.ndarray, " train"]
+    train_y: Int[np.ndarray, " train"] | Int[np.ndarray, "train classes"]
     val_x: Float[np.ndarray, "val d"]
-    val_y: Int[np.ndarray, " val"]
+    val_y: Int[np.ndarray, " val"] | Int[np.ndarray, "val classes"]
     test_x: Float[np.ndarray, "test d"]
     classes: int
     """Number of classes; labels are 0..classes-1, and a class may be missing from any part."""
+
+    @property
+    def several(self) -> bool:
+        """Whether a location may have several classes."""
+        return self.train_y.ndim == 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
     """What a probe says of the test part."""
 
-    y_pred: Int[np.ndarray, " test"] | Int[np.ndarray, "test h w"]
-    """A class for every unit or pixel, void ones too."""
+    y_pred: Int[np.ndarray, " test"] | Int[np.ndarray, "test classes"] | Int[np.ndarray, "test h w"]
+    """A class for every unit or pixel, void ones too; 0 or 1 for each class where units have several."""
     scores: Float[np.ndarray, "test classes"] | None = None
-    """Higher means more likely: probabilities or vote shares, each row summing to 1. Of pixels none are kept."""
+    """Higher means more likely: probabilities or vote shares, each row summing to 1; of each class by itself where
+    units have several. Of pixels none are kept."""
     under_clouds: Mapping[float, Int[np.ndarray, "..."]] = field(default_factory=dict)
     """`y_pred` of the same classifier with so much cloud painted over the test series, where the task asks for it."""
+
+    @classmethod
+    def of(cls, scores: Float[np.ndarray, "test classes"], *, several: bool) -> "Prediction":
+        """The class with the highest score, or all classes whose score is above a half."""
+        return cls((scores > THRESHOLD).astype(np.int64) if several else scores.argmax(axis=1), scores)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +60,7 @@ class Units:
     """Id of the location in the corpus."""
     group: tuple[str, ...]
     """Cluster of units that are not independent of each other: resampling and tests go by group."""
-    y_true: Int[np.ndarray, " test"] | Int[np.ndarray, "test h w"]
+    y_true: Int[np.ndarray, " test"] | Int[np.ndarray, "test classes"] | Int[np.ndarray, "test h w"]
 
     def __len__(self) -> int:
         return len(self.uid)

@@ -32,7 +32,7 @@ ROWS: dict[FloorName, str] = {
 }
 """What the floors are called in the tables.
 
-majority: the most frequent class of the training part, whatever the input.
+majority: the most frequent class of the training part (or all that more than half of it has), whatever the input.
 image statistics + linear: per-band statistics, always read by the linear probe.
 random convolutions: features of random filters, read by the cell's own probe (linear if that trains encoders).
 random encoder (frozen): the arms' network as it was before pre-training, read by the cell's own probe.
@@ -60,8 +60,13 @@ def of_series(floor: FloorName) -> bool:
 
 
 def majority(train: Labelled, units: Units, classes: int) -> Prediction:
-    """The most frequent training class for every unit or pixel; its scores are the training part's shares."""
+    """The most frequent training class for every unit or pixel; its scores are the training part's shares.
+
+    Where units have several classes: those that more than half of the training part has.
+    """
     counts = train.counts(classes)
+    if train.several:
+        return Prediction.of(np.tile((counts / len(train)).astype(np.float32), (len(units), 1)), several=True)
     y_pred = np.full(units.y_true.shape, counts.argmax())
     if train.per_pixel:
         return Prediction(y_pred)

@@ -21,6 +21,7 @@ from pydantic import Field, field_validator
 
 from swath.settings import Settings
 from swath.tasks import _resample
+from swath.tasks._metrics import SCORED
 from swath.tasks._study import Block, Identity, Study
 from swath.tasks._tests import DeLong, delong, holm, mcnemar, nadeau_bengio, paired_t, t_interval, wilcoxon
 
@@ -48,7 +49,7 @@ NOTE_COLUMNS = [*CELL_COLUMNS, "note"]
 FEW_GROUPS = 10
 """Below this many groups a bootstrap interval is known to be too narrow, and the table says so."""
 
-MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "miou", "roc_auc"]
+MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "miou", "roc_auc", "micro_f1", "macro_ap", "micro_ap"]
 Verdict = Literal["better", "worse", "not distinguishable", "untested"]
 
 
@@ -57,6 +58,8 @@ class TaskRules(Settings):
 
     metrics: tuple[MetricName, ...] = Field(default=("accuracy",), min_length=1)
     """The first one ranks the rows and is compared."""
+    several: bool = False
+    """Units have several classes, the bits of `y_true` and `y_pred`."""
     band_groups: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
     """Probe -> name of a group of bands -> the inputs (band keys) that belong to it."""
 
@@ -161,7 +164,9 @@ def summarise(
     comparisons: list[Comparison] = []
     for task, part in predictions.groupby("task", sort=False):
         rules = config.tasks.get(str(task), TaskRules())
-        judge = _Judge(str(task), Study.of(part, config.resamples, config.flips, config.seed), rules, config)
+        judge = _Judge(
+            str(task), Study.of(part, config.resamples, config.flips, config.seed, several=rules.several), rules, config
+        )
         for block in judge.study.blocks(rules.band_groups):
             lines += judge.lines(block, said)
             comparisons += _corrected(judge.comparisons(block), config.alpha)
@@ -194,7 +199,7 @@ class _Judge:
         per_seed = self.study.per_seed(block, row, metric).values()
         notes = [said.of(self.task, block, row), self._caution()]
         if np.isnan(value):
-            notes.append("no class scores, or one class only" if metric == "roc_auc" else "no units")
+            notes.append("no class scores, or one class only" if metric in SCORED else "no units")
         return Line(
             task=self.task,
             input=block.input,
@@ -224,10 +229,13 @@ class _Judge:
         return lines + [self._over_bands(block, a, b) for a, b in pairs] if block.is_over_bands else lines
 
     def _over_groups(self, block: Block, a: Identity, b: Identity) -> Comparison:
-        found = self.study.differences(block, a, b, self.rules.metrics[0])
+        metric = self.rules.metrics[0]
+        found = self.study.differences(block, a, b, metric)
         line = self._comparison(block, a, b, "groups", "sign flips by group")
         if found is None:
-            return replace(line, note="the rows have no seed in common")
+            return replace(
+                line, note=f"the rows have no {'class scores or ' if metric in SCORED else ''}seed in common"
+            )
         if self.study.groups < 2:
             difference = sum(w * d.by_seed.mean() for w, d in found)
             return replace(line, difference=float(difference), n_pairs=1, note="one group only: nothing can be tested")

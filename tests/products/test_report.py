@@ -15,6 +15,7 @@ from swath.errors import SwathError
 from swath.products import _words as words
 from swath.products._rundir import load
 from swath.products.report import render, report
+from swath.tasks import unpacked
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -272,6 +273,26 @@ def test_segmentations_show_the_pixels_matrix_iou_and_maps(run):
         assert f"{100 * value:.1f}\N{NO-BREAK SPACE}%" in text
     labels = [attrs["alt"] for attrs in found.all("img") if attrs["alt"].startswith("label of")]
     assert len(labels) == 6
+
+
+def test_several_classes_per_location_are_shown_class_by_class(run):
+    rng = np.random.default_rng(0)
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["recipe"]["tasks"]["land-cover"]["target"] = {"rule": "multi-label", "column": "labels"}
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    path = run / "evaluate" / "predictions.parquet"
+    predictions = pd.read_parquet(path)
+    bits = {uid: int(rng.integers(1, 32)) for uid in predictions.uid.unique()}
+    predictions = predictions.assign(y_true=predictions.uid.map(bits), y_pred=rng.integers(0, 32, len(predictions)))
+    predictions.to_parquet(path)
+    best = predictions.query("row == 'byol' and input == 'all bands' and probe == 'linear'")
+    truth, said = (unpacked(best[name].to_numpy(), 5) for name in ("y_true", "y_pred"))
+    text = page_of(run).text
+    assert "byol, class by class" in text
+    for measure in (sk.precision_score, sk.recall_score, sk.f1_score):
+        for value in measure(truth, said, average=None):
+            assert f"{100 * value:.1f}\N{NO-BREAK SPACE}%" in text
+    assert "Most confident mistakes" not in text
 
 
 def test_curves_over_labels_and_gains_by_cloud_are_drawn(run):

@@ -16,7 +16,7 @@ from swath.errors import RecipeError
 from swath.tasks import TaskConfig, evaluate
 from swath.tasks._clouds import CLOUD_COLUMNS, LEVEL_COLUMNS, cloud_share, frame, gains
 from swath.tasks._task import Task
-from swath.tasks.statistics import StatisticsConfig
+from swath.tasks.statistics import StatisticsConfig, TaskRules
 from tests.tasks.fakes import contract, dense_encoder
 from tests.tasks.test_statistics import cell, guess, world
 
@@ -38,7 +38,7 @@ def test_a_gain_that_fades_with_clouds_is_seen_to_fade():
         ("a", "pretrained", right), ("b", "floor", 0.4)))  # fmt: skip
     predictions = pd.concat([a, b]).assign(count=1)
     cloud["u3"] = np.nan
-    table = frame(gains("t", predictions, cloud, [0.0, 0.5, 1.0], "accuracy", CONFIG))
+    table = frame(gains("t", predictions, cloud, [0.0, 0.5, 1.0], TaskRules(), CONFIG))
     assert list(table) == CLOUD_COLUMNS
     assert list(table.n_units) == [119, 120]
     first, second = table.itertuples()
@@ -55,7 +55,7 @@ def test_bins_without_a_unit_have_no_line():
     y, group, rng = world()
     cloud = pd.Series(0.1, index=[f"u{i}" for i in range(len(y))])
     predictions = pd.concat([cell(y, group, y, "a"), cell(y, group, guess(y, rng, 0.5), "b", "floor")]).assign(count=1)
-    table = frame(gains("t", predictions, cloud, [0.0, 0.25, 1.0], "macro_f1", CONFIG))
+    table = frame(gains("t", predictions, cloud, [0.0, 0.25, 1.0], TaskRules(metrics=("macro_f1",)), CONFIG))
     assert list(table.low_cloud) == [0]
 
 

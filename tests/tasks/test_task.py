@@ -153,7 +153,7 @@ def test_tasks_that_cannot_be_are_refused_with_what_to_do(corpus):
         ({"inputs": {"x": [ALL[0], ALL[0]]}}, "give each band once"),
         ({"inputs": {"x": []}}, "at least one"),
         ({"inputs": {}}, "at least 1"),
-        ({"metric": "roc_auc"}, "'accuracy', 'macro_f1', 'balanced_accuracy' or 'miou'"),
+        ({"metric": "roc_auc"}, "'miou', 'micro_f1', 'macro_ap' or 'micro_ap'"),
         ({"label_fraction": 0.0}, "greater than 0"),
         ({"floors": ["imagenet"]}, "floors"),
         ({"probes": [{"name": "liner"}]}, "liner"),

@@ -23,7 +23,8 @@ class ZScore:
 
 def check_learnable(features: Features) -> None:
     """Raise TrainingError unless the training part holds at least two classes and all features are finite."""
-    present = np.unique(features.train_y)
+    # of several classes a location, each combination of them
+    present = np.unique(features.train_y, axis=0)
     if len(present) < 2:
         raise TrainingError(
             f"the training part holds {len(present)} class(es), so there is nothing to tell apart",

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional
 
 from swath.settings import Settings
 from swath.tasks._types import Features, Prediction
@@ -37,27 +38,30 @@ def label(config: Config) -> str:
 def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  # noqa: ARG001 — nothing is random here
     """Vote of the k nearest training samples; a tie goes to the class with the lower number.
 
+    Where locations have several classes: those for which more than half of the votes are.
+
     Raises:
         TrainingError: one class only, or features that are not finite.
     """
     check_learnable(features)
     train, labels = torch.from_numpy(features.train_x).float(), torch.from_numpy(features.train_y).long()
+    has = labels if features.several else functional.one_hot(labels, features.classes)
     chunks = torch.from_numpy(features.test_x).float().split(_CHUNK)
-    votes = torch.cat([_votes(config, chunk, train, labels, features.classes) for chunk in chunks])
-    shares = (votes / votes.sum(dim=1, keepdim=True)).numpy()
-    return Prediction(shares.argmax(axis=1), shares)
+    shares = torch.cat([_shares(config, chunk, train, has.float()) for chunk in chunks]).numpy()
+    return Prediction.of(shares, several=features.several)
 
 
-def _votes(
-    config: Config, test: Float[Tensor, "m d"], train: Float[Tensor, "n d"], labels: Tensor, classes: int
+def _shares(
+    config: Config, test: Float[Tensor, "m d"], train: Float[Tensor, "n d"], has: Float[Tensor, "n classes"]
 ) -> Float[Tensor, "m classes"]:
+    """Of the votes, those for each class."""
     near, index = similarity(test, train, config.distance).topk(min(config.k, len(train)), dim=1)
     if config.weights == "uniform":
         weights = torch.ones_like(near)
     else:
         # relative to the nearest, so that exp cannot underflow to a vote of nothing
         weights = ((near - near[:, :1]) / config.temperature).exp()
-    return torch.zeros(len(test), classes).scatter_add_(1, labels[index], weights)
+    return torch.einsum("mj,mjc->mc", weights / weights.sum(dim=1, keepdim=True), has[index])
 
 
 def similarity(

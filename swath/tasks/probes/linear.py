@@ -3,6 +3,9 @@
 The protocol of torchgeo-bench: z-score on the training part, C from a log grid by validation accuracy, then one fit on
 train and validation together. The grid is walked from strong to weak regularisation, each fit starting at the last
 one's solution, and left when it has stopped paying: weak regularisation is where L-BFGS spends its time.
+
+Where locations have several classes, each class gets a binary regression of its own, all of one C, which is chosen by
+the macro average precision.
 """
 
 import warnings
@@ -13,6 +16,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 
 from swath.settings import Settings
+from swath.tasks._metrics import macro_ap
 from swath.tasks._types import Features, Prediction
 from swath.tasks.probes._scale import ZScore, check_learnable
 
@@ -50,36 +54,82 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  #
     model = fitted(config, c, x, y)
     scores = np.zeros((len(features.test_x), features.classes), np.float32)
     scores[:, model.classes_] = model.predict_proba(scale(features.test_x))
-    return Prediction(scores.argmax(axis=1), scores)
+    return Prediction.of(scores, several=features.several)
 
 
-Labelled = tuple[Float[np.ndarray, "_ d"], Int[np.ndarray, " _"]]
+Labelled = tuple[Float[np.ndarray, "_ d"], Int[np.ndarray, " _"] | Int[np.ndarray, "_ k"]]
+
+
+class OneVsRest:
+    """A binary regression for each class, with scikit-learn's words.
+
+    What all or no training samples are is not learnt, but said of everything.
+    """
+
+    def __init__(self, config: Config, classes: int):
+        self.models = [_model(config) for _ in range(classes)]
+        self.classes_ = np.arange(classes)
+        self.known: list[float | None] = []
+
+    def set_params(self, **settings: Any) -> "OneVsRest":
+        """Of all regressions."""
+        for model in self.models:
+            model.set_params(**settings)
+        return self
+
+    def fit(self, x: Float[np.ndarray, "n d"], y: Int[np.ndarray, "n k"]) -> "OneVsRest":
+        """Each class on its own column."""
+        self.known = [float(has[0]) if (has == has[0]).all() else None for has in y.T]
+        for model, known, has in zip(self.models, self.known, y.T, strict=True):
+            if known is None:
+                model.fit(x, has)
+        return self
+
+    def predict_proba(self, x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m k"]:
+        """Of each class by itself."""
+        said = [
+            model.predict_proba(x)[:, 1] if known is None else np.full(len(x), known)
+            for model, known in zip(self.models, self.known, strict=True)
+        ]
+        return np.stack(said, axis=1)
 
 
 def choose_c(config: Config, train: Labelled, val: Labelled) -> float:
-    """The C of the grid with the highest validation accuracy, the smallest of equals.
+    """The C of the grid with the highest validation accuracy (or macro average precision), the smallest of equals.
 
     With no validation sample C = 1 is taken, scikit-learn's default.
     """
     if not len(val[1]):
         return 1.0
-    model, best_c, best, waited = _model(config), 1.0, -1.0, 0
+    model, best_c, best, waited = _model_for(config, train[1]), 1.0, -1.0, 0
     for c in np.geomspace(config.c_low, config.c_high, config.c_count):
         _fit(model, c, *train)
-        predicted = model.predict(val[0])
-        accuracy = float(np.mean(predicted == val[1]))
+        value, is_trivial = _quality(model, *val)
         # few features under strong regularisation say the same of everything: the walk's start, not its end
-        waited = 0 if (predicted == predicted[0]).all() else waited + 1
-        if accuracy > best:
-            best_c, best, waited = float(c), accuracy, 0
+        waited = 0 if is_trivial else waited + 1
+        if value > best:
+            best_c, best, waited = float(c), value, 0
         if waited >= config.patience:
             break
     return best_c
 
 
-def fitted(config: Config, c: float, x: Float[np.ndarray, "n d"], y: Int[np.ndarray, " n"]) -> Any:
-    """scikit-learn's logistic regression of that strength."""
-    return _fit(_model(config), c, x, y)
+def _quality(model: Any, x: np.ndarray, y: np.ndarray) -> tuple[float, bool]:
+    """How well a model does, and whether it says the same of everything."""
+    if y.ndim == 1:
+        predicted = model.predict(x)
+        return float(np.mean(predicted == y)), bool((predicted == predicted[0]).all())
+    scores = model.predict_proba(x)
+    return float(np.nan_to_num(macro_ap(y, scores, np.ones((1, len(y))))[0])), bool((scores == scores[0]).all())
+
+
+def fitted(config: Config, c: float, x: Float[np.ndarray, "n d"], y: Int[np.ndarray, "n *_"]) -> Any:
+    """scikit-learn's logistic regression of that strength, or one for each class."""
+    return _fit(_model_for(config, y), c, x, y)
+
+
+def _model_for(config: Config, y: np.ndarray) -> Any:
+    return OneVsRest(config, y.shape[1]) if y.ndim == 2 else _model(config)
 
 
 def _model(config: Config) -> Any:

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from swath.settings import Settings
+from swath.tasks._supervised import classification_loss, probabilities
 from swath.tasks._types import Features, Prediction
 from swath.tasks.probes._scale import ZScore, check_learnable
 
@@ -40,8 +40,8 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:
     x, y = torch.from_numpy(scale(features.train_x)), torch.from_numpy(features.train_y).long()
     network = train(config, x, y, features.classes, seed)
     with torch.no_grad():
-        scores = network(torch.from_numpy(scale(features.test_x))).softmax(dim=1).numpy()
-    return Prediction(scores.argmax(axis=1), scores)
+        logits = network(torch.from_numpy(scale(features.test_x)))
+    return Prediction.of(probabilities(logits, several=features.several).numpy(), several=features.several)
 
 
 def train(config: Config, x: Float[Tensor, "n d"], y: Tensor, classes: int, seed: int) -> nn.Module:
@@ -65,5 +65,5 @@ def train(config: Config, x: Float[Tensor, "n d"], y: Tensor, classes: int, seed
 
 def _step(network: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> None:
     optimiser.zero_grad(set_to_none=True)
-    F.cross_entropy(network(x), y).backward()
+    classification_loss(network(x), y).backward()
     optimiser.step()
