@@ -157,11 +157,18 @@ def average_precision(
     Args and result as `auc`; NaN where no positive unit has weight.
     """
     order = np.argsort(-score, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(score[order]) < 0])
-    w, positive = weights[:, order], y[order] == 1
-    hits, said = _summed(w * positive, starts), _summed(w, starts)
-    precision = _ratio(np.cumsum(hits, axis=1), np.cumsum(said, axis=1))
-    return _ratio(np.where(hits > 0, hits * precision, 0.0).sum(1), hits.sum(1))
+    ranked, positive = -score[order], np.flatnonzero(y[order] == 1)
+    if not len(positive):
+        return np.full(len(weights), np.nan)
+    # a threshold lets in all units of equal score: the last one, and the last positive one
+    last = np.searchsorted(ranked, ranked[positive], side="right") - 1
+    hit = np.searchsorted(positive, last, side="right") - 1
+    # units in rows, so that sums over them run over whole rows of weightings
+    w = np.ascontiguousarray(weights.T)[order]
+    said, hits = np.cumsum(w, axis=0)[last], w[positive]
+    found = np.cumsum(hits, axis=0)
+    precision = found[hit] / np.maximum(said, np.finfo(np.float64).tiny)
+    return _ratio(np.einsum("pb,pb->b", hits, precision), found[-1])
 
 
 def macro_ap(
