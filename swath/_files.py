@@ -7,12 +7,24 @@ from pathlib import Path
 
 
 @contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Say in the system's errors which file was being written: when the disk fills, they do not know."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; it becomes `path` when the block ends well."""
     temporary = path.with_name(f".{path.name}.part")
     try:
-        yield temporary
-        publish(temporary, path)
+        with named(path):
+            yield temporary
+            publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

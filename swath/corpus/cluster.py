@@ -1,5 +1,6 @@
 """A Dask client for builds: processes of this machine, or any cluster by its address."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,12 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
 
     if address is None:
         count = workers or 2 * (os.cpu_count() or 1)
-        with LocalCluster(count, threads_per_worker=1, dashboard_address="") as local, Client(local) as client:
+        # a worker that dies is started again, and what that costs is told by whoever waits for its tasks
+        silent = logging.ERROR
+        with (
+            LocalCluster(count, threads_per_worker=1, dashboard_address="", silence_logs=silent) as local,
+            Client(local) as client,
+        ):
             yield client
         return
     try:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from dask import config as dask_config
 from distributed import CancelledError, Client, KilledWorker, LocalCluster, default_client
 
-from swath._files import whole
+from swath._files import named, whole
 from swath._progress import track
 from swath.corpus import places
 from swath.corpus._part import Location, Part
@@ -217,8 +217,9 @@ class FailureLog:
         """Append what went wrong; what went well after all takes back what an earlier attempt said."""
         lines = [line for outcome in outcomes if (line := self._line(outcome))]
         if lines:
-            with self._path.open("a") as file:
-                file.write("".join(f"{line}\n" for line in lines))
+            with named(self._path), self._path.open("a") as file:
+                # the first line ends what a full disk or a kill may have cut off
+                file.write("\n".join(["", *lines, ""]))
                 file.flush()
                 os.fsync(file.fileno())
         for line in lines:
