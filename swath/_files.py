@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 @contextmanager
-def named(path: Path) -> Iterator[None]:
-    """Say in the system's errors which file was being written: when the disk fills, they do not know."""
+def named(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Say in the system's errors which file was to be written: of a full disk they do not know."""
     try:
         yield
     except OSError as error:
-        if error.filename is None:
+        if error.filename in {None, str(temporary)}:
             error.filename = str(path)
         raise
 
@@ -22,7 +22,7 @@ def whole(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; it becomes `path` when the block ends well."""
     temporary = path.with_name(f".{path.name}.part")
     try:
-        with named(path):
+        with named(path, temporary):
             yield temporary
             publish(temporary, path)
     finally:

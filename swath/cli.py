@@ -53,7 +53,7 @@ def main() -> None:
         if error.errno == errno.ENOSPC:
             _fail(f"the disk is full\n  where: {error.filename}\n  do:    make room, then give the same command again")
         if error.errno in {errno.EACCES, errno.EROFS, errno.EPERM}:
-            _fail(f"no permission to write\n  where: {error.filename}\n  do:    give another folder with --out")
+            _fail(f"no permission to write\n  where: {error.filename}\n  do:    give another folder (--out, --to)")
         raise
 
 

@@ -172,6 +172,7 @@ def plan_corpus(
             f"the source of {what} is not stac, so there is nothing to plan", remedy="see build-s1-s2-series"
         )
     plan = draw(section.where, footprint(section))
+    to.parent.mkdir(parents=True, exist_ok=True)
     with whole(to) as temporary:
         plan.to_parquet(temporary, index=False)
     draw_map(plan, to.with_suffix(".png"), land)

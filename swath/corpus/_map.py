@@ -26,7 +26,7 @@ def draw_map(plan: gpd.GeoDataFrame, path: Path, land: Path | None = None) -> No
     axes.scatter(lon, lat, s=size, color="#0b6e6e", linewidths=0)
     axes.set(xlim=(lon.min() - margin, lon.max() + margin), ylim=(lat.min() - margin, lat.max() + margin))
     axes.set(xlabel="longitude (degrees)", ylabel="latitude (degrees)", title=f"{len(plan):,} locations")
-    axes.set_aspect(stretch, adjustable="datalim")
+    axes.set_aspect(stretch, adjustable="box")
     axes.grid(color="#cccccc", linewidth=0.4)
     axes.set_axisbelow(True)
     with whole(path) as temporary:

@@ -252,4 +252,15 @@ def test_an_api_that_is_down_is_a_passing_failure(served):
     outcome = served.take(catalogue={"name": "earth-search", "url": "http://127.0.0.1:9"}, retries=1)
     assert outcome.location is None
     assert outcome.transient
-    assert "search:" in reasons(outcome)
+    assert reasons(outcome) == "search: http://127.0.0.1:9: Connection refused"
+
+
+def test_a_page_that_asks_for_a_login_is_no_image(other):
+    """What USGS answers to those who have no account: 200, and HTML."""
+    lost = at(SPRING, when=moment("2021-03-27 10:10:00"))
+    there = other(lost)
+    (there.folder / lost.folder / "B05.tif").write_text("<!DOCTYPE html><html><body>Sign in</body></html>" * 9)
+    outcome = there.take(retries=0)
+    assert "B05.tif: the host sent something else than an image, such as a page that asks for a login" in reasons(
+        outcome
+    )

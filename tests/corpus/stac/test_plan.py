@@ -13,7 +13,7 @@ AREA = "corpus.source.where.area=[11.0, 48.0, 11.5, 48.3]"
 
 
 def test_a_recipe_is_planned_and_mapped(tmp_path, monkeypatch, capsys):
-    to = tmp_path / "plan.parquet"
+    to = tmp_path / "new" / "plan.parquet"
     arguments = ["build-s1-s2-series", AREA, "corpus.source.where.count=20", "--to", str(to)]
     monkeypatch.setattr("sys.argv", ["swath", "corpus", "plan", *arguments])
     with pytest.raises(SystemExit) as stop:

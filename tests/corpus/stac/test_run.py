@@ -19,7 +19,7 @@ from distributed import Client, LocalCluster
 from swath.corpus import Corpus, Reader, Selection
 from swath.corpus.sources._stac import run as runs
 from swath.corpus.sources.stac import build
-from swath.errors import CorpusError
+from swath.errors import CorpusError, RecipeError
 from tests.corpus.stac import world
 from tests.corpus.stac.conftest import SPRING
 from tests.corpus.stac.world import S1, S2, at, moment, stored_counts
@@ -81,7 +81,7 @@ def test_the_hash_depends_neither_on_parts_nor_on_interruptions(served, tmp_path
 def test_passing_failures_stop_the_build_and_the_same_command_mends_it(served, tmp_path):
     section = series(served, retries=0)
     served.files.fail(always={"2021-06-20": "500", "20210620T101000": "500"})
-    with pytest.raises(CorpusError, match=r"hosts failed for 6 locations; first: .*500") as error:
+    with pytest.raises(CorpusError, match=r"hosts failed for 6 location\(s\); first: .*500") as error:
         build(section, tmp_path)
     assert "on_failure=leave-out" in str(error.value.remedy)
     table = failures(tmp_path)
@@ -119,6 +119,14 @@ def test_nothing_at_all_is_an_error_with_the_reason(served, tmp_path):
     section = served.section(when={"name": "monthly", "start": "2030-01", "months": 1})
     with pytest.raises(CorpusError, match="no location has a chip; most often: no scene with cloud"):
         build(section, tmp_path)
+
+
+def test_a_collection_that_is_not_there_is_refused_before_anything_is_made(served, tmp_path):
+    section = served.section(products=[served.optical(collection="sentinel-2-l3a")])
+    with pytest.raises(RecipeError, match="there is no collection 'sentinel-2-l3a' at http") as error:
+        build(section, tmp_path / "corpus")
+    assert "/collections" in error.value.remedy
+    assert not (tmp_path / "corpus").exists()
 
 
 def test_across_the_antimeridian(other, tmp_path):

@@ -122,6 +122,10 @@ def status_of(error: BaseException) -> int | None:
 
 
 def _first_line(error: BaseException) -> str:
+    if cause := re.search(r"Caused by .*\[Errno -?\d+\] ([\w ]+)", str(error)):
+        return cause[1]
+    if "not recognized as being in a supported file format" in str(error):
+        return "the host sent something else than an image, such as a page that asks for a login"
     lines = str(error).splitlines()
     return re.sub(r"\?[^\s'\"]*", "", lines[0])[:200] if lines else type(error).__name__
 

@@ -28,10 +28,11 @@ from swath.corpus._part import Location, Part
 from swath.corpus.sources._stac import cloudless
 from swath.corpus.sources._stac import section as sections
 from swath.corpus.sources._stac.place import Outcome, build
+from swath.corpus.sources._stac.search import lacks
 from swath.corpus.sources._stac.section import StacSection
 from swath.corpus.sources._stac.site import Failure
 from swath.corpus.writer import CorpusWriter
-from swath.errors import CorpusError
+from swath.errors import CorpusError, RecipeError
 
 AHEAD = 3
 """Locations under way for every thread of the cluster: enough that none waits for the slowest."""
@@ -62,10 +63,9 @@ def run(section: StacSection, target: Path, part_bytes: int = PART_BYTES) -> Non
 
     Raises:
         CorpusError: the folder cannot be used, no location has a chip, or hosts failed and the section says `stop`.
-        RecipeError: the cloud mask needs a package that is not installed.
+        RecipeError: a catalogue has no such collection, or the cloud mask needs a package that is not installed.
     """
-    if any(product.cloud_mask for product in section.products):
-        cloudless.require()
+    _look_ahead(section)
     provenance = {"source": "stac", "section": section.model_dump(mode="json")}
     with CorpusWriter(target, sections.layouts(section), section.chip_px, None, provenance, section.licences) as writer:
         plan = _plan(section, target)
@@ -84,11 +84,26 @@ def run(section: StacSection, target: Path, part_bytes: int = PART_BYTES) -> Non
         writer.finish()
 
 
+def _look_ahead(section: StacSection) -> None:
+    """Refuse at once what no location could get."""
+    if any(product.cloud_mask for product in section.products):
+        cloudless.require()
+    for product in section.products:
+        address = sections.catalogue_of(product, section).address
+        for collection in sections.entries(product, section).values():
+            if lacks(address, collection, section.timeout_s):
+                raise RecipeError(
+                    f"there is no collection {collection!r} at {address}",
+                    where=f"corpus.source.products: {product.sensor}",
+                    remedy=f"see {address}/collections for what there is",
+                )
+
+
 def _say_what_failed(section: StacSection, target: Path, table: pd.DataFrame, *, stored: bool) -> None:
     waiting = pd.DataFrame(table[table["transient"]])
     if len(waiting) and section.on_failure == "stop":
         raise CorpusError(
-            f"hosts failed for {waiting['uid'].nunique()} locations; first: {waiting['reason'].iloc[0]}",
+            f"hosts failed for {waiting['uid'].nunique()} location(s); first: {waiting['reason'].iloc[0]}",
             where=str(target / TABLE),
             remedy="the same command tries them again; corpus.source.on_failure=leave-out finishes without them",
         )

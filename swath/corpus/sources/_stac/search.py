@@ -12,7 +12,7 @@ from pystac_client.warnings import PystacClientWarning
 from shapely.geometry import shape
 
 from swath.corpus.dates import Interval
-from swath.corpus.sources._stac.hosts import Patience
+from swath.corpus.sources._stac.hosts import Patience, content, status_of
 
 Item = dict[str, Any]
 """As the API sends it: objects of pystac would take longer to make than the pixels to read."""
@@ -57,6 +57,15 @@ def items(
         return list(found.values())
 
     return patience.call(address, request)
+
+
+def lacks(address: str, collection: str, timeout_s: float) -> bool:
+    """Whether an API answers that it has no such collection: a search for it would find nothing, and not say why."""
+    try:
+        content(f"{address.rstrip('/')}/collections/{collection}", timeout_s)
+    except OSError as error:
+        return status_of(error) == 404
+    return False
 
 
 def _boxes(outline: shapely.Geometry) -> list[tuple[float, float, float, float]]:
