@@ -1,5 +1,6 @@
 """A contact sheet: some locations with every sensor, several dates, and their labels, as one PNG."""
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +23,10 @@ CELL_IN = 1.35
 """Side of one picture, in inches."""
 MARGIN_IN = 1.2
 """Room for the names of the rows, in inches."""
+TITLE_CHARACTERS = 20
+"""Of a column's heading, in a line."""
+UID_CHARACTERS = 18
+"""Of a row's name, in a line."""
 GAMMA = 0.8
 """Lightens the middle tones, as most of the ground is dark."""
 INVALID = (0.87, 0.80, 0.86)
@@ -75,7 +80,8 @@ def _sensor_columns(corpus: Corpus, sensor: str, locations: Integer[ndarray, " n
         return []
     image = Reader(corpus, {sensor: bands}).read({sensor: positions})[sensor]
     pictures = _stretched(image.pixels.movedim(2, -1).numpy(), image.valid.numpy(), sensors.get(sensor).display_range)
-    title = f"{sensors.get(sensor).title}\n{', '.join(bands)}"
+    name = "\n".join(textwrap.wrap(sensors.get(sensor).title, TITLE_CHARACTERS))
+    title = f"{name}\n{', '.join(bands)}"
     return [
         _Column(
             title if date == 0 else "",
@@ -205,7 +211,7 @@ def _row_name(corpus: Corpus, location: int) -> str:
     """The id, folded so that it fits beside the row, and where that is."""
     row = corpus.locations.iloc[location]
     uid = str(row["uid"])
-    lines = [uid[i : i + 20] for i in range(0, min(len(uid), 60), 20)]
+    lines = [uid[i : i + UID_CHARACTERS] for i in range(0, min(len(uid), 60), UID_CHARACTERS)]
     if np.isfinite(row["lon"]):
         lines += [f"{row['lat']:.3f}°", f"{row['lon']:.3f}°"]
     return "\n".join(lines)

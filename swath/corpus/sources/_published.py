@@ -126,8 +126,10 @@ def _wrong(
     missing = [names.path(root, key) for kind, names in kinds.items() if kind not in there]
     if not missing:
         return None
-    beside = f"; {next(iter(there.values())).name} is there" if there else ""
-    return BadFileError(f"{missing[0].name} is missing{beside}", where=str(missing[0]), remedy=SKIP)
+    # with folders: the files of one key may all be named alike
+    name, *others = (path.relative_to(root).as_posix() for path in (missing[0], *there.values()))
+    beside = f"; {others[0]} is there" if others else ""
+    return BadFileError(f"{name} is missing{beside}", where=str(missing[0]), remedy=SKIP)
 
 
 def _note_strangers(root: Path, known: set[Path], unused: Sequence[str], report: Report) -> None:
