@@ -456,28 +456,3 @@ def _curve(row: str, cells: Sequence[Cell], labels: Mapping[str, float], arms: S
     # a row without an interval is a point
     low, high = np.where(np.isfinite(low), np.minimum(low, y), y), np.where(np.isfinite(high), np.maximum(high, y), y)
     return figures.Line(row, shade, np.array([x for x, _ in points]), y, low, high)
-
-
-def cloud_gains(run: Run, cell: Cell | None) -> list[tuple[Markup, str]]:
-    """The best encoder's gain over training from scratch, and over the best floor, in bins of cloud."""
-    if cell is None or run.clouds.empty:
-        return []
-    best, table = cell.pretrained[0], run.clouds
-    own = table.loc[(table["task"] == cell.task) & (table["input"] == cell.input) & (table["probe"] == cell.probe)]
-    found = []
-    for i, other in enumerate(dict.fromkeys(s.row for s in (cell.scratch(best.row), cell.best_floor()) if s)):
-        lines = own.loc[(own["a"] == best.row) & (own["b"] == other)].sort_values(by="low_cloud")
-        if lines.empty:
-            continue
-        y = lines["difference"].to_numpy(float)
-        low, high = (lines[end].fillna(lines["difference"]).to_numpy(float) for end in ("low", "high"))
-        shade = figures.colour(run.arms.index(best.row)) if best.row in run.arms else figures.MUTED
-        line = figures.Line(best.row, shade, np.arange(len(y)), y, np.minimum(low, y), np.maximum(high, y))
-        edges = list(zip(lines["low_cloud"], lines["high_cloud"], strict=True))
-        counts = ", ".join(words.count(int(n)) for n in lines["n_units"])
-        heading = f"{best.row} minus {other}"
-        with figures.styled():
-            figure = figures.gains(figures.shorten(heading, 44), line, edges, words.metric(cell.metric))
-            alt = f"{heading} by cloud fraction: {', '.join(words.points(v) for v in y)}"
-            found.append((figures.svg(figure, f"clouds{i}", alt), f"Test locations in the bins: {counts}."))
-    return found

@@ -22,6 +22,9 @@ COMPARISON_COLUMNS = (
     *("verdict", "n_pairs", "pairing", "test", "note"),
 )
 
+LEVEL_COLUMNS = ("task", "input", "probe", "row", "kind", "metric", "cloud", "value", "low", "high")
+GAIN_COLUMNS = ("task", "input", "probe", "a", "b", "metric", "low_cloud", "difference", "low", "high")
+
 T = TypeVar("T")
 
 
@@ -44,6 +47,10 @@ class Run:
     """`evaluate/tasks.csv`: what each task learns from; tasks of other label fractions are called `task@10%`."""
     clouds: pd.DataFrame = field(default_factory=pd.DataFrame)
     """`evaluate/clouds.csv`: differences between rows in bins of cloud."""
+    cloud_levels: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """`evaluate/cloud_levels.csv`: rows under painted clouds."""
+    cloud_gains: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """`evaluate/cloud_gains.csv`: differences between rows under painted clouds."""
     problems: tuple[str, ...] = field(default=())
     """What could not be read, in words."""
 
@@ -122,6 +129,8 @@ def load(path: Path) -> Run:
         classes=_lenient(evaluate / "classes.json", _json, {}, problems),
         tasks=_lenient(evaluate / "tasks.csv", _frame, pd.DataFrame(), problems),
         clouds=_lenient(evaluate / "clouds.csv", _frame, pd.DataFrame(), problems),
+        cloud_levels=_lenient(evaluate / "cloud_levels.csv", _frame, pd.DataFrame(), problems),
+        cloud_gains=_lenient(evaluate / "cloud_gains.csv", _frame, pd.DataFrame(), problems),
         problems=tuple(problems),
     )
 
@@ -167,7 +176,7 @@ def _empty(columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _frame(file: Path) -> pd.DataFrame:
-    text = ("task", "input", "probe", "a", "b", "metric", "label", "note")
+    text = ("task", "input", "probe", "row", "kind", "a", "b", "metric", "label", "note")
     frame = pd.read_csv(file, dtype=dict.fromkeys(text, "object"), keep_default_na=False)
     for column in set(frame) - set(text):
         frame[column] = pd.to_numeric(frame[column], errors="coerce")

@@ -399,6 +399,24 @@ def label_curve(title: str, lines: Sequence[Line], label: str, value: str) -> Fi
     return figure
 
 
+def cloud_curve(title: str, lines: Sequence[Line], value: str) -> Figure:
+    """A metric against the share of painted clouds: a line per row, dashed if it is level; its interval as a band."""
+    figure, axes = blank(height=3.6)
+    for line in lines:
+        style = "--" if np.ptp(line.y) == 0 else "-"
+        axes.fill_between(line.x, line.low, line.high, color=line.colour, alpha=0.12, linewidth=0)
+        axes.plot(
+            line.x, line.y, color=line.colour, linestyle=style, marker="o", markersize=3, label=shorten(line.name, 34)
+        )
+    axes.set_xticks(lines[0].x, [f"{100 * x:g} %" for x in lines[0].x])
+    _percent_axis(axes.yaxis)
+    axes.set_title(title)
+    axes.set_xlabel("cloud in the optical series")
+    axes.set_ylabel(value)
+    axes.legend(fontsize=7, ncol=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
+    return figure
+
+
 def gains(title: str, line: Line, edges: Sequence[tuple[float, float]], value: str) -> Figure:
     """Differences with their intervals, bin by bin of the cloud fraction."""
     figure, axes = blank()

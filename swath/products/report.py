@@ -13,7 +13,7 @@ from markupsafe import Markup
 from swath._files import write_whole
 from swath.corpus import Corpus
 from swath.errors import SwathError
-from swath.products import _evaluation, _words, figures
+from swath.products import _clouds, _evaluation, _words, figures
 from swath.products._card import Card, card
 from swath.products._judge import Cell, band_of, cells, contrasts, headline_cell
 from swath.products._pictures import Pictures
@@ -110,7 +110,8 @@ def _evaluated(
         "tables": tables,
         "band_wise": _evaluation.band_wise(all_cells, run.arms),
         "label_curves": _evaluation.label_curves(run, all_cells),
-        "cloud_gains": _evaluation.cloud_gains(run, first),
+        "cloud_curves": _clouds.cloud_curves(run, all_cells),
+        "cloud_gains": _clouds.cloud_gains(run, first),
         "contrasts": [_evaluation.table(cell, run.arms) for cell in contrasts(run)],
     }
     return evaluated | _best_in_detail(run, first, corpus, problems)

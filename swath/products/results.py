@@ -22,10 +22,10 @@ import pandas as pd
 
 from swath._files import whole, write_whole
 from swath.errors import SwathError
+from swath.products import _clouds, figures
 from swath.products import _words as words
-from swath.products import figures
 from swath.products._judge import Cell, Pair, Score, band_of, cells, contrasts, headline_cell
-from swath.products._rundir import COMPARISON_COLUMNS, TABLE_COLUMNS, Run, load
+from swath.products._rundir import COMPARISON_COLUMNS, GAIN_COLUMNS, LEVEL_COLUMNS, TABLE_COLUMNS, Run, load
 
 FORMAT = 1
 BLOCK = re.compile(r"<!-- swath:results (?P<name>\S+) -->\n(?P<body>.*?)<!-- /swath:results -->", re.DOTALL)
@@ -57,6 +57,8 @@ def results(runs: Sequence[Path], target: Path, images: Path | None = None) -> P
         content = _content(run)
         if images is not None:
             content["image"] = _picture(run, images, target)
+            if content["cloud_levels"]:
+                content["cloud_image"] = _cloud_picture(run, images, target)
         name = content["manifest"]["name"]
         store = _store(target, name)
         store.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +90,9 @@ def stale(target: Path, runs: Sequence[Path]) -> list[str]:
         content = _content(load(Path(path)))
         store = _store(target, content["manifest"]["name"])
         written = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
-        written.pop("image", None)
+        written = {"cloud_levels": [], "cloud_gains": [], **written}  # older ones had none
+        for image in ("image", "cloud_image"):
+            written.pop(image, None)
         if written != content:
             changed.append(content["manifest"]["name"])
     return changed
@@ -107,8 +111,9 @@ def _differences(target: Path, name: str, body: str, store: Path) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"{store}: cannot be read: {error}"]
     problems = []
-    if content.get("image") and not (target.parent / content["image"]).is_file():
-        problems.append(f"{target}: block {name} shows {content['image']}, which is not there")
+    shown = [image for image in (content.get("image"), content.get("cloud_image")) if image]
+    lost = [image for image in shown if not (target.parent / image).is_file()]
+    problems += [f"{target}: block {name} shows {image}, which is not there" for image in lost]
     if body != expected:
         problems.append(f"{target}: block {name} is not what {store.name} holds: {_first_difference(expected, body)}")
     return problems
@@ -153,6 +158,8 @@ def _content(run: Run) -> dict[str, Any]:
         "classes": run.classes,
         "table": _rows(run.table, TABLE_COLUMNS),
         "comparisons": _rows(run.comparisons, COMPARISON_COLUMNS),
+        "cloud_levels": _rows(run.cloud_levels, LEVEL_COLUMNS) if len(run.cloud_levels) else [],
+        "cloud_gains": _rows(run.cloud_gains, GAIN_COLUMNS) if len(run.cloud_gains) else [],
     }
 
 
@@ -164,7 +171,7 @@ def _rows(frame: pd.DataFrame, columns: tuple[str, ...]) -> list[list[Any]]:
 
 def _dumped(content: dict[str, Any]) -> str:
     """JSON with one row of a table a line, so that a change of one figure is a change of one line."""
-    tables = {key: value for key, value in content.items() if key in {"table", "comparisons"}}
+    tables = {key: content[key] for key in ("table", "comparisons", "cloud_levels", "cloud_gains") if content.get(key)}
     rest = json.dumps({k: v for k, v in content.items() if k not in tables}, indent=1, ensure_ascii=False)
     lines = [
         f' "{key}": [\n  ' + ",\n  ".join(json.dumps(r, ensure_ascii=False, allow_nan=False) for r in rows) + "\n ]"
@@ -193,6 +200,8 @@ def _restored(content: dict[str, Any]) -> Run:
         logs={},
         table=table,
         comparisons=_frame(content["comparisons"]),
+        cloud_levels=_frame(content["cloud_levels"]) if content.get("cloud_levels") else pd.DataFrame(),
+        cloud_gains=_frame(content["cloud_gains"]) if content.get("cloud_gains") else pd.DataFrame(),
         classes=content["classes"],
     )
 
@@ -210,8 +219,23 @@ def _picture(run: Run, images: Path, target: Path) -> str | None:
         return None
     with figures.styled():
         data = figures.png(figures.comparison(cell, run.arms), dpi=150)
-    images.mkdir(parents=True, exist_ok=True)
-    path = images / f"results-{run.name}.png"
+    return _stored(data, images / f"results-{run.name}.png", target)
+
+
+def _cloud_picture(run: Run, images: Path, target: Path) -> str | None:
+    """The first chart of painted clouds."""
+    charts = _clouds.cloud_lines(run, cells(run))
+    if not charts:
+        return None
+    heading, metric, lines = charts[0]
+    with figures.styled():
+        data = figures.png(figures.cloud_curve(heading, lines, words.metric(metric)), dpi=150)
+    return _stored(data, images / f"results-{run.name}-clouds.png", target)
+
+
+def _stored(data: bytes, path: Path, target: Path) -> str:
+    """Write a figure; its path as the document links it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as temporary:
         temporary.write_bytes(data)
     return Path(os.path.relpath(path, target.parent)).as_posix()
@@ -231,6 +255,7 @@ def render(content: dict[str, Any]) -> str:
     shown = sorted((c for c in all_cells if c.ranked and band_of(c.input) is None), key=lambda cell: cell != first)
     for cell in shown:
         parts += [_cell_table(cell), *([] if cell == first else [escape(" ".join(words.outcome(cell)))])]
+    parts += _cloud_parts(content, run, shown)
     parts += _band_tables(all_cells, run.arms)
     parts += [_arm_pairs(cell) for cell in [*shown, *contrasts(run)] if _between_arms(cell)]
     parts.append(_provenance(run))
@@ -276,6 +301,43 @@ def _verdict(cell: Cell, score: Score, other: Score | None) -> str:
     if pair is None:
         return f"{words.points(score.value - other.value)}, not tested"
     return f"{words.points(pair.difference)}, {words.VERDICTS[pair.verdict]}"
+
+
+def _cloud_parts(content: dict[str, Any], run: Run, shown: Sequence[Cell]) -> list[str]:
+    """The chart of painted clouds, and a table for each input that they change."""
+    parts = [f"![Under painted clouds]({content['cloud_image']})"] if content.get("cloud_image") else []
+    for cell in shown:
+        curves = _clouds.level_curves(run, cell)
+        title = f"{_caption(cell)}: {words.metric(cell.metric)} under painted clouds"
+        if curves and all(part["value"].nunique() == 1 for part in curves.values()):
+            parts.append(f"{escape(title)}: as above at every level, since no band of it sees clouds.")
+        elif curves:
+            parts.append(f"**{escape(title)}**\n\n{_cloud_table(run, cell, curves)}")
+    return parts
+
+
+def _cloud_table(run: Run, cell: Cell, curves: dict[str, pd.DataFrame]) -> str:
+    levels = next(iter(curves.values()))["cloud"]
+    lines = [
+        [
+            escape(s.row),
+            *(f"{words.percent(p.value)} ({words.interval(p.low, p.high)})" for p in _points(curves[s.row])),
+        ]
+        for s in cell.ranked
+        if s.row in curves
+    ]
+    lines += [
+        [
+            escape(name),
+            *(f"{words.points(p.difference)} ({words.difference_interval(p.low, p.high)})" for p in _points(part)),
+        ]
+        for name, part in _clouds.level_gains(run, cell)
+    ]
+    return _table(["row", *(f"{100 * level:g} % cloud" for level in levels)], lines)
+
+
+def _points(part: pd.DataFrame) -> list[Any]:
+    return list(part.itertuples(index=False))
 
 
 def _band_tables(all_cells: Sequence[Cell], arms: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from swath.errors import SwathError
 from swath.products import _words as words
 from swath.products._rundir import load
 from swath.products.report import render, report
+from swath.products.results import results, stale, verify
 from swath.tasks import unpacked
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -293,6 +294,40 @@ def test_several_classes_per_location_are_shown_class_by_class(run):
         for value in measure(truth, said, average=None):
             assert f"{100 * value:.1f}\N{NO-BREAK SPACE}%" in text
     assert "Most confident mistakes" not in text
+
+
+def test_painted_clouds_are_a_chart_in_the_report_and_a_table_in_documents(run, tmp_path):
+    folder = run / "evaluate"
+    table = pd.read_csv(folder / "table.csv")
+    own = table[(table.input == "all bands") & (table.probe == "linear") & (table.metric == "accuracy")]
+    own = own.dropna(subset=["value"])
+    levels = [
+        own.assign(cloud=cloud, value=own.value * (1 - cloud), low=own.low * (1 - cloud), high=own.high * (1 - cloud))
+        for cloud in (0.0, 0.4)
+    ]
+    pd.concat(levels).to_csv(folder / "cloud_levels.csv", index=False)
+    place = {"task": "land-cover", "input": "all bands", "probe": "linear", "metric": "accuracy"}
+    gains = [
+        {**place, "a": "byol", "b": "scratch", "low_cloud": cloud, "high_cloud": cloud, "n_units": 60,
+         "difference": 0.081, "low": 0.021, "high": 0.152}
+        for cloud in (0.0, 0.4)
+    ]  # fmt: skip
+    pd.DataFrame(gains).to_csv(folder / "cloud_gains.csv", index=False)
+    page = page_of(run)
+    labels = [attrs.get("aria-label", "") for attrs in page.all("svg")]
+    assert any("against the share of clouds" in label for label in labels)
+    document = tmp_path / "docs" / "results.md"
+    document.parent.mkdir()
+    results([run], document, tmp_path / "docs" / "images")
+    assert verify(document) == stale(document, [run]) == []
+    text = document.read_text().replace("\N{NO-BREAK SPACE}", " ")
+    best = own.loc[own["row"] == "byol"].iloc[0]
+    assert (
+        f"| byol | {100 * best.value:.1f} % ({100 * best.low:.1f}–{100 * best.high:.1f}) | {60 * best.value:.1f} %"
+        in text
+    )
+    assert "| byol minus scratch | +8.1 (+2.1 to +15.2) | +8.1 (+2.1 to +15.2) |" in text
+    assert (tmp_path / "docs" / "images" / "results-fields-clouds.png").stat().st_size > 10_000
 
 
 def test_curves_over_labels_and_gains_by_cloud_are_drawn(run):
