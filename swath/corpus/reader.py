@@ -1,6 +1,6 @@
-"""From stored counts to images in physical units: one gather per sensor and batch, decoded by threads in C++."""
+"""From stored counts to images in physical units: a batch in a few large gathers, decoded by threads in C++."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from swath.sensors import band_id
 
 BLOCK_BYTES = 2 * 2**20
 """Converted pixels per block: about the size of a core's cache."""
+PIECE_BYTES = 24 * 2**20
+"""Counts that are decoded at a time: the system hands larger memory out anew each time, a page fault per 4 KiB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +42,16 @@ class _Source:
     """Whether the scaled counts are a power that becomes decibels."""
     band_ids: Int32[Tensor, "1 c"]
     gsd_m: float
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the counts."""
+        return self.counts.dtype.numpy_dtype
+
+    @property
+    def real(self) -> bool:
+        """Whether values may be other than finite: floating-point counts and decibels."""
+        return self.decibel or self.dtype.kind == "f"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -133,33 +145,40 @@ class Reader:
     def _read(self, sensor: str, positions: Integer[ndarray, "b t"]) -> Image:
         source = self._sources[sensor]
         flat = positions.reshape(-1)
-        there = flat >= 0
-        chips = flat[there]
+        place = np.flatnonzero(flat >= 0)
+        chips = flat[place]
         if (self._sensor[chips] != self._code_of.get(sensor)).any():
             raise CorpusError(f"a chip of another sensor was asked for as {sensor}", where=str(self.corpus.path))
-        reading = source.gather(self._rows[chips]).read()
-        valid = self._valid(source, chips)
-        counts = reading.result()
-        pixels = torch.from_numpy(self._buffers.take(counts.shape, "float32"))
-        _to_physical(counts, source, pixels)
-        _hide_invalid(
-            pixels, valid, masked=not self._all_valid[chips].all(), real=source.decibel or counts.dtype.kind == "f"
-        )
-        days = np.where(there, self._days[flat], NO_DAY).astype(np.int32).reshape(positions.shape)
+        valid = self._valid(source, flat)
+        pixels = torch.from_numpy(self._buffers.take((len(flat), *source.shape), "float32"))
+        for _, padding in _stretches(np.flatnonzero(flat < 0), len(flat)):
+            pixels[padding] = 0.0
+        masked = not self._all_valid[chips].all()
+        for part, counts in self._counts(source, self._rows[chips]):
+            _to_physical(counts, source, place[part], pixels, valid, masked=masked)
         return Image(
-            pixels=_spread(pixels, there, positions.shape),
-            valid=_spread(valid, there, positions.shape),
-            days=torch.from_numpy(days),
+            pixels=pixels.unflatten(0, positions.shape),
+            valid=valid.unflatten(0, positions.shape),
+            days=torch.from_numpy(np.where(flat >= 0, self._days[flat], NO_DAY).astype(np.int32)).view(positions.shape),
             band_ids=source.band_ids.repeat(len(positions), 1),
             gsd_m=source.gsd_m,
         )
 
-    def _valid(self, source: "_Source", chips: Integer[ndarray, " n"]) -> Bool[Tensor, "n y x"]:
-        """Validity of these chips; only those with invalid pixels are read."""
-        valid = torch.from_numpy(self._buffers.take((len(chips), *source.shape[1:]), "bool")).fill_(value=True)
-        partly = np.flatnonzero(~self._all_valid[chips])
+    def _counts(self, source: _Source, rows: Integer[ndarray, " n"]) -> Iterator[tuple[slice, Shaped[ndarray, "..."]]]:
+        """Counts of these rows, piece by piece."""
+        step = max(1, PIECE_BYTES // max(1, source.dtype.itemsize * int(np.prod(source.shape))))
+        for start in range(0, len(rows), step):
+            part = slice(start, min(start + step, len(rows)))
+            yield part, source.gather(rows[part]).read().result()
+
+    def _valid(self, source: _Source, flat: Integer[ndarray, " m"]) -> Bool[Tensor, "m y x"]:
+        """Validity of these chips, False where there is none (-1); only those with invalid pixels are read."""
+        valid = torch.from_numpy(self._buffers.take((len(flat), *source.shape[1:]), "bool")).fill_(value=True)
+        for _, padding in _stretches(np.flatnonzero(flat < 0), len(flat)):
+            valid[padding] = False
+        partly = np.flatnonzero((flat >= 0) & ~self._all_valid[flat])
         if len(partly) and source.valid is not None:
-            valid[partly] = torch.from_numpy(source.valid[self._rows[chips[partly]]].read().result())
+            valid[partly] = torch.from_numpy(source.valid[self._rows[flat[partly]]].read().result())
         return valid
 
 
@@ -204,41 +223,48 @@ def _open(sensor: str, path: Path, name: str, threads: int | None) -> ts.TensorS
     return _arrays.open_array(path, name, threads)
 
 
-def _to_physical(counts: Shaped[ndarray, "n c y x"], source: _Source, out: Float[Tensor, "n c y x"]) -> None:
-    """Fill `out` with physical values, block by block, so that the second pass over a block finds it in the cache."""
+def _to_physical(
+    counts: Shaped[ndarray, "n c y x"],
+    source: _Source,
+    place: Integer[ndarray, " n"],
+    pixels: Float[Tensor, "m c y x"],
+    valid: Bool[Tensor, "m y x"],
+    *,
+    masked: bool,
+) -> None:
+    """Put counts as physical values where they belong; invalid pixels become 0, those not finite invalid.
+
+    Block by block, so that every pass over a block but the first finds it in the cache.
+
+    Args:
+        counts: as stored.
+        source: says what they mean.
+        place: where each chip belongs, ascending.
+        pixels: changed in place.
+        valid: changed in place.
+        masked: whether anything can be False in `valid`.
+    """
     stored = torch.from_numpy(counts)
-    step = max(1, BLOCK_BYTES // max(1, out[:1].nbytes))
-    for start in range(0, len(out), step):
-        block = out[start : start + step].copy_(stored[start : start + step])
+    for taken, put in _stretches(place, max(1, BLOCK_BYTES // max(1, pixels[:1].nbytes))):
+        block = pixels[put].copy_(stored[taken])
         if source.scale is not None:
             block.mul_(source.scale)
         if source.offset is not None:
             block.add_(source.offset)
         if source.decibel:
             block.log10_().mul_(10)
+        if source.real:
+            valid[put] &= block.isfinite().all(dim=1)
+        if masked or source.real:
+            block.masked_fill_(~valid[put, None], 0.0)
 
 
-def _hide_invalid(pixels: Float[Tensor, "n c y x"], valid: Bool[Tensor, "n y x"], *, masked: bool, real: bool) -> None:
-    """Set invalid pixels to 0; values that are not finite become invalid.
-
-    Args:
-        pixels: changed in place.
-        valid: changed in place.
-        masked: whether anything can be False in `valid`.
-        real: whether values may be other than finite: floating-point counts and decibels.
-    """
-    if real:
-        valid &= pixels.isfinite().all(dim=1)
-    if masked or real:
-        pixels.masked_fill_(~valid[:, None], 0.0)
-
-
-def _spread(
-    values: Shaped[Tensor, "n ..."], there: Bool[ndarray, " m"], shape: tuple[int, ...]
-) -> Shaped[Tensor, "..."]:
-    """Put what was read where it belongs among the padding dates."""
-    if there.all():
-        return values.unflatten(0, shape)
-    result = values.new_zeros((len(there), *values.shape[1:]))
-    result[torch.from_numpy(there)] = values
-    return result.unflatten(0, shape)
+def _stretches(place: Integer[ndarray, " n"], most: int) -> Iterator[tuple[slice, slice]]:
+    """Runs of places side by side, of so many at most: where they are taken from, where they are put."""
+    ends = [*(np.flatnonzero(np.diff(place) != 1) + 1).tolist(), len(place)]
+    first = 0
+    for end in ends:
+        for start in range(first, end, most):
+            count = min(most, end - start)
+            yield slice(start, start + count), slice(int(place[start]), int(place[start]) + count)
+        first = end
