@@ -1,5 +1,6 @@
 """The one LightningModule: a method, an optimiser and a schedule. What a method means stays in the method."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -44,11 +45,12 @@ class SelfSupervised(LightningModule):
         return loss.total
 
     def _trial(self, batch: Batch, images: dict[str, Image]) -> Tensor:
-        """The loss of part of a batch, which leaves no trace."""
+        """The loss of part of a batch by a copy: a method may keep more than buffers, such as keys for its queue."""
         samples = len(next(iter(images.values())))
         part = Batch(images, batch.lonlat[:samples], batch.uid[:samples])
-        with untouched(self.method, self.device):
-            return self.method.loss(self.method.views(part, torch.Generator(self.device).manual_seed(0))).total
+        method = copy.deepcopy(self.method)
+        with untouched(method, self.device):
+            return method.loss(method.views(part, torch.Generator(self.device).manual_seed(0))).total
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """One step at the schedule's learning rate, then the method's teacher or queue."""

@@ -70,11 +70,11 @@ class Config(FormatSettings):
     """Settings of the source."""
 
     name: Literal["pastis-r"] = "pastis-r"
-    sensors: tuple[Literal["s2", "s1a", "s1d"], ...] = Field(("s2", "s1a"), min_length=1)
+    sensors: tuple[Literal["s2", "s1a", "s1d"], ...] = Field(default=("s2", "s1a"), min_length=1)
     """Which series: optical, ascending radar, descending radar."""
-    chip_px: int = Field(PX, ge=1, le=PX)
+    chip_px: int = Field(default=PX, ge=1, le=PX)
     """Patches are cut into chips of this many pixels."""
-    test_fold: int = Field(FOLDS, ge=1, le=FOLDS)
+    test_fold: int = Field(default=FOLDS, ge=1, le=FOLDS)
     """The fold that becomes the test part; the one before it is for validation, as in the official five splits."""
 
 
