@@ -30,10 +30,11 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
 
     if address is None:
         count = workers or 2 * (os.cpu_count() or 1)
+        # an empty address would be port 8787 of all interfaces
         # a worker that dies is started again, and what that costs is told by whoever waits for its tasks
         silent = logging.ERROR
         with (
-            LocalCluster(count, threads_per_worker=1, dashboard_address="", silence_logs=silent) as local,
+            LocalCluster(count, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=silent) as local,
             Client(local) as client,
         ):
             yield client

@@ -19,7 +19,7 @@ from tests.corpus.stac.conftest import World
 @pytest.fixture(scope="module")
 def scheduler():
     """A cluster of threads: what a disk does to this process is what counts."""
-    options = {"processes": False, "threads_per_worker": 2, "protocol": "tcp://", "dashboard_address": ""}
+    options = {"processes": False, "threads_per_worker": 2, "protocol": "tcp://", "dashboard_address": "127.0.0.1:0"}
     with LocalCluster(1, **options) as cluster, Client(cluster):
         yield cluster.scheduler_address
 

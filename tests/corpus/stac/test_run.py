@@ -169,7 +169,10 @@ def test_few_locations_are_under_way(served, tmp_path, monkeypatch):
         return submit(client, *arguments, **options)
 
     monkeypatch.setattr(Client, "submit", counted)
-    with LocalCluster(1, processes=False, threads_per_worker=1, dashboard_address="") as one, Client(one) as client:
+    with (
+        LocalCluster(1, processes=False, threads_per_worker=1, dashboard_address="127.0.0.1:0") as one,
+        Client(one) as client,
+    ):
         todo = list(runs.locations(runs.places.draw(section.where, runs.sections.footprint(section))))
         for _ in runs._in_order(client, section, todo):
             under_way -= 1
@@ -221,7 +224,7 @@ def test_kills_at_any_moment_change_nothing(other, tmp_path):
     wanted = Corpus.open(tmp_path / "undisturbed")
     rng, killed = random.Random(0), 0
     with (
-        LocalCluster(2, threads_per_worker=1, dashboard_address="") as cluster,
+        LocalCluster(2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster) as observer,
         _clients(document, cluster.scheduler_address) as clients,
     ):

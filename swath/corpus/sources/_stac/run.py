@@ -158,7 +158,9 @@ def _client() -> Iterator[Client]:
         return
     with (
         dask_config.set({"distributed.admin.system-monitor.gil.enabled": False}),
-        LocalCluster(1, processes=False, threads_per_worker=2 * (os.cpu_count() or 1), dashboard_address="") as one,
+        LocalCluster(
+            1, processes=False, threads_per_worker=2 * (os.cpu_count() or 1), dashboard_address="127.0.0.1:0"
+        ) as one,
         Client(one, set_as_default=False) as client,
     ):
         yield client
