@@ -1,7 +1,7 @@
 """Whether a step on long series fits in memory, said before the system ends the process without a word."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 import psutil
@@ -32,8 +32,8 @@ class Room:
     dates_setting: str
     """What the user calls the number of dates."""
     _largest: int = 0
-    _each: float = 0.0
-    _fixed: float = 0.0
+    _kept: tuple[float, float] | None = None
+    """Bytes kept for any batch, and bytes for each of its positions."""
 
     def require(self, images: Mapping[str, Image], forward: Forward) -> None:
         """Check a batch, unless it is of single dates or no larger than one that was checked.
@@ -45,22 +45,20 @@ class Room:
         if size <= self._largest or longest < 2:
             return
         self._largest = size
-        if not self._each:
-            self._measure(images, forward, min(_DATES, longest // 2))
-        needed = self._fixed + self._each * size
+        if self._kept is None:
+            self._kept = _measured(images, forward, min(_DATES, longest // 2))
+        fixed, each = self._kept
         free = free_memory(next(iter(images.values())).pixels.device)
-        if needed > free:
-            raise self._shortage(images, longest, needed, free)
+        if fixed + each * size > free:
+            # no less than one date of one sample can be asked for, even where that alone does not fit
+            share = max(0.0, free - fixed) / (each * size) if each else 0.0
+            raise self._shortage(images, longest, fixed + each * size, free, share)
 
-    def _measure(self, images: Mapping[str, Image], forward: Forward, dates: int) -> None:
-        few, more = (_part(images, 2, n) for n in (dates, 2 * dates))
-        small, large = (kept_bytes(lambda part=part: forward(part)) for part in (few, more))
-        self._each = max(0.0, (large - small) / (_positions(more) - _positions(few)))
-        self._fixed = max(0.0, small - self._each * _positions(few))
-
-    def _shortage(self, images: Mapping[str, Image], longest: int, needed: float, free: int) -> TrainingError:
+    def _shortage(
+        self, images: Mapping[str, Image], longest: int, needed: float, free: int, share: float
+    ) -> TrainingError:
         pixels = next(iter(images.values())).pixels
-        samples, share = len(pixels), max(0.0, free - self._fixed) / (needed - self._fixed)
+        samples = len(pixels)
         fitting = int(samples * share)
         if fitting:
             remedy = f"{self.batch_setting}={fitting} fits"
@@ -73,10 +71,15 @@ class Room:
         )
 
 
+def same_random_numbers(device: torch.device) -> AbstractContextManager[None]:
+    """Puts torch's global random numbers back afterwards, on the CPU and on this device."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
 @contextmanager
 def untouched(module: nn.Module, device: torch.device) -> Iterator[None]:
     """Puts back what forward passes inside change: buffers, such as batch statistics, and global random numbers."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with same_random_numbers(device):
         before = [buffer.clone() for buffer in module.buffers()]
         yield
         with torch.no_grad():
@@ -89,8 +92,8 @@ def kept_bytes(forward: Callable[[], Tensor]) -> int:
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
         if not isinstance(tensor, nn.Parameter):
+            storage = tensor.untyped_storage()
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
@@ -105,6 +108,14 @@ def free_memory(device: torch.device) -> int:
         return psutil.virtual_memory().available
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + unused
+
+
+def _measured(images: Mapping[str, Image], forward: Forward, dates: int) -> tuple[float, float]:
+    """Bytes kept for any batch and for each position, from two trials."""
+    few, more = (_part(images, 2, n) for n in (dates, 2 * dates))
+    small, large = (kept_bytes(lambda part=part: forward(part)) for part in (few, more))
+    each = max(0.0, (large - small) / (_positions(more) - _positions(few)))
+    return max(0.0, small - each * _positions(few)), each
 
 
 def _positions(images: Mapping[str, Image]) -> int:

@@ -54,8 +54,23 @@ def test_growth_is_foretold(network, little, shape):
     little(10**12)
     room.require(images, forward(network))
     kept = kept_bytes(lambda: forward(network)(images))
-    foretold = room._fixed + room._each * images["s2"].valid.numel()
+    fixed, each = room._kept
+    foretold = fixed + each * images["s2"].valid.numel()
     assert foretold == pytest.approx(kept, rel=0.1)
+
+
+def test_what_keeps_nothing_is_measured_once_and_never_refused(little):
+    calls = []
+
+    def nothing(images):
+        calls.append(images)
+        return images["s2"].pixels.sum()
+
+    little(1)
+    room = Room("batch", "dates")
+    for samples in (2, 3):
+        room.require({"s2": image(b=samples, t=8)}, nothing)
+    assert len(calls) == 2
 
 
 def test_too_much_is_refused_with_what_would_fit(network, little):

@@ -13,9 +13,9 @@ import tensorstore as ts
 
 from swath._files import write_whole
 
-Compression = Literal["fast", "small"]
-"""`fast` reads bytes at the speed of memory and other counts at gigabytes a second; `small` takes less room and is
-several times slower to read."""
+Compression = Literal["none", "fast", "small"]
+"""`none` reads at the speed of memory; `fast` does so with bytes, and packs wider counts into about two thirds of the
+room for twice the time; `small` takes the least room and is several times slower to read."""
 
 SHARD_BYTES = 32 * 2**20
 """Wanted size of a shard file: few files for large corpora, and cheap to rewrite when a part ends inside one."""
@@ -58,14 +58,15 @@ def create(
 def _sharding(row: tuple[int, ...], dtype: str, compression: Compression) -> dict[str, Any]:
     """One row an inner chunk.
 
-    Fast: LZ4, except for single bytes of imagery, which it can hardly compress but slows down. Small: Zstandard.
+    None: as it is. Fast: LZ4, except for single bytes of imagery, which it can hardly compress but slows down.
+    Small: Zstandard.
     """
     size = np.dtype(dtype).itemsize
     little: dict[str, Any] = {"name": "bytes", "configuration": {"endian": "little"}} if size > 1 else {"name": "bytes"}
     shuffle = "bitshuffle" if size > 1 or compression == "small" else "noshuffle"
     method = {"cname": "zstd", "clevel": 5} if compression == "small" else {"cname": "lz4", "clevel": 1}
     blosc = {**method, "shuffle": shuffle, "typesize": size, "blocksize": 0}
-    plain = compression == "fast" and size == 1 and len(row) != 2
+    plain = compression == "none" or (compression == "fast" and size == 1 and len(row) != 2)
     codecs = [little] if plain else [little, {"name": "blosc", "configuration": blosc}]
     index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
     return {

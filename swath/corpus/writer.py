@@ -53,7 +53,7 @@ class CorpusWriter:
             labels: label layers by name.
             provenance: plain data on where the pixels come from; kept in corpus.json, not part of the hash.
             licences: names of the licences that the data is under.
-            compression: of new pixel arrays: `fast` to read, or `small` on disk. What is read is the same.
+            compression: of new pixel arrays: `none`, `fast` to read, or `small` on disk. What is read is the same.
 
         Raises:
             CorpusError: the folder holds something else, a corpus of another layout, or is being written to.

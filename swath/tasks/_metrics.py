@@ -145,6 +145,11 @@ def roc_auc(
     if k == 2:
         return auc((y == 1).astype(int), scores[:, 1], weights)
     each = np.stack([auc((y == c).astype(int), scores[:, c], weights) for c in range(k)])
+    return _mean_of_present(each)
+
+
+def _mean_of_present(each: Float[np.ndarray, "k b"]) -> Float[np.ndarray, " b"]:
+    """Mean per weighting over the classes that have a value; NaN where none has."""
     present = ~np.isnan(each)
     return _ratio(np.where(present, each, 0.0).sum(0), present.sum(0).astype(np.float64))
 
@@ -176,8 +181,7 @@ def macro_ap(
 ) -> Float[np.ndarray, " b"]:
     """Mean average precision of the classes that some unit has."""
     each = np.stack([average_precision(truth, said, weights) for truth, said in zip(y.T, scores.T, strict=True)])
-    present = ~np.isnan(each)
-    return _ratio(np.where(present, each, 0.0).sum(0), present.sum(0).astype(np.float64))
+    return _mean_of_present(each)
 
 
 def micro_ap(

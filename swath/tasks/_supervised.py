@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from swath import segmenters
 from swath._progress import track
-from swath._room import Room, untouched
+from swath._room import Room, same_random_numbers, untouched
 from swath.batch import Image
 from swath.corpus import Corpus
 from swath.corpus.targets import VOID
@@ -220,7 +220,7 @@ def train_network(
     """
     if not learnable(problem.parts["train"].y):
         raise TrainingError("the training part holds one class, so there is nothing to tell apart")
-    with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
+    with same_random_numbers(torch.device(device)):
         torch.manual_seed(seed)
         loop = _Loop(config, build().to(device), problem, torch.device(device), seed)
         loop.run()
@@ -291,13 +291,13 @@ class _Loop:
     def _value(self, part: Labelled) -> float:
         if not len(part):
             return 0.0
+        found = self.predict(part, self.problem.pictures)
         if part.several:
-            scores = self.predict(part, self.problem.pictures).scores
-            assert scores is not None
-            return float(np.nan_to_num(macro_ap(part.y, scores, np.ones((1, len(part))))[0]))
+            assert found.scores is not None
+            return float(np.nan_to_num(macro_ap(part.y, found.scores, np.ones((1, len(part))))[0]))
         there = part.y != VOID
-        found = self.predict(part, self.problem.pictures).y_pred
-        cm = confusion(part.y[there].astype(np.int64), found[there].astype(np.int64), self.problem.classes)
+        y, y_pred = (classes[there].astype(np.int64) for classes in (part.y, found.y_pred))
+        cm = confusion(y, y_pred, self.problem.classes)
         return float((miou if part.per_pixel else accuracy)(cm))
 
     @torch.no_grad()

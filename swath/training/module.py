@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from swath._room import Room, untouched
+from swath._room import Room, same_random_numbers
 from swath.batch import Batch, Image
 from swath.methods import Loss, Method
 from swath.training import distributed
@@ -49,7 +49,7 @@ class SelfSupervised(LightningModule):
         samples = len(next(iter(images.values())))
         part = Batch(images, batch.lonlat[:samples], batch.uid[:samples])
         method = copy.deepcopy(self.method)
-        with untouched(method, self.device):
+        with same_random_numbers(self.device):
             return method.loss(method.views(part, torch.Generator(self.device).manual_seed(0))).total
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:

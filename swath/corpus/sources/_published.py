@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 from rasterio.errors import NotGeoreferencedWarning
 
 from swath._progress import console
+from swath.corpus._arrays import Compression
 from swath.corpus.format import LabelLayer, SensorLayout
 from swath.corpus.sources._names import Key, Names, in_order, what_is_there
 from swath.corpus.sources._pieces import LogEntry, Piece, store, write_log
@@ -34,8 +35,8 @@ class FormatSettings(Settings):
     on_bad_file: Literal["error", "skip"] = "error"
     """Files that are missing, cannot be read or do not fit: stop, or leave out what they belong to and name them in
     the corpus's `log.jsonl`."""
-    compression: Literal["fast", "small"] = "fast"
-    """Of the pixels: `fast` to read, or `small` on disk (Zstandard), which is several times slower to read."""
+    compression: Compression = "fast"
+    """Of the pixels: `none`, `fast` to read, or `small` on disk (Zstandard), which is several times slower to read."""
 
 
 @dataclass(slots=True)
@@ -173,11 +174,11 @@ def convert(
 
     provenance = {"source": getattr(report.settings, "name", ""), "settings": report.settings.model_dump(mode="json")}
     target = Path(target)
-    keep = report.settings.compression
+    licences, keep = form.licences, report.settings.compression
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         # Set here, once, because filters are shared by threads.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with CorpusWriter(target, form.sensors, form.chip_px, form.labels, provenance, form.licences, keep) as writer:
+        with CorpusWriter(target, form.sensors, form.chip_px, form.labels, provenance, licences, keep) as writer:
             todo = [unit for unit in units if writer.committed.isdisjoint(uids(unit))]
             store(writer, todo, careful, pool, report.log)
             write_log(target, report.log)

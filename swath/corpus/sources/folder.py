@@ -69,7 +69,9 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
     places = _fitting(places, config, layouts, headers, log)
     layers = {e.layer: LabelLayer(classes=e.classes, colours=e.colours, void=e.void) for e in config.labels}
     provenance = {"source": "folder", "files": len(headers), "section": config.model_dump(mode="json")}
-    with CorpusWriter(target, layouts, config.chip_px, layers, provenance, config.licences) as writer:
+    with CorpusWriter(
+        target, layouts, config.chip_px, layers, provenance, config.licences, config.compression
+    ) as writer:
         todo = [place for place in places if not _done(place, headers, config.chip_px, writer.committed)]
         if todo:
             groups = _groups(places, config, headers, log, pool)

@@ -187,7 +187,8 @@ def test_small_corpora_hold_the_same(tmp_path):
     tif(root / "all_bands.tif", smooth.astype(np.uint8), "EPSG:4326")
     fast = made("ssl4eo-l", tmp_path, tmp_path / "fast")
     small = made("ssl4eo-l", tmp_path, tmp_path / "small", compression="small")
-    assert fast.content_hash == small.content_hash
+    none = made("ssl4eo-l", tmp_path, tmp_path / "none", compression="none")
+    assert fast.content_hash == small.content_hash == none.content_hash
     one, other = (stored_bytes(corpus.path / "pixels") for corpus in (fast, small))
     assert other < 0.6 * one
     np.testing.assert_array_equal(*(next(iter(counts(c, "landsat-oli-sr").values())) for c in (fast, small)))

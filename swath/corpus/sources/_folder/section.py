@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from swath import sensors
+from swath.corpus._arrays import Compression
 from swath.errors import RecipeError, nearest
 from swath.settings import Settings
 
@@ -222,6 +223,8 @@ class FolderSection(Settings):
     split_names: dict[str, Part] = Field(default_factory=lambda: dict(SPLIT_NAMES))
     """What the group `split` calls the parts."""
     licences: tuple[str, ...] = ()
+    compression: Compression = "fast"
+    """Of the pixels: `none`, `fast` to read, or `small` on disk (Zstandard), which is several times slower to read."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "FolderSection":

@@ -67,7 +67,9 @@ def run(section: StacSection, target: Path, part_bytes: int = PART_BYTES) -> Non
     """
     _look_ahead(section)
     provenance = {"source": "stac", "section": section.model_dump(mode="json")}
-    with CorpusWriter(target, sections.layouts(section), section.chip_px, None, provenance, section.licences) as writer:
+    with CorpusWriter(
+        target, sections.layouts(section), section.chip_px, None, provenance, section.licences, section.compression
+    ) as writer:
         plan = _plan(section, target)
         log = FailureLog(target)
         todo = [one for one in locations(plan) if one.uid not in writer.committed and one.uid not in log.settled]

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from swath import plugins, sensors
 from swath.corpus import eight_bit
+from swath.corpus._arrays import Compression
 from swath.corpus._utm import Footprint
 from swath.corpus.format import SensorLayout
 from swath.corpus.places import PlacesConfig
@@ -117,6 +118,8 @@ class StacSection(Settings):
     """Of a request."""
     licences: tuple[str, ...] = ()
     """Names of the data's licences, kept with the corpus."""
+    compression: Compression = "fast"
+    """Of the pixels: `none`, `fast` to read, or `small` on disk (Zstandard), which is several times slower to read."""
 
     @field_validator("products")
     @classmethod
