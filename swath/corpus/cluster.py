@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from swath import __version__
 from swath.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
         address: of a running scheduler, such as `tcp://10.0.0.5:8786`.
 
     Raises:
-        CorpusError: no scheduler answers there.
+        CorpusError: no scheduler answers there, or a worker has another swath or none.
     """
     from distributed import Client, LocalCluster
 
@@ -46,4 +47,18 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
             f"no Dask scheduler answers: {error}", where=address, remedy="start one with `dask scheduler`"
         ) from None
     with remote:
+        _require_swath(remote, address)
         yield remote
+
+
+def _require_swath(client: "Client", address: str) -> None:
+    """A worker that cannot import what it is sent ends without a word, and so does the next one that gets the task."""
+    found = client.get_versions(packages=["swath"])
+    assert isinstance(found, dict)
+    for worker, said in found["workers"].items():
+        if (there := said["packages"]["swath"]) != __version__:
+            raise CorpusError(
+                f"the worker {worker} has {f'swath {there}' if there else 'no swath'}",
+                where=address,
+                remedy=f"install swath {__version__} where the workers run",
+            )

@@ -180,6 +180,18 @@ def test_few_locations_are_under_way(served, tmp_path, monkeypatch):
     assert under_way == 0
 
 
+def test_a_cluster_that_stays_without_workers_is_an_error(served, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "ALONE_SECONDS", 0.2)
+    monkeypatch.setattr(runs, "LOOK_SECONDS", 0.1)
+    with LocalCluster(1, processes=False, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as client:
+        cluster.scale(0)
+        while client.nthreads():
+            time.sleep(0.01)
+        with pytest.raises(CorpusError, match=r"no worker for 0 s") as caught:
+            build(series(served), tmp_path)
+    assert "continues" in caught.value.remedy
+
+
 @pytest.mark.slow
 def test_the_command_builds_and_trains_with_processes_of_this_machine(served, tmp_path):
     """`swath corpus build` on two workers, then two steps of pre-training from what it made."""

@@ -10,7 +10,7 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from dask import config as dask_config
-from distributed import CancelledError, Client, KilledWorker, LocalCluster, default_client
+from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster, default_client
 
 from swath._files import named, whole
 from swath._progress import track
@@ -39,6 +39,8 @@ AHEAD = 3
 PART_BYTES = 32 * 2**20
 PART_SECONDS = 60.0
 """A part is committed when it holds so many bytes or is so old: what a kill costs at most."""
+ALONE_SECONDS, LOOK_SECONDS = 120.0, 5.0
+"""A cluster may be without workers so long; how often that is looked at."""
 PLAN, LOG, TABLE = "plan.parquet", "failures.jsonl", "failures.parquet"
 SCHEMA = pa.schema(
     [
@@ -175,14 +177,15 @@ def _in_order(client: Client, section: StacSection, todo: Sequence[Location]) ->
         threads = client.nthreads()
         assert isinstance(threads, dict)
         if len(pending) >= AHEAD * max(1, sum(threads.values())):
-            yield _outcome(*pending.popleft())
+            yield _outcome(client, *pending.popleft())
         pending.append((location, client.submit(build, section, location, pure=False)))
     while pending:
-        yield _outcome(*pending.popleft())
+        yield _outcome(client, *pending.popleft())
 
 
-def _outcome(location: Location, future) -> Outcome:
+def _outcome(client: Client, location: Location, future: Future) -> Outcome:
     try:
+        _wait(client, future)
         return future.result()
     except KilledWorker as error:
         lon, lat = location.lonlat or (0.0, 0.0)
@@ -193,6 +196,25 @@ def _outcome(location: Location, future) -> Outcome:
             f"the connection to the cluster is lost: {error}",
             remedy="start the cluster again and give the same command: the build continues after what is committed",
         ) from error
+
+
+def _wait(client: Client, future: Future) -> None:
+    """Until a task is done; a cluster without workers gets some time to find new ones.
+
+    Raises:
+        CorpusError: it found none.
+    """
+    seen = time.monotonic()
+    while not future.done():
+        with suppress(TimeoutError):
+            future.result(timeout=LOOK_SECONDS)
+        if client.nthreads():
+            seen = time.monotonic()
+        elif time.monotonic() - seen > ALONE_SECONDS:
+            raise CorpusError(
+                f"the cluster has had no worker for {ALONE_SECONDS:.0f} s",
+                remedy="see the workers' logs, start some, and give the same command: the build continues",
+            )
 
 
 def _parts(outcomes: Iterable[Outcome], part_bytes: int) -> Iterator[list[Outcome]]:
