@@ -188,7 +188,7 @@ def test_only_items_of_one_tier(other):
     assert take(served, products, when=WIDE).chips[0].source == second.id
     alone = other(first)
     products = [alone.usgs(TOA, bands=["B4"], only={"landsat:collection_category": "T1"})]
-    wanted = "no scene with cloud <= 20 % and landsat:collection_category = T1"
+    wanted = "none of 1 scene has cloud <= 20 % and landsat:collection_category = T1"
     assert wanted in reasons(take(alone, products, when=WIDE))
 
 

@@ -13,7 +13,7 @@ from swath.corpus.sources._stac.hosts import GoneError, Patience, TransientError
 from swath.corpus.sources._stac.pixels import chip_of, mask_of
 from swath.corpus.sources._stac.read import Grid, configure
 from swath.corpus.sources._stac.scenes import Acquisition, Scene, acquisitions, scene_of, twins
-from swath.corpus.sources._stac.search import items
+from swath.corpus.sources._stac.search import Item, items
 from swath.corpus.sources._stac.section import Product, StacSection
 from swath.corpus.sources._stac.site import Failure, Site, UnusableError
 from swath.errors import CorpusError
@@ -94,8 +94,14 @@ def _take_window(
     leader = products[0]
     if not candidates:
         others = " and ".join(product.sensor for product in products[1:])
-        reason = _why_none(leader) if not alone else f"none of {alone} acquisitions has its twin of {others}"
-        site.fail(leader, window, reason)
+        try:
+            reason = (
+                f"none of {alone} acquisitions has its twin of {others}" if alone else _why_none(site, leader, window)
+            )
+        except (TransientError, GoneError) as error:
+            site.fail(leader, window, f"search: {error}", transient=isinstance(error, TransientError))
+        else:
+            site.fail(leader, window, reason)
         return
     take = _take_every if window.every else _take_best
     take(site, products, window, candidates)
@@ -141,12 +147,21 @@ def _take(site: Site, products: tuple[Product, ...], window: Window, group: tupl
     site.chosen[products[0].sensor, window.tag] = group[0].when
 
 
-def _why_none(product: Product) -> str:
+def _why_none(site: Site, product: Product, window: Window) -> str:
+    """Whether there was nothing, or nothing that the product allows: asked again without its limits."""
     sensor = sensors.get(product.sensor)
     limits = [f"{name} = {value}" for name, value in product.only.items()]
     if product.max_cloud is not None and sections.sees_clouds(sensor):
         limits.insert(0, f"cloud <= {product.max_cloud:g} %")
-    return f"no scene with {' and '.join(limits)}" if limits else "no scene"
+    if product.orbit is not None:
+        limits.append(f"orbit {product.orbit}")
+    platforms = _platforms(sensor, sections.catalogue_of(product, site.section))
+    seen = [item for _, found in _items(site, product, [window], _among(platforms)) for item in found]
+    # an API may not filter
+    count = sum(not platforms or item["properties"].get("platform") in platforms for item in seen)
+    if not (limits and count):
+        return "no scene at all"
+    return f"none of {count} scene{'s' if count > 1 else ''} has {' and '.join(limits)}"
 
 
 # -- search ------------------------------------------------------------------------------------------------------------
@@ -159,25 +174,38 @@ def _search(site: Site, product: Product, windows: Sequence[Window]) -> list[Acq
     outline = site.location.footprint
     assert outline is not None
     scenes: list[Scene] = []
-    for key, collection in sections.entries(product, site.section).items():
-        keys = sensor.assets[key]
-        filters = _filters(product, sensor, catalogue)
-        found = items(catalogue.address, collection, outline, dates.joined(windows), filters, site.patience)
+    for key, found in _items(site, product, windows, _filters(product, sensor, catalogue)):
         fit = [item for item in found if product.only.items() <= item["properties"].items()]
-        scenes += [scene_of(item, sensor, bands, keys, catalogue.alternate) for item in fit]
+        scenes += [scene_of(item, sensor, bands, sensor.assets[key], catalogue.alternate) for item in fit]
     wanted = [scene for scene in scenes if _wanted(scene, product, sensor)]
     return acquisitions(wanted, outline, site.grid.crs)
+
+
+def _items(site: Site, product: Product, windows: Sequence[Window], filters: dict) -> Iterator[tuple[str, list[Item]]]:
+    """Items of a product in these windows, by the sensor's entry that names their assets."""
+    address = sections.catalogue_of(product, site.section).address
+    outline = site.location.footprint
+    assert outline is not None
+    for key, collection in sections.entries(product, site.section).items():
+        yield key, items(address, collection, outline, dates.joined(windows), filters, site.patience)
 
 
 def _filters(product: Product, sensor: Sensor, catalogue: Catalogue) -> dict:
     filters: dict = {name: {"eq": value} for name, value in product.only.items()}
     if product.max_cloud is not None and sections.sees_clouds(sensor):
         filters["eo:cloud_cover"] = {"lte": product.max_cloud}
-    if sensor.platforms:
-        filters["platform"] = {"in": [catalogue.platform(name) for name in sensor.platforms]}
     if product.orbit is not None:
         filters["sat:orbit_state"] = {"eq": product.orbit}
-    return filters
+    return filters | _among(_platforms(sensor, catalogue))
+
+
+def _platforms(sensor: Sensor, catalogue: Catalogue) -> list[str]:
+    """As the catalogue calls them; none if there is one only."""
+    return [catalogue.platform(name) for name in sensor.platforms]
+
+
+def _among(platforms: list[str]) -> dict:
+    return {"platform": {"in": platforms}} if platforms else {}
 
 
 def _wanted(scene: Scene, product: Product, sensor: Sensor) -> bool:
