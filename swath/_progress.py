@@ -19,6 +19,7 @@ class _Bar(Progress):
     """A display that others can add their lines to: a terminal has room for one at a time."""
 
     running: ClassVar[list["_Bar"]] = []
+    silent: ClassVar[bool] = False
 
     def start(self) -> None:
         super().start()
@@ -30,6 +31,11 @@ class _Bar(Progress):
         super().stop()
 
 
+def silence() -> None:
+    """No bars from this process: it is one of several that share a terminal."""
+    _Bar.silent = True
+
+
 def bar() -> Progress:
     """A progress display, disabled where standard error is no terminal."""
     return _Bar(
@@ -39,7 +45,7 @@ def bar() -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console(),
-        disable=not sys.stderr.isatty(),
+        disable=_Bar.silent or not sys.stderr.isatty(),
         transient=True,
     )
 

@@ -37,6 +37,15 @@ OverridesArgument = Annotated[
     typer.Argument(metavar="[a.b=1 ...]", help="Values to put over the recipe's, such as `data=PATH`."),
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run; `runs/NAME` if not given.")]
+JobsOption = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        min=1,
+        help="How many pre-trainings, then parts of the evaluation, run at a time, each in a process of its own with "
+        "its share of the cores. Small networks gain most.",
+    ),
+]
 CorpusArgument = Annotated[Path, typer.Argument(metavar="CORPUS", help="Folder that holds a corpus.json.")]
 
 
@@ -80,18 +89,20 @@ def _options(
 
 
 @app.command(epilog="Example: `swath run hls-landcover data=../shared/data/hls_water seeds='[0]'`")
-def run(recipe: RecipeArgument, overrides: OverridesArgument = None, out: OutOption = None) -> None:
+def run(
+    recipe: RecipeArgument, overrides: OverridesArgument = None, out: OutOption = None, jobs: JobsOption = 1
+) -> None:
     """Corpus (if missing), pre-training, evaluation and report; continues where it stopped."""
     from swath import pipeline
     from swath.config import load
 
-    _say_report(pipeline.run(load(recipe, overrides), out))
+    _say_report(pipeline.run(load(recipe, overrides), out, jobs=jobs))
 
 
 @app.command(epilog="Example: `swath quickstart --out /tmp/first-light`")
-def quickstart(overrides: OverridesArgument = None, out: OutOption = None) -> None:
+def quickstart(overrides: OverridesArgument = None, out: OutOption = None, jobs: JobsOption = 1) -> None:
     """The whole job on the built-in synthetic landscape, in minutes on two cores."""
-    run("quickstart", overrides, out)
+    run("quickstart", overrides, out, jobs)
 
 
 @app.command(epilog="Example: `swath pretrain quickstart --arm simclr --seed 0`")
@@ -101,22 +112,25 @@ def pretrain(
     out: OutOption = None,
     arm: Annotated[str | None, typer.Option(help="Only this arm of the recipe.")] = None,
     seed: Annotated[int | None, typer.Option(help="Only this seed of the recipe.")] = None,
+    jobs: JobsOption = 1,
 ) -> None:
     """Pre-train the recipe's encoders (making the corpus if it is missing)."""
     from swath import pipeline
     from swath.config import load
 
-    for encoder in pipeline.pretrain(load(recipe, overrides), out, arm=arm, seed=seed):
+    for encoder in pipeline.pretrain(load(recipe, overrides), out, arm=arm, seed=seed, jobs=jobs):
         typer.echo(encoder)
 
 
 @app.command(epilog="Example: `swath evaluate quickstart`")
-def evaluate(recipe: RecipeArgument, overrides: OverridesArgument = None, out: OutOption = None) -> None:
+def evaluate(
+    recipe: RecipeArgument, overrides: OverridesArgument = None, out: OutOption = None, jobs: JobsOption = 1
+) -> None:
     """Evaluate the recipe's pre-trained encoders against the floors and print the table."""
     from swath import pipeline
     from swath.config import load
 
-    folder = pipeline.evaluate(load(recipe, overrides), out)
+    folder = pipeline.evaluate(load(recipe, overrides), out, jobs=jobs)
     _print_table(folder / "table.csv")
     typer.echo(folder)
 

@@ -13,6 +13,7 @@ import torch
 from swath import config as recipes
 from swath import plugins, tasks, training, views
 from swath._files import whole, write_whole
+from swath._processes import side_by_side
 from swath._progress import console
 from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus, CorpusInfo, Reader, Selection
@@ -37,16 +38,20 @@ Rows = dict[str, np.ndarray]
 
 GAUGE_CHIPS = 500
 """Labelled chips of the k-NN gauge at most: enough to see a trend, and little beside a training step."""
+SHARES = 4
+"""Of an evaluation for each of its processes: enough that none waits long for the last."""
 GAUGE_SERIES, GAUGE_DATES = 200, 12
 """Of series fewer, and only so many dates of each."""
 
 
-def run(recipe: Recipe | str, out: Path | str | None = None) -> Path:
+def run(recipe: Recipe | str, out: Path | str | None = None, *, jobs: int = 1) -> Path:
     """Corpus if missing, pre-training, evaluation, report.
 
     Args:
         recipe: a loaded recipe, or the name or path of one.
         out: folder of the run; `runs/NAME` if None.
+        jobs: how many pre-trainings, then parts of the evaluation, run at a time, each in a process of its own with
+            its share of the cores. A script that asks for several has to guard them by `if __name__ == "__main__"`.
 
     Returns:
         Path of the report.
@@ -56,9 +61,9 @@ def run(recipe: Recipe | str, out: Path | str | None = None) -> Path:
     """
     recipe = recipes.load(recipe) if isinstance(recipe, str) else recipe
     folder = run_folder(recipe, out)
-    pretrain(recipe, folder)
+    pretrain(recipe, folder, jobs=jobs)
     if recipe.tasks:
-        evaluate(recipe, folder)
+        evaluate(recipe, folder, jobs=jobs)
     return report(folder)
 
 
@@ -180,7 +185,7 @@ def plan_corpus(
 
 
 def pretrain(
-    recipe: Recipe, out: Path | str | None = None, *, arm: str | None = None, seed: int | None = None
+    recipe: Recipe, out: Path | str | None = None, *, arm: str | None = None, seed: int | None = None, jobs: int = 1
 ) -> list[Path]:
     """Pre-train the recipe's arms, all seeds of each, on the training part of the corpus alone.
 
@@ -189,6 +194,7 @@ def pretrain(
         out: folder of the run; `runs/NAME` if None.
         arm: only this one.
         seed: only this one.
+        jobs: how many at a time; see `run`.
 
     Returns:
         The checkpoints, one an arm and seed.
@@ -198,14 +204,38 @@ def pretrain(
         raise RecipeError(f"the recipe has no seed {seed}", remedy=f"it has {recipe.seeds}")
     folder = run_folder(recipe, out)
     corpus = build_corpus(recipe, folder)
-    splits = folds(recipe, corpus)
-    fold_of = tasks.folds_of(recipe.seeds, splits)
-    parts = {config.fold: split(corpus, config) for config in splits}
-    return [
-        _pretrain(recipe, folder, corpus, parts[fold_of[one].fold], name, arms[name], one)
-        for name in arms
-        for one in (recipe.seeds if seed is None else [seed])
-    ]
+    wanted = [(name, one) for name in arms for one in (recipe.seeds if seed is None else [seed])]
+    missing = [(name, one) for name, one in wanted if not _is_trained(arm_folder(folder, name, one))]
+    if jobs > 1 and len(missing) > 1:
+        side_by_side(_pretrain_apart, [(folder, *one) for one in missing], jobs, "pre-training")
+    else:
+        fold_rows = _Folds(recipe, corpus)
+        for name, one in missing:
+            _pretrain(recipe, folder, corpus, fold_rows.of(one), name, one)
+    return [arm_folder(folder, *one) / "encoder.safetensors" for one in wanted]
+
+
+def _is_trained(out: Path) -> bool:
+    return (out / "encoder.json").exists() and (out / "encoder.safetensors").exists()
+
+
+def _pretrain_apart(folder: Path, arm: str, seed: int) -> None:
+    """One pre-training of a run whose corpus is there, in a process of its own."""
+    recipe = recipes.load(folder / "recipe.yaml")
+    corpus = Corpus.open(corpus_path(recipe, folder))
+    _pretrain(recipe, folder, corpus, _Folds(recipe, corpus).of(seed), arm, seed)
+
+
+class _Folds:
+    """The parts of the split that each seed learns from and is judged on."""
+
+    def __init__(self, recipe: Recipe, corpus: Corpus):
+        splits = folds(recipe, corpus)
+        self._fold_of = tasks.folds_of(recipe.seeds, splits)
+        self._rows = {config.fold: split(corpus, config) for config in splits}
+
+    def of(self, seed: int) -> Rows:
+        return self._rows[self._fold_of[seed].fold]
 
 
 def folds(recipe: Recipe, corpus: Corpus) -> list[SplitConfig]:
@@ -213,8 +243,13 @@ def folds(recipe: Recipe, corpus: Corpus) -> list[SplitConfig]:
     return rotations(corpus, recipe.split) if recipe.rotate else [recipe.split]
 
 
-def evaluate(recipe: Recipe, out: Path | str | None = None) -> Path:
+def evaluate(recipe: Recipe, out: Path | str | None = None, *, jobs: int = 1) -> Path:
     """Judge the recipe's encoders, beside the floors, on its tasks.
+
+    Args:
+        recipe: a loaded recipe.
+        out: folder of the run; `runs/NAME` if None.
+        jobs: how many parts at a time; see `run`.
 
     Returns:
         The folder of predictions.parquet, table.csv and comparisons.csv.
@@ -224,25 +259,38 @@ def evaluate(recipe: Recipe, out: Path | str | None = None) -> Path:
     """
     folder = run_folder(recipe, out)
     corpus = build_corpus(recipe, folder)
-    encoders = {(arm, seed): arm_folder(folder, arm, seed) / "encoder" for arm in recipe.arms for seed in recipe.seeds}
-    for (arm, seed), path in encoders.items():
-        if not path.with_suffix(".safetensors").exists():
+    for path in (arm_folder(folder, arm, seed) for arm in recipe.arms for seed in recipe.seeds):
+        if not _is_trained(path):
             raise RecipeError(
-                f"arm {arm!r} is not pre-trained for seed {seed}",
-                where=str(path.parent),
+                f"arm {path.parent.name!r} is not pre-trained for seed {path.name.removeprefix('seed-')}",
+                where=str(path),
                 remedy="`swath pretrain` first",
             )
+    with Manifest.stage(folder, "evaluate") as stage:
+        if jobs > 1:
+            shares = SHARES * jobs
+            side_by_side(_evaluate_apart, [(folder, part, shares) for part in range(shares)], jobs, "evaluating")
+        stage.figures = _evaluation(recipe, folder, corpus).run()
+    return folder / "evaluate"
+
+
+def _evaluate_apart(folder: Path, part: int, parts: int) -> None:
+    """A share of the cells of a run that is pre-trained, in a process of its own."""
+    recipe = recipes.load(folder / "recipe.yaml")
+    _evaluation(recipe, folder, Corpus.open(corpus_path(recipe, folder))).compute(part, parts)
+
+
+def _evaluation(recipe: Recipe, folder: Path, corpus: Corpus) -> tasks.Evaluation:
+    encoders = {(arm, seed): arm_folder(folder, arm, seed) / "encoder" for arm in recipe.arms for seed in recipe.seeds}
 
     def untrained(arm: str, seed: int) -> Encoder:
         config = recipe.arms[arm]
         with seeded(seed):
             return build_encoder(config.encoder, contract_of(config, corpus))
 
-    with Manifest.stage(folder, "evaluate") as stage:
-        stage.figures = tasks.evaluate(
-            recipe.tasks, folds(recipe, corpus), corpus, encoders, untrained, recipe.seeds, folder / "evaluate"
-        )
-    return folder / "evaluate"
+    return tasks.Evaluation(
+        recipe.tasks, folds(recipe, corpus), corpus, encoders, untrained, recipe.seeds, folder / "evaluate"
+    )
 
 
 def report(run: Path | str) -> Path:
@@ -284,16 +332,16 @@ def contract_of(arm: ArmConfig, corpus: Corpus) -> InputContract:
 
 
 def _record_corpus(folder: Path, recipe: Recipe, corpus: Corpus) -> Corpus:
-    manifest = Manifest.open(folder)
-    manifest.name, manifest.recipe, manifest.recipe_hash = recipe.name, recipe.model_dump(mode="json"), recipe.digest
-    manifest.corpus = {
-        "path": str(corpus.path),
-        "hash": corpus.content_hash,
-        "locations": len(corpus.locations),
-        "chips": len(corpus.chips),
-        "sensors": {sensor: list(layout.bands) for sensor, layout in corpus.info.sensors.items()},
-    }
-    manifest.write(folder)
+    with Manifest.changed(folder) as manifest:
+        manifest.name, manifest.recipe_hash = recipe.name, recipe.digest
+        manifest.recipe = recipe.model_dump(mode="json")
+        manifest.corpus = {
+            "path": str(corpus.path),
+            "hash": corpus.content_hash,
+            "locations": len(corpus.locations),
+            "chips": len(corpus.chips),
+            "sensors": {sensor: list(layout.bands) for sensor, layout in corpus.info.sensors.items()},
+        }
     return corpus
 
 
@@ -303,10 +351,8 @@ def _named(mapping: dict[str, Any], name: str, kind: str) -> Any:
     return mapping[name]
 
 
-def _pretrain(recipe: Recipe, folder: Path, corpus: Corpus, parts: Rows, name: str, arm: ArmConfig, seed: int) -> Path:
-    out = arm_folder(folder, name, seed)
-    if (out / "encoder.json").exists() and (out / "encoder.safetensors").exists():
-        return out / "encoder.safetensors"
+def _pretrain(recipe: Recipe, folder: Path, corpus: Corpus, parts: Rows, name: str, seed: int) -> None:
+    arm = recipe.arms[name]
     contract = contract_of(arm, corpus)
     console().print(f"pre-training [bold]{name}[/], seed {seed}")
     with Manifest.stage(folder, "pretrain", name, seed) as stage:
@@ -319,13 +365,12 @@ def _pretrain(recipe: Recipe, folder: Path, corpus: Corpus, parts: Rows, name: s
             corpus=corpus,
             locations=rows_of(corpus, parts["train"], arm.only),
             seed=seed,
-            out=out,
+            out=arm_folder(folder, name, seed),
             provenance={"recipe": recipe.name, "recipe_hash": recipe.digest, "arm": name},
             knn=_gauge_set(recipe, corpus, parts, contract),
             label=f"{name}, seed {seed}",
         )
         stage.figures = trained.figures
-    return trained.path
 
 
 def _gauge_set(recipe: Recipe, corpus: Corpus, parts: Rows, contract: InputContract) -> LabelledSet | None:

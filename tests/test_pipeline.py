@@ -68,6 +68,23 @@ def test_the_same_command_again_does_nothing_anew(finished):
     assert encoder.stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_jobs_side_by_side_end_with_the_same_numbers(finished, tmp_path, monkeypatch, real):
+    if not real:  # new processes take seconds to import torch
+        monkeypatch.setattr(
+            pipeline, "side_by_side", lambda work, calls, processes, said: [work(*one) for one in calls]
+        )
+    settings = [*TINY, "seeds=[0,1]", f"corpus.path={finished / 'corpus'}", "corpus.source=null"]
+    recipe = swath.load_recipe("quickstart", settings)
+    swath.run(recipe, tmp_path / "apart", jobs=2)
+    swath.run(recipe, tmp_path / "alone")
+    apart, alone = (pd.read_csv(tmp_path / name / "evaluate" / "table.csv") for name in ("apart", "alone"))
+    pd.testing.assert_frame_equal(apart, alone, rtol=1e-3)
+    stages = json.loads((tmp_path / "apart" / "manifest.json").read_text())["stages"]
+    assert [s["status"] for s in stages] == ["done"] * 4
+    assert {(s["stage"], s["seed"]) for s in stages} >= {("pretrain", 0), ("pretrain", 1)}
+
+
 def test_a_folder_belongs_to_one_recipe(finished):
     with pytest.raises(RecipeError, match=r"arms\.simclr\.training\.epochs: was 2, is 3"):
         swath.run(swath.load_recipe("quickstart", [*TINY, "pretrain.training.epochs=3"]), finished)

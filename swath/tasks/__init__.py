@@ -1,7 +1,7 @@
 """What an encoder is worth: probes on frozen features, the floors beside them, and the statistics of the difference."""
 
 from swath.tasks._config import TaskConfig
-from swath.tasks._evaluate import evaluate
+from swath.tasks._evaluate import Evaluation
 from swath.tasks._labels import unpacked
 from swath.tasks._metrics import class_iou, confusion_by_class
 from swath.tasks._rotation import folds_of
@@ -12,6 +12,7 @@ from swath.tasks.statistics import StatisticsConfig, summarise
 
 __all__ = [
     "Cell",
+    "Evaluation",
     "Features",
     "Prediction",
     "StatisticsConfig",
@@ -20,7 +21,6 @@ __all__ = [
     "Units",
     "class_iou",
     "confusion_by_class",
-    "evaluate",
     "extract",
     "folds_of",
     "summarise",

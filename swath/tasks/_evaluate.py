@@ -45,68 +45,91 @@ class _Job:
     """Whether the settings of training from scratch matter."""
 
 
-def evaluate(
-    tasks: Mapping[str, TaskConfig],
-    splits: SplitConfig | Sequence[SplitConfig],
-    corpus: Corpus,
-    encoders: Mapping[tuple[str, int], Path],
-    build_random: BuildRandom,
-    seeds: Sequence[int],
-    out: Path,
-    references: Mapping[str, Callable[[], Encoder]] | None = None,
-    statistics: StatisticsConfig | None = None,
-) -> dict[str, int]:
-    """Judge encoders and floors, and write what came out to `out`.
+class Evaluation:
+    """Encoders and floors on all tasks of a run.
 
-    Writes `predictions.parquet`, `maps.parquet`, `table.csv`, `comparisons.csv`, `clouds.csv`, `notes.csv`,
-    `tasks.csv`, `splits.parquet` and `classes.json`; where a task has `cloud_levels` also `under_clouds.parquet`,
-    `cloud_levels.csv` and `cloud_gains.csv`.
     Finished cells are kept in `out/cells` as they come, under a hash of everything that they depend on: a run that was
-    killed continues with the missing ones and ends with the same files; a changed recipe computes anew what it touches.
-
-    Args:
-        tasks: by name.
-        splits: how the corpus is parted, for all tasks. Several are folds that the seeds rotate over: one after the
-            other is judged on the next, and the predictions of as many seeds as there are folds become one result
-            whose units are the tested locations of all of them.
-        corpus: where chips and labels are.
-        encoders: saved encoders by arm and seed.
-        build_random: the arms' networks before pre-training, for the floors.
-        seeds: of the floors and probes.
-        out: folder.
-        references: further encoders by row name, such as one with ImageNet weights.
-        statistics: intervals and tests; each task's metrics are filled in.
-
-    Returns:
-        Figures for the manifest: numbers of cells and of cells left out.
-
-    Raises:
-        RecipeError: the number of seeds is no multiple of the number of folds.
-        SwathError: a task cannot be set up, or an encoder cannot be read. A cell that cannot be computed is no error
-            but a line with a note.
+    killed continues with the missing ones and ends with the same files; a changed recipe computes anew what it touches;
+    several processes may share one evaluation.
     """
-    folds = [splits] if isinstance(splits, SplitConfig) else list(splits)
-    fold_of = folds_of(seeds, folds)
-    single = {key: one for name, config in tasks.items() for key, one in by_fraction(name, config).items()}
-    parted = [split(corpus, fold) for fold in folds]
-    judged = [
-        Task(name, config, corpus, rows, fold)
-        for name, config in single.items()
-        for rows, fold in zip(parted, folds, strict=True)
-    ]
-    store = CellStore(out / "cells")
-    networks = _Networks(list(dict.fromkeys(arm for arm, _ in encoders)), build_random, seeds)
-    jobs: list[_Job] = []
-    for task in judged:
-        own = [seed for seed in seeds if fold_of[seed] == task.split_config]
-        theirs = {key: path for key, path in encoders.items() if key[1] in own}
-        jobs += _jobs(task, theirs, networks, own, references or {})
-    keys = [_keys(job, corpus) for job in jobs]
-    _compute(jobs, keys, store)
-    cells = [store.read(key) for job_keys in keys for key in job_keys.values()]
-    figures = {"cells": len(cells), "left_out": sum(not cell.predictions.num_rows for cell in cells)}
-    write(out, judged, joined(cells, seeds, len(folds)), statistics or StatisticsConfig())
-    return figures
+
+    def __init__(
+        self,
+        tasks: Mapping[str, TaskConfig],
+        splits: SplitConfig | Sequence[SplitConfig],
+        corpus: Corpus,
+        encoders: Mapping[tuple[str, int], Path],
+        build_random: BuildRandom,
+        seeds: Sequence[int],
+        out: Path,
+        references: Mapping[str, Callable[[], Encoder]] | None = None,
+        statistics: StatisticsConfig | None = None,
+    ):
+        """Plan what is to be computed.
+
+        Args:
+            tasks: by name.
+            splits: how the corpus is parted, for all tasks. Several are folds that the seeds rotate over: one after the
+                other is judged on the next, and the predictions of as many seeds as there are folds become one result
+                whose units are the tested locations of all of them.
+            corpus: where chips and labels are.
+            encoders: saved encoders by arm and seed.
+            build_random: the arms' networks before pre-training, for the floors.
+            seeds: of the floors and probes.
+            out: folder.
+            references: further encoders by row name, such as one with ImageNet weights.
+            statistics: intervals and tests; each task's metrics are filled in.
+
+        Raises:
+            RecipeError: the number of seeds is no multiple of the number of folds.
+            SwathError: a task cannot be set up, or an encoder cannot be read.
+        """
+        folds = [splits] if isinstance(splits, SplitConfig) else list(splits)
+        fold_of = folds_of(seeds, folds)
+        single = {key: one for name, config in tasks.items() for key, one in by_fraction(name, config).items()}
+        parted = [split(corpus, fold) for fold in folds]
+        self._out, self._seeds, self._folds = out, seeds, len(folds)
+        self._statistics = statistics or StatisticsConfig()
+        self._tasks = [
+            Task(name, config, corpus, rows, fold)
+            for name, config in single.items()
+            for rows, fold in zip(parted, folds, strict=True)
+        ]
+        self._store = CellStore(out / "cells")
+        networks = _Networks(list(dict.fromkeys(arm for arm, _ in encoders)), build_random, seeds)
+        self._jobs: list[_Job] = []
+        for task in self._tasks:
+            own = [seed for seed in seeds if fold_of[seed] == task.split_config]
+            theirs = {key: path for key, path in encoders.items() if key[1] in own}
+            self._jobs += _jobs(task, theirs, networks, own, references or {})
+        self._keys = [_keys(job, corpus) for job in self._jobs]
+
+    def run(self) -> dict[str, int]:
+        """Compute what is missing and `write`."""
+        self.compute()
+        return self.write()
+
+    def compute(self, part: int = 0, parts: int = 1) -> None:
+        """Compute the cells that are not there yet; of several parts the jobs of one, all of about the same size.
+
+        A cell that cannot be computed is no error but a line with a note.
+        """
+        _compute(self._jobs[part::parts], self._keys[part::parts], self._store)
+
+    def write(self) -> dict[str, int]:
+        """Write what came out, once all is computed.
+
+        That is `predictions.parquet`, `maps.parquet`, `table.csv`, `comparisons.csv`, `clouds.csv`, `notes.csv`,
+        `tasks.csv`, `splits.parquet` and `classes.json`; where a task has `cloud_levels` also `under_clouds.parquet`,
+        `cloud_levels.csv` and `cloud_gains.csv`.
+
+        Returns:
+            Figures for the manifest: numbers of cells and of cells left out.
+        """
+        cells = [self._store.read(key) for keys in self._keys for key in keys.values()]
+        figures = {"cells": len(cells), "left_out": sum(not cell.predictions.num_rows for cell in cells)}
+        write(self._out, self._tasks, joined(cells, self._seeds, self._folds), self._statistics)
+        return figures
 
 
 def _compute(jobs: Sequence[_Job], keys: Sequence[dict[tuple[str, str], str]], store: CellStore) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from filelock import FileLock
 
 from swath._files import write_whole
 from swath.errors import TrainingError
@@ -117,15 +118,25 @@ class Manifest:
             raise
         finally:
             record.seconds = round(record.seconds + time.monotonic() - started, 3)
-            cls.open(folder)._put(record).write(folder)
+            with cls.changed(folder) as manifest:
+                manifest._put(record)
 
-    def _put(self, record: Stage) -> "Manifest":
+    @classmethod
+    @contextmanager
+    def changed(cls, folder: Path) -> Iterator["Manifest"]:
+        """A manifest to change, written at the end; other processes wait, such as those of the run's other arms."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".manifest.lock"):
+            manifest = cls.open(folder)
+            yield manifest
+            manifest.write(folder)
+
+    def _put(self, record: Stage) -> None:
         keys = [s.key for s in self.stages]
         if record.key in keys:
             self.stages[keys.index(record.key)] = record
         else:
             self.stages.append(record)
-        return self
 
 
 def machine() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from swath.corpus.sources import synth
 from swath.corpus.split import SplitConfig, split
 from swath.encoders.cross_modal_unet_3d import Config as Dense
 from swath.errors import RecipeError
-from swath.tasks import TaskConfig, evaluate
+from swath.tasks import Evaluation, TaskConfig
 from swath.tasks._clouds import CLOUD_COLUMNS, LEVEL_COLUMNS, cloud_share, frame, gains
 from swath.tasks._task import Task
 from swath.tasks.statistics import StatisticsConfig, TaskRules
@@ -96,7 +96,7 @@ def evaluated(corpus, folder, config):
         torch.manual_seed(0)
         paths[arm, 0] = folder / arm / "encoder"
         encoders.save(encoders.build(settings, contract(bands, fixed=True)), settings, paths[arm, 0], {})
-    evaluate({"land": config}, SPLIT, corpus, paths, build, (0,), folder / "out", statistics=CONFIG)
+    Evaluation({"land": config}, SPLIT, corpus, paths, build, (0,), folder / "out", statistics=CONFIG).run()
     return folder / "out"
 
 

@@ -16,7 +16,7 @@ from swath.corpus import Corpus
 from swath.corpus.split import SplitConfig
 from swath.encoders.random_convolutions import Config
 from swath.errors import SwathError
-from swath.tasks import StatisticsConfig, TaskConfig, evaluate
+from swath.tasks import Evaluation, StatisticsConfig, TaskConfig
 from swath.tasks._evaluate import _Networks, fingerprint, named, shared
 from swath.tasks.statistics import COMPARISON_COLUMNS, PREDICTION_COLUMNS, TABLE_COLUMNS
 from tests.tasks.fakes import ALL, contract, make
@@ -55,7 +55,9 @@ def tasks(**changes):
 
 def run(corpus, folder, out, config=None, seeds=(0, 1), **more):
     paths = saved(folder)
-    return evaluate(config or tasks(), SPLIT, corpus, paths, random_encoder, seeds, out, statistics=STATISTICS, **more)
+    return Evaluation(
+        config or tasks(), SPLIT, corpus, paths, random_encoder, seeds, out, statistics=STATISTICS, **more
+    ).run()
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +128,10 @@ def test_another_split_or_encoder_is_another_cell(corpus, tmp_path):
     run(corpus, tmp_path, out, config, seeds=(0,))
     count = len(list((out / "cells").iterdir()))
     other = SplitConfig(fractions=(0.5, 0.25, 0.25), seed=1)
-    evaluate(config, other, corpus, saved(tmp_path), random_encoder, (0,), out, statistics=STATISTICS)
+    Evaluation(config, other, corpus, saved(tmp_path), random_encoder, (0,), out, statistics=STATISTICS).run()
     assert len(list((out / "cells").iterdir())) == 2 * count
     changed = {("a", 0): saved(tmp_path / "other", ("b", "a"))["a", 0]}
-    evaluate(config, other, corpus, changed, random_encoder, (0,), out, statistics=STATISTICS)
+    Evaluation(config, other, corpus, changed, random_encoder, (0,), out, statistics=STATISTICS).run()
     assert len(list((out / "cells").iterdir())) == 2 * count + 1
 
 
@@ -137,9 +139,9 @@ def test_what_cannot_be_fed_is_in_the_table_with_its_reason(corpus, tmp_path):
     settings = Config(features=8)
     encoders.save(encoders.build(settings, contract(ALL[:3], fixed=True)), settings, tmp_path / "encoder", {})
     config = tasks(probes=[{"name": "knn"}], floors=["majority"])
-    figures = evaluate(
+    figures = Evaluation(
         config, SPLIT, corpus, {("rgb", 0): tmp_path / "encoder"}, random_encoder, (0,), tmp_path / "evaluate"
-    )
+    ).run()
     assert figures == {"cells": 2, "left_out": 1}
     table = pd.read_csv(tmp_path / "evaluate" / "table.csv").set_index("row")
     assert np.isnan(table.value["rgb"])
@@ -189,15 +191,28 @@ def test_fingerprints_tell_weights_and_contracts_apart():
 
 def test_a_missing_encoder_is_said_before_anything_is_computed(corpus, tmp_path):
     with pytest.raises(SwathError, match="no encoder here"):
-        evaluate(tasks(), SPLIT, corpus, {("a", 0): tmp_path / "none"}, random_encoder, (0,), tmp_path / "evaluate")
+        Evaluation(
+            tasks(), SPLIT, corpus, {("a", 0): tmp_path / "none"}, random_encoder, (0,), tmp_path / "evaluate"
+        ).run()
     assert not list((tmp_path / "evaluate").rglob("*.parquet"))
+
+
+def test_parts_make_a_whole(corpus, tmp_path):
+    paths = saved(tmp_path)
+    run(corpus, tmp_path, tmp_path / "whole")
+    arguments = (tasks(), SPLIT, corpus, paths, random_encoder, (0, 1), tmp_path / "parts")
+    for part in range(3):
+        Evaluation(*arguments, statistics=STATISTICS).compute(part, 3)
+    Evaluation(*arguments, statistics=STATISTICS).write()
+    for name in ("predictions.parquet", "table.csv", "comparisons.csv"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_a_test_part_without_labels_is_refused(corpus, tmp_path):
     with pytest.raises(SwathError, match="holds no labelled location"):
-        evaluate(
+        Evaluation(
             tasks(), SplitConfig(fractions=(1.0, 0.0, 0.0)), corpus, {}, random_encoder, (0,), tmp_path / "evaluate"
-        )
+        ).run()
 
 
 def test_killed_at_any_moment_it_ends_with_the_same_files(tmp_path):

@@ -18,7 +18,7 @@ from swath.corpus.split import SplitConfig
 from swath.corpus.targets import MultiLabel, targets
 from swath.encoders.random_convolutions import Config
 from swath.errors import CorpusError, TrainingError
-from swath.tasks import Features, StatisticsConfig, TaskConfig, Units, evaluate, summarise, unpacked
+from swath.tasks import Evaluation, Features, StatisticsConfig, TaskConfig, Units, summarise, unpacked
 from swath.tasks._labels import Labelled, learnable, packed, subset
 from swath.tasks._metrics import LABEL_METRICS, average_precision, confusion_by_class, macro_ap, micro_ap
 from swath.tasks.floors import majority
@@ -295,7 +295,7 @@ def run(corpus, folder, config) -> pd.DataFrame:
     encoders.save(encoders.build(settings, contract(ALL, 1)), settings, path, {})
     split = SplitConfig(fractions=(0.5, 0.25, 0.25))
     few = StatisticsConfig(resamples=100, flips=99)
-    evaluate({"labels": config}, split, corpus, {("a", 0): path}, random_encoder, (0,), folder, statistics=few)
+    Evaluation({"labels": config}, split, corpus, {("a", 0): path}, random_encoder, (0,), folder, statistics=few).run()
     return pd.read_csv(folder / "table.csv")
 
 

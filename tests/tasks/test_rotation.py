@@ -7,7 +7,7 @@ from sklearn import metrics as sk
 
 from swath.corpus.split import SplitConfig, rotations, split
 from swath.errors import RecipeError
-from swath.tasks import TaskConfig, evaluate
+from swath.tasks import Evaluation, TaskConfig
 from swath.tasks._rotation import folds_of
 from tests.tasks.test_evaluate import STATISTICS, random_encoder, saved, tasks
 
@@ -18,9 +18,9 @@ def run(corpus, folder, seeds=(0, 1, 2, 3, 4, 5), **changes):
     config = tasks(probes=[{"name": "knn"}], floors=["majority", "random-encoder"], **changes)
     paths = saved(folder, arms=("a",), seeds=seeds)
     out = folder / "out"
-    figures = evaluate(
+    figures = Evaluation(
         config, rotations(corpus, FOLDS), corpus, paths, random_encoder, seeds, out, statistics=STATISTICS
-    )
+    ).run()
     return figures, out
 
 
@@ -101,10 +101,10 @@ def test_segmentations_rotate_too(fields, tmp_path):
         "floors": ["majority"],
     }
     folds = rotations(fields, FOLDS)
-    evaluate(
+    Evaluation(
         {"crops": TaskConfig.model_validate(settings)}, folds, fields, {}, lambda _, seed: dense_encoder(seed),
         (0, 1, 2), tmp_path, statistics=STATISTICS,
-    )  # fmt: skip
+    ).run()  # fmt: skip
     predictions = pd.read_parquet(tmp_path / "predictions.parquet")
     truth, said = (predictions[name].repeat(predictions["count"]) for name in ("y_true", "y_pred"))
     table = pd.read_csv(tmp_path / "table.csv")

@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -59,3 +60,13 @@ def test_newer_and_damaged_manifests(tmp_path):
     path.write_text("{")
     with pytest.raises(TrainingError, match="cannot be read"):
         Manifest.open(tmp_path)
+
+
+def test_processes_that_write_at_once_lose_nothing(tmp_path):
+    def note(seed):
+        with Manifest.stage(tmp_path, "pretrain", "byol", seed):
+            pass
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(note, range(40)))
+    assert {stage.seed for stage in Manifest.open(tmp_path).stages} == set(range(40))

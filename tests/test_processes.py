@@ -1,0 +1,53 @@
+"""Parts of a run in processes of their own."""
+
+import os
+import signal
+import time
+
+import pytest
+import torch
+
+from swath import _progress
+from swath._processes import side_by_side
+from swath.errors import CorpusError, TrainingError
+
+
+def described(number):
+    return number, os.getpid(), torch.get_num_threads(), os.environ["OMP_NUM_THREADS"], _progress._Bar.silent
+
+
+def failing(number, log):
+    if number == 1:
+        raise CorpusError("the second one fails", where="here", remedy="mend it")
+    time.sleep(0.5)
+    (log / str(number)).touch()
+
+
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_results_come_in_order_from_processes_that_share_the_cores(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    torch_threads = torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
+    found = side_by_side(described, [(k,) for k in range(6)], 2, "describing")
+    monkeypatch.undo()
+    assert [number for number, *_ in found] == list(range(6))
+    assert {pid for _, pid, *_ in found} - {os.getpid()}
+    assert all(one[2:] == (2, "2", True) for one in found)
+    assert torch.get_num_threads() == torch_threads
+    assert not _progress._Bar.silent
+
+
+def test_an_error_arrives_whole_and_what_is_under_way_is_finished(tmp_path):
+    with pytest.raises(CorpusError, match="the second one fails") as caught:
+        side_by_side(failing, [(k, tmp_path) for k in range(12)], 2, "failing")
+    assert (caught.value.where, caught.value.remedy) == ("here", "mend it")
+    assert 1 <= len(list(tmp_path.iterdir())) < 11
+
+
+def test_a_process_that_dies_is_an_error():
+    with pytest.raises(TrainingError, match="ended without a word") as caught:
+        side_by_side(killed, [(), ()], 1, "dying")
+    assert "fewer --jobs" in caught.value.remedy
