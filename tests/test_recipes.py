@@ -180,6 +180,17 @@ def test_s4s_ablations_on_pixel_series_differ_in_one_thing_each(pixels, tmp_path
         assert len(changed) == {"s4": 0, "across-batch-256": 2}.get(name, 1), name
 
 
+def test_a_teacher_of_both_sensors_has_its_rows(pixels, tmp_path):
+    small = ["arms.s4-wide.encoder.width=2", "tasks.crops.label_fractions=[0.5]"]
+    floors = "tasks.crops.floors=[majority]"
+    recipe = config.load("s4-canada-distil", [*SHORT_SERIES, *small, floors, f"data={pixels}"])
+    pipeline.pretrain(recipe, tmp_path / "run")
+    table = pd.read_csv(pipeline.evaluate(recipe, tmp_path / "run") / "table.csv")
+    taught = table[(table["probe"] == "distil") & table["value"].notna()]
+    found = set(map(tuple, taught[["row", "input"]].to_numpy()))
+    assert found == {(row, name) for row in ("s4", "s4-wide", "majority") for name in ("optical", "radar")}
+
+
 def test_unlabelled_series_of_canada_and_of_elsewhere_are_all_there_are(pixels, tmp_path):
     recipe = judged("s4-canada-regions", [], pixels, tmp_path / "run")
     places = [arm.only.get("region", ()) for arm in recipe.arms.values()]

@@ -13,7 +13,7 @@ from swath.settings import Settings
 from swath.tasks._supervised import ScratchConfig, Supervision
 from swath.tasks.features import Bands
 from swath.tasks.floors import ROWS, FloorName
-from swath.tasks.probes import ProbeConfig, band_wise, linear, trains
+from swath.tasks.probes import ProbeConfig, band_wise, linear, teacher, trains
 from swath.tasks.probes import inputs as probe_inputs
 from swath.tasks.probes import label as probe_label
 from swath.tasks.statistics import MetricName, TaskRules
@@ -130,6 +130,15 @@ class TaskConfig(Settings):
             wrong = sorted({self.metric, *self.more_metrics} & {"macro_ap", "micro_ap", "micro_f1"})
         if wrong:
             raise ValueError(f"{many} not judged by {', '.join(wrong)}: give metric as one of {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _teachers_have_inputs(self) -> "TaskConfig":
+        for probe in self.probes:
+            if unknown := [name for name in teacher(probe) if name not in self.inputs]:
+                raise ValueError(
+                    f"{probe_label(probe)}: no input {unknown[0]!r} for the teacher; there are {', '.join(self.inputs)}"
+                )
         return self
 
     @model_validator(mode="after")

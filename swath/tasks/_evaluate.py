@@ -21,6 +21,7 @@ from swath.tasks._tables import write
 from swath.tasks._task import Task
 from swath.tasks._types import Cell
 from swath.tasks.floors import ROWS, FloorName, is_random, needs_encoder
+from swath.tasks.probes import teacher
 from swath.tasks.statistics import StatisticsConfig
 
 BuildRandom = Callable[[str, int], Encoder]
@@ -168,7 +169,8 @@ def _keys(job: _Job, corpus: Corpus) -> dict[tuple[str, str], str]:
         item = job.task.inputs[name]
         probe = item.probes[item.labels.index(label)].model_dump(mode="json")
         row = (job.row, job.kind, job.seed, job.source)
-        keys[name, label] = digest(*common, name, item.bands, label, probe, *row)
+        taught = [job.task.inputs[one].bands for one in teacher(item.probes[item.labels.index(label)])]
+        keys[name, label] = digest(*common, name, item.bands, label, probe, *row, *([taught] if taught else []))
     return keys
 
 

@@ -4,10 +4,9 @@ No network and no pre-training: what these reach is in the values themselves. An
 sensors, so they also say what a second sensor is worth.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +19,8 @@ from swath.corpus.targets import VOID
 from swath.errors import TrainingError
 from swath.tasks._labels import Labelled
 from swath.tasks._supervised import Problem
-from swath.tasks._types import Prediction
-from swath.tasks.probes import linear
-from swath.tasks.probes._scale import ZScore
+from swath.tasks._types import Features, Prediction
+from swath.tasks.probes import distil, linear
 
 TREES = 300
 PIXELS = 20_000
@@ -30,9 +28,6 @@ PIXELS = 20_000
 validation part: neighbours say nearly the same, and a forest's time grows with their number."""
 _READ = 16
 """Locations in memory at a time."""
-
-Fitted = Callable[[Float[ndarray, "n d"]], Float[ndarray, "n k"]]
-"""Features to class scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +94,28 @@ def _filled(values: Float[ndarray, "b m c h w"], known: Bool[ndarray, "b m h w"]
     return np.where(never[:, None, None], np.nan, low + share * (high - low))
 
 
-def predict(make: str, problem: Problem, seed: int) -> Prediction:
+def predict(
+    make: str, problem: Problem, seed: int, probe: linear.Config | None = None, teacher: Problem | None = None
+) -> Prediction:
     """Fit a classifier on the series of the training and validation parts and apply it to the test part.
 
     Args:
         make: `random-forest` or `logistic-regression`.
         problem: its bands may be of several sensors.
         seed: of the forest, and of the choice of pixels.
+        probe: how the regression learns.
+        teacher: the same locations in the bands of a teacher, which labels the pool for the classifier; see the probe
+            `distil`. Not where pixels have the classes.
 
     Raises:
         TrainingError: one class only, or no dates.
     """
     if np.count_nonzero(problem.parts["train"].counts(problem.classes)) < 2:
         raise TrainingError("the training part holds one class, so there is nothing to tell apart")
+    learn = partial(_forest, seed=seed) if make == "random-forest" else partial(linear.learn, probe or linear.Config())
+    if teacher is not None:
+        own = replace(_features(problem, seed), teacher=_features(teacher, seed))
+        return Prediction.of(distil.student(own, learn)(own.test_x), several=False)
     calendar = Calendar.of(problem)
     x, y = _samples(problem, calendar, "train", seed)
     # a pixel that is never valid says what the average one says
@@ -120,42 +124,29 @@ def predict(make: str, problem: Problem, seed: int) -> Prediction:
     x_val, y_val = _samples(problem, calendar, "val", seed)
     train, val = (known(x), y), (known(x_val), y_val)
     # the linear probe beside them learns from the validation labels in the end, so these do too
-    make_scores = partial(_forest, seed=seed) if make == "random-forest" else _logistic
-    scores = make_scores(train, val, problem.classes)
+    scores = learn(train, val, problem.classes)
     return problem.tested(
         lambda pictures: _predict(replace(problem, pictures=pictures), calendar, lambda found: scores(known(found)))
     )
 
 
-def _forest(train: linear.Labelled, val: linear.Labelled, classes: int, seed: int) -> Fitted:
+def _features(problem: Problem, seed: int) -> Features:
+    """The series of single pixels as features of their locations."""
+    calendar = Calendar.of(problem)
+    parts = {name: _samples(problem, calendar, name, seed) for name in ("train", "val", "test", "pool")}
+    mean = np.nan_to_num(np.nanmean(parts["train"][0], axis=0))
+    x = {name: np.where(np.isnan(found), mean, found).astype(np.float32) for name, (found, _) in parts.items()}
+    train_y, val_y = parts["train"][1], parts["val"][1]
+    return Features(x["train"], train_y, x["val"], val_y, x["test"], problem.classes, x["pool"])
+
+
+def _forest(train: linear.Labelled, val: linear.Labelled, classes: int, seed: int) -> linear.Fitted:
     from sklearn.ensemble import RandomForestClassifier  # seconds to import: not for reading a recipe
 
-    return _scored(RandomForestClassifier(TREES, random_state=seed).fit(*_joined(train, val)), classes)
+    return linear.scored(RandomForestClassifier(TREES, random_state=seed).fit(*linear.joined(train, val)), classes)
 
 
-def _logistic(train: linear.Labelled, val: linear.Labelled, classes: int) -> Fitted:
-    """Standardised; its strength is chosen on validation."""
-    scale, config = ZScore(train[0]), linear.Config()
-    train, val = (scale(train[0]), train[1]), (scale(val[0]), val[1])
-    c = linear.choose_c(config, train, val)
-    scores = _scored(linear.fitted(config, c, *_joined(train, val)), classes)
-    return lambda found: scores(scale(found))
-
-
-def _joined(train: linear.Labelled, val: linear.Labelled) -> linear.Labelled:
-    return np.concatenate([train[0], val[0]]), np.concatenate([train[1], val[1]])
-
-
-def _scored(model: Any, classes: int) -> Fitted:
-    def scores(x: Float[ndarray, "n d"]) -> Float[ndarray, "n k"]:
-        found = np.zeros((len(x), classes), np.float32)
-        found[:, model.classes_] = model.predict_proba(x)
-        return found
-
-    return scores
-
-
-def _predict(problem: Problem, calendar: Calendar, scores: Fitted) -> Prediction:
+def _predict(problem: Problem, calendar: Calendar, scores: linear.Fitted) -> Prediction:
     part, made = problem.parts["test"], []
     for images, _ in _read(problem, part):
         x = features(problem, images, calendar)

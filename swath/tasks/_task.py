@@ -20,10 +20,10 @@ from swath.tasks import _series, floors
 from swath.tasks._config import TaskConfig, TaskInput, inputs_of
 from swath.tasks._labels import Labelled, subset
 from swath.tasks._supervised import Problem, Supervision, plain, train_encoder, train_reference
-from swath.tasks._types import Cell, Features, Prediction, Units
+from swath.tasks._types import Cell, Features, Prediction, Units, side_by_side
 from swath.tasks.features import Bands, Pictures, Request, extract_all, fit, lend, unseen
 from swath.tasks.floors import ROWS, FloorName
-from swath.tasks.probes import band_wise, fine_tune, fit_predict, linear, train_predict, trains
+from swath.tasks.probes import band_wise, distil, fine_tune, fit_predict, linear, teacher, train_predict, trains
 
 PARTS = ("train", "val", "test")
 NO_SKIP: frozenset[tuple[str, str]] = frozenset()
@@ -88,6 +88,8 @@ class Task:
         for part in ("train", "val"):
             if len(self.parts[part]):
                 self.parts[part] = subset(self.parts[part], config.label_fraction)
+        if any(teacher(probe) for probe in config.probes):
+            self.parts["pool"] = self._pool(np.concatenate([rows["train"], rows["val"]]))
 
     def _check_bands(self) -> None:
         known = [f"{sensor}/{name}" for sensor, by_band in self.corpus.statistics.items() for name in by_band]
@@ -123,6 +125,12 @@ class Task:
             return Labelled(rows, found.maps.read(rows))
         y = found.y if found.several is None else found.several
         return Labelled(rows, y[np.searchsorted(found.locations, rows)].astype(np.int64))
+
+    def _pool(self, rows: Int[np.ndarray, " _"]) -> Labelled:
+        """Locations without a label, or whose label is not to be used: all that may be learnt from without."""
+        used = np.concatenate([self.parts["train"].locations, self.parts["val"].locations])
+        rows = self.pictures.complete(np.sort(rows[~np.isin(rows, used)]))
+        return Labelled(rows, np.zeros((len(rows), *self.parts["train"].y.shape[1:]), np.int64))
 
     @property
     def per_pixel(self) -> bool:
@@ -207,16 +215,28 @@ class Task:
     ) -> Iterator[Cell]:
         """With an encoder for each input, and what is to be taken instead of each of the task's probes."""
         wanted = [item for item in self.inputs.values() if any((item.name, p) not in skip for p in item.labels)]
-        requests, problems = _requests(wanted, encoder_for)
-        read = {name: request for name, request in requests.items() if self._reads_features(name, instead, skip)}
+        asked = {
+            name
+            for item in wanted
+            for own, label in zip(item.probes, item.labels, strict=True)
+            for name in teacher(instead(own))
+            if (item.name, label) not in skip
+        }
+        needed = [item for item in self.inputs.values() if item in wanted or item.name in asked]
+        requests, problems = _requests(needed, encoder_for)
+        read = {
+            name: request
+            for name, request in requests.items()
+            if name in asked or self._reads_features(name, instead, skip)
+        }
         features = dict(zip(read, self._features(list(read.values())), strict=True))
         for item in wanted:
             for own, label in zip(item.probes, item.labels, strict=True):
                 place, probe = _Place(item.name, label, row, kind, seed), instead(own)
                 if (item.name, label) in skip:
                     continue
-                if item.name in problems:
-                    yield self._cell(place, None, problems[item.name])
+                if lost := [name for name in (item.name, *teacher(probe)) if name in problems]:
+                    yield self._cell(place, None, problems[lost[0]])
                     continue
                 encoder = requests[item.name].encoder
                 note = fit(encoder.contract, item.bands).note
@@ -224,6 +244,8 @@ class Task:
                     yield self._tried(place, lambda e=encoder, p=probe, i=item: self._trained(p, e, i, seed), note)
                 else:
                     found = features[item.name]
+                    if taught := teacher(probe):
+                        found = replace(found, teacher=side_by_side([features[name] for name in taught]))
                     yield self._tried(place, lambda p=probe, f=found: fit_predict(p, f, seed), note)
 
     def _reads_features(
@@ -238,14 +260,16 @@ class Task:
     def _features(self, requests: Sequence[Request]) -> list[Features]:
         if not requests:
             return []
-        sizes = [len(self.parts[part]) for part in PARTS]
-        rows = np.concatenate([self.parts[part].locations for part in PARTS])
+        sizes = [len(part) for part in self.parts.values()]
+        rows = np.concatenate([part.locations for part in self.parts.values()])
         made = extract_all(requests, self.pictures, rows, batch_size=self.config.batch_size)
         return [self._labelled_features(np.split(x, np.cumsum(sizes)[:-1])) for x in made]
 
     def _labelled_features(self, x: list[np.ndarray]) -> Features:
-        train, val, test = x
-        return Features(train, self.parts["train"].y, val, self.parts["val"].y, test, len(self.classes))
+        of = dict(zip(self.parts, x, strict=True))
+        train_y, val_y = self.parts["train"].y, self.parts["val"].y
+        pool = of.get("pool", np.empty((0, of["train"].shape[1]), np.float32))
+        return Features(of["train"], train_y, of["val"], val_y, of["test"], len(self.classes), pool)
 
     def _trained(self, probe: Settings, encoder: Encoder, item: TaskInput, seed: int) -> Prediction:
         return train_predict(probe, encoder, self.problem(item), seed)
@@ -346,7 +370,7 @@ class Task:
             make = lambda bands: floors.random_convolutions_encoder(self.corpus, bands, seed)  # noqa: E731
             return self._cells(make, row, "floor", seed, skip, lambda own: linear.Config() if trains(own) else own)
         if floors.of_series(floor):
-            return self._once_per_input(row, seed, skip, lambda item: _series.predict(floor, self.problem(item), seed))
+            return self._series_cells(floor, row, seed, skip)
         assert encoder is not None, f"{floor} needs the arms' network"
         if floor == "random-encoder":
             return self.encoder_cells(encoder, row, "floor", seed, skip)
@@ -358,16 +382,24 @@ class Task:
             if (name, label) not in skip:
                 yield self._cell(_Place(name, label, row, "floor", seed), prediction)
 
-    def _once_per_input(
-        self, row: str, seed: int, skip: frozenset[tuple[str, str]], predict: Callable[[TaskInput], Prediction]
-    ) -> Iterator[Cell]:
-        """The same result under each of an input's probes."""
+    def _series_cells(self, floor: FloorName, row: str, seed: int, skip: frozenset[tuple[str, str]]) -> Iterator[Cell]:
+        """The same result under each of an input's probes; where a probe has a teacher, with one of its own kind."""
         for item in self.inputs.values():
-            labels = [label for label in item.labels if (item.name, label) not in skip]
-            if labels:
-                place = _Place(item.name, labels[0], row, "floor", seed)
-                cell = self._tried(place, lambda i=item: predict(i), "")
-                yield from (replace(cell, probe=label) for label in labels)
+            made: dict[tuple[linear.Config, Bands], Cell] = {}
+            for probe, label in zip(item.probes, item.labels, strict=True):
+                if (item.name, label) in skip:
+                    continue
+                # a forest has no such settings
+                config = linear.Config() if floor == "random-forest" else _regression(probe)
+                bands = tuple(dict.fromkeys(key for name in teacher(probe) for key in self.inputs[name].bands))
+                place = _Place(item.name, label, row, "floor", seed)
+                if (config, bands) not in made:
+                    problem = self.problem(item)
+                    taught = replace(problem, bands=bands) if bands else None
+                    made[config, bands] = self._tried(
+                        place, lambda p=problem, c=config, t=taught: _series.predict(floor, p, seed, c, t), ""
+                    )
+                yield replace(made[config, bands], probe=label)
 
     def _scratch(self, encoder: Encoder, row: str, seed: int, skip: frozenset[tuple[str, str]]) -> Iterator[Cell]:
         """A training for each input and way to train: by the probe's settings if it trains, else by the task's own."""
@@ -385,6 +417,13 @@ class Task:
                         _fit_note(encoder, item.bands),
                     )
                 yield replace(made[settings], probe=label)
+
+
+def _regression(probe: Settings) -> linear.Config:
+    """How a regression on raw series learns beside a probe: as the probe's own."""
+    if isinstance(probe, distil.Config):
+        return probe.probe
+    return probe if isinstance(probe, linear.Config) else linear.Config()
 
 
 def _fit_note(encoder: Encoder, bands: Bands) -> str:

@@ -4,8 +4,8 @@ Labels are a class per location, "n", or a class per pixel, "n h w"; `VOID` pixe
 locations have several classes they are 0 or 1 for each class, "n k".
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -27,11 +27,25 @@ class Features:
     test_x: Float[np.ndarray, "test d"]
     classes: int
     """Number of classes; labels are 0..classes-1, and a class may be missing from any part."""
+    pool_x: Float[np.ndarray, "pool d"] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    """Of locations of the training and validation parts whose labels are not there or not used, where a probe asks."""
+    teacher: "Features | None" = None
+    """Of the same locations: what a probe's teacher reads, if it has one."""
 
     @property
     def several(self) -> bool:
         """Whether a location may have several classes."""
         return self.train_y.ndim == 2
+
+
+def side_by_side(features: Sequence[Features]) -> Features:
+    """Several features of the same locations as one, longer."""
+    first = features[0]
+    joined = {name: np.concatenate([getattr(one, name) for one in features], axis=1) for name in _XS}
+    return replace(first, **joined)
+
+
+_XS = ("train_x", "val_x", "test_x", "pool_x")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pydantic import ValidationError
 
 from swath.batch import NO_DAY, Image
 from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part
@@ -16,7 +17,8 @@ from swath.tasks import Task, TaskConfig
 from swath.tasks._labels import Labelled
 from swath.tasks._series import Calendar, month, monthly, predict
 from swath.tasks._supervised import Problem
-from swath.tasks.floors import ROWS
+from swath.tasks.floors import ROWS, image_statistics_encoder
+from swath.tasks.probes import linear
 from tests.tasks.fakes import ALL, LAYOUTS, OPTICAL, RADAR, dense_encoder, small_encoder
 
 EPOCH = dt.date(1970, 1, 1)
@@ -99,6 +101,35 @@ def test_each_sensor_tells_its_class_and_both_tell_all(pixels):
         assert 0.5 < right[row, "radar"] < right[row, "both"]
     for cell in cells:
         assert cell.prediction.scores.sum(1) == pytest.approx(np.ones(len(cell.units)), abs=1e-5)
+
+
+def test_a_teacher_of_both_sensors_labels_what_has_no_label(pixels):
+    distil = {"name": "distil", "teacher": ["optical", "radar"]}
+    made = task(pixels, probes=[{"name": "linear", "choose_by": "likelihood"}, distil], label_fraction=0.2)
+    used = set(made.parts["train"].locations) | set(made.parts["val"].locations)
+    rows = split(pixels, made.split_config)
+    assert set(made.parts["pool"].locations) == (set(rows["train"]) | set(rows["val"])) - used
+    assert not set(made.parts["pool"].locations) & set(made.parts["test"].locations)
+    cells = made.run_floors(lambda seed: small_encoder(seed), (0,))
+    found = {(c.row, c.input, c.probe): c.prediction for c in cells}
+    assert ("arm", "both", "distil") not in found
+    for row in ("random forest", "logistic regression"):
+        own, taught = found[row, "optical", "linear"], found[row, "optical", "distil"]
+        assert (own.scores != taught.scores).any()
+        problem = made.problem(made.inputs["optical"])
+        teacher = replace(problem, bands=ALL)
+        again = predict(row.replace(" ", "-"), problem, 0, linear.Config(choose_by="likelihood"), teacher)
+        assert (again.scores == taught.scores).all()
+    with pytest.raises(ValidationError, match="no input 'sar' for the teacher"):
+        task(pixels, probes=[{"name": "distil", "teacher": ["sar"]}])
+
+
+def test_a_teacher_that_cannot_be_made_leaves_the_cell_out(pixels):
+    made = task(pixels, probes=[{"name": "distil", "teacher": ["optical", "radar"]}])
+    optical_alone = image_statistics_encoder(pixels, ALL[:3])
+    cells = made.run(optical_alone, "arm", "pretrained", 0)
+    assert [(c.input, c.prediction) for c in cells] == [("optical", None), ("radar", None)]
+    assert all("statistics of sentinel-1" in c.note or "takes" in c.note for c in cells)
 
 
 @pytest.mark.parametrize("make", ["random-forest", "logistic-regression"])

@@ -2,8 +2,9 @@
 
 A probe's module defines `Config` and `fit_predict(config, features, seed) -> Prediction`; or, if it trains the encoder
 instead of reading frozen features, `train_predict(config, encoder, problem, seed) -> Prediction`. It may define
-`inputs(config, inputs) -> dict[str, list[str]]` if it wants other inputs than the task's named ones, and
-`label(config) -> str` if its name does not say enough in a table.
+`inputs(config, inputs) -> dict[str, list[str]]` if it wants other inputs than the task's named ones,
+`label(config) -> str` if its name does not say enough in a table, and `teacher(config) -> tuple[str, ...]` if it also
+reads features of those inputs, and of locations without labels.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from swath.settings import Settings
 from swath.tasks._supervised import Problem
 from swath.tasks._types import Features, Prediction
 
-__all__ = ["ProbeConfig", "fit_predict", "inputs", "label", "names", "train_predict", "trains"]
+__all__ = ["ProbeConfig", "fit_predict", "inputs", "label", "names", "teacher", "train_predict", "trains"]
 
 if TYPE_CHECKING:
     ProbeConfig = Any
@@ -61,6 +62,12 @@ def label(config: Settings) -> str:
     """What the probe is called in the tables."""
     module = plugins.find(__name__, _name(config))
     return module.label(config) if hasattr(module, "label") else _name(config)
+
+
+def teacher(config: Settings) -> tuple[str, ...]:
+    """Inputs whose features the probe's teacher reads; most have none."""
+    module = plugins.find(__name__, _name(config))
+    return module.teacher(config) if hasattr(module, "teacher") else ()
 
 
 def _name(config: Settings) -> str:

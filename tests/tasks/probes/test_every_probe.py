@@ -1,5 +1,7 @@
 """What holds for every probe of frozen features: found by name, strict, honest about labels that allow nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -27,7 +29,16 @@ def needed(probe):
 
 
 def config(name):
-    return plugins.find("swath.tasks.probes", name).Config()
+    required = {"distil": {"teacher": ("all",)}}
+    return plugins.find("swath.tasks.probes", name).Config(**required.get(name, {}))
+
+
+def judged(probe, features, seed):
+    """A teacher, where there is one, sees the same features, and the test part as locations without labels."""
+    if probes.teacher(probe):
+        pool = replace(features, pool_x=features.test_x)
+        features = replace(pool, teacher=pool)
+    return probes.fit_predict(probe, features, seed)
 
 
 @pytest.fixture(params=[name for name in probes.names() if not probes.trains(config(name))])
@@ -37,7 +48,7 @@ def probe(request):
 
 def test_separable_classes_are_separated_and_scores_are_shares(probe):
     features, truth = clouds()
-    found = probes.fit_predict(probe, features, 0)
+    found = judged(probe, features, 0)
     assert (found.y_pred == truth).mean() > needed(probe)
     assert found.scores.shape == (60, CLASSES)
     assert found.scores.sum(1) == pytest.approx(np.ones(60), abs=1e-5)
@@ -46,7 +57,7 @@ def test_separable_classes_are_separated_and_scores_are_shares(probe):
 
 def test_the_same_seed_gives_the_same_prediction(probe):
     features, _ = clouds(apart=0.5)
-    one, other = (probes.fit_predict(probe, features, 3) for _ in range(2))
+    one, other = (judged(probe, features, 3) for _ in range(2))
     assert (one.scores == other.scores).all()
 
 
@@ -56,7 +67,7 @@ def test_one_class_only_is_an_error_that_says_so(probe):
         features.train_x, np.zeros_like(features.train_y), features.val_x, features.val_y, features.test_x, CLASSES
     )
     with pytest.raises(TrainingError, match=r"holds 1 class\(es\)"):
-        probes.fit_predict(probe, alone, 0)
+        judged(probe, alone, 0)
 
 
 def test_a_class_without_a_label_is_never_predicted(probe):
@@ -64,7 +75,7 @@ def test_a_class_without_a_label_is_never_predicted(probe):
     wider = Features(
         features.train_x, features.train_y * 2, features.val_x, features.val_y * 2, features.test_x, CLASSES
     )
-    found = probes.fit_predict(probe, wider, 0)
+    found = judged(probe, wider, 0)
     assert found.scores.shape == (60, CLASSES)
     assert set(found.y_pred) <= {0, 2}
 
@@ -73,14 +84,14 @@ def test_features_that_are_not_finite_are_refused(probe):
     features, _ = clouds()
     features.test_x[3, 2] = np.nan
     with pytest.raises(TrainingError, match="not finite"):
-        probes.fit_predict(probe, features, 0)
+        judged(probe, features, 0)
 
 
 def test_constant_features_do_no_harm(probe):
     features, truth = clouds()
     for x in (features.train_x, features.val_x, features.test_x):
         x[:, 0] = 1e6
-    found = probes.fit_predict(probe, features, 0)
+    found = judged(probe, features, 0)
     if probe.name != "knn":
         assert (found.y_pred == truth).mean() > 0.85
     assert np.isfinite(found.scores).all()
@@ -88,7 +99,7 @@ def test_constant_features_do_no_harm(probe):
 
 def test_no_validation_and_no_test_units(probe):
     features, truth = clouds(n=(90, 0, 60))
-    assert (probes.fit_predict(probe, features, 0).y_pred == truth).mean() > needed(probe)
+    assert (judged(probe, features, 0).y_pred == truth).mean() > needed(probe)
 
 
 def test_settings_are_strict(probe):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from swath.tasks._types import Features
@@ -68,3 +69,23 @@ def test_few_features_that_strong_regularisation_flattens_are_no_reason_to_stop(
     chosen = linear.choose_c(linear.Config(), (x[:160], y[:160]), (x[160:], y[160:]))
     model = LogisticRegression(C=chosen).fit(x[:160], y[:160])
     assert model.score(x[160:], y[160:]) > np.mean(y[160:] == 0) + 0.1
+
+
+def test_likelihood_chooses_what_scikit_learn_calls_the_least_log_loss():
+    features, _ = clouds(apart=0.4, d=30, seed=2)
+    scale = ZScore(features.train_x)
+    train, val = (scale(features.train_x), features.train_y), (scale(features.val_x), features.val_y)
+    config = linear.Config(c_count=9, patience=9, choose_by="likelihood")
+    grid = np.geomspace(config.c_low, config.c_high, 9)
+    losses = [log_loss(val[1], LogisticRegression(C=c, max_iter=1000).fit(*train).predict_proba(val[0])) for c in grid]
+    assert linear.choose_c(config, train, val) == pytest.approx(grid[int(np.argmin(losses))])
+
+
+def test_labels_of_classes_that_nobody_learnt_do_not_choose():
+    features, _ = clouds(classes=2)
+    train = (ZScore(features.train_x)(features.train_x), features.train_y)
+    model = linear.fitted(linear.Config(), 1.0, *train)
+    value, trivial = linear._likelihood(model, train[0][:4], np.array([0, 1, 2, 5]))
+    assert value == pytest.approx(np.log(model.predict_proba(train[0][:2])[[0, 1], [0, 1]]).mean())
+    assert not trivial
+    assert linear._likelihood(model, train[0][:1], np.array([7]))[0] == 0.0

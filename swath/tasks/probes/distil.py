@@ -1,0 +1,73 @@
+"""Distillation: a teacher of several inputs labels what has no label, and a student of one input learns from it.
+
+Few labels say little about one sensor, but more about two of them together, and pairs without labels are there anyway:
+the encoder was pre-trained on them. So a linear probe on the features of all the teacher's inputs names the classes of
+the unlabelled training and validation locations, and a linear probe on the input itself is fitted to those and to the
+labels. Where it is used, the student needs its own input alone (cross-modal distillation: Gupta, Hoffman & Malik,
+CVPR 2016; here with classes instead of features).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field
+
+from swath.settings import Settings
+from swath.tasks._types import Features, Prediction
+from swath.tasks.probes import linear
+from swath.tasks.probes._scale import check_learnable
+from swath.tasks.probes.linear import Fitted, Labelled
+
+Learn = Callable[[Labelled, Labelled, int], Fitted]
+"""Training part, validation part and number of classes to a fitted classifier."""
+
+
+class Config(Settings):
+    """Which inputs the teacher reads, and how both learn."""
+
+    name: Literal["distil"] = "distil"
+    teacher: tuple[str, ...] = Field(min_length=1)
+    """Names of inputs of the task, such as [optical, radar]; an encoder that cannot take one of them is left out."""
+    probe: linear.Config = linear.Config(choose_by="likelihood")
+    """Teacher and student."""
+
+
+def teacher(config: Config) -> tuple[str, ...]:
+    """Inputs whose features the teacher reads."""
+    return config.teacher
+
+
+def inputs(config: Config, named: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Those that the teacher sees more than."""
+    seen = {key for name in config.teacher for key in named.get(name, ())}
+    return {name: keys for name, keys in named.items() if not seen <= set(keys)}
+
+
+def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  # noqa: ARG001 — as the linear probe
+    """What the student says.
+
+    Raises:
+        TrainingError: one class only, or features that are not finite.
+    """
+    check_learnable(features)
+    scores = student(features, partial(linear.learn, config.probe))
+    return Prediction.of(scores(features.test_x), several=features.several)
+
+
+def student(features: Features, learn: Learn) -> Fitted:
+    """A classifier of the features, fitted to the labels and to what one of the teacher's features says elsewhere.
+
+    Where every location has a label there is nothing to be taught.
+    """
+    seen = features.teacher
+    assert seen is not None
+    y, val_y = features.train_y, features.val_y
+    if not len(seen.pool_x):
+        return learn((features.train_x, y), (features.val_x, val_y), features.classes)
+    said = learn((seen.train_x, y), (seen.val_x, val_y), features.classes)(seen.pool_x)
+    guessed = Prediction.of(said, several=features.several).y_pred.astype(y.dtype)
+    x: Float[np.ndarray, "n d"] = np.concatenate([features.train_x, features.pool_x])
+    return learn((x, np.concatenate([y, guessed])), (features.val_x, val_y), features.classes)
