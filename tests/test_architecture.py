@@ -7,7 +7,18 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "swath"
 
-BOTTOM = {"settings", "errors", "plugins", "_files", "_progress", "_threads", "recipes", "__init__", "__version__"}
+BOTTOM = {
+    "settings",
+    "errors",
+    "plugins",
+    "_files",
+    "_progress",
+    "_threads",
+    "_processes",
+    "recipes",
+    "__init__",
+    "__version__",
+}
 ALLOWED = {
     **{part: set() for part in BOTTOM},
     "sensors": set(),
