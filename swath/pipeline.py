@@ -4,11 +4,14 @@ Every step continues where it stopped: a corpus is built in committed parts, a p
 an evaluation cell by cell, and what is complete is not done again.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 
 from swath import config as recipes
 from swath import plugins, tasks, training, views
@@ -27,7 +30,7 @@ from swath.corpus.subset import rows_of
 from swath.corpus.targets import targets
 from swath.encoders import Encoder, InputContract
 from swath.encoders import build as build_encoder
-from swath.errors import CorpusError, RecipeError, nearest
+from swath.errors import CorpusError, RecipeError, TrainingError, nearest
 from swath.products.report import report as write_report
 from swath.sensors import band
 from swath.training import LabelledSet, Manifest
@@ -352,6 +355,27 @@ def _named(mapping: dict[str, Any], name: str, kind: str) -> Any:
 
 
 def _pretrain(recipe: Recipe, folder: Path, corpus: Corpus, parts: Rows, name: str, seed: int) -> None:
+    with _alone(arm_folder(folder, name, seed)):
+        if not _is_trained(arm_folder(folder, name, seed)):
+            _pretrain_alone(recipe, folder, corpus, parts, name, seed)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a pre-training's folder; the system lets them in when this one ends, however."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise TrainingError(
+            "another process is at this pre-training",
+            where=str(folder),
+            remedy="wait for it, or give this one another arm or seed",
+        ) from None
+
+
+def _pretrain_alone(recipe: Recipe, folder: Path, corpus: Corpus, parts: Rows, name: str, seed: int) -> None:
     arm = recipe.arms[name]
     contract = contract_of(arm, corpus)
     console().print(f"pre-training [bold]{name}[/], seed {seed}")

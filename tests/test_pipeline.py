@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 import swath
 from swath import config, pipeline
-from swath.errors import RecipeError
+from swath.errors import RecipeError, TrainingError
 
 TINY = [
     "seeds=[0]",
@@ -83,6 +84,15 @@ def test_jobs_side_by_side_end_with_the_same_numbers(finished, tmp_path, monkeyp
     stages = json.loads((tmp_path / "apart" / "manifest.json").read_text())["stages"]
     assert [s["status"] for s in stages] == ["done"] * 4
     assert {(s["stage"], s["seed"]) for s in stages} >= {("pretrain", 0), ("pretrain", 1)}
+
+
+def test_two_processes_are_never_at_one_pretraining(finished, tmp_path):
+    recipe = swath.load_recipe("quickstart", [*TINY, f"corpus.path={finished / 'corpus'}", "corpus.source=null"])
+    folder = pipeline.arm_folder(tmp_path, "simclr", 0)
+    folder.mkdir(parents=True)
+    with FileLock(folder / ".lock"), pytest.raises(TrainingError, match="another process is at this pre-training"):
+        pipeline.pretrain(recipe, tmp_path)
+    assert pipeline.pretrain(recipe, tmp_path)[0].exists()
 
 
 def test_a_folder_belongs_to_one_recipe(finished):
