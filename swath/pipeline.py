@@ -210,7 +210,7 @@ def pretrain(
     wanted = [(name, one) for name in arms for one in (recipe.seeds if seed is None else [seed])]
     missing = [(name, one) for name, one in wanted if not _is_trained(arm_folder(folder, name, one))]
     if jobs > 1 and len(missing) > 1:
-        side_by_side(_pretrain_apart, [(folder, *one) for one in missing], jobs, "pre-training")
+        side_by_side(_pretrain_apart, [(folder, *one, jobs) for one in missing], jobs, "pre-training")
     else:
         fold_rows = _Folds(recipe, corpus)
         for name, one in missing:
@@ -222,11 +222,11 @@ def _is_trained(out: Path) -> bool:
     return (out / "encoder.json").exists() and (out / "encoder.safetensors").exists()
 
 
-def _pretrain_apart(folder: Path, arm: str, seed: int) -> None:
+def _pretrain_apart(folder: Path, arm: str, seed: int, jobs: int) -> None:
     """One pre-training of a run whose corpus is there, in a process of its own."""
     recipe = recipes.load(folder / "recipe.yaml")
     corpus = Corpus.open(corpus_path(recipe, folder))
-    _pretrain(recipe, folder, corpus, _Folds(recipe, corpus).of(seed), arm, seed)
+    _pretrain(recipe, folder, corpus, _Folds(recipe, corpus).of(seed), arm, seed, jobs)
 
 
 class _Folds:
@@ -354,10 +354,10 @@ def _named(mapping: dict[str, Any], name: str, kind: str) -> Any:
     return mapping[name]
 
 
-def _pretrain(recipe: Recipe, folder: Path, corpus: Corpus, parts: Rows, name: str, seed: int) -> None:
+def _pretrain(recipe: Recipe, folder: Path, corpus: Corpus, parts: Rows, name: str, seed: int, jobs: int = 1) -> None:
     with _alone(arm_folder(folder, name, seed)):
         if not _is_trained(arm_folder(folder, name, seed)):
-            _pretrain_alone(recipe, folder, corpus, parts, name, seed)
+            _pretrain_alone(recipe, folder, corpus, parts, name, seed, jobs)
 
 
 @contextmanager
@@ -375,11 +375,12 @@ def _alone(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _pretrain_alone(recipe: Recipe, folder: Path, corpus: Corpus, parts: Rows, name: str, seed: int) -> None:
+def _pretrain_alone(recipe: Recipe, folder: Path, corpus: Corpus, parts: Rows, name: str, seed: int, jobs: int) -> None:
     arm = recipe.arms[name]
     contract = contract_of(arm, corpus)
     console().print(f"pre-training [bold]{name}[/], seed {seed}")
     with Manifest.stage(folder, "pretrain", name, seed) as stage:
+        stage.jobs = jobs
         trained = training.pretrain(
             encoder_config=arm.encoder,
             method_config=arm.method,

@@ -1,7 +1,8 @@
 """Numbers and verdicts in words. Plain text: whoever writes it into a document escapes it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from swath.products._judge import Cell, Pair, Score, Verdict
 from swath.products._rundir import Run
@@ -86,6 +87,11 @@ def p_cell(p: float) -> str:
 def count(value: int | None) -> str:
     """An integer with thousands separated: `12,345`."""
     return DASH if value is None else f"{value:,}"
+
+
+def in_all(stages: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds that a manifest's stages took together, those that ran side by side counted once."""
+    return sum((stage.get("seconds") or 0.0) / (stage.get("jobs") or 1) for stage in stages)
 
 
 def duration(seconds: float | int | None) -> str:

@@ -253,13 +253,12 @@ def _scalar(value: str | float | int) -> str:
 
 def _run_facts(run: Run) -> list[tuple[str, str]]:
     manifest = run.manifest
-    seconds = sum(stage.get("seconds") or 0.0 for stage in run.stages)
     facts = {
         "Recipe": f"{run.recipe.get('name', run.name)} ({manifest.get('recipe_hash', 'no hash')})",
         "Seeds": ", ".join(str(seed) for seed in run.recipe.get("seeds") or []),
         "Started": str(manifest.get("created", "")),
         "Last change": str(manifest.get("updated", "")),
-        "Time in all": _words.duration(seconds) if run.stages else "",
+        "Time in all": _words.duration(_words.in_all(run.stages)) if run.stages else "",
         "Machine": ", ".join(f"{k} {v}" for k, v in (manifest.get("machine") or {}).items()),
         "Corpus": str((manifest.get("corpus") or {}).get("hash") or ""),
         "swath": str(manifest.get("swath_version", "")),

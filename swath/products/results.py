@@ -32,7 +32,7 @@ BLOCK = re.compile(r"<!-- swath:results (?P<name>\S+) -->\n(?P<body>.*?)<!-- /sw
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _MANIFEST_KEYS = ("name", "swath_version", "created", "updated", "recipe_hash", "machine", "packages")
 _RECIPE_KEYS = ("name", "description", "seeds")
-_STAGE_KEYS = ("stage", "arm", "seed", "seconds", "status")
+_STAGE_KEYS = ("stage", "arm", "seed", "seconds", "jobs", "status")
 
 
 def results(runs: Sequence[Path], target: Path, images: Path | None = None) -> Path:
@@ -387,14 +387,13 @@ def _arm_pairs(cell: Cell) -> str:
 def _provenance(run: Run) -> str:
     manifest = run.manifest
     machine = manifest.get("machine") or {}
-    seconds = sum(stage.get("seconds") or 0.0 for stage in run.stages)
     corpus = manifest.get("corpus") or {}
     said = [
         f"Recipe {run.recipe.get('name', run.name)} ({manifest.get('recipe_hash', 'no hash')})",
         f"seeds {words.listing([str(seed) for seed in run.recipe.get('seeds') or []]) or 'not recorded'}",
         f"corpus {str(corpus.get('hash', 'not recorded'))[:16]}",
         f"swath {manifest.get('swath_version', '?')}, {str(manifest.get('updated', ''))[:10]}",
-        f"{words.duration(seconds)} on {machine.get('cores', '?')} cores of {machine.get('cpu', 'an unknown machine')}"
+        f"{words.duration(words.in_all(run.stages))} on {machine.get('cores', '?')} cores of {machine.get('cpu', 'an unknown machine')}"
         f" ({machine.get('device', '?')})",
     ]
     return escape("; ".join(said) + ". Values are means over the seeds with 95 % bootstrap intervals over groups.")

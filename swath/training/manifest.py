@@ -31,6 +31,8 @@ class Stage:
     seed: int | None = None
     seconds: float = 0.0
     """Wall time, summed over all attempts."""
+    jobs: int = 1
+    """How many such stages ran at a time: together they took the sum of `seconds / jobs`."""
     status: Literal["done", "failed"] = "failed"
     figures: dict[str, Any] = field(default_factory=dict)
     """Numbers that reports may quote."""

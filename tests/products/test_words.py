@@ -29,6 +29,7 @@ from swath.products import _words as words
         (words.duration, (200,), "3 min 20 s"),
         (words.duration, (3900,), "1 h 05 min"),
         (words.duration, (None,), "–"),
+        (words.in_all, ([{"seconds": 60, "jobs": 2}, {"seconds": 60, "jobs": 2}, {"seconds": 5}, {}],), 65.0),
         (words.count, (12345,), "12,345"),
         (words.count, (None,), "–"),
         (words.listing, ([],), ""),
