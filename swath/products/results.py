@@ -393,8 +393,8 @@ def _provenance(run: Run) -> str:
         f"seeds {words.listing([str(seed) for seed in run.recipe.get('seeds') or []]) or 'not recorded'}",
         f"corpus {str(corpus.get('hash', 'not recorded'))[:16]}",
         f"swath {manifest.get('swath_version', '?')}, {str(manifest.get('updated', ''))[:10]}",
-        f"{words.duration(words.in_all(run.stages))} on {machine.get('cores', '?')} cores of {machine.get('cpu', 'an unknown machine')}"
-        f" ({machine.get('device', '?')})",
+        f"{words.duration(words.in_all(run.stages))} on {machine.get('cores', '?')} cores of "
+        f"{machine.get('cpu', 'an unknown machine')} ({machine.get('device', '?')})",
     ]
     return escape("; ".join(said) + ". Values are means over the seeds with 95 % bootstrap intervals over groups.")
 
