@@ -16,8 +16,8 @@ def test_a_stage_is_recorded(tmp_path):
     content = json.loads((tmp_path / "manifest.json").read_text())
     assert next(iter(content)) == "format"
     assert content["stages"] == [
-        {"stage": "pretrain", "arm": "byol", "seed": 3, "seconds": content["stages"][0]["seconds"], "jobs": 1, "status": "done",
-         "figures": {"loss": 1.5}},
+        {"stage": "pretrain", "arm": "byol", "seed": 3, "seconds": content["stages"][0]["seconds"], "jobs": 1,
+         "status": "done", "figures": {"loss": 1.5}},
     ]  # fmt: skip
     assert content["machine"]["cores"] >= 1
     assert content["packages"]["torch"]
