@@ -212,9 +212,8 @@ def pretrain(
     if jobs > 1 and len(missing) > 1:
         side_by_side(_pretrain_apart, [(folder, *one, jobs) for one in missing], jobs, "pre-training")
     else:
-        fold_rows = _Folds(recipe, corpus)
         for name, one in missing:
-            _pretrain(recipe, folder, corpus, fold_rows.of(one), name, one)
+            _pretrain(recipe, folder, corpus, name, one)
     return [arm_folder(folder, *one) / "encoder.safetensors" for one in wanted]
 
 
@@ -226,19 +225,7 @@ def _pretrain_apart(folder: Path, arm: str, seed: int, jobs: int) -> None:
     """One pre-training of a run whose corpus is there, in a process of its own."""
     recipe = recipes.load(folder / "recipe.yaml")
     corpus = Corpus.open(corpus_path(recipe, folder))
-    _pretrain(recipe, folder, corpus, _Folds(recipe, corpus).of(seed), arm, seed, jobs)
-
-
-class _Folds:
-    """The parts of the split that each seed learns from and is judged on."""
-
-    def __init__(self, recipe: Recipe, corpus: Corpus):
-        splits = folds(recipe, corpus)
-        self._fold_of = tasks.folds_of(recipe.seeds, splits)
-        self._rows = {config.fold: split(corpus, config) for config in splits}
-
-    def of(self, seed: int) -> Rows:
-        return self._rows[self._fold_of[seed].fold]
+    _pretrain(recipe, folder, corpus, arm, seed, jobs)
 
 
 def folds(recipe: Recipe, corpus: Corpus) -> list[SplitConfig]:
@@ -354,10 +341,10 @@ def _named(mapping: dict[str, Any], name: str, kind: str) -> Any:
     return mapping[name]
 
 
-def _pretrain(recipe: Recipe, folder: Path, corpus: Corpus, parts: Rows, name: str, seed: int, jobs: int = 1) -> None:
+def _pretrain(recipe: Recipe, folder: Path, corpus: Corpus, name: str, seed: int, jobs: int = 1) -> None:
     with _alone(arm_folder(folder, name, seed)):
         if not _is_trained(arm_folder(folder, name, seed)):
-            _pretrain_alone(recipe, folder, corpus, parts, name, seed, jobs)
+            _pretrain_alone(recipe, folder, corpus, name, seed, jobs)
 
 
 @contextmanager
@@ -375,8 +362,9 @@ def _alone(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _pretrain_alone(recipe: Recipe, folder: Path, corpus: Corpus, parts: Rows, name: str, seed: int, jobs: int) -> None:
+def _pretrain_alone(recipe: Recipe, folder: Path, corpus: Corpus, name: str, seed: int, jobs: int) -> None:
     arm = recipe.arms[name]
+    parts = split(corpus, tasks.folds_of(recipe.seeds, folds(recipe, corpus))[seed])
     contract = contract_of(arm, corpus)
     console().print(f"pre-training [bold]{name}[/], seed {seed}")
     with Manifest.stage(folder, "pretrain", name, seed) as stage:

@@ -167,10 +167,11 @@ def _keys(job: _Job, corpus: Corpus) -> dict[tuple[str, str], str]:
     keys = {}
     for name, label in job.places:
         item = job.task.inputs[name]
-        probe = item.probes[item.labels.index(label)].model_dump(mode="json")
+        probe = item.probes[item.labels.index(label)]
         row = (job.row, job.kind, job.seed, job.source)
-        taught = [job.task.inputs[one].bands for one in teacher(item.probes[item.labels.index(label)])]
-        keys[name, label] = digest(*common, name, item.bands, label, probe, *row, *([taught] if taught else []))
+        taught = [job.task.inputs[one].bands for one in teacher(probe)]
+        said = probe.model_dump(mode="json")
+        keys[name, label] = digest(*common, name, item.bands, label, said, *row, *([taught] if taught else []))
     return keys
 
 

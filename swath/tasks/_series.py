@@ -4,7 +4,7 @@ No network and no pre-training: what these reach is in the values themselves. An
 sensors, so they also say what a second sensor is worth.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -118,9 +118,7 @@ def predict(
         return Prediction.of(distil.student(own, learn)(own.test_x), several=False)
     calendar = Calendar.of(problem)
     x, y = _samples(problem, calendar, "train", seed)
-    # a pixel that is never valid says what the average one says
-    mean = np.nan_to_num(np.nanmean(x, axis=0)) if len(x) else np.zeros(x.shape[1])
-    known = lambda found: np.where(np.isnan(found), mean, found).astype(np.float32)  # noqa: E731
+    known = _filler(x)
     x_val, y_val = _samples(problem, calendar, "val", seed)
     train, val = (known(x), y), (known(x_val), y_val)
     # the linear probe beside them learns from the validation labels in the end, so these do too
@@ -130,12 +128,18 @@ def predict(
     )
 
 
+def _filler(train: Float[ndarray, "n d"]) -> Callable[[Float[ndarray, "..."]], Float[ndarray, "..."]]:
+    """A pixel that is never valid says what the average one says."""
+    mean = np.nan_to_num(np.nanmean(train, axis=0)) if len(train) else np.zeros(train.shape[1])
+    return lambda found: np.where(np.isnan(found), mean, found).astype(np.float32)
+
+
 def _features(problem: Problem, seed: int) -> Features:
     """The series of single pixels as features of their locations."""
     calendar = Calendar.of(problem)
     parts = {name: _samples(problem, calendar, name, seed) for name in ("train", "val", "test", "pool")}
-    mean = np.nan_to_num(np.nanmean(parts["train"][0], axis=0))
-    x = {name: np.where(np.isnan(found), mean, found).astype(np.float32) for name, (found, _) in parts.items()}
+    known = _filler(parts["train"][0])
+    x = {name: known(found) for name, (found, _) in parts.items()}
     train_y, val_y = parts["train"][1], parts["val"][1]
     return Features(x["train"], train_y, x["val"], val_y, x["test"], problem.classes, x["pool"])
 

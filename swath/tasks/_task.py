@@ -20,7 +20,7 @@ from swath.tasks import _series, floors
 from swath.tasks._config import TaskConfig, TaskInput, inputs_of
 from swath.tasks._labels import Labelled, subset
 from swath.tasks._supervised import Problem, Supervision, plain, train_encoder, train_reference
-from swath.tasks._types import Cell, Features, Prediction, Units, side_by_side
+from swath.tasks._types import Cell, Features, Prediction, Units, concatenated
 from swath.tasks.features import Bands, Pictures, Request, extract_all, fit, lend, unseen
 from swath.tasks.floors import ROWS, FloorName
 from swath.tasks.probes import band_wise, distil, fine_tune, fit_predict, linear, teacher, train_predict, trains
@@ -245,7 +245,7 @@ class Task:
                 else:
                     found = features[item.name]
                     if taught := teacher(probe):
-                        found = replace(found, teacher=side_by_side([features[name] for name in taught]))
+                        found = replace(found, teacher=concatenated([features[name] for name in taught]))
                     yield self._tried(place, lambda p=probe, f=found: fit_predict(p, f, seed), note)
 
     def _reads_features(

@@ -38,7 +38,7 @@ class Features:
         return self.train_y.ndim == 2
 
 
-def side_by_side(features: Sequence[Features]) -> Features:
+def concatenated(features: Sequence[Features]) -> Features:
     """Several features of the same locations as one, longer."""
     first = features[0]
     joined = {name: np.concatenate([getattr(one, name) for one in features], axis=1) for name in _XS}

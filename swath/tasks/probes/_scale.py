@@ -30,7 +30,7 @@ def check_learnable(features: Features) -> None:
             f"the training part holds {len(present)} class(es), so there is nothing to tell apart",
             remedy="change the split, the target's rule or the label fraction",
         )
-    for part in (features.train_x, features.val_x, features.test_x):
+    for part in (features.train_x, features.val_x, features.test_x, features.pool_x):
         if not np.isfinite(part).all():
             raise TrainingError(
                 "the encoder's features are not finite",

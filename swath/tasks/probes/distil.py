@@ -52,7 +52,9 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  #
     Raises:
         TrainingError: one class only, or features that are not finite.
     """
+    assert features.teacher is not None
     check_learnable(features)
+    check_learnable(features.teacher)
     scores = student(features, partial(linear.learn, config.probe))
     return Prediction.of(scores(features.test_x), several=features.several)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from swath.tasks._types import Features, side_by_side
+from swath.tasks._types import Features, concatenated
 from swath.tasks.probes import distil, linear
 from swath.tasks.probes._scale import ZScore
 
@@ -32,7 +32,7 @@ def world(seed=0, labels=12, pool=600, several=False):
 
 
 def taught(weak, strong):
-    return replace(weak, teacher=side_by_side([weak, strong]))
+    return replace(weak, teacher=concatenated([weak, strong]))
 
 
 def right(prediction, truth):
