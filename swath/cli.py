@@ -240,8 +240,8 @@ def corpus_plan(
     """Draw the locations of a corpus, map them, and say what building it will cost."""
     from swath import pipeline
 
-    cost = pipeline.plan_corpus(what, settings, to, land, chip_px, gsd_m, workers, request_ms / 1000)
-    for line in cost.lines() if cost else []:
+    count, cost = pipeline.plan_corpus(what, settings, to, land, chip_px, gsd_m, workers, request_ms / 1000)
+    for line in cost.lines() if cost else [f"{count:,} locations"]:
         console().print(line)
     typer.echo(to)
 

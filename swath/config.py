@@ -294,9 +294,18 @@ def _index(section: list[Any], key: str, path: str) -> int:
 
 
 def _causes(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without what follows from the rest: a list is not "too short" because its entries are wrong."""
+    """Without what follows from the rest.
+
+    A list is not "too short" because its entries are wrong, and where a value may be of several types, what comes
+    nearest to one of them was meant.
+    """
+    errors = [error | {"loc": tuple(part for part in error["loc"] if "[" not in str(part))} for error in errors]
     wrong = [error["loc"] for error in errors]
-    return [e for e in errors if e["type"] != "too_short" or not any(_below(loc, e["loc"]) for loc in wrong)]
+    return [
+        error
+        for error in errors
+        if not (error["type"].endswith(("too_short", "_type")) and any(_below(loc, error["loc"]) for loc in wrong))
+    ]
 
 
 def _below(inner: tuple[str | int, ...], outer: tuple[str | int, ...]) -> bool:

@@ -32,6 +32,7 @@ from swath.encoders import Encoder, InputContract
 from swath.encoders import build as build_encoder
 from swath.errors import CorpusError, RecipeError, TrainingError, nearest
 from swath.products.report import report as write_report
+from swath.recipes import shipped
 from swath.sensors import band
 from swath.training import LabelledSet, Manifest
 from swath.training.pretrain import differences, seeded
@@ -148,7 +149,7 @@ def plan_corpus(
     gsd_m: float = 10.0,
     workers: int = 8,
     request_s: float = 0.1,
-) -> Cost | None:
+) -> tuple[int, Cost | None]:
     """Draw the locations of a corpus to be built, write them to `to` and a map beside it.
 
     Args:
@@ -162,12 +163,17 @@ def plan_corpus(
         request_s: seconds a request, likewise.
 
     Returns:
-        What building will cost at most; None for a strategy, of which no products are known.
+        How many locations there are, and what building will cost at most; no cost for a strategy, of which no products
+        are known.
 
     Raises:
         RecipeError: neither a recipe of that kind nor a strategy.
     """
-    strategy = what in plugins.names("swath.corpus.places")
+    strategies = plugins.names("swath.corpus.places")
+    strategy = what in strategies
+    if not strategy and Path(what).suffix not in {".yaml", ".yml"} and what not in shipped():
+        known = nearest(what, [*strategies, *shipped()])
+        raise RecipeError(f"neither a strategy nor a recipe is called {what!r}", remedy=known)
     if strategy:
         # what is not about places stands here only to make the section whole
         rest = ["when={name: seasons, year: 2020}", "products=[{sensor: sentinel-2-l2a}]"]
@@ -184,7 +190,7 @@ def plan_corpus(
     with whole(to) as temporary:
         plan.to_parquet(temporary, index=False)
     draw_map(plan, to.with_suffix(".png"), land)
-    return None if strategy else cost(section, plan, Rate(request_s, workers))
+    return len(plan), None if strategy else cost(section, plan, Rate(request_s, workers))
 
 
 def pretrain(

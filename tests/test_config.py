@@ -78,6 +78,13 @@ def test_unknown_key_in_a_list_suggests_the_nearest_and_is_the_only_complaint():
     assert "at least 1 item" not in str(error.value)
 
 
+def test_what_comes_nearest_to_one_of_several_types_was_meant():
+    with pytest.raises(RecipeError) as error:
+        config.load("build-s1-s2-series", ["corpus.source.where.area=[10.0, 48.0, 10.2]"])
+    assert error.value.what.endswith("where.uniform.area.3: field required")
+    assert "\n" not in error.value.what
+
+
 def test_unknown_method_suggests_the_nearest():
     with pytest.raises(RecipeError, match=r"unknown name 'byool'; did you mean 'byol'\?"):
         config.load("quickstart", ["pretrain.method={name: byool}"])

@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,10 +13,11 @@ import numpy as np
 import tensorstore as ts
 
 from swath._files import write_whole
+from swath.errors import CorpusError
 
 Compression = Literal["none", "fast", "small"]
-"""`none` reads at the speed of memory; `fast` does so with bytes, and packs wider counts into about two thirds of the
-room for twice the time; `small` takes the least room and is several times slower to read."""
+"""`none` stores counts as they are; `fast` does so with bytes, and packs wider counts into about two thirds of the
+room, for a fifth more time to read whole series; `small` takes the least room and is several times slower to read."""
 
 SHARD_BYTES = 32 * 2**20
 """Wanted size of a shard file: few files for large corpora, and cheap to rewrite when a part ends inside one."""
@@ -93,6 +95,23 @@ def open_array(path: Path, name: str, threads: int | None = None) -> ts.TensorSt
     pools = ("data_copy_concurrency", "file_io_concurrency")
     limits = {} if threads is None else {pool: {"limit": threads} for pool in pools}
     return ts.open(_spec(path, name), context=ts.Context(limits), open=True).result()
+
+
+def read(rows: ts.TensorStore) -> np.ndarray:
+    """These rows of an array, in memory.
+
+    Raises:
+        CorpusError: a file is truncated or damaged.
+    """
+    try:
+        return rows.read().result()
+    except ValueError as error:
+        file = re.search(r'local file "([^"]+)"', str(error))
+        raise CorpusError(
+            f"a file of the corpus is damaged: {str(error).rsplit(': ', 1)[-1]}",
+            where=file[1] if file else rows.kvstore.url,
+            remedy="restore the file, or build the corpus again",
+        ) from None
 
 
 def with_rows(array: ts.TensorStore, rows: int) -> ts.TensorStore:

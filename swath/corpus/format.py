@@ -275,14 +275,14 @@ class Corpus:
         """Class codes of these locations.
 
         Raises:
-            CorpusError: no such layer.
+            CorpusError: no such layer, or a damaged file.
         """
         if layer not in self.info.labels:
             raise CorpusError(
                 f"no label layer {layer!r}", where=str(self.path), remedy=nearest(layer, self.info.labels)
             )
         array = self._label_arrays.setdefault(layer, _arrays.open_array(label_path(self.path, layer), "labels"))
-        return array[np.asarray(location_rows, dtype=np.int64)].read().result()
+        return _arrays.read(array[np.asarray(location_rows, dtype=np.int64)])
 
     @cached_property
     def _label_arrays(self) -> dict[str, Any]:

@@ -169,7 +169,7 @@ class Reader:
         step = max(1, PIECE_BYTES // max(1, source.dtype.itemsize * int(np.prod(source.shape))))
         for start in range(0, len(rows), step):
             part = slice(start, min(start + step, len(rows)))
-            yield part, source.gather(rows[part]).read().result()
+            yield part, _arrays.read(source.gather(rows[part]))
 
     def _valid(self, source: _Source, flat: Integer[ndarray, " m"]) -> Bool[Tensor, "m y x"]:
         """Validity of these chips, False where there is none (-1); only those with invalid pixels are read."""
@@ -178,7 +178,7 @@ class Reader:
             valid[padding] = False
         partly = np.flatnonzero((flat >= 0) & ~self._all_valid[flat])
         if len(partly) and source.valid is not None:
-            valid[partly] = torch.from_numpy(source.valid[self._rows[flat[partly]]].read().result())
+            valid[partly] = torch.from_numpy(_arrays.read(source.valid[self._rows[flat[partly]]]))
         return valid
 
 

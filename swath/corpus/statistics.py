@@ -76,8 +76,8 @@ def _blocks(
     size = max(1, BLOCK_BYTES // (counts.dtype.numpy_dtype.itemsize * int(np.prod(counts.shape[1:]))))
     for start in range(0, len(rows), size):
         block = rows[start : start + size]
-        pixels = counts[block].read().result()
-        yield pixels, np.ones(pixels[:, 0].shape, bool) if valid is None else valid[block].read().result()
+        pixels = _arrays.read(counts[block])
+        yield pixels, np.ones(pixels[:, 0].shape, bool) if valid is None else _arrays.read(valid[block])
 
 
 def _moments(counts: Shaped[ndarray, "n c y x"], valid: Bool[ndarray, "n y x"], layout: SensorLayout) -> _Moments:

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 import zarr
 
-from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, SensorLayout, check, info
+from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, Reader, SensorLayout, check, info
+from swath.errors import CorpusError
 from tests.corpus.fakes import OPTICAL, PX, RADAR, make
 
 
@@ -38,6 +39,18 @@ def test_missing_arrays(corpus):
 def test_index_rows_beyond_the_array(corpus):
     array(corpus, "pixels", f"{RADAR}.zarr", "pixels").resize((30, 2, PX, PX))
     assert "36 rows of pixels, 30 are there" in messages(corpus, "error")
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[: len(raw) // 2], lambda raw: raw[:-3] + b"abc", lambda _: b""])
+def test_damaged_files_are_named_and_no_reader_falls_over_them(corpus, damage):
+    file = next(path for path in (corpus.path / "pixels" / f"{RADAR}.zarr").rglob("c/**/*") if path.is_file())
+    file.write_bytes(damage(file.read_bytes()))
+    found = [finding for finding in check(corpus) if finding.level == "error"]
+    assert [finding.where for finding in found] == [str(file)]
+    reader = Reader(corpus, {RADAR: ("VV", "VH")})
+    with pytest.raises(CorpusError, match="a file of the corpus is damaged") as error:
+        reader.batch(np.arange(2))
+    assert error.value.where == str(file)
 
 
 def test_duplicate_ids_and_chips_of_nowhere(corpus):

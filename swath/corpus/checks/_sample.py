@@ -71,10 +71,10 @@ class Sample:
         self, sensor: str, rows: Integer[ndarray, " n"]
     ) -> tuple[Shaped[ndarray, "n c y x"], Bool[ndarray, "n y x"]]:
         """Counts and validity of rows of the sensor's arrays."""
-        counts = _arrays.open_array(pixel_path(self.corpus.path, sensor), "pixels")[rows].read().result()
+        counts = _arrays.read(_arrays.open_array(pixel_path(self.corpus.path, sensor), "pixels")[rows])
         if not _arrays.exists(path := valid_path(self.corpus.path, sensor), "valid"):
             return counts, np.ones(counts[:, 0].shape, bool)
-        return counts, _arrays.open_array(path, "valid")[rows].read().result()
+        return counts, _arrays.read(_arrays.open_array(path, "valid")[rows])
 
     @cached_property
     def reader(self) -> Reader:

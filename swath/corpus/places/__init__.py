@@ -14,7 +14,7 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from swath import plugins
-from swath._progress import bar
+from swath._progress import bar, console
 from swath.corpus import _utm
 from swath.corpus._utm import NORTH, SOUTH, Footprint
 from swath.corpus.places._area import Area, area
@@ -71,6 +71,12 @@ def _choose(strategy: Any, config: PlacesConfig, footprint: Footprint) -> list[t
             f"{dropped['overlapping']} candidates overlapped others, {dropped['outside']} lay outside",
             where=getattr(config, "name"),  # noqa: B009
             remedy="ask for fewer, make the area larger or the chips smaller, or set overlap: allow",
+        )
+    if config.count is None and dropped.total():
+        console().print(
+            f"{found:,} of {found + dropped.total():,} candidates are taken: {dropped['overlapping']:,} overlap others "
+            f"(overlap: allow keeps them), {dropped['outside']:,} lie outside",
+            soft_wrap=True,
         )
     return chosen
 

@@ -69,7 +69,7 @@ def what_is_there(root: Path, pattern: str) -> str:
     where = folder.relative_to(root).as_posix()
     shown = f"the folder {'' if where == '.' else where + ' '}".strip()
     if not names:
-        return f"{shown} is empty: give another data folder (data=PATH) or pattern"
+        return f"{shown} is empty: give the folder that holds the data, or another pattern"
     listing = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     close = difflib.get_close_matches(parts[0], names, n=1, cutoff=0.3)
     return f"{shown} holds {listing}" + (f"; nearest: {close[0]!r}" if close else "")

@@ -20,7 +20,7 @@ from swath import sensors
 from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer, SensorLayout
 from swath.corpus.sources import _numpy as npy
-from swath.corpus.sources._names import Key, Names
+from swath.corpus.sources._names import Key, Names, what_is_there
 from swath.corpus.sources._pieces import Piece, cells, window
 from swath.corpus.sources._published import Form, FormatSettings, Report, convert, data_folder, gather
 from swath.errors import CorpusError
@@ -101,6 +101,8 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     root = root / "PASTIS-R" if (root / "PASTIS-R").is_dir() else root
     report = Report(config)
     table = root / "metadata.geojson"
+    if not table.exists():
+        raise CorpusError("no metadata.geojson", where=str(root), remedy=what_is_there(root, table.name))
     patches = _patches(table, npy.document(table), config)
     kinds = {kind: KINDS[kind] for kind in (*config.sensors, "labels")}
     files = gather(root, kinds, report, listed=set(patches), unused=("ParcelIDs_*.npy",))

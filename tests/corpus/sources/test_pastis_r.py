@@ -219,6 +219,14 @@ def test_a_bad_table_is_named(tmp_path, change, said):
     assert "metadata.geojson" in str(error.value)
 
 
+def test_a_folder_without_the_table_is_told_what_it_holds(tmp_path):
+    folder = files.write(tmp_path, ids=files.IDS[:1], kinds=("S2", "S1A"))
+    (folder / "metadata.geojson").rename(folder / "meta.geojson")
+    with pytest.raises(CorpusError, match=r"no metadata\.geojson") as error:
+        made(tmp_path, tmp_path / "c")
+    assert "nearest: 'meta.geojson'" in error.value.remedy
+
+
 def test_a_killed_build_continues_to_the_same_corpus(written, tmp_path, monkeypatch):
     from swath.corpus.sources import _pieces
 

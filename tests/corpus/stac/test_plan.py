@@ -28,12 +28,26 @@ def test_a_recipe_is_planned_and_mapped(tmp_path, monkeypatch, capsys):
 
 def test_a_strategy_is_planned_without_a_recipe(tmp_path):
     to = tmp_path / "p.parquet"
-    assert pipeline.plan_corpus("grid", ["area=[11.0, 48.0, 11.2, 48.1]"], to, chip_px=64) is None
+    count, estimate = pipeline.plan_corpus("grid", ["area=[11.0, 48.0, 11.2, 48.1]"], to, chip_px=64)
+    assert estimate is None
     plan = gpd.read_parquet(to)
+    assert len(plan) == count
     assert set(plan["px"]) == {64}
     again = tmp_path / "again.parquet"
     pipeline.plan_corpus("planned", [f"path={to}", "count=2"], again, chip_px=64)
     assert gpd.read_parquet(again)["uid"].tolist() == plan["uid"].tolist()[:2]
+
+
+def test_given_points_that_are_left_out_are_said(tmp_path, monkeypatch, capsys):
+    points = tmp_path / "plots.csv"
+    points.write_text("lon,lat,crop\n11.60,48.1,wheat\n11.61,48.1,maize\n5.99,48.0,wheat\n")
+    arguments = ["points", f"points={points}", "area=[11.0, 48.0, 12.0, 49.0]", "--to", str(tmp_path / "p.parquet")]
+    monkeypatch.setattr("sys.argv", ["swath", "corpus", "plan", *arguments])
+    with pytest.raises(SystemExit):
+        cli.main()
+    said = capsys.readouterr().err
+    assert "1 of 3 candidates are taken: 1 overlap others (overlap: allow keeps them), 1 lie outside" in said
+    assert "1 locations" in said
 
 
 def test_a_map_over_the_antimeridian(tmp_path):
@@ -45,6 +59,12 @@ def test_a_map_over_the_antimeridian(tmp_path):
 def test_other_recipes_cannot_be_planned(tmp_path):
     with pytest.raises(RecipeError, match="is not stac"):
         pipeline.plan_corpus("quickstart", None, tmp_path / "p.parquet")
+
+
+def test_a_mistyped_strategy_is_told_the_nearest(tmp_path):
+    with pytest.raises(RecipeError, match="neither a strategy nor a recipe is called 'unifrom'") as error:
+        pipeline.plan_corpus("unifrom", None, tmp_path / "p.parquet")
+    assert "did you mean 'uniform'?" in error.value.remedy
 
 
 @pytest.mark.parametrize("name", ["build-s1-s2-series", "build-landsat-seasons", "build-landsat-parallel"])

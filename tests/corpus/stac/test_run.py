@@ -129,6 +129,14 @@ def test_a_collection_that_is_not_there_is_refused_before_anything_is_made(serve
     assert not (tmp_path / "corpus").exists()
 
 
+def test_a_catalogue_that_nobody_answers_for_is_refused_at_once(served, tmp_path):
+    nowhere = {"name": "earth-search", "url": "http://127.0.0.1:9/"}
+    section = served.section(products=[served.optical(catalogue=nowhere)], backoff_s=0.01)
+    with pytest.raises(CorpusError, match=r"the catalogue does not answer: http://127\.0\.0\.1:9/.*refused"):
+        build(section, tmp_path / "corpus")
+    assert not (tmp_path / "corpus").exists()
+
+
 def test_across_the_antimeridian(other, tmp_path):
     """Scenes of both zones that meet there; chips lie in either, one of them on both sides."""
     east = at(SPRING, epsg=32760, west=60 * 13590, north=60 * 135333, side_m=9_600.0, tile="60K")

@@ -27,6 +27,7 @@ from swath.corpus import places
 from swath.corpus._part import Location, Part
 from swath.corpus.sources._stac import cloudless
 from swath.corpus.sources._stac import section as sections
+from swath.corpus.sources._stac.hosts import Patience, TransientError
 from swath.corpus.sources._stac.place import Outcome, build
 from swath.corpus.sources._stac.search import lacks
 from swath.corpus.sources._stac.section import StacSection
@@ -64,7 +65,8 @@ def run(section: StacSection, target: Path, part_bytes: int = PART_BYTES) -> Non
         part_bytes: a part is committed when it holds so much.
 
     Raises:
-        CorpusError: the folder cannot be used, no location has a chip, or hosts failed and the section says `stop`.
+        CorpusError: the folder cannot be used, a catalogue does not answer, no location has a chip, or hosts failed and
+            the section says `stop`.
         RecipeError: a catalogue has no such collection, or the cloud mask needs a package that is not installed.
     """
     _look_ahead(section)
@@ -95,12 +97,26 @@ def _look_ahead(section: StacSection) -> None:
     for product in section.products:
         address = sections.catalogue_of(product, section).address
         for collection in sections.entries(product, section).values():
-            if lacks(address, collection, section.timeout_s):
-                raise RecipeError(
-                    f"there is no collection {collection!r} at {address}",
-                    where=f"corpus.source.products: {product.sensor}",
-                    remedy=f"see {address}/collections for what there is",
-                )
+            _require(address, collection, section, f"corpus.source.products: {product.sensor}")
+
+
+def _require(address: str, collection: str, section: StacSection, where: str) -> None:
+    """A catalogue that answers, which is not waited for as long as for one that did before, and has the collection."""
+    patience = Patience(min(section.retries, 2), section.backoff_s, section.timeout_s)
+    try:
+        lacking = lacks(address, collection, patience)
+    except TransientError as error:
+        raise CorpusError(
+            f"the catalogue does not answer: {error}",
+            where=where,
+            remedy="look at the address and the network; the same command starts or continues the build",
+        ) from None
+    if lacking:
+        raise RecipeError(
+            f"there is no collection {collection!r} at {address}",
+            where=where,
+            remedy=f"see {address}/collections for what there is",
+        )
 
 
 def _say_what_failed(section: StacSection, target: Path, table: pd.DataFrame, *, stored: bool) -> None:

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
+from urllib.error import HTTPError
 
 import shapely
 from pystac_client import Client
@@ -12,7 +13,7 @@ from pystac_client.warnings import PystacClientWarning
 from shapely.geometry import shape
 
 from swath.corpus.dates import Interval
-from swath.corpus.sources._stac.hosts import Patience, content, status_of
+from swath.corpus.sources._stac.hosts import GoneError, Patience, content
 
 Item = dict[str, Any]
 """As the API sends it: objects of pystac would take longer to make than the pixels to read."""
@@ -59,12 +60,25 @@ def items(
     return patience.call(address, request)
 
 
-def lacks(address: str, collection: str, timeout_s: float) -> bool:
-    """Whether an API answers that it has no such collection: a search for it would find nothing, and not say why."""
+def lacks(address: str, collection: str, patience: Patience) -> bool:
+    """Whether an API answers that it has no such collection: a search for it would find nothing, and not say why.
+
+    Raises:
+        TransientError: nobody answers there.
+    """
+    url = f"{address.rstrip('/')}/collections/{collection}"
+
+    def request() -> None:
+        try:
+            content(url, patience.timeout_s)
+        except HTTPError as error:
+            if error.code in {404, 410}:
+                raise  # any other answer says nothing about what a search will be told
+
     try:
-        content(f"{address.rstrip('/')}/collections/{collection}", timeout_s)
-    except OSError as error:
-        return status_of(error) == 404
+        patience.call(url, request)
+    except GoneError:
+        return True
     return False
 
 
