@@ -19,7 +19,7 @@ quickstart: setup ## the main job on the built-in synthetic landscape, minutes o
 	$(BIN)/swath quickstart
 
 # one thread a process: several processes with several threads each wait for one another
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test: setup ## the fast tests
 	$(PYTEST) -m "not slow"
