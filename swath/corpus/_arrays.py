@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import tensorstore as ts
@@ -109,9 +109,14 @@ def read(rows: ts.TensorStore) -> np.ndarray:
         file = re.search(r'local file "([^"]+)"', str(error))
         raise CorpusError(
             f"a file of the corpus is damaged: {str(error).rsplit(': ', 1)[-1]}",
-            where=file[1] if file else rows.kvstore.url,
+            where=file[1] if file else str(rows.kvstore),
             remedy="restore the file, or build the corpus again",
         ) from None
+
+
+def rows_per_file(array: ts.TensorStore) -> int:
+    """Rows of a shard."""
+    return cast("tuple[int, ...]", array.chunk_layout.write_chunk.shape)[0]
 
 
 def with_rows(array: ts.TensorStore, rows: int) -> ts.TensorStore:

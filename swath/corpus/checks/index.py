@@ -54,7 +54,7 @@ def _damaged(corpus: Corpus) -> Iterator[Finding]:
         if not _arrays.exists(path, name):
             continue
         array = _arrays.open_array(path, name)
-        starts = range(0, min(count, array.shape[0]), array.chunk_layout.write_chunk.shape[0])
+        starts = range(0, min(count, array.shape[0]), _arrays.rows_per_file(array))
         for row in track(starts, len(starts), f"looking at the files of {path.stem}"):
             try:
                 _arrays.read(array[row : row + 1])
