@@ -32,7 +32,7 @@ from swath.encoders import Encoder, InputContract
 from swath.encoders import build as build_encoder
 from swath.errors import CorpusError, RecipeError, TrainingError, nearest
 from swath.products.report import report as write_report
-from swath.recipes import shipped
+from swath.recipes import is_file, shipped
 from swath.sensors import band
 from swath.training import LabelledSet, Manifest
 from swath.training.pretrain import differences, seeded
@@ -171,9 +171,8 @@ def plan_corpus(
     """
     strategies = plugins.names("swath.corpus.places")
     strategy = what in strategies
-    if not strategy and Path(what).suffix not in {".yaml", ".yml"} and what not in shipped():
-        known = nearest(what, [*strategies, *shipped()])
-        raise RecipeError(f"neither a strategy nor a recipe is called {what!r}", remedy=known)
+    if not is_file(what) and what not in (known := [*strategies, *shipped()]):
+        raise RecipeError(f"neither a strategy nor a recipe is called {what!r}", remedy=nearest(what, known))
     if strategy:
         # what is not about places stands here only to make the section whole
         rest = ["when={name: seasons, year: 2020}", "products=[{sensor: sentinel-2-l2a}]"]

@@ -17,7 +17,7 @@ from swath.errors import CorpusError
 
 Compression = Literal["none", "fast", "small"]
 """`none` stores counts as they are; `fast` does so with bytes, and packs wider counts into about two thirds of the
-room, for a fifth more time to read whole series; `small` takes the least room and is several times slower to read."""
+room, for a quarter more time to read whole series; `small` takes the least room and is several times slower to read."""
 
 SHARD_BYTES = 32 * 2**20
 """Wanted size of a shard file: few files for large corpora, and cheap to rewrite when a part ends inside one."""

@@ -281,8 +281,9 @@ class Corpus:
             raise CorpusError(
                 f"no label layer {layer!r}", where=str(self.path), remedy=nearest(layer, self.info.labels)
             )
-        array = self._label_arrays.setdefault(layer, _arrays.open_array(label_path(self.path, layer), "labels"))
-        return _arrays.read(array[np.asarray(location_rows, dtype=np.int64)])
+        if layer not in self._label_arrays:
+            self._label_arrays[layer] = _arrays.open_array(label_path(self.path, layer), "labels")
+        return _arrays.read(self._label_arrays[layer][np.asarray(location_rows, dtype=np.int64)])
 
     @cached_property
     def _label_arrays(self) -> dict[str, Any]:

@@ -12,6 +12,11 @@ def shipped() -> list[str]:
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
 
+def is_file(recipe: str | Path) -> bool:
+    """Whether a recipe is given by its path, not by the name of one that comes with swath."""
+    return Path(recipe).suffix in {".yaml", ".yml"}
+
+
 def source_text(recipe: str | Path) -> tuple[str, str]:
     """Where a recipe is and what it says: a shipped one by name, or a file by path.
 
@@ -19,7 +24,7 @@ def source_text(recipe: str | Path) -> tuple[str, str]:
         RecipeError: neither exists.
     """
     path = Path(recipe)
-    if path.suffix in {".yaml", ".yml"}:
+    if is_file(path):
         try:
             return str(path), path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from tensorstore import TensorStore
+
 from swath._progress import track
 from swath.corpus import _arrays
 from swath.corpus.checks._sample import Sample
@@ -17,7 +19,7 @@ def look(sample: Sample) -> Section:
     """Ids, references, arrays and their files."""
     corpus = sample.corpus
     meaning = "Every location has one id, every chip a location, and every array a row for everything that is named."
-    return Section("Index and arrays", meaning, [*_index(corpus), *_missing(corpus), *_damaged(corpus)])
+    return Section("Index and arrays", meaning, [*_index(corpus), *_stored(corpus)])
 
 
 def _index(corpus: Corpus) -> Iterator[Finding]:
@@ -39,27 +41,26 @@ def _index(corpus: Corpus) -> Iterator[Finding]:
         yield Finding("warning", f"{childless} locations have no chip", str(corpus.path), remedy)
 
 
-def _missing(corpus: Corpus) -> Iterator[Finding]:
+def _stored(corpus: Corpus) -> Iterator[Finding]:
     for path, name, count in _wanted(corpus):
         remedy = "restore the folder, or build the corpus again"
         if not _arrays.exists(path, name):
             yield Finding("error", f"the array of {name} is missing", str(path), remedy)
-        elif (there := _arrays.open_array(path, name).shape[0]) < count:
-            yield Finding("error", f"the index names {count} rows of {name}, {there} are there", str(path), remedy)
-
-
-def _damaged(corpus: Corpus) -> Iterator[Finding]:
-    """One row of every file is read: a truncated file has lost the list of its rows, which stands at its end."""
-    for path, name, count in _wanted(corpus):
-        if not _arrays.exists(path, name):
             continue
         array = _arrays.open_array(path, name)
-        starts = range(0, min(count, array.shape[0]), _arrays.rows_per_file(array))
-        for row in track(starts, len(starts), f"looking at the files of {path.stem}"):
-            try:
-                _arrays.read(array[row : row + 1])
-            except CorpusError as error:
-                yield Finding("error", error.what, error.where or str(path), error.remedy or "")
+        if (there := array.shape[0]) < count:
+            yield Finding("error", f"the index names {count} rows of {name}, {there} are there", str(path), remedy)
+        yield from _damaged(array, min(count, there), path)
+
+
+def _damaged(array: TensorStore, count: int, path: Path) -> Iterator[Finding]:
+    """One row of every file is read: a truncated file has lost the list of its rows, which stands at its end."""
+    starts = range(0, count, _arrays.rows_per_file(array))
+    for row in track(starts, len(starts), f"looking at the files of {path.stem}"):
+        try:
+            _arrays.read(array[row : row + 1])
+        except CorpusError as error:
+            yield Finding("error", error.what, error.where or str(path), error.remedy or "")
 
 
 def _wanted(corpus: Corpus) -> Iterator[tuple[Path, str, int]]:
