@@ -16,8 +16,9 @@ from swath._files import write_whole
 from swath.errors import CorpusError
 
 Compression = Literal["none", "fast", "small"]
-"""`none` stores counts as they are; `fast` does so with bytes, and packs wider counts into about two thirds of the
-room, for a quarter more time to read whole series; `small` takes the least room and is several times slower to read."""
+"""`none` stores counts as they are, and wanted bands are read alone; `fast` does so with bytes, and packs wider counts
+into about two thirds of the room, for half as much time again to read whole series; `small` takes the least room and is
+several times slower to read."""
 
 SHARD_BYTES = 32 * 2**20
 """Wanted size of a shard file: few files for large corpora, and cheap to rewrite when a part ends inside one."""
@@ -107,11 +108,14 @@ def read(rows: ts.TensorStore) -> np.ndarray:
         return rows.read().result()
     except ValueError as error:
         file = re.search(r'local file "([^"]+)"', str(error))
-        raise CorpusError(
-            f"a file of the corpus is damaged: {str(error).rsplit(': ', 1)[-1]}",
-            where=file[1] if file else str(rows.kvstore),
-            remedy="restore the file, or build the corpus again",
-        ) from None
+        raise damaged(file[1] if file else str(rows.kvstore), str(error).rsplit(": ", 1)[-1]) from None
+
+
+def damaged(file: str, why: str) -> CorpusError:
+    """What to raise for such a file of an array."""
+    return CorpusError(
+        f"a file of the corpus is damaged: {why}", where=file, remedy="restore the file, or build the corpus again"
+    )
 
 
 def rows_per_file(array: ts.TensorStore) -> int:

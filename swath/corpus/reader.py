@@ -15,6 +15,7 @@ from torch import Tensor
 from swath.batch import NO_DAY, Batch, Image
 from swath.corpus import _arrays
 from swath.corpus._buffers import Buffers
+from swath.corpus._plain import PlainArray
 from swath.corpus.format import Corpus, pixel_path, truth_path, valid_path
 from swath.corpus.sampler import Sampler, Selection, days
 from swath.errors import CorpusError, nearest
@@ -22,6 +23,7 @@ from swath.sensors import band_id
 
 BLOCK_BYTES = 2 * 2**20
 """Converted pixels per block: about the size of a core's cache."""
+_FLOAT_BYTES = 4
 PIECE_BYTES = 24 * 2**20
 """Counts that are decoded at a time: the system hands larger memory out anew each time, a page fault per 4 KiB."""
 
@@ -31,6 +33,8 @@ class _Source:
     """One sensor's arrays and how to turn its counts into physical values."""
 
     counts: ts.TensorStore
+    plain: PlainArray | None
+    """The counts where nothing has to be decoded."""
     valid: ts.TensorStore | None
     bands: Integer[ndarray, " c"] | None
     """Positions of the wanted bands in the array; None for all of them in order."""
@@ -165,8 +169,12 @@ class Reader:
         )
 
     def _counts(self, source: _Source, rows: Integer[ndarray, " n"]) -> Iterator[tuple[slice, Shaped[ndarray, "..."]]]:
-        """Counts of these rows, piece by piece."""
-        step = max(1, PIECE_BYTES // max(1, source.dtype.itemsize * int(np.prod(source.shape))))
+        """Counts of these rows, piece by piece; each has to be used before the next is asked for."""
+        values = max(1, int(np.prod(source.shape)))
+        if source.plain is not None:
+            yield from source.plain.pieces(rows, source.bands, max(1, BLOCK_BYTES // (_FLOAT_BYTES * values)))
+            return
+        step = max(1, PIECE_BYTES // (source.dtype.itemsize * values))
         for start in range(0, len(rows), step):
             part = slice(start, min(start + step, len(rows)))
             yield part, _arrays.read(source.gather(rows[part]))
@@ -196,8 +204,10 @@ def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | No
     # only clouds are masked in a generated world
     masked = _arrays.exists(path := valid_path(corpus.path, sensor), "valid") and not clear
     counts = (truth_path(corpus.path, sensor), "clear") if clear else (pixel_path(corpus.path, sensor), "pixels")
+    array = _open(sensor, *counts, threads)
     return _Source(
-        counts=_open(sensor, *counts, threads),
+        counts=array,
+        plain=PlainArray.of(array),
         valid=_arrays.open_array(path, "valid", threads) if masked else None,
         bands=None if position == list(range(len(layout.bands))) else np.array(position),
         scale=_unless([layout.scale[i] for i in position], neutral=1.0),

@@ -17,6 +17,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from swath import sensors
+from swath.corpus._arrays import Compression
 from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer, SensorLayout
 from swath.corpus.sources import _numpy as npy
@@ -70,6 +71,9 @@ class Config(FormatSettings):
     """Settings of the source."""
 
     name: Literal["pastis-r"] = "pastis-r"
+    compression: Compression = "none"
+    """Of the pixels. As they are they take the room of the original files, and dates and bands are read alone; `fast`
+    takes two thirds of it."""
     sensors: tuple[Literal["s2", "s1a", "s1d"], ...] = Field(default=("s2", "s1a"), min_length=1)
     """Which series: optical, ascending radar, descending radar."""
     chip_px: int = Field(default=PX, ge=1, le=PX)

@@ -1,0 +1,164 @@
+"""Rows of a Zarr array that are stored as they are, copied straight from its files.
+
+TensorStore reads a whole row into memory of its own and copies the wanted part from there. Where nothing is to be
+decoded, the system copies it from its cache into a small buffer, which the core's cache still holds when the counts are
+converted, and of a row it reads the wanted bands alone.
+"""
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorstore as ts
+from jaxtyping import Bool, Int64, Integer, Shaped
+from numpy import ndarray
+
+from swath.corpus import _arrays
+
+ENTRY_BYTES = 16
+"""Of a shard's index: offset and length of a row, unsigned and little-endian; all bits are set where there is none."""
+CHECKSUM_BYTES = 4
+"""Behind the index, which ends a shard."""
+ABSENT = -1
+
+Runs = list[tuple[int, int]]
+"""First band and number of bands of stretches of neighbours."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainArray:
+    """An array "n c y x" whose rows are stored without compression."""
+
+    folder: Path
+    """Of the array's files."""
+    row: tuple[int, int, int]
+    """Bands, height and width."""
+    dtype: np.dtype
+    rows_per_file: int
+
+    @classmethod
+    def of(cls, array: ts.TensorStore) -> "PlainArray | None":
+        """The array if its rows are stored as they are and this system reads at any place of a file; else None."""
+        assert array.codec is not None
+        assert array.kvstore is not None
+        codecs = array.codec.to_json()["codecs"][0]["configuration"]["codecs"]
+        if [codec["name"] for codec in codecs] != ["bytes"] or not hasattr(os, "posix_fadvise"):
+            return None
+        bands, height, width = array.shape[1:]
+        dtype = array.dtype.numpy_dtype.newbyteorder("<")
+        return cls(Path(array.kvstore.path), (bands, height, width), dtype, _arrays.rows_per_file(array))
+
+    def pieces(
+        self, rows: Integer[ndarray, " n"], bands: Integer[ndarray, " c"] | None, most: int
+    ) -> Generator[tuple[slice, Shaped[ndarray, "m c y x"]]]:
+        """These bands (None: all) of these rows, at most so many at a time.
+
+        Every piece lies in the same memory: it has to be used before the next is asked for.
+
+        Raises:
+            CorpusError: a file is truncated or damaged.
+        """
+        if not len(rows):
+            return
+        runs = None if bands is None else _runs(bands)
+        count = self.row[0] if bands is None else len(bands)
+        memory = np.empty((min(most, len(rows)), count, *self.row[1:]), self.dtype)
+        number, place = np.divmod(rows, self.rows_per_file)
+        same_file = [(first, end, int(number[first])) for first, end in _stretches(np.diff(number) == 0)]
+        for first, end, file in same_file:
+            with self._opened(file) as shard:
+                shard.announce(place[first:end])
+        for first, end, file in same_file:
+            with self._opened(file) as shard:
+                for start in range(first, end, most):
+                    part = slice(start, min(start + most, end))
+                    piece = memory[: part.stop - part.start]
+                    shard.read(place[part], runs, piece)
+                    yield part, piece
+
+    @contextmanager
+    def _opened(self, number: int) -> Iterator["_Shard"]:
+        path = self.folder / "c" / str(number) / "0" / "0" / "0"
+        try:
+            file = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            yield _Shard(path, -1, np.full(self.rows_per_file, ABSENT), self.row[0], 0)
+            return
+        try:
+            yield self._shard(path, file)
+        finally:
+            os.close(file)
+
+    def _shard(self, path: Path, file: int) -> "_Shard":
+        row_bytes = self.dtype.itemsize * int(np.prod(self.row))
+        length = ENTRY_BYTES * self.rows_per_file
+        end = os.fstat(file).st_size - length - CHECKSUM_BYTES
+        if end < 0:
+            raise _arrays.damaged(str(path), "it has no index")
+        offsets, lengths = np.frombuffer(os.pread(file, length, end), "<i8").reshape(-1, 2).T
+        there = offsets != ABSENT
+        wrong = (offsets < 0) | (offsets > end - row_bytes) | (lengths != row_bytes)
+        if wrong[there].any():
+            raise _arrays.damaged(str(path), "its index is wrong")
+        return _Shard(path, file, offsets, self.row[0], row_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """One file of an array."""
+
+    path: Path
+    file: int
+    """Open; without meaning where no row is there."""
+    offsets: Int64[ndarray, " n"]
+    """Where each row begins."""
+    bands: int
+    row_bytes: int
+
+    def announce(self, places: Integer[ndarray, " m"]) -> None:
+        """Let the system fetch these rows from the disk; it does not wait for them."""
+        for first, end, offset in self._side_by_side(places):
+            if offset != ABSENT:
+                os.posix_fadvise(self.file, offset, (end - first) * self.row_bytes, os.POSIX_FADV_WILLNEED)
+
+    def read(self, places: Integer[ndarray, " m"], runs: Runs | None, into: Shaped[ndarray, "m c y x"]) -> None:
+        """Copy these runs of bands (None: all bands) of these rows; what is not there is 0, as Zarr has it."""
+        for first, end, offset in self._side_by_side(places):
+            if offset == ABSENT:
+                into[first:end] = 0
+            elif runs is None:
+                self._copy(offset, into[first:end])
+            else:
+                for index in range(first, end):
+                    self._copy_runs(offset + (index - first) * self.row_bytes, runs, into[index])
+
+    def _side_by_side(self, places: Integer[ndarray, " m"]) -> Iterator[tuple[int, int, int]]:
+        """Stretches of rows that follow each other in the file (or one that is absent): first, end and where."""
+        offsets = self.offsets[places]
+        for first, end in _stretches(np.diff(offsets) == self.row_bytes):
+            yield first, end, int(offsets[first])
+
+    def _copy_runs(self, offset: int, runs: Runs, into: Shaped[ndarray, "c y x"]) -> None:
+        put = 0
+        for first, count in runs:
+            self._copy(offset + first * self.row_bytes // self.bands, into[put : put + count])
+            put += count
+
+    def _copy(self, offset: int, into: Shaped[ndarray, "..."]) -> None:
+        if os.preadv(self.file, [into.data], offset) != into.nbytes:
+            raise _arrays.damaged(str(self.path), "it ends too early")
+
+
+def _runs(bands: Integer[ndarray, " c"]) -> Runs:
+    return [(int(bands[first]), end - first) for first, end in _stretches(np.diff(bands) == 1)]
+
+
+def _stretches(joined: Bool[ndarray, " m"]) -> Iterator[tuple[int, int]]:
+    """First and end of stretches of m + 1 things, each joined to the next or not."""
+    first = 0
+    for end in (*(np.flatnonzero(~joined) + 1).tolist(), len(joined) + 1):
+        yield first, end
+        first = end

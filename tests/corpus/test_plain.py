@@ -1,0 +1,129 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swath.corpus import _arrays
+from swath.corpus._plain import ENTRY_BYTES, PlainArray
+from swath.errors import CorpusError
+
+ROWS, WRITTEN = 3500, 2300
+"""With 1024 rows a file: two whole ones, one with absent rows at its end, and one that is not there."""
+ROW = (4, 3, 2)
+OPEN_FILES = Path("/proc/self/fd")
+DIMS = ("chip", "band", "y", "x")
+
+
+def create(folder, dtype="int16", **options):
+    array = _arrays.create(folder, "pixels", (ROWS, *ROW), dtype, DIMS, {}, **options)
+    values = np.random.default_rng(0).integers(0, 100, (WRITTEN, *ROW)).astype(dtype)
+    array[:WRITTEN].write(values).result()
+    return array
+
+
+@pytest.fixture(scope="module")
+def array(tmp_path_factory):
+    return create(tmp_path_factory.mktemp("plain"), compression="none")
+
+
+def plain(array) -> PlainArray:
+    found = PlainArray.of(array)
+    assert found is not None
+    return found
+
+
+def shard(array, number: int):
+    return plain(array).folder / "c" / str(number) / "0" / "0" / "0"
+
+
+def read(array, rows, bands=None, most=5):
+    rows = np.asarray(rows)
+    count = ROW[0] if bands is None else len(bands)
+    result = np.full((len(rows), count, *ROW[1:]), 111, array.dtype.numpy_dtype)
+    for part, piece in plain(array).pieces(rows, bands, most):
+        assert len(piece) <= most
+        result[part] = piece
+    return result
+
+
+@given(
+    rows=st.lists(st.integers(0, ROWS - 1) | st.integers(1000, 1050), max_size=30),
+    bands=st.none() | st.lists(st.integers(0, ROW[0] - 1), min_size=1, max_size=5),
+    most=st.integers(1, 40),
+)
+def test_rows_are_those_that_tensorstore_reads(array, rows, bands, most):
+    rows = np.array(rows, np.int64)
+    bands = None if bands is None else np.array(bands)
+    wanted = array[rows] if bands is None else array.oindex[rows, bands]
+    assert np.array_equal(read(array, rows, bands, most), wanted.read().result())
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float16", "float32"])
+def test_types(dtype, tmp_path):
+    array = create(tmp_path, dtype, compression="none")
+    rows = np.array([7, 2000, 8])
+    assert np.array_equal(read(array, rows), array[rows].read().result())
+
+
+def test_what_has_to_be_decoded_is_left_to_tensorstore(tmp_path):
+    assert PlainArray.of(create(tmp_path / "fast")) is None
+    assert PlainArray.of(create(tmp_path / "small", "uint8", compression="small")) is None
+    assert PlainArray.of(create(tmp_path / "bytes", "uint8")) is not None
+
+
+def test_a_file_that_grows_while_it_is_read(tmp_path):
+    array = create(tmp_path, compression="none")
+    before = array[np.arange(2040, 2060)].read().result()
+    pieces = plain(array).pieces(np.arange(2040, 2060), None, 4)
+    first = next(pieces)[1].copy()
+    array[WRITTEN : WRITTEN + 100].write(np.ones((100, *ROW), np.int16)).result()
+    rest = [piece.copy() for _, piece in pieces]
+    assert np.array_equal(np.concatenate([first, *rest]), before)
+    assert (read(array, [WRITTEN + 5]) == 1).all()
+
+
+def cut(raw: bytes) -> bytes:
+    return raw[: len(raw) // 2]
+
+
+def empty(_: bytes) -> bytes:
+    return b""
+
+
+def lengths_of_another_array(raw: bytes) -> bytes:
+    end = len(raw) - 1024 * ENTRY_BYTES - 4
+    index = np.frombuffer(raw[end:-4], "<u8").reshape(-1, 2).copy()
+    index[:, 1] += 1
+    return raw[:end] + index.tobytes() + raw[-4:]
+
+
+def beyond_the_end(raw: bytes) -> bytes:
+    end = len(raw) - 1024 * ENTRY_BYTES - 4
+    index = np.frombuffer(raw[end:-4], "<u8").reshape(-1, 2).copy()
+    index[:, 0] += end
+    return raw[:end] + index.tobytes() + raw[-4:]
+
+
+@pytest.mark.parametrize("damage", [cut, empty, lengths_of_another_array, beyond_the_end])
+def test_a_damaged_file_is_named(damage, tmp_path):
+    array = create(tmp_path, compression="none")
+    file = shard(array, 1)
+    file.write_bytes(damage(file.read_bytes()))
+    assert read(array, [0, 2050]).any()
+    with pytest.raises(CorpusError, match="a file of the corpus is damaged") as error:
+        read(array, [0, 1024])
+    assert error.value.where == str(file)
+
+
+@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="the system does not list the open files of a process")
+def test_files_are_closed(tmp_path):
+    array = create(tmp_path, compression="none")
+    rows = np.tile([0, 1500, 3300], 40)
+    before = len(list(OPEN_FILES.iterdir()))
+    pieces = plain(array).pieces(rows, None, 2)
+    next(pieces)
+    pieces.close()
+    read(array, rows)
+    assert len(list(OPEN_FILES.iterdir())) == before
