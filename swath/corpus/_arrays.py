@@ -123,6 +123,12 @@ def rows_per_file(array: ts.TensorStore) -> int:
     return cast("tuple[int, ...]", array.chunk_layout.write_chunk.shape)[0]
 
 
+def file_of(array: ts.TensorStore, number: int) -> Path:
+    """Where a shard is. A row that is the fill value need not be in it, and a shard of such rows need not be there."""
+    assert array.kvstore is not None
+    return Path(array.kvstore.path, "c", str(number), *["0"] * (array.ndim - 1))
+
+
 def with_rows(array: ts.TensorStore, rows: int) -> ts.TensorStore:
     """The array with room for at least that many rows; shrinking is left to `trim`."""
     if array.shape[0] >= rows:

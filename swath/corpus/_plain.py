@@ -32,8 +32,7 @@ Runs = list[tuple[int, int]]
 class PlainArray:
     """An array "n c y x" whose rows are stored without compression."""
 
-    folder: Path
-    """Of the array's files."""
+    array: ts.TensorStore
     row: tuple[int, int, int]
     """Bands, height and width."""
     dtype: np.dtype
@@ -43,13 +42,12 @@ class PlainArray:
     def of(cls, array: ts.TensorStore) -> "PlainArray | None":
         """The array if its rows are stored as they are and this system reads at any place of a file; else None."""
         assert array.codec is not None
-        assert array.kvstore is not None
         codecs = array.codec.to_json()["codecs"][0]["configuration"]["codecs"]
         if [codec["name"] for codec in codecs] != ["bytes"] or not hasattr(os, "posix_fadvise"):
             return None
         bands, height, width = array.shape[1:]
         dtype = array.dtype.numpy_dtype.newbyteorder("<")
-        return cls(Path(array.kvstore.path), (bands, height, width), dtype, _arrays.rows_per_file(array))
+        return cls(array, (bands, height, width), dtype, _arrays.rows_per_file(array))
 
     def pieces(
         self, rows: Integer[ndarray, " n"], bands: Integer[ndarray, " c"] | None, most: int
@@ -81,7 +79,7 @@ class PlainArray:
 
     @contextmanager
     def _opened(self, number: int) -> Iterator["_Shard"]:
-        path = self.folder / "c" / str(number) / "0" / "0" / "0"
+        path = _arrays.file_of(self.array, number)
         try:
             file = os.open(path, os.O_RDONLY)
         except FileNotFoundError:

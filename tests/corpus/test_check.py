@@ -53,6 +53,14 @@ def test_damaged_files_are_named_and_no_reader_falls_over_them(corpus, damage):
     assert error.value.where == str(file)
 
 
+def test_a_missing_file_is_named(corpus):
+    file = next(path for path in (corpus.path / "pixels" / f"{OPTICAL}.zarr").rglob("c/**/*") if path.is_file())
+    file.unlink()
+    named = [finding for finding in check(corpus) if finding.where == str(file)]
+    assert [finding.level for finding in named] == ["warning"]
+    assert "chips read as 0" in named[0].what
+
+
 def test_duplicate_ids_and_chips_of_nowhere(corpus):
     chips = corpus.chips.copy()
     chips.loc[0, "location"] = 99

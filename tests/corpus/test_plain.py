@@ -34,10 +34,6 @@ def plain(array) -> PlainArray:
     return found
 
 
-def shard(array, number: int):
-    return plain(array).folder / "c" / str(number) / "0" / "0" / "0"
-
-
 def read(array, rows, bands=None, most=5):
     rows = np.asarray(rows)
     count = ROW[0] if bands is None else len(bands)
@@ -109,7 +105,7 @@ def beyond_the_end(raw: bytes) -> bytes:
 @pytest.mark.parametrize("damage", [cut, empty, lengths_of_another_array, beyond_the_end])
 def test_a_damaged_file_is_named(damage, tmp_path):
     array = create(tmp_path, compression="none")
-    file = shard(array, 1)
+    file = _arrays.file_of(array, 1)
     file.write_bytes(damage(file.read_bytes()))
     assert read(array, [0, 2050]).any()
     with pytest.raises(CorpusError, match="a file of the corpus is damaged") as error:

@@ -70,7 +70,7 @@ def best_order(inverse: Float[ndarray, "c c"], seen: Float[ndarray, "c c"]) -> t
     """The order of the bands that exchanges of two at a time lead to, and its score relative to the given order.
 
     At position i of the order stands the stored band that looks like band i. The relative score is 1 where no exchange
-    helps, and near 0 where the stored order is absurd.
+    helps, nor where every pixel is 0, and near 0 where the stored order is absurd.
     """
     order = np.arange(len(seen))
     first = score = float((inverse * seen).sum())
@@ -82,6 +82,6 @@ def best_order(inverse: Float[ndarray, "c c"], seen: Float[ndarray, "c c"]) -> t
             tried.append((float((inverse * seen[np.ix_(other, other)]).sum()), i, j))
         best, i, j = min(tried, default=(score, 0, 0))
         if best >= score:
-            return order, score / first
+            return order, score / first if first > 0 else 1.0
         order[[i, j]] = order[[j, i]]
         score = best

@@ -50,17 +50,26 @@ def _stored(corpus: Corpus) -> Iterator[Finding]:
         array = _arrays.open_array(path, name)
         if (there := array.shape[0]) < count:
             yield Finding("error", f"the index names {count} rows of {name}, {there} are there", str(path), remedy)
-        yield from _damaged(array, min(count, there), path)
+        yield from _files(array, name, min(count, there), path)
 
 
-def _damaged(array: TensorStore, count: int, path: Path) -> Iterator[Finding]:
-    """One row of every file is read: a truncated file has lost the list of its rows, which stands at its end."""
-    starts = range(0, count, _arrays.rows_per_file(array))
+def _files(array: TensorStore, name: str, count: int, path: Path) -> Iterator[Finding]:
+    """One row of every file is read: a truncated file has lost the list of its rows, which stands at its end.
+
+    A file that is not there reads as zeros: labels of one class may be that, pixels hardly.
+    """
+    size = _arrays.rows_per_file(array)
+    starts = range(0, count, size)
     for row in track(starts, len(starts), f"looking at the files of {path.stem}"):
         try:
             _arrays.read(array[row : row + 1])
         except CorpusError as error:
             yield Finding("error", error.what, error.where or str(path), error.remedy or "")
+        file = _arrays.file_of(array, row // size)
+        if name == "pixels" and not file.exists():
+            rows = min(size, count - row)
+            remedy = "restore the file, or build the corpus again; nothing has to be done if all of them are 0 indeed"
+            yield Finding("warning", f"a file is not there, so that {rows} chips read as 0", str(file), remedy)
 
 
 def _wanted(corpus: Corpus) -> Iterator[tuple[Path, str, int]]:
