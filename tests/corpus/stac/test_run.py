@@ -78,12 +78,13 @@ def test_the_hash_depends_neither_on_parts_nor_on_interruptions(served, tmp_path
     assert Corpus.open(tmp_path / "parts").content_hash == Corpus.open(tmp_path / "whole").content_hash
 
 
-def test_passing_failures_stop_the_build_and_the_same_command_mends_it(served, tmp_path):
+def test_passing_failures_stop_the_build_and_the_same_command_mends_it(served, tmp_path, capsys):
     section = series(served, retries=0)
     served.files.fail(always={"2021-06-20": "500", "20210620T101000": "500"})
     with pytest.raises(CorpusError, match=r"hosts failed for 6 location\(s\); first: .*500") as error:
         build(section, tmp_path)
     assert "on_failure=leave-out" in str(error.value.remedy)
+    assert "hosts fail" in capsys.readouterr().err
     table = failures(tmp_path)
     assert set(table["transient"]) == {True}
     assert {"uid", "sensor", "window", "reason", "lon", "lat"} <= {*table.columns}
@@ -91,6 +92,7 @@ def test_passing_failures_stop_the_build_and_the_same_command_mends_it(served, t
     build(section, tmp_path)
     assert len(Corpus.open(tmp_path)) == 6
     assert failures(tmp_path).empty
+    assert "hosts fail" not in capsys.readouterr().err
 
 
 def test_passing_failures_may_be_left_out(served, tmp_path):

@@ -22,7 +22,7 @@ from dask import config as dask_config
 from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster, default_client
 
 from swath._files import named, whole
-from swath._progress import track
+from swath._progress import console, track
 from swath.corpus import places
 from swath.corpus._part import Location, Part
 from swath.corpus.sources._stac import cloudless
@@ -81,6 +81,7 @@ def run(section: StacSection, target: Path, part_bytes: int = PART_BYTES) -> Non
             outcomes = track(_in_order(client, section, todo), len(todo), "building the corpus")
             for part in _parts(outcomes, part_bytes):
                 log.add(part)
+                _say_what_waits(part)
                 kept = [outcome for outcome in part if outcome.location is not None]
                 if kept:
                     chips = [chip for outcome in kept for chip in outcome.chips]
@@ -117,6 +118,16 @@ def _require(address: str, collection: str, section: StacSection, where: str) ->
             where=where,
             remedy=f"see {address}/collections for what there is",
         )
+
+
+def _say_what_waits(part: Sequence[Outcome]) -> None:
+    """An outage lasts longer than anybody watches a bar that does not move."""
+    waiting = {failure.uid: failure.reason for outcome in part for failure in outcome.failures if failure.transient}
+    if waiting:
+        said = (
+            f"hosts fail, {len(waiting)} more location(s) have to be tried again; first: {next(iter(waiting.values()))}"
+        )
+        console().print(said, style="yellow", markup=False)
 
 
 def _say_what_failed(section: StacSection, target: Path, table: pd.DataFrame, *, stored: bool) -> None:
