@@ -3,7 +3,14 @@
 import os
 from pathlib import Path
 
+# before the hook below, which hides the bytecode of whatever is imported while a module of swath is
+import distributed  # noqa: F401
+import geopandas  # noqa: F401
+import lightning.pytorch  # noqa: F401
+import matplotlib.figure  # noqa: F401
 import pytest
+import sklearn.linear_model  # noqa: F401
+import timm  # noqa: F401
 from hypothesis import settings
 from jaxtyping import install_import_hook
 

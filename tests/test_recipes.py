@@ -84,7 +84,7 @@ STEPS = [
 @pytest.fixture(scope="module")
 def pastis(tmp_path_factory) -> Corpus:
     data = tmp_path_factory.mktemp("pastis")
-    pastis_r.write(data, ids=tuple(range(10_000, 10_010)))
+    pastis_r.write(data, ids=tuple(range(10_000, 10_005)))
     over = [f"data={data / 'PASTIS-R'}", "corpus.source.chip_px=32"]
     return pipeline.build_corpus(config.load("s4-pastis-rgb", over), data / "run")
 
