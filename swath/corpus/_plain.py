@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorstore as ts
-from jaxtyping import Bool, Int64, Integer, Shaped
+from jaxtyping import Int64, Integer, Shaped
 from numpy import ndarray
 
 from swath.corpus import _arrays
@@ -41,11 +41,9 @@ class PlainArray:
     @classmethod
     def of(cls, array: ts.TensorStore) -> "PlainArray | None":
         """The array if its rows are stored as they are and this system reads at any place of a file; else None."""
-        assert array.codec is not None
-        codecs = array.codec.to_json()["codecs"][0]["configuration"]["codecs"]
-        if [codec["name"] for codec in codecs] != ["bytes"] or not hasattr(os, "posix_fadvise"):
-            return None
         bands, height, width = array.shape[1:]
+        if not _is_plain(array) or not hasattr(os, "posix_fadvise"):
+            return None
         dtype = array.dtype.numpy_dtype.newbyteorder("<")
         return cls(array, (bands, height, width), dtype, _arrays.rows_per_file(array))
 
@@ -59,13 +57,11 @@ class PlainArray:
         Raises:
             CorpusError: a file is truncated or damaged.
         """
-        if not len(rows):
-            return
         runs = None if bands is None else _runs(bands)
         count = self.row[0] if bands is None else len(bands)
         memory = np.empty((min(most, len(rows)), count, *self.row[1:]), self.dtype)
         number, place = np.divmod(rows, self.rows_per_file)
-        same_file = [(first, end, int(number[first])) for first, end in _stretches(np.diff(number) == 0)]
+        same_file = [(first, end, int(number[first])) for first, end in stretches(number, 0)]
         for first, end, file in same_file:
             with self._opened(file) as shard:
                 shard.announce(place[first:end])
@@ -136,7 +132,7 @@ class _Shard:
     def _side_by_side(self, places: Integer[ndarray, " m"]) -> Iterator[tuple[int, int, int]]:
         """Stretches of rows that follow each other in the file (or one that is absent): first, end and where."""
         offsets = self.offsets[places]
-        for first, end in _stretches(np.diff(offsets) == self.row_bytes):
+        for first, end in stretches(offsets, self.row_bytes):
             yield first, end, int(offsets[first])
 
     def _copy_runs(self, offset: int, runs: Runs, into: Shaped[ndarray, "c y x"]) -> None:
@@ -150,13 +146,26 @@ class _Shard:
             raise _arrays.damaged(str(self.path), "it ends too early")
 
 
+def _is_plain(array: ts.TensorStore) -> bool:
+    """Whether a shard holds the bytes of its rows, one after the other, and ends with their index."""
+    assert array.codec is not None
+    shards = array.codec.to_json()["codecs"][0]
+    if shards["name"] != "sharding_indexed":
+        return False
+    settings = shards["configuration"]
+    whole_rows = settings["chunk_shape"] == [1, *array.shape[1:]]
+    as_they_are = [codec["name"] for codec in settings["codecs"]] == ["bytes"]
+    return whole_rows and as_they_are and settings["index_location"] == "end"
+
+
 def _runs(bands: Integer[ndarray, " c"]) -> Runs:
-    return [(int(bands[first]), end - first) for first, end in _stretches(np.diff(bands) == 1)]
+    return [(int(bands[first]), end - first) for first, end in stretches(bands, 1)]
 
 
-def _stretches(joined: Bool[ndarray, " m"]) -> Iterator[tuple[int, int]]:
-    """First and end of stretches of m + 1 things, each joined to the next or not."""
+def stretches(values: Integer[ndarray, " n"], step: int) -> Iterator[tuple[int, int]]:
+    """First and end of the longest stretches in which each value is the one before it and so much more."""
     first = 0
-    for end in (*(np.flatnonzero(~joined) + 1).tolist(), len(joined) + 1):
-        yield first, end
+    for end in (*(np.flatnonzero(np.diff(values) != step) + 1).tolist(), len(values)):
+        if end > first:
+            yield first, end
         first = end

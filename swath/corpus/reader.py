@@ -15,7 +15,7 @@ from torch import Tensor
 from swath.batch import NO_DAY, Batch, Image
 from swath.corpus import _arrays
 from swath.corpus._buffers import Buffers
-from swath.corpus._plain import PlainArray
+from swath.corpus._plain import PlainArray, stretches
 from swath.corpus.format import Corpus, pixel_path, truth_path, valid_path
 from swath.corpus.sampler import Sampler, Selection, days
 from swath.errors import CorpusError, nearest
@@ -271,10 +271,7 @@ def _to_physical(
 
 def _stretches(place: Integer[ndarray, " n"], most: int) -> Iterator[tuple[slice, slice]]:
     """Runs of places side by side, of so many at most: where they are taken from, where they are put."""
-    ends = [*(np.flatnonzero(np.diff(place) != 1) + 1).tolist(), len(place)]
-    first = 0
-    for end in ends:
+    for first, end in stretches(place, 1):
         for start in range(first, end, most):
             count = min(most, end - start)
             yield slice(start, start + count), slice(int(place[start]), int(place[start]) + count)
-        first = end

@@ -2,11 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
 from swath.corpus import _arrays
-from swath.corpus._plain import ENTRY_BYTES, PlainArray
+from swath.corpus._plain import ENTRY_BYTES, PlainArray, stretches
 from swath.errors import CorpusError
 
 ROWS, WRITTEN = 3500, 2300
@@ -123,3 +124,19 @@ def test_files_are_closed(tmp_path):
     pieces.close()
     read(array, rows)
     assert len(list(OPEN_FILES.iterdir())) == before
+
+
+def test_other_layouts_are_left_to_tensorstore(tmp_path):
+    group = zarr.open_group(tmp_path, mode="w")
+    whole = group.create_array("pixels", shape=(8, *ROW), chunks=(1, *ROW), dtype="int16", compressors=None)
+    whole[:] = 3
+    assert PlainArray.of(_arrays.open_array(tmp_path, "pixels")) is None
+
+
+@given(st.lists(st.integers(-3, 9), max_size=20), st.integers(-1, 2))
+def test_stretches_are_whole_and_cover_everything(values, step):
+    found = list(stretches(np.array(values, np.int64), step))
+    assert [index for first, end in found for index in range(first, end)] == list(range(len(values)))
+    for first, end in found:
+        assert all(values[i + 1] - values[i] == step for i in range(first, end - 1))
+        assert end == len(values) or values[end] - values[end - 1] != step
