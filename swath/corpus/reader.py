@@ -263,9 +263,11 @@ def _to_physical(
             block.add_(source.offset)
         if source.decibel:
             block.log10_().mul_(10)
-        if source.real:
+        # one number tells that all are finite; that it is not, they may still be
+        doubtful = source.real and not block.sum().isfinite()
+        if doubtful:
             valid[put] &= block.isfinite().all(dim=1)
-        if masked or source.real:
+        if masked or doubtful:
             block.masked_fill_(~valid[put, None], 0.0)
 
 

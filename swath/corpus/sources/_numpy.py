@@ -40,6 +40,14 @@ def array(path: Path, dtypes: Collection[str], shape: Shape) -> Shaped[ndarray, 
     return _checked(path, values, dtypes, shape, "")
 
 
+def type_of(path: Path) -> str | None:
+    """Name of the type in a `.npy` file, from its head; None if it cannot be read."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False).dtype.name
+    except (OSError, ValueError, EOFError, AttributeError):
+        return None
+
+
 def member(path: Path, name: str, dtypes: Collection[str], shape: Shape) -> Shaped[ndarray, "..."]:
     """An array of a `.npz` archive, of one of these types and this shape.
 

@@ -3,6 +3,7 @@
 Also PASTIS, which has no radar: `sensors=[s2]`. The third channel of the radar files is VV - VH and not stored.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -114,15 +115,21 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     def uids(key: Key) -> list[str]:
         return [uid for uid, _, _ in cells(key[0], (PX, PX), config.chip_px)]
 
-    form = _form(config)
+    form = _form(config, _radar_type(files.values()))
     convert(target, form, report, list(files), uids, lambda key: _read(files[key], key, patches[key], form, config))
 
 
-def _form(config: Config) -> Form:
+def _radar_type(patches: Iterable[dict[str, Path]]) -> str:
+    """Half precision where all files are of it; editions with single precision lose nothing."""
+    paths = (files[kind] for files in patches for kind in ORBITS if kind in files)
+    return "float32" if any(npy.type_of(path) == "float32" for path in paths) else "float16"
+
+
+def _form(config: Config, radar_type: str) -> Form:
     optical = SensorLayout.of(sensors.get(OPTICAL), BANDS, 10.0, "int16").model_copy(update={"nodata": float(NODATA)})
     layouts = {OPTICAL: optical} if "s2" in config.sensors else {}
     if set(config.sensors) & set(ORBITS):
-        layouts[RADAR] = SensorLayout.of(sensors.get(RADAR), POLARISATIONS, 10.0)
+        layouts[RADAR] = SensorLayout.of(sensors.get(RADAR), POLARISATIONS, 10.0, radar_type)
     names, colours = ({code: row[k] for code, row in enumerate(CLASSES)} for k in (0, 1))
     layer = LabelLayer(classes=names, colours=colours | {VOID: "#ffffff"}, void=VOID)
     return Form(config.chip_px, layouts, {LAYER: layer})
@@ -166,7 +173,7 @@ def _read(files: dict[str, Path], key: Key, patch: _Patch, form: Form, config: C
     labels = npy.array(files["labels"], ("uint8",), (3, PX, PX))[0]
     if unknown := set(np.unique(labels).tolist()) - set(form.labels[LAYER].codes):
         raise npy.bad(files["labels"], f"holds the code {min(unknown)}; codes go from 0 to {VOID}")
-    series = {kind: _series(files[kind], kind, patch.dates[kind]) for kind in config.sensors}
+    series = {kind: _series(files[kind], kind, patch.dates[kind], form) for kind in config.sensors}
     piece = Piece()
     for uid, row, column in cells(key[0], (PX, PX), config.chip_px):
         here = window(row, column, config.chip_px)
@@ -194,13 +201,12 @@ def _read(files: dict[str, Path], key: Key, patch: _Patch, form: Form, config: C
     return piece
 
 
-def _series(path: Path, kind: str, stamps: list[datetime]) -> Shaped[ndarray, "t c y x"]:
+def _series(path: Path, kind: str, stamps: list[datetime], form: Form) -> Shaped[ndarray, "t c y x"]:
     """Counts of all dates, in the file's order."""
     if kind == "s2":
         counts = npy.array(path, ("int16",), (None, len(BANDS), PX, PX))
     else:
-        # the files are of half precision, other editions of single
-        counts = npy.array(path, ("float16", "float32"), (None, 3, PX, PX))[:, :2].astype(np.float32)
+        counts = npy.array(path, ("float16", "float32"), (None, 3, PX, PX))[:, :2].astype(form.sensors[RADAR].dtype)
     if len(counts) != len(stamps):
         raise npy.bad(path, f"has {len(counts)} images, but metadata.geojson lists {len(stamps)} dates of {kind}")
     return counts

@@ -134,6 +134,17 @@ def test_pastis_without_radar(tmp_path):
         made(tmp_path, tmp_path / "d")
 
 
+def test_radar_keeps_the_precision_of_its_files(tmp_path):
+    folder = files.write(tmp_path)
+    half = made(tmp_path, tmp_path / "half")
+    path = folder / "DATA_S1A" / "S1A_10001.npy"
+    np.save(path, np.load(path).astype("float32") + np.float32(1e-4))
+    single = made(tmp_path, tmp_path / "single")
+    assert (half.info.sensors[RADAR].dtype, single.info.sensors[RADAR].dtype) == ("float16", "float32")
+    last = iso(files.dates("S1A", 1)[-1])
+    np.testing.assert_array_equal(stored(single, RADAR)["10001", last], np.load(path)[-1, :2])
+
+
 def _truncate(folder):
     path = folder / "DATA_S2" / "S2_10001.npy"
     path.write_bytes(path.read_bytes()[:5000])
