@@ -36,6 +36,7 @@ class PlainArray:
     row: tuple[int, int, int]
     """Bands, height and width."""
     dtype: np.dtype
+    row_bytes: int
     rows_per_file: int
 
     @classmethod
@@ -45,7 +46,8 @@ class PlainArray:
         if not _is_plain(array) or not hasattr(os, "posix_fadvise"):
             return None
         dtype = array.dtype.numpy_dtype.newbyteorder("<")
-        return cls(array, (bands, height, width), dtype, _arrays.rows_per_file(array))
+        row_bytes = dtype.itemsize * bands * height * width
+        return cls(array, (bands, height, width), dtype, row_bytes, _arrays.rows_per_file(array))
 
     def pieces(
         self, rows: Integer[ndarray, " n"], bands: Integer[ndarray, " c"] | None, most: int
@@ -62,6 +64,7 @@ class PlainArray:
         memory = np.empty((min(most, len(rows)), count, *self.row[1:]), self.dtype)
         number, place = np.divmod(rows, self.rows_per_file)
         same_file = [(first, end, int(number[first])) for first, end in stretches(number, 0)]
+        # opened twice, for a batch may be spread over more files than a process may hold open
         for first, end, file in same_file:
             with self._opened(file) as shard:
                 shard.announce(place[first:end])
@@ -79,25 +82,28 @@ class PlainArray:
         try:
             file = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
-            yield _Shard(path, -1, np.full(self.rows_per_file, ABSENT), self.row[0], 0)
+            yield self._shard(path, -1, np.full(self.rows_per_file, ABSENT))
             return
         try:
-            yield self._shard(path, file)
+            yield self._shard(path, file, self._offsets(path, file))
         finally:
             os.close(file)
 
-    def _shard(self, path: Path, file: int) -> "_Shard":
-        row_bytes = self.dtype.itemsize * int(np.prod(self.row))
+    def _shard(self, path: Path, file: int, offsets: Int64[ndarray, " n"]) -> "_Shard":
+        return _Shard(path, file, offsets, self.row_bytes, self.row_bytes // self.row[0])
+
+    def _offsets(self, path: Path, file: int) -> Int64[ndarray, " n"]:
+        """Where each row of an open file begins."""
         length = ENTRY_BYTES * self.rows_per_file
         end = os.fstat(file).st_size - length - CHECKSUM_BYTES
         if end < 0:
             raise _arrays.damaged(str(path), "it has no index")
         offsets, lengths = np.frombuffer(os.pread(file, length, end), "<i8").reshape(-1, 2).T
         there = offsets != ABSENT
-        wrong = (offsets < 0) | (offsets > end - row_bytes) | (lengths != row_bytes)
+        wrong = (offsets < 0) | (offsets > end - self.row_bytes) | (lengths != self.row_bytes)
         if wrong[there].any():
             raise _arrays.damaged(str(path), "its index is wrong")
-        return _Shard(path, file, offsets, self.row[0], row_bytes)
+        return offsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +115,8 @@ class _Shard:
     """Open; without meaning where no row is there."""
     offsets: Int64[ndarray, " n"]
     """Where each row begins."""
-    bands: int
     row_bytes: int
+    band_bytes: int
 
     def announce(self, places: Integer[ndarray, " m"]) -> None:
         """Let the system fetch these rows from the disk; it does not wait for them."""
@@ -138,7 +144,7 @@ class _Shard:
     def _copy_runs(self, offset: int, runs: Runs, into: Shaped[ndarray, "c y x"]) -> None:
         put = 0
         for first, count in runs:
-            self._copy(offset + first * self.row_bytes // self.bands, into[put : put + count])
+            self._copy(offset + first * self.band_bytes, into[put : put + count])
             put += count
 
     def _copy(self, offset: int, into: Shaped[ndarray, "..."]) -> None:

@@ -23,7 +23,6 @@ from swath.sensors import band_id
 
 BLOCK_BYTES = 2 * 2**20
 """Converted pixels per block: about the size of a core's cache."""
-_FLOAT_BYTES = 4
 PIECE_BYTES = 24 * 2**20
 """Counts that are decoded at a time: the system hands larger memory out anew each time, a page fault per 4 KiB."""
 
@@ -62,6 +61,11 @@ class _Source:
         """Bands, height and width of one chip as read."""
         bands, height, width = self.counts.shape[1:]
         return bands if self.bands is None else len(self.bands), height, width
+
+    @property
+    def per_block(self) -> int:
+        """Chips of a block, as float32."""
+        return max(1, BLOCK_BYTES // max(1, 4 * int(np.prod(self.shape))))
 
     def gather(self, rows: Integer[ndarray, " n"]) -> ts.TensorStore:
         """The wanted bands of these rows, still on disk."""
@@ -170,11 +174,10 @@ class Reader:
 
     def _counts(self, source: _Source, rows: Integer[ndarray, " n"]) -> Iterator[tuple[slice, Shaped[ndarray, "..."]]]:
         """Counts of these rows, piece by piece; each has to be used before the next is asked for."""
-        values = max(1, int(np.prod(source.shape)))
         if source.plain is not None:
-            yield from source.plain.pieces(rows, source.bands, max(1, BLOCK_BYTES // (_FLOAT_BYTES * values)))
+            yield from source.plain.pieces(rows, source.bands, source.per_block)
             return
-        step = max(1, PIECE_BYTES // (source.dtype.itemsize * values))
+        step = max(1, PIECE_BYTES // max(1, source.dtype.itemsize * int(np.prod(source.shape))))
         for start in range(0, len(rows), step):
             part = slice(start, min(start + step, len(rows)))
             yield part, _arrays.read(source.gather(rows[part]))
@@ -255,7 +258,7 @@ def _to_physical(
         masked: whether anything can be False in `valid`.
     """
     stored = torch.from_numpy(counts)
-    for taken, put in _stretches(place, max(1, BLOCK_BYTES // max(1, pixels[:1].nbytes))):
+    for taken, put in _stretches(place, source.per_block):
         block = pixels[put].copy_(stored[taken])
         if source.scale is not None:
             block.mul_(source.scale)
