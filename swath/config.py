@@ -211,6 +211,9 @@ def schema() -> dict[str, Any]:
     return Recipe.model_json_schema()
 
 
+_QUOTE = "put quotes around a value that starts with *, which YAML takes for a reference: files: '*.tif'"
+
+
 class _Loader(yaml.SafeLoader):
     """Safe YAML in which a key that is given twice is an error, not silently the last one."""
 
@@ -235,7 +238,8 @@ def _parse(text: str, where: str) -> tuple[dict[str, Any], dict[tuple[str, ...],
         document = yaml.load(text, _Loader)  # noqa: S506
         tree = yaml.compose(text, yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise RecipeError(f"not valid YAML: {error}", where=where, remedy="mend the line named above") from None
+        remedy = _QUOTE if "alias" in str(error) else "mend the line named above"
+        raise RecipeError(f"not valid YAML: {error}", where=where, remedy=remedy) from None
     if not isinstance(document, dict):
         raise RecipeError(
             "the document is not a mapping of keys to values",

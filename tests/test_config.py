@@ -164,3 +164,11 @@ def test_schema_is_json_and_knows_every_method():
 def test_recipes_are_data_only():
     for name in shipped():
         assert yaml.safe_load(source_text(name)[1])
+
+
+@pytest.mark.parametrize("pattern", ["*.tif", "*tif", "**/*.tif"])
+def test_a_pattern_without_quotes_is_explained(tmp_path, pattern):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"name: x\ncorpus:\n  source: {{name: folder, images: [{{files: {pattern}}}]}}\n")
+    with pytest.raises(RecipeError, match=r"line 3(.|\n)*put quotes around a value that starts with \*"):
+        config.load(path)

@@ -1,0 +1,275 @@
+"""Every command, snippet and name in the documents works: nothing is shown to a user that was not tried.
+
+Short commands really run, in this process, on a tiny corpus. Of long ones (training, downloads) the command line, the
+recipe and its overrides are resolved, and the call is held against the function's signature.
+"""
+
+import importlib
+import inspect
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import TypeAdapter
+from typer.main import get_command
+
+from swath import cli, config, encoders, pipeline
+from swath.corpus import Corpus, cluster, sources
+from swath.corpus.targets import TargetConfig
+from swath.encoders import InputContract, image_statistics
+from swath.products import maps
+from swath.recipes import shipped, source_text
+
+ROOT = Path(__file__).parents[1]
+PAGES = {path.name: path.read_text() for path in [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]}
+FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+
+OWN_TESTS = {
+    "corpus-format.md": "corpus/test_documents.py",
+    "encoders.md": "encoders/test_documents.py",
+    "evaluation.md": "tasks/test_documents.py",
+    "methods.md": "training/test_documents.py",
+    "segmenters.md": "segmenters/test_documents.py",
+    "sensors.md": "sensors/test_documents.py",
+    "training.md": "training/test_documents.py",
+    "your-data.md": "corpus/sources/test_folder_docs.py",
+}
+"""Pages whose blocks of Python and YAML run elsewhere, where what comes out is looked at as well."""
+
+FRAGMENTS = {
+    "building.md": ("build-landsat-parallel", "corpus.source"),
+    "s4.md": ("s4-canada-distil", "tasks.crops"),
+}
+"""Pages with YAML: a recipe, and where in it the blocks belong."""
+
+PLACEHOLDERS = {
+    "RECIPE": "mine.yaml",
+    "my-recipe.yaml": "mine.yaml",
+    "FOLDER": "images",
+    "PATH": "images",
+    "CORPUS": "landscape",
+    "FORMAT": "eurosat",
+    "NAME": "quickstart",
+    "runs/NAME": "runs/quickstart",
+    "A": "simclr",
+    "S": "0",
+    "a.b=value": "seeds=[1]",
+    "data=PATH": "data=images",
+    "data=FOLDER": "data=images",
+    "my-corpus": "landscape",
+    "/tmp/landscape": "another",
+    "corpora/pixels": "landscape",
+}
+"""What stands for something of the user's."""
+
+
+NAMED = {"swath corpus ingest landsat-c2", "swath pretrain RECIPE"}
+"""What the text names without all that it takes."""
+
+
+def blocks(page: str, *languages: str) -> list[str]:
+    return [text for _, language, text in FENCE.findall(PAGES[page]) if language in languages]
+
+
+def inline(text: str) -> list[str]:
+    return INLINE.findall(FENCE.sub("", text))
+
+
+def commands(page: str) -> list[str]:
+    """Command lines of a page, in its order; those in the text that name a command only are whole as well."""
+    shown = [line.strip() for block in blocks(page, "", "sh") for line in block.splitlines()]
+    return [line for line in [*shown, *inline(PAGES[page])] if line.startswith("swath ")]
+
+
+def arguments(line: str) -> tuple[list[str], str | None]:
+    """What the shell would hand over, and the file that it would write the output to."""
+    words = [PLACEHOLDERS.get(word, word) for word in shlex.split(line, comments=True)[1:]]
+    if ">" in words:
+        return words[: words.index(">")], words[words.index(">") + 1]
+    return words, None
+
+
+def command_of(words: list[str]) -> tuple[Any, list[str]]:
+    """The command that these words name, and the words that are left for it."""
+    command = get_command(cli.app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
+
+
+def bound(function, result):
+    """Stands for a long function: takes what it takes, and nothing else."""
+
+    def call(*given, **named):
+        inspect.signature(function).bind(*given, **named)
+        return result
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory) -> Path:
+    """A folder with what the documents talk about: a tiny landscape, a run with an encoder, recipes."""
+    desk = tmp_path_factory.mktemp("desk")
+    tiny = ["locations=8", "chip_px=16", "dates_optical=2", "dates_radar=2"]
+    pipeline.make_corpus(config.resolve_source("synth", tiny), desk / "landscape", None)
+    run = desk / "runs" / "quickstart"
+    run.mkdir(parents=True)
+    (run / "corpus").symlink_to(desk / "landscape")
+    settings = image_statistics.Config()
+    encoder = encoders.build(
+        settings, InputContract(1, ("sentinel-2-l2a/B04",), True, ("reflectance",), (0.1,), (0.1,))
+    )
+    target = run / "pretrain" / "simclr" / "seed-0" / "encoder"
+    target.parent.mkdir(parents=True)
+    encoders.save(encoder, settings, target, provenance={})
+    (desk / "images").mkdir()
+    (desk / "mine.yaml").write_text(source_text("quickstart")[1])
+    return desk
+
+
+@pytest.fixture
+def at_the_desk(desk, monkeypatch):
+    """Work there, with long functions replaced by ones that only look at how they are called."""
+    monkeypatch.chdir(desk)
+    corpus = SimpleNamespace(path=Path("corpus"))
+    replies = {
+        "run": Path("runs/quickstart/report.html"),
+        "pretrain": [],
+        "evaluate": Path("runs/quickstart/evaluate"),
+        "report": Path("runs/quickstart/report.html"),
+        "build_corpus": corpus,
+        "make_corpus": corpus,
+    }
+    for name, result in replies.items():
+        monkeypatch.setattr(pipeline, name, bound(getattr(pipeline, name), result))
+    monkeypatch.setattr(pipeline, "plan_corpus", planned)
+    monkeypatch.setattr(maps, "maps", bound(maps.maps, []))
+    monkeypatch.setattr(cluster, "cluster", bound(cluster.cluster, nullcontext()))
+    monkeypatch.setattr("distributed.Client", lambda _: nullcontext())
+
+
+def planned(what: str, settings: list[str] | None, *_: object) -> tuple[int, None]:
+    """Stands for the drawing of locations: resolves the recipe or the strategy's settings."""
+    settings = settings or []
+    if what in shipped() or Path(what).is_file():
+        assert config.load(what, settings).corpus.source is not None
+    else:
+        rest = ["when={name: seasons, year: 2020}", "products=[{sensor: sentinel-2-l2a}]", f"where.name={what}"]
+        config.resolve_source("stac", [*rest, *(f"where.{setting}" for setting in settings)])
+    return 1, None
+
+
+def execute(line: str) -> None:
+    words, target = arguments(line)
+    command, rest = command_of(words)
+    if line in NAMED or (command.name and not rest and needs_arguments(command)):
+        return  # named in the text, not called
+    with Path(target).open("w") if target else nullcontext() as file, redirect_stdout(file) if file else nullcontext():
+        code = get_command(cli.app)(words, standalone_mode=False)
+    assert not code, line
+
+
+def needs_arguments(command) -> bool:
+    return any(parameter.required for parameter in command.params)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
+def test_commands(page, at_the_desk):
+    for line in commands(page):
+        execute(line)
+
+
+def helped(command) -> Iterator[str]:
+    """Examples that `--help` shows."""
+    yield from (line for line in INLINE.findall(command.epilog or "") if line.startswith("swath "))
+    for child in getattr(command, "commands", {}).values():
+        yield from helped(child)
+
+
+def test_examples_of_the_help(at_the_desk):
+    lines = list(helped(get_command(cli.app)))
+    assert len(lines) > 15
+    for line in lines:
+        execute(line)
+
+
+def test_python_blocks(at_the_desk):
+    for page in PAGES:
+        if page in OWN_TESTS:
+            continue
+        names: dict = {}
+        for block in blocks(page, "python"):
+            exec(compile(block, page, "exec"), names)
+    assert Corpus.open("landscape").info.complete  # no page has harmed it
+
+
+def test_pages_with_tests_of_their_own_are_read_there():
+    for page, test in OWN_TESTS.items():
+        assert page in (ROOT / "tests" / test).read_text()
+
+
+def test_yaml_blocks():
+    for page in PAGES:
+        if page in OWN_TESTS:
+            continue
+        for block in blocks(page, "yaml"):
+            recipe, key = FRAGMENTS[page]
+            document = yaml.safe_load(source_text(recipe)[1])
+            section = document
+            for part in key.split("."):
+                section = section[part]
+            section.update(yaml.safe_load(block))
+            config.resolve(document)
+
+
+def test_yaml_in_the_text():
+    """`{rule: …}` and `split: {…}` are YAML; a star or a colon too many is not."""
+    for page, text in PAGES.items():
+        for snippet in inline(text):
+            if re.match(r"^(\w+: )?[{\[].*[}\]]$", snippet):
+                assert yaml.safe_load(snippet), f"{page}: {snippet}"
+            for target in re.findall(r"\{rule: [^}]*\}", snippet):
+                TypeAdapter(TargetConfig).validate_python(yaml.safe_load(target))
+
+
+def test_names_in_the_text_exist():
+    """Every `swath.a.b` of the text and of the reference is there to be imported."""
+    for page, text in PAGES.items():
+        named = [m for snippet in inline(text) for m in re.findall(r"^swath(?:\.\w+)+", snippet)]
+        for name in [*named, *re.findall(r"^::: (\S+)", text, re.MULTILINE)]:
+            assert exists(name), f"{page}: {name}"
+
+
+def exists(name: str) -> bool:
+    module, _, rest = name.rpartition(".")
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError:
+        return bool(module) and hasattr(importlib.import_module(module), rest)
+    return True
+
+
+def test_make_targets_extras_and_benchmarks_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for page, text in PAGES.items():
+        for target in re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)", text, re.MULTILINE):
+            assert re.search(rf"^{''.join(target)}:", makefile, re.MULTILINE), f"{page}: make {target}"
+        for extra in re.findall(r"swath\[(\w+)\]", text):
+            assert extra in extras, f"{page}: {extra}"
+        for name in re.findall(r"python -m benchmarks (\w+)", text):
+            assert name == "NAME" or (ROOT / "benchmarks" / f"{name}.py").exists(), f"{page}: {name}"
+
+
+def test_formats_page_names_every_format():
+    rows = re.findall(r"^\| `([\w-]+)` \|", PAGES["formats.md"], re.MULTILINE)
+    assert sorted(rows) == sorted(sources.formats())
