@@ -1,9 +1,38 @@
 """Files that are either whole or not there, whatever kills the process or fills the disk."""
 
+import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+LONGEST = 120
+"""Bytes of a file's name that is made of a user's; endings come on top, and file systems end at 255."""
+SPECIAL = frozenset('/\\:*?"<>|%~')
+"""Characters that mean something to a file system, a shell or `file_name`."""
+
+
+def file_name(name: str) -> str:
+    """A name that someone gave (a layer, a location, a run) as part of a path: it stays in its folder.
+
+    Printable characters stay, other than `/ \\ : * ? " < > | % ~` and a point at the beginning: those become `%XX` for
+    each byte in UTF-8, as in URLs. Of what is longer than `LONGEST` bytes the beginning stays, with `~` and a digest of
+    the whole. Different names make different file names.
+
+    >>> file_name("../land cover")
+    '%2E.%2Fland cover'
+    """
+    coded = "".join(_percent(char) if char in SPECIAL or not char.isprintable() else char for char in name)
+    coded = "%2E" + coded[1:] if coded.startswith(".") else coded or "%"
+    if len(coded.encode()) <= LONGEST:
+        return coded
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return coded.encode()[: LONGEST - 17].decode(errors="ignore") + "~" + digest
+
+
+def _percent(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
 
 
 @contextmanager
@@ -19,8 +48,11 @@ def named(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; it becomes `path` when the block ends well."""
-    temporary = path.with_name(f".{path.name}.part")
+    """A temporary path beside `path` to write to; it becomes `path` when the block ends well.
+
+    No two processes get the same one: several may begin in one folder, and the last to end counts.
+    """
+    temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         with named(path, temporary):
             yield temporary

@@ -11,8 +11,11 @@ T = TypeVar("T")
 
 
 def console() -> Console:
-    """Where messages for the user go: standard error, so that standard output stays data."""
-    return Console(stderr=True, highlight=False)
+    """Where messages for the user go: standard error, so that standard output stays data.
+
+    Brackets and colons stay what they are: names of the user's are no markup.
+    """
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 class _Bar(Progress):
@@ -39,7 +42,7 @@ def silence() -> None:
 def bar() -> Progress:
     """A progress display, disabled where standard error is no terminal."""
     return _Bar(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

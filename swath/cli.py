@@ -13,7 +13,7 @@ from rich.table import Table
 
 from swath import __version__
 from swath._progress import console
-from swath.errors import RecipeError, SwathError, nearest
+from swath.errors import UNPRINTABLE, RecipeError, SwathError, nearest
 
 app = typer.Typer(
     name="swath",
@@ -68,8 +68,9 @@ def main() -> None:
 
 def _fail(message: str) -> None:
     printer = console()
-    printer.print("[bold red]error:[/] ", end="")
-    printer.print(message, markup=False, soft_wrap=True)
+    printer.print("error:", style="bold red", end=" ")
+    # a terminal would obey what is in a stranger's names
+    printer.print(UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], message), soft_wrap=True)
     sys.exit(2)
 
 
@@ -326,8 +327,8 @@ def corpus_check(
         typer.echo(check_page(corpus, sections, to, min(locations or len(corpus), len(corpus))))
     printer = console()
     for finding in findings:
-        printer.print(f"[bold]{finding.level}[/]: ", end="")
-        printer.print(str(finding), markup=False, soft_wrap=True)
+        printer.print(f"{finding.level}:", style="bold", end=" ")
+        printer.print(str(finding), soft_wrap=True)
     if any(strict or finding.level == "error" for finding in findings):
         raise typer.Exit(1)
     printer.print("no errors found")

@@ -15,6 +15,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from swath import plugins
+from swath._files import LONGEST
 from swath.corpus.split import SplitConfig
 from swath.corpus.subset import Only
 from swath.errors import RecipeError, nearest
@@ -58,7 +59,7 @@ class ArmConfig(Settings):
 class Recipe(Settings):
     """Everything about one experiment."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST)
     """Names the run's folder."""
     description: str = ""
     """What is asked, for the report."""
@@ -88,8 +89,10 @@ class Recipe(Settings):
     @classmethod
     def _are_folder_names(cls, named: dict[str, Any]) -> dict[str, Any]:
         for name in named:
-            if not name.replace("-", "").replace("_", "").isalnum():
-                raise ValueError(f"{name!r} is not a usable name: letters, digits, '-' and '_' only")
+            if not name.replace("-", "").replace("_", "").isalnum() or len(name.encode()) > LONGEST:
+                raise ValueError(
+                    f"{name[:60]!r} is not a usable name: letters, digits, '-' and '_' only, {LONGEST} bytes at most"
+                )
         return named
 
     @model_validator(mode="after")

@@ -4,7 +4,12 @@ The command line prints the message alone and exits with 2; anything that is not
 """
 
 import difflib
+import re
 from collections.abc import Iterable
+
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters other than tabs and line ends, and what stands for bytes that are no UTF-8: in no text of a user's
+are they meant, terminals obey them, and files cannot hold them."""
 
 
 class SwathError(Exception):

@@ -78,6 +78,13 @@ def run_folder(recipe: Recipe, out: Path | str | None) -> Path:
         RecipeError: the folder holds a run of a recipe that says something else.
     """
     folder = Path(out) if out else Path("runs") / recipe.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise RecipeError(
+            f"cannot make the run's folder: {said}", where=str(folder), remedy="give another with --out"
+        ) from error
     stored = folder / "recipe.yaml"
     there = recipes.load(stored) if stored.exists() else None
     changed = differences(_fixed(there), _fixed(recipe)) if there and _begun(there, folder) else ()
@@ -87,12 +94,6 @@ def run_folder(recipe: Recipe, out: Path | str | None) -> Path:
             where=str(folder),
             remedy="give another folder with --out, or remove this one to start anew",
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
-        raise RecipeError(
-            f"cannot make the run's folder: {error.strerror}", where=str(folder), remedy="give another with --out"
-        ) from error
     write_whole(stored, recipes.dump(recipe))
     return folder
 
@@ -371,7 +372,7 @@ def _pretrain_alone(recipe: Recipe, folder: Path, corpus: Corpus, name: str, see
     arm = recipe.arms[name]
     parts = split(corpus, tasks.folds_of(recipe.seeds, folds(recipe, corpus))[seed])
     contract = contract_of(arm, corpus)
-    console().print(f"pre-training [bold]{name}[/], seed {seed}")
+    console().print(f"pre-training {name}, seed {seed}")
     with Manifest.stage(folder, "pretrain", name, seed) as stage:
         stage.jobs = jobs
         trained = training.pretrain(

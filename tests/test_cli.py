@@ -97,6 +97,37 @@ def test_messages_may_hold_brackets(monkeypatch, capsys):
     assert "bands [B02, B03] and [/red]" in capsys.readouterr().err
 
 
+def test_a_terminal_does_not_obey_a_strangers_names(monkeypatch, capsys):
+    def fails():
+        raise RecipeError("no band \x1b[2J\udce9")
+
+    monkeypatch.setattr(cli, "app", fails)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "no band \\x1b[2J\\udce9" in capsys.readouterr().err
+
+
+def test_names_are_no_markup(tmp_path, call, capsys):
+    table = "task,input,probe,row,kind,metric,value,low,high"
+    row = "t [/b],[red]in[/red],linear,forest [needle],floor,accuracy,0.5,0.4,0.6"
+    (tmp_path / "table.csv").write_text(f"{table}\n{row}\n")
+    cli._print_table(tmp_path / "table.csv")
+    said = capsys.readouterr().err
+    assert "t [/b]: [red]in[/red], linear (accuracy, %)" in said
+    assert "forest [needle]" in said
+    code, _, err = call("corpus", "info", "[/b]")
+    assert code == 2
+    assert "where: [/b]" in err
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "loop"], ids=["long", "loop"])
+def test_a_folder_that_cannot_be_is_a_message(tmp_path, call, name):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    code, _, err = call("pretrain", "quickstart", "--out", str(tmp_path / name / "run"))
+    assert code == 2
+    assert "cannot make the run's folder" in err
+
+
 def test_recipes_show_prints_the_document(call):
     code, out, _ = call("recipes", "show", "quickstart")
     assert code == 0

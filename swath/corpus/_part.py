@@ -17,7 +17,10 @@ from shapely.geometry.base import BaseGeometry
 
 from swath.corpus._index import LOCATION_COLUMNS
 from swath.corpus.format import CorpusInfo, LabelLayer, SensorLayout
-from swath.errors import CorpusError, nearest
+from swath.errors import UNPRINTABLE, CorpusError, nearest
+
+LONGEST_ID = 500
+"""Characters of a location's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,8 @@ def usable(chip: Chip, layout: SensorLayout) -> Bool[ndarray, "y x"]:
 
 def check_part(part: Part, info: CorpusInfo, committed: Collection[str]) -> None:
     """Raise CorpusError unless the part can be stored in this corpus."""
+    for location in part.locations:
+        _check_names(location)
     _check_locations(part.locations, committed)
     uids = {location.uid for location in part.locations}
     for chip in part.chips:
@@ -125,6 +130,19 @@ def check_part(part: Part, info: CorpusInfo, committed: Collection[str]) -> None
                 f"the part has no labels {name!r}, and the layer has no void code",
                 where=_named(part.locations),
                 remedy="give the labels, or declare a void code",
+            )
+
+
+def _check_names(location: Location) -> None:
+    """An id is a few words of text: it names files, stands in tables, and Parquet takes UTF-8 alone."""
+    texts = {"id": location.uid, "group": location.group or "", "split": location.split or ""}
+    scalars = {f"scalar label {name!r}": text for name, text in location.scalars.items() if isinstance(text, str)}
+    for what, text in {**texts, **scalars}.items():
+        if UNPRINTABLE.search(text) or (what == "id" and not 0 < len(text) <= LONGEST_ID):
+            raise CorpusError(
+                f"the {what} of a location cannot be {text[:60]!r}",
+                where=repr(location.uid[:60])[1:-1],
+                remedy=f"give text in UTF-8 without control characters; an id has 1 to {LONGEST_ID} characters",
             )
 
 
@@ -144,6 +162,12 @@ def _check_locations(locations: list[Location], committed: Collection[str]) -> N
 
 def _check_chip(chip: Chip, info: CorpusInfo, uids: set[str]) -> None:
     where = f"{chip.uid} {chip.sensor} {chip.source}".strip()
+    if UNPRINTABLE.search(text := " ".join((chip.source, chip.tag or "", chip.orbit or ""))):
+        raise CorpusError(
+            f"the source, tag or orbit of a chip is no plain text: {text[:100]!r}",
+            where=repr(where[:100])[1:-1],
+            remedy="rename the file: UTF-8 without control characters",
+        )
     if chip.uid not in uids:
         raise CorpusError(f"a chip of {chip.uid!r} came without its location", where=where, remedy="add it to the part")
     if chip.sensor not in info.sensors:

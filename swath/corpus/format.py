@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float64, Integer, Shaped
 from numpy import ndarray
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from swath._files import write_whole
+from swath._files import file_name, write_whole
 from swath.corpus import _arrays, _index
 from swath.errors import CorpusError, nearest
 from swath.sensors import Sensor
@@ -292,19 +292,19 @@ class Corpus:
 
 def pixel_path(corpus: Path, sensor: str) -> Path:
     """Zarr group of a sensor's counts."""
-    return corpus / "pixels" / f"{sensor}.zarr"
+    return corpus / "pixels" / f"{file_name(sensor)}.zarr"
 
 
 def valid_path(corpus: Path, sensor: str) -> Path:
     """Zarr group of a sensor's validity; absent where every pixel is valid."""
-    return corpus / "valid" / f"{sensor}.zarr"
+    return corpus / "valid" / f"{file_name(sensor)}.zarr"
 
 
 def label_path(corpus: Path, layer: str) -> Path:
     """Zarr group of a label layer."""
-    return corpus / "labels" / f"{layer}.zarr"
+    return corpus / "labels" / f"{file_name(layer)}.zarr"
 
 
 def truth_path(corpus: Path, sensor: str) -> Path:
     """Zarr group of what is known of a sensor's chips in a generated world: `truth`, and `clear`, row by row."""
-    return corpus / "truth" / f"{sensor}.zarr"
+    return corpus / "truth" / f"{file_name(sensor)}.zarr"

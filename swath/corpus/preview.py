@@ -55,17 +55,19 @@ def preview(corpus: Corpus, to: Path, locations: int = 8, dates: int = 3, seed: 
         The path that was written.
 
     Raises:
-        CorpusError: the corpus is empty, or the file cannot be written.
+        CorpusError: the corpus is empty, a class has a colour that is none, or the file cannot be written.
     """
+    from matplotlib import rc_context
+
     if not len(corpus):
         raise CorpusError("there is nothing to show: the corpus is empty", where=str(corpus.path))
     chosen = np.sort(np.random.default_rng(seed).permutation(len(corpus))[:locations])
     columns = [column for sensor in corpus.info.sensors for column in _sensor_columns(corpus, sensor, chosen, dates)]
     columns += [_label_column(corpus, layer, chosen) for layer in corpus.label_layers]
-    figure = _draw(corpus, chosen, columns)
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(to, dpi=150, format="png")
+        with rc_context({"text.parse_math": False}):  # a dollar in a name is a dollar
+            _draw(corpus, chosen, columns).savefig(to, dpi=150, format="png")
     except OSError as error:
         raise CorpusError(f"cannot write the picture: {error.strerror}", where=str(to)) from error
     return to
@@ -144,10 +146,21 @@ def _label_column(corpus: Corpus, name: str, locations: Integer[ndarray, " n"]) 
 
 
 def colours(layer: LabelLayer) -> dict[int, tuple[float, float, float]]:
-    """Red, green and blue (0..1) of every class: as declared, else from a qualitative palette; void is not in it."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_rgb
+    """Red, green and blue (0..1) of every class: as declared, else from a qualitative palette; void is not in it.
 
+    Raises:
+        CorpusError: what is declared is no colour.
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import is_color_like, to_rgb
+
+    for code, colour in layer.colours.items():
+        if not is_color_like(colour):
+            raise CorpusError(
+                f"the colour of class {code} is {colour!r}, which is none",
+                where="labels, colours",
+                remedy="write #rrggbb, such as #1f77b4, in the corpus.json",
+            )
     palette = colormaps["tab20"]
     return {
         code: to_rgb(layer.colours[code]) if code in layer.colours else to_rgb(palette(i % 20))

@@ -16,7 +16,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from numpy import ndarray
 
-from swath._files import whole
+from swath._files import file_name, whole
 from swath.corpus import Corpus
 from swath.corpus.targets import VOID
 from swath.errors import SwathError, nearest
@@ -44,7 +44,8 @@ def maps(run: Path, out: Path, *, task: str, input: str, row: str, probe: str = 
     Args:
         run: folder of the run.
         out: folder for `maps.png` and a GeoTIFF `UID.tif` a location with coordinates: band 1 the prediction, band 2
-            the label, as positions in the task's classes; 255 where there is no label.
+            the label, as positions in the task's classes; 255 where there is no label. Of a uid that is no file name
+            special characters are percent-encoded (docs/corpus-format.md).
         task: name of a segmentation task.
         input: name of one of its inputs.
         row: name of an arm, floor or reference.
@@ -68,7 +69,7 @@ def maps(run: Path, out: Path, *, task: str, input: str, row: str, probe: str = 
     for one in kept:
         place = places.loc[one.uid]
         if isinstance(place["crs"], str):
-            written.append(_geotiff(one, place, classes, out / f"{one.uid}.tif"))
+            written.append(_geotiff(one, place, classes, out / f"{file_name(one.uid)}.tif"))
     return written
 
 
@@ -105,6 +106,11 @@ def _geotiff(one: _Map, place: pd.Series, classes: Sequence[str], path: Path) ->
 
 def _picture(kept: Sequence[_Map], classes: Sequence[str], corpus: Corpus, path: Path, title: str) -> Path:
     """One column a location: the clearest picture, the label, the prediction."""
+    with plt.rc_context({"text.parse_math": False}):  # a dollar in a name is a dollar
+        return _drawn(kept, classes, corpus, path, title)
+
+
+def _drawn(kept: Sequence[_Map], classes: Sequence[str], corpus: Corpus, path: Path, title: str) -> Path:
     shades = ListedColormap([plt.get_cmap("tab20")(i) for i in range(len(classes))])
     images = Pictures(corpus).of([one.uid for one in kept])
     figure, axes = plt.subplots(3, len(kept), figsize=(1.4 * len(kept) + 1, 5), squeeze=False)

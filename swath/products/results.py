@@ -20,7 +20,7 @@ from typing import Any
 
 import pandas as pd
 
-from swath._files import whole, write_whole
+from swath._files import file_name, whole, write_whole
 from swath.errors import SwathError
 from swath.products import _clouds, figures
 from swath.products import _words as words
@@ -99,7 +99,7 @@ def stale(target: Path, runs: Sequence[Path]) -> list[str]:
 
 
 def _store(target: Path, name: str) -> Path:
-    return target.with_suffix("") / f"{name}.json"
+    return target.with_suffix("") / f"{file_name(name)}.json"
 
 
 def _differences(target: Path, name: str, body: str, store: Path) -> list[str]:
@@ -219,7 +219,7 @@ def _picture(run: Run, images: Path, target: Path) -> str | None:
         return None
     with figures.styled():
         data = figures.png(figures.comparison(cell, run.arms), dpi=150)
-    return _stored(data, images / f"results-{run.name}.png", target)
+    return _stored(data, images / f"results-{file_name(run.name)}.png", target)
 
 
 def _cloud_picture(run: Run, images: Path, target: Path) -> str | None:
@@ -230,7 +230,7 @@ def _cloud_picture(run: Run, images: Path, target: Path) -> str | None:
     heading, metric, lines = charts[0]
     with figures.styled():
         data = figures.png(figures.cloud_curve(heading, lines, words.metric(metric)), dpi=150)
-    return _stored(data, images / f"results-{run.name}-clouds.png", target)
+    return _stored(data, images / f"results-{file_name(run.name)}-clouds.png", target)
 
 
 def _stored(data: bytes, path: Path, target: Path) -> str:

@@ -63,3 +63,21 @@ def test_classes_without_a_declared_colour_get_one():
     found = colours(LabelLayer(classes={1: "a", 2: "b", 3: "c"}, colours={2: "#ff0000"}, void=0))
     assert found[2] == (1, 0, 0)
     assert len(set(found.values())) == 3
+
+
+def named(tmp_path, layer: LabelLayer, name: str = "cover"):
+    with CorpusWriter(tmp_path / "corpus", LAYOUTS, PX, {name: layer}) as w:
+        chip = Chip("$x_", OPTICAL, np.full((4, PX, PX), 500, np.uint16), tag="$t_")
+        w.append(Part([Location("$x_")], [chip], {name: np.ones((1, PX, PX), np.int64)}))
+        return w.finish()
+
+
+def test_a_dollar_in_a_name_is_a_dollar(tmp_path):
+    corpus = named(tmp_path, LabelLayer(classes={1: "$\\frac{$"}), "$l_")
+    assert imread(preview(corpus, tmp_path / "sheet.png")).ndim == 3
+
+
+def test_what_is_no_colour_is_named(tmp_path):
+    corpus = named(tmp_path, LabelLayer(classes={1: "water"}, colours={1: "bleu"}))
+    with pytest.raises(CorpusError, match="colour of class 1 is 'bleu'"):
+        preview(corpus, tmp_path / "sheet.png")

@@ -334,3 +334,29 @@ def test_a_build_that_stored_nothing_binds_nobody(tmp_path):
         pass
     with CorpusWriter(tmp_path / "corpus", LAYOUTS, PX + 1) as other:
         assert other.info.chip_px == PX + 1
+
+
+@pytest.mark.parametrize("uid", ["", "a\0b", "caf\udce9", "a\x1b[31mred", "x" * 501], ids=ascii)
+def test_an_id_that_is_no_text_is_refused(tmp_path, uid):
+    with writer(tmp_path / "corpus") as w, pytest.raises(CorpusError, match="the id of a location cannot be"):
+        w.append(Part([Location(uid)], [], {"cover": np.ones((1, PX, PX), np.int64)}))
+
+
+def test_a_file_name_that_is_no_utf_8_is_refused(tmp_path):
+    place, chips, codes = location(0)
+    chips = [replace(chips[0], source="caf\udce9.tif")]
+    with writer(tmp_path / "corpus") as w, pytest.raises(CorpusError, match=r"no plain text: 'caf\\udce9\.tif"):
+        w.append(Part([place], chips, {"cover": codes[None]}))
+
+
+@pytest.mark.parametrize("name", ["../../labels", "/tmp/elsewhere", "a/b", "x" * 300])
+def test_a_label_layer_of_any_name_stays_in_the_corpus(tmp_path, name):
+    place, _, codes = location(0)
+    folder = tmp_path / "in" / "corpus"
+    with CorpusWriter(folder, LAYOUTS, PX, {name: COVER}) as w:
+        w.append(Part([place], [], {name: codes[None]}))
+        corpus = w.finish()
+    np.testing.assert_array_equal(corpus.labels(name, [0])[0], codes)
+    assert len(list((folder / "labels").iterdir())) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+    assert [path.name for path in folder.parent.iterdir()] == ["corpus"]

@@ -1,16 +1,18 @@
 """Maps of a run: files that a GIS opens, with what the run predicted."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import rasterio
 
+from swath.corpus import Part
 from swath.corpus.targets import VOID
 from swath.errors import SwathError
 from swath.products.maps import NODATA, maps
-from tests.corpus.fakes import PX, make
+from tests.corpus.fakes import PX, location, make, writer
 
 
 @pytest.fixture
@@ -54,3 +56,27 @@ def test_each_location_is_a_geotiff_in_its_own_grid(run, tmp_path):
 def test_what_the_run_has_not_is_named(run, tmp_path):
     with pytest.raises(SwathError, match="no maps of cover / radar / fine-tune / s4"):
         maps(run[0], tmp_path / "out", task="cover", input="radar", row="s4")
+
+
+def test_ids_and_classes_of_any_form_become_files_in_the_folder(tmp_path):
+    """A slash, dots, a dollar: names of real collections."""
+    uids = ["s2/tile-1", "../up", "/etc/x", "y" * 300]
+    folder = tmp_path / "run"
+    with writer(folder / "corpus") as w:
+        for number, uid in enumerate(uids):
+            place, _, codes = location(number)
+            w.append(Part([replace(place, uid=uid)], [], {"cover": codes[None]}))
+        w.finish()
+    (folder / "evaluate").mkdir()
+    (folder / "manifest.json").write_text(json.dumps({"name": "run"}))
+    (folder / "evaluate" / "classes.json").write_text(json.dumps({"cover": ["tree $a_", "water $"]}))
+    grid = np.zeros(PX * PX, np.int16)
+    place = {"task": "cover", "input": "optical", "probe": "fine-tune", "row": "$x_", "kind": "pretrained", "seed": 0}
+    records = [{**place, "uid": uid, "height": PX, "y_true": grid, "y_pred": grid} for uid in uids]
+    pd.DataFrame(records).to_parquet(folder / "evaluate" / "maps.parquet")
+    files = maps(folder, tmp_path / "out", task="cover", input="optical", row="$x_")
+    assert {file.parent for file in files} == {tmp_path / "out"}
+    assert {"s2%2Ftile-1.tif", "%2E.%2Fup.tif", "%2Fetc%2Fx.tif"} < {file.name for file in files}
+    assert sorted(files) == sorted((tmp_path / "out").iterdir())
+    assert len(files) == 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]

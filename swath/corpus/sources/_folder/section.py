@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,6 +18,8 @@ RESERVED = {*ID_PARTS, "date", "band", "split", "parent"}
 """Groups of an id expression that have a meaning; any other becomes a scalar label of that name."""
 
 Part = Literal["train", "val", "test"]
+
+Colour = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
 
 SPLIT_NAMES: dict[str, Part] = {
     "train": "train",
@@ -136,7 +138,7 @@ class LabelEntry(Settings):
     """Channel number, from 1; may be left out where the map is a file of one channel."""
     classes: dict[int, str] = Field(min_length=1)
     """Name of every code that occurs, apart from `void`."""
-    colours: dict[int, str] = Field(default_factory=dict)
+    colours: dict[int, Colour] = Field(default_factory=dict)
     """Colour of a code, `#rrggbb`."""
     void: int | None = None
     """Code of pixels without a label, and of locations without a map."""

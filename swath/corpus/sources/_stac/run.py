@@ -127,7 +127,7 @@ def _say_what_waits(part: Sequence[Outcome]) -> None:
         said = (
             f"hosts fail, {len(waiting)} more location(s) have to be tried again; first: {next(iter(waiting.values()))}"
         )
-        console().print(said, style="yellow", markup=False)
+        console().print(said, style="yellow")
 
 
 def _say_what_failed(section: StacSection, target: Path, table: pd.DataFrame, *, stored: bool) -> None:

@@ -1,0 +1,74 @@
+"""Names that become files, and files that are whole or not there."""
+
+import os
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swath._files import LONGEST, file_name, whole, write_whole
+
+ODD = [
+    "../x",
+    "/etc/passwd",
+    "a/b",
+    ".",
+    "..",
+    "",
+    "a\0b",
+    "b\udce9d",
+    "C:x",
+    "~",
+    "%2F",
+    "a\nb",
+    "x" * 300,
+    "ä" * 200,
+    "NA",
+]
+
+
+@pytest.mark.parametrize("name", ODD, ids=ascii)
+def test_a_name_stays_in_its_folder(tmp_path, name):
+    path = tmp_path / f"{file_name(name)}.zarr"
+    path.write_text("x")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert len(os.fsencode(file_name(name))) <= LONGEST
+    assert not file_name(name).startswith(".")
+
+
+@pytest.mark.parametrize("name", ["cover", "land cover", "S2A_T31UFS.2021-01-02", "wälder", "crops+clouds (2)"])
+def test_ordinary_names_stay_as_they_are(name):
+    assert file_name(name) == name
+
+
+@settings(max_examples=50)
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_different_names_make_different_files(one, other):
+    assert (file_name(one) == file_name(other)) == (one == other)
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12))
+def test_a_short_name_can_be_read_back_as_from_a_url(name):
+    assert unquote(file_name(name)) == name
+
+
+def test_long_names_that_begin_alike_stay_apart():
+    assert file_name("x" * 299 + "a") != file_name("x" * 299 + "b")
+    assert file_name("x" * 300).startswith("xxx")
+
+
+def test_processes_that_write_one_file_do_not_meet(tmp_path):
+    """Both begin before either ends, as two runs of one folder do."""
+    with whole(tmp_path / "recipe.yaml") as one, whole(tmp_path / "recipe.yaml") as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert (tmp_path / "recipe.yaml").read_text() == "one"
+    assert [p.name for p in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
+def test_what_fails_leaves_the_old_file(tmp_path):
+    write_whole(tmp_path / "a", "old")
+    with pytest.raises(FileNotFoundError), whole(tmp_path / "a") as temporary:
+        (temporary / "half").write_text("x")
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a", "old")]
