@@ -15,8 +15,9 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from swath.corpus._codes import codes_of_map
 from swath.corpus._index import LOCATION_COLUMNS
-from swath.corpus.format import CorpusInfo, LabelLayer, SensorLayout
+from swath.corpus.format import CorpusInfo, SensorLayout
 from swath.errors import UNPRINTABLE, CorpusError, nearest
 
 LONGEST_ID = 500
@@ -203,18 +204,18 @@ def _check_labels(name: str, codes: ndarray, part: Part, info: CorpusInfo) -> No
             where=f"{where}, {_named(part.locations)}",
             remedy="a mask must cover the same pixels as its image",
         )
-    if unknown := undeclared(codes, info.labels[name]):
-        first = next(i for i, one in enumerate(codes) if np.isin(one, list(unknown)).any())
-        raise CorpusError(
-            f"the labels hold code {min(unknown)}, which is not declared",
-            where=f"{where}, {part.locations[first].uid}",
-            remedy=f"declare it as a class or as void; declared: {', '.join(map(str, info.labels[name].codes))}",
-        )
-
-
-def undeclared(codes: Integer[ndarray, "..."], layer: LabelLayer) -> set[int]:
-    """Codes that the layer does not declare."""
-    return set(np.unique(codes).tolist()) - set(layer.codes)
+    if codes.dtype.kind not in "iu":
+        raise CorpusError(f"the labels are {codes.dtype}, not whole numbers", where=where, remedy="give class codes")
+    declared, void = info.labels[name].codes, info.labels[name].void
+    for location, one in zip(part.locations, codes, strict=True):
+        try:
+            codes_of_map(one, declared, void)
+        except ValueError as error:
+            raise CorpusError(
+                f"the label map {error}",
+                where=f"{where}, {location.uid}",
+                remedy="declare the code as a class or as void, or mend the map",
+            ) from None
 
 
 def _named(locations: list[Location]) -> str:

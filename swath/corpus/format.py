@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from swath._files import file_name, write_whole
 from swath.corpus import _arrays, _index
+from swath.corpus._codes import holds, undeclared
 from swath.errors import CorpusError, nearest
 from swath.sensors import Sensor
 from swath.settings import Settings
@@ -122,13 +123,20 @@ class LabelLayer(Settings):
 
     @property
     def codes(self) -> tuple[int, ...]:
-        """All codes that may occur, `void` included."""
+        """All codes that may occur, `void` included, ascending."""
         return tuple(sorted({*self.classes, *([] if self.void is None else [self.void])}))
 
     @property
+    def labelled(self) -> dict[int, str]:
+        """Names of the codes that are a label, ascending: `void` is none, whatever it is called."""
+        return {code: self.classes[code] for code in sorted(self.classes) if code != self.void}
+
+    @property
     def dtype(self) -> str:
-        """NumPy type of the stored codes."""
-        return "uint8" if min(self.codes) >= 0 and max(self.codes) < 256 else "int32"
+        """NumPy type of the stored codes: the first of these that holds them all."""
+        low, high = min(self.codes, default=0), max(self.codes, default=0)
+        kinds = (np.iinfo(kind) for kind in ("uint8", "int32", "int64"))
+        return next(kind.dtype.name for kind in kinds if kind.min <= low and high <= kind.max)
 
 
 class BandStatistics(Settings):
@@ -272,7 +280,27 @@ class Corpus:
         return f"Corpus({str(self.path)!r}, {len(self.locations)} locations, {len(self.chip_index)} chips)"
 
     def labels(self, layer: str, location_rows: Sequence[int] | Integer[ndarray, " n"]) -> Integer[ndarray, "n y x"]:
-        """Class codes of these locations.
+        """Class codes of these locations, each of which the layer declares.
+
+        Raises:
+            CorpusError: no such layer, a damaged file, or a code that is not declared.
+        """
+        rows = np.asarray(location_rows, dtype=np.int64)
+        codes = self.stored_labels(layer, rows)
+        if unknown := undeclared(codes, declared := self.info.labels[layer].codes):
+            first = next(row for row, one in zip(rows, codes, strict=True) if undeclared(one, declared))
+            raise CorpusError(
+                f"the label map {holds(unknown)}",
+                where=f"{label_path(self.path, layer)}, location {self.locations['uid'].iloc[first]}",
+                remedy="declare the code as a class or as void, and build the corpus again; "
+                f"declared: {', '.join(map(str, declared))}",
+            )
+        return codes
+
+    def stored_labels(
+        self, layer: str, location_rows: Sequence[int] | Integer[ndarray, " n"]
+    ) -> Integer[ndarray, "n y x"]:
+        """Codes of these locations as they are on disk, declared or not: for whoever looks for damage.
 
         Raises:
             CorpusError: no such layer, or a damaged file.

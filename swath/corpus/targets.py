@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from pydantic import Field, model_validator
 
+from swath.corpus._codes import positions
 from swath.corpus.format import Corpus, LabelLayer
 from swath.errors import CorpusError, nearest
 from swath.settings import Settings
@@ -102,7 +103,7 @@ class Pixels(Settings):
 TargetConfig = Annotated[Dominant | Fraction | Scalar | MultiLabel | Pixels, Field(discriminator="rule")]
 """How a location, or each of its pixels, gets its class or classes; told apart by `rule`."""
 VOID = -1
-"""Instead of a class, for pixels without a label."""
+"""Instead of a class, for pixels without a label: what `positions` says of codes that are none."""
 MOST_LABELS = 62
 """Classes of a multi-label target: a unit's labels are stored as the bits of one number."""
 
@@ -113,12 +114,16 @@ class LabelMaps:
 
     corpus: Corpus
     layer: str
-    position: Int[ndarray, " codes"]
-    """By code of the layer; VOID for codes that count as no label."""
+    codes: tuple[int, ...]
+    """Of the classes in their order, which is ascending; all other codes count as no label."""
 
     def read(self, rows: Int[ndarray, " n"]) -> Int[ndarray, "n h w"]:
-        """Maps of these rows of `corpus.locations`; VOID where there is no label."""
-        return self.position[self.corpus.labels(self.layer, rows)]
+        """Maps of these rows of `corpus.locations`; VOID where there is no label.
+
+        Raises:
+            CorpusError: a map holds a code that its layer does not declare.
+        """
+        return positions(self.corpus.labels(self.layer, rows), self.codes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,9 +164,8 @@ def targets(corpus: Corpus, config: Dominant | Fraction | Scalar | MultiLabel | 
 
 
 def _dominant(corpus: Corpus, config: Dominant) -> tuple[list[str | None], list[str]]:
-    layer = _layer(corpus, config.layer)
-    codes = sorted(layer.classes)
-    order = [layer.classes[code] for code in codes]
+    classes = _layer(corpus, config.layer).labelled
+    codes, order = list(classes), list(classes.values())
     kept = _kept(order, config, str(corpus.path))
     names: list[str | None] = []
     for counts, pixels in _counts(corpus, config.layer, codes):
@@ -174,26 +178,23 @@ def _dominant(corpus: Corpus, config: Dominant) -> tuple[list[str | None], list[
 
 
 def _pixels(corpus: Corpus, config: Pixels) -> Targets:
-    layer = _layer(corpus, config.layer)
-    codes = sorted(layer.classes)
-    kept = _kept([layer.classes[code] for code in codes], config, str(corpus.path))
-    codes = [code for code in codes if layer.classes[code] in kept]
+    classes = _layer(corpus, config.layer).labelled
+    kept = _kept(list(classes.values()), config, str(corpus.path))
+    codes = [code for code, name in classes.items() if name in kept]
     blocks = [counts for counts, _ in _counts(corpus, config.layer, codes)]
     counts = np.concatenate(blocks) if blocks else np.zeros((0, len(codes)))
     rows = np.flatnonzero(counts.sum(1) >= config.min_labelled)
     present = np.flatnonzero(counts[rows].sum(axis=0))
     codes = [codes[k] for k in present]
-    found = [layer.classes[code] for code in codes]
+    found = [classes[code] for code in codes]
     if len(found) < 2:
         raise CorpusError(
             f"the pixels of {len(rows)} of {len(counts)} locations have {len(found)} classes ({', '.join(found)})",
             where=f"{corpus.path}, target {config.model_dump(exclude_none=True)}",
             remedy="the rest is void: lower min_labelled, or let other classes count; a task needs two",
         )
-    position = np.full(max(layer.codes) + 1, VOID, np.int16)
-    position[codes] = np.arange(len(codes))
     dominant = counts[rows][:, present].argmax(axis=1)
-    return Targets(rows, dominant, found, LabelMaps(corpus, config.layer, position))
+    return Targets(rows, dominant, found, LabelMaps(corpus, config.layer, tuple(codes)))
 
 
 def _multi_label(corpus: Corpus, config: MultiLabel) -> Targets:
@@ -231,15 +232,14 @@ def rarest(several: Int[ndarray, "n k"]) -> Int[ndarray, " n"]:
 
 
 def _fraction(corpus: Corpus, config: Fraction) -> tuple[list[str | None], list[str]]:
-    layer = _layer(corpus, config.layer)
-    if config.code not in layer.classes:
+    classes = _layer(corpus, config.layer).labelled
+    if config.code not in classes:
         raise CorpusError(
-            f"label layer {config.layer!r} has no code {config.code}",
+            f"label layer {config.layer!r} has no code {config.code} of a class",
             where=str(corpus.path),
-            remedy=f"known: {', '.join(f'{code} {name}' for code, name in sorted(layer.classes.items()))}",
+            remedy=f"known: {', '.join(f'{code} {name}' for code, name in classes.items())}",
         )
-    codes = sorted(layer.classes)
-    name = layer.classes[config.code]
+    codes, name = list(classes), classes[config.code]
     names: list[str | None] = []
     for counts, pixels in _counts(corpus, config.layer, codes):
         labelled = counts.sum(1)
@@ -302,8 +302,11 @@ def _counts(corpus: Corpus, layer: str, codes: list[int]) -> Iterator[tuple[Floa
     """Pixels per class and location, void left out, and pixels per location; a block of locations at a time."""
     for start in range(0, len(corpus.locations), _BLOCK):
         rows = np.arange(start, min(start + _BLOCK, len(corpus.locations)))
-        maps = corpus.labels(layer, rows).reshape(len(rows), -1)
-        yield np.stack([np.count_nonzero(maps == code, axis=1) for code in codes], axis=1).astype(float), maps.shape[1]
+        maps = positions(corpus.labels(layer, rows).reshape(len(rows), -1), codes)
+        # one number for each location and class, the first of a location's for what is no label
+        entry = np.arange(len(rows))[:, None] * (len(codes) + 1) + maps + 1
+        counts = np.bincount(entry.ravel(), minlength=len(rows) * (len(codes) + 1))
+        yield counts.reshape(len(rows), -1)[:, 1:].astype(float), maps.shape[1]
 
 
 def _encoded(

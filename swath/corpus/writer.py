@@ -126,7 +126,7 @@ class CorpusWriter:
     def _commit(self, part: Part, chips: list[dict[str, Any]]) -> None:
         records = [
             location_record(location, self.info.chip_px, digest)
-            for location, digest in zip(part.locations, _label_digests(part), strict=True)
+            for location, digest in zip(part.locations, _label_digests(part, self.info), strict=True)
         ]
         _index.commit(self.path, self._parts, _index.location_frame(records), _index.chip_frame(chips))
         self.committed.update(location.uid for location in part.locations)
@@ -337,10 +337,11 @@ def pixel_digest(pixels: np.ndarray, good: np.ndarray) -> str:
     return result.hexdigest()
 
 
-def _label_digests(part: Part) -> list[str]:
+def _label_digests(part: Part, info: CorpusInfo) -> list[str]:
     digests = [hashlib.blake2b(digest_size=16) for _ in part.locations]
     for name in sorted(part.labels):
-        codes = np.ascontiguousarray(part.labels[name], dtype=np.int32)
+        width = "int64" if info.labels[name].dtype == "int64" else "int32"
+        codes = np.ascontiguousarray(part.labels[name], dtype=width)
         for digest, one in zip(digests, codes, strict=True):
             digest.update(name.encode() + one.tobytes())
     return [digest.hexdigest() for digest in digests]

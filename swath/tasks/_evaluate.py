@@ -163,7 +163,7 @@ def _keys(job: _Job, corpus: Corpus) -> dict[tuple[str, str], str]:
     # the first sensor leads in the choice of dates
     sensors = list(job.task.pictures.reads)
     parted = job.task.split_config.model_dump(mode="json") if job.task.split_config else None
-    common = (corpus.content_hash, parted, config, job.task.name, sensors)
+    common = (corpus.content_hash, parted, config, job.task.name, sensors, *_revisions(corpus, config["target"]))
     keys = {}
     for name, label in job.places:
         item = job.task.inputs[name]
@@ -173,6 +173,13 @@ def _keys(job: _Job, corpus: Corpus) -> dict[tuple[str, str], str]:
         said = probe.model_dump(mode="json")
         keys[name, label] = digest(*common, name, item.bands, label, said, *row, *([taught] if taught else []))
     return keys
+
+
+def _revisions(corpus: Corpus, target: Mapping[str, Any]) -> list[str]:
+    """Corrections since which a task's labels are others: what was finished before them is computed anew."""
+    layer = corpus.label_layers.get(target.get("layer", ""))
+    misread = layer is not None and (min(layer.codes) < 0 or layer.void in layer.classes)
+    return ["codes below 0 and void are looked up"] if misread else []
 
 
 # --------------------------------------------------------------------------------------------------------------- jobs

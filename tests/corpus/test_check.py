@@ -83,6 +83,8 @@ def test_unmarked_nan_and_nodata(corpus):
 def test_undeclared_codes(corpus):
     array(corpus, "labels", "cover.zarr", "labels")[4, 0, 0] = 9
     assert "not declared: 9" in messages(corpus, "error")
+    with pytest.raises(CorpusError, match=r"the code 9 at 1 pixels, which is not declared(.|\n)*cover.zarr.*l0004"):
+        corpus.labels("cover", range(6))
 
 
 def test_stale_statistics(corpus):

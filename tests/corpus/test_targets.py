@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from swath.corpus import Chip, CorpusWriter, LabelLayer, Location, Part, SensorLayout
+from swath.corpus import Chip, CorpusWriter, LabelLayer, Location, Part, SensorLayout, _arrays
 from swath.corpus.targets import Dominant, Fraction, Pixels, Scalar, TargetConfig, targets
 from swath.errors import CorpusError
 
@@ -11,13 +11,13 @@ VOID = 255
 LAYER = LabelLayer(classes={1: "tree", 2: "water", 3: "crop"}, void=VOID)
 
 
-def made(path, maps, **scalars):
+def made(path, maps, layer=LAYER, **scalars):
     layout = SensorLayout(bands=("red",), gsd_m=10, dtype="uint8")
     locations = [
         Location(f"p{i}", scalars={name: values[i] for name, values in scalars.items()}) for i in range(len(maps))
     ]
     chips = [Chip(f"p{i}", "display-optical", np.full((1, PX, PX), i, np.uint8)) for i in range(len(maps))]
-    with CorpusWriter(path, {"display-optical": layout}, PX, {"cover": LAYER}) as writer:
+    with CorpusWriter(path, {"display-optical": layout}, PX, {"cover": layer}) as writer:
         writer.append(Part(locations, chips, {"cover": np.array(maps)}))
         return writer.finish()
 
@@ -54,6 +54,44 @@ def test_the_dominant_class_needs_its_share_of_labelled_pixels(tmp_path):
 def test_void_may_cover_more_if_asked(tmp_path):
     found = targets(made(tmp_path / "c", MAPS), Dominant(layer="cover", min_labelled=0.0, classes=("tree", "water")))
     np.testing.assert_array_equal(found.locations, [0, 1, 3, 4, 5])
+
+
+@pytest.mark.parametrize("codes", [(1, 2, 3, -1), (0, 1, 7, -9999), (3301010301, 3301010600, 12, 0), (-3, -2, 5, 255)])
+def test_codes_may_be_any_numbers(tmp_path, codes):
+    """The same maps in other codes are the same task."""
+    *classes, void = codes
+    layer = LabelLayer(classes=dict(zip(classes, ("tree", "water", "crop"), strict=True)), void=void)
+    plain = [np.select([one == 1, one == 2, one == 3], classes, void) for one in MAPS]
+    corpus = made(tmp_path / "c", plain, layer)
+    found = targets(corpus, Pixels(layer="cover"))
+    np.testing.assert_array_equal(found.locations, [0, 1, 2, 3, 4, 5, 7, 8])
+    ordered = sorted(classes)
+    assert found.classes == [layer.classes[code] for code in ordered]
+    for row, one in zip(range(len(MAPS)), plain, strict=True):
+        expected = [[ordered.index(code) if code in ordered else -1 for code in line] for line in one.tolist()]
+        np.testing.assert_array_equal(found.maps.read(np.array([row]))[0], expected)
+    dominant = targets(corpus, Dominant(layer="cover", min_share=0.6))
+    np.testing.assert_array_equal(dominant.locations, [0, 1, 4, 5, 7, 8])
+    assert [dominant.classes[k] for k in dominant.y] == ["tree", "tree", "water", "water", "crop", "crop"]
+    np.testing.assert_array_equal(targets(corpus, Fraction(layer="cover", code=classes[1])).locations, [0, 4, 5, 7, 8])
+
+
+def test_void_is_no_class_even_if_it_has_a_name(tmp_path):
+    layer = LabelLayer(classes=LAYER.classes | {VOID: "unlabelled"}, void=VOID)
+    corpus = made(tmp_path / "c", MAPS, layer)
+    assert targets(corpus, Pixels(layer="cover")).classes == ["tree", "water", "crop"]
+    assert targets(corpus, Dominant(layer="cover", min_share=0.6)).classes == ["tree", "water", "crop"]
+    with pytest.raises(CorpusError, match="no code 255 of a class"):
+        targets(corpus, Fraction(layer="cover", code=VOID))
+
+
+def test_a_code_that_is_not_declared_is_named_with_its_place(tmp_path):
+    corpus = made(tmp_path / "c", MAPS)
+    array = _arrays.open_array(corpus.path / "labels" / "cover.zarr", "labels")
+    array[4, 2, :3].write(np.uint8(99)).result()
+    for rule in (Pixels(layer="cover"), Dominant(layer="cover"), Fraction(layer="cover", code=1)):
+        with pytest.raises(CorpusError, match=r"the code 99 at 3 pixels(.|\n)*location p4"):
+            targets(corpus, rule)
 
 
 def test_ignored_classes_are_left_out_but_count_as_ground(tmp_path):

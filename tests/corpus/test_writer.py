@@ -235,6 +235,8 @@ def bad_parts():
     place, chips, codes = location(1)
     labels = {"cover": codes[None]}
     first = chips[0]
+    reals = Part([place], chips, dict(labels))
+    reals.labels["cover"] = codes[None].astype(np.float32)  # types are checked in tests alone
     yield "id twice in a part", Part([place, place], chips, {"cover": np.stack([codes, codes])}), "two locations"
     yield "id already there", part(range(1)), "two locations have the id 'l0000'"
     yield "chip without location", Part([place], [replace(first, uid="x")], labels), "without its location"
@@ -245,6 +247,8 @@ def bad_parts():
     yield "mask size", Part([place], [replace(first, valid=np.ones((8, 8), bool))], labels), "(8, 8)"
     yield "label size", Part([place], chips, {"cover": codes[None, :8]}), "(1, 8, 16)"
     yield "undeclared code", Part([place], chips, {"cover": codes[None] + 5}), "not declared"
+    yield "code at one place", Part([place], chips, {"cover": np.where(codes == 1, -1, codes)[None]}), "the code -1 at"
+    yield "labels of reals", reals, "the labels are float32"
     yield "unknown layer", Part([place], chips, {"covr": codes[None]}), "'covr'"
     yield "reserved scalar", Part([replace(place, scalars={"uid": 1})], chips, labels), "'uid'"
 
@@ -260,6 +264,19 @@ def test_a_part_that_does_not_fit_is_refused_whole(bad, says, tmp_path):
         assert w.committed == {"l0000"}
         w.append(part(range(2, 3)))
         assert len(w.finish()) == 2
+
+
+def test_codes_beyond_31_bits_are_told_apart(tmp_path):
+    layer = LabelLayer(classes={1: "a", 1 + 2**32: "b"})
+    hashes = []
+    for code in layer.classes:
+        place, chips, _ = location(1)
+        with CorpusWriter(tmp_path / str(code), LAYOUTS, PX, {"cover": layer}) as w:
+            w.append(Part([place], chips, {"cover": np.full((1, PX, PX), code)}))
+            corpus = w.finish()
+        assert (corpus.labels("cover", [0]) == code).all()
+        hashes.append(corpus.content_hash)
+    assert hashes[0] != hashes[1]
 
 
 def test_a_layer_without_void_needs_labels(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from swath._progress import track
-from swath.corpus._part import undeclared
+from swath.corpus._codes import undeclared
 from swath.corpus.checks._sample import BLOCK, Sample
 from swath.corpus.checks._types import Finding, Section
 
@@ -14,12 +14,12 @@ def look(sample: Sample) -> Section:
     """All label maps of the sample."""
     findings, table = [], []
     for name, layer in sample.corpus.label_layers.items():
-        unknown: set[int] = set()
+        unknown: dict[int, int] = {}
         seen: dict[int, int] = {}
         starts = range(0, len(sample.locations), BLOCK)
         for start in track(starts, len(starts), f"checking {name}"):
-            codes = sample.corpus.labels(name, sample.locations[start : start + BLOCK])
-            unknown |= undeclared(codes, layer)
+            codes = sample.corpus.stored_labels(name, sample.locations[start : start + BLOCK])
+            unknown |= undeclared(codes, layer.codes)
             for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
                 seen[int(code)] = seen.get(int(code), 0) + int(count)
         total = max(1, sum(seen.values()))

@@ -5,10 +5,11 @@ from math import hypot
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Integer, Shaped
+from jaxtyping import Int64, Integer, Num, Shaped
 from numpy import ndarray
 
-from swath.corpus._part import Chip, Location, undeclared
+from swath.corpus._codes import codes_of_map
+from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer
 from swath.corpus.sources._names import what_is_there
 from swath.corpus.sources._pieces import LogEntry, moved
@@ -51,12 +52,19 @@ def codes(file: File, layer: LabelLayer, px: int | tuple[int, int] | None = None
         BadFileError: it is missing or damaged, of another size, or holds a code that the format does not have.
     """
     mask = image(file, 1, "uint8", px)[0][0]
-    if unknown := undeclared(mask, layer):
-        known = ", ".join(map(str, layer.codes))
-        raise BadFileError(
-            f"{file.name} holds the code {min(unknown)}; known: {known}", where=str(file.path), remedy=SKIP
-        )
-    return mask
+    return declared(mask, layer, file)
+
+
+def declared(values: Num[ndarray, "..."], layer: LabelLayer, file: File) -> Int64[ndarray, "..."]:
+    """Class codes of a label map that was read from a file.
+
+    Raises:
+        BadFileError: a number is no code of the layer.
+    """
+    try:
+        return codes_of_map(values, layer.codes, layer.void)
+    except ValueError as error:
+        raise BadFileError(f"{file.name} {error}", where=str(file.path), remedy=SKIP) from None
 
 
 def placed(uid: str, head: Header, **rest: Any) -> Location:

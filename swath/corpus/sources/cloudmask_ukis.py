@@ -13,13 +13,13 @@ import numpy as np
 from pydantic import Field
 
 from swath import sensors
-from swath.corpus._part import Chip, Location, undeclared
+from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer, SensorLayout
-from swath.corpus.sources._images import stranger
+from swath.corpus.sources._images import declared, stranger
 from swath.corpus.sources._names import what_is_there
 from swath.corpus.sources._pieces import Piece, cells, window
 from swath.corpus.sources._published import SKIP, Form, FormatSettings, Report, convert, data_folder
-from swath.corpus.sources._raster import BadFileError
+from swath.corpus.sources._raster import BadFileError, File
 from swath.errors import CorpusError
 
 BANDS = {
@@ -109,9 +109,7 @@ def _arrays(path: Path) -> tuple[Any, Any]:
     if mask.dtype != np.uint8 or mask.shape != (*image.shape[:2], 1):
         found = f"{mask.dtype} {mask.shape}"
         raise BadFileError(f"{path.name}: msk is {found}, not uint8 of the image's size", where=str(path), remedy=SKIP)
-    if unknown := undeclared(mask, LAYER):
-        raise BadFileError(f"{path.name} holds the class {min(unknown)}; known: 0 to 4", where=str(path), remedy=SKIP)
-    return image.transpose(2, 0, 1), mask[..., 0]
+    return image.transpose(2, 0, 1), declared(mask[..., 0], LAYER, File(path, path.name))
 
 
 def _look(name: str, path: Path, form: Form) -> Piece:

@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from swath.corpus.sources import _sen12
-from swath.corpus.sources._images import placed
+from swath.corpus.sources._images import declared, placed
 from swath.corpus.sources._names import Key, Names
 from swath.corpus.sources._pieces import Piece
-from swath.corpus.sources._published import SKIP, Form, FormatSettings, Report, convert, data_folder, gather
-from swath.corpus.sources._raster import BadFileError
+from swath.corpus.sources._published import Form, FormatSettings, Report, convert, data_folder, gather
+from swath.corpus.sources._raster import File
 
 KINDS = {
     kind: Names(f"ROIs0000_{{part}}/{kind}_{{scene}}/{{front}}_{kind}_{{rest}}.tif") for kind in ("s1", "s2", "dfc")
@@ -52,10 +50,8 @@ def _uid(key: Key) -> str:
 
 def _read(files: dict[str, Path], key: Key, root: Path, form: Form, config: Config) -> Piece:
     chips, head = _sen12.chips(_uid(key), files, root)
-    codes = _sen12.pixels(files["dfc"], root, 1, ("uint8", "uint16", "int16"))[0][0].astype(np.int64)
-    if not 0 <= codes.min() <= codes.max() <= max(_sen12.DFC.classes):
-        what = f"{files['dfc'].name} holds the code {codes.max()}; codes go from 0 to 10"
-        raise BadFileError(what, where=str(files["dfc"]), remedy=SKIP)
+    cover = _sen12.pixels(files["dfc"], root, 1, ("uint8", "uint16", "int16"))[0][0]
+    codes = declared(cover, _sen12.DFC, File(files["dfc"], files["dfc"].name))
     split = "test" if key[0] == "test" else config.validation_as
     piece = Piece()
     piece.add(placed(_uid(key), head, split=split), chips, {"dfc": codes}, form.sensors)

@@ -17,7 +17,8 @@ from pydantic import Field, model_validator
 
 from swath import sensors
 from swath.corpus import eight_bit
-from swath.corpus._part import Chip, Location, undeclared
+from swath.corpus._codes import check_declared
+from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer, SensorLayout
 from swath.corpus.sources import _legends as legends
 from swath.corpus.sources._landsat import grid, scenes
@@ -46,6 +47,9 @@ class LabelRaster(Settings):
     def _one_legend(self) -> "LabelRaster":
         if bool(self.legend) == bool(self.classes):
             raise ValueError("give either legend or classes")
+        if self.legend and "void" in self.model_fields_set:
+            raise ValueError("a legend has its own void: leave it out")
+        check_declared(self.classes, self.void)
         return self
 
     @property
@@ -207,11 +211,9 @@ def _chip(uid: str, image: Image, cell: tuple[slice, slice], config: Config) -> 
 
 def _codes(block: grid.Block, name: str, file: File, form: Form) -> Integer[ndarray, "y x"]:
     layer = form.labels[name]
-    codes = grid.labels(block, file, layer.void or 0)
-    if unknown := undeclared(codes, layer):
+    try:
+        return grid.labels(block, file, layer)
+    except ValueError as error:
         raise CorpusError(
-            f"{file.name} holds the code {min(unknown)}, which is not declared",
-            where=f"corpus.source.labels.{name}",
-            remedy=f"add it to classes; declared: {', '.join(map(str, layer.codes))}",
-        )
-    return codes
+            f"{file.name} {error}", where=f"corpus.source.labels.{name}", remedy="add the code to classes, or as void"
+        ) from None

@@ -17,17 +17,18 @@ from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Int64, Shaped
 from numpy import ndarray
 
 from swath import sensors
-from swath.corpus._part import Chip, Location, undeclared
+from swath.corpus._part import Chip, Location
 from swath.corpus.format import SensorLayout
 from swath.corpus.sources import _legends as legends
+from swath.corpus.sources._images import declared
 from swath.corpus.sources._names import what_is_there
 from swath.corpus.sources._pieces import Piece
 from swath.corpus.sources._published import SKIP, Form, FormatSettings, Report, convert, data_folder
-from swath.corpus.sources._raster import BadFileError
+from swath.corpus.sources._raster import BadFileError, File
 from swath.errors import CorpusError, RecipeError
 
 EDITIONS = ("data_1M_v001", "data_1M_v001_64", "data_100k_v001")
@@ -233,12 +234,9 @@ def _cloud(archive: Archive, position: int, level: str) -> float | None:
     return None if (bits == 65535).all() else float((bits & _QA60_CLOUD != 0).mean())
 
 
-def _codes(archive: Archive, name: str, position: int) -> Shaped[ndarray, "y x"]:
-    codes = archive.read(name, position)[0]
-    if unknown := undeclared(codes, LAYERS[name]):
-        what = f"{name} of tile {archive.names[position]} holds the code {min(unknown)}"
-        raise BadFileError(what, where=str(archive.path), remedy=SKIP)
-    return codes
+def _codes(archive: Archive, name: str, position: int) -> Int64[ndarray, "y x"]:
+    tile = File(archive.path, f"{name} of tile {archive.names[position]}")
+    return declared(archive.read(name, position)[0], LAYERS[name], tile)
 
 
 def _one_hot(vector: Shaped[ndarray, " k"]) -> int | None:

@@ -22,9 +22,11 @@ from swath.corpus._arrays import Compression
 from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer, SensorLayout
 from swath.corpus.sources import _numpy as npy
+from swath.corpus.sources._images import declared
 from swath.corpus.sources._names import Key, Names, what_is_there
 from swath.corpus.sources._pieces import Piece, cells, window
 from swath.corpus.sources._published import Form, FormatSettings, Report, convert, data_folder, gather
+from swath.corpus.sources._raster import File
 from swath.errors import CorpusError
 
 OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-grd"
@@ -170,9 +172,8 @@ def _patch(path: Path, said: dict[str, Any], outline: BaseGeometry, config: Conf
 
 
 def _read(files: dict[str, Path], key: Key, patch: _Patch, form: Form, config: Config) -> Piece:
-    labels = npy.array(files["labels"], ("uint8",), (3, PX, PX))[0]
-    if unknown := set(np.unique(labels).tolist()) - set(form.labels[LAYER].codes):
-        raise npy.bad(files["labels"], f"holds the code {min(unknown)}; codes go from 0 to {VOID}")
+    target = npy.array(files["labels"], ("uint8",), (3, PX, PX))[0]
+    labels = declared(target, form.labels[LAYER], File(files["labels"], files["labels"].name))
     series = {kind: _series(files[kind], kind, patch.dates[kind], form) for kind in config.sensors}
     piece = Piece()
     for uid, row, column in cells(key[0], (PX, PX), config.chip_px):

@@ -10,11 +10,11 @@ from numpy import ndarray
 
 from swath.corpus.format import LabelLayer
 from swath.corpus.sources import _sen12
-from swath.corpus.sources._images import placed
+from swath.corpus.sources._images import declared, placed
 from swath.corpus.sources._names import Key, Names
 from swath.corpus.sources._pieces import Piece
-from swath.corpus.sources._published import SKIP, Form, FormatSettings, Report, convert, data_folder, gather
-from swath.corpus.sources._raster import BadFileError
+from swath.corpus.sources._published import Form, FormatSettings, Report, convert, data_folder, gather
+from swath.corpus.sources._raster import File
 from swath.errors import CorpusError
 
 KINDS = {
@@ -103,11 +103,9 @@ def _parts(root: Path) -> Mapping[Key, Literal["train", "test"]]:
 def _read(files: dict[str, Path], key: Key, root: Path, form: Form, parts: Mapping[Key, str]) -> Piece:
     uid = _uid(key)
     chips, head = _sen12.chips(uid, files, root)
-    cover = _sen12.pixels(files["lc"], root, 4, ("uint8", "uint16", "int16"))[0][0].astype(np.int64)
-    igbp = np.where(cover == UNCLASSIFIED, 0, cover)
-    if igbp.min() < 0 or igbp.max() > len(IGBP):
-        what = f"{files['lc'].name} holds the code {igbp.max()}; IGBP codes go from 0 to {len(IGBP)}"
-        raise BadFileError(what, where=str(files["lc"]), remedy=SKIP)
+    cover = _sen12.pixels(files["lc"], root, 4, ("uint8", "uint16", "int16"))[0][0]
+    cover = np.where(cover == UNCLASSIFIED, 0, cover)
+    igbp = declared(cover, form.labels["igbp"], File(files["lc"], files["lc"].name))
     labels = {"igbp": igbp, "dfc": TO_DFC[igbp]}
     scalars = {"season": key[0].partition("_")[2]} | {
         name: _dominant(codes, form.labels[name]) for name, codes in labels.items()

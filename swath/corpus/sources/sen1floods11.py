@@ -11,7 +11,7 @@ from swath import sensors
 from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer, SensorLayout
 from swath.corpus.sources import _numpy as npy
-from swath.corpus.sources._images import chip_of, image, same_ground
+from swath.corpus.sources._images import chip_of, declared, image, same_ground
 from swath.corpus.sources._names import Key, Names
 from swath.corpus.sources._pieces import Piece, cells, moved, window
 from swath.corpus.sources._published import Form, FormatSettings, Report, convert, data_folder, gather
@@ -84,9 +84,8 @@ def _read(files: dict[str, Path], key: Key, form: Form, event: dict[str, Any], s
     optical = File(files["S2Hand"], files["S2Hand"].name)
     counts, other = image(optical, 13, "int16", PX)
     same_ground(optical, other, head)
-    water = image(File(files["LabelHand"], files["LabelHand"].name), 1, "int16", PX)[0][0].astype(np.int64)
-    if unknown := set(np.unique(water).tolist()) - set(WATER.codes):
-        raise npy.bad(files["LabelHand"], f"holds the code {min(unknown)}; codes are -1, 0 and 1")
+    water = image(File(files["LabelHand"], files["LabelHand"].name), 1, "int16", PX)[0][0]
+    water = declared(water, WATER, File(files["LabelHand"], files["LabelHand"].name))
     piece = Piece()
     px = form.chip_px
     for uid, row, column in cells("_".join(key), (PX, PX), px):

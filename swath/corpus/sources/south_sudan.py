@@ -14,6 +14,7 @@ from jaxtyping import Shaped, UInt16
 from numpy import ndarray
 
 from swath import sensors
+from swath.corpus._codes import whole_codes
 from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer, SensorLayout
 from swath.corpus.sources import _numpy as npy
@@ -101,7 +102,11 @@ def _parts(path: Path) -> dict[Key, Literal["train", "val", "test"]]:
 
 
 def _read(files: dict[str, Path], key: Key, form: Form, optical: str, part: Literal["train", "val", "test"]) -> Piece:
-    codes = npy.member(files["truth"], "truth", (*TYPES, "uint8", "int8"), (PX, PX)).astype(np.int64)
+    truth = npy.member(files["truth"], "truth", (*TYPES, "uint8", "int8"), (PX, PX))
+    try:
+        codes = whole_codes(truth, CROPS.void)
+    except ValueError as error:
+        raise npy.bad(files["truth"], str(error)) from None
     counts, stamps = _series(files, "s2", len(BANDS))
     power, radar_stamps = _series(files, "s1", len(POLARISATIONS))
     whole = _whole(counts, files["images"])

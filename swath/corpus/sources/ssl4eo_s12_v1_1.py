@@ -17,12 +17,13 @@ from typing import Literal
 
 import numpy as np
 from affine import Affine
-from jaxtyping import Shaped
+from jaxtyping import Int64, Shaped
 from numpy import ndarray
 
 from swath import sensors
 from swath._progress import track
-from swath.corpus._part import Chip, undeclared
+from swath.corpus._codes import codes_of_map
+from swath.corpus._part import Chip
 from swath.corpus.format import SensorLayout
 from swath.corpus.sources import _legends as legends
 from swath.corpus.sources._images import placed, same_ground
@@ -289,15 +290,16 @@ class _Reader:
                 piece.left_out.append({"event": "no time", "id": uid, "what": what, "where": file.name})
             yield Chip(uid, sensor, pixels[number], valid, date, cloud=cloud, source=f"{file.name}/{uid}_{number}")
 
-    def _cover(self, unit: Unit) -> Shaped[ndarray, "y x"]:
+    def _cover(self, unit: Unit) -> Int64[ndarray, "y x"]:
         """Esri's map, before clouds and snow of the images are drawn into it."""
         file = unit.files[COVER]
         codes = arrays(file, ["esri_original"])["esri_original"].values
         _expect(file, "esri_original", codes, (*codes.shape[:-2], PX, PX))
-        first = codes.reshape(-1, PX, PX)[0]
-        if unknown := undeclared(first, legends.ESRI):
-            raise file.bad(f"holds the code {min(unknown)}, which Esri's land cover does not have")
-        return first.astype(np.uint8)
+        first, legend = codes.reshape(-1, PX, PX)[0], legends.ESRI
+        try:
+            return codes_of_map(first, legend.codes, legend.void)
+        except ValueError as error:
+            raise file.bad(str(error)) from None
 
 
 def _ordered(file: Zipped, own: Mapping[str, Array], layout: SensorLayout) -> Shaped[ndarray, "t c y x"]:

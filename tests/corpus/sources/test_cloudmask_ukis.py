@@ -60,7 +60,7 @@ IMAGE, MASK = np.zeros((32, 32, 6), np.float32), np.zeros((32, 32, 1), np.uint8)
         ({"img": IMAGE.astype("float64"), "msk": MASK}, "img is float64"),
         ({"img": IMAGE[..., :5], "msk": MASK}, "not float32"),
         ({"img": IMAGE, "msk": MASK[:16]}, "msk is uint8"),
-        ({"img": IMAGE, "msk": MASK + np.uint8(9)}, "the class 9"),
+        ({"img": IMAGE, "msk": MASK + np.uint8(9)}, "the code 9 at 1024 pixels"),
         (None, "cannot be read"),
     ],
 )

@@ -176,6 +176,38 @@ def test_a_location_without_a_mask_is_void_where_void_is_declared(tmp_path):
     assert [set(np.unique(one)) for one in corpus.labels("m", [0, 1])] == [{1}, {9}]
 
 
+@pytest.mark.parametrize(
+    ("kind", "classes", "void"),
+    [
+        ("int16", {1: "a", 2: "b"}, -1),
+        ("int32", {-5: "a", 40_000: "b"}, -9999),
+        ("uint32", {3301010301: "wheat", 3301010600: "maize"}, 0),
+        ("int64", {33010103: "wheat", -(2**40): "maize"}, 2**62),
+        ("float32", {1: "a", 2: "b"}, 0),
+        ("float64", {1: "a", 3301010600: "b"}, None),
+    ],
+)
+def test_masks_hold_codes_of_any_size_and_type(tmp_path, kind, classes, void):
+    codes = [*classes, *([] if void is None else [void])]
+    drawn = np.random.default_rng(1).choice(np.array(codes, kind), (1, PX, PX))
+    drawn[0, 0] = codes[0]
+    write(tmp_path / "images/a.tif", counts(1))
+    write(tmp_path / "masks/a.tif", drawn)
+    label = {"layer": "m", "files": "masks/*", "id": r"(?P<id>\w+)\.tif", "classes": classes, "void": void}
+    corpus = made(tmp_path, tmp_path / "c", labels=[label])
+    np.testing.assert_array_equal(corpus.labels("m", [0])[0], drawn[0].astype(np.int64))
+
+
+def test_pixels_that_are_no_number_in_a_mask_are_void(tmp_path):
+    mask = np.ones((1, PX, PX), np.float32)
+    mask[0, :3] = np.nan
+    write(tmp_path / "images/a.tif", counts(1))
+    write(tmp_path / "masks/a.tif", mask)
+    label = {"layer": "m", "files": "masks/*", "id": r"(?P<id>\w+)\.tif", "classes": {1: "x"}, "void": -1}
+    corpus = made(tmp_path, tmp_path / "c", labels=[label])
+    np.testing.assert_array_equal(corpus.labels("m", [0])[0], np.where(np.isnan(mask[0]), -1, 1))
+
+
 def valid_of(corpus: Corpus) -> np.ndarray:
     return corpus.chips["valid"].to_numpy()
 

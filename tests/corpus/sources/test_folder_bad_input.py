@@ -124,13 +124,16 @@ def test_a_mask_of_another_size_with_other_classes_channels_or_numbers(tmp_path)
     images(tmp_path, "a")
     for name, mask, *said in (
         ("size", np.zeros((1, PX, PX + 1), np.uint8), "masks-size/a.png has 17 x 16 pixels, its image has 16 x 16"),
-        ("class", np.full((1, PX, PX), 7, np.uint8), "holds code 7 at 256 pixels", "declared: 0, 1", "layer 'm'"),
+        ("class", np.full((1, PX, PX), 7, np.uint8), "holds the code 7 at 256 pixels", "declared: 0, 1", "layer 'm'"),
         ("many", np.zeros((3, PX, PX), np.uint8), "has 3 channels, the recipe wants 1 channel"),
     ):
         write(tmp_path / f"masks-{name}/a.png", mask)
         refused(tmp_path, tmp_path / name, "labels.0", *said, labels=[MASK | {"files": f"masks-{name}/*"}])
     write(tmp_path / "masks-half/a.tif", np.full((1, PX, PX), 0.5, np.float32))
     refused(tmp_path, tmp_path / "half", "not whole", labels=[MASK | {"files": "masks-half/*"}])
+    write(tmp_path / "masks-nan/a.tif", np.full((1, PX, PX), np.nan, np.float32))
+    words = ("masks-nan/a.tif holds NaN at 256 pixels", "no void code")
+    refused(tmp_path, tmp_path / "nan", *words, labels=[MASK | {"files": "masks-nan/*"}])
 
 
 def test_a_mask_is_missing_or_of_nothing(tmp_path):
@@ -248,6 +251,8 @@ def test_a_section_that_says_something_impossible(change, said):
         ({"labels": [{"layer": "m", "classes": {1: "x"}}]}, "give files and id, or the channel"),
         ({"labels": [{"layer": "m", "classes": {1: "x"}, "files": "*"}]}, "belong together"),
         ({"labels": [{"layer": "m", "classes": {1: "x"}, "channel": 1, "images": 3}]}, "no images.3"),
+        ({"labels": [{"layer": "m", "classes": {1: "x"}, "channel": 1, "void": 1}]}, "code 1 is void and a class"),
+        ({"labels": [{"layer": "m", "classes": {2**63: "x"}, "channel": 1}]}, "beyond the 64 bits"),
         ({"quality": [{"sensor": "hls", "channel": 1}]}, "of which there are no images"),
         ({"group": {"ground": {"images": 1}}}, "no images.1"),
         ({"chip_px": 0}, "greater than 0"),

@@ -177,8 +177,13 @@ def test_a_raster_of_labels_is_brought_to_the_chips(tmp_path):
         np.testing.assert_array_equal(found, wanted[cell(corpus, uid)])
     assert corpus.label_layers["nlcd"].classes[41] == "Deciduous Forest"
     few = {"file": str(path), "classes": {11: "water", 41: "forest"}}
-    with pytest.raises(CorpusError, match="code 82, which is not declared"):
+    with pytest.raises(CorpusError, match=r"nlcd.tif holds the code 82 at \d+ pixels, which is not declared"):
         made("landsat-c2", tmp_path / "in", tmp_path / "d", chip_px=16, labels={"cover": few})
+    # a void that the file's type cannot hold
+    three = {"file": str(path), "classes": {11: "water", 41: "forest", 82: "crops"}, "void": -1}
+    negative = made("landsat-c2", tmp_path / "in", tmp_path / "e", chip_px=16, labels={"cover": three})
+    for uid, found in labels(negative, "cover").items():
+        np.testing.assert_array_equal(found, np.where(wanted == 0, -1, wanted.astype(int))[cell(corpus, uid)])
     with pytest.raises(CorpusError, match="label raster is not there"):
         made("landsat-c2", tmp_path / "in", tmp_path / "d", labels={"n": {"file": "no.tif", "legend": "nlcd"}})
 

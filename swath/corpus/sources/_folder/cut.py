@@ -8,7 +8,8 @@ from jaxtyping import Bool, Integer, Shaped
 from numpy import ndarray
 
 from swath import sensors
-from swath.corpus._part import Chip, Location, undeclared
+from swath.corpus._codes import codes_of_map
+from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer, SensorLayout
 from swath.corpus.sources._folder.scan import Place, Shot
 from swath.corpus.sources._folder.section import FolderSection, LabelEntry, QualityEntry
@@ -143,22 +144,15 @@ def _label_map(
             where=where,
             remedy="a mask must cover the same pixels as its image; mend it, or set corpus.source.on_bad_file=skip",
         )
-    whole = codes.astype(np.int64)
-    if not np.array_equal(whole, codes):
+    layer = plan.layers[entry.layer]
+    try:
+        return codes_of_map(codes, layer.codes, layer.void)
+    except ValueError as error:
         raise CorpusError(
-            f"the mask {channel.file.name} holds numbers that are not whole",
+            f"the mask {channel.file.name} {error}",
             where=where,
-            remedy="name the channel that holds class codes",
-        )
-    if unknown := undeclared(whole, plan.layers[entry.layer]):
-        code = min(unknown)
-        raise CorpusError(
-            f"the mask {channel.file.name} holds code {code} at {np.count_nonzero(whole == code)} pixels, "
-            "which is not declared",
-            where=where,
-            remedy=f"add it to classes, or as void; declared: {', '.join(map(str, plan.layers[entry.layer].codes))}",
-        )
-    return whole
+            remedy="add the code to classes, or as void; or name the channel that holds class codes",
+        ) from None
 
 
 # -- cutting -----------------------------------------------------------------------------------------------------------

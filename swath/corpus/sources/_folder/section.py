@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from swath import sensors
 from swath.corpus._arrays import Compression
+from swath.corpus._codes import check_declared
 from swath.errors import RecipeError, nearest
 from swath.settings import Settings
 
@@ -151,6 +152,7 @@ class LabelEntry(Settings):
             raise ValueError("give files and id, or the channel of the image files that holds the map")
         if self.id is not None:
             _expression(self.id)
+        check_declared(self.classes, self.void)
         return self
 
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import rasterio
 from affine import Affine
-from jaxtyping import Shaped
+from jaxtyping import Int64, Shaped
 from numpy import ndarray
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
+from swath.corpus._codes import codes_of_map
+from swath.corpus.format import LabelLayer
 from swath.corpus.sources._landsat.scenes import Scene
 from swath.corpus.sources._raster import File, Header, explained
 
@@ -144,8 +146,12 @@ def _window(file: File, window: Window, grid: Header) -> Shaped[ndarray, "y x"]:
         return source.read(1, window=own, out_shape=(window.height, window.width), resampling=method)
 
 
-def labels(block: Block, file: File, void: int) -> Shaped[ndarray, "y x"]:
-    """Class codes of a raster in any reference system, brought to the block's pixels by the nearest neighbour."""
+def labels(block: Block, file: File, layer: LabelLayer) -> Int64[ndarray, "y x"]:
+    """Class codes of a raster in any reference system, brought to the block's pixels by the nearest neighbour.
+
+    Raises:
+        ValueError: it holds what is no code of the layer, which has one for void.
+    """
     height, width = block.shape
     transform = block.transform_of(block.columns.start)
     with (
@@ -161,5 +167,7 @@ def labels(block: Block, file: File, void: int) -> Shaped[ndarray, "y x"]:
             add_alpha=source.nodata is None,
         ) as warped,
     ):
-        codes = warped.read(1)
-        return np.where(warped.dataset_mask() == 0, np.array(void, codes.dtype), codes)
+        values, there = warped.read(1), warped.dataset_mask() != 0
+    codes = np.full(values.shape, layer.void, np.int64)
+    codes[there] = codes_of_map(values[there], layer.codes, layer.void)
+    return codes
