@@ -6,26 +6,35 @@ after the other on both.
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 import torch
 
 from swath import _progress
 from swath._progress import track
+from swath._signals import Stopped, follow_parent
 from swath.errors import TrainingError
 
 T = TypeVar("T")
+
+GRACE_S = 20.0
+"""Time for a process that is told to stop: batch systems kill after about 30 seconds."""
+_ENDED: list[Stopped] = []
+"""In a process of a run: the signal that told it to stop, if one did."""
 
 
 def side_by_side(work: Callable[..., T], calls: Sequence[tuple[Any, ...]], processes: int, said: str) -> list[T]:
     """What `work` returns for each tuple of arguments, in their order.
 
     The processes share the cores that torch may use here. When a call fails those under way are brought to their end,
-    no other is begun, and the first error is raised.
+    no other is begun, and the first error is raised. When this process is told to stop it tells them, and when it is
+    killed they end too.
 
     Args:
         work: a function of a module, so that a new process finds it.
@@ -39,8 +48,9 @@ def side_by_side(work: Callable[..., T], calls: Sequence[tuple[Any, ...]], proce
     threads = max(1, torch.get_num_threads() // processes)
     # a forked process would inherit the threads of torch and TensorStore, but not what they do
     spawn = multiprocessing.get_context("spawn")
-    with _threads_of_children(threads), ProcessPoolExecutor(processes, spawn, _progress.silence) as pool:
-        futures = [pool.submit(work, *arguments) for arguments in calls]
+    others = set(multiprocessing.active_children())
+    with _threads_of_children(threads), ProcessPoolExecutor(processes, spawn, _begin) as pool:
+        futures = [pool.submit(_call, work, *arguments) for arguments in calls]
         try:
             for future in track(as_completed(futures), len(futures), said):
                 future.result()
@@ -49,9 +59,40 @@ def side_by_side(work: Callable[..., T], calls: Sequence[tuple[Any, ...]], proce
                 "a process of the run ended without a word, most likely for want of memory",
                 remedy="give the same command with fewer --jobs: it continues with what is missing",
             ) from error
+        except (KeyboardInterrupt, SystemExit):
+            pool.shutdown(wait=False, cancel_futures=True)
+            _stop(set(multiprocessing.active_children()) - others)
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
         return [future.result() for future in futures]
+
+
+def _begin() -> None:
+    """What a process does before its first call."""
+    _progress.silence()
+    follow_parent()
+
+
+def _call(work: Callable[..., T], *arguments: Any) -> T:
+    """One call; a process that was told to stop begins no other."""
+    if _ENDED:
+        raise _ENDED[0]
+    try:
+        return work(*arguments)
+    except Stopped as stop:
+        _ENDED.append(stop)
+        raise
+
+
+def _stop(children: Iterable[BaseProcess]) -> None:
+    """Tell processes to stop, and give them time to write their checkpoints; then kill them."""
+    for child in children:
+        child.terminate()
+    until = time.monotonic() + GRACE_S
+    for child in children:
+        child.join(max(0.0, until - time.monotonic()))
+        child.kill()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 torch takes seconds to import, so each command imports what it needs, and `swath --help` answers at once.
 """
 
-import errno
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from swath import __version__
+from swath import __version__, _signals
+from swath._endings import ending
 from swath._progress import console
-from swath.errors import UNPRINTABLE, RecipeError, SwathError, nearest
+from swath.errors import UNPRINTABLE, RecipeError, nearest
 
 app = typer.Typer(
     name="swath",
@@ -50,28 +51,26 @@ CorpusArgument = Annotated[Path, typer.Argument(metavar="CORPUS", help="Folder t
 
 
 def main() -> None:
-    """Entry point: a user's mistake ends with a message and exit code 2, never with a traceback."""
+    """Entry point: whatever happens ends with a message and an exit code (README), never with a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # paths that are no UTF-8 are printed as they are
+            stream.reconfigure(errors="surrogateescape")
     try:
-        app()
-    except SwathError as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
+        with _signals.answered():
+            app()
+    except _signals.Stopped as stop:
         console().print("\nstopped; the same command continues where it was")
-        sys.exit(130)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            _fail(f"the disk is full\n  where: {error.filename}\n  do:    make room, then give the same command again")
-        if error.errno in {errno.EACCES, errno.EROFS, errno.EPERM}:
-            _fail(f"no permission to write\n  where: {error.filename}\n  do:    give another folder (--out, --to)")
-        raise
+        sys.exit(stop.code)
+    except Exception as error:
+        _fail(*ending(error))
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int) -> None:
     printer = console()
     printer.print("error:", style="bold red", end=" ")
     # a terminal would obey what is in a stranger's names
     printer.print(UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], message), soft_wrap=True)
-    sys.exit(2)
+    sys.exit(code)
 
 
 def _version(show: bool | None) -> None:

@@ -15,6 +15,8 @@ BOTTOM = {
     "_progress",
     "_threads",
     "_processes",
+    "_signals",
+    "_endings",
     "recipes",
     "__init__",
     "__version__",

@@ -1,5 +1,7 @@
 """The command line as a person meets it: help, messages, exit codes."""
 
+import signal
+
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -63,47 +65,49 @@ def test_a_mistake_is_a_message_and_exit_code_2(call):
     assert "Traceback" not in err
 
 
-def test_a_bug_is_not_hidden(monkeypatch):
-    def broken():
-        raise ZeroDivisionError
+def fails_with(monkeypatch, error: BaseException) -> int:
+    """Exit code of a command in which this happens."""
 
-    monkeypatch.setattr(cli, "app", broken)
-    with pytest.raises(ZeroDivisionError):
-        cli.main()
-
-
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [(OSError(28, "No space left", "x.zarr"), "disk is full"), (PermissionError(13, "denied", "out"), "no permission")],
-)
-def test_a_full_or_read_only_disk_is_a_message(monkeypatch, capsys, error, message):
     def fails():
         raise error
 
     monkeypatch.setattr(cli, "app", fails)
     with pytest.raises(SystemExit) as stop:
         cli.main()
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
+    return int(stop.value.code)
+
+
+def test_a_bug_is_a_message_and_exit_code_70(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert fails_with(monkeypatch, ZeroDivisionError("by zero")) == 70
+    said = capsys.readouterr().err
+    assert "something unforeseen: ZeroDivisionError: by zero" in said
+    assert len(said.splitlines()) == 3
+    assert "Traceback" not in said
+    assert "ZeroDivisionError" in next(tmp_path.iterdir()).read_text()
+
+
+def test_a_full_disk_is_a_message(monkeypatch, capsys):
+    assert fails_with(monkeypatch, OSError(28, "No space left", "x.zarr")) == 2
+    assert "disk is full" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_being_stopped_says_that_the_same_command_continues(monkeypatch, capsys, number, code):
+    monkeypatch.setattr(cli, "app", lambda: signal.raise_signal(number))
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == code
+    assert "the same command continues where it was" in capsys.readouterr().err
 
 
 def test_messages_may_hold_brackets(monkeypatch, capsys):
-    def fails():
-        raise RecipeError("bands [B02, B03] and [/red]", remedy="say [B04]")
-
-    monkeypatch.setattr(cli, "app", fails)
-    with pytest.raises(SystemExit):
-        cli.main()
+    assert fails_with(monkeypatch, RecipeError("bands [B02, B03] and [/red]", remedy="say [B04]")) == 2
     assert "bands [B02, B03] and [/red]" in capsys.readouterr().err
 
 
 def test_a_terminal_does_not_obey_a_strangers_names(monkeypatch, capsys):
-    def fails():
-        raise RecipeError("no band \x1b[2J\udce9")
-
-    monkeypatch.setattr(cli, "app", fails)
-    with pytest.raises(SystemExit):
-        cli.main()
+    assert fails_with(monkeypatch, RecipeError("no band \x1b[2J\udce9")) == 2
     assert "no band \\x1b[2J\\udce9" in capsys.readouterr().err
 
 

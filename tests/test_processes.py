@@ -1,7 +1,9 @@
 """Parts of a run in processes of their own."""
 
+import multiprocessing
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 
 from swath import _progress
 from swath._processes import side_by_side
+from swath._signals import Stopped, answered
 from swath.errors import CorpusError, TrainingError
 
 
@@ -51,3 +54,35 @@ def test_a_process_that_dies_is_an_error():
     with pytest.raises(TrainingError, match="ended without a word") as caught:
         side_by_side(killed, [(), ()], 1, "dying")
     assert "fewer --jobs" in caught.value.remedy
+
+
+def sleeping(folder):
+    (folder / str(os.getpid())).touch()
+    time.sleep(200)
+
+
+def test_ctrl_c_ends_the_processes_too(tmp_path):
+    def stop():
+        while not any(tmp_path.iterdir()):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=stop).start()
+    started = time.monotonic()
+    with pytest.raises(Stopped), answered():
+        side_by_side(sleeping, [(tmp_path,)] * 3, 1, "sleeping")
+    assert time.monotonic() - started < 100
+    assert len(list(tmp_path.iterdir())) == 1, "another call was begun"
+    assert not [child for child in multiprocessing.active_children() if child.name.startswith("SpawnProcess")]
+
+
+def told_to_stop(folder):
+    (folder / str(time.monotonic_ns())).touch()
+    raise Stopped(signal.SIGTERM)
+
+
+def test_a_process_that_was_told_to_stop_begins_nothing_more_and_the_run_ends_alike(tmp_path):
+    with pytest.raises(Stopped) as stop:
+        side_by_side(told_to_stop, [(tmp_path,)] * 4, 1, "stopping")
+    assert stop.value.code == 143
+    assert len(list(tmp_path.iterdir())) == 1

@@ -14,7 +14,10 @@ from swath.training.recorder import Recorder
 
 
 class Checkpoint(Callback):
-    """Replaces `last.ckpt` every so many optimiser steps, and at the end. Never with weights that are not finite."""
+    """Replaces `last.ckpt` every so many optimiser steps, at the end, and where SIGTERM stops the training.
+
+    Never with weights that are not finite.
+    """
 
     def __init__(self, path: Path, every: int, total: int, recorder: Recorder):
         self.path, self.every, self.total, self.recorder = path, every, total, recorder
@@ -30,7 +33,9 @@ class Checkpoint(Callback):
         if step == self.seen:
             return
         self.seen = step
-        if step % self.every and step != self.total:
+        # of several processes each has its own idea of when the signal came, and writing is done together
+        stopping = trainer.received_sigterm and distributed.world() == 1
+        if step % self.every and step != self.total and not stopping:
             return
         self.recorder.check_finite(step)
         save(trainer, self.path)

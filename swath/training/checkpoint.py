@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from swath._files import publish
+from swath._files import named, publish
 from swath.errors import TrainingError
 from swath.training import distributed
 
@@ -22,10 +22,12 @@ ENCODER = "method.encoder."
 
 def save(trainer: "Trainer", path: Path) -> None:
     """Write a checkpoint, or leave the old one as it was. Called by every process; the first one writes."""
+    # one name for all processes of a run, which a lock keeps others out of: nothing is left of one that was killed
     temporary = path.with_name(f".{path.name}.part")
-    trainer.save_checkpoint(temporary)
-    if distributed.rank() == 0:
-        publish(temporary, path)
+    with named(path, temporary):
+        trainer.save_checkpoint(temporary)
+        if distributed.rank() == 0:
+            publish(temporary, path)
 
 
 def read(path: Path) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """Train one method with Lightning: exactly resumable, quiet, and stopped when it is not worth going on."""
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,9 @@ from pathlib import Path
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from swath._signals import Stopped, left_to_others
 from swath.encoders import SeriesEncoder
 from swath.errors import RecipeError
 from swath.methods import Method
@@ -38,6 +41,7 @@ def fit(
     """Train a method, from `out/last.ckpt` if there is one; leaves log.csv and, at the end, the last checkpoint.
 
     Raises:
+        Stopped: SIGTERM came; the last step's checkpoint is written.
         TrainingError: the run collapsed, or its loss is not finite.
         RecipeError: bfloat16 for series on a CPU.
     """
@@ -75,7 +79,8 @@ def fit(
         )
         module = SelfSupervised(method, train, plan, seed)
         stream = Stream(loader, train, plan, done)
-        trainer.fit(module.train(), stream, ckpt_path=last if begun else None, weights_only=True)
+        with _stoppable():
+            trainer.fit(module.train(), stream, ckpt_path=last if begun else None, weights_only=True)
 
 
 def _check_precision(method: Method, train: TrainConfig, accelerator: str) -> None:
@@ -103,6 +108,23 @@ def _strategy(count: int) -> Strategy | str:
         return "auto"
     # buffers stay each process's own: batch statistics are synchronised, and MoCo's queue (33 MB) is equal everywhere
     return DDPStrategy(broadcast_buffers=False, start_method="popen" if distributed.launched() else "spawn")
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM ends the training after the step under way, once its checkpoint is written (see `Checkpoint`).
+
+    Lightning notes the signal and leaves by a SystemExit that means success, and Ctrl-C by one that means 1.
+    """
+    try:
+        with left_to_others(signal.SIGTERM):
+            yield
+    except SIGTERMException:
+        raise Stopped(signal.SIGTERM) from None
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
 
 
 @contextmanager

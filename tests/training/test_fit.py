@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from swath import methods
+from swath._signals import Stopped, answered
 from swath.errors import RecipeError, TrainingError
 from swath.methods import Loss
 from swath.training import LabelledSet
@@ -136,6 +137,49 @@ def test_kill_9(undisturbed, tmp_path):
     assert len(helpers.losses(tmp_path)) < TOTAL
     helpers.train(tmp_path)
     assert helpers.losses(tmp_path) == helpers.losses(undisturbed("byol"))
+
+
+@contextmanager
+def signalled_after(monkeypatch, step: int, number: int):
+    """The signal comes during optimiser step `step`."""
+    original = Recorder.on_train_batch_end
+
+    def hook(self, trainer, pl_module, *rest):
+        original(self, trainer, pl_module, *rest)
+        if trainer.global_step == step:
+            signal.raise_signal(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "on_train_batch_end", hook)
+        yield
+
+
+@pytest.mark.parametrize("step", [7, TOTAL])
+def test_sigterm_ends_a_training_after_its_checkpoint_and_never_with_0(undisturbed, tmp_path, monkeypatch, step):
+    """As a batch system preempts a job."""
+    with signalled_after(monkeypatch, step, signal.SIGTERM), answered(), pytest.raises(Stopped) as stop:
+        helpers.train(tmp_path)
+    assert stop.value.code == 143
+    assert read(tmp_path / "last.ckpt")["global_step"] == step
+    helpers.train(tmp_path)
+    assert helpers.losses(tmp_path) == helpers.losses(undisturbed("byol"))
+
+
+def test_sigterm_between_two_optimiser_steps_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    settings = helpers.settings(accumulate=2, checkpoint_every=2)
+    with signalled_after(monkeypatch, 5, signal.SIGTERM), pytest.raises(Stopped):
+        helpers.train(tmp_path, train=settings)
+    assert read(tmp_path / "last.ckpt")["global_step"] == 5
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_ctrl_c_is_what_it_is_everywhere(tmp_path, monkeypatch):
+    """Lightning leaves with 1."""
+    with signalled_after(monkeypatch, 2, signal.SIGINT), pytest.raises(KeyboardInterrupt):
+        helpers.train(tmp_path)
+    with signalled_after(monkeypatch, 2, signal.SIGINT), answered(), pytest.raises(Stopped) as stop:
+        helpers.train(tmp_path / "command")
+    assert stop.value.code == 130
 
 
 def test_a_finished_run_is_not_trained_again(undisturbed, tmp_path):
