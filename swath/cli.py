@@ -144,7 +144,10 @@ def map_(
     probe: Annotated[str, typer.Option(help="As the table calls it.")] = "fine-tune",
     to: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("maps"),
 ) -> None:
-    """Write predicted maps: a GeoTIFF a location, and a picture beside images and labels."""
+    """Write predicted maps of test locations: a GeoTIFF of each, and a picture beside images and labels.
+
+    A run keeps the maps of those that are most and least right; they are in the label layer's own codes and colours.
+    """
     from swath.products.maps import maps
 
     for path in maps(run_folder, to, task=task, input=input, row=row, probe=probe):

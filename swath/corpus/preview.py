@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Integer, UInt8
 from numpy import ndarray
 
 from swath import sensors
+from swath.corpus.colours import class_colours
 from swath.corpus.format import Corpus, LabelLayer
 from swath.corpus.reader import Reader
 from swath.corpus.sampler import PADDING, Sampler, Selection
@@ -138,35 +139,17 @@ def _caption(corpus: Corpus, chip: int) -> str:
 
 def _label_column(corpus: Corpus, name: str, locations: Integer[ndarray, " n"]) -> _Column:
     codes = corpus.labels(name, locations)
-    palette = colours(corpus.label_layers[name])
     pictures = np.full((*codes.shape, 3), INVALID)
-    for code, colour in palette.items():
+    for code, colour in _colours(corpus.label_layers[name]).items():
         pictures[codes == code] = colour
     return _Column(name, pictures, [""] * len(locations))
 
 
-def colours(layer: LabelLayer) -> dict[int, tuple[float, float, float]]:
-    """Red, green and blue (0..1) of every class: as declared, else from a qualitative palette; void is not in it.
+def _colours(layer: LabelLayer) -> dict[int, tuple[float, float, float]]:
+    """Red, green and blue (0..1) of every class."""
+    from matplotlib.colors import to_rgb
 
-    Raises:
-        CorpusError: what is declared is no colour.
-    """
-    from matplotlib import colormaps
-    from matplotlib.colors import is_color_like, to_rgb
-
-    for code, colour in layer.colours.items():
-        if not is_color_like(colour):
-            raise CorpusError(
-                f"the colour of class {code} is {colour!r}, which is none",
-                where="labels, colours",
-                remedy="write #rrggbb, such as #1f77b4, in the corpus.json",
-            )
-    palette = colormaps["tab20"]
-    return {
-        code: to_rgb(layer.colours[code]) if code in layer.colours else to_rgb(palette(i % 20))
-        for i, code in enumerate(layer.classes)
-        if code != layer.void
-    }
+    return {code: to_rgb(colour) for code, colour in class_colours(layer).items()}
 
 
 def _draw(corpus: Corpus, locations: Integer[ndarray, " n"], columns: list[_Column]) -> "Figure":
@@ -234,7 +217,7 @@ def _legend_rows(corpus: Corpus, per_row: int) -> list[list[tuple[str, tuple[flo
     """Class names with colours, as many in a line as there is room for."""
     rows = []
     for layer in corpus.label_layers.values():
-        entries = [(layer.classes[code], colour) for code, colour in colours(layer).items()]
+        entries = [(layer.classes[code], colour) for code, colour in _colours(layer).items()]
         entries += [] if layer.void is None else [("void", INVALID)]
         rows += [entries[i : i + per_row] for i in range(0, len(entries), per_row)]
     return rows

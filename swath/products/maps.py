@@ -2,8 +2,9 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -11,22 +12,26 @@ import numpy as np
 import pandas as pd
 import rasterio
 from affine import Affine
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from numpy import ndarray
 
 from swath._files import file_name, whole
+from swath._progress import console
 from swath.corpus import Corpus
-from swath.corpus.targets import VOID
+from swath.corpus.colours import class_colours
+from swath.corpus.targets import VOID, LabelMaps, Pixels, targets
 from swath.errors import SwathError, nearest
 from swath.products._pictures import Pictures
 from swath.products._rundir import Run, load
 
 SHOWN = 12
 """Locations in the picture, at most."""
-NODATA = 255
-"""Of the GeoTIFFs, where there is no label."""
+KINDS = ("uint8", "int16", "uint16", "int32", "int64")
+"""Types of the GeoTIFFs: the first that holds all codes."""
+EXACT = 2**53
+"""Whole numbers up to this are exact in a GeoTIFF's nodata tag."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,39 +43,106 @@ class _Map:
     said: Int[ndarray, "h w"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Legend:
+    """What a task's classes are in the label layer."""
+
+    codes: tuple[int, ...]
+    """By position in the task's classes."""
+    names: tuple[str, ...]
+    colours: tuple[str, ...]
+    nodata: int
+    """The layer's code for void; where it has none, a number that is no code of it."""
+
+    @property
+    def kind(self) -> str:
+        """NumPy type that holds the codes and nodata."""
+        low, high = min(*self.codes, self.nodata), max(*self.codes, self.nodata)
+        return next(kind for kind in KINDS if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
+
+    def coded(self, positions: Int[ndarray, "h w"]) -> Integer[ndarray, "h w"]:
+        """The layer's codes of a map of positions; nodata where there is no label."""
+        # the last one stands where VOID, which is -1, points
+        return np.array([*self.codes, self.nodata], self.kind)[positions]
+
+    @property
+    def table(self) -> dict[int, tuple[int, int, int]] | None:
+        """Colours as a GeoTIFF's table has them; None for types that have no such tables."""
+        if self.kind not in {"uint8", "uint16"}:
+            return None
+        return {code: _rgb(colour) for code, colour in zip(self.codes, self.colours, strict=True)}
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return red, green, blue
+
+
 def maps(run: Path, out: Path, *, task: str, input: str, row: str, probe: str = "fine-tune") -> list[Path]:  # noqa: A002 — the tables' word
-    """Write the maps that a run has kept of one row: those that are most and least right, of its first seed or round.
+    """Write the maps that a run has kept of one row: test locations, those that are most and least right.
+
+    Of several seeds or rounds of folds they are the first one's.
 
     Args:
         run: folder of the run.
         out: folder for `maps.png` and a GeoTIFF `UID.tif` a location with coordinates: band 1 the prediction, band 2
-            the label, as positions in the task's classes; 255 where there is no label. Of a uid that is no file name
-            special characters are percent-encoded (docs/corpus-format.md).
+            the label, in the label layer's own codes and colours. The layer's void is nodata, where there is no label.
         task: name of a segmentation task.
         input: name of one of its inputs.
         row: name of an arm, floor or reference.
         probe: as the tables call it.
 
     Returns:
-        The files, the picture first.
+        The files, the picture first. How many of the corpus's locations they are is said on the console.
 
     Raises:
-        SwathError: there is no such run, or it has no maps of that name.
+        SwathError: there is no such run, it has no maps of that name, or its corpus has other labels now.
     """
     opened = load(run)
     kept = _kept(opened, task, input, probe, row)
     if opened.corpus_path is None:
         raise SwathError("the run's corpus is gone", where=str(run), remedy="restore it: maps need its coordinates")
     corpus = Corpus.open(opened.corpus_path)
-    classes = opened.classes[task]
+    legend = _legend(opened, task, corpus, kept)
     out.mkdir(parents=True, exist_ok=True)
-    written = [_picture(kept[:SHOWN], classes, corpus, out / "maps.png", f"{row}, {input}")]
+    written = [_picture(kept[:SHOWN], legend, corpus, out / "maps.png", f"{row}, {input}")]
     places = corpus.locations.set_index("uid")
-    for one in kept:
-        place = places.loc[one.uid]
-        if isinstance(place["crs"], str):
-            written.append(_geotiff(one, place, classes, out / f"{file_name(one.uid)}.tif"))
+    placed = [(one, places.loc[one.uid]) for one in kept if isinstance(places.loc[one.uid]["crs"], str)]
+    written += [_geotiff(one, place, legend, out / f"{file_name(one.uid)}.tif") for one, place in placed]
+    tested = opened.predictions(task, input, probe, row)["uid"].nunique()
+    for line in _said(len(kept), tested, len(corpus), len(kept) - len(placed)):
+        console().print(line, soft_wrap=True)
     return written
+
+
+def _said(kept: int, tested: int, located: int, unplaced: int) -> Iterator[str]:
+    """Which locations are written, in words."""
+    which = "all" if kept >= tested else "those that are most and least right"
+    yield f"{kept} of the {max(kept, tested)} test locations ({which}) of a corpus of {located}"
+    if unplaced:
+        yield f"{unplaced} of them have no georeference, and are in the picture alone"
+
+
+def _legend(run: Run, task: str, corpus: Corpus, kept: Sequence[_Map]) -> _Legend:
+    target = Pixels.model_validate(run.target(task))
+    found, layer = targets(corpus, target), corpus.label_layers[target.layer]
+    if found.maps is None or found.classes != run.classes[task] or not _same_labels(kept, found.maps):
+        raise SwathError(
+            f"the labels of task {task} in the corpus are not those that the run was evaluated with",
+            where=f"{corpus.path}, label layer {target.layer}",
+            remedy="restore the run's corpus, or run `swath evaluate` again",
+        )
+    codes, shades = found.maps.codes, class_colours(layer)
+    unused = (code for code in chain((255, 0), count(-1, -1)) if code not in layer.codes)
+    nodata = next(unused) if layer.void is None else layer.void
+    return _Legend(codes, tuple(found.classes), tuple(shades[code] for code in codes), nodata)
+
+
+def _same_labels(kept: Sequence[_Map], maps: LabelMaps) -> bool:
+    """Whether the labels of these locations are still what they were."""
+    row_of = {uid: row for row, uid in enumerate(maps.corpus.locations["uid"])}
+    rows = [row_of.get(one.uid, -1) for one in kept]
+    return min(rows) >= 0 and np.array_equal(maps.read(np.array(rows)), np.stack([one.label for one in kept]))
 
 
 def _kept(run: Run, task: str, input: str, probe: str, row: str) -> list[_Map]:  # noqa: A002
@@ -91,42 +163,47 @@ def _grid(record: dict, name: str) -> Int[ndarray, "h w"]:
     return np.asarray(record[name], np.int64).reshape(int(record["height"]), -1)
 
 
-def _geotiff(one: _Map, place: pd.Series, classes: Sequence[str], path: Path) -> Path:
-    profile = {"driver": "GTiff", "dtype": "uint8", "count": 2, "nodata": NODATA, "compress": "deflate"}
+def _geotiff(one: _Map, place: pd.Series, legend: _Legend, path: Path) -> Path:
+    profile = {"driver": "GTiff", "dtype": legend.kind, "count": 2, "compress": "deflate"}
+    if abs(legend.nodata) <= EXACT:
+        profile["nodata"] = legend.nodata
     height, width = one.said.shape
+    said = zip(legend.codes, legend.names, legend.colours, strict=True)
     with whole(path) as temporary:
         grid = {"height": height, "width": width, "crs": place["crs"], "transform": Affine(*place["transform"])}
         with rasterio.open(temporary, "w", **profile, **grid) as file:
-            file.write(one.said.astype(np.uint8), 1)
-            file.write(np.where(one.label == VOID, NODATA, one.label).astype(np.uint8), 2)
+            file.write(legend.coded(one.said), 1)
+            file.write(legend.coded(one.label), 2)
             file.descriptions = ("prediction", "label")
-            file.update_tags(classes=", ".join(f"{i} {name}" for i, name in enumerate(classes)))
+            file.update_tags(classes=", ".join(f"{code} {name}" for code, name, _ in said), void=str(legend.nodata))
+            if legend.table:
+                file.write_colormap(1, legend.table)
     return path
 
 
-def _picture(kept: Sequence[_Map], classes: Sequence[str], corpus: Corpus, path: Path, title: str) -> Path:
+def _picture(kept: Sequence[_Map], legend: _Legend, corpus: Corpus, path: Path, title: str) -> Path:
     """One column a location: the clearest picture, the label, the prediction."""
     with plt.rc_context({"text.parse_math": False}):  # a dollar in a name is a dollar
-        return _drawn(kept, classes, corpus, path, title)
+        return _drawn(kept, legend, corpus, path, title)
 
 
-def _drawn(kept: Sequence[_Map], classes: Sequence[str], corpus: Corpus, path: Path, title: str) -> Path:
-    shades = ListedColormap([plt.get_cmap("tab20")(i) for i in range(len(classes))])
+def _drawn(kept: Sequence[_Map], legend: _Legend, corpus: Corpus, path: Path, title: str) -> Path:
+    shades, last = ListedColormap(legend.colours), len(legend.codes) - 0.5
     images = Pictures(corpus).of([one.uid for one in kept])
     figure, axes = plt.subplots(3, len(kept), figsize=(1.4 * len(kept) + 1, 5), squeeze=False)
     for column, one in enumerate(kept):
         if one.uid in images:
             png = base64.b64decode(images[one.uid][0].uri.partition(",")[2])
             axes[0, column].imshow(plt.imread(io.BytesIO(png)), cmap="gray")
-        for line, codes in ((1, one.label), (2, one.said)):
-            shown = np.ma.masked_where(codes == VOID, codes)
-            axes[line, column].imshow(shown, cmap=shades, vmin=-0.5, vmax=len(classes) - 0.5, interpolation="nearest")
+        for line, positions in ((1, one.label), (2, one.said)):
+            shown = np.ma.masked_where(positions == VOID, positions)
+            axes[line, column].imshow(shown, cmap=shades, vmin=-0.5, vmax=last, interpolation="nearest")
     for line, name in enumerate(("image", "label", "prediction")):
         axes[line, 0].set_ylabel(name)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
     figure.suptitle(title)
-    handles = [Patch(color=shades(i), label=name) for i, name in enumerate(classes)]
+    handles = [Patch(color=shade, label=name) for shade, name in zip(legend.colours, legend.names, strict=True)]
     figure.legend(handles=handles, loc="lower center", ncols=5)
     figure.tight_layout(rect=(0, 0.1, 1, 1))
     figure.savefig(path, dpi=110)

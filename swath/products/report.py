@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from swath._files import write_whole
 from swath.corpus import Corpus
+from swath.corpus.colours import class_colours
 from swath.errors import SwathError
 from swath.products import _clouds, _evaluation, _words, figures
 from swath.products._card import Card, card
@@ -145,9 +146,9 @@ def _best_in_detail(run: Run, first: Cell | None, corpus: Corpus | None, problem
 
 
 def _shades(run: Run, task: str, classes: Sequence[str], corpus: Corpus | None) -> list[str]:
-    """Colour of each class: the label layer's own where it has them."""
+    """Colour of each class: as the label layer's maps and previews have it."""
     layer = corpus.label_layers.get(str(run.target(task).get("layer"))) if corpus else None
-    own = {name: layer.colours[code] for code, name in layer.classes.items() if code in layer.colours} if layer else {}
+    own = {layer.classes[code]: colour for code, colour in class_colours(layer).items()} if layer else {}
     return [own.get(name, figures.colour(i)) for i, name in enumerate(classes)]
 
 

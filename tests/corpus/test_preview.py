@@ -3,7 +3,7 @@ import pytest
 from matplotlib.image import imread
 
 from swath.corpus import Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, preview
-from swath.corpus.preview import INVALID, _stretched, colours
+from swath.corpus.preview import INVALID, _stretched
 from swath.errors import CorpusError
 from tests.corpus.fakes import LAYOUTS, OPTICAL, PX, make, writer
 
@@ -57,12 +57,6 @@ def test_clouds_do_not_darken_the_ground_and_invalid_pixels_have_their_own_colou
     assert ground.max() == 1
     assert (drawn[0, 0, :25, 1:] == 1).all()
     assert np.allclose(drawn[0, 0, :, 0], INVALID)
-
-
-def test_classes_without_a_declared_colour_get_one():
-    found = colours(LabelLayer(classes={1: "a", 2: "b", 3: "c"}, colours={2: "#ff0000"}, void=0))
-    assert found[2] == (1, 0, 0)
-    assert len(set(found.values())) == 3
 
 
 def named(tmp_path, layer: LabelLayer, name: str = "cover"):
