@@ -64,7 +64,10 @@ def _band_rows(corpus: Corpus, sensor: str) -> Iterator[dict[str, Any]]:
         found = corpus.statistics.get(sensor, {}).get(band)
         names = ("mean", "std", "min", "max")
         figures = {name: "-" if found is None else f"{getattr(found, name):.4g}" for name in names}
-        yield {"band": f"{sensor}/{band}", "unit": sensors.band(f"{sensor}/{band}").unit, **figures}
+        key = f"{sensor}/{band}"
+        if found is not None and sensors.is_constant(key, found.std):
+            figures["std"] = "0 (constant)"
+        yield {"band": key, "unit": sensors.band(key).unit, **figures}
 
 
 def _or_dash(value: object) -> str:

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from swath.batch import Image
 from swath.encoders._contract import InputContract
-from swath.sensors import band_id, bands
+from swath.sensors import band_id, bands, is_constant
 
 
 class Standardize(nn.Module):
-    """Physical units to zero mean and unit variance, by each channel's own band.
+    """Physical units to zero mean and unit variance, by each channel's own band; a constant band becomes 0.
 
     The statistics are looked up by global band id, sample by sample, so the order of channels never matters. They are
     rebuilt from the contract's band keys, never stored in a state dict: ids may differ in another version of swath.
@@ -28,8 +28,8 @@ class Standardize(nn.Module):
         mean, inverse_std = torch.full((2, len(bands())), torch.nan)
         for key, mu, sigma in zip(contract.bands, contract.mean, contract.std, strict=True):
             mean[band_id(key)] = mu
-            # a band that is constant over the corpus carries nothing; it must not become infinite
-            inverse_std[band_id(key)] = 1 / sigma if sigma > 0 else 1.0
+            # a band that is constant over the corpus carries nothing; what rounding left of it must not become huge
+            inverse_std[band_id(key)] = 0.0 if is_constant(key, sigma) else 1 / sigma
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("inverse_std", inverse_std, persistent=False)
 
@@ -46,7 +46,7 @@ class Standardize(nn.Module):
     def undo(self, standard: Float[Tensor, "b t c h w"], band_ids: Int[Tensor, "b c"]) -> Float[Tensor, "b t c h w"]:
         """Physical units of standardised pixels."""
         mean, scale = (table[band_ids.long()][:, None, :, None, None] for table in (self.mean, self.inverse_std))
-        return standard / scale + mean
+        return standard * (1 / scale).masked_fill(scale == 0, 0.0) + mean
 
 
 class Encoder(nn.Module):

@@ -23,6 +23,7 @@ __all__ = [
     "band_id",
     "bands",
     "get",
+    "is_constant",
     "names",
     "offset_for_baseline",
 ]
@@ -43,6 +44,20 @@ def get(name: str) -> Sensor:
 def bands() -> tuple[Band, ...]:
     """The global band table. A band's position is its id: for use inside one process only, files store keys."""
     return tuple(band for name in names() for band in get(name).bands)
+
+
+CONSTANT = 1e-6
+"""A standard deviation below this share of the range that a band's values lie in is rounding, not contrast."""
+
+
+def is_constant(key: str, std: float) -> bool:
+    """Whether a band is the same everywhere, by its standard deviation in its unit.
+
+    Sums of many equal numbers round, so that the deviation of a constant band is seldom exactly 0.
+    """
+    sensor, _, name = key.partition("/")
+    low, high = get(sensor).range_of(name)
+    return std < CONSTANT * (high - low)
 
 
 @cache

@@ -8,7 +8,7 @@ import zarr
 
 from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, Reader, SensorLayout, check, info
 from swath.errors import CorpusError
-from tests.corpus.fakes import OPTICAL, PX, RADAR, make
+from tests.corpus.fakes import LAYOUTS, OPTICAL, PX, RADAR, make
 
 
 @pytest.fixture
@@ -92,6 +92,21 @@ def test_stale_statistics(corpus):
     found = messages(corpus, "error")
     assert f"{OPTICAL}/B08" in found
     assert f"{OPTICAL}/B02" not in found
+
+
+def test_a_band_that_is_the_same_everywhere_is_said_although_its_deviation_is_not_0(tmp_path):
+    rng = np.random.default_rng(0)
+    counts = rng.integers(1, 4000, (7, 4, PX, PX)).astype(np.uint16)
+    counts[:, 0] = 1
+    chips = [Chip(f"l{i}", OPTICAL, one) for i, one in enumerate(counts)]
+    with CorpusWriter(tmp_path / "c", {OPTICAL: LAYOUTS[OPTICAL]}, PX) as writer:
+        writer.append(Part([Location(chip.uid) for chip in chips], chips))
+        corpus = writer.finish()
+    assert 0 < corpus.statistics[OPTICAL]["B02"].std < 1e-15
+    found = [finding for finding in check(corpus, locations=2) if "everywhere" in finding.what]
+    assert [(f.level, f.where) for f in found] == [("warning", f"{OPTICAL}/B02")]
+    assert "0.0001 everywhere" in found[0].what
+    assert [row["std"] == "0 (constant)" for row in info(corpus)["bands"]] == [True, False, False, False]
 
 
 def test_an_empty_chip_copies_and_implausible_values_are_warnings(tmp_path):

@@ -82,10 +82,28 @@ def test_kelvin_loses_no_digits():
     torch.testing.assert_close(standardise(module, picture(kelvin, key)).double(), exact)
 
 
-def test_a_constant_band_becomes_zero_and_not_infinite():
-    key = ["sentinel-2-l1c/B10"]
-    module = Standardize(many_bands(key, [0.001], [0.0]))
-    assert (standardise(module, picture(torch.full((1, 1, 1, 2, 2), 0.001), key)) == 0).all()
+# deviations of 1e5 times 0.0001, 280.15 and -12.5 in float64, as NumPy computes them in blocks, and none at all
+@pytest.mark.parametrize(
+    ("key", "mean", "std"),
+    [
+        ("sentinel-2-l1c/B10", 0.001, 0.0),
+        ("sentinel-2-l2a/B02", 0.0001, 2.7e-20),
+        ("landsat-oli-sr/ST_B10", 280.15, 5.7e-14),
+        ("sentinel-1-grd/VV", -12.5, 3.1e-7),
+    ],
+)
+def test_a_constant_band_does_nothing_whatever_rounding_left_of_its_deviation(key, mean, std):
+    module = Standardize(many_bands([key], [mean], [std]))
+    near = picture(mean * torch.linspace(0.9, 1.1, 4).view(1, 1, 1, 2, 2), [key])
+    assert (standardise(module, near) == 0).all()
+    torch.testing.assert_close(module.undo(torch.randn(1, 1, 1, 2, 2), near.band_ids), torch.full((1, 1, 1, 2, 2), mean))
+
+
+def test_a_faint_band_is_no_constant_one():
+    key = ["sentinel-2-l2a/B02"]
+    module = Standardize(many_bands(key, [0.02], [1e-5]))
+    pixels = picture(torch.tensor([0.02, 0.02002]).view(1, 1, 1, 1, 2), key)
+    torch.testing.assert_close(standardise(module, pixels).flatten(), torch.tensor([0.0, 2.0]), atol=1e-3, rtol=1e-3)
 
 
 def test_a_band_without_statistics_is_noticed(contract, image):

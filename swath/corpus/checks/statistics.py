@@ -1,21 +1,26 @@
-"""The stored statistics are those of the pixels; looked at only where the whole corpus is read."""
+"""The stored statistics: no band is the same everywhere; where the whole corpus is read, they are those of the pixels."""
+
+from collections.abc import Iterator
 
 import numpy as np
 
+from swath import sensors
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Section
+from swath.corpus.format import Corpus
 from swath.corpus.statistics import band_statistics
 
 STAGE = 2
 
 
 def look(sample: Sample) -> Section:
-    """Mean and standard deviation of every band, computed anew."""
-    corpus, findings = sample.corpus, []
+    """Mean and standard deviation of every band, as stored and computed anew."""
+    corpus = sample.corpus
+    findings = list(_constant(corpus))
     title, meaning = "Statistics", "The stored mean and standard deviation of every band are those of the pixels."
     if not corpus.info.complete or not sample.whole:
         why = "the corpus is not finished" if not corpus.info.complete else "only some locations were read"
-        return Section(title, f"{meaning} Not compared here: {why}.")
+        return Section(title, f"{meaning} Not compared here: {why}.", findings)
     for sensor, bands in band_statistics(corpus).items():
         for band, now in bands.items():
             stored = corpus.statistics.get(sensor, {}).get(band)
@@ -24,3 +29,13 @@ def look(sample: Sample) -> Section:
                 remedy = "build the corpus again: pixels were changed afterwards"
                 findings.append(Finding("error", what, f"{sensor}/{band}", remedy))
     return Section(title, meaning, findings)
+
+
+def _constant(corpus: Corpus) -> Iterator[Finding]:
+    """Bands filled for want of the real one, such as with a nodata value that is not declared."""
+    for sensor, bands in corpus.statistics.items():
+        for band, found in bands.items():
+            if sensors.is_constant(f"{sensor}/{band}", found.std):
+                what = f"the band is {found.mean:.6g} everywhere: encoders will take no notice of it"
+                remedy = "leave it out, or find out why the source holds no other value"
+                yield Finding("warning", what, f"{sensor}/{band}", remedy)
