@@ -88,7 +88,7 @@ class Encoder(nn.Module):
             ContractError: the image's bands are not those the encoder was made for.
         """
         self.contract.check(image)
-        with _evaluating(self):
+        with evaluating(self):
             return self(image).float()
 
 
@@ -109,7 +109,7 @@ def _mean_over_dates(features: Float[Tensor, "b t d"], valid: Bool[Tensor, "b t 
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
     """Evaluation mode inside, each part's own mode after: a part that was frozen in it stays so."""
     training = [part for part in module.modules() if part.training]
     module.eval()

@@ -3,6 +3,9 @@
 import hashlib
 import json
 import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,20 +18,21 @@ from safetensors.torch import save_file
 import swath
 from swath import plugins
 from swath.batch import NO_DAY, Image
-from swath.encoders._base import Encoder
+from swath.encoders._base import Encoder, evaluating
 from swath.encoders._contract import InputContract
 from swath.errors import CheckpointError, RecipeError, SwathError
 from swath.sensors import band, band_id
 from swath.settings import Settings
 
-FORMAT = 1
-"""Version of the card. Raised when a reader of the older one would misread it."""
+FORMAT = 2
+"""Version of the card. Raised when a reader of the older one would misread it. Format 1 has no digest, and its
+self-check is of a picture that was made from the statistics that it should have checked."""
 
 
 class Card(Settings):
     """What has to be known of the weights, in plain JSON."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1, 2] = FORMAT
     swath_version: str
     """Version of swath that wrote it."""
     encoder: dict[str, Any]
@@ -38,9 +42,11 @@ class Card(Settings):
     sha256: str
     """Of the safetensors file."""
     self_check: list[float]
-    """Embedding of a synthetic image, which loading can repeat."""
+    """Embeddings of pictures in physical units that every machine can make, which loading can repeat."""
     provenance: dict[str, Any]
     """Whatever the writer knows: recipe, corpus hash, seed, epochs."""
+    digest: str = ""
+    """Of everything else in the card."""
 
 
 def build(config: Settings, contract: InputContract) -> Encoder:
@@ -69,18 +75,17 @@ def save(encoder: Encoder, config: Settings, path: Path | str, provenance: dict[
         provenance: anything JSON can hold.
 
     Raises:
-        CheckpointError: its embedding is not finite.
+        CheckpointError: its weights, statistics or embedding are not finite.
     """
+    state = {key: value.detach().cpu().contiguous() for key, value in encoder.state_dict().items()}
     check = _self_check(encoder)
-    if not all(map(math.isfinite, check)):
-        raise CheckpointError(
-            "the encoder's embedding is not finite", remedy="train it again with a lower learning rate"
-        )
+    if what := _not_finite(state, encoder.contract, check):
+        raise CheckpointError(f"{what} not finite", remedy="train it again with a lower learning rate")
     weights, card_path = _files(path)
     weights.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(weights)
     # the encoder's own layout is channels-last; what is written is a plain copy
-    save_file({key: value.detach().cpu().contiguous() for key, value in encoder.state_dict().items()}, partial)
+    save_file(state, partial)
     card = Card(
         swath_version=swath.__version__,
         encoder=_without_weights(config).model_dump(mode="json"),
@@ -89,7 +94,8 @@ def save(encoder: Encoder, config: Settings, path: Path | str, provenance: dict[
         self_check=check,
         provenance=provenance,
     )
-    text = json.dumps(card.model_dump(mode="json"), indent=1)
+    said = card.model_dump(mode="json")
+    text = json.dumps(said | {"digest": _digest(said)}, indent=1)
     partial.replace(weights)
     _partial(card_path).write_text(text, encoding="utf-8")
     _partial(card_path).replace(card_path)
@@ -99,7 +105,8 @@ def load_card(path: Path | str) -> Card:
     """The card alone: what an encoder is, without its weights.
 
     Raises:
-        CheckpointError: there is none, it is damaged, it comes from a newer swath, or it names unknown bands.
+        CheckpointError: there is none, it is damaged or was changed, it comes from a newer swath, or it names unknown
+            bands.
     """
     file = _files(path)[1]
     try:
@@ -108,9 +115,9 @@ def load_card(path: Path | str) -> Card:
         raise CheckpointError("there is no encoder here: its card is missing", where=str(file)) from None
     except ValueError as error:
         raise CheckpointError(f"the encoder's card is damaged: {error}", where=str(file), remedy=_AGAIN) from error
-    if isinstance(data, dict) and data.get("format") != FORMAT:
+    if isinstance(data, dict) and data.get("format") not in range(1, FORMAT + 1):
         raise CheckpointError(
-            f"the encoder's card has format {data.get('format')!r}, this swath {swath.__version__} reads {FORMAT}",
+            f"the encoder's card has format {data.get('format')!r}, this swath {swath.__version__} reads 1 to {FORMAT}",
             where=str(file),
             remedy=f"use the swath that wrote it: {data.get('swath_version', 'unknown')}",
         )
@@ -123,6 +130,8 @@ def load_card(path: Path | str) -> Card:
             f"the encoder's card is damaged: {at or 'all of it'}: {first['msg']}", where=str(file), remedy=_AGAIN
         ) from error
     _check_contract(card, file)
+    if card.format > 1 and card.digest != _digest(data):
+        raise CheckpointError("the encoder's card was changed after it was written", where=str(file), remedy=_AGAIN)
     return card
 
 
@@ -145,6 +154,8 @@ def load(path: Path | str, verify: bool = True) -> Encoder:
         encoder.load_state_dict(state)
     except RuntimeError as error:
         raise CheckpointError(f"weights and card do not fit: {error}", where=str(weights), remedy=_AGAIN) from error
+    if what := _not_finite(state, card.contract, card.self_check):
+        raise CheckpointError(f"{what} not finite", where=str(weights), remedy="take a checkpoint of another training")
     encoder.eval()
     if verify:
         _verify(encoder, card, weights)
@@ -206,16 +217,36 @@ def _check_contract(card: Card, where: Path) -> None:
             )
 
 
-def _self_check(encoder: Encoder) -> list[float]:
+def _not_finite(state: Mapping[str, torch.Tensor], contract: InputContract, check: list[float]) -> str:
+    """What of an encoder holds NaN or infinity, for a message; empty where nothing does."""
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            return f"the encoder's weights are ({name})"
+    if not all(
+        math.isfinite(mu) and 0 <= sigma < math.inf for mu, sigma in zip(contract.mean, contract.std, strict=True)
+    ):
+        return "the encoder's statistics of its bands are"
+    return "" if all(map(math.isfinite, check)) else "the encoder's embedding is"
+
+
+def _digest(card: dict[str, Any]) -> str:
+    """SHA-256 of everything in a card but its digest."""
+    rest = {key: value for key, value in card.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _self_check(encoder: Encoder, card_format: int = FORMAT) -> list[float]:
     device = encoder.standardize.mean.device
-    with torch.autocast(device.type, enabled=False):
-        return encoder.embed(_example(encoder).to(device))[0].tolist()
+    images = _pictures(encoder) if card_format > 1 else [_picture_of_format_1(encoder)]
+    with torch.no_grad(), torch.autocast(device.type, enabled=False), evaluating(encoder):
+        return torch.cat([encoder(image.to(device)).float().flatten() for image in images]).tolist()
 
 
 def _verify(encoder: Encoder, card: Card, where: Path) -> None:
-    now, then = torch.tensor(_self_check(encoder)), torch.tensor(card.self_check)
+    now, then = torch.tensor(_self_check(encoder, card.format)), torch.tensor(card.self_check)
     # other processors and libraries round differently, and training may have saved under reduced precision
-    if now.shape != then.shape or (now - then).norm() > 0.02 * then.norm() + 1e-6:
+    limit = 0.02 * then.norm() + 1e-6
+    if now.shape != then.shape or not limit.isfinite() or not (now - then).norm() <= limit:
         raise CheckpointError(
             "the encoder does not give the embedding it gave when it was saved",
             where=str(where),
@@ -223,21 +254,50 @@ def _verify(encoder: Encoder, card: Card, where: Path) -> None:
         )
 
 
-def _example(encoder: Encoder) -> Image:
-    """A smooth picture around each band's mean, part of it invalid: the same on every machine."""
+USUAL = {"reflectance": (0.02, 0.5), "dB": (-22.0, -4.0), "K": (265.0, 310.0), "display": (0.1, 0.9)}
+"""Between which values the pictures of the self-check lie, by unit."""
+
+
+def _pictures(encoder: Encoder) -> list[Image]:
+    """Smooth pictures, part of them invalid, that depend on the bands' keys and units alone; together of all bands."""
+    contract = encoder.contract
+    if contract.fixed:
+        return [_picture([keys], encoder.example_px) for keys in contract.inputs]
+    count = len(contract.bands)
+    starts = range(0, count, contract.channels)
+    rows = [tuple(contract.bands[(i + k) % count] for k in range(contract.channels)) for i in starts]
+    return [_picture(rows, encoder.example_px)]
+
+
+def _picture(rows: list[tuple[str, ...]], px: int) -> Image:
+    """An image whose samples hold these bands."""
+    valid = torch.ones(len(rows), 1, px, px, dtype=torch.bool)
+    valid[..., : px // 4, : px // 4] = False
+    return Image(
+        pixels=torch.stack([torch.stack([_surface(key, px) for key in keys]) for keys in rows])[:, None],
+        valid=valid,
+        days=torch.full((len(rows), 1), NO_DAY, dtype=torch.int32),
+        band_ids=torch.tensor([[band_id(key) for key in keys] for keys in rows], dtype=torch.int32),
+        gsd_m=10.0,
+    )
+
+
+def _surface(key: str, px: int) -> torch.Tensor:
+    """Waves about a level that hardly two bands share, in the band's unit: the same on every machine."""
+    low, high = USUAL[band(key).unit]
+    own = zlib.crc32(key.encode()) / 2**32
+    waves = torch.arange(px * px, dtype=torch.float64).mul(0.37).add(100 * own).sin()
+    return (low + (high - low) * (0.3 + 0.4 * own + 0.3 * waves)).float().view(px, px)
+
+
+def _picture_of_format_1(encoder: Encoder) -> Image:
+    """A smooth picture around each band's mean, part of it invalid."""
     contract, px = encoder.contract, encoder.example_px
     order = [i % len(contract.bands) for i in range(contract.channels)]
     mean, std = (torch.tensor(values)[order][:, None, None] for values in (contract.mean, contract.std))
     phase = torch.arange(contract.channels * px * px, dtype=torch.float64).mul(0.37).sin().float()
-    valid = torch.ones(1, 1, px, px, dtype=torch.bool)
-    valid[..., : px // 4, : px // 4] = False
-    return Image(
-        pixels=(mean + std * phase.view(-1, px, px))[None, None],
-        valid=valid,
-        days=torch.full((1, 1), NO_DAY, dtype=torch.int32),
-        band_ids=torch.tensor([[band_id(contract.bands[i]) for i in order]], dtype=torch.int32),
-        gsd_m=10.0,
-    )
+    plain = _picture([tuple(contract.bands[i] for i in order)], px)
+    return replace(plain, pixels=(mean + std * phase.view(-1, px, px))[None, None])
 
 
 def _without_weights(config: Settings) -> Settings:

@@ -4,6 +4,7 @@ A checkpoint is Lightning's: weights, buffers (teacher, queue), optimiser state,
 There is no random state in it: every draw is a function of (seed, step, rank), and the loader starts at any step.
 """
 
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +35,12 @@ def read(path: Path) -> dict[str, Any] | None:
     """The checkpoint, its tensors mapped rather than loaded; None where there is none.
 
     Raises:
-        TrainingError: the file is damaged.
+        TrainingError: the file is damaged, be it by a single bit.
     """
     if not path.exists():
         return None
     try:
+        _check_sums(path)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
         raise TrainingError(
@@ -46,6 +48,13 @@ def read(path: Path) -> dict[str, Any] | None:
             where=str(path),
             remedy="remove it; the training then starts anew",
         ) from error
+
+
+def _check_sums(path: Path) -> None:
+    """Compare every record with the checksum that torch stores beside it, and itself never looks at."""
+    with zipfile.ZipFile(path) as records:
+        if damaged := records.testzip():
+            raise zipfile.BadZipFile(f"{damaged} has another checksum than when it was written")
 
 
 def encoder_state(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:

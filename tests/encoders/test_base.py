@@ -96,7 +96,9 @@ def test_a_constant_band_does_nothing_whatever_rounding_left_of_its_deviation(ke
     module = Standardize(many_bands([key], [mean], [std]))
     near = picture(mean * torch.linspace(0.9, 1.1, 4).view(1, 1, 1, 2, 2), [key])
     assert (standardise(module, near) == 0).all()
-    torch.testing.assert_close(module.undo(torch.randn(1, 1, 1, 2, 2), near.band_ids), torch.full((1, 1, 1, 2, 2), mean))
+    torch.testing.assert_close(
+        module.undo(torch.randn(1, 1, 1, 2, 2), near.band_ids), torch.full((1, 1, 1, 2, 2), mean)
+    )
 
 
 def test_a_faint_band_is_no_constant_one():

@@ -1,6 +1,9 @@
+import hashlib
 import json
 import subprocess
 import sys
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,9 +25,13 @@ CONFIGS = [
 ]
 
 
-def damage_card(path, change):
+def damage_card(path, change, signed=True):
+    """Change a card; signed again, as a mistaken program would, so that what else is looked at has to notice."""
     card = json.loads(path.with_suffix(".json").read_text())
     change(card)
+    if signed:
+        rest = json.dumps({key: value for key, value in card.items() if key != "digest"}, sort_keys=True)
+        card["digest"] = hashlib.sha256(rest.encode()).hexdigest()
     path.with_suffix(".json").write_text(json.dumps(card))
 
 
@@ -199,8 +206,8 @@ def test_every_part_of_the_card_is_needed(saved, key):
 
 
 def test_a_newer_format_names_the_version_that_wrote_it(saved):
-    damage_card(saved[1], lambda card: card.update(format=2, swath_version="9.9"))
-    with pytest.raises(CheckpointError, match="has format 2") as error:
+    damage_card(saved[1], lambda card: card.update(format=3, swath_version="9.9"))
+    with pytest.raises(CheckpointError, match="has format 3") as error:
         encoders.load(saved[1])
     assert "9.9" in error.value.remedy
 
@@ -230,6 +237,119 @@ def test_statistics_that_went_astray_are_noticed(saved):
     with pytest.raises(CheckpointError, match="does not give the embedding it gave"):
         encoders.load(saved[1])
     assert encoders.load(saved[1], verify=False).dim == saved[0].dim
+
+
+def _reverse(contract):
+    contract["bands"].reverse()
+    contract["units"].reverse()
+
+
+ALTERED = {
+    "offset": lambda contract: contract.update(mean=[mu + 0.1 for mu in contract["mean"]]),
+    "scale": lambda contract: contract.update(mean=[mu * 1e4 for mu in contract["mean"]]),
+    "deviations": lambda contract: contract.update(std=[sigma * 1e4 for sigma in contract["std"]]),
+    "reversed": _reverse,
+}
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize("altered", ALTERED)
+def test_altered_statistics_change_the_embeddings_of_pictures_in_physical_units(tmp_path, altered, fixed):
+    bands = tuple(f"sentinel-2-l2a/{name}" for name in ("B02", "B04", "B8A", "B11"))
+    mean, std = (0.05, 0.08, 0.3, 0.2), (0.03, 0.05, 0.1, 0.08)
+    contract = encoders.InputContract(4 if fixed else 1, bands, fixed, ("reflectance",) * 4, mean, std)
+    torch.manual_seed(0)
+    encoders.save(encoders.build(SMALL, contract), SMALL, tmp_path / "e", {})
+    assert encoders.load(tmp_path / "e").contract == contract
+    damage_card(tmp_path / "e", lambda card: ALTERED[altered](card["contract"]))
+    with pytest.raises(CheckpointError, match="does not give the embedding it gave"):
+        encoders.load(tmp_path / "e")
+
+
+def test_the_self_check_is_of_a_picture_that_is_made_from_keys_and_units_alone(contract, tmp_path):
+    """Written down once more, so that no change of it goes unnoticed: old checkpoints would no longer load."""
+    encoders.save(encoders.build(Statistics(), contract()), Statistics(), tmp_path / "e", {})
+    of_contract = contract()
+    means = []
+    for key, mu, sigma in zip(of_contract.bands, of_contract.mean, of_contract.std, strict=True):
+        own = zlib.crc32(key.encode()) / 2**32
+        low, high = {"B04": (0.02, 0.5), "VV": (-22, -4), "ST_B10": (265, 310)}[key.partition("/")[2]]
+        values = low + (high - low) * (0.3 + 0.4 * own + 0.3 * np.sin(0.37 * np.arange(64 * 64) + 100 * own))
+        seen = np.ones((64, 64), bool)
+        seen[:16, :16] = False
+        means.append(((values.reshape(64, 64)[seen] - mu) / sigma).mean())
+    np.testing.assert_allclose(encoders.load_card(tmp_path / "e").self_check[:3], means, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda card: card["contract"]["mean"].__setitem__(2, 290.00001),
+        lambda card: card["provenance"].update(corpus="abd"),
+        lambda card: card["encoder"].update(image_size=8),
+    ],
+)
+def test_a_card_that_was_changed_by_a_digit_is_noticed(saved, change):
+    damage_card(saved[1], change, signed=False)
+    with pytest.raises(CheckpointError, match="was changed after it was written"):
+        encoders.load_card(saved[1])
+
+
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+def test_no_flipped_bit_is_accepted(saved, suffix):
+    file = saved[1].with_suffix(suffix)
+    whole = file.read_bytes()
+    for place in np.random.default_rng(0).integers(0, len(whole), 40):
+        flipped = bytearray(whole)
+        flipped[place] ^= 4
+        if suffix == ".json" and chr(flipped[place]).isspace() and chr(whole[place]).isspace():
+            continue
+        file.write_bytes(bytes(flipped))
+        with pytest.raises(CheckpointError):
+            encoders.load(saved[1], verify=False)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("mean", float("nan")), ("std", float("inf")), ("std", -1.0), ("self_check", float("inf")), ("self_check", 1e308)],
+)
+def test_numbers_that_are_not_finite_are_refused_though_signed(saved, part, value):
+    def change(card):
+        (card if part == "self_check" else card["contract"])[part][0] = value
+
+    damage_card(saved[1], change)
+    with pytest.raises(CheckpointError, match=r"finite number|not finite|does not give the embedding"):
+        encoders.load(saved[1])
+
+
+def test_weights_that_are_not_finite_are_refused_where_no_picture_shows_them(contract, tmp_path):
+    """A part that only fine-tuning uses, such as an expanding path, has no influence on an embedding."""
+    encoder = encoders.build(Statistics(), contract())
+    encoder.register_buffer("spare", torch.tensor([1.0, torch.nan]))
+    with pytest.raises(CheckpointError, match=r"weights are \(spare\) not finite"):
+        encoders.save(encoder, Statistics(), tmp_path / "e", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_foreign_weights_that_are_not_finite_are_not_loaded(saved):
+    from safetensors.torch import load_file, save_file
+
+    weights = saved[1].with_suffix(".safetensors")
+    state = load_file(weights)
+    next(value for key, value in state.items() if key.endswith("weight")).view(-1)[3] = torch.nan
+    save_file(state, weights)
+    damage_card(saved[1], lambda card: card.update(sha256=hashlib.sha256(weights.read_bytes()).hexdigest()))
+    with pytest.raises(CheckpointError, match="not finite"):
+        encoders.load(saved[1], verify=False)
+
+
+def test_checkpoints_of_format_1_still_load(image):
+    """Written by swath before its format 2: an encoder without weights, so that the file is small."""
+    folder = Path(__file__).parent / "format_1"
+    encoder = encoders.load(folder / "encoder")
+    assert encoder.contract == encoders.load_card(folder / "encoder").contract
+    made = encoders.build(Statistics(), encoder.contract)
+    assert torch.equal(encoder.embed(image()), made.embed(image()))
 
 
 @pytest.mark.parametrize("cut", [0, 8, 100, -1])

@@ -316,6 +316,20 @@ def test_a_damaged_checkpoint_says_so(tmp_path):
         helpers.train(tmp_path)
 
 
+def test_no_flipped_bit_in_a_checkpoint_is_trained_on(tmp_path):
+    path = tmp_path / "last.ckpt"
+    state = {"state_dict": {f"method.encoder.{i}": torch.randn(64, 9) for i in range(3)}, "global_step": 5}
+    torch.save(state, path)
+    whole = path.read_bytes()
+    assert read(path)["global_step"] == 5
+    for name, tensor in state["state_dict"].items():
+        place = whole.index(tensor.numpy().tobytes()) + 1000
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(TrainingError, match="another checksum") as error:
+            finished_state(path)
+        assert str(path) == error.value.where, name
+
+
 def test_series_are_not_trained_in_bfloat16_on_a_cpu(tmp_path):
     with pytest.raises(RecipeError, match=r"training\.precision='32'"):
         fit(fakes.method("s4"), TrainConfig(), helpers.FakeLoader, tmp_path, devices=1)

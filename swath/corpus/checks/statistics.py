@@ -1,4 +1,4 @@
-"""The stored statistics: no band is the same everywhere; where the whole corpus is read, they are those of the pixels."""
+"""The stored statistics: no band is constant, and where the whole corpus is read, they are those of its pixels."""
 
 from collections.abc import Iterator
 
