@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 import swath
 from swath import plugins
+from swath._files import whole, write_whole
 from swath.batch import NO_DAY, Image
 from swath.encoders._base import Encoder, evaluating
 from swath.encoders._contract import InputContract
@@ -77,28 +78,26 @@ def save(encoder: Encoder, config: Settings, path: Path | str, provenance: dict[
     Raises:
         CheckpointError: its weights, statistics or embedding are not finite.
     """
+    # the encoder's own layout is channels-last; what is written is a plain copy
     state = {key: value.detach().cpu().contiguous() for key, value in encoder.state_dict().items()}
     check = _self_check(encoder)
     if what := _not_finite(state, encoder.contract, check):
         raise CheckpointError(f"{what} not finite", remedy="train it again with a lower learning rate")
     weights, card_path = _files(path)
     weights.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial(weights)
-    # the encoder's own layout is channels-last; what is written is a plain copy
-    save_file(state, partial)
-    card = Card(
-        swath_version=swath.__version__,
-        encoder=_without_weights(config).model_dump(mode="json"),
-        contract=encoder.contract,
-        sha256=hashlib.sha256(partial.read_bytes()).hexdigest(),
-        self_check=check,
-        provenance=provenance,
-    )
-    said = card.model_dump(mode="json")
-    text = json.dumps(said | {"digest": _digest(said)}, indent=1)
-    partial.replace(weights)
-    _partial(card_path).write_text(text, encoding="utf-8")
-    _partial(card_path).replace(card_path)
+    with whole(weights) as partial:
+        save_file(state, partial)
+        card = Card(
+            swath_version=swath.__version__,
+            encoder=_without_weights(config).model_dump(mode="json"),
+            contract=encoder.contract,
+            sha256=hashlib.sha256(partial.read_bytes()).hexdigest(),
+            self_check=check,
+            provenance=provenance,
+        )
+        said = card.model_dump(mode="json")
+        text = json.dumps(said | {"digest": _digest(said)}, indent=1)
+    write_whole(card_path, text)
 
 
 def load_card(path: Path | str) -> Card:
@@ -308,7 +307,3 @@ def _files(path: Path | str) -> tuple[Path, Path]:
     path = Path(path)
     stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
     return stem.with_name(f"{stem.name}.safetensors"), stem.with_name(f"{stem.name}.json")
-
-
-def _partial(file: Path) -> Path:
-    return file.with_name(f".{file.name}.partial")
