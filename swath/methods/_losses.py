@@ -6,7 +6,7 @@ from typing import ParamSpec, TypeVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 P = ParamSpec("P")
@@ -71,7 +71,11 @@ def _anchors(anchor: Tensor, other: Tensor, same: Tensor, own: Tensor, temperatu
 
 @full_precision
 def info_nce_queue(
-    query: Float[Tensor, "b d"], key: Float[Tensor, "b d"], queue: Float[Tensor, "k d"], temperature: float
+    query: Float[Tensor, "b d"],
+    key: Float[Tensor, "b d"],
+    negatives: Float[Tensor, "k d"],
+    temperature: float,
+    excluded: Bool[Tensor, "b e"] | None = None,
 ) -> Float[Tensor, ""]:
     """Cross-entropy of each query's own key against all keys of a queue.
 
@@ -80,10 +84,14 @@ def info_nce_queue(
     Args:
         query: of any length, normalised here; gradients flow only through it.
         key: the positives, in the same order; normalised here.
-        queue: negatives, of unit length already.
+        negatives: of unit length already.
         temperature: divides the cosines; > 0.
+        excluded: which of the first e negatives do not count for a query; all count if not given.
     """
     query, key = F.normalize(query, dim=1), F.normalize(key.detach(), dim=1)
     positive = (query * key).sum(dim=1, keepdim=True)
-    logits = torch.cat([positive, query @ queue.detach().T], dim=1) / temperature
+    against = query @ negatives.detach().T
+    if excluded is not None:
+        against = against.masked_fill(F.pad(excluded, (0, len(negatives) - excluded.shape[1])), -torch.inf)
+    logits = torch.cat([positive, against], dim=1) / temperature
     return F.cross_entropy(logits, torch.zeros(len(query), dtype=torch.long, device=query.device))

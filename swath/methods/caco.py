@@ -10,14 +10,14 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Bool, Float, Float64, Int
 from pydantic import Field
 from torch import Tensor
 
-from swath.batch import View
+from swath.batch import View, pad_dates
 from swath.encoders import Encoder
-from swath.methods._losses import full_precision
+from swath.methods._losses import info_nce_queue
+from swath.methods._queue import Length, owner_of
 from swath.methods._subspaces import SUBSPACES, Subspaces
 from swath.methods._types import ALONE, DrawViews, Gather, Loss, several
 from swath.settings import Settings
@@ -32,8 +32,8 @@ class Config(Settings):
     name: Literal["caco"] = "caco"
     out: int = Field(default=128, ge=1)
     """Length of the projections."""
-    queue: int = Field(default=16_384, ge=1)
-    """Number of keys kept for each subspace; a multiple of twice the batch size."""
+    queue: Length = "auto"
+    """Keys kept for each subspace, half of each period; auto: 16,384, or as many as there are training locations."""
     momentum: float = Field(default=0.999, ge=0, lt=1)
     """Of the key encoder."""
     temperature: float = Field(default=0.07, gt=0)
@@ -47,16 +47,15 @@ class Method(Subspaces):
     visited: Tensor
 
     def __init__(self, config: Config, encoder: Encoder, policy: DrawViews):
-        super().__init__(
-            encoder, policy, out=config.out, queue=config.queue, momentum=config.momentum, name=config.name
-        )
+        super().__init__(encoder, policy, out=config.out, queue=config.queue, momentum=config.momentum)
         self.config = config
         self._row: dict[str, int] = {}
         self._remember_places(0)
         self._moved: list[Tensor] = []
 
-    def prepare(self, uid: Sequence[str], lonlat: Float64[np.ndarray, "n 2"]) -> None:  # noqa: ARG002 - ids are enough
-        """Make room for what is learnt of every location."""
+    def prepare(self, uid: Sequence[str], lonlat: Float64[np.ndarray, "n 2"]) -> None:
+        """Also make room for what is learnt of every location."""
+        super().prepare(uid, lonlat)
         self._row = {name: row for row, name in enumerate(sorted(uid))}
         self._remember_places(len(uid))
 
@@ -68,30 +67,31 @@ class Method(Subspaces):
     def loss(self, views: list[View], gather: Gather = ALONE) -> Loss:
         """The sum of the subspaces' InfoNCE over the items of both periods.
 
-        Negatives are the queue, the positives of the other period of every location, and but for the first subspace the
-        other two keys of all items. A location's own other period is none of them unless the location has changed.
+        Negatives are the queue's keys of the same period and of other locations, the positives of the other period of
+        every location, and but for the first subspace the other two keys of all items. A location's own other period is
+        none of them unless the location has changed.
         """
         views = several(views, "caco", "two-periods", 8)
-        rows = self._rows(views[0])
+        rows, owner = self._rows(views[0]), owner_of(views[0])
+        # as in the official code both periods go through each encoder together: their batch statistics are the same
         with torch.no_grad():
-            seen = [[self.teacher.encoder(view.image) for view in period] for period in (views[1:4], views[5:8])]
-        features = [self.encoder(views[i].image) for i in (0, 4)]
-        own = torch.arange(len(rows), device=rows.device) + gather.rank * len(rows)
+            still, *seen = [_both(self.teacher.encoder, views[i], views[4 + i]) for i in range(1 + SUBSPACES)]
+        features = _both(self.encoder, views[0], views[4])
+        own_partner = (owner[:, None] == gather(owner)) & ~self._is_changed(rows)[:, None]
+        excluded = torch.cat([own_partner, self.queue.is_of(owner)[:, ::2]], dim=1)
         terms, positives = [], []
         for s in range(SUBSPACES):
-            keys = [[self.keys(z, s) for z in period] for period in seen]
+            keys = [[self.keys(z[p], s) for z in seen] for p in (0, 1)]
             others = [gather(k) for period in keys for i, k in enumerate(period) if s > 0 and i != s]
             positives.append([period[s] for period in keys])
             for p in (0, 1):
-                partners = gather(positives[s][1 - p])
-                negatives = torch.cat([partners, self.queues[s], *others])
+                negatives = torch.cat([gather(positives[s][1 - p]), self.queue.keys[s, p::2], *others])
                 query = self.heads[s](features[p])
-                terms.append(
-                    change_aware(query, keys[p][s], negatives, own, self._is_changed(rows), self.config.temperature)
-                )
-        self._estimate(rows, features, positives[SEASON], gather)
-        # interleaved, so that a location's two periods stay side by side in the queue
-        self.remember([torch.stack(both, dim=1).flatten(0, 1) for both in positives], gather)
+                terms.append(info_nce_queue(query, keys[p][s], negatives, self.config.temperature, excluded))
+        self._estimate(rows, still, positives[SEASON], gather)
+        # interleaved, so that even places of the queue hold the newer period and odd ones the older
+        both = [torch.stack(pair, dim=1).flatten(0, 1) for pair in positives]
+        self.queue.remember(both, owner.repeat_interleave(2), gather)
         total = torch.stack(terms).sum() / 2
         return Loss(total, features[0].detach(), {"changed": self.changed.float().sum()})
 
@@ -111,9 +111,17 @@ class Method(Subspaces):
             self.changed.copy_(which_changed(self.ratio))
 
     @torch.no_grad()
-    def _estimate(self, rows: Int[Tensor, " b"], features: list[Tensor], short: list[Tensor], gather: Gather) -> None:
-        """Distance to the other period over distance within the period, by the key encoder's head; mean of both."""
-        query = [self.keys(z.detach(), SEASON) for z in features]
+    def _estimate(self, rows: Int[Tensor, " b"], still: list[Tensor], short: list[Tensor], gather: Gather) -> None:
+        """Distance to the other period over distance within the period; mean of both.
+
+        Args:
+            rows: places in what is remembered.
+            still: the key encoder's features of the queries of both periods. Those of the encoder that is trained would
+                add its distance from the key encoder to every distance.
+            short: unit keys of another date of each period.
+            gather: joins processes.
+        """
+        query = [self.keys(z, SEASON) for z in still]
         far = (query[0] - query[1]).norm(dim=1)
         ratios = [far / ((q - k).norm(dim=1) + 1e-4) for q, k in zip(query, short, strict=True)]
         measured = torch.stack([rows.double(), torch.stack(ratios).mean(dim=0).double()], dim=1)
@@ -122,30 +130,17 @@ class Method(Subspaces):
     def _rows(self, view: View) -> Int[Tensor, " b"]:
         """Places in what is remembered; -1 for locations that were not announced."""
         uid = view.uid or ("",) * len(view.image)
-        return torch.tensor([self._row.get(name, -1) for name in uid], device=self.queues.device)
+        rows = torch.tensor([self._row.get(name, -1) for name in uid])
+        return rows.to(self.changed.device, non_blocking=True)
 
-    def _is_changed(self, rows: Int[Tensor, " b"]) -> Tensor:
+    def _is_changed(self, rows: Int[Tensor, " b"]) -> Bool[Tensor, " b"]:
         known = rows >= 0
         return known & self.changed[rows.clamp(min=0)] if len(self.changed) else torch.zeros_like(known)
 
 
-@full_precision
-def change_aware(
-    query: Float[Tensor, "b d"],
-    key: Float[Tensor, "b d"],
-    negatives: Float[Tensor, "k d"],
-    own: Int[Tensor, " b"],
-    changed: Tensor,
-    temperature: float,
-) -> Float[Tensor, ""]:
-    """InfoNCE of each query's key against negatives, of which row `own` counts only where the place has changed."""
-    query = F.normalize(query, dim=1)
-    against = query @ negatives.T / temperature
-    sample = torch.arange(len(query), device=query.device)
-    itself = torch.zeros_like(against)
-    itself[sample, own] = torch.where(changed, 0.0, -1e8)
-    logits = torch.cat([(query * key).sum(dim=1, keepdim=True) / temperature, against + itself], dim=1)
-    return F.cross_entropy(logits, torch.zeros(len(query), dtype=torch.long, device=query.device))
+def _both(encoder: Encoder, new: View, old: View) -> list[Float[Tensor, "b d"]]:
+    """Features of both periods."""
+    return list(encoder(pad_dates([new.image, old.image])).chunk(2))
 
 
 def which_changed(ratio: Float[Tensor, " n"]) -> Tensor:

@@ -46,14 +46,15 @@ class Method(moco_v2.Method):
         # far from every location, until `prepare` has seen where they are
         self.register_buffer("centres", torch.full((config.clusters, 3), 1e3))
 
-    def prepare(self, uid: Sequence[str], lonlat: Float64[np.ndarray, "n 2"]) -> None:  # noqa: ARG002 - places matter
-        """Cluster the training locations.
+    def prepare(self, uid: Sequence[str], lonlat: Float64[np.ndarray, "n 2"]) -> None:
+        """Also cluster the training locations.
 
         Raises:
             RecipeError: fewer than two of them have coordinates of their own.
         """
         from sklearn.cluster import KMeans
 
+        super().prepare(uid, lonlat)
         places = np.unique(lonlat[np.isfinite(lonlat).all(axis=1)], axis=0)
         if len(places) < 2:
             raise RecipeError(

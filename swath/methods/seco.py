@@ -11,6 +11,7 @@ from pydantic import Field
 from swath.batch import View
 from swath.encoders import Encoder
 from swath.methods._losses import info_nce_queue
+from swath.methods._queue import Length, owner_of
 from swath.methods._subspaces import SUBSPACES, Subspaces
 from swath.methods._types import ALONE, DrawViews, Gather, Loss, several
 from swath.settings import Settings
@@ -22,8 +23,8 @@ class Config(Settings):
     name: Literal["seco"] = "seco"
     out: int = Field(default=128, ge=1)
     """Length of the projections."""
-    queue: int = Field(default=16_384, ge=1)
-    """Number of keys kept for each subspace; a multiple of the batch size."""
+    queue: Length = "auto"
+    """Keys kept for each subspace; auto: 16,384, or as many as there are training locations if they are fewer."""
     momentum: float = Field(default=0.999, ge=0, lt=1)
     """Of the key encoder."""
     temperature: float = Field(default=0.07, gt=0)
@@ -33,25 +34,26 @@ class Method(Subspaces):
     """SeCo. The views are the policy three-dates': query t0, then keys aug(t1), t2, aug(t0)."""
 
     def __init__(self, config: Config, encoder: Encoder, policy: DrawViews):
-        super().__init__(
-            encoder, policy, out=config.out, queue=config.queue, momentum=config.momentum, name=config.name
-        )
+        super().__init__(encoder, policy, out=config.out, queue=config.queue, momentum=config.momentum)
         self.config = config
 
     def loss(self, views: list[View], gather: Gather = ALONE) -> Loss:
         """The sum of the subspaces' InfoNCE.
 
-        Negatives are the queue, and but for the first subspace the other two keys of all samples of the batch.
+        Negatives are the queue, without keys of a query's own location, and but for the first subspace the other two
+        keys of all samples of the batch.
         """
         query, *keys = several(views, "seco", "three-dates", 4)
         with torch.no_grad():
             seen = [self.teacher.encoder(view.image) for view in keys]
-        features = self.encoder(query.image)
+        features, owner = self.encoder(query.image), owner_of(query)
+        own = self.queue.is_of(owner)
         total, positives = features.new_zeros((), dtype=torch.float32), []
         for s in range(SUBSPACES):
             others = [] if s == 0 else [gather(self.keys(z, s)) for i, z in enumerate(seen) if i != s]
             positives.append(self.keys(seen[s], s))
-            negatives = torch.cat([self.queues[s], *others])
-            total = total + info_nce_queue(self.heads[s](features), positives[s], negatives, self.config.temperature)
-        self.remember(positives, gather)
+            negatives = torch.cat([self.queue.keys[s], *others])
+            projected = self.heads[s](features)
+            total = total + info_nce_queue(projected, positives[s], negatives, self.config.temperature, own)
+        self.queue.remember(positives, owner, gather)
         return Loss(total=total, features=features.detach())

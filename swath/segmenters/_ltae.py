@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int32
 from torch import Tensor, nn
 
+from swath.encoders.unet_3d import pastis_init
+
 REFERENCE_DAY = 17_775
 """2018-09-01, from which PASTIS counts its days."""
 PERIOD = 1000.0
@@ -26,6 +28,13 @@ class TemporalAttention(nn.Module):
         self.dropout = nn.Dropout(0.1)
         self.mlp = nn.Sequential(nn.Linear(width, out), nn.BatchNorm1d(out), nn.ReLU(), nn.Dropout(0.2))
         self.out_norm = nn.GroupNorm(heads, out)
+
+    @torch.no_grad()
+    def init_as_pastis(self) -> None:
+        """Initial weights as in PASTIS' code, which draws those of the keys anew and from another distribution."""
+        self.apply(pastis_init)
+        # a Conv1d there: its weights are N(0, 1), not Xavier's
+        nn.init.normal_(self.into.weight)
 
     def forward(
         self, x: Float[Tensor, "b t c h w"], frames: Bool[Tensor, "b t"], days: Int32[Tensor, "b t"]

@@ -24,7 +24,7 @@ class Config(Settings):
     encoder_widths: tuple[int, ...] = (64, 64, 64, 128)
     decoder_widths: tuple[int, ...] = (32, 32, 64, 128)
     init: Literal["torch", "pastis"] = "pastis"
-    """Initial weights of the U-Net: torch's, or those of PASTIS' code."""
+    """Initial weights, those of the attention too: torch's, or those of PASTIS' code."""
 
 
 class Maps(nn.Module):
@@ -37,6 +37,7 @@ class Maps(nn.Module):
         self.attention = TemporalAttention(deepest, deepest)
         if config.init == "pastis":
             self.contracting.apply(pastis_init)
+            self.attention.init_as_pastis()
 
     def forward(self, series: Series) -> list[Tensor]:
         """Skips weighted by the attention, and what it makes of the deepest map."""

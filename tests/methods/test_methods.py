@@ -3,6 +3,7 @@
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -160,29 +161,69 @@ def test_moco_enqueues_the_keys_after_the_step_oldest_first():
     first, second, third = (fakes.batch(4, seed) for seed in range(3))
     for batch in (first, second, third):
         views = method.views(batch, torch.Generator().manual_seed(0))
-        before, expected = method.queue.clone(), torch.nn.functional.normalize(method.teacher(views[1]), dim=1)
+        before, expected = method.queue.keys.clone(), torch.nn.functional.normalize(method.teacher(views[1]), dim=1)
         method.loss(views)
-        assert torch.equal(method.queue, before)
-        position = int(method.cursor)
+        assert torch.equal(method.queue.keys, before)
+        position = int(method.queue.cursor)
         method.after_step(0.5)
-        torch.testing.assert_close(method.queue[position : position + 4], expected)
-    assert int(method.cursor) == 4
-    torch.testing.assert_close(method.queue.norm(dim=1), torch.ones(8))
+        torch.testing.assert_close(method.queue.keys[0, position : position + 4], expected)
+    assert int(method.queue.cursor) == 4
+    torch.testing.assert_close(method.queue.keys.norm(dim=2), torch.ones(1, 8))
 
 
 def test_moco_queue_is_state():
     method, twin = fakes.method("moco-v2"), fakes.method("moco-v2")
     train(method, 1)
     twin.load_state_dict(method.state_dict())
-    assert torch.equal(method.queue, twin.queue)
-    assert int(twin.cursor) == 16
+    assert torch.equal(method.queue.keys, twin.queue.keys)
+    assert int(twin.queue.cursor) == 16
 
 
-def test_moco_queue_must_be_a_multiple_of_the_batch():
-    method = fakes.method("moco-v2", queue=32)
-    with pytest.raises(RecipeError, match="no multiple of the batch of 5") as error:
+def test_a_queue_of_any_even_length_keeps_the_newest_keys():
+    method = fakes.method("moco-v2", queue=6)
+    for seed in range(3):
+        method.loss(method.views(fakes.batch(4, seed), torch.Generator().manual_seed(0)))
+        remembered = method.queue._fresh[0][0]
+        method.after_step(0.5)
+    assert int(method.queue.cursor) == 12 % 6
+    torch.testing.assert_close(method.queue.keys[0, [2, 3, 4, 5]], remembered[0])
+
+
+@pytest.mark.parametrize("name", fakes.QUEUED)
+def test_a_queue_shorter_than_a_step_is_refused(name):
+    method = fakes.method(name, queue=2)
+    with pytest.raises(RecipeError, match=r"a step makes \d+ keys, the queue holds 2"):
         method.loss(method.views(fakes.batch(5), torch.Generator().manual_seed(0)))
-    assert "method.queue=30" in str(error.value)
+
+
+@pytest.mark.parametrize("name", fakes.QUEUED)
+def test_by_default_a_queue_is_no_longer_than_an_epoch(name):
+    places = np.stack([np.linspace(0, 9, 11), np.linspace(0, 9, 11)], axis=1)
+    method, official = fakes.method(name, queue="auto"), {"seco": 16_384, "caco": 16_384}.get(name, 65_536)
+    assert len(method.queue) == official
+    method.prepare([str(i) for i in range(11)], places)
+    assert len(method.queue) == 10
+    assert method.queue.keys.shape[1] == 10
+    asked = fakes.method(name, queue=32)
+    asked.prepare([str(i) for i in range(11)], places)
+    assert len(asked.queue) == 32
+
+
+def test_moco_does_not_push_a_query_from_its_own_place():
+    """The second time that places are seen, the loss is that of a queue without their own older keys."""
+    method = fakes.method("moco-v2", queue=8).eval()
+    views = method.views(fakes.batch(4), torch.Generator().manual_seed(0))
+    method.loss(views)
+    method.after_step(0.5)
+    with torch.no_grad():
+        query = torch.nn.functional.normalize(method.head(method.encoder(views[0].image)), dim=1).double().numpy()
+        key = torch.nn.functional.normalize(method.teacher(views[1]), dim=1).double().numpy()
+    queue, expected = method.queue.keys[0].double().numpy(), []
+    for i in range(4):
+        others = np.delete(queue, i, axis=0)
+        terms = np.exp(np.concatenate([[query[i] @ key[i]], others @ query[i]]) / 0.2)
+        expected.append(-np.log(terms[0] / terms.sum()))
+    assert float(method.loss(views).total.detach()) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)

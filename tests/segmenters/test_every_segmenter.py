@@ -1,5 +1,6 @@
 """Holds for every segmenter that is found; then what each one promises."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -127,8 +128,29 @@ def test_published_sizes(name, published):
     network = segmenters.build(config, {"sentinel-2-l2a": contract(OPTICAL)}, 20)
     count = sum(p.numel() for p in network.parameters())
     assert round(count / 1e6, 1) == published
-    if name == "unet-3d":
-        assert count == 1_553_796
+    exact = {"unet-3d": 1_553_796, "u-tae": 1_087_260}
+    assert count == exact.get(name, count)
+
+
+def test_u_tae_begins_as_in_pastis_code():
+    """`weight_init.py` goes over the whole model: a Conv1d gets N(0, 1), other kernels Xavier's."""
+    torch.manual_seed(0)
+    config = plugins.find("swath.segmenters", "u-tae").Config()
+    network = segmenters.build(config, {"sentinel-2-l2a": contract(OPTICAL)}, 20)
+    attention = next(m for m in network.modules() if isinstance(m, TemporalAttention))
+
+    def spread(tensor, expected):
+        assert float(tensor.detach().std()) == pytest.approx(expected, rel=0.15)
+
+    spread(attention.into.weight, 1)
+    spread(attention.into.bias, 1)
+    spread(attention.keys.weight, math.sqrt(2 / (256 + 64)))
+    spread(attention.keys.bias, 1)
+    spread(attention.mlp[0].weight, math.sqrt(2 / (256 + 128)))
+    spread(attention.mlp[1].weight, 1)
+    assert not attention.mlp[1].bias.any()
+    assert torch.equal(attention.norm_weight, torch.ones_like(attention.norm_weight))
+    spread(attention.query, math.sqrt(2 / 4))
 
 
 def test_attention_is_the_official_formula():

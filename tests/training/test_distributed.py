@@ -1,6 +1,7 @@
 """Two processes give the gradient of one process on the joined batch, for every method."""
 
 import copy
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -19,7 +20,9 @@ def gradient(method, views, gather) -> dict[str, torch.Tensor]:
 
 def share(view, rank, world):
     each = len(view.image) // world
-    return fakes.view(view.image.take(list(range(rank * each, (rank + 1) * each))), view.role)
+    rows = range(rank * each, (rank + 1) * each)
+    uid = None if view.uid is None else tuple(view.uid[row] for row in rows)
+    return replace(fakes.view(view.image.take(list(rows)), view.role), uid=uid)
 
 
 def as_one(rank: int, world: int) -> None:
