@@ -17,8 +17,9 @@ be the same or neighbouring ground but have the same statistics. A pair counts o
 `together` runs all three and joins what they find into groups that a split must not part.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -83,6 +84,16 @@ def joined(count: int, pairs: Iterable[tuple[int, int]]) -> Int[ndarray, " n"]:
     labels = connected_components(graph, directed=False)[1]
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
+
+
+def linked(names: Sequence[Iterable[Hashable]], pairs: Iterable[tuple[int, int]] = ()) -> Int[ndarray, " n"]:
+    """Group number of each of several things, as `joined`: those that have a name in common, or are a pair, are one."""
+    members: dict[Hashable, list[int]] = {}
+    for position, own in enumerate(names):
+        for name in own:
+            members.setdefault(name, []).append(position)
+    alike = [pair for positions in members.values() for pair in pairwise(positions)]
+    return joined(len(names), [*alike, *pairs])
 
 
 # -- the same pixels ---------------------------------------------------------------------------------------------------

@@ -16,10 +16,12 @@ from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
+import pandas as pd
 import tensorstore as ts
 
 from swath.corpus import _arrays, _index
 from swath.corpus._part import Chip, Part, check_part, location_record
+from swath.corpus.adjacency import linked
 from swath.corpus.format import Corpus, CorpusInfo, LabelLayer, SensorLayout, label_path, pixel_path, valid_path
 from swath.corpus.statistics import band_statistics
 from swath.errors import CorpusError
@@ -189,8 +191,12 @@ class CorpusWriter:
             codes = part.labels.get(name, np.full((last - first, px, px), fill))
             _arrays.with_rows(array, last)[first:last].write(codes.astype(layer.dtype)).result()
 
-    def finish(self) -> Corpus:
+    def finish(self, shared: Sequence[str] = ()) -> Corpus:
         """Join the index, compute statistics and content hash, and mark the corpus as whole.
+
+        Args:
+            shared: scalar columns of names, joined by semicolons, that locations of one group have in common; groups
+                with such a name in common become one.
 
         Raises:
             CorpusError: nothing was appended, or the disk is full.
@@ -199,12 +205,14 @@ class CorpusWriter:
             raise CorpusError("nothing to store: the corpus has no location", where=str(self.path))
         with self._explained("finish"):
             if not self.info.complete:
-                self._finish()
+                self._finish(shared)
             shutil.rmtree(self.path / "index", ignore_errors=True)
             return Corpus.open(self.path)
 
-    def _finish(self) -> None:
+    def _finish(self, shared: Sequence[str]) -> None:
         corpus = Corpus.open(self.path)
+        if shared:
+            corpus.locations["group"] = _joined_groups(corpus.locations, shared)
         self._trim()
         _index.compact(self.path, corpus.locations, corpus.chips)
         self.info = self.info.model_copy(
@@ -299,6 +307,17 @@ def _open_or_create(path: Path, wanted: CorpusInfo) -> CorpusInfo:
     new = tuple(entry for entry in wanted.provenance if entry not in found.provenance)
     licences = tuple(dict.fromkeys((*found.licences, *wanted.licences)))
     return found.model_copy(update={"provenance": (*found.provenance, *new), "licences": licences})
+
+
+def _joined_groups(locations: pd.DataFrame, shared: Sequence[str]) -> list[str]:
+    """Group of each location: the first of those that are linked by a name in common."""
+    names = [[("group", group)] for group in locations["group"]]
+    for column in shared:
+        for own, text in zip(names, locations[column], strict=True):
+            own += [(column, name.strip()) for name in text.split(";")] if isinstance(text, str) else []
+    numbers = linked(names)
+    first = dict(reversed(list(zip(numbers.tolist(), locations["group"], strict=True))))
+    return [first[number] for number in numbers.tolist()]
 
 
 def _stacked(chips: list[Chip], layout: SensorLayout) -> tuple[np.ndarray, np.ndarray]:

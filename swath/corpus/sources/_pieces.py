@@ -63,6 +63,11 @@ class Piece:
             self.chips += kept
             self.labels.append(dict(labels))
 
+    def part(self) -> Part:
+        """What the writer takes; there is at least one location."""
+        stacked = {name: np.stack([maps[name] for maps in self.labels]) for name in self.labels[0]}
+        return Part(self.locations, self.chips, stacked)
+
     @property
     def size(self) -> int:
         """Bytes of pixels."""
@@ -118,9 +123,7 @@ def store(
 
 def _append(writer: CorpusWriter, part: Piece, log: list[LogEntry]) -> None:
     if part.locations:
-        layers = part.labels[0]
-        stacked = {name: np.stack([maps[name] for maps in part.labels]) for name in layers}
-        writer.append(Part(part.locations, part.chips, stacked))
+        writer.append(part.part())
     write_log(writer.path, log)
 
 

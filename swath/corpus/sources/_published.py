@@ -19,6 +19,7 @@ from swath.corpus.format import LabelLayer, SensorLayout
 from swath.corpus.sources._names import Key, Names, in_order, what_is_there
 from swath.corpus.sources._pieces import LogEntry, Piece, store, write_log
 from swath.corpus.sources._raster import BadFileError
+from swath.corpus.sources._shapes import ShapeLayer, Shapes
 from swath.corpus.writer import CorpusWriter
 from swath.errors import CorpusError, RecipeError
 from swath.settings import Settings
@@ -35,6 +36,8 @@ class FormatSettings(Settings):
     on_bad_file: Literal["error", "skip"] = "error"
     """Files that are missing, cannot be read or do not fit: stop, or leave out what they belong to and name them in
     the corpus's `log.jsonl`."""
+    shapes: tuple[ShapeLayer, ...] = ()
+    """Label layers of your own, from polygons or points in vector files."""
     compression: Compression = "fast"
     """Of the pixels: `none`, `fast` to read, or `small` on disk (Zstandard), which is several times slower to read."""
 
@@ -172,17 +175,22 @@ def convert(
                 raise
             return Piece(left_out=[_entry(error, next(iter(uids(unit)), ""))])
 
+    shapes = Shapes(report.settings.shapes, Path(), form.labels)
+    report.log += shapes.log
     provenance = {"source": getattr(report.settings, "name", ""), "settings": report.settings.model_dump(mode="json")}
+    provenance |= {"shapes": shapes.digests} if report.settings.shapes else {}
+    labels = form.labels | shapes.layers
     target = Path(target)
     licences, keep = form.licences, report.settings.compression
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         # Set here, once, because filters are shared by threads.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with CorpusWriter(target, form.sensors, form.chip_px, form.labels, provenance, licences, keep) as writer:
+        with CorpusWriter(target, form.sensors, form.chip_px, labels, provenance, licences, keep) as writer:
+            shapes.begin(writer)
             todo = [unit for unit in units if writer.committed.isdisjoint(uids(unit))]
-            store(writer, todo, careful, pool, report.log)
+            store(writer, todo, lambda unit: shapes.add_to(careful(unit)), pool, report.log)
             write_log(target, report.log)
-            writer.finish()
+            shapes.finish(writer)
     if report.log:
         console().print(f"{len(report.log)} notes on what was left out: {target / 'log.jsonl'}", soft_wrap=True)
 

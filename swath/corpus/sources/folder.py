@@ -10,7 +10,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +28,7 @@ from swath.corpus.sources._folder.scan import Place, scan
 from swath.corpus.sources._folder.section import FolderSection, Ground, ImageEntry
 from swath.corpus.sources._pieces import cells, store, write_log
 from swath.corpus.sources._raster import BadFileError, Channel, File, Header, header, read
+from swath.corpus.sources._shapes import Shapes
 from swath.corpus.writer import CorpusWriter
 from swath.errors import CorpusError, RecipeError
 
@@ -68,17 +68,21 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
     layouts = _layouts(places, config, headers)
     places = _fitting(places, config, layouts, headers, log)
     layers = {e.layer: LabelLayer(classes=e.classes, colours=e.colours, void=e.void) for e in config.labels}
+    shapes = Shapes(config.shapes, data, layers)
+    log += shapes.log
     provenance = {"source": "folder", "files": len(headers), "section": config.model_dump(mode="json")}
+    provenance |= {"shapes": shapes.digests} if config.shapes else {}
     with CorpusWriter(
-        target, layouts, config.chip_px, layers, provenance, config.licences, config.compression
+        target, layouts, config.chip_px, layers | shapes.layers, provenance, config.licences, config.compression
     ) as writer:
+        shapes.begin(writer)
         todo = [place for place in places if not _done(place, headers, config.chip_px, writer.committed)]
         if todo:
             groups = _groups(places, config, headers, log, pool)
             plan = Plan(config, layouts, layers, headers, groups)
-            store(writer, todo, lambda place: cut(place, plan), pool, log)
+            store(writer, todo, lambda place: shapes.add_to(cut(place, plan)), pool, log)
         write_log(target, log)
-        writer.finish()
+        shapes.finish(writer)
 
 
 # -- what fits ---------------------------------------------------------------------------------------------------------
@@ -200,13 +204,8 @@ def _groups(
 ) -> dict[str, str]:
     """Group of each place, by its id: the name of the group's first member."""
     names = [_group_name(place, config) for place in places]
-    members: dict[str, list[int]] = {}
-    for position, name in enumerate(names):
-        members.setdefault(name, []).append(position)
-    pairs = [pair for positions in members.values() for pair in pairwise(positions)]
-    if config.group.ground:
-        pairs += _touching(places, config, config.group.ground, headers, log, pool)
-    labels = adjacency.joined(len(places), pairs)
+    pairs = _touching(places, config, config.group.ground, headers, log, pool) if config.group.ground else []
+    labels = adjacency.linked([[name] for name in names], pairs)
     first = {label: names[position] for position, label in reversed(list(enumerate(labels)))}
     return {place.id: first[label] for place, label in zip(places, labels, strict=True)}
 

@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 from distributed import Client, LocalCluster
+from pyproj import Transformer
 
 from swath.corpus import Corpus, Reader, Selection
 from swath.corpus.sources._stac import run as runs
@@ -56,6 +59,29 @@ def test_a_corpus_of_two_sensors_holds_every_pixel(served, tmp_path):
         for position, band in enumerate(["B02", "B05", "B01"]):
             wanted = stored_counts(scenes[chip.source], band, transform[2], transform[5], 30)
             np.testing.assert_array_equal(stored[chip.row, position].read().result(), wanted)
+
+
+def test_fields_become_labels_and_groups(served, tmp_path):
+    half = shapely.box(9.0, 47.81, 9.03, 47.86)
+    table = {"crop": ["maize", "wheat"], "farm": ["one", "two"], "year": [2021, 2020]}
+    gpd.GeoDataFrame(table, geometry=[half, half], crs="EPSG:4326").to_file(tmp_path / "fields.fgb")
+    layer = {
+        "layer": "crops",
+        "file": str(tmp_path / "fields.fgb"),
+        "column": "crop",
+        "classes": {1: "maize", 2: "wheat"},
+    }
+    period = {"since": "year", "until": "year", "group": "farm"}
+    build(series(served, shapes=[layer | period]), tmp_path / "c")
+    corpus = Corpus.open(tmp_path / "c")
+    for row, (crs, transform) in enumerate(zip(corpus.locations["crs"], corpus.locations["transform"], strict=True)):
+        x, y = transform[2] + 10 * (np.arange(30) + 0.5), transform[5] - 10 * (np.arange(30) + 0.5)
+        lon, _ = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(*np.meshgrid(x, y))
+        np.testing.assert_array_equal(corpus.labels("crops", [row])[0], np.where(lon < 9.03, 1, 255))
+    inside = corpus.locations["crops_shapes"] == 1
+    assert 0 < inside.sum() < 6
+    assert corpus.locations["group"][inside].nunique() == 1
+    assert corpus.locations["group"][~inside].nunique() == (~inside).sum()
 
 
 def test_the_hash_depends_neither_on_parts_nor_on_interruptions(served, tmp_path, monkeypatch):

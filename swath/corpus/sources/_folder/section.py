@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from swath import sensors
 from swath.corpus._arrays import Compression
 from swath.corpus._codes import check_declared
+from swath.corpus.sources._shapes import ShapeLayer
 from swath.errors import RecipeError, nearest
 from swath.settings import Settings
 
@@ -220,6 +221,8 @@ class FolderSection(Settings):
     """Images are cut into chips of this size; what is left over at the right and lower edge is not used."""
     images: tuple[ImageEntry, ...] = Field(min_length=1)
     labels: tuple[LabelEntry, ...] = ()
+    shapes: tuple[ShapeLayer, ...] = ()
+    """Label layers from polygons or points in vector files."""
     quality: tuple[QualityEntry, ...] = ()
     group: Group = Group()
     on_bad_file: Literal["error", "skip"] = "error"

@@ -24,7 +24,9 @@ from distributed import CancelledError, Client, Future, KilledWorker, LocalClust
 from swath._files import named, whole
 from swath._progress import console, track
 from swath.corpus import places
-from swath.corpus._part import Location, Part
+from swath.corpus._part import Location
+from swath.corpus.sources._pieces import Piece, write_log
+from swath.corpus.sources._shapes import Shapes
 from swath.corpus.sources._stac import cloudless
 from swath.corpus.sources._stac import section as sections
 from swath.corpus.sources._stac.hosts import Patience, TransientError
@@ -70,10 +72,14 @@ def run(section: StacSection, target: Path, part_bytes: int = PART_BYTES) -> Non
         RecipeError: a catalogue has no such collection, or the cloud mask needs a package that is not installed.
     """
     _look_ahead(section)
+    shapes = Shapes(section.shapes, Path())
     provenance = {"source": "stac", "section": section.model_dump(mode="json")}
+    provenance |= {"shapes": shapes.digests} if section.shapes else {}
+    layouts, layers = sections.layouts(section), shapes.layers
     with CorpusWriter(
-        target, sections.layouts(section), section.chip_px, None, provenance, section.licences, section.compression
+        target, layouts, section.chip_px, layers, provenance, section.licences, section.compression
     ) as writer:
+        shapes.begin(writer)
         plan = _plan(section, target)
         log = FailureLog(target)
         todo = [one for one in locations(plan) if one.uid not in writer.committed and one.uid not in log.settled]
@@ -82,13 +88,25 @@ def run(section: StacSection, target: Path, part_bytes: int = PART_BYTES) -> Non
             for part in _parts(outcomes, part_bytes):
                 log.add(part)
                 _say_what_waits(part)
-                kept = [outcome for outcome in part if outcome.location is not None]
-                if kept:
-                    chips = [chip for outcome in kept for chip in outcome.chips]
-                    writer.append(Part([outcome.location for outcome in kept if outcome.location], chips))
+                piece = _labelled(part, shapes)
+                write_log(target, piece.left_out)
+                if piece.locations:
+                    writer.append(piece.part())
         table = log.table()
         _say_what_failed(section, target, table, stored=bool(writer.committed))
-        writer.finish()
+        write_log(target, shapes.log)
+        shapes.finish(writer)
+
+
+def _labelled(outcomes: Iterable[Outcome], shapes: Shapes) -> Piece:
+    """What can be stored, with labels from the section's shapes."""
+    piece = Piece()
+    for outcome in outcomes:
+        if outcome.location is not None:
+            piece.locations.append(outcome.location)
+            piece.chips += outcome.chips
+            piece.labels.append({})
+    return shapes.add_to(piece)
 
 
 def _look_ahead(section: StacSection) -> None:

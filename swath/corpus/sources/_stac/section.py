@@ -10,6 +10,7 @@ from swath.corpus._arrays import Compression
 from swath.corpus._utm import Footprint
 from swath.corpus.format import SensorLayout
 from swath.corpus.places import PlacesConfig
+from swath.corpus.sources._shapes import ShapeLayer
 from swath.corpus.sources._stac import cloudless
 from swath.corpus.sources._stac.catalogue import Catalogue
 from swath.corpus.sources._stac.cloudless import S2Cloudless
@@ -116,6 +117,8 @@ class StacSection(Settings):
     """First pause after a failure of a host, doubled with each further one."""
     timeout_s: float = Field(default=60.0, gt=0)
     """Of a request."""
+    shapes: tuple[ShapeLayer, ...] = ()
+    """Label layers from polygons or points in vector files."""
     licences: tuple[str, ...] = ()
     """Names of the data's licences, kept with the corpus."""
     compression: Compression = "fast"

@@ -1,0 +1,152 @@
+"""Shapes from a user's vector file: points and polygons with their columns, in the file's own reference system.
+
+Files are opened by the one GDAL driver that their ending names, after their first bytes were looked at: GDAL would
+follow a virtual data set of another name to files and hosts anywhere.
+"""
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+
+from swath.errors import CorpusError
+
+X = ("lon", "lng", "longitude", "long", "x")
+Y = ("lat", "latitude", "y")
+"""What columns of coordinates are called in tables, in any case."""
+DRIVERS = {
+    ".gpkg": ("GPKG", b"SQLite format 3\0"),
+    ".geojson": ("GeoJSON", b"{"),
+    ".json": ("GeoJSON", b"{"),
+    ".shp": ("ESRI Shapefile", b"\0\0\x27\x0a"),
+    ".fgb": ("FlatGeobuf", b"fgb"),
+}
+"""By ending: GDAL's driver, and how such a file begins."""
+VIRTUAL = (b"<OGRVRT", b"<VRTDataset")
+KINDS = "GeoPackage (.gpkg), GeoJSON (.geojson), Shapefile (.shp), FlatGeobuf (.fgb), GeoParquet (.parquet), or CSV"
+
+
+def read(path: Path, key: str, table: str | None = None, crs: str | None = None) -> gpd.GeoDataFrame:
+    """Shapes of a file, with its reference system.
+
+    Args:
+        path: of one of `KINDS`; a CSV holds points.
+        key: recipe key that named it, for messages.
+        table: of a file that has several.
+        crs: of a file that says none; of a CSV WGS 84 if not given.
+
+    Raises:
+        CorpusError: the file is not there, of another kind, damaged or empty, has several tables, or nobody says its
+            reference system.
+    """
+    if not path.is_file():
+        raise CorpusError("there is no such file", where=f"{path}, for {key}", remedy="mend the path")
+    suffix = path.suffix.lower()
+    try:
+        if suffix in {".csv", ".txt"}:
+            shapes = _csv_points(path, key, crs)
+        elif suffix == ".parquet":
+            shapes = gpd.read_parquet(path)
+        else:
+            shapes = _opened(path, suffix, key, table)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CorpusError(
+            f"cannot read the shapes: {str(error).splitlines()[0]}", where=f"{path}, for {key}", remedy=f"give {KINDS}"
+        ) from None
+    if shapes.empty:
+        raise CorpusError("it holds no shape", where=f"{path}, for {key}", remedy="mend the file")
+    return _with_crs(shapes, crs, path, key)
+
+
+def _opened(path: Path, suffix: str, key: str, table: str | None) -> gpd.GeoDataFrame:
+    if suffix not in DRIVERS:
+        what = f"shapes are not read from {suffix or 'such'} files"
+        raise CorpusError(what, where=f"{path}, for {key}", remedy=f"give {KINDS}")
+    driver, begins = DRIVERS[suffix]
+    with path.open("rb") as file:
+        head = file.read(2**16)
+    plain = head.removeprefix(b"\xef\xbb\xbf").lstrip() if begins == b"{" else head
+    if not plain.startswith(begins) or any(mark in head for mark in VIRTUAL):
+        raise CorpusError(f"it is no {driver} file", where=f"{path}, for {key}", remedy=f"give {KINDS}")
+    path = path.resolve()
+    tables = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    if table is None and len(tables) != 1:
+        raise CorpusError(
+            f"it has {len(tables)} tables of shapes: {', '.join(tables)}",
+            where=f"{path}, for {key}",
+            remedy="say which: table: NAME",
+        )
+    if table is not None and table not in tables:
+        raise CorpusError(
+            f"it has no table {table!r}", where=f"{path}, for {key}", remedy=f"its tables: {', '.join(tables)}"
+        )
+    found = pyogrio.read_info(path, layer=table or tables[0])["driver"]
+    if found != driver:
+        raise CorpusError(f"it is a {found} file, not {driver}", where=f"{path}, for {key}", remedy=f"give {KINDS}")
+    return gpd.GeoDataFrame(pyogrio.read_dataframe(path, layer=table or tables[0]))
+
+
+def _csv_points(path: Path, key: str, crs: str | None) -> gpd.GeoDataFrame:
+    rows = csv(path, key)
+    x, y = coordinates(rows, path, key)
+    if crs is None:
+        check_degrees(rows, x, y, path, key)
+    return gpd.GeoDataFrame(rows, geometry=gpd.points_from_xy(rows[x], rows[y]), crs=crs or "EPSG:4326")
+
+
+def csv(path: Path, key: str) -> pd.DataFrame:
+    """A table as it is.
+
+    Raises:
+        CorpusError: it cannot be read.
+    """
+    try:
+        return pd.read_csv(path, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"cannot read the table: {error}", where=f"{path}, for {key}", remedy="give a CSV") from None
+
+
+def coordinates(table: pd.DataFrame, path: Path, key: str) -> tuple[str, str]:
+    """Names of a table's columns of coordinates, east and north.
+
+    Raises:
+        CorpusError: it has none.
+    """
+    columns = {str(name).lower(): str(name) for name in table.columns}
+    found = []
+    for names in (X, Y):
+        known = [columns[name] for name in names if name in columns]
+        if not known:
+            raise CorpusError(
+                f"no column of it is called {' or '.join(names)}",
+                where=f"{path}, for {key}",
+                remedy=f"rename one of {', '.join(map(str, table.columns))}",
+            )
+        found.append(known[0])
+    return found[0], found[1]
+
+
+def check_degrees(table: pd.DataFrame, x: str, y: str, path: Path, key: str) -> None:
+    """Raise CorpusError unless the table has rows, and all of them longitudes and latitudes in these columns."""
+    lon, lat = pd.DataFrame(table[[x, y]]).apply(pd.to_numeric, errors="coerce").to_numpy(float).T
+    good = (np.abs(lon) <= 360) & (np.abs(lat) <= 90)
+    if not good.all() or not len(good):
+        row = f"row {int((~good).argmax()) + 1} is the first" if len(good) else "it has no rows"
+        raise CorpusError(f"coordinates are not degrees: {row}", where=f"{path}, for {key}", remedy="mend the file")
+
+
+def _with_crs(shapes: gpd.GeoDataFrame, crs: str | None, path: Path, key: str) -> gpd.GeoDataFrame:
+    if shapes.crs is None:
+        if crs is None:
+            remedy = "mend the file; a Shapefile lacks its .prj"
+            raise CorpusError("it says no reference system", where=f"{path}, for {key}", remedy=remedy)
+        return shapes.set_crs(crs)
+    if crs is not None and shapes.crs != crs:
+        raise CorpusError(
+            f"it says the reference system {shapes.crs.to_string()}, the recipe {crs}",
+            where=f"{path}, for {key}",
+            remedy="leave crs out, or mend the file",
+        )
+    return shapes

@@ -1,0 +1,556 @@
+"""Label layers from polygons and points in vector files, burnt on the grid of each location.
+
+The same for folders, published formats and builds from catalogues: a layer's shapes are read once, and `Shapes.label`
+burns those that lie in a location. Everything happens in the location's pixels, so any reference system and any
+orientation of the grid will do.
+"""
+
+import datetime as dt
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from affine import Affine
+from jaxtyping import Bool, Float, Integer, Shaped
+from numpy import ndarray
+from pydantic import Field, field_validator, model_validator
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError
+from rasterio.features import rasterize
+from scipy.ndimage import binary_dilation
+
+from swath.corpus import _vector
+from swath.corpus._part import Chip, Location
+from swath.corpus.format import Corpus, LabelLayer
+from swath.corpus.sources._pieces import LogEntry, Piece
+from swath.corpus.writer import CorpusWriter
+from swath.errors import CorpusError, RecipeError, nearest
+from swath.settings import Settings
+
+POLYGONS, POINTS = {3, 6}, {0, 4}
+"""Types of geometries, as Shapely numbers them: single and multiple."""
+JOINED = "; "
+"""Between the groups of one location in the index."""
+
+
+class ShapeLayer(Settings):
+    """A label layer from the polygons or points of a vector file."""
+
+    layer: str
+    """Name of the layer."""
+    file: Path
+    """GeoPackage, GeoJSON, Shapefile, FlatGeobuf or GeoParquet, or a CSV of points, in any reference system. A relative
+    path is one in the data folder for the source `folder`; otherwise, from where the command is run."""
+    table: str | None = None
+    """Which, of a GeoPackage that has several."""
+    crs: str | None = None
+    """Reference system of a file that says none, such as `EPSG:32632`; a CSV has degrees if it is not given."""
+    column: str | None = None
+    """Holds the class of a shape: a code, or a name of `classes`."""
+    code: int | None = None
+    """Class of all shapes, where no column says it."""
+    classes: dict[int, str] = Field(min_length=1)
+    """Name of every code that occurs, apart from `void`."""
+    colours: dict[int, str] = Field(default_factory=dict)
+    """Colour of a code, `#rrggbb`."""
+    void: int = 255
+    """Code of pixels without a label."""
+    background: int | None = None
+    """Class of pixels that no shape covers; void if it is not given."""
+    others: Literal["error", "void"] = "error"
+    """Shapes of a class that is not in `classes`: an error, or void under them."""
+    border: Literal["centre", "touched"] = "centre"
+    """A polygon covers the pixels whose centre lies in it, or all that it touches."""
+    min_share: float = Field(default=0.0, ge=0, le=1)
+    """Of a pixel's area that its class (or the background) must cover at least; with less it is void."""
+    overlap: Literal["void", "first", "last", "smallest"] = "void"
+    """Where shapes of different classes cover a pixel: void, or the first or the last in the file, or the smallest."""
+    group: str | None = None
+    """Column of what a split must not part, such as a farm or a region: locations that share one are one group."""
+    since: str | None = None
+    """Column of the first day (or year) for which a shape holds; it counts where an image is not from before."""
+    until: str | None = None
+    """Column of the last day (or year) for which a shape holds; it counts where an image is not from after."""
+
+    @field_validator("crs")
+    @classmethod
+    def _is_known(cls, crs: str | None) -> str | None:
+        try:
+            return crs and CRS.from_user_input(crs).to_string()
+        except CRSError:
+            raise ValueError(f"{crs!r} is no reference system; say it as EPSG:32632") from None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ShapeLayer":
+        if (self.column is None) == (self.code is None):
+            raise ValueError("give the column that holds the class, or the code of all shapes")
+        for name in ("code", "background"):
+            if (code := getattr(self, name)) is not None and code not in self.classes:
+                raise ValueError(f"{name} {code} is not one of the classes")
+        if self.void in self.classes:
+            raise ValueError(f"the code {self.void} is a class and void; say another as void")
+        return self
+
+    @property
+    def labels(self) -> LabelLayer:
+        """The layer as the corpus describes it."""
+        return LabelLayer(classes=self.classes, colours=self.colours, void=self.void)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Source:
+    """A layer's shapes as read: one entry a shape in all arrays, in the file's order."""
+
+    config: ShapeLayer
+    crs: CRS
+    shapes: Shaped[ndarray, " n"]
+    """Valid polygons and points, in `crs`."""
+    codes: Integer[ndarray, " n"]
+    groups: Shaped[ndarray, " n"]
+    """Names, or None."""
+    since: Shaped[ndarray, " n"]
+    until: Shaped[ndarray, " n"]
+    """Days; NaT where there is no limit."""
+    tree: shapely.STRtree
+    digest: str
+    """SHA-256 of the file."""
+
+
+class Shapes:
+    """All layers of a section that come from vector files."""
+
+    def __init__(self, configs: Iterable[ShapeLayer], folder: Path, others: Iterable[str] = ()):
+        """Read the files.
+
+        Args:
+            configs: of the section.
+            folder: that relative paths are relative to.
+            others: names of the corpus's layers that come from elsewhere.
+
+        Raises:
+            RecipeError: two layers have one name.
+            CorpusError: a file cannot be used, or holds a class that is not declared.
+        """
+        self.log: list[LogEntry] = []
+        """What was left out of the files, and why."""
+        names = list(others)
+        self._sources: list[_Source] = []
+        for position, config in enumerate(configs):
+            key = f"corpus.source.shapes.{position}"
+            if config.layer in names:
+                raise RecipeError(f"two layers are called {config.layer!r}", where=f"{key}.layer", remedy="rename one")
+            names.append(config.layer)
+            self._sources.append(_load(config, folder / config.file, key, self.log))
+
+    @property
+    def layers(self) -> dict[str, LabelLayer]:
+        """By name, as the corpus describes them."""
+        return {source.config.layer: source.config.labels for source in self._sources}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of each layer's file."""
+        return {source.config.layer: source.digest for source in self._sources}
+
+    @property
+    def groups(self) -> list[str]:
+        """Columns of the index that name what locations share, joined by semicolons."""
+        return [_group_column(source.config) for source in self._sources if source.config.group]
+
+    def add_to(self, piece: Piece) -> Piece:
+        """The piece with these layers' labels and what the shapes say of its locations."""
+        chips: dict[str, list[Chip]] = defaultdict(list)
+        for chip in piece.chips:
+            chips[chip.uid].append(chip)
+        for number, location in enumerate(piece.locations):
+            labels, piece.locations[number], log = self.label(location, chips[location.uid])
+            piece.labels[number] |= labels
+            piece.left_out += log
+        return piece
+
+    def label(
+        self, location: Location, chips: Sequence[Chip]
+    ) -> tuple[dict[str, Integer[ndarray, "y x"]], Location, list[LogEntry]]:
+        """Class codes by layer, the location with what the shapes say of it, and entries for the log.
+
+        Raises:
+            CorpusError: nobody knows where the location is, or when its images were taken.
+        """
+        labels: dict[str, Integer[ndarray, "y x"]] = {}
+        facts: dict[str, Any] = {}
+        log: list[LogEntry] = []
+        for source in self._sources:
+            config = source.config
+            burnt = _burn(source, location, chips)
+            labels[config.layer] = burnt.codes
+            facts[f"{config.layer}_shapes"] = burnt.count
+            if config.group:
+                facts[_group_column(config)] = JOINED.join(burnt.groups) or None
+            if burnt.contested:
+                what = f"{burnt.contested} pixels of {config.layer} are covered by shapes of different classes"
+                log.append({"event": "overlap", "id": location.uid, "what": what, "where": f"taken: {config.overlap}"})
+        if taken := facts.keys() & location.scalars.keys():
+            raise CorpusError(
+                f"the locations have a column {min(taken)!r} already", where=location.uid, remedy="rename the layer"
+            )
+        return labels, replace(location, scalars=location.scalars | facts), log
+
+    def begin(self, writer: CorpusWriter) -> None:
+        """Raise CorpusError if the corpus was begun with other files of shapes."""
+        for entry in writer.info.provenance:
+            for layer, digest in entry.get("shapes", {}).items():
+                if self.digests.get(layer, digest) != digest:
+                    raise CorpusError(
+                        f"the file of label layer {layer!r} has changed since the corpus was begun",
+                        where=str(writer.path),
+                        remedy="build into another folder",
+                    )
+
+    def finish(self, writer: CorpusWriter) -> None:
+        """Finish the corpus; locations that share a group of the shapes become one group.
+
+        Raises:
+            CorpusError: a layer's shapes lie in none of the locations.
+        """
+        if self._sources and writer.committed:
+            locations = Corpus.open(writer.path).locations
+            for source in self._sources:
+                _check_met(source, locations, writer.path)
+        writer.finish(self.groups)
+
+
+def _check_met(source: _Source, locations: gpd.GeoDataFrame, corpus: Path) -> None:
+    if locations[f"{source.config.layer}_shapes"].to_numpy().any():
+        return
+    west, south, east, north = gpd.GeoSeries(source.shapes, crs=source.crs).to_crs("EPSG:4326").total_bounds
+    raise CorpusError(
+        f"no shape of {source.config.file} lies in any of the {len(locations)} locations: shapes lie from {west:.4f}, "
+        f"{south:.4f} to {east:.4f}, {north:.4f} degrees, locations from {locations['lon'].min():.4f}, "
+        f"{locations['lat'].min():.4f} to {locations['lon'].max():.4f}, {locations['lat'].max():.4f}",
+        where=f"label layer {source.config.layer}, {corpus}",
+        remedy="look at the file's reference system and at since and until, and build into another folder",
+    )
+
+
+def _group_column(config: ShapeLayer) -> str:
+    return f"{config.layer}_{config.group}"
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def _load(config: ShapeLayer, path: Path, key: str, log: list[LogEntry]) -> _Source:
+    table = _vector.read(path, f"{key}.file", config.table, config.crs)
+    known = [str(name) for name in table.columns if name != table.geometry.name]
+    for setting in ("column", "group", "since", "until"):
+        name = getattr(config, setting)
+        if name is not None and name not in known:
+            raise CorpusError(
+                f"it has no column {name!r}", where=f"{path}, for {key}.{setting}", remedy=nearest(name, known)
+            )
+    table, notes = _usable(table, config, path, key)
+    codes = _codes(table, config, path, key, notes)
+    log += [
+        {"event": "shapes", "id": config.layer, "what": f"{what}: {count} of {path.name}", "where": str(config.file)}
+        for what, count in notes.items()
+        if count
+    ]
+    shapes = np.asarray(table.geometry.array)
+    return _Source(
+        config=config,
+        crs=CRS.from_user_input(table.crs),
+        shapes=shapes,
+        codes=codes,
+        groups=_names(table, config),
+        since=_days(table, config.since, path, f"{key}.since", "01-01"),
+        until=_days(table, config.until, path, f"{key}.until", "12-31"),
+        tree=shapely.STRtree(shapes),
+        digest=_digest(path),
+    )
+
+
+def _digest(path: Path) -> str:
+    """Of the file, and of the table of a Shapefile."""
+    result = hashlib.sha256()
+    for part in (path, path.with_suffix(".dbf")) if path.suffix.lower() == ".shp" else (path,):
+        with part.open("rb") as file:
+            result.update(hashlib.file_digest(file, "sha256").digest())
+    return result.hexdigest()
+
+
+def _usable(
+    table: gpd.GeoDataFrame, config: ShapeLayer, path: Path, key: str
+) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
+    """Rows with polygons or points that are valid and lie in a plane, and how many were mended or left out."""
+    shapes = shapely.force_2d(np.asarray(table.geometry.array))
+    empty = ~np.isfinite(shapely.bounds(shapes)).all(axis=1)  # none, or nowhere
+    kinds = shapely.get_type_id(shapes)
+    odd = ~empty & ~np.isin(kinds, [*POLYGONS, *POINTS])
+    if odd.any():
+        raise CorpusError(
+            f"shape {int(odd.argmax()) + 1} is a {shapes[odd][0].geom_type}, neither polygon nor point",
+            where=f"{path}, for {key}.file",
+            remedy="give polygons or points; a line needs a width: buffer it",
+        )
+    if config.min_share and np.isin(kinds, list(POINTS)).any():
+        raise CorpusError(
+            "it holds points, which cover no share of a pixel",
+            where=f"{path}, for {key}.min_share",
+            remedy="leave min_share out",
+        )
+    broken = ~empty & ~shapely.is_valid(shapes)
+    shapes[broken] = shapely.make_valid(shapes[broken])
+    notes = {"shapes without a geometry, left out": int(empty.sum()), "invalid shapes, mended": int(broken.sum())}
+    return gpd.GeoDataFrame(table.set_geometry(gpd.GeoSeries(shapes, table.index, table.crs))[~empty]), notes
+
+
+def _codes(
+    table: gpd.GeoDataFrame, config: ShapeLayer, path: Path, key: str, notes: dict[str, int]
+) -> Integer[ndarray, " n"]:
+    """Code of each shape; void without a class, and for classes that are not declared if the recipe says so."""
+    if config.column is None:
+        return np.full(len(table), config.code)
+    names = Counter(config.classes.values())
+    by_name = {name: code for code, name in config.classes.items() if names[name] == 1}
+    values = [None if pd.isna(value) else value for value in table[config.column]]
+    found = {value: _code(value, config, by_name) for value in dict.fromkeys(values) if value is not None}
+    unknown = [value for value, code in found.items() if code is None]
+    if unknown and config.others == "error":
+        shown = ", ".join(map(repr, unknown[:10])) + (", …" if len(unknown) > 10 else "")
+        raise CorpusError(
+            f"{len(unknown)} values of the column {config.column!r} are no class: {shown}",
+            where=f"{path}, for {key}.classes",
+            remedy="add them to classes by code or by name, or say others: void",
+        )
+    codes = [found.get(value) for value in values]
+    notes["shapes without a class, void"] = values.count(None)
+    notes["shapes of other classes, void"] = codes.count(None) - values.count(None)
+    return np.array([config.void if code is None else code for code in codes])
+
+
+def _code(value: Any, config: ShapeLayer, by_name: Mapping[str, int]) -> int | None:
+    """Code that a value of the class column says: itself, as number or text, or the one of its name."""
+    text = str(value).strip()
+    if text in by_name:
+        return by_name[text]
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    code = int(number) if number.is_integer() else None
+    return code if code in {*config.classes, config.void} else None
+
+
+def _names(table: gpd.GeoDataFrame, config: ShapeLayer) -> Shaped[ndarray, " n"]:
+    """Groups as text, without the mark that joins them."""
+    if config.group is None:
+        return np.full(len(table), None, object)
+    names = [None if pd.isna(value) else str(value).replace(";", ",") for value in table[config.group]]
+    return np.array(names, object)
+
+
+def _days(table: gpd.GeoDataFrame, column: str | None, path: Path, key: str, end: str) -> Shaped[ndarray, " n"]:
+    """Days that a column says; of a year the first or last."""
+    if column is None:
+        return np.full(len(table), "NaT", "datetime64[D]")
+    try:
+        days = [None if pd.isna(value) else _day(value, end) for value in table[column]]
+    except ValueError as error:
+        raise CorpusError(
+            f"the column {column!r} holds what is no day: {error}",
+            where=f"{path}, for {key}",
+            remedy="write days as 2021-05-31, or years as 2021",
+        ) from None
+    return np.array(days, "datetime64[D]")
+
+
+def _day(value: Any, end: str) -> dt.date:
+    if isinstance(value, dt.date):  # dates, times and time stamps
+        return value.date() if isinstance(value, dt.datetime) else value
+    text = str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value).strip()
+    return dt.datetime.fromisoformat(f"{text}-{end}" if len(text) == 4 and text.isdigit() else text).date()
+
+
+# -- burning -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Burnt:
+    """One layer of one location."""
+
+    codes: Integer[ndarray, "y x"]
+    count: int
+    """Shapes that cover at least a pixel."""
+    groups: list[str]
+    """Of those, in order."""
+    contested: int
+    """Pixels that shapes of different classes cover."""
+
+
+def _burn(source: _Source, location: Location, chips: Sequence[Chip]) -> _Burnt:
+    config, px = source.config, chips[0].pixels.shape[-1]
+    rows = _rows(source, location, px, _days_of(source, location, chips))
+    shapes = _in_pixels(source, rows, location, px)
+    masks = [_mask(shape, px, touched=config.border == "touched") for shape in shapes]
+    hits = [k for k, mask in enumerate(masks) if mask.any()]
+    codes = np.full((px, px), config.void if config.background is None else config.background)
+    taken = np.zeros((px, px), bool)
+    contested = np.zeros((px, px), bool)
+    for k in _ordered(hits, source, rows):
+        code = source.codes[rows[k]]
+        contested |= masks[k] & taken & (codes != code)
+        codes[masks[k] & ~taken] = code
+        taken |= masks[k]
+    if config.overlap == "void":
+        codes[contested] = config.void
+    if config.min_share:
+        share = _share(codes, shapes, source.codes[rows].tolist(), config)
+        codes[share < config.min_share - 1e-9] = config.void  # what is covered whole may be a rounding short of it
+    groups = sorted({name for name in source.groups[rows[hits]] if name is not None})
+    return _Burnt(codes, len(hits), groups, int(contested.sum()))
+
+
+def _ordered(hits: list[int], source: _Source, rows: Integer[ndarray, " n"]) -> list[int]:
+    """Shapes in the order in which they take pixels that no other has taken."""
+    if source.config.overlap == "last":
+        return hits[::-1]
+    if source.config.overlap == "smallest":
+        return sorted(hits, key=lambda k: shapely.area(source.shapes[rows[k]]))
+    return hits
+
+
+def _days_of(source: _Source, location: Location, chips: Sequence[Chip]) -> Shaped[ndarray, " d"] | None:
+    """Days of the location's images, where shapes hold for a time only."""
+    if source.config.since is None and source.config.until is None:
+        return None
+    days = [chip.datetime.date() for chip in chips if chip.datetime is not None]
+    if not days:
+        raise CorpusError(
+            f"no image of {location.uid!r} has a date, so nobody knows which shapes of {source.config.layer} hold",
+            where=f"label layer {source.config.layer}",
+            remedy="say how dates are read from names, or leave since and until out",
+        )
+    return np.array(sorted(set(days)), "datetime64[D]")
+
+
+def _rows(source: _Source, location: Location, px: int, days: Shaped[ndarray, " d"] | None) -> Integer[ndarray, " n"]:
+    """Positions of shapes near the location that hold on one of the days, in the file's order."""
+    rows = np.unique(np.concatenate([source.tree.query(box) for box in _boxes(source, location, px)] or [[]]))
+    rows = rows.astype(np.int64)
+    if days is None:
+        return rows
+    since, until = source.since[rows, None], source.until[rows, None]
+    holds = (np.isnat(since) | (days >= since)) & (np.isnat(until) | (days <= until))
+    return rows[holds.any(axis=1)]
+
+
+def _boxes(source: _Source, location: Location, px: int) -> list[shapely.Polygon]:
+    """What surely holds the location, in the file's reference system; two boxes across the antimeridian."""
+    crs, transform = _grid(location)
+    outline = shapely.segmentize(shapely.box(-1, -1, px + 1, px + 1), px / 8)
+    corners = _mapped(transform, shapely.get_coordinates(outline))
+    x, y = _transformer(crs, source.crs.to_string()).transform(*corners.T)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return []  # beyond what the file's reference system can say, so no shape of it is there
+    if source.crs.is_geographic and np.ptp(x) > 180:
+        spans = [(x[x > 0].min(), 180.0), (-180.0, x[x < 0].max())]
+    else:
+        spans = [(x.min(), x.max())]
+    return [shapely.box(west, y.min(), east, y.max()) for west, east in spans]
+
+
+def _in_pixels(source: _Source, rows: Integer[ndarray, " n"], location: Location, px: int) -> list[shapely.Geometry]:
+    """Shapes in columns and rows of the location, cut off a little outside of it.
+
+    Edges are straight in the file's reference system: they get more corners, so that they bend as they should.
+    """
+    crs, transform = _grid(location)
+    forward, inverse = _transformer(source.crs.to_string(), crs), ~transform
+
+    def moved(xy: Float[ndarray, "n 2"]) -> Float[ndarray, "n 2"]:
+        return _mapped(inverse, np.column_stack(forward.transform(*xy.T)))
+
+    boxes = _boxes(source, location, px)
+    if not boxes:
+        return []
+    frame = shapely.union_all(boxes)
+    step = max(float(np.ptp(shapely.get_coordinates(box), axis=0).max()) for box in boxes) / 64
+    cut = shapely.intersection(source.shapes[rows], frame)
+    return list(shapely.transform(shapely.segmentize(cut, step), moved))
+
+
+def _grid(location: Location) -> tuple[str, Affine]:
+    if location.crs is None or location.transform is None:
+        raise CorpusError(
+            f"the images of {location.uid!r} have no georeference, so no shape can be laid over them",
+            where=location.uid,
+            remedy="give images with one, or masks of the same pixels instead of shapes",
+        )
+    return location.crs, Affine(*location.transform)
+
+
+def _mapped(affine: Affine, xy: Float[ndarray, "n 2"]) -> Float[ndarray, "n 2"]:
+    return xy @ np.array([[affine.a, affine.d], [affine.b, affine.e]]) + np.array([affine.c, affine.f])
+
+
+@lru_cache(maxsize=256)
+def _transformer(source: str, target: str) -> Transformer:
+    return Transformer.from_crs(source, target, always_xy=True)
+
+
+def _mask(shape: shapely.Geometry, px: int, *, touched: bool) -> Bool[ndarray, "y x"]:
+    """Pixels that a shape covers; a point covers the one that it lies in."""
+    mask = np.zeros((px, px), bool)
+    column, row = np.floor(shapely.get_coordinates(_parts(shape, POINTS))).astype(int).T
+    inside = (column >= 0) & (column < px) & (row >= 0) & (row < px)
+    mask[row[inside], column[inside]] = True
+    if polygons := _parts(shape, POLYGONS):
+        mask |= _rasterized(polygons, (px, px), touched=touched)
+    return mask
+
+
+def _rasterized(shapes: Sequence[shapely.Geometry], shape: tuple[int, ...], *, touched: bool) -> Bool[ndarray, "y x"]:
+    return np.asarray(rasterize(shapes, shape, all_touched=touched, dtype="uint8")) > 0
+
+
+def _parts(shape: shapely.Geometry, kinds: set[int]) -> list[shapely.Geometry]:
+    """Single polygons or points of a shape, which cutting may have turned into a collection."""
+    parts = shapely.get_parts(shapely.get_parts(shape))
+    return [part for part in parts if shapely.get_type_id(part) in kinds and not part.is_empty]
+
+
+def _share(
+    codes: Integer[ndarray, "y x"], shapes: Sequence[shapely.Geometry], classes: Sequence[int], config: ShapeLayer
+) -> Float[ndarray, "y x"]:
+    """Share of each pixel that its class or the background covers: exact on the shapes' borders, 1 elsewhere."""
+    parts: dict[int, list[shapely.Geometry]] = defaultdict(list)
+    for shape, code in zip(shapes, classes, strict=True):
+        parts[code] += _parts(shape, POLYGONS)
+    areas = {code: shapely.union_all(polygons) for code, polygons in parts.items()}
+    everything = shapely.union_all(list(areas.values()))
+    row, column = np.nonzero(_near_borders(areas.values(), codes.shape))
+    pixels = shapely.box(column, row, column + 1, row + 1)
+    share = np.ones(codes.shape)
+    for code in np.unique(codes[row, column]).tolist():
+        here = codes[row, column] == code
+        covered = shapely.area(shapely.intersection(pixels[here], areas.get(code, shapely.Polygon())))
+        if code == config.background:
+            covered += 1 - shapely.area(shapely.intersection(pixels[here], everything))
+        share[row[here], column[here]] = covered
+    return share
+
+
+def _near_borders(areas: Iterable[shapely.Geometry], shape: tuple[int, ...]) -> Bool[ndarray, "y x"]:
+    """Pixels that a border crosses, and those around them."""
+    near = np.zeros(shape, bool)
+    for line in shapely.get_parts([shapely.boundary(area) for area in areas]):
+        near |= _rasterized([line], shape, touched=True)
+    return binary_dilation(near, np.ones((3, 3)))
