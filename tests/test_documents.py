@@ -11,6 +11,7 @@ import shlex
 import tomllib
 from collections.abc import Iterator
 from contextlib import nullcontext, redirect_stdout
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -168,6 +169,7 @@ def planned(what: str, settings: list[str] | None, *_: object) -> tuple[int, Non
     return 1, None
 
 
+@cache  # the same on every page that shows it
 def execute(line: str) -> None:
     words, target = arguments(line)
     command, rest = command_of(words)

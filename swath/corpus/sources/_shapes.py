@@ -7,6 +7,7 @@ orientation of the grid will do.
 
 import datetime as dt
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from rasterio.features import rasterize
 from scipy.ndimage import binary_dilation
 
 from swath.corpus import _vector
+from swath.corpus._codes import check_declared
 from swath.corpus._part import Chip, Location
 from swath.corpus.format import Corpus, LabelLayer
 from swath.corpus.sources._pieces import LogEntry, Piece
@@ -95,8 +97,7 @@ class ShapeLayer(Settings):
         for name in ("code", "background"):
             if (code := getattr(self, name)) is not None and code not in self.classes:
                 raise ValueError(f"{name} {code} is not one of the classes")
-        if self.void in self.classes:
-            raise ValueError(f"the code {self.void} is a class and void; say another as void")
+        check_declared(self.classes, self.void)
         return self
 
     @property
@@ -341,11 +342,8 @@ def _code(value: Any, config: ShapeLayer, by_name: Mapping[str, int]) -> int | N
     text = str(value).strip()
     if text in by_name:
         return by_name[text]
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    code = int(number) if number.is_integer() else None
+    whole = re.fullmatch(r"([+-]?\d+)(\.0*)?", text)  # a float cannot hold every code of 64 bits
+    code = int(whole[1]) if whole else None
     return code if code in {*config.classes, config.void} else None
 
 

@@ -258,6 +258,13 @@ def test_shapes_without_a_class_or_of_others_are_void_and_counted(tmp_path):
     }
 
 
+def test_codes_of_64_bits(tmp_path):
+    table = fields().assign(code=lambda table: table["code"] + 2**62)
+    saved(table, tmp_path / "fields.gpkg")
+    codes, _, _ = burn(tmp_path, classes={code + 2**62: name for code, name in CLASSES.items()})
+    assert np.array_equal(codes, expected(table, GRIDS["north-up"], 32))
+
+
 def test_codes_may_be_text_or_floats(tmp_path):
     table = fields()
     truth = expected(table, GRIDS["north-up"], 32)
@@ -360,7 +367,7 @@ def test_what_cannot_be_laid_over_images_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [({"column": None}, "give the column"), ({"code": 3}, "code 3 is not one"), ({"background": 3}, "background 3"),
-     ({"void": 1}, "a class and void"), ({"crs": "EPSG:nothing"}, "no reference system")],
+     ({"void": 1}, "code 1 is void and a class"), ({"crs": "EPSG:nothing"}, "no reference system")],
 )  # fmt: skip
 def test_settings_that_contradict_each_other(settings, message):
     with pytest.raises(ValidationError, match=message):
