@@ -14,6 +14,10 @@ from swath.corpus.checks.copies import some
 from swath.corpus.format import SensorLayout
 
 STAGE = 1
+FILLERS = (0, -32768, 32767, 65535, -9999, 9999, -999)
+"""Values that providers put where nothing was measured."""
+FILLED = 0.05
+"""Share of a band's valid pixels that are such a value from which on it is reported."""
 SUSPICIOUS = 0.01
 """Share of valid pixels outside a band's plausible range from which on it is reported."""
 
@@ -45,12 +49,14 @@ def _empty(sample: Sample) -> Iterator[Finding]:
 def _pixels(sample: Sample, sensor: str) -> tuple[list[Finding], list[dict]]:
     layout = sample.corpus.info.sensors[sensor]
     outside, count, total = np.zeros(len(layout.bands)), 0, 0
+    filled = np.zeros((len(layout.bands), len(FILLERS)))
     broken: list[str] = []
     for chips, counts, valid in sample.blocks(sensor):
         unusable = ~layout.usable(counts) & valid
         broken += chips["uid"][unusable.any(axis=(1, 2))].tolist()
         good = valid & ~unusable
         outside += _outside(counts, good, sensor, layout)
+        filled += _filled(counts, good)
         count += int(good.sum())
         total += good.size
     findings, table = [], []
@@ -67,11 +73,27 @@ def _pixels(sample: Sample, sensor: str) -> tuple[list[Finding], list[dict]]:
                 "usable pixels": f"{count / max(total, 1):.1%}",
             }
         )
+        findings += _unmarked(f"{sensor}/{band}", filled[len(table) - 1] / max(count, 1))
         if share > SUSPICIOUS:
             what = f"{share:.1%} of the valid pixels lie outside {low:g}..{high:g}"
             remedy = "check scale, offset and nodata of the source"
             findings.append(Finding("warning", what, f"{sensor}/{band}", remedy))
     return findings, table
+
+
+def _filled(counts: Shaped[ndarray, "n c y x"], good: Bool[ndarray, "n y x"]) -> Float[ndarray, "c f"]:
+    """How many good pixels of each band are each of the fillers."""
+    bands = (counts[:, i][good] for i in range(counts.shape[1]))
+    return np.array([[float(np.count_nonzero(band == value)) for value in FILLERS] for band in bands])
+
+
+def _unmarked(band: str, shares: Float[ndarray, " f"]) -> Iterator[Finding]:
+    """Of a value that stands in much of a band and is nowhere said to be nodata."""
+    worst = int(shares.argmax())
+    if shares[worst] > FILLED:
+        what = f"{shares[worst]:.0%} of the valid pixels hold the count {FILLERS[worst]}: nodata that no tag tells?"
+        remedy = "if nothing was measured there, declare it: nodata, or invalid_values where all bands have it"
+        yield Finding("warning", what, band, remedy)
 
 
 def _outside(

@@ -1,7 +1,6 @@
 """Small images that are a chip each: read whole, in one opening of the file, with the checks of their format."""
 
 from collections.abc import Mapping, Sequence
-from math import hypot
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer
 from swath.corpus.sources._names import what_is_there
 from swath.corpus.sources._pieces import LogEntry, moved
+from swath.corpus.sources._position import check_same_place, metres_apart, pixels_apart
 from swath.corpus.sources._published import SKIP
-from swath.corpus.sources._raster import BadFileError, File, Header, corner, whole
+from swath.corpus.sources._raster import BadFileError, File, Header, whole
 from swath.errors import CorpusError
 
 
@@ -45,13 +45,21 @@ def expect(file: File, head: Header, bands: int, dtype: str, px: int | tuple[int
             )
 
 
-def codes(file: File, layer: LabelLayer, px: int | tuple[int, int] | None = None) -> Integer[ndarray, "y x"]:
+def codes(file: File, layer: LabelLayer, px: int, of: tuple[File, Header]) -> Integer[ndarray, "y x"]:
     """Class codes of a mask of one band.
 
+    Args:
+        file: the mask.
+        layer: its classes.
+        px: rows and columns.
+        of: the image that it is a mask of.
+
     Raises:
-        BadFileError: it is missing or damaged, of another size, or holds a code that the format does not have.
+        BadFileError: it is missing or damaged, of another size, lies elsewhere than its image, or holds a code that the
+            format does not have.
     """
-    mask = image(file, 1, "uint8", px)[0][0]
+    (mask,), head = image(file, 1, "uint8", px)
+    check_same_place(file, head, *of)
     return declared(mask, layer, file)
 
 
@@ -69,18 +77,15 @@ def declared(values: Num[ndarray, "..."], layer: LabelLayer, file: File) -> Int6
 
 def placed(uid: str, head: Header, **rest: Any) -> Location:
     """A location where its image says it is."""
-    transform = None if head.transform is None else moved(head.transform, 0, 0, 0)
+    transform = None if head.transform is None or head.crs is None else moved(head.transform, 0, 0, 0)
     return Location(uid, crs=head.crs, transform=transform, **rest)
 
 
 def same_ground(file: File, head: Header, first: Header) -> None:
     """Raise BadFileError if an image lies more than half its width away from the first of its location."""
-    if head.transform is None or first.transform is None or head.crs != first.crs:
-        return
-    (x, y), (u, v) = (corner(h.transform, h.width // 2, h.height // 2) for h in (head, first) if h.transform)
-    pixels = hypot((x - u) / first.transform.a, (y - v) / first.transform.e)
-    if pixels > first.width / 2:
-        what = f"{file.name} lies {pixels:.0f} pixels away from the first image of its location"
+    if (pixels := pixels_apart(first, head)) > first.width / 2:
+        distance = f"{pixels:.0f} pixels ({metres_apart(first, head):,.0f} m)"
+        what = f"{file.name} lies {distance} away from the first image of its location"
         raise BadFileError(what, where=str(file.path), remedy="are these of one edition? or: on_bad_file=skip")
 
 

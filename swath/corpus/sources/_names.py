@@ -1,10 +1,14 @@
 """Finding the files of a layout by their names, and saying which are missing or too many."""
 
 import difflib
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
+
+from swath.errors import CorpusError
 
 Key = tuple[str, ...]
 """What a name says, field by field: tells the files of one patch from those of another."""
@@ -48,6 +52,77 @@ def _expression(template: str) -> str:
             parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+)")
             seen.add(name)
     return "".join(parts)
+
+
+def matching(root: Path, pattern: str) -> list[Path]:
+    """Files below a folder that fit a glob, `**` for any depth, in the order of their paths.
+
+    Links to folders are entered, and links that lead nowhere are files, so that reading says what is wrong with them.
+    """
+    if "**" in Path(pattern).parts:
+        wanted = Path(pattern).parts
+        return [path for path in below(root) if _fits(path.relative_to(root).parts, wanted)]
+    return sorted(path for path in root.glob(pattern) if _is_file(path))
+
+
+def below(root: Path) -> list[Path]:
+    """All files below a folder, in the order of their paths.
+
+    A folder that links lead to as well is entered once, by its own path where that is below `root`; links to a folder
+    that they lie in are passed over.
+
+    Raises:
+        CorpusError: a folder cannot be read.
+    """
+    entered: set[str] = set()
+    found: list[Path] = []
+    folders = [root]
+    while folders:
+        links: list[Path] = []
+        for folder in folders:
+            found += _walk(folder, entered, links)
+        folders = sorted(links)
+    return sorted(found)
+
+
+def _walk(top: Path, entered: set[str], links: list[Path]) -> Iterator[Path]:
+    """Files of a folder, links to folders aside, which are added to `links`."""
+    for folder, inner, files in os.walk(top, onerror=unreadable):
+        real = os.path.realpath(folder)
+        if real in entered:
+            inner.clear()
+            continue
+        entered.add(real)
+        here = Path(folder)
+        links += [here / name for name in inner if (here / name).is_symlink() and not _around(here / name, real)]
+        yield from (here / name for name in files if _is_file(here / name))
+
+
+def unreadable(error: OSError) -> None:
+    """Raise CorpusError for a folder that cannot be read, which globs and walks pass over."""
+    raise CorpusError(
+        f"cannot read the folder: {error.strerror}",
+        where=str(error.filename),
+        remedy="give the data folder (data=PATH), or the right to read it",
+    )
+
+
+def _around(link: Path, folder: str) -> bool:
+    """Whether a link leads to a folder that it lies in."""
+    target = os.path.realpath(link)
+    return os.path.commonpath([target, folder]) == target
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() or (path.is_symlink() and not path.exists())
+
+
+def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return _fits(parts, pattern[1:]) or (bool(parts) and _fits(parts[1:], pattern))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
 
 
 def natural(text: str) -> tuple[tuple[bool, int, str], ...]:

@@ -1,4 +1,8 @@
-"""Reading raster files, with every failure turned into a message that names the file."""
+"""Reading raster files, with every failure turned into a message that names the file.
+
+Images are handed on upright: one that is stored from south to north, or from east to west, is turned, pixels and
+transform alike.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,12 +13,21 @@ from typing import Any
 import numpy as np
 import rasterio
 from affine import Affine
-from jaxtyping import Shaped
+from jaxtyping import Bool, Shaped
 from numpy import ndarray
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
 from swath.errors import CorpusError
+
+NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
+"""Type that pixels of a type are stored as, where it is not their own: a corpus holds at most 32 bits."""
+ROUNDING = 1e-6
+"""Relative difference that a stored value may have from the file's; that of single precision is 6e-8."""
+GIGABYTE = 10**9
+MAX_IMAGE_GB = 4.0
+"""Gigabytes that are decoded at once: thirteen bands of a whole Sentinel-2 tile at 10 m take 3.1."""
 
 
 class BadFileError(CorpusError):
@@ -51,16 +64,33 @@ class Header:
 
     height: int
     width: int
-    count: int
-    """Number of channels."""
-    dtype: str
-    nodata: float | None
     crs: str | None
     """None where there is no georeference, or one that cannot be related to longitude and latitude."""
     transform: Affine | None
-    """Pixel corners (column, row) to native coordinates; None without `crs`."""
-    metres: float | None
-    """Size of a pixel, where the native coordinates are metres."""
+    """Pixel corners (column, row) of the upright image to native coordinates; None where the file says none."""
+    turned: bool = False
+    """The file is stored from south to north or from east to west: its windows are not the upright image's."""
+    dtypes: tuple[str, ...] = ()
+    """By channel, as all of the following."""
+    nodata: tuple[float | None, ...] = ()
+    scalings: tuple[tuple[float, float], ...] = ()
+    """Scale and offset of the counts; (1, 0) where the file says none."""
+    masked: tuple[bool, ...] = ()
+    """Whether a mask in the file or beside it (`.msk`) says which pixels are there."""
+    alpha: tuple[int, ...] = ()
+    """Numbers of the channels that the file calls opacity: 0 where a pixel is not there."""
+    block_bytes: int = 0
+    """Size of the largest piece that can be decoded by itself."""
+
+    @property
+    def count(self) -> int:
+        """Number of channels."""
+        return len(self.dtypes)
+
+    @property
+    def dtype(self) -> str:
+        """Type of the first channel."""
+        return self.dtypes[0]
 
 
 @contextmanager
@@ -88,37 +118,109 @@ def header_of(source: DatasetReader) -> Header:
     crs = source.crs
     if crs is not None and not (crs.is_projected or crs.is_geographic):
         crs = None
-    metres = crs is not None and crs.is_projected and crs.linear_units_factor[1] == 1
+    # the raster library hands out the identity where a file says no position
+    transform = None if source.transform.is_identity or source.transform.is_degenerate else source.transform
+    rows, columns = _turns(source)
     return Header(
         height=source.height,
         width=source.width,
-        count=source.count,
-        dtype=source.dtypes[0],
-        nodata=source.nodata,
-        crs=None if crs is None else crs.to_string(),
-        transform=None if crs is None else source.transform,
-        metres=abs(source.transform.a) if metres else None,
+        crs=None if crs is None or transform is None else crs.to_string(),
+        transform=None if transform is None else _upright(transform, source.height * rows, source.width * columns),
+        turned=rows or columns,
+        dtypes=source.dtypes,
+        nodata=source.nodatavals,
+        scalings=tuple(zip(source.scales, source.offsets, strict=True)),
+        masked=tuple(_has_mask(flags) for flags in source.mask_flag_enums),
+        alpha=tuple(n for n, kind in enumerate(source.colorinterp, 1) if kind == ColorInterp.alpha),
+        block_bytes=max(
+            rows * columns * np.dtype(dtype).itemsize
+            for (rows, columns), dtype in zip(source.block_shapes, source.dtypes, strict=True)
+        ),
     )
 
 
+def _has_mask(flags: Sequence[MaskFlags]) -> bool:
+    """Of a channel: a mask that is neither nodata nor opacity, which are told by their values."""
+    return MaskFlags.alpha not in flags and list(flags) not in ([MaskFlags.all_valid], [MaskFlags.nodata])
+
+
+def _turns(source: DatasetReader) -> tuple[bool, bool]:
+    """Whether rows, and columns, are to be reversed so that the image is upright, or at least not mirrored."""
+    t = source.transform
+    if t.is_identity:
+        return False, False
+    if t.b == t.d == 0:
+        return t.e > 0, t.a < 0
+    return t.a * t.e - t.b * t.d > 0, False
+
+
+def _upright(transform: Affine, height: int, width: int) -> Affine:
+    """The transform after rows or columns are reversed, each where the number of them is not 0."""
+    a, b, c, d, e, f = transform[:6]
+    down, across = (-1 if height else 1), (-1 if width else 1)
+    return Affine(a * across, b * down, c + a * width + b * height, d * across, e * down, f + d * width + e * height)
+
+
+def _turned(pixels: Shaped[ndarray, "c y x"], source: DatasetReader) -> Shaped[ndarray, "c y x"]:
+    rows, columns = _turns(source)
+    return pixels[:, :: -1 if rows else 1, :: -1 if columns else 1]
+
+
+# -- pixels ------------------------------------------------------------------------------------------------------------
+
+
 def whole(file: File, check: Callable[[Header], None]) -> tuple[Shaped[ndarray, "c y x"], Header]:
-    """All pixels of a file and its header, which is checked before the pixels are read."""
+    """All pixels of a file and its header, which is checked before the pixels are read.
+
+    Raises:
+        BadFileError: it cannot be read, or it says of itself what no published format says: that its channels differ
+            in type or are scaled, or, by a mask, that pixels are not there.
+    """
     with explained(file), rasterio.open(file.path) as source:
         head = header_of(source)
         check(head)
-        return source.read(), head
+        if problem := _unexpected(head) or _hidden(source, head):
+            remedy = "is this an edition that was changed? get the file again, or leave it out: on_bad_file=skip"
+            raise BadFileError(f"{file.name} {problem}", where=str(file.path), remedy=remedy)
+        return _turned(source.read(), source), head
+
+
+def _unexpected(head: Header) -> str | None:
+    if len(set(head.dtypes)) > 1:
+        return f"has channels of several types: {', '.join(dict.fromkeys(head.dtypes))}"
+    scaled = next((one for one in head.scalings if one != (1.0, 0.0)), None)
+    return None if scaled is None else f"says scale {scaled[0]:g} and offset {scaled[1]:g}, where this format has none"
+
+
+def _hidden(source: DatasetReader, head: Header) -> str | None:
+    numbers = [number for number, masked in enumerate(head.masked, 1) if masked]
+    hidden = int((source.read_masks(numbers) == 0).sum()) if numbers else 0
+    return f"has a mask that hides {hidden} values, where this format has none" if hidden else None
 
 
 def read(channels: Sequence[Channel]) -> list[Shaped[ndarray, "y x"]]:
     """Pixels of channels, in this order; each file is opened once."""
     pixels: dict[tuple[str, int], Any] = {}
-    for file in {channel.file.name: channel.file for channel in channels}.values():
-        numbers = [channel.number for channel in channels if channel.file.name == file.name]
+    for file, numbers in _by_file(channels):
         with explained(file), rasterio.open(file.path) as source:
-            pixels.update(
-                ((file.name, number), band) for number, band in zip(numbers, source.read(numbers), strict=True)
-            )
+            for number in numbers:
+                pixels[file.name, number] = _turned(source.read([number]), source)[0]
     return [pixels[channel.file.name, channel.number] for channel in channels]
+
+
+def there(channels: Sequence[Channel], alpha: Sequence[int]) -> Bool[ndarray, "y x"]:
+    """Where the masks of a file's channels, and its channels of opacity `alpha`, say that pixels are there."""
+    file = channels[0].file
+    with explained(file), rasterio.open(file.path) as source:
+        masks = source.read_masks([channel.number for channel in channels])
+        opacity = source.read(list(alpha)) if alpha else masks[:0]
+        seen = (masks != 0).all(axis=0) & (opacity != 0).all(axis=0)
+        return _turned(seen[None], source)[0]
+
+
+def _by_file(channels: Sequence[Channel]) -> Iterator[tuple[File, list[int]]]:
+    for file in {channel.file.name: channel.file for channel in channels}.values():
+        yield file, [channel.number for channel in channels if channel.file.name == file.name]
 
 
 def enlarged(pixels: Shaped[ndarray, "y x"], shape: tuple[int, int], file: File) -> Shaped[ndarray, "y2 x2"]:
@@ -134,7 +236,42 @@ def enlarged(pixels: Shaped[ndarray, "y x"], shape: tuple[int, int], file: File)
     return pixels if factor == 1 else np.repeat(np.repeat(pixels, factor, axis=0), factor, axis=1)
 
 
-def corner(transform: Affine, column: int, row: int) -> tuple[float, float]:
+def narrowed(
+    pixels: Shaped[ndarray, "*n y x"], valid: Bool[ndarray, "*n y x"], file: File
+) -> Shaped[ndarray, "*n y x"]:
+    """Pixels of 64 bits in 32, others as they are.
+
+    Raises:
+        BadFileError: a valid value would become another one.
+    """
+    if pixels.dtype.name not in NARROWER:
+        return pixels
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        stored = pixels.astype(NARROWER[pixels.dtype.name])
+        exact = stored.astype(pixels.dtype)
+        same = np.isclose(exact, pixels, rtol=ROUNDING, atol=0) if pixels.dtype.kind == "f" else exact == pixels
+    lost = valid & ~same & np.isfinite(pixels)
+    if lost.any():
+        raise BadFileError(
+            f"{file.name} holds {pixels[lost][0]:g}, which {stored.dtype} cannot, at {lost.sum()} pixels",
+            where=f"{file.path}, for {file.key}",
+            remedy=f"convert it to {stored.dtype}, say its nodata, or leave it out: corpus.source.on_bad_file=skip",
+        )
+    return stored
+
+
+def check_size(file: File, size: int, limit_gb: float) -> None:
+    """Raise BadFileError if so many bytes, which would have to be decoded at once, are beyond a limit."""
+    if size > limit_gb * GIGABYTE:
+        raise BadFileError(
+            f"{file.name} would take {size / GIGABYTE:.1f} GB to read, the limit is {limit_gb:g}",
+            where=f"{file.path}, for {file.key}",
+            remedy="cut it into smaller files (tiles), raise corpus.source.max_image_gb if there is memory, "
+            "or leave it out: corpus.source.on_bad_file=skip",
+        )
+
+
+def corner(transform: Affine, column: float | int, row: float | int) -> tuple[float, float]:
     """Native coordinates of a pixel's corner."""
     x = transform.a * column + transform.b * row + transform.c
     y = transform.d * column + transform.e * row + transform.f

@@ -10,7 +10,8 @@ from swath import sensors
 from swath.corpus._part import Chip
 from swath.corpus.format import LabelLayer, SensorLayout
 from swath.corpus.sources._images import chip_of, expect
-from swath.corpus.sources._raster import File, Header, whole
+from swath.corpus.sources._position import check_same_place
+from swath.corpus.sources._raster import File, Header, narrowed, whole
 
 OPTICAL, RADAR = "sentinel-2-l1c", "sentinel-1-grd"
 PX = 256
@@ -40,15 +41,24 @@ def layouts() -> dict[str, SensorLayout]:
     return {OPTICAL: optical, RADAR: SensorLayout.of(sensors.get(RADAR), ("VV", "VH"), 10)}
 
 
-def pixels(path: Path, root: Path, bands: int, dtypes: tuple[str, ...]) -> tuple[Shaped[ndarray, "c y x"], Header]:
-    """A file of that many bands, 256 x 256 px and one of these types."""
+def pixels(
+    path: Path, root: Path, bands: int, dtypes: tuple[str, ...], of: tuple[File, Header] | None = None
+) -> tuple[Shaped[ndarray, "c y x"], Header]:
+    """A file of that many bands, 256 x 256 px and one of these types, that lies where another file does."""
     file = File(path, path.relative_to(root).as_posix())
-    return whole(file, lambda head: expect(file, head, bands, head.dtype if head.dtype in dtypes else dtypes[0], PX))
+
+    def check(head: Header) -> None:
+        expect(file, head, bands, head.dtype if head.dtype in dtypes else dtypes[0], PX)
+        if of is not None:
+            check_same_place(file, head, *of)
+
+    return whole(file, check)
 
 
-def chips(uid: str, files: dict[str, Path], root: Path) -> tuple[list[Chip], Header]:
-    """The optical and the radar chip of a patch, which says no date, and the header of the optical file."""
+def chips(uid: str, files: dict[str, Path], root: Path) -> tuple[list[Chip], tuple[File, Header]]:
+    """The optical and the radar chip of a patch, which says no date, and the optical file with its header."""
+    optical, radar = (File(files[kind], files[kind].relative_to(root).as_posix()) for kind in ("s2", "s1"))
     counts, head = pixels(files["s2"], root, 13, ("uint16",))
-    power, _ = pixels(files["s1"], root, 2, ("float32", "float64"))
-    radar = Chip(uid, RADAR, power.astype(np.float32), source=files["s1"].relative_to(root).as_posix())
-    return [chip_of(uid, OPTICAL, counts, files["s2"].relative_to(root).as_posix()), radar], head
+    power, _ = pixels(files["s1"], root, 2, ("float32", "float64"), (optical, head))
+    power = narrowed(power, np.isfinite(power), radar)
+    return [chip_of(uid, OPTICAL, counts, optical.name), Chip(uid, RADAR, power, source=radar.name)], (optical, head)

@@ -22,12 +22,15 @@ from swath.corpus.sources import _numpy as npy
 from swath.corpus.sources._images import chip_of, image, placed, same_ground
 from swath.corpus.sources._names import in_order, what_is_there
 from swath.corpus.sources._pieces import Piece
-from swath.corpus.sources._published import SKIP, Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources._position import check_same_place
+from swath.corpus.sources._published import Form, FormatSettings, Report, convert, data_folder
 from swath.corpus.sources._raster import BadFileError, File, Header, enlarged
 from swath.errors import CorpusError
 
 OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-grd"
 PX = 120
+SIZES = {10.0: 120, 20.0: 60, 60.0: 20}
+"""Pixels a side by pixel size of a Sentinel-2 band, in metres."""
 POLARISATIONS = ("VV", "VH")
 METADATA = "_labels_metadata.json"
 NINETEEN: dict[str, tuple[str, ...]] = {
@@ -182,11 +185,11 @@ def _joined(names: Iterable[str]) -> str:
 def _bands(root: Path, folder: Path, bands: tuple[str, ...], dtype: str) -> tuple[Shaped[ndarray, "c y x"], Header]:
     """A patch's bands at 10 m, and the header of its finest."""
     files = [File(folder / f"{folder.name}_{band}.tif", f"{folder.relative_to(root)}/{band}") for band in bands]
-    read = [image(file, 1, dtype) for file in files]
-    head = max((head for _, head in read), key=lambda head: head.height)
-    if (head.height, head.width) != (PX, PX):
-        what = f"{folder.name} has {head.width} x {head.height} pixels, not {PX} x {PX}"
-        raise BadFileError(what, where=str(folder), remedy=SKIP)
+    sizes = [PX if dtype == "float32" else SIZES[sensors.get(OPTICAL).band(band).gsd_m or 10.0] for band in bands]
+    read = [image(file, 1, dtype, size) for file, size in zip(files, sizes, strict=True)]
+    first, head = max(zip(files, (head for _, head in read), strict=True), key=lambda one: one[1].height)
+    for file, (_, own) in zip(files, read, strict=True):
+        check_same_place(file, own, first, head)
     return np.stack([enlarged(one[0], (PX, PX), file) for (one, _), file in zip(read, files, strict=True)]), head
 
 

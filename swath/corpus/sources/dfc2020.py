@@ -49,10 +49,10 @@ def _uid(key: Key) -> str:
 
 
 def _read(files: dict[str, Path], key: Key, root: Path, form: Form, config: Config) -> Piece:
-    chips, head = _sen12.chips(_uid(key), files, root)
-    cover = _sen12.pixels(files["dfc"], root, 1, ("uint8", "uint16", "int16"))[0][0]
+    chips, of = _sen12.chips(_uid(key), files, root)
+    cover = _sen12.pixels(files["dfc"], root, 1, ("uint8", "uint16", "int16"), of)[0][0]
     codes = declared(cover, _sen12.DFC, File(files["dfc"], files["dfc"].name))
     split = "test" if key[0] == "test" else config.validation_as
     piece = Piece()
-    piece.add(placed(_uid(key), head, split=split), chips, {"dfc": codes}, form.sensors)
+    piece.add(placed(_uid(key), of[1], split=split), chips, {"dfc": codes}, form.sensors)
     return piece

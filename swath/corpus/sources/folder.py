@@ -8,8 +8,9 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from math import sqrt
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,11 +23,23 @@ from swath import sensors
 from swath._progress import track
 from swath.corpus import adjacency
 from swath.corpus.format import LabelLayer, SensorLayout
-from swath.corpus.sources._folder.check import channels, check_channel, check_facts, check_place, check_shot
-from swath.corpus.sources._folder.cut import Plan, cut, shape_of
-from swath.corpus.sources._folder.scan import Place, scan
+from swath.corpus.sources._folder.check import (
+    PIXEL_SIZES,
+    channels,
+    check_channel,
+    check_channels,
+    check_facts,
+    check_place,
+    check_shot,
+    finest,
+    off_size,
+)
+from swath.corpus.sources._folder.cut import Plan, cut, nodata_of, shape_of
+from swath.corpus.sources._folder.scaling import common, given
+from swath.corpus.sources._folder.scan import Place, Shot, scan
 from swath.corpus.sources._folder.section import FolderSection, Ground, ImageEntry
 from swath.corpus.sources._pieces import cells, store, write_log
+from swath.corpus.sources._position import pixel_m
 from swath.corpus.sources._raster import BadFileError, Channel, File, Header, header, read
 from swath.corpus.sources._shapes import Shapes
 from swath.corpus.writer import CorpusWriter
@@ -65,8 +78,10 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
     check_facts(places, config)
     log: list[dict[str, Any]] = []
     headers = _headers(places, config, log, pool)
+    _scale(places, config, headers, log)
     layouts = _layouts(places, config, headers)
     places = _fitting(places, config, layouts, headers, log)
+    log += _other_sizes(places, layouts, headers)
     layers = {e.layer: LabelLayer(classes=e.classes, colours=e.colours, void=e.void) for e in config.labels}
     shapes = Shapes(config.shapes, data, layers)
     log += shapes.log
@@ -123,6 +138,18 @@ def _drop(place: Place, bad: Callable[[Channel], bool]) -> None:
             del place.shots[key]
 
 
+def _scale(places: list[Place], config: Config, headers: dict[str, Header], log: list[dict[str, Any]]) -> None:
+    """Note of every image how its counts become physical values; what contradicts itself is left out."""
+    for place in places:
+        for key, shot in list(place.shots.items()):
+            try:
+                check_channels(shot, headers)
+                shot.scalings = given(shot, headers)
+            except BadFileError as error:
+                _reject(error, config, log)
+                del place.shots[key]
+
+
 def _fitting(
     places: list[Place],
     config: Config,
@@ -134,7 +161,7 @@ def _fitting(
     for place in places:
         for key, shot in list(place.shots.items()):
             try:
-                check_shot(shot, layouts[shot.entry.sensor], headers)
+                check_shot(shot, layouts[shot.entry.sensor], config, headers)
             except BadFileError as error:
                 _reject(error, config, log)
                 del place.shots[key]
@@ -155,22 +182,44 @@ def _layouts(places: list[Place], config: Config, headers: dict[str, Header]) ->
     layouts: dict[str, SensorLayout] = {}
     for position, entry in enumerate(config.images):
         if entry.sensor not in layouts:
-            gsd = entry.gsd_m or _resolution(places, entry, headers)
-            layouts[entry.sensor] = _layout(entry, gsd, f"corpus.source.images.{position}.gsd_m")
+            shots = [s for place in places for s in place.shots.values() if s.entry.sensor == entry.sensor]
+            key = f"corpus.source.images.{position}.gsd_m"
+            gsd = entry.gsd_m or _resolution(shots, headers, key)
+            layouts[entry.sensor] = _layout(entry, gsd, shots, key)
     return layouts
 
 
-def _resolution(places: list[Place], entry: ImageEntry, headers: dict[str, Header]) -> float | None:
-    """Finest pixel size, in metres, of the first place that has this sensor and says so."""
-    for place in places:
-        for shot in place.shots.values():
-            known = [headers[c.file.name].metres for c in shot.bands.values() if shot.entry.sensor == entry.sensor]
-            if sizes := [metres for metres in known if metres]:
-                return min(sizes)
+def _resolution(shots: list[Shot], headers: dict[str, Header], key: str) -> float | None:
+    """Pixel size, in metres on the ground, of the first image that says where it lies."""
+    for shot in shots:
+        file, head = finest(shot, headers)
+        if (sizes := pixel_m(head)) is not None:
+            mean = float(f"{sqrt(sizes[0] * sizes[1]):.6g}")
+            if max(sizes) > min(sizes) * (1 + PIXEL_SIZES):
+                raise RecipeError(
+                    f"the pixels of {file.name} are {sizes[0]:.4g} m wide and {sizes[1]:.4g} m high on the ground",
+                    where=f"{key}, {file.path}",
+                    remedy=f"bring the images to square pixels, such as in UTM; or say one size: gsd_m: {mean:.4g}",
+                )
+            return mean
     return None
 
 
-def _layout(entry: ImageEntry, gsd_m: float | None, key: str) -> SensorLayout:
+def _other_sizes(
+    places: list[Place], layouts: dict[str, SensorLayout], headers: dict[str, Header]
+) -> Iterator[dict[str, Any]]:
+    """Notes on sensors of whose images many have another pixel size than the recipe says."""
+    for sensor, layout in layouts.items():
+        shots = [s for place in places for s in place.shots.values() if s.entry.sensor == sensor]
+        found = [(file, sizes) for file, head in (finest(s, headers) for s in shots) if (sizes := pixel_m(head))]
+        other = [(file, sizes) for file, sizes in found if off_size(sizes, layout.gsd_m)]
+        if other:
+            least, most = (pick(size for _, sizes in other for size in sizes) for pick in (min, max))
+            what = f"{len(other)} images have pixels of {least:.4g} to {most:.4g} m on the ground, not {layout.gsd_m:g}"
+            yield {"event": "pixel size", "id": sensor, "what": what, "where": str(other[0][0].path)}
+
+
+def _layout(entry: ImageEntry, gsd_m: float | None, shots: list[Shot], key: str) -> SensorLayout:
     sensor = sensors.get(entry.sensor)
     bands = tuple(entry.channels)
     gsd_m = gsd_m or min((sensor.band(band).gsd_m or 0 for band in bands), default=0)
@@ -180,15 +229,15 @@ def _layout(entry: ImageEntry, gsd_m: float | None, key: str) -> SensorLayout:
             where=key,
             remedy="say the ground sampling distance in metres, such as gsd_m: 10",
         )
-    scalings = [entry.scaling or sensor.scaling_of(band) for band in bands]
+    scalings = [common(shot.scalings[band] for shot in shots) if shots else sensor.scaling_of(band) for band in bands]
     return SensorLayout(
         bands=bands,
         gsd_m=gsd_m,
         dtype=entry.dtype or sensor.dtype,
         scale=tuple(scaling.scale for scaling in scalings),
         offset=tuple(scaling.offset for scaling in scalings),
-        decibel=any(getattr(scaling, "decibel", False) for scaling in scalings),
-        nodata=sensor.nodata if entry.nodata == "sensor" else entry.nodata,
+        decibel=any(scaling.decibel for scaling in scalings),
+        nodata=nodata_of(entry),
     )
 
 

@@ -25,8 +25,9 @@ from swath.corpus.sources._landsat import grid, scenes
 from swath.corpus.sources._landsat.calibrate import fill_and_cloud, physical
 from swath.corpus.sources._landsat.scenes import Scene
 from swath.corpus.sources._pieces import Piece, moved, window
+from swath.corpus.sources._position import pixel_m
 from swath.corpus.sources._published import Form, FormatSettings, Report, convert, data_folder
-from swath.corpus.sources._raster import BadFileError, File
+from swath.corpus.sources._raster import MAX_IMAGE_GB, BadFileError, File, check_size, header
 from swath.errors import CorpusError
 from swath.settings import Settings
 
@@ -77,6 +78,8 @@ class Config(FormatSettings):
     missing_metadata: Literal["error", "estimate"] = "error"
     """Level-1 scenes of Landsat 8 and 9 without `*_MTL.txt`: stop, or take the coefficients that all scenes share and
     the sun's elevation at the satellite's mean local time (about two degrees off)."""
+    max_image_gb: float = Field(default=MAX_IMAGE_GB, gt=0)
+    """Files that can only be read in pieces of more gigabytes are an error, before they are read."""
     labels: dict[str, LabelRaster] = Field(default_factory=dict)
     """Rasters of class codes by name of the label layer."""
 
@@ -95,7 +98,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     ready = []
     for scene in found:
         try:
-            scenes.prepare(scene, bands[scene.sensor], config.missing_metadata)
+            scenes.prepare(scene, bands[scene.sensor], config.missing_metadata, config.max_image_gb)
             ready.append(scene)
         except BadFileError as error:
             report.reject(error, scene.id)
@@ -105,7 +108,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     unjudged = [scene.id for scene in ready if scene.quality is None]
     report.log += [{"event": "no quality band", "id": name, "what": what, "where": name} for name in unjudged]
     form = _form(config, ready, bands)
-    rasters = {name: _raster(folder, raster) for name, raster in config.labels.items()}
+    rasters = {name: _raster(folder, raster, config) for name, raster in config.labels.items()}
     units = list(grid.blocks(grid.grids(ready), config.chip_px))
     if not units:
         sizes = sorted({f"{scene.grid.width} x {scene.grid.height}" for scene in ready})
@@ -120,7 +123,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
 def _form(config: Config, ready: list[Scene], bands: dict[str, tuple[str, ...]]) -> Form:
     layouts = {}
     for sensor in dict.fromkeys(scene.sensor for scene in ready):
-        gsd = min(scene.grid.metres or 30.0 for scene in ready if scene.sensor == sensor)
+        gsd = min(min(pixel_m(scene.grid) or (30.0,)) for scene in ready if scene.sensor == sensor)
         layouts[sensor] = layout(sensor, bands[sensor], gsd, uint8=config.uint8)
     layers = {name: raster.layer for name, raster in config.labels.items()}
     return Form(config.chip_px, layouts, layers, ("public domain",))
@@ -133,11 +136,13 @@ def layout(sensor: str, bands: tuple[str, ...], gsd_m: float, *, uint8: bool) ->
     return SensorLayout.of(sensors.get(sensor), bands, gsd_m=gsd_m)
 
 
-def _raster(data: Path, raster: LabelRaster) -> File:
+def _raster(data: Path, raster: LabelRaster, config: Config) -> File:
     path = data / raster.file
     if not path.is_file():
         raise CorpusError("the label raster is not there", where=str(path), remedy="mend corpus.source.labels")
-    return File(path, raster.file.as_posix(), key="corpus.source.labels")
+    file = File(path, raster.file.as_posix(), key="corpus.source.labels")
+    check_size(file, header(file).block_bytes, config.max_image_gb)
+    return file
 
 
 # -- one block ---------------------------------------------------------------------------------------------------------

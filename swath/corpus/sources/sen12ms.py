@@ -102,15 +102,15 @@ def _parts(root: Path) -> Mapping[Key, Literal["train", "test"]]:
 
 def _read(files: dict[str, Path], key: Key, root: Path, form: Form, parts: Mapping[Key, str]) -> Piece:
     uid = _uid(key)
-    chips, head = _sen12.chips(uid, files, root)
-    cover = _sen12.pixels(files["lc"], root, 4, ("uint8", "uint16", "int16"))[0][0]
+    chips, of = _sen12.chips(uid, files, root)
+    cover = _sen12.pixels(files["lc"], root, 4, ("uint8", "uint16", "int16"), of)[0][0]
     cover = np.where(cover == UNCLASSIFIED, 0, cover)
     igbp = declared(cover, form.labels["igbp"], File(files["lc"], files["lc"].name))
     labels = {"igbp": igbp, "dfc": TO_DFC[igbp]}
     scalars = {"season": key[0].partition("_")[2]} | {
         name: _dominant(codes, form.labels[name]) for name, codes in labels.items()
     }
-    location = placed(uid, head, group=f"{key[0]}_{key[1]}", split=parts.get(key), scalars=scalars)
+    location = placed(uid, of[1], group=f"{key[0]}_{key[1]}", split=parts.get(key), scalars=scalars)
     piece = Piece()
     piece.add(location, chips, labels, form.sensors)
     return piece

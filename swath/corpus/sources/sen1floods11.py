@@ -11,9 +11,10 @@ from swath import sensors
 from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer, SensorLayout
 from swath.corpus.sources import _numpy as npy
-from swath.corpus.sources._images import chip_of, declared, image, same_ground
+from swath.corpus.sources._images import chip_of, declared, image
 from swath.corpus.sources._names import Key, Names
 from swath.corpus.sources._pieces import Piece, cells, moved, window
+from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._published import Form, FormatSettings, Report, convert, data_folder, gather
 from swath.corpus.sources._raster import File
 
@@ -80,12 +81,13 @@ def _parts(root: Path) -> dict[str, str]:
 
 
 def _read(files: dict[str, Path], key: Key, form: Form, event: dict[str, Any], split: str | None) -> Piece:
-    power, head = image(File(files["S1Hand"], files["S1Hand"].name), 2, "float32", PX)
-    optical = File(files["S2Hand"], files["S2Hand"].name)
+    radar, optical, hand = (File(files[kind], files[kind].name) for kind in ("S1Hand", "S2Hand", "LabelHand"))
+    power, head = image(radar, 2, "float32", PX)
     counts, other = image(optical, 13, "int16", PX)
-    same_ground(optical, other, head)
-    water = image(File(files["LabelHand"], files["LabelHand"].name), 1, "int16", PX)[0][0]
-    water = declared(water, WATER, File(files["LabelHand"], files["LabelHand"].name))
+    check_same_place(optical, other, radar, head)
+    (codes,), labelled = image(hand, 1, "int16", PX)
+    check_same_place(hand, labelled, radar, head)
+    water = declared(codes, WATER, hand)
     piece = Piece()
     px = form.chip_px
     for uid, row, column in cells("_".join(key), (PX, PX), px):
@@ -103,7 +105,7 @@ def _read(files: dict[str, Path], key: Key, form: Form, event: dict[str, Any], s
                 orbit=str(event["orbit"]).lower() if "orbit" in event else None,
             ),
         ]
-        transform = None if head.transform is None else moved(head.transform, row, column, px)
+        transform = None if head.transform is None or head.crs is None else moved(head.transform, row, column, px)
         location = Location(
             uid, crs=head.crs, transform=transform, group="_".join(key), split=split, scalars={"event": key[0]}
         )

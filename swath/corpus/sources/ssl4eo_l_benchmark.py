@@ -18,7 +18,7 @@ from swath.corpus.sources._images import chip_of, codes, image, placed, stranger
 from swath.corpus.sources._names import Names, in_order, what_is_there
 from swath.corpus.sources._pieces import Piece
 from swath.corpus.sources._published import Form, FormatSettings, Report, convert, data_folder
-from swath.corpus.sources._raster import File
+from swath.corpus.sources._raster import File, Header
 from swath.corpus.sources.ssl4eo_l import FILE, PX, SENSORS, Split, date_of, layout
 from swath.errors import CorpusError
 
@@ -75,7 +75,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         file = File(found[key], found[key].relative_to(folder).as_posix())
         pixels, head = image(file, len(form.sensors[sensor].bands), "uint8", PX)
         chip = chip_of(uid, sensor, pixels, file.name, datetime=date_of(scene))
-        maps = {product: _mask(folder, config, product, uid, scene, form.labels[product]) for product in layers}
+        maps = {product: _mask(folder, config, product, form.labels[product], key, (file, head)) for product in layers}
         piece = Piece()
         piece.add(placed(uid, head, split=parts[key]), [chip], maps, form.sensors)
         return piece
@@ -103,7 +103,10 @@ def split(count: int) -> list[str]:
     return parts
 
 
-def _mask(data: Path, config: Config, product: str, uid: str, scene: str, layer: LabelLayer) -> Integer[ndarray, "y x"]:
+def _mask(
+    data: Path, config: Config, product: str, layer: LabelLayer, key: tuple[str, ...], of: tuple[File, Header]
+) -> Integer[ndarray, "y x"]:
+    uid, scene = key
     name = f"ssl4eo_l_{config.sensor.partition('_')[0]}_{product}/{uid}/{scene}/{product}_{YEARS[config.sensor]}.tif"
-    mask = codes(File(data / name, name), LEGENDS[product], PX)
+    mask = codes(File(data / name, name), LEGENDS[product], PX, of)
     return np.where(np.isin(mask, list(layer.classes)), mask, np.uint8(0))

@@ -20,6 +20,7 @@ from swath.corpus._part import Chip
 from swath.corpus.format import SensorLayout
 from swath.corpus.sources._images import chip_of, image, placed, same_ground, stranger
 from swath.corpus.sources._pieces import LogEntry, Piece
+from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._published import SKIP, Form, FormatSettings, Report, convert, data_folder
 from swath.corpus.sources._raster import BadFileError, File, Header, enlarged
 from swath.errors import CorpusError
@@ -120,7 +121,7 @@ def date_of(scene: str, modality: str) -> datetime:
 def _scene(folder: Path, modality: str, names: Sequence[str], data: Path) -> tuple[Shaped[ndarray, "c y x"], Header]:
     """All bands on the grid of 10 m, and the header of the first that has this grid."""
     sensor = sensors.get(SENSORS[modality])
-    bands, heads = [], []
+    bands, heads, files = [], [], []
     for name in names:
         path = folder / f"{re.sub('^B0', 'B', name)}.tif"
         file = File(path, path.relative_to(data).as_posix())
@@ -128,4 +129,8 @@ def _scene(folder: Path, modality: str, names: Sequence[str], data: Path) -> tup
         pixels, head = image(file, 1, sensor.dtype, size)
         bands.append(enlarged(pixels[0], (PX, PX), file))
         heads.append(head)
-    return np.stack(bands), next(head for head in heads if head.height == PX)
+        files.append(file)
+    finest, wanted = next((f, h) for f, h in zip(files, heads, strict=True) if h.height == PX)
+    for file, head in zip(files, heads, strict=True):
+        check_same_place(file, head, finest, wanted)
+    return np.stack(bands), wanted

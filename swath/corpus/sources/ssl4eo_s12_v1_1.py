@@ -323,7 +323,7 @@ def _header(file: Zipped, own: Mapping[str, Array], edition: Edition) -> Header:
     if not a or not e or not np.isfinite([a, e]).all():
         raise file.bad("has coordinates that are no grid")
     place = Affine(a, 0, float(x[0]) - a / 2, 0, e, float(y[0]) - e / 2)
-    return Header(PX, PX, 0, "", None, f"EPSG:{int(own['crs'].values)}", place, a)
+    return Header(height=PX, width=PX, crs=f"EPSG:{int(own['crs'].values)}", transform=place)
 
 
 def _expect(file: Zipped, name: str, values: Shaped[ndarray, "..."], shape: tuple[int, ...]) -> None:

@@ -9,11 +9,12 @@ from swath import sensors
 from swath.corpus._part import Chip
 from swath.corpus.format import LabelLayer, SensorLayout
 from swath.corpus.sources import _legends as legends
-from swath.corpus.sources._images import codes, image, placed, same_ground
+from swath.corpus.sources._images import codes, image, placed
 from swath.corpus.sources._names import Key, Names
 from swath.corpus.sources._pieces import Piece
+from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._published import Form, FormatSettings, Report, convert, data_folder, gather
-from swath.corpus.sources._raster import File
+from swath.corpus.sources._raster import File, narrowed
 
 OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-rtc"
 PX = 224
@@ -53,13 +54,14 @@ def _read(files: dict[str, Path], key: Key, root: Path, form: Form) -> Piece:
     named = {kind: File(path, path.relative_to(root).as_posix()) for kind, path in files.items()}
     counts, head = image(named["S2L2A"], len(form.sensors[OPTICAL].bands), "int16", PX)
     power, other = image(named["S1RTC"], 2, "float64", PX)
-    same_ground(named["S1RTC"], other, head)
+    check_same_place(named["S1RTC"], other, named["S2L2A"], head)
     chips = [
         Chip(key[0], OPTICAL, counts, source=named["S2L2A"].name),
-        Chip(key[0], RADAR, power.astype(np.float32), source=named["S1RTC"].name),
+        Chip(key[0], RADAR, narrowed(power, np.isfinite(power), named["S1RTC"]), source=named["S1RTC"].name),
     ]
     # 282D_485L_3_3: cell of the Major TOM grid, and row and column of the patch in it
     group = "_".join(key[0].split("_")[:2])
+    cover = codes(named["LULC"], COVER, PX, (named["S2L2A"], head))
     piece = Piece()
-    piece.add(placed(key[0], head, group=group), chips, {"landcover": codes(named["LULC"], COVER, PX)}, form.sensors)
+    piece.add(placed(key[0], head, group=group), chips, {"landcover": cover}, form.sensors)
     return piece

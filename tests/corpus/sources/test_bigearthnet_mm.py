@@ -100,7 +100,7 @@ def _no_json(root):
     [
         (_no_radar, "has no Sentinel-1 patch"),
         (_no_band, "B07 is missing"),
-        (_odd_size, "do not divide"),
+        (_odd_size, "rows and columns"),
         (_signed, "values of type: int16"),
         (_new_label, "has the unknown label 'Moon'"),
         (_no_json, "cannot be read"),

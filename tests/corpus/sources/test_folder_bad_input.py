@@ -117,7 +117,7 @@ def test_images_smaller_than_a_chip_or_of_two_sizes_or_places(tmp_path):
             "EPSG:32631",
             from_origin(east, 5_600_000, 10, 10),
         )
-    refused(tmp_path / "moved", tmp_path / "c", "differ in position: 3.0 pixels")
+    refused(tmp_path / "moved", tmp_path / "c", "a_20200102.tif does not lie where images/a_20200101.tif", "30.0 m")
 
 
 def test_a_mask_of_another_size_with_other_classes_channels_or_numbers(tmp_path):

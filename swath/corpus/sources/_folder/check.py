@@ -1,15 +1,18 @@
 """Every file's header against the recipe, before anything is written."""
 
 from collections.abc import Iterable, Iterator
-from math import hypot
 
 import numpy as np
 
 from swath.corpus.format import SensorLayout
 from swath.corpus.sources._folder.scan import Place, Shot
-from swath.corpus.sources._folder.section import FolderSection
-from swath.corpus.sources._raster import BadFileError, Channel, Header, corner
+from swath.corpus.sources._folder.section import COMPLEX, FolderSection
+from swath.corpus.sources._position import check_same_place, pixel_m
+from swath.corpus.sources._raster import NARROWER, BadFileError, Channel, File, Header, check_size
 from swath.errors import CorpusError
+
+PIXEL_SIZES = 0.1
+"""Relative difference that sizes of a sensor's pixels may have: in width and height, and from place to place."""
 
 
 def channels(place: Place) -> Iterator[Channel]:
@@ -20,20 +23,66 @@ def channels(place: Place) -> Iterator[Channel]:
     yield from place.labels.values()
 
 
-def check_shot(shot: Shot, layout: SensorLayout, headers: dict[str, Header]) -> None:
-    """Raise BadFileError unless the shot's files have the declared channels and type."""
+def finest(shot: Shot, headers: dict[str, Header]) -> tuple[File, Header]:
+    """The file of the finest band, whose pixels are the image's; of several one that says where it lies."""
+    files = [channel.file for channel in shot.bands.values()]
+    return max(
+        ((file, headers[file.name]) for file in files),
+        key=lambda one: (one[1].height, one[1].transform is not None, one[1].crs is not None),
+    )
+
+
+def check_channels(shot: Shot, headers: dict[str, Header]) -> None:
+    """Raise BadFileError unless the shot's files have the declared channels."""
     if isinstance(shot.entry.bands, tuple) and not shot.entry.by_file:
         _check_count(shot, headers[shot.first.name], len(shot.entry.bands))
     for channel in [*shot.bands.values(), *shot.quality.values()]:
         check_channel(channel, headers[channel.file.name])
+
+
+def check_shot(shot: Shot, layout: SensorLayout, section: FolderSection, headers: dict[str, Header]) -> None:
+    """Raise BadFileError unless the shot's files have the declared type and pixel size, and lie in one place."""
     for band, channel in shot.bands.items():
-        found = np.dtype(headers[channel.file.name].dtype).name
-        if found != layout.dtype:
-            raise BadFileError(
-                f"{channel.file.name} holds {found}, band {band} of {shot.entry.sensor} is declared as {layout.dtype}",
-                where=f"{channel.file.path}, for {channel.file.key}.dtype",
-                remedy=f"say dtype: {found} and the scaling of these counts, or convert the file",
-            )
+        _check_type(shot, band, channel, layout, headers[channel.file.name])
+    file, head = finest(shot, headers)
+    for channel in [*shot.bands.values(), *shot.quality.values()]:
+        check_same_place(channel.file, headers[channel.file.name], file, head)
+    size = head.height * head.width * sum(_itemsize(c, headers) for c in shot.bands.values())
+    check_size(file, size, section.max_image_gb)
+    if shot.entry.gsd_m is None:
+        _check_pixel_size(file, head, shot.entry.sensor, layout.gsd_m)
+
+
+def _itemsize(channel: Channel, headers: dict[str, Header]) -> int:
+    return np.dtype(headers[channel.file.name].dtypes[channel.number - 1]).itemsize
+
+
+def _check_type(shot: Shot, band: str, channel: Channel, layout: SensorLayout, header: Header) -> None:
+    found = header.dtypes[channel.number - 1]
+    if NARROWER.get(found, found) != layout.dtype:
+        advice = f"say dtype: {found} and the scaling of these counts, or convert the file"
+        raise BadFileError(
+            f"{channel.file.name} holds {found}, band {band} of {shot.entry.sensor} is declared as {layout.dtype}",
+            where=f"{channel.file.path}, for {channel.file.key}.dtype",
+            remedy=COMPLEX if "complex" in found else advice,
+        )
+
+
+def _check_pixel_size(file: File, head: Header, sensor: str, gsd_m: float) -> None:
+    sizes = pixel_m(head)
+    if sizes is not None and off_size(sizes, gsd_m):
+        raise BadFileError(
+            f"{file.name} has pixels of {sizes[0]:.4g} x {sizes[1]:.4g} m on the ground, others of {sensor} have "
+            f"{gsd_m:.4g}",
+            where=f"{file.path}, for {file.key}.gsd_m",
+            remedy="give images of each pixel size a corpus of their own; or, if one size is to stand for all, say it: "
+            "gsd_m: ...",
+        )
+
+
+def off_size(sizes: tuple[float, float], gsd_m: float) -> bool:
+    """Whether width or height of a pixel differ too much from what they are said to be."""
+    return max(abs(size / gsd_m - 1) for size in sizes) > PIXEL_SIZES
 
 
 def _check_count(shot: Shot, header: Header, listed: int) -> None:
@@ -58,39 +107,29 @@ def check_channel(channel: Channel, header: Header) -> None:
 
 def check_place(place: Place, section: FolderSection, headers: dict[str, Header]) -> None:
     """Raise BadFileError unless the place's images have one size, one grid, hold a chip, and its maps are there."""
-    for channel in place.labels.values():
-        check_channel(channel, headers[channel.file.name])
-    first: tuple[Shot, Header] | None = None
-    for shot in place.shots.values():
-        finest = max((headers[c.file.name] for c in shot.bands.values()), key=lambda header: header.height)
-        if min(finest.height, finest.width) < section.chip_px:
+    images = [finest(shot, headers) for shot in place.shots.values()]
+    first, wanted = max(images, key=lambda one: (one[1].transform is not None, one[1].crs is not None))
+    for file, head in images:
+        if min(head.height, head.width) < section.chip_px:
             raise BadFileError(
-                f"{shot.first.name} has {finest.width} x {finest.height} pixels, a chip has {section.chip_px}",
-                where=f"{shot.first.path}, for corpus.source.chip_px",
+                f"{file.name} has {head.width} x {head.height} pixels, a chip has {section.chip_px}",
+                where=f"{file.path}, for corpus.source.chip_px",
                 remedy="make corpus.source.chip_px smaller, or leave the file out",
             )
-        if first is None:
-            first = (shot, finest)
-        elif problem := _differs(first[1], finest):
+        if (head.height, head.width) != (wanted.height, wanted.width):
+            sizes = f"{wanted.width} x {wanted.height} and {head.width} x {head.height} pixels"
             raise BadFileError(
-                f"{first[0].first.name} and {shot.first.name} are of one location but differ in {problem}",
-                where=f"{shot.first.path}, for {shot.first.key}",
+                f"{first.name} and {file.name} are of one location but differ in size: {sizes}",
+                where=f"{file.path}, for {file.key}",
                 remedy="bring them onto one grid, or let the id expression tell them apart",
             )
-
-
-def _differs(one: Header, other: Header) -> str | None:
-    if (one.height, one.width) != (other.height, other.width):
-        return f"size: {one.width} x {one.height} and {other.width} x {other.height} pixels"
-    if one.transform is None or other.transform is None:
-        return None
-    if one.crs != other.crs:
-        return f"reference system: {one.crs} and {other.crs}"
-    off = 0.0
-    for pixel in ((0, 0), (one.width, one.height)):
-        (x, y), (u, v) = corner(one.transform, *pixel), corner(other.transform, *pixel)
-        off = max(off, hypot(x - u, y - v) / hypot(one.transform.a, one.transform.d))
-    return f"position: {off:.1f} pixels" if off > 0.5 else None
+        check_same_place(file, head, first, wanted)
+    for channel in place.labels.values():
+        head = headers[channel.file.name]
+        check_channel(channel, head)
+        check_size(channel.file, head.height * head.width * _itemsize(channel, headers), section.max_image_gb)
+        if (head.height, head.width) == (wanted.height, wanted.width):  # of another size it is refused when it is read
+            check_same_place(channel.file, head, first, wanted)
 
 
 def check_facts(places: Iterable[Place], section: FolderSection) -> None:

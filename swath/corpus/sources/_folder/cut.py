@@ -1,5 +1,6 @@
 """From the files of a place to the chips, label maps and locations that the corpus stores."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,14 @@ from swath import sensors
 from swath.corpus._codes import codes_of_map
 from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer, SensorLayout
+from swath.corpus.sources._folder.check import finest
+from swath.corpus.sources._folder.scaling import brought
 from swath.corpus.sources._folder.scan import Place, Shot
-from swath.corpus.sources._folder.section import FolderSection, LabelEntry, QualityEntry
+from swath.corpus.sources._folder.section import FolderSection, ImageEntry, LabelEntry, QualityEntry
 from swath.corpus.sources._pieces import Piece, cells, moved, window
-from swath.corpus.sources._raster import BadFileError, Header, enlarged, read
+from swath.corpus.sources._raster import BadFileError, Channel, Header, enlarged, narrowed, read, there
 from swath.errors import CorpusError
-from swath.sensors import CloudRule
+from swath.sensors import CloudRule, Scaling
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,11 @@ def _skip(place: Place, plan: Plan, error: BadFileError, result: Piece) -> None:
 def _image(shot: Shot, place: Place, plan: Plan) -> _Image:
     shape = shape_of(place, plan.headers)
     bands = list(shot.bands.values())
-    raw = read(bands)
-    pixels = np.stack([enlarged(one, shape, channel.file) for one, channel in zip(raw, bands, strict=True)])
-    valid = _valid(pixels, shot, plan.headers)
+    raw = [enlarged(one, shape, channel.file) for one, channel in zip(read(bands), bands, strict=True)]
+    valid = _valid(raw, shot, plan.headers)
+    for channels in _with_masks(shot, place, plan.headers):
+        valid &= enlarged(there(*channels), shape, channels[0][0].file)
+    pixels = np.stack(list(_stored(raw, valid, shot, plan.layouts[shot.entry.sensor])))
     cloud = None
     for position, channel in shot.quality.items():
         layer = enlarged(read([channel])[0], shape, channel.file)
@@ -95,16 +100,48 @@ def _image(shot: Shot, place: Place, plan: Plan) -> _Image:
     return _Image(pixels, valid, cloud)
 
 
-def _valid(pixels: Shaped[ndarray, "c y x"], shot: Shot, headers: dict[str, Header]) -> Bool[ndarray, "y x"]:
-    """Without the files' own nodata and the recipe's invalid values; the sensor's nodata is the corpus's business."""
-    valid = np.ones(pixels.shape[1:], bool)
+def _valid(pixels: list[Shaped[ndarray, "y x"]], shot: Shot, headers: dict[str, Header]) -> Bool[ndarray, "y x"]:
+    """Without the nodata of files and sensor, and the recipe's invalid values."""
+    valid = np.ones(pixels[0].shape, bool)
     for band, channel in zip(pixels, shot.bands.values(), strict=True):
-        nodata = headers[channel.file.name].nodata
+        nodata = headers[channel.file.name].nodata[channel.number - 1]
         if nodata is not None and shot.entry.nodata is not None:
             valid &= band != nodata
+        if (declared := nodata_of(shot.entry)) is not None:
+            valid &= band != declared
     for value in shot.entry.invalid_values:
-        valid &= (pixels != value).any(axis=0)
+        valid &= np.any([band != value for band in pixels], axis=0)
     return valid
+
+
+def nodata_of(entry: ImageEntry) -> float | None:
+    """Count that marks a missing pixel in an entry's files."""
+    return sensors.get(entry.sensor).nodata if entry.nodata == "sensor" else entry.nodata
+
+
+def _with_masks(shot: Shot, place: Place, headers: dict[str, Header]) -> Iterator[tuple[list[Channel], list[int]]]:
+    """Channels, file by file, that a mask in the file says more of, and the file's channels of opacity.
+
+    Opacity that the recipe reads as something else, a band or a map, is that: writers call a fourth channel so unasked.
+    """
+    used = [*shot.bands.values(), *shot.quality.values(), *place.labels.values()]
+    for name in dict.fromkeys(channel.file.name for channel in shot.bands.values()):
+        head = headers[name]
+        channels = [channel for channel in shot.bands.values() if channel.file.name == name]
+        taken = {channel.number for channel in used if channel.file.name == name}
+        alpha = [number for number in head.alpha if number not in taken]
+        masked = [channel for channel in channels if head.masked[channel.number - 1]]
+        if masked or alpha:
+            yield masked or channels[:1], alpha
+
+
+def _stored(
+    raw: list[Shaped[ndarray, "y x"]], valid: Bool[ndarray, "y x"], shot: Shot, layout: SensorLayout
+) -> Iterator[Shaped[ndarray, "y x"]]:
+    """Bands in the type and scaling of the corpus."""
+    for position, ((band, channel), pixels) in enumerate(zip(shot.bands.items(), raw, strict=True)):
+        scaling = Scaling(layout.scale[position], layout.offset[position], layout.decibel)
+        yield brought(narrowed(pixels, valid, channel.file), ~valid, shot.scalings[band], scaling, channel.file)
 
 
 def _cloudy(layer: Shaped[ndarray, "y x"], entry: QualityEntry) -> Bool[ndarray, "y x"]:
@@ -204,8 +241,7 @@ def _location(place: Place, plan: Plan, uid: str, row: int, column: int) -> Loca
 def _georeference(place: Place, headers: dict[str, Header]) -> tuple[str | None, Affine | None]:
     """Of the finest band of the first image that has one."""
     for shot in place.shots.values():
-        known = [headers[channel.file.name] for channel in shot.bands.values()]
-        finest = max(known, key=lambda header: header.height)
-        if finest.crs is not None:
-            return finest.crs, finest.transform
+        _, head = finest(shot, headers)
+        if head.crs is not None:
+            return head.crs, head.transform
     return None, None

@@ -7,10 +7,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from swath.corpus.sources._folder.section import ID_PARTS, RESERVED, FolderSection, ImageEntry, LabelEntry, QualityEntry
-from swath.corpus.sources._names import natural, what_is_there
+from swath.corpus.sources._folder.section import (
+    ID_PARTS,
+    RESERVED,
+    FolderSection,
+    ImageEntry,
+    LabelEntry,
+    QualityEntry,
+    ScaleByName,
+)
+from swath.corpus.sources._names import matching, natural, unreadable, what_is_there
 from swath.corpus.sources._raster import Channel, File
 from swath.errors import CorpusError, nearest
+from swath.sensors import Scaling
 
 ShotKey = tuple[str, datetime | None, str | None]
 """Sensor, date and tag: what tells the images of a location apart."""
@@ -27,6 +36,8 @@ class Shot:
     bands: dict[str, Channel]
     quality: dict[int, Channel] = field(default_factory=dict)
     """By position in `quality`."""
+    scalings: dict[str, Scaling] = field(default_factory=dict)
+    """Counts of the files to physical values, by band."""
 
     @property
     def first(self) -> File:
@@ -75,7 +86,7 @@ def _matching(root: Path, pattern: str, expression: str, key: str) -> Iterator[F
         raise CorpusError(
             f"the pattern {pattern!r} leads out of the data folder", where=f"{key}.files", remedy="make it relative"
         )
-    paths = sorted(path for path in root.glob(pattern) if path.is_file())
+    paths = matching(root, pattern)
     if not paths:
         raise CorpusError(
             f"no file matches {pattern!r}", where=f"{key}.files, in {root}", remedy=what_is_there(root, pattern)
@@ -101,17 +112,9 @@ def _fields(match: re.Match[str]) -> dict[str, str]:
 
 def _readable(root: Path) -> None:
     """Path.glob passes over folders that it may not read; a user wants to know."""
-
-    def refuse(error: OSError) -> None:
-        raise CorpusError(
-            f"cannot read the folder: {error.strerror}",
-            where=str(error.filename),
-            remedy="give the data folder (data=PATH), or the right to read it",
-        )
-
     if not root.is_dir():
-        refuse(FileNotFoundError(2, "it is not there" if not root.exists() else "it is a file", str(root)))
-    for _ in os.walk(root, onerror=refuse):
+        unreadable(FileNotFoundError(2, "it is not there" if not root.exists() else "it is a file", str(root)))
+    for _ in os.walk(root, onerror=unreadable):
         pass
 
 
@@ -143,8 +146,9 @@ def _add_image(place: Place, entry: ImageEntry, position: int, file: File) -> No
         if band in shot.bands:
             _refuse_twice(place, shot.bands[band].file, file, band if entry.by_file else None)
         shot.bands[band] = channel
+    scaling = entry.scaling.group if isinstance(entry.scaling, ScaleByName) else None
     for name, text in file.fields.items():
-        if name not in RESERVED or name in ("split", "parent"):
+        if name != scaling and (name not in RESERVED or name in ("split", "parent")):
             _note(place, name, text, file)
 
 

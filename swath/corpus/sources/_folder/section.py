@@ -4,11 +4,13 @@ import re
 from datetime import datetime
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from swath import sensors
 from swath.corpus._arrays import Compression
 from swath.corpus._codes import check_declared
+from swath.corpus.sources._raster import MAX_IMAGE_GB, NARROWER
 from swath.corpus.sources._shapes import ShapeLayer
 from swath.errors import RecipeError, nearest
 from swath.settings import Settings
@@ -18,6 +20,11 @@ ID_PARTS = ("id", "id2", "id3")
 
 RESERVED = {*ID_PARTS, "date", "band", "split", "parent"}
 """Groups of an id expression that have a meaning; any other becomes a scalar label of that name."""
+
+COMPLEX = (
+    "complex numbers (single-look radar) cannot be stored: convert them to intensity in decibels, "
+    "10 * log10(abs(z) ** 2), as float32"
+)
 
 Part = Literal["train", "val", "test"]
 
@@ -44,11 +51,30 @@ def _expression(text: str) -> str:
     return text
 
 
+def _not_zero(scale: float) -> float:
+    if scale == 0:
+        raise ValueError("a scale of 0 makes all counts equal")
+    return scale
+
+
 class Scale(Settings):
     """How stored counts become physical values: `counts * scale + offset`."""
 
     scale: float = 1.0
     offset: float = 0.0
+    against_tags: bool = False
+    """Also where a file's own tags say another scale or offset, which is an error otherwise: the tags are wrong."""
+
+    _not_zero = field_validator("scale")(_not_zero)
+
+
+class ScaleByName(Settings):
+    """Scalings that differ from file to file, told by a named group of the id expression."""
+
+    group: str
+    """Name of the group, such as `baseline` for `(?P<baseline>...)`."""
+    values: dict[str, Scale] = Field(default_factory=dict)
+    """Scaling by what the group finds; without it, the group finds Sentinel-2's processing baseline (N0301, N0509)."""
 
 
 class _Named(Settings):
@@ -82,9 +108,10 @@ class ImageEntry(_Named):
     tag: str | None = None
     """What the date means where dates are unknown, such as `before`."""
     dtype: str | None = None
-    """NumPy type of the counts; the sensor's own if not given."""
-    scaling: Scale | None = None
-    """Counts to physical units; the sensor's own if not given."""
+    """NumPy type of the counts; the sensor's own if not given. 64 bits are stored as 32."""
+    scaling: Scale | ScaleByName | Literal["tags"] | None = None
+    """Counts to physical units: of all files, by a group of the id expression, or as each file's own `tags` of scale
+    and offset say; the sensor's own if not given. Files of other scalings are brought to one."""
     nodata: float | Literal["sensor"] | None = "sensor"
     """Count that marks a missing pixel; null for none."""
     invalid_values: tuple[float, ...] = ()
@@ -104,6 +131,28 @@ class ImageEntry(_Named):
             return self.bands
         kept = {band: k for k, band in enumerate(self.bands, 1) if band not in (None, "-")}
         return {str(band): str(band) if self.by_file else k for band, k in kept.items()}
+
+    @field_validator("dtype")
+    @classmethod
+    def _storable(cls, dtype: str | None) -> str | None:
+        try:
+            found = None if dtype is None else np.dtype(dtype)
+        except TypeError:
+            raise ValueError(f"{dtype!r} is no NumPy type, such as uint16") from None
+        if found is None or found.kind in "iuf":
+            return None if found is None else NARROWER.get(found.name, found.name)
+        if found.kind == "c":
+            raise ValueError(f"{dtype}: {COMPLEX}")
+        raise ValueError(f"{dtype} is no type of pixels: use integers or floating point numbers, such as uint16")
+
+    @model_validator(mode="after")
+    def _scaled_by_a_group(self) -> "ImageEntry":
+        if isinstance(self.scaling, ScaleByName):
+            if self.scaling.group in RESERVED or self.scaling.group not in re.compile(self.id).groupindex:
+                raise ValueError(f"the id expression has no group (?P<{self.scaling.group}>...) that says the scaling")
+            if not self.scaling.values and not self.sensor.startswith("sentinel-2"):
+                raise ValueError(f"{self.sensor} has no processing baselines: give scaling.values")
+        return self
 
     @model_validator(mode="after")
     def _known(self) -> "ImageEntry":
@@ -227,6 +276,8 @@ class FolderSection(Settings):
     group: Group = Group()
     on_bad_file: Literal["error", "skip"] = "error"
     """Files that cannot be read or do not fit: stop, or leave them out and name them in the corpus's log."""
+    max_image_gb: float = Field(default=MAX_IMAGE_GB, gt=0)
+    """Larger images are an error, before they are read: gigabytes of all bands that are stored, on the finest grid."""
     split_names: dict[str, Part] = Field(default_factory=lambda: dict(SPLIT_NAMES))
     """What the group `split` calls the parts."""
     licences: tuple[str, ...] = ()
@@ -237,9 +288,12 @@ class FolderSection(Settings):
     def _consistent(self) -> "FolderSection":
         for k, entry in enumerate(self.images):
             first = next(e for e in self.images if e.sensor == entry.sensor)
-            for name in ("dtype", "scaling", "nodata", "gsd_m"):
+            for name in ("dtype", "nodata", "gsd_m"):
                 if getattr(entry, name) != getattr(first, name):
                     raise ValueError(f"images.{k}.{name} differs from that of an entry before of {entry.sensor}")
+            linear = [one.scaling in (None, "tags") for one in (entry, first)]
+            if sensors.get(entry.sensor).scaling.decibel and linear[0] != linear[1]:
+                raise ValueError(f"images.{k}.scaling: {entry.sensor} is linear power in one entry and not in another")
             if list(entry.channels) != list(first.channels):
                 raise ValueError(f"images.{k}.bands differ from those of an entry before of {entry.sensor}")
         referred = [entry.images for entry in self.labels] + ([self.group.ground.images] if self.group.ground else [])

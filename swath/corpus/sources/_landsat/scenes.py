@@ -12,8 +12,10 @@ from rasterio.warp import transform
 from swath import sensors
 from swath.corpus.sources._landsat import mtl
 from swath.corpus.sources._landsat.mtl import Calibration
+from swath.corpus.sources._names import matching
+from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._published import SKIP, Report
-from swath.corpus.sources._raster import BadFileError, File, Header, corner, header
+from swath.corpus.sources._raster import BadFileError, File, Header, check_size, corner, header
 from swath.errors import CorpusError
 
 _NAME = re.compile(
@@ -62,7 +64,7 @@ def find(root: Path, report: Report) -> list[Scene]:
         CorpusError: there is no scene.
     """
     scenes: dict[str, Scene] = {}
-    for path in sorted(root.rglob("L*_*.*")):
+    for path in matching(root, "**/L*_*.*"):
         match = _NAME.fullmatch(path.name)
         sensor = _sensor(match) if match else None
         if match is None or sensor is None or not path.is_file():
@@ -126,11 +128,14 @@ def bands(scenes: Sequence[Scene], wanted: Sequence[str]) -> dict[str, tuple[str
     return chosen
 
 
-def prepare(scene: Scene, names: Sequence[str], missing_metadata: Literal["error", "estimate"]) -> None:
+def prepare(
+    scene: Scene, names: Sequence[str], missing_metadata: Literal["error", "estimate"], limit_gb: float
+) -> None:
     """Read the scene's header and metadata.
 
     Raises:
-        BadFileError: a band's file is missing or no scene of this kind, or the metadata are.
+        BadFileError: a band's file is missing or no scene of this kind, or the metadata are; a file lies elsewhere than
+            the others, or cannot be read in pieces of less than so many gigabytes.
     """
     for name in names:
         if name not in scene.files:
@@ -139,16 +144,21 @@ def prepare(scene: Scene, names: Sequence[str], missing_metadata: Literal["error
     units = {name: sensors.get(scene.sensor).band(name).unit for name in names}
     heads = {name: header(scene.files[name]) for name in names}
     for name, head in heads.items():
-        if head.count != 1 or head.dtype not in ("uint16", "uint8") or head.transform is None:
+        if head.count != 1 or head.dtype not in ("uint16", "uint8") or head.crs is None:
             what = f"{scene.files[name].name}: {head.count} bands of {head.dtype}"
-            what += "" if head.transform is not None else " without a georeference"
+            what += "" if head.crs is not None else " without a georeference"
             raise BadFileError(
                 f"{what}, where Landsat has one of uint16 (before Collection 2 uint8)",
                 where=str(scene.files[name].path),
                 remedy=SKIP,
             )
-    scene.header = next((h for n, h in heads.items() if sensors.get(scene.sensor).band(n).common_name != "pan"), None)
-    scene.header = scene.header or next(iter(heads.values()))
+    first = next((n for n in heads if sensors.get(scene.sensor).band(n).common_name != "pan"), next(iter(heads)))
+    scene.header = heads[first]
+    if scene.quality is not None:
+        heads[scene.quality] = header(scene.files[scene.quality])
+    for name, head in heads.items():
+        check_windows(scene.files[name], head, limit_gb)
+        check_same_place(scene.files[name], head, scene.files[first], scene.header)
     if scene.metadata is not None:
         found = mtl.fields(scene.metadata)
         scene.date = mtl.acquired(found, scene.metadata)
@@ -156,6 +166,16 @@ def prepare(scene: Scene, names: Sequence[str], missing_metadata: Literal["error
             scene.calibration = mtl.calibration(found, scene.metadata, scene.sensor, units)
     elif scene.sensor.endswith("-toa"):
         scene.calibration = _without_metadata(scene, units, missing_metadata)
+
+
+def check_windows(file: File, head: Header, limit_gb: float) -> None:
+    """Raise BadFileError unless windows of a file can be read as they are, in little memory."""
+    if head.turned or (head.transform is not None and (head.transform.b, head.transform.d) != (0, 0)):
+        remedy = "bring it to rows from north to south, such as with gdalwarp; or leave it out: on_bad_file=skip"
+        raise BadFileError(
+            f"the rows of {file.name} do not go from north to south", where=str(file.path), remedy=remedy
+        )
+    check_size(file, head.block_bytes, limit_gb)
 
 
 def _without_metadata(scene: Scene, units: dict[str, str], missing: Literal["error", "estimate"]) -> Calibration:

@@ -29,10 +29,12 @@ from swath.corpus.sources._landsat import mtl
 from swath.corpus.sources._landsat.calibrate import physical
 from swath.corpus.sources._landsat.grid import BLOCK
 from swath.corpus.sources._landsat.mtl import Calibration
-from swath.corpus.sources._landsat.scenes import centre
+from swath.corpus.sources._landsat.scenes import centre, check_windows
+from swath.corpus.sources._names import matching
 from swath.corpus.sources._pieces import Piece, moved, window
+from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._published import SKIP, Form, FormatSettings, Report, convert
-from swath.corpus.sources._raster import BadFileError, File, Header, explained, header
+from swath.corpus.sources._raster import MAX_IMAGE_GB, BadFileError, File, Header, explained, header
 from swath.errors import CorpusError
 
 CLASSES = {0: "fill", 64: "cloud shadow", 128: "clear", 192: "thin cloud", 255: "cloud"}
@@ -54,6 +56,8 @@ class ValidationSettings(FormatSettings):
     """Store a byte a value, by the tables of SSL4EO-L."""
     min_valid: float = Field(default=0.5, ge=0, le=1)
     """Leave out chips of which a smaller share of the pixels shows anything."""
+    max_image_gb: float = Field(default=MAX_IMAGE_GB, gt=0)
+    """Files that can only be read in pieces of more gigabytes are an error, before they are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,7 @@ def build(
     ready = []
     for scene, part in zip(scenes, split(len(scenes)), strict=True):
         try:
-            ready.append(_prepared(scene, part, sensor, names, dtypes, estimate))
+            ready.append(_prepared(scene, part, sensor, names, dtypes, estimate, config.max_image_gb))
         except BadFileError as error:
             report.reject(error, scene.name)
     px = config.chip_px
@@ -166,6 +170,7 @@ def _prepared(
     names: Sequence[str],
     dtypes: dict[str, float],
     estimate: Literal["error", "estimate"],
+    limit_gb: float,
 ) -> Ready:
     for file in (scene.image, scene.mask):
         if not file.path.is_file():
@@ -176,8 +181,11 @@ def _prepared(
         what = f"{scene.image.name}: values of type: {head.dtype}, where this format has {known}"
         raise BadFileError(what, where=str(scene.image.path), remedy=SKIP)
     expect(scene.image, head, len(names), head.dtype, None)
-    expect(scene.mask, header(scene.mask), 1, "uint8", (head.height, head.width))
-    if head.transform is None:
+    expect(scene.mask, labelled := header(scene.mask), 1, "uint8", (head.height, head.width))
+    check_windows(scene.image, head, limit_gb)
+    check_windows(scene.mask, labelled, limit_gb)
+    check_same_place(scene.mask, labelled, scene.image, head)
+    if head.crs is None:
         raise BadFileError(f"{scene.image.name} has no georeference", where=str(scene.image.path), remedy=SKIP)
     units = {name: sensors.get(sensor).band(name).unit for name in names}
     if scene.metadata is not None:
@@ -252,7 +260,7 @@ def found(root: Path, glob: str, make: Callable[[Path], Scene | None], example: 
     Raises:
         CorpusError: there is none.
     """
-    scenes = [scene for path in sorted(root.rglob(glob)) if (scene := make(path)) is not None]
+    scenes = [scene for path in matching(root, f"**/{glob}") if (scene := make(path)) is not None]
     if not scenes:
         raise CorpusError(f"no scene is here, such as {example}", where=str(root), remedy="give the unpacked data set")
     return scenes

@@ -1,0 +1,104 @@
+"""Files of published data sets that lie elsewhere than what they belong to, or say what no edition says, are errors."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+
+from swath.errors import CorpusError
+from tests.corpus.formats import bigearthnet_mm, floods_and_mesh, sen12
+from tests.corpus.sources import image_layouts as layouts
+from tests.corpus.sources.reading import made
+
+L2 = "LC08_L2SP_025030_20200704_20200910_02_T1"
+
+
+def moved(path: Path) -> None:
+    """Eight pixels further east."""
+    with rasterio.open(path, "r+") as file:
+        file.transform = file.transform @ Affine.translation(8, 0)
+
+
+def turned(path: Path) -> None:
+    """The same ground, stored from south to north."""
+    with rasterio.open(path, "r+") as file:
+        pixels, height = file.read(), file.height
+        file.write(pixels[:, ::-1])
+        file.transform = file.transform @ Affine.translation(0, height) @ Affine.scale(1, -1)
+
+
+FORMATS: list[tuple[str, Callable[[Path], object], tuple[str, ...], dict]] = [
+    ("sen1floods11", floods_and_mesh.sen1floods11, ("*LabelHand.tif", "*S2Hand.tif"), {}),
+    ("terramesh", floods_and_mesh.terramesh, ("LULC/*.tif", "S1RTC/*.tif"), {}),
+    ("sen12ms", sen12.sen12ms, ("*_lc_*.tif", "*_s1_*.tif"), {"split": "none"}),
+    ("dfc2020", sen12.dfc2020, ("*_dfc_*.tif", "*_s1_*.tif"), {}),
+    ("bigearthnet-mm", bigearthnet_mm.write, ("*_B05.tif",), {}),
+    ("ssl4eo-s12", lambda root: layouts.ssl4eo_s12(root, 1), ("B5.tif",), {}),
+    (
+        "ssl4eo-l-benchmark",
+        lambda root: layouts.ssl4eo_l_benchmark(root, "oli_sr", 1),
+        ("nlcd_2019.tif",),
+        {"sensor": "oli_sr"},
+    ),
+    ("l8-biome", layouts.l8_biome, ("*_fixedmask.TIF",), {"chip_px": 16}),
+    ("l7-irish", layouts.l7_irish, ("*_newmask2015.TIF",), {"chip_px": 16}),
+    ("landsat-c2", lambda root: layouts.landsat_l2(root, L2), ("*_SR_B5.TIF", "*_QA_PIXEL.TIF"), {"chip_px": 16}),
+]
+
+
+@pytest.mark.parametrize(("name", "write", "patterns", "settings"), FORMATS, ids=[one[0] for one in FORMATS])
+def test_a_file_that_lies_elsewhere(tmp_path, name, write, patterns, settings):
+    for number, pattern in enumerate(patterns):
+        root = tmp_path / str(number)
+        write(root)
+        moved(path := next(iter(sorted(root.rglob(pattern)))))
+        with pytest.raises(CorpusError, match=rf"{path.stem}\S* does not lie where .* m apart") as error:
+            made(name, root, tmp_path / f"c{number}", **settings)
+        assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "pattern", "settings"),
+    [
+        ("l8-biome", layouts.l8_biome, "*_fixedmask.TIF", {"chip_px": 16}),
+        ("landsat-c2", lambda root: layouts.landsat_l2(root, L2), "*_SR_B5.TIF", {"chip_px": 16}),
+    ],
+)
+def test_scenes_that_are_read_in_windows_are_not_turned(tmp_path, name, write, pattern, settings):
+    write(tmp_path / "in")
+    turned(next(iter((tmp_path / "in").rglob(pattern))))
+    with pytest.raises(CorpusError, match="do not go from north to south"):
+        made(name, tmp_path / "in", tmp_path / "c", **settings)
+    write(tmp_path / "in")
+    with pytest.raises(CorpusError, match=r"would take 0\.0 GB to read, the limit is 1e-07"):
+        made(name, tmp_path / "in", tmp_path / "d", max_image_gb=1e-7, **settings)
+
+
+def test_a_mask_stored_from_south_to_north_is_turned(tmp_path):
+    layouts.ssl4eo_l_benchmark(tmp_path / "in", "oli_sr", 1)
+    up = made("ssl4eo-l-benchmark", tmp_path / "in", tmp_path / "c", sensor="oli_sr")
+    for path in (tmp_path / "in").rglob("*.tif"):
+        turned(path)
+    down = made("ssl4eo-l-benchmark", tmp_path / "in", tmp_path / "d", sensor="oli_sr")
+    assert down.content_hash == up.content_hash
+
+
+def _masked(file: rasterio.io.DatasetWriter) -> None:
+    file.write_mask(np.arange(file.width * file.height).reshape(file.height, file.width) > 4)
+
+
+def _scaled(file: rasterio.io.DatasetWriter) -> None:
+    file.scales, file.offsets = (1e-4,) * file.count, (-0.1,) * file.count
+
+
+@pytest.mark.parametrize(("change", "said"), [(_masked, "has a mask that hides 35 values"), (_scaled, "offset -0.1")])
+def test_an_edition_that_nobody_knows(tmp_path, change, said):
+    layouts.ssl4eo_l_benchmark(tmp_path / "in", "oli_sr", 1)
+    path = next((tmp_path / "in").rglob("all_bands.tif"))
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+        change(file)
+    with pytest.raises(CorpusError, match=said):
+        made("ssl4eo-l-benchmark", tmp_path / "in", tmp_path / "c", sensor="oli_sr")
