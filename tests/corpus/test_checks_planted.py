@@ -113,6 +113,47 @@ def test_a_scale_that_is_off(plant, scale, said):
     assert any(said in one for one in found)
 
 
+def some_dates(change, every: int = 3):
+    """The last of a place's three dates is changed, or those of one place in so many."""
+
+    def changed(counts):
+        result = counts.astype(float)
+        result[2::every] = change(result[2::every])
+        return result
+
+    return changed
+
+
+@pytest.mark.parametrize("every", [3, 12])
+def test_an_offset_that_some_dates_have(plant, every):
+    (found,) = errors(plant(OPTICAL, some_dates(lambda counts: counts + 1000, every)))
+    assert "pairs of dates differ by 0.1 in all bands" in found
+    assert "scaling: {group: baseline}" in found
+
+
+def test_dates_that_are_brighter_by_other_amounts_are_no_offset(plant):
+    found = errors(plant(OPTICAL, some_dates(lambda counts: counts + 500)))
+    assert not [one for one in found if "pairs of dates" in one]
+
+
+def test_a_scale_that_some_dates_have(plant):
+    found = errors(plant(OPTICAL, some_dates(lambda counts: (counts - 1000) / 100 + 1000)))
+    assert any("pairs of dates differ by a factor of" in one for one in found)
+
+
+@pytest.mark.parametrize(("sensor", "value"), [(RADAR, 0), (RADAR, -32768), (OPTICAL, 65535)])
+def test_a_value_of_nodata_that_nobody_marked(plant, sensor, value):
+    def fill(counts):
+        counts[:, 1, :12] = value
+        return counts
+
+    corpus = plant(sensor, fill)
+    band = corpus.info.sensors[sensor].bands[1]
+    warned = [finding for finding in check(corpus) if f"hold the count {value}" in finding.what]
+    assert [(finding.level, finding.where) for finding in warned] == [("warning", f"{sensor}/{band}")]
+    assert "25% of the valid pixels" in warned[0].what
+
+
 def test_linear_power_taken_as_decibels(plant):
     corpus = plant(RADAR, lambda counts: np.rint(10 ** (counts / 1000) * 1e4), scale=(1e-4,) * 2)
     found = errors(corpus)

@@ -12,7 +12,7 @@ from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer
 from swath.corpus.sources._names import what_is_there
 from swath.corpus.sources._pieces import LogEntry, moved
-from swath.corpus.sources._position import check_same_place, metres_apart, pixels_apart
+from swath.corpus.sources._position import check_same_place, distance, pixels_apart
 from swath.corpus.sources._published import SKIP
 from swath.corpus.sources._raster import BadFileError, File, Header, whole
 from swath.errors import CorpusError
@@ -84,8 +84,8 @@ def placed(uid: str, head: Header, **rest: Any) -> Location:
 def same_ground(file: File, head: Header, first: Header) -> None:
     """Raise BadFileError if an image lies more than half its width away from the first of its location."""
     if (pixels := pixels_apart(first, head)) > first.width / 2:
-        distance = f"{pixels:.0f} pixels ({metres_apart(first, head):,.0f} m)"
-        what = f"{file.name} lies {distance} away from the first image of its location"
+        what = f"{file.name} lies {pixels:.0f} pixels away from the first image of its location"
+        what += f": {distance(first, head)}"
         raise BadFileError(what, where=str(file.path), remedy="are these of one edition? or: on_bad_file=skip")
 
 

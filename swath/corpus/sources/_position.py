@@ -33,17 +33,22 @@ def check_same_place(file: File, head: Header, other: File, wanted: Header) -> N
     """
     if pixels_apart(wanted, head) < SAME - _ROUNDING:
         return
-    metres = metres_apart(wanted, head)
-    distance = f"{metres:,.0f} m" if metres >= 100 else f"{metres:.1f} m"
-    if not isfinite(metres):
-        distance = f"{pixels_apart(wanted, head):,.1f} pixels"
     systems = "" if head.crs == wanted.crs else f" ({head.crs} and {wanted.crs})"
     raise BadFileError(
-        f"{file.name} does not lie where {other.name} does: their corners are up to {distance} apart{systems}",
+        f"{file.name} does not lie where {other.name} does: "
+        f"their corners are up to {distance(wanted, head)} apart{systems}",
         where=f"{file.path}, for {file.key}",
         remedy="bring them onto one grid, or mend the expression that joins them; or leave such files out: "
         "on_bad_file=skip",
     )
+
+
+def distance(first: Header, other: Header) -> str:
+    """How far the corners of two images are apart, in metres, or in pixels of the first where nobody knows more."""
+    metres = metres_apart(first, other)
+    if not isfinite(metres):
+        return f"{pixels_apart(first, other):,.1f} pixels"
+    return f"{metres:,.0f} m" if metres >= 100 else f"{metres:.1f} m"
 
 
 def pixels_apart(first: Header, other: Header) -> float:
@@ -75,7 +80,7 @@ def metres_apart(first: Header, other: Header) -> float:
     if first.crs is None or other.crs is None:
         return float("inf")
     one, two = (_degrees(head.crs, *_corners(head).T) for head in (first, other) if head.crs)
-    if not np.isfinite([one, two]).all():
+    if not (np.isfinite([one, two]).all() and np.abs([one[1], two[1]]).max() <= 90):
         return float("inf")
     return float(np.max(_GEOD.inv(*one, *two)[2]))
 

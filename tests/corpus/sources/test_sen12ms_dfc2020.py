@@ -97,7 +97,7 @@ def test_a_bad_file_stops_or_is_left_out(tmp_path, kind, change, said):
     bad = path(root, "ROIs1158_spring", kind, "1", "31")
     pixels = change(read(bad))
     bad.unlink()
-    tif(bad, pixels, files.CRS)
+    tif(bad, pixels, None)
     with pytest.raises(CorpusError, match=said):
         made(sen12ms.Config(), root, tmp_path / "c")
     corpus = made(sen12ms.Config(on_bad_file="skip"), root, tmp_path / "c")

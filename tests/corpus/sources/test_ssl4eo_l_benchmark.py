@@ -84,7 +84,7 @@ def test_a_bad_mask_is_an_error_or_left_out(data, tmp_path, how, words):
     elif how == "cut":
         path.write_bytes(path.read_bytes()[:900])
     else:
-        tif(path, np.full((1, 264, 264), 7, "int16" if how == "type" else "uint8"))
+        tif(path, np.full((1, 264, 264), 7, "int16" if how == "type" else "uint8"), None)
     with pytest.raises(CorpusError, match=words):
         made("ssl4eo-l-benchmark", tmp_path / "in", tmp_path / "c", sensor="oli_sr")
     corpus = made("ssl4eo-l-benchmark", tmp_path / "in", tmp_path / "d", sensor="oli_sr", on_bad_file="skip")
