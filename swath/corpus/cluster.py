@@ -13,6 +13,25 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
+HERE = "127.0.0.1:0"
+"""A free port that this machine alone can reach. Without an address, Dask's pages are open to the whole network."""
+
+
+@contextmanager
+def threads() -> Iterator["Client"]:
+    """A client whose work is done by threads of this process, two for every core."""
+    from distributed import Client, LocalCluster
+
+    count = 2 * (os.cpu_count() or 1)
+    with (
+        LocalCluster(
+            1, processes=False, threads_per_worker=count, dashboard_address=HERE, worker_dashboard_address=HERE
+        ) as local,
+        Client(local, set_as_default=False) as client,
+    ):
+        yield client
+
+
 @contextmanager
 def cluster(workers: int | None = None, address: str | None = None) -> Iterator["Client"]:
     """The client that builds inside the block run on.
@@ -31,11 +50,16 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
 
     if address is None:
         count = workers or 2 * (os.cpu_count() or 1)
-        # an empty address would be port 8787 of all interfaces
         # a worker that dies is started again, and what that costs is told by whoever waits for its tasks
         silent = logging.ERROR
         with (
-            LocalCluster(count, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=silent) as local,
+            LocalCluster(
+                count,
+                threads_per_worker=1,
+                dashboard_address=HERE,
+                worker_dashboard_address=HERE,
+                silence_logs=silent,
+            ) as local,
             Client(local) as client,
         ):
             yield client

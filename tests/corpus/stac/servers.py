@@ -102,6 +102,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self, content: bytes, truncated: bool) -> None:
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         start, end = (int(wanted[1]), min(int(wanted[2] or len(content)), len(content) - 1)) if wanted else (0, 0)
+        if wanted and start >= len(content):
+            self._send(416, b"there is no such byte")
+            return
         body = content[start : end + 1] if wanted else content
         self.send_response(206 if wanted else 200)
         self.send_header("Content-Length", str(len(body)))

@@ -20,9 +20,9 @@ STORED = Scaling(1e-4, -0.1)
 
 
 def item(properties: dict, asset: dict) -> dict:
-    point = {"type": "Point", "coordinates": [9, 48]}
+    outline = shapely.geometry.mapping(shapely.box(8, 47, 9, 48))
     known = {"datetime": "2022-06-01T10:00:00Z", **properties}
-    return {"id": "S2A_X", "geometry": point, "properties": known, "assets": {"blue": {"href": "x", **asset}}}
+    return {"id": "S2A_X", "geometry": outline, "properties": known, "assets": {"blue": {"href": "x", **asset}}}
 
 
 @pytest.mark.parametrize(

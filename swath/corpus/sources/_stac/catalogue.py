@@ -11,7 +11,7 @@ ADDRESSES: dict[Name, str] = {
     "usgs": "https://landsatlook.usgs.gov/stac-server",
 }
 TOKENS: dict[Name, str] = {
-    "planetary-computer": "https://planetarycomputer.microsoft.com/api/sas/v1/token/{collection}"
+    "planetary-computer": "https://planetarycomputer.microsoft.com/api/sas/v1/token/{account}/{container}"
 }
 
 
@@ -23,11 +23,18 @@ class Catalogue(Settings):
     url: str | None = None
     """Address of an API that serves the same; by default the public one of that name."""
     token_url: str | None = None
-    """Where a signature for a collection is had, `{collection}` in it: JSON with `token`, a query string that is put
-    behind every file's address, and `msft:expiry`. By default the catalogue's own; the others sign nothing."""
+    """Where signatures are had: JSON with `token`, a query string that is put behind a file's address, and
+    `msft:expiry`. `{collection}` in it stands for the collection's id, `{account}` and `{container}` for the parts of
+    an address of Azure, whose own host alone gets that signature. By default the catalogue's own; the others sign
+    nothing."""
+    token_hosts: tuple[str, ...] = ()
+    """Hosts (`name` or `name:port`) that get the signature, where `token_url` has no `{account}`; by default the host
+    of `token_url`. No other host sees it."""
     alternate: str | None = None
     """Read the assets' other addresses of this name: `s3` of USGS, which asks for an account at AWS, where the first
     address asks for one at USGS. By default the first."""
+    local: bool = False
+    """Files of this machine may stand in the catalogue's items: for catalogues of your own, whose items you trust."""
 
     @property
     def address(self) -> str:

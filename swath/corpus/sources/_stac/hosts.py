@@ -1,6 +1,5 @@
-"""Patience with hosts: retries at growing distances, shared by all threads of a process, and fresh signatures."""
+"""Patience with hosts: retries at growing distances, shared by all threads of a process, and bounded answers."""
 
-import datetime as dt
 import http.cookiejar
 import json
 import os
@@ -9,26 +8,55 @@ import threading
 import time
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import IO, Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 import tensorstore as ts
+from pydantic import Field
+
+from swath.corpus.sources._stac.addresses import checked
+from swath.errors import CorpusError
+from swath.settings import Settings
 
 T = TypeVar("T")
 
 LONGEST_PAUSE_S = 60.0
+CHUNK = 16_384
+"""Bytes that are taken at once: a compressed answer grows by at most a thousand times that between two looks."""
 
 
 class TransientError(Exception):
     """A host did not answer, or not properly, in spite of all retries."""
 
 
+class TooLargeError(TransientError):
+    """An answer is larger than the recipe allows: asking again would not make it smaller."""
+
+    def __init__(self, what: str, limit: str):
+        super().__init__(f"{what}; corpus.source.limits.{limit} allows no more")
+
+
 class GoneError(Exception):
     """A host answered that there is no such thing."""
+
+
+class Limits(Settings):
+    """How much a host may send, so that no answer fills the memory or takes for ever. One MB is 2^20 bytes."""
+
+    read_mb: int = Field(default=256, gt=0)
+    """Of a file for one chip and band: the blocks that the chip touches, decoded, by the file's header. A file in one
+    strip is one block, however small the chip."""
+    answer_mb: int = Field(default=16, gt=0)
+    """Of one answer of a catalogue, and of a metadata file, decompressed."""
+    search_mb: int = Field(default=256, gt=0)
+    """Of all answers of one search."""
+    pages: int = Field(default=500, gt=0)
+    """Answers of one search."""
 
 
 class Hosts:
@@ -64,13 +92,17 @@ HOSTS = Hosts()
 """Of this process."""
 
 
+USUAL = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to keep trying."""
+    """How long to keep trying, and how much to take."""
 
     retries: int
     backoff_s: float
     timeout_s: float
+    limits: Limits = USUAL
 
     def call(self, address: str, request: Callable[[], T], refused: Callable[[], None] | None = None) -> T:
         """Do a request, and again while the host fails.
@@ -83,13 +115,14 @@ class Patience:
         Raises:
             TransientError: the last failure, after all retries.
             GoneError: the host says 404 or 410.
+            CorpusError: what came cannot be used, which asking again would not change.
         """
         host = urlsplit(address).netloc
         for attempt in range(self.retries + 1):
             HOSTS.wait(host)
             try:
                 result = request()
-            except GoneError:
+            except (GoneError, TransientError, CorpusError):
                 raise
             except Exception as error:  # GDAL, urllib and requests have no common base
                 reason = _first_line(error)
@@ -135,98 +168,113 @@ def _shown(address: str) -> str:
     return address.partition("?")[0]
 
 
-@runtime_checkable
-class Signer(Protocol):
-    """Makes addresses that a host will serve."""
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """What `work` returns, if it does in time: no timeout of a socket ends an answer that comes byte by byte.
 
-    def sign(self, address: str) -> str:
-        """The address with a signature that is still good."""
-        ...
+    Raises:
+        TimeoutError: it did not. It is left to itself, so it has to end by itself sooner or later.
+    """
+    done: list[Any] = []
 
-    def renew(self) -> None:
-        """The host refused the last signature."""
-        ...
+    def run() -> None:
+        try:
+            done.append((True, work()))
+        except BaseException as error:
+            done.append((False, error))
 
-
-class Unsigned:
-    """For hosts that serve everybody."""
-
-    def sign(self, address: str) -> str:
-        """The address itself."""
-        return address
-
-    def renew(self) -> None:
-        """Nothing to renew."""
-
-
-class TokenSigner:
-    """One token for a whole collection, put behind every address: shared access signatures of Azure."""
-
-    MARGIN = dt.timedelta(minutes=2)
-    """A token is renewed this long before it expires, so that it lasts for a read."""
-
-    def __init__(self, url: str, patience: Patience):
-        self._url = url
-        self._patience = patience
-        self._lock = threading.Lock()
-        self._token: str | None = None
-        self._expires = dt.datetime.min.replace(tzinfo=dt.UTC)
-
-    def sign(self, address: str) -> str:
-        """The address with the token; a new token is had where the old one is about to expire."""
-        with self._lock:
-            if self._token is None or dt.datetime.now(dt.UTC) + self.MARGIN > self._expires:
-                self._fetch()
-            return f"{address}{'&' if '?' in address else '?'}{self._token}"
-
-    def renew(self) -> None:
-        """Have a new token next time."""
-        with self._lock:
-            self._token = None
-
-    def _fetch(self) -> None:
-        answer = self._patience.call(self._url, lambda: json_of(self._url, self._patience.timeout_s))
-        self._token = answer["token"]
-        self._expires = dt.datetime.fromisoformat(answer["msft:expiry"])
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not done:
+        raise TimeoutError(f"no whole answer in {seconds:g} s")
+    good, result = done[0]
+    if not good:
+        raise result
+    return result
 
 
-def json_of(url: str, timeout_s: float) -> dict:
+def bounded(chunks: Iterator[bytes], what: str, patience: Patience) -> bytes:
+    """All of an answer.
+
+    Raises:
+        TooLargeError: it holds more than `limits.answer_mb`.
+        TimeoutError: it takes longer than `timeout_s`.
+    """
+    most, end = patience.limits.answer_mb * 2**20, time.monotonic() + patience.timeout_s
+    taken = bytearray()
+    for chunk in chunks:
+        taken += chunk
+        if len(taken) > most:
+            raise TooLargeError(f"the answer of {_shown(what)} holds more than {most >> 20} MB", "answer_mb")
+        if time.monotonic() > end:
+            raise TimeoutError(f"no whole answer in {patience.timeout_s:g} s")
+    return bytes(taken)
+
+
+def json_of(url: str, patience: Patience) -> dict:
     """What an address answers.
 
     Raises:
         HTTPError: the host refuses.
-        URLError: it cannot be reached, or its answer is no JSON.
+        URLError: it cannot be reached, or its answer is no JSON object.
+        TooLargeError: it sends more than the limits allow.
     """
     try:
-        return json.loads(content(url, timeout_s))
-    except ValueError as error:
-        raise URLError(f"the answer of {url} is no JSON") from error
+        answer = json.loads(content(url, patience))
+    except (ValueError, RecursionError) as error:
+        raise URLError(f"the answer of {_shown(url)} is no JSON") from error
+    if not isinstance(answer, dict):
+        raise URLError(f"the answer of {_shown(url)} is no JSON object")
+    return answer
 
 
-def content(url: str, timeout_s: float) -> bytes:
+def content(url: str, patience: Patience) -> bytes:
     """All of a small file at an address of the web, or in a bucket of S3.
 
     GDAL reads the pixels; what GDAL is told in the environment holds here too: `GDAL_HTTP_COOKIEFILE` (the cookies of a
     login), `AWS_REQUEST_PAYER` and `AWS_S3_ENDPOINT`.
 
+    Args:
+        url: has been looked at by `addresses.checked`, or is the user's own.
+        patience: how long, and how much.
+
     Raises:
         HTTPError: the host refuses.
         URLError: it cannot be reached, or that is no such address.
+        TooLargeError: it sends more than the limits allow.
+        TimeoutError: it takes longer.
     """
     scheme = urlsplit(url).scheme
     if scheme == "s3":
-        return _object(url)
+        return _object(url, patience)
     if scheme not in {"http", "https"}:
-        raise URLError(f"{url} is no address of the web")
+        raise URLError(f"{_shown(url)} is no address of the web")
+    return within(patience.timeout_s, lambda: _page(url, patience))
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """To where a catalogue's items may point as well, and nowhere else."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        return super().redirect_request(req, fp, code, msg, headers, checked(newurl, req.full_url))
+
+
+def _page(url: str, patience: Patience) -> bytes:
     cookies = http.cookiejar.MozillaCookieJar()
     if name := os.environ.get("GDAL_HTTP_COOKIEFILE"):
         cookies.load(name, ignore_discard=True, ignore_expires=True)
-    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
-    with opener.open(url, timeout=timeout_s) as answer:
-        return answer.read()
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies), _Redirects())
+    try:
+        with opener.open(url, timeout=patience.timeout_s) as answer:
+            return bounded(iter(lambda: answer.read1(CHUNK), b""), url, patience)
+    except HTTPError as error:
+        error.close()  # it is an answer as well
+        raise
 
 
-def _object(url: str) -> bytes:
+def _object(url: str, patience: Patience) -> bytes:
     parts = urlsplit(url)
     spec = {
         "driver": "s3",
@@ -236,20 +284,13 @@ def _object(url: str) -> bytes:
     if host := os.environ.get("AWS_S3_ENDPOINT"):
         web = "http" if os.environ.get("AWS_HTTPS", "YES").upper() in {"NO", "FALSE", "OFF"} else "https"
         spec |= {"endpoint": f"{web}://{host}", "aws_region": os.environ.get("AWS_REGION", "us-east-1")}
-    found = ts.KvStore.open(spec).result().read(parts.path.lstrip("/")).result()
+    store = ts.KvStore.open(spec).result(timeout=patience.timeout_s)
+    key, most = parts.path.lstrip("/"), patience.limits.answer_mb * 2**20
+    with suppress(ValueError):  # there is no byte so far behind
+        beyond = store.read(key, byte_range=slice(most, most + 1)).result(timeout=patience.timeout_s)
+        if beyond.state == "value":
+            raise TooLargeError(f"{url} holds more than {most >> 20} MB", "answer_mb")
+    found = store.read(key).result(timeout=patience.timeout_s)
     if found.state != "value":
         raise HTTPError(url, 404, "there is no such object", Message(), None)
     return found.value
-
-
-__all__ = [
-    "GoneError",
-    "HTTPError",
-    "Patience",
-    "Signer",
-    "TokenSigner",
-    "TransientError",
-    "Unsigned",
-    "content",
-    "json_of",
-]

@@ -32,7 +32,7 @@ def calibration(scene: str, address: str, sensor: str, bands: tuple[str, ...], p
         TransientError: the host failed in spite of all retries.
         GoneError: there is no such file.
     """
-    text = patience.call(address, lambda: content(address, patience.timeout_s)).decode(errors="replace")
+    text = patience.call(address, lambda: content(address, patience)).decode(errors="replace")
     name = Path(address.rpartition("/")[2])
     units = {band: sensors.get(sensor).band(band).unit for band in bands}
     try:

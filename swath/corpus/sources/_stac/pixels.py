@@ -1,7 +1,6 @@
 """Pixels of an acquisition on a location's grid: counts or physical values, validity and cloud."""
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from jaxtyping import Bool, Shaped
@@ -15,11 +14,11 @@ from swath.corpus.format import SensorLayout
 from swath.corpus.sources._landsat.calibrate import physical
 from swath.corpus.sources._stac import cloudless, level_1
 from swath.corpus.sources._stac import section as sections
-from swath.corpus.sources._stac.hosts import Patience, Signer, TokenSigner, Unsigned
 from swath.corpus.sources._stac.read import Access
 from swath.corpus.sources._stac.scenes import Acquisition, File, Scene, rescaled
 from swath.corpus.sources._stac.section import Product
-from swath.corpus.sources._stac.site import Site, UnusableError
+from swath.corpus.sources._stac.signing import signer
+from swath.corpus.sources._stac.site import Clouds, Site, UnusableError
 from swath.sensors import Scaling
 
 
@@ -39,22 +38,23 @@ def chip_of(site: Site, product: Product, acquisition: Acquisition, window: Wind
     """Read an acquisition.
 
     Raises:
-        UnusableError: too little data, too much cloud, or a band that no scene has.
+        UnusableError: too little data, too much cloud, no mask where the product asks for one, or a band that no scene
+            has.
         CorpusError: its metadata are not what they should be.
         TransientError: a host failed in spite of all retries.
         GoneError: a file is not there.
     """
-    cloud = mask_of(site, product, acquisition)
-    share = None if cloud is None else float(cloud.mean())
-    if share is not None and share > product.max_chip_cloud:
-        raise UnusableError(f"{acquisition.name}: {share:.0%} of the chip is cloud")
+    clouds = _clouds(site, product, acquisition)
+    share = None if clouds is None else clouds.share
     layout = _shipped(site, product, site.layouts[product.sensor].bands)
     mosaic = _mosaic(site, product, acquisition, layout)
     valid = 1 - mosaic.empty.mean()
     if not mosaic.used or valid < product.min_valid:
         problems = mosaic.problems or [f"{acquisition.name}: {valid:.0%} of the chip has data"]
         raise UnusableError("; ".join(problems))
-    good = ~mosaic.empty & ~cloud if cloud is not None and product.mask_clouds else ~mosaic.empty
+    good = ~mosaic.empty
+    if clouds is not None and product.mask_clouds:
+        good &= ~clouds.cloudy & ~clouds.unknown
     if not good.any():
         raise UnusableError(f"{acquisition.name}: all of the chip is cloud")
     return Chip(
@@ -136,8 +136,23 @@ def _read(
 # -- clouds ------------------------------------------------------------------------------------------------------------
 
 
-def mask_of(site: Site, product: Product, acquisition: Acquisition) -> Bool[ndarray, "y x"] | None:
-    """Cloudy pixels by the product's rule, or None if it has none or the scenes lack what it needs."""
+def _clouds(site: Site, product: Product, acquisition: Acquisition) -> Clouds | None:
+    """What the mask says; None where none is there and the product does not ask for one.
+
+    Raises:
+        UnusableError: too much of it is cloud, or nobody can say.
+    """
+    clouds = mask_of(site, product, acquisition)
+    asked = product.mask_clouds or product.max_chip_cloud < 1
+    if clouds is None and asked and sections.has_mask(product):
+        raise UnusableError(f"{acquisition.name} has no mask that says what is cloud")
+    if clouds is not None and clouds.share > product.max_chip_cloud:
+        raise UnusableError(f"{acquisition.name}: {clouds.share:.0%} of the chip is cloud")
+    return clouds
+
+
+def mask_of(site: Site, product: Product, acquisition: Acquisition) -> Clouds | None:
+    """Cloudy pixels by the product's rule, or None if it has none or one of the scenes lacks what it needs."""
     key = product.sensor, acquisition.name
     if key not in site.masks:
         by = _by_s2cloudless if product.cloud_mask else _by_quality_layer
@@ -145,32 +160,34 @@ def mask_of(site: Site, product: Product, acquisition: Acquisition) -> Bool[ndar
     return site.masks[key]
 
 
-def _by_s2cloudless(site: Site, product: Product, acquisition: Acquisition) -> Bool[ndarray, "y x"] | None:
+def _by_s2cloudless(site: Site, product: Product, acquisition: Acquisition) -> Clouds | None:
     assert product.cloud_mask is not None
     layout = _shipped(site, product, cloudless.BANDS)
     mosaic = _mosaic(site, product, acquisition, layout)
     if not mosaic.used:
         return None
     reflectance = np.stack([layout.physical(counts, band) for band, counts in enumerate(mosaic.pixels)])
-    return cloudless.mask(reflectance, ~mosaic.empty, product.cloud_mask, layout.gsd_m)
+    cloudy = cloudless.mask(reflectance, ~mosaic.empty, product.cloud_mask, layout.gsd_m)
+    return Clouds(cloudy, mosaic.empty)
 
 
-def _by_quality_layer(site: Site, product: Product, acquisition: Acquisition) -> Bool[ndarray, "y x"] | None:
-    """A pixel counts by the first scene that has data there; where none has, it is no cloud."""
+def _by_quality_layer(site: Site, product: Product, acquisition: Acquisition) -> Clouds | None:
+    """A pixel counts by the first scene that has data there; where none has, it is not known."""
     rule = sensors.get(product.sensor).cloud
-    files = [(scene, scene.quality) for scene in acquisition.scenes if scene.quality is not None]
-    if rule is None or not files:
+    files = [(scene, scene.quality) for scene in acquisition.scenes]
+    if rule is None or any(file is None for _, file in files):
         return None
     cloud = np.zeros((site.grid.px, site.grid.px), bool)
     open_ = np.ones_like(cloud)
     for scene, file in files:
+        assert file is not None
         layer = access(site, product).read(file, scene.crs, site.grid, rule.dtype, float(rule.fill), "nearest")
         absent = layer == rule.fill
         cloud |= open_ & ~absent & rule.unusable(layer)
         open_ &= absent
         if not open_.any():
             break
-    return cloud
+    return Clouds(cloud, open_)
 
 
 # -- addresses ---------------------------------------------------------------------------------------------------------
@@ -180,10 +197,5 @@ def access(site: Site, product: Product) -> Access:
     """How a product's files are had."""
     catalogue = sections.catalogue_of(product, site.section)
     collection = next(iter(sections.entries(product, site.section).values()))
-    return Access(_signer(catalogue.tokens, collection, site.patience), site.patience)
-
-
-@cache
-def _signer(template: str | None, collection: str, patience: Patience) -> Signer:
-    """One signer a process and collection, so that its tokens are shared."""
-    return Unsigned() if template is None else TokenSigner(template.format(collection=collection), patience)
+    tokens = catalogue.tokens and catalogue.tokens.replace("{collection}", collection)
+    return Access(signer(tokens, catalogue.token_hosts, site.patience), site.patience)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from swath import sensors
 from swath.corpus import dates
 from swath.corpus._part import Chip, Location
 from swath.corpus.dates import Window
 from swath.corpus.sources._stac import section as sections
+from swath.corpus.sources._stac.addresses import checked
 from swath.corpus.sources._stac.catalogue import Catalogue
 from swath.corpus.sources._stac.hosts import GoneError, Patience, TransientError
 from swath.corpus.sources._stac.pixels import chip_of, mask_of
@@ -45,15 +47,16 @@ def build(section: StacSection, location: Location) -> Outcome:
     assert location.crs is not None
     assert location.transform is not None
     grid = Grid(location.crs, location.transform, section.chip_px)
-    patience = Patience(section.retries, section.backoff_s, section.timeout_s)
+    patience = Patience(section.retries, section.backoff_s, section.timeout_s, section.limits)
     site = Site(section, sections.layouts(section), location, grid, patience)
     for leader, *followers in _groups(section):
         _take_group(site, leader, followers)
     waits = section.on_failure == "stop" and any(failure.transient for failure in site.failures)
     complete = not site.failures or section.require == "any"
+    failures = (*site.failures, *site.malformed.values())
     if site.chips and complete and not waits:
-        return Outcome(location, tuple(site.chips), tuple(site.failures))
-    return Outcome(None, (), tuple(site.failures))
+        return Outcome(location, tuple(site.chips), failures)
+    return Outcome(None, (), failures)
 
 
 def _groups(section: StacSection) -> list[list[Product]]:
@@ -158,7 +161,10 @@ def _why_none(site: Site, product: Product, window: Window) -> str:
     platforms = _platforms(sensor, sections.catalogue_of(product, site.section))
     seen = [item for _, found in _items(site, product, [window], _among(platforms)) for item in found]
     # an API may not filter
-    count = sum(not platforms or item["properties"].get("platform") in platforms for item in seen)
+    count = sum(not platforms or _properties(item).get("platform") in platforms for item in seen)
+    useless = [one.reason for (name, _), one in site.malformed.items() if name == product.sensor]
+    if useless:
+        return f"{len(useless)} item{'s' if len(useless) > 1 else ''} cannot be used; first: {useless[0]}"
     if not (limits and count):
         return "no scene at all"
     return f"none of {count} scene{'s' if count > 1 else ''} has {' and '.join(limits)}"
@@ -173,12 +179,22 @@ def _search(site: Site, product: Product, windows: Sequence[Window]) -> list[Acq
     bands = sections.bands_read(product, site.section)
     outline = site.location.footprint
     assert outline is not None
+    look = partial(checked, home=catalogue.address, local=catalogue.local)
     scenes: list[Scene] = []
     for key, found in _items(site, product, windows, _filters(product, sensor, catalogue)):
-        fit = [item for item in found if product.only.items() <= item["properties"].items()]
-        scenes += [scene_of(item, sensor, bands, sensor.assets[key], catalogue.alternate) for item in fit]
+        for item in (item for item in found if product.only.items() <= _properties(item).items()):
+            try:
+                scenes.append(scene_of(item, sensor, bands, sensor.assets[key], catalogue.alternate, look))
+            except CorpusError as error:
+                site.leave_out(product, error.what)
     wanted = [scene for scene in scenes if _wanted(scene, product, sensor)]
     return acquisitions(wanted, outline, site.grid.crs)
+
+
+def _properties(item: Item) -> dict:
+    """Of an item as it comes, which need not be one."""
+    said = item.get("properties") if isinstance(item, dict) else None
+    return said if isinstance(said, dict) else {}
 
 
 def _items(site: Site, product: Product, windows: Sequence[Window], filters: dict) -> Iterator[tuple[str, list[Item]]]:
@@ -248,7 +264,7 @@ def _by_cloud_over_the_chip(
             cloud = mask_of(site, product, group[0])
         except GoneError:
             cloud = None
-        share = 1.0 if cloud is None else float(cloud.mean())
+        share = 1.0 if cloud is None else cloud.share
         if share == 0:
             yield group
             clouds.append((2.0, position))  # has been given

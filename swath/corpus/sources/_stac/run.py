@@ -19,12 +19,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from dask import config as dask_config
-from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster, default_client
+from distributed import CancelledError, Client, Future, KilledWorker, default_client
 
 from swath._files import named, whole
 from swath._progress import console, track
 from swath.corpus import places
 from swath.corpus._part import Location
+from swath.corpus.cluster import threads
 from swath.corpus.sources._pieces import Piece, write_log
 from swath.corpus.sources._shapes import Shapes
 from swath.corpus.sources._stac import cloudless
@@ -121,7 +122,7 @@ def _look_ahead(section: StacSection) -> None:
 
 def _require(address: str, collection: str, section: StacSection, where: str) -> None:
     """A catalogue that answers, which is not waited for as long as for one that did before, and has the collection."""
-    patience = Patience(min(section.retries, 2), section.backoff_s, section.timeout_s)
+    patience = Patience(min(section.retries, 2), section.backoff_s, section.timeout_s, section.limits)
     try:
         lacking = lacks(address, collection, patience)
     except TransientError as error:
@@ -205,13 +206,7 @@ def _client() -> Iterator[Client]:
         pass
     else:
         return
-    with (
-        dask_config.set({"distributed.admin.system-monitor.gil.enabled": False}),
-        LocalCluster(
-            1, processes=False, threads_per_worker=2 * (os.cpu_count() or 1), dashboard_address="127.0.0.1:0"
-        ) as one,
-        Client(one, set_as_default=False) as client,
-    ):
+    with dask_config.set({"distributed.admin.system-monitor.gil.enabled": False}), threads() as client:
         yield client
 
 

@@ -1,12 +1,14 @@
 """From STAC items to what a build needs of them: files by band, scaling, cloud, and which belong together."""
 
 import datetime as dt
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import shapely
 from jaxtyping import Bool, Shaped
 from numpy import ndarray
 from shapely.geometry import shape
@@ -17,6 +19,13 @@ from swath.sensors import METADATA, Scaling, Sensor, offset_for_baseline
 
 SAME_PASS = dt.timedelta(minutes=5)
 """Scenes of one platform that are no farther apart are one acquisition, cut up by the provider."""
+SAME_OUTLINE = 0.95
+"""Two outlines are the same if they share so much of what they cover together: processing moves an edge by pixels,
+while the parts of a tile that was cut in two overlap by little."""
+SCALE_FACTOR = 1000.0
+"""An item's scale is one of its sensor, give or take such a factor; anything else is a mistake."""
+LONGEST_NAME = 512
+"""Characters of an item's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +62,28 @@ class Scene:
     """Processing baseline, so that the newest of two versions is taken; empty where there is none."""
     outline: BaseGeometry
     tile: str
-    """Of the provider's grid; two scenes with one tile and one time are versions of each other."""
+    """Of the provider's grid; two scenes of one pass, tile and outline are versions of each other."""
+    generated: str = ""
+    """When the provider made it, in an order of text; empty where the item does not say."""
 
     @property
     def key(self) -> tuple[str, dt.date, str]:
         """What the product levels of a scene have in common."""
         return self.platform, self.when.date(), self.tile
 
+    @property
+    def version(self) -> tuple[str, str, str]:
+        """Grows with every processing."""
+        return self.baseline, self.generated, self.id
+
 
 def scene_of(
-    item: dict[str, Any],
+    item: Any,
     sensor: Sensor,
     bands: tuple[str, ...],
     keys: Mapping[str, str],
     alternate: str | None = None,
+    address: Callable[[object], str] = str,
 ) -> Scene:
     """What is needed of an item.
 
@@ -77,64 +94,163 @@ def scene_of(
         keys: of the assets, by band; see `Sensor.assets`.
         alternate: name of the assets' other addresses that are to be read; by default the first ones. An asset without
             one counts as missing.
+        address: looks at what the item says of where a file is, and raises CorpusError unless it may be opened.
 
     Raises:
-        CorpusError: it says no time, outline or baseline where one is needed.
+        CorpusError: it is no item, or says no time, outline or baseline where one is needed, or what makes no sense.
     """
-    properties = item["properties"]
-    when = properties.get("datetime") or properties.get("start_datetime")
-    if when is None or not item.get("geometry"):
-        what = "no time" if when is None else "no outline"
-        raise CorpusError(f"item {item['id']} says {what}")
-    layer = sensor.cloud.layer if sensor.cloud else None
-    baseline = _baseline(item)
-    assets = {band: asset for band, key in keys.items() if (asset := _asset(item, key, alternate)) is not None}
-    files = {
-        band: _file(item, assets[band], _scaling(item, assets[band], sensor, band, baseline))
-        for band in bands
-        if band in assets
-    }
-    epsg = properties.get("proj:epsg") or properties.get("proj:code")
-    cloud = properties.get("eo:cloud_cover")
+    try:
+        return _scene(item, sensor, bands, keys, alternate, address)
+    except CorpusError as error:
+        raise CorpusError(f"item {_name(item)}: {error.what}") from None
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        # what an item may say has no end; whatever the checks do not know ends here
+        raise CorpusError(f"item {_name(item)} is malformed: {type(error).__name__}") from error
+
+
+def _name(item: Any) -> str:
+    """For messages, whatever the item says."""
+    name = item.get("id") if isinstance(item, dict) else None
+    return re.sub(r"[^\x20-\x7e]", "?", name)[:80] if isinstance(name, str) and name else "without an id"
+
+
+def _scene(
+    item: Any,
+    sensor: Sensor,
+    bands: tuple[str, ...],
+    keys: Mapping[str, str],
+    alternate: str | None,
+    address: Callable[[object], str],
+) -> Scene:
+    item = _mapping(item, "the item")
+    properties, listed = _mapping(item.get("properties"), "properties"), _mapping(item.get("assets"), "assets")
+    when, baseline = _time(properties), _baseline(item)
+    layer = sensor.cloud.layer if sensor.cloud else ""
+    names = (*bands, *(name for name in (layer, METADATA) if name in keys))
+    assets = {name: asset for name in names if name in keys and (asset := _asset(listed, keys[name], alternate))}
+    files = {}
+    for band in (band for band in bands if band in assets):
+        # counts that a metadata file calibrates have no scaling of their own
+        scaling = Scaling() if METADATA in keys else _scaling(item, assets[band], sensor, band, baseline)
+        files[band] = _file(item, assets[band], scaling, address)
     return Scene(
-        id=item["id"],
-        when=_utc(when),
+        id=_id(item.get("id")),
+        when=when,
         platform=str(properties.get("platform", "")).lower().replace("_", "-").replace(" ", "-"),
         files=files,
-        quality=_file(item, assets[layer], Scaling()) if layer and layer in assets else None,
-        metadata=assets[METADATA]["href"] if METADATA in assets else None,
+        quality=_file(item, assets[layer], Scaling(), address) if layer in assets else None,
+        metadata=address(assets[METADATA].get("href")) if METADATA in assets else None,
         missing=tuple(keys[name] for name in (*bands, METADATA) if name in keys and name not in assets),
-        cloud=None if cloud is None else float(cloud),
-        orbit=properties.get("sat:orbit_state"),
-        crs=None if epsg is None else str(epsg) if ":" in str(epsg) else f"EPSG:{epsg}",
+        cloud=_cloud(properties.get("eo:cloud_cover")),
+        orbit=_text(properties.get("sat:orbit_state"), "sat:orbit_state"),
+        crs=_crs(properties),
         baseline=baseline,
-        outline=shape(item["geometry"]),
-        tile=_tile(item),
+        outline=_outline(item.get("geometry")),
+        tile=_tile(properties),
+        generated=str(properties.get("s2:generation_time") or ""),
     )
 
 
-def _utc(text: str) -> dt.datetime:
-    when = dt.datetime.fromisoformat(text)
-    return when if when.tzinfo else when.replace(tzinfo=dt.UTC)
+def _mapping(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise CorpusError(f"{what} is no JSON object" if value is not None else f"it has no {what}")
+    return value
 
 
-def _asset(item: dict[str, Any], key: str, alternate: str | None) -> dict[str, Any] | None:
+def _text(value: Any, what: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise CorpusError(f"{what} is no text: {value!r:.40}")
+    return value
+
+
+def _number(value: Any, what: str) -> float:
+    """A finite number; text and truth values are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise CorpusError(f"{what} is no number: {value!r:.40}")
+    return float(value)
+
+
+def _id(value: Any) -> str:
+    if not isinstance(value, str) or not value or len(value) > LONGEST_NAME or not value.isprintable():
+        raise CorpusError(f"its id is no printable text of 1 to {LONGEST_NAME} characters")
+    return value
+
+
+def _time(properties: dict[str, Any]) -> dt.datetime:
+    said = properties.get("datetime") or properties.get("start_datetime")
+    if said is None:
+        raise CorpusError("says no time")
+    try:
+        when = dt.datetime.fromisoformat(said)
+        when = when.replace(tzinfo=dt.UTC) if when.tzinfo is None else when.astimezone(dt.UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise CorpusError(f"its datetime is no time: {said!r:.40}") from None
+    if not 1970 <= when.year <= 2100:
+        raise CorpusError(f"its datetime is of no satellite's time: {said!r:.40}")
+    return when
+
+
+def _cloud(value: Any) -> float | None:
+    if value is None:
+        return None
+    percent = _number(value, "eo:cloud_cover")
+    if not 0 <= percent <= 100:
+        raise CorpusError(f"eo:cloud_cover is no percentage: {percent:g}")
+    return percent
+
+
+def _crs(properties: dict[str, Any]) -> str | None:
+    said = properties.get("proj:epsg") or properties.get("proj:code")
+    return None if said is None else str(said) if ":" in str(said) else f"EPSG:{said}"
+
+
+def _outline(geometry: Any) -> BaseGeometry:
+    """A polygon or several, on the globe; one that merely touches itself is mended, one that crosses itself is not."""
+    if not geometry:
+        raise CorpusError("says no outline")
+    try:
+        outline = shape(geometry)
+        good = outline.geom_type in {"Polygon", "MultiPolygon"} and outline.area > 0
+        if good and not outline.is_valid:
+            mended = shapely.make_valid(outline)
+            good = math.isclose(mended.area, outline.area, rel_tol=0.01)
+            outline = mended
+    except Exception as error:  # shapely and NumPy have no common base for what they cannot make a polygon of
+        raise CorpusError("its outline is no polygon") from error
+    if not good:
+        raise CorpusError("its outline is no polygon with an inside, or crosses itself")
+    west, south, east, north = outline.bounds
+    if not (-360 <= west <= east <= 360 and -90 <= south <= north <= 90):
+        raise CorpusError("its outline is not on the globe")
+    return outline
+
+
+def _asset(assets: dict[str, Any], key: str, alternate: str | None) -> dict[str, Any] | None:
     """The asset of that key, or whose file's name has that end, with the address that is to be read as `href`."""
-    assets = item["assets"]
     if key.startswith("*"):
-        ends = (one for one in assets.values() if one["href"].partition("?")[0].endswith(key[1:]))
+        ends = (one for one in assets.values() if str(_href(one)).partition("?")[0].endswith(key[1:]))
         asset = next(ends, None)
     else:
         asset = assets.get(key)
-    if asset is None or alternate is None:
+    if asset is None:
+        return None
+    asset = _mapping(asset, f"asset {key}")
+    if alternate is None:
         return asset
-    other = asset.get("alternate", {}).get(alternate)
-    return None if other is None else asset | {"href": other["href"]}
+    other = _mapping(asset.get("alternate", {}), f"alternate of asset {key}").get(alternate)
+    return None if other is None else asset | {"href": _href(other)}
 
 
-def _file(item: dict[str, Any], asset: dict[str, Any], scaling: Scaling) -> File:
+def _href(asset: Any) -> Any:
+    return asset.get("href") if isinstance(asset, dict) else None
+
+
+def _file(item: dict[str, Any], asset: dict[str, Any], scaling: Scaling, address: Callable[[object], str]) -> File:
     transform = asset.get("proj:transform") or item["properties"].get("proj:transform")
-    return File(asset["href"], scaling, abs(float(transform[0])) if transform else None)
+    pixel_m = abs(_number(transform[0], "proj:transform")) if transform else None
+    if "href" not in asset:
+        raise CorpusError("an asset has no href")
+    return File(address(asset["href"]), scaling, pixel_m)
 
 
 def _scaling(item: dict[str, Any], asset: dict[str, Any], sensor: Sensor, band: str, baseline: str) -> Scaling:
@@ -146,6 +262,7 @@ def _scaling(item: dict[str, Any], asset: dict[str, Any], sensor: Sensor, band: 
     default = sensor.scaling_of(band)
     said = _raster(asset)
     scale, offset = said.get("scale", default.scale), said.get("offset")
+    _plausible(scale, offset, default, sensor, band)
     if not sensor.name.startswith("sentinel-2"):
         return Scaling(scale, default.offset if offset is None else offset, default.decibel)
     if any(item["properties"].get(f"{who}:boa_offset_applied") for who in ("earthsearch", "sentinel")):
@@ -155,15 +272,24 @@ def _scaling(item: dict[str, Any], asset: dict[str, Any], sensor: Sensor, band: 
     if offset is not None:
         return Scaling(scale, offset)
     if not baseline:
-        raise CorpusError(f"item {item['id']} says neither its processing baseline nor an offset")
+        raise CorpusError("says neither its processing baseline nor an offset")
     return Scaling(scale, offset_for_baseline(baseline) * scale)
+
+
+def _plausible(scale: float, offset: float | None, default: Scaling, sensor: Sensor, band: str) -> None:
+    """Refuse what would turn counts into nonsense: no scale, or one that is not of this sensor."""
+    if not default.scale / SCALE_FACTOR <= scale <= default.scale * SCALE_FACTOR:
+        raise CorpusError(f"the scale {scale:g} of {band} cannot be, {sensor.name} has {default.scale:g}")
+    low, high = sensor.range_of(band)
+    if offset is not None and abs(offset - default.offset) > high - low:
+        raise CorpusError(f"the offset {offset:g} of {band} cannot be: {sensor.name} measures {low:g} to {high:g}")
 
 
 def _raster(asset: dict[str, Any]) -> dict[str, float]:
     bands = asset.get("raster:bands") or asset.get("bands") or [{}]
     found = {name: bands[0].get(name, bands[0].get(f"raster:{name}", asset.get(f"raster:{name}"))) for name in
              ("scale", "offset")}  # fmt: skip
-    return {name: float(value) for name, value in found.items() if value is not None}
+    return {name: _number(value, f"the {name} of raster:bands") for name, value in found.items() if value is not None}
 
 
 def _baseline(item: dict[str, Any]) -> str:
@@ -171,16 +297,18 @@ def _baseline(item: dict[str, Any]) -> str:
     for key in ("s2:processing_baseline", "sentinel:processing_baseline", "processing:version"):
         if properties.get(key):
             return str(properties[key]).removeprefix("N")
-    names = [item["id"], *(str(properties.get(k, "")) for k in ("s2:product_uri", "sentinel:product_id", "title"))]
+    names = [
+        str(item.get("id", "")),
+        *(str(properties.get(k, "")) for k in ("s2:product_uri", "sentinel:product_id", "title")),
+    ]
     for name in names:
         if found := re.search(r"_N(\d{2})\.?(\d{2})(?:_|$)", name):
             return f"{found[1]}.{found[2]}"
     return ""
 
 
-def _tile(item: dict[str, Any]) -> str:
+def _tile(properties: dict[str, Any]) -> str:
     """Spelled alike whatever the catalogue: `32TPT`, or path and row as `193027`."""
-    properties = item["properties"]
     path, row = properties.get("landsat:wrs_path"), properties.get("landsat:wrs_row")
     if path is not None and row is not None:
         return f"{int(path):03}{int(row):03}"
@@ -219,20 +347,18 @@ class Acquisition:
 
 
 def acquisitions(scenes: Iterable[Scene], outline: BaseGeometry, crs: str) -> list[Acquisition]:
-    """Scenes joined by pass, in order of time; of two versions of one scene the newest stays.
+    """Scenes joined by pass, in order of time.
+
+    Of a tile that was processed twice the newest version stays; parts of a tile that cover different ground are laid
+    side by side, whenever they were processed.
 
     Args:
         scenes: of one product.
         outline: of the location, WGS 84.
         crs: of the location; scenes in it come first, as they need no resampling.
     """
-    newest: dict[tuple, Scene] = {}
-    for scene in sorted(scenes, key=lambda scene: (scene.baseline, scene.id)):
-        # seconds, because reprocessing may shift the fraction; a tile-less scene is only a version of itself
-        version = (scene.platform, scene.when.replace(microsecond=0), scene.tile or scene.id)
-        newest[version] = scene
     passes: list[list[Scene]] = []
-    for scene in sorted(newest.values(), key=lambda scene: (scene.platform, scene.when, scene.id)):
+    for scene in sorted(scenes, key=lambda scene: (scene.platform, scene.when, scene.id)):
         last = passes[-1][-1] if passes else None
         if last and last.platform == scene.platform and scene.when - last.when <= SAME_PASS:
             passes[-1].append(scene)
@@ -243,8 +369,21 @@ def acquisitions(scenes: Iterable[Scene], outline: BaseGeometry, crs: str) -> li
         shared = round(scene.outline.intersection(outline).area / outline.area, 3) if outline.area else 0.0
         return (-shared, scene.crs != crs, scene.id)
 
-    found = [Acquisition(tuple(sorted(one, key=order))) for one in passes]
+    found = [Acquisition(tuple(sorted(_newest(one), key=order))) for one in passes]
     return sorted(found, key=lambda one: (one.when, one.name))
+
+
+def _newest(scenes: Iterable[Scene]) -> list[Scene]:
+    """Of a pass, without earlier versions of the same scene."""
+    kept: list[Scene] = []
+    for scene in sorted(scenes, key=lambda scene: scene.version, reverse=True):
+        if not any(scene.tile == one.tile and _same_ground(scene.outline, one.outline) for one in kept):
+            kept.append(scene)
+    return kept
+
+
+def _same_ground(one: BaseGeometry, other: BaseGeometry) -> bool:
+    return one.intersection(other).area >= SAME_OUTLINE * one.union(other).area
 
 
 def twins(levels: Sequence[Sequence[Acquisition]]) -> list[tuple[Acquisition, ...]]:
@@ -277,14 +416,16 @@ def rescaled(
     An item of another offset is shifted by a whole number, so that nothing is lost; counts at the end of the type's
     range, which mean saturation, stay there.
     """
-    if (given.scale, given.offset) == (stored.scale, stored.offset) or counts.dtype.kind == "f":
+    if (given.scale, given.offset) == (stored.scale, stored.offset):
         return counts
-    limits = np.iinfo(counts.dtype)
     values = counts.astype(np.float64)
-    if given.scale != stored.scale:
+    if given.scale != stored.scale or counts.dtype.kind == "f":
         values = values * given.scale + (given.offset - stored.offset)
         values = values / stored.scale
     else:
         values = values + round((given.offset - stored.offset) / stored.scale)
+    if counts.dtype.kind == "f":
+        return np.where(missing, counts, values).astype(counts.dtype)
+    limits = np.iinfo(counts.dtype)
     shifted = np.clip(np.rint(values), max(limits.min, 1), limits.max).astype(counts.dtype)
     return np.where(missing | (counts == limits.max), counts, shifted)

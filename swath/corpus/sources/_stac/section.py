@@ -14,6 +14,7 @@ from swath.corpus.sources._shapes import ShapeLayer
 from swath.corpus.sources._stac import cloudless
 from swath.corpus.sources._stac.catalogue import Catalogue
 from swath.corpus.sources._stac.cloudless import S2Cloudless
+from swath.corpus.sources._stac.hosts import Limits
 from swath.errors import RecipeError
 from swath.sensors import Sensor
 from swath.settings import Settings
@@ -43,13 +44,15 @@ class Product(Settings):
     max_cloud: float | None = Field(default=20, ge=0, le=100)
     """Scenes with more cloud are left out, in percent as the catalogue says; null for all. Means nothing for radar."""
     max_chip_cloud: float = Field(default=1.0, ge=0, le=1)
-    """Chips with a larger share of cloud are left out, where the sensor has a mask."""
+    """Chips with a larger share of cloud are left out, where the sensor has a mask; below 1, scenes without it as
+    well."""
     min_valid: float = Field(default=1.0, ge=0, le=1)
     """Chips with a smaller share of pixels that hold data are left out."""
     look: int = Field(default=3, ge=1)
     """Of a window's clearest scenes, so many are compared by the cloud over the chip itself."""
     mask_clouds: bool = False
-    """Mark cloudy pixels as not valid; by default they are data, and their share is in the index."""
+    """Mark pixels as not valid that are cloudy, or of which the mask says nothing; scenes without a mask are left out
+    then. By default they are data, and their share is in the index."""
     cloud_mask: S2Cloudless | None = None
     """What says which pixels are cloud; by default the sensor's own quality layer. Sentinel-2 L1C has none."""
     uint8: bool = False
@@ -116,7 +119,9 @@ class StacSection(Settings):
     backoff_s: float = Field(default=1.0, gt=0)
     """First pause after a failure of a host, doubled with each further one."""
     timeout_s: float = Field(default=60.0, gt=0)
-    """Of a request."""
+    """Of a request, from its start to the last byte of the answer."""
+    limits: Limits = Limits()
+    """How much a catalogue and the hosts of its files may send."""
     shapes: tuple[ShapeLayer, ...] = ()
     """Label layers from polygons or points in vector files."""
     licences: tuple[str, ...] = ()
@@ -209,6 +214,11 @@ def shipped(sensor: Sensor, bands: tuple[str, ...], gsd_m: float) -> SensorLayou
 def sees_clouds(sensor: Sensor) -> bool:
     """Whether clouds are in the way, so that clear scenes are looked for: not for radar."""
     return any(band.unit != "dB" for band in sensor.bands)
+
+
+def has_mask(product: Product) -> bool:
+    """Whether something says which pixels of the product are cloudy."""
+    return product.cloud_mask is not None or sensors.get(product.sensor).cloud is not None
 
 
 def has_baselines(sensor: Sensor) -> bool:

@@ -22,12 +22,26 @@ class Failure:
     uid: str
     sensor: str
     window: str | None
-    """Season, month or other tag."""
+    """Season, month or other tag; None too for an item that cannot be used, whose window nobody knows."""
     reason: str
     transient: bool
     """Another attempt may succeed: a host did not answer."""
     lon: float
     lat: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clouds:
+    """What a mask says of an acquisition."""
+
+    cloudy: Bool[ndarray, "y x"]
+    unknown: Bool[ndarray, "y x"]
+    """Where it says nothing."""
+
+    @property
+    def share(self) -> float:
+        """Of the chip that is known to be cloudy."""
+        return float(self.cloudy.mean())
 
 
 class UnusableError(Exception):
@@ -46,14 +60,23 @@ class Site:
     patience: Patience
     chosen: dict[tuple[str, str | None], dt.datetime] = field(default_factory=dict)
     """When a sensor's chip of a window was taken: radar follows."""
-    masks: dict[tuple[str, str], Bool[ndarray, "y x"] | None] = field(default_factory=dict)
+    masks: dict[tuple[str, str], "Clouds | None"] = field(default_factory=dict)
     """By sensor and acquisition: a mask that was compared is not made again."""
     counts: dict[str, Shaped[ndarray, "y x"]] = field(default_factory=dict)
     """By address, of the window under way: bands that a mask was made from are not read again for the chip."""
     chips: list[Chip] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    malformed: dict[tuple[str, str], Failure] = field(default_factory=dict)
+    """Items that cannot be used, by sensor and reason; no chip is missing for that alone."""
 
     def fail(self, product: Product, window: Window, reason: str, *, transient: bool = False) -> None:
         """Note what is missing."""
+        self.failures.append(self._failure(product, window.tag, reason, transient))
+
+    def leave_out(self, product: Product, reason: str) -> None:
+        """Note an item that cannot be used, once, however often it is found."""
+        self.malformed[product.sensor, reason] = self._failure(product, None, reason, transient=False)
+
+    def _failure(self, product: Product, tag: str | None, reason: str, transient: bool) -> Failure:
         lon, lat = self.location.lonlat or (np.nan, np.nan)
-        self.failures.append(Failure(self.location.uid, product.sensor, window.tag, reason, transient, lon, lat))
+        return Failure(self.location.uid, product.sensor, tag, reason, transient, lon, lat)
