@@ -40,6 +40,9 @@ from swath.training.pretrain import differences, seeded
 Rows = dict[str, np.ndarray]
 """Rows of `corpus.locations` by part of the split: train, val, test."""
 
+ANSWERS = ("on_bad_file", "on_failure", "limits", "retries", "backoff_s", "timeout_s")
+"""Settings of a source that answer to what was met on the way: they may change in a run that has begun, since nothing
+that is stored depends on them."""
 GAUGE_CHIPS = 500
 """Labelled chips of the k-NN gauge at most: enough to see a trend, and little beside a training step."""
 SHARES = 4
@@ -112,8 +115,8 @@ def _fixed(recipe: Recipe) -> dict[str, Any]:
     # tasks may change: finished cells are kept under a hash of all that they depend on
     content = recipe.model_dump(mode="json", exclude={"data", "description", "tasks"})
     if content["corpus"]["source"]:
-        # an answer to a bad file, which is asked for only when one was met; nothing that is stored depends on it
-        content["corpus"]["source"].pop("on_bad_file", None)
+        for key in ANSWERS:
+            content["corpus"]["source"].pop(key, None)
     return content
 
 

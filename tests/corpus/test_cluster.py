@@ -1,10 +1,16 @@
 """Clusters for builds: one of this machine, or one that runs somewhere."""
 
+import ast
+from pathlib import Path
+
+import psutil
 import pytest
 from distributed import Client, LocalCluster
 
+import swath
 from swath.corpus import cluster as clusters
-from swath.corpus.cluster import cluster
+from swath.corpus.cluster import cluster, threads
+from swath.corpus.sources._stac import run
 from swath.errors import CorpusError
 
 
@@ -37,3 +43,42 @@ def test_a_worker_without_swath_is_an_error(running, monkeypatch):
 def test_no_scheduler_is_an_error():
     with pytest.raises(CorpusError, match="no Dask scheduler answers"), cluster(address="nonsense"):
         pass
+
+
+# -- who can reach it --------------------------------------------------------------------------------------------------
+
+
+def listening() -> set[str]:
+    """Addresses at which this process and those that it started wait for connections."""
+    me = psutil.Process()
+    found = [one.net_connections("inet") for one in (me, *me.children(recursive=True))]
+    return {one.laddr.ip for several in found for one in several if one.status == psutil.CONN_LISTEN}
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(threads, id="threads"),
+        pytest.param(run._client, id="ingest-and-run"),
+        pytest.param(lambda: cluster(workers=1), id="build", marks=pytest.mark.slow),
+    ],
+)
+def test_nothing_listens_but_on_this_machine(start):
+    before = listening()
+    with start() as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+        assert listening() - before <= {"127.0.0.1", "::1"}
+        assert listening()
+
+
+def test_clusters_are_started_in_one_place_alone():
+    """So that the test above has seen them all."""
+    root = Path(swath.__file__).parent
+    names = {"LocalCluster", "Scheduler", "Worker", "Nanny", "HTTPServer", "ThreadingHTTPServer", "SSHCluster"}
+    users = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom | ast.Import) and names & {one.name for one in node.names}
+    }
+    assert users == {"corpus/cluster.py"}

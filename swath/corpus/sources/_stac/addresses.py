@@ -32,7 +32,7 @@ def checked(href: object, home: str, *, local: bool = False) -> str:
     """
     if not isinstance(href, str) or not href:
         raise _refused(href, "it is no text" if href else "it is empty")
-    if len(href) > LONGEST or re.search(r"[\x00-\x1f\x7f\\]", href):
+    if len(href) > LONGEST or re.search(r"[\x00-\x1f\x7f\\]|^ | $", href):
         raise _refused(href, "it is too long" if len(href) > LONGEST else "it holds characters that no address has")
     try:
         parts = urlsplit(href)

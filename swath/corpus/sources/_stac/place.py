@@ -101,7 +101,7 @@ def _take_window(
             reason = (
                 f"none of {alone} acquisitions has its twin of {others}" if alone else _why_none(site, leader, window)
             )
-        except (TransientError, GoneError) as error:
+        except (TransientError, GoneError, CorpusError) as error:
             site.fail(leader, window, f"search: {error}", transient=isinstance(error, TransientError))
         else:
             site.fail(leader, window, reason)

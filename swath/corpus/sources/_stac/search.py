@@ -5,7 +5,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.error import HTTPError
 from urllib.parse import urljoin
 
@@ -22,8 +22,9 @@ from swath.corpus.dates import Interval
 from swath.corpus.sources._stac.addresses import checked
 from swath.corpus.sources._stac.hosts import CHUNK, GoneError, Patience, TooLargeError, bounded, content, within
 
-Item = dict[str, Any]
-"""As the API sends it: objects of pystac would take longer to make than the pixels to read."""
+Item: TypeAlias = Any
+"""As the API sends it, which need not be what an item is: objects of pystac would take longer to make than the pixels
+to read."""
 PAGE = 100
 """Items in an answer."""
 REDIRECTS = 5
@@ -98,7 +99,7 @@ def _boxes(outline: shapely.Geometry) -> list[tuple[float, float, float, float]]
     return [part.bounds for part in shapely.get_parts(outline)]
 
 
-def _pages(pages: Iterator[dict[str, Any]], address: str, patience: Patience) -> Iterator[list[Any]]:
+def _pages(pages: Iterator[dict[str, Any]], address: str, patience: Patience) -> Iterator[list[Item]]:
     """Items of a search, answer by answer, until it has taken too many, too much or too long."""
     limits, end = patience.limits, time.monotonic() + SEARCH_TIMEOUTS * patience.timeout_s
     size = 0
@@ -115,13 +116,13 @@ def _pages(pages: Iterator[dict[str, Any]], address: str, patience: Patience) ->
         yield page["features"]
 
 
-def _identity(item: Any) -> str:
+def _identity(item: Item) -> str:
     """The same for an item that two answers hold."""
     name = item.get("id") if isinstance(item, dict) else None
     return name if isinstance(name, str) else json.dumps(item, sort_keys=True)
 
 
-def _may_touch(item: Any, area: shapely.Geometry) -> bool:
+def _may_touch(item: Item, area: shapely.Geometry) -> bool:
     """Some servers compare bounding boxes only, and a tile's box is larger than what was seen of it."""
     try:
         return bool(shape(item["geometry"]).intersects(area))
