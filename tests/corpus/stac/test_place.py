@@ -265,3 +265,52 @@ def test_a_page_that_asks_for_a_login_is_no_image(other):
     assert "B05.tif: the host sent something else than an image, such as a page that asks for a login" in reasons(
         outcome
     )
+
+
+# -- parts and masks ---------------------------------------------------------------------------------------------------
+
+
+def test_the_two_parts_of_a_tile_are_one_whole_chip(other):
+    """One tile, one time, two items; the provider cut the tile where one strip of data ends."""
+    section_world = other(SPRING)
+    west = section_world.location(section_world.section()).transform[2]
+    middle = 60 * round((west + 150) / 60)
+    left, right = at(SPRING, west=middle - 4800, baseline="05.09"), at(SPRING, west=middle, baseline="05.10")
+    outcome = other(left, right).take()
+    (chip,) = outcome.chips
+    np.testing.assert_array_equal(chip.pixels, expected(SPRING, outcome.location, ["B02", "B05", "B01"]))
+    assert chip.valid.all()
+    assert sorted(chip.source.split()) == sorted([left.id, right.id])
+
+
+@pytest.mark.parametrize("asked", [{"mask_clouds": True}, {"max_chip_cloud": 0.5}])
+def test_a_scene_without_its_mask_is_left_out_where_clouds_matter(other, asked):
+    bare = at(SPRING, without=("scl",), cloud=0.0)
+    masked = at(SPRING, when=moment("2021-03-25 10:10:00"))
+    there = other(bare, masked)
+    assert there.take(products=[there.optical(**asked)]).chips[0].source == masked.id
+    there = other(bare)
+    outcome = there.take(products=[there.optical(**asked)])
+    assert (outcome.location, reasons(outcome)) == (None, f"{bare.id} has no mask that says what is cloud")
+    (chip,) = there.take().chips
+    assert (chip.cloud, chip.valid.all()) == (None, True)
+
+
+def test_pixels_of_which_the_mask_says_nothing_are_not_valid(other):
+    """A mask without data (SCL 0) over a part of the chip, whose pixels are all there."""
+    import rasterio
+
+    scene = at(SPRING, when=moment("2021-03-28 10:10:00"))
+    there = other(scene)
+    corner = there.location(there.section()).transform
+    with rasterio.open(there.folder / scene.folder / "mask.tif", "r+", IGNORE_COG_LAYOUT_BREAK="YES") as file:
+        layer = file.read(1)
+        row, column = (round((file.transform.f - corner[5]) / 20), round((corner[2] - file.transform.c) / 20))
+        layer[row : row + 5] = 0
+        layer[row + 5, column] = world.SCL_CLOUD
+        file.write(layer, 1)
+    (chip,) = there.take(products=[there.optical(mask_clouds=True)]).chips
+    valid = np.ones((30, 30), bool)
+    valid[:10] = valid[10:12, :2] = False
+    np.testing.assert_array_equal(chip.valid, valid)
+    assert chip.cloud == pytest.approx(4 / 900)

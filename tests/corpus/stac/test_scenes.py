@@ -109,3 +109,45 @@ def test_passes_are_joined_and_versions_are_not(tmp_path):
         ["32TPT05.10", "32TPU05.09", "33TUN05.09"],
         ["32TPT05.09"],
     ]
+
+
+def half(scene: Scene, east: bool, **changes) -> Scene:
+    """A scene's western or eastern half; both have its time and tile."""
+    return at(scene, west=scene.west + (2400 if east else 0), side_m=2400.0, **changes)
+
+
+def joined(tmp_path, *made: Scene):
+    outline = shapely.box(9.01, 47.82, 9.04, 47.84)
+    return [[s.baseline for s in one.scenes] for one in acquisitions(scenes(tmp_path, *made), outline, "EPSG:32632")]
+
+
+def test_parts_of_a_tile_are_laid_side_by_side_whenever_they_were_processed(tmp_path):
+    west, east = half(SPRING, False, baseline="05.09"), half(SPRING, True, baseline="05.10")
+    assert sorted(joined(tmp_path, west, east)[0]) == ["05.09", "05.10"]
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 30])
+def test_of_one_outline_the_newest_processing_counts(tmp_path, seconds):
+    """Also where the processing moved the time by seconds, or the outline by a pixel."""
+    when = f"2021-03-18 10:10:{seconds:02}"
+    newer = at(SPRING, baseline="05.10", when=moment(when), shifted_m=20.0)
+    assert joined(tmp_path, SPRING, newer) == [["05.10"]]
+    assert joined(tmp_path, newer, SPRING) == [["05.10"]]
+
+
+def test_the_time_of_making_tells_versions_of_one_baseline(tmp_path):
+    sensor = sensors.get(S2)
+    found = []
+    for name, made in (("b", "2021-04-01T00:00:00Z"), ("a", "2022-04-01T00:00:00Z")):
+        item = world.write(at(SPRING, bands=("B02",)), tmp_path, "http://x")
+        item["properties"]["s2:generation_time"] = made
+        found.append(scene_of(item | {"id": name}, sensor, ("B02",), sensor.assets["earth-search"]))
+    (one,) = acquisitions(found, shapely.box(9.01, 47.82, 9.04, 47.84), "EPSG:32632")
+    assert [scene.id for scene in one.scenes] == ["a"]
+
+
+def test_decimals_of_another_scale_are_brought_to_the_corpus():
+    power = np.array([[0.5, np.nan]], np.float32)
+    result = rescaled(power, np.isnan(power), Scaling(2.0, 0.1), Scaling(1.0, 0.0))
+    np.testing.assert_allclose(result, [[1.1, np.nan]], rtol=1e-6)
+    assert result.dtype == np.float32
