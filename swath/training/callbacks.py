@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 from rich.progress import Progress, TaskID
 
-from swath._progress import bar
+from swath._progress import EVERY_S, bar
 from swath.training import distributed
 from swath.training.checkpoint import save
 from swath.training.recorder import Recorder
@@ -42,7 +42,7 @@ class Checkpoint(Callback):
 
 
 class Bar(Callback):
-    """A progress bar with the loss, on a terminal."""
+    """A progress bar with the loss; in a log, a line now and then."""
 
     def __init__(self, total: int, label: str):
         self.total, self.label = total, label
@@ -58,8 +58,10 @@ class Bar(Callback):
             self.task = progress.add_task(self.label, total=self.total, completed=trainer.global_step)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
-        """Move it, at most twice a second: reading the loss waits for the device."""
-        if self.progress is None or self.task is None or self.progress.disable or time.monotonic() - self.shown < 0.5:
+        """Move it, at most twice a second (in a log, every few seconds): reading the loss waits for the device."""
+        if self.progress is None or self.task is None:
+            return
+        if time.monotonic() - self.shown < (EVERY_S / 5 if self.progress.disable else 0.5):
             return
         self.shown = time.monotonic()
         loss = float(pl_module.parts[-1].total)
