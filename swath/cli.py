@@ -14,7 +14,7 @@ from rich.table import Table
 from swath import __version__, _signals
 from swath._endings import ending
 from swath._progress import console
-from swath.errors import UNPRINTABLE, RecipeError, nearest
+from swath.errors import UNPRINTABLE, RecipeError, SwathError, nearest
 
 app = typer.Typer(
     name="swath",
@@ -427,7 +427,14 @@ def _print_table(path: Path) -> None:
         return
     import pandas as pd
 
-    cells = pd.read_csv(path)
+    text, numbers = ["task", "input", "probe", "row", "kind", "metric"], ["value", "low", "high"]
+    try:  # an arm may be called NA
+        cells = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers})
+        cells = pd.DataFrame(cells[text + numbers]).astype(dict.fromkeys(text, str) | dict.fromkeys(numbers, float))
+    except (ValueError, KeyError) as error:
+        raise SwathError(
+            f"the table cannot be read: {error}", where=str(path), remedy="`swath evaluate` writes it anew"
+        ) from None
     for _, group in cells.groupby(["task", "input", "probe", "metric"], sort=False):
         first = group.iloc[0]
         title = f"{first['task']}: {first['input']}, {first['probe']} ({first['metric']}, %)"

@@ -7,20 +7,20 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from swath import plugins
+from swath import _yaml, plugins
 from swath._files import LONGEST
+from swath._yaml import Lines
 from swath.corpus.split import SplitConfig
 from swath.corpus.subset import Only
 from swath.errors import RecipeError, nearest
 from swath.recipes import source_text
-from swath.settings import Settings
+from swath.settings import Seed, Settings
 from swath.tasks import TaskConfig
 from swath.training.config import TrainConfig
 
@@ -65,7 +65,7 @@ class Recipe(Settings):
     """What is asked, for the report."""
     data: Path | None = None
     """Folder of the source data, for sources that read one: `data=PATH` on the command line."""
-    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
+    seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1)
     """One pre-training and one probe per arm and seed."""
     corpus: CorpusConfig
     split: SplitConfig = SplitConfig()
@@ -139,16 +139,16 @@ def load(recipe: str | Path, overrides: list[str] | None = None) -> Recipe:
     return resolve(document, where, lines)
 
 
-def resolve(document: dict[str, Any], where: str = "recipe", lines: dict[tuple[str, ...], int] | None = None) -> Recipe:
+def resolve(document: dict[str, Any], where: str = "recipe", lines: Lines | None = None) -> Recipe:
     """Complete every arm from `pretrain` and validate the whole.
 
     Raises:
         RecipeError: everything that is wrong, one line each.
     """
     document = dict(document)
-    common = document.pop("pretrain", None) or {}
-    arms = document.get("arms") or ({"encoder": {}} if common else {})
-    document["arms"] = {name: merge(common, arm or {}) for name, arm in arms.items()}
+    common = _section(document.pop("pretrain", None), "pretrain", where)
+    arms = _section(document.get("arms"), "arms", where) or ({"encoder": {}} if common else {})
+    document["arms"] = {name: merge(common, _section(arm, f"arms.{name}", where)) for name, arm in arms.items()}
     try:
         # through JSON, so that validation is strict (no "3" for 3) and lists may still stand for tuples
         return Recipe.model_validate_json(json.dumps(document, default=str), strict=True)
@@ -158,6 +158,13 @@ def resolve(document: dict[str, Any], where: str = "recipe", lines: dict[tuple[s
             where=where,
             remedy="`swath recipes schema` prints every key, `swath recipes show quickstart` an example",
         ) from None
+
+
+def _section(value: Any, name: str, where: str) -> dict[str, Any]:
+    """What `pretrain` or `arms` says, before both are one; nothing at all is an empty section."""
+    if value is not None and not isinstance(value, dict):
+        raise RecipeError(f"{name}: should be a mapping of keys to values (given: {_short(value)})", where=where)
+    return value or {}
 
 
 def merge(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -214,66 +221,26 @@ def schema() -> dict[str, Any]:
     return Recipe.model_json_schema()
 
 
-_QUOTE = "put quotes around a value that starts with *, which YAML takes for a reference: files: '*.tif'"
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key that is given twice is an error, not silently the last one."""
-
-
-def _no_duplicates(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-        seen.add(key)
-    loader.flatten_mapping(node)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _no_duplicates)
-
-
-def _parse(text: str, where: str) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
-    try:
-        # _Loader is a SafeLoader: it builds plain data only
-        document = yaml.load(text, _Loader)  # noqa: S506
-        tree = yaml.compose(text, yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        remedy = _QUOTE if "alias" in str(error) else "mend the line named above"
-        raise RecipeError(f"not valid YAML: {error}", where=where, remedy=remedy) from None
+def _parse(text: str, where: str) -> tuple[dict[str, Any], Lines]:
+    document, lines = _yaml.read(text, where)
     if not isinstance(document, dict):
         raise RecipeError(
             "the document is not a mapping of keys to values",
             where=where,
             remedy="start from `swath recipes show quickstart`",
         )
-    return document, dict(_lines(tree))
-
-
-def _lines(node: yaml.Node | None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield (*path, str(key.value)), key.start_mark.line + 1
-            yield from _lines(value, (*path, str(key.value)))
-    elif isinstance(node, yaml.SequenceNode):
-        for i, value in enumerate(node.value):
-            yield (*path, str(i)), value.start_mark.line + 1
-            yield from _lines(value, (*path, str(i)))
+    return document, lines
 
 
 def _override(document: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
-    if not equals or not all(keys):
+    if not equals or not all(keys) or len(keys) > _yaml.DEEPEST:
         raise RecipeError(
-            f"cannot understand the override {override!r}", remedy="write key.key=value, such as training.epochs=5"
+            f"cannot understand the override {_short(override)}",
+            remedy="write key.key=value, such as training.epochs=5",
         )
-    try:
-        value = yaml.safe_load(text) if text else None
-    except yaml.YAMLError as error:
-        raise RecipeError(f"the value of {override!r} is not valid YAML: {error}", remedy="quote the value") from None
+    value, _ = _yaml.read(text, f"the override {_short(override)}")
     section: Any = document
     for depth, key in enumerate(keys[:-1]):
         section = _step(section, key, ".".join(keys[: depth + 1]))
@@ -290,12 +257,12 @@ def _step(section: Any, key: str, path: str) -> Any:
     if child is None:
         child = section[key] = {}
     if not isinstance(child, dict | list):
-        raise RecipeError(f"{path} is {child!r}, which has no keys below it", remedy=f"override {path} itself")
+        raise RecipeError(f"{path} is {_short(child)}, which has no keys below it", remedy=f"override {path} itself")
     return child
 
 
 def _index(section: list[Any], key: str, path: str) -> int:
-    if not key.isdigit() or int(key) >= len(section):
+    if not (key.isascii() and key.isdigit()) or len(key) > 6 or int(key) >= len(section):
         raise RecipeError(f"{path}: {key!r} is not a position in a list of {len(section)}", remedy="count from 0")
     return int(key)
 
@@ -319,7 +286,7 @@ def _below(inner: tuple[str | int, ...], outer: tuple[str | int, ...]) -> bool:
     return len(inner) > len(outer) and inner[: len(outer)] == outer
 
 
-def _explain(error: dict[str, Any], lines: dict[tuple[str, ...], int]) -> str:
+def _explain(error: dict[str, Any], lines: Lines) -> str:
     keys = tuple(str(part) for part in error["loc"])
     line = _line_of(keys, lines)
     place = ".".join(keys) or "recipe"
@@ -328,20 +295,48 @@ def _explain(error: dict[str, Any], lines: dict[tuple[str, ...], int]) -> str:
         return f"{at}{place}: unknown key; {nearest(keys[-1], _known_keys(error['loc'][:-1]))}"
     if error["type"] == "union_tag_invalid":
         expected = [name.strip(" '") for name in error["ctx"]["expected_tags"].split(",")]
-        return f"{at}{place}.name: unknown name {error['ctx']['tag']!r}; {nearest(error['ctx']['tag'], expected)}"
+        given = error["input"].get("name") if isinstance(error["input"], dict) else None
+        return f"{at}{place}.name: unknown name {_short(given)}; {nearest(str(given), expected)}"
     if error["type"] == "union_tag_not_found":
         return f"{at}{place}: says no name"
     given = "" if error["type"] == "missing" else f" (given: {_short(error['input'])})"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{at}{place}: {message[0].lower()}{message[1:]}{given}"
+    return f"{at}{place}: {_plainly(error)}{given}"
+
+
+_WANTED = {
+    ("string",): "should be text",
+    ("int",): "should be a whole number",
+    ("float",): "should be a number",
+    ("bool",): "should be true or false",
+    ("list", "tuple", "set"): "should be a list",
+    ("dict", "model"): "should be a mapping of keys to values",
+    ("finite",): "should be a finite number",
+}
+"""What pydantic calls a "valid array" or "object" in the words of a recipe."""
+
+
+def _plainly(error: dict[str, Any]) -> str:
+    """What is wrong in the words of a recipe, not of the library that found it."""
+    if error["type"].endswith(("_type", "int_from_float", "int_parsing", "finite_number")):
+        kind = error["type"].partition("_")[0]
+        for kinds, wanted in _WANTED.items():
+            if kind in kinds:
+                return wanted
+    message = error["msg"].removeprefix("Value error, ").removesuffix(" after validation")
+    message = message.replace(" after validation,", ",").replace("Dictionary", "The section").replace("Input", "It")
+    return message[0].lower() + message[1:]
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    """A value as it would stand in a recipe."""
+    try:
+        text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    except (ValueError, TypeError, RecursionError):
+        text = type(value).__name__
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _line_of(keys: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> int | None:
+def _line_of(keys: tuple[str, ...], lines: Lines) -> int | None:
     """Line of the deepest part of the path that the document holds.
 
     It does not hold the tags of unions, nor what an arm got from `pretrain`.

@@ -1,6 +1,11 @@
 """The strict base of everything that a recipe can say."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""Of random numbers: what every library takes."""
 
 
 class Settings(BaseModel):

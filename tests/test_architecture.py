@@ -16,6 +16,7 @@ BOTTOM = {
     "_threads",
     "_processes",
     "_signals",
+    "_yaml",
     "_endings",
     "recipes",
     "__init__",

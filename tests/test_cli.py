@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from swath import cli
 from swath.corpus import Corpus, sources
-from swath.errors import RecipeError
+from swath.errors import RecipeError, SwathError
 from tests.corpus.formats import worldcereal_pixels
 
 COMMANDS = [
@@ -122,6 +122,23 @@ def test_names_are_no_markup(tmp_path, call, capsys):
     code, _, err = call("corpus", "info", "[/b]")
     assert code == 2
     assert "where: [/b]" in err
+
+
+def test_a_row_may_be_called_na(tmp_path, capsys):
+    header = "task,input,probe,row,kind,metric,value,low,high"
+    rows = ["NA,null,linear,nan,floor,accuracy,0.5,0.4,0.6", "NA,null,linear,None,floor,accuracy,0.25,,"]
+    (tmp_path / "table.csv").write_text("\n".join([header, *rows]))
+    cli._print_table(tmp_path / "table.csv")
+    said = capsys.readouterr().err
+    assert "NA: null, linear (accuracy, %)" in said
+    assert all(word in said for word in ("nan", "None", "50.0", "25.0"))
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "\0\0", "task\n"])
+def test_a_damaged_table_is_a_message(tmp_path, content):
+    (tmp_path / "table.csv").write_text(content)
+    with pytest.raises(SwathError, match="the table cannot be read"):
+        cli._print_table(tmp_path / "table.csv")
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "loop"], ids=["long", "loop"])

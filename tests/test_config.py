@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 
 import pytest
 import yaml
@@ -172,3 +173,64 @@ def test_a_pattern_without_quotes_is_explained(tmp_path, pattern):
     path.write_text(f"name: x\ncorpus:\n  source: {{name: folder, images: [{{files: {pattern}}}]}}\n")
     with pytest.raises(RecipeError, match=r"line 3(.|\n)*put quotes around a value that starts with \*"):
         config.load(path)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("arms=[a, b]", 'arms: should be a mapping of keys to values (given: ["a", "b"])'),
+        ("arms=[]", "arms: should be a mapping"),
+        ("arms.a=5", "arms.a: should be a mapping of keys to values (given: 5)"),
+        ("pretrain=5", "pretrain: should be a mapping of keys to values (given: 5)"),
+        ("pretrain=0", "pretrain: should be a mapping"),
+        ("pretrain.encoder=null", "arms.simclr.encoder: should be a mapping of keys to values (given: null)"),
+        ("pretrain.method.name={a: 1}", 'method.name: unknown name {"a": 1}; known: byol'),
+        ("seeds=[-1]", "seeds.0: it should be greater than or equal to 0"),
+        ("seeds=[4294967296]", "seeds.0: it should be less than 4294967296"),
+        ("seeds=[9223372036854775808]", "the number is too large"),
+        ("seeds=0", "seeds: should be a list (given: 0)"),
+        ("seeds=[true]", "seeds.0: should be a whole number (given: true)"),
+        ("split.seed=-1", "split.seed: it should be greater than"),
+        ("description=5", "description: should be text (given: 5)"),
+        ("rotate=1", "rotate: should be true or false (given: 1)"),
+        ("pretrain.training.epochs=2021-02-30", "this is no date"),
+        ("seeds=&a [*a]", "a section that it is a part of"),
+        (".".join("a" * 3000) + "=1", "cannot understand the override"),
+        ("seeds.²=1", "is not a position in a list of 2"),
+        (f"seeds.{'9' * 5000}=1", "is not a position in a list of 2"),
+        (f"name={'x' * 300}", "at most 120 characters"),
+        ("arms={'a/b': {}}", "'a/b' is not a usable name"),
+        (f"arms={{{'x' * 130}: {{}}}}", "is not a usable name"),
+    ],
+)
+def test_odd_values_are_messages_in_the_words_of_a_recipe(override, said):
+    with pytest.raises(RecipeError) as caught:
+        config.load("quickstart", [override])
+    assert said in str(caught.value)
+    assert "Input should" not in str(caught.value)
+
+
+def test_arms_may_be_called_as_tables_call_what_is_missing(tmp_path):
+    recipe = config.load("quickstart", ["arms={NA: {}, 'null': {}, nan: {}, '1': {}}"])
+    (tmp_path / "again.yaml").write_text(config.dump(recipe))
+    assert list(config.load(tmp_path / "again.yaml").arms) == ["NA", "null", "nan", "1"]
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    cases = {"latin.yaml": "name: caf\xe9".encode("latin-1"), "wide.yaml": "name: x".encode("utf-16")}
+    for name, content in cases.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(RecipeError, match=r"byte \d+ is no text in UTF-8"):
+            config.load(tmp_path / name)
+    (tmp_path / "bom.yaml").write_bytes(b"\xef\xbb\xbf" + source_text("quickstart")[1].encode())
+    assert config.load(tmp_path / "bom.yaml") == config.load("quickstart")
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
+    names = ["pipe.yaml", "folder.yaml", "loop.yaml", "missing.yaml", "x" * 300 + ".yaml", "nul\0.yaml"]
+    for name in names:
+        with pytest.raises(RecipeError, match="cannot read the recipe"):
+            config.load(tmp_path / name)

@@ -11,7 +11,7 @@ from scipy.spatial import KDTree
 
 from swath.corpus.format import Corpus
 from swath.errors import CorpusError, nearest
-from swath.settings import Settings
+from swath.settings import Seed, Settings
 
 PARTS = ("train", "val", "test")
 _EARTH_KM = 6371.0088
@@ -38,7 +38,7 @@ class SplitConfig(Settings):
     """How many equal folds groups, locations or blocks are dealt into; the folds of a column are its values."""
     fold: int | None = Field(default=None, ge=0)
     """Which fold tests, from 0 on; the one before it validates (the last one, for fold 0), the others train."""
-    seed: int = 0
+    seed: Seed = 0
     block_km: float = Field(default=5.0, gt=0)
     """Side of a block, in kilometres."""
     buffer_km: float = Field(default=0.0, ge=0)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from swath.encoders._base import Encoder
 from swath.encoders._contract import InputContract
-from swath.settings import Settings
+from swath.settings import Seed, Settings
 
 _BIAS = -1.0
 
@@ -23,7 +23,7 @@ class Config(Settings):
     """Length of the embedding; half as many filters."""
     kernel_size: int = Field(default=3, ge=1)
     """Height and width of the filters in pixels; 3 and 7 are usual."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the filters."""
 
 

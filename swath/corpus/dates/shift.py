@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from swath.corpus.dates._types import Window, around
-from swath.settings import Settings
+from swath.settings import Seed, Settings
 
 
 class Config(Settings):
@@ -27,7 +27,7 @@ class Config(Settings):
     """Before and after a date."""
     most_days: int = Field(default=365, ge=0)
     """Largest shift, towards the past."""
-    seed: int = 0
+    seed: Seed = 0
 
 
 def windows(config: Config, uid: str) -> tuple[Window, ...]:

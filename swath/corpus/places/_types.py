@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from numpy import ndarray
 from pydantic import Field
 
-from swath.settings import Settings
+from swath.settings import Seed, Settings
 
 
 class PlacesConfig(Settings):
@@ -18,7 +18,7 @@ class PlacesConfig(Settings):
 
     count: int | None = Field(default=None, gt=0)
     """Locations wanted; strategies that come to an end (`grid`, `points`, `planned`) give all if it is not said."""
-    seed: int = 0
+    seed: Seed = 0
     area: Path | tuple[float, float, float, float] | None = None
     """Centres lie inside: a file of polygons, or west, south, east, north in degrees (west > east crosses the
     antimeridian)."""

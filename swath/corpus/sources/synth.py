@@ -36,7 +36,7 @@ from swath.corpus.sources._synth.noise import scramble, stream, uniform
 from swath.corpus.sources._synth.render import Plants, crop
 from swath.corpus.writer import CorpusWriter
 from swath.errors import CorpusError, RecipeError
-from swath.settings import Settings
+from swath.settings import Seed, Settings
 
 OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-grd"
 POLARISATIONS = ("VV", "VH")
@@ -57,7 +57,7 @@ class Config(Settings):
     """Settings of the synthetic landscape."""
 
     name: Literal["synth"] = "synth"
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: Seed = 0
     """Of the whole world; the same seed and settings give the same bytes."""
     locations: int = Field(400, ge=1, le=10_000_000)
     """How many, spread over the extent; 400 or more of chip size side by side make a mosaic."""
