@@ -1,11 +1,13 @@
 """Files that are either whole or not there, whatever kills the process or fills the disk."""
 
 import hashlib
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 LONGEST = 120
 """Bytes of a file's name that is made of a user's; endings come on top, and file systems end at 255."""
@@ -65,6 +67,24 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file beside the target and rename it: readers see the old file or the new one."""
     with whole(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a JSON text says; whatever is wrong with it is a ValueError."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file says.
+
+    Raises:
+        ValueError: it is damaged.
+        OSError: it cannot be read.
+    """
+    return parse_json(path.read_bytes())
 
 
 def publish(finished: Path, target: Path) -> None:

@@ -34,8 +34,9 @@ from swath.errors import CorpusError, RecipeError, TrainingError, nearest
 from swath.products.report import report as write_report
 from swath.recipes import is_file, shipped
 from swath.sensors import band
+from swath.settings import differences
 from swath.training import LabelledSet, Manifest
-from swath.training.pretrain import differences, seeded
+from swath.training.pretrain import seeded
 
 Rows = dict[str, np.ndarray]
 """Rows of `corpus.locations` by part of the split: train, val, test."""

@@ -1,6 +1,5 @@
 """What `corpus.json` says, and an opened corpus. `docs/corpus-format.md` describes the files."""
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from jaxtyping import Bool, Float64, Integer, Shaped
 from numpy import ndarray
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from swath._files import file_name, write_whole
+from swath._files import file_name, read_json, write_whole
 from swath.corpus import _arrays, _index
 from swath.corpus._codes import holds, undeclared
 from swath.errors import CorpusError, nearest
@@ -188,7 +187,7 @@ class CorpusInfo(Settings):
                 "no corpus here", where=str(folder), remedy="give the folder that holds corpus.json, or build one"
             )
         try:
-            content = json.loads(path.read_bytes())
+            content = read_json(path)
             version = content["format"]
         except (ValueError, KeyError, TypeError) as error:
             raise CorpusError("corpus.json is damaged", where=str(path), remedy="build the corpus again") from error

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 import swath
 from swath import plugins
-from swath._files import whole, write_whole
+from swath._files import read_json, whole, write_whole
 from swath.batch import NO_DAY, Image
 from swath.encoders._base import Encoder, evaluating
 from swath.encoders._contract import InputContract
@@ -109,7 +109,7 @@ def load_card(path: Path | str) -> Card:
     """
     file = _files(path)[1]
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = read_json(file)
     except FileNotFoundError:
         raise CheckpointError("there is no encoder here: its card is missing", where=str(file)) from None
     except ValueError as error:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from swath._files import read_json
 from swath.errors import SwathError
 
 MANIFEST_FORMAT = 1
@@ -188,7 +189,7 @@ def _text(file: Path) -> str:
 
 
 def _json(file: Path) -> Any:
-    return json.loads(_text(file))
+    return read_json(file)
 
 
 def _csv(file: Path, columns: tuple[str, ...], text: tuple[str, ...]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 from swath._files import write_whole
+from swath.errors import TrainingError
 
 FIRST = ("step", "epoch", "loss", "lr", "seconds")
 GAUGES = ("feature_std", "effective_rank", "knn")
@@ -21,8 +22,18 @@ class Log:
         if not self.path.exists():
             return
         header, *rows = self.path.read_text().splitlines() or [""]
-        whole = [row for row in rows if row.count(",") == header.count(",") and int(row.split(",")[0]) <= steps]
+        whole = [row for row in rows if row.count(",") == header.count(",") and self._step(row) <= steps]
         write_whole(self.path, "".join(f"{line}\n" for line in [header, *whole]) if whole else "")
+
+    def _step(self, row: str) -> int:
+        try:
+            return int(row.split(",")[0])
+        except ValueError:
+            raise TrainingError(
+                f"the log holds a line that is none of its own: {row[:60]!r}",
+                where=str(self.path),
+                remedy="remove that line, and give the same command again",
+            ) from None
 
     def rows(self) -> list[dict[str, float]]:
         """All rows; columns that are empty in a row are left out of it."""

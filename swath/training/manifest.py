@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from filelock import FileLock
 
-from swath._files import write_whole
+from swath._files import read_json, write_whole
 from swath.errors import TrainingError
 
 FORMAT = 1
@@ -74,7 +74,7 @@ class Manifest:
         if not path.exists():
             return cls(name=folder.name, created=_now())
         try:
-            content = json.loads(path.read_text())
+            content = read_json(path)
             if content["format"] > FORMAT:
                 raise TrainingError(
                     f"the manifest has format {content['format']}, this swath reads up to {FORMAT}",

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from swath import encoders, methods, views
-from swath._files import write_whole
+from swath._files import read_json, write_whole
 from swath.corpus import Corpus, Loader, Selection
 from swath.encoders import InputContract
 from swath.errors import TrainingError
-from swath.settings import Settings
+from swath.settings import Settings, differences
 from swath.training import checkpoint
 from swath.training._log import Log
 from swath.training.config import TrainConfig
@@ -136,7 +136,12 @@ def begin(out: Path, settings: dict[str, Any]) -> bool:
     if not path.exists():
         out.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(settings, indent=2) + "\n")
-    stored = json.loads(path.read_text())
+    try:
+        stored = read_json(path)
+    except ValueError as error:
+        raise TrainingError(
+            f"the settings of the training cannot be read: {error}", where=str(path), remedy="remove the folder"
+        ) from None
     if changed := list(differences(stored, settings)):
         raise TrainingError(
             "the folder holds a training with other settings: " + "; ".join(changed),
@@ -144,15 +149,6 @@ def begin(out: Path, settings: dict[str, Any]) -> bool:
             remedy="remove the folder to start anew, or restore the settings to continue",
         )
     return not ((out / "encoder.safetensors").exists() and (out / "encoder.json").exists())
-
-
-def differences(was: Any, now: Any, path: str = "") -> Iterator[str]:
-    """Every leaf in which two nested settings differ, as `a.b: was 1, is 2`."""
-    if isinstance(was, dict) and isinstance(now, dict):
-        for key in {**was, **now}:
-            yield from differences(was.get(key), now.get(key), f"{path}.{key}" if path else key)
-    elif was != now:
-        yield f"{path}: was {was}, is {now}"
 
 
 def finished_state(path: Path) -> dict[str, torch.Tensor]:

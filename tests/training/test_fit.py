@@ -15,11 +15,12 @@ from swath import methods
 from swath._signals import Stopped, answered
 from swath.errors import RecipeError, TrainingError
 from swath.methods import Loss
+from swath.settings import differences
 from swath.training import LabelledSet
 from swath.training.checkpoint import read
 from swath.training.config import Collapse, Optimizer, TrainConfig
 from swath.training.fit import fit
-from swath.training.pretrain import begin, differences, finished_state
+from swath.training.pretrain import begin, finished_state
 from swath.training.recorder import Recorder
 from tests.methods import fakes
 from tests.training import helpers
@@ -112,7 +113,7 @@ from pathlib import Path
 warnings.simplefilter("ignore")
 sys.path.insert(0, str(Path.cwd()))
 from tests.training import helpers
-from swath.training.pretrain import begin, differences, finished_state
+from swath.training.pretrain import begin, finished_state
 from swath.training.recorder import Recorder
 original = Recorder.on_train_batch_end
 def slow(self, *args):

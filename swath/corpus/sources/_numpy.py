@@ -1,7 +1,6 @@
 """Reading NumPy files and JSON, with every failure turned into a message that names the file."""
 
 import ast
-import json
 import zipfile
 import zlib
 from collections.abc import Collection, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from swath._files import parse_json, read_json
 from swath.corpus.sources._raster import BadFileError
 
 REMEDY = "get the file again, or leave such files out: on_bad_file=skip"
@@ -81,7 +81,7 @@ def document(path: Path) -> Any:
         BadFileError: it is missing or no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except (OSError, ValueError) as error:
         raise bad(path, f"cannot be read: {_reason(error)}") from error
 
@@ -102,14 +102,14 @@ def dates(path: Path, said: Any) -> list[datetime]:
                 raise ValueError("positions are not 0, 1, 2, ...")  # noqa: TRY301
             said = [said[key] for key in positions]
         return [datetime.strptime(str(one).replace("-", ""), "%Y%m%d").replace(tzinfo=UTC) for one in said]
-    except (ValueError, SyntaxError, TypeError) as error:
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:  # literal_eval's answers
         raise bad(path, f"says dates that cannot be understood: {_reason(error)}") from error
 
 
 def _mapping(text: str) -> Any:
     """JSON, or the same with single quotes, as some tools write it."""
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return ast.literal_eval(text)
 

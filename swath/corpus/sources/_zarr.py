@@ -1,6 +1,5 @@
 """Reading Zarr v2 arrays that lie in a zip file, with every failure turned into a message that names the file."""
 
-import json
 import re
 import zipfile
 import zlib
@@ -15,6 +14,7 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from swath._files import parse_json
 from swath.corpus.sources._published import SKIP
 from swath.corpus.sources._raster import BadFileError
 from swath.errors import RecipeError
@@ -75,7 +75,10 @@ def dtype(file: Zipped, name: str) -> str:
     described = _contents(file, {name}, only=".zarray").get(f"{name}/.zarray")
     if described is None:
         raise file.bad(f"holds no {name}")
-    return np.dtype(json.loads(described)["dtype"]).name
+    try:
+        return np.dtype(parse_json(described)["dtype"]).name
+    except (ValueError, KeyError, TypeError):
+        raise file.bad(f"does not say of what type {name} is") from None
 
 
 def _contents(file: Zipped, names: Collection[str], only: str = "") -> dict[str, bytes]:

@@ -174,7 +174,10 @@ def _fitting(
     kept = [place for place in places if place.shots]
     log += [{"event": "left out", "id": place.id, "what": "no image of it fits"} for place in places if not place.shots]
     if not kept:
-        raise CorpusError("no image fits the recipe", where=str(log[0]["where"]), remedy=f"first: {log[0]['what']}")
+        first = next((entry for entry in log if entry.get("where")), log[0])
+        raise CorpusError(
+            "no image fits the recipe", where=str(first.get("where", first["id"])), remedy=f"first: {first['what']}"
+        )
     return kept
 
 

@@ -6,7 +6,6 @@ Sentinel-1 VV and VH of both passes, Dynamic World and WorldCover, and the tile'
 ASTER elevation and canopy height (continuous maps), ERA5 (weather per tile), and radar in HH and HV.
 """
 
-import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from jaxtyping import Int64, Shaped
 from numpy import ndarray
 
 from swath import sensors
+from swath._files import read_json
 from swath.corpus._part import Chip, Location
 from swath.corpus.format import SensorLayout
 from swath.corpus.sources import _legends as legends
@@ -165,7 +165,7 @@ def _check(path: Path, file: Any) -> None:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
     except FileNotFoundError as error:
         raise CorpusError(f"{path.name} is missing", where=str(path), remedy="get it beside the .h5 file") from error
     except ValueError as error:

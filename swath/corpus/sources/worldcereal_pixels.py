@@ -146,7 +146,8 @@ def _long(table: pd.DataFrame, path: Path, region: str, names: dict[int, tuple[s
 
 
 def _wide(table: pd.DataFrame, path: Path, region: str, names: dict[int, tuple[str, str]]) -> _Series:
-    _check(table, ["start_date", "lon", "lat"], [], path)
+    ids = "sample_id" if "sample_id" in table else "location_id"
+    _check(table, ["start_date", "lon", "lat", ids], [], path)
     optical = [_counts(table, _columns(table, f"OPTICAL-{band}"), path) for band in BANDS]
     radar = [_counts(table, _columns(table, f"SAR-{band}"), path) for band in POLARISATIONS]
     starts = pd.to_datetime(table["start_date"]).dt.to_period("M")
@@ -154,7 +155,7 @@ def _wide(table: pd.DataFrame, path: Path, region: str, names: dict[int, tuple[s
         [(start + k).to_timestamp().to_pydatetime().replace(tzinfo=UTC) for k in range(MONTHS)] for start in starts
     ]
     # one file numbers no samples: those of one site share its id
-    numbered = table["sample_id"] if "sample_id" in table else table["location_id"] + "-" + table.index.astype(str)
+    numbered = table[ids] if ids == "sample_id" else table[ids].astype(str) + "-" + table.index.astype(str)
     locations = _locations(table, numbered.to_numpy(str), region, names)
     return _Series(locations, dates, np.stack(optical, axis=-1), np.stack(radar, axis=-1))
 
