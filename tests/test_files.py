@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swath._files import LONGEST, file_name, whole, write_whole
+from swath._files import LONGEST, file_name, read_json, whole, write_whole
 
 ODD = [
     "../x",
@@ -65,6 +65,15 @@ def test_processes_that_write_one_file_do_not_meet(tmp_path):
         other.write_text("other")
     assert (tmp_path / "recipe.yaml").read_text() == "one"
     assert [p.name for p in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[" * 100_000, b"\xe9", "1" * 5000], ids=["empty", "half", "deep", "latin", "long"]
+)
+def test_damaged_json_is_a_value_error(tmp_path, text):
+    (tmp_path / "a.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError):  # noqa: PT011 - each has words of its own
+        read_json(tmp_path / "a.json")
 
 
 def test_what_fails_leaves_the_old_file(tmp_path):

@@ -26,6 +26,7 @@ from swath.corpus.format import Corpus, CorpusInfo, LabelLayer, SensorLayout, la
 from swath.corpus.statistics import band_statistics
 from swath.errors import CorpusError
 from swath.sensors import band_id
+from swath.settings import differences
 
 
 class CorpusWriter:
@@ -299,8 +300,10 @@ def _open_or_create(path: Path, wanted: CorpusInfo) -> CorpusInfo:
         return wanted
     for name in ("chip_px", "sensors", "labels"):
         if getattr(found, name) != getattr(wanted, name):
+            was, now = (settings.model_dump(mode="json")[name] for settings in (found, wanted))
+            said = "; ".join(differences(was, now, name))
             raise CorpusError(
-                f"the corpus that is there has other {name}: {getattr(found, name)}, wanted: {getattr(wanted, name)}",
+                f"the corpus that is there was made otherwise: {said}",
                 where=str(path),
                 remedy="continue with the same settings, or give another folder",
             )

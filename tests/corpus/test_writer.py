@@ -299,6 +299,10 @@ def test_other_settings_do_not_continue_a_corpus(tmp_path):
     make(tmp_path / "corpus")
     with pytest.raises(CorpusError, match="chip_px"):
         CorpusWriter(tmp_path / "corpus", LAYOUTS, 2 * PX, {"cover": COVER})
+    other = {**LAYOUTS, OPTICAL: LAYOUTS[OPTICAL].model_copy(update={"gsd_m": 20.0})}
+    with pytest.raises(CorpusError, match=r"sensors\.sentinel-2-l2a\.gsd_m: was 10\.0, is 20\.0$") as caught:
+        CorpusWriter(tmp_path / "corpus", other, PX, {"cover": COVER})
+    assert "SensorLayout(" not in str(caught.value)
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path):

@@ -17,6 +17,7 @@ from swath.errors import RecipeError, TrainingError
 from swath.methods import Loss
 from swath.settings import differences
 from swath.training import LabelledSet
+from swath.training._log import Log
 from swath.training.checkpoint import read
 from swath.training.config import Collapse, Optimizer, TrainConfig
 from swath.training.fit import fit
@@ -296,6 +297,16 @@ def test_other_settings_are_refused_and_named(tmp_path):
     assert begin(tmp_path, {"training": {"epochs": 3, "lr": 0.1}})
     with pytest.raises(TrainingError, match=r"training\.epochs: was 3, is 4"):
         begin(tmp_path, {"training": {"epochs": 4, "lr": 0.1}})
+
+
+def test_damaged_files_of_a_training_are_named(tmp_path):
+    begin(tmp_path / "a", {"seed": 0})
+    (tmp_path / "a" / "config.json").write_text("{")
+    with pytest.raises(TrainingError, match="settings of the training cannot be read"):
+        begin(tmp_path / "a", {"seed": 0})
+    (tmp_path / "log.csv").write_text("step,loss\n1,0.5\nx,0.4\n")
+    with pytest.raises(TrainingError, match=r"a line that is none of its own: 'x,0.4'"):
+        Log(tmp_path / "log.csv").truncate(5)
 
 
 def test_differences_are_paths():

@@ -208,6 +208,20 @@ def test_band_files_are_missing(tmp_path):
     refused(tmp_path, tmp_path / "c", "a_B08.tif has 13 x 13 pixels", images=[entry | {"bands": ["B04", "B08"]}])
 
 
+@pytest.mark.parametrize("on_bad_file", ["error", "skip"])
+def test_bands_that_are_written_otherwise(tmp_path, on_bad_file):
+    """b4 for B4: every file was passed over, and the message was a KeyError."""
+    write(tmp_path / "a_b4.tif", counts(1, 1))
+    entry = {
+        "files": "*.tif",
+        "id": r"(?P<id>\w)_(?P<band>\w+)\.tif",
+        "sensor": "sentinel-2-l2a",
+        "bands": {"B04": "B4"},
+    }
+    said = "no file is of a band of the recipe: names say b4, the recipe B4"
+    refused(tmp_path, tmp_path / "c", said, "bands: {B04: b4}", images=[entry], on_bad_file=on_bad_file)
+
+
 def test_names_that_contradict_or_do_not_say_what_is_needed(tmp_path):
     images(tmp_path, "a_20200101", "a_20200102")
     entry = S2 | {"bands": ["B04", "B08"], "id": r"(?P<id>\w)_(?P<date>\d{6}(?P<parent>\d\d))"}

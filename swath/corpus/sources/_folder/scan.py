@@ -67,7 +67,9 @@ def scan(root: Path, section: FolderSection) -> list[Place]:
     _readable(root)
     places: dict[str, Place] = {}
     for position, entry in enumerate(section.images):
-        for file in _matching(root, entry.files, entry.id, f"corpus.source.images.{position}"):
+        files = list(_matching(root, entry.files, entry.id, f"corpus.source.images.{position}"))
+        _check_bands(entry, files)
+        for file in files:
             _add_image(places.setdefault(file.fields["id"], Place(file.fields["id"])), entry, position, file)
     for place in places.values():
         _order_bands(place)
@@ -133,6 +135,18 @@ def _date(file: File, entry: ImageEntry | QualityEntry) -> datetime | None:
             where=f"{file.key}.date_format",
             remedy="say how the date is written, or mend the expression",
         ) from None
+
+
+def _check_bands(entry: ImageEntry, files: list[File]) -> None:
+    """Files of bands that nobody asks for are passed over, but not if that leaves none: B2 is not b2."""
+    if not any(_bands_in(entry, file) for file in files):
+        said = sorted({file.fields.get("band", "") for file in files})
+        wanted = [str(name) for name in entry.channels.values()]
+        raise CorpusError(
+            f"no file is of a band of the recipe: names say {', '.join(said[:10])}, the recipe {', '.join(wanted)}",
+            where=f"{files[0].key}.bands",
+            remedy=f"say the bands by their names there, such as bands: {{{next(iter(entry.channels))}: {said[0]}}}",
+        )
 
 
 def _add_image(place: Place, entry: ImageEntry, position: int, file: File) -> None:
