@@ -19,6 +19,8 @@ STAGE = 1
 DATES = 6
 """Chips of a location that are compared, the clearest ones."""
 PLACES = 200
+PIXELS = 4096
+"""Of a chip, spread over it."""
 DARK = 2
 """Percentile of a chip's pixels that stands for its dark end."""
 WIDTH = 0.2
@@ -60,13 +62,13 @@ def _pairs(sample: Sample, sensor: str, optical: Bool[ndarray, " c"]) -> Float[n
     for positions in places:
         image = sample.reader.read({sensor: positions[None]})[sensor]
         pixels, valid = image.pixels[0][:, optical].numpy(), image.valid[0].numpy()
-        ends = [
-            np.percentile(one[:, good], (DARK, 50), axis=1)
-            for one, good in zip(pixels, valid, strict=True)
-            if good.any()
-        ]
+        ends = [_ends(one[:, good]) for one, good in zip(pixels, valid, strict=True) if good.any()]
         found += list(combinations(ends, 2))
     return np.array(found) if found else np.zeros((0, 2, 2, int(optical.sum())))
+
+
+def _ends(values: Float[ndarray, "c n"]) -> Float[ndarray, "2 c"]:
+    return np.percentile(values[:, :: max(1, values.shape[1] // PIXELS)], (DARK, 50), axis=1)
 
 
 def _steps(dark: Float[ndarray, "n 2 c"]) -> Float[ndarray, " n"]:

@@ -17,7 +17,7 @@ from affine import Affine
 from jaxtyping import Integer
 from numpy import ndarray
 
-from swath._progress import track
+from swath._progress import console, track
 from swath.corpus._part import Chip, Location, Part, usable
 from swath.corpus.format import SensorLayout
 from swath.corpus.sources._raster import corner
@@ -139,6 +139,12 @@ def _read_ahead(units: Iterable[Unit], read: Callable[[Unit], Piece], pool: Thre
     finally:
         for future in waiting:
             future.cancel()
+
+
+def announce(target: Path, log: Sequence[LogEntry]) -> None:
+    """Tell the user of a log that is not empty."""
+    if log:
+        console().print(f"{len(log)} notes on what was left out or found: {target / 'log.jsonl'}", soft_wrap=True)
 
 
 def write_log(target: Path, log: Iterable[LogEntry]) -> None:

@@ -101,11 +101,8 @@ def pixel_m(head: Header) -> tuple[float, float] | None:
 
 def _rounded(metres: float, units: float, crs: str) -> float:
     """The size in the map's own units where these are as good as metres on the ground."""
-    system = _system(crs)
-    if system.is_projected:
-        nominal = units * system.axis_info[0].unit_conversion_factor
-        metres = nominal if abs(metres / nominal - 1) < NOMINAL else metres
-    return float(f"{metres:.6g}")
+    nominal = units * _metres_a_unit(crs)
+    return float(f"{nominal if abs(metres - nominal) < NOMINAL * nominal else metres:.6g}")
 
 
 def _corners(head: Header) -> Float[ndarray, "4 2"]:
@@ -130,6 +127,13 @@ def _converted(crs: str, to: str, x: Float[ndarray, " n"], y: Float[ndarray, " n
 @lru_cache(256)
 def _between(crs: str, to: str) -> Transformer:
     return Transformer.from_crs(_system(crs), _system(to), always_xy=True)
+
+
+@lru_cache(256)
+def _metres_a_unit(crs: str) -> float:
+    """0 where the unit is no length."""
+    system = _system(crs)
+    return system.axis_info[0].unit_conversion_factor if system.is_projected else 0.0
 
 
 @lru_cache(256)

@@ -13,11 +13,10 @@ from typing import Literal, TypeVar
 
 from rasterio.errors import NotGeoreferencedWarning
 
-from swath._progress import console
 from swath.corpus._arrays import Compression
 from swath.corpus.format import LabelLayer, SensorLayout
 from swath.corpus.sources._names import Key, Names, in_order, what_is_there
-from swath.corpus.sources._pieces import LogEntry, Piece, store, write_log
+from swath.corpus.sources._pieces import LogEntry, Piece, announce, store, write_log
 from swath.corpus.sources._raster import BadFileError
 from swath.corpus.sources._shapes import ShapeLayer, Shapes
 from swath.corpus.writer import CorpusWriter
@@ -191,8 +190,7 @@ def convert(
             store(writer, todo, lambda unit: shapes.add_to(careful(unit)), pool, report.log)
             write_log(target, report.log)
             shapes.finish(writer)
-    if report.log:
-        console().print(f"{len(report.log)} notes on what was left out: {target / 'log.jsonl'}", soft_wrap=True)
+    announce(target, report.log)
 
 
 def _entry(error: BadFileError, name: str) -> LogEntry:

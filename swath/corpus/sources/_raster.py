@@ -7,6 +7,7 @@ transform alike.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
 from swath.errors import CorpusError
+from swath.sensors import Scaling
 
 NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
 """Type that pixels of a type are stored as, where it is not their own: a corpus holds at most 32 bits."""
 ROUNDING = 1e-6
 """Relative difference that a stored value may have from the file's; that of single precision is 6e-8."""
+UNSAID = (1.0, 0.0)
+"""Scale and offset of a file that says none."""
 GIGABYTE = 10**9
 MAX_IMAGE_GB = 4.0
 """Gigabytes that are decoded at once: thirteen bands of a whole Sentinel-2 tile at 10 m take 3.1."""
@@ -74,7 +78,7 @@ class Header:
     """By channel, as all of the following."""
     nodata: tuple[float | None, ...] = ()
     scalings: tuple[tuple[float, float], ...] = ()
-    """Scale and offset of the counts; (1, 0) where the file says none."""
+    """Scale and offset of the counts; `UNSAID` where the file says none."""
     masked: tuple[bool, ...] = ()
     """Whether a mask in the file or beside it (`.msk`) says which pixels are there."""
     alpha: tuple[int, ...] = ()
@@ -166,6 +170,14 @@ def _turned(pixels: Shaped[ndarray, "c y x"], source: DatasetReader) -> Shaped[n
     return pixels[:, :: -1 if rows else 1, :: -1 if columns else 1]
 
 
+def contradict(tags: tuple[float, float], scaling: Scaling) -> bool:
+    """Whether a file says another scale or offset than is declared."""
+    near = isclose(tags[0], scaling.scale, rel_tol=1e-3) and isclose(
+        tags[1], scaling.offset, rel_tol=1e-3, abs_tol=1e-6
+    )
+    return tags != UNSAID and not near
+
+
 # -- pixels ------------------------------------------------------------------------------------------------------------
 
 
@@ -188,7 +200,7 @@ def whole(file: File, check: Callable[[Header], None]) -> tuple[Shaped[ndarray, 
 def _unexpected(head: Header) -> str | None:
     if len(set(head.dtypes)) > 1:
         return f"has channels of several types: {', '.join(dict.fromkeys(head.dtypes))}"
-    scaled = next((one for one in head.scalings if one != (1.0, 0.0)), None)
+    scaled = next((one for one in head.scalings if one != UNSAID), None)
     return None if scaled is None else f"says scale {scaled[0]:g} and offset {scaled[1]:g}, where this format has none"
 
 

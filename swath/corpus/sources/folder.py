@@ -38,7 +38,7 @@ from swath.corpus.sources._folder.cut import Plan, cut, nodata_of, shape_of
 from swath.corpus.sources._folder.scaling import common, given
 from swath.corpus.sources._folder.scan import Place, Shot, scan
 from swath.corpus.sources._folder.section import FolderSection, Ground, ImageEntry
-from swath.corpus.sources._pieces import cells, store, write_log
+from swath.corpus.sources._pieces import announce, cells, store, write_log
 from swath.corpus.sources._position import pixel_m
 from swath.corpus.sources._raster import BadFileError, Channel, File, Header, header, read
 from swath.corpus.sources._shapes import Shapes
@@ -81,7 +81,7 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
     _scale(places, config, headers, log)
     layouts = _layouts(places, config, headers)
     places = _fitting(places, config, layouts, headers, log)
-    log += _other_sizes(places, layouts, headers)
+    log += _other_sizes(places, headers)
     layers = {e.layer: LabelLayer(classes=e.classes, colours=e.colours, void=e.void) for e in config.labels}
     shapes = Shapes(config.shapes, data, layers)
     log += shapes.log
@@ -98,6 +98,7 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
             store(writer, todo, lambda place: shapes.add_to(cut(place, plan)), pool, log)
         write_log(target, log)
         shapes.finish(writer)
+    announce(target, log)
 
 
 # -- what fits ---------------------------------------------------------------------------------------------------------
@@ -208,18 +209,18 @@ def _resolution(shots: list[Shot], headers: dict[str, Header], key: str) -> floa
     return None
 
 
-def _other_sizes(
-    places: list[Place], layouts: dict[str, SensorLayout], headers: dict[str, Header]
-) -> Iterator[dict[str, Any]]:
-    """Notes on sensors of whose images many have another pixel size than the recipe says."""
-    for sensor, layout in layouts.items():
-        shots = [s for place in places for s in place.shots.values() if s.entry.sensor == sensor]
-        found = [(file, sizes) for file, head in (finest(s, headers) for s in shots) if (sizes := pixel_m(head))]
-        other = [(file, sizes) for file, sizes in found if off_size(sizes, layout.gsd_m)]
-        if other:
-            least, most = (pick(size for _, sizes in other for size in sizes) for pick in (min, max))
-            what = f"{len(other)} images have pixels of {least:.4g} to {most:.4g} m on the ground, not {layout.gsd_m:g}"
-            yield {"event": "pixel size", "id": sensor, "what": what, "where": str(other[0][0].path)}
+def _other_sizes(places: list[Place], headers: dict[str, Header]) -> Iterator[dict[str, Any]]:
+    """Notes on sensors of whose images some have other pixels than the recipe says; where it says none, none has."""
+    other: dict[str, list[tuple[Shot, tuple[float, float]]]] = {}
+    for shot in (shot for place in places for shot in place.shots.values() if shot.entry.gsd_m is not None):
+        sizes = pixel_m(finest(shot, headers)[1])
+        if sizes and off_size(sizes, shot.entry.gsd_m):
+            other.setdefault(shot.entry.sensor, []).append((shot, sizes))
+    for sensor, found in other.items():
+        shot = found[0][0]
+        least, most = (pick(size for _, sizes in found for size in sizes) for pick in (min, max))
+        what = f"{len(found)} images have pixels of {least:.4g} to {most:.4g} m on the ground, not {shot.entry.gsd_m:g}"
+        yield {"event": "pixel size", "id": sensor, "what": what, "where": str(shot.first.path)}
 
 
 def _layout(entry: ImageEntry, gsd_m: float | None, shots: list[Shot], key: str) -> SensorLayout:

@@ -89,15 +89,30 @@ def test_a_mask_stored_from_south_to_north_is_turned(tmp_path):
     np.testing.assert_allclose(down.locations["transform"][0], up.locations["transform"][0])
 
 
+def test_a_landsat_file_of_another_scaling(tmp_path):
+    layouts.landsat_l2(tmp_path / "in", L2)
+    path = next((tmp_path / "in").rglob("*_SR_B5.TIF"))
+    with rasterio.open(path, "r+") as file:
+        _tagged(file, 2.75e-5, -0.2)
+    made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+    with rasterio.open(path, "r+") as file:
+        _tagged(file, 1e-4, 0)
+    with pytest.raises(CorpusError, match=r"SR_B5.TIF says scale 0\.0001 and offset 0, .* 2\.75e-05 and -0\.2"):
+        made("landsat-c2", tmp_path / "in", tmp_path / "d", chip_px=16)
+
+
+def _tagged(file: rasterio.io.DatasetWriter, scale: float, offset: float) -> None:
+    file.scales, file.offsets = (scale,) * file.count, (offset,) * file.count
+
+
 def _masked(file: rasterio.io.DatasetWriter) -> None:
     file.write_mask(np.arange(file.width * file.height).reshape(file.height, file.width) > 4)
 
 
-def _scaled(file: rasterio.io.DatasetWriter) -> None:
-    file.scales, file.offsets = (1e-4,) * file.count, (-0.1,) * file.count
-
-
-@pytest.mark.parametrize(("change", "said"), [(_masked, "has a mask that hides 35 values"), (_scaled, "offset -0.1")])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(_masked, "has a mask that hides 35 values"), (lambda file: _tagged(file, 1e-4, -0.1), "offset -0.1")],
+)
 def test_an_edition_that_nobody_knows(tmp_path, change, said):
     layouts.ssl4eo_l_benchmark(tmp_path / "in", "oli_sr", 1)
     path = next((tmp_path / "in").rglob("all_bands.tif"))

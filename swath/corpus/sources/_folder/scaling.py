@@ -1,7 +1,6 @@
 """How the counts of each file become physical values, and bringing all files of a sensor to one scaling."""
 
 from collections.abc import Iterable
-from math import isclose
 
 import numpy as np
 from jaxtyping import Bool, Shaped
@@ -10,12 +9,9 @@ from numpy import ndarray
 from swath import sensors
 from swath.corpus.sources._folder.scan import Shot
 from swath.corpus.sources._folder.section import Scale, ScaleByName
-from swath.corpus.sources._raster import BadFileError, Channel, File, Header
+from swath.corpus.sources._raster import UNSAID, BadFileError, Channel, File, Header, contradict
 from swath.errors import CorpusError, nearest
 from swath.sensors import Scaling, offset_for_baseline
-
-UNSAID = (1.0, 0.0)
-"""What a file without tags says: nothing can be told from a scale of 1."""
 
 
 def given(shot: Shot, headers: dict[str, Header]) -> dict[str, Scaling]:
@@ -37,7 +33,7 @@ def _given(shot: Shot, band: str, channel: Channel, headers: dict[str, Header]) 
         wanted = _by_name(channel.file, wanted, own)
     scaling = own if wanted is None else Scaling(wanted.scale, wanted.offset)
     against = wanted is not None and wanted.against_tags
-    if tags != UNSAID and not against and not _same(tags, scaling):
+    if not against and contradict(tags, scaling):
         _refuse(shot, band, channel.file, tags, scaling)
     return scaling
 
@@ -67,11 +63,6 @@ def _by_name(file: File, by: ScaleByName, own: Scaling) -> Scale:
         what = f"{file.name} says {said!r} as {by.group}, of which no scaling is declared"
         raise CorpusError(what, where=where, remedy=nearest(said, by.values))
     return by.values[said]
-
-
-def _same(tags: tuple[float, float], scaling: Scaling) -> bool:
-    near = isclose(tags[0], scaling.scale, rel_tol=1e-3)
-    return near and isclose(tags[1], scaling.offset, rel_tol=1e-3, abs_tol=1e-6)
 
 
 def _refuse(shot: Shot, band: str, file: File, tags: tuple[float, float], scaling: Scaling) -> None:

@@ -15,8 +15,9 @@ from swath.corpus.sources._landsat.mtl import Calibration
 from swath.corpus.sources._names import matching
 from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._published import SKIP, Report
-from swath.corpus.sources._raster import BadFileError, File, Header, check_size, corner, header
+from swath.corpus.sources._raster import BadFileError, File, Header, check_size, contradict, corner, header
 from swath.errors import CorpusError
+from swath.sensors import Scaling
 
 _NAME = re.compile(
     r"(?P<id>L(?P<kind>[COTE])0(?P<satellite>\d)_L(?P<level>[12])\w{2}_(?P<path>\d{3})\d{3}_(?P<date>\d{8})"
@@ -152,6 +153,7 @@ def prepare(
                 where=str(scene.files[name].path),
                 remedy=SKIP,
             )
+        _check_tags(scene, name, head)
     first = next((n for n in heads if sensors.get(scene.sensor).band(n).common_name != "pan"), next(iter(heads)))
     scene.header = heads[first]
     if scene.quality is not None:
@@ -166,6 +168,15 @@ def prepare(
             scene.calibration = mtl.calibration(found, scene.metadata, scene.sensor, units)
     elif scene.sensor.endswith("-toa"):
         scene.calibration = _without_metadata(scene, units, missing_metadata)
+
+
+def _check_tags(scene: Scene, name: str, head: Header) -> None:
+    """Raise BadFileError if a file says another scaling than its level has: level-1 counts have the metadata's."""
+    scaling = Scaling() if scene.sensor.endswith("-toa") else sensors.get(scene.sensor).scaling_of(name)
+    if contradict(tags := head.scalings[0], scaling):
+        what = f"{scene.files[name].name} says scale {tags[0]:g} and offset {tags[1]:g}, where this level has "
+        what += f"{scaling.scale:g} and {scaling.offset:g}"
+        raise BadFileError(what, where=str(scene.files[name].path), remedy=SKIP)
 
 
 def check_windows(file: File, head: Header, limit_gb: float) -> None:
