@@ -360,7 +360,8 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
     """The keys that the model at an error's location knows."""
     candidates: list[Any] = [Recipe]
     for part in location:
-        candidates = [child for kind in candidates for child in _children(kind, part)]
+        # the tag of a union is no key: it names one of the candidates
+        candidates = [child for kind in candidates for child in _children(kind, part)] or candidates
     return sorted({key for kind in candidates if _is_settings(kind) for key in kind.model_fields})
 
 
@@ -374,6 +375,8 @@ def _children(kind: Any, part: str | int) -> list[Any]:
             return _members(kind.model_fields[str(part)].annotation)
         # the tag of a discriminated union: it names the member, which is where we already are
         return [kind] if getattr(kind.model_fields.get("name"), "default", None) == part else []
+    if typing.get_origin(kind) is typing.Literal:
+        return []
     arguments = [argument for argument in typing.get_args(kind) if argument is not Ellipsis]
     return _members(arguments[-1]) if arguments else []
 

@@ -79,6 +79,11 @@ def test_unknown_key_in_a_list_suggests_the_nearest_and_is_the_only_complaint():
     assert "at least 1 item" not in str(error.value)
 
 
+def test_unknown_key_of_one_of_several_kinds_suggests_the_nearest():
+    with pytest.raises(RecipeError, match=r"scaling\.numbers\.ofset: unknown key; did you mean 'offset'\?"):
+        config.load("hls-landcover", ["corpus.source.images.0.scaling={scale: 1.0, ofset: 1.0}"])
+
+
 def test_what_comes_nearest_to_one_of_several_types_was_meant():
     with pytest.raises(RecipeError) as error:
         config.load("build-s1-s2-series", ["corpus.source.where.area=[10.0, 48.0, 10.2]"])

@@ -2,10 +2,10 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from swath import sensors
 from swath.corpus._arrays import Compression
@@ -77,6 +77,18 @@ class ScaleByName(Settings):
     """Scaling by what the group finds; without it, the group finds Sentinel-2's processing baseline (N0301, N0509)."""
 
 
+def _kind_of_scaling(value: Any) -> str:
+    if isinstance(value, dict | Settings):
+        return "by-name" if {"group", "values"} & dict(value).keys() else "numbers"
+    return "tags"
+
+
+AnyScaling = Annotated[
+    Annotated[Scale, Tag("numbers")] | Annotated[ScaleByName, Tag("by-name")] | Annotated[Literal["tags"], Tag("tags")],
+    Discriminator(_kind_of_scaling),
+]
+
+
 class _Named(Settings):
     """Files whose names say which location and date they are of."""
 
@@ -109,7 +121,7 @@ class ImageEntry(_Named):
     """What the date means where dates are unknown, such as `before`."""
     dtype: str | None = None
     """NumPy type of the counts; the sensor's own if not given. 64 bits are stored as 32."""
-    scaling: Scale | ScaleByName | Literal["tags"] | None = None
+    scaling: AnyScaling | None = None
     """Counts to physical units: of all files, by a group of the id expression, or as each file's own `tags` of scale
     and offset say; the sensor's own if not given. Files of other scalings are brought to one."""
     nodata: float | Literal["sensor"] | None = "sensor"
