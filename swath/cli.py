@@ -360,6 +360,7 @@ def corpus_split(
     """Say how a split parts a corpus and what it lets through: neighbours, shared groups, copies; draw its map."""
     from swath.config import load, resolve_split
     from swath.corpus import Corpus, leakage, split
+    from swath.corpus.split import independent, thin_parts
     from swath.products.split_map import audit_rows, split_map
 
     settings = settings or []
@@ -372,6 +373,9 @@ def corpus_split(
     for name, value in audit_rows(leakage(corpus, rows)):
         table.add_row(name, value)
     console().print(table)
+    groups = independent(corpus, config)
+    for remark in thin_parts({part: groups[index] for part, index in rows.items()}, config):
+        console().print(remark, soft_wrap=True)
     if to:
         typer.echo(split_map(corpus, rows, to))
 

@@ -32,6 +32,7 @@ from swath.encoders import Encoder, InputContract
 from swath.encoders import build as build_encoder
 from swath.errors import CorpusError, RecipeError, TrainingError, nearest
 from swath.products.report import report as write_report
+from swath.products.report import require_run
 from swath.recipes import is_file, shipped
 from swath.sensors import band
 from swath.settings import differences
@@ -91,7 +92,7 @@ def run_folder(recipe: Recipe, out: Path | str | None) -> Path:
         ) from error
     stored = folder / "recipe.yaml"
     there = recipes.load(stored) if stored.exists() else None
-    changed = differences(_fixed(there), _fixed(recipe)) if there and _begun(there, folder) else ()
+    changed = _changed(there, recipe, folder) if there else ()
     if said := "\n".join(f"    {change}" for change in changed):
         raise RecipeError(
             f"the folder holds a run of another recipe:\n{said}",
@@ -100,6 +101,15 @@ def run_folder(recipe: Recipe, out: Path | str | None) -> Path:
         )
     write_whole(stored, recipes.dump(recipe))
     return folder
+
+
+def _changed(there: Recipe, recipe: Recipe, folder: Path) -> list[str]:
+    """What of a run's recipe is another, and would belie what its folder holds."""
+    was, now = _fixed(there), _fixed(recipe)
+    if not any((folder / "pretrain").glob("*/*/config.json")):
+        # nothing was trained: only the corpus depends on the recipe
+        was, now = ({"corpus": one["corpus"]} for one in (was, now))
+    return list(differences(was, now)) if _begun(there, folder) else []
 
 
 def _begun(recipe: Recipe, folder: Path) -> bool:
@@ -219,12 +229,48 @@ def pretrain(
     corpus = build_corpus(recipe, folder)
     wanted = [(name, one) for name in arms for one in (recipe.seeds if seed is None else [seed])]
     missing = [(name, one) for name, one in wanted if not _is_trained(arm_folder(folder, name, one))]
+    if missing:
+        _check(recipe, corpus, missing)
     if jobs > 1 and len(missing) > 1:
         side_by_side(_pretrain_apart, [(folder, *one, jobs) for one in missing], jobs, "pre-training")
     else:
         for name, one in missing:
             _pretrain(recipe, folder, corpus, name, one)
     return [arm_folder(folder, *one) / "encoder.safetensors" for one in wanted]
+
+
+def _check(recipe: Recipe, corpus: Corpus, trainings: list[tuple[str, int]]) -> None:
+    """Raise what recipe and corpus already say, before hours are spent; say what a reader must know of the tasks.
+
+    Raises:
+        SwathError: the corpus cannot be split, a task cannot be set up, or an arm cannot be trained.
+    """
+    tasks.folds_of(recipe.seeds, folds(recipe, corpus))
+    for task in tasks.planned(recipe.tasks, folds(recipe, corpus), corpus):
+        if not task.learnable:
+            raise RecipeError(
+                "the training part holds one class, so there is nothing to tell apart",
+                where=f"task {task.name}",
+                remedy="change the split's fractions or groups, or the target's rule",
+            )
+        for remark in task.remarks:
+            console().print(f"task {task.name}: {remark}", soft_wrap=True)
+    for name, seed in dict(trainings).items():  # one seed of each
+        arm = recipe.arms[name]
+        training.check(
+            encoder_config=arm.encoder,
+            method_config=arm.method,
+            views_config=arm.views,
+            train=arm.training,
+            contract=contract_of(arm, corpus),
+            corpus=corpus,
+            locations=rows_of(corpus, _parts(recipe, corpus, seed)["train"], arm.only),
+        )
+
+
+def _parts(recipe: Recipe, corpus: Corpus, seed: int) -> Rows:
+    """The split that a seed is trained with."""
+    return split(corpus, tasks.folds_of(recipe.seeds, folds(recipe, corpus))[seed])
 
 
 def _is_trained(out: Path) -> bool:
@@ -294,8 +340,13 @@ def _evaluation(recipe: Recipe, folder: Path, corpus: Corpus) -> tasks.Evaluatio
 
 
 def report(run: Path | str) -> Path:
-    """Write `report.html` of a run from its files."""
+    """Write `report.html` of a run from its files.
+
+    Raises:
+        SwathError: there is no run in that folder; nothing is written there.
+    """
     run = Path(run)
+    require_run(run)
     with Manifest.stage(run, "report"):
         return write_report(run)
 
@@ -374,7 +425,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _pretrain_alone(recipe: Recipe, folder: Path, corpus: Corpus, name: str, seed: int, jobs: int) -> None:
     arm = recipe.arms[name]
-    parts = split(corpus, tasks.folds_of(recipe.seeds, folds(recipe, corpus))[seed])
+    parts = _parts(recipe, corpus, seed)
     contract = contract_of(arm, corpus)
     console().print(f"pre-training {name}, seed {seed}")
     with Manifest.stage(folder, "pretrain", name, seed) as stage:

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 import swath
 from swath import config, pipeline
-from swath.errors import RecipeError, TrainingError
+from swath.errors import RecipeError, SwathError, TrainingError
 
 TINY = [
     "seeds=[0]",
@@ -133,6 +133,51 @@ def test_tasks_may_change_and_only_what_is_new_is_judged(finished, tmp_path):
     after = {p.name: p.stat().st_mtime_ns for p in (folder / "evaluate" / "cells").iterdir()}
     assert before.items() < after.items()
     assert set(pd.read_csv(folder / "evaluate" / "table.csv")["probe"]) == {"knn", "mlp"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("split.fractions=[0.8, 0.2, 0.0]", "the test part holds no labelled location"),
+        ("split.buffer_km=1000", "the buffer of 1000"),
+        ("tasks.landcover.target.layer=landcovr", "no label layer 'landcovr'"),
+        ("tasks.landcover.target.classes=[no such]", "no class 'no such'"),
+        ("tasks.landcover.inputs.rgb=[sentinel-2-l2a/B01]", "no band sentinel-2-l2a/B01"),
+        ("pretrain.training.batch_size=97", "locations can be read, one step needs 97"),
+        ("pretrain.training.accumulate=50", "an optimiser step needs 50"),
+        ("arms.second={only: {region: [elsewhere]}}", "no column 'region'"),
+        ("arms.second.method={name: s4}", "the encoder has none"),
+    ],
+)
+def test_what_cannot_be_judged_or_trained_is_refused_before_the_first_step(
+    finished, tmp_path, monkeypatch, setting, words
+):
+    monkeypatch.setattr("swath.training.fit.fit", lambda *_, **__: pytest.fail("a step was made"))
+    shutil.copytree(finished / "corpus", tmp_path / "corpus")
+    with pytest.raises(SwathError, match=words):
+        swath.run(swath.load_recipe("quickstart", [*TINY, setting]), tmp_path)
+    # nothing but the corpus was made, so that the recipe can be mended
+    mended = swath.load_recipe("quickstart", [*TINY, "split.seed=7", "pretrain.training.epochs=3"])
+    assert pipeline.run_folder(mended, tmp_path) == tmp_path
+
+
+def test_a_report_is_written_of_runs_alone(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(SwathError, match=r"no run here(.|\n)*manifest.json"):
+        pipeline.report(tmp_path / "mine")
+    assert not list((tmp_path / "mine").iterdir())
+    with pytest.raises(SwathError, match="no run here"):
+        pipeline.report(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_run_whose_corpus_failed_has_a_report(tmp_path):
+    recipe = config.load("hls-landcover", [f"data={tmp_path / 'none'}"])
+    with pytest.raises(SwathError, match="none"):
+        swath.run(recipe, tmp_path / "run")
+    page = pipeline.report(tmp_path / "run").read_text()
+    assert "Failed: corpus" in page
+    assert "hls-landcover" in page
 
 
 def test_evaluating_before_pretraining_says_so(tmp_path, finished):

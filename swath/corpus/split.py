@@ -1,5 +1,6 @@
 """Which locations train, validate and test: split by group, place, block, region or fold, never by chip."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,8 @@ from swath.errors import CorpusError, nearest
 from swath.settings import Seed, Settings
 
 PARTS = ("train", "val", "test")
+FEW_GROUPS = 20
+"""With fewer independent groups a bootstrap's intervals come out too narrow or too coarse."""
 _EARTH_KM = 6371.0088
 
 
@@ -95,6 +98,48 @@ def split(corpus: Corpus, config: SplitConfig) -> dict[str, Int[ndarray, " _"]]:
                 remedy="make split.buffer_km smaller",
             )
     return rows
+
+
+def independent(corpus: Corpus, config: SplitConfig | None) -> Shaped[ndarray, " n"]:
+    """Label per location of what is not independent of one another: blocks of a split by blocks, else groups."""
+    if config is not None and config.by == "block":
+        lon, lat = (corpus.locations[name].to_numpy(float) for name in ("lon", "lat"))
+        return blocks(lon, lat, config.block_km)
+    return corpus.locations["group"].to_numpy(dtype=str)
+
+
+def thin_parts(groups: Mapping[str, Shaped[ndarray, " _"]], config: SplitConfig | None = None) -> list[str]:
+    """What the parts of a split are too small for, in words; nothing where they will do.
+
+    Args:
+        groups: by part, the group of each of its locations: what is not independent of one another.
+        config: what made the split, to compare its fractions with.
+    """
+    said = [_thin(part, members) for part, members in groups.items() if len(members)]
+    if config is not None and config.by not in {"given", "column"}:
+        total = sum(map(len, groups.values()))
+        shares = config.fractions if config.folds is None else (1.0, 0.0, 1 / config.folds)
+        said += [_small(part, len(groups[part]), total, asked) for part, asked in zip(PARTS, shares, strict=True)]
+    return [remark for remark in said if remark]
+
+
+def _thin(part: str, members: Shaped[ndarray, " _"]) -> str:
+    count = len(np.unique(members))
+    if count == 1:
+        return f"the {part} part is a single group: what comes of it may hold for that group alone"
+    if part == "test" and count < FEW_GROUPS:
+        return (
+            f"the test part has {len(members)} locations in {count} groups: with fewer than {FEW_GROUPS} groups "
+            "intervals are rough, and only large differences can be told from chance"
+        )
+    return ""
+
+
+def _small(part: str, count: int, total: int, asked: float) -> str:
+    if not 0 < count < asked * total / 2:
+        return ""
+    why = "groups are large, or a buffer leaves out many"
+    return f"the {part} part has {count} of {total} locations, where the split asks for {asked:.0%}: {why}"
 
 
 def rotations(corpus: Corpus, config: SplitConfig) -> list[SplitConfig]:

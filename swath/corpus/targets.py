@@ -36,7 +36,10 @@ class Dominant(Settings):
 
 
 class Fraction(Settings):
-    """Whether a class covers much (1) or little (0) of a label map; what lies between is left out."""
+    """Whether a class covers much (1) or little (0) of a label map; what lies between is left out.
+
+    Class 0 is called as the layer's other class where it has two, else `not` and the class's name.
+    """
 
     rule: Literal["fraction"] = "fraction"
     layer: str
@@ -240,14 +243,16 @@ def _fraction(corpus: Corpus, config: Fraction) -> tuple[list[str | None], list[
             remedy=f"known: {', '.join(f'{code} {name}' for code, name in classes.items())}",
         )
     codes, name = list(classes), classes[config.code]
+    others = [other for code, other in classes.items() if code != config.code]
+    without = others[0] if len(others) == 1 else f"not {name}"
     names: list[str | None] = []
     for counts, pixels in _counts(corpus, config.layer, codes):
         labelled = counts.sum(1)
         share = counts[:, codes.index(config.code)] / np.maximum(labelled, 1)
         known = (labelled > 0) & (labelled >= config.min_labelled * pixels)
         much, little = known & (share > config.above), known & (share < config.below)
-        names += [name if m else f"no {name}" if n else None for m, n in zip(much, little, strict=True)]
-    return names, [f"no {name}", name]
+        names += [name if m else without if n else None for m, n in zip(much, little, strict=True)]
+    return names, [without, name]
 
 
 def _scalar(corpus: Corpus, config: Scalar) -> tuple[list[str | None], list[str]]:

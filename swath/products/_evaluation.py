@@ -68,6 +68,8 @@ class Table:
     size: str
     outcome: str
     """The table in words."""
+    remark: str
+    """What a reader must know of the task before believing its intervals; empty if nothing."""
 
 
 def title(cell: Cell) -> str:
@@ -75,8 +77,9 @@ def title(cell: Cell) -> str:
     return f"{cell.task} · {cell.input} · {cell.probe} probe"
 
 
-def table(cell: Cell, arms: Sequence[str]) -> Table:
+def table(cell: Cell, run: Run) -> Table:
     """The comparison table of a cell."""
+    arms = run.arms
     scale, floor = figures.Scale.of(cell.ranked), cell.best_floor()
     return Table(
         title=title(cell),
@@ -87,7 +90,14 @@ def table(cell: Cell, arms: Sequence[str]) -> Table:
         left_out=[(score.row, score.note or "no reason recorded") for score in cell.left_out],
         size=_size(cell),
         outcome=" ".join(words.outcome(cell)),
+        remark=_remark(run, cell.task),
     )
+
+
+def _remark(run: Run, task: str) -> str:
+    """Of several folds each remark once."""
+    own = run.tasks.loc[run.tasks["task"] == task, "note"] if len(run.tasks) else []
+    return "; ".join(dict.fromkeys(note for note in own if note))
 
 
 def _grouped(cell: Cell) -> list[Score]:

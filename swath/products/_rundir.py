@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
+import yaml
 
 from swath._files import read_json
 from swath.errors import SwathError
@@ -119,6 +120,8 @@ def load(path: Path) -> Run:
     """
     manifest = _manifest(path)
     problems: list[str] = []
+    if not manifest.get("recipe"):  # it is there once there is a corpus
+        manifest["recipe"] = _lenient(path / "recipe.yaml", _yaml, {}, problems)
     evaluate = path / "evaluate"
     return Run(
         path=path,
@@ -186,6 +189,16 @@ def _frame(file: Path) -> pd.DataFrame:
 
 def _text(file: Path) -> str:
     return file.read_text(encoding="utf-8")
+
+
+def _yaml(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(_text(file))
+    except yaml.YAMLError as error:
+        raise ValueError(str(error).splitlines()[0]) from None
+    if not isinstance(content, dict):
+        raise TypeError("it is no recipe")
+    return content
 
 
 def _json(file: Path) -> Any:

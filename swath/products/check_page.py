@@ -93,6 +93,7 @@ def _shown(number: int, section: Section) -> dict[str, Any]:
         "title": section.title,
         "meaning": section.meaning,
         "findings": section.findings,
+        "nothing": section.idle or "Nothing was found.",
         "columns": list(section.table[0]) if section.table else [],
         "rows": [["–" if value is None else value for value in row.values()] for row in section.table],
         "numeric": [_is_number(value) for value in section.table[0].values()] if section.table else [],

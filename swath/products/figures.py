@@ -494,27 +494,32 @@ class Scale:
 
 
 def strip(score: Score, scale: Scale, shade: str, mark: float | None, alt: str) -> Markup:
-    """One row's dot, interval and seeds as a strip that fits in a table cell; an arrow if it is off the axis.
+    """One row's dot, interval and seeds as a strip that fits in a table cell; an arrow says that more is off the axis.
 
     Args:
         shade: CSS class that colours it.
         mark: where the best floor stands, as a dashed line; None for no line.
     """
     parts = [f'<path class="tick" d="M{scale.x(t)} 0V26"/>' for t in scale.ticks]
-    if mark is not None:
+    if mark is not None and mark >= scale.low:
         parts.append(f'<path class="floorline" d="M{scale.x(mark)} 0V26"/>')
-    parts += _marks(score, scale) if score.value >= scale.low else ['<path class="dot" d="M4 13l8 -5v10z"/>']
+    parts += _marks(score, scale)
     head = f'<svg class="strip {shade}" role="img" aria-label="{escape(alt)}" viewBox="0 0 {STRIP} 26">'
     return _safe(f"{head}{''.join(parts)}</svg>")
 
 
 def _marks(score: Score, scale: Scale) -> list[str]:
     parts = []
-    if np.isfinite([score.low, score.high]).all():
+    if np.isfinite([score.low, score.high]).all() and score.high > scale.low:
         parts.append(f'<path class="whisker" d="M{scale.x(score.low)} 13H{scale.x(score.high)}"/>')
-    seeds = [scale.x(value) for value in score.per_seed if np.isfinite(value)]
-    parts += [f'<circle class="seed" cx="{x}" cy="13" r="2.8"/>' for x in seeds if len(seeds) > 1]
-    return [*parts, f'<circle class="dot" cx="{scale.x(score.value)}" cy="13" r="4.4"/>']
+    seeds = [value for value in score.per_seed if np.isfinite(value)] if len(score.per_seed) > 1 else []
+    parts += [f'<circle class="seed" cx="{scale.x(v)}" cy="13" r="2.8"/>' for v in seeds if v >= scale.low]
+    if score.value >= scale.low:
+        parts.append(f'<circle class="dot" cx="{scale.x(score.value)}" cy="13" r="4.4"/>')
+    # the axis ends above what is lowest, never below what is highest
+    if min(v for v in (score.value, score.low, *seeds) if np.isfinite(v)) < scale.low:
+        parts.append('<path class="dot" d="M4 13l8 -5v10z"/>')
+    return parts
 
 
 def strip_axis(scale: Scale) -> Markup:

@@ -46,6 +46,11 @@ def report(run: Path) -> Path:
     return target
 
 
+def require_run(folder: Path) -> None:
+    """Raise SwathError unless a folder holds a run whose manifest can be read."""
+    load(folder)
+
+
 def render(run: Run) -> str:
     """The report as HTML; the same text for the same files."""
     environment = jinja2.Environment(
@@ -106,14 +111,14 @@ def _evaluated(
 ) -> dict[str, Any]:
     shown = [cell for cell in all_cells if band_of(cell.input) is None and cell.ranked]
     shown.sort(key=lambda cell: cell != first)
-    tables = [_evaluation.table(cell, run.arms) for cell in shown]
+    tables = [_evaluation.table(cell, run) for cell in shown]
     evaluated: dict[str, Any] = {
         "tables": tables,
         "band_wise": _evaluation.band_wise(all_cells, run.arms),
         "label_curves": _evaluation.label_curves(run, all_cells),
         "cloud_curves": _clouds.cloud_curves(run, all_cells),
         "cloud_gains": _clouds.cloud_gains(run, first),
-        "contrasts": [_evaluation.table(cell, run.arms) for cell in contrasts(run)],
+        "contrasts": [_evaluation.table(cell, run) for cell in contrasts(run)],
     }
     return evaluated | _best_in_detail(run, first, corpus, problems)
 

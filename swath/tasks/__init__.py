@@ -1,7 +1,7 @@
 """What an encoder is worth: probes on frozen features, the floors beside them, and the statistics of the difference."""
 
 from swath.tasks._config import TaskConfig
-from swath.tasks._evaluate import Evaluation
+from swath.tasks._evaluate import Evaluation, planned
 from swath.tasks._labels import unpacked
 from swath.tasks._metrics import class_iou, confusion_by_class
 from swath.tasks._rotation import folds_of
@@ -23,6 +23,7 @@ __all__ = [
     "confusion_by_class",
     "extract",
     "folds_of",
+    "planned",
     "summarise",
     "unpacked",
 ]

@@ -16,8 +16,9 @@ from swath.tasks._labels import packed
 from swath.tasks._types import Cell
 from swath.tasks.statistics import CELL_COLUMNS
 
-FORMAT = 3
-"""Part of every digest: raise it when old cells would mean something else."""
+FORMAT = 4
+"""Part of every digest: raise it when old cells would mean something else. 4: label codes below 0 are looked up, and
+likelihood decides between equals on validation."""
 
 SCHEMA = pa.schema(
     [

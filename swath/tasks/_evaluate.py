@@ -87,15 +87,9 @@ class Evaluation:
         """
         folds = [splits] if isinstance(splits, SplitConfig) else list(splits)
         fold_of = folds_of(seeds, folds)
-        single = {key: one for name, config in tasks.items() for key, one in by_fraction(name, config).items()}
-        parted = [split(corpus, fold) for fold in folds]
         self._out, self._seeds, self._folds = out, seeds, len(folds)
         self._statistics = statistics or StatisticsConfig()
-        self._tasks = [
-            Task(name, config, corpus, rows, fold)
-            for name, config in single.items()
-            for rows, fold in zip(parted, folds, strict=True)
-        ]
+        self._tasks = planned(tasks, folds, corpus)
         self._store = CellStore(out / "cells")
         networks = _Networks(list(dict.fromkeys(arm for arm, _ in encoders)), build_random, seeds)
         self._jobs: list[_Job] = []
@@ -133,6 +127,26 @@ class Evaluation:
         return figures
 
 
+def planned(tasks: Mapping[str, TaskConfig], folds: Sequence[SplitConfig], corpus: Corpus) -> list[Task]:
+    """Every task at each of its label fractions and in each fold: what a recipe and a corpus say of an evaluation.
+
+    Args:
+        tasks: by name.
+        folds: how the corpus is parted.
+        corpus: where chips and labels are.
+
+    Raises:
+        SwathError: a task cannot be set up, such as one whose test part is empty.
+    """
+    single = {key: one for name, config in tasks.items() for key, one in by_fraction(name, config).items()}
+    parted = [split(corpus, fold) for fold in folds]
+    return [
+        Task(name, config, corpus, rows, fold)
+        for name, config in single.items()
+        for rows, fold in zip(parted, folds, strict=True)
+    ]
+
+
 def _compute(jobs: Sequence[_Job], keys: Sequence[dict[tuple[str, str], str]], store: CellStore) -> None:
     with bar() as progress:
         line = progress.add_task("evaluating", total=sum(map(len, keys)))
@@ -163,7 +177,7 @@ def _keys(job: _Job, corpus: Corpus) -> dict[tuple[str, str], str]:
     # the first sensor leads in the choice of dates
     sensors = list(job.task.pictures.reads)
     parted = job.task.split_config.model_dump(mode="json") if job.task.split_config else None
-    common = (corpus.content_hash, parted, config, job.task.name, sensors, *_revisions(corpus, config["target"]))
+    common = (corpus.content_hash, parted, config, job.task.name, sensors)
     keys = {}
     for name, label in job.places:
         item = job.task.inputs[name]
@@ -173,13 +187,6 @@ def _keys(job: _Job, corpus: Corpus) -> dict[tuple[str, str], str]:
         said = probe.model_dump(mode="json")
         keys[name, label] = digest(*common, name, item.bands, label, said, *row, *([taught] if taught else []))
     return keys
-
-
-def _revisions(corpus: Corpus, target: Mapping[str, Any]) -> list[str]:
-    """Corrections since which a task's labels are others: what was finished before them is computed anew."""
-    layer = corpus.label_layers.get(target.get("layer", ""))
-    misread = layer is not None and (min(layer.codes) < 0 or layer.void in layer.classes)
-    return ["codes below 0 and void are looked up"] if misread else []
 
 
 # --------------------------------------------------------------------------------------------------------------- jobs

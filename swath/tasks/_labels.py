@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from swath.corpus.targets import VOID, rarest
 
@@ -39,6 +39,13 @@ class Labelled:
         if self.several:
             return self.y.sum(axis=0)
         return np.bincount(self.y[self.y != VOID], minlength=classes)
+
+    def has(self, classes: int) -> Bool[np.ndarray, "n k"]:
+        """Whether each location has each class, in some pixel where pixels have classes."""
+        if self.several:
+            return self.y == 1
+        each = self.y.reshape(len(self), -1)
+        return np.stack([(each == k).any(axis=1) for k in range(classes)], axis=1)
 
     def take(self, rows: Int[np.ndarray, " m"]) -> "Labelled":
         """The locations at these positions."""

@@ -5,7 +5,7 @@ is compared differs in nothing but the network and where it starts.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -37,7 +37,8 @@ LARGE_PX = 64
 
 class Supervision(Settings):
     """How a network is trained on labels; the epoch that is best on validation is kept (accuracy; mIoU of pixels;
-    macro average precision where locations have several classes, each of which is learnt by binary cross-entropy).
+    macro average precision where locations have several classes, each of which is learnt by binary cross-entropy), and
+    of equal ones that under which the validation labels are likeliest.
 
     The defaults are S4's and PASTIS': 50 epochs of Adam without schedule or weight decay.
     """
@@ -243,12 +244,12 @@ class _Loop:
 
     def run(self) -> None:
         """Leave the model with the weights of its best epoch on validation, or of the last without validation."""
-        best, kept = -1.0, self.model.state_dict()
+        best, kept = (-1.0, 0.0), self.model.state_dict()
         for _ in track(range(self.config.epochs), self.config.epochs, "  training, epochs"):
             self._epoch()
-            value = self._value(self.problem.parts["val"])
-            if value > best or not len(self.problem.parts["val"]):
-                best, kept = value, copy.deepcopy(self.model.state_dict())
+            quality = self._quality(self.problem.parts["val"])
+            if quality > best or not len(self.problem.parts["val"]):
+                best, kept = quality, copy.deepcopy(self.model.state_dict())
         self.model.load_state_dict(kept)
 
     def _epoch(self) -> None:
@@ -288,10 +289,18 @@ class _Loop:
         with untouched(self.model, self.device):
             return self.model(images)
 
-    def _value(self, part: Labelled) -> float:
+    def _quality(self, part: Labelled) -> tuple[float, float]:
+        """What an epoch is worth on a part: the metric, and the log-likelihood of the labels."""
         if not len(part):
-            return 0.0
-        found = self.predict(part, self.problem.pictures)
+            return 0.0, 0.0
+        made, likelihood = [], 0.0
+        for rows, logits in self._logits(part, self.problem.pictures):
+            y = torch.from_numpy(part.y[rows].astype(np.int64)).to(self.device)
+            likelihood -= float(classification_loss(logits, y, reduction="sum"))
+            made.append(_said(logits, part))
+        return self._metric(part, Prediction.joined(made)), likelihood
+
+    def _metric(self, part: Labelled, found: Prediction) -> float:
         if part.several:
             assert found.scores is not None
             return float(np.nan_to_num(macro_ap(part.y, found.scores, np.ones((1, len(part))))[0]))
@@ -300,24 +309,33 @@ class _Loop:
         cm = confusion(y, y_pred, self.problem.classes)
         return float((miou if part.per_pixel else accuracy)(cm))
 
-    @torch.no_grad()
     def predict(self, part: Labelled, pictures: Pictures) -> Prediction:
         """Classes of locations with their scores, or of pixels."""
+        return Prediction.joined([_said(logits, part) for _, logits in self._logits(part, pictures)])
+
+    def _logits(self, part: Labelled, pictures: Pictures) -> Iterator[tuple[slice, Float[Tensor, "b k *hw"]]]:
+        """Of some locations at a time, and which."""
         self.model.eval()
-        size = self.config.batch_size
-        batches = [part.locations[start : start + size] for start in range(0, len(part), size)]
-        logits = (self.model(pictures.read(batch, self.device)).float() for batch in batches)
-        if part.per_pixel:
-            return Prediction(np.concatenate([one.argmax(1).to(torch.int16).cpu().numpy() for one in logits]))
-        scores = np.concatenate([probabilities(one, several=part.several).cpu().numpy() for one in logits])
-        return Prediction.of(scores, several=part.several)
+        for start in range(0, len(part), self.config.batch_size):
+            rows = slice(start, start + self.config.batch_size)
+            with torch.no_grad():
+                logits = self.model(pictures.read(part.locations[rows], self.device)).float()
+            yield rows, logits
 
 
-def classification_loss(logits: Float[Tensor, "b k *hw"], y: Int[Tensor, "b *_"]) -> Float[Tensor, ""]:
+def _said(logits: Float[Tensor, "b k *hw"], part: Labelled) -> Prediction:
+    if part.per_pixel:
+        return Prediction(logits.argmax(1).to(torch.int16).cpu().numpy())
+    return Prediction.of(probabilities(logits, several=part.several).cpu().numpy(), several=part.several)
+
+
+def classification_loss(
+    logits: Float[Tensor, "b k *hw"], y: Int[Tensor, "b *_"], reduction: Literal["mean", "sum"] = "mean"
+) -> Float[Tensor, ""]:
     """Cross-entropy over classes; over yes and no for each class where `y` says that of each."""
     if y.shape == logits.shape:
-        return F.binary_cross_entropy_with_logits(logits, y.to(logits.dtype))
-    return F.cross_entropy(logits, y, ignore_index=VOID)
+        return F.binary_cross_entropy_with_logits(logits, y.to(logits.dtype), reduction=reduction)
+    return F.cross_entropy(logits, y, ignore_index=VOID, reduction=reduction)
 
 
 def probabilities(logits: Float[Tensor, "b k"], *, several: bool) -> Float[Tensor, "b k"]:

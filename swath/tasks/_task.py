@@ -10,7 +10,7 @@ from jaxtyping import Int
 
 from swath.corpus import Corpus, Selection
 from swath.corpus.painting import knows_clear
-from swath.corpus.split import SplitConfig, blocks
+from swath.corpus.split import SplitConfig, independent, thin_parts
 from swath.corpus.subset import rows_of
 from swath.corpus.targets import Targets, targets
 from swath.encoders import Encoder
@@ -18,7 +18,7 @@ from swath.errors import RecipeError, SwathError, nearest
 from swath.settings import Settings
 from swath.tasks import _series, floors
 from swath.tasks._config import TaskConfig, TaskInput, inputs_of
-from swath.tasks._labels import Labelled, subset
+from swath.tasks._labels import Labelled, learnable, subset
 from swath.tasks._supervised import Problem, Supervision, plain, train_encoder, train_reference
 from swath.tasks._types import Cell, Features, Prediction, Units, concatenated
 from swath.tasks.features import Bands, Pictures, Request, extract_all, fit, lend, unseen
@@ -26,6 +26,10 @@ from swath.tasks.floors import ROWS, FloorName
 from swath.tasks.probes import band_wise, distil, fine_tune, fit_predict, linear, teacher, train_predict, trains
 
 PARTS = ("train", "val", "test")
+RARE = 5
+"""Groups of the test part that have a class: below this, one resample in a hundred or more has none of them."""
+AVERAGED = {"macro_f1", "balanced_accuracy", "miou", "macro_ap", "roc_auc"}
+"""Metrics that are means over classes."""
 NO_SKIP: frozenset[tuple[str, str]] = frozenset()
 Places = list[tuple[str, str]]
 """(input, probe)."""
@@ -77,11 +81,12 @@ class Task:
         )
         self.pictures = Pictures(corpus, self.bands, select)
         self._check_clouds()
-        self.groups = _groups(corpus, split_config)
+        self.groups = independent(corpus, split_config)
         self.incomplete = 0
         """Labelled locations of the split that are left out, because a chip of some sensor is missing."""
         rows = {part: rows_of(corpus, split[part], config.only) for part in PARTS}
         self.parts = {part: self._labelled(part, rows[part], found) for part in PARTS}
+        self._thin = thin_parts({part: self.groups[self.parts[part].locations] for part in PARTS}, split_config)
         self.all_labelled = len(self.parts["train"])
         """Locations of the training part before the label fraction."""
         # labels that choose are labels too: probes tune on the validation part, and some learn from it in the end
@@ -138,6 +143,11 @@ class Task:
         return self.parts["test"].per_pixel
 
     @property
+    def learnable(self) -> bool:
+        """Whether the training part leaves anything to tell apart."""
+        return learnable(self.parts["train"].y)
+
+    @property
     def remarks(self) -> list[str]:
         """What a reader must know of the task itself."""
         said = []
@@ -152,6 +162,20 @@ class Task:
         counts = self.parts["train"].counts(len(self.classes))
         if unseen := [name for name, n in zip(self.classes, counts, strict=True) if not n]:
             said.append(f"no training label of {', '.join(unseen)}")
+        return [*said, *self._thin, *self._rare()]
+
+    def _rare(self) -> list[str]:
+        """Classes that the test part has nowhere, or in so few groups that a resample may miss them."""
+        has, groups = self.parts["test"].has(len(self.classes)), self.groups[self.parts["test"].locations]
+        count = {name: len(np.unique(groups[there])) for name, there in zip(self.classes, has.T, strict=True)}
+        absent = [name for name, n in count.items() if not n]
+        rare = [f"{name} ({n})" for name, n in count.items() if 0 < n < RARE]
+        said = [f"no test label of {', '.join(absent)}: not judged"] if absent else []
+        if rare and any(metric in AVERAGED for metric in self.config.rules.metrics):
+            said.append(
+                f"classes in fewer than {RARE} groups of the test part: {', '.join(rare)}; resamples may miss them, so "
+                "intervals of means over classes (macro F1, mIoU, balanced accuracy, mAP) are not to be trusted"
+            )
         return said
 
     @cached_property
@@ -445,11 +469,3 @@ def _requests(
         except SwathError as error:
             problems[item.name] = error.what
     return requests, problems
-
-
-def _groups(corpus: Corpus, config: SplitConfig | None) -> np.ndarray:
-    """What the units are resampled by, per location."""
-    if config is not None and config.by == "block":
-        lon, lat = (corpus.locations[name].to_numpy(float) for name in ("lon", "lat"))
-        return blocks(lon, lat, config.block_km)
-    return corpus.locations["group"].to_numpy(dtype=str)

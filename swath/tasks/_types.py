@@ -65,6 +65,12 @@ class Prediction:
         """The class with the highest score, or all classes whose score is above a half."""
         return cls((scores > THRESHOLD).astype(np.int64) if several else scores.argmax(axis=1), scores)
 
+    @classmethod
+    def joined(cls, parts: Sequence["Prediction"]) -> "Prediction":
+        """Of several stretches of the test part, what is said of all of it."""
+        scores = [part.scores for part in parts if part.scores is not None]
+        return cls(np.concatenate([part.y_pred for part in parts]), np.concatenate(scores) if scores else None)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Units:

@@ -20,6 +20,7 @@ from swath.training import checkpoint
 from swath.training._log import Log
 from swath.training.config import TrainConfig
 from swath.training.gauges import LabelledSet
+from swath.training.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,6 @@ def pretrain(
     from swath.training.fit import fit  # Lightning takes seconds to import: not for `swath --help`
 
     policy = views.build(views_config)
-
     loader = _FromCorpus(corpus, policy.reads, _selection(policy, train), locations, seed)
     settings = {
         "encoder": encoder_config.model_dump(mode="json"),
@@ -85,9 +85,7 @@ def pretrain(
     }
     with seeded(seed):
         encoder = encoders.build(encoder_config, contract)
-        method = methods.build(method_config, encoder, policy)
-        chosen = corpus.locations.iloc[locations]
-        method.prepare(chosen["uid"].tolist(), chosen[["lon", "lat"]].to_numpy(dtype=np.float64))
+        method = _method(method_config, encoder, policy, corpus, locations)
         if begin(out, settings):
             fit(method, train, loader, out, seed=seed, knn=knn, devices=devices, label=label)
             state = finished_state(out / "last.ckpt")
@@ -95,6 +93,37 @@ def pretrain(
             card = {**(provenance or {}), **{k: v for k, v in settings.items() if k not in ("encoder", "contract")}}
             encoders.save(encoder, encoder_config, out / "encoder", card)
     return Pretrained(out / "encoder.safetensors", figures(out))
+
+
+def check(
+    *,
+    encoder_config: Settings,
+    method_config: Settings,
+    views_config: Settings,
+    train: TrainConfig,
+    contract: InputContract,
+    corpus: Corpus,
+    locations: np.ndarray,
+) -> None:
+    """Raise what `pretrain` would raise before its first step, on one device.
+
+    Raises:
+        SwathError: there are too few chips for a step, or encoder, method and views do not go together.
+    """
+    policy = views.build(views_config)
+    loader = _FromCorpus(corpus, policy.reads, _selection(policy, train), locations, 0)
+    Plan.of(train, len(loader(train.batch_size, 0, 1)))
+    with seeded(0):
+        _method(method_config, encoders.build(encoder_config, contract), policy, corpus, locations)
+
+
+def _method(
+    config: Settings, encoder: encoders.Encoder, policy: views.Policy, corpus: Corpus, locations: np.ndarray
+) -> methods.Method:
+    method = methods.build(config, encoder, policy)
+    chosen = corpus.locations.iloc[locations]
+    method.prepare(chosen["uid"].tolist(), chosen[["lon", "lat"]].to_numpy(dtype=np.float64))
+    return method
 
 
 @dataclass(frozen=True, slots=True)

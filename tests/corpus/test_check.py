@@ -1,3 +1,4 @@
+import datetime as dt
 import json
 import shutil
 
@@ -7,6 +8,7 @@ import pytest
 import zarr
 
 from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, Reader, SensorLayout, check, info
+from swath.corpus.checks import Sample, copies
 from swath.errors import CorpusError
 from tests.corpus.fakes import LAYOUTS, OPTICAL, PX, RADAR, make
 
@@ -78,6 +80,29 @@ def test_unmarked_nan_and_nodata(corpus):
     assert f"{RADAR}: l0001" in found
     assert f"{OPTICAL}: l0001" in found
     assert found.count("not marked as invalid") == 2
+
+
+def test_copies_of_places_are_told_from_steps_of_a_series(tmp_path):
+    """A composite that repeats where nothing new was seen is no copy of a file."""
+    rng = np.random.default_rng(0)
+    counts = {name: rng.integers(1, 4000, (4, PX, PX)).astype(np.uint16) for name in "abc"}
+
+    def chip(uid, pixels, day, source):
+        return Chip(uid, OPTICAL, counts[pixels], datetime=dt.datetime(2021, 6, day), source=source)
+
+    steps = [chip("a", "a", 1, "a1"), chip("a", "a", 11, "a2"), chip("b", "b", 1, "b1"), chip("c", "c", 1, "c1")]
+
+    def found(name, *more):
+        with CorpusWriter(tmp_path / name, LAYOUTS, PX) as w:
+            w.append(Part([Location(uid) for uid in "abc"], [*steps, *more]))
+            section = copies.look(Sample(w.finish(), None, 0))
+        return [finding.what for finding in section.findings]
+
+    repeated = "2 chips have the same pixels as another date of their own series"
+    assert found("series") == [repeated]
+    assert found("place", chip("c", "b", 1, "copy")) == ["2 chips have the same pixels as another", repeated]
+    twice = "2 chips have the same pixels as another"
+    assert found("file", chip("b", "b", 1, "again")) == [twice, repeated]
 
 
 def test_undeclared_codes(corpus):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from swath.corpus import Corpus, CorpusInfo
 from swath.corpus.leakage import leakage, nearest_train_km
-from swath.corpus.split import SplitConfig, blocks, rotations, split
+from swath.corpus.split import SplitConfig, blocks, independent, rotations, split, thin_parts
 from swath.errors import CorpusError
 from tests.corpus.fakes import make
 
@@ -265,3 +265,31 @@ def test_distances_are_those_of_the_brute_force(seed):
     )
     expected = (2 * 6371.0088 * np.arcsin(np.sqrt(haversine))).min(axis=1)
     assert np.allclose(nearest_train_km(corpus_of(range(12), lonlat), rows), expected, atol=1e-3)
+
+
+def remarks(groups, config, **columns) -> list[str]:
+    corpus = corpus_of(groups)
+    corpus.locations = corpus.locations.assign(**columns)
+    labels = independent(corpus, config)
+    return thin_parts({part: labels[rows] for part, rows in split(corpus, config).items()}, config)
+
+
+def test_parts_of_one_group_or_of_few_are_said():
+    assert remarks(np.arange(200), SplitConfig()) == []
+    single = remarks(np.repeat(np.arange(3), 10), SplitConfig(fractions=(0.34, 0.33, 0.33)))
+    assert [said.partition(":")[0] for said in single] == [
+        f"the {p} part is a single group" for p in ("train", "val", "test")
+    ]
+    few = remarks(np.arange(60), SplitConfig())
+    assert len(few) == 1
+    assert few[0].startswith("the test part has 12 locations in 12 groups: with fewer than 20 groups")
+
+
+def test_a_part_far_smaller_than_asked_for_is_said():
+    """One group holds nearly everything, so that the rest cannot be what was asked for."""
+    found = remarks(np.r_[np.zeros(476, int), np.arange(1, 25)], SplitConfig())
+    assert any("the test part has 12 of 500 locations, where the split asks for 20%" in said for said in found)
+    # where the parts are given there is nothing to compare them with
+    fold = SplitConfig(by="column", column="fold", test=("1",), fractions=(0.8, 0.0, 0.2))
+    by_column = remarks(np.arange(500), fold, fold=["1"] * 12 + ["0"] * 488)
+    assert [said.partition(":")[0] for said in by_column] == ["the test part has 12 locations in 12 groups"]

@@ -6,13 +6,13 @@ import pytest
 from typer.testing import CliRunner
 
 from swath.cli import app
-from swath.corpus import Corpus, examine
+from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, examine
 from swath.corpus.checks import Chart, Finding, Gallery, Histogram, Lines, Offsets, Section
 from swath.corpus.sources.synth import Config, build
 from swath.errors import CorpusError
 from swath.products import figures
 from swath.products.check_page import check_page, draw, render
-from tests.corpus.fakes import make
+from tests.corpus.fakes import LAYOUTS, OPTICAL, PX, make
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,22 @@ def test_every_kind_has_a_section(corpus, html):
         assert f">{section.title}</h2>" in html
     assert "Nothing was found." in html
     assert render(corpus, examine(corpus), len(corpus)) == html
+
+
+def test_a_check_that_did_not_apply_says_so_and_praises_nothing(corpus, tmp_path):
+    sections = [Section("Kind", "what", idle="No chip has a date."), Section("Other", "what")]
+    page = render(corpus, sections, 9)
+    kind, _, other = page.partition(">Other</h2>")
+    assert "No chip has a date." in kind.partition(">Kind</h2>")[2]
+    assert "Nothing was found." not in kind.partition(">Kind</h2>")[2]
+    assert "Nothing was found." in other
+    # one sensor, no labels, no clouds: every kind that compares says why it did not
+    with CorpusWriter(tmp_path / "c", {OPTICAL: LAYOUTS[OPTICAL]}, PX) as writer:
+        writer.append(Part([Location("a")], [Chip("a", OPTICAL, np.full((4, PX, PX), 900, np.uint16))]))
+        idle = {section.title: section.idle for section in examine(writer.finish())}
+    for title in ("Alignment", "Footprints", "Time between sensors", "Labels", "Clouds"):
+        assert idle[title], title
+    assert not idle["Copies"]
 
 
 def test_findings_and_names_are_escaped(corpus):

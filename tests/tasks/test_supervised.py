@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import log_loss
 
 from swath import encoders
 from swath.batch import Image
@@ -44,6 +45,27 @@ def test_it_learns_what_the_labels_say(corpus, parts):
     assert (found.y_pred == parts["test"].y).mean() > 0.9
     assert found.scores.sum(1) == pytest.approx(np.ones(len(found.y_pred)), abs=1e-5)
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+
+
+def test_between_epochs_that_are_equally_right_the_likelihood_of_the_labels_decides(corpus, parts, monkeypatch):
+    problem = Problem(Pictures(corpus, BANDS, Selection()), BANDS, parts, 2)
+    model = _supervised.Classifier(small_encoder(0, channels=2), problem)
+    loop = _supervised._Loop(ScratchConfig(epochs=4, batch_size=16), model, problem, torch.device("cpu"), 0)
+    right, likelihood = loop._quality(parts["val"])
+    found = loop.predict(parts["val"], problem.pictures)
+    assert right == pytest.approx((found.y_pred == parts["val"].y).mean())
+    assert likelihood == pytest.approx(-log_loss(parts["val"].y, found.scores, normalize=False), rel=1e-4)
+    qualities = iter([(0.5, -1.0), (1.0, -3.0), (1.0, -2.0), (1.0, -2.5)])
+    states = []
+
+    def quality(self, part):
+        states.append({name: value.clone() for name, value in self.model.state_dict().items()})
+        return next(qualities)
+
+    monkeypatch.setattr(_supervised._Loop, "_quality", quality)
+    loop.run()
+    assert all(torch.equal(value, states[2][name]) for name, value in model.state_dict().items())
+    assert not all(torch.equal(value, states[1][name]) for name, value in model.state_dict().items())
 
 
 def test_several_embeddings_are_trained_together(corpus, parts):

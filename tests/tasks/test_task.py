@@ -47,6 +47,25 @@ def test_blocks_are_the_groups_where_the_split_is_by_block(corpus):
     assert 1 < len(set(made.units.group)) <= len(made.units)
 
 
+def test_rare_classes_and_few_groups_are_said(corpus):
+    made = task(corpus, metric="macro_f1")
+    groups = made.groups[made.parts["test"].locations]
+    assert len(set(groups)) < 20
+    assert any(f"in {len(set(groups))} groups: with fewer than 20" in said for said in made.remarks)
+    each = [len(set(groups[np.array(made.units.y_true) == k])) for k in range(3)]
+    rare = [f"class {k} ({n})" for k, n in enumerate(each) if n < 5]
+    assert any(f"{', '.join(rare)}; resamples may miss them" in said for said in made.remarks) == bool(rare)
+    # a class of which one group of the test part is left
+    y, locations = made.parts["test"].y, made.parts["test"].locations
+    kept = (y != 1) | (groups == groups[y == 1][0])
+    made.parts["test"] = Labelled(locations[kept], y[kept])
+    assert any("class 1 (1)" in said and "macro F1" in said for said in made.remarks)
+    made.parts["test"] = Labelled(locations[y != 1], y[y != 1])
+    assert "no test label of class 1: not judged" in made.remarks
+    # accuracy is no mean over classes
+    assert not any("resample" in said for said in task(corpus).remarks)
+
+
 def test_inputs_are_the_named_ones_then_the_probes_own(corpus):
     made = task(corpus)
     assert list(made.inputs) == ["optical", "both", *ALL[:4]]

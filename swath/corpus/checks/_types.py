@@ -80,3 +80,5 @@ class Section:
     table: list[dict[str, Any]] = field(default_factory=list)
     """Rows with the same keys; values are strings, numbers or None."""
     charts: Sequence[Chart] = ()
+    idle: str = ""
+    """Why nothing was looked at, if that is so: nothing found is then no praise."""

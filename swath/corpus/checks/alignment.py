@@ -66,7 +66,10 @@ def look(sample: Sample) -> Section:
         ]
         parts += [_over_time(sensor, seen[sensor]) for sensor in layouts]
     findings, table, charts = ([one for part in parts for one in part[k]] for k in range(3))
-    return Section("Alignment", meaning, findings, table, charts)
+    idle = (
+        f"Chips of fewer than {SMALLEST} pixels, or no two clear pictures of a place, so there is nothing to compare."
+    )
+    return Section("Alignment", meaning, findings, table, charts, "" if table else idle)
 
 
 def _views(sample: Sample, sensor: str) -> dict[int, _Views]:

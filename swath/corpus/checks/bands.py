@@ -56,7 +56,8 @@ def look(sample: Sample) -> Section:
             remedy = "compare the source's band order with the file's; pictures are in `swath corpus preview`"
             level = "error" if len(sample.locations) >= PLACES else "warning"
             findings.append(Finding(level, what, sensor, remedy))
-    return Section("Order of bands", meaning, findings, table, charts)
+    idle = "No sensor has enough bands of reflectance for this."
+    return Section("Order of bands", meaning, findings, table, charts, "" if table else idle)
 
 
 def _order(

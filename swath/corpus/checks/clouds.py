@@ -27,4 +27,5 @@ def look(sample: Sample) -> Section:
             remedy = "search other months, or give a smaller cloud limit to the source"
             findings.append(Finding("warning", what, sensor, remedy))
     charts = [Histogram("Cloud", "share of the chip", shares)] if shares else []
-    return Section("Clouds", "Share of each chip under cloud, where the source told.", findings, table, charts)
+    idle = "" if table else "The source told the cloud of no chip: cloudy ones may be among them."
+    return Section("Clouds", "Share of each chip under cloud, where the source told.", findings, table, charts, idle)

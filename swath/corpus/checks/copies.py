@@ -9,6 +9,8 @@ from swath.corpus.leakage import SINGLE_PX, copy_key
 STAGE = 0
 SHOWN = 20
 """Copies in the table."""
+SERIES_STEP = ["location", "sensor", "datetime", "digest"]
+"""Chips that are alike in these are one file twice, not two steps of a series."""
 
 
 def look(sample: Sample) -> Section:
@@ -22,13 +24,27 @@ def look(sample: Sample) -> Section:
     same = pd.DataFrame(chips[(chips["valid"] > 0) & alike])
     if not len(same):
         return Section("Copies", meaning)
-    remedy = "remove copies of files, and make sure that both do not end on different sides of a split"
-    found = Finding("warning", f"{len(same)} chips have the same pixels as another", some(same), remedy)
+    # of one place and sensor: a step of a series that brought nothing new, such as a composite without an observation
+    places = same.groupby(["sensor", "digest"])["location"].transform("nunique")
+    steps = (places == 1) & (sample.corpus.info.chip_px >= SINGLE_PX) & ~same.duplicated(SERIES_STEP, keep=False)
+    findings = [*_elsewhere(same[~steps]), *_repeated(same[steps])]
     same = same.sort_values(["sensor", "digest", "uid"]).head(SHOWN)
     number = same.groupby(["sensor", "digest"], sort=False).ngroup() + 1
     rows = zip(number, same["uid"], same["sensor"], same["source"], strict=True)
     table = [{"set": n, "location": uid, "sensor": sensor, "source": source} for n, uid, sensor, source in rows]
-    return Section("Copies", meaning, [found], table)
+    return Section("Copies", meaning, findings, table)
+
+
+def _elsewhere(chips: pd.DataFrame) -> list[Finding]:
+    remedy = "remove copies of files, and make sure that both do not end on different sides of a split"
+    what = f"{len(chips)} chips have the same pixels as another"
+    return [Finding("warning", what, some(chips), remedy)] if len(chips) else []
+
+
+def _repeated(chips: pd.DataFrame) -> list[Finding]:
+    remedy = "fine for composites, which repeat where nothing new was seen; otherwise look at the dates of the files"
+    what = f"{len(chips)} chips have the same pixels as another date of their own series"
+    return [Finding("warning", what, some(chips), remedy)] if len(chips) else []
 
 
 def some(chips: pd.DataFrame) -> str:

@@ -50,7 +50,8 @@ def look(sample: Sample) -> Section:
             what = f"at {share:.0%} of the locations the sensors share less than half of their pixels"
             remedy = "leave such locations out, or cut the sensors' scenes by the same footprint"
             findings.append(Finding("warning", what, f"{first}, {second}", remedy))
-    return Section("Footprints", meaning, findings, table)
+    idle = "" if table else "No location has chips of two sensors, so there is nothing to compare."
+    return Section("Footprints", meaning, findings, table, idle=idle)
 
 
 def _seen(sample: Sample, sensor: str) -> dict[int, Bool[ndarray, "y x"]]:

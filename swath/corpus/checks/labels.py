@@ -30,4 +30,5 @@ def look(sample: Sample) -> Section:
             what = f"codes that are not declared: {', '.join(map(str, sorted(unknown)))}"
             remedy = "declare them as classes or void, and build the corpus again"
             findings.append(Finding("error", what, f"label layer {name}", remedy))
-    return Section("Labels", "Every code of a label map is a declared class, or void.", findings, table)
+    idle = "" if table else "The corpus has no label map."
+    return Section("Labels", "Every code of a label map is a declared class, or void.", findings, table, idle=idle)

@@ -20,7 +20,7 @@ def look(sample: Sample) -> Section:
     title, meaning = "Statistics", "The stored mean and standard deviation of every band are those of the pixels."
     if not corpus.info.complete or not sample.whole:
         why = "the corpus is not finished" if not corpus.info.complete else "only some locations were read"
-        return Section(title, f"{meaning} Not compared here: {why}.", findings)
+        return Section(title, meaning, findings, idle=f"Not compared here: {why}.")
     for sensor, bands in band_statistics(corpus).items():
         for band, now in bands.items():
             stored = corpus.statistics.get(sensor, {}).get(band)

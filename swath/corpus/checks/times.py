@@ -44,4 +44,5 @@ def look(sample: Sample) -> Section:
         "Each date of the shorter series and the nearest one of the other sensor. Where a chip serves again, one date "
         "is the nearest to several."
     )
-    return Section("Time between sensors", meaning, findings, table, charts)
+    idle = "" if table else "No location has dated chips of two sensors, so there is nothing to compare."
+    return Section("Time between sensors", meaning, findings, table, charts, idle)

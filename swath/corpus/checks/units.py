@@ -48,7 +48,8 @@ def look(sample: Sample) -> Section:
         for name, one, (dark, middle, bright) in zip(_bands(sample, sensor), unit, quantiles, strict=True):
             row = {"band": f"{sensor}/{name}", "unit": str(one)}
             table.append(row | {"1 %": f"{dark:.3g}", "median": f"{middle:.3g}", "99 %": f"{bright:.3g}"})
-    return Section("Units, scales and offsets", meaning, findings, table)
+    idle = "" if table else "No chip of the sample has a pixel that every band saw."
+    return Section("Units, scales and offsets", meaning, findings, table, idle=idle)
 
 
 def _bands(sample: Sample, sensor: str) -> tuple[str, ...]:

@@ -267,9 +267,10 @@ def _group_name(place: Place, config: Config) -> str:
     if config.group.by == "parent":
         return place.facts["parent"]
     if config.group.by == "id-block":
-        number = int(re.findall(r"\d+", place.id)[-1])
-        start = number // config.group.size * config.group.size
-        return f"{start}-{start + config.group.size - 1}"
+        *_, number = re.finditer(r"\d+", place.id)
+        start = int(number[0]) // config.group.size * config.group.size
+        block = f"{start}-{start + config.group.size - 1}"
+        return place.id[: number.start()] + block + place.id[number.end() :]
     return place.id
 
 

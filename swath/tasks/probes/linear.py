@@ -1,8 +1,10 @@
 """Linear probe: L2-regularised multinomial logistic regression by L-BFGS, its strength chosen on validation.
 
 The protocol of torchgeo-bench: z-score on the training part, C from a log grid by validation accuracy, then one fit on
-train and validation together. The grid is walked from strong to weak regularisation, each fit starting at the last
-one's solution, and left when it has stopped paying: weak regularisation is where L-BFGS spends its time.
+train and validation together. Of values that are equally accurate the one is taken under which the validation labels
+are likeliest: a few labels are often all right under a regularisation so strong that the fit on both parts says one
+class of everything. The grid is walked from strong to weak regularisation, each fit starting at the last one's
+solution, and left when it has stopped paying: weak regularisation is where L-BFGS spends its time.
 
 Where locations have several classes, each class gets a binary regression of its own, all of one C, which is chosen by
 the macro average precision.
@@ -34,10 +36,11 @@ class Config(Settings):
     """Number of log-spaced values; torchgeo-bench takes 40 over the same range."""
     choose_by: Literal["accuracy", "likelihood"] = "accuracy"
     """What C is chosen by: validation accuracy (macro average precision where locations have several classes), as
-    torchgeo-bench does, or the likelihood of the validation labels, which of a few dozen says far more."""
+    torchgeo-bench does, with the likelihood of the validation labels between equals; or that likelihood alone, which of
+    a few dozen says far more."""
     patience: int = Field(default=6, ge=1)
-    """The walk ends after this many values of C without a better validation accuracy, not counting those that predict
-    one class for everything; equal ones keep the smaller C."""
+    """The walk ends after this many values of C that are no better on validation, not counting those that predict one
+    class for everything."""
     max_iterations: int = Field(default=1000, ge=1)
     """L-BFGS iterations per fit."""
     tolerance: float = Field(default=1e-4, gt=0)
@@ -120,27 +123,28 @@ class OneVsRest:
 
 
 def choose_c(config: Config, train: Labelled, val: Labelled) -> float:
-    """The C of the grid that is best on validation, the smallest of equals.
+    """The C of the grid that is best on validation.
 
     With no validation sample C = 1 is taken, scikit-learn's default.
     """
     if not len(val[1]):
         return 1.0
-    model, best_c, best, waited = _model_for(config, train[1]), 1.0, -np.inf, 0
-    quality = _likelihood if config.choose_by == "likelihood" else _quality
+    model, best_c, best, waited = _model_for(config, train[1]), 1.0, (-np.inf, -np.inf), 0
     for c in np.geomspace(config.c_low, config.c_high, config.c_count):
         _fit(model, c, *train)
-        value, is_trivial = quality(model, *val)
+        (value, is_trivial), (likelihood, says_nothing) = _accuracy(model, *val), _likelihood(model, *val)
+        if config.choose_by == "likelihood":
+            value, is_trivial = likelihood, says_nothing
         # few features under strong regularisation say the same of everything: the walk's start, not its end
         waited = 0 if is_trivial else waited + 1
-        if value > best:
-            best_c, best, waited = float(c), value, 0
+        if (value, likelihood) > best:
+            best_c, best, waited = float(c), (value, likelihood), 0
         if waited >= config.patience:
             break
     return best_c
 
 
-def _quality(model: Any, x: np.ndarray, y: np.ndarray) -> tuple[float, bool]:
+def _accuracy(model: Any, x: np.ndarray, y: np.ndarray) -> tuple[float, bool]:
     """How well a model does, and whether it says the same of everything."""
     if y.ndim == 1:
         predicted = model.predict(x)

@@ -208,6 +208,23 @@ def test_pixels_that_are_no_number_in_a_mask_are_void(tmp_path):
     np.testing.assert_array_equal(corpus.labels("m", [0])[0], np.where(np.isnan(mask[0]), -1, 1))
 
 
+def test_blocks_of_numbers_do_not_join_what_the_rest_of_the_id_tells_apart(tmp_path):
+    names = ["ghana_1000", "ghana_1003", "spain_1001", "spain_1013", "7_ghana_1002"]
+    for k, name in enumerate(names):
+        write(tmp_path / f"images/{name}.tif", counts(k))
+    blocks = {"by": "id-block", "size": 10}
+    corpus = made(
+        tmp_path,
+        tmp_path / "c",
+        images=[S2 | {"id": r"images/(?P<id>\w+)\.tif", "bands": ["B04", "B08"]}],
+        group=blocks,
+    )
+    group = dict(zip(corpus.locations["uid"], corpus.locations["group"], strict=True))
+    assert group["ghana_1000"] == group["ghana_1003"] == "ghana_1000-1009"
+    assert (group["spain_1001"], group["spain_1013"]) == ("spain_1000-1009", "spain_1010-1019")
+    assert group["7_ghana_1002"] == "7_ghana_1000-1009"
+
+
 def valid_of(corpus: Corpus) -> np.ndarray:
     return corpus.chips["valid"].to_numpy()
 

@@ -12,10 +12,10 @@ from tests.tasks.probes.test_every_probe import clouds
 
 def test_equals_scikit_learn_at_the_chosen_c():
     features, _ = clouds(apart=0.6, d=30)
-    ours = linear.fit_predict(linear.Config(), features, 0)
+    config = linear.Config(c_count=7, tolerance=1e-8, max_iterations=10_000)
+    ours = linear.fit_predict(config, features, 0)
     scale = StandardScaler().fit(features.train_x.astype(float))
     x = {part: scale.transform(getattr(features, f"{part}_x")) for part in ("train", "val", "test")}
-    config = linear.Config()
     chosen = linear.choose_c(config, (x["train"], features.train_y), (x["val"], features.val_y))
     theirs = LogisticRegression(C=chosen, tol=1e-8, max_iter=10_000)
     theirs.fit(np.concatenate([x["train"], x["val"]]), np.concatenate([features.train_y, features.val_y]))
@@ -29,8 +29,25 @@ def test_warm_starts_find_the_c_that_cold_starts_find():
     train, val = (scale(features.train_x), features.train_y), (scale(features.val_x), features.val_y)
     config = linear.Config(c_count=9, patience=9)
     grid = np.geomspace(config.c_low, config.c_high, 9)
-    cold = [(LogisticRegression(C=c, max_iter=1000).fit(*train).predict(val[0]) == val[1]).mean() for c in grid]
-    assert linear.choose_c(config, train, val) == pytest.approx(grid[int(np.argmax(cold))])
+    cold = [LogisticRegression(C=c, max_iter=1000).fit(*train) for c in grid]
+    quality = [(model.score(*val), -log_loss(val[1], model.predict_proba(val[0]))) for model in cold]
+    assert linear.choose_c(config, train, val) == pytest.approx(grid[quality.index(max(quality))])
+
+
+@pytest.mark.parametrize("few", [1, 2, 4])
+@pytest.mark.parametrize("several", [False, True])
+def test_a_few_validation_labels_that_are_all_right_do_not_choose_the_strongest_regularisation(few, several):
+    """Three separable classes of different size: at C = 1e-6 the fit on both parts says the largest of everything."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(3), [160, 20, 20])
+    x = (np.eye(3)[y] * 8 + rng.normal(0, 1, (200, 3))).astype(np.float32)
+    val = np.concatenate([np.flatnonzero(y == k)[:few] for k in range(3)])
+    test = np.concatenate([np.flatnonzero(y == k)[10:20] for k in range(3)])
+    train = np.setdiff1d(np.arange(200), np.r_[val, test])
+    labels = np.eye(3, dtype=np.int64)[y] if several else y
+    features = Features(x[train], labels[train], x[val], labels[val], x[test], 3)
+    found = linear.fit_predict(linear.Config(), features, 0)
+    assert (found.y_pred == labels[test]).all()
 
 
 def test_a_signal_that_needs_large_weights_is_met_with_weak_regularisation():

@@ -267,8 +267,8 @@ class Group(Settings):
     """What a split must not part."""
 
     by: Literal["id", "id-block", "parent"] = "id"
-    """`id`: chips of one image. `id-block`: ids with numbers in one block of `size`, for collections numbered along the
-    ground. `parent`: the group `parent` of the id expression."""
+    """`id`: chips of one image. `id-block`: ids that are alike but for their last number, which lies in one block of
+    `size`: for collections numbered along the ground. `parent`: the group `parent` of the id expression."""
     size: int = Field(default=10, ge=1)
     """Numbers in a block."""
     ground: Ground | None = None
