@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int16, Int64, Integer, Num
+from jaxtyping import Bool, Float, Int16, Int64, Integer, Num
 from numpy import ndarray
 
 MOST = 2**63
@@ -35,21 +35,36 @@ def undeclared(codes: Integer[ndarray, "..."], declared: Sequence[int]) -> dict[
     return dict(zip(*(found.tolist() for found in np.unique(strange, return_counts=True)), strict=True))
 
 
-def codes_of_map(values: Num[ndarray, "..."], declared: Sequence[int], void: int | None) -> Int64[ndarray, "..."]:
+def codes_of_map(
+    values: Num[ndarray, "*n"], declared: Sequence[int], void: int | None, seen: Bool[ndarray, "*n"] | None = None
+) -> Int64[ndarray, "*n"]:
     """The codes of a label map as it was read from a file of any type; NaN, of real numbers, is void.
 
     Args:
         values: of the map.
         declared: codes of the layer, ascending.
         void: its code of pixels without a label.
+        seen: False where the file says that a pixel is not there, whatever its value is: void.
 
     Raises:
         ValueError: NaN where there is no void code, or a number that is no declared code. The message goes on from the
             name of the map: "holds the code 7 at 12 pixels, ...".
     """
+    if seen is not None and not seen.all():
+        return _where_seen(values, declared, void, seen)
     codes = whole_codes(values, void)
     if unknown := undeclared(codes, declared):
         raise ValueError(f"{holds(unknown)}; declared: {', '.join(map(str, declared))}")
+    return codes
+
+
+def _where_seen(
+    values: Num[ndarray, "*n"], declared: Sequence[int], void: int | None, seen: Bool[ndarray, "*n"]
+) -> Int64[ndarray, "*n"]:
+    if void is None:
+        raise ValueError(f"hides {np.count_nonzero(~seen)} pixels by a mask of its own, and the layer has no void code")
+    codes = np.full(values.shape, void, np.int64)
+    codes[seen] = codes_of_map(values[seen], declared, void)
     return codes
 
 

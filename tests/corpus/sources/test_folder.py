@@ -19,6 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from swath.corpus import Corpus
 from swath.corpus.sources import build
 from swath.corpus.sources.folder import Config
+from swath.errors import CorpusError
 
 PX = 16
 S2 = {"files": "images/*.tif", "id": r"(?P<id>\w+?)(_(?P<date>\d{8}))?\.tif$", "sensor": "sentinel-2-l2a"}
@@ -196,6 +197,22 @@ def test_masks_hold_codes_of_any_size_and_type(tmp_path, kind, classes, void):
     label = {"layer": "m", "files": "masks/*", "id": r"(?P<id>\w+)\.tif", "classes": classes, "void": void}
     corpus = made(tmp_path, tmp_path / "c", labels=[label])
     np.testing.assert_array_equal(corpus.labels("m", [0])[0], drawn[0].astype(np.int64))
+
+
+def test_pixels_that_a_label_map_hides_are_void(tmp_path):
+    """By a mask in the file or beside it: what fills them is no label, and may be a class's code."""
+    seen = np.random.default_rng(2).random((PX, PX)) < 0.6
+    write(tmp_path / "images/a.tif", counts(1))
+    write(tmp_path / "masks/a.tif", np.where(seen, 2, 0).astype(np.uint8)[None])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(tmp_path / "masks/a.tif", "r+") as file:
+            file.write_mask(seen)
+    label = {"layer": "m", "files": "masks/*.tif", "id": r"(?P<id>\w+)\.tif", "classes": {0: "x", 2: "y"}, "void": -1}
+    corpus = made(tmp_path, tmp_path / "c", labels=[label])
+    np.testing.assert_array_equal(corpus.labels("m", [0])[0], np.where(seen, 2, -1))
+    with pytest.raises(CorpusError, match=rf"masks/a.tif hides {(~seen).sum()} pixels by a mask of its own"):
+        made(tmp_path, tmp_path / "d", labels=[label | {"void": None}])
 
 
 def test_pixels_that_are_no_number_in_a_mask_are_void(tmp_path):

@@ -182,8 +182,11 @@ def _label_map(
             remedy="a mask must cover the same pixels as its image; mend it, or set corpus.source.on_bad_file=skip",
         )
     layer = plan.layers[entry.layer]
+    seen = np.ones(shape, bool)
+    if entry.files is not None and plan.headers[channel.file.name].masked[channel.number - 1]:
+        seen = there([channel], [])
     try:
-        return codes_of_map(codes, layer.codes, layer.void)
+        return codes_of_map(codes, layer.codes, layer.void, seen)
     except ValueError as error:
         raise CorpusError(
             f"the mask {channel.file.name} {error}",

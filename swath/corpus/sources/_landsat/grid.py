@@ -168,6 +168,4 @@ def labels(block: Block, file: File, layer: LabelLayer) -> Int64[ndarray, "y x"]
         ) as warped,
     ):
         values, there = warped.read(1), warped.dataset_mask() != 0
-    codes = np.full(values.shape, layer.void, np.int64)
-    codes[there] = codes_of_map(values[there], layer.codes, layer.void)
-    return codes
+    return codes_of_map(values, layer.codes, layer.void, there)
