@@ -17,6 +17,8 @@ from rich.table import Table
 import benchmarks
 from benchmarks import _page
 
+GROUPS = ("all", "gpu")
+
 
 def names() -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(benchmarks.__path__) if not m.name.startswith("_"))
@@ -24,14 +26,19 @@ def names() -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    if options.name.startswith("gpu") and not _has_gpu():
+        print(json.dumps({"gpu": "no GPU"}) if options.json else "no GPU")
+        return 0
     if options.name == "all":
-        results = {name: _apart(name, options.quick) for name in names()}
+        results = {name: _apart(name, options.quick) for name in names() if not name.startswith("gpu_") or _has_gpu()}
+    elif options.name == "gpu":
+        results = {name: _here(name, options.quick) for name in names() if name.startswith("gpu_")}
     else:
-        results = {options.name: asdict(importlib.import_module(f"benchmarks.{options.name}").run(quick=options.quick))}
+        results = {options.name: _here(options.name, options.quick)}
     if options.write:
         _page.write(results, options.write)
     if options.json:
-        print(json.dumps(results if options.name == "all" else results[options.name]))
+        print(json.dumps(results if options.name in GROUPS else results[options.name]))
     else:
         _show(results)
     return 0
@@ -46,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "name", choices=[*names(), "all"], help="which benchmark; `all` runs each in a process of its own"
+        "name",
+        choices=[*names(), *GROUPS],
+        help="which benchmark; `all` runs each in a process of its own, `gpu` those of a GPU",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the figures into a page, such as docs/speed.md")
@@ -58,6 +67,16 @@ def _headline(name: str) -> str:
     """First line of the module's docstring, without importing it and all that it needs."""
     source = Path(__file__).with_name(f"{name}.py").read_text()
     return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _here(name: str, quick: bool) -> dict[str, Any]:
+    return asdict(importlib.import_module(f"benchmarks.{name}").run(quick=quick))
 
 
 def _apart(name: str, quick: bool) -> dict[str, Any]:

@@ -20,7 +20,7 @@ THREADS = 2
 def run(quick: bool = False) -> Result:
     torch.set_num_threads(THREADS)
     batch, seconds = (8, 1) if quick else (BATCH, 30)
-    work = Work(torch.device("cpu"), batch)
+    work = Work(batch)
     walls = _in_turn([work.ours, work.peer], seconds)
     cpu_ours, cpu_peer = race(work.ours, work.peer, seconds / 2)
     return Result(
@@ -41,25 +41,24 @@ def run(quick: bool = False) -> Result:
             "ours with 1 % invalid pixels, s": round(_in_turn([work.masked], seconds / 4)[0], 3),
             "ours, RS-BYOL's operations, s": round(_in_turn([work.rs_byol], seconds / 4)[0], 3),
             "stages of ours, s": _stages(work, seconds / 2),
-            **(_on_gpu(batch, seconds) if torch.cuda.is_available() else {}),
         },
         versions=versions("torchgeo", "kornia", "torch"),
     )
 
 
 class Work:
-    """Both ways, on one device; each call makes two views of the batch and says how many images that were."""
+    """Both ways; each call makes two views of the batch and says how many images that were."""
 
-    def __init__(self, device: torch.device, batch: int):
+    def __init__(self, batch: int):
         self.batch = batch
-        self.generator = torch.Generator(device).manual_seed(0)
-        pixels = torch.rand((batch, 1, len(BANDS), PX, PX), generator=self.generator, device=device)
-        valid = torch.rand((batch, 1, PX, PX), generator=self.generator, device=device)
-        ids = torch.tensor([band_id(key) for key in BANDS], dtype=torch.int32, device=device).repeat(batch, 1)
-        days = torch.zeros(batch, 1, dtype=torch.int32, device=device)
+        self.generator = torch.Generator().manual_seed(0)
+        pixels = torch.rand((batch, 1, len(BANDS), PX, PX), generator=self.generator)
+        valid = torch.rand((batch, 1, PX, PX), generator=self.generator)
+        ids = torch.tensor([band_id(key) for key in BANDS], dtype=torch.int32).repeat(batch, 1)
+        days = torch.zeros(batch, 1, dtype=torch.int32)
         self.image = Image(pixels, valid >= 0, days, ids, 30.0)
         self.holed = Image(pixels, valid >= 0.01, days, ids, 30.0)
-        self.kornia = moco_augmentations(2, VIEW, torch.ones(len(BANDS), device=device))
+        self.kornia = moco_augmentations(2, VIEW, torch.ones(len(BANDS)))
 
     def ours(self) -> int:
         return self.views(self.image, presets.moco_v2(VIEW))
@@ -73,16 +72,11 @@ class Work:
     def peer(self) -> int:
         for pipeline in self.kornia:
             pipeline(self.image.pixels[:, 0])
-        return self._done()
+        return self.batch
 
     def views(self, image: Image, settings: Augment) -> int:
         for role in ("query", "key"):
             augment(image, settings, self.generator, role)
-        return self._done()
-
-    def _done(self) -> int:
-        if self.generator.device.type == "cuda":
-            torch.cuda.synchronize()
         return self.batch
 
 
@@ -111,14 +105,3 @@ def _stages(work: Work, seconds: float) -> dict[str, float]:
     steps = {"crop": crop, "crop, flips": flips, "crop, flips, colour": colour, "all with blur": full}
     ways = [lambda settings=settings: work.views(work.image, settings) for settings in steps.values()]
     return {name: round(found, 4) for name, found in zip(steps, _in_turn(ways, seconds), strict=True)}
-
-
-def _on_gpu(batch: int, seconds: float) -> dict[str, object]:
-    work = Work(torch.device("cuda"), batch)
-    ours, peer = _in_turn([work.ours, work.peer], seconds / 4)
-    return {
-        "gpu": torch.cuda.get_device_name(),
-        "gpu, ours, s": round(ours, 5),
-        "gpu, peer, s": round(peer, 5),
-        "gpu, ratio": round(peer / ours, 2),
-    }

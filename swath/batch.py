@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int32
+from jaxtyping import Bool, Float, Float64, Int32, Shaped, UInt8
 from torch import Tensor
+
+from swath._device import send
 
 NO_DAY = -(2**31)
 """`Image.days` of a padding date, and of a chip whose acquisition date is unknown."""
@@ -25,9 +27,19 @@ class Image:
     """Ids in the global band table (`swath.sensors.bands()`), per sample: channels may differ between samples."""
     gsd_m: float
     """Ground sampling distance of the pixels, in metres."""
+    common_ids: tuple[int, ...] | None = None
+    """The band ids that all samples share, for whoever must not wait until a device tells; None: ask `band_ids`."""
 
     def __len__(self) -> int:
         return self.pixels.shape[0]
+
+    def __post_init__(self) -> None:
+        if self.common_ids is not None and len(self.common_ids) != self.band_ids.shape[1]:
+            raise ValueError(f"{len(self.common_ids)} common band ids for {self.band_ids.shape[1]} channels")
+
+    def first_ids(self) -> tuple[int, ...]:
+        """Band ids of the first sample."""
+        return self.common_ids or tuple(self.band_ids[0].tolist())
 
     def to(self, device: torch.device | str, *, non_blocking: bool = True) -> "Image":
         """The same image on another device."""
@@ -37,14 +49,15 @@ class Image:
         }
         return replace(self, **moved)
 
-    def channels(self, index: Sequence[int] | Tensor) -> "Image":
+    def channels(self, index: Sequence[int]) -> "Image":
         """The image with only the channels at these positions, in this order; the same for all samples."""
-        index = torch.as_tensor(index, dtype=torch.long, device=self.pixels.device)
-        return replace(self, pixels=self.pixels[:, :, index], band_ids=self.band_ids[:, index])
+        chosen = send(torch.tensor(index, dtype=torch.long), self.pixels.device)
+        ids = self.common_ids and tuple(self.common_ids[i] for i in index)
+        return replace(self, pixels=self.pixels[:, :, chosen], band_ids=self.band_ids[:, chosen], common_ids=ids)
 
     def take(self, index: Sequence[int] | Tensor) -> "Image":
         """The samples at these positions, in this order."""
-        index = torch.as_tensor(index, dtype=torch.long, device=self.pixels.device)
+        index = send(torch.as_tensor(index, dtype=torch.long), self.pixels.device)
         return replace(
             self,
             pixels=self.pixels[index],
@@ -52,6 +65,82 @@ class Image:
             days=self.days[index],
             band_ids=self.band_ids[index],
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """What the counts of some bands mean: physical value = counts * scale + offset, in decibels if so stored."""
+
+    scale: Float[Tensor, "c 1 1"] | None
+    """None where all are 1."""
+    offset: Float[Tensor, "c 1 1"] | None
+    """None where all are 0."""
+    decibel: bool
+    """Whether the scaled counts are a power that becomes decibels."""
+
+    def apply(self, values: Float[Tensor, "*n c h w"]) -> None:
+        """Turn counts into physical values, in place; those of impossible counts are not finite."""
+        if self.scale is not None:
+            values.mul_(self.scale)
+        if self.offset is not None:
+            values.add_(self.offset)
+        if self.decibel:
+            values.log10_().mul_(10)
+
+    def to(self, device: torch.device) -> "Calibration":
+        """The same on another device."""
+        scale, offset = (None if numbers is None else send(numbers, device) for numbers in (self.scale, self.offset))
+        return replace(self, scale=scale, offset=offset)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counts:
+    """Chips of one sensor as a corpus stores them: what travels to a device, which makes an `Image` of it."""
+
+    stored: Shaped[Tensor, "b t c h w"]
+    """Counts as stored, of the wanted bands alone; anything on padding dates."""
+    known: UInt8[Tensor, "b t n"] | None
+    """Validity, a bit a pixel, row after row from the highest bit on; None: every pixel is valid."""
+    days: Int32[Tensor, "b t"]
+    """As in `Image`, like the following two."""
+    band_ids: Int32[Tensor, "b c"]
+    gsd_m: float
+    calibration: Calibration
+    common_ids: tuple[int, ...]
+
+    @property
+    def real(self) -> bool:
+        """Whether values may be other than finite: floating-point counts and decibels."""
+        return self.calibration.decibel or self.stored.is_floating_point()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors that travel with each batch."""
+        return sum(t.nbytes for t in (self.stored, self.known, self.days, self.band_ids) if t is not None)
+
+    def to(self, device: torch.device) -> "Counts":
+        """The same on another device, copied while the host goes on."""
+        moved = {name: send(getattr(self, name), device) for name in ("stored", "days", "band_ids")}
+        known = None if self.known is None else send(self.known, device)
+        return replace(self, **moved, known=known, calibration=self.calibration.to(device))
+
+    def decode(self) -> Image:
+        """Physical values, where the counts are; invalid pixels are 0, and those that are not finite are invalid."""
+        pixels = self.stored.to(torch.float32, copy=True)
+        self.calibration.apply(pixels)
+        valid = self._valid()
+        if self.real:
+            valid &= pixels.isfinite().all(dim=2)
+        if self.real or self.known is not None:
+            pixels.masked_fill_(~valid[:, :, None], 0.0)
+        return Image(pixels, valid, self.days, self.band_ids, self.gsd_m, self.common_ids)
+
+    def _valid(self) -> Bool[Tensor, "b t h w"]:
+        b, t, _, h, w = self.stored.shape
+        if self.known is None:
+            return torch.ones((b, t, h, w), dtype=torch.bool, device=self.stored.device)
+        bit = 2 ** torch.arange(7, -1, -1, dtype=torch.uint8, device=self.stored.device)
+        return ((self.known[..., None] & bit) != 0).flatten(2)[:, :, : h * w].unflatten(2, (h, w))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,15 @@
 """Shapes are checked under pytest only: every annotated function of swath is verified while the tests run."""
 
+import importlib.util
+import inspect
 import os
 from pathlib import Path
+
+import torch
+
+if not torch.cuda.is_available():
+    # before anything imports Triton: its kernels are then run by NumPy
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # before the hook below, which hides the bytecode of whatever is imported while a module of swath is
 import distributed  # noqa: F401
@@ -18,6 +26,13 @@ from jaxtyping import install_import_hook
 settings.register_profile("swath", deadline=None)
 settings.load_profile("swath")
 
+if importlib.util.find_spec("triton"):
+    import triton
+
+    # it compiles a function's source, and must not be given the hook's wrapper around it
+    _JIT = triton.jit
+    triton.jit = lambda function: _JIT(inspect.unwrap(function))
+
 _HOOK = install_import_hook("swath", "beartype.beartype")
 
 
@@ -28,3 +43,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set SWATH_DATA to the folder that holds it")
     return folder
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests of a GPU need one."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")

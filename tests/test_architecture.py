@@ -11,6 +11,7 @@ BOTTOM = {
     "settings",
     "errors",
     "plugins",
+    "_device",
     "_files",
     "_progress",
     "_threads",

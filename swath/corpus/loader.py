@@ -3,12 +3,16 @@
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
+import torch
 from jaxtyping import Integer
 from numpy import ndarray
 
+from swath._device import CPU
 from swath.batch import Batch
+from swath.corpus._crossing import Crossing
 from swath.corpus.format import Corpus
 from swath.corpus.reader import Reader
 from swath.corpus.sampler import Selection, epoch_order, mix, steps_per_epoch
@@ -16,6 +20,7 @@ from swath.errors import CorpusError
 
 AHEAD = 2
 """Batches that are read ahead."""
+T = TypeVar("T")
 
 
 class Loader:
@@ -34,6 +39,7 @@ class Loader:
         world: int = 1,
         labels: Sequence[str] = (),
         threads: int | None = None,
+        device: torch.device | str = CPU,
     ):
         """Choose the locations that can be read.
 
@@ -48,6 +54,8 @@ class Loader:
             world: how many processes share an epoch.
             labels: label layers that become targets.
             threads: cores to decode with; default all.
+            device: where the batches shall be. Counts are copied to another device than the CPU while it computes, and
+                decoded there when the batch is asked for.
 
         Raises:
             CorpusError: fewer locations can be read than a step needs.
@@ -61,6 +69,7 @@ class Loader:
         """How many locations have no such chips."""
         self._batch_size, self._seed, self._rank, self._world = batch_size, seed, rank, world
         self._labels = tuple(labels)
+        self._device = torch.device(device)
         self._require_a_step()
 
     def _require_a_step(self) -> None:
@@ -80,18 +89,27 @@ class Loader:
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
         """Batches of one epoch, from a step on."""
-        order = epoch_order(self.locations, self._seed, epoch)
-        return _ahead(self._read(order, mix(self._seed, epoch), step) for step in range(start_step, len(self)))
+        order, seed = epoch_order(self.locations, self._seed, epoch), mix(self._seed, epoch)
+        steps = range(start_step, len(self))
+        if self._device.type == "cpu":
+            return _ahead(self._read(order, seed, step) for step in steps)
+        crossing = Crossing(self._device, self._reader, self._labels)
+        return map(crossing.arrive, _ahead(crossing.send(*self._choose(order, seed, step)) for step in steps))
 
     def _read(self, order: Integer[ndarray, " n"], seed: int, step: int) -> Batch:
+        locations, chip_rows = self._choose(order, seed, step)
+        return self._reader.about(locations, self._reader.read(chip_rows), self._labels)
+
+    def _choose(self, order: Integer[ndarray, " n"], seed: int, step: int) -> tuple[ndarray, dict[str, ndarray]]:
+        """The locations of a step, and their chips by sensor."""
         start = (step * self._world + self._rank) * self._batch_size
         locations = order[start : start + self._batch_size]
-        return self._reader.gather(locations, self._sampler.choose(locations, seed), self._labels)
+        return locations, self._sampler.choose(locations, seed)
 
 
-def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+def _ahead(batches: Iterator[T]) -> Iterator[T]:
     """The same batches, produced by a thread that stays a little ahead; its errors are raised here."""
-    ready: queue.Queue[Batch | Exception | None] = queue.Queue(maxsize=AHEAD)
+    ready: queue.Queue[T | Exception | None] = queue.Queue(maxsize=AHEAD)
     stop = threading.Event()
     thread = threading.Thread(target=_produce, args=(batches, ready, stop), name="swath-loader", daemon=True)
     thread.start()
@@ -105,7 +123,7 @@ def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
         thread.join()
 
 
-def _produce(batches: Iterator[Batch], ready: queue.Queue, stop: threading.Event) -> None:
+def _produce(batches: Iterator[T], ready: queue.Queue, stop: threading.Event) -> None:
     try:
         for batch in batches:
             if not _put(batch, ready, stop):
@@ -115,7 +133,7 @@ def _produce(batches: Iterator[Batch], ready: queue.Queue, stop: threading.Event
         _put(error, ready, stop)
 
 
-def _put(item: Batch | Exception | None, ready: queue.Queue, stop: threading.Event) -> bool:
+def _put(item: T | Exception | None, ready: queue.Queue, stop: threading.Event) -> bool:
     """Wait for room, but not once nobody wants the item any more."""
     while not stop.is_set():
         try:

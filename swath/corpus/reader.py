@@ -12,7 +12,9 @@ from jaxtyping import Bool, Float, Int32, Integer, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from swath.batch import NO_DAY, Batch, Image
+from swath._device import CPU, room_to_send, send
+from swath._threads import each
+from swath.batch import NO_DAY, Batch, Calibration, Counts, Image
 from swath.corpus import _arrays
 from swath.corpus._buffers import Buffers
 from swath.corpus._plain import PlainArray, stretches
@@ -26,6 +28,14 @@ BLOCK_BYTES = 2 * 2**20
 PIECE_BYTES = 24 * 2**20
 """Counts that are decoded at a time: the system hands larger memory out anew each time, a page fault per 4 KiB."""
 
+FEWEST = 8
+"""Chips that a thread gathers at least."""
+TRAVELLING = {
+    np.dtype(name): getattr(torch, name)
+    for name in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32")
+}
+"""Types of counts that every device can turn into float32."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Source:
@@ -37,12 +47,7 @@ class _Source:
     valid: ts.TensorStore | None
     bands: Integer[ndarray, " c"] | None
     """Positions of the wanted bands in the array; None for all of them in order."""
-    scale: Float[Tensor, "c 1 1"] | None
-    """None where all are 1."""
-    offset: Float[Tensor, "c 1 1"] | None
-    """None where all are 0."""
-    decibel: bool
-    """Whether the scaled counts are a power that becomes decibels."""
+    calibration: Calibration
     band_ids: Int32[Tensor, "1 c"]
     gsd_m: float
 
@@ -52,9 +57,14 @@ class _Source:
         return self.counts.dtype.numpy_dtype
 
     @property
+    def ids(self) -> tuple[int, ...]:
+        """Of the wanted bands, in order."""
+        return tuple(self.band_ids[0].tolist())
+
+    @property
     def real(self) -> bool:
         """Whether values may be other than finite: floating-point counts and decibels."""
-        return self.decibel or self.dtype.kind == "f"
+        return self.calibration.decibel or self.dtype.kind == "f"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -109,18 +119,44 @@ class Reader:
         self._lonlat = corpus.locations[["lon", "lat"]].to_numpy(dtype=np.float64)
         self._uid = corpus.locations["uid"].to_numpy(dtype=object)
         self._buffers = Buffers()
+        self._threads = threads or torch.get_num_threads()
         self._samplers: dict[Selection, Sampler] = {}
 
-    def read(self, chip_rows: Mapping[str, Integer[ndarray, "b t"]]) -> dict[str, Image]:
+    def read(
+        self, chip_rows: Mapping[str, Integer[ndarray, "b t"]], device: torch.device | str = CPU
+    ) -> dict[str, Image]:
         """Images by sensor, in physical units; invalid pixels are 0.
 
         Args:
             chip_rows: by sensor, positions in `corpus.chips`; -1 is a padding date.
+            device: where the images shall be. Counts travel to another device than the CPU, and are decoded there.
         """
-        return {sensor: self._read(sensor, np.asarray(positions)) for sensor, positions in chip_rows.items()}
+        device = torch.device(device)
+        if device.type == "cpu":
+            return {sensor: self._read(sensor, np.asarray(positions)) for sensor, positions in chip_rows.items()}
+        return {sensor: counts.to(device).decode() for sensor, counts in self.counts(chip_rows, device).items()}
+
+    def counts(
+        self, chip_rows: Mapping[str, Integer[ndarray, "b t"]], device: torch.device | str = CPU
+    ) -> dict[str, Counts]:
+        """What `read` reads, as it is stored: `decode` makes the same images of it, on whatever device it was sent to.
+
+        Args:
+            chip_rows: by sensor, positions in `corpus.chips`; -1 is a padding date.
+            device: where they will be sent; they are read into memory from where that is fast.
+
+        Raises:
+            CorpusError: counts of a type that devices do not know.
+        """
+        device = torch.device(device)
+        return {sensor: self._gather(sensor, np.asarray(positions), device) for sensor, positions in chip_rows.items()}
 
     def batch(
-        self, locations: Integer[ndarray, " b"], select: Selection | None = None, labels: Sequence[str] = ()
+        self,
+        locations: Integer[ndarray, " b"],
+        select: Selection | None = None,
+        labels: Sequence[str] = (),
+        device: torch.device | str = CPU,
     ) -> Batch:
         """Read locations.
 
@@ -128,18 +164,25 @@ class Reader:
             locations: row numbers in `corpus.locations`.
             select: which dates (default: one). The choice for a location depends on the seed and the location alone.
             labels: label layers to read; they become targets "b h w" (int64).
+            device: where the batch shall be; see `read`.
         """
         locations = np.asarray(locations, dtype=np.int64)
-        return self.gather(locations, self.sampler(select or Selection()).choose(locations), labels)
+        chip_rows = self.sampler(select or Selection()).choose(locations)
+        return self.about(locations, self.read(chip_rows, device), labels, device)
 
-    def gather(
-        self, locations: Integer[ndarray, " b"], chip_rows: Mapping[str, Integer[ndarray, "b t"]], labels: Sequence[str]
+    def about(
+        self,
+        locations: Integer[ndarray, " b"],
+        images: dict[str, Image],
+        labels: Sequence[str] = (),
+        device: torch.device | str = CPU,
     ) -> Batch:
-        """Read these chips of these locations, with labels."""
-        codes = {name: torch.from_numpy(self.corpus.labels(name, locations).astype(np.int64)) for name in labels}
+        """A batch of these locations' images, with what else the corpus knows of them."""
+        device = torch.device(device)
+        codes = {name: send(torch.from_numpy(self.corpus.labels(name, locations)), device).long() for name in labels}
         return Batch(
-            images=self.read(chip_rows),
-            lonlat=torch.from_numpy(self._lonlat[locations]),
+            images=images,
+            lonlat=send(torch.from_numpy(self._lonlat[locations]), device),
             uid=self._uid[locations].tolist(),
             targets=codes,
         )
@@ -151,12 +194,8 @@ class Reader:
         return self._samplers[select]
 
     def _read(self, sensor: str, positions: Integer[ndarray, "b t"]) -> Image:
-        source = self._sources[sensor]
-        flat = positions.reshape(-1)
-        place = np.flatnonzero(flat >= 0)
-        chips = flat[place]
-        if (self._sensor[chips] != self._code_of.get(sensor)).any():
-            raise CorpusError(f"a chip of another sensor was asked for as {sensor}", where=str(self.corpus.path))
+        source, flat = self._sources[sensor], positions.reshape(-1)
+        place, chips = self._there(sensor, flat)
         valid = self._valid(source, flat)
         pixels = torch.from_numpy(self._buffers.take((len(flat), *source.shape), "float32"))
         for _, padding in _stretches(np.flatnonzero(flat < 0), len(flat)):
@@ -167,10 +206,60 @@ class Reader:
         return Image(
             pixels=pixels.unflatten(0, positions.shape),
             valid=valid.unflatten(0, positions.shape),
-            days=torch.from_numpy(np.where(flat >= 0, self._days[flat], NO_DAY).astype(np.int32)).view(positions.shape),
+            days=self._days_of(positions),
             band_ids=source.band_ids.repeat(len(positions), 1),
             gsd_m=source.gsd_m,
+            common_ids=source.ids,
         )
+
+    def _gather(self, sensor: str, positions: Integer[ndarray, "b t"], device: torch.device) -> Counts:
+        source, flat = self._sources[sensor], positions.reshape(-1)
+        place, chips = self._there(sensor, flat)
+        stored = room_to_send((len(flat), *source.shape), _travelling(source.dtype, sensor), device)
+        self._fill(source, self._rows[chips], place, stored.numpy())
+        known = None
+        if len(place) < len(flat) or not self._all_valid[chips].all():
+            known = torch.from_numpy(np.packbits(self._valid(source, flat).flatten(1).numpy(), axis=1))
+        return Counts(
+            stored=stored.unflatten(0, positions.shape),
+            known=None if known is None else known.unflatten(0, positions.shape),
+            days=self._days_of(positions),
+            band_ids=source.band_ids.repeat(len(positions), 1),
+            gsd_m=source.gsd_m,
+            calibration=source.calibration,
+            common_ids=source.ids,
+        )
+
+    def _fill(
+        self,
+        source: _Source,
+        rows: Integer[ndarray, " n"],
+        place: Integer[ndarray, " n"],
+        stored: Shaped[ndarray, "m c y x"],
+    ) -> None:
+        """Copy counts of these rows to their places, on several threads; rows of one file are read together."""
+        order = np.argsort(rows, kind="stable")
+        shares = np.array_split(order, max(1, min(self._threads, len(order) // FEWEST)))
+
+        def fill(share: Integer[ndarray, " k"]) -> None:
+            for part, counts in self._counts(source, rows[share]):
+                for taken, put in _stretches(place[share[part]], len(stored)):
+                    stored[put] = counts[taken]
+
+        each(fill, shares)
+
+    def _there(
+        self, sensor: str, flat: Integer[ndarray, " m"]
+    ) -> tuple[Integer[ndarray, " n"], Integer[ndarray, " n"]]:
+        """Where a chip is wanted, and which; CorpusError if one is another sensor's."""
+        place = np.flatnonzero(flat >= 0)
+        chips = flat[place]
+        if (self._sensor[chips] != self._code_of.get(sensor)).any():
+            raise CorpusError(f"a chip of another sensor was asked for as {sensor}", where=str(self.corpus.path))
+        return place, chips
+
+    def _days_of(self, positions: Integer[ndarray, "b t"]) -> Int32[Tensor, "b t"]:
+        return torch.from_numpy(np.where(positions >= 0, self._days[positions], NO_DAY).astype(np.int32))
 
     def _counts(self, source: _Source, rows: Integer[ndarray, " n"]) -> Iterator[tuple[slice, Shaped[ndarray, "..."]]]:
         """Counts of these rows, piece by piece; each has to be used before the next is asked for."""
@@ -213,9 +302,11 @@ def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | No
         plain=PlainArray.of(array),
         valid=_arrays.open_array(path, "valid", threads) if masked else None,
         bands=None if position == list(range(len(layout.bands))) else np.array(position),
-        scale=_unless([layout.scale[i] for i in position], neutral=1.0),
-        offset=_unless([layout.offset[i] for i in position], neutral=0.0),
-        decibel=layout.decibel,
+        calibration=Calibration(
+            scale=_unless([layout.scale[i] for i in position], neutral=1.0),
+            offset=_unless([layout.offset[i] for i in position], neutral=0.0),
+            decibel=layout.decibel,
+        ),
         band_ids=torch.tensor([[band_id(f"{sensor}/{band}") for band in bands]], dtype=torch.int32),
         gsd_m=layout.gsd_m,
     )
@@ -234,6 +325,16 @@ def _open(sensor: str, path: Path, name: str, threads: int | None) -> ts.TensorS
             f"the corpus holds no chip of {sensor}", where=str(path), remedy="read other sensors, or restore the array"
         )
     return _arrays.open_array(path, name, threads)
+
+
+def _travelling(dtype: np.dtype, sensor: str) -> torch.dtype:
+    if dtype not in TRAVELLING:
+        raise CorpusError(
+            f"counts of type {dtype} cannot be decoded on a GPU",
+            where=f"the stored array of {sensor}",
+            remedy=f"store them as one of {', '.join(map(str, TRAVELLING))}, or train on the CPU",
+        )
+    return TRAVELLING[dtype]
 
 
 def _to_physical(
@@ -260,12 +361,7 @@ def _to_physical(
     stored = torch.from_numpy(counts)
     for taken, put in _stretches(place, source.per_block):
         block = pixels[put].copy_(stored[taken])
-        if source.scale is not None:
-            block.mul_(source.scale)
-        if source.offset is not None:
-            block.add_(source.offset)
-        if source.decibel:
-            block.log10_().mul_(10)
+        source.calibration.apply(block)
         # one number tells that all are finite; that it is not, they may still be
         doubtful = source.real and not block.sum().isfinite()
         if doubtful:

@@ -86,7 +86,7 @@ class Mmf(SeriesEncoder):
         other = self.contract.alone(1 - branch_of(image, self.contract))
         ids = torch.tensor([band_id(key) for key in other.bands], dtype=torch.int32, device=said.device)
         ids = ids.expand(len(said), -1)
-        return replace(image, pixels=self.standardize.undo(said, ids), band_ids=ids)
+        return replace(image, pixels=self.standardize.undo(said, ids), band_ids=ids, common_ids=None)
 
     def completed(self, image: Image) -> Image:
         """Both sensors as one image, in the order of the contract: one is real, the other generated."""
@@ -96,6 +96,7 @@ class Mmf(SeriesEncoder):
             image,
             pixels=torch.cat([one.pixels for one in both], dim=2),
             band_ids=torch.cat([one.band_ids for one in both], dim=1),
+            common_ids=None,
         )
 
     # --- what fine-tuning needs (`DenseEncoder`)

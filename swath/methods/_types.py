@@ -71,7 +71,7 @@ class Method(nn.Module, ABC):
 
     @torch.no_grad()
     def views(self, batch: Batch, generator: torch.Generator) -> list[View]:
-        """Select and augment, on the device of the batch; the generator lives there too."""
+        """Select and augment, on the device of the batch; the generator lives on the host."""
         uid = tuple(batch.uid)
         return [replace(view, lonlat=batch.lonlat, uid=uid) for view in self.policy(batch, generator)]
 

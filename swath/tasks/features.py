@@ -155,8 +155,7 @@ class Pictures:
 
     def read(self, locations: Int[np.ndarray, " b"], device: torch.device | str = "cpu") -> dict[str, Image]:
         """All bands of these locations, by sensor. What is read of a location depends on nothing else."""
-        images = self._reader.batch(locations, self.select).images
-        return {sensor: image.to(device) for sensor, image in images.items()}
+        return self._reader.batch(locations, self.select, device=device).images
 
     def under_clouds(self, share: float) -> "Pictures":
         """The same dates as they would be under a clear sky, with clouds painted over so much of each series."""

@@ -76,6 +76,8 @@ def fit(
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
+            # the fastest convolutions are looked for once for each size: worth it where there is one
+            benchmark=accelerator == "cuda" and not isinstance(method.encoder, SeriesEncoder),
         )
         module = SelfSupervised(method, train, plan, seed)
         stream = Stream(loader, train, plan, done)

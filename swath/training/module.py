@@ -50,7 +50,7 @@ class SelfSupervised(LightningModule):
         part = Batch(images, batch.lonlat[:samples], batch.uid[:samples])
         method = copy.deepcopy(self.method)
         with same_random_numbers(self.device):
-            return method.loss(method.views(part, torch.Generator(self.device).manual_seed(0))).total
+            return method.loss(method.views(part, torch.Generator().manual_seed(0))).total
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """One step at the schedule's learning rate, then the method's teacher or queue."""
@@ -69,8 +69,8 @@ class SelfSupervised(LightningModule):
         return learning_rate(self.train_config.schedule, self.peak_lr, step, self.plan.total, self.plan.per_epoch)
 
     def _randomness(self, batch_idx: int) -> torch.Generator:
-        """Seed torch (for dropout in encoders) and make the views' generator, on the device."""
+        """Seed torch (for dropout in encoders) and make the views' generator."""
         state = np.random.SeedSequence(self.seed, spawn_key=(batch_idx, distributed.rank()))
         for_layers, for_views = (int(s) >> 1 for s in state.generate_state(2, np.uint64))
         torch.manual_seed(for_layers)
-        return torch.Generator(self.device).manual_seed(for_views)
+        return torch.Generator().manual_seed(for_views)

@@ -19,6 +19,9 @@ def optimizer(config: Optimizer, module: nn.Module) -> torch.optim.Optimizer:
     if config.name == "sgd":
         # timm's `sgd` would mean Nesterov momentum; the papers use the plain one
         kwargs["nesterov"] = False
+    if config.name != "lars" and next(module.parameters()).is_cuda:
+        # one kernel for all parameters; timm's LARS has none
+        kwargs["fused"] = True
     return create_optimizer_v2(_groups(config, module), opt=config.name, lr=config.lr, weight_decay=0.0, **kwargs)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from swath import encoders, methods, views
+from swath._device import here
 from swath._files import read_json, write_whole
 from swath.corpus import Corpus, Loader, Selection
 from swath.encoders import InputContract
@@ -146,6 +147,7 @@ class _FromCorpus:
             seed=self.seed,
             rank=rank,
             world=world,
+            device=here(),
         )
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
+from swath._device import send
 from swath._threads import each
 from swath.batch import NO_DAY, Image, View
 from swath.views import _colour, _geometry
@@ -31,7 +33,7 @@ def augment(
     Args:
         image: chips; not modified.
         settings: what may happen, and how likely.
-        generator: where all randomness comes from; lives on the image's device.
+        generator: where all randomness comes from; lives on the host, whatever the image's device.
         role: what the method uses the view for.
         geometry: crop of another view (`draw_geometry`, or what that view was made with), to be shared; None: draw one.
 
@@ -47,7 +49,7 @@ def augment(
         resampler = Resampler(geometry, sigma, settings.blur.kernel, settings.interpolation)
         colour = _colour.draw(settings, image.band_ids, generator)
         image = _render(image, resampler, colour)
-        return View(_spoil(image, settings, colour.unit, generator), role, geometry.affine)
+        return View(_spoil(image, settings, colour.unit, generator), role, send(geometry.affine, image.pixels.device))
 
 
 def draw_geometry(settings: Augment, n: int, chip: tuple[int, int], generator: torch.Generator) -> Geometry:
@@ -68,7 +70,19 @@ def _exact(device: torch.device) -> Iterator[None]:
 
 
 def _render(image: Image, resampler: Resampler, colour: Colour) -> Image:
-    """Resample and recolour, part by part, so that on a CPU a sample stays in cache."""
+    """Resample and recolour: kernels on a GPU, where Triton is; else part by part."""
+    if image.pixels.is_cuda and find_spec("triton"):
+        from swath.views import _gpu  # not everybody has Triton, which comes with torch for GPUs
+
+        return _gpu.render(image, resampler, colour)
+    if image.pixels.device.type == "cpu":
+        return _in_parts(image, resampler, colour)
+    device = image.pixels.device
+    return _in_parts(image, resampler.of(torch.arange(len(image)), device), colour.on(device))
+
+
+def _in_parts(image: Image, resampler: Resampler, colour: Colour) -> Image:
+    """Resample and recolour by torch, so that on a CPU a sample stays in cache."""
     complete = bool(image.valid.all())
     n, t, c = image.pixels.shape[:3]
     pixels = image.pixels.new_empty(n, t, c, *resampler.geometry.view)
@@ -91,7 +105,10 @@ def _spoil(image: Image, settings: Augment, unit: Tensor, generator: torch.Gener
     if settings.channel_dropout:
         pixels = _colour.drop_channels(settings.channel_dropout, pixels, valid, generator)
     if settings.erase.p:
-        valid = valid & ~erased(settings.erase, len(image), (valid.shape[2], valid.shape[3]), generator)[:, None]
+        valid = (
+            valid
+            & ~erased(settings.erase, len(image), (valid.shape[2], valid.shape[3]), generator, valid.device)[:, None]
+        )
     if settings.date_dropout:
         kept = kept_dates(settings.date_dropout, valid, generator)
         valid, days = valid & kept[:, :, None, None], days.masked_fill(~kept, NO_DAY)

@@ -7,22 +7,24 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from swath._device import send
 from swath.sensors import bands
-from swath.views._random import chance, factors, uniform
+from swath.views._random import chance, factors, noise, uniform
 from swath.views._settings import Augment, Speckle
 
-_UNITS = ("reflectance", "display", "dB", "K")
-_DB = _UNITS.index("dB")
-_KELVIN = _UNITS.index("K")
+UNITS = ("reflectance", "display", "dB", "K")
+"""Of light first."""
+_DB = UNITS.index("dB")
+_KELVIN = UNITS.index("K")
 
 
 @cache
 def _table(device: torch.device) -> Tensor:
-    return torch.tensor([_UNITS.index(band.unit) for band in bands()], device=device)
+    return send(torch.tensor([UNITS.index(band.unit) for band in bands()]), device)
 
 
 def units(band_ids: Int[Tensor, "b c"]) -> Int[Tensor, "b c"]:
-    """Position of each channel's unit in `_UNITS`."""
+    """Position of each channel's unit in `UNITS`."""
     return _table(band_ids.device)[band_ids.long()]
 
 
@@ -34,6 +36,16 @@ class Colour:
     brightness: Float[Tensor, " b"] | None
     contrast: Float[Tensor, " b"] | None
     grey: Bool[Tensor, " b"] | None
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether no sample has any of it."""
+        return self.brightness is None and self.contrast is None and self.grey is None
+
+    def on(self, device: torch.device) -> "Colour":
+        """The same on another device."""
+        numbers = (self.brightness, self.contrast, self.grey)
+        return Colour(self.unit, *(None if one is None else send(one, device) for one in numbers))
 
     def apply(
         self, index: slice | Tensor, pixels: Float[Tensor, "n t c h w"], valid: Bool[Tensor, "n t h w"] | None
@@ -103,10 +115,10 @@ def _over(per_channel: Tensor) -> Tensor:
 
 def speckle(settings: Speckle, pixels: Tensor, unit: Tensor, generator: torch.Generator) -> Tensor:
     """Noise that multiplies what the instrument measures: backscattered power or light."""
-    n = len(pixels)
-    on = chance(generator, (n, 1), settings.p)
-    looks = uniform(generator, (n,), *settings.looks)[:, None, None, None, None]
-    normal = torch.randn(pixels.shape, generator=generator, device=pixels.device)
+    n, device = len(pixels), pixels.device
+    on = send(chance(generator, (n, 1), settings.p), device)
+    looks = send(uniform(generator, (n,), *settings.looks), device)[:, None, None, None, None]
+    normal = noise(generator, pixels.shape, device)
     power = pixels + 10 * gamma(looks, normal).log10()
     light = pixels * (1 + settings.optical * normal)
     pixels = torch.where(_over(on & (unit == _DB)), power, pixels)
@@ -121,6 +133,6 @@ def gamma(looks: Tensor, normal: Tensor) -> Tensor:
 def drop_channels(p: float, pixels: Tensor, valid: Tensor, generator: torch.Generator) -> Tensor:
     """Each channel becomes flat at its own mean with probability p; the luckiest channel of a sample always stays."""
     n, _, c = pixels.shape[:3]
-    draw = uniform(generator, (n, c))
+    draw = send(uniform(generator, (n, c)), pixels.device)
     dropped = (draw < p) & (draw < draw.amax(dim=1, keepdim=True))
     return torch.where(_over(dropped), _means(pixels, valid)[..., None, None], pixels)

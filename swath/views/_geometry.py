@@ -17,7 +17,7 @@ _TURNS = (((1, 0), (0, 1)), ((0, -1), (1, 0)), ((-1, 0), (0, -1)), ((0, 1), (-1,
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Geometry:
-    """The crop of each sample. Exact zeros in the affine tell axis-aligned views from rotated ones."""
+    """The crop of each sample, on the host. Exact zeros in the affine tell axis-aligned views from rotated ones."""
 
     affine: Float[Tensor, "b 2 3"]
     """View pixel centres (x, y) -> chip pixel centres."""
@@ -61,7 +61,7 @@ def _boxes(crop: Crop, n: int, view: tuple[int, int], chip: tuple[int, int], gen
     """Whole-pixel boxes (x, y, width, height): the first of ten that fits, else the largest central one."""
     height, width = chip
     aspect = view[1] / view[0]
-    central = _central(width, height, aspect, generator.device)
+    central = _central(width, height, aspect)
     if crop.scale == (1.0, 1.0):
         return central.expand(n, 4)
     area = uniform(generator, (n, _TRIES), *crop.scale) * height * width
@@ -75,9 +75,9 @@ def _boxes(crop: Crop, n: int, view: tuple[int, int], chip: tuple[int, int], gen
     return torch.where(fits.any(dim=1)[:, None], torch.stack([x, y, w, h], dim=1), central)
 
 
-def _central(width: int, height: int, aspect: float, device: torch.device) -> Tensor:
+def _central(width: int, height: int, aspect: float) -> Tensor:
     w, h = min(width, max(1, round(height * aspect))), min(height, max(1, round(width / aspect)))
-    return torch.tensor([(width - w) // 2, (height - h) // 2, w, h], dtype=torch.float32, device=device)
+    return torch.tensor([(width - w) // 2, (height - h) // 2, w, h], dtype=torch.float32)
 
 
 def _orientation(settings: Augment, n: int, generator: torch.Generator) -> Tensor:
@@ -85,14 +85,14 @@ def _orientation(settings: Augment, n: int, generator: torch.Generator) -> Tenso
     turned = chance(generator, (n,), settings.quarter_turns)
     if settings.quarter_turns:
         turned = turned * (1 + (uniform(generator, (n,)) * 3).long().clamp(max=2))
-    table = torch.tensor(_TURNS, dtype=torch.float32, device=generator.device)
+    table = torch.tensor(_TURNS, dtype=torch.float32)
     flips = [1.0 - 2.0 * chance(generator, (n,), p).float() for p in (settings.hflip, settings.vflip)]
     return table[turned.long()] * torch.stack(flips, dim=1)[:, None, :]
 
 
 def _rotations(settings: Augment, n: int, generator: torch.Generator) -> Tensor:
     """Rotation matrices "n 2 2"; exactly the identity where there is no rotation."""
-    angle = torch.zeros(n, device=generator.device)
+    angle = torch.zeros(n)
     on = chance(generator, (n,), settings.rotation.p)
     if settings.rotation.p:
         drawn = uniform(generator, (n,), *settings.rotation.degrees).deg2rad()

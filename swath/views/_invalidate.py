@@ -4,21 +4,25 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from swath._device import send
 from swath.views._random import chance, log_uniform, uniform
 from swath.views._settings import Erase
 
 
-def erased(settings: Erase, n: int, view: tuple[int, int], generator: torch.Generator) -> Bool[Tensor, "n h w"]:
+def erased(
+    settings: Erase, n: int, view: tuple[int, int], generator: torch.Generator, device: torch.device
+) -> Bool[Tensor, "n h w"]:
     """True inside one random rectangle of each chosen sample."""
     height, width = view
     area = uniform(generator, (n,), *settings.area) * height * width
     ratio = log_uniform(generator, (n,), *settings.ratio)
-    inside = chance(generator, (n,), settings.p)[:, None, None]
+    inside = send(chance(generator, (n,), settings.p), device)[:, None, None]
     for axis, side, extent in ((1, height, (area * ratio).sqrt()), (2, width, (area / ratio).sqrt())):
         extent = extent.round().clamp(min=1, max=side)
         first = (uniform(generator, (n,)) * (side - extent + 1)).floor()
-        place = torch.arange(side, device=generator.device)
-        hit = (place >= first[:, None]) & (place < (first + extent)[:, None])
+        place = torch.arange(side, device=device)
+        begin, end = (send(edge, device)[:, None] for edge in (first, first + extent))
+        hit = (place >= begin) & (place < end)
         inside = inside & hit.unsqueeze(3 - axis)
     return inside
 
@@ -26,5 +30,5 @@ def erased(settings: Erase, n: int, view: tuple[int, int], generator: torch.Gene
 def kept_dates(p: float, valid: Bool[Tensor, "b t h w"], generator: torch.Generator) -> Bool[Tensor, "b t"]:
     """False for dates that are dropped; of the dates that have valid pixels the luckiest always stays."""
     present = valid.flatten(2).any(dim=2)
-    draw = uniform(generator, (present.shape[0], present.shape[1])).masked_fill(~present, -1.0)
+    draw = send(uniform(generator, (present.shape[0], present.shape[1])), present.device).masked_fill(~present, -1.0)
     return (draw >= p) | (draw >= draw.amax(dim=1, keepdim=True))

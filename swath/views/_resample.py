@@ -8,13 +8,15 @@ costs nothing.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import ceil, floor, sqrt
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from swath._device import send
 from swath.views._geometry import Geometry, largest_scale, scales
 
 _SHARP = 1e-6
@@ -62,7 +64,27 @@ class Resampler:
         # The view's x runs along the chip's y in a turned sample.
         along = torch.where(self.turned[:, None, None], affine.flip(1), affine)
         self.x_line, self.y_line = along[:, 0, ::2], along[:, 1, 1:]
-        self.cols, self.rows = self._matrices(self.x_line, axis=1), self._matrices(self.y_line, axis=0)
+
+    @cached_property
+    def cols(self) -> Tensor:
+        """What each column of a view is made of: "b view chip"."""
+        return self._matrices(self.x_line, axis=1)
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """What each row of a view is made of: "b view chip"."""
+        return self._matrices(self.y_line, axis=0)
+
+    def of(self, index: Tensor, device: torch.device) -> "Resampler":
+        """That of the samples at these positions, on a device."""
+        geometry = replace(self.geometry, affine=send(self.geometry.affine[index], device))
+        sigma = None if self.sigma is None else send(self.sigma[index], device)
+        return Resampler(geometry, sigma, 2 * self.radius + 1, self.interpolation)
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether every view is its chip."""
+        return not bool(self.rotated.any()) and self._leaves_alone(Part(slice(None), False, bool(self.turned.any())))
 
     def _matrices(self, line: Tensor, axis: int) -> Tensor:
         """Weights "b view chip" along one axis of the view, whose positions in the chip are `step * i + start`."""
@@ -81,7 +103,8 @@ class Resampler:
 
     def parts(self, values_per_sample: int) -> Iterator[Part]:
         """Samples to be treated together: one by one on a CPU, by kind on an accelerator."""
-        if self.rows.device.type == "cpu" and values_per_sample >= _WINDOWED:
+        _ = self.rows, self.cols  # made here, once, not by every thread that works on a part
+        if self.turned.device.type == "cpu" and values_per_sample >= _WINDOWED:
             kinds = zip(self.turned.tolist(), self.rotated.tolist(), strict=True)
             yield from (Part(slice(i, i + 1), turned, rotated) for i, (turned, rotated) in enumerate(kinds))
             return
@@ -186,7 +209,7 @@ class Resampler:
         )
         pixel = torch.stack([x, y, torch.ones_like(x)], dim=-1).to(planes.dtype)
         source = pixel.flatten(0, 1) @ self.geometry.affine[part.index].mT
-        grid = (2 * source + 1) / source.new_tensor([chip_w, chip_h]) - 1
+        grid = (2 * source + 1) / send(torch.tensor([chip_w, chip_h], dtype=source.dtype), source.device) - 1
         flat = F.grid_sample(planes.flatten(1, 2), grid.unflatten(1, (height, width)), mode=mode, align_corners=False)
         return flat.unflatten(1, planes.shape[1:3])
 

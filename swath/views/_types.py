@@ -40,5 +40,5 @@ class Policy(Protocol):
     def __init__(self, config: Any) -> None: ...
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:
-        """The views, on the batch's device; all randomness comes from `generator`, which lives there too."""
+        """The views, on the batch's device; all randomness comes from `generator`, which lives on the host."""
         ...

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from swath.corpus import Loader, Selection
+from swath.corpus._crossing import Crossing
 from swath.corpus.loader import AHEAD
+from swath.corpus.sampler import epoch_order, mix
 from swath.errors import CorpusError
 from tests.corpus.fakes import OPTICAL, RADAR, make
 
@@ -95,6 +97,29 @@ def test_labels_come_as_targets(corpus):
 
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "swath-loader"]
+
+
+def test_what_crosses_to_a_device_are_the_same_batches(corpus):
+    loader = Loader(corpus, READS, range(22), 4, Selection(dates=2), labels=["cover"])
+    crossing = Crossing(torch.device("cpu"), loader._reader, ("cover",))
+    order, seed = epoch_order(loader.locations, 0, 1), mix(0, 1)
+    for step, batch in enumerate(loader.epoch(1)):
+        arrived = crossing.arrive(crossing.send(*loader._choose(order, seed, step)))
+        assert same(arrived, batch)
+        assert torch.equal(arrived.targets["cover"], batch.targets["cover"])
+        assert torch.equal(arrived.lonlat, batch.lonlat)
+
+
+@pytest.mark.gpu
+def test_batches_come_out_on_the_device_as_on_the_cpu(corpus):
+    near, far = (
+        Loader(corpus, READS, range(22), 4, Selection(dates=2), labels=["cover"], device=device)
+        for device in ("cpu", "cuda")
+    )
+    for here, there in zip(near.epoch(1), far.epoch(1), strict=True):
+        assert there.images[OPTICAL].pixels.is_cuda
+        assert same(there.to("cpu"), here)
+        assert torch.equal(there.targets["cover"].cpu(), here.targets["cover"])
 
 
 def test_it_reads_a_little_ahead_and_stops_when_nobody_listens(corpus, monkeypatch):

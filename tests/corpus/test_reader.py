@@ -121,6 +121,72 @@ def test_numbers_that_are_not_finite_become_invalid_even_if_the_file_says_otherw
     assert image.valid.sum() == PX * PX - 1
 
 
+def same(one, other) -> bool:
+    """Bit for bit, NaN and the sign of zero included."""
+    bits = [(image.pixels.view(torch.int32), image.valid, image.days, image.band_ids) for image in (one, other)]
+    return all(torch.equal(*pair) for pair in zip(*bits, strict=True))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("reads", [READS, {OPTICAL: LAYOUTS[OPTICAL].bands, RADAR: ("VH",)}])
+def test_counts_decode_to_the_very_images_that_are_read(corpus, reads, threads, monkeypatch):
+    monkeypatch.setattr("swath.corpus.reader.FEWEST", 1)
+    reader = Reader(corpus, reads, threads)
+    rows = reader.sampler(Selection(dates="all")).choose(np.arange(12))
+    rows = {sensor: np.where(np.arange(3) == 1, -1, chips)[::-1] for sensor, chips in rows.items()}
+    images = reader.read(rows)
+    for sensor, counts in reader.counts(rows).items():
+        assert counts.stored.dtype == {OPTICAL: torch.uint16, RADAR: torch.float32}[sensor]
+        decoded = counts.decode()
+        assert same(decoded, images[sensor])
+        assert not decoded.valid[:, 1].any()
+        assert decoded.common_ids == images[sensor].common_ids == tuple(decoded.band_ids[0].tolist())
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32"])
+@pytest.mark.parametrize("decibel", [False, True])
+def test_every_type_of_counts_decodes_to_the_same_bits(dtype, decibel, tmp_path):
+    layout = SensorLayout(
+        bands=("VV", "VH"), gsd_m=10, dtype=dtype, scale=(0.3, 1.0), offset=(-3.0, 2.0), nodata=7, decibel=decibel
+    )
+    counts = np.random.default_rng(0).integers(0, 100, (5, 2, PX, PX)).astype(dtype)
+    with CorpusWriter(tmp_path / "c", {RADAR: layout}, PX) as writer:
+        writer.append(Part([Location("a")], [Chip("a", RADAR, one) for one in counts]))
+        reader = Reader(writer.finish(), {RADAR: ("VH", "VV")})
+    rows = reader.sampler(Selection(dates="all")).choose(np.array([0]))
+    assert same(reader.counts(rows)[RADAR].decode(), reader.read(rows)[RADAR])
+
+
+def test_as_many_bytes_cross_as_are_stored(tmp_path):
+    """Of the wanted bands alone; validity is a bit a pixel, and nothing where every pixel is valid."""
+    layout = SensorLayout(bands=("VV", "VH"), gsd_m=10, dtype="uint8", nodata=0)
+    chips = np.random.default_rng(0).integers(1, 9, (4, 2, PX, PX)).astype("uint8")
+    chips[3, :, 0, 0] = 0
+    with CorpusWriter(tmp_path / "c", {RADAR: layout}, PX) as writer:
+        writer.append(
+            Part([Location(str(i)) for i in range(4)], [Chip(str(i), RADAR, chip) for i, chip in enumerate(chips)])
+        )
+        reader = Reader(writer.finish(), {RADAR: ("VH",)})
+    whole, holed = (
+        reader.counts(reader.sampler(Selection()).choose(np.array(places)))[RADAR] for places in ([0, 1], [2, 3])
+    )
+    about = 2 * (4 + 4)  # a day and a band id each
+    assert whole.nbytes == chips[:2, 1:].nbytes + about
+    assert holed.nbytes == chips[2:, 1:].nbytes + 2 * PX * PX // 8 + about
+    assert holed.decode().valid.sum() == 2 * PX * PX - 1
+
+
+def test_counts_that_a_device_does_not_know_are_refused(corpus, monkeypatch):
+    from swath.corpus import reader as module
+
+    monkeypatch.delitem(module.TRAVELLING, np.dtype("uint16"))
+    reader = Reader(corpus, READS)
+    rows = reader.sampler(Selection()).choose(np.arange(2))
+    with pytest.raises(CorpusError, match=r"uint16 cannot be decoded on a GPU[\s\S]*sentinel-2-l2a[\s\S]*float32"):
+        reader.counts(rows)
+    assert len(reader.read(rows)) == 2
+
+
 def _position(corpus, row: int) -> int:
     return int(corpus.chips.query("sensor == @RADAR and row == @row").index[0])
 

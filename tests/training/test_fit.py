@@ -342,6 +342,7 @@ def test_no_flipped_bit_in_a_checkpoint_is_trained_on(tmp_path):
         assert str(path) == error.value.where, name
 
 
-def test_series_are_not_trained_in_bfloat16_on_a_cpu(tmp_path):
+def test_series_are_not_trained_in_bfloat16_on_a_cpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(RecipeError, match=r"training\.precision='32'"):
         fit(fakes.method("s4"), TrainConfig(), helpers.FakeLoader, tmp_path, devices=1)

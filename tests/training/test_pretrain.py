@@ -59,7 +59,7 @@ def test_an_encoder_comes_out_and_can_be_used(corpus, tmp_path):
     assert done.figures["step"] == 6
     assert {"loss", "seconds", "feature_std", "effective_rank"} <= done.figures.keys()
     loaded = encoders.load(tmp_path / "encoder", verify=True)
-    state = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    state = torch.load(tmp_path / "last.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     for name, tensor in loaded.state_dict().items():
         assert torch.equal(tensor, state[f"method.encoder.{name}"]), name
     provenance = json.loads((tmp_path / "encoder.json").read_text())["provenance"]

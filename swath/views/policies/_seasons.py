@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from swath._device import send
 from swath.batch import Image, View
 from swath.views._augment import augment
 from swath.views._random import uniform
@@ -40,10 +41,10 @@ def draw_three(usable: Bool[Tensor, "b t"], generator: torch.Generator, *, repla
     """Three usable dates of each sample."""
     usable = usable | ~usable.any(dim=1, keepdim=True)
     b, t = usable.shape
-    order = (uniform(generator, (b, t)) + usable).argsort(dim=1, descending=True)
+    order = (send(uniform(generator, (b, t)), usable.device) + usable).argsort(dim=1, descending=True)
     count = usable.sum(dim=1, keepdim=True)
     if replacement:
-        place = (uniform(generator, (b, 3)) * count).long()
+        place = (send(uniform(generator, (b, 3)), usable.device) * count).long()
     else:
         place = torch.arange(3, device=usable.device) % count
     return order.gather(1, place)

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from swath._device import send
 from swath.batch import Batch, Image
 from swath.errors import ContractError, RecipeError
 from swath.sensors import band_id, bands
@@ -54,7 +55,7 @@ def image_of(batch: Batch, keys: tuple[str, ...]) -> Image:
             f"the batch holds no {sensor}", where=", ".join(batch.images), remedy="read the policy's `reads`"
         )
     image = batch.images[sensor]
-    held, wanted = image.band_ids[0].tolist(), [band_id(key) for key in keys]
+    held, wanted = list(image.first_ids()), [band_id(key) for key in keys]
     if held == wanted:
         return image
     if missing := [key for key, i in zip(keys, wanted, strict=True) if i not in held]:
@@ -66,9 +67,10 @@ def image_of(batch: Batch, keys: tuple[str, ...]) -> Image:
 
 def take_channels(image: Image, choice: Int[Tensor, "b k"]) -> Image:
     """The chosen channels of each sample."""
+    choice = send(choice, image.pixels.device)
     sample = torch.arange(len(image), device=choice.device)[:, None]
     pixels = image.pixels.transpose(1, 2)[sample, choice].transpose(1, 2)
-    return replace(image, pixels=pixels, band_ids=image.band_ids.gather(1, choice))
+    return replace(image, pixels=pixels, band_ids=image.band_ids.gather(1, choice), common_ids=None)
 
 
 def take_date(image: Image, choice: Int[Tensor, " b"]) -> Image:
@@ -85,7 +87,7 @@ def take_date(image: Image, choice: Int[Tensor, " b"]) -> Image:
 def two_dates(image: Image, generator: torch.Generator) -> tuple[Int[Tensor, " b"], Int[Tensor, " b"]]:
     """Two different random dates of each sample that have valid pixels; the same one twice where there is only one."""
     present = image.valid.flatten(2).any(dim=2)
-    luck = uniform(generator, (present.shape[0], present.shape[1])) + present
+    luck = send(uniform(generator, (present.shape[0], present.shape[1])), present.device) + present
     order = luck.argsort(dim=1, descending=True)
     first = order[:, 0]
     second = order[:, 1] if present.shape[1] > 1 else first
@@ -109,4 +111,5 @@ def join(first: Image, second: Image) -> Image:
         pixels=torch.cat([first.pixels, second.pixels], dim=2),
         valid=first.valid & second.valid,
         band_ids=torch.cat([first.band_ids, second.band_ids], dim=1),
+        common_ids=None,
     )

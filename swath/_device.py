@@ -1,0 +1,26 @@
+"""From the host to a device without waiting for it."""
+
+import torch
+from torch import Tensor
+
+CPU = torch.device("cpu")
+
+
+def here() -> torch.device:
+    """What this process computes on: its GPU, or the CPU where there is none."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """The same numbers on a device; the host goes on at once, and what it computes there next comes after the copy.
+
+    torch keeps pinned memory for the next copy once the device is done with this one.
+    """
+    if device.type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device, non_blocking=True)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def room_to_send(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Memory of the host with arbitrary content, from where `send` needs no copy of its own."""
+    return torch.empty(shape, dtype=dtype, pin_memory=device.type == "cuda")
