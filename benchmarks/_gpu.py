@@ -19,6 +19,8 @@ from swath.views.policies.two_crops import Config as TwoCrops
 
 DEVICE = torch.device("cuda")
 BATCH = 256
+PART = 128
+"""Locations that are committed to a corpus at a time."""
 READS = {SENSOR: tuple(key.partition("/")[2] for key in BANDS)}
 
 
@@ -27,9 +29,11 @@ def corpus(path: Path, locations: int) -> Corpus:
     layout = SensorLayout(bands=READS[SENSOR], gsd_m=30, dtype="uint8", scale=(0.3 / 255,) * 7)
     rng = np.random.default_rng(0)
     with CorpusWriter(path, {SENSOR: layout}, CHIP) as writer:
-        for number in range(locations):
-            pixels = rng.integers(1, 256, (7, CHIP, CHIP), dtype=np.uint8)
-            writer.append(Part([Location(str(number))], [Chip(str(number), SENSOR, pixels)]))
+        for start in range(0, locations, PART):
+            names = [str(number) for number in range(start, min(start + PART, locations))]
+            pixels = rng.integers(1, 256, (len(names), 7, CHIP, CHIP), dtype=np.uint8)
+            chips = [Chip(name, SENSOR, chip) for name, chip in zip(names, pixels, strict=True)]
+            writer.append(Part([Location(name) for name in names], chips))
         return writer.finish()
 
 
