@@ -57,7 +57,15 @@ def dense_info_nce(
         a, b, valid = a.flatten(0, 1)[None], b.flatten(0, 1)[None], valid.flatten()[None]
     if a.shape[1] <= _TOGETHER:
         return _together(a, b, temperature, valid)
-    losses = [_one_sample(x[seen], y[seen], temperature) for x, y, seen in zip(a, b, valid, strict=True) if seen.any()]
+    return (_one_by_one if a.device.type == "cpu" else _masked)(a, b, temperature, valid)
+
+
+def _one_by_one(
+    a: Float[Tensor, "b p d"], b: Float[Tensor, "b p d"], temperature: float, valid: Bool[Tensor, "b p"]
+) -> Float[Tensor, ""]:
+    """Of each sample only what is valid."""
+    samples = zip(a, b, valid, strict=True)
+    losses = [_one_sample(x[seen], y[seen], None, temperature) for x, y, seen in samples if seen.any()]
     # without any, an empty sum: a zero that is still connected, so that every parameter has a gradient
     return torch.stack(losses).mean() if losses else a[valid].sum() + b[valid].sum()
 
@@ -87,32 +95,53 @@ def _check(temperature: float, dtype: torch.dtype) -> None:
         )
 
 
-def _one_sample(a: Float[Tensor, "p d"], b: Float[Tensor, "p d"], temperature: float) -> Float[Tensor, ""]:
-    return _Blocked.apply(F.normalize(a, dim=1) / temperature, F.normalize(b, dim=1))  # pyright: ignore
+def _masked(
+    a: Float[Tensor, "b p d"], b: Float[Tensor, "b p d"], temperature: float, valid: Bool[Tensor, "b p"]
+) -> Float[Tensor, ""]:
+    """Invalid positions take part with a weight of 0: to leave them out would mean to wait until a device has told."""
+    a, b = (z.masked_fill(~valid[:, :, None], 0) for z in (a, b))
+    counts = valid.to(a.dtype)
+    losses = [_one_sample(x, y, seen, temperature) for x, y, seen in zip(a, b, counts, strict=True)]
+    return torch.stack(losses).sum() / valid.any(dim=1).sum().clamp(min=1)
+
+
+def _one_sample(
+    a: Float[Tensor, "p d"], b: Float[Tensor, "p d"], counts: Float[Tensor, " p"] | None, temperature: float
+) -> Float[Tensor, ""]:
+    """The loss of one sample's positions, or of those that count 1, not 0; vectors of the others are 0."""
+    return _Blocked.apply(F.normalize(a, dim=1) / temperature, F.normalize(b, dim=1), counts)  # pyright: ignore
 
 
 class _Blocked(torch.autograd.Function):
     """The loss of similarities S = a b^T, of which only a few blocks exist at a time, forward and backward."""
 
     @staticmethod
-    def forward(ctx, a: Float[Tensor, "p d"], b: Float[Tensor, "p d"]) -> Float[Tensor, ""]:
+    def forward(
+        ctx, a: Float[Tensor, "p d"], b: Float[Tensor, "p d"], counts: Float[Tensor, " p"] | None
+    ) -> Float[Tensor, ""]:
         of_rows, of_columns = a.new_zeros(len(a)), a.new_zeros(len(a))
 
         def add(i: slice, j: slice) -> None:
             exponential = torch.mm(a[i], b[j].T).exp_()
-            of_rows[i] += exponential.sum(dim=1)
-            of_columns[j] += exponential.sum(dim=0)
+            of_rows[i] += exponential.sum(dim=1) if counts is None else exponential @ counts[j]
+            of_columns[j] += exponential.sum(dim=0) if counts is None else counts[i] @ exponential
 
         _sweep(add, a)
-        ctx.save_for_backward(a, b, of_rows, of_columns)
-        return (0.5 * (of_rows.log() + of_columns.log()) - (a * b).sum(dim=1)).mean()
+        if counts is None:
+            number = a.new_full((), len(a))
+        else:
+            number = counts.sum().clamp(min=1)
+            of_rows, of_columns = (total.masked_fill(counts == 0, 1.0) for total in (of_rows, of_columns))
+        ctx.save_for_backward(a, b, of_rows, of_columns, number, counts)
+        # where it does not count, logarithm and product are 0
+        return (0.5 * (of_rows.log() + of_columns.log()) - (a * b).sum(dim=1)).sum() / number
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, upstream: Float[Tensor, ""]) -> tuple[Tensor, Tensor]:  # pyright: ignore
+    def backward(ctx, upstream: Float[Tensor, ""]) -> tuple[Tensor, Tensor, None]:  # pyright: ignore
         """dS_ij = (softmax over j + softmax over i) / 2p - [i = j] / p, where one exponential serves both."""
-        a, b, of_rows, of_columns = ctx.saved_tensors
-        mean = upstream / len(a)
+        a, b, of_rows, of_columns, number, counts = ctx.saved_tensors
+        mean = upstream / number
         of_a, of_b = -mean * b, -mean * a
         row, column = 0.5 * mean / of_rows[:, None], 0.5 * mean / of_columns
 
@@ -122,7 +151,9 @@ class _Blocked(torch.autograd.Function):
             of_b[j].addmm_(slope.T, a[i])
 
         _sweep(add, a)
-        return of_a, of_b
+        if counts is not None:
+            of_a, of_b = of_a * counts[:, None], of_b * counts[:, None]
+        return of_a, of_b, None
 
 
 def _sweep(work: Callable[[slice, slice], None], like: Float[Tensor, "p d"]) -> None:

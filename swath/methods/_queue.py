@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Float64
 from pydantic import Field
 from torch import Tensor, nn
 
+from swath._device import send
 from swath.batch import View
 from swath.errors import RecipeError
 from swath.methods._types import Gather
@@ -88,8 +89,7 @@ def owner_of(view: View) -> Float64[Tensor, " b"]:
     device = view.image.pixels.device
     if view.uid is None:
         return torch.full((len(view.image),), torch.nan, dtype=torch.float64, device=device)
-    numbers = torch.tensor([_number(uid) for uid in view.uid], dtype=torch.float64)
-    return numbers.to(device, non_blocking=True)
+    return send(torch.tensor([_number(uid) for uid in view.uid], dtype=torch.float64), device)
 
 
 def _number(uid: str) -> float:

@@ -10,7 +10,7 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
 from swath.batch import Batch, View
@@ -19,6 +19,9 @@ from swath.errors import RecipeError
 
 DrawViews = Callable[[Batch, torch.Generator], list[View]]
 """Draws the views of a batch; all randomness comes from the generator."""
+
+GAUGED = 512
+"""Positions that the collapse gauges look at, about: places may well look alike on average."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,9 +32,16 @@ class Loss:
     """The number to minimise, in float32; the mean over this process's samples."""
     features: Float[Tensor, "n d"]
     """The encoder's output for the first view, detached: what the collapse gauges look at. A vector a sample, or of
-    methods that compare positions, one of each of some positions."""
+    methods that compare positions, one a position."""
     terms: dict[str, Tensor] = field(default_factory=dict)
     """Other numbers worth logging, by name; detached scalars."""
+    seen: Bool[Tensor, " n"] | None = None
+    """Features that mean something; None: all."""
+
+    def gauged(self) -> Float[Tensor, "m d"]:
+        """The features that gauges look at: about `GAUGED` of very many, spread over the batch; waits for the device."""
+        features = self.features if self.seen is None else self.features[self.seen]
+        return features if self.seen is None else features[:: max(1, len(features) // GAUGED)].float()
 
 
 @runtime_checkable

@@ -5,15 +5,18 @@ in its code. Whether a place has changed is estimated while training: how far it
 against how far they move within one, in a mixture of two Gaussians over all places.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float64, Int
 from pydantic import Field
 from torch import Tensor
 
+from swath._device import send
 from swath.batch import View, pad_dates
 from swath.encoders import Encoder
 from swath.methods._losses import info_nce_queue
@@ -52,6 +55,7 @@ class Method(Subspaces):
         self._row: dict[str, int] = {}
         self._remember_places(0)
         self._moved: list[Tensor] = []
+        self._at_most = math.inf  # visits that the host knows of; a continued run has to ask
 
     def prepare(self, uid: Sequence[str], lonlat: Float64[np.ndarray, "n 2"]) -> None:
         """Also make room for what is learnt of every location."""
@@ -100,15 +104,25 @@ class Method(Subspaces):
         """Also average what was measured of the step's places; once all have been seen, say anew which have changed."""
         super().after_step(progress)
         for measured in self._moved:
-            rows, now = measured[:, 0].long(), measured[:, 1]
-            rows, now = rows[rows >= 0], now[rows >= 0].to(self.ratio)
-            before = self.ratio[rows]
-            self.ratio[rows] = torch.where(before.isnan(), now, (4 * before + now) / 5)
-            self.visited += len(rows)
-        self._moved.clear()
-        if len(self.ratio) and int(self.visited) >= len(self.ratio):
+            known, now = measured[:, 0] >= 0, measured[:, 1].to(self.ratio)
+            # to leave out those that are not known would mean to wait for the device: they share a place behind the last
+            rows = measured[:, 0].long().where(known, len(self.ratio))
+            ratio = F.pad(self.ratio, (0, 1), value=torch.nan)
+            before = ratio[rows]
+            ratio[rows] = torch.where(before.isnan(), now, (4 * before + now) / 5)
+            self.ratio.copy_(ratio[:-1])
+            self.visited += known.sum()
+        if len(self.ratio) and self._all_seen(sum(map(len, self._moved))):
             self.visited.zero_()
             self.changed.copy_(which_changed(self.ratio))
+        self._moved.clear()
+
+    def _all_seen(self, more: int) -> bool:
+        """Whether all places were visited since changes were told; asks the device only where that may be so."""
+        self._at_most += more
+        if self._at_most >= len(self.ratio):
+            self._at_most = int(self.visited)
+        return self._at_most >= len(self.ratio)
 
     @torch.no_grad()
     def _estimate(self, rows: Int[Tensor, " b"], still: list[Tensor], short: list[Tensor], gather: Gather) -> None:
@@ -130,8 +144,7 @@ class Method(Subspaces):
     def _rows(self, view: View) -> Int[Tensor, " b"]:
         """Places in what is remembered; -1 for locations that were not announced."""
         uid = view.uid or ("",) * len(view.image)
-        rows = torch.tensor([self._row.get(name, -1) for name in uid])
-        return rows.to(self.changed.device, non_blocking=True)
+        return send(torch.tensor([self._row.get(name, -1) for name in uid]), self.changed.device)
 
     def _is_changed(self, rows: Int[Tensor, " b"]) -> Bool[Tensor, " b"]:
         known = rows >= 0

@@ -14,7 +14,7 @@ from swath.encoders.mmf import Mmf
 from swath.errors import RecipeError
 from swath.methods import _types
 from swath.methods._types import ALONE, DrawViews, Gather, Loss, pair
-from swath.methods.s4 import masked_mean_error, some_positions
+from swath.methods.s4 import masked_mean_error, positions
 from swath.settings import Settings
 
 FROM = ("from_first", "from_second")
@@ -54,6 +54,7 @@ class Method(_types.Method):
             contracted = generator.encoder.contracted(images[position])
             standard = self.encoder.standard(wanted)
             terms[FROM[position]] = masked_mean_error(generator(contracted), standard, wanted.valid)
-            features.append(some_positions(contracted))
+            features.append(positions(contracted))
         total = torch.stack(list(terms.values())).sum()
-        return Loss(total=total, features=features[0], terms={k: v.detach() for k, v in terms.items()})
+        of_positions, seen = features[0]
+        return Loss(total, of_positions, {k: v.detach() for k, v in terms.items()}, seen)

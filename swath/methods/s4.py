@@ -27,9 +27,6 @@ from swath.methods._losses import full_precision
 from swath.methods._types import ALONE, DrawViews, Gather, Loss, pair
 from swath.settings import Settings
 
-GAUGED = 512
-"""Positions that the collapse gauges look at, about."""
-
 
 class Config(Settings):
     """Settings of S4."""
@@ -125,8 +122,8 @@ class Method(_types.Method):
             losses = [self._read_off(maps[i], i, images[1 - i]) for i in self.given]
             terms["reconstruction"] = torch.stack(losses).mean()
             total = total + self.config.reconstruction * terms["reconstruction"]
-        features = some_positions(maps[needed[0]])
-        return Loss(total=total, features=features, terms={k: v.detach() for k, v in terms.items()})
+        features, seen = positions(maps[needed[0]])
+        return Loss(total, features, {k: v.detach() for k, v in terms.items()}, seen)
 
     def _contrast(self, first: Contracted, second: Contracted) -> Float[Tensor, ""]:
         config = self.config
@@ -140,10 +137,9 @@ class Method(_types.Method):
         return masked_mean_error(said, self.encoder.standard(wanted), wanted.valid)
 
 
-def some_positions(maps: Contracted) -> Float[Tensor, "n d"]:
-    """Features of single positions, spread over the batch: places may well look alike on average."""
-    features = maps.features.detach().float().movedim(1, -1)[maps.valid]
-    return features[:: max(1, len(features) // GAUGED)]
+def positions(maps: Contracted) -> tuple[Float[Tensor, "n d"], Bool[Tensor, " n"]]:
+    """Features of single positions, and which of them are valid: what gauges look at."""
+    return maps.features.detach().movedim(1, -1).flatten(0, -2), maps.valid.flatten()
 
 
 @full_precision

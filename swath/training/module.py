@@ -1,6 +1,7 @@
 """The one LightningModule: a method, an optimiser and a schedule. What a method means stays in the method."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class SelfSupervised(LightningModule):
             views = self.method.views(batch, generator)
         loss = self.method.loss(views, self.gather)
         terms = {name: term.detach() for name, term in loss.terms.items()}
-        self.parts.append(Loss(total=loss.total.detach(), features=loss.features, terms=terms))
+        self.parts.append(replace(loss, total=loss.total.detach(), terms=terms))
         return loss.total
 
     def _trial(self, batch: Batch, images: dict[str, Image]) -> Tensor:

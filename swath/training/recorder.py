@@ -74,8 +74,8 @@ class Recorder(Callback):
         newest = module.parts[-1]
         gauges: dict[str, float | None] = {}
         if self._due(step, self.train.gauge_every):
-            gauges["feature_std"] = feature_std(newest.features)
-            gauges["effective_rank"] = effective_rank(newest.features)
+            features = newest.gauged()
+            gauges["feature_std"], gauges["effective_rank"] = feature_std(features), effective_rank(features)
         if self.labelled is not None and self._due(step, self.train.knn_every):
             with trainer.precision_plugin.forward_context():
                 gauges["knn"] = knn_accuracy(module.method.encoder, self.labelled)

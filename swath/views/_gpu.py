@@ -17,6 +17,8 @@ from swath.views._resample import Part, Resampler
 
 TILE = (16, 64)
 """Rows and columns that a program works on."""
+WARPS = 4
+"""Of such a program."""
 STRIP = 1024
 """Pixels that a program recolours."""
 
@@ -71,6 +73,8 @@ def _resample(
         BLOCK=block,
         WIDE=triton.next_power_of_2(taps),
         NARROW=triton.next_power_of_2(sharp_taps),
+        # positions are rounded as the reference rounds them
+        enable_fp_fusion=False,
     )
     complete = valid.flatten(2).all(dim=2).view(torch.uint8)
     columns = torch.empty((n, t, c + 2, side, view_w), **numbers)
@@ -88,6 +92,7 @@ def _resample(
         SUPPORT=support,
         BLOCK_A=TILE[0],
         BLOCK_X=TILE[1],
+        num_warps=WARPS,
     )
     out = torch.empty((n, t, c, view_h, view_w), **numbers)
     known = torch.empty((n, t, view_h, view_w), dtype=torch.uint8, device=device)
@@ -109,6 +114,7 @@ def _resample(
         SUPPORT=support,
         BLOCK_Y=TILE[0],
         BLOCK_X=TILE[1],
+        num_warps=WARPS,
     )
     if bool(resampler.rotated.any()):
         _rotate(pixels, valid, resampler, (out, known, sums, counts))

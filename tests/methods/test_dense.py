@@ -217,3 +217,19 @@ def test_memory_is_linear_in_the_positions(monkeypatch):
     with Watch():
         dense_info_nce(a, b, 0.5).backward()
     assert max(largest) <= 512 * 8
+
+
+def test_a_devices_way_is_the_hosts():
+    """Positions that are not valid, whole samples of them included, with a weight of 0 instead of left out."""
+    a, b = (z.requires_grad_() for z in maps(4, 9, 5))
+    valid = torch.rand(4, 9, generator=torch.Generator().manual_seed(0)) < 0.6
+    valid[2] = False
+    found = []
+    for way in (_dense._one_by_one, _dense._masked):
+        total = way(a, b, 0.3, valid)
+        found.append((total, *torch.autograd.grad(total, (a, b))))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
+    nothing = _dense._masked(a, b, 0.3, torch.zeros_like(valid))
+    assert float(nothing) == 0
+    assert all((grad == 0).all() for grad in torch.autograd.grad(nothing, (a, b)))

@@ -1,0 +1,110 @@
+"""Nothing in a training step makes the host wait for the device: views, standardisation, loss, teacher and queue."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from swath import plugins, views
+from swath.batch import Batch, Image
+from swath.encoders import unet_3d
+from swath.methods import _dense
+from swath.training.module import SelfSupervised
+from swath.training.optim import optimizer
+from swath.training.plan import Plan
+from swath.views import Augment, Crop, _augment, _colour, presets
+from tests.far import Far
+from tests.methods import fakes
+from tests.training.helpers import settings
+from tests.views import _make
+from tests.views.test_augment import EVERYTHING
+from tests.views.test_policies import example, t_of
+
+
+def far(image: Image) -> Image:
+    """The image as if it were on a device; the host knows its bands, as a reader does."""
+    tensors = {name: Far(getattr(image, name)) for name in ("pixels", "valid", "days", "band_ids")}
+    return replace(image, **tensors, common_ids=tuple(image.band_ids[0].tolist()))
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda x: x.sum().item(),
+        lambda x: bool((x > 0).any()),
+        lambda x: x[x > 0],
+        lambda x: x.nonzero(),
+        lambda x: x.masked_select(x > 0),
+        lambda x: torch.equal(x, x),
+    ],
+)
+def test_waiting_is_noticed(wait):
+    x = Far(torch.randn(3, 4)) * 2
+    assert isinstance(torch.ones(4) + x.T[0, 0], Far)
+    with pytest.raises(AssertionError, match="makes the host wait"):
+        wait(x)
+
+
+@pytest.fixture
+def on_a_device(monkeypatch):
+    """Views are made as on a GPU, but for the kernels, which do nothing."""
+    _gpu = pytest.importorskip("swath.views._gpu", reason="Triton is not installed")
+
+    class Kernel:
+        def __getitem__(self, grid):
+            return lambda *args, **sizes: None
+
+    names = ("weights", "across", "down", "colour")
+    stub = SimpleNamespace(**{name: Kernel() for name in names}, ROTATED=_gpu.kernels.ROTATED)
+    monkeypatch.setattr(_gpu, "kernels", stub)
+
+    def render(*args):
+        made = _gpu.render(*args)
+        return made if isinstance(made.pixels, Far) else replace(made, pixels=Far(made.pixels), valid=Far(made.valid))
+
+    monkeypatch.setattr(_augment, "_in_parts", render)
+    table = _colour._table(torch.device("cpu"))
+    monkeypatch.setattr(_colour, "_table", lambda device: Far(table))
+
+
+@pytest.mark.usefixtures("on_a_device")
+@pytest.mark.parametrize("name", views.names())
+def test_a_policy_does_not_wait(name):
+    policy = views.build(example(name))
+    given = _make.batch(policy.reads, b=3, t=t_of(policy), invalid=0.1)
+    given = replace(given, images={sensor: far(image) for sensor, image in given.images.items()})
+    assert all(isinstance(view.image.pixels, Far) for view in policy(given, _make.generator()))
+
+
+@pytest.mark.usefixtures("on_a_device")
+@pytest.mark.parametrize("how", [EVERYTHING, presets.moco_v2(12), Augment(crop=Crop(size=8, scale=(0.5, 1)))])
+def test_augmentation_does_not_wait(how):
+    view = views.augment(far(_make.image(t=2, invalid=0.1)), how, _make.generator(), "query")
+    assert isinstance(view.image.pixels, Far)
+
+
+@pytest.mark.parametrize("name", plugins.names("swath.methods"))
+def test_a_step_does_not_wait(name, monkeypatch):
+    """Loss, gradient, optimiser, teacher and queue, of a batch whose pixels are on a device and partly invalid."""
+    # what a CPU does, because it need not wait
+    monkeypatch.setattr(_dense, "_one_by_one", _dense._masked)
+    monkeypatch.setattr(unet_3d, "_known", lambda frames: frames)
+    trained = fakes.method(name)
+    module = SelfSupervised(trained, settings(), Plan(6, 18, 1), seed=0)
+    places = [str(i) for i in range(40)]
+    trained.prepare(places, np.random.default_rng(0).uniform(0, 9, (40, 2)))
+    if name == "caco":
+        trained._at_most = 0
+    made = optimizer(settings().optimizer, trained)
+    given = fakes.batch(8)
+    image = next(iter(given.images.values()))
+    image.valid[:, :, :2] = False
+    given = Batch({key: far(one) for key, one in given.images.items()}, Far(given.lonlat), given.uid)
+    loss = module.training_step(given, 0)
+    assert isinstance(loss, Far)
+    loss.backward()
+    made.step()
+    trained.after_step(0.5)
+    assert all(isinstance(part.total, Far) for part in module.parts)
