@@ -39,9 +39,11 @@ class Loss:
     """Features that mean something; None: all."""
 
     def gauged(self) -> Float[Tensor, "m d"]:
-        """The features that gauges look at: about `GAUGED` of very many, spread over the batch; waits for the device."""
-        features = self.features if self.seen is None else self.features[self.seen]
-        return features if self.seen is None else features[:: max(1, len(features) // GAUGED)].float()
+        """The features that gauges look at: of positions about `GAUGED`. Waits for the device."""
+        if self.seen is None:
+            return self.features
+        features = self.features[self.seen]
+        return features[:: max(1, len(features) // GAUGED)].float()
 
 
 @runtime_checkable

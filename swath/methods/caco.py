@@ -105,7 +105,7 @@ class Method(Subspaces):
         super().after_step(progress)
         for measured in self._moved:
             known, now = measured[:, 0] >= 0, measured[:, 1].to(self.ratio)
-            # to leave out those that are not known would mean to wait for the device: they share a place behind the last
+            # unknown ones share a place behind the last: to leave them out would mean to wait for the device
             rows = measured[:, 0].long().where(known, len(self.ratio))
             ratio = F.pad(self.ratio, (0, 1), value=torch.nan)
             before = ratio[rows]
