@@ -57,7 +57,6 @@ def _seconds(work) -> float:
 def _make(folder: Path, chips: int) -> None:
     """The index alone, without pixels: every location has the same dates."""
     layout = SensorLayout.of(sensors.get(SENSOR))
-    CorpusInfo(complete=True, chip_px=264, sensors={SENSOR: layout}, content_hash="synthetic").write(folder)
     count = chips // DATES
     uid = np.char.mod("%07d", np.arange(count))
     lon = np.linspace(-180, 179.9, count)
@@ -83,3 +82,12 @@ def _make(folder: Path, chips: int) -> None:
         "digest": np.char.mod("%032x", row),
     }
     pq.write_table(pa.table(columns, schema=files.CHIP_SCHEMA), folder / files.FILES[1])
+    CorpusInfo(
+        complete=True,
+        chip_px=264,
+        sensors={SENSOR: layout},
+        locations=count,
+        chips=chips,
+        index=files.checksums(folder),
+        content_hash="synthetic",
+    ).write(folder)

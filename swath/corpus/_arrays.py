@@ -4,13 +4,14 @@
 """
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 import tensorstore as ts
+from jaxtyping import Integer, Shaped
+from numpy import ndarray
 
 from swath._files import write_whole
 from swath.errors import CorpusError
@@ -22,6 +23,19 @@ several times slower to read."""
 
 SHARD_BYTES = 32 * 2**20
 """Wanted size of a shard file: few files for large corpora, and cheap to rewrite when a part ends inside one."""
+
+
+CHECKSUM = "crc32c"
+"""Zarr's codec that ends every row and every shard's index. An array that has it holds all of its rows, also those of
+the fill value alone, so that one that is not there is damage."""
+
+
+class DamagedError(CorpusError):
+    """A file of an array cannot be read, or holds something else than was written."""
+
+    why: str = ""
+    row: int | None = None
+    """Of the array; None where it is not one row's."""
 
 
 def create(
@@ -36,10 +50,10 @@ def create(
 ) -> ts.TensorStore:
     """Open the array in the group at `path`, or create it with `shape[0]` rows, each an inner chunk of a shard.
 
-    An array that is there keeps the compression that it was created with.
+    An array that is there keeps the compression that it was created with, and stays without checksums if it has none.
     """
     if exists(path, name):
-        return open_array(path, name)
+        return open_array(path, name, sparse=True)
     row = tuple(shape[1:])
     rows_per_shard = int(np.clip(SHARD_BYTES // (np.dtype(dtype).itemsize * int(np.prod(row))), 1, 1024))
     group = path / "zarr.json"
@@ -59,7 +73,7 @@ def create(
 
 
 def _sharding(row: tuple[int, ...], dtype: str, compression: Compression) -> dict[str, Any]:
-    """One row an inner chunk.
+    """One row an inner chunk, followed by its checksum.
 
     None: as it is. Fast: LZ4, except for single bytes of imagery, which it can hardly compress but slows down.
     Small: Zstandard.
@@ -70,20 +84,21 @@ def _sharding(row: tuple[int, ...], dtype: str, compression: Compression) -> dic
     method = {"cname": "zstd", "clevel": 5} if compression == "small" else {"cname": "lz4", "clevel": 1}
     blosc = {**method, "shuffle": shuffle, "typesize": size, "blocksize": 0}
     plain = compression == "none" or (compression == "fast" and size == 1 and len(row) != 2)
-    codecs = [little] if plain else [little, {"name": "blosc", "configuration": blosc}]
-    index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+    packed = [] if plain else [{"name": "blosc", "configuration": blosc}]
+    index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": CHECKSUM}]
     return {
         "name": "sharding_indexed",
         "configuration": {
             "chunk_shape": [1, *row],
-            "codecs": codecs,
+            "codecs": [little, *packed, {"name": CHECKSUM}],
             "index_codecs": index,
         },
     }
 
 
 def _spec(path: Path, name: str) -> dict[str, Any]:
-    return {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path / name)}}
+    store = {"driver": "file", "path": str(path / name)}
+    return {"driver": "zarr3", "kvstore": store, "store_data_equal_to_fill_value": True}
 
 
 def exists(path: Path, name: str) -> bool:
@@ -91,31 +106,86 @@ def exists(path: Path, name: str) -> bool:
     return (path / name / "zarr.json").exists()
 
 
-def open_array(path: Path, name: str, threads: int | None = None) -> ts.TensorStore:
-    """Open an existing array; `threads` limits the cores used for decoding (default: all)."""
-    pools = ("data_copy_concurrency", "file_io_concurrency")
-    limits = {} if threads is None else {pool: {"limit": threads} for pool in pools}
-    return ts.open(_spec(path, name), context=ts.Context(limits), open=True).result()
+def open_array(path: Path, name: str, threads: int | None = None, *, sparse: bool = False) -> ts.TensorStore:
+    """Open an existing array.
 
-
-def read(rows: ts.TensorStore) -> np.ndarray:
-    """These rows of an array, in memory.
+    Args:
+        path: of its group.
+        name: in the group.
+        threads: cores used for decoding; default all.
+        sparse: rows that are not there read as the fill value. They always do in an array without checksums.
 
     Raises:
-        CorpusError: a file is truncated or damaged.
+        DamagedError: the array's description cannot be understood.
+    """
+    pools = ("data_copy_concurrency", "file_io_concurrency")
+    limits = {} if threads is None else {pool: {"limit": threads} for pool in pools}
+    context = ts.Context(limits)
+    try:
+        array = ts.open(_spec(path, name), context=context, open=True).result()
+        if sparse or not has_checksums(array):
+            return array
+        return ts.open({**_spec(path, name), "fill_missing_data_reads": False}, context=context, open=True).result()
+    except ValueError as error:
+        raise damaged(path / name / "zarr.json", _reason(error)) from None
+
+
+def has_checksums(array: ts.TensorStore) -> bool:
+    """Whether every row ends with a checksum."""
+    return row_codecs(array)[-1:] == [CHECKSUM]
+
+
+def row_codecs(array: ts.TensorStore) -> list[str]:
+    """Names of what a row goes through on its way to a shard; none where rows are no inner chunks of shards."""
+    assert array.codec is not None
+    first = array.codec.to_json()["codecs"][0]
+    if first["name"] != "sharding_indexed" or first["configuration"]["chunk_shape"] != [1, *array.shape[1:]]:
+        return []
+    return [codec["name"] for codec in first["configuration"]["codecs"]]
+
+
+def read(
+    array: ts.TensorStore, rows: Integer[ndarray, " n"], bands: Integer[ndarray, " c"] | None = None
+) -> Shaped[ndarray, "n ..."]:
+    """These rows of an array, in memory; with `bands`, these places of the second axis.
+
+    Raises:
+        DamagedError: a file is missing, truncated or damaged; names the first row that cannot be read.
     """
     try:
-        return rows.read().result()
+        return (array[rows] if bands is None else array.oindex[rows, bands]).read().result()
     except ValueError as error:
-        file = re.search(r'local file "([^"]+)"', str(error))
-        raise damaged(file[1] if file else str(rows.kvstore), str(error).rsplit(": ", 1)[-1]) from None
+        raise _first_damage(array, rows, error) from None
 
 
-def damaged(file: str, why: str) -> CorpusError:
+def _first_damage(array: ts.TensorStore, rows: Integer[ndarray, " n"], error: ValueError) -> DamagedError:
+    for row in rows.tolist():
+        try:
+            array[row].read().result()
+        except ValueError as one:
+            file = file_of(array, row // rows_per_file(array))
+            return damaged(file, _reason(one) if file.exists() else "it is not there", row)
+    return damaged(file_of(array, int(rows[0]) // rows_per_file(array)), _reason(error))
+
+
+def _reason(error: ValueError) -> str:
+    """TensorStore's message without the file, which is named anyway."""
+    text = str(error)
+    if text.startswith("NOT_FOUND"):
+        return "a row is missing"
+    return text.rsplit(": ", 1)[-1] if "igest mismatch" not in text else "the checksum is wrong"
+
+
+def damaged(file: Path, why: str, row: int | None = None, location: str | None = None) -> DamagedError:
     """What to raise for such a file of an array."""
-    return CorpusError(
-        f"a file of the corpus is damaged: {why}", where=file, remedy="restore the file, or build the corpus again"
+    place = [f"row {row}"] * (row is not None) + [f"location {location!r}"] * (location is not None)
+    error = DamagedError(
+        f"a file of the corpus is damaged: {why}" + (f" ({', '.join(place)})" if place else ""),
+        where=str(file),
+        remedy="restore the file, or build the corpus again",
     )
+    error.why, error.row = why, row
+    return error
 
 
 def rows_per_file(array: ts.TensorStore) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import google_crc32c
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -85,19 +86,40 @@ def _write_folder(parent: Path, name: str, locations: gpd.GeoDataFrame, chips: p
 
 
 def _write_tables(folder: Path, locations: gpd.GeoDataFrame, chips: pd.DataFrame) -> None:
-    locations.to_parquet(folder / FILES[0], index=False)
-    pq.write_table(pa.Table.from_pandas(chips, CHIP_SCHEMA, preserve_index=False), folder / FILES[1])
+    locations.to_parquet(folder / FILES[0], index=False, write_page_checksum=True)
+    table = pa.Table.from_pandas(chips, CHIP_SCHEMA, preserve_index=False)
+    pq.write_table(table, folder / FILES[1], write_page_checksum=True)
 
 
-def compact(corpus: Path, locations: gpd.GeoDataFrame, chips: pd.DataFrame) -> None:
-    """Write the joined index to the top of the corpus."""
+def compact(corpus: Path, locations: gpd.GeoDataFrame, chips: pd.DataFrame) -> dict[str, str]:
+    """Write the joined index to the top of the corpus; returns the files' checksums."""
     beside = corpus / ".index.tmp"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
     _write_tables(beside, locations, chips)
+    sums = checksums(beside)
     for name in FILES:
         publish(beside / name, corpus / name)
     beside.rmdir()
+    return sums
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """CRC-32C of the two files of an index, as hexadecimal numbers."""
+    return {name: f"{google_crc32c.value((folder / name).read_bytes()):08x}" for name in FILES}
+
+
+def verify(corpus: Path, said: dict[str, str]) -> None:
+    """Raise CorpusError unless the files of a finished corpus's index have these checksums, if any are known."""
+    with _explained(corpus):
+        found = checksums(corpus) if said else {}
+    for name, checksum in said.items():
+        if found.get(name) != checksum:
+            raise CorpusError(
+                f"{name} is not the file that was written when the corpus was finished: its checksum is another",
+                where=str(corpus / name),
+                remedy="restore the file, or build the corpus again; tables of your own belong beside the corpus",
+            )
 
 
 def reopen(corpus: Path) -> None:
@@ -110,14 +132,20 @@ def reopen(corpus: Path) -> None:
 def read_locations(corpus: Path, *, complete: bool) -> gpd.GeoDataFrame:
     """All locations, from the top of a finished corpus or from the parts of one being built."""
     with _explained(corpus):
-        tables = [gpd.read_parquet(folder / FILES[0]) for folder in _folders(corpus, complete)]
+        tables = [
+            gpd.read_parquet(folder / FILES[0], page_checksum_verification=True)
+            for folder in _folders(corpus, complete)
+        ]
     return _join(tables) if tables else location_frame([])
 
 
 def read_chips(corpus: Path, *, complete: bool) -> pd.DataFrame:
     """All chips, likewise."""
     with _explained(corpus):
-        tables = [pq.read_table(folder / FILES[1], schema=CHIP_SCHEMA) for folder in _folders(corpus, complete)]
+        tables = [
+            pq.read_table(folder / FILES[1], schema=CHIP_SCHEMA, page_checksum_verification=True)
+            for folder in _folders(corpus, complete)
+        ]
     return pa.concat_tables(tables).to_pandas() if tables else chip_frame([])
 
 

@@ -2,7 +2,8 @@
 
 TensorStore reads a whole row into memory of its own and copies the wanted part from there. Where nothing is to be
 decoded, the system copies it from its cache into a small buffer, which the core's cache still holds when the counts are
-converted, and of a row it reads the wanted bands alone.
+converted, and of a row it reads the wanted bands alone. A checksum is of a whole row: it is compared when a row is read
+for the first time, and only then are bands read alone.
 """
 
 import os
@@ -11,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import tensorstore as ts
-from jaxtyping import Int64, Integer, Shaped
+from jaxtyping import Bool, Int64, Integer, Shaped, UInt8
 from numpy import ndarray
 
 from swath.corpus import _arrays
@@ -21,7 +23,7 @@ from swath.corpus import _arrays
 ENTRY_BYTES = 16
 """Of a shard's index: offset and length of a row, unsigned and little-endian; all bits are set where there is none."""
 CHECKSUM_BYTES = 4
-"""Behind the index, which ends a shard."""
+"""Behind the index, which ends a shard, and behind a row that has a checksum; little-endian."""
 ABSENT = -1
 
 Runs = list[tuple[int, int]]
@@ -37,7 +39,12 @@ class PlainArray:
     """Bands, height and width."""
     dtype: np.dtype
     row_bytes: int
+    """Without its checksum."""
+    step: int
+    """Bytes from a row to the next."""
     rows_per_file: int
+    unread: Bool[ndarray, " n"] | None
+    """Rows whose checksum was not compared yet; None where there are no checksums."""
 
     @classmethod
     def of(cls, array: ts.TensorStore) -> "PlainArray | None":
@@ -47,7 +54,10 @@ class PlainArray:
             return None
         dtype = array.dtype.numpy_dtype.newbyteorder("<")
         row_bytes = dtype.itemsize * bands * height * width
-        return cls(array, (bands, height, width), dtype, row_bytes, _arrays.rows_per_file(array))
+        sums = _arrays.has_checksums(array)
+        step = row_bytes + CHECKSUM_BYTES * sums
+        unread = np.ones(array.shape[0], bool) if sums else None
+        return cls(array, (bands, height, width), dtype, row_bytes, step, _arrays.rows_per_file(array), unread)
 
     def pieces(
         self, rows: Integer[ndarray, " n"], bands: Integer[ndarray, " c"] | None, most: int
@@ -57,13 +67,12 @@ class PlainArray:
         Every piece lies in the same memory: it has to be used before the next is asked for.
 
         Raises:
-            CorpusError: a file is truncated or damaged.
+            DamagedError: a file is missing, truncated or damaged.
         """
-        runs = None if bands is None else _runs(bands)
-        count = self.row[0] if bands is None else len(bands)
-        memory = np.empty((min(most, len(rows)), count, *self.row[1:]), self.dtype)
         number, place = np.divmod(rows, self.rows_per_file)
         same_file = [(first, end, int(number[first])) for first, end in stretches(number, 0)]
+        memory = np.empty((min(most, len(rows)) if bands is None else 1, self.step), np.uint8)
+        chosen = None if bands is None else np.empty((min(most, len(rows)), len(bands), *self.row[1:]), self.dtype)
         # opened twice, for a batch may be spread over more files than a process may hold open
         for first, end, file in same_file:
             with self._opened(file) as shard:
@@ -72,9 +81,47 @@ class PlainArray:
             with self._opened(file) as shard:
                 for start in range(first, end, most):
                     part = slice(start, min(start + most, end))
-                    piece = memory[: part.stop - part.start]
-                    shard.read(place[part], runs, piece)
-                    yield part, piece
+                    if bands is None or chosen is None:
+                        yield part, self._whole(shard, rows[part], memory)
+                    else:
+                        yield part, self._some(shard, rows[part], bands, memory, chosen)
+
+    def _whole(
+        self, shard: "_Shard", rows: Integer[ndarray, " m"], memory: UInt8[ndarray, "most step"]
+    ) -> Shaped[ndarray, "m c y x"]:
+        """All bands of rows of a file; their checksums stay between them in memory."""
+        raw = memory[: len(rows)]
+        shard.read(rows % self.rows_per_file, raw)
+        self._compare(shard.path, rows, raw)
+        strides = (self.step, *np.empty(self.row, self.dtype).strides)
+        return np.ndarray((len(rows), *self.row), self.dtype, raw, strides=strides)
+
+    def _some(
+        self,
+        shard: "_Shard",
+        rows: Integer[ndarray, " m"],
+        bands: Integer[ndarray, " c"],
+        memory: UInt8[ndarray, "1 step"],
+        into: Shaped[ndarray, "most c y x"],
+    ) -> Shaped[ndarray, "m c y x"]:
+        """Some bands of rows of a file: alone, where the row's checksum was compared before."""
+        runs = _runs(bands)
+        for index, row in enumerate(rows.tolist()):
+            if self.unread is not None and self.unread[row]:
+                into[index] = self._whole(shard, rows[index : index + 1], memory)[0, bands]
+            else:
+                shard.read_bands(row % self.rows_per_file, runs, into[index])
+        return into[: len(rows)]
+
+    def _compare(self, path: Path, rows: Integer[ndarray, " m"], raw: UInt8[ndarray, "m step"]) -> None:
+        """Raise DamagedError if a row's checksum is not that of its bytes."""
+        if self.unread is None:
+            return
+        stored = np.ascontiguousarray(raw[:, self.row_bytes :]).view("<u4")
+        for index in np.flatnonzero(self.unread[rows]).tolist():
+            if google_crc32c.value(raw[index, : self.row_bytes]) != int(stored[index, 0]):
+                raise _arrays.damaged(path, "the checksum is wrong", int(rows[index]))
+        self.unread[rows] = False
 
     @contextmanager
     def _opened(self, number: int) -> Iterator["_Shard"]:
@@ -82,27 +129,32 @@ class PlainArray:
         try:
             file = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
-            yield self._shard(path, -1, np.full(self.rows_per_file, ABSENT))
+            yield self._shard(path, number, -1, np.full(self.rows_per_file, ABSENT))
             return
         try:
-            yield self._shard(path, file, self._offsets(path, file))
+            yield self._shard(path, number, file, self._offsets(path, file))
         finally:
             os.close(file)
 
-    def _shard(self, path: Path, file: int, offsets: Int64[ndarray, " n"]) -> "_Shard":
-        return _Shard(path, file, offsets, self.row_bytes, self.row_bytes // self.row[0])
+    def _shard(self, path: Path, number: int, file: int, offsets: Int64[ndarray, " n"]) -> "_Shard":
+        band_bytes = self.row_bytes // self.row[0]
+        first = number * self.rows_per_file
+        return _Shard(path, file, offsets, self.step, band_bytes, first, complete=self.unread is not None)
 
     def _offsets(self, path: Path, file: int) -> Int64[ndarray, " n"]:
         """Where each row of an open file begins."""
         length = ENTRY_BYTES * self.rows_per_file
         end = os.fstat(file).st_size - length - CHECKSUM_BYTES
         if end < 0:
-            raise _arrays.damaged(str(path), "it has no index")
-        offsets, lengths = np.frombuffer(os.pread(file, length, end), "<i8").reshape(-1, 2).T
+            raise _arrays.damaged(path, "it has no index")
+        index = os.pread(file, length + CHECKSUM_BYTES, end)
+        if google_crc32c.value(index[:length]) != int.from_bytes(index[length:], "little"):
+            raise _arrays.damaged(path, "the checksum of its index is wrong")
+        offsets, lengths = np.frombuffer(index[:length], "<i8").reshape(-1, 2).T
         there = offsets != ABSENT
-        wrong = (offsets < 0) | (offsets > end - self.row_bytes) | (lengths != self.row_bytes)
+        wrong = (offsets < 0) | (offsets > end - self.step) | (lengths != self.step)
         if wrong[there].any():
-            raise _arrays.damaged(str(path), "its index is wrong")
+            raise _arrays.damaged(path, "its index is wrong")
         return offsets
 
 
@@ -112,56 +164,57 @@ class _Shard:
 
     path: Path
     file: int
-    """Open; without meaning where no row is there."""
+    """Open; negative where there is none."""
     offsets: Int64[ndarray, " n"]
     """Where each row begins."""
-    row_bytes: int
+    step: int
+    """Bytes from a row to the next."""
     band_bytes: int
+    first: int
+    """Number of its first row in the array."""
+    complete: bool
+    """A row that is not there is damage; otherwise it is 0, as Zarr has it."""
 
     def announce(self, places: Integer[ndarray, " m"]) -> None:
         """Let the system fetch these rows from the disk; it does not wait for them."""
         for first, end, offset in self._side_by_side(places):
             if offset != ABSENT:
-                os.posix_fadvise(self.file, offset, (end - first) * self.row_bytes, os.POSIX_FADV_WILLNEED)
+                os.posix_fadvise(self.file, offset, (end - first) * self.step, os.POSIX_FADV_WILLNEED)
 
-    def read(self, places: Integer[ndarray, " m"], runs: Runs | None, into: Shaped[ndarray, "m c y x"]) -> None:
-        """Copy these runs of bands (None: all bands) of these rows; what is not there is 0, as Zarr has it."""
+    def read(self, places: Integer[ndarray, " m"], into: UInt8[ndarray, "m step"]) -> None:
+        """Copy rows as they lie in the file."""
         for first, end, offset in self._side_by_side(places):
-            if offset == ABSENT:
-                into[first:end] = 0
-            elif runs is None:
-                self._copy(offset, into[first:end])
-            else:
-                for index in range(first, end):
-                    self._copy_runs(offset + (index - first) * self.row_bytes, runs, into[index])
+            self._copy(offset, into[first:end], int(places[first]))
+
+    def read_bands(self, place: int, runs: Runs, into: Shaped[ndarray, "c y x"]) -> None:
+        """Copy these runs of bands of a row."""
+        offset, put = int(self.offsets[place]), 0
+        for first, count in runs:
+            start = offset if offset == ABSENT else offset + first * self.band_bytes
+            self._copy(start, into[put : put + count], place)
+            put += count
 
     def _side_by_side(self, places: Integer[ndarray, " m"]) -> Iterator[tuple[int, int, int]]:
         """Stretches of rows that follow each other in the file (or one that is absent): first, end and where."""
         offsets = self.offsets[places]
-        for first, end in stretches(offsets, self.row_bytes):
+        for first, end in stretches(offsets, self.step):
             yield first, end, int(offsets[first])
 
-    def _copy_runs(self, offset: int, runs: Runs, into: Shaped[ndarray, "c y x"]) -> None:
-        put = 0
-        for first, count in runs:
-            self._copy(offset + first * self.band_bytes, into[put : put + count])
-            put += count
-
-    def _copy(self, offset: int, into: Shaped[ndarray, "..."]) -> None:
-        if os.preadv(self.file, [into.data], offset) != into.nbytes:
-            raise _arrays.damaged(str(self.path), "it ends too early")
+    def _copy(self, offset: int, into: Shaped[ndarray, "..."], place: int) -> None:
+        if offset == ABSENT:
+            if self.complete:
+                why = "it is not there" if self.file < 0 else "a row is missing"
+                raise _arrays.damaged(self.path, why, self.first + place)
+            into[:] = 0
+        elif os.preadv(self.file, [into.data], offset) != into.nbytes:
+            raise _arrays.damaged(self.path, "it ends too early", self.first + place)
 
 
 def _is_plain(array: ts.TensorStore) -> bool:
     """Whether a shard holds the bytes of its rows, one after the other, and ends with their index."""
     assert array.codec is not None
-    shards = array.codec.to_json()["codecs"][0]
-    if shards["name"] != "sharding_indexed":
-        return False
-    settings = shards["configuration"]
-    whole_rows = settings["chunk_shape"] == [1, *array.shape[1:]]
-    as_they_are = [codec["name"] for codec in settings["codecs"]] == ["bytes"]
-    return whole_rows and as_they_are and settings["index_location"] == "end"
+    at_end = array.codec.to_json()["codecs"][0].get("configuration", {}).get("index_location") == "end"
+    return at_end and _arrays.row_codecs(array) in (["bytes"], ["bytes", _arrays.CHECKSUM])
 
 
 def _runs(bands: Integer[ndarray, " c"]) -> Runs:

@@ -1,6 +1,7 @@
 """What `corpus.json` says, and an opened corpus. `docs/corpus-format.md` describes the files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import tensorstore as ts
 from jaxtyping import Bool, Float64, Integer, Shaped
 from numpy import ndarray
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -19,8 +21,11 @@ from swath.errors import CorpusError, nearest
 from swath.sensors import Sensor
 from swath.settings import Settings
 
-FORMAT = 1
-"""Version of the layout on disk that this code writes, and the newest that it reads."""
+FORMAT = 2
+"""Version of the layout on disk that this code writes, and the newest that it reads. Arrays of version 1 have no
+checksums, and its corpus.json has none of the index."""
+HASHED_FORMAT = 1
+"""Version that the content hash names: it did not change since, so that the same content has the same hash."""
 
 
 class SensorLayout(Settings):
@@ -153,7 +158,7 @@ class BandStatistics(Settings):
 class CorpusInfo(Settings):
     """The content of `corpus.json`."""
 
-    format: int = FORMAT
+    format: int = Field(default=FORMAT, ge=1)
     complete: bool = False
     """False while the corpus is being built: what is committed can be read, statistics and hash are missing."""
     chip_px: int = Field(gt=0)
@@ -167,6 +172,8 @@ class CorpusInfo(Settings):
     licences: tuple[str, ...] = ()
     locations: int = 0
     chips: int = 0
+    index: dict[str, str] = Field(default_factory=dict)
+    """CRC-32C of locations.parquet and chips.parquet as hexadecimal numbers; of a finished corpus."""
     content_hash: str | None = None
     """Of everything that a reader can see except provenance; the same however often the build was interrupted."""
 
@@ -191,7 +198,7 @@ class CorpusInfo(Settings):
             version = content["format"]
         except (ValueError, KeyError, TypeError) as error:
             raise CorpusError("corpus.json is damaged", where=str(path), remedy="build the corpus again") from error
-        if version > FORMAT:
+        if isinstance(version, int) and version > FORMAT:
             raise CorpusError(
                 f"the corpus has format {version}, this swath reads up to {FORMAT}",
                 where=str(folder),
@@ -202,7 +209,11 @@ class CorpusInfo(Settings):
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
-            raise CorpusError(f"corpus.json is damaged: {key}: {first['msg']}", where=str(path)) from error
+            raise CorpusError(
+                f"corpus.json is damaged: {key}: {first['msg']}",
+                where=str(path),
+                remedy="restore the file, or build the corpus again",
+            ) from error
 
 
 class Corpus:
@@ -240,14 +251,25 @@ class Corpus:
         """Open a corpus, whole or still being built.
 
         Raises:
-            CorpusError: no corpus there, a newer format, or damaged files.
+            CorpusError: no corpus there, a newer format, or damaged files: the index is not the one that was finished.
         """
         path = Path(path)
         info = CorpusInfo.read(path)
-        locations = _index.read_locations(path, complete=info.complete)
-        if info.complete:
-            return cls(path, info, locations, chip_index=_index.read_chip_index(path))
-        return cls(path, info, locations, _index.read_chips(path, complete=False))
+        if not info.complete:
+            return cls(path, info, _index.read_locations(path, complete=False), _index.read_chips(path, complete=False))
+        _index.verify(path, info.index)
+        corpus = cls(path, info, _index.read_locations(path, complete=True), chip_index=_index.read_chip_index(path))
+        for name, said, count in (
+            ("locations", info.locations, len(corpus)),
+            ("chips", info.chips, len(corpus.chip_index)),
+        ):
+            if said != count:
+                raise CorpusError(
+                    f"corpus.json names {said} {name}, the index holds {count}",
+                    where=str(path / f"{name}.parquet"),
+                    remedy="restore corpus.json and the index of the same build, or build the corpus again",
+                )
+        return corpus
 
     @property
     def statistics(self) -> dict[str, dict[str, BandStatistics]]:
@@ -270,7 +292,7 @@ class Corpus:
 
     def info_header(self) -> dict[str, Any]:
         """The part of corpus.json that the content hash covers."""
-        return self.info.model_dump(mode="json", include={"format", "chip_px", "sensors", "labels"})
+        return {"format": HASHED_FORMAT, **self.info.model_dump(mode="json", include={"chip_px", "sensors", "labels"})}
 
     def __len__(self) -> int:
         return len(self.locations)
@@ -304,17 +326,97 @@ class Corpus:
         Raises:
             CorpusError: no such layer, or a damaged file.
         """
+        rows = np.asarray(location_rows, dtype=np.int64)
         if layer not in self.info.labels:
             raise CorpusError(
                 f"no label layer {layer!r}", where=str(self.path), remedy=nearest(layer, self.info.labels)
             )
         if layer not in self._label_arrays:
-            self._label_arrays[layer] = _arrays.open_array(label_path(self.path, layer), "labels")
-        return _arrays.read(self._label_arrays[layer][np.asarray(location_rows, dtype=np.int64)])
+            self._label_arrays[layer] = self.label_array(layer)
+        with self.naming_locations():
+            return _arrays.read(self._label_arrays[layer], rows)
 
     @cached_property
-    def _label_arrays(self) -> dict[str, Any]:
+    def _label_arrays(self) -> dict[str, ts.TensorStore]:
         return {}
+
+    def pixel_array(self, sensor: str, threads: int | None = None) -> ts.TensorStore:
+        """A sensor's counts "n c y x" on disk; `threads` as in `_arrays.open_array`.
+
+        Raises:
+            CorpusError: the array is not there, damaged, or not as corpus.json says.
+        """
+        layout, px = self.info.sensors[sensor], self.info.chip_px
+        return self._array(
+            pixel_path(self.path, sensor), "pixels", (len(layout.bands), px, px), layout.dtype, threads=threads
+        )
+
+    def valid_array(self, sensor: str, threads: int | None = None, *, sparse: bool = True) -> ts.TensorStore | None:
+        """A sensor's validity "n y x" on disk; None where every pixel is valid.
+
+        Args:
+            sensor: one of the corpus's.
+            threads: as in `_arrays.open_array`.
+            sparse: rows that are not there are valid everywhere, as those of the chips before the first that is not.
+
+        Raises:
+            CorpusError: as for the counts.
+        """
+        if not _arrays.exists(path := valid_path(self.path, sensor), "valid"):
+            return None
+        px = self.info.chip_px
+        return self._array(path, "valid", (px, px), "bool", threads=threads, sparse=sparse)
+
+    def label_array(self, layer: str) -> ts.TensorStore:
+        """A layer's codes "n y x" on disk.
+
+        Raises:
+            CorpusError: as for the counts.
+        """
+        px = self.info.chip_px
+        return self._array(label_path(self.path, layer), "labels", (px, px), self.info.labels[layer].dtype)
+
+    def _array(
+        self,
+        path: Path,
+        name: str,
+        row: tuple[int, ...],
+        dtype: str,
+        *,
+        threads: int | None = None,
+        sparse: bool = False,
+    ) -> ts.TensorStore:
+        if not _arrays.exists(path, name):
+            raise CorpusError(
+                f"the array of {name} is missing", where=str(path), remedy="restore the folder, or build again"
+            )
+        array = _arrays.open_array(path, name, threads, sparse=sparse)
+        found, kind = tuple(array.shape[1:]), array.dtype.numpy_dtype.name
+        if (found, kind) != (row, dtype):
+            raise CorpusError(
+                f"the array of {name} holds {kind} of shape {found}, corpus.json says {dtype} of shape {row}",
+                where=str(path),
+                remedy="restore corpus.json, or the folder, from the same build",
+            )
+        return array
+
+    @contextmanager
+    def naming_locations(self, sensor: str | None = None) -> Iterator[None]:
+        """Add to the error of a damaged row which location it is of; without a sensor, rows are locations."""
+        try:
+            yield
+        except _arrays.DamagedError as error:
+            if error.row is None or (uid := self._uid_of(sensor, error.row)) is None:
+                raise
+            raise _arrays.damaged(Path(error.where or ""), error.why, error.row, uid) from None
+
+    def _uid_of(self, sensor: str | None, row: int) -> str | None:
+        if sensor is None:
+            rows = np.array([row])
+        else:
+            chips = self.chip_index
+            rows = chips["location"].to_numpy()[((chips["sensor"] == sensor) & (chips["row"] == row)).to_numpy()]
+        return None if not len(rows) or rows[0] >= len(self) else str(self.locations["uid"].iloc[rows[0]])
 
 
 def pixel_path(corpus: Path, sensor: str) -> Path:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -76,10 +75,6 @@ class _Source:
     def per_block(self) -> int:
         """Chips of a block, as float32."""
         return max(1, BLOCK_BYTES // max(1, 4 * int(np.prod(self.shape))))
-
-    def gather(self, rows: Integer[ndarray, " n"]) -> ts.TensorStore:
-        """The wanted bands of these rows, still on disk."""
-        return self.counts[rows] if self.bands is None else self.counts.oindex[rows, self.bands]
 
 
 class Reader:
@@ -196,13 +191,15 @@ class Reader:
     def _read(self, sensor: str, positions: Integer[ndarray, "b t"]) -> Image:
         source, flat = self._sources[sensor], positions.reshape(-1)
         place, chips = self._there(sensor, flat)
-        valid = self._valid(source, flat)
+        with self.corpus.naming_locations(sensor):
+            valid = self._valid(source, flat)
         pixels = torch.from_numpy(self._buffers.take((len(flat), *source.shape), "float32"))
         for _, padding in _stretches(np.flatnonzero(flat < 0), len(flat)):
             pixels[padding] = 0.0
         masked = not self._all_valid[chips].all()
-        for part, counts in self._counts(source, self._rows[chips]):
-            _to_physical(counts, source, place[part], pixels, valid, masked=masked)
+        with self.corpus.naming_locations(sensor):
+            for part, counts in self._counts(source, self._rows[chips]):
+                _to_physical(counts, source, place[part], pixels, valid, masked=masked)
         return Image(
             pixels=pixels.unflatten(0, positions.shape),
             valid=valid.unflatten(0, positions.shape),
@@ -216,10 +213,11 @@ class Reader:
         source, flat = self._sources[sensor], positions.reshape(-1)
         place, chips = self._there(sensor, flat)
         stored = room_to_send((len(flat), *source.shape), _travelling(source.dtype, sensor), device)
-        self._fill(source, self._rows[chips], place, stored.numpy())
         known = None
-        if len(place) < len(flat) or not self._all_valid[chips].all():
-            known = torch.from_numpy(np.packbits(self._valid(source, flat).flatten(1).numpy(), axis=1))
+        with self.corpus.naming_locations(sensor):
+            self._fill(source, self._rows[chips], place, stored.numpy())
+            if len(place) < len(flat) or not self._all_valid[chips].all():
+                known = torch.from_numpy(np.packbits(self._valid(source, flat).flatten(1).numpy(), axis=1))
         return Counts(
             stored=stored.unflatten(0, positions.shape),
             known=None if known is None else known.unflatten(0, positions.shape),
@@ -269,7 +267,7 @@ class Reader:
         step = max(1, PIECE_BYTES // max(1, source.dtype.itemsize * int(np.prod(source.shape))))
         for start in range(0, len(rows), step):
             part = slice(start, min(start + step, len(rows)))
-            yield part, _arrays.read(source.gather(rows[part]))
+            yield part, _arrays.read(source.counts, rows[part], source.bands)
 
     def _valid(self, source: _Source, flat: Integer[ndarray, " m"]) -> Bool[Tensor, "m y x"]:
         """Validity of these chips, False where there is none (-1); only those with invalid pixels are read."""
@@ -278,7 +276,7 @@ class Reader:
             valid[padding] = False
         partly = np.flatnonzero((flat >= 0) & ~self._all_valid[flat])
         if len(partly) and source.valid is not None:
-            valid[partly] = torch.from_numpy(_arrays.read(source.valid[self._rows[flat[partly]]]))
+            valid[partly] = torch.from_numpy(_arrays.read(source.valid, self._rows[flat[partly]]))
         return valid
 
 
@@ -294,13 +292,17 @@ def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | No
             )
     position = [layout.bands.index(band) for band in bands]
     # only clouds are masked in a generated world
-    masked = _arrays.exists(path := valid_path(corpus.path, sensor), "valid") and not clear
-    counts = (truth_path(corpus.path, sensor), "clear") if clear else (pixel_path(corpus.path, sensor), "pixels")
-    array = _open(sensor, *counts, threads)
+    valid = None if clear else _validity(corpus, sensor, threads)
+    path, name = (truth_path(corpus.path, sensor), "clear") if clear else (pixel_path(corpus.path, sensor), "pixels")
+    if not _arrays.exists(path, name):
+        raise CorpusError(
+            f"the corpus holds no chip of {sensor}", where=str(path), remedy="read other sensors, or restore the array"
+        )
+    array = _arrays.open_array(path, name, threads) if clear else corpus.pixel_array(sensor, threads)
     return _Source(
         counts=array,
         plain=PlainArray.of(array),
-        valid=_arrays.open_array(path, "valid", threads) if masked else None,
+        valid=valid,
         bands=None if position == list(range(len(layout.bands))) else np.array(position),
         calibration=Calibration(
             scale=_unless([layout.scale[i] for i in position], neutral=1.0),
@@ -312,19 +314,23 @@ def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | No
     )
 
 
+def _validity(corpus: Corpus, sensor: str, threads: int | None) -> ts.TensorStore | None:
+    found = corpus.valid_array(sensor, threads, sparse=False)
+    own = (corpus.chip_index["sensor"] == sensor).to_numpy()
+    if found is None and (corpus.chip_index["valid"].to_numpy()[own] < 1).any():
+        raise CorpusError(
+            f"chips of {sensor} have invalid pixels, but the array that says which is missing",
+            where=str(valid_path(corpus.path, sensor)),
+            remedy="restore the folder, or build the corpus again",
+        )
+    return found
+
+
 def _unless(values: Sequence[float], neutral: float) -> Float[Tensor, "c 1 1"] | None:
     """One number a band, or None where they would change nothing."""
     if all(value == neutral for value in values):
         return None
     return torch.tensor(values, dtype=torch.float32)[:, None, None]
-
-
-def _open(sensor: str, path: Path, name: str, threads: int | None) -> ts.TensorStore:
-    if not _arrays.exists(path, name):
-        raise CorpusError(
-            f"the corpus holds no chip of {sensor}", where=str(path), remedy="read other sensors, or restore the array"
-        )
-    return _arrays.open_array(path, name, threads)
 
 
 def _travelling(dtype: np.dtype, sensor: str) -> torch.dtype:

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from swath._progress import track
 from swath.corpus import _arrays
-from swath.corpus.format import BandStatistics, Corpus, SensorLayout, pixel_path, valid_path
+from swath.corpus.format import BandStatistics, Corpus, SensorLayout
 
 BLOCK_BYTES = 4 * 2**20
 """Counts that are in memory at once; as float64 they take up to eight times as much."""
@@ -70,14 +70,14 @@ def _blocks(
 ) -> Iterator[tuple[Shaped[ndarray, "n c y x"], Bool[ndarray, "n y x"]]]:
     if not len(rows):
         return
-    counts = _arrays.open_array(pixel_path(corpus.path, sensor), "pixels")
-    masked = _arrays.exists(path := valid_path(corpus.path, sensor), "valid")
-    valid = _arrays.open_array(path, "valid") if masked else None
+    counts, valid = corpus.pixel_array(sensor), corpus.valid_array(sensor)
     size = max(1, BLOCK_BYTES // (counts.dtype.numpy_dtype.itemsize * int(np.prod(counts.shape[1:]))))
     for start in range(0, len(rows), size):
         block = rows[start : start + size]
-        pixels = _arrays.read(counts[block])
-        yield pixels, np.ones(pixels[:, 0].shape, bool) if valid is None else _arrays.read(valid[block])
+        with corpus.naming_locations(sensor):
+            pixels = _arrays.read(counts, block)
+            good = np.ones(pixels[:, 0].shape, bool) if valid is None else _arrays.read(valid, block)
+        yield pixels, good
 
 
 def _moments(counts: Shaped[ndarray, "n c y x"], valid: Bool[ndarray, "n y x"], layout: SensorLayout) -> _Moments:

@@ -5,7 +5,6 @@ place last. What a killed build leaves beyond the index is overwritten when it c
 """
 
 import fcntl
-import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,9 +19,19 @@ import pandas as pd
 import tensorstore as ts
 
 from swath.corpus import _arrays, _index
+from swath.corpus._digests import label_digest, pixel_digest
 from swath.corpus._part import Chip, Part, check_part, location_record
 from swath.corpus.adjacency import linked
-from swath.corpus.format import Corpus, CorpusInfo, LabelLayer, SensorLayout, label_path, pixel_path, valid_path
+from swath.corpus.format import (
+    FORMAT,
+    Corpus,
+    CorpusInfo,
+    LabelLayer,
+    SensorLayout,
+    label_path,
+    pixel_path,
+    valid_path,
+)
 from swath.corpus.statistics import band_statistics
 from swath.errors import CorpusError
 from swath.sensors import band_id
@@ -116,20 +125,22 @@ class CorpusWriter:
         with self._explained("write"):
             self._reopen()
             chips = self._write_chips(part)
-            self._write_labels(part)
-            self._commit(part, chips)
+            codes = self._codes(part)
+            self._write_labels(codes)
+            self._commit(part, chips, codes)
 
     def _reopen(self) -> None:
         if self.info.complete:
             _index.reopen(self.path)
-            self.info = self.info.model_copy(update={"complete": False, "statistics": {}, "content_hash": None})
+            unknown = {"statistics": {}, "index": {}, "content_hash": None}
+            self.info = self.info.model_copy(update={"format": FORMAT, "complete": False, **unknown})
             self.info.write(self.path)
             self._parts = 1
 
-    def _commit(self, part: Part, chips: list[dict[str, Any]]) -> None:
+    def _commit(self, part: Part, chips: list[dict[str, Any]], codes: Mapping[str, np.ndarray]) -> None:
         records = [
-            location_record(location, self.info.chip_px, digest)
-            for location, digest in zip(part.locations, _label_digests(part, self.info), strict=True)
+            location_record(location, self.info.chip_px, label_digest({name: maps[i] for name, maps in codes.items()}))
+            for i, location in enumerate(part.locations)
         ]
         _index.commit(self.path, self._parts, _index.location_frame(records), _index.chip_frame(chips))
         self.committed.update(location.uid for location in part.locations)
@@ -180,17 +191,22 @@ class CorpusWriter:
         path = pixel_path(self.path, sensor)
         return _arrays.create(path, "pixels", shape, layout.dtype, dims, attributes, compression=self._compression)
 
-    def _write_labels(self, part: Part) -> None:
-        first, last, px = len(self.committed), len(self.committed) + len(part.locations), self.info.chip_px
+    def _codes(self, part: Part) -> dict[str, np.ndarray]:
+        """Class codes "n y x" of all layers; of one that the part leaves out, void."""
+        shape = (len(part.locations), self.info.chip_px, self.info.chip_px)
+        return {
+            name: part.labels.get(name, np.full(shape, _fill(layer))).astype(layer.dtype)
+            for name, layer in self.info.labels.items()
+        }
+
+    def _write_labels(self, codes: Mapping[str, np.ndarray]) -> None:
+        first, px = len(self.committed), self.info.chip_px
+        dims = ("location", "y", "x")
         for name, layer in self.info.labels.items():
-            attributes = layer.model_dump(mode="json")
-            fill = 0 if layer.void is None else layer.void
-            dims = ("location", "y", "x")
-            array = _arrays.create(
-                label_path(self.path, name), "labels", (0, px, px), layer.dtype, dims, attributes, fill
-            )
-            codes = part.labels.get(name, np.full((last - first, px, px), fill))
-            _arrays.with_rows(array, last)[first:last].write(codes.astype(layer.dtype)).result()
+            path, attributes = label_path(self.path, name), layer.model_dump(mode="json")
+            array = _arrays.create(path, "labels", (0, px, px), layer.dtype, dims, attributes, _fill(layer))
+            last = first + len(codes[name])
+            _arrays.with_rows(array, last)[first:last].write(codes[name]).result()
 
     def finish(self, shared: Sequence[str] = ()) -> Corpus:
         """Join the index, compute statistics and content hash, and mark the corpus as whole.
@@ -215,13 +231,15 @@ class CorpusWriter:
         if shared:
             corpus.locations["group"] = _joined_groups(corpus.locations, shared)
         self._trim()
-        _index.compact(self.path, corpus.locations, corpus.chips)
+        checksums = _index.compact(self.path, corpus.locations, corpus.chips)
         self.info = self.info.model_copy(
             update={
+                "format": FORMAT,
                 "complete": True,
                 "locations": len(corpus.locations),
                 "chips": len(corpus.chips),
                 "statistics": band_statistics(corpus),
+                "index": checksums,
                 "content_hash": corpus.content_hash,
             }
         )
@@ -234,7 +252,7 @@ class CorpusWriter:
         arrays += [(label_path(self.path, name), "labels", len(self.committed)) for name in self.info.labels]
         for path, name, rows in arrays:
             if _arrays.exists(path, name):
-                _arrays.trim(_arrays.open_array(path, name), rows)
+                _arrays.trim(_arrays.open_array(path, name, sparse=True), rows)
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
@@ -323,6 +341,11 @@ def _joined_groups(locations: pd.DataFrame, shared: Sequence[str]) -> list[str]:
     return [first[number] for number in numbers.tolist()]
 
 
+def _fill(layer: LabelLayer) -> int:
+    """Code of locations that a part gives no labels for."""
+    return 0 if layer.void is None else layer.void
+
+
 def _stacked(chips: list[Chip], layout: SensorLayout) -> tuple[np.ndarray, np.ndarray]:
     """Counts and validity of chips of one sensor: (n, c, y, x) and (n, y, x)."""
     counts = np.stack([chip.pixels for chip in chips])
@@ -350,20 +373,3 @@ def _chip_record(chip: Chip, location: int, row: int, good: np.ndarray) -> dict[
         "orbit": chip.orbit,
         "digest": pixel_digest(chip.pixels, good),
     }
-
-
-def pixel_digest(pixels: np.ndarray, good: np.ndarray) -> str:
-    """128-bit BLAKE2b of a chip's counts and validity."""
-    result = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16)
-    result.update(np.packbits(good).data)
-    return result.hexdigest()
-
-
-def _label_digests(part: Part, info: CorpusInfo) -> list[str]:
-    digests = [hashlib.blake2b(digest_size=16) for _ in part.locations]
-    for name in sorted(part.labels):
-        width = "int64" if info.labels[name].dtype == "int64" else "int32"
-        codes = np.ascontiguousarray(part.labels[name], dtype=width)
-        for digest, one in zip(digests, codes, strict=True):
-            digest.update(name.encode() + one.tobytes())
-    return [digest.hexdigest() for digest in digests]

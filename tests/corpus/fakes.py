@@ -1,12 +1,17 @@
 """Small corpora with known pixels."""
 
 import datetime as dt
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import zarr
 
 from swath import sensors
-from swath.corpus import Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, SensorLayout
+from swath.corpus import Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, SensorLayout, _arrays, _index
+from swath.corpus._digests import label_digest, pixel_digest
+from swath.corpus.format import pixel_path
 
 OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-rtc"
 PX = 16
@@ -63,3 +68,45 @@ def make(path: Path, count: int = 12, step: int = 4, dates: int = 3) -> Corpus:
             if f"l{start:04d}" not in w.committed:
                 w.append(part(todo, dates))
         return w.finish()
+
+
+def resealed(path: Path) -> Corpus:
+    """A corpus whose arrays or layouts were changed, with the index of a build that had stored them so."""
+    corpus = Corpus.open(path)
+    chips, locations = corpus.chips.copy(), corpus.locations.copy()
+    for sensor, layout in corpus.info.sensors.items():
+        array, valid = corpus.pixel_array(sensor), corpus.valid_array(sensor)
+        own = (chips["sensor"] == sensor).to_numpy()
+        rows = chips["row"].to_numpy()[own]
+        counts = _arrays.read(array, rows)
+        good = np.ones(counts[:, 0].shape, bool) if valid is None else _arrays.read(valid, rows)
+        chips.loc[own, "digest"] = [pixel_digest(*one) for one in zip(counts, good, strict=True)]
+        described = pixel_path(path, sensor) / "pixels" / "zarr.json"
+        content = json.loads(described.read_text())
+        content["attributes"] |= layout.model_dump(mode="json", exclude={"dtype"})
+        described.write_text(json.dumps(content))
+    if corpus.label_layers:
+        codes = {name: corpus.stored_labels(name, range(len(corpus))) for name in corpus.label_layers}
+        locations["digest"] = [label_digest({n: maps[i] for n, maps in codes.items()}) for i in range(len(corpus))]
+    seal = {
+        "index": _index.compact(path, locations, chips),
+        "content_hash": _index.content_hash(corpus.info_header(), locations, chips),
+    }
+    corpus.info.model_copy(update=seal).write(path)
+    return Corpus.open(path)
+
+
+def as_format_1(path: Path) -> Path:
+    """The corpus as the first version of the format has it, written by zarr-python: without any checksum."""
+    for described in sorted(path.rglob("*.zarr/*/zarr.json")):
+        name, group = described.parent.name, described.parent.parent
+        old: Any = zarr.open_group(group, mode="r")[name]
+        kept = {"shape": old.shape, "dtype": old.dtype, "chunks": old.chunks, "shards": old.shards}
+        kept |= {"fill_value": old.fill_value, "dimension_names": old.metadata.dimension_names}
+        values, attributes = old[:], dict(old.attrs)
+        new = zarr.open_group(group, mode="w").create_array(name, compressors=None, attributes=attributes, **kept)
+        new[:] = values
+    content = json.loads((path / "corpus.json").read_text())
+    del content["index"]
+    (path / "corpus.json").write_text(json.dumps({**content, "format": 1}))
+    return path

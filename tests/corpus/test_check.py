@@ -10,7 +10,7 @@ import zarr
 from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, Reader, SensorLayout, check, info
 from swath.corpus.checks import Sample, copies
 from swath.errors import CorpusError
-from tests.corpus.fakes import LAYOUTS, OPTICAL, PX, RADAR, make
+from tests.corpus.fakes import LAYOUTS, OPTICAL, PX, RADAR, make, resealed
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def test_a_missing_file_is_named(corpus):
     file = next(path for path in (corpus.path / "pixels" / f"{OPTICAL}.zarr").rglob("c/**/*") if path.is_file())
     file.unlink()
     named = [finding for finding in check(corpus) if finding.where == str(file)]
-    assert [finding.level for finding in named] == ["warning"]
-    assert "chips read as 0" in named[0].what
+    assert [finding.level for finding in named] == ["error"]
+    assert "it is not there" in named[0].what
 
 
 def test_duplicate_ids_and_chips_of_nowhere(corpus):
@@ -76,7 +76,7 @@ def test_duplicate_ids_and_chips_of_nowhere(corpus):
 def test_unmarked_nan_and_nodata(corpus):
     array(corpus, "pixels", f"{RADAR}.zarr", "pixels")[3, 1, 4, 4] = np.nan
     array(corpus, "pixels", f"{OPTICAL}.zarr", "pixels")[5, 1, 4, 4] = 0
-    found = messages(corpus, "error")
+    found = messages(resealed(corpus.path), "error")
     assert f"{RADAR}: l0001" in found
     assert f"{OPTICAL}: l0001" in found
     assert found.count("not marked as invalid") == 2
@@ -107,14 +107,14 @@ def test_copies_of_places_are_told_from_steps_of_a_series(tmp_path):
 
 def test_undeclared_codes(corpus):
     array(corpus, "labels", "cover.zarr", "labels")[4, 0, 0] = 9
-    assert "not declared: 9" in messages(corpus, "error")
+    assert "not declared: 9" in messages(resealed(corpus.path), "error")
     with pytest.raises(CorpusError, match=r"the code 9 at 1 pixels, which is not declared(.|\n)*cover.zarr.*l0004"):
         corpus.labels("cover", range(6))
 
 
 def test_stale_statistics(corpus):
     array(corpus, "pixels", f"{OPTICAL}.zarr", "pixels")[2, 3] = 1234
-    found = messages(corpus, "error")
+    found = messages(resealed(corpus.path), "error")
     assert f"{OPTICAL}/B08" in found
     assert f"{OPTICAL}/B02" not in found
 

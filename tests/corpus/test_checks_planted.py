@@ -10,6 +10,7 @@ from swath.corpus import Corpus, CorpusInfo, _arrays, check
 from swath.corpus.checks import _register, _spectra, kinds
 from swath.corpus.format import SensorLayout, pixel_path
 from swath.corpus.sources.synth import OPTICAL, RADAR, Config, build
+from tests.corpus.fakes import resealed
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def plant(landscape, tmp_path):
         info = CorpusInfo.read(path)
         new = SensorLayout.model_validate(info.sensors[sensor].model_dump() | layout)
         info.model_copy(update={"sensors": info.sensors | {sensor: new}}).write(path)
-        return Corpus.open(path)
+        return resealed(path)
 
     return planted
 

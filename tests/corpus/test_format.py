@@ -27,6 +27,7 @@ def test_zarr_opens_pixels_validity_and_labels_without_swath(corpus):
     assert pixels.metadata.dimension_names == ("chip", "band", "y", "x")
     assert pixels.attrs["bands"] == ["B02", "B03", "B04", "B08"]
     assert pixels.chunks == (1, 4, PX, PX)
+    assert "Crc32cCodec" in str(pixels.metadata.codecs[0].codecs[-1])
     _, chips, codes = location(5)
     row = corpus.chips.query("uid == 'l0005' and sensor == @OPTICAL").iloc[2]["row"]
     given = [chip for chip in chips if chip.sensor == OPTICAL][2]
@@ -68,8 +69,8 @@ def test_footprints_and_centres_follow_from_crs_and_transform(corpus):
 
 def test_a_newer_format_is_refused(corpus, tmp_path):
     content = json.loads((corpus.path / "corpus.json").read_text())
-    (tmp_path / "corpus.json").write_text(json.dumps({**content, "format": 2, "news": "unknown to us"}))
-    with pytest.raises(CorpusError, match="format 2") as caught:
+    (tmp_path / "corpus.json").write_text(json.dumps({**content, "format": 3, "news": "unknown to us"}))
+    with pytest.raises(CorpusError, match="format 3") as caught:
         Corpus.open(tmp_path)
     assert "newer swath" in caught.value.remedy
 

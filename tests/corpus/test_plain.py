@@ -10,8 +10,8 @@ from swath.corpus import _arrays
 from swath.corpus._plain import ENTRY_BYTES, PlainArray, stretches
 from swath.errors import CorpusError
 
-ROWS, WRITTEN = 3500, 2300
-"""With 1024 rows a file: two whole ones, one with absent rows at its end, and one that is not there."""
+ROWS, WRITTEN, FILE = 3500, 2300, 1024
+"""With so many rows a file: two whole ones, one with absent rows at its end, and one that is not there."""
 ROW = (4, 3, 2)
 OPEN_FILES = Path("/proc/self/fd")
 DIMS = ("chip", "band", "y", "x")
@@ -19,14 +19,31 @@ DIMS = ("chip", "band", "y", "x")
 
 def create(folder, dtype="int16", **options):
     array = _arrays.create(folder, "pixels", (ROWS, *ROW), dtype, DIMS, {}, **options)
-    values = np.random.default_rng(0).integers(0, 100, (WRITTEN, *ROW)).astype(dtype)
-    array[:WRITTEN].write(values).result()
-    return array
+    array[:WRITTEN].write(values(dtype)).result()
+    return _arrays.open_array(folder, "pixels")
+
+
+def values(dtype="int16"):
+    result = np.random.default_rng(0).integers(0, 100, (WRITTEN, *ROW)).astype(dtype)
+    result[5:9] = 0
+    return result
 
 
 @pytest.fixture(scope="module")
 def array(tmp_path_factory):
     return create(tmp_path_factory.mktemp("plain"), compression="none")
+
+
+@pytest.fixture(scope="module")
+def old_array(tmp_path_factory):
+    """As version 1 of the format has it: without checksums, and rows of zeros are not stored."""
+    folder = tmp_path_factory.mktemp("old")
+    group = zarr.open_group(folder, mode="w")
+    made = group.create_array(
+        "pixels", shape=(ROWS, *ROW), chunks=(1, *ROW), shards=(FILE, *ROW), dtype="int16", compressors=None
+    )
+    made[:WRITTEN] = values()
+    return _arrays.open_array(folder, "pixels")
 
 
 def plain(array) -> PlainArray:
@@ -35,26 +52,40 @@ def plain(array) -> PlainArray:
     return found
 
 
-def read(array, rows, bands=None, most=5):
+def read(array, rows, bands=None, most=5, found=None):
     rows = np.asarray(rows)
     count = ROW[0] if bands is None else len(bands)
     result = np.full((len(rows), count, *ROW[1:]), 111, array.dtype.numpy_dtype)
-    for part, piece in plain(array).pieces(rows, bands, most):
+    for part, piece in (found or plain(array)).pieces(rows, bands, most):
         assert len(piece) <= most
         result[part] = piece
     return result
 
 
-@given(
-    rows=st.lists(st.integers(0, ROWS - 1) | st.integers(1000, 1050), max_size=30),
-    bands=st.none() | st.lists(st.integers(0, ROW[0] - 1), min_size=1, max_size=5),
-    most=st.integers(1, 40),
-)
-def test_rows_are_those_that_tensorstore_reads(array, rows, bands, most):
+def rows_below(end):
+    return st.lists(st.integers(0, end - 1) | st.integers(1000, 1050) | st.integers(0, 12), max_size=30)
+
+
+BANDS = st.none() | st.lists(st.integers(0, ROW[0] - 1), min_size=1, max_size=5)
+
+
+def agrees(array, found, rows, bands, most):
     rows = np.array(rows, np.int64)
     bands = None if bands is None else np.array(bands)
     wanted = array[rows] if bands is None else array.oindex[rows, bands]
-    assert np.array_equal(read(array, rows, bands, most), wanted.read().result())
+    return np.array_equal(read(array, rows, bands, most, found), wanted.read().result())
+
+
+@given(rows=rows_below(WRITTEN), bands=BANDS, most=st.integers(1, 40))
+def test_rows_are_those_that_tensorstore_reads(array, rows, bands, most):
+    found = plain(array)
+    assert agrees(array, found, rows, bands, most)
+    assert agrees(array, found, rows, bands, most)  # checksums are not compared again
+
+
+@given(rows=rows_below(ROWS), bands=BANDS, most=st.integers(1, 40))
+def test_rows_without_checksums_and_rows_that_are_not_there(old_array, rows, bands, most):
+    assert agrees(old_array, plain(old_array), rows, bands, most)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float16", "float32"])
@@ -81,6 +112,37 @@ def test_a_file_that_grows_while_it_is_read(tmp_path):
     assert (read(array, [WRITTEN + 5]) == 1).all()
 
 
+def test_every_row_is_stored_and_one_that_is_missing_is_named(tmp_path):
+    array = create(tmp_path, compression="none")
+    assert (read(array, [5, 6]) == 0).all()
+    for rows, bands, file in (([3, WRITTEN], None, 2), ([3, WRITTEN], np.array([1]), 2), ([3100], None, 3)):
+        why = "it is not there" if file == 3 else "a row is missing"
+        with pytest.raises(CorpusError, match=rf"{why} \(row {rows[-1]}\)") as error:
+            read(array, rows, bands)
+        assert error.value.where == str(_arrays.file_of(array, file))
+
+
+@pytest.mark.parametrize("bands", [None, np.array([2])])
+@pytest.mark.parametrize("compression", ["none", "fast", "small"])
+def test_a_flipped_bit_anywhere_in_a_row_is_seen(bands, compression, tmp_path):
+    """Also in a band that was not asked for, the first time that a row is read."""
+    array = create(tmp_path, compression=compression)
+    file = _arrays.file_of(array, 1)
+    raw = bytearray(file.read_bytes())
+    start, size = np.frombuffer(raw[-FILE * ENTRY_BYTES - 4 : -4], "<u8").reshape(-1, 2)[7].tolist()
+    raw[start + size // 2] ^= 4
+    file.write_bytes(raw)
+    rows = np.array([FILE + 6, FILE + 7])
+    if compression == "none":
+        assert read(array, rows[:1], bands).any()
+        with pytest.raises(CorpusError, match=rf"the checksum is wrong \(row {FILE + 7}\)") as error:
+            read(array, rows, bands)
+    else:
+        with pytest.raises(CorpusError, match=rf"\(row {FILE + 7}\)") as error:
+            _arrays.read(array, rows, bands)
+    assert error.value.where == str(file)
+
+
 def cut(raw: bytes) -> bytes:
     return raw[: len(raw) // 2]
 
@@ -90,14 +152,14 @@ def empty(_: bytes) -> bytes:
 
 
 def lengths_of_another_array(raw: bytes) -> bytes:
-    end = len(raw) - 1024 * ENTRY_BYTES - 4
+    end = len(raw) - FILE * ENTRY_BYTES - 4
     index = np.frombuffer(raw[end:-4], "<u8").reshape(-1, 2).copy()
     index[:, 1] += 1
     return raw[:end] + index.tobytes() + raw[-4:]
 
 
 def beyond_the_end(raw: bytes) -> bytes:
-    end = len(raw) - 1024 * ENTRY_BYTES - 4
+    end = len(raw) - FILE * ENTRY_BYTES - 4
     index = np.frombuffer(raw[end:-4], "<u8").reshape(-1, 2).copy()
     index[:, 0] += end
     return raw[:end] + index.tobytes() + raw[-4:]
@@ -117,7 +179,7 @@ def test_a_damaged_file_is_named(damage, tmp_path):
 @pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="the system does not list the open files of a process")
 def test_files_are_closed(tmp_path):
     array = create(tmp_path, compression="none")
-    rows = np.tile([0, 1500, 3300], 40)
+    rows = np.tile([0, 1500, 2200], 40)
     before = len(list(OPEN_FILES.iterdir()))
     pieces = plain(array).pieces(rows, None, 2)
     next(pieces)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swath.corpus import Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, SensorLayout, _arrays, _index
+from swath.corpus import FORMAT, Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, SensorLayout, _arrays, _index
 from swath.errors import CorpusError, RecipeError
 from tests.corpus.fakes import COVER, LAYOUTS, OPTICAL, PX, RADAR, location, make, part, writer
 
@@ -339,7 +339,7 @@ def test_provenance_is_kept_once_and_outside_the_hash(tmp_path):
     assert grown.info.provenance == ({"made": "by a test"}, {"more": 1})
     assert grown.info.licences == ("CC0-1.0",)
     content = json.loads((grown.path / "corpus.json").read_text())
-    assert content["format"] == 1
+    assert content["format"] == FORMAT
     assert content["complete"] is True
 
 

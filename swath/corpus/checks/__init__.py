@@ -2,7 +2,7 @@
 
 A kind of check is one file in this folder, found by its module name. It has a function `look(sample) -> Section` and a
 `STAGE`: kinds of a later stage are looked for only if the earlier ones found no error, as pixels of broken arrays
-cannot be read (0: index and arrays; 1: pixels; 2: what follows from right pixels).
+cannot be read (0: index and arrays; 1: the stored bytes; 2: what they mean; 3: what follows from right pixels).
 """
 
 from itertools import groupby

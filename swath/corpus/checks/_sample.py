@@ -12,7 +12,7 @@ from numpy import ndarray
 from swath import sensors
 from swath._progress import track
 from swath.corpus import _arrays
-from swath.corpus.format import Corpus, pixel_path, valid_path
+from swath.corpus.format import Corpus
 from swath.corpus.reader import Reader
 
 BLOCK = 64
@@ -71,10 +71,10 @@ class Sample:
         self, sensor: str, rows: Integer[ndarray, " n"]
     ) -> tuple[Shaped[ndarray, "n c y x"], Bool[ndarray, "n y x"]]:
         """Counts and validity of rows of the sensor's arrays."""
-        counts = _arrays.read(_arrays.open_array(pixel_path(self.corpus.path, sensor), "pixels")[rows])
-        if not _arrays.exists(path := valid_path(self.corpus.path, sensor), "valid"):
-            return counts, np.ones(counts[:, 0].shape, bool)
-        return counts, _arrays.read(_arrays.open_array(path, "valid")[rows])
+        valid = self.corpus.valid_array(sensor)
+        with self.corpus.naming_locations(sensor):
+            counts = _arrays.read(self.corpus.pixel_array(sensor), rows)
+            return counts, np.ones(counts[:, 0].shape, bool) if valid is None else _arrays.read(valid, rows)
 
     @cached_property
     def reader(self) -> Reader:

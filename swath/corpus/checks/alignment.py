@@ -13,7 +13,7 @@ from swath.corpus.checks import _register
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Chart, Finding, Gallery, Histogram, Offsets, Section
 
-STAGE = 1
+STAGE = 2
 SMALLEST = 24
 """Pixels of a chip's side below which edges say nothing."""
 SURE = 8.0

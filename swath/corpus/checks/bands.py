@@ -10,7 +10,7 @@ from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Lines, Section
 from swath.sensors import Band
 
-STAGE = 1
+STAGE = 2
 FEW = 6
 """Below this number of bands a spectrum says less, and only a much better order is believed."""
 LIKELY, LIKELY_OF_FEW = 0.9, 0.75

@@ -11,7 +11,7 @@ from numpy import ndarray
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Section
 
-STAGE = 1
+STAGE = 2
 SMALL = 0.5
 """Overlap, as intersection over union, below which two sensors' pixels are reported."""
 LOCATIONS_SHARE = 0.05

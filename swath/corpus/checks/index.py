@@ -1,14 +1,19 @@
 """The index agrees with itself and with corpus.json, and every array that it names is there."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from tensorstore import TensorStore
 
 from swath._progress import track
 from swath.corpus import _arrays
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Section
+from swath.corpus.checks.copies import some
 from swath.corpus.format import Corpus, label_path, pixel_path, valid_path
 from swath.errors import CorpusError
 
@@ -33,6 +38,8 @@ def _index(corpus: Corpus) -> Iterator[Finding]:
     if strangers.any():
         remedy = "restore locations.parquet and chips.parquet from the same build"
         yield Finding("error", f"{strangers.sum()} chips belong to no location", str(corpus.path), remedy)
+    else:
+        yield from _misfits(corpus)
     for sensor in sorted(set(chips["sensor"]) - set(corpus.info.sensors)):
         remedy = "restore corpus.json, or build the corpus again"
         yield Finding("error", f"chips of {sensor}, which corpus.json does not declare", str(corpus.path), remedy)
@@ -41,45 +48,76 @@ def _index(corpus: Corpus) -> Iterator[Finding]:
         yield Finding("warning", f"{childless} locations have no chip", str(corpus.path), remedy)
 
 
+def _misfits(corpus: Corpus) -> Iterator[Finding]:
+    """Chips whose id is not that of the location they point to, and rows of an array that are named twice or never."""
+    chips, where = corpus.chips, str(corpus.path / "chips.parquet")
+    remedy = "restore locations.parquet and chips.parquet from the same build"
+    own = corpus.locations["uid"].to_numpy()[chips["location"].to_numpy()]
+    if (other := chips["uid"].to_numpy() != own).any():
+        what = f"{other.sum()} chips have the id of another location than the one they point to"
+        yield Finding("error", f"{what}: {some(pd.DataFrame(chips[other]))}", where, remedy)
+    for sensor, rows in chips.groupby("sensor")["row"]:
+        if not np.array_equal(np.sort(rows.to_numpy()), np.arange(len(rows))):
+            yield Finding("error", f"the rows of {sensor} are not 0 to {len(rows) - 1}, each once", where, remedy)
+
+
 def _stored(corpus: Corpus) -> Iterator[Finding]:
-    for path, name, count in _wanted(corpus):
-        remedy = "restore the folder, or build the corpus again"
-        if not _arrays.exists(path, name):
+    for path, name, count, opened in _wanted(corpus):
+        try:
+            array = opened()
+        except CorpusError as error:
+            yield Finding("error", error.what, error.where or str(path), error.remedy or "")
+            continue
+        if array is None:
+            remedy = "restore the folder, or build the corpus again"
             yield Finding("error", f"the array of {name} is missing", str(path), remedy)
             continue
-        array = _arrays.open_array(path, name)
+        yield from _described(corpus, path, name)
         if (there := array.shape[0]) < count:
+            remedy = "restore the folder, or build the corpus again"
             yield Finding("error", f"the index names {count} rows of {name}, {there} are there", str(path), remedy)
         yield from _files(array, name, min(count, there), path)
+
+
+def _described(corpus: Corpus, path: Path, name: str) -> Iterator[Finding]:
+    """What the array's own description says of bands, scales and classes is what corpus.json says."""
+    attributes = json.loads((path / name / "zarr.json").read_bytes()).get("attributes", {})
+    said = {"pixels": corpus.info.sensors, "labels": corpus.info.labels}.get(name, {}).get(path.stem)
+    for key, value in ({} if said is None else said.model_dump(mode="json")).items():
+        if key in attributes and attributes[key] != value:
+            what = f"corpus.json says {key} {value}, the array {attributes[key]}"
+            remedy = "restore the one that was changed; where a value was wrong, build the corpus again"
+            yield Finding("error", what, str(path / name / "zarr.json"), remedy)
 
 
 def _files(array: TensorStore, name: str, count: int, path: Path) -> Iterator[Finding]:
     """One row of every file is read: a truncated file has lost the list of its rows, which stands at its end.
 
-    A file that is not there reads as zeros: labels of one class may be that, pixels hardly.
+    In an old array, without checksums, a file that is not there reads as zeros: labels of one class may be that, pixels
+    hardly.
     """
     size = _arrays.rows_per_file(array)
     starts = range(0, count, size)
     for row in track(starts, len(starts), f"looking at the files of {path.stem}"):
         try:
-            _arrays.read(array[row : row + 1])
+            _arrays.read(array, np.array([row]))
         except CorpusError as error:
             yield Finding("error", error.what, error.where or str(path), error.remedy or "")
         file = _arrays.file_of(array, row // size)
-        if name == "pixels" and not file.exists():
+        if name == "pixels" and not file.exists() and not _arrays.has_checksums(array):
             rows = min(size, count - row)
             remedy = "restore the file, or build the corpus again; nothing has to be done if all of them are 0 indeed"
             yield Finding("warning", f"a file is not there, so that {rows} chips read as 0", str(file), remedy)
 
 
-def _wanted(corpus: Corpus) -> Iterator[tuple[Path, str, int]]:
-    """Group, array and number of rows of all that the index needs."""
+def _wanted(corpus: Corpus) -> Iterator[tuple[Path, str, int, Callable[[], TensorStore | None]]]:
+    """Group, array and number of rows of all that the index needs, and how to open it."""
     for sensor in corpus.info.sensors:
         chips = corpus.chips_of(sensor)
         if len(chips):
             rows = 1 + int(chips["row"].to_numpy().max())
-            yield pixel_path(corpus.path, sensor), "pixels", rows
+            yield pixel_path(corpus.path, sensor), "pixels", rows, partial(corpus.pixel_array, sensor)
             if (chips["valid"].to_numpy() < 1).any():
-                yield valid_path(corpus.path, sensor), "valid", rows
+                yield valid_path(corpus.path, sensor), "valid", rows, partial(corpus.valid_array, sensor)
     for name in corpus.label_layers:
-        yield label_path(corpus.path, name), "labels", len(corpus)
+        yield label_path(corpus.path, name), "labels", len(corpus), partial(corpus.label_array, name)

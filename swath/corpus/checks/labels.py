@@ -7,7 +7,7 @@ from swath.corpus._codes import undeclared
 from swath.corpus.checks._sample import BLOCK, Sample
 from swath.corpus.checks._types import Finding, Section
 
-STAGE = 1
+STAGE = 2
 
 
 def look(sample: Sample) -> Section:

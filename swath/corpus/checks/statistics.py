@@ -10,7 +10,7 @@ from swath.corpus.checks._types import Finding, Section
 from swath.corpus.format import Corpus
 from swath.corpus.statistics import band_statistics
 
-STAGE = 2
+STAGE = 3
 
 
 def look(sample: Sample) -> Section:

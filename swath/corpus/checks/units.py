@@ -14,7 +14,7 @@ from numpy import ndarray
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Section
 
-STAGE = 1
+STAGE = 2
 NEGATIVE, NEGATIVE_SHARE = -0.03, 0.05
 """Correction for the atmosphere leaves single dark pixels a little below 0, but not this share of a band this far."""
 OFFSETS = {"sentinel-2": 0.1, "landsat": 0.2}

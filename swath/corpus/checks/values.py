@@ -13,7 +13,7 @@ from swath.corpus.checks._types import Finding, Histogram, Section
 from swath.corpus.checks.copies import some
 from swath.corpus.format import SensorLayout
 
-STAGE = 1
+STAGE = 2
 FILLERS = (0, -32768, 32767, 65535, -9999, 9999, -999)
 """Values that providers put where nothing was measured."""
 FILLED = 0.05
