@@ -15,7 +15,7 @@ from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Section
 from swath.corpus.checks.units import OFFSETS
 
-STAGE = 1
+STAGE = 2
 DATES = 6
 """Chips of a location that are compared, the clearest ones."""
 PLACES = 200
