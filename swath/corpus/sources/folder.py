@@ -28,6 +28,7 @@ from swath.corpus.sources._folder.check import (
     channels,
     check_channel,
     check_channels,
+    check_clouds,
     check_facts,
     check_place,
     check_shot,
@@ -80,7 +81,10 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
     headers = _headers(places, config, log, pool)
     _scale(places, config, headers, log)
     layouts = _layouts(places, config, headers)
+    strays = [(place.id, file.name) for place in places for file in place.strays]
     places = _fitting(places, config, layouts, headers, log)
+    what = "no image has its id and date"
+    log += [{"event": "cloud layer without an image", "id": uid, "what": what, "where": name} for uid, name in strays]
     log += _other_sizes(places, headers)
     layers = {e.layer: LabelLayer(classes=e.classes, colours=e.colours, void=e.void) for e in config.labels}
     shapes = Shapes(config.shapes, data, layers)
@@ -144,6 +148,7 @@ def _scale(places: list[Place], config: Config, headers: dict[str, Header], log:
     for place in places:
         for key, shot in list(place.shots.items()):
             try:
+                check_clouds(place, shot, config)
                 check_channels(shot, headers)
                 shot.scalings = given(shot, headers)
             except BadFileError as error:

@@ -26,7 +26,7 @@ from swath.corpus.sources._landsat.calibrate import fill_and_cloud, physical
 from swath.corpus.sources._landsat.scenes import Scene
 from swath.corpus.sources._pieces import Piece, moved, window
 from swath.corpus.sources._position import pixel_m
-from swath.corpus.sources._published import Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources._published import SKIP, Form, FormatSettings, Report, convert, data_folder
 from swath.corpus.sources._raster import MAX_IMAGE_GB, BadFileError, File, check_size, header
 from swath.errors import CorpusError
 from swath.settings import Settings
@@ -99,14 +99,16 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     for scene in found:
         try:
             scenes.prepare(scene, bands[scene.sensor], config.missing_metadata, config.max_image_gb)
+            _require_quality(scene, config)
             ready.append(scene)
         except BadFileError as error:
             report.reject(error, scene.id)
     if not ready:
         raise CorpusError("no scene can be used", where=str(folder), remedy=f"first: {report.log[-1]['what']}")
-    what = "only fill is marked as missing"
-    unjudged = [scene.id for scene in ready if scene.quality is None]
-    report.log += [{"event": "no quality band", "id": name, "what": what, "where": name} for name in unjudged]
+    if not config.mask_clouds:
+        what = "only fill is marked as missing"
+        unjudged = [scene.id for scene in ready if scene.quality is None]
+        report.log += [{"event": "no quality band", "id": name, "what": what, "where": name} for name in unjudged]
     form = _form(config, ready, bands)
     rasters = {name: _raster(folder, raster, config) for name, raster in config.labels.items()}
     units = list(grid.blocks(grid.grids(ready), config.chip_px))
@@ -118,6 +120,15 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
             remedy="make chip_px smaller",
         )
     convert(target, form, report, units, grid.Block.uids, lambda block: _look(block, config, form, rasters))
+
+
+def _require_quality(scene: Scene, config: Config) -> None:
+    if config.mask_clouds and scene.quality is None:
+        raise BadFileError(
+            f"{scene.id} has no {' or '.join(scenes.QUALITY)}, so nobody knows where its clouds are",
+            where="corpus.source.mask_clouds",
+            remedy=f"{SKIP}; or mask_clouds=false",
+        )
 
 
 def _form(config: Config, ready: list[Scene], bands: dict[str, tuple[str, ...]]) -> Form:
@@ -162,14 +173,17 @@ class Image:
 
 
 def _look(block: grid.Block, config: Config, form: Form, rasters: dict[str, File]) -> Piece:
-    """The chips of all scenes in a row of cells."""
-    images = [image for scene in block.grid.scenes if (image := _image(block, scene, config, form))]
+    """The chips of all passes in a row of cells."""
+    passes: dict[tuple[str, str, str], list[Image]] = {}
+    for scene in block.grid.scenes:
+        if image := _image(block, scene, config, form):
+            passes.setdefault(scene.swath, []).append(image)
     maps = {name: _codes(block, name, file, form) for name, file in rasters.items()}
     piece = Piece()
     for position, column in enumerate(block.columns):
         cell = window(0, position, block.px)
         uid, corner = block.uid(column), moved(block.transform_of(column), 0, 0, 0)
-        chips = [chip for image in images if (chip := _chip(uid, image, cell, config))]
+        chips = [chip for images in passes.values() if (chip := _chip(uid, images, cell, config))]
         if chips:
             place = Location(uid, crs=block.grid.crs, transform=corner)
             piece.add(place, chips, {name: codes[cell] for name, codes in maps.items()}, form.sensors)
@@ -184,7 +198,11 @@ def _image(block: grid.Block, scene: Scene, config: Config, form: Form) -> Image
         return None
     seen, cloud = (counts != 0).all(axis=0), None
     if scene.quality and (codes := grid.read(block, scene, [scene.quality])) is not None:
-        fill, cloud = fill_and_cloud(codes[0], scene.quality)
+        try:
+            fill, cloud = fill_and_cloud(codes[0], scene.bits)
+        except ValueError as error:
+            file = scene.files[scene.quality]
+            raise BadFileError(f"{file.name} {error}", where=str(file.path), remedy=SKIP) from None
         seen &= ~fill
     shipped = SensorLayout.of(sensors.get(scene.sensor), layout.bands, gsd_m=layout.gsd_m)
     pixels = counts.astype(shipped.dtype)
@@ -195,22 +213,38 @@ def _image(block: grid.Block, scene: Scene, config: Config, form: Form) -> Image
     return Image(scene, pixels, seen, cloud)
 
 
-def _chip(uid: str, image: Image, cell: tuple[slice, slice], config: Config) -> Chip | None:
-    """None where too little of the cell can be used."""
-    seen = image.seen[cell]
-    cloud = None if image.cloud is None else image.cloud[cell]
+def _chip(uid: str, images: list[Image], cell: tuple[slice, slice], config: Config) -> Chip | None:
+    """What the scenes of a pass show of a cell, laid over one another, the one that sees most of it on top.
+
+    None where too little of the cell can be used.
+    """
+    ordered = sorted(images, key=lambda image: (-int(image.seen[cell].sum()), image.scene.id))
+    pixels, seen = ordered[0].pixels[:, *cell].copy(), ordered[0].seen[cell].copy()
+    cloud = None if ordered[0].cloud is None else ordered[0].cloud[cell].copy()
+    used = ordered[:1]
+    for image in ordered[1:]:
+        fresh = image.seen[cell] & ~seen
+        if not fresh.any():
+            continue
+        pixels[:, fresh] = image.pixels[:, *cell][:, fresh]
+        seen |= fresh
+        used.append(image)
+        if cloud is None or image.cloud is None:
+            cloud = None
+        else:
+            cloud[fresh] = image.cloud[cell][fresh]
     valid = seen & ~cloud if config.mask_clouds and cloud is not None else seen
     if not valid.any() or valid.mean() < config.min_valid:
         return None
     return Chip(
         uid,
-        image.scene.sensor,
-        np.ascontiguousarray(image.pixels[:, *cell]),
-        valid=valid.copy(),
-        datetime=image.scene.date,
+        used[0].scene.sensor,
+        pixels,
+        valid=valid,
+        datetime=used[0].scene.date,
         cloud=None if cloud is None else float(cloud[seen].mean()),
-        source=image.scene.id,
-        orbit=image.scene.path,
+        source=" ".join(image.scene.id for image in used),
+        orbit=used[0].scene.path,
     )
 
 

@@ -131,6 +131,9 @@ def cloudmask_ukis(root: Path) -> None:
 
 
 OLI_MTL = """GROUP = LANDSAT_METADATA_FILE
+  GROUP = PRODUCT_CONTENTS
+    COLLECTION_NUMBER = {collection}
+  END_GROUP = PRODUCT_CONTENTS
   GROUP = IMAGE_ATTRIBUTES
     DATE_ACQUIRED = {date}
     SCENE_CENTER_TIME = "15:40:12.1234567Z"
@@ -167,13 +170,14 @@ def landsat_l1(root: Path, scene: str, seed: int = 0, sun: float = 41.5, quality
     codes[:, : px // 12] = 1
     codes[:, 20:30, 4:14] |= 1 << (3 if quality == "QA_PIXEL" else 4)
     tif(folder / f"{scene}_{quality}.TIF", codes, "EPSG:32615")
-    day = scene.split("_")[3]
+    day, collection = scene.split("_")[3], scene.split("_")[5]
     reflective = "\n".join(
         f"    REFLECTANCE_{what}_BAND_{number} = {value}"
         for number in (2, 4, 8)
         for what, value in (("MULT", "2.0000E-05"), ("ADD", "-0.100000"))
     )
-    text = OLI_MTL.format(date=f"{day[:4]}-{day[4:6]}-{day[6:]}", sun=sun, reflective=reflective)
+    date = f"{day[:4]}-{day[4:6]}-{day[6:]}"
+    text = OLI_MTL.format(date=date, sun=sun, reflective=reflective, collection=collection)
     (folder / f"{scene}_MTL.txt").write_text(text)
     return folder
 
@@ -246,7 +250,7 @@ def l8_biome(root: Path, size: tuple[int, int] = (36, 40), dtype: str = "uint16"
         pairs = [("REFLECTANCE", n, "2.0E-05", "-0.1") for n in range(1, 10)]
         pairs += [("RADIANCE", n, "3.342E-04", "0.1") for n in (10, 11)]
         reflective = "\n".join(f"{kind}_MULT_BAND_{n} = {m}\n{kind}_ADD_BAND_{n} = {a}" for kind, n, m, a in pairs)
-        text = OLI_MTL.format(date="2014-06-05", sun=33.0, reflective=reflective)
+        text = OLI_MTL.format(date="2014-06-05", sun=33.0, reflective=reflective, collection="01")
         (folder / f"{scene}_MTL.txt").write_text(text)
 
 

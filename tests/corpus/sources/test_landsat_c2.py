@@ -286,8 +286,13 @@ def test_real_series_of_level_1_without_metadata(shared_data, tmp_path):
     with pytest.raises(CorpusError, match=r"MTL\.txt is missing") as error:
         made("landsat-c2", folder, tmp_path / "c", chip_px=32)
     assert "missing_metadata=estimate" in str(error.value)
+    names = [path.name for path in folder.iterdir() if path.is_dir()]
     corpus = made("landsat-c2", folder, tmp_path / "c", chip_px=32, missing_metadata="estimate", min_valid=0.3)
-    assert corpus.chips["source"].nunique() == 19
+    # 19 scenes; on two days rows 31 and 32 of one pass show the same ground
+    assert len({one for source in corpus.chips["source"] for one in source.split()} & set(names)) >= 17
+    assert not corpus.chips.duplicated(["uid", "datetime"]).any()
+    assert corpus.chips["datetime"].nunique() == 17
+    assert corpus.chips["cloud"].notna().all()
     thermal = corpus.statistics[OLI]["B10"]
     assert 230 < thermal.min < 290 < thermal.max < 330
 
@@ -387,3 +392,137 @@ def test_scenes_of_the_multispectral_scanner_are_not_read(tmp_path):
     scanner = tmp_path / "in" / "LM05_L1TP_013032_19900704_20200101_02_T1_B4.TIF"
     shutil.copy(tmp_path / "in" / L1 / f"{L1}_B4.TIF", scanner)
     assert len(made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)) == 9
+
+
+# -- before there were collections -------------------------------------------------------------------------------------
+
+BEFORE = "LC80130322014231LGN00"
+CLEAR, CLOUD, CIRRUS, MAYBE = 0b0101_0000_0000_0000, 0b1101 << 12, 0b0111 << 12, 0b1001 << 12
+
+
+def before_collections(root, name):
+    """A scene with the bits of before: cloud with high confidence in the middle, cirrus beside it, a doubt below."""
+    modern = "LC08_L1TP_013032_20140819_20190718_00_T1"
+    folder = landsat_l1(root, modern, quality="BQA")
+    codes = np.full((1, 48, 48), CLEAR, np.uint16)
+    codes[:, :4] = 1
+    codes[:, 16:24, 8:24], codes[:, 16:24, 24:32], codes[:, 24:32, 8:16] = CLOUD, CIRRUS, MAYBE
+    tif(folder / f"{modern}_BQA.TIF", codes, "EPSG:32615")
+    metadata = folder / f"{modern}_MTL.txt"
+    metadata.write_text(metadata.read_text().replace("    COLLECTION_NUMBER = 00\n", ""))
+    for path in list(folder.iterdir()):
+        path.rename(folder / path.name.replace(modern, name))
+    return folder.rename(root / "scene")
+
+
+@pytest.mark.parametrize("name", [BEFORE, "LC08_L1TP_013032_20140819", "LC08_L1TP_013032_20140819_20190718_01_T1"])
+def test_quality_before_collections_is_told_by_the_metadata(tmp_path, name):
+    """Whatever the files are called, as USGS did then or renamed: bits 12 to 13 are cirrus, 14 to 15 cloud."""
+    folder = before_collections(tmp_path / "in", name)
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16, mask_clouds=True, min_valid=0.1)
+    bad = np.zeros((48, 48), bool)
+    bad[:4] = bad[16:24, 8:32] = True
+    masks = valid(corpus, OLI)
+    assert len(masks) == 9
+    for (uid, date), mask in masks.items():
+        assert date == "2014-08-19"
+        np.testing.assert_array_equal(mask, ~bad[cell(corpus, uid)])
+    wanted = expected_toa(folder, "B4", 41.5)
+    for key, pixels in stored(corpus, OLI).items():
+        np.testing.assert_allclose(pixels[1][masks[key]], wanted[cell(corpus, key[0])][masks[key]], rtol=1e-5)
+
+
+def test_quality_bits_that_nobody_tells_are_refused(tmp_path):
+    folder = before_collections(tmp_path / "in", "LC08_L1TP_013032_20140819")
+    (folder / "LC08_L1TP_013032_20140819_MTL.txt").unlink()
+    with pytest.raises(CorpusError, match="neither names nor metadata tell the collection"):
+        made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16, missing_metadata="estimate")
+
+
+def test_bits_that_collection_1_does_not_have_are_refused(tmp_path):
+    """Renamed as of Collection 1, and the metadata that would tell are gone."""
+    name = "LC08_L1TP_013032_20140819_20190718_01_T1"
+    (before_collections(tmp_path / "in", name) / f"{name}_MTL.txt").unlink()
+    with pytest.raises(CorpusError, match=r"_BQA\.TIF holds bits that Collection 1 does not have"):
+        made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16, missing_metadata="estimate")
+
+
+# -- versions and passes -----------------------------------------------------------------------------------------------
+
+
+def test_of_two_processings_the_newest_counts(tmp_path):
+    older, newest = L2.replace("20200101", "20190710").replace("_T1", "_RT"), L2
+    landsat_l2(tmp_path / "in", older, seed=3)
+    folder = landsat_l2(tmp_path / "in", newest, seed=5)
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+    assert corpus.chips["source"].unique().tolist() == [newest]
+    assert not corpus.chips.duplicated(["uid", "datetime"]).any()
+    wanted = read(folder / f"{newest}_SR_B4.TIF")[0]
+    for (uid, _), pixels in stored(corpus, SR).items():
+        np.testing.assert_array_equal(pixels[0], wanted[cell(corpus, uid)])
+    assert [(one["event"], one["id"]) for one in log(corpus) if one["event"] == "older processing"] == [
+        ("older processing", older)
+    ]
+
+
+def test_names_without_a_processing_take_it_from_their_folder(tmp_path):
+    """As some copies have it; two processings would otherwise be mixed band by band."""
+    short = "LC08_L1TP_013032_20190704"
+    for number, name in enumerate((f"{short}_20190718_01_T1", f"{short}_20200101_02_T1")):
+        folder = landsat_l1(tmp_path / "in", name, seed=number, quality="BQA" if "_01_" in name else "QA_PIXEL")
+        for path in list(folder.iterdir()):
+            path.rename(folder / path.name.replace(name, short))
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+    assert corpus.chips["source"].unique().tolist() == [f"{short}_20200101_02_T1"]
+    folder.rename(tmp_path / "in/other")
+    (tmp_path / f"in/{short}_20190718_01_T1").rename(tmp_path / "in/one")
+    with pytest.raises(CorpusError, match=r"two files are B10 of .*: one/.* and other/"):
+        made("landsat-c2", tmp_path / "in", tmp_path / "d", chip_px=16)
+
+
+def test_rows_of_one_pass_are_one_chip(tmp_path):
+    """The scene below begins in the middle of a cell: its chip holds the lower half from there, and says so."""
+    below = L2.replace("013032", "013033")
+    upper = landsat_l2(tmp_path / "in", L2, seed=0)
+    lower = landsat_l2(tmp_path / "in", below, seed=9, grid=at(UTM, 0, 36))
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16, min_valid=0.1)
+    assert not corpus.chips.duplicated(["uid", "datetime"]).any()
+    ground = np.zeros((96, 48), np.uint16)
+    ground[36:84] = read(lower / f"{below}_SR_B4.TIF")[0]
+    ground[4:48] = read(upper / f"{L2}_SR_B4.TIF")[0][4:]
+    masks = valid(corpus, SR)
+    for (uid, date), pixels in stored(corpus, SR).items():
+        here = cell(corpus, uid)
+        if here[0].start == 32:  # the upper scene sees all of it, and is on top
+            assert masks[uid, date].all()
+        np.testing.assert_array_equal(pixels[0][masks[uid, date]], ground[here][masks[uid, date]])
+    sources = corpus.chips["source"].unique().tolist()
+    assert L2 in sources
+    assert below in sources
+
+
+def test_a_scene_whose_clouds_nobody_knows_is_an_error_where_they_matter(tmp_path):
+    (landsat_l1(tmp_path / "in", L1) / f"{L1}_QA_PIXEL.TIF").unlink()
+    landsat_l1(tmp_path / "in", L1.replace("0704", "0805"))
+    settings = {"chip_px": 16, "mask_clouds": True}
+    with pytest.raises(CorpusError, match="has no QA_PIXEL or BQA, so nobody knows where its clouds are"):
+        made("landsat-c2", tmp_path / "in", tmp_path / "c", **settings)
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "d", on_bad_file="skip", **settings)
+    assert corpus.chips["source"].unique().tolist() == [L1.replace("0704", "0805")]
+    assert [one["id"] for one in log(corpus)] == [L1]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("SUN_ELEVATION", "high"), ("SUN_ELEVATION", "nan"), ("SUN_ELEVATION", "410"), ("REFLECTANCE_MULT_BAND_4", "0"),
+     ("REFLECTANCE_MULT_BAND_4", "1e999"), ("REFLECTANCE_ADD_BAND_4", "x"), ("RADIANCE_MULT_BAND_10", "0.0"),
+     ("K1_CONSTANT_BAND_10", "inf"), ("DATE_ACQUIRED", "2019-02-30"), ("SCENE_CENTER_TIME", "noon")],
+)  # fmt: skip
+def test_metadata_that_make_no_sense_are_a_bad_file(tmp_path, field, value):
+    import re
+
+    metadata = landsat_l1(tmp_path / "in", L1) / f"{L1}_MTL.txt"
+    metadata.write_text(re.sub(rf"{field} = .*", f"{field} = {value}", metadata.read_text()))
+    with pytest.raises(CorpusError, match=r"MTL\.txt") as caught:
+        made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+    assert "on_bad_file=skip" in caught.value.remedy

@@ -32,6 +32,19 @@ def finest(shot: Shot, headers: dict[str, Header]) -> tuple[File, Header]:
     )
 
 
+def check_clouds(place: Place, shot: Shot, section: FolderSection) -> None:
+    """Raise BadFileError unless every cloud layer of the recipe is there: without it, clouds would be ground."""
+    for position, entry in enumerate(section.quality):
+        if entry.sensor == shot.entry.sensor and position not in shot.quality:
+            others = f"; of another date there is {place.strays[0].name}" if place.strays else ""
+            raise BadFileError(
+                f"{shot.first.name} has no cloud layer: no file of {entry.files!r} has its id and date{others}",
+                where=f"corpus.source.quality.{position}, id {place.id!r}",
+                remedy="add the file; or let both id expressions find the same id and date, the time of day in both or "
+                "in neither; or leave such images out: corpus.source.on_bad_file=skip",
+            )
+
+
 def check_channels(shot: Shot, headers: dict[str, Header]) -> None:
     """Raise BadFileError unless the shot's files have the declared channels."""
     if isinstance(shot.entry.bands, tuple) and not shot.entry.by_file:

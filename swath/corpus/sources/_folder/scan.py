@@ -55,6 +55,8 @@ class Place:
     """By layer."""
     facts: dict[str, str] = field(default_factory=dict)
     """What names say of the location: split, parent and scalar labels."""
+    strays: list[File] = field(default_factory=list)
+    """Cloud layers that are of none of its images."""
 
 
 def scan(root: Path, section: FolderSection) -> list[Place]:
@@ -235,10 +237,14 @@ def _add_quality(root: Path, places: dict[str, Place], entry: QualityEntry, posi
                     shot.quality[position] = Channel(File(file.path, file.name, file.fields, key), entry.channel)
         return
     for file in _of_places(_matching(root, entry.files, entry.id, key), places):
-        date = _date(file, entry)
-        for (sensor, when, _), shot in places[file.fields["id"]].shots.items():
-            if sensor == entry.sensor and when == date:
-                shot.quality[position] = Channel(file, entry.channel)
+        place, date = places[file.fields["id"]], _date(file, entry)
+        shots = [shot for (sensor, when, _), shot in place.shots.items() if (sensor, when) == (entry.sensor, date)]
+        for shot in shots:
+            if position in shot.quality:
+                _refuse_twice(place, shot.quality[position].file, file, None)
+            shot.quality[position] = Channel(file, entry.channel)
+        if not shots:
+            place.strays.append(file)
 
 
 def _of_places(files: Iterable[File], places: dict[str, Place]) -> list[File]:

@@ -28,15 +28,26 @@ def physical(
     return result
 
 
-def fill_and_cloud(codes: Integer[ndarray, "y x"], layer: str) -> tuple[Bool[ndarray, "y x"], Bool[ndarray, "y x"]]:
+def fill_and_cloud(
+    codes: Integer[ndarray, "y x"], collection: int
+) -> tuple[Bool[ndarray, "y x"], Bool[ndarray, "y x"]]:
     """What is missing, and what is cloud: dilated cloud, cirrus, cloud or shadow.
+
+    Confidences have two bits, of which only 3 (high) counts.
 
     Args:
         codes: of the quality band.
-        layer: `QA_PIXEL` of Collection 2, or `BQA` of Collection 1, where shadow and cirrus have a confidence of two
-            bits, of which only 3 (high) counts.
+        collection: whose bits they are: 2 (`QA_PIXEL`), 1 (`BQA`: a bit for cloud, confidences of shadow and cirrus),
+            or 0 for `BQA` before there were collections (confidences of cirrus and cloud, no shadow).
+
+    Raises:
+        ValueError: a bit is set that Collection 1 does not have.
     """
     fill = codes & 1 != 0
-    if layer == "QA_PIXEL":
+    if collection == 2:
         return fill, codes & 0b11110 != 0
+    if collection == 0:
+        return fill, (codes >> 12 & 3 == 3) | (codes >> 14 & 3 == 3)
+    if (codes >> 13 != 0).any():
+        raise ValueError("holds bits that Collection 1 does not have")
     return fill, (codes >> 4 & 1 != 0) | (codes >> 7 & 3 == 3) | (codes >> 11 & 3 == 3)

@@ -98,7 +98,16 @@ def acquired(found: Fields, path: Path) -> datetime:
     """Time of acquisition, at the scene's centre."""
     day = _get(found, path, "DATE_ACQUIRED", "ACQUISITION_DATE")
     clock = next((found[name] for name in ("SCENE_CENTER_TIME", "SCENE_CENTER_SCAN_TIME") if name in found), "00:00:00")
-    return datetime.fromisoformat(f"{day}T{clock.rstrip('Z')[:15]}").replace(tzinfo=UTC)
+    try:
+        return datetime.fromisoformat(f"{day}T{clock.rstrip('Z')[:15]}").replace(tzinfo=UTC)
+    except ValueError:
+        raise BadFileError(f"{path.name} says no time: {day} {clock}", where=str(path), remedy=SKIP) from None
+
+
+def collection(found: Fields) -> int:
+    """Number of the collection; 0 for scenes that were processed before there were any, whose metadata name none."""
+    said = found.get("COLLECTION_NUMBER", "")
+    return int(said) if said.isdecimal() else 0
 
 
 def calibration(found: Fields, path: Path, sensor: str, bands: dict[str, str]) -> Calibration:
@@ -113,7 +122,9 @@ def calibration(found: Fields, path: Path, sensor: str, bands: dict[str, str]) -
     Raises:
         BadFileError: a coefficient is missing.
     """
-    elevation = float(_get(found, path, "SUN_ELEVATION"))
+    elevation = _number(found, path, "SUN_ELEVATION")
+    if elevation > 90:
+        raise BadFileError(f"{path.name} has the sun at {elevation}°", where=str(path), remedy=SKIP)
     if elevation <= 0:
         raise BadFileError(f"the sun is below the horizon ({elevation}°)", where=str(path), remedy=SKIP)
     made = {
@@ -126,12 +137,13 @@ def calibration(found: Fields, path: Path, sensor: str, bands: dict[str, str]) -
 def _reflectance(found: Fields, path: Path, sensor: str, band: str) -> Reflectance:
     number = band.removeprefix("B")
     if f"REFLECTANCE_MULT_BAND_{number}" in found:
-        return Reflectance(*(float(found[f"REFLECTANCE_{what}_BAND_{number}"]) for what in ("MULT", "ADD")))
+        return Reflectance(*(_number(found, path, f"REFLECTANCE_{what}_BAND_{number}") for what in ("MULT", "ADD")))
     if sensor not in SOLAR_IRRADIANCE:
         raise BadFileError(f"{path.name} has no REFLECTANCE_MULT_BAND_{number}", where=str(path), remedy=SKIP)
     multiplier, addend = _radiance(found, path, number)
     day = acquired(found, path).timetuple().tm_yday
-    distance = float(found.get("EARTH_SUN_DISTANCE", 1 - 0.01672 * math.cos(math.radians(0.9856 * (day - 4)))))
+    usual = 1 - 0.01672 * math.cos(math.radians(0.9856 * (day - 4)))
+    distance = _number({"EARTH_SUN_DISTANCE": str(usual)} | found, path, "EARTH_SUN_DISTANCE")
     factor = math.pi * distance**2 / SOLAR_IRRADIANCE[sensor][band]
     return Reflectance(multiplier * factor, addend * factor)
 
@@ -139,17 +151,20 @@ def _reflectance(found: Fields, path: Path, sensor: str, band: str) -> Reflectan
 def _temperature(found: Fields, path: Path, sensor: str, band: str) -> Temperature:
     number = band.removeprefix("B")
     known = THERMAL_CONSTANTS[sensor][band]
-    k1, k2 = (float(found.get(f"K{i}_CONSTANT_BAND_{number}", value)) for i, value in zip((1, 2), known, strict=True))
+    names = [f"K{i}_CONSTANT_BAND_{number}" for i in (1, 2)]
+    usual = {name: str(value) for name, value in zip(names, known, strict=True)}
+    k1, k2 = (_number(usual | found, path, name) for name in names)
     return Temperature(*_radiance(found, path, number), k1, k2)
 
 
 def _radiance(found: Fields, path: Path, number: str) -> tuple[float, float]:
     """Multiplier and addend of counts to radiance in W/(m² sr µm)."""
     if f"RADIANCE_MULT_BAND_{number}" in found:
-        return float(found[f"RADIANCE_MULT_BAND_{number}"]), float(found[f"RADIANCE_ADD_BAND_{number}"])
+        multiplier, addend = (_number(found, path, f"RADIANCE_{what}_BAND_{number}") for what in ("MULT", "ADD"))
+        return multiplier, addend
     old = f"BAND{number.replace('_VCID_', '')}"
     high, low, last, first = (
-        float(_get(found, path, f"{new}_BAND_{number}", f"{short}_{old}"))
+        _number(found, path, f"{new}_BAND_{number}", f"{short}_{old}")
         for new, short in (
             ("RADIANCE_MAXIMUM", "LMAX"),
             ("RADIANCE_MINIMUM", "LMIN"),
@@ -166,6 +181,18 @@ def _get(found: Fields, path: Path, *names: str) -> str:
         if name in found:
             return found[name]
     raise BadFileError(f"{path.name} has no {names[0]}", where=str(path), remedy=SKIP)
+
+
+def _number(found: Fields, path: Path, *names: str) -> float:
+    """A finite number; one that counts are multiplied with is none of those that make nothing of them."""
+    text = _get(found, path, *names)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or (value == 0 and "MULT" in names[0]):
+        raise BadFileError(f"{path.name}: {names[0]} is {text}", where=str(path), remedy=SKIP)
+    return value
 
 
 # -- without metadata --------------------------------------------------------------------------------------------------

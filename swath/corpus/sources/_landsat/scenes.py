@@ -19,13 +19,22 @@ from swath.corpus.sources._raster import BadFileError, File, Header, check_size,
 from swath.errors import CorpusError
 from swath.sensors import Scaling
 
-_NAME = re.compile(
-    r"(?P<id>L(?P<kind>[COTE])0(?P<satellite>\d)_L(?P<level>[12])\w{2}_(?P<path>\d{3})\d{3}_(?P<date>\d{8})"
-    r"(?:_\d{8}_\d{2}_\w{2})?)_(?P<layer>\w+)\.(?P<suffix>TIF|txt)",
-    re.IGNORECASE,
+_FILE = r"_(?P<layer>\w+)\.(?P<suffix>TIF|txt)"
+_NAMES = (
+    re.compile(
+        r"(?P<id>L(?P<kind>[COTE])0(?P<satellite>\d)_L(?P<level>[12])\w{2}_(?P<path>\d{3})(?P<row>\d{3})_(?P<date>\d{8})"
+        r"(?:_(?P<made>\d{8})_(?P<collection>\d{2})_(?P<tier>\w{2}))?)" + _FILE,
+        re.IGNORECASE,
+    ),
+    # before Collection 1, with the day of the year, ground station and version; always of level 1
+    re.compile(
+        r"(?P<id>L(?P<kind>[COTE])(?P<satellite>\d)(?P<path>\d{3})(?P<row>\d{3})(?P<day>\d{7})[A-Z]{3}\d{2})" + _FILE,
+        re.IGNORECASE,
+    ),
 )
+_PRODUCT = re.compile(r"(?P<scene>L[COTE]0\d_L[12]\w{2}_\d{6}_\d{8})_\d{8}_\d{2}_\w{2}")
 QUALITY = ("QA_PIXEL", "BQA")
-"""Quality bands of Collection 2 and 1."""
+"""Quality bands of Collection 2, and of all before it."""
 
 
 @dataclass(slots=True)
@@ -37,6 +46,12 @@ class Scene:
     date: datetime
     path: str
     """Of the World Reference System: which ground track."""
+    place: str
+    """Satellite, path and row: with the day, what tells scenes apart that are no versions of each other."""
+    version: tuple[int, str, str, str]
+    """Grows with every processing of a scene: collection, day, whether it is final, and the id."""
+    collection: int | None
+    """0 before there were any; None where neither name nor metadata say, until the scene is prepared."""
     files: dict[str, File] = field(default_factory=dict)
     """By band, quality band included."""
     metadata: Path | None = None
@@ -51,6 +66,20 @@ class Scene:
         return next((name for name in QUALITY if name in self.files), None)
 
     @property
+    def bits(self) -> int:
+        """Collection whose bits the quality band has."""
+        if self.quality == "QA_PIXEL":
+            return 2
+        if self.collection is None:
+            raise AssertionError(self.id)
+        return min(self.collection, 1)
+
+    @property
+    def swath(self) -> tuple[str, str, str]:
+        """Sensor, satellite and path, day: what one pass saw, of which the provider makes scenes that overlap."""
+        return self.sensor, self.place[:4], self.date.strftime("%Y%m%d")
+
+    @property
     def grid(self) -> Header:
         """Header of the scene's grid, read when the scene was prepared."""
         if self.header is None:
@@ -62,23 +91,23 @@ def find(root: Path, report: Report) -> list[Scene]:
     """All scenes below a folder, in the order of time and id; what is no band of theirs is noted.
 
     Raises:
-        CorpusError: there is no scene.
+        CorpusError: there is no scene, or two files are one band of one.
     """
     scenes: dict[str, Scene] = {}
     for path in matching(root, "**/L*_*.*"):
-        match = _NAME.fullmatch(path.name)
-        sensor = _sensor(match) if match else None
-        if match is None or sensor is None or not path.is_file():
+        match = next((match for name in _NAMES if (match := name.fullmatch(_full(path)))), None)
+        if match is None or not path.is_file() or (one := _named(match)) is None:
             continue
-        name = match["id"].upper()
-        day = datetime.strptime(match["date"], "%Y%m%d").replace(tzinfo=UTC)
-        scene = scenes.setdefault(name, Scene(name, sensor, day, match["path"]))
+        scene = scenes.setdefault(one.id, one)
         layer = match["layer"].upper()
         if match["suffix"].lower() == "txt":
             scene.metadata = path if layer == "MTL" else scene.metadata
-        else:
-            scene.files[layer] = File(path, path.relative_to(root).as_posix())
-    found = [scene for scene in scenes.values() if _bands_of(scene)]
+            continue
+        file = File(path, path.relative_to(root).as_posix())
+        if scene.files.setdefault(layer, file) is not file:
+            what = f"two files are {layer} of {scene.id}: {scene.files[layer].name} and {file.name}"
+            raise CorpusError(what, where=str(root), remedy="leave one of them out")
+    found = _newest([scene for scene in scenes.values() if _bands_of(scene)], report)
     if not found:
         raise CorpusError(
             "no Landsat scene is here",
@@ -93,10 +122,49 @@ def find(root: Path, report: Report) -> list[Scene]:
     return sorted(found, key=lambda scene: (scene.date, scene.id))
 
 
-def _sensor(match: re.Match[str]) -> str | None:
-    kind, satellite, level = match["kind"].upper(), int(match["satellite"]), match["level"]
+def _full(path: Path) -> str:
+    """A file's name, with what its folder says more of the processing where that is named after the product."""
+    product = _PRODUCT.fullmatch(path.parent.name)
+    if product and path.name.startswith(f"{product['scene']}_") and not path.name.startswith(product[0]):
+        return product[0] + path.name.removeprefix(product["scene"])
+    return path.name
+
+
+def _named(match: re.Match[str]) -> Scene | None:
+    """A scene by the name of one of its files; None of a satellite or a level that is not stored."""
+    said = match.groupdict()
+    kind, satellite, level = said["kind"].upper(), int(said["satellite"]), said.get("level", "1")
     family = "oli" if satellite >= 8 and kind in "CO" else {7: "etm", 5: "tm", 4: "tm"}.get(satellite)
-    return None if family is None else f"landsat-{family}-{'toa' if level == '1' else 'sr'}"
+    if family is None:
+        return None
+    old = "day" in said
+    try:
+        date = datetime.strptime(said["day"] if old else said["date"], "%Y%j" if old else "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    name = said["id"].upper()
+    collection = 0 if old else int(said["collection"]) if said["collection"] else None
+    made, final = said.get("made") or "", "" if (said.get("tier") or "").upper() == "RT" else "final"
+    return Scene(
+        id=name,
+        sensor=f"landsat-{family}-{'toa' if level == '1' else 'sr'}",
+        date=date,
+        path=said["path"],
+        place=f"{satellite}{said['path']}{said['row']}",
+        version=(collection or 0, made, final, name),
+        collection=collection,
+    )
+
+
+def _newest(scenes: Sequence[Scene], report: Report) -> list[Scene]:
+    """Of every scene the newest processing; the others are noted."""
+    kept: dict[tuple[str, str, datetime], Scene] = {}
+    for scene in sorted(scenes, key=lambda scene: scene.version, reverse=True):
+        newest = kept.setdefault((scene.sensor, scene.place, scene.date), scene)
+        if newest is not scene:
+            what = f"{newest.id} is a newer processing of the same scene"
+            report.log.append({"event": "older processing", "id": scene.id, "what": what, "where": scene.id})
+    return list(kept.values())
 
 
 def _bands_of(scene: Scene) -> list[str]:
@@ -164,10 +232,15 @@ def prepare(
     if scene.metadata is not None:
         found = mtl.fields(scene.metadata)
         scene.date = mtl.acquired(found, scene.metadata)
+        scene.collection = mtl.collection(found)
         if scene.sensor.endswith("-toa"):
             scene.calibration = mtl.calibration(found, scene.metadata, scene.sensor, units)
     elif scene.sensor.endswith("-toa"):
         scene.calibration = _without_metadata(scene, units, missing_metadata)
+    if scene.quality == "BQA" and scene.collection is None:
+        what = f"nobody says which bits {scene.files['BQA'].name} has: neither names nor metadata tell the collection"
+        remedy = f"put {scene.id}_MTL.txt beside it; or leave it out: on_bad_file=skip"
+        raise BadFileError(what, where=str(_folder(scene)), remedy=remedy)
 
 
 def _check_tags(scene: Scene, name: str, head: Header) -> None:

@@ -1,0 +1,77 @@
+"""Every image has its cloud layer, or a message names it: without one, clouds would be taken for ground."""
+
+import numpy as np
+import pytest
+
+from swath.errors import CorpusError
+from tests.corpus.sources.test_folder import PX, S2, counts, log, made, write
+
+DAY, TIME = r"(?P<id>p\d+)_(?P<date>\d{8})\.tif$", r"(?P<id>p\d+)_(?P<date>\d{8}T\d{6})\.tif$"
+CLOUD = np.full((1, PX, PX), 4, np.uint8)
+CLOUD[0, : PX // 2] = 9
+
+
+def folder(root, images, layers):
+    for number, name in enumerate(images):
+        write(root / f"img/{name}.tif", counts(number))
+    for name in layers:
+        write(root / f"scl/{name}.tif", CLOUD)
+
+
+def ingest(root, target, images=DAY, layers=DAY, **settings):
+    entry = S2 | {"files": "img/*.tif", "id": images, "bands": ["B04", "B08"]}
+    if images == TIME:
+        entry["date_format"] = "%Y%m%dT%H%M%S"
+    quality = {"sensor": "sentinel-2-l2a", "files": "scl/*.tif", "id": layers}
+    return made(root, target, images=[entry], quality=[quality], **settings)
+
+
+def test_every_image_is_judged_by_the_layer_of_its_date(tmp_path):
+    folder(tmp_path, ["p1_20210601", "p1_20210611"], ["p1_20210601", "p1_20210611", "p1_20210701"])
+    corpus = ingest(tmp_path, tmp_path / "c")
+    assert corpus.chips["valid"].tolist() == [0.5, 0.5]
+    assert corpus.chips["cloud"].tolist() == [0.5, 0.5]
+    assert [(one["event"], one["where"]) for one in log(corpus)] == [
+        ("cloud layer without an image", "scl/p1_20210701.tif")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("images", "layers", "expressions", "words"),
+    [
+        (["p1_20210601", "p1_20210611"], ["p1_20210601"], (DAY, DAY), r"img/p1_20210611\.tif has no cloud layer"),
+        (["p1_20210601T101010"], ["p1_20210601"], (TIME, DAY), r"of another date there is scl/p1_20210601\.tif"),
+        (["p1_20210601"], ["p1_20210601"], (DAY, r"(?P<id>p\d+)_"), r"img/p1_20210601\.tif has no cloud layer"),
+        (["p1_20210601"], ["p1_20210602"], (DAY, DAY), r"of another date there is scl/p1_20210602\.tif"),
+        (["p1_20210601", "p2_20210601"], ["p1_20210601"], (DAY, DAY), r"img/p2_20210601\.tif has no cloud layer"),
+    ],
+)
+def test_an_image_without_its_layer_is_an_error(tmp_path, images, layers, expressions, words):
+    folder(tmp_path, images, layers)
+    with pytest.raises(CorpusError, match=words) as caught:
+        ingest(tmp_path, tmp_path / "c", *expressions)
+    assert caught.value.where.startswith("corpus.source.quality.0, id 'p")
+    assert "the time of day in both or in neither" in caught.value.remedy
+
+
+def test_or_it_is_left_out_and_named(tmp_path):
+    folder(tmp_path, ["p1_20210601", "p1_20210611"], ["p1_20210601"])
+    corpus = ingest(tmp_path, tmp_path / "c", on_bad_file="skip")
+    assert corpus.chips["source"].tolist() == ["img/p1_20210601.tif"]
+    assert [one["event"] for one in log(corpus)] == ["bad file"]
+    assert "img/p1_20210611.tif has no cloud layer" in log(corpus)[0]["what"]
+
+
+def test_two_layers_of_one_image_are_an_error(tmp_path):
+    folder(tmp_path, ["p1_20210601"], ["p1_20210601"])
+    write(tmp_path / "scl/more/p1_20210601.tif", CLOUD)
+    entry = S2 | {"files": "img/*.tif", "id": DAY, "bands": ["B04", "B08"]}
+    quality = {"sensor": "sentinel-2-l2a", "files": "scl/**/*.tif", "id": DAY}
+    with pytest.raises(CorpusError, match="two files have the same id"):
+        made(tmp_path, tmp_path / "c", images=[entry], quality=[quality])
+
+
+def test_a_layer_without_dates_is_of_images_without_dates(tmp_path):
+    folder(tmp_path, ["p1_a"], ["p1_b"])
+    corpus = ingest(tmp_path, tmp_path / "c", r"(?P<id>p\d+)_", r"(?P<id>p\d+)_")
+    assert corpus.chips["valid"].tolist() == [0.5]
