@@ -138,8 +138,13 @@ def test_dates_that_are_brighter_by_other_amounts_are_no_offset(plant):
 
 
 def test_a_scale_that_some_dates_have(plant):
-    found = errors(plant(OPTICAL, some_dates(lambda counts: (counts - 1000) / 100 + 1000)))
-    assert any("pairs of dates differ by a factor of" in one for one in found)
+    found = check(plant(OPTICAL, some_dates(lambda counts: (counts - 1000) / 100 + 1000)))
+    assert any("pairs of dates differ by a factor of" in one.what for one in found if one.level == "warning")
+
+
+def test_linear_power_that_some_dates_have(plant):
+    found = errors(plant(RADAR, some_dates(lambda counts: np.maximum(10 ** (counts / 1000) * 100, 1))))
+    assert any("nearly all of one is above -1.0 dB: some are linear power" in one for one in found)
 
 
 @pytest.mark.parametrize(("sensor", "value"), [(RADAR, 0), (RADAR, -32768), (OPTICAL, 65535)])

@@ -28,8 +28,11 @@ WIDTH = 0.2
 LEAST, SHARE, PEAK = 4, 0.05, 3
 """So many pairs of dates, and this share of them, with such a step are reported, if they are so many times those with
 a step of half or of one and a half times the offset."""
-FACTOR = 50
-"""Between two dates' medians in every band: no clouds and no snow do that."""
+FACTOR, FAINT = 50, 1e-4
+"""Between two dates' medians in every band, as far as they are above the second: hardly any cloud or snow does that."""
+
+LINEAR, FADED = -1.0, -3.0
+"""Decibels: the dark end of linear power taken as decibels lies above the first, that of decibels below the second."""
 
 
 def look(sample: Sample) -> Section:
@@ -39,32 +42,26 @@ def look(sample: Sample) -> Section:
         "be many times as bright."
     )
     findings, table = [], []
-    for sensor, layout in sample.corpus.info.sensors.items():
-        optical = np.array([unit == "reflectance" for unit in sample.unit(sensor)])
-        if not optical.any():
-            continue
-        ends = _pairs(sample, sensor, optical)
-        if not len(ends):
-            continue
-        steps, factors = _steps(ends[:, :, 0]), _factors(ends[:, :, 1])
-        findings += [*_offset(sensor, steps, len(layout.bands)), *_scale(sensor, factors)]
-        row = {"sensor": sensor, "pairs of dates": len(ends)}
-        table.append(
-            row | {"largest step of all bands": f"{steps.max():.3f}", "largest factor": f"{factors.max():.1f}"}
-        )
+    for sensor in sample.corpus.info.sensors:
+        for unit, rule in (("reflectance", _reflectance), ("dB", _decibel)):
+            bands = np.array([one == unit for one in sample.unit(sensor)])
+            if bands.any() and len(ends := _pairs(sample, sensor, bands)):
+                findings += rule(sensor, ends[:, :, 0], ends[:, :, 1])
+                step = f"{_steps(ends[:, :, 0]).max():.3f}"
+                table.append({"sensor": sensor, "unit": unit, "pairs of dates": len(ends), "largest step": step})
     return Section("Dates of one place", meaning, findings, table)
 
 
-def _pairs(sample: Sample, sensor: str, optical: Bool[ndarray, " c"]) -> Float[ndarray, "n 2 2 _"]:
+def _pairs(sample: Sample, sensor: str, bands: Bool[ndarray, " c"]) -> Float[ndarray, "n 2 2 _"]:
     """Of every two dates of a place: dark end and median of each band."""
     found = []
     places = [positions for positions in sample.clearest(sensor, DATES).values() if len(positions) > 1][:PLACES]
     for positions in places:
         image = sample.reader.read({sensor: positions[None]})[sensor]
-        pixels, valid = image.pixels[0][:, optical].numpy(), image.valid[0].numpy()
+        pixels, valid = image.pixels[0][:, bands].numpy(), image.valid[0].numpy()
         ends = [_ends(one[:, good]) for one, good in zip(pixels, valid, strict=True) if good.any()]
         found += list(combinations(ends, 2))
-    return np.array(found) if found else np.zeros((0, 2, 2, int(optical.sum())))
+    return np.array(found) if found else np.zeros((0, 2, 2, int(bands.sum())))
 
 
 def _ends(values: Float[ndarray, "c n"]) -> Float[ndarray, "2 c"]:
@@ -79,14 +76,30 @@ def _steps(dark: Float[ndarray, "n 2 c"]) -> Float[ndarray, " n"]:
 
 def _factors(middle: Float[ndarray, "n 2 c"]) -> Float[ndarray, " n"]:
     """By which factor all bands of one date are brighter than the other's; 1 where some are darker."""
-    ratio = np.log(np.maximum(np.abs(middle[:, 1]), 1e-9) / np.maximum(np.abs(middle[:, 0]), 1e-9))
+    ratio = np.diff(np.log(np.maximum(middle, FAINT)), axis=1)[:, 0]
     return np.exp(np.maximum(np.maximum(ratio.min(axis=1), -ratio.max(axis=1)), 0))
 
 
-def _offset(sensor: str, steps: Float[ndarray, " n"], bands: int) -> Iterator[Finding]:
+def _reflectance(sensor: str, dark: Float[ndarray, "n 2 c"], middle: Float[ndarray, "n 2 c"]) -> Iterator[Finding]:
     offset = next((size for family, size in OFFSETS.items() if sensor.startswith(family)), None)
-    if offset is None or bands < 2:
-        return
+    if offset is not None and dark.shape[2] > 1:
+        yield from _offset(sensor, _steps(dark), offset)
+    factors = _factors(middle)
+    if count := int((factors > FACTOR).sum()):
+        what = f"{count} of {len(factors)} pairs of dates differ by a factor of up to {factors.max():.3g} in all bands"
+        remedy = "if it is not cloud over water, some dates are in another scale: give them an entry with its scaling"
+        yield Finding("warning", what, sensor, remedy)
+
+
+def _decibel(sensor: str, dark: Float[ndarray, "n 2 c"], middle: Float[ndarray, "n 2 c"]) -> Iterator[Finding]:  # noqa: ARG001
+    linear = (dark.max(axis=1) > LINEAR) & (dark.min(axis=1) < FADED)
+    if count := int(linear.any(axis=1).sum()):
+        what = f"in {count} of {len(dark)} pairs of dates nearly all of one is above {LINEAR} dB: some are linear power"
+        remedy = "convert them, 10 * log10 of the power, or make a corpus of each kind"
+        yield Finding("error", what, sensor, remedy)
+
+
+def _offset(sensor: str, steps: Float[ndarray, " n"], offset: float) -> Iterator[Finding]:
 
     def near(size: float) -> int:
         return int((np.abs(steps - size) <= WIDTH * offset).sum())
@@ -100,11 +113,4 @@ def _offset(sensor: str, steps: Float[ndarray, " n"], bands: int) -> Iterator[Fi
             "say how each file is scaled: scaling: tags, or by the processing baseline in its name, "
             "scaling: {group: baseline}; see docs/your-data.md"
         )
-        yield Finding("error", what, sensor, remedy)
-
-
-def _scale(sensor: str, factors: Float[ndarray, " n"]) -> Iterator[Finding]:
-    if count := int((factors > FACTOR).sum()):
-        what = f"{count} of {len(factors)} pairs of dates differ by a factor of {factors.max():.3g} in all bands"
-        remedy = "some dates are in another scale than they are declared: give them an entry with a scaling of its own"
         yield Finding("error", what, sensor, remedy)

@@ -14,7 +14,7 @@ from swath.corpus.checks.copies import some
 from swath.corpus.format import SensorLayout
 
 STAGE = 2
-FILLERS = (0, -32768, 32767, 65535, -9999, 9999, -999)
+FILLERS = (0, -9999, -32768, 32767, 65535)
 """Values that providers put where nothing was measured."""
 FILLED = 0.05
 """Share of a band's valid pixels that are such a value from which on it is reported."""
@@ -83,8 +83,13 @@ def _pixels(sample: Sample, sensor: str) -> tuple[list[Finding], list[dict]]:
 
 def _filled(counts: Shaped[ndarray, "n c y x"], good: Bool[ndarray, "n y x"]) -> Float[ndarray, "c f"]:
     """How many good pixels of each band are each of the fillers."""
-    bands = (counts[:, i][good] for i in range(counts.shape[1]))
-    return np.array([[float(np.count_nonzero(band == value)) for value in FILLERS] for band in bands])
+    limits = np.iinfo(counts.dtype) if counts.dtype.kind != "f" else np.finfo(counts.dtype)
+    possible = [limits.min <= value <= limits.max for value in FILLERS]
+    result = np.zeros((counts.shape[1], len(FILLERS)))
+    for i, found in enumerate(result):
+        band = counts[:, i][good]
+        found[possible] = [np.count_nonzero(band == value) for value in np.array(FILLERS)[possible].tolist()]
+    return result
 
 
 def _unmarked(band: str, shares: Float[ndarray, " f"]) -> Iterator[Finding]:

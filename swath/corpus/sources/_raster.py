@@ -137,10 +137,15 @@ def header_of(source: DatasetReader) -> Header:
         masked=tuple(_has_mask(flags) for flags in source.mask_flag_enums),
         alpha=tuple(n for n, kind in enumerate(source.colorinterp, 1) if kind == ColorInterp.alpha),
         block_bytes=max(
-            rows * columns * np.dtype(dtype).itemsize
+            rows * columns * itemsize(dtype)
             for (rows, columns), dtype in zip(source.block_shapes, source.dtypes, strict=True)
         ),
     )
+
+
+def itemsize(dtype: str) -> int:
+    """Bytes of a value; NumPy does not know complex numbers of two 16-bit integers."""
+    return 4 if dtype == "complex_int16" else np.dtype(dtype).itemsize
 
 
 def _has_mask(flags: Sequence[MaskFlags]) -> bool:

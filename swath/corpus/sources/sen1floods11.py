@@ -12,7 +12,7 @@ from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer, SensorLayout
 from swath.corpus.sources import _numpy as npy
 from swath.corpus.sources._images import chip_of, declared, image
-from swath.corpus.sources._names import Key, Names
+from swath.corpus.sources._names import Key, Names, matching
 from swath.corpus.sources._pieces import Piece, cells, moved, window
 from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._published import Form, FormatSettings, Report, convert, data_folder, gather
@@ -65,7 +65,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
 
 def _events(root: Path) -> dict[str, dict[str, Any]]:
     """What the metadata say of each flood, by country, if they are there."""
-    path = next(iter(sorted(root.rglob(METADATA))), None)
+    path = next(iter(matching(root, f"**/{METADATA}")), None)
     features = npy.document(path)["features"] if path else []
     return {str(one["properties"]["location"]).lower(): one["properties"] for one in features}
 
@@ -74,7 +74,7 @@ def _parts(root: Path) -> dict[str, str]:
     """Part of each chip, if the lists are there."""
     found = {}
     for part, name in LISTS.items():
-        for path in root.rglob(name):
+        for path in matching(root, f"**/{name}"):
             for line in path.read_text().split():
                 found[line.partition(",")[0].removesuffix("_S1Hand.tif")] = part
     return found

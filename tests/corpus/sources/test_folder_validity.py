@@ -9,6 +9,7 @@ from affine import Affine
 from rasterio.enums import ColorInterp
 
 from swath.corpus import Corpus
+from swath.corpus.sources._raster import BadFileError, File, whole
 from tests.corpus.sources.test_folder import PX, S2, counts, log, made, stored, write
 from tests.corpus.sources.test_folder_bad_input import refused
 
@@ -158,9 +159,10 @@ def test_values_that_32_bits_cannot_hold(tmp_path):
     refused(tmp_path, tmp_path / "e", "which int32 cannot, at 1 pixels", images=[entry])
 
 
-def test_complex_pixels(tmp_path):
-    write(tmp_path / "a.tif", (decibels() + 1j).astype(np.complex64), "EPSG:32632", T)
-    refused(tmp_path, tmp_path / "c", "a.tif holds complex64", "intensity in decibels", images=[RADAR])
+@pytest.mark.parametrize("dtype", ["complex64", "complex_int16"])
+def test_complex_pixels(tmp_path, dtype):
+    write(tmp_path / "a.tif", (decibels() + 1j).astype(np.complex64), "EPSG:32632", T, dtype=dtype)
+    refused(tmp_path, tmp_path / "c", f"a.tif holds {dtype}", "intensity in decibels", images=[RADAR])
 
 
 def test_files_whose_channels_differ_in_type(tmp_path):
@@ -179,6 +181,8 @@ def test_files_whose_channels_differ_in_type(tmp_path):
     corpus = made(tmp_path, tmp_path / "c", images=[entry | {"bands": ["B04", "-"]}])
     np.testing.assert_array_equal(stored(corpus, SENSOR)["a", None, None], counts(1, 1))
     refused(tmp_path, tmp_path / "d", "a.vrt holds uint8, band B08", images=[entry | {"bands": ["B04", "B08"]}])
+    with pytest.raises(BadFileError, match="channels of several types: uint16, uint8"):
+        whole(File(tmp_path / "a.vrt", "a.vrt"), lambda _: None)
 
 
 # -- sizes -------------------------------------------------------------------------------------------------------------
@@ -205,5 +209,7 @@ def test_the_limit_can_be_set_and_holds_for_masks(tmp_path):
     write(tmp_path / "images/a.tif", counts(1), "EPSG:32632", T)
     refused(tmp_path, tmp_path / "c", "images/a.tif would take", "the limit is 1e-06", max_image_gb=1e-6)
     sparse(tmp_path / "masks/a.tif", 50_000)
+    quality = [{"sensor": SENSOR, "files": "masks/*.tif", "id": r"(?P<id>\w+)\.tif$"}]
+    refused(tmp_path, tmp_path / "e", "masks/a.tif", "apart", quality=quality)
     labels = [{"layer": "m", "files": "masks/*.tif", "id": r"(?P<id>\w+)\.tif$", "classes": {0: "x"}, "channel": 1}]
     refused(tmp_path, tmp_path / "d", "masks/a.tif would take 5.0 GB", labels=labels)

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-
 from swath.corpus.format import SensorLayout
 from swath.corpus.sources._folder.scan import Place, Shot
 from swath.corpus.sources._folder.section import COMPLEX, FolderSection
 from swath.corpus.sources._position import check_same_place, pixel_m
-from swath.corpus.sources._raster import NARROWER, BadFileError, Channel, File, Header, check_size
+from swath.corpus.sources._raster import NARROWER, BadFileError, Channel, File, Header, check_size, itemsize
 from swath.errors import CorpusError
 
 PIXEL_SIZES = 0.1
@@ -60,14 +58,18 @@ def check_shot(shot: Shot, layout: SensorLayout, section: FolderSection, headers
     file, head = finest(shot, headers)
     for channel in [*shot.bands.values(), *shot.quality.values()]:
         check_same_place(channel.file, headers[channel.file.name], file, head)
-    size = head.height * head.width * sum(_itemsize(c, headers) for c in shot.bands.values())
-    check_size(file, size, section.max_image_gb)
+    check_size(file, sum(_size(channel, headers, head) for channel in shot.bands.values()), section.max_image_gb)
+    for channel in shot.quality.values():
+        check_size(channel.file, _size(channel, headers), section.max_image_gb)
     if shot.entry.gsd_m is None:
         _check_pixel_size(file, head, shot.entry.sensor, layout.gsd_m)
 
 
-def _itemsize(channel: Channel, headers: dict[str, Header]) -> int:
-    return np.dtype(headers[channel.file.name].dtypes[channel.number - 1]).itemsize
+def _size(channel: Channel, headers: dict[str, Header], grid: Header | None = None) -> int:
+    """Bytes of a channel's pixels, as they are or on the grid of another file."""
+    own = headers[channel.file.name]
+    grid = grid or own
+    return grid.height * grid.width * itemsize(own.dtypes[channel.number - 1])
 
 
 def _check_type(shot: Shot, band: str, channel: Channel, layout: SensorLayout, header: Header) -> None:
@@ -140,7 +142,7 @@ def check_place(place: Place, section: FolderSection, headers: dict[str, Header]
     for channel in place.labels.values():
         head = headers[channel.file.name]
         check_channel(channel, head)
-        check_size(channel.file, head.height * head.width * _itemsize(channel, headers), section.max_image_gb)
+        check_size(channel.file, _size(channel, headers), section.max_image_gb)
         if (head.height, head.width) == (wanted.height, wanted.width):  # of another size it is refused when it is read
             check_same_place(channel.file, head, first, wanted)
 

@@ -40,7 +40,7 @@ def _given(shot: Shot, band: str, channel: Channel, headers: dict[str, Header]) 
 
 def _of_tags(file: File, tags: tuple[float, float], own: Scaling, dtype: str) -> Scaling:
     scale, offset = tags
-    if not (np.isfinite(tags).all() and scale != 0) or (tags == UNSAID and np.dtype(dtype).kind != "f"):
+    if not (np.isfinite(tags).all() and scale != 0) or (tags == UNSAID and not dtype.startswith("float")):
         what = "no scale and offset" if tags == UNSAID else f"scale {scale:g} and offset {offset:g}"
         raise BadFileError(
             f"{file.name} says {what} in its tags",
