@@ -27,6 +27,8 @@ NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
 """Type that pixels of a type are stored as, where it is not their own: a corpus holds at most 32 bits."""
 ROUNDING = 1e-6
 """Relative difference that a stored value may have from the file's; that of single precision is 6e-8."""
+TINY = 1.2e-38
+"""Smaller values are 0 in single precision, which is no loss of any physical value."""
 UNSAID = (1.0, 0.0)
 """Scale and offset of a file that says none."""
 GIGABYTE = 10**9
@@ -220,8 +222,11 @@ def read(channels: Sequence[Channel]) -> list[Shaped[ndarray, "y x"]]:
     pixels: dict[tuple[str, int], Any] = {}
     for file, numbers in _by_file(channels):
         with explained(file), rasterio.open(file.path) as source:
-            for number in numbers:
-                pixels[file.name, number] = _turned(source.read([number]), source)[0]
+            # of one type at a time, as many as there are: the library reads no mixed ones, and blocks only once
+            for kind in {source.dtypes[number - 1] for number in numbers}:
+                alike = [number for number in numbers if source.dtypes[number - 1] == kind]
+                bands = _turned(source.read(alike), source)
+                pixels.update(((file.name, number), band) for number, band in zip(alike, bands, strict=True))
     return [pixels[channel.file.name, channel.number] for channel in channels]
 
 
@@ -266,7 +271,7 @@ def narrowed(
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         stored = pixels.astype(NARROWER[pixels.dtype.name])
         exact = stored.astype(pixels.dtype)
-        same = np.isclose(exact, pixels, rtol=ROUNDING, atol=0) if pixels.dtype.kind == "f" else exact == pixels
+        same = np.isclose(exact, pixels, rtol=ROUNDING, atol=TINY) if pixels.dtype.kind == "f" else exact == pixels
     lost = valid & ~same & np.isfinite(pixels)
     if lost.any():
         raise BadFileError(
