@@ -6,6 +6,7 @@ an evaluation cell by cell, and what is complete is not done again.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,12 @@ from swath.corpus.subset import rows_of
 from swath.corpus.targets import targets
 from swath.encoders import Encoder, InputContract
 from swath.encoders import build as build_encoder
-from swath.errors import CorpusError, RecipeError, TrainingError, nearest
+from swath.errors import RecipeError, TrainingError, nearest
 from swath.products.report import report as write_report
 from swath.products.report import require_run
 from swath.recipes import is_file, shipped
-from swath.sensors import band
 from swath.settings import differences
+from swath.tasks import features
 from swath.training import LabelledSet, Manifest
 from swath.training.pretrain import seeded
 
@@ -360,26 +361,11 @@ def contract_of(arm: ArmConfig, corpus: Corpus) -> InputContract:
     """What the arm's encoder is fed, with the corpus's statistics.
 
     Raises:
-        CorpusError: the corpus has no statistics of a band that the views hold.
+        ContractError: the corpus has no statistics of a band that the views hold.
     """
     inputs = views.build(arm.views).inputs
-    known = {
-        f"{sensor}/{name}": statistics
-        for sensor, by_band in corpus.statistics.items()
-        for name, statistics in by_band.items()
-    }
-    for key in inputs.bands:
-        if key not in known:
-            raise CorpusError(f"the corpus has no band {key}", where=str(corpus.path), remedy=nearest(key, known))
-    return InputContract(
-        channels=inputs.channels,
-        bands=inputs.bands,
-        fixed=inputs.fixed,
-        units=tuple(band(key).unit for key in inputs.bands),
-        mean=tuple(known[key].mean for key in inputs.bands),
-        std=tuple(known[key].std for key in inputs.bands),
-        branches=inputs.branches,
-    )
+    contract = features.contract_of(corpus, inputs.bands)
+    return replace(contract, channels=inputs.channels, fixed=inputs.fixed, branches=inputs.branches)
 
 
 def _record_corpus(folder: Path, recipe: Recipe, corpus: Corpus) -> Corpus:

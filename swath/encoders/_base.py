@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from swath.batch import Image
 from swath.encoders._contract import InputContract
+from swath.encoders._units import check_values
 from swath.sensors import band_id, bands, is_constant
 
 
@@ -80,14 +81,32 @@ class Encoder(nn.Module):
         """Features of standardised single-date pictures, whose invalid pixels are 0."""
         return self.network(pixels)
 
-    @torch.no_grad()
-    def embed(self, image: Image) -> Float[Tensor, "b d"]:
-        """Embed for use: the contract is checked, the network is in evaluation mode, the result is float32.
+    def check(self, image: Image, *, trusted: bool = False) -> None:
+        """Raise ContractError unless the image is what the encoder was made for; reads some of its pixels.
 
-        Raises:
-            ContractError: the image's bands are not those the encoder was made for.
+        Args:
+            image: on any device.
+            trusted: look at the bands alone.
         """
         self.contract.check(image)
+        if not trusted:
+            self.contract.check_gsd(image)
+            check_values(self.contract, image)
+
+    @torch.no_grad()
+    def embed(self, image: Image, *, trusted: bool = False) -> Float[Tensor, "b d"]:
+        """Embed for use: the contract is checked, the network is in evaluation mode, the result is float32.
+
+        Args:
+            image: in physical units, on the encoder's device.
+            trusted: do not look at units and pixel size. For the batches after the first one; for an encoder that shall
+                see another scale, or values that nobody ever measured.
+
+        Raises:
+            ContractError: the image's bands, its units or its pixel size are not those the encoder was made for; the
+                message says what probably happened.
+        """
+        self.check(image, trusted=trusted)
         with evaluating(self):
             return self(image).float()
 

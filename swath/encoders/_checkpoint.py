@@ -197,7 +197,8 @@ def _check_contract(card: Card, where: Path) -> None:
     fits = not contract.fixed or (
         contract.channels == len(contract.inputs[0]) and sum(map(len, contract.inputs)) == len(contract.bands)
     )
-    if len(lengths) != 1 or not contract.bands or not fits:
+    sized = len(contract.gsd_m) in {0, len(contract.bands)} and all(size > 0 for size in contract.gsd_m)
+    if len(lengths) != 1 or not contract.bands or not fits or not sized:
         raise CheckpointError("the encoder's card is damaged: its bands and statistics do not agree", where=str(where))
     for key, unit in zip(contract.bands, contract.units, strict=True):
         try:

@@ -10,6 +10,9 @@ from swath.batch import Image
 from swath.errors import ContractError
 from swath.sensors import band_id, bands
 
+GSD_TOLERANCE = 0.1
+"""Relative difference of pixel sizes that makes none to an encoder."""
+
 
 @dataclass(frozen=True, slots=True)
 class InputContract:
@@ -30,6 +33,8 @@ class InputContract:
     branches: tuple[int, ...] = ()
     """Fixed only: how many of `bands`, one after the other, make an input each, for a network with a branch per
     sensor that takes any one of them (S4). Default: all of them are one input."""
+    gsd_m: tuple[float, ...] = ()
+    """Pixel size of each band in the corpus, in metres; empty where nobody knows it (swath before its format 2)."""
 
     @property
     def inputs(self) -> tuple[tuple[str, ...], ...]:
@@ -48,6 +53,7 @@ class InputContract:
             units=self.units[part],
             mean=self.mean[part],
             std=self.std[part],
+            gsd_m=self.gsd_m[part],
         )
 
     def branch(self, image: Image) -> int:
@@ -66,8 +72,19 @@ class InputContract:
         return self.inputs.index(came)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for the checkpoint's card."""
-        return asdict(self)
+        """Plain data of all that an encoder's numbers depend on, for digests and comparisons."""
+        return {name: value for name, value in asdict(self).items() if name != "gsd_m"}
+
+    def check_gsd(self, image: Image) -> None:
+        """Raise ContractError unless the image's pixels are of the size that the encoder was trained on."""
+        key = bands()[int(image.band_ids[0, 0])].key
+        known = dict(zip(self.bands, self.gsd_m, strict=False)).get(key, image.gsd_m)
+        if abs(image.gsd_m / known - 1) > GSD_TOLERANCE:
+            raise ContractError(
+                f"the image's pixels are {image.gsd_m:g} m wide, the encoder was trained on {known:g} m",
+                where=key,
+                remedy="resample the image; or, if the encoder shall see another scale, call embed(..., trusted=True)",
+            )
 
     def check(self, image: Image) -> None:
         """Raise ContractError, naming what came and what is expected, unless the image's bands fit."""

@@ -7,6 +7,7 @@ from functools import cache
 
 from swath import plugins
 from swath.errors import RecipeError, nearest
+from swath.sensors._offsets import offset_left_in
 from swath.sensors._sentinel_2 import OFFSET as SENTINEL_2_OFFSET
 from swath.sensors._sentinel_2 import offset_for_baseline
 from swath.sensors._types import METADATA, Band, CloudRule, Scaling, Sensor, Unit
@@ -26,6 +27,7 @@ __all__ = [
     "is_constant",
     "names",
     "offset_for_baseline",
+    "offset_left_in",
 ]
 
 

@@ -31,6 +31,8 @@ from swath.tasks._metrics import accuracy, confusion, macro_ap, miou
 from swath.tasks._types import Prediction
 from swath.tasks.features import Bands, Pictures, contract_of, fit
 
+LOOKED_AT = 16
+"""Training locations whose units and pixel size are compared with an encoder's before it is trained."""
 LARGE_PX = 64
 """Halved five times, as by a ResNet, two pixels are left."""
 
@@ -183,9 +185,10 @@ def train_encoder(
     Where pixels have the classes, a ResNet of single dates gets a ConvLSTM over them and a decoder (S4, section 4.3).
 
     Raises:
-        ContractError: the encoder cannot take the input, or cannot segment.
+        ContractError: the encoder cannot take the input, or it is in other units, or it cannot segment.
         TrainingError: one class only, or the loss became non-finite.
     """
+    _check_input(encoder, problem)
 
     def build() -> nn.Module:
         own = copy.deepcopy(encoder)
@@ -195,6 +198,13 @@ def train_encoder(
         return model
 
     return train_network(config, build, problem, seed, str(next(encoder.buffers()).device))
+
+
+def _check_input(encoder: Encoder, problem: Problem) -> None:
+    """What some training locations show of units and pixel size; training itself checks nothing."""
+    images = problem.pictures.read(problem.parts["train"].locations[:LOOKED_AT])
+    for bands in fit(encoder.contract, problem.bands).passes:
+        encoder.check(problem.pictures.compose(images, bands))
 
 
 def _needs_decoder(encoder: Encoder, problem: Problem) -> bool:

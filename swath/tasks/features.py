@@ -88,6 +88,7 @@ def contract_of(corpus: Corpus, bands: Sequence[str]) -> InputContract:
         units=tuple(band(key).unit for key in bands),
         mean=tuple(known[key].mean for key in bands),
         std=tuple(known[key].std for key in bands),
+        gsd_m=tuple(corpus.info.sensors[key.partition("/")[0]].gsd_m for key in bands),
     )
 
 
@@ -111,6 +112,7 @@ def lend(encoder: Encoder, corpus: Corpus, bands: Sequence[str]) -> Encoder:
         return encoder
     more = contract_of(corpus, missing)
     joined = {name: getattr(own, name) + getattr(more, name) for name in ("bands", "units", "mean", "std")}
+    joined["gsd_m"] = own.gsd_m and own.gsd_m + more.gsd_m
     lent = copy.copy(encoder)
     # a shallow copy shares the table of parts, which is about to differ
     lent._modules = dict(encoder._modules)
@@ -248,12 +250,16 @@ def extract_all(
     steps = track(starts, len(starts), description) if description else iter(starts)
     for start in steps:
         part = slice(start, start + batch_size)
-        for out, rows in zip(features, _embed(requests, pictures, locations[part]), strict=True):
+        # what the first locations show of units and pixel size holds for all: they come from one corpus
+        embedded = _embed(requests, pictures, locations[part], trusted=start > 0)
+        for out, rows in zip(features, embedded, strict=True):
             out[part] = rows.cpu().numpy()
     return features
 
 
-def _embed(requests: Sequence[Request], pictures: Pictures, locations: np.ndarray) -> Iterator[Float[Tensor, "b d"]]:
+def _embed(
+    requests: Sequence[Request], pictures: Pictures, locations: np.ndarray, *, trusted: bool
+) -> Iterator[Float[Tensor, "b d"]]:
     made: dict[tuple[int, Bands], Tensor] = {}
     images: dict[torch.device, dict[str, Image]] = {}
     for request in requests:
@@ -263,7 +269,8 @@ def _embed(requests: Sequence[Request], pictures: Pictures, locations: np.ndarra
         for bands in request.passes:
             key = (id(request.encoder), bands)
             if key not in made:
-                made[key] = request.encoder.embed(pictures.compose(images[device], bands))
+                image = pictures.compose(images[device], bands)
+                made[key] = request.encoder.embed(image, trusted=trusted)
         yield torch.cat([made[id(request.encoder), bands] for bands in request.passes], dim=1)
 
 

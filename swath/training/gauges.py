@@ -59,7 +59,8 @@ def knn_accuracy(encoder: Encoder, labelled: LabelledSet, k: int = 20, temperatu
     """
     device = next(encoder.parameters()).device
     rows = torch.arange(len(labelled.image)).split(64)
-    features = torch.cat([encoder.embed(labelled.image.take(r).to(device)).float() for r in rows])
+    # of the corpus that the contract is of
+    features = torch.cat([encoder.embed(labelled.image.take(r).to(device), trusted=True) for r in rows])
     return vote(features, labelled.classes.to(device), labelled.groups, k, temperature)
 
 

@@ -11,17 +11,13 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from swath import sensors
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Section
 
 STAGE = 2
 NEGATIVE, NEGATIVE_SHARE = -0.03, 0.05
 """Correction for the atmosphere leaves single dark pixels a little below 0, but not this share of a band this far."""
-OFFSETS = {"sentinel-2": 0.1, "landsat": 0.2}
-"""What products of a family have added to reflectance, by the first part of the sensor's name."""
-BELOW, ABOVE, BANDS = 0.015, 0.045, 3
-"""A missing offset lifts all bands' darkest pixels to it: none is darker than it less BELOW, and BANDS of them are at
-most ABOVE over it. (In a bright desert the bands' darkest pixels are far apart.)"""
 FAINT, GLARING = 0.004, 2.0
 """Median reflectances between which at least one band of any landscape lies."""
 RAW_CHIPS = 16
@@ -77,12 +73,11 @@ def _reflectance(sensor: str, bands: list[str], values: Float[ndarray, "n c"]) -
 
 
 def _unsubtracted(sensor: str, values: Float[ndarray, "n c"]) -> Iterator[Finding]:
-    offset = next((size for family, size in OFFSETS.items() if sensor.startswith(family)), None)
-    # water vapour and cirrus bands are dark whatever the ground is, and with the offset they are as bright as it
-    dark = np.sort(np.percentile(values, 1, axis=0))
-    if offset is None or len(dark) < BANDS or dark[0] < offset - BELOW or dark[BANDS - 1] > offset + ABOVE:
+    dark = np.percentile(values, 1, axis=0)
+    offset = sensors.offset_left_in(sensor, dark)
+    if offset is None:
         return
-    what = f"no band is darker than {dark[0]:.3f} anywhere: an offset of {offset:g} was not subtracted"
+    what = f"no band is darker than {dark.min():.3f} anywhere: an offset of {offset:g} was not subtracted"
     remedy = "declare the product's offset (Sentinel-2 from baseline 04.00: -0.1; Landsat Collection 2: -0.2)"
     yield Finding("error", what, sensor, remedy)
 

@@ -1,0 +1,144 @@
+"""Values in another unit than the encoder's, told by what no surface shows and by the statistics it was trained with.
+
+Counts for reflectance, linear power for decibels: an encoder gives an embedding of anything, and nothing tells that it
+is worthless. What is refused here is impossible, not unusual: snow above a reflectance of 1, decibels above 0 and a
+landscape that the encoder never saw pass. Some pixels of a batch tell as well as all of them.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from swath.batch import Image
+from swath.encoders._contract import InputContract
+from swath.errors import ContractError
+from swath.sensors import band, bands, offset_left_in
+
+SAMPLES, DATES, PIXELS = 64, 8, 32
+"""What is looked at: so many samples, dates of each, and pixels along each axis, evenly spaced."""
+MANY = 8
+"""Pictures from which on an offset can be told: a single one under thin haze looks the same."""
+GLARING, NEGATIVE = 2.0, -0.05
+"""Median reflectances of a band that no scene has, however bright or badly corrected."""
+FAINT = 5e-4
+"""Reflectance that all bands of all pixels stay below if they were scaled down twice; stored counts are 1e-4 apart."""
+PLAUSIBLE_DB, PLAUSIBLE_K = (-50.0, 30.0), (180.0, 350.0)
+"""Medians."""
+FACTORS = {10_000: "counts", 1000: "counts", 255: "display values", 100: "percent or hundredths"}
+
+Values = dict[str, Float[ndarray, " n"]]
+"""Some valid pixels of each band."""
+
+
+def check_values(contract: InputContract, image: Image) -> None:
+    """Raise ContractError, with the likely cause, if the image's values cannot be in the bands' units."""
+    pictures, found = _some(image)
+    for unit, rule in RULES.items():
+        values = {key: pixels for key, pixels in found.items() if band(key).unit == unit}
+        rules = (_not_finite, rule, *([_offset] if unit == "reflectance" and pictures >= MANY else []))
+        for what in (said for look in rules if values for said in look(values, contract)):
+            raise ContractError(
+                what,
+                where=", ".join(values),
+                remedy=f"give physical units ({unit}); if the values are right nevertheless, embed(..., trusted=True)",
+            )
+
+
+def _some(image: Image) -> tuple[int, Values]:
+    """Number of pictures with a valid pixel among those that are looked at, and valid pixels by band."""
+    b, t, _, h, w = image.pixels.shape
+    every = [slice(None, None, -(-size // most)) for size, most in ((b, SAMPLES), (t, DATES), (h, PIXELS), (w, PIXELS))]
+    pixels = image.pixels[every[0], every[1], :, every[2], every[3]].float().cpu().numpy()
+    valid = image.valid[every[0], every[1], every[2], every[3]].cpu().numpy()
+    ids = image.band_ids[every[0]].cpu().numpy()
+    found = {}
+    for one in np.unique(ids):
+        samples, channels = np.nonzero(ids == one)
+        if len(values := pixels[samples, :, channels][valid[samples]]):
+            found[bands()[one].key] = values.astype(np.float64)
+    return int(valid.any(axis=(2, 3)).sum()), found
+
+
+def _not_finite(values: Values, contract: InputContract) -> Iterator[str]:  # noqa: ARG001 - as all rules
+    for key, pixels in values.items():
+        if not np.isfinite(pixels).all():
+            yield f"valid pixels of {key} are not finite: mark them as invalid"
+
+
+def _reflectance(values: Values, contract: InputContract) -> Iterator[str]:
+    medians = {key: float(np.median(pixels)) for key, pixels in values.items()}
+    bright, dark = max(medians, key=medians.__getitem__), min(medians, key=medians.__getitem__)
+    usual = float(np.mean([abs(_mean(contract, key)) for key in values]))
+    if medians[bright] > GLARING:
+        yield f"{_shown(bright, medians)}, and no surface reflects that much: {_factor(values, usual)}"
+    elif medians[dark] < NEGATIVE:
+        cause = "decibels" if medians[dark] < -1 else "an offset was subtracted twice, or missing pixels are not marked"
+        yield f"{_shown(dark, medians)}, and nothing reflects less than nothing: {cause}"
+    elif 0 < max(float(np.abs(pixels).max()) for pixels in values.values()) < FAINT < usual / 20:
+        yield f"no pixel is brighter than {FAINT:g}, the training's mean is {usual:.2g}: they were scaled down twice"
+
+
+def _offset(values: Values, contract: InputContract) -> Iterator[str]:
+    """The product's offset, if no band is darker and the bands' means are the training's but for it."""
+    darkest = np.array([np.percentile(pixels, 1) for pixels in values.values()])
+    offset = offset_left_in(next(iter(values)).partition("/")[0], darkest)
+    if offset is None:
+        return
+    excess = np.array([pixels.mean() - _mean(contract, key) for key, pixels in values.items()])
+    spread = np.array([max(_std(contract, key), 1e-3) for key in values])
+    as_is, less = (np.square(difference / spread).mean() for difference in (excess, excess - offset))
+    if less < as_is / 4:
+        yield f"an offset of {offset:g} was not subtracted: no band is darker, and without it all are as in training"
+
+
+def _decibel(values: Values, contract: InputContract) -> Iterator[str]:
+    for key, pixels in values.items():
+        low, median = np.percentile(pixels, (1, 50))
+        if median < PLAUSIBLE_DB[0] or median > PLAUSIBLE_DB[1]:
+            yield f"the median of {key} is {median:.4g} dB: {_factor({key: pixels}, abs(_mean(contract, key)))}"
+        elif low > -1 and _mean(contract, key) < -1:
+            kind = "linear power" if median < 2 else "amplitudes or counts"
+            yield f"99 % of {key} are above {low:.2g} dB, the median is {median:.3g}: {kind}, not decibels"
+
+
+def _kelvin(values: Values, contract: InputContract) -> Iterator[str]:
+    for key, pixels in values.items():
+        median = float(np.median(pixels))
+        if not PLAUSIBLE_K[0] < median < PLAUSIBLE_K[1]:
+            celsius = abs(median) < 100
+            cause = "degrees Celsius" if celsius else _factor({key: pixels}, _mean(contract, key))
+            yield f"the median of {key} is {median:.4g} K: {cause}"
+
+
+def _display(values: Values, contract: InputContract) -> Iterator[str]:
+    medians = {key: float(np.median(pixels)) for key, pixels in values.items()}
+    bright = max(medians, key=medians.__getitem__)
+    if medians[bright] > 1.5:
+        usual = float(np.mean([_mean(contract, key) for key in values]))
+        yield f"{_shown(bright, medians)}, and white is 1: {_factor(values, usual)}"
+    elif 0 < max(float(pixels.max()) for pixels in values.values()) < 1 / 200:
+        yield "no pixel is brighter than 1/200 of white: they were divided by 255 twice"
+
+
+RULES = {"reflectance": _reflectance, "dB": _decibel, "K": _kelvin, "display": _display}
+
+
+def _shown(key: str, medians: dict[str, float]) -> str:
+    return f"the median of {key} is {medians[key]:.4g}"
+
+
+def _factor(values: Values, usual: float) -> str:
+    """By what the values are too large, to the nearest of the usual factors."""
+    size = np.mean([abs(pixels).mean() for pixels in values.values()])
+    nearest = min(FACTORS, key=lambda factor: abs(np.log(size / (factor * max(usual, 1e-3)))))
+    return f"about {nearest:,} times too large, as {FACTORS[nearest]} are"
+
+
+def _mean(contract: InputContract, key: str) -> float:
+    return contract.mean[contract.bands.index(key)]
+
+
+def _std(contract: InputContract, key: str) -> float:
+    return contract.std[contract.bands.index(key)]
