@@ -186,6 +186,14 @@ def test_evaluating_before_pretraining_says_so(tmp_path, finished):
         pipeline.evaluate(recipe, tmp_path / "other")
 
 
+def test_an_encoder_that_was_copied_into_a_run_is_not_judged_on_what_it_saw(finished, tmp_path):
+    """Of the same corpus under another split, of whose test part it saw a part in its training."""
+    other = [*TINY, f"corpus.path={finished / 'corpus'}", "corpus.source=null", "split.seed=1"]
+    shutil.copytree(finished / "pretrain", tmp_path / "pretrain")
+    with pytest.raises(RecipeError, match=r"simclr was pre-trained on \d+ of the \d+ locations that task landcover"):
+        pipeline.evaluate(swath.load_recipe("quickstart", other), tmp_path)
+
+
 def test_unknown_arm_and_seed_are_named(finished):
     recipe = config.load("quickstart", TINY)
     with pytest.raises(RecipeError, match="did you mean 'simclr'"):

@@ -6,7 +6,7 @@ module name. One that has a branch per sensor (`InputContract.branches`) says so
 
 from swath import plugins
 from swath.encoders._base import Encoder, Standardize
-from swath.encoders._checkpoint import Card, build, load, load_card, save
+from swath.encoders._checkpoint import Card, build, load, load_card, load_seen, save
 from swath.encoders._contract import InputContract
 from swath.encoders._dense import DenseEncoder, backbone_of, head_of
 from swath.encoders._series import SeriesEncoder
@@ -23,6 +23,7 @@ __all__ = [
     "head_of",
     "load",
     "load_card",
+    "load_seen",
     "names",
     "save",
 ]

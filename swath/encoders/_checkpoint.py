@@ -1,6 +1,7 @@
 """Saving and loading an encoder: weights as safetensors, everything else as a JSON card beside them. No pickle."""
 
 import hashlib
+import io
 import json
 import math
 import zlib
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
@@ -30,6 +32,16 @@ FORMAT = 2
 self-check is of a picture that was made from the statistics that it should have checked."""
 
 
+class SeenFile(Settings):
+    """The list of the locations that an encoder was trained on, in a file beside it."""
+
+    locations: int
+    corpora: list[str]
+    """Content hashes of the corpora that they are of."""
+    sha256: str
+    """Of the file."""
+
+
 class Card(Settings):
     """What has to be known of the weights, in plain JSON."""
 
@@ -46,6 +58,8 @@ class Card(Settings):
     """Embeddings of pictures in physical units that every machine can make, which loading can repeat."""
     provenance: dict[str, Any]
     """Whatever the writer knows: recipe, corpus hash, seed, epochs."""
+    seen: SeenFile | None = None
+    """Which locations it was trained on; None where nobody knows."""
     digest: str = ""
     """Of everything else in the card."""
 
@@ -66,14 +80,21 @@ def build(config: Settings, contract: InputContract) -> Encoder:
     return plugin.build(config, contract)
 
 
-def save(encoder: Encoder, config: Settings, path: Path | str, provenance: dict[str, Any]) -> None:
-    """Write `path.safetensors` and `path.json`; each appears whole or not at all, the card last.
+def save(
+    encoder: Encoder,
+    config: Settings,
+    path: Path | str,
+    provenance: dict[str, Any],
+    seen: pd.DataFrame | None = None,
+) -> None:
+    """Write `path.safetensors`, `path.seen.parquet` and `path.json`; each appears whole or not at all, the card last.
 
     Args:
         encoder: what to save, in any mode, on any device.
         config: the settings it was built from.
         path: without suffix; the folder is made if it is missing.
         provenance: anything JSON can hold.
+        seen: the locations it was trained on, as `swath.corpus.seen.places` lists them; None where nobody knows.
 
     Raises:
         CheckpointError: its weights, statistics or embedding are not finite.
@@ -83,7 +104,7 @@ def save(encoder: Encoder, config: Settings, path: Path | str, provenance: dict[
     check = _self_check(encoder)
     if what := _not_finite(state, encoder.contract, check):
         raise CheckpointError(f"{what} not finite", remedy="train it again with a lower learning rate")
-    weights, card_path = _files(path)
+    weights, card_path, seen_path = _files(path)
     weights.parent.mkdir(parents=True, exist_ok=True)
     with whole(weights) as partial:
         save_file(state, partial)
@@ -94,6 +115,7 @@ def save(encoder: Encoder, config: Settings, path: Path | str, provenance: dict[
             sha256=hashlib.sha256(partial.read_bytes()).hexdigest(),
             self_check=check,
             provenance=provenance,
+            seen=None if seen is None else _write_seen(seen, seen_path),
         )
         said = card.model_dump(mode="json")
         text = json.dumps(said | {"digest": _digest(said)}, indent=1)
@@ -134,6 +156,36 @@ def load_card(path: Path | str) -> Card:
     return card
 
 
+def load_seen(path: Path | str) -> pd.DataFrame | None:
+    """The locations that the encoder saved at `path` was trained on; None where nobody knows.
+
+    Columns: uid, lon and lat (NaN where unknown), corpus (its content hash) and chip_m (the width of a chip).
+
+    Raises:
+        CheckpointError: the list is missing or not the card's, or the card cannot be read.
+    """
+    card, file = load_card(path), _files(path)[2]
+    if card.seen is None:
+        return None
+    if not file.exists():
+        raise CheckpointError(
+            "the list of the locations that the encoder saw is missing", where=str(file), remedy=_AGAIN
+        )
+    if hashlib.sha256(content := file.read_bytes()).hexdigest() != card.seen.sha256:
+        raise CheckpointError(
+            "the list of the locations that the encoder saw is not the card's", where=str(file), remedy=_AGAIN
+        )
+    return pd.read_parquet(io.BytesIO(content))
+
+
+def _write_seen(seen: pd.DataFrame, path: Path) -> SeenFile:
+    seen = seen.drop_duplicates().sort_values(["corpus", "uid"], ignore_index=True)
+    with whole(path) as partial:
+        seen.to_parquet(partial, index=False)
+        digest = hashlib.sha256(partial.read_bytes()).hexdigest()
+    return SeenFile(locations=len(seen), corpora=sorted(seen["corpus"].unique()), sha256=digest)
+
+
 def load(path: Path | str, verify: bool = True) -> Encoder:
     """The encoder saved at `path`, in evaluation mode on the CPU.
 
@@ -161,7 +213,7 @@ def load(path: Path | str, verify: bool = True) -> Encoder:
     return encoder
 
 
-_AGAIN = "copy or write the checkpoint again: both its files"
+_AGAIN = "copy or write the checkpoint again, with all its files"
 
 
 def _rebuild(card: Card, where: Path) -> Encoder:
@@ -304,7 +356,9 @@ def _without_weights(config: Settings) -> Settings:
     return config.model_copy(update={"weights": None}) if "weights" in type(config).model_fields else config
 
 
-def _files(path: Path | str) -> tuple[Path, Path]:
+def _files(path: Path | str) -> tuple[Path, Path, Path]:
+    """Weights, card, and what it saw."""
     path = Path(path)
     stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
-    return stem.with_name(f"{stem.name}.safetensors"), stem.with_name(f"{stem.name}.json")
+    weights, card, seen = (stem.with_name(f"{stem.name}.{end}") for end in ("safetensors", "json", "seen.parquet"))
+    return weights, card, seen

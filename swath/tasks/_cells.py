@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,10 @@ class Stored:
     predictions: pa.Table
     maps: pa.Table
     under_clouds: pa.Table
+
+    def remarked(self, remark: str) -> "Stored":
+        """The same cell with a remark put before its note."""
+        return replace(self, note="; ".join(filter(None, (remark, self.note))))
 
     @property
     def note_line(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from swath.encoders import Encoder, load, load_card
 from swath.tasks._cells import CellStore, digest
 from swath.tasks._config import TaskConfig, by_fraction
 from swath.tasks._rotation import folds_of, joined
+from swath.tasks._seen import checked
 from swath.tasks._tables import write
 from swath.tasks._task import Task
 from swath.tasks._types import Cell
@@ -44,6 +45,8 @@ class _Job:
     """Computes them, without those that are to be skipped."""
     is_scratch: bool = False
     """Whether the settings of training from scratch matter."""
+    remark: str = ""
+    """What a reader must know of the row whatever came out."""
 
 
 class Evaluation:
@@ -82,7 +85,8 @@ class Evaluation:
             statistics: intervals and tests; each task's metrics are filled in.
 
         Raises:
-            RecipeError: the number of seeds is no multiple of the number of folds.
+            RecipeError: the number of seeds is no multiple of the number of folds, or an encoder was pre-trained on
+                locations that a task tests.
             SwathError: a task cannot be set up, or an encoder cannot be read.
         """
         folds = [splits] if isinstance(splits, SplitConfig) else list(splits)
@@ -121,7 +125,11 @@ class Evaluation:
         Returns:
             Figures for the manifest: numbers of cells and of cells left out.
         """
-        cells = [self._store.read(key) for keys in self._keys for key in keys.values()]
+        cells = [
+            self._store.read(key).remarked(job.remark)
+            for job, keys in zip(self._jobs, self._keys, strict=True)
+            for key in keys.values()
+        ]
         figures = {"cells": len(cells), "left_out": sum(not cell.predictions.num_rows for cell in cells)}
         write(self._out, self._tasks, joined(cells, self._seeds, self._folds), self._statistics)
         return figures
@@ -201,7 +209,9 @@ def _jobs(
 ) -> Iterator[_Job]:
     """Everything there is to do for a task, in the order of its tables: arms, references, floors."""
     for (arm, seed), path in encoders.items():
-        yield _encoder_job(task, arm, "pretrained", seed, load_card(path).sha256, lambda path=path: load(path))
+        remark = checked(task, arm, path)
+        source = load_card(path).sha256
+        yield replace(_encoder_job(task, arm, "pretrained", seed, source, lambda path=path: load(path)), remark=remark)
     for name, build in references.items():
         yield _encoder_job(task, name, "reference", seeds[0], fingerprint(build()), build)
     for name, reference in task.config.references.items():

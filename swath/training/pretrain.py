@@ -14,6 +14,7 @@ from swath import encoders, methods, views
 from swath._device import here
 from swath._files import read_json, write_whole
 from swath.corpus import Corpus, Loader, Selection
+from swath.corpus.seen import places
 from swath.encoders import InputContract
 from swath.errors import TrainingError
 from swath.settings import Settings, differences
@@ -61,7 +62,8 @@ def pretrain(
         corpus: an open corpus.
         locations: rows of `corpus.locations` to train on.
         seed: of the weights, the order and the views.
-        out: folder for `encoder.safetensors`, its card, `last.ckpt`, `log.csv` and `config.json`.
+        out: folder for `encoder.safetensors`, its card and the list of what it saw, `last.ckpt`, `log.csv` and
+            `config.json`.
         provenance: whatever the card shall say about where the encoder comes from.
         knn: a few labelled chips for the k-NN gauge.
         devices: number of devices; "auto": all GPUs, or the CPU.
@@ -92,7 +94,7 @@ def pretrain(
             state = finished_state(out / "last.ckpt")
             encoder.load_state_dict(state)
             card = {**(provenance or {}), **{k: v for k, v in settings.items() if k not in ("encoder", "contract")}}
-            encoders.save(encoder, encoder_config, out / "encoder", card)
+            encoders.save(encoder, encoder_config, out / "encoder", card, places(corpus, locations))
     return Pretrained(out / "encoder.safetensors", figures(out))
 
 

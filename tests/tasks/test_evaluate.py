@@ -13,9 +13,10 @@ import pytest
 
 from swath import encoders
 from swath.corpus import Corpus
-from swath.corpus.split import SplitConfig
+from swath.corpus.seen import places
+from swath.corpus.split import SplitConfig, split
 from swath.encoders.random_convolutions import Config
-from swath.errors import SwathError
+from swath.errors import RecipeError, SwathError
 from swath.tasks import Evaluation, StatisticsConfig, TaskConfig
 from swath.tasks._evaluate import _Networks, fingerprint, named, shared
 from swath.tasks.statistics import COMPARISON_COLUMNS, PREDICTION_COLUMNS, TABLE_COLUMNS
@@ -24,6 +25,9 @@ from tests.tasks.fakes import ALL, contract, make
 SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
 STATISTICS = StatisticsConfig(resamples=100, flips=99)
 FILES = ("predictions.parquet", "table.csv", "comparisons.csv", "notes.csv", "splits.parquet", "classes.json")
+
+
+UNKNOWN = "it is not known which locations the encoder was pre-trained on"
 
 
 def random_encoder(arm, seed):
@@ -135,6 +139,39 @@ def test_another_split_or_encoder_is_another_cell(corpus, tmp_path):
     assert len(list((out / "cells").iterdir())) == 2 * count + 1
 
 
+def judged(corpus, folder, seen):
+    """The note on an encoder that saw these places."""
+    settings = Config(features=8)
+    encoders.save(encoders.build(settings, contract(ALL, 1)), settings, folder / "encoder", {}, seen)
+    config = tasks(probes=[{"name": "knn"}], floors=["majority"])
+    Evaluation(
+        config, SPLIT, corpus, {("mine", 0): folder / "encoder"}, random_encoder, (0,), folder, statistics=STATISTICS
+    ).run()
+    note = pd.read_csv(folder / "table.csv", keep_default_na=False).set_index("row").note["mine"]
+    return note.iloc[0].partition("; 2 single-band")[0]
+
+
+def test_an_encoder_that_saw_what_is_tested_is_refused_and_one_of_the_training_part_has_no_mark(corpus, tmp_path):
+    rows = split(corpus, SPLIT)
+    assert judged(corpus, tmp_path / "train", places(corpus, rows["train"])) == "2 single-band embeddings concatenated"
+    both = np.r_[rows["train"], rows["test"][3:5]]
+    first = corpus.locations["uid"][rows["test"][3]]
+    with pytest.raises(
+        RecipeError, match=rf"mine was pre-trained on 2 of the \d+ locations .* tests: {first}, "
+    ) as error:
+        judged(corpus, tmp_path / "both", places(corpus, both))
+    assert "split" in error.value.remedy
+
+
+def test_what_is_not_known_of_an_encoder_is_said_in_the_table(corpus, tmp_path):
+    test = places(corpus, split(corpus, SPLIT)["test"])
+    assert judged(corpus, tmp_path / "old", None) == UNKNOWN
+    far = test.assign(corpus="another", lon=test["lon"] + 40)
+    assert judged(corpus, tmp_path / "far", far) == "pre-trained on another corpus"
+    nowhere = judged(corpus, tmp_path / "nowhere", far.assign(lon=np.nan, lat=np.nan))
+    assert nowhere.startswith(f"pre-trained on another corpus; it may have seen {len(test)} of the {len(test)} test")
+
+
 def test_what_cannot_be_fed_is_in_the_table_with_its_reason(corpus, tmp_path):
     settings = Config(features=8)
     encoders.save(encoders.build(settings, contract(ALL[:3], fixed=True)), settings, tmp_path / "encoder", {})
@@ -145,7 +182,7 @@ def test_what_cannot_be_fed_is_in_the_table_with_its_reason(corpus, tmp_path):
     assert figures == {"cells": 2, "left_out": 1}
     table = pd.read_csv(tmp_path / "evaluate" / "table.csv").set_index("row")
     assert np.isnan(table.value["rgb"])
-    assert table.note["rgb"] == f"the encoder has no statistics of {ALL[3]}"
+    assert table.note["rgb"] == f"{UNKNOWN}; the encoder has no statistics of {ALL[3]}"
     assert "rgb" not in set(pd.read_parquet(tmp_path / "evaluate" / "predictions.parquet").row)
 
 

@@ -1,12 +1,14 @@
 """How inputs are fed to encoders: a truth table, and equivalences on a real corpus."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from swath.corpus import Corpus, Selection
 from swath.errors import ContractError
-from swath.tasks.features import Fit, Pictures, Request, extract, extract_all, fit, lend
+from swath.tasks.features import Fit, Pictures, Request, contract_of, extract, extract_all, fit, lend
 from tests.tasks.fakes import ALL, OPTICAL, PX, RADAR, contract, small_encoder
 
 B2, B3, B4, VV, VH = ALL
@@ -102,11 +104,23 @@ def test_an_embedding_that_two_inputs_share_is_made_once(corpus, monkeypatch):
     encoder = small_encoder(0)
     calls = []
     embed = encoder.embed
-    monkeypatch.setattr(encoder, "embed", lambda image: (calls.append(1), embed(image))[1])
+    monkeypatch.setattr(encoder, "embed", lambda image, **how: (calls.append(how), embed(image, **how))[1])
     pictures = Pictures(corpus, ALL, Selection())
     both, alone = extract_all([Request(encoder, (VV, B2)), Request(encoder, (VV,))], pictures, ROWS)
-    assert len(calls) == 2
+    assert calls == [{"trusted": False}] * 2
     assert (both[:, :8] == alone).all()
+
+
+def test_units_are_looked_at_in_the_first_batch_alone_and_a_wrong_one_is_refused(corpus, monkeypatch):
+    encoder, calls = small_encoder(0), []
+    monkeypatch.setattr(encoder, "check", lambda image, *, trusted: calls.append(trusted))
+    extract_all([Request(encoder, (VV,))], Pictures(corpus, (VV,), Selection()), np.arange(2, 12), batch_size=4)
+    assert calls == [False, True, True]
+    own = small_encoder(0, ALL[:3], 3, fixed=True)
+    own.contract = replace(own.contract, gsd_m=(30.0,) * 3)
+    with pytest.raises(ContractError, match="pixels are 10 m wide, the encoder was trained on 30 m"):
+        extract(own, corpus, ROWS, ALL[:3])
+    assert contract_of(corpus, ALL[2:4]).gsd_m == (10.0, 10.0)
 
 
 def test_locations_that_a_sensor_never_saw_are_not_complete(corpus: Corpus):

@@ -10,7 +10,7 @@ from swath import encoders, views
 from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, SensorLayout
 from swath.encoders import InputContract
 from swath.encoders.timm import Config as Timm
-from swath.errors import TrainingError
+from swath.errors import CheckpointError, TrainingError
 from swath.methods.byol import Config as Byol
 from swath.methods.simclr import Config as Simclr
 from swath.training import TrainConfig, pretrain
@@ -66,6 +66,22 @@ def test_an_encoder_comes_out_and_can_be_used(corpus, tmp_path):
     assert provenance["arm"] == "small"
     assert provenance["corpus"] == corpus.content_hash
     assert provenance["method"]["name"] == "byol"
+
+
+def test_an_encoder_says_which_locations_it_saw(corpus, tmp_path):
+    pretrain(**arguments(corpus, tmp_path, locations=np.arange(3, 20)))
+    seen = encoders.load_seen(tmp_path / "encoder")
+    assert sorted(seen["uid"]) == sorted(map(str, range(3, 20)))
+    assert set(seen["corpus"]) == {corpus.content_hash}
+    card = encoders.load_card(tmp_path / "encoder")
+    assert (card.seen.locations, card.seen.corpora) == (17, [corpus.content_hash])
+    file = tmp_path / "encoder.seen.parquet"
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(CheckpointError, match="is not the card's"):
+        encoders.load_seen(tmp_path / "encoder")
+    file.unlink()
+    with pytest.raises(CheckpointError, match="is missing"):
+        encoders.load_seen(tmp_path / "encoder")
 
 
 def test_a_finished_run_is_left_alone_and_other_settings_are_refused(corpus, tmp_path):
