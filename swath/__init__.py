@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from swath.corpus import Corpus
     from swath.encoders import load as load_encoder
     from swath.pipeline import run
+    from swath.products.embeddings import embed
 
 __version__ = "0.1.0"
 
-__all__ = ["Corpus", "load_encoder", "load_recipe", "run"]
+__all__ = ["Corpus", "embed", "load_encoder", "load_recipe", "run"]
 
 _LAZY = {
     "Corpus": ("swath.corpus", "Corpus"),
+    "embed": ("swath.products.embeddings", "embed"),
     "load_encoder": ("swath.encoders", "load"),
     "load_recipe": ("swath.config", "load"),
     "run": ("swath.pipeline", "run"),

@@ -124,15 +124,54 @@ def pretrain(
 
 @app.command(epilog="Example: `swath evaluate quickstart`")
 def evaluate(
-    recipe: RecipeArgument, overrides: OverridesArgument = None, out: OutOption = None, jobs: JobsOption = 1
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    out: OutOption = None,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]PATH",
+            help="A saved encoder to judge as well, or alone where the recipe has no arms; may be given several times.",
+        ),
+    ] = None,
+    jobs: JobsOption = 1,
 ) -> None:
     """Evaluate the recipe's pre-trained encoders against the floors and print the table."""
     from swath import pipeline
     from swath.config import load
 
-    folder = pipeline.evaluate(load(recipe, overrides), out, jobs=jobs)
+    folder = pipeline.evaluate(load(recipe, overrides), out, encoders=_named_encoders(encoder or []), jobs=jobs)
     _print_table(folder / "table.csv")
     typer.echo(folder)
+
+
+def _named_encoders(given: list[str]) -> dict[str, Path]:
+    """Saved encoders by name: the one that is given, or that of the arm that it was pre-trained as."""
+    from swath.encoders import load_card
+
+    found: dict[str, Path] = {}
+    for text in given:
+        said, equals, path = text.rpartition("=")
+        name = said if equals else str(load_card(path).provenance.get("arm") or Path(path).stem)
+        if name in found:
+            raise RecipeError(f"two encoders are called {name!r}", remedy="name them: --encoder NAME=PATH")
+        found[name] = Path(path)
+    return found
+
+
+@app.command(epilog="Example: `swath embed runs/quickstart/pretrain/simclr/seed-0/encoder my-images --to mine.parquet`")
+def embed(
+    encoder: Annotated[Path, typer.Argument(help="A saved encoder: the path of its files, with or without suffix.")],
+    data: Annotated[Path, typer.Argument(help="A corpus, or a folder of GeoTIFFs in the encoder's bands.")],
+    to: Annotated[Path, typer.Option(help="Parquet file to write: uid and embedding, a row a location.")] = Path(
+        "embeddings.parquet"
+    ),
+) -> None:
+    """Embed every location of a corpus, or every image of a folder, by a saved encoder."""
+    from swath.products.embeddings import embed as embed_all
+    from swath.products.embeddings import write
+
+    typer.echo(write(embed_all(encoder, data), to))
 
 
 @app.command("map", epilog="Example: `swath map runs/s4-belgium --task crops --input optical --row s4 --to maps`")

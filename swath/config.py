@@ -89,7 +89,7 @@ class Recipe(Settings):
     @classmethod
     def _are_folder_names(cls, named: dict[str, Any]) -> dict[str, Any]:
         for name in named:
-            if not name.replace("-", "").replace("_", "").isalnum() or len(name.encode()) > LONGEST:
+            if not is_name(name):
                 raise ValueError(
                     f"{name[:60]!r} is not a usable name: letters, digits, '-' and '_' only, {LONGEST} bytes at most"
                 )
@@ -120,6 +120,11 @@ class Recipe(Settings):
         """Hash of the resolved recipe without the place of its data."""
         content = self.model_dump(mode="json", exclude={"data"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def is_name(text: str) -> bool:
+    """Whether an arm or a task may be called that: letters, digits, '-' and '_', and not too long for a file's name."""
+    return text.replace("-", "").replace("_", "").isalnum() and len(text.encode()) <= LONGEST
 
 
 def load(recipe: str | Path, overrides: list[str] | None = None) -> Recipe:

@@ -4,7 +4,7 @@ Every step continues where it stopped: a corpus is built in committed parts, a p
 an evaluation cell by cell, and what is complete is not done again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,13 +23,14 @@ from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus, CorpusInfo, Reader, Selection
 from swath.corpus._map import draw_map
 from swath.corpus.places import draw
+from swath.corpus.seen import refuse_seen
 from swath.corpus.sources import build as build_from_source
 from swath.corpus.sources._stac.cost import Cost, Rate, cost
 from swath.corpus.sources._stac.section import StacSection, footprint
 from swath.corpus.split import SplitConfig, rotations, split
 from swath.corpus.subset import rows_of
 from swath.corpus.targets import targets
-from swath.encoders import Encoder, InputContract
+from swath.encoders import Encoder, InputContract, fresh, load_card, load_seen, own_start
 from swath.encoders import build as build_encoder
 from swath.errors import RecipeError, TrainingError, nearest
 from swath.products.report import report as write_report
@@ -290,20 +291,34 @@ def folds(recipe: Recipe, corpus: Corpus) -> list[SplitConfig]:
     return rotations(corpus, recipe.split) if recipe.rotate else [recipe.split]
 
 
-def evaluate(recipe: Recipe, out: Path | str | None = None, *, jobs: int = 1) -> Path:
-    """Judge the recipe's encoders, beside the floors, on its tasks.
+def evaluate(
+    recipe: Recipe,
+    out: Path | str | None = None,
+    *,
+    encoders: Mapping[str, Path | str] | None = None,
+    jobs: int = 1,
+) -> Path:
+    """Judge the recipe's encoders, and others that were saved anywhere, beside the floors, on its tasks.
 
     Args:
-        recipe: a loaded recipe.
+        recipe: a loaded recipe; it may have no arms.
         out: folder of the run; `runs/NAME` if None.
+        encoders: saved encoders by the name of their row, for rows beside the recipe's arms; one for all seeds.
         jobs: how many parts at a time; see `run`.
 
     Returns:
         The folder of predictions.parquet, table.csv and comparisons.csv.
 
     Raises:
-        RecipeError: an arm is not pre-trained yet.
+        RecipeError: an arm is not pre-trained yet, or an encoder has the name of an arm or was pre-trained on what is
+            tested.
+        CheckpointError: an encoder is missing or damaged.
     """
+    given = {name: Path(path).absolute() for name, path in (encoders or {}).items()}
+    for name in given:
+        if name in recipe.arms or not recipes.is_name(name):
+            why = "that is an arm of the recipe" if name in recipe.arms else "use letters, digits, '-' and '_'"
+            raise RecipeError(f"an encoder cannot be called {name!r}: {why}", remedy="give it another name: NAME=PATH")
     folder = run_folder(recipe, out)
     corpus = build_corpus(recipe, folder)
     for path in (arm_folder(folder, arm, seed) for arm in recipe.arms for seed in recipe.seeds):
@@ -316,24 +331,30 @@ def evaluate(recipe: Recipe, out: Path | str | None = None, *, jobs: int = 1) ->
     with Manifest.stage(folder, "evaluate") as stage:
         if jobs > 1:
             shares = SHARES * jobs
-            side_by_side(_evaluate_apart, [(folder, part, shares) for part in range(shares)], jobs, "evaluating")
-        stage.figures = _evaluation(recipe, folder, corpus).run()
+            side_by_side(_evaluate_apart, [(folder, part, shares, given) for part in range(shares)], jobs, "evaluating")
+        stage.figures = _evaluation(recipe, folder, corpus, given).run()
+        stage.figures |= {"encoders": {name: load_card(path).sha256 for name, path in given.items()}} if given else {}
     return folder / "evaluate"
 
 
-def _evaluate_apart(folder: Path, part: int, parts: int) -> None:
+def _evaluate_apart(folder: Path, part: int, parts: int, given: Mapping[str, Path]) -> None:
     """A share of the cells of a run that is pre-trained, in a process of its own."""
     recipe = recipes.load(folder / "recipe.yaml")
-    _evaluation(recipe, folder, Corpus.open(corpus_path(recipe, folder))).compute(part, parts)
+    _evaluation(recipe, folder, Corpus.open(corpus_path(recipe, folder)), given).compute(part, parts)
 
 
-def _evaluation(recipe: Recipe, folder: Path, corpus: Corpus) -> tasks.Evaluation:
+def _evaluation(recipe: Recipe, folder: Path, corpus: Corpus, given: Mapping[str, Path]) -> tasks.Evaluation:
     encoders = {(arm, seed): arm_folder(folder, arm, seed) / "encoder" for arm in recipe.arms for seed in recipe.seeds}
+    encoders |= {(name, seed): path for name, path in given.items() for seed in recipe.seeds}
 
     def untrained(arm: str, seed: int) -> Encoder:
-        config = recipe.arms[arm]
         with seeded(seed):
-            return build_encoder(config.encoder, contract_of(config, corpus))
+            if arm in given:
+                return fresh(given[arm])
+            config = recipe.arms[arm]
+            # where an arm starts from an encoder that is trained already, the floors do not
+            new = config.encoder.model_copy(update={"weights": None}) if own_start(config.encoder) else config.encoder
+            return build_encoder(new, contract_of(config, corpus))
 
     return tasks.Evaluation(
         recipe.tasks, folds(recipe, corpus), corpus, encoders, untrained, recipe.seeds, folder / "evaluate"
@@ -412,6 +433,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _pretrain_alone(recipe: Recipe, folder: Path, corpus: Corpus, name: str, seed: int, jobs: int) -> None:
     arm = recipe.arms[name]
     parts = _parts(recipe, corpus, seed)
+    _check_start(arm, name, corpus, parts["test"])
     contract = contract_of(arm, corpus)
     console().print(f"pre-training {name}, seed {seed}")
     with Manifest.stage(folder, "pretrain", name, seed) as stage:
@@ -431,6 +453,13 @@ def _pretrain_alone(recipe: Recipe, folder: Path, corpus: Corpus, name: str, see
             label=f"{name}, seed {seed}",
         )
         stage.figures = trained.figures
+
+
+def _check_start(arm: ArmConfig, name: str, corpus: Corpus, tested: np.ndarray) -> None:
+    """RecipeError if the encoder that an arm starts from saw what it would be judged on: before it is trained."""
+    start = own_start(arm.encoder)
+    if start and (seen := load_seen(start)) is not None:
+        refuse_seen(seen, corpus, tested, f"the encoder that {name} starts from", start)
 
 
 def _gauge_set(recipe: Recipe, corpus: Corpus, parts: Rows, contract: InputContract) -> LabelledSet | None:

@@ -190,8 +190,35 @@ def test_an_encoder_that_was_copied_into_a_run_is_not_judged_on_what_it_saw(fini
     """Of the same corpus under another split, of whose test part it saw a part in its training."""
     other = [*TINY, f"corpus.path={finished / 'corpus'}", "corpus.source=null", "split.seed=1"]
     shutil.copytree(finished / "pretrain", tmp_path / "pretrain")
-    with pytest.raises(RecipeError, match=r"simclr was pre-trained on \d+ of the \d+ locations that task landcover"):
+    with pytest.raises(RecipeError, match=r"simclr, judged on landcover, was pre-trained on \d+ of the \d+"):
         pipeline.evaluate(swath.load_recipe("quickstart", other), tmp_path)
+
+
+def test_an_encoder_from_anywhere_is_judged_by_a_recipe_without_arms(finished, tmp_path):
+    path = pipeline.arm_folder(finished, "simclr", 0) / "encoder"
+    plain = [*TINY, f"corpus.path={finished / 'corpus'}", "corpus.source=null"]
+    recipe = swath.load_recipe("quickstart", plain).model_copy(update={"arms": {}})
+    pipeline.evaluate(recipe, tmp_path, encoders={"mine": path})
+    mine, theirs = (pd.read_csv(folder / "evaluate" / "table.csv") for folder in (tmp_path, finished))
+    of_mine, of_theirs = (t.set_index("row").loc[name] for t, name in ((mine, "mine"), (theirs, "simclr")))
+    assert (of_mine["kind"], of_mine["value"]) == ("pretrained", of_theirs["value"])
+    assert set(mine["row"]) == {"mine", *theirs["row"]} - {"simclr"}
+    stage = json.loads((tmp_path / "manifest.json").read_text())["stages"][-1]
+    assert list(stage["figures"]["encoders"]) == ["mine"]
+    assert "mine" in pipeline.report(tmp_path).read_text()
+    with pytest.raises(RecipeError, match="cannot be called 'si m'"):
+        pipeline.evaluate(recipe, tmp_path, encoders={"si m": path})
+    with pytest.raises(RecipeError, match="cannot be called 'simclr': that is an arm"):
+        pipeline.evaluate(swath.load_recipe("quickstart", plain), tmp_path, encoders={"simclr": path})
+
+
+def test_an_arm_does_not_start_from_an_encoder_that_saw_its_test_part(finished, tmp_path):
+    start = pipeline.arm_folder(finished, "simclr", 0) / "encoder"
+    other = [*TINY, f"corpus.path={finished / 'corpus'}", "corpus.source=null", f"pretrain.encoder.weights={start}"]
+    recipe = swath.load_recipe("quickstart", [*other, "split.seed=1"])
+    with pytest.raises(RecipeError, match=r"encoder that simclr starts from was pre-trained on \d+ of"):
+        pipeline.pretrain(recipe, tmp_path)
+    assert not list(tmp_path.glob("**/last.ckpt"))
 
 
 def test_unknown_arm_and_seed_are_named(finished):

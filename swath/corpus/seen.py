@@ -5,6 +5,7 @@ it is the ground that tells: a location is met again if the centres are nearer t
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from numpy import ndarray
 
 from swath.corpus.format import Corpus
 from swath.corpus.split import distances_km, on_sphere
+from swath.errors import RecipeError
 
 
 def places(corpus: Corpus, rows: Int[ndarray, " n"]) -> pd.DataFrame:
@@ -60,3 +62,21 @@ def _on_the_ground_of(own: pd.DataFrame, part: pd.DataFrame) -> Bool[ndarray, " 
         apart_km = distances_km(*(on_sphere(pd.DataFrame(some), "seen", "") for some in (own[known], there)))
         found[known] = 1000 * apart_km < max(own["chip_m"].max(), there["chip_m"].max()) / 2
     return found
+
+
+def refuse_seen(seen: pd.DataFrame, corpus: Corpus, tested: Int[ndarray, " n"], who: str, where: Path) -> Met:
+    """Locations that `who` may have seen; RecipeError if it certainly saw one that is tested."""
+    found = met(seen, corpus, tested)
+    if found.again:
+        raise RecipeError(
+            f"{who} was pre-trained on {len(found.again)} of the {len(tested)} locations that are tested: "
+            f"{some_of(found.again)}",
+            where=str(where),
+            remedy="test other locations (`split`), or take one that was pre-trained on this split's training part",
+        )
+    return found
+
+
+def some_of(uids: list[str]) -> str:
+    """The first few, for a message."""
+    return ", ".join(uids[:3]) + (", …" if len(uids) > 3 else "")

@@ -1,12 +1,13 @@
 """Encoders: networks that turn an `Image` into an embedding.
 
 An encoder is one file in this folder that defines `Config` and `build(config, contract) -> Encoder`; it is found by its
-module name. One that has a branch per sensor (`InputContract.branches`) says so with `HAS_BRANCHES = True`.
+module name. One that has a branch per sensor (`InputContract.branches`) says so with `HAS_BRANCHES = True`, one whose
+`Config.weights` may be a file of others than swath with `TAKES_FOREIGN_WEIGHTS = True`.
 """
 
 from swath import plugins
 from swath.encoders._base import Encoder, Standardize
-from swath.encoders._checkpoint import Card, build, load, load_card, load_seen, save
+from swath.encoders._checkpoint import Card, build, fresh, load, load_card, load_seen, own_start, save
 from swath.encoders._contract import InputContract
 from swath.encoders._dense import DenseEncoder, backbone_of, head_of
 from swath.encoders._series import SeriesEncoder
@@ -20,11 +21,13 @@ __all__ = [
     "Standardize",
     "backbone_of",
     "build",
+    "fresh",
     "head_of",
     "load",
     "load_card",
     "load_seen",
     "names",
+    "own_start",
     "save",
 ]
 

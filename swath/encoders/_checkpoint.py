@@ -23,7 +23,7 @@ from swath._files import read_json, whole, write_whole
 from swath.batch import NO_DAY, Image
 from swath.encoders._base import Encoder, evaluating
 from swath.encoders._contract import InputContract
-from swath.errors import CheckpointError, RecipeError, SwathError
+from swath.errors import CheckpointError, ContractError, RecipeError, SwathError
 from swath.sensors import band, band_id
 from swath.settings import Settings
 
@@ -65,10 +65,14 @@ class Card(Settings):
 
 
 def build(config: Settings, contract: InputContract) -> Encoder:
-    """A fresh encoder of the kind that `config.name` names.
+    """An encoder of the kind that `config.name` names, fresh or from the weights that its settings name.
+
+    From a checkpoint of swath's own it takes the statistics of its bands as well: it begins as what it was.
 
     Raises:
-        RecipeError: no such encoder, or its settings do not fit together.
+        RecipeError: no such encoder, its settings do not fit together, or the weights are not such an encoder's.
+        ContractError: the weights are of an encoder of other bands.
+        CheckpointError: they are damaged.
     """
     name = getattr(config, "name", type(config).__name__)
     plugin = plugins.find("swath.encoders", name)
@@ -77,7 +81,61 @@ def build(config: Settings, contract: InputContract) -> Encoder:
             f"the views are of {len(contract.branches)} sensors in turn, and the encoder {name} has one input",
             remedy="choose an encoder with a branch per sensor, such as unet-3d",
         )
+    if start := own_start(config):
+        return _continued(plugin, config, contract, start)
+    if getattr(config, "weights", None) is not None and not getattr(plugin, "TAKES_FOREIGN_WEIGHTS", False):
+        raise RecipeError(
+            "the weights have no card of swath's beside them",
+            where=str(getattr(config, "weights", None)),
+            remedy=f"{name} starts from checkpoints of swath only",
+        )
     return plugin.build(config, contract)
+
+
+def own_start(config: Settings) -> Path | None:
+    """The checkpoint of swath's own that an encoder's settings name as its start; None for any other start."""
+    start = getattr(config, "weights", None)
+    return start if start is not None and _files(start)[1].exists() else None
+
+
+def _continued(plugin: Any, config: Settings, contract: InputContract, start: Path) -> Encoder:
+    """The encoder as it was saved, for the bands of a contract."""
+    before = load(start)
+    encoder = plugin.build(_without_weights(config), _with_statistics_of(before.contract, contract, start))
+    try:
+        encoder.load_state_dict(before.state_dict())
+    except RuntimeError as error:
+        raise RecipeError(
+            f"the weights are not this encoder's: {str(error).splitlines()[-1].strip()}",
+            where=str(start),
+            remedy=f"give the encoder the settings of the checkpoint: {load_card(start).encoder}",
+        ) from error
+    return encoder
+
+
+def _with_statistics_of(then: InputContract, now: InputContract, start: Path) -> InputContract:
+    """The contract of now, standardised as then; ContractError unless the encoder of then takes the same input."""
+    same = now.inputs == then.inputs if now.fixed else set(now.bands) <= set(then.bands)
+    if (now.fixed, now.channels) != (then.fixed, then.channels) or not same:
+        raise ContractError(
+            f"the weights are of an encoder of other bands: {_said(then)}; this one is of {_said(now)}",
+            where=str(start),
+            remedy="give the views the bands of the checkpoint, or start from other weights",
+        )
+    rows = [then.bands.index(key) for key in now.bands]
+    return replace(now, mean=tuple(then.mean[i] for i in rows), std=tuple(then.std[i] for i in rows))
+
+
+def _said(contract: InputContract) -> str:
+    if contract.fixed:
+        return "; or ".join(", ".join(keys) for keys in contract.inputs)
+    return f"{contract.channels} of {', '.join(contract.bands)}"
+
+
+def fresh(path: Path | str) -> Encoder:
+    """The network of the encoder saved at `path` with new random weights, from torch's global random numbers."""
+    card = load_card(path)
+    return build(_config(card), card.contract)
 
 
 def save(
@@ -218,16 +276,19 @@ _AGAIN = "copy or write the checkpoint again, with all its files"
 
 def _rebuild(card: Card, where: Path) -> Encoder:
     try:
-        module = plugins.find("swath.encoders", str(card.encoder.get("name")))
         # the random initial weights are about to be overwritten; the caller's random numbers must not notice
         with torch.random.fork_rng(devices=[]):
-            return module.build(module.Config.model_validate(card.encoder), card.contract)
+            return build(_config(card), card.contract)
     except (SwathError, ValidationError) as error:
         raise CheckpointError(
             f"this swath {swath.__version__} cannot build the encoder: {error}",
             where=str(where),
             remedy=f"use the swath that wrote it: {card.swath_version}",
         ) from error
+
+
+def _config(card: Card) -> Settings:
+    return plugins.find("swath.encoders", str(card.encoder.get("name"))).Config.model_validate(card.encoder)
 
 
 def _read(weights: Path, sha256: str) -> dict[str, torch.Tensor]:

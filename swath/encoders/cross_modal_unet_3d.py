@@ -8,6 +8,7 @@ encoder of one sensor (the single-modal S4) has one branch and nothing to recons
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Literal, cast
 
 import torch
@@ -54,6 +55,8 @@ class Config(SeriesNet):
     """So many of the four convolutions of the contracting path are each sensor's own; S4: 2."""
     own_norms: bool = False
     """Each sensor has batch normalisations of its own in the layers that are shared."""
+    weights: Path | None = None
+    """An encoder that swath saved, of the same bands and settings, to start from."""
 
 
 class Network(nn.Module):

@@ -6,6 +6,7 @@ frames of both are the real one's, so they are aligned by construction.
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, cast
 
 import torch
@@ -28,6 +29,8 @@ class Config(SeriesNet):
     """Of the generators and the fusion network alike."""
 
     name: Literal["mmf"] = "mmf"
+    weights: Path | None = None
+    """An encoder that swath saved, of the same bands and settings, to start from."""
 
 
 class Generator(nn.Module):

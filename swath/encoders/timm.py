@@ -25,6 +25,9 @@ _TRANSFORMERS = {"vision_transformer", "deit"}
 """timm's modules whose models take pictures of any size when asked to."""
 
 
+TAKES_FOREIGN_WEIGHTS = True
+
+
 class Config(Settings):
     """Which network, and what it starts from."""
 
@@ -32,7 +35,8 @@ class Config(Settings):
     model: str = "resnet18"
     """A name that `timm.list_models()` lists, such as `resnet18`, `convnext_atto` or `vit_small_patch16_224`."""
     weights: Path | None = None
-    """State dict to start from (.safetensors or .pth), trained on RGB: its first kernels are adapted to the bands."""
+    """What to start from: an encoder that swath saved, of the same bands and settings; or a state dict (.safetensors or
+    .pth) trained on RGB, whose first kernels are adapted to the bands."""
     small_stem: bool = False
     """For chips of 64 pixels and less: a ResNet whose stem is one 3×3 convolution without stride or pooling."""
     image_size: int | None = Field(default=None, ge=1)

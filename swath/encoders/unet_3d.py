@@ -9,6 +9,7 @@ single pixels and single dates work, with the same parameters.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Literal, cast
 
 import torch
@@ -38,6 +39,8 @@ class Config(Settings):
     embeddings only do not reach it: false for those."""
     init: Literal["torch", "pastis"] = "torch"
     """Torch's own initial weights, or those of PASTIS' code (`pastis_init`)."""
+    weights: Path | None = None
+    """An encoder that swath saved, of the same bands and settings, to start from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ from functools import cache
 
 from swath import plugins
 from swath.errors import RecipeError, nearest
-from swath.sensors._offsets import offset_left_in
+from swath.sensors._offsets import offset_left_in, product_offset
 from swath.sensors._sentinel_2 import OFFSET as SENTINEL_2_OFFSET
 from swath.sensors._sentinel_2 import offset_for_baseline
 from swath.sensors._types import METADATA, Band, CloudRule, Scaling, Sensor, Unit
@@ -28,6 +28,7 @@ __all__ = [
     "names",
     "offset_for_baseline",
     "offset_left_in",
+    "product_offset",
 ]
 
 

@@ -11,6 +11,11 @@ BELOW, ABOVE, BANDS = 0.015, 0.045, 3
 them are at most ABOVE over it. (In a bright desert the bands' darkest pixels are far apart.)"""
 
 
+def product_offset(sensor: str) -> float | None:
+    """What the sensor's products add to reflectance; None where they add nothing."""
+    return next((size for family, size in OFFSETS.items() if sensor.startswith(family)), None)
+
+
 def offset_left_in(sensor: str, darkest: Float[ndarray, " c"]) -> float | None:
     """The offset that a sensor's products come with, if reflectance looks as if it were still in it.
 
@@ -21,7 +26,7 @@ def offset_left_in(sensor: str, darkest: Float[ndarray, " c"]) -> float | None:
     Returns:
         None where there is no such offset, or it was taken away.
     """
-    offset = next((size for family, size in OFFSETS.items() if sensor.startswith(family)), None)
+    offset = product_offset(sensor)
     # water vapour and cirrus bands are dark whatever the ground is, and with the offset they are as bright as it
     dark = np.sort(darkest)
     if offset is None or len(dark) < BANDS or dark[0] < offset - BELOW or dark[BANDS - 1] > offset + ABOVE:

@@ -243,15 +243,19 @@ def extract_all(
     *,
     batch_size: int = 128,
     description: str | None = None,
+    trusted: bool = False,
 ) -> list[Float[np.ndarray, "n d"]]:
-    """Features for several encoders and inputs in one pass over the chips; what two inputs share is embedded once."""
+    """Features for several encoders and inputs in one pass over the chips; what two inputs share is embedded once.
+
+    Units and pixel size are looked at in the first batch, unless they are trusted.
+    """
     features = [np.empty((len(locations), request.dim), np.float32) for request in requests]
     starts = range(0, len(locations), batch_size)
     steps = track(starts, len(starts), description) if description else iter(starts)
     for start in steps:
         part = slice(start, start + batch_size)
         # what the first locations show of units and pixel size holds for all: they come from one corpus
-        embedded = _embed(requests, pictures, locations[part], trusted=start > 0)
+        embedded = _embed(requests, pictures, locations[part], trusted=trusted or start > 0)
         for out, rows in zip(features, embedded, strict=True):
             out[part] = rows.cpu().numpy()
     return features

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from swath import encoders, methods, views
@@ -94,7 +95,7 @@ def pretrain(
             state = finished_state(out / "last.ckpt")
             encoder.load_state_dict(state)
             card = {**(provenance or {}), **{k: v for k, v in settings.items() if k not in ("encoder", "contract")}}
-            encoders.save(encoder, encoder_config, out / "encoder", card, places(corpus, locations))
+            encoders.save(encoder, encoder_config, out / "encoder", card, _seen(encoder_config, corpus, locations))
     return Pretrained(out / "encoder.safetensors", figures(out))
 
 
@@ -127,6 +128,15 @@ def _method(
     chosen = corpus.locations.iloc[locations]
     method.prepare(chosen["uid"].tolist(), chosen[["lon", "lat"]].to_numpy(dtype=np.float64))
     return method
+
+
+def _seen(config: Settings, corpus: Corpus, locations: np.ndarray) -> pd.DataFrame | None:
+    """The locations that were trained on, here and by what the encoder started from; None where nobody knows."""
+    own, start = places(corpus, locations), encoders.own_start(config)
+    if start is None:
+        return own
+    before = encoders.load_seen(start)
+    return None if before is None else pd.concat([own, before])
 
 
 @dataclass(frozen=True, slots=True)

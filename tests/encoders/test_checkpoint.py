@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from swath import encoders, plugins
 from swath.encoders.image_statistics import Config as Statistics
 from swath.encoders.timm import Config as Timm
 from swath.errors import CheckpointError, ContractError, RecipeError, SwathError
+from tests.encoders.conftest import BANDS
 
 SMALL = Timm(model="test_resnet")
 CONFIGS = [
@@ -414,3 +416,67 @@ def test_unknown_encoder_names_the_nearest(contract):
         encoders.build(Config(), contract())
     assert "did you mean 'image-statistics'" in str(error.value)
     assert isinstance(error.value, SwathError)
+
+
+# ------------------------------------------------------------------------------------------- starting from a checkpoint
+
+
+OTHER = encoders.InputContract(
+    3, BANDS, True, ("reflectance", "dB", "K"), (0.2, -10.0, 280.0), (0.1, 4.0, 9.0), gsd_m=(10.0, 10.0, 30.0)
+)
+"""The same bands over another corpus."""
+
+
+def test_what_starts_from_a_checkpoint_begins_as_what_that_was(saved, image):
+    config = SMALL.model_copy(update={"weights": saved[1]})
+    begun = encoders.build(config, OTHER)
+    assert torch.equal(begun.embed(image()), saved[0].embed(image()))
+    assert begun.contract.mean == saved[0].contract.mean
+    assert begun.contract.gsd_m == OTHER.gsd_m
+    assert encoders.own_start(config) == saved[1]
+    assert encoders.own_start(SMALL) is None
+
+
+def test_free_channels_take_the_checkpoints_statistics_of_their_bands(contract, tmp_path):
+    encoders.save(encoders.build(SMALL, contract(1, fixed=False)), SMALL, tmp_path / "e", {})
+    config = SMALL.model_copy(update={"weights": tmp_path / "e.safetensors"})
+    few = encoders.InputContract(1, BANDS[2:0:-1], False, ("K", "dB"), (280.0, -10.0), (9.0, 4.0))
+    assert encoders.build(config, few).contract.mean == (290.0, -12.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"bands": BANDS[::-1], "units": ("K", "dB", "reflectance")}, "landsat-oli-sr/ST_B10, sentinel-1-grd/VV"),
+        ({"fixed": False}, "this one is of 3 of sentinel-2-l2a/B04"),
+    ],
+)
+def test_weights_of_other_bands_are_no_start(saved, change, said):
+    with pytest.raises(ContractError, match=r"encoder of other bands: sentinel-2-l2a/B04, .*; this one") as error:
+        encoders.build(SMALL.model_copy(update={"weights": saved[1]}), replace(OTHER, **change))
+    assert said in error.value.what
+
+
+def test_weights_of_another_network_are_no_start(saved):
+    with pytest.raises(RecipeError, match="weights are not this encoder's") as error:
+        encoders.build(Timm(model="test_convnext", weights=saved[1]), OTHER)
+    assert "'model': 'test_resnet'" in error.value.remedy
+
+
+def test_every_encoder_that_learns_may_start_from_its_own_kind_alone(tmp_path):
+    unet = plugins.find("swath.encoders", "unet-3d").Config
+    encoders.save(before := encoders.build(unet(width=2), OTHER), unet(width=2), tmp_path / "e", {})
+    begun = encoders.build(unet(width=2, weights=tmp_path / "e"), OTHER)
+    for name, tensor in begun.state_dict().items():
+        assert torch.equal(tensor, before.state_dict()[name])
+    with pytest.raises(RecipeError, match="no card of swath's"):
+        encoders.build(unet(width=2, weights=tmp_path / "other.pth"), OTHER)
+
+
+def test_a_fresh_network_is_the_checkpoints_before_its_training(saved, image):
+    torch.manual_seed(3)
+    expected = encoders.build(SMALL, saved[0].contract)
+    torch.manual_seed(3)
+    fresh = encoders.fresh(saved[1])
+    assert torch.equal(fresh.embed(image()), expected.embed(image()))
+    assert not torch.equal(fresh.embed(image()), saved[0].embed(image()))

@@ -84,6 +84,17 @@ def test_an_encoder_says_which_locations_it_saw(corpus, tmp_path):
         encoders.load_seen(tmp_path / "encoder")
 
 
+def test_an_encoder_that_starts_from_another_saw_what_that_saw(corpus, tmp_path):
+    first = pretrain(**arguments(corpus, tmp_path / "first", locations=np.arange(8))).path
+    goes_on = Timm(model="test_resnet", weights=first)
+    pretrain(**arguments(corpus, tmp_path / "on", encoder_config=goes_on, locations=np.arange(4, 12)))
+    assert sorted(map(int, encoders.load_seen(tmp_path / "on" / "encoder")["uid"])) == list(range(12))
+    encoders.save(encoders.load(first), Timm(model="test_resnet"), tmp_path / "old", {})
+    goes_on = Timm(model="test_resnet", weights=tmp_path / "old")
+    pretrain(**arguments(corpus, tmp_path / "unknown", encoder_config=goes_on, locations=np.arange(8)))
+    assert encoders.load_seen(tmp_path / "unknown" / "encoder") is None
+
+
 def test_a_finished_run_is_left_alone_and_other_settings_are_refused(corpus, tmp_path):
     first = pretrain(**arguments(corpus, tmp_path))
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}

@@ -13,7 +13,6 @@ from numpy import ndarray
 
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Section
-from swath.corpus.checks.units import OFFSETS
 
 STAGE = 2
 DATES = 6
@@ -81,7 +80,7 @@ def _factors(middle: Float[ndarray, "n 2 c"]) -> Float[ndarray, " n"]:
 
 
 def _reflectance(sensor: str, dark: Float[ndarray, "n 2 c"], middle: Float[ndarray, "n 2 c"]) -> Iterator[Finding]:
-    offset = next((size for family, size in OFFSETS.items() if sensor.startswith(family)), None)
+    offset = sensors.product_offset(sensor)
     if offset is not None and dark.shape[2] > 1:
         yield from _offset(sensor, _steps(dark), offset)
     factors = _factors(middle)

@@ -1,0 +1,131 @@
+"""Embeddings of a corpus, a folder and an array are the encoder's own of the same pixels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+import torch
+from affine import Affine
+from torch import nn
+
+import swath
+from swath.corpus import Reader
+from swath.encoders import Encoder
+from swath.errors import ContractError, CorpusError
+from swath.products.embeddings import embed, write
+from tests.tasks.fakes import ALL, OPTICAL, contract, make, small_encoder
+
+RGB = ALL[:3]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("corpus") / "c", 8)
+
+
+def means(fixed=True):
+    """The mean of each band in units of its deviation."""
+    return Encoder(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), contract(RGB, 3, fixed), dim=3)
+
+
+def write_image(path, counts, names=(), **more):
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        width=counts.shape[2],
+        height=counts.shape[1],
+        count=len(counts),
+        dtype=counts.dtype,
+        crs="EPSG:32632",
+        transform=Affine(10, 0, 5e5, 0, -10, 5.6e6),
+        **more,
+    ) as file:
+        file.write(counts)
+        for number, name in enumerate(names, 1):
+            file.set_band_description(number, name)
+
+
+def test_a_corpus_by_itself_or_by_its_folder(corpus):
+    found = embed(means(), corpus)
+    pixels = Reader(corpus, {OPTICAL: ("B02", "B03", "B04")}).batch(np.arange(8)).images[OPTICAL].pixels
+    expected = (pixels.mean(dim=(1, 3, 4)) - 0.2) / 0.1
+    assert list(found.index) == list(corpus.locations["uid"])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    pd.testing.assert_frame_equal(embed(means(), str(corpus.path)), found)
+
+
+def test_locations_that_lack_a_sensor_are_left_out(corpus):
+    both = small_encoder(0, ALL, 5, fixed=True)
+    assert "place-001" not in embed(both, corpus).index
+    assert len(embed(both, corpus)) == 7
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_an_array_with_gaps_of_one_date_or_of_several(kind):
+    values = np.random.default_rng(0).uniform(0.1, 0.3, (5, 3, 4, 4)).astype(np.float32)
+    found = embed(means(), kind(values), batch_size=2)
+    np.testing.assert_allclose(found, (values.mean(axis=(2, 3)) - 0.2) / 0.1, atol=1e-5)
+    assert found.to_numpy().dtype == np.float32
+    values[:, :, 0] = np.nan  # invalid: the band's mean
+    expected = (np.nan_to_num(values - 0.2).mean(axis=(2, 3))) / 0.1
+    np.testing.assert_allclose(embed(means(), kind(values)), expected, atol=1e-5)
+    twice = kind(np.stack([values, values], axis=1))
+    np.testing.assert_allclose(embed(means(), twice), expected, atol=1e-5)
+    assert embed(means(), kind(values[:0])).shape == (0, 3)
+
+
+def test_an_array_in_other_units_shape_or_size_is_refused():
+    values = np.full((2, 3, 4, 4), 0.2)
+    with pytest.raises(ContractError, match="10,000 times too large"):
+        embed(means(), (values * 10_000).astype(np.uint16))
+    with pytest.raises(ContractError, match=r"shape \(2, 4, 4, 3\), which is neither \(n, 3, h, w\)"):
+        embed(means(), np.moveaxis(values, 1, -1))
+    with pytest.raises(ContractError, match="are not finite"):
+        embed(means(), np.where(np.eye(4) > 0, np.inf, values))
+
+
+def test_an_encoder_of_any_bands_is_told_which():
+    values = np.random.default_rng(0).uniform(0.1, 0.3, (2, 3, 4, 4))
+    found = embed(means(fixed=False), values, bands=RGB[::-1])
+    np.testing.assert_allclose(found, (values.mean(axis=(2, 3)) - 0.2) / 0.1, atol=1e-5)
+    with pytest.raises(ContractError, match="takes any 3 of"):
+        embed(means(fixed=False), values)
+
+
+def test_a_folder_of_counts_in_the_encoders_order_or_by_their_names(tmp_path):
+    counts = np.random.default_rng(0).integers(1000, 3000, (2, 3, 8, 8)).astype(np.uint16)
+    counts[1, :, 0] = 0  # nodata of the sensor
+    for name, one in zip("ab", counts, strict=True):
+        write_image(tmp_path / f"{name}.tif", one)
+    physical = np.where(counts == 0, 0.2, counts / 1e4)
+    found = embed(means(), tmp_path)
+    assert list(found.index) == ["a", "b"]
+    np.testing.assert_allclose(found, (physical.mean(axis=(2, 3)) - 0.2) / 0.1, atol=1e-4)
+    (tmp_path / "named").mkdir()
+    write_image(tmp_path / "named" / "a.tif", counts[0, ::-1], ("B04", "B03", "B02"))
+    np.testing.assert_allclose(embed(means(), tmp_path / "named"), found.iloc[:1], atol=1e-5)
+    lifted = embed(means(), tmp_path, images={"scaling": {"scale": 1e-4, "offset": -0.1}})
+    np.testing.assert_allclose(lifted.loc["a"], found.loc["a"] - 1, atol=1e-4)
+
+
+def test_a_folder_that_cannot_be_embedded_says_why(tmp_path):
+    with pytest.raises(CorpusError, match="no corpus and no GeoTIFF"):
+        embed(means(), tmp_path)
+    write_image(tmp_path / "a.tif", np.ones((4, 8, 8), np.uint16))
+    with pytest.raises(CorpusError, match=r"4 channel.*the encoder's input 3: B02, B03, B04"):
+        embed(means(), tmp_path)
+    write_image(tmp_path / "a.tif", np.full((3, 8, 8), 1500, np.uint16))
+    with pytest.raises(CorpusError, match="scaling"):
+        embed(means(), tmp_path, images={"scaling": {"factor": 1}})
+    write_image(tmp_path / "b.tif", np.full((3, 8, 6), 1500, np.uint16))
+    with pytest.raises(CorpusError, match=r"not squares of one size: a\.tif: 8 x 8; b\.tif: 6 x 8"):
+        embed(means(), tmp_path)
+
+
+def test_embeddings_are_written_whole(corpus, tmp_path):
+    found = embed(means(), corpus)
+    table = pd.read_parquet(write(found, tmp_path / "new" / "e.parquet"))
+    assert list(table["uid"]) == list(found.index)
+    np.testing.assert_array_equal(np.stack(table["embedding"]), found.to_numpy())
+    assert swath.embed is embed
