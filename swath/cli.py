@@ -159,7 +159,7 @@ def _named_encoders(given: list[str]) -> dict[str, Path]:
     return found
 
 
-@app.command(epilog="Example: `swath embed runs/quickstart/pretrain/simclr/seed-0/encoder my-images --to mine.parquet`")
+@app.command(epilog="Example: `swath embed runs/quickstart/pretrain/simclr/seed-0/encoder runs/quickstart/corpus`")
 def embed(
     encoder: Annotated[Path, typer.Argument(help="A saved encoder: the path of its files, with or without suffix.")],
     data: Annotated[Path, typer.Argument(help="A corpus, or a folder of GeoTIFFs in the encoder's bands.")],

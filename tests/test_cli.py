@@ -6,8 +6,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from swath import cli
+from swath import cli, encoders
 from swath.corpus import Corpus, sources
+from swath.encoders import image_statistics
 from swath.errors import RecipeError, SwathError
 from tests.corpus.formats import worldcereal_pixels
 
@@ -16,6 +17,7 @@ COMMANDS = [
     ["quickstart"],
     ["pretrain"],
     ["evaluate"],
+    ["embed"],
     ["report"],
     ["corpus", "plan"],
     ["corpus", "build"],
@@ -51,6 +53,21 @@ def test_every_command_has_help_with_an_example(command):
     assert result.exit_code == 0
     assert "Example:" in result.output
     assert f"swath {' '.join(command)}" in " ".join(result.output.split())
+
+
+def test_encoders_are_named_as_they_are_asked_for_or_as_their_arm(tmp_path):
+    settings = image_statistics.Config()
+    contract = encoders.InputContract(1, ("sentinel-2-l2a/B04",), True, ("reflectance",), (0.1,), (0.1,))
+    for name, provenance in (("one", {"arm": "simclr"}), ("two", {"arm": "simclr"}), ("three", {})):
+        encoders.save(encoders.build(settings, contract), settings, tmp_path / name, provenance)
+    one, two, three = (str(tmp_path / name) for name in ("one", "two", "three"))
+    assert cli._named_encoders([one, f"mine={two}", three]) == {
+        "simclr": tmp_path / "one",
+        "mine": tmp_path / "two",
+        "three": tmp_path / "three",
+    }
+    with pytest.raises(RecipeError, match="two encoders are called 'simclr'"):
+        cli._named_encoders([one, two])
 
 
 def test_version(call):

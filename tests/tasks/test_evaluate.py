@@ -148,16 +148,16 @@ def judged(corpus, folder, seen):
         config, SPLIT, corpus, {("mine", 0): folder / "encoder"}, random_encoder, (0,), folder, statistics=STATISTICS
     ).run()
     note = pd.read_csv(folder / "table.csv", keep_default_na=False).set_index("row").note["mine"]
-    return note.iloc[0].partition("; 2 single-band")[0]
+    return note.iloc[0].partition("2 single-band")[0].rstrip("; ")
 
 
 def test_an_encoder_that_saw_what_is_tested_is_refused_and_one_of_the_training_part_has_no_mark(corpus, tmp_path):
     rows = split(corpus, SPLIT)
-    assert judged(corpus, tmp_path / "train", places(corpus, rows["train"])) == "2 single-band embeddings concatenated"
+    assert judged(corpus, tmp_path / "train", places(corpus, rows["train"])) == ""
     both = np.r_[rows["train"], rows["test"][3:5]]
     first = corpus.locations["uid"][rows["test"][3]]
     with pytest.raises(
-        RecipeError, match=rf"mine was pre-trained on 2 of the \d+ locations .* tests: {first}, "
+        RecipeError, match=rf"mine, judged on kinds, was pre-trained on 2 of .* tested: {first}, "
     ) as error:
         judged(corpus, tmp_path / "both", places(corpus, both))
     assert "split" in error.value.remedy
