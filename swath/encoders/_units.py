@@ -26,6 +26,8 @@ FAINT = 5e-4
 """Reflectance that all bands of all pixels stay below if they were scaled down twice; stored counts are 1e-4 apart."""
 PLAUSIBLE_DB, PLAUSIBLE_K = (-50.0, 30.0), (180.0, 350.0)
 """Medians."""
+TRAINED = {"reflectance": (NEGATIVE, GLARING), "dB": (-50.0, -1.0), "K": PLAUSIBLE_K, "display": (0.005, 1.5)}
+"""Means over a corpus in the unit. An encoder that was trained on something else is given what it was trained on."""
 FACTORS = {10_000: "counts", 1000: "counts", 255: "display values", 100: "percent or hundredths"}
 
 Values = dict[str, Float[ndarray, " n"]]
@@ -35,9 +37,14 @@ Values = dict[str, Float[ndarray, " n"]]
 def check_values(contract: InputContract, image: Image) -> None:
     """Raise ContractError, with the likely cause, if the image's values cannot be in the bands' units."""
     pictures, found = _some(image)
+    for key, pixels in found.items():
+        if not np.isfinite(pixels).all():
+            raise ContractError(f"valid pixels of {key} are not finite", remedy="mark them as invalid")
     for unit, rule in RULES.items():
-        values = {key: pixels for key, pixels in found.items() if band(key).unit == unit}
-        rules = (_not_finite, rule, *([_offset] if unit == "reflectance" and pictures >= MANY else []))
+        low, high = TRAINED[unit]
+        ours = [key for key in found if band(key).unit == unit and low <= _mean(contract, key) <= high]
+        values = {key: found[key] for key in ours}
+        rules = (rule, _offset) if unit == "reflectance" and pictures >= MANY else (rule,)
         for what in (said for look in rules if values for said in look(values, contract)):
             raise ContractError(
                 what,
@@ -59,12 +66,6 @@ def _some(image: Image) -> tuple[int, Values]:
         if len(values := pixels[samples, :, channels][valid[samples]]):
             found[bands()[one].key] = values.astype(np.float64)
     return int(valid.any(axis=(2, 3)).sum()), found
-
-
-def _not_finite(values: Values, contract: InputContract) -> Iterator[str]:  # noqa: ARG001 - as all rules
-    for key, pixels in values.items():
-        if not np.isfinite(pixels).all():
-            yield f"valid pixels of {key} are not finite: mark them as invalid"
 
 
 def _reflectance(values: Values, contract: InputContract) -> Iterator[str]:
@@ -98,7 +99,7 @@ def _decibel(values: Values, contract: InputContract) -> Iterator[str]:
         low, median = np.percentile(pixels, (1, 50))
         if median < PLAUSIBLE_DB[0] or median > PLAUSIBLE_DB[1]:
             yield f"the median of {key} is {median:.4g} dB: {_factor({key: pixels}, abs(_mean(contract, key)))}"
-        elif low > -1 and _mean(contract, key) < -1:
+        elif low > -1:
             kind = "linear power" if median < 2 else "amplitudes or counts"
             yield f"99 % of {key} are above {low:.2g} dB, the median is {median:.3g}: {kind}, not decibels"
 

@@ -178,11 +178,24 @@ def test_what_the_encoder_never_saw_is_not_refused(reflectance):
     encoder(*LAND).embed(image(np.reshape(reflectance, (4, 1, 1)) + noise, OPTICAL))
 
 
+@pytest.mark.parametrize(
+    ("bands", "mean", "std"),
+    [(OPTICAL, (1500.0,) * 4, (400.0,) * 4), (RADAR, (0.07, 0.02), (0.05, 0.02)), (WARM[0], (12.0,), (5.0,))],
+)
+def test_an_encoder_that_was_trained_in_another_unit_is_given_that(bands, mean, std):
+    """Such as one of a corpus whose scale was never declared: what it makes of counts is what it was trained for."""
+    shape = (len(mean), 1, 1)
+    rng = np.random.default_rng(0)
+    encoder(bands, mean, std).embed(
+        image(rng.normal(0, 0.1, (9, len(mean), 8, 8)) * np.reshape(std, shape) + np.reshape(mean, shape), bands)
+    )
+
+
 def test_only_valid_pixels_are_looked_at_and_they_must_be_finite():
     pixels = np.full((1, 4, 4, 4), 0.1)
     batch = image(pixels, OPTICAL)
     hidden = replace(batch, pixels=torch.where(torch.eye(4) > 0, torch.nan, batch.pixels))
-    with pytest.raises(ContractError, match="are not finite: mark them as invalid"):
+    with pytest.raises(ContractError, match="are not finite"):
         encoder(*LAND).embed(hidden)
     marked = replace(batch, pixels=torch.full_like(batch.pixels, 5e3), valid=torch.zeros_like(batch.valid))
     assert encoder(*LAND).embed(marked).isfinite().all()
