@@ -257,6 +257,8 @@ def _check(recipe: Recipe, corpus: Corpus, trainings: list[tuple[str, int]]) -> 
             )
         for remark in task.remarks:
             console().print(f"task {task.name}: {remark}", soft_wrap=True)
+    for name, seed in trainings:
+        _check_start(recipe.arms[name], name, corpus, _parts(recipe, corpus, seed)["test"])
     for name, seed in dict(trainings).items():  # one seed of each
         arm = recipe.arms[name]
         training.check(
@@ -268,6 +270,13 @@ def _check(recipe: Recipe, corpus: Corpus, trainings: list[tuple[str, int]]) -> 
             corpus=corpus,
             locations=rows_of(corpus, _parts(recipe, corpus, seed)["train"], arm.only),
         )
+
+
+def _check_start(arm: ArmConfig, name: str, corpus: Corpus, tested: np.ndarray) -> None:
+    """RecipeError if the encoder that an arm starts from saw what it would be judged on: before it is trained."""
+    start = own_start(arm.encoder)
+    if start and (seen := load_seen(start)) is not None:
+        refuse_seen(seen, corpus, tested, f"the encoder that {name} starts from", start)
 
 
 def _parts(recipe: Recipe, corpus: Corpus, seed: int) -> Rows:
@@ -433,7 +442,6 @@ def _alone(folder: Path) -> Iterator[None]:
 def _pretrain_alone(recipe: Recipe, folder: Path, corpus: Corpus, name: str, seed: int, jobs: int) -> None:
     arm = recipe.arms[name]
     parts = _parts(recipe, corpus, seed)
-    _check_start(arm, name, corpus, parts["test"])
     contract = contract_of(arm, corpus)
     console().print(f"pre-training {name}, seed {seed}")
     with Manifest.stage(folder, "pretrain", name, seed) as stage:
@@ -453,13 +461,6 @@ def _pretrain_alone(recipe: Recipe, folder: Path, corpus: Corpus, name: str, see
             label=f"{name}, seed {seed}",
         )
         stage.figures = trained.figures
-
-
-def _check_start(arm: ArmConfig, name: str, corpus: Corpus, tested: np.ndarray) -> None:
-    """RecipeError if the encoder that an arm starts from saw what it would be judged on: before it is trained."""
-    start = own_start(arm.encoder)
-    if start and (seen := load_seen(start)) is not None:
-        refuse_seen(seen, corpus, tested, f"the encoder that {name} starts from", start)
 
 
 def _gauge_set(recipe: Recipe, corpus: Corpus, parts: Rows, contract: InputContract) -> LabelledSet | None:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from swath import sensors
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Section
 
