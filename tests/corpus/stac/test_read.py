@@ -103,6 +103,11 @@ def test_bytes_of_another_format_are_no_image(tmp_path):
         assert opened.read(1)[0, 0] == 1
 
 
+def test_a_file_that_lies_nowhere_is_refused(tmp_path):
+    with pytest.raises(CorpusError, match=r"a\.tif has no georeference"):
+        read(save(tmp_path / "a.tif", counts(), crs=None))
+
+
 def test_files_beside_an_image_are_not_looked_at(tmp_path):
     """A mask, overviews and metadata of the same name may say what they like."""
     path = save(tmp_path / "a.tif", counts(), nodata=0)

@@ -1,5 +1,6 @@
 """A catalogue that drips, floods, pages without end or leads astray: the search ends, and says why."""
 
+import gc
 import gzip
 import json
 import threading
@@ -208,3 +209,4 @@ def test_a_redirect_of_a_small_file_is_looked_at_as_well():
         assert content(f"{server.base}/moved", patience) == b"text"
         with pytest.raises(CorpusError, match="is not opened"):
             content(f"{server.base}/astray", patience)
+    gc.collect()  # a connection that is left open is an error here, not in a later test

@@ -258,7 +258,12 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        return super().redirect_request(req, fp, code, msg, headers, checked(newurl, req.full_url))
+        try:
+            target = checked(newurl, req.full_url)
+        except CorpusError:
+            fp.close()
+            raise
+        return super().redirect_request(req, fp, code, msg, headers, target)
 
 
 def _page(url: str, patience: Patience) -> bytes:

@@ -102,6 +102,8 @@ class Access:
         def request() -> Shaped[ndarray, "y x"]:
             address, driver = self.signer.sign(file.href), FORMATS.get(PurePosixPath(name).suffix.lower(), "GTiff")
             with rasterio.open(address, driver=driver, sharing=False) as source:
+                if source.crs is None:
+                    raise CorpusError(f"{name} has no georeference")
                 there = compute_reproject_roi(rio_geobox(source), target, ttol=0.9 if resampling == "nearest" else 0.05)
                 _affordable(source, _slices(there.roi_src), most, name)
                 pixels, absent = _window(source, there, target, nodata, resampling)
