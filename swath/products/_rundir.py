@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
-import yaml
 
+from swath import _yaml
 from swath._files import read_json
 from swath.errors import SwathError
 
@@ -121,7 +121,7 @@ def load(path: Path) -> Run:
     manifest = _manifest(path)
     problems: list[str] = []
     if not manifest.get("recipe"):  # it is there once there is a corpus
-        manifest["recipe"] = _lenient(path / "recipe.yaml", _yaml, {}, problems)
+        manifest["recipe"] = _lenient(path / "recipe.yaml", _recipe, {}, problems)
     evaluate = path / "evaluate"
     return Run(
         path=path,
@@ -191,11 +191,11 @@ def _text(file: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def _yaml(file: Path) -> dict[str, Any]:
+def _recipe(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(_text(file))
-    except yaml.YAMLError as error:
-        raise ValueError(str(error).splitlines()[0]) from None
+        content, _ = _yaml.read(_text(file))
+    except SwathError as error:
+        raise ValueError(error.what) from None
     if not isinstance(content, dict):
         raise TypeError("it is no recipe")
     return content

@@ -109,7 +109,7 @@ def maps(run: Path, out: Path, *, task: str, input: str, row: str, probe: str = 
     places = corpus.locations.set_index("uid")
     placed = [(one, places.loc[one.uid]) for one in kept if isinstance(places.loc[one.uid]["crs"], str)]
     written += [_geotiff(one, place, legend, out / f"{file_name(one.uid)}.tif") for one, place in placed]
-    tested = opened.predictions(task, input, probe, row)["uid"].nunique()
+    tested = len(set(opened.predictions(task, input, probe, row)["uid"]))
     for line in _said(len(kept), tested, len(corpus), len(kept) - len(placed)):
         console().print(line, soft_wrap=True)
     return written

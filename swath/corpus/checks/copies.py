@@ -27,7 +27,7 @@ def look(sample: Sample) -> Section:
     # of one place and sensor: a step of a series that brought nothing new, such as a composite without an observation
     places = same.groupby(["sensor", "digest"])["location"].transform("nunique")
     steps = (places == 1) & (sample.corpus.info.chip_px >= SINGLE_PX) & ~same.duplicated(SERIES_STEP, keep=False)
-    findings = [*_elsewhere(same[~steps]), *_repeated(same[steps])]
+    findings = [*_elsewhere(pd.DataFrame(same[~steps])), *_repeated(pd.DataFrame(same[steps]))]
     same = same.sort_values(["sensor", "digest", "uid"]).head(SHOWN)
     number = same.groupby(["sensor", "digest"], sort=False).ngroup() + 1
     rows = zip(number, same["uid"], same["sensor"], same["source"], strict=True)
