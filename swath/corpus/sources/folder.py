@@ -182,7 +182,7 @@ def _fitting(
     if not kept:
         first = next((entry for entry in log if entry.get("where")), log[0])
         raise CorpusError(
-            "no image fits the recipe", where=str(first.get("where", first["id"])), remedy=f"first: {first['what']}"
+            "no image fits the recipe", where=str(first.get("where") or first["id"]), remedy=f"first: {first['what']}"
         )
     return kept
 
