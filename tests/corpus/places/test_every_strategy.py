@@ -16,7 +16,7 @@ from pyproj import Geod, Transformer
 
 from swath import plugins
 from swath.corpus import _utm, places
-from swath.corpus.places import Footprint, draw
+from swath.corpus.places import Footprint, cities, draw
 from swath.corpus.places._area import area
 from swath.corpus.places._separate import InDegrees, InMetres, Squares
 from swath.errors import CorpusError
@@ -176,6 +176,36 @@ def test_an_outline_across_the_antimeridian_is_two_polygons_of_the_right_area():
 
 
 # -- each strategy -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [None, "name,lat\nx,1\n", "lon,lat,name\n8,9,x\n"])
+def test_a_table_that_does_not_do_says_which_columns_it_needs(tmp_path, text):
+    if text:
+        (tmp_path / "mine.csv").write_text(text)
+    with pytest.raises(CorpusError, match=r"columns lon, lat \(degrees\) and population(.|\n)*leave places out"):
+        draw(settings("cities", places=tmp_path / "mine.csv", count=1), SMALL)
+
+
+def test_cities_come_with_swath(monkeypatch):
+    def offline(*_, **__):
+        raise AssertionError("nothing is fetched")
+
+    monkeypatch.setattr("socket.socket.connect", offline)
+    table = draw(settings("cities", top=8, count=300, sigma_km=10, overlap="allow"), SMALL)
+    places = table.groupby("place")[["lon", "lat"]].mean()
+    # of the largest city proper: Shanghai, Beijing, Shenzhen, Guangzhou, ... whatever their exact figures
+    assert len(places) == 8
+    lon, lat = places.loc["Shanghai"]
+    assert (lon, lat) == (pytest.approx(121.47, abs=0.1), pytest.approx(31.23, abs=0.1))
+
+
+def test_cities_of_geonames_are_the_table_that_its_publisher_describes():
+    table = cities._of_geonames()
+    assert 25_000 < len(table) < 60_000
+    assert (table["population"] > 15_000).mean() > 0.97  # capitals are smaller
+    assert table["lon"].between(-180, 180).all()
+    assert table["lat"].between(-90, 90).all()
+    assert {"Tokyo", "Lagos", "São Paulo", "Paris", "Canberra"} <= set(table["name"])
 
 
 def test_cities_are_the_most_populous_and_scatter_by_sigma(files):
