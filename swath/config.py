@@ -304,6 +304,8 @@ def _explain(error: dict[str, Any], lines: Lines) -> str:
         return f"{at}{place}.name: unknown name {_short(given)}; {nearest(str(given), expected)}"
     if error["type"] == "union_tag_not_found":
         return f"{at}{place}: says no name"
+    if error["type"] == "missing" and (choices := _choices(error["loc"])):
+        return f"{at}{place}: is missing; one of {', '.join(choices)}"
     given = "" if error["type"] == "missing" else f" (given: {_short(error['input'])})"
     return f"{at}{place}: {_plainly(error)}{given}"
 
@@ -368,6 +370,15 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
         # the tag of a union is no key: it names one of the candidates
         candidates = [child for kind in candidates for child in _children(kind, part)] or candidates
     return sorted({key for kind in candidates if _is_settings(kind) for key in kind.model_fields})
+
+
+def _choices(location: tuple[str | int, ...]) -> list[str]:
+    """The values that a key may have, where they are a fixed list."""
+    candidates: list[Any] = [Recipe]
+    for part in location:
+        candidates = [child for kind in candidates for child in _children(kind, part)]
+    literals = [kind for kind in candidates if typing.get_origin(kind) is typing.Literal]
+    return [str(value) for kind in literals for value in typing.get_args(kind)]
 
 
 def _is_settings(kind: Any) -> bool:

@@ -239,3 +239,9 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
     for name in names:
         with pytest.raises(RecipeError, match="cannot read the recipe"):
             config.load(tmp_path / name)
+
+
+def test_a_key_that_is_missing_names_its_choices():
+    choices = "tm_toa, etm_toa, etm_sr, oli_tirs_toa, oli_sr"
+    with pytest.raises(RecipeError, match=rf"source\.\S*sensor: is missing; one of {choices}"):
+        config.resolve_source("ssl4eo-l-benchmark", [])

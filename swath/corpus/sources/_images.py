@@ -15,7 +15,7 @@ from swath.corpus.sources._pieces import LogEntry, moved
 from swath.corpus.sources._position import check_same_place, distance, pixels_apart
 from swath.corpus.sources._published import SKIP
 from swath.corpus.sources._raster import BadFileError, File, Header, whole
-from swath.errors import CorpusError
+from swath.errors import CorpusError, RecipeError, nearest
 
 
 def image(
@@ -105,7 +105,13 @@ def stranger(path: Path, root: Path) -> LogEntry:
 
 
 def classified(
-    data: Path, folders: Sequence[str], classes: Sequence[str], suffix: str, lists: str, log: list[LogEntry]
+    data: Path,
+    folders: Sequence[str],
+    classes: Sequence[str],
+    suffix: str,
+    lists: str,
+    log: list[LogEntry],
+    only: Sequence[str] = (),
 ) -> list[File]:
     """Images in a folder for each class, in the order of class and name.
 
@@ -119,28 +125,40 @@ def classified(
         lists: beginning of the names of the lists that lie in `data`, `none` for no split. Images on no list are left
             out.
         log: takes what is there but not of the data set.
+        only: the classes that are wanted; all if empty.
 
     Raises:
+        RecipeError: a class that is wanted is none of the data set's.
         CorpusError: a class, a list, or an image that a list names is missing.
     """
-    root = next((data / folder for folder in folders if (data / folder / classes[0]).is_dir()), data / folders[0])
+    if unknown := [name for name in only if name not in classes]:
+        raise RecipeError(f"no class is called {unknown[0]!r}", where="classes", remedy=nearest(unknown[0], classes))
+    wanted = [name for name in classes if name in only or not only]
+    root = next((data / folder for folder in folders if (data / folder / wanted[0]).is_dir()), data / folders[0])
     if not root.is_dir():
         raise CorpusError(f"no folder {folders[0]}", where=str(data), remedy=what_is_there(data, folders[0]))
     log += [stranger(path, data) for path in sorted(root.iterdir()) if path.is_dir() and path.name not in classes]
     found: dict[str, File] = {}
-    for name in classes:
+    for name in wanted:
         if not (root / name).is_dir():
-            raise CorpusError(f"no folder of the class {name}", where=str(root), remedy=what_is_there(root, name))
+            remedy = f"{what_is_there(root, name)}; to store a part of the classes, name them: classes=[...]"
+            raise CorpusError(f"no folder of the class {name}", where=str(root), remedy=remedy)
         for path in sorted((root / name).iterdir()):
             if path.suffix.lower() == suffix:
                 found[path.stem] = File(path, path.relative_to(data).as_posix(), {"class": name})
             else:
                 log.append(stranger(path, data))
-    return list(found.values()) if lists == "none" else _listed(data, lists, found, log)
-
-
-def _listed(data: Path, lists: str, found: Mapping[str, File], log: list[LogEntry]) -> list[File]:
+    if lists == "none":
+        return list(found.values())
     parts = _parts(data, lists)
+    if only:
+        parts = {stem: part for stem, part in parts.items() if stem.rpartition("_")[0] in wanted}
+    return _listed(data, lists, parts, found, log)
+
+
+def _listed(
+    data: Path, lists: str, parts: Mapping[str, str], found: Mapping[str, File], log: list[LogEntry]
+) -> list[File]:
     if missing := sorted(parts.keys() - found.keys()):
         raise CorpusError(
             f"{len(missing)} images that the lists name are missing, such as {missing[0]}",

@@ -87,6 +87,7 @@ def gather(
     report: Report,
     listed: Collection[Key] | None = None,
     unused: Sequence[str] = (),
+    unwanted: Collection[Key] = (),
 ) -> dict[Key, dict[str, Path]]:
     """Files by key and kind, in natural order, complete: what lacks a file is an error or left out.
 
@@ -96,6 +97,7 @@ def gather(
         report: takes what is wrong. Files in the same folders that are of no kind are noted, never an error.
         listed: keys that a table of the format lists; others are extra, and those without files are missing.
         unused: patterns of files that the layout has, but that are not read.
+        unwanted: keys that the settings leave out, whether their files are there or not.
 
     Raises:
         CorpusError: there is no file of a kind at all.
@@ -110,6 +112,8 @@ def gather(
     complete = {}
     for key in in_order({key for files in found.values() for key in files}.union(listed or ())):
         there = {kind: files[key] for kind, files in found.items() if key in files}
+        if key in unwanted:
+            continue
         if error := _wrong(root, kinds, key, there, listed):
             report.reject(error, "_".join(key))
         else:

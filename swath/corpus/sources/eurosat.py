@@ -43,6 +43,8 @@ class Config(FormatSettings):
     split: Literal["eurosat", "eurosat-spatial", "eurosat-100", "none"] = "eurosat"
     """Beginning of the names of the lists: `eurosat` (arXiv 1911.06721, 60/20/20 at random), `eurosat-spatial` (by
     longitude), `eurosat-100` (a hundred images); `none` to store the images without a split."""
+    classes: tuple[str, ...] = ()
+    """Only these classes, a subset that the corpus's provenance names; by default all, and all have to be there."""
 
 
 def build(config: Config, target: Path, data: Path | None = None) -> None:
@@ -54,7 +56,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     """
     folder = data_folder(data)
     report = Report(config)
-    files = classified(folder, FOLDERS, CLASSES, ".tif", config.split, report.log)
+    files = classified(folder, FOLDERS, CLASSES, ".tif", config.split, report.log, config.classes)
     layout = SensorLayout.of(sensors.get(SENSOR), gsd_m=10).model_copy(update={"nodata": None})
     order = np.array([BANDS.index(band) for band in layout.bands])
     form = Form(PX, {SENSOR: layout}, licences=("MIT",))

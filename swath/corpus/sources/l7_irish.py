@@ -14,6 +14,7 @@ from swath.corpus.sources._landsat.validation import Scene, ValidationSettings
 from swath.corpus.sources._published import Report, data_folder
 
 SENSOR = "landsat-etm-toa"
+SCENES = 206
 BANDS = ("B10", "B20", "B30", "B40", "B50", "B61", "B62", "B70", "B80")
 """Names in the data set; the sensor's own bands are in the same order."""
 
@@ -41,4 +42,4 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         return validation.scene_of(folder, path, mask, datetime.strptime(match[1], "%Y%m%d"))
 
     scenes = validation.found(folder, "L71*.TIF", scene, "austral/p226_r98/L71226098_09820011112.TIF")
-    validation.build(config, target, folder, SENSOR, scenes, {"uint8": 1.0}, "error", Report(config))
+    validation.build(config, target, folder, SENSOR, scenes, SCENES, {"uint8": 1.0}, "error", Report(config))

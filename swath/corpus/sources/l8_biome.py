@@ -16,6 +16,7 @@ from swath.corpus.sources._landsat.validation import Scene, ValidationSettings
 from swath.corpus.sources._published import Report, data_folder
 
 SENSOR = "landsat-oli-toa"
+SCENES = 96
 
 
 class Config(ValidationSettings):
@@ -47,5 +48,5 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         return validation.scene_of(folder, path, mask, datetime.strptime(match[1], "%Y%j"))
 
     scenes = validation.found(folder, "LC8*.TIF", scene, "barren/LC80420082013220LGN00/LC80420082013220LGN00.TIF")
-    steps = {"uint16": 1.0} | ({"uint8": config.counts_per_step} if config.counts_per_step else {})
-    validation.build(config, target, folder, SENSOR, scenes, steps, config.missing_metadata, Report(config))
+    steps = {"uint16": 1.0, "uint8": config.counts_per_step}
+    validation.build(config, target, folder, SENSOR, scenes, SCENES, steps, config.missing_metadata, Report(config))

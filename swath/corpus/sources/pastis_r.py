@@ -81,6 +81,8 @@ class Config(FormatSettings):
     """Which series: optical, ascending radar, descending radar."""
     chip_px: int = Field(default=PX, ge=1, le=PX)
     """Patches are cut into chips of this many pixels."""
+    folds: tuple[int, ...] = tuple(range(1, FOLDS + 1))
+    """Only patches of these folds, a subset that the corpus's provenance names; files of others need not be there."""
     test_fold: int = Field(default=FOLDS, ge=1, le=FOLDS)
     """The fold that becomes the test part; the one before it is for validation, as in the official five splits."""
 
@@ -112,7 +114,8 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         raise CorpusError("no metadata.geojson", where=str(root), remedy=what_is_there(root, table.name))
     patches = _patches(table, npy.document(table), config)
     kinds = {kind: KINDS[kind] for kind in (*config.sensors, "labels")}
-    files = gather(root, kinds, report, listed=set(patches), unused=("ParcelIDs_*.npy",))
+    others = {key for key, patch in patches.items() if patch.fold not in config.folds}
+    files = gather(root, kinds, report, listed=set(patches), unused=("ParcelIDs_*.npy",), unwanted=others)
 
     def uids(key: Key) -> list[str]:
         return [uid for uid, _, _ in cells(key[0], (PX, PX), config.chip_px)]

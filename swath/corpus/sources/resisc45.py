@@ -37,6 +37,8 @@ class Config(FormatSettings):
     """Beginning of the names of the lists (arXiv 1911.06721, 60/20/20); `none` to store the images without a split."""
     gsd_m: float = Field(default=1.0, gt=0)
     """Nominal pixel size in metres: the pictures have 0.2 to 30 m, and none says which."""
+    classes: tuple[str, ...] = ()
+    """Only these classes, a subset that the corpus's provenance names; by default all, and all have to be there."""
 
 
 def build(config: Config, target: Path, data: Path | None = None) -> None:
@@ -48,7 +50,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     """
     folder = data_folder(data)
     report = Report(config)
-    files = classified(folder, ("NWPU-RESISC45", "."), CLASSES, ".jpg", config.split, report.log)
+    files = classified(folder, ("NWPU-RESISC45", "."), CLASSES, ".jpg", config.split, report.log, config.classes)
     layout = SensorLayout.of(sensors.get(SENSOR), BANDS, gsd_m=config.gsd_m)
     form = Form(PX, {SENSOR: layout})
 

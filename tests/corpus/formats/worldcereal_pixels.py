@@ -66,6 +66,7 @@ def _wide(rng: np.random.Generator, samples: int, start: str) -> pd.DataFrame:
     table.loc[1, "SAR-VV-ts7-20m"] = NODATA
     table["lat"], table["lon"] = np.float32(50.9), np.float32(2.7) + np.arange(samples, dtype="float32")
     table["start_date"], table["ref_id"] = start, "2018_BE_LPIS-Flanders"
+    table["end_date"] = f"{pd.Timestamp(start) + pd.Timedelta(days=364):%Y-%m-%d}"
     return table
 
 

@@ -121,8 +121,10 @@ def test_bytes_of_ssl4eo_l(tmp_path):
 
 def test_copies_of_8_bits_need_to_be_told_what_a_step_is(tmp_path):
     l8_biome(tmp_path / "in", dtype="uint8")
-    with pytest.raises(CorpusError, match="values of type: uint8"):
+    with pytest.raises(CorpusError, match="values of type: uint8") as error:
         made("l8-biome", tmp_path / "in", tmp_path / "c", chip_px=16)
+    assert "say counts_per_step" in str(error.value)
+    assert "get the file again" not in str(error.value)
     corpus = made("l8-biome", tmp_path / "in", tmp_path / "c", chip_px=16, counts_per_step=257.0)
     (uid, date), pixels = next(iter(stored(corpus, OLI).items()))
     scene, rows, columns = parts_of(uid)
@@ -130,6 +132,19 @@ def test_copies_of_8_bits_need_to_be_told_what_a_step_is(tmp_path):
     mask = valid(corpus, OLI)[uid, date]
     wanted = (2e-5 * counts - 0.1) / np.sin(np.deg2rad(33.0))
     np.testing.assert_allclose(pixels[1][mask], wanted[mask], rtol=1e-5)
+
+
+def test_a_stated_part_of_the_biomes(tmp_path):
+    l8_biome(tmp_path / "in")
+    whole = made("l8-biome", tmp_path / "in", tmp_path / "c", chip_px=16).locations.set_index("uid")
+    chosen = min(BIOMES)
+    part = made("l8-biome", tmp_path / "in", tmp_path / "d", chip_px=16, biomes=(chosen,))
+    assert set(part.locations["biome"]) == {chosen}
+    assert part.locations.set_index("uid")["split"].equals(whole[whole["biome"] == chosen]["split"])
+    assert part.info.provenance[0]["settings"]["biomes"] == [chosen]
+    assert any("scenes are here: the split is dealt among these" in entry["what"] for entry in log(part))
+    with pytest.raises(CorpusError, match="no scene of 'moon' is here"):
+        made("l8-biome", tmp_path / "in", tmp_path / "e", chip_px=16, biomes=("moon",))
 
 
 def _break(folder, scene, mask, how):
@@ -172,7 +187,7 @@ def test_a_bad_scene_is_an_error_or_left_out(tmp_path, how, words):
         made("l7-irish", tmp_path / "in", tmp_path / "c", chip_px=16)
     corpus = made("l7-irish", tmp_path / "in", tmp_path / "d", chip_px=16, on_bad_file="skip")
     assert scene not in set(corpus.locations["group"])
-    assert {e["event"] for e in log(corpus)} == {"bad file"}
+    assert {e["event"] for e in log(corpus)} == {"bad file", "subset"}  # and these are not all 96 scenes
 
 
 def test_no_scene_and_no_room(tmp_path):

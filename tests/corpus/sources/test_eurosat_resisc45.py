@@ -8,7 +8,7 @@ from torchgeo.datasets import RESISC45, EuroSAT, EuroSAT100, EuroSATSpatial
 
 from swath.corpus.sources import eurosat as eurosat_source
 from swath.corpus.sources import resisc45 as resisc45_source
-from swath.errors import CorpusError
+from swath.errors import CorpusError, RecipeError
 from tests.corpus.sources.image_layouts import eurosat, noise, read, resisc45, tif
 from tests.corpus.sources.reading import log, made
 from tests.corpus.sources.reading import stored as counts
@@ -102,6 +102,21 @@ def test_missing_lists_images_and_classes(tmp_path):
         made("eurosat", tmp_path, tmp_path / "d", split="none")
     with pytest.raises(CorpusError, match="no folder NWPU-RESISC45"):
         made("resisc45", tmp_path, tmp_path / "e")
+
+
+def test_a_stated_part_of_the_classes(tmp_path):
+    eurosat(tmp_path, eurosat_source.CLASSES)
+    whole = made("eurosat", tmp_path, tmp_path / "c").locations.set_index("uid")
+    shutil.rmtree(tmp_path / NESTED / "AnnualCrop")
+    with pytest.raises(CorpusError, match="no folder") as error:
+        made("eurosat", tmp_path, tmp_path / "d")
+    assert "classes=[...]" in str(error.value)
+    part = made("eurosat", tmp_path, tmp_path / "d", classes=("River", "Forest"))
+    kept = whole[whole["class"].isin(["River", "Forest"])]
+    assert part.locations.set_index("uid")["split"].equals(kept["split"])
+    assert part.info.provenance[0]["settings"]["classes"] == ["River", "Forest"]
+    with pytest.raises(RecipeError, match=r"no class is called 'Rivers'(.|\n)*did you mean 'River'"):
+        made("eurosat", tmp_path, tmp_path / "e", classes=("Rivers",))
 
 
 def test_extra_files_are_named_in_the_log(tmp_path):

@@ -29,6 +29,22 @@ def written(tmp_path_factory):
     return folder, made(root, root / "corpus", sensors=("s2", "s1a", "s1d"))
 
 
+def test_a_stated_part_of_the_folds(written, tmp_path):
+    folder, whole = written
+    shutil.copytree(folder, tmp_path / "PASTIS-R")
+    gone = files.IDS[2]  # of fold 3
+    for path in (tmp_path / "PASTIS-R").rglob(f"*_{gone}.npy"):
+        path.unlink()
+    with pytest.raises(CorpusError, match=f"{gone}.* is missing"):
+        made(tmp_path, tmp_path / "c")
+    part = made(tmp_path, tmp_path / "c", folds=(1, 5), sensors=("s2", "s1a", "s1d"))
+    kept = whole.locations[whole.locations["fold"].isin([1, 5])]
+    assert part.locations["uid"].tolist() == kept["uid"].tolist()
+    assert part.locations["digest"].tolist() == kept["digest"].tolist()
+    assert part.info.provenance[0]["settings"]["folds"] == [1, 5]
+    assert not (tmp_path / "c" / "log.jsonl").exists()  # what was not asked for is no finding
+
+
 def iso(date: int) -> str:
     text = str(date)
     return f"{text[:4]}-{text[4:6]}-{text[6:]}"

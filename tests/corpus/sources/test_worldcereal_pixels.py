@@ -59,9 +59,9 @@ def test_every_pixel_equals_its_cell_of_the_table(written):
 def test_months_without_data_are_no_chips_and_are_counted(written):
     *_, corpus = written
     empty = {(entry["id"], entry["what"].split(" of ")[1].split()[0]): entry["what"] for entry in log(corpus)}
-    assert empty["canada", OPTICAL].startswith("6 months")  # per sample one without a band, one without all
-    assert empty["canada", RADAR].startswith("3 months")
-    assert empty["belgium", RADAR].startswith("1 months")
+    assert empty["canada", OPTICAL].startswith("6 steps")  # per sample one without a band, one without all
+    assert empty["canada", RADAR].startswith("3 steps")
+    assert empty["belgium", RADAR].startswith("1 steps")
 
 
 def test_labels_groups_and_regions_come_along(written):
@@ -94,6 +94,73 @@ def test_regions_can_be_chosen_and_need_their_file(tmp_path):
     assert "world" not in set(made(tmp_path / "data", tmp_path / "b").locations["region"])
     with pytest.raises(CorpusError, match=r"worldcereal_testdf_upd\.parquet is missing"):
         made(tmp_path / "data", tmp_path / "c", regions=("world",))
+
+
+def dekads(tables, names: dict[str, str], root) -> None:
+    """The African table and the French one by ten days, under other names; the African one with 12 steps more."""
+    root.mkdir(exist_ok=True)
+    wide = tables["africa"]
+    more = {
+        name.replace(f"-ts{k}-", f"-ts{k + 12}-"): (wide[name] + 7).astype("uint16")
+        for k in range(12)
+        for name in wide
+        if f"-ts{k}-" in name
+    }
+    wide = pd.concat([wide, pd.DataFrame(more)], axis=1).assign(start_date="2019-12-25", end_date="2020-08-11")
+    wide.to_parquet(root / names["wide"])
+    long = tables["france"].copy()
+    months = long["timestamp"].dt.to_period("M").astype("int64")
+    first, step = divmod(months - months.min(), 3)
+    long["timestamp"] = [pd.Timestamp(2021, 1 + m, (1, 11, 21)[k]) for m, k in zip(first, step, strict=True)]
+    long.to_parquet(root / names["long"])
+
+
+def test_files_of_other_names_and_steps_of_ten_days(tmp_path):
+    tables = files.write(tmp_path / "data")
+    dekads(tables, {"wide": "mine.parquet", "long": "2021_XYZ.geoparquet"}, tmp_path / "other")
+    corpus = made(tmp_path / "other", tmp_path / "c")
+    assert corpus.locations["region"].unique().tolist() == ["2021_XYZ", "mine"]
+    dates = corpus.chips.assign(region=corpus.chips["uid"].str.partition("-")[0]).groupby("region")["datetime"].unique()
+    months = pd.period_range("2019-12", "2020-08", freq="M")
+    begins = [f"{month}-{day}" for month in months for day in ("01", "11", "21")]
+    assert {f"{day:%Y-%m-%d}" for day in dates["mine"]} == set(begins[2:26])  # 24 steps from 21 December 2019
+    assert {day.day for day in dates["2021_XYZ"]} == {1, 11, 21}
+    found = stored(corpus, OPTICAL)
+    row = tables["africa"].iloc[0]
+    assert found["mine-a0", "2019-12-21"][0, 0, 0] == row["OPTICAL-B02-ts0-10m"]
+    assert found["mine-a0", "2020-01-11"][0, 0, 0] == row["OPTICAL-B02-ts2-10m"]
+    assert found["mine-a0", "2020-08-11"][7, 0, 0] == row["OPTICAL-B11-ts11-20m"] + 7
+    assert set(made(tmp_path / "other", tmp_path / "d", regions=("mine",)).locations["region"]) == {"mine"}
+    with pytest.raises(CorpusError, match=r"no file of the region 'mne'(.|\n)*did you mean 'mine'"):
+        made(tmp_path / "other", tmp_path / "e", regions=("mne",))
+
+
+def test_steps_that_nobody_says_are_not_guessed(tmp_path):
+    wide = files.write(tmp_path / "data")["africa"]
+    other = tmp_path / "other"
+    other.mkdir()
+    wide.drop(columns="end_date").to_parquet(other / "mine.parquet")
+    with pytest.raises(CorpusError, match=r"does not say its last day(.|\n)*step=month or step=dekad"):
+        made(other, tmp_path / "c")
+    days = made(other, tmp_path / "c", step="dekad").chips["datetime"]
+    assert (days.min(), days.max()) == (pd.Timestamp("2016-12-01", tz="UTC"), pd.Timestamp("2017-03-21", tz="UTC"))
+    wide.assign(end_date="2017-05-01").to_parquet(other / "mine.parquet")
+    with pytest.raises(CorpusError, match="12 steps in 151 to 151 days"):
+        made(other, tmp_path / "d")
+    long = files.write(tmp_path / "data")["france"]
+    long["timestamp"] += pd.Timedelta(days=4)
+    long.to_parquet(other / "mine.parquet")
+    with pytest.raises(CorpusError, match=r"begin neither a month nor ten days, such as 2017-.*-05"):
+        made(other, tmp_path / "e")
+
+
+def test_a_file_without_crops_is_named_in_the_log(tmp_path):
+    wide = files.write(tmp_path / "data")["africa"].drop(columns="ewoc_code")
+    (tmp_path / "other").mkdir()
+    wide.to_parquet(tmp_path / "other" / "mine.parquet")
+    corpus = made(tmp_path / "other", tmp_path / "c")
+    assert set(corpus.locations["crop"]) == {"unknown"}
+    assert any(entry["event"] == "no labels" and entry["id"] == "mine" for entry in log(corpus))
 
 
 def _drop(table):
@@ -138,7 +205,7 @@ def test_a_truncated_file_is_named(tmp_path):
 
 def test_a_wrong_folder_says_what_is_there(tmp_path):
     (tmp_path / "images.zip").touch()
-    with pytest.raises(CorpusError, match="no file is named as one of") as error:
+    with pytest.raises(CorpusError, match=r"no file is named as \*\.parquet") as error:
         made(tmp_path, tmp_path / "c")
     assert "images.zip" in str(error.value)
     with pytest.raises(RecipeError, match="no folder is given"):

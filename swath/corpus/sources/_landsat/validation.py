@@ -35,7 +35,7 @@ from swath.corpus.sources._pieces import Piece, moved, window
 from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._published import SKIP, Form, FormatSettings, Report, convert
 from swath.corpus.sources._raster import MAX_IMAGE_GB, BadFileError, File, Header, explained, header
-from swath.errors import CorpusError
+from swath.errors import CorpusError, nearest
 
 CLASSES = {0: "fill", 64: "cloud shadow", 128: "clear", 192: "thin cloud", 255: "cloud"}
 """Codes of the masks; the corpus numbers them 0 to 4, as torchgeo does, and 0 is void."""
@@ -45,6 +45,11 @@ LAYER = LabelLayer(
     void=0,
 )
 FRACTIONS = (0.6, 0.2, 0.2)
+EIGHT_BITS = (
+    "this is a copy of 8 bits, and nothing in it says how it was made: say counts_per_step, how many of the 65,536 "
+    "counts one of its steps is (257 if 0..65535 became 0..255), or get the files of 16 bits"
+)
+"""What to do about a copy whose steps nobody knows."""
 
 
 class ValidationSettings(FormatSettings):
@@ -54,6 +59,9 @@ class ValidationSettings(FormatSettings):
     """Width and height of a chip in pixels of 30 m."""
     uint8: bool = False
     """Store a byte a value, by the tables of SSL4EO-L."""
+    biomes: tuple[str, ...] = ()
+    """Only scenes of these biomes or zones, a subset that the corpus's provenance names; by default all that are there.
+    The split is dealt among all scenes that are there."""
     min_valid: float = Field(default=0.5, ge=0, le=1)
     """Leave out chips of which a smaller share of the pixels shows anything."""
     max_image_gb: float = Field(default=MAX_IMAGE_GB, gt=0)
@@ -125,7 +133,8 @@ def build(
     root: Path,
     sensor: str,
     scenes: Sequence[Scene],
-    dtypes: dict[str, float],
+    whole: int,
+    dtypes: dict[str, float | None],
     estimate: Literal["error", "estimate"],
     report: Report,
 ) -> None:
@@ -137,13 +146,23 @@ def build(
         root: folder of the data set, for messages.
         sensor: whose bands, in order, the images hold.
         scenes: all of them.
-        dtypes: counts (DN) a step of the stored values, by the types that images may have.
+        whole: how many scenes the data set has.
+        dtypes: counts (DN) a step of the stored values, by the types that images may have; None where the settings have
+            to say it.
         estimate: what to do about missing metadata.
         report: takes what is left out.
     """
     names = tuple(band.name for band in sensors.get(sensor).bands)
     ready = []
+    if len(scenes) != whole:
+        what = f"{len(scenes)} of {whole} scenes are here: the split is dealt among these, and is not the published one"
+        report.log.append({"event": "subset", "id": root.name, "what": what, "where": str(root)})
+    if unknown := sorted(set(config.biomes) - {scene.biome for scene in scenes}):
+        there = {scene.biome for scene in scenes}
+        raise CorpusError(f"no scene of {unknown[0]!r} is here", where=str(root), remedy=nearest(unknown[0], there))
     for scene, part in zip(scenes, split(len(scenes)), strict=True):
+        if config.biomes and scene.biome not in config.biomes:
+            continue
         try:
             ready.append(_prepared(scene, part, sensor, names, dtypes, estimate, config.max_image_gb))
         except BadFileError as error:
@@ -168,7 +187,7 @@ def _prepared(
     part: str,
     sensor: str,
     names: Sequence[str],
-    dtypes: dict[str, float],
+    dtypes: dict[str, float | None],
     estimate: Literal["error", "estimate"],
     limit_gb: float,
 ) -> Ready:
@@ -176,10 +195,10 @@ def _prepared(
         if not file.path.is_file():
             raise BadFileError(f"{file.name} is missing", where=str(file.path), remedy=SKIP)
     head = header(scene.image)
-    if head.dtype not in dtypes:
-        known = " or ".join(dtypes)
+    if dtypes.get(head.dtype) is None:
+        known = " or ".join(kind for kind, step in dtypes.items() if step is not None)
         what = f"{scene.image.name}: values of type: {head.dtype}, where this format has {known}"
-        raise BadFileError(what, where=str(scene.image.path), remedy=SKIP)
+        raise BadFileError(what, where=str(scene.image.path), remedy=EIGHT_BITS if head.dtype in dtypes else SKIP)
     expect(scene.image, head, len(names), head.dtype, None)
     expect(scene.mask, labelled := header(scene.mask), 1, "uint8", (head.height, head.width))
     check_windows(scene.image, head, limit_gb)
@@ -207,7 +226,12 @@ def _blocks(ready: Sequence[Ready], px: int) -> Iterator[Block]:
 
 
 def _look(
-    block: Block, form: Form, config: ValidationSettings, dtypes: dict[str, float], shipped: SensorLayout, sensor: str
+    block: Block,
+    form: Form,
+    config: ValidationSettings,
+    dtypes: dict[str, float | None],
+    shipped: SensorLayout,
+    sensor: str,
 ) -> Piece:
     ready, px = block.ready, form.chip_px
     counts = _window(ready.scene.image, block, px)
@@ -217,7 +241,9 @@ def _look(
         raise BadFileError(what, where=str(ready.scene.mask.path), remedy=SKIP)
     codes = np.searchsorted(list(CLASSES), mask).astype(np.uint8)
     seen = (counts != 0).all(axis=0)
-    numbers = counts.astype(np.float64) * dtypes[counts.dtype.name]
+    step = dtypes[counts.dtype.name]
+    assert step is not None
+    numbers = counts.astype(np.float64) * step
     pixels = np.nan_to_num(physical(numbers, shipped.bands, ready.calibration))
     if config.uint8:
         pixels = eight_bit.encode(pixels, sensor, shipped)
