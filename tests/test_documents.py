@@ -21,6 +21,7 @@ import yaml
 from pydantic import TypeAdapter
 from typer.main import get_command
 
+from benchmarks import __main__ as benchmarks
 from swath import cli, config, encoders, pipeline
 from swath.corpus import Corpus, cluster, sources
 from swath.corpus.targets import TargetConfig
@@ -176,7 +177,9 @@ def planned(what: str, settings: list[str] | None, *_: object) -> tuple[int, Non
 def execute(line: str) -> None:
     words, target = arguments(line)
     command, rest = command_of(words)
-    if line in NAMED or (command.name and not rest and needs_arguments(command)):
+    if line in NAMED or (needs_arguments(command) and all(word.startswith("--") for word in rest)):
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert known.issuperset(rest), line
         return  # named in the text, not called
     with Path(target).open("w") if target else nullcontext() as file, redirect_stdout(file) if file else nullcontext():
         code = get_command(cli.app)(words, standalone_mode=False)
@@ -272,7 +275,7 @@ def test_make_targets_extras_and_benchmarks_exist():
         for extra in re.findall(r"swath\[(\w+)\]", text):
             assert extra in extras, f"{page}: {extra}"
         for name in re.findall(r"python -m benchmarks (\w+)", text):
-            assert name == "NAME" or (ROOT / "benchmarks" / f"{name}.py").exists(), f"{page}: {name}"
+            assert name in {"NAME", *benchmarks.GROUPS} or exists(f"benchmarks.{name}"), f"{page}: {name}"
 
 
 def test_formats_page_names_every_format():
