@@ -111,6 +111,16 @@ def test_until_something_is_stored_the_recipe_may_be_mended(tmp_path, finished):
         pipeline.run_folder(first, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "answer", ["on_failure=leave-out", "retries=9", "timeout_s=9.0", "backoff_s=0.5", "limits.read_mb=999"]
+)
+def test_what_answers_a_failing_host_may_change_in_a_run(answer):
+    before = config.load("build-s1-s2-series")
+    assert pipeline._fixed(config.load("build-s1-s2-series", [f"corpus.source.{answer}"])) == pipeline._fixed(before)
+    other = config.load("build-s1-s2-series", ["corpus.source.chip_px=32"])
+    assert pipeline._fixed(other) != pipeline._fixed(before)
+
+
 def test_how_bad_files_are_answered_may_change_in_a_begun_run(tmp_path, finished):
     shutil.copytree(finished / "corpus", tmp_path / "corpus")
     recipes = [config.load("hls-landcover", over) for over in ([], ["corpus.source.on_bad_file=skip"])]
