@@ -20,7 +20,7 @@ from swath.corpus.split import SplitConfig
 from swath.corpus.subset import Only
 from swath.errors import RecipeError, nearest
 from swath.recipes import source_text
-from swath.settings import Seed, Settings
+from swath.settings import Seed, Settings, plainly
 from swath.tasks import TaskConfig
 from swath.training.config import TrainConfig
 
@@ -307,31 +307,7 @@ def _explain(error: dict[str, Any], lines: Lines) -> str:
     if error["type"] == "missing" and (choices := _choices(error["loc"])):
         return f"{at}{place}: is missing; one of {', '.join(choices)}"
     given = "" if error["type"] == "missing" else f" (given: {_short(error['input'])})"
-    return f"{at}{place}: {_plainly(error)}{given}"
-
-
-_WANTED = {
-    ("string",): "should be text",
-    ("int",): "should be a whole number",
-    ("float",): "should be a number",
-    ("bool",): "should be true or false",
-    ("list", "tuple", "set"): "should be a list",
-    ("dict", "model"): "should be a mapping of keys to values",
-    ("finite",): "should be a finite number",
-}
-"""What pydantic calls a "valid array" or "object" in the words of a recipe."""
-
-
-def _plainly(error: dict[str, Any]) -> str:
-    """What is wrong in the words of a recipe, not of the library that found it."""
-    if error["type"].endswith(("_type", "int_from_float", "int_parsing", "finite_number")):
-        kind = error["type"].partition("_")[0]
-        for kinds, wanted in _WANTED.items():
-            if kind in kinds:
-                return wanted
-    message = error["msg"].removeprefix("Value error, ").removesuffix(" after validation")
-    message = message.replace(" after validation,", ",").replace("Dictionary", "The section").replace("Input", "It")
-    return message[0].lower() + message[1:]
+    return f"{at}{place}: {plainly(error)}{given}"
 
 
 def _short(value: Any) -> str:

@@ -148,7 +148,7 @@ def test_recipes_of_other_bytes(tmp_path):
 
 
 def read_whole(folder: Path) -> tuple | None:
-    """Everything that a corpus says; None where its check finds an error."""
+    """What is learnt from and judged by; None where the check of the corpus finds an error."""
     corpus = Corpus.open(folder)
     if any(finding.level == "error" for finding in check(corpus)):
         return None
@@ -157,7 +157,8 @@ def read_whole(folder: Path) -> tuple | None:
     pixels = {name: (one.pixels.numpy().tobytes(), one.valid.numpy().tobytes()) for name, one in images.items()}
     labels = {name: corpus.labels(name, np.arange(len(corpus))).tobytes() for name in corpus.label_layers}
     tables = corpus.locations.to_wkb().to_csv(), corpus.chips.to_csv()
-    return pixels, labels, tables, corpus.info.model_dump_json()
+    header = corpus.info.model_dump(mode="json", include={"chip_px", "sensors", "labels", "complete"})
+    return pixels, labels, tables, header
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +311,7 @@ def test_archives(tmp_path):
         return any(finding.level == "error" for finding in check(Corpus.open(tmp_path / "c")))
 
     cases = []
-    for number in range(150):
+    for number in range(30):
         path = files[number % len(files)]
         what, content = damaged(good[path], rng)
         cases.append((f"{path.name}: {what}", partial(ingested, path, content)))

@@ -19,7 +19,7 @@ from swath.corpus import _arrays, _index
 from swath.corpus._codes import holds, undeclared
 from swath.errors import CorpusError, nearest
 from swath.sensors import Sensor
-from swath.settings import Settings
+from swath.settings import Settings, plainly
 
 FORMAT = 2
 """Version of the layout on disk that this code writes, and the newest that it reads. Arrays of version 1 have no
@@ -49,8 +49,11 @@ class SensorLayout(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill(cls, values: dict[str, Any]) -> dict[str, Any]:
-        count = len(values.get("bands", ()))
+    def _fill(cls, values: Any) -> Any:
+        bands = values.get("bands", ()) if isinstance(values, dict) else None
+        if not isinstance(bands, list | tuple):
+            return values  # what is wrong is said of the fields
+        count = len(bands)
         filled = {"scale": (1.0,) * count, "offset": (0.0,) * count}
         return values | {name: values.get(name) or default for name, default in filled.items()}
 
@@ -210,7 +213,7 @@ class CorpusInfo(Settings):
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
             raise CorpusError(
-                f"corpus.json is damaged: {key}: {first['msg']}",
+                f"corpus.json is damaged: {key}: {plainly(first)}",
                 where=str(path),
                 remedy="restore the file, or build the corpus again",
             ) from error

@@ -25,7 +25,7 @@ from swath.encoders._base import Encoder, evaluating
 from swath.encoders._contract import InputContract
 from swath.errors import CheckpointError, ContractError, RecipeError, SwathError
 from swath.sensors import band, band_id
-from swath.settings import Settings
+from swath.settings import Settings, plainly
 
 FORMAT = 2
 """Version of the card. Raised when a reader of the older one would misread it. Format 1 has no digest, and its
@@ -206,7 +206,7 @@ def load_card(path: Path | str) -> Card:
         first = error.errors()[0]
         at = ".".join(str(part) for part in first["loc"])
         raise CheckpointError(
-            f"the encoder's card is damaged: {at or 'all of it'}: {first['msg']}", where=str(file), remedy=_AGAIN
+            f"the encoder's card is damaged: {at or 'all of it'}: {plainly(first)}", where=str(file), remedy=_AGAIN
         ) from error
     _check_contract(card, file)
     if card.format > 1 and card.digest != _digest(data):

@@ -130,7 +130,7 @@ def load(path: Path) -> Run:
         logs=_logs(path / "pretrain", problems),
         table=_lenient(evaluate / "table.csv", _table, _empty(TABLE_COLUMNS), problems),
         comparisons=_lenient(evaluate / "comparisons.csv", _comparisons, _empty(COMPARISON_COLUMNS), problems),
-        classes=_lenient(evaluate / "classes.json", _json, {}, problems),
+        classes=_lenient(evaluate / "classes.json", _classes, {}, problems),
         tasks=_lenient(evaluate / "tasks.csv", _frame, pd.DataFrame(), problems),
         clouds=_lenient(evaluate / "clouds.csv", _frame, pd.DataFrame(), problems),
         cloud_levels=_lenient(evaluate / "cloud_levels.csv", _frame, pd.DataFrame(), problems),
@@ -203,6 +203,15 @@ def _recipe(file: Path) -> dict[str, Any]:
 
 def _json(file: Path) -> Any:
     return read_json(file)
+
+
+def _classes(file: Path) -> dict[str, list[str]]:
+    said = _json(file)
+    if not isinstance(said, dict) or not all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in said.values()
+    ):
+        raise ValueError("it does not list the names of each task's classes")
+    return said
 
 
 def _csv(file: Path, columns: tuple[str, ...], text: tuple[str, ...]) -> pd.DataFrame:

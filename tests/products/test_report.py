@@ -231,6 +231,12 @@ def test_broken_files_become_notes(run):
     assert "Files of the run cannot be read; see the notes." in text
 
 
+@pytest.mark.parametrize("content", ["null", "[]", "5", '{"land-cover": "x"}', '{"land-cover": [1]}', "[" * 100_000])
+def test_class_names_that_are_none_become_a_note(run, content):
+    (run / "evaluate" / "classes.json").write_text(content)
+    assert "evaluate/classes.json cannot be read" in page_of(run).text
+
+
 def test_a_corpus_that_cannot_be_opened_becomes_a_note(run):
     (run / "corpus" / "corpus.json").write_text("{")
     assert "The corpus cannot be opened: corpus.json is damaged" in page_of(run).text
