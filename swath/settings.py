@@ -38,7 +38,7 @@ _WANTED = {
 
 def plainly(error: Mapping[str, Any]) -> str:
     """What is wrong with a value, in the words of a document and not of pydantic, whose error it is."""
-    if error["type"].endswith(("_type", "int_from_float", "int_parsing", "finite_number")):
+    if error["type"].endswith(("_type", "int_from_float", "_parsing", "finite_number")):
         kind = error["type"].partition("_")[0]
         for kinds, wanted in _WANTED.items():
             if kind in kinds:

@@ -28,6 +28,17 @@ HASHED_FORMAT = 1
 """Version that the content hash names: it did not change since, so that the same content has the same hash."""
 
 
+def pixel_type(name: str) -> str:
+    """NumPy's own name of a type that counts may be stored in; ValueError for any other."""
+    try:
+        found = np.dtype(name)
+    except TypeError:
+        found = np.dtype(object)
+    if found.kind not in "iuf" or found.itemsize > 4:
+        raise ValueError(f"{name} is no pixel type: use 8, 16 or 32 bit integers, float16 or float32")
+    return found.name
+
+
 class SensorLayout(Settings):
     """How one sensor's counts are stored: bands in order, and how counts become physical values."""
 
@@ -68,9 +79,7 @@ class SensorLayout(Settings):
     @field_validator("dtype")
     @classmethod
     def _plain(cls, dtype: str) -> str:
-        if np.dtype(dtype).kind not in "iuf" or np.dtype(dtype).itemsize > 4:
-            raise ValueError(f"{dtype} is no pixel type: use 8, 16 or 32 bit integers, float16 or float32")
-        return np.dtype(dtype).name
+        return pixel_type(dtype)
 
     @classmethod
     def of(

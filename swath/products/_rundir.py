@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
+from pydantic import BaseModel, ValidationError
 
 from swath import _yaml
 from swath._files import read_json
 from swath.errors import SwathError
+from swath.settings import plainly
 
 MANIFEST_FORMAT = 1
 """Newest manifest format that this version reads."""
@@ -28,6 +30,48 @@ LEVEL_COLUMNS = ("task", "input", "probe", "row", "kind", "metric", "cloud", "va
 GAIN_COLUMNS = ("task", "input", "probe", "a", "b", "metric", "low_cloud", "difference", "low", "high")
 
 T = TypeVar("T")
+
+
+class _Training(BaseModel):
+    collapse: dict[str, Any] | None = None
+
+
+class _Arm(BaseModel):
+    training: _Training | None = None
+
+
+class _Task(BaseModel):
+    target: dict[str, Any] | None = None
+
+
+class _Recipe(BaseModel):
+    arms: dict[str, _Arm | None] | None = None
+    tasks: dict[str, _Task | None] | None = None
+    seeds: list[Any] | None = None
+
+
+class _Stage(BaseModel):
+    stage: str = ""
+    arm: str | None = None
+    seconds: float | None = None
+    jobs: int = 1
+    figures: dict[str, Any] | None = None
+
+
+class _Corpus(BaseModel):
+    path: str | None = None
+
+
+class _Manifest(BaseModel):
+    """What is read of a manifest, and of which form it has to be; anything may be missing."""
+
+    format: int = 0
+    name: str | None = None
+    recipe: _Recipe | None = None
+    stages: list[_Stage] | None = None
+    corpus: _Corpus | None = None
+    machine: dict[str, Any] | None = None
+    packages: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +202,16 @@ def _manifest(path: Path) -> dict[str, Any]:
         raise SwathError(
             f"cannot read the run's manifest: {error}", where=str(file), remedy="run the recipe again to write it anew"
         ) from None
-    if not isinstance(manifest, dict) or manifest.get("format", 0) > MANIFEST_FORMAT:
+    try:
+        _Manifest.model_validate(manifest)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SwathError(
+            f"the run's manifest is damaged: {'.'.join(map(str, first['loc']))}: {plainly(first)}",
+            where=str(file),
+            remedy="run the recipe again to write it anew",
+        ) from None
+    if manifest.get("format", 0) > MANIFEST_FORMAT:
         raise SwathError("the manifest is of a newer format", where=str(file), remedy="update swath")
     return manifest
 

@@ -112,6 +112,8 @@ def test_a_layout_from_a_sensor_has_its_scaling():
         ({"scale": (1.0,)}, "2 bands, 1 scales"),
         ({"bands": ("a", "a")}, "listed twice"),
         ({"dtype": "float64"}, "float64"),
+        ({"dtype": "nothing"}, "nothing is no pixel type"),
+        ({"bands": 5}, "bands"),
         ({"gsd_m": 0}, "greater than 0"),
         ({"band": ("a",)}, "Extra inputs"),
     ],

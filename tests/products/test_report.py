@@ -234,7 +234,27 @@ def test_broken_files_become_notes(run):
 @pytest.mark.parametrize("content", ["null", "[]", "5", '{"land-cover": "x"}', '{"land-cover": [1]}', "[" * 100_000])
 def test_class_names_that_are_none_become_a_note(run, content):
     (run / "evaluate" / "classes.json").write_text(content)
-    assert "evaluate/classes.json cannot be read" in page_of(run).text
+    opened = load(run)
+    assert opened.classes == {}
+    assert opened.problems[0].startswith("evaluate/classes.json cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"stages": 5}, "stages: should be a list"),
+        ({"stages": [{"seconds": "long"}]}, "stages.0.seconds: should be a number"),
+        ({"recipe": {"arms": {"byol": "x"}}}, "recipe.arms.byol: should be a mapping"),
+        ({"recipe": {"tasks": []}}, "recipe.tasks: should be a mapping"),
+        ({"corpus": {"path": 5}}, "corpus.path: should be text"),
+        ({"format": "new"}, "format: should be a whole number"),
+    ],
+)
+def test_a_manifest_of_another_form_is_refused(tmp_path, change, said):
+    (tmp_path / "manifest.json").write_text(json.dumps({"name": "x"} | change))
+    with pytest.raises(SwathError, match="manifest is damaged") as caught:
+        load(tmp_path)
+    assert said in str(caught.value)
 
 
 def test_a_corpus_that_cannot_be_opened_becomes_a_note(run):
