@@ -104,7 +104,7 @@ def arguments(line: str) -> tuple[list[str], str | None]:
 
 def command_of(words: list[str]) -> tuple[Any, list[str]]:
     """The command that these words name, and the words that are left for it."""
-    command = get_command(cli.app)
+    command: Any = get_command(cli.app)
     while words and words[0] in getattr(command, "commands", {}):
         command, words = command.commands[words[0]], words[1:]
     return command, words
