@@ -5,6 +5,7 @@ from swath.tasks._evaluate import Evaluation, planned
 from swath.tasks._labels import unpacked
 from swath.tasks._metrics import class_iou, confusion_by_class
 from swath.tasks._rotation import folds_of
+from swath.tasks._spread import Source, Spread, spread, spread_of_folds
 from swath.tasks._task import Task
 from swath.tasks._types import Cell, Features, Prediction, Units
 from swath.tasks.features import extract
@@ -15,6 +16,8 @@ __all__ = [
     "Evaluation",
     "Features",
     "Prediction",
+    "Source",
+    "Spread",
     "StatisticsConfig",
     "Task",
     "TaskConfig",
@@ -24,6 +27,8 @@ __all__ = [
     "extract",
     "folds_of",
     "planned",
+    "spread",
+    "spread_of_folds",
     "summarise",
     "unpacked",
 ]
