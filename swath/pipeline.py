@@ -24,6 +24,7 @@ from swath.corpus import Corpus, CorpusInfo, Reader, Selection
 from swath.corpus._map import draw_map
 from swath.corpus.places import draw
 from swath.corpus.seen import refuse_seen
+from swath.corpus.sources import ANSWERS, new_files, same_settings
 from swath.corpus.sources import build as build_from_source
 from swath.corpus.sources._stac.cost import Cost, Rate, cost
 from swath.corpus.sources._stac.section import StacSection, footprint
@@ -44,9 +45,6 @@ from swath.training.pretrain import seeded
 Rows = dict[str, np.ndarray]
 """Rows of `corpus.locations` by part of the split: train, val, test."""
 
-ANSWERS = ("on_bad_file", "on_failure", "limits", "retries", "backoff_s", "timeout_s")
-"""Settings of a source that answer to what was met on the way: they may change in a run that has begun, since nothing
-that is stored depends on them."""
 GAUGE_CHIPS = 500
 """Labelled chips of the k-NN gauge at most: enough to see a trend, and little beside a training step."""
 SHARES = 4
@@ -108,10 +106,15 @@ def run_folder(recipe: Recipe, out: Path | str | None) -> Path:
 def _changed(there: Recipe, recipe: Recipe, folder: Path) -> list[str]:
     """What of a run's recipe is another, and would belie what its folder holds."""
     was, now = _fixed(there), _fixed(recipe)
-    if not any((folder / "pretrain").glob("*/*/config.json")):
+    if not _trained(folder):
         # nothing was trained: only the corpus depends on the recipe
         was, now = ({"corpus": one["corpus"]} for one in (was, now))
     return list(differences(was, now)) if _begun(there, folder) else []
+
+
+def _trained(folder: Path) -> bool:
+    """Whether a run has begun a pre-training."""
+    return any((folder / "pretrain").glob("*/*/config.json"))
 
 
 def _begun(recipe: Recipe, folder: Path) -> bool:
@@ -139,12 +142,26 @@ def corpus_path(recipe: Recipe, folder: Path) -> Path:
 
 
 def build_corpus(recipe: Recipe, out: Path | str | None = None) -> Corpus:
-    """The recipe's corpus: opened where it is complete, else made or completed from its source."""
+    """The recipe's corpus: opened where it is complete and the data hold nothing new, else made or completed.
+
+    Raises:
+        CorpusError: the corpus that is there was made with other settings, or files of it were changed or are gone.
+        RecipeError: there are new files, or another corpus, and the run has trained on what was there.
+    """
     folder = run_folder(recipe, out)
-    path = corpus_path(recipe, folder)
-    there = Corpus.open(path) if recipe.corpus.source is None or (path / "corpus.json").exists() else None
-    if there is not None and (recipe.corpus.source is None or there.info.complete):
-        return _record_corpus(folder, recipe, there)
+    path, source = corpus_path(recipe, folder), recipe.corpus.source
+    there = Corpus.open(path) if source is None or (path / "corpus.json").exists() else None
+    if there is not None and (source is None or there.info.complete):
+        if source is not None:
+            same_settings(source, path)
+        if not (new := new_files(source, path, recipe.data)):
+            return _record_corpus(folder, recipe, there)
+        if _trained(folder):
+            raise RecipeError(
+                f"there are {len(new)} new files, such as {min(new)}, and the run has trained without them",
+                where=str(recipe.data),
+                remedy="give another folder with --out for a run with them, or data=null to go on without them",
+            )
     with Manifest.stage(folder, "corpus") as stage:
         corpus = make_corpus(recipe.corpus.source, path, recipe.data)
         stage.figures = {"locations": len(corpus.locations), "chips": len(corpus.chips)}
@@ -400,6 +417,14 @@ def contract_of(arm: ArmConfig, corpus: Corpus) -> InputContract:
 
 def _record_corpus(folder: Path, recipe: Recipe, corpus: Corpus) -> Corpus:
     with Manifest.changed(folder) as manifest:
+        was = manifest.corpus.get("hash", corpus.content_hash)
+        if was != corpus.content_hash and _trained(folder):
+            raise RecipeError(
+                f"the corpus is another than the one that this run has trained on: its content hash was {was[:16]}…, "
+                f"and is {corpus.content_hash[:16]}…",
+                where=str(corpus.path),
+                remedy="give another folder with --out",
+            )
         manifest.name, manifest.recipe_hash = recipe.name, recipe.digest
         manifest.recipe = recipe.model_dump(mode="json")
         manifest.corpus = {

@@ -4,10 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from swath import plugins
+from swath.corpus.sources import _growth
+from swath.corpus.sources._folder.section import FolderSection
+from swath.corpus.sources._growth import ANSWERS, OutOfOrderError, Stock, same_settings
+from swath.corpus.sources._published import FormatSettings, data_folder
+
+__all__ = ["ANSWERS", "build", "formats", "new_files", "same_settings"]
 
 
 def build(config: Any, target: Path, data: Path | None = None) -> None:
-    """Make the corpus at `target` from a source's settings, or continue one that was interrupted.
+    """Make the corpus at `target` from a source's settings, or continue one that was interrupted; add what is new.
 
     Args:
         config: the `Config` of a module in this folder.
@@ -15,15 +21,38 @@ def build(config: Any, target: Path, data: Path | None = None) -> None:
         data: folder of the source data, for sources that read one.
 
     Raises:
-        CorpusError: the source data, or what is at `target`, is not what it should be.
+        CorpusError: the source data, or what is at `target`, is not what it should be: made with other settings, or of
+            files that were changed or are gone.
     """
-    plugins.find(__name__, config.name).build(config, target, data)
+    module, target = plugins.find(__name__, config.name), Path(target)
+    _growth.settle(target)
+    same_settings(config, target)
+    stock = Stock(target, _growth.below(data_folder(data))) if isinstance(config, FormatSettings) else None
+    if stock is not None and stock.known and not stock.new and not config.shapes:
+        return
+    try:
+        module.build(config, target, data)
+    except OutOfOrderError:
+        _growth.anew(target, lambda beside: module.build(config, beside, data))
+    if stock is not None:
+        stock.record()
+
+
+def new_files(config: Any, target: Path, data: Path | None) -> set[str]:
+    """Files of a source's data that the corpus at `target` does not know; none where it reads none or none are given.
+
+    Raises:
+        CorpusError: the folder is not there, or files of the corpus were changed or are gone.
+    """
+    if data is None or not isinstance(config, FolderSection | FormatSettings):
+        return set()
+    if isinstance(config, FormatSettings):
+        return Stock(target, _growth.below(data_folder(data))).new
+    return plugins.find(__name__, "folder").stock(config, target, Path(data)).new
 
 
 def formats() -> dict[str, str]:
     """One line on each published format that can be converted, by name."""
-    from swath.corpus.sources._published import FormatSettings
-
     modules = {name: plugins.find(__name__, name) for name in plugins.names(__name__)}
     published = {name: module for name, module in modules.items() if issubclass(module.Config, FormatSettings)}
     return {name: (module.__doc__ or "").partition("\n")[0] for name, module in published.items()}

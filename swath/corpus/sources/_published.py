@@ -15,6 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from swath.corpus._arrays import Compression
 from swath.corpus.format import LabelLayer, SensorLayout
+from swath.corpus.sources._growth import following
 from swath.corpus.sources._names import Key, Names, in_order, what_is_there
 from swath.corpus.sources._pieces import LogEntry, Piece, announce, store, write_log
 from swath.corpus.sources._raster import BadFileError
@@ -190,8 +191,8 @@ def convert(
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with CorpusWriter(target, form.sensors, form.chip_px, labels, provenance, licences, keep) as writer:
             shapes.begin(writer)
-            todo = [unit for unit in units if writer.committed.isdisjoint(uids(unit))]
-            store(writer, todo, lambda unit: shapes.add_to(careful(unit)), pool, report.log)
+            todo, one = following(units, lambda unit: not writer.committed.isdisjoint(uids(unit)), careful)
+            store(writer, todo, lambda unit: shapes.add_to(one(unit)), pool, report.log)
             write_log(target, report.log)
             shapes.finish(writer)
     announce(target, report.log)

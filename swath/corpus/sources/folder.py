@@ -8,8 +8,9 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from math import sqrt
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from swath import sensors
 from swath._progress import track
 from swath.corpus import adjacency
-from swath.corpus.format import LabelLayer, SensorLayout
+from swath.corpus.format import Corpus, CorpusInfo, LabelLayer, SensorLayout
 from swath.corpus.sources._folder.check import (
     PIXEL_SIZES,
     channels,
@@ -39,6 +40,7 @@ from swath.corpus.sources._folder.cut import Plan, cut, nodata_of, shape_of
 from swath.corpus.sources._folder.scaling import common, given
 from swath.corpus.sources._folder.scan import Place, Shot, scan
 from swath.corpus.sources._folder.section import FolderSection, Ground, ImageEntry
+from swath.corpus.sources._growth import OutOfOrderError, Source, Stock, following, places_of
 from swath.corpus.sources._pieces import announce, cells, store, write_log
 from swath.corpus.sources._position import pixel_m
 from swath.corpus.sources._raster import BadFileError, Channel, File, Header, header, read
@@ -77,6 +79,9 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
 def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -> None:
     places = scan(data, config)
     check_facts(places, config)
+    found = _stock(places, target)
+    if found.known and not found.new and not config.shapes and CorpusInfo.read(target).complete:
+        return
     log: list[dict[str, Any]] = []
     headers = _headers(places, config, log, pool)
     _scale(places, config, headers, log)
@@ -95,14 +100,42 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
         target, layouts, config.chip_px, layers | shapes.layers, provenance, config.licences, config.compression
     ) as writer:
         shapes.begin(writer)
-        todo = [place for place in places if not _done(place, headers, config.chip_px, writer.committed)]
-        if todo:
+        _check_order(found, places, config, writer.committed)
+        if not found.known and not writer.committed:
+            found.record()
+        if any(not _done(place, headers, config.chip_px, writer.committed) for place in places):
             groups = _groups(places, config, headers, log, pool)
             plan = Plan(config, layouts, layers, headers, groups)
-            store(writer, todo, lambda place: shapes.add_to(cut(place, plan)), pool, log)
+            done = partial(_done, headers=headers, px=config.chip_px, committed=frozenset(writer.committed))
+            todo, one = following(places, done, lambda place: cut(place, plan))
+            store(writer, todo, lambda place: shapes.add_to(one(place)), pool, log)
         write_log(target, log)
         shapes.finish(writer)
+    found.record(pool)
     announce(target, log)
+
+
+def stock(config: FolderSection, target: Path, data: Path) -> Stock:
+    """The files that a section's patterns find, against those of the corpus.
+
+    Raises:
+        CorpusError: the folder cannot be read, or a file of a stored location was changed or is gone.
+    """
+    return _stock(scan(data, config), target)
+
+
+def _stock(places: list[Place], target: Path) -> Stock:
+    files = {c.file.name: Source(c.file.path, place.id) for place in places for c in channels(place)}
+    begun = (target / "corpus.json").exists()
+    return Stock(target, files, places_of(Corpus.open(target).locations["uid"]) if begun else ())
+
+
+def _check_order(found: Stock, places: list[Place], config: Config, committed: Collection[str]) -> None:
+    """Raise OutOfOrderError if a stored place has a new file, or new images may join the groups of stored ones."""
+    stored = places_of(committed)
+    own = {channel.file.name for place in places if place.id in stored for channel in channels(place)}
+    if found.new & own or (found.new and stored and config.group.ground):
+        raise OutOfOrderError
 
 
 # -- what fits ---------------------------------------------------------------------------------------------------------
@@ -339,5 +372,5 @@ def _ground_file(place: Place, ground: Ground) -> File:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def _done(place: Place, headers: dict[str, Header], px: int, committed: set[str]) -> bool:
+def _done(place: Place, headers: dict[str, Header], px: int, committed: Collection[str]) -> bool:
     return any(uid in committed for uid, _, _ in cells(place.id, shape_of(place, headers), px))

@@ -1,0 +1,243 @@
+"""A corpus whose data have changed since it was made: what is new is added so that the result is that of one ingest of
+all; files that were changed or are gone, and other settings, are named."""
+
+import re
+import shutil
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import google_crc32c
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from swath._files import whole
+from swath._progress import console
+from swath.corpus import _index
+from swath.corpus.format import CorpusInfo
+from swath.corpus.sources._pieces import Piece
+from swath.errors import CorpusError
+from swath.settings import Settings, differences
+
+FILES = "files.parquet"
+SCHEMA = pa.schema(
+    [
+        ("name", pa.string()),
+        ("place", pa.string()),
+        ("size", pa.int64()),
+        ("modified", pa.int64()),
+        ("checksum", pa.string()),
+    ]
+)
+ANSWERS = ("on_bad_file", "on_failure", "limits", "retries", "backoff_s", "timeout_s")
+"""Settings of a source that answer to what was met on the way: they may change in a corpus that was begun, since
+nothing that is stored depends on them."""
+NAMED = 5
+ANEW = "give another folder for a new corpus, or remove this one to make it anew"
+
+Unit = TypeVar("Unit")
+
+
+class OutOfOrderError(Exception):
+    """New data belong before or into what is stored."""
+
+
+# -- settings ----------------------------------------------------------------------------------------------------------
+
+
+def same_settings(config: Settings, target: Path) -> None:
+    """Raise CorpusError if the corpus at `target` was made from another source, or with other settings."""
+    if not (target / "corpus.json").exists():
+        return
+    info = CorpusInfo.read(target)
+    entries = [entry for entry in info.provenance if "source" in entry]
+    if not entries or not (info.complete or _index.parts(target)):
+        return
+    source, now = entries[-1]["source"], config.model_dump(mode="json")
+    if source != now["name"]:
+        raise CorpusError(f"the corpus was made from {source}, not {now['name']}", where=str(target), remedy=ANEW)
+    was = _said(
+        config, next((entries[-1][key] for key in ("settings", "section", "config") if key in entries[-1]), now)
+    )
+    free = dict.fromkeys(ANSWERS)
+    if said := list(differences({**was, **free}, {**now, **free})):
+        raise CorpusError(
+            "the corpus was made with other settings:\n" + "\n".join(f"    {one}" for one in said),
+            where=str(target),
+            remedy=f"give the same settings, {ANEW}",
+        )
+
+
+def _said(config: Settings, stored: dict[str, Any]) -> dict[str, Any]:
+    """Settings as stored, with the defaults of those that an earlier swath did not have."""
+    try:
+        return type(config).model_validate(stored).model_dump(mode="json")
+    except ValidationError:
+        return stored
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that a corpus is made of."""
+
+    path: Path
+    place: str | None = None
+    """Id of the location that it is of; None where that is not known."""
+
+
+class Stock:
+    """The files that a corpus is made of, against those that it was made of."""
+
+    def __init__(self, target: Path, files: Mapping[str, Source], stored: Collection[str] | None = None):
+        """Look at the files' sizes and times.
+
+        Args:
+            target: folder of the corpus; `files.parquet` there says what it was made of.
+            files: by name, as the corpus calls them.
+            stored: locations that are in the corpus; None where every file's are.
+
+        Raises:
+            CorpusError: a file of a stored location was changed or is gone.
+        """
+        self._path, self._files = target / FILES, files
+        self._was = _recorded(self._path)
+        stats = {name: source.path.stat() for name, source in files.items()}
+        self._size = {name: stat.st_size for name, stat in stats.items()}
+        self._modified = {name: stat.st_mtime_ns for name, stat in stats.items()}
+        own = {name for name, was in self._was.items() if stored is None or was["place"] in stored}
+        changed = {name for name in self._was if name in files and self._changed(name)}
+        self.new = (set(files) - set(self._was) if self.known else set()) | (changed - own)
+        """Files that the corpus does not know, or knew as something that could not be stored."""
+        self._require(sorted(own - set(files)), sorted(changed & own))
+
+    @property
+    def known(self) -> bool:
+        """Whether the corpus says what it was made of; those of an earlier swath do not."""
+        return bool(self._was)
+
+    def _require(self, gone: Sequence[str], changed: Sequence[str]) -> None:
+        said = [
+            f"{len(names)} {what}: {_named(names)}" for names, what in ((gone, "gone"), (changed, "changed")) if names
+        ]
+        if said:
+            raise CorpusError(
+                f"files that the corpus was made of are not what they were: {'; '.join(said)}",
+                where=str(self._path.parent),
+                remedy=f"put them back, {ANEW}",
+            )
+
+    def _changed(self, name: str) -> bool:
+        """By size, by time, and where only the time is another, by what is in it."""
+        was = self._was[name]
+        if self._size[name] != was["size"]:
+            return True
+        if self._modified[name] == was["modified"]:
+            return False
+        return was["checksum"] is None or _checksum(self._files[name].path) != was["checksum"]
+
+    def record(self, pool: ThreadPoolExecutor | None = None) -> None:
+        """Write what the corpus is made of; with a pool, what is in the files too, for when only their times change."""
+        known = {name: was["checksum"] for name, was in self._was.items() if name not in self.new}
+        lacking = [name for name in self._files if known.get(name) is None] if pool else []
+        if pool:
+            known |= zip(lacking, pool.map(lambda name: _checksum(self._files[name].path), lacking), strict=True)
+        rows = [
+            {
+                "name": name,
+                "place": source.place,
+                "size": self._size[name],
+                "modified": self._modified[name],
+                "checksum": known.get(name),
+            }
+            for name, source in self._files.items()
+        ]
+        with whole(self._path) as temporary:
+            pq.write_table(pa.Table.from_pylist(rows, SCHEMA), temporary)
+        self._was = {row["name"]: row for row in rows}
+
+
+def _recorded(path: Path) -> dict[str, dict[str, Any]]:
+    if not path.exists():
+        return {}
+    try:
+        return {row["name"]: row for row in pq.read_table(path, schema=SCHEMA).to_pylist()}
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise CorpusError(f"{FILES} cannot be read: {error}", where=str(path), remedy=f"restore it, {ANEW}") from error
+
+
+def below(root: Path) -> dict[str, Source]:
+    """All files in a folder, except hidden ones."""
+    found = (path for path in sorted(root.rglob("*")) if path.is_file() and not path.name.startswith("."))
+    return {path.relative_to(root).as_posix(): Source(path) for path in found}
+
+
+def places_of(uids: Iterable[str]) -> set[str]:
+    """Ids of images whose chips have these ids: their own, or with row and column behind."""
+    return {name for uid in uids for name in (uid, re.sub(r"_\d+_\d+$", "", uid))}
+
+
+def _checksum(path: Path) -> str:
+    result = google_crc32c.Checksum()
+    with path.open("rb") as file:
+        while block := file.read(4 * 2**20):
+            result.update(block)
+    return result.hexdigest().decode()
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+
+
+# -- order -------------------------------------------------------------------------------------------------------------
+
+
+def following(
+    units: Sequence[Unit], done: Callable[[Unit], bool], read: Callable[[Unit], Piece]
+) -> tuple[list[Unit], Callable[[Unit], Piece]]:
+    """Units that are not stored, and how to read them: one before the last that is stored may give no location.
+
+    Those were left out before; a location of theirs is new, and the corpus has to be made anew (OutOfOrderError).
+    """
+    stored = [done(unit) for unit in units]
+    last = max((position for position, one in enumerate(stored) if one), default=-1)
+    todo = [(position, unit) for position, unit in enumerate(units) if not stored[position]]
+    early = {id(unit) for position, unit in todo if position < last}
+
+    def careful(unit: Unit) -> Piece:
+        piece = read(unit)
+        if piece.locations and id(unit) in early:
+            raise OutOfOrderError
+        return piece
+
+    return [unit for _, unit in todo], careful
+
+
+def settle(target: Path) -> None:
+    """End an exchange of corpora that was interrupted."""
+    old, new = _beside(target, "old"), _beside(target, "new")
+    if not target.exists() and old.exists() and (new / "corpus.json").exists():
+        new.rename(target)
+    if target.exists():
+        for rest in (old, new):
+            shutil.rmtree(rest, ignore_errors=True)
+
+
+def anew(target: Path, build: Callable[[Path], None]) -> None:
+    """Make a corpus anew beside the one that is there, and put it into its place when it is whole."""
+    settle(target)
+    old, new = _beside(target, "old"), _beside(target, "new")
+    console().print("new files belong between those that are stored: the corpus is made anew from all of them")
+    build(new)
+    target.rename(old)
+    new.rename(target)
+    shutil.rmtree(old)
+
+
+def _beside(target: Path, what: str) -> Path:
+    return target.with_name(f".{target.name}.{what}")
