@@ -9,7 +9,7 @@ for the first time, and only then are bands read alone.
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import google_crc32c
@@ -45,6 +45,8 @@ class PlainArray:
     rows_per_file: int
     unread: Bool[ndarray, " n"] | None
     """Rows whose checksum was not compared yet; None where there are no checksums."""
+    _indices: "dict[int, _Index]" = field(default_factory=dict)
+    """Of files that were opened before."""
 
     @classmethod
     def of(cls, array: ts.TensorStore) -> "PlainArray | None":
@@ -86,6 +88,32 @@ class PlainArray:
                     else:
                         yield part, self._some(shard, rows[part], bands, memory, chosen)
 
+    def gather(
+        self,
+        rows: Integer[ndarray, " n"],
+        bands: Integer[ndarray, " c"] | None,
+        places: Integer[ndarray, " n"],
+        into: Shaped[ndarray, "m c y x"],
+    ) -> None:
+        """Copy these bands (None: all) of rows, ascending, to their places in an array, straight from the files.
+
+        Raises:
+            DamagedError: a file is missing, truncated or damaged.
+        """
+        number, place = np.divmod(rows, self.rows_per_file)
+        same_file = [(first, end, int(number[first])) for first, end in stretches(number, 0)]
+        memory, runs = np.empty((1, self.step), np.uint8), self._runs(bands)
+        for first, end, file in same_file:
+            with self._opened(file) as shard:
+                shard.announce(place[first:end])
+        for first, end, file in same_file:
+            with self._opened(file) as shard:
+                for row, put in zip(rows[first:end].tolist(), places[first:end].tolist(), strict=True):
+                    self._copy(shard, row, bands, runs, memory, into[put])
+
+    def _runs(self, bands: Integer[ndarray, " c"] | None) -> Runs:
+        return [(0, self.row[0])] if bands is None else _runs(bands)
+
     def _whole(
         self, shard: "_Shard", rows: Integer[ndarray, " m"], memory: UInt8[ndarray, "most step"]
     ) -> Shaped[ndarray, "m c y x"]:
@@ -107,11 +135,24 @@ class PlainArray:
         """Some bands of rows of a file: alone, where the row's checksum was compared before."""
         runs = _runs(bands)
         for index, row in enumerate(rows.tolist()):
-            if self.unread is not None and self.unread[row]:
-                into[index] = self._whole(shard, rows[index : index + 1], memory)[0, bands]
-            else:
-                shard.read_bands(row % self.rows_per_file, runs, into[index])
+            self._copy(shard, row, bands, runs, memory, into[index])
         return into[: len(rows)]
+
+    def _copy(
+        self,
+        shard: "_Shard",
+        row: int,
+        bands: Integer[ndarray, " c"] | None,
+        runs: Runs,
+        memory: UInt8[ndarray, "1 step"],
+        into: Shaped[ndarray, "c y x"],
+    ) -> None:
+        """Some bands of a row: by way of `memory` where its checksum has to be compared first."""
+        if self.unread is not None and self.unread[row]:
+            whole = self._whole(shard, np.array([row]), memory)[0]
+            into[:] = whole if bands is None else whole[bands]
+        else:
+            shard.read_bands(row % self.rows_per_file, runs, into)
 
     def _compare(self, path: Path, rows: Integer[ndarray, " m"], raw: UInt8[ndarray, "m step"]) -> None:
         """Raise DamagedError if a row's checksum is not that of its bytes."""
@@ -125,14 +166,18 @@ class PlainArray:
 
     @contextmanager
     def _opened(self, number: int) -> Iterator["_Shard"]:
-        path = _arrays.file_of(self.array, number)
+        index = self._indices.get(number)
+        path = _arrays.file_of(self.array, number) if index is None else index.path
         try:
             file = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
             yield self._shard(path, number, -1, np.full(self.rows_per_file, ABSENT))
             return
         try:
-            yield self._shard(path, number, file, self._offsets(path, file))
+            version = _version(file)
+            if index is None or index.version != version:
+                self._indices[number] = index = _Index(path, version, self._offsets(path, file))
+            yield self._shard(path, number, file, index.offsets)
         finally:
             os.close(file)
 
@@ -156,6 +201,21 @@ class PlainArray:
         if wrong[there].any():
             raise _arrays.damaged(path, "its index is wrong")
         return offsets
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """What a file said when it was opened before."""
+
+    path: Path
+    version: tuple[int, ...]
+    offsets: Int64[ndarray, " n"]
+
+
+def _version(file: int) -> tuple[int, ...]:
+    """Differs once a file is replaced or written."""
+    status = os.fstat(file)
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ BLOCK_BYTES = 2 * 2**20
 PIECE_BYTES = 24 * 2**20
 """Counts that are decoded at a time: the system hands larger memory out anew each time, a page fault per 4 KiB."""
 
+GATHERING = 4
+"""Threads that gather at most: more take the interpreter from each other, and from the training."""
 FEWEST = 8
 """Chips that a thread gathers at least."""
 TRAVELLING = {
@@ -237,12 +239,14 @@ class Reader:
     ) -> None:
         """Copy counts of these rows to their places, on several threads; rows of one file are read together."""
         order = np.argsort(rows, kind="stable")
-        shares = np.array_split(order, max(1, min(self._threads, len(order) // FEWEST)))
+        shares = np.array_split(order, max(1, min(self._threads, GATHERING, len(order) // FEWEST)))
 
         def fill(share: Integer[ndarray, " k"]) -> None:
+            if source.plain is not None:
+                source.plain.gather(rows[share], source.bands, place[share], stored)
+                return
             for part, counts in self._counts(source, rows[share]):
-                for taken, put in _stretches(place[share[part]], len(stored)):
-                    stored[put] = counts[taken]
+                stored[place[share[part]]] = counts
 
         each(fill, shares)
 

@@ -15,8 +15,8 @@ from swath.views._colour import UNITS, Colour, hide
 from swath.views._geometry import largest_scale
 from swath.views._resample import Part, Resampler
 
-TILE = (16, 64)
-"""Rows and columns that a program works on."""
+ACROSS, DOWN = (8, 128), (32, 32)
+"""Rows and columns that a program works on in either pass."""
 WARPS = 4
 """Of such a program."""
 STRIP = 1024
@@ -53,7 +53,7 @@ def _resample(
     sharp_taps = ceil(2 * support * largest) + 1
     blurs = resampler.sigma is not None
     taps = ceil(2 * radius * largest + 2 * support * largest) + 2 if blurs else sharp_taps + 1
-    tiles = triton.cdiv(view_h, TILE[0]) * triton.cdiv(view_w, TILE[1])
+    tiles = triton.cdiv(view_h, DOWN[0]) * triton.cdiv(view_w, DOWN[1])
 
     numbers = {"dtype": torch.float32, "device": device}
     weights = [
@@ -78,7 +78,7 @@ def _resample(
     )
     complete = valid.flatten(2).all(dim=2).view(torch.uint8)
     columns = torch.empty((n, t, c + 2, side, view_w), **numbers)
-    kernels.across[(n * t * (c + 2), triton.cdiv(side, TILE[0]) * triton.cdiv(view_w, TILE[1]))](
+    kernels.across[(n * t * (c + 2), triton.cdiv(side, ACROSS[0]) * triton.cdiv(view_w, ACROSS[1]))](
         pixels,
         valid.view(torch.uint8),
         complete,
@@ -90,8 +90,8 @@ def _resample(
         *sizes,
         side,
         SUPPORT=support,
-        BLOCK_A=TILE[0],
-        BLOCK_X=TILE[1],
+        BLOCK_A=ACROSS[0],
+        BLOCK_X=ACROSS[1],
         num_warps=WARPS,
     )
     out = torch.empty((n, t, c, view_h, view_w), **numbers)
@@ -112,8 +112,8 @@ def _resample(
         side,
         tiles,
         SUPPORT=support,
-        BLOCK_Y=TILE[0],
-        BLOCK_X=TILE[1],
+        BLOCK_Y=DOWN[0],
+        BLOCK_X=DOWN[1],
         num_warps=WARPS,
     )
     if bool(resampler.rotated.any()):
