@@ -19,11 +19,16 @@ def write(results: dict[str, dict[str, Any]], page: Path) -> None:
     rows, notes, versions = _read(found[0])
     measured = f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {_cpu()}"
     for name, r in results.items():
-        rows[name] = f"| `{name}` | {r['ours']:.4g} | {r['peer']:.4g} | {r['unit']} | **{r['ratio']:.2f}** |"
+        device = r["setting"].get("gpu", "CPU")
+        figures = f"{r['ours']:.4g} | {r['peer']:.4g} | {r['unit']} | **{r['ratio']:.2f}** |"
+        rows[name] = f"| `{name}` | {device} | {figures}"
         settings = "; ".join(f"{key} {_short(value)}" for key, value in r["setting"].items())
         notes[name] = f"- `{name}` ({measured}): {settings}."
-        versions |= r["versions"]
-    lines = ["| benchmark | ours | peer | unit | ratio |", "|---|---|---|---|---|", *rows.values(), ""]
+        if device == "CPU":
+            versions |= r["versions"]
+        else:  # another machine than the rest of the page's
+            notes[name] += " With " + ", ".join(f"{k} {v}" for k, v in r["versions"].items()) + "."
+    lines = ["| benchmark | device | ours | peer | unit | ratio |", "|---|---|---|---|---|---|", *rows.values(), ""]
     lines += [*notes.values(), "", "Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + "."]
     block = "<!-- swath:speed -->\n" + "\n".join(lines) + "\n<!-- /swath:speed -->"
     page.write_text(text.replace(found[0], block))

@@ -28,7 +28,7 @@ def blocked(a: Tensor, b: Tensor) -> Tensor:
 def naive(a: Tensor, b: Tensor) -> Tensor:
     """The formula by automatic differentiation, with every similarity in memory."""
     similarity = F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).transpose(1, 2) / TEMPERATURE
-    own = torch.arange(a.shape[1])[None]
+    own = torch.arange(a.shape[1], device=a.device)[None]
     return 0.5 * (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.transpose(1, 2), own))
 
 

@@ -97,22 +97,18 @@ class PlainArray:
     ) -> None:
         """Copy these bands (None: all) of rows, ascending, to their places in an array, straight from the files.
 
+        For several threads, each with its share of the rows: they wait for the disk side by side, so that no row is
+        announced to the system, which costs a quarter of the time where the files are in its cache.
+
         Raises:
             DamagedError: a file is missing, truncated or damaged.
         """
-        number, place = np.divmod(rows, self.rows_per_file)
-        same_file = [(first, end, int(number[first])) for first, end in stretches(number, 0)]
-        memory, runs = np.empty((1, self.step), np.uint8), self._runs(bands)
-        for first, end, file in same_file:
-            with self._opened(file) as shard:
-                shard.announce(place[first:end])
-        for first, end, file in same_file:
-            with self._opened(file) as shard:
+        memory = np.empty((1, self.step), np.uint8)
+        runs = [(0, self.row[0])] if bands is None else _runs(bands)
+        for first, end in stretches(rows // self.rows_per_file, 0):
+            with self._opened(int(rows[first]) // self.rows_per_file) as shard:
                 for row, put in zip(rows[first:end].tolist(), places[first:end].tolist(), strict=True):
                     self._copy(shard, row, bands, runs, memory, into[put])
-
-    def _runs(self, bands: Integer[ndarray, " c"] | None) -> Runs:
-        return [(0, self.row[0])] if bands is None else _runs(bands)
 
     def _whole(
         self, shard: "_Shard", rows: Integer[ndarray, " m"], memory: UInt8[ndarray, "most step"]

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from swath._signals import Stopped, left_to_others
 from swath.encoders import SeriesEncoder
-from swath.errors import RecipeError
+from swath.errors import RecipeError, TrainingError
 from swath.methods import Method
 from swath.training import checkpoint, distributed
 from swath.training._log import Log
@@ -42,7 +42,7 @@ def fit(
 
     Raises:
         Stopped: SIGTERM came; the last step's checkpoint is written.
-        TrainingError: the run collapsed, or its loss is not finite.
+        TrainingError: the run collapsed, its loss is not finite, or the GPU failed or is too small.
         RecipeError: bfloat16 for series on a CPU.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def fit(
         )
         module = SelfSupervised(method, train, plan, seed)
         stream = Stream(loader, train, plan, done)
-        with _stoppable():
+        with _stoppable(), _device_errors(last, train):
             trainer.fit(module.train(), stream, ckpt_path=last if begun else None, weights_only=True)
 
 
@@ -110,6 +110,30 @@ def _strategy(count: int) -> Strategy | str:
         return "auto"
     # buffers stay each process's own: batch statistics are synchronised, and MoCo's queue (33 MB) is equal everywhere
     return DDPStrategy(broadcast_buffers=False, start_method="popen" if distributed.launched() else "spawn")
+
+
+@contextmanager
+def _device_errors(last: Path, train: TrainConfig) -> Iterator[None]:
+    """What a GPU's failures mean for the run: they come as errors of whatever was computed just then."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"the GPU has too little memory for a step of {train.batch_size} locations, or another program uses it: "
+            f"{str(error).partition('. ')[0]}",
+            where=str(last.parent),
+            remedy=f"set training.batch_size={max(2, train.batch_size // 2)} or less, with training.accumulate for "
+            "steps as large as before; `nvidia-smi` lists the programs that use the GPU",
+        ) from error
+    except RuntimeError as error:
+        if "CUDA error" not in str(error):
+            raise
+        stands = "the last checkpoint stands" if last.exists() else "there is no checkpoint yet"
+        raise TrainingError(
+            f"the GPU failed or disappeared, and {stands}: {str(error).splitlines()[0]}",
+            where=str(last.parent),
+            remedy="run the same again once the GPU is back; it continues from there",
+        ) from error
 
 
 @contextmanager

@@ -73,5 +73,8 @@ class SelfSupervised(LightningModule):
         """Seed torch (for dropout in encoders) and make the views' generator."""
         state = np.random.SeedSequence(self.seed, spawn_key=(batch_idx, distributed.rank()))
         for_layers, for_views = (int(s) >> 1 for s in state.generate_state(2, np.uint64))
-        torch.manual_seed(for_layers)
+        # not torch.manual_seed, which notes where it was called from for each kind of device that is not there
+        torch.default_generator.manual_seed(for_layers)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(for_layers)
         return torch.Generator().manual_seed(for_views)

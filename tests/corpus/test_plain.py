@@ -202,3 +202,37 @@ def test_stretches_are_whole_and_cover_everything(values, step):
     for first, end in found:
         assert all(values[i + 1] - values[i] == step for i in range(first, end - 1))
         assert end == len(values) or values[end] - values[end - 1] != step
+
+
+@pytest.mark.parametrize("bands", [None, [2], [3, 0, 1]])
+def test_rows_are_gathered_to_their_places_the_first_time_and_the_second(array, bands):
+    """The first time by way of a comparison of checksums, the second straight into place."""
+    rows, places = np.array([0, 6, 7, 1023, 1024, 2299]), np.array([5, 0, 7, 2, 3, 1])
+    chosen = None if bands is None else np.array(bands)
+    wanted = (array[rows] if chosen is None else array.oindex[rows, chosen]).read().result()
+    found = plain(array)
+    for _ in range(2):
+        into = np.full((8, *wanted.shape[1:]), 111, "int16")
+        found.gather(rows, chosen, places, into)
+        assert np.array_equal(into[places], wanted)
+        assert (into[[4, 6]] == 111).all()
+
+
+def test_a_file_that_was_written_anew_is_looked_at_anew(tmp_path):
+    array = create(tmp_path, compression="none")
+    found, into = plain(array), np.empty((1, *ROW), "int16")
+    found.gather(np.array([3]), None, np.array([0]), into)
+    array[1000:1003].write(np.full((3, *ROW), 42, "int16")).result()
+    found.gather(np.array([1001]), None, np.array([0]), into)
+    assert (into == 42).all()
+
+
+def test_gathering_from_a_damaged_file_names_the_row(tmp_path):
+    array = create(tmp_path, compression="none")
+    file = _arrays.file_of(array, 0)
+    content = bytearray(file.read_bytes())
+    offset = int(np.frombuffer(content[-ENTRY_BYTES * FILE - 4 : -4], "<i8").reshape(-1, 2)[4, 0])
+    content[offset] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(CorpusError, match=r"checksum is wrong \(row 4\)"):
+        plain(array).gather(np.array([3, 4]), None, np.array([0, 1]), np.empty((2, *ROW), "int16"))

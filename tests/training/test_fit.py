@@ -346,3 +346,29 @@ def test_series_are_not_trained_in_bfloat16_on_a_cpu(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(RecipeError, match=r"training\.precision='32'"):
         fit(fakes.method("s4"), TrainConfig(), helpers.FakeLoader, tmp_path, devices=1)
+
+
+def test_a_gpu_that_is_too_small_or_disappears_is_said(tmp_path, monkeypatch):
+    """The checkpoint of the steps before stands, and the same call goes on from it."""
+
+    def fails(error, at):
+        made = fakes.method("byol")
+        original, calls = made.loss, iter(range(100))
+
+        def loss(views, gather):
+            if next(calls) == at:
+                raise error
+            return original(views, gather)
+
+        monkeypatch.setattr(made, "loss", loss)
+        fit(made, helpers.settings(), helpers.FakeLoader, tmp_path, devices=1)
+
+    with pytest.raises(TrainingError, match=r"too little memory for a step of 8[\s\S]*training\.batch_size=4"):
+        fails(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), 0)
+    with pytest.raises(TrainingError, match=r"disappeared, and the last checkpoint stands: CUDA error: unspecified"):
+        fails(RuntimeError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA"), 12)
+    assert read(tmp_path / "last.ckpt")["global_step"] == 10
+    with pytest.raises(RuntimeError, match="of another kind"):
+        fails(RuntimeError("of another kind"), 0)
+    helpers.train(tmp_path)
+    assert len(helpers.losses(tmp_path)) == 18
