@@ -52,7 +52,7 @@ class Crossing:
                 sensor: read.to(self._device) for sensor, read in self._reader.counts(chip_rows, self._device).items()
             }
             rest = self._reader.about(locations, {}, self._labels, self._device)
-            return Sent(counts, rest, None if self._stream is None else self._stream.record_event())
+            return Sent(counts, rest, self._mark())
 
     def arrive(self, sent: Sent) -> Batch:
         """The batch, for what the device computes from now on."""
@@ -63,6 +63,14 @@ class Crossing:
                 tensor.record_stream(computing)
         images = {sensor: counts.decode() for sensor, counts in sent.counts.items()}
         return Batch(images, sent.rest.lonlat, sent.rest.uid, sent.rest.targets)
+
+    def _mark(self) -> torch.cuda.Event | None:
+        """Tells when all that was sent so far is there."""
+        if self._stream is None:
+            return None
+        event = torch.cuda.Event()
+        event.record(self._stream)
+        return event
 
     def _beside(self) -> AbstractContextManager[object]:
         return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)

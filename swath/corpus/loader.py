@@ -133,7 +133,7 @@ def _produce(batches: Iterator[T], ready: queue.Queue, stop: threading.Event) ->
         _put(error, ready, stop)
 
 
-def _put(item: T | Exception | None, ready: queue.Queue, stop: threading.Event) -> bool:
+def _put(item: object, ready: queue.Queue, stop: threading.Event) -> bool:
     """Wait for room, but not once nobody wants the item any more."""
     while not stop.is_set():
         try:

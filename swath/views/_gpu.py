@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import ceil
+from typing import Any
 
 import torch
 import triton
@@ -10,11 +11,13 @@ from torch import Tensor
 
 from swath._device import send
 from swath.batch import Image
-from swath.views import _kernels as kernels
+from swath.views import _kernels
 from swath.views._colour import UNITS, Colour, hide
 from swath.views._geometry import largest_scale
 from swath.views._resample import Part, Resampler
 
+kernels: Any = _kernels
+"""They are launched with a grid, and with sizes that are not among their parameters."""
 ACROSS, DOWN = (8, 128), (32, 32)
 """Rows and columns that a program works on in either pass."""
 WARPS = 4
