@@ -228,7 +228,7 @@ def test_formats_are_listed_with_a_line_each(call):
         (["worldcereal-pixels", "--to", "{tmp}/c"], "the folder to read is not given"),
         (["worldcereal-pixels", "regions=[canada]", "--to", "{tmp}/c"], "the folder to read is not given"),
         (["worldcereal-pixels", "{tmp}/none", "--to", "{tmp}/c"], "it is not there"),
-        (["worldcereal-pixels", "{tmp}", "--to", "{tmp}/c"], "no file is named as one of"),
+        (["worldcereal-pixels", "{tmp}", "--to", "{tmp}/c"], "no file is named as *.parquet"),
         (["worldcereal-pixels", "{tmp}", "region=[canada]", "--to", "{tmp}/c"], "did you mean 'regions'?"),
         (["worldcereal-pixel", "{tmp}", "--to", "{tmp}/c"], "did you mean 'worldcereal-pixels'?"),
     ],

@@ -179,7 +179,7 @@ def execute(line: str) -> None:
     command, rest = command_of(words)
     if line in NAMED or (needs_arguments(command) and all(word.startswith("--") for word in rest)):
         known = {option for parameter in command.params for option in parameter.opts}
-        assert known.issuperset(rest), line
+        assert known.issuperset(word for word in rest if word.startswith("--")), line
         return  # named in the text, not called
     with Path(target).open("w") if target else nullcontext() as file, redirect_stdout(file) if file else nullcontext():
         code = get_command(cli.app)(words, standalone_mode=False)

@@ -126,7 +126,7 @@ def test_command_line(tmp_path):
 
 def test_strict_counts_warnings(tmp_path):
     corpus = make(tmp_path / "c")
-    corpus.info.model_copy(update={"complete": False}).write(corpus.path)
+    corpus.info.model_copy(update={"complete": False, "content_hash": None}).write(corpus.path)
     (tmp_path / "c" / "index").mkdir(exist_ok=True)
     relaxed, strict = (
         CliRunner().invoke(app, ["corpus", "check", str(tmp_path / "c"), *flag]).exit_code
