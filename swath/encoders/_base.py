@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from swath.batch import Image
+from swath.batch import NO_DAY, Image
 from swath.encoders._contract import InputContract
 from swath.encoders._units import check_values
+from swath.errors import ContractError
 from swath.sensors import band_id, bands, is_constant
 
 
@@ -55,6 +56,8 @@ class Encoder(nn.Module):
 
     layout = torch.channels_last
     """How the network's kernels lie in memory."""
+    needs_days = False
+    """Whether it goes by the day of each date: of a series without any it would see nothing."""
 
     def __init__(self, network: nn.Module, contract: InputContract, dim: int, example_px: int = 64):
         """Wrap a network.
@@ -86,9 +89,11 @@ class Encoder(nn.Module):
 
         Args:
             image: on any device.
-            trusted: look at the bands alone.
+            trusted: look at the bands alone, and at the dates where the encoder goes by them.
         """
         self.contract.check(image)
+        if self.needs_days:
+            _check_days(image)
         if not trusted:
             self.contract.check_gsd(image)
             check_values(self.contract, image)
@@ -109,6 +114,17 @@ class Encoder(nn.Module):
         self.check(image, trusted=trusted)
         with evaluating(self):
             return self(image).float()
+
+
+def _check_days(image: Image) -> None:
+    """Raise ContractError if a sample has valid pixels, and no day is known of any of their dates."""
+    there = image.valid.flatten(2).any(dim=2)
+    lost = there.any(dim=1) & ~(there & (image.days != NO_DAY)).any(dim=1)
+    if n := int(lost.sum()):
+        raise ContractError(
+            f"the encoder goes by the days of a series, and of {n} of {len(lost)} samples none is known",
+            remedy="say when the images were taken: a date in the recipe's id expression, days=... of an array",
+        )
 
 
 def _laid_out(pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:

@@ -371,6 +371,10 @@ USUAL = {"reflectance": (0.02, 0.5), "dB": (-22.0, -4.0), "K": (265.0, 310.0), "
 """Between which values the pictures of the self-check lie, by unit."""
 
 
+MIDSUMMER = 171
+"""Day of the pictures, since 1970-01-01: an encoder of series that goes by days would see nothing of undated ones."""
+
+
 def _pictures(encoder: Encoder) -> list[Image]:
     """Smooth pictures, part of them invalid, that depend on the bands' keys and units alone; together of all bands."""
     contract = encoder.contract
@@ -389,7 +393,7 @@ def _picture(rows: list[tuple[str, ...]], px: int) -> Image:
     return Image(
         pixels=torch.stack([torch.stack([_surface(key, px) for key in keys]) for keys in rows])[:, None],
         valid=valid,
-        days=torch.full((len(rows), 1), NO_DAY, dtype=torch.int32),
+        days=torch.full((len(rows), 1), MIDSUMMER, dtype=torch.int32),
         band_ids=torch.tensor([[band_id(key) for key in keys] for keys in rows], dtype=torch.int32),
         gsd_m=10.0,
     )
@@ -410,7 +414,8 @@ def _picture_of_format_1(encoder: Encoder) -> Image:
     mean, std = (torch.tensor(values)[order][:, None, None] for values in (contract.mean, contract.std))
     phase = torch.arange(contract.channels * px * px, dtype=torch.float64).mul(0.37).sin().float()
     plain = _picture([tuple(contract.bands[i] for i in order)], px)
-    return replace(plain, pixels=(mean + std * phase.view(-1, px, px))[None, None])
+    pixels = (mean + std * phase.view(-1, px, px))[None, None]
+    return replace(plain, pixels=pixels, days=torch.full_like(plain.days, NO_DAY))
 
 
 def _without_weights(config: Settings) -> Settings:

@@ -46,6 +46,11 @@ class SeriesNet(Settings):
     """What becomes of the dates, for probes and in fine-tuning: a mean over time, as in S4 (the embedding is that of
     the contracted features, 8 f numbers), or one for each month of the year, which keeps what happened when (24 f)."""
 
+    @property
+    def needs_days(self) -> bool:
+        """Whether the network goes by the day of each date."""
+        return self.dates or self.gaps == "interpolate" or self.collapse == "months"
+
 
 class Config(SeriesNet):
     """The same, and what the sensors share."""
@@ -99,7 +104,7 @@ class CrossModalUNet3d(SeriesEncoder):
         super().__init__(
             network, contract, dim=8 * config.width if config.collapse == "mean" else by_month, example_px=8
         )
-        self.config = config
+        self.config, self.needs_days = config, config.needs_days
         self.dense_dim = 3 * 2 * config.width if config.collapse == "mean" else by_month
         self.contracted_dim = 8 * config.width
         """Channels of `contracted(...).features`."""

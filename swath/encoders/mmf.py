@@ -67,7 +67,7 @@ class Mmf(SeriesEncoder):
     def __init__(self, network: Network, contract: InputContract):
         first = cast(Generator, network.generators[0]).encoder
         super().__init__(network, contract, dim=first.dim, example_px=first.example_px)
-        self.dense_dim = network.fusion.dense_dim
+        self.dense_dim, self.needs_days = network.fusion.dense_dim, first.needs_days
 
     def generator(self, image: Image) -> Generator:
         """That of the sensor whose image it is."""

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import rasterio
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int32, Shaped
 from numpy import ndarray
 from pydantic import ValidationError
 from torch import Tensor
@@ -33,6 +33,7 @@ def embed(
     bands: Sequence[str] | None = None,
     images: Mapping[str, Any] | None = None,
     gsd_m: float | None = None,
+    days: Shaped[ndarray, "..."] | None = None,
     batch_size: int = 64,
     trusted: bool = False,
 ) -> pd.DataFrame:
@@ -48,6 +49,8 @@ def embed(
         images: of a folder, what is not as the encoder's sensor has it: settings of `images` in a recipe, such as
             `{"files": "**/*.tif", "scaling": {"scale": 1e-4, "offset": -0.1}}`.
         gsd_m: of an array, the size of its pixels in metres; the encoder's own if not given.
+        days: of an array of series, when its dates were: "n t" or, of all samples, "t", ascending, as datetime64. An
+            encoder that goes by them (months, gaps filled in time) needs them.
         batch_size: locations, images or samples at a time.
         trusted: do not look at units and pixel size; see `Encoder.embed`.
 
@@ -61,7 +64,7 @@ def embed(
     if not isinstance(encoder, Encoder):
         encoder = load(encoder).to("cuda" if torch.cuda.is_available() else "cpu")
     if isinstance(data, ndarray | Tensor):
-        return _array(encoder, data, bands, gsd_m, batch_size, trusted)
+        return _array(encoder, data, bands, gsd_m, days, batch_size, trusted)
     if not isinstance(data, Corpus) and not (Path(data) / "corpus.json").exists():
         with TemporaryDirectory() as temporary:
             corpus = _ingested(encoder.contract, Path(data), Path(temporary) / "corpus", bands, images or {})
@@ -96,6 +99,7 @@ def _array(
     array: Shaped[ndarray, "..."] | Shaped[Tensor, "..."],
     bands: Sequence[str] | None,
     gsd_m: float | None,
+    days: Shaped[ndarray, "..."] | None,
     batch_size: int,
     trusted: bool,
 ) -> pd.DataFrame:
@@ -109,24 +113,43 @@ def _array(
             remedy=f"its channels are to be, in this order: {', '.join(chosen)}",
         )
     own = dict(zip(encoder.contract.bands, encoder.contract.gsd_m, strict=False))
+    when = _days(days, *pixels.shape[:2])
     size = own.get(chosen[0], float("nan")) if gsd_m is None else float(gsd_m)
     passes = fit(encoder.contract, chosen).passes
     parts = []
     for start in range(0, len(pixels), batch_size):
-        image = _image(pixels[start : start + batch_size].to(device_of(encoder), torch.float32), chosen, size)
+        part = slice(start, start + batch_size)
+        image = _image(pixels[part].to(torch.float32), when[part], chosen, size).to(device_of(encoder))
         made = [encoder.embed(image.channels([chosen.index(key) for key in own]), trusted=trusted) for own in passes]
         parts.append(torch.cat(made, dim=1).cpu().numpy())
     features = np.concatenate(parts) if parts else np.empty((0, encoder.dim * len(passes)), np.float32)
     return _frame(features, pd.RangeIndex(len(features)))
 
 
-def _image(pixels: Float[Tensor, "b t c h w"], bands: Bands, gsd_m: float) -> Image:
-    b, t = pixels.shape[:2]
+def _days(days: Shaped[ndarray, "..."] | None, n: int, t: int) -> Int32[Tensor, "n t"]:
+    """Days since 1970-01-01 of each sample's dates; NO_DAY where they are not known."""
+    if days is None:
+        return torch.full((n, t), NO_DAY, dtype=torch.int32)
+    when = np.asarray(days)
+    if when.shape not in {(t,), (n, t)} or when.dtype.kind != "M":
+        raise ContractError(
+            f"the days have shape {when.shape} and type {when.dtype}, the array has {n} samples of {t} dates",
+            remedy=f"give datetime64 of shape ({n}, {t}) or ({t},)",
+        )
+    known = np.where(np.isnat(when), NO_DAY, when.astype("datetime64[D]").astype(np.int64)).astype(np.int32)
+    known = np.broadcast_to(known, (n, t))
+    if (np.diff(known.astype(np.int64), axis=1)[(known[:, 1:] != NO_DAY) & (known[:, :-1] != NO_DAY)] < 0).any():
+        raise ContractError("the days of a series are not ascending", remedy="sort its dates")
+    return torch.from_numpy(known.copy())
+
+
+def _image(pixels: Float[Tensor, "b t c h w"], days: Int32[Tensor, "b t"], bands: Bands, gsd_m: float) -> Image:
+    b = len(pixels)
     return Image(
         pixels=pixels.nan_to_num(0.0, posinf=torch.inf, neginf=-torch.inf),
         valid=~pixels.isnan().any(dim=2),
-        days=torch.full((b, t), NO_DAY, dtype=torch.int32, device=pixels.device),
-        band_ids=torch.tensor([[band_id(key) for key in bands]] * b, dtype=torch.int32, device=pixels.device),
+        days=days,
+        band_ids=torch.tensor([[band_id(key) for key in bands]] * b, dtype=torch.int32),
         gsd_m=gsd_m,
     )
 

@@ -170,3 +170,24 @@ def test_monthly_features_of_pixels_are_means_of_that_months_dates():
             dates = (month[b] == k) & valid[b, :, i, j]
             dates = dates if dates.any() else valid[b, :, i, j]
             np.testing.assert_allclose(found[b, k, :, i, j], maps[b, :, dates, i, j].mean(0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"collapse": "months"}, {"gaps": "interpolate"}, {"dates": True}])
+def test_series_without_a_day_are_refused_by_what_goes_by_days(settings):
+    encoder, image = net(**settings), series(OPTICAL, padded=2)
+    image.days[1, 0] = NO_DAY  # one date among others may be unknown
+    assert encoder.embed(image, trusted=True).std(dim=0).max() > 0
+    image.days[1] = NO_DAY
+    with pytest.raises(ContractError, match="of 1 of 3 samples none is known"):
+        encoder.embed(image, trusted=True)
+    image.valid[1] = False  # nothing to see in any case
+    assert encoder.embed(image, trusted=True).isfinite().all()
+    image.days[:] = NO_DAY
+    assert net().embed(image, trusted=True).isfinite().all()
+
+
+@pytest.mark.parametrize("settings", [{"collapse": "months"}, {"gaps": "interpolate"}])
+def test_the_self_check_of_what_goes_by_days_sees_the_pictures(settings, tmp_path):
+    encoders.save(encoder := net(**settings), Config(width=2, **settings), tmp_path / "e", {})
+    assert np.std(encoders.load_card(tmp_path / "e").self_check) > 1e-3
+    assert encoders.load(tmp_path / "e").dim == encoder.dim

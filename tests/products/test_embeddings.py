@@ -9,10 +9,13 @@ from affine import Affine
 from torch import nn
 
 import swath
+from swath.batch import Image
 from swath.corpus import Reader
-from swath.encoders import Encoder
+from swath.encoders import Encoder, build
+from swath.encoders.cross_modal_unet_3d import Config
 from swath.errors import ContractError, CorpusError
 from swath.products.embeddings import embed, write
+from swath.sensors import band_id
 from tests.tasks.fakes import ALL, OPTICAL, contract, make, small_encoder
 
 RGB = ALL[:3]
@@ -83,6 +86,32 @@ def test_an_array_in_other_units_shape_or_size_is_refused():
         embed(means(), np.moveaxis(values, 1, -1))
     with pytest.raises(ContractError, match="are not finite"):
         embed(means(), np.where(np.eye(4) > 0, np.inf, values))
+
+
+def test_an_array_of_series_for_an_encoder_that_goes_by_days_needs_them():
+    encoder = build(Config(width=2, collapse="months"), contract(RGB, 3, fixed=True))
+    series = np.random.default_rng(0).uniform(0.1, 0.3, (3, 4, 3, 8, 8)).astype(np.float32)
+    with pytest.raises(ContractError, match="of 3 of 3 samples none is known"):
+        embed(encoder, series)
+    days = np.array(["2020-01-05", "2020-02-05", "2020-06-01", "2020-09-09"], "M8[D]")
+    found = embed(encoder, series, days=days, batch_size=2)
+    assert found.std().max() > 0
+    image = Image(
+        pixels=torch.from_numpy(series),
+        valid=torch.ones(3, 4, 8, 8, dtype=torch.bool),
+        days=torch.from_numpy(np.tile(days.astype(np.int32), (3, 1))),
+        band_ids=torch.tensor([[band_id(key) for key in RGB]] * 3, dtype=torch.int32),
+        gsd_m=10.0,
+    )
+    np.testing.assert_allclose(found, encoder.embed(image), atol=1e-5)
+    each = np.tile(days, (3, 1)).astype("M8[us]") + np.timedelta64(11, "h")
+    pd.testing.assert_frame_equal(embed(encoder, series, days=each), embed(encoder, series, days=days))
+    with pytest.raises(ContractError, match=r"shape \(3,\) and type datetime64\[D\], the array has 3 samples of 4"):
+        embed(encoder, series, days=days[:3])
+    with pytest.raises(ContractError, match="type int32"):
+        embed(encoder, series, days=days.astype(np.int32))
+    with pytest.raises(ContractError, match="not ascending"):
+        embed(encoder, series, days=days[::-1])
 
 
 def test_an_encoder_of_any_bands_is_told_which():
