@@ -28,6 +28,10 @@ TITLE_CHARACTERS = 20
 """Of a column's heading, in a line."""
 UID_CHARACTERS = 18
 """Of a row's name, in a line."""
+LEGEND_PT = 7
+"""Size of the type of class names."""
+LEGEND_CHARACTERS = 60
+"""Of a class name, at most."""
 GAMMA = 0.8
 """Lightens the middle tones, as most of the ground is dark."""
 INVALID = (0.87, 0.80, 0.86)
@@ -156,9 +160,10 @@ def _draw(corpus: Corpus, locations: Integer[ndarray, " n"], columns: list[_Colu
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    legends = _legend_rows(corpus, per_row=max(1, len(columns)))
+    pictures_in = max(1, len(columns)) * CELL_IN
+    legends = _legend_rows(corpus, pictures_in)
     head, foot = 0.75, 0.15 + 0.24 * len(legends)
-    width = MARGIN_IN + len(columns) * CELL_IN
+    width = MARGIN_IN + max([pictures_in, *(sum(_entry_in(name) for name, _ in row) for row in legends)])
     height = head + foot + len(locations) * (CELL_IN + 0.12)
     figure = Figure(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(figure)
@@ -166,7 +171,7 @@ def _draw(corpus: Corpus, locations: Integer[ndarray, " n"], columns: list[_Colu
         len(locations),
         max(1, len(columns)),
         left=MARGIN_IN / width,
-        right=1 - 0.1 / width,
+        right=(MARGIN_IN + pictures_in - 0.1) / width,
         bottom=foot / height,
         top=1 - head / height,
         wspace=0.06,
@@ -213,14 +218,31 @@ def _row_name(corpus: Corpus, location: int) -> str:
     return "\n".join(lines)
 
 
-def _legend_rows(corpus: Corpus, per_row: int) -> list[list[tuple[str, tuple[float, float, float]]]]:
-    """Class names with colours, as many in a line as there is room for."""
+def _legend_rows(corpus: Corpus, width_in: float) -> list[list[tuple[str, tuple[float, float, float]]]]:
+    """Class names with colours, as many in a line as there is room for; one alone may need more."""
     rows = []
     for layer in corpus.label_layers.values():
-        entries = [(layer.classes[code], colour) for code, colour in _colours(layer).items()]
+        entries = [(_short(layer.classes[code]), colour) for code, colour in _colours(layer).items()]
         entries += [] if layer.void is None else [("void", INVALID)]
-        rows += [entries[i : i + per_row] for i in range(0, len(entries), per_row)]
+        room = 0.0
+        for entry in entries:
+            room -= _entry_in(entry[0])
+            if room < 0:
+                rows.append([])
+                room = width_in - _entry_in(entry[0])
+            rows[-1].append(entry)
     return rows
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LEGEND_CHARACTERS else f"{name[: LEGEND_CHARACTERS - 1]}…"
+
+
+def _entry_in(name: str) -> float:
+    """Width of a legend's entry in inches: its name, patch and the gaps around them."""
+    from matplotlib.textpath import TextPath
+
+    return (TextPath((0, 0), name, size=LEGEND_PT).get_extents().width + 3.2 * LEGEND_PT) / 72
 
 
 def _legend(figure: "Figure", entries: list[tuple[str, tuple[float, float, float]]], y: float) -> None:
@@ -233,7 +255,7 @@ def _legend(figure: "Figure", entries: list[tuple[str, tuple[float, float, float
         bbox_to_anchor=(MARGIN_IN / figure.get_figwidth(), y),
         bbox_transform=figure.transFigure,
         ncols=len(entries),
-        fontsize=7,
+        fontsize=LEGEND_PT,
         frameon=False,
         handlelength=1,
         columnspacing=1.2,

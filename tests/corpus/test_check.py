@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, Reader, SensorLayout, check, info
-from swath.corpus.checks import Sample, copies
+from swath.corpus.checks import Sample, copies, dates
 from swath.errors import CorpusError
 from tests.corpus.fakes import LAYOUTS, OPTICAL, PX, RADAR, make, resealed
 
@@ -157,6 +157,35 @@ def test_an_empty_chip_copies_and_implausible_values_are_warnings(tmp_path):
     assert f"{RADAR}/VH" in found
     assert f"{RADAR}/VV" not in found
     assert messages(corpus, "error") == ""
+
+
+@pytest.mark.parametrize(("px", "levels"), [(1, set()), (16, {"error", "warning"})])
+def test_a_single_pixel_may_be_bright_on_one_date_and_dark_on_the_next(tmp_path, px, levels):
+    with CorpusWriter(tmp_path / "corpus", LAYOUTS, px) as w:
+        chips = []
+        for day, (counts, power) in enumerate([(2, -14.0), (9000, 3.0)], start=1):
+            when = dt.datetime(2021, 1, day, tzinfo=dt.UTC)
+            chips.append(Chip("one", OPTICAL, np.full((4, px, px), counts, np.uint16), datetime=when))
+            chips.append(Chip("one", RADAR, np.full((2, px, px), power, np.float32), datetime=when))
+        w.append(Part([Location("one")], chips))
+        corpus = w.finish()
+    section = dates.look(Sample(corpus))
+    assert {finding.level for finding in section.findings} == levels
+    assert ("nothing to compare" in section.idle) == (px == 1)
+
+
+def test_a_series_stands_once_among_the_copies(tmp_path):
+    with CorpusWriter(tmp_path / "corpus", LAYOUTS, 1) as w:
+        for uid in ("one", "two"):
+            days = [dt.datetime(2021, 1, day, tzinfo=dt.UTC) for day in (1, 2)]
+            chips = [
+                Chip(uid, OPTICAL, np.full((4, 1, 1), 500, np.uint16), datetime=day, source="a.parquet") for day in days
+            ]
+            w.append(Part([Location(uid)], chips))
+        corpus = w.finish()
+    (found,) = copies.look(Sample(corpus)).findings
+    assert found.what == "4 chips have the same pixels as another"
+    assert found.where == f"one {OPTICAL} a.parquet, two {OPTICAL} a.parquet"
 
 
 def test_an_unfinished_corpus_is_a_warning(corpus):

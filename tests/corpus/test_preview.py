@@ -75,3 +75,11 @@ def test_what_is_no_colour_is_named(tmp_path):
     corpus = named(tmp_path, LabelLayer(classes={1: "water"}, colours={1: "bleu"}))
     with pytest.raises(CorpusError, match="colour of class 1 is 'bleu'"):
         preview(corpus, tmp_path / "sheet.png")
+
+
+@pytest.mark.parametrize("name", ["Developed, Medium Intensity", "a name that " * 20], ids=["wide", "endless"])
+def test_class_names_are_not_cut_off_at_the_edge(tmp_path, name):
+    corpus = named(tmp_path, LabelLayer(classes={1: "water", 2: f"1 {name}", 3: f"2 {name}", 4: f"3 {name}"}))
+    sheet = imread(preview(corpus, tmp_path / "sheet.png"))
+    assert (sheet[:, -1, :3] == 1).all()
+    assert sheet.shape[1] < 1000

@@ -48,7 +48,8 @@ def _repeated(chips: pd.DataFrame) -> list[Finding]:
 
 
 def some(chips: pd.DataFrame) -> str:
-    """The first three chips in words."""
-    first = chips.head(3)
+    """The first three series in words."""
+    series = chips.drop_duplicates(["uid", "sensor", "source"])
+    first = series.head(3)
     names = [" ".join(filter(None, row)) for row in zip(first["uid"], first["sensor"], first["source"], strict=True)]
-    return ", ".join(names) + (", …" if len(chips) > 3 else "")
+    return ", ".join(names) + (", …" if len(series) > 3 else "")

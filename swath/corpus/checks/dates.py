@@ -21,6 +21,8 @@ DATES = 6
 PLACES = 200
 PIXELS = 4096
 """Of a chip, spread over it."""
+ENOUGH = 64
+"""Usable pixels of a chip, at least: a single one is in shadow on one date and in cloud on the next."""
 DARK = 2
 """Percentile of a chip's pixels that stands for its dark end."""
 WIDTH = 0.2
@@ -49,7 +51,8 @@ def look(sample: Sample) -> Section:
                 findings += rule(sensor, ends[:, :, 0], ends[:, :, 1])
                 step = f"{_steps(ends[:, :, 0]).max():.3f}"
                 table.append({"sensor": sensor, "unit": unit, "pairs of dates": len(ends), "largest step": step})
-    return Section("Dates of one place", meaning, findings, table)
+    idle = "" if table else f"No location has two dates of {ENOUGH} usable pixels, so there is nothing to compare."
+    return Section("Dates of one place", meaning, findings, table, idle=idle)
 
 
 def _pairs(sample: Sample, sensor: str, bands: Bool[ndarray, " c"]) -> Float[ndarray, "n 2 2 _"]:
@@ -59,7 +62,7 @@ def _pairs(sample: Sample, sensor: str, bands: Bool[ndarray, " c"]) -> Float[nda
     for positions in places:
         image = sample.reader.read({sensor: positions[None]})[sensor]
         pixels, valid = image.pixels[0][:, bands].numpy(), image.valid[0].numpy()
-        ends = [_ends(one[:, good]) for one, good in zip(pixels, valid, strict=True) if good.any()]
+        ends = [_ends(one[:, good]) for one, good in zip(pixels, valid, strict=True) if good.sum() >= ENOUGH]
         found += list(combinations(ends, 2))
     return np.array(found) if found else np.zeros((0, 2, 2, int(bands.sum())))
 
