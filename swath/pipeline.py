@@ -24,7 +24,7 @@ from swath.corpus import Corpus, CorpusInfo, Reader, Selection
 from swath.corpus._map import draw_map
 from swath.corpus.places import draw
 from swath.corpus.seen import refuse_seen
-from swath.corpus.sources import ANSWERS, new_files, same_settings
+from swath.corpus.sources import ANSWERS, new_files, same_settings, say_unknown
 from swath.corpus.sources import build as build_from_source
 from swath.corpus.sources._stac.cost import Cost, Rate, cost
 from swath.corpus.sources._stac.section import StacSection, footprint
@@ -154,9 +154,13 @@ def build_corpus(recipe: Recipe, out: Path | str | None = None) -> Corpus:
     if there is not None and (source is None or there.info.complete):
         if source is not None:
             same_settings(source, path)
-        if not (new := new_files(source, path, recipe.data)):
+        new = new_files(source, path, recipe.data)
+        if new is None and _trained(folder):
+            say_unknown(path, "whether others are there now cannot be told")
+            new = set()
+        if new is not None and not new:
             return _record_corpus(folder, recipe, there)
-        if _trained(folder):
+        if new and _trained(folder):
             raise RecipeError(
                 f"there are {len(new)} new files, such as {min(new)}, and the run has trained without them",
                 where=str(recipe.data),

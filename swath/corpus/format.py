@@ -1,5 +1,7 @@
 """What `corpus.json` says, and an opened corpus. `docs/corpus-format.md` describes the files."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -14,7 +16,7 @@ from jaxtyping import Bool, Float64, Integer, Shaped
 from numpy import ndarray
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from swath._files import file_name, read_json, write_whole
+from swath._files import file_name, parse_json, read_json, write_whole
 from swath.corpus import _arrays, _index
 from swath.corpus._codes import holds, undeclared
 from swath.errors import CorpusError, nearest
@@ -189,9 +191,14 @@ class CorpusInfo(Settings):
     content_hash: str | None = None
     """Of everything that a reader can see except provenance; the same however often the build was interrupted."""
 
+    digest: str | None = None
+    """BLAKE2b of the rest of a finished corpus's corpus.json, compared at opening; None in one of an earlier swath."""
+
     def write(self, folder: Path) -> None:
         """Replace the corpus.json of a corpus."""
-        write_whole(folder / "corpus.json", self.model_dump_json(indent=1).encode() + b"\n")
+        content = parse_json(self.model_dump_json(exclude={"digest"}))
+        content |= {"digest": _digest(content)} if self.complete else {}
+        write_whole(folder / "corpus.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "CorpusInfo":
@@ -217,7 +224,7 @@ class CorpusInfo(Settings):
                 remedy="use a newer swath",
             )
         try:
-            return cls.model_validate(content)
+            info = cls.model_validate(content)
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
@@ -226,6 +233,20 @@ class CorpusInfo(Settings):
                 where=str(path),
                 remedy="restore the file, or build the corpus again",
             ) from error
+        if info.digest is not None and info.digest != _digest(content):
+            raise CorpusError(
+                "corpus.json is not the file that was written when the corpus was finished: its digest is another",
+                where=str(path),
+                remedy="restore the file, or build the corpus again; only colours of classes may be edited",
+            )
+        return info
+
+
+def _digest(content: dict[str, Any]) -> str:
+    """Of what a corpus.json says, apart from the digest itself and from colours, which only pictures show."""
+    labels = {name: layer | {"colours": {}} for name, layer in content.get("labels", {}).items()}
+    rest = {key: value for key, value in content.items() if key != "digest"} | {"labels": labels}
+    return hashlib.blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 class Corpus:

@@ -107,6 +107,6 @@ def as_format_1(path: Path) -> Path:
         new = zarr.open_group(group, mode="w").create_array(name, compressors=None, attributes=attributes, **kept)
         new[:] = values
     content = json.loads((path / "corpus.json").read_text())
-    del content["index"]
+    del content["index"], content["digest"]
     (path / "corpus.json").write_text(json.dumps({**content, "format": 1}))
     return path

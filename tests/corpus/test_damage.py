@@ -170,8 +170,30 @@ def test_an_impossible_corpus_json_is_refused(change, says, path):
 
 
 def edit(path, change):
+    """Say other things in a corpus.json without a digest, as an earlier swath wrote it."""
     content = json.loads((path / "corpus.json").read_text())
+    content.pop("digest", None)
     (path / "corpus.json").write_text(json.dumps(content | change))
+
+
+@pytest.mark.parametrize("way", ["statistics.sentinel-2-l2a.B03.max", "licences", "provenance", "complete", "chip_px"])
+def test_a_corpus_json_that_was_edited_is_refused_at_opening(way, path):
+    content = json.loads((path / "corpus.json").read_text())
+    *outer, last = way.split(".")
+    inside = content
+    for key in outer:
+        inside = inside[key]
+    inside[last] = {"max": 2.0, "licences": ["CC-BY-4.0"], "provenance": [], "complete": False, "chip_px": 8}[last]
+    (path / "corpus.json").write_text(json.dumps(content))
+    with pytest.raises(CorpusError, match="its digest is another"):
+        Corpus.open(path)
+
+
+def test_a_corpus_json_in_another_notation_or_with_other_colours_is_the_same(path):
+    content = json.loads((path / "corpus.json").read_text())
+    content["labels"]["cover"]["colours"] = {"1": "#123456"}
+    (path / "corpus.json").write_text(json.dumps(content, sort_keys=True))
+    assert len(Corpus.open(path)) == COUNT
 
 
 def test_a_chip_size_or_a_type_that_the_arrays_have_not(path):
@@ -184,6 +206,14 @@ def test_a_chip_size_or_a_type_that_the_arrays_have_not(path):
         with pytest.raises(CorpusError, match=says):
             Reader(Corpus.open(path), {OPTICAL: ("B02",)})
         assert errors(path)
+
+
+def test_a_layer_whose_name_is_encoded_is_compared_too(path):
+    """The array's folder has another name than the layer."""
+    (path / "labels/cover.zarr").rename(path / "labels/land%2Fcover.zarr")
+    content = json.loads((path / "corpus.json").read_text())
+    edit(path, {"labels": {"land/cover": {**content["labels"]["cover"], "classes": {"1": "forest", "2": "water"}}}})
+    assert any("corpus.json says classes" in one for one in errors(path))
 
 
 def test_a_scale_or_class_that_was_edited_is_found(path):

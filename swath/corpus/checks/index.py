@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from tensorstore import TensorStore
 
+from swath._files import file_name
 from swath._progress import track
 from swath.corpus import _arrays
 from swath.corpus.checks._sample import Sample
@@ -82,7 +83,8 @@ def _stored(corpus: Corpus) -> Iterator[Finding]:
 def _described(corpus: Corpus, path: Path, name: str) -> Iterator[Finding]:
     """What the array's own description says of bands, scales and classes is what corpus.json says."""
     attributes = json.loads((path / name / "zarr.json").read_bytes()).get("attributes", {})
-    said = {"pixels": corpus.info.sensors, "labels": corpus.info.labels}.get(name, {}).get(path.stem)
+    declared = {"pixels": corpus.info.sensors, "labels": corpus.info.labels}.get(name, {})
+    said = next((one for key, one in declared.items() if file_name(key) == path.stem), None)
     for key, value in ({} if said is None else said.model_dump(mode="json")).items():
         if key in attributes and attributes[key] != value:
             what = f"corpus.json says {key} {value}, the array {attributes[key]}"

@@ -6,10 +6,10 @@ from typing import Any
 from swath import plugins
 from swath.corpus.sources import _growth
 from swath.corpus.sources._folder.section import FolderSection
-from swath.corpus.sources._growth import ANSWERS, OutOfOrderError, Stock, same_settings
+from swath.corpus.sources._growth import ANSWERS, OutOfOrderError, Stock, same_settings, say_unknown
 from swath.corpus.sources._published import FormatSettings, data_folder
 
-__all__ = ["ANSWERS", "build", "formats", "new_files", "same_settings"]
+__all__ = ["ANSWERS", "build", "formats", "new_files", "same_settings", "say_unknown"]
 
 
 def build(config: Any, target: Path, data: Path | None = None) -> None:
@@ -30,16 +30,27 @@ def build(config: Any, target: Path, data: Path | None = None) -> None:
     stock = Stock(target, _growth.below(data_folder(data))) if isinstance(config, FormatSettings) else None
     if stock is not None and stock.known and not stock.new and not config.shapes:
         return
-    try:
-        module.build(config, target, data)
-    except OutOfOrderError:
+    # a published format does not say which location a file is of: a new one may be of a location that is stored
+    grown = stock is not None and stock.known and bool(stock.new)
+    if grown or not _continued(config, target, data):
         _growth.anew(target, lambda beside: module.build(config, beside, data))
     if stock is not None:
         stock.record()
 
 
-def new_files(config: Any, target: Path, data: Path | None) -> set[str]:
+def _continued(config: Any, target: Path, data: Path | None) -> bool:
+    """Make or continue a corpus; False where it has to be made anew."""
+    try:
+        plugins.find(__name__, config.name).build(config, target, data)
+    except OutOfOrderError:
+        return False
+    return True
+
+
+def new_files(config: Any, target: Path, data: Path | None) -> set[str] | None:
     """Files of a source's data that the corpus at `target` does not know; none where it reads none or none are given.
+
+    None where only `build` can tell: an earlier swath made the corpus and did not note a published format's files.
 
     Raises:
         CorpusError: the folder is not there, or files of the corpus were changed or are gone.
@@ -47,7 +58,8 @@ def new_files(config: Any, target: Path, data: Path | None) -> set[str]:
     if data is None or not isinstance(config, FolderSection | FormatSettings):
         return set()
     if isinstance(config, FormatSettings):
-        return Stock(target, _growth.below(data_folder(data))).new
+        stock = Stock(target, _growth.below(data_folder(data)))
+        return stock.new if stock.known else None
     return plugins.find(__name__, "folder").stock(config, target, Path(data)).new
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from swath._files import whole
 from swath._progress import console
 from swath.corpus import _index
 from swath.corpus.format import CorpusInfo
-from swath.corpus.sources._pieces import Piece
+from swath.corpus.sources._pieces import Piece, write_log
 from swath.errors import CorpusError
 from swath.settings import Settings, differences
 
@@ -121,6 +122,19 @@ class Stock:
         """Whether the corpus says what it was made of; those of an earlier swath do not."""
         return bool(self._was)
 
+    def compare(self, stored: Collection[str], images: Collection[str]) -> None:
+        """Of a corpus of an earlier swath: find what is new by the images alone that its chips name.
+
+        Args:
+            stored: names of the images that the corpus's chips were made of.
+            images: names of those that would be stored now.
+
+        Raises:
+            CorpusError: an image of the corpus is gone.
+        """
+        self._require(sorted(set(stored) - set(self._files)), [])
+        self.new = set(images) - set(stored)
+
     def _require(self, gone: Sequence[str], changed: Sequence[str]) -> None:
         said = [
             f"{len(names)} {what}: {_named(names)}" for names, what in ((gone, "gone"), (changed, "changed")) if names
@@ -160,6 +174,14 @@ class Stock:
         with whole(self._path) as temporary:
             pq.write_table(pa.Table.from_pylist(rows, SCHEMA), temporary)
         self._was = {row["name"]: row for row in rows}
+
+
+def say_unknown(target: Path, what: str) -> None:
+    """Tell, on the terminal and in the log, what nobody knows of the files of a corpus of an earlier swath."""
+    what = f"the corpus was made by an earlier swath, which did not note its files: {what}"
+    console().print(f"{target}: {what}", style="yellow", soft_wrap=True, markup=False)
+    with suppress(OSError):  # a corpus that is only read
+        write_log(target, [{"event": "files not noted", "id": "", "what": what}])
 
 
 def _recorded(path: Path) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -145,6 +146,15 @@ def announce(target: Path, log: Sequence[LogEntry]) -> None:
     """Tell the user of a log that is not empty."""
     if log:
         console().print(f"{len(log)} notes on what was left out or found: {target / 'log.jsonl'}", soft_wrap=True)
+
+
+def read_log(target: Path) -> list[LogEntry]:
+    """Entries of a corpus's log, without a line that was cut off."""
+    entries = []
+    for line in path.read_text().splitlines() if (path := target / "log.jsonl").exists() else []:
+        with suppress(ValueError):
+            entries.append(json.loads(line))
+    return entries
 
 
 def write_log(target: Path, log: Iterable[LogEntry]) -> None:

@@ -15,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from swath.corpus._arrays import Compression
 from swath.corpus.format import LabelLayer, SensorLayout
-from swath.corpus.sources._growth import following
+from swath.corpus.sources._growth import ANEW, following
 from swath.corpus.sources._names import Key, Names, in_order, what_is_there
 from swath.corpus.sources._pieces import LogEntry, Piece, announce, store, write_log
 from swath.corpus.sources._raster import BadFileError
@@ -191,11 +191,25 @@ def convert(
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with CorpusWriter(target, form.sensors, form.chip_px, labels, provenance, licences, keep) as writer:
             shapes.begin(writer)
+            _none_gone(target, writer.committed, units, uids)
             todo, one = following(units, lambda unit: not writer.committed.isdisjoint(uids(unit)), careful)
             store(writer, todo, lambda unit: shapes.add_to(one(unit)), pool, report.log)
             write_log(target, report.log)
             shapes.finish(writer)
     announce(target, report.log)
+
+
+def _none_gone(
+    target: Path, committed: Collection[str], units: Sequence[Unit], uids: Callable[[Unit], Iterable[str]]
+) -> None:
+    """Raise CorpusError if locations are stored that the data do not hold."""
+    gone = set(committed).difference(uid for unit in units for uid in uids(unit)) if committed else set()
+    if gone:
+        raise CorpusError(
+            f"the corpus holds {len(gone)} locations that the data do not, such as {min(gone)}",
+            where=str(target),
+            remedy=f"put their files back, {ANEW}",
+        )
 
 
 def _entry(error: BadFileError, name: str) -> LogEntry:

@@ -40,8 +40,8 @@ from swath.corpus.sources._folder.cut import Plan, cut, nodata_of, shape_of
 from swath.corpus.sources._folder.scaling import common, given
 from swath.corpus.sources._folder.scan import Place, Shot, scan
 from swath.corpus.sources._folder.section import FolderSection, Ground, ImageEntry
-from swath.corpus.sources._growth import OutOfOrderError, Source, Stock, following, places_of
-from swath.corpus.sources._pieces import announce, cells, store, write_log
+from swath.corpus.sources._growth import OutOfOrderError, Source, Stock, following, places_of, say_unknown
+from swath.corpus.sources._pieces import announce, cells, read_log, store, write_log
 from swath.corpus.sources._position import pixel_m
 from swath.corpus.sources._raster import BadFileError, Channel, File, Header, header, read
 from swath.corpus.sources._shapes import Shapes
@@ -126,8 +126,27 @@ def stock(config: FolderSection, target: Path, data: Path) -> Stock:
 
 def _stock(places: list[Place], target: Path) -> Stock:
     files = {c.file.name: Source(c.file.path, place.id) for place in places for c in channels(place)}
-    begun = (target / "corpus.json").exists()
-    return Stock(target, files, places_of(Corpus.open(target).locations["uid"]) if begun else ())
+    if not (target / "corpus.json").exists():
+        return Stock(target, files, ())
+    corpus = Corpus.open(target)
+    found = Stock(target, files, places_of(corpus.locations["uid"]))
+    if corpus.info.complete and not found.known:
+        found.compare(set(corpus.chips["source"].dropna()), _images(places, target))
+        say_unknown(target, "images that are new or gone are found by their names, changed ones cannot be told")
+    return found
+
+
+def _images(places: list[Place], target: Path) -> set[str]:
+    """Names of the images that become chips, without those of which the corpus's log says that they were left out."""
+    notes = read_log(target)
+    lost = {note.get("id") for note in notes if note["event"] in {"left out", "bad file"}}
+    named = " ".join(str(note.get("where")) for note in notes if note["event"] in {"bad file", "no valid pixel"})
+    return {
+        shot.first.name
+        for place in places
+        for shot in place.shots.values()
+        if place.id not in lost and not any(channel.file.name in named for channel in shot.bands.values())
+    }
 
 
 def _check_order(found: Stock, places: list[Place], config: Config, committed: Collection[str]) -> None:

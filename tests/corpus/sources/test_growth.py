@@ -8,18 +8,20 @@ import pytest
 import rasterio
 from affine import Affine
 
-from swath import config
+from swath import config, pipeline
 from swath.corpus import Corpus
-from swath.corpus.sources import _growth, build, new_files
+from swath.corpus.sources import _growth, build, new_files, ssl4eo_l
+from swath.corpus.sources import eurosat as eurosat_source
 from swath.corpus.sources.folder import Config
-from swath.errors import CorpusError
+from swath.errors import CorpusError, RecipeError
+from tests.corpus.sources import image_layouts as layouts
 
 PX = 8
 
 
 def tif(folder, name, seed):
     folder.mkdir(exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(1, 4000, (3, PX, PX)).astype("uint16")
+    pixels = np.random.default_rng(seed).integers(1, 4000, (3, PX, PX)).astype("uint16") * (seed is not None)
     place = Affine(10, 0, 5e5 + 1000 * int(name[1]), 0, -10, 5.6e6)
     described = {"width": PX, "height": PX, "count": 3, "dtype": "uint16", "crs": "EPSG:32632", "transform": place}
     with rasterio.open(folder / f"{name}.tif", "w", driver="GTiff", **described) as file:
@@ -139,3 +141,158 @@ def test_a_mended_file_is_added(data, tmp_path):
     tif(data, "p2_20210101", 5)
     build(skip, tmp_path / "corpus", data)
     assert Corpus.open(tmp_path / "corpus").locations["uid"].tolist() == ["p1", "p2", "p3"]
+
+
+# -- corpora of an earlier swath ---------------------------------------------------------------------------------------
+
+
+def of_an_earlier_swath(target):
+    """The same corpus without the note of its files."""
+    (target / "files.parquet").unlink()
+    return target
+
+
+@pytest.mark.parametrize("new", [AFTER, BETWEEN, DATE])
+def test_new_images_are_found_without_a_note_of_the_files(new, data, tmp_path, capsys):
+    target = of_an_earlier_swath(tmp_path / "corpus")
+    for number, name in enumerate(new):
+        tif(data, name, 10 + number)
+    assert new_files(source(), target, data) == {f"{name}.tif" for name in new}
+    assert "did not note its files" in " ".join(capsys.readouterr().err.split())
+    build(source(), target, data)
+    build(source(), tmp_path / "whole", data)
+    assert Corpus.open(target).content_hash == Corpus.open(tmp_path / "whole").content_hash
+    assert new_files(source(), target, data) == set()
+
+
+def test_an_image_that_is_gone_is_named_without_a_note_of_the_files(data, tmp_path):
+    target = of_an_earlier_swath(tmp_path / "corpus")
+    (data / "p3_20210101.tif").unlink()
+    for attempt in (build, new_files):
+        with pytest.raises(CorpusError, match=r"1 gone: p3_20210101.tif"):
+            attempt(source(), target, data)
+
+
+def test_an_image_that_was_left_out_is_not_new_without_a_note_of_the_files(data, tmp_path):
+    """Because it cannot be read, or has no valid pixel."""
+    (data / "p2_20210101.tif").write_bytes(b"II*\0 cut off")
+    tif(data, DATE[0], None)
+    skip = source(on_bad_file="skip")
+    build(skip, tmp_path / "whole", data)
+    assert len(Corpus.open(tmp_path / "whole").chips) == 2
+    target = of_an_earlier_swath(tmp_path / "whole")
+    assert new_files(skip, target, data) == set()
+    assert "did not note its files" in (target / "log.jsonl").read_text()
+
+
+# -- published formats -------------------------------------------------------------------------------------------------
+
+CLASSES = eurosat_source.CLASSES
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A published format with one image of each class, its corpus, and the folder with a second image of a class."""
+    root = tmp_path_factory.mktemp("published")
+    layouts.eurosat(root / "more", CLASSES[:1])
+    shutil.copytree(root / "more", root / "data")
+    nested = next(path.parent for path in (root / "data").rglob("*.tif"))
+    (nested / f"{CLASSES[0]}_2.tif").unlink()
+    eurosat = eurosat_source.Config(classes=CLASSES[:1], split="none")
+    build(eurosat, root / "corpus", root / "data")
+    return root, eurosat
+
+
+@pytest.fixture
+def eurosat(published, tmp_path):
+    root, settings = published
+    for name in ("data", "corpus", "more"):
+        shutil.copytree(root / name, tmp_path / name)
+    return settings
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_new_files_of_a_published_format(noted, eurosat, tmp_path):
+    target = tmp_path / "corpus" if noted else of_an_earlier_swath(tmp_path / "corpus")
+    assert Corpus.open(target).locations["uid"].tolist() == [f"{CLASSES[0]}_1", f"{CLASSES[0]}_3"]
+    found = new_files(eurosat, target, tmp_path / "more")
+    assert {path.rpartition("/")[2] for path in found} == {f"{CLASSES[0]}_2.tif"} if noted else found is None
+    build(eurosat, target, tmp_path / "more")
+    build(eurosat, tmp_path / "whole", tmp_path / "more")
+    assert Corpus.open(target).locations["uid"].tolist() == [f"{CLASSES[0]}_{n}" for n in (1, 2, 3)]
+    assert Corpus.open(target).content_hash == Corpus.open(tmp_path / "whole").content_hash
+    assert new_files(eurosat, target, tmp_path / "more") == set()
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_files_of_a_published_format_that_are_gone(noted, eurosat, tmp_path):
+    target = tmp_path / "corpus" if noted else of_an_earlier_swath(tmp_path / "corpus")
+    next((tmp_path / "data").rglob(f"{CLASSES[0]}_3.tif")).unlink()
+    with pytest.raises(CorpusError, match=rf"{CLASSES[0]}_3"):
+        build(eurosat, target, tmp_path / "data")
+
+
+def test_a_new_date_of_a_stored_location_of_a_published_format(tmp_path):
+    settings = ssl4eo_l.Config(splits=("oli_sr",))
+    layouts.ssl4eo_l(tmp_path / "data", "oli_sr", 1, px=264)
+    kept = max((tmp_path / "data").rglob("all_bands.tif")).parent
+    shutil.move(kept, tmp_path / "kept")
+    build(settings, tmp_path / "corpus", tmp_path / "data")
+    assert len(Corpus.open(tmp_path / "corpus").chips) == 3
+    shutil.move(tmp_path / "kept", kept)
+    build(settings, tmp_path / "corpus", tmp_path / "data")
+    assert len(Corpus.open(tmp_path / "corpus").chips) == 4
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(data, tmp_path):
+    """Settings of a run on the folder, whose folder looks as if it had trained."""
+    recipe = config.load("hls-landcover", [f"data={data}"])
+    section = recipe.corpus.model_copy(update={"source": source()})
+    recipe = recipe.model_copy(update={"corpus": section})
+    folder = tmp_path / "run"
+    corpus = pipeline.build_corpus(recipe, folder)
+    (folder / "pretrain/arm/seed-0").mkdir(parents=True)
+    (folder / "pretrain/arm/seed-0/config.json").write_text("{}")
+    assert pipeline.build_corpus(recipe, folder).content_hash == corpus.content_hash
+    return recipe, folder
+
+
+def test_a_run_that_has_trained_refuses_new_files(run, data):
+    recipe, folder = run
+    before = Corpus.open(folder / "corpus").content_hash
+    tif(data, AFTER[0], 10)
+    with pytest.raises(RecipeError, match=r"1 new files, such as p5_20210101.tif") as error:
+        pipeline.build_corpus(recipe, folder)
+    assert "--out" in error.value.remedy
+    assert Corpus.open(folder / "corpus").content_hash == before
+    without = recipe.model_copy(update={"data": None})
+    assert pipeline.build_corpus(without, folder).content_hash == before
+    shutil.rmtree(folder / "pretrain")
+    assert len(pipeline.build_corpus(recipe, folder)) == 3
+
+
+def test_a_run_that_has_trained_refuses_another_corpus(run, data, tmp_path):
+    recipe, folder = run
+    tif(data, AFTER[0], 10)
+    build(source(), folder / "corpus", data)
+    with pytest.raises(RecipeError, match="another than the one that this run has trained on"):
+        pipeline.build_corpus(recipe, folder)
+
+
+def test_a_run_that_has_trained_says_what_cannot_be_told_of_an_earlier_corpus(eurosat, tmp_path, capsys):
+    recipe = config.load("hls-landcover", [f"data={tmp_path / 'data'}"])
+    recipe = recipe.model_copy(update={"corpus": recipe.corpus.model_copy(update={"source": eurosat})})
+    folder = tmp_path / "run"
+    folder.mkdir()
+    of_an_earlier_swath(tmp_path / "corpus").rename(folder / "corpus")
+    (folder / "pretrain/arm/seed-0").mkdir(parents=True)
+    (folder / "pretrain/arm/seed-0/config.json").write_text("{}")
+    assert len(pipeline.build_corpus(recipe, folder)) == 2
+    assert "whether others are there now cannot be told" in " ".join(capsys.readouterr().err.split())
+    shutil.rmtree(folder / "pretrain")
+    shutil.copytree(tmp_path / "more", tmp_path / "data", dirs_exist_ok=True)
+    assert len(pipeline.build_corpus(recipe, folder)) == 3

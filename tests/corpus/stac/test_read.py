@@ -5,6 +5,7 @@ import resource
 import numpy as np
 import pytest
 import rasterio
+from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
 from swath.corpus.sources._stac.hosts import Limits, Patience
@@ -160,3 +161,48 @@ def test_an_infinite_pixel_stays_what_it_is_for_whoever_masks_it(tmp_path):
     found = read(save(tmp_path / "a.tif", pixels, nodata=-32768.0), "float32", -32768.0)
     assert np.isinf(found[0, 0])
     assert found[1, 1] == -32768.0
+
+
+# -- masks -------------------------------------------------------------------------------------------------------------
+
+HOLE = np.s_[22:25, 12:16]
+"""Rows and columns of a file in which a filler stands that no tag declares."""
+
+
+def holed(path, kind, nodata=None, dtype="uint16"):
+    """A file that hides a hole by a mask inside it, or by a channel of opacity."""
+    pixels, seen = counts(dtype), np.full((64, 64), 255, "uint8")
+    pixels[HOLE], seen[HOLE] = 9999, 0
+    shape = {"height": 64, "width": 64, "dtype": dtype, "nodata": nodata, "crs": "EPSG:32632"}
+    channels = {"count": 2 if kind == "opacity" else 1}
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(path, "w", driver="GTiff", transform=from_origin(WEST, NORTH, 10, 10), **shape, **channels) as f,
+    ):
+        f.write(pixels, 1)
+        if kind == "opacity":
+            f.write(seen.astype(dtype), 2)
+            f.colorinterp = [ColorInterp.gray, ColorInterp.alpha]
+        else:
+            f.write_mask(seen)
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", ["mask", "opacity"])
+@pytest.mark.parametrize("nodata", [None, 7])
+def test_what_a_mask_or_opacity_hides_is_missing(kind, nodata, tmp_path):
+    path = holed(tmp_path / "a.tif", kind, nodata)
+    assert [one.name for one in tmp_path.iterdir()] == ["a.tif"]
+    wanted = counts()
+    wanted[HOLE] = 0
+    np.testing.assert_array_equal(read(path)[2:], wanted[22:32, 10:22])
+    assert (read(path)[2:5, 2:6] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["mask", "opacity"])
+def test_a_hidden_filler_does_not_bleed_into_what_is_resampled(kind, tmp_path):
+    half = Grid("EPSG:32632", (10.0, 0.0, WEST + 105, 0.0, -10.0, NORTH - 205), 10)
+    found = read(holed(tmp_path / "a.tif", kind), grid=half, resampling="bilinear")
+    assert found.max() <= counts().max() < 9999
+    assert (found[2:4, 2:5] == 0).all()
+    assert (found[5:] > 0).all()

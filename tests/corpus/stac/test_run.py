@@ -20,6 +20,7 @@ from distributed import Client, LocalCluster
 from pyproj import Transformer
 
 from swath.corpus import Corpus, Reader, Selection
+from swath.corpus.sources._stac import place
 from swath.corpus.sources._stac import run as runs
 from swath.corpus.sources.stac import build
 from swath.errors import CorpusError, RecipeError
@@ -119,6 +120,38 @@ def test_passing_failures_stop_the_build_and_the_same_command_mends_it(served, t
     assert len(Corpus.open(tmp_path)) == 6
     assert failures(tmp_path).empty
     assert "hosts fail" not in capsys.readouterr().err
+
+
+def test_an_error_that_nobody_foresaw_costs_one_location_and_is_said(served, tmp_path, monkeypatch, capsys):
+    section = series(served, count=2)
+    undisturbed, seen = place._take_group, []
+
+    def faulty(site, *products):
+        seen.append(site.location.uid)
+        if site.location.uid == seen[0]:
+            raise KeyError("https://host/a.tif?sig=secret is [/b] odd")
+        undisturbed(site, *products)
+
+    monkeypatch.setattr(place, "_take_group", faulty)
+    build(section, tmp_path)
+    (row,) = failures(tmp_path).to_dict("records")
+    assert row["uid"] == seen[0]
+    assert row["reason"].startswith("unforeseen KeyError in test_run.py:")
+    assert "a.tif is [/b] odd" in row["reason"]
+    assert not row["transient"]
+    assert set(Corpus.open(tmp_path).locations["uid"]) == set(seen[1:]) - {seen[0]}
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 location(s) are left out for errors that nobody foresaw: please report them" in said
+    assert "secret" not in said + row["reason"]
+
+
+def test_a_fault_in_every_location_is_an_error(served, tmp_path, monkeypatch):
+    def faulty(*_):
+        raise TypeError("all of it")
+
+    monkeypatch.setattr(place, "_take_group", faulty)
+    with pytest.raises(CorpusError, match="no location has a chip; most often: unforeseen TypeError"):
+        build(series(served, count=2), tmp_path)
 
 
 def test_passing_failures_may_be_left_out(served, tmp_path):

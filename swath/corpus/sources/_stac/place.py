@@ -1,8 +1,12 @@
 """One location: search, choose, read. What a Dask task does; a function of its argument and of what the hosts serve."""
 
+import re
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import nan
+from pathlib import Path
 
 from swath import sensors
 from swath.corpus import dates
@@ -41,8 +45,28 @@ UNUSABLE = (UnusableError, GoneError, CorpusError)
 """What another acquisition may make up for."""
 
 
+UNFORESEEN = "unforeseen"
+"""Beginning of the reason of a failure that is a fault of swath's, or of a package of its."""
+
+
 def build(section: StacSection, location: Location) -> Outcome:
-    """Everything about one location. Never raises for what hosts or catalogues do: that ends in the failures."""
+    """Everything about one location. Never raises for what hosts or catalogues do: that ends in the failures.
+
+    Nor does what nobody foresaw cost more than the location: hours of building do not end for one odd file.
+    """
+    try:
+        return _build(section, location)
+    except MemoryError:
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        said = re.sub(r"\?[^\s'\"]*", "", str(error))[:300]  # without a query, which may hold a signature
+        reason = f"{UNFORESEEN} {type(error).__name__} in {Path(where.filename).name}:{where.lineno}: {said}"
+        lon, lat = location.lonlat or (nan, nan)
+        return Outcome(None, (), (Failure(location.uid, "", None, reason, transient=False, lon=lon, lat=lat),))
+
+
+def _build(section: StacSection, location: Location) -> Outcome:
     configure(section.timeout_s)
     assert location.crs is not None
     assert location.transform is not None

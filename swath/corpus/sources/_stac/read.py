@@ -21,6 +21,7 @@ from rasterio.io import DatasetReader
 from rasterio.warp import reproject
 from rasterio.windows import Window as Rectangle
 
+from swath.corpus.sources._raster import header_of
 from swath.corpus.sources._stac.cost import HEADER_BYTES
 from swath.corpus.sources._stac.hosts import Patience
 from swath.corpus.sources._stac.scenes import File
@@ -141,22 +142,39 @@ def _window(
     inside = pixels[here]
     if not inside.size or any(part.stop <= part.start for part in window):
         return pixels, absent
+    part = Rectangle.from_slices(*window)
+    hidden = _hidden(source, part)
     if there.paste_ok and there.read_shrink == 1:
-        source.read(1, out=inside, window=Rectangle.from_slices(*window))
+        source.read(1, out=inside, window=part)
     else:
         missing = missing if missing is not None and _holds(pixels.dtype, missing) else 0
         inside[:] = missing
         reproject(
-            rasterio.band(source, 1),
+            rasterio.band(source, 1) if hidden is None else np.where(hidden, missing, source.read(1, window=part)),
             inside,
+            **({} if hidden is None else {"src_crs": source.crs, "src_transform": source.window_transform(part)}),
             src_nodata=missing,
             dst_crs=str(target.crs),
             dst_transform=target[here].transform,
             dst_nodata=missing,
             resampling=Resampling[resampling],
         )
+        hidden = None
     absent[here] = False if missing is None else (inside == missing) | (inside != inside)
+    if hidden is not None:
+        absent[here] |= hidden
     return pixels, absent
+
+
+def _hidden(source: DatasetReader, window: Rectangle) -> Bool[ndarray, "y x"] | None:
+    """Where a mask in the file, or a channel of opacity, says that pixels of the first channel are not there.
+
+    None where the file has neither. Masks in files beside it (`.msk`) are not looked for: see `configure`.
+    """
+    head = header_of(source)
+    masks = [source.read_masks(1, window=window)] if head.masked[0] else []
+    masks += [source.read(number, window=window) for number in head.alpha]
+    return np.any([mask == 0 for mask in masks], axis=0) if masks else None
 
 
 def _slices(window: Any) -> Slices:

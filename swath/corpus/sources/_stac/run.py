@@ -31,7 +31,7 @@ from swath.corpus.sources._shapes import Shapes
 from swath.corpus.sources._stac import cloudless
 from swath.corpus.sources._stac import section as sections
 from swath.corpus.sources._stac.hosts import Patience, TransientError
-from swath.corpus.sources._stac.place import Outcome, build
+from swath.corpus.sources._stac.place import UNFORESEEN, Outcome, build
 from swath.corpus.sources._stac.search import lacks
 from swath.corpus.sources._stac.section import StacSection
 from swath.corpus.sources._stac.site import Failure
@@ -150,6 +150,11 @@ def _say_what_waits(part: Sequence[Outcome]) -> None:
 
 
 def _say_what_failed(section: StacSection, target: Path, table: pd.DataFrame, *, stored: bool) -> None:
+    unforeseen = pd.DataFrame(table[table["reason"].str.startswith(UNFORESEEN)])
+    if len(unforeseen):
+        said = f"{len(unforeseen)} location(s) are left out for errors that nobody foresaw: please report them"
+        said += f"; first: {unforeseen['reason'].iloc[0]}; all: {target / TABLE}"
+        console().print(said, style="red", soft_wrap=True, markup=False)
     waiting = pd.DataFrame(table[table["transient"]])
     if len(waiting) and section.on_failure == "stop":
         raise CorpusError(
