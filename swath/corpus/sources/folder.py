@@ -269,9 +269,10 @@ def _resolution(shots: list[Shot], headers: dict[str, Header], key: str) -> floa
 def _other_sizes(places: list[Place], headers: dict[str, Header]) -> Iterator[dict[str, Any]]:
     """Notes on sensors of whose images some have other pixels than the recipe says; where it says none, none has."""
     other: dict[str, list[tuple[Shot, tuple[float, float]]]] = {}
-    for shot in (shot for place in places for shot in place.shots.values() if shot.entry.gsd_m is not None):
-        sizes = pixel_m(finest(shot, headers)[1])
-        if sizes and off_size(sizes, shot.entry.gsd_m):
+    for shot in (shot for place in places for shot in place.shots.values()):
+        gsd = shot.entry.gsd_m
+        sizes = None if gsd is None else pixel_m(finest(shot, headers)[1])
+        if gsd is not None and sizes and off_size(sizes, gsd):
             other.setdefault(shot.entry.sensor, []).append((shot, sizes))
     for sensor, found in other.items():
         shot = found[0][0]
