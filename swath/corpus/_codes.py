@@ -52,6 +52,7 @@ def codes_of_map(
     """
     if seen is not None and not seen.all():
         return _where_seen(values, declared, void, seen)
+    _check_exact(values, declared)
     codes = whole_codes(values, void)
     if unknown := undeclared(codes, declared):
         raise ValueError(f"{holds(unknown)}; declared: {', '.join(map(str, declared))}")
@@ -84,6 +85,16 @@ def whole_codes(values: Num[ndarray, "..."], void: int | None) -> Int64[ndarray,
     if values.size and int(values.max()) >= MOST:
         raise ValueError(f"holds the code {values.max()}, beyond 64 bits")
     return values.astype(np.int64)
+
+
+def _check_exact(values: Num[ndarray, "*n"], declared: Sequence[int]) -> None:
+    """Raise ValueError if real numbers stand for a code that their type cannot tell from others."""
+    if values.dtype.kind != "f":
+        return
+    for code in declared:
+        rounded = values.dtype.type(code)
+        if int(rounded) != code and (values == rounded).any():
+            raise ValueError(f"holds {values.dtype} values, which cannot tell the code {code} from {int(rounded)}")
 
 
 def _of_reals(values: Float[ndarray, "..."], void: int | None) -> Int64[ndarray, "..."]:

@@ -2,17 +2,21 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
+import shapely
 from affine import Affine
 from jaxtyping import Bool, Integer, Shaped
 from numpy import ndarray
 from odc.geo.geobox import GeoBox
-from shapely.geometry import Polygon
+from pyproj import CRS, Transformer
+from shapely.affinity import translate
+from shapely.geometry import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from swath.corpus._codes import codes_of_map
@@ -22,6 +26,12 @@ from swath.errors import UNPRINTABLE, CorpusError, nearest
 
 LONGEST_ID = 500
 """Characters of a location's id."""
+EXACT = 2**53
+"""Whole numbers up to this are real numbers as well."""
+KINDS = {bool: "true or false", (int, float): "a number", str: "text"}
+"""What a scalar label may be, in words; `bool` comes first because Python counts it among whole numbers."""
+HALF = 180
+"""Degrees of longitude to the antimeridian."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +90,37 @@ class Part:
     """Class codes by layer, one map a location; a layer that is left out is void everywhere."""
 
 
-def footprint(crs: str, transform: tuple[float, ...], px: int) -> Polygon:
-    """Outline of a chip of `px` by `px` pixels in WGS 84, degrees."""
-    outline = GeoBox((px, px), Affine(*transform), crs).extent
-    return gpd.GeoSeries([outline.geom], crs=crs).to_crs("EPSG:4326").iloc[0]
+def footprint(crs: str, transform: tuple[float, ...], px: int) -> Polygon | MultiPolygon:
+    """Outline of a chip of `px` by `px` pixels in WGS 84, degrees; in two parts across the antimeridian."""
+    native = GeoBox((px, px), Affine(*transform), crs).extent.geom
+    outline = gpd.GeoSeries([native], crs=crs).to_crs("EPSG:4326").iloc[0]
+    if _width(outline) > HALF and (not CRS(crs).is_geographic or _width(native) <= HALF):
+        # corners on both sides of the antimeridian: those in the west lie beyond 180
+        outline = shapely.transform(outline, lambda xy: np.column_stack([xy[:, 0] % 360, xy[:, 1]]))
+        if _width(outline) > HALF:  # around a pole: all that is as near to it as the farthest corner
+            _, south, _, north = outline.bounds
+            return shapely.box(-HALF, -90, HALF, north) if south < 0 else shapely.box(-HALF, south, HALF, 90)
+    return _wrapped(outline)
+
+
+def _width(outline: Polygon | MultiPolygon) -> float:
+    return outline.bounds[2] - outline.bounds[0]
+
+
+def _wrapped(outline: Polygon) -> Polygon | MultiPolygon:
+    """An outline with all longitudes between -180 and 180 degrees."""
+    if outline.bounds[0] >= -HALF and outline.bounds[2] <= HALF:
+        return outline
+    turns = (translate(outline, 360 * k).intersection(shapely.box(-HALF, -90, HALF, 90)) for k in (-1, 0, 1))
+    parts = [part for part in turns if isinstance(part, Polygon) and not part.is_empty]
+    return parts[0] if len(parts) == 1 else MultiPolygon(parts)
+
+
+def _centre(crs: str, transform: tuple[float, ...], px: int) -> tuple[float, float]:
+    """Longitude and latitude of a chip's centre."""
+    x, y = Affine(*transform) @ (px / 2, px / 2)
+    lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y)
+    return (lon + HALF) % 360 - HALF, lat
 
 
 def location_record(location: Location, px: int, digest: str) -> dict[str, Any]:
@@ -94,6 +131,9 @@ def location_record(location: Location, px: int, digest: str) -> dict[str, Any]:
     centre = location.lonlat
     if centre is None and outline is not None:
         centre = (outline.centroid.x, outline.centroid.y)
+        if _width(outline) > HALF and location.crs and location.transform:
+            # the centroid of two parts at both ends of the world lies in neither
+            centre = _centre(location.crs, location.transform, px)
     lon, lat = centre or (np.nan, np.nan)
     return {
         "uid": location.uid,
@@ -105,8 +145,58 @@ def location_record(location: Location, px: int, digest: str) -> dict[str, Any]:
         "lon": lon,
         "lat": lat,
         "digest": digest,
-        **location.scalars,
+        **{name: _plain(value) for name, value in location.scalars.items()},
     }
+
+
+def _plain(value: Any) -> Any:
+    """A scalar label in Python's own types; dates as text."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is pd.NA or value is pd.NaT:
+        return None
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def scalar_kinds(locations: Iterable[Location], known: Mapping[str, str]) -> dict[str, str]:
+    """What each scalar label is, in words: text, number, or true or false.
+
+    Args:
+        locations: new ones.
+        known: what the labels of the locations before them are.
+
+    Raises:
+        CorpusError: a label is something else, or not the same in all locations: a column of a table has one type.
+    """
+    kinds = dict(known)
+    for location in locations:
+        for name, value in location.scalars.items():
+            try:
+                kind = kind_of(value)
+            except ValueError as error:
+                raise CorpusError(
+                    f"the scalar label {name!r} {error}", where=location.uid, remedy="give it as text"
+                ) from None
+            if kind is not None and kinds.setdefault(name, kind) != kind:
+                raise CorpusError(
+                    f"the scalar label {name!r} is {kind} ({_plain(value)!r}), and {kinds[name]} in locations before",
+                    where=location.uid,
+                    remedy="give one type in all locations, such as text",
+                )
+    return kinds
+
+
+def kind_of(value: Any) -> str | None:
+    """What a scalar label is, in words; None for a missing one. ValueError, whose text goes on from its name."""
+    value = _plain(value)
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return None
+    if isinstance(value, int) and abs(value) > EXACT:
+        raise ValueError(f"is {value}, which a column with missing values would round")
+    for types, kind in KINDS.items():
+        if isinstance(value, types):
+            return kind
+    raise ValueError(f"is of type {type(value).__name__}, not text, a number, or true or false")
 
 
 def usable(chip: Chip, layout: SensorLayout) -> Bool[ndarray, "y x"]:
@@ -134,11 +224,21 @@ def check_part(part: Part, info: CorpusInfo, committed: Collection[str]) -> None
             )
 
 
+def _or_none(text: str | None) -> str:
+    return "" if text is None else text
+
+
 def _check_names(location: Location) -> None:
     """An id is a few words of text: it names files, stands in tables, and Parquet takes UTF-8 alone."""
-    texts = {"id": location.uid, "group": location.group or "", "split": location.split or ""}
+    texts = {"id": location.uid, "group": _or_none(location.group), "split": _or_none(location.split)}
     scalars = {f"scalar label {name!r}": text for name, text in location.scalars.items() if isinstance(text, str)}
     for what, text in {**texts, **scalars}.items():
+        if not isinstance(text, str):
+            raise CorpusError(
+                f"the {what} of a location is {text!r}, not text",
+                where=str(location.uid),
+                remedy=f"give text: str({what})",
+            )
         if UNPRINTABLE.search(text) or (what == "id" and not 0 < len(text) <= LONGEST_ID):
             raise CorpusError(
                 f"the {what} of a location cannot be {text[:60]!r}",

@@ -206,7 +206,7 @@ def _values(locations: pd.DataFrame, config: SplitConfig, where: str) -> tuple[S
     column = pd.Series(locations[config.column])
     known = sorted(column.dropna().unique())
     # whole numbers with gaps are stored as real ones
-    names = {v: str(int(v)) if isinstance(v, float) and v == int(v) else str(v) for v in known}
+    names = {v: str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in known}
     return column.map(names).fillna("").to_numpy(dtype=str), list(names.values())
 
 

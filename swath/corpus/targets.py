@@ -286,7 +286,7 @@ def _text(value: object) -> str:
 
 
 def _natural(text: str) -> tuple[bool, float, str]:
-    number = text.lstrip("-").isdigit()
+    number = text.removeprefix("-").isdecimal()
     return (not number, float(text) if number else 0.0, text)
 
 

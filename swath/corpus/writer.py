@@ -20,7 +20,7 @@ import tensorstore as ts
 
 from swath.corpus import _arrays, _index
 from swath.corpus._digests import label_digest, pixel_digest
-from swath.corpus._part import Chip, Part, check_part, location_record
+from swath.corpus._part import KINDS, Chip, Part, check_part, location_record, scalar_kinds
 from swath.corpus.adjacency import linked
 from swath.corpus.format import (
     FORMAT,
@@ -100,6 +100,7 @@ class CorpusWriter:
         counts = Counter(corpus.chips["sensor"])
         self._rows = {sensor: counts[sensor] for sensor in self.info.sensors}
         self._parts = len(_index.parts(self.path))
+        self._kinds = _kinds(corpus.locations)
 
     def __enter__(self) -> "CorpusWriter":
         return self
@@ -120,6 +121,7 @@ class CorpusWriter:
             CorpusError: the part does not fit the corpus, an id is already there, or the disk is full.
         """
         check_part(part, self.info, self.committed)
+        kinds = scalar_kinds(part.locations, self._kinds)
         if not part.locations:
             return
         with self._explained("write"):
@@ -128,6 +130,7 @@ class CorpusWriter:
             codes = self._codes(part)
             self._write_labels(codes)
             self._commit(part, chips, codes)
+        self._kinds = kinds
 
     def _reopen(self) -> None:
         if self.info.complete:
@@ -339,6 +342,16 @@ def _joined_groups(locations: pd.DataFrame, shared: Sequence[str]) -> list[str]:
     numbers = linked(names)
     first = dict(reversed(list(zip(numbers.tolist(), locations["group"], strict=True))))
     return [first[number] for number in numbers.tolist()]
+
+
+def _kinds(locations: pd.DataFrame) -> dict[str, str]:
+    """What each scalar label that is stored is, as far as it is anything that is known."""
+    kinds: dict[str, str] = {}
+    for name in locations.columns.difference([*_index.LOCATION_COLUMNS, "geometry"]):
+        first = locations[name].dropna().head(1).tolist()
+        if first and isinstance(first[0], str | int | float):
+            kinds[str(name)] = next(kind for types, kind in KINDS.items() if isinstance(first[0], types))
+    return kinds
 
 
 def _fill(layer: LabelLayer) -> int:

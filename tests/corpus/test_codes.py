@@ -48,6 +48,14 @@ def test_not_a_number_is_void():
         codes_of_map(values, (-1, 7), None)
 
 
+def test_real_numbers_that_cannot_tell_codes_apart():
+    values = np.array([2**24 + 1, 3], np.float32)  # which holds 2**24
+    with pytest.raises(ValueError, match="cannot tell the code 16777217 from 16777216"):
+        codes_of_map(values, (3, 2**24, 2**24 + 1), None)
+    np.testing.assert_array_equal(codes_of_map(values.astype(float), (3, 2**24, 2**24 + 1), None), [2**24, 3])
+    np.testing.assert_array_equal(codes_of_map(values[1:], (3, 2**24 + 1), None), [3])
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [

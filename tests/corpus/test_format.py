@@ -9,9 +9,10 @@ import pytest
 import xarray as xr
 import zarr
 from pydantic import ValidationError
+from pyproj import Transformer
 
 from swath import sensors
-from swath.corpus import BandStatistics, Corpus, LabelLayer, SensorLayout, footprint
+from swath.corpus import BandStatistics, Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, SensorLayout, footprint
 from swath.errors import CorpusError
 from tests.corpus.fakes import OPTICAL, PX, RADAR, location, make
 
@@ -133,3 +134,42 @@ def test_statistics_survive_the_file(corpus):
     found = Corpus.open(corpus.path).statistics[OPTICAL]["B03"]
     assert isinstance(found, BandStatistics)
     assert found == corpus.statistics[OPTICAL]["B03"]
+
+
+def across(crs: str, lon: float, lat: float, east: float = 0) -> tuple[float, ...]:
+    """Transform of a chip whose centre lies so many metres east of a point."""
+    x, y = Transformer.from_crs(4326, crs, always_xy=True).transform(lon, lat)
+    return (10.0, 0.0, x - 5 * PX + east, 0.0, -10.0, y + 5 * PX)
+
+
+@pytest.mark.parametrize(("crs", "lat"), [("EPSG:32760", -17.0), ("EPSG:32601", 65.0), ("EPSG:3832", 52.0)])
+def test_a_chip_on_the_antimeridian_lies_there(tmp_path, crs, lat):
+    spots = [across(crs, 180, lat, east) for east in (-20, 0, 20, 500)]
+    with CorpusWriter(tmp_path, {OPTICAL: SensorLayout.of(sensors.get(OPTICAL), ["B02", "B03"])}, PX) as writer:
+        writer.append(
+            Part(
+                [Location(str(k), crs=crs, transform=spot) for k, spot in enumerate(spots)],
+                [Chip(str(k), OPTICAL, np.ones((2, PX, PX), np.uint16)) for k in range(4)],
+            )
+        )
+        found = writer.finish().locations
+    to = Transformer.from_crs(crs, 4326, always_xy=True)
+    for (_, row), spot in zip(found.iterrows(), spots, strict=True):
+        lon, lat = to.transform(spot[2] + 5 * PX, spot[5] - 5 * PX)
+        assert abs((row["lon"] - lon + 180) % 360 - 180) < 1e-6
+        assert row["lat"] == pytest.approx(lat, abs=1e-6)
+        west, _, east, _ = row.geometry.bounds
+        assert -180 <= west <= east <= 180
+        width = row.geometry.area / (row.geometry.bounds[3] - row.geometry.bounds[1])
+        assert width == pytest.approx(10 * PX / 111_320 / np.cos(np.deg2rad(lat)), rel=0.5)
+    assert [shape.geom_type for shape in found.geometry] == ["MultiPolygon"] * 3 + ["Polygon"]
+
+
+def test_outlines_beyond_180_degrees_around_a_pole_and_of_the_globe():
+    beyond = footprint("EPSG:4326", (0.1, 0, 200, 0, -0.1, 10), 10)
+    assert beyond.bounds == pytest.approx((-160, 9, -159, 10))
+    pole = footprint("EPSG:3031", (10.0, 0, -80, 0, -10.0, 80), 16)
+    assert pole.bounds[:3] == (-180, -90, 180)
+    assert pole.bounds[3] == pytest.approx(-90, abs=0.01)
+    assert footprint("EPSG:4326", (45, 0, -180, 0, -22.5, 90), 8).bounds == (-180, -90, 180, 90)
+    assert footprint("EPSG:4326", (45, 0, 0, 0, -22.5, 90), 8).area == pytest.approx(360 * 180)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from swath.corpus import FORMAT, Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, SensorLayout, _arrays, _index
@@ -381,3 +382,53 @@ def test_a_label_layer_of_any_name_stays_in_the_corpus(tmp_path, name):
     assert len(list((folder / "labels").iterdir())) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
     assert [path.name for path in folder.parent.iterdir()] == ["corpus"]
+
+
+def labelled(values, **location) -> list[Location]:
+    return [Location(str(k), scalars={"v": value}, **location) for k, value in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([1, "a"], "is text .'a'., and a number in locations before"),
+        (["a", None, 2.5], "is a number .2.5., and text in locations before"),
+        ([True, 2], "is a number .2., and true or false in locations before"),
+        ([2**53 + 1], "is 9007199254740993, which a column with missing values would round"),
+        ([[1, 2]], "is of type list, not text"),
+        ([np.ones(2)], "is of type ndarray, not text"),
+    ],
+)
+@pytest.mark.parametrize("parts", [1, 2])
+def test_scalar_labels_of_several_types(tmp_path, values, words, parts):
+    """They fit into no column: refused when they come, not when the last location is stored."""
+    before, last = [[], labelled(values)] if parts == 1 else [labelled(values)[:-1], labelled(values)[-1:]]
+    with CorpusWriter(tmp_path, LAYOUTS, PX) as writer:
+        writer.append(Part(before, []))
+    with (
+        CorpusWriter(tmp_path, LAYOUTS, PX) as writer,  # opened anew: what is stored counts
+        pytest.raises(CorpusError, match=f"the scalar label 'v' {words}"),
+    ):
+        writer.append(Part(last, []))
+
+
+def test_scalar_labels_of_other_libraries_types(tmp_path):
+    days = [pd.Timestamp(2021, 5, 31), dt.date(2022, 1, 2), pd.NaT, None]
+    numbers = [np.float32(1.5), np.int64(2), 3, np.nan]
+    with CorpusWriter(tmp_path, LAYOUTS, PX) as writer:
+        for k, (day, number) in enumerate(zip(days, numbers, strict=True)):
+            writer.append(Part([Location(str(k), scalars={"day": day, "number": number})], []))
+        found = writer.finish().locations
+    assert found["day"].tolist()[:2] == ["2021-05-31T00:00:00", "2022-01-02"]
+    assert found["day"].isna().tolist() == [False, False, True, True]
+    np.testing.assert_array_equal(found["number"], [1.5, 2, 3, np.nan])
+
+
+@pytest.mark.parametrize("what", ["group", "split"])
+@pytest.mark.parametrize("value", [float("nan"), 0, 3.0])
+def test_a_group_or_split_that_is_no_text(tmp_path, what, value):
+    with (
+        CorpusWriter(tmp_path, LAYOUTS, PX) as writer,
+        pytest.raises(CorpusError, match=f"the {what} of a location is"),
+    ):
+        writer.append(Part([Location("a", **{what: value})], []))

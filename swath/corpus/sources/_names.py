@@ -1,6 +1,7 @@
 """Finding the files of a layout by their names, and saying which are missing or too many."""
 
 import difflib
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -59,9 +60,12 @@ def matching(root: Path, pattern: str) -> list[Path]:
 
     Links to folders are entered, and links that lead nowhere are files, so that reading says what is wrong with them.
     """
-    if "**" in Path(pattern).parts:
-        wanted = Path(pattern).parts
-        return [path for path in below(root) if _fits(path.relative_to(root).parts, wanted)]
+    wanted = Path(pattern).parts
+    if "**" in wanted:
+        # from where the pattern begins, so that a link below it is entered also where it leads to a folder beside it
+        fixed = itertools.takewhile(lambda part: not re.search(r"[*?\[]", part), wanted)
+        top = root.joinpath(*fixed)
+        return [path for path in (below(top) if top.is_dir() else []) if _fits(path.relative_to(root).parts, wanted)]
     return sorted(path for path in root.glob(pattern) if _is_file(path))
 
 
@@ -127,7 +131,10 @@ def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
 
 def natural(text: str) -> tuple[tuple[bool, int, str], ...]:
     """A sort key by which `a2` comes before `a10`."""
-    return tuple((not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", text))
+    # decimals alone: "²" is a digit, and no number
+    return tuple(
+        (not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", text)
+    )
 
 
 def in_order(keys: Iterable[Key]) -> list[Key]:

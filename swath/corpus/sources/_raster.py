@@ -1,7 +1,7 @@
 """Reading raster files, with every failure turned into a message that names the file.
 
 Images are handed on upright: one that is stored from south to north, or from east to west, is turned, pixels and
-transform alike.
+transform alike; and a file that says no position as the image is that it belongs to.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +29,8 @@ ROUNDING = 1e-6
 """Relative difference that a stored value may have from the file's; that of single precision is 6e-8."""
 TINY = 1.2e-38
 """Smaller values are 0 in single precision, which is no loss of any physical value."""
+UPRIGHT = (False, False)
+"""Neither rows nor columns are to be reversed."""
 UNSAID = (1.0, 0.0)
 """Scale and offset of a file that says none."""
 GIGABYTE = 10**9
@@ -74,8 +76,8 @@ class Header:
     """None where there is no georeference, or one that cannot be related to longitude and latitude."""
     transform: Affine | None
     """Pixel corners (column, row) of the upright image to native coordinates; None where the file says none."""
-    turned: bool = False
-    """The file is stored from south to north or from east to west: its windows are not the upright image's."""
+    turns: tuple[bool, bool] = UPRIGHT
+    """Whether rows are stored from south to north, and columns from east to west."""
     dtypes: tuple[str, ...] = ()
     """By channel, as all of the following."""
     nodata: tuple[float | None, ...] = ()
@@ -85,6 +87,8 @@ class Header:
     """Whether a mask in the file or beside it (`.msk`) says which pixels are there."""
     alpha: tuple[int, ...] = ()
     """Numbers of the channels that the file calls opacity: 0 where a pixel is not there."""
+    points: bool = False
+    """The file says where it lies by ground control points or rational polynomials alone, which are not read."""
     block_bytes: int = 0
     """Size of the largest piece that can be decoded by itself."""
 
@@ -92,6 +96,11 @@ class Header:
     def count(self) -> int:
         """Number of channels."""
         return len(self.dtypes)
+
+    @property
+    def turned(self) -> bool:
+        """Whether the file's windows are not the upright image's."""
+        return self.turns != UPRIGHT
 
     @property
     def dtype(self) -> str:
@@ -125,19 +134,20 @@ def header_of(source: DatasetReader) -> Header:
     if crs is not None and not (crs.is_projected or crs.is_geographic):
         crs = None
     # the raster library hands out the identity where a file says no position
-    transform = None if source.transform.is_identity or source.transform.is_degenerate else source.transform
+    transform = source.transform if _placed(source) else None
     rows, columns = _turns(source)
     return Header(
         height=source.height,
         width=source.width,
         crs=None if crs is None or transform is None else crs.to_string(),
         transform=None if transform is None else _upright(transform, source.height * rows, source.width * columns),
-        turned=rows or columns,
+        turns=(rows, columns),
         dtypes=source.dtypes,
         nodata=source.nodatavals,
         scalings=tuple(zip(source.scales, source.offsets, strict=True)),
         masked=tuple(_has_mask(flags) for flags in source.mask_flag_enums),
         alpha=tuple(n for n, kind in enumerate(source.colorinterp, 1) if kind == ColorInterp.alpha),
+        points=transform is None and bool(source.gcps[0] or source.rpcs),
         block_bytes=max(
             rows * columns * itemsize(dtype)
             for (rows, columns), dtype in zip(source.block_shapes, source.dtypes, strict=True)
@@ -155,11 +165,21 @@ def _has_mask(flags: Sequence[MaskFlags]) -> bool:
     return MaskFlags.alpha not in flags and list(flags) not in ([MaskFlags.all_valid], [MaskFlags.nodata])
 
 
-def _turns(source: DatasetReader) -> tuple[bool, bool]:
-    """Whether rows, and columns, are to be reversed so that the image is upright, or at least not mirrored."""
+def _placed(source: DatasetReader) -> bool:
+    """Whether a file says where it lies."""
+    return not (source.transform.is_identity or source.transform.is_degenerate)
+
+
+def _turns(source: DatasetReader, unplaced: tuple[bool, bool] = UPRIGHT) -> tuple[bool, bool]:
+    """Whether rows, and columns, are to be reversed so that the image is upright, or at least not mirrored.
+
+    Args:
+        source: an open file.
+        unplaced: the answer for a file that says no position.
+    """
     t = source.transform
-    if t.is_identity:
-        return False, False
+    if not _placed(source):
+        return unplaced
     if t.b == t.d == 0:
         return t.e > 0, t.a < 0
     return t.a * t.e - t.b * t.d > 0, False
@@ -172,8 +192,10 @@ def _upright(transform: Affine, height: int, width: int) -> Affine:
     return Affine(a * across, b * down, c + a * width + b * height, d * across, e * down, f + d * width + e * height)
 
 
-def _turned(pixels: Shaped[ndarray, "c y x"], source: DatasetReader) -> Shaped[ndarray, "c y x"]:
-    rows, columns = _turns(source)
+def _turned(
+    pixels: Shaped[ndarray, "c y x"], source: DatasetReader, unplaced: tuple[bool, bool] = UPRIGHT
+) -> Shaped[ndarray, "c y x"]:
+    rows, columns = _turns(source, unplaced)
     return pixels[:, :: -1 if rows else 1, :: -1 if columns else 1]
 
 
@@ -217,27 +239,37 @@ def _hidden(source: DatasetReader, head: Header) -> str | None:
     return f"has a mask that hides {hidden} values, where this format has none" if hidden else None
 
 
-def read(channels: Sequence[Channel]) -> list[Shaped[ndarray, "y x"]]:
-    """Pixels of channels, in this order; each file is opened once."""
+def read(channels: Sequence[Channel], unplaced: tuple[bool, bool] = UPRIGHT) -> list[Shaped[ndarray, "y x"]]:
+    """Pixels of channels, in this order; each file is opened once.
+
+    Args:
+        channels: of any files.
+        unplaced: whether rows, and columns, of files that say no position are reversed, as in the images beside them.
+    """
     pixels: dict[tuple[str, int], Any] = {}
     for file, numbers in _by_file(channels):
         with explained(file), rasterio.open(file.path) as source:
             # of one type at a time, as many as there are: the library reads no mixed ones, and blocks only once
             for kind in {source.dtypes[number - 1] for number in numbers}:
                 alike = [number for number in numbers if source.dtypes[number - 1] == kind]
-                bands = _turned(source.read(alike), source)
+                bands = _turned(source.read(alike), source, unplaced)
                 pixels.update(((file.name, number), band) for number, band in zip(alike, bands, strict=True))
     return [pixels[channel.file.name, channel.number] for channel in channels]
 
 
-def there(channels: Sequence[Channel], alpha: Sequence[int]) -> Bool[ndarray, "y x"]:
-    """Where the masks of a file's channels, and its channels of opacity `alpha`, say that pixels are there."""
-    file = channels[0].file
+def there(
+    file: File, channels: Sequence[Channel], alpha: Sequence[int], unplaced: tuple[bool, bool] = UPRIGHT
+) -> Bool[ndarray, "y x"]:
+    """Where the masks of a file's channels, and its channels of opacity `alpha`, say that pixels are there.
+
+    `unplaced` is as for `read`.
+    """
     with explained(file), rasterio.open(file.path) as source:
-        masks = source.read_masks([channel.number for channel in channels])
-        opacity = source.read(list(alpha)) if alpha else masks[:0]
+        none = np.ones((0, source.height, source.width), bool)
+        masks = source.read_masks([channel.number for channel in channels]) if channels else none
+        opacity = source.read(list(alpha)) if alpha else none
         seen = (masks != 0).all(axis=0) & (opacity != 0).all(axis=0)
-        return _turned(seen[None], source)[0]
+        return _turned(seen[None], source, unplaced)[0]
 
 
 def _by_file(channels: Sequence[Channel]) -> Iterator[tuple[File, list[int]]]:

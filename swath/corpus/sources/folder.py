@@ -77,7 +77,8 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
 
 
 def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -> None:
-    places = scan(data, config)
+    strays: list[File] = []
+    places = scan(data, config, strays)
     check_facts(places, config)
     found = _stock(places, target)
     if found.known and not found.new and not config.shapes and CorpusInfo.read(target).complete:
@@ -86,11 +87,11 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
     headers = _headers(places, config, log, pool)
     _scale(places, config, headers, log)
     layouts = _layouts(places, config, headers)
-    strays = [(place.id, file.name) for place in places for file in place.strays]
     places = _fitting(places, config, layouts, headers, log)
-    what = "no image has its id and date"
-    log += [{"event": "cloud layer without an image", "id": uid, "what": what, "where": name} for uid, name in strays]
+    log += [_stray(file) for file in strays]
     log += _other_sizes(places, headers)
+    log += _by_points(headers)
+    _check_ids(places, config, headers)
     layers = {e.layer: LabelLayer(classes=e.classes, colours=e.colours, void=e.void) for e in config.labels}
     shapes = Shapes(config.shapes, data, layers)
     log += shapes.log
@@ -155,6 +156,13 @@ def _check_order(found: Stock, places: list[Place], config: Config, committed: C
     own = {channel.file.name for place in places if place.id in stored for channel in channels(place)}
     if found.new & own or (found.new and stored and config.group.ground):
         raise OutOfOrderError
+
+
+def _stray(file: File) -> dict[str, Any]:
+    clouds = ".quality." in file.key
+    event = f"{'cloud layer' if clouds else 'label map'} without an image"
+    what = f"no image has its id{' and date' if clouds else ''}"
+    return {"event": event, "id": file.fields["id"], "what": what, "where": file.name}
 
 
 # -- what fits ---------------------------------------------------------------------------------------------------------
@@ -279,6 +287,31 @@ def _other_sizes(places: list[Place], headers: dict[str, Header]) -> Iterator[di
         least, most = (pick(size for _, sizes in found for size in sizes) for pick in (min, max))
         what = f"{len(found)} images have pixels of {least:.4g} to {most:.4g} m on the ground, not {shot.entry.gsd_m:g}"
         yield {"event": "pixel size", "id": sensor, "what": what, "where": str(shot.first.path)}
+
+
+def _by_points(headers: dict[str, Header]) -> Iterator[dict[str, Any]]:
+    """A note on files whose position is not read."""
+    if names := [name for name, head in headers.items() if head.points]:
+        what = (
+            f"{len(names)} files say where they lie by ground control points or rational polynomials, which are not "
+            "read: they are taken to say no position (gdalwarp brings them onto a grid)"
+        )
+        yield {"event": "position not read", "id": "", "what": what, "where": names[0]}
+
+
+def _check_ids(places: list[Place], config: Config, headers: dict[str, Header]) -> None:
+    """Raise CorpusError if a place is called as a chip of another is: it would be taken to be stored already."""
+    of: dict[str, Place] = {}
+    for place in places:
+        for uid, _, _ in cells(place.id, shape_of(place, headers), config.chip_px):
+            if (other := of.setdefault(uid, place)) is not place:
+                first, second = (next(iter(one.shots.values())).first.name for one in (other, place))
+                raise CorpusError(
+                    f"two locations have the id {uid!r}: of {first} and of {second}",
+                    where="corpus.source.images",
+                    remedy="an image that is cut into chips gives them its id with row and column behind: let the "
+                    "expression find other ids",
+                )
 
 
 def _layout(entry: ImageEntry, gsd_m: float | None, shots: list[Shot], key: str) -> SensorLayout:

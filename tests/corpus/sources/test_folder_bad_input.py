@@ -276,3 +276,51 @@ def test_a_section_that_refers_to_nothing(section, said):
     entry = {"files": "*.tif", "id": r"(?P<id>\d+)", "sensor": "sentinel-2-l2a", "bands": ["B04"]}
     with pytest.raises(ValidationError, match=said):
         Config.model_validate({"chip_px": PX, "images": [entry]} | section)
+
+
+@pytest.mark.parametrize("form", ["%m%d", "%j", "%Y-W%U", "%d.%m.", "%H%M%S"])
+def test_dates_without_a_year_or_of_a_week(form):
+    entry = S2 | {"bands": ["B04"], "date_format": form}
+    with pytest.raises(ValidationError, match=r"says no year|without its day"):
+        Config.model_validate({"chip_px": PX, "images": [entry]})
+    quality = {"sensor": "sentinel-2-l2a", "files": "q/*", "id": "(?P<id>x)", "date_format": form}
+    with pytest.raises(ValidationError, match=r"says no year|without its day"):
+        Config.model_validate({"chip_px": PX, "images": [S2 | {"bands": ["B04"]}], "quality": [quality]})
+
+
+def test_two_places_whose_ids_join_to_one(tmp_path):
+    for number, name in enumerate(("a_b/c_20210101", "a/b_c_20210202")):
+        write(tmp_path / f"images/{name}.tif", counts(number))
+    entry = S2 | {"files": "images/*/*.tif", "bands": ["B04", "B08"]}
+    entry["id"] = r"images/(?P<id>\w+)/(?P<id2>\w+)_(?P<date>\d{8})\.tif"
+    refused(tmp_path, tmp_path / "c", "a_b/c_20210101.tif", "a/b_c_20210202.tif", "'a_b_c'", images=[entry])
+
+
+def test_an_image_that_is_called_as_a_chip_of_another(tmp_path):
+    write(tmp_path / "images/a.tif", counts(1, size=2 * PX))
+    images(tmp_path, "a_0_1")
+    for _ in range(2):  # the second time it must not be taken to be stored already
+        refused(tmp_path, tmp_path / "c", "two locations have the id 'a_0_1'", "images/a.tif", "images/a_0_1.tif")
+
+
+def test_ids_of_digits_that_are_no_numbers(tmp_path):
+    images(tmp_path, "5²", "²", "10", "9")
+    assert list(made(tmp_path, tmp_path / "c").locations["uid"]) == ["5²", "9", "10", "²"]
+    refused(tmp_path, tmp_path / "d", "the id '²' holds no number", group={"by": "id-block"})
+
+
+def test_names_of_label_maps_say_scalars_too(tmp_path):
+    images(tmp_path, "a", "b")
+    for name in ("a_farm7", "b_farm9"):
+        write(tmp_path / f"masks/{name}.png", np.ones((1, PX, PX), np.uint8))
+    masks = MASK | {"id": r"(?P<id>\w)_(?P<farm>\w+)\.png"}
+    assert made(tmp_path, tmp_path / "c", labels=[masks]).locations["farm"].tolist() == ["farm7", "farm9"]
+
+
+def test_opacity_hides_labels_as_masks_do(tmp_path):
+    images(tmp_path, "a")
+    codes = np.ones((2, PX, PX), np.uint8)
+    codes[1] = 255 * (np.arange(PX) % 2)
+    write(tmp_path / "masks/a.png", codes)
+    corpus = made(tmp_path, tmp_path / "c", labels=[MASK | {"channel": 1, "void": 7}])
+    np.testing.assert_array_equal(corpus.labels("m", [0])[0], np.where(codes[1] > 0, 1, 7))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import rasterio
 
 from swath.errors import CorpusError
 from tests.corpus.sources.test_folder import PX, S2, counts, log, made, write
@@ -75,3 +76,61 @@ def test_a_layer_without_dates_is_of_images_without_dates(tmp_path):
     folder(tmp_path, ["p1_a"], ["p1_b"])
     corpus = ingest(tmp_path, tmp_path / "c", r"(?P<id>p\d+)_", r"(?P<id>p\d+)_")
     assert corpus.chips["valid"].tolist() == [0.5]
+
+
+def judged(root, target, layer, **entry):
+    write(root / "img/p1.tif", counts(1))
+    quality = {"sensor": "sentinel-2-l2a", "files": "scl/*", "id": r"(?P<id>p\d+)"} | entry
+    write(root / "scl/p1.tif", layer)
+    image = S2 | {"files": "img/*.tif", "id": r"(?P<id>p\d+)", "bands": ["B04", "B08"]}
+    return made(root, target, images=[image], quality=[quality]).chips.iloc[0]
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_what_a_cloud_layer_does_not_say_is_no_clear_sky(tmp_path):
+    with_gaps = np.where(CLOUD == 9, np.nan, 4).astype(np.float32)
+    chip = judged(tmp_path / "nan", tmp_path / "c", with_gaps)
+    assert (chip["valid"], chip["cloud"]) == (0.5, 0.5)
+    judged(tmp_path / "hidden", tmp_path / "d", np.full_like(CLOUD, 4))
+    with rasterio.open(tmp_path / "hidden/scl/p1.tif", "r+") as file:
+        file.write_mask(CLOUD[0] != 9)
+    chip = made(
+        tmp_path / "hidden",
+        tmp_path / "e",
+        images=[S2 | {"files": "img/*.tif", "bands": ["B04", "B08"]}],
+        quality=[{"sensor": "sentinel-2-l2a", "files": "scl/*.tif", "id": r"(?P<id>p\d+)"}],
+    ).chips.iloc[0]
+    assert (chip["valid"], chip["cloud"]) == (0.5, 0.5)
+
+
+def test_cloud_probabilities_are_no_classes(tmp_path):
+    with pytest.raises(CorpusError, match=r"scl/p1\.tif holds numbers that are not whole, such as 0\.9"):
+        judged(tmp_path, tmp_path / "c", np.full((1, PX, PX), 0.9, np.float32), classes=[1])
+
+
+def test_cloud_layers_of_images_that_only_tags_tell_apart(tmp_path):
+    for number, tag in enumerate(("before", "after")):
+        write(tmp_path / f"{tag}/p1.tif", counts(number))
+        write(tmp_path / f"scl/{tag}_p1.tif", CLOUD if tag == "before" else np.full_like(CLOUD, 4))
+    entry = S2 | {"bands": ["B04", "B08"]}
+    images = [entry | {"files": f"{tag}/*.tif", "id": r"(?P<id>p\d+)", "tag": tag} for tag in ("before", "after")]
+    layer = {"sensor": "sentinel-2-l2a", "files": "scl/before*", "id": r"(?P<id>p\d+)"}
+    with pytest.raises(CorpusError, match=r"before_p1\.tif would be the cloud layer of 2 images"):
+        made(tmp_path, tmp_path / "c", images=images, quality=[layer])
+    layers = [layer | {"files": f"scl/{tag}*", "tag": tag} for tag in ("before", "after")]
+    chips = made(tmp_path, tmp_path / "c", images=images, quality=layers).chips.set_index("tag")
+    assert chips["valid"].to_dict() == {"before": 0.5, "after": 1.0}
+    with pytest.raises(ValueError, match="with the tag 'during', of which there are no images"):
+        made(tmp_path, tmp_path / "d", images=images, quality=[layer | {"tag": "during"}])
+
+
+def test_layers_and_maps_of_no_image_at_all_are_named(tmp_path):
+    folder(tmp_path, ["p1_20210601"], ["p1_20210601", "p7_20210601"])
+    for name in ("p1", "p8"):
+        write(tmp_path / f"masks/{name}.png", np.ones((1, PX, PX), np.uint8))
+    masks = {"layer": "m", "files": "masks/*.png", "id": r"(?P<id>p\d+)\.png", "classes": {1: "wet"}, "void": 0}
+    corpus = ingest(tmp_path, tmp_path / "c", labels=[masks])
+    assert [(one["event"], one["where"]) for one in log(corpus)] == [
+        ("label map without an image", "masks/p8.png"),
+        ("cloud layer without an image", "scl/p7_20210601.tif"),
+    ]

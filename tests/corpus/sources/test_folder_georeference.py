@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import rasterio
 from affine import Affine
+from rasterio.control import GroundControlPoint
 
 from tests.corpus.sources.test_folder import PX, S2, counts, log, made, stored, write
 from tests.corpus.sources.test_folder_bad_input import MASK, refused
@@ -168,3 +169,44 @@ def test_a_reference_system_without_a_position_is_none(tmp_path):
     corpus = made(tmp_path, tmp_path / "c", images=[S2 | {"bands": ["B04", "B08"], "gsd_m": 10}])
     np.testing.assert_array_equal(stored(corpus, SENSOR)["a", None, None], pixels)
     assert pd.isna(corpus.locations["crs"][0])
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("way", [DOWN, Affine(-10, 0, 500_000 + 10 * PX, 0, -10, 5_600_000), Affine(1, 0, 64, 0, 1, 8)])
+def test_files_without_a_position_are_turned_as_the_image_beside_them(tmp_path, way):
+    pixels, codes, clouds = counts(1), mask(), np.where(mask() == 1, 9, 4).astype(np.uint8)
+    hidden = np.where(np.arange(PX * PX).reshape(1, PX, PX) % 7 == 0, 0, 255).astype(np.uint8)
+    write(tmp_path / "images/a_B04.tif", pixels[:1], CRS, way)
+    write(tmp_path / "images/a_B08.tif", pixels[1:])
+    with rasterio.open(tmp_path / "images/a_B08.tif", "r+") as file:
+        file.write_mask(hidden[0])
+    write(tmp_path / "masks/a.png", codes)
+    write(tmp_path / "scl/a.tif", clouds)
+    corpus = made(tmp_path, tmp_path / "c", images=[BANDS], labels=[MASK], quality=SCL)
+    found = stored(corpus, SENSOR)["a", None, None]
+    rows, columns = (-1 if way.e > 0 else 1), (-1 if way.a < 0 else 1)
+    np.testing.assert_array_equal(found, pixels[:, ::rows, ::columns])
+    np.testing.assert_array_equal(corpus.labels("m", [0])[0], codes[0, ::rows, ::columns])
+    seen = (codes != 1) & (hidden > 0)
+    array = corpus.valid_array(SENSOR)
+    assert array is not None
+    np.testing.assert_array_equal(array.read().result()[0], seen[0, ::rows, ::columns])
+
+
+def test_which_way_up_a_file_without_a_position_is_has_to_be_known(tmp_path):
+    write(tmp_path / "images/a_20200101.tif", counts(1), CRS, UP)
+    write(tmp_path / "images/a_20200102.tif", counts(2), CRS, DOWN)
+    write(tmp_path / "masks/a.tif", mask())
+    refused(tmp_path, tmp_path / "c", "masks/a.tif says no position", "stored in several ways", labels=LABELS)
+    write(tmp_path / "masks/a.tif", codes := mask(), CRS, UP)
+    np.testing.assert_array_equal(made(tmp_path, tmp_path / "d", labels=LABELS).labels("m", [0])[0], codes[0])
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_ground_control_points_are_not_read_and_said_to_be(tmp_path):
+    write(tmp_path / "images/a.tif", counts(1))
+    corners = [GroundControlPoint(row, column, 10 + column, 50 - row) for row, column in ((0, 0), (0, 9), (9, 0))]
+    with rasterio.open(tmp_path / "images/a.tif", "r+") as file:
+        file.gcps = (corners, rasterio.CRS.from_epsg(4326))
+    corpus = made(tmp_path, tmp_path / "c", images=[S2 | {"bands": ["B04", "B08"], "gsd_m": 10}])
+    assert [(one["event"], one["where"]) for one in log(corpus)] == [("position not read", "images/a.tif")]

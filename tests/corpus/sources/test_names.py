@@ -48,6 +48,9 @@ def test_a_folder_is_entered_once_by_its_own_name(tmp_path):
     (root / "n").symlink_to(tmp_path / "far")
     assert [path.relative_to(root).as_posix() for path in below(root)] == ["m/2.tif", "z/1.tif"]
     assert names(root, "a/*.tif") == ["a/1.tif"]
+    # a pattern that begins at the link sees what it leads to, though a folder beside it has its own name for it
+    assert names(root, "a/**/*.tif") == ["a/1.tif"]
+    assert names(root, "nowhere/**/*.tif") == []
 
 
 def test_a_link_that_leads_nowhere_is_a_file_that_cannot_be_read(tmp_path):

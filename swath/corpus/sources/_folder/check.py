@@ -6,7 +6,7 @@ from swath.corpus.format import SensorLayout
 from swath.corpus.sources._folder.scan import Place, Shot
 from swath.corpus.sources._folder.section import COMPLEX, FolderSection
 from swath.corpus.sources._position import check_same_place, pixel_m
-from swath.corpus.sources._raster import NARROWER, BadFileError, Channel, File, Header, check_size, itemsize
+from swath.corpus.sources._raster import NARROWER, UPRIGHT, BadFileError, Channel, File, Header, check_size, itemsize
 from swath.errors import CorpusError
 
 PIXEL_SIZES = 0.1
@@ -30,10 +30,32 @@ def finest(shot: Shot, headers: dict[str, Header]) -> tuple[File, Header]:
     )
 
 
+def turns_of(place: Place, headers: dict[str, Header]) -> tuple[bool, bool]:
+    """Whether rows, and columns, of the place's files that say no position are reversed, as those beside them are.
+
+    Raises:
+        BadFileError: there is such a file, and others are stored in several ways.
+    """
+    files = {channel.file.name: channel.file for channel in channels(place)}
+    placed = {name: headers[name].turns for name in files if headers[name].transform is not None}
+    ways = set(placed.values())
+    if len(ways) > 1 and len(placed) < len(files):
+        file = next(file for name, file in files.items() if name not in placed)
+        first, other = (next(name for name, turns in placed.items() if turns == way) for way in sorted(ways)[:2])
+        raise BadFileError(
+            f"{file.name} says no position, and the files of its location are stored in several ways, such as {first} "
+            f"and {other}, of which one is from south to north or from east to west",
+            where=f"{file.path}, for {file.key}",
+            remedy="give it a position, or store all files of a location from north to south; or leave it out: "
+            "corpus.source.on_bad_file=skip",
+        )
+    return ways.pop() if len(ways) == 1 else UPRIGHT
+
+
 def check_clouds(place: Place, shot: Shot, section: FolderSection) -> None:
     """Raise BadFileError unless every cloud layer of the recipe is there: without it, clouds would be ground."""
     for position, entry in enumerate(section.quality):
-        if entry.sensor == shot.entry.sensor and position not in shot.quality:
+        if entry.judges(shot.entry.sensor, shot.entry.tag) and position not in shot.quality:
             others = f"; of another date there is {place.strays[0].name}" if place.strays else ""
             raise BadFileError(
                 f"{shot.first.name} has no cloud layer: no file of {entry.files!r} has its id and date{others}",
@@ -122,6 +144,7 @@ def check_channel(channel: Channel, header: Header) -> None:
 
 def check_place(place: Place, section: FolderSection, headers: dict[str, Header]) -> None:
     """Raise BadFileError unless the place's images have one size, one grid, hold a chip, and its maps are there."""
+    turns_of(place, headers)
     images = [finest(shot, headers) for shot in place.shots.values()]
     first, wanted = max(images, key=lambda one: (one[1].transform is not None, one[1].crs is not None))
     for file, head in images:
@@ -163,7 +186,7 @@ def check_facts(places: Iterable[Place], section: FolderSection) -> None:
                 where="corpus.source.group.by",
                 remedy="add a group (?P<parent>...) to the id expression of the images, or group by id",
             )
-        if section.group.by == "id-block" and not any(ch.isdigit() for ch in place.id):
+        if section.group.by == "id-block" and not any(ch.isdecimal() for ch in place.id):
             raise CorpusError(
                 f"the id {place.id!r} holds no number",
                 where="corpus.source.group.by",

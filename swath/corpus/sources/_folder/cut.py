@@ -9,15 +9,15 @@ from jaxtyping import Bool, Integer, Shaped
 from numpy import ndarray
 
 from swath import sensors
-from swath.corpus._codes import codes_of_map
+from swath.corpus._codes import codes_of_map, whole_codes
 from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer, SensorLayout
-from swath.corpus.sources._folder.check import finest
+from swath.corpus.sources._folder.check import finest, turns_of
 from swath.corpus.sources._folder.scaling import brought
 from swath.corpus.sources._folder.scan import Place, Shot
 from swath.corpus.sources._folder.section import FolderSection, ImageEntry, LabelEntry, QualityEntry
 from swath.corpus.sources._pieces import Piece, cells, moved, window
-from swath.corpus.sources._raster import BadFileError, Channel, Header, enlarged, narrowed, read, there
+from swath.corpus.sources._raster import BadFileError, Channel, File, Header, enlarged, narrowed, read, there
 from swath.errors import CorpusError
 from swath.sensors import CloudRule, Scaling
 
@@ -83,17 +83,16 @@ def _skip(place: Place, plan: Plan, error: BadFileError, result: Piece) -> None:
 
 
 def _image(shot: Shot, place: Place, plan: Plan) -> _Image:
-    shape = shape_of(place, plan.headers)
+    shape, turns = shape_of(place, plan.headers), turns_of(place, plan.headers)
     bands = list(shot.bands.values())
-    raw = [enlarged(one, shape, channel.file) for one, channel in zip(read(bands), bands, strict=True)]
+    raw = [enlarged(one, shape, channel.file) for one, channel in zip(read(bands, turns), bands, strict=True)]
     valid = _valid(raw, shot, plan.headers)
     for channels in _with_masks(shot, place, plan.headers):
-        valid &= enlarged(there(*channels), shape, channels[0][0].file)
+        valid &= enlarged(there(*channels, turns), shape, channels[0])
     pixels = np.stack(list(_stored(raw, valid, shot, plan.layouts[shot.entry.sensor])))
     cloud = None
     for position, channel in shot.quality.items():
-        layer = enlarged(read([channel])[0], shape, channel.file)
-        cloudy = _cloudy(layer, plan.section.quality[position])
+        cloudy = enlarged(_cloudy(channel, plan, position, turns), shape, channel.file)
         cloud = cloudy if cloud is None else cloud | cloudy
         if plan.section.quality[position].mask:
             valid = valid & ~cloudy
@@ -119,8 +118,10 @@ def nodata_of(entry: ImageEntry) -> float | None:
     return sensors.get(entry.sensor).nodata if entry.nodata == "sensor" else entry.nodata
 
 
-def _with_masks(shot: Shot, place: Place, headers: dict[str, Header]) -> Iterator[tuple[list[Channel], list[int]]]:
-    """Channels, file by file, that a mask in the file says more of, and the file's channels of opacity.
+def _with_masks(
+    shot: Shot, place: Place, headers: dict[str, Header]
+) -> Iterator[tuple[File, list[Channel], list[int]]]:
+    """Files, with the channels that a mask in the file says more of, and the file's channels of opacity.
 
     Opacity that the recipe reads as something else, a band or a map, is that: writers call a fourth channel so unasked.
     """
@@ -132,7 +133,7 @@ def _with_masks(shot: Shot, place: Place, headers: dict[str, Header]) -> Iterato
         alpha = [number for number in head.alpha if number not in taken]
         masked = [channel for channel in channels if head.masked[channel.number - 1]]
         if masked or alpha:
-            yield masked or channels[:1], alpha
+            yield channels[0].file, masked, alpha
 
 
 def _stored(
@@ -144,11 +145,39 @@ def _stored(
         yield brought(narrowed(pixels, valid, channel.file), ~valid, shot.scalings[band], scaling, channel.file)
 
 
-def _cloudy(layer: Shaped[ndarray, "y x"], entry: QualityEntry) -> Bool[ndarray, "y x"]:
+def _cloudy(channel: Channel, plan: Plan, position: int, turns: tuple[bool, bool]) -> Bool[ndarray, "y x"]:
+    """Where a cloud layer says so, and where it says nothing: NaN, or hidden by a mask of its own."""
+    layer, entry = read([channel], turns)[0], plan.section.quality[position]
+    try:
+        codes = whole_codes(layer, 0)
+    except ValueError as error:
+        raise BadFileError(
+            f"the cloud layer {channel.file.name} {error}",
+            where=f"{channel.file.path}, for {channel.file.key}",
+            remedy="give classes or bits, such as the cloud probability above a threshold; or leave it out: "
+            "corpus.source.on_bad_file=skip",
+        ) from None
+    hidden = np.isnan(layer) if layer.dtype.kind == "f" else np.zeros(layer.shape, bool)
+    if entry.files is not None:
+        hidden |= ~_seen(channel, plan.headers, turns)
+    return _rule(entry).unusable(codes) | hidden
+
+
+def _seen(channel: Channel, headers: dict[str, Header], turns: tuple[bool, bool]) -> Bool[ndarray, "y x"]:
+    """Where a mask in a file or beside it, or its channel of opacity, lets a channel be seen."""
+    head = headers[channel.file.name]
+    masked = [channel] if head.masked[channel.number - 1] else []
+    alpha = [number for number in head.alpha if number != channel.number]
+    if not masked and not alpha:
+        return np.ones((head.height, head.width), bool)
+    return there(channel.file, masked, alpha, turns)
+
+
+def _rule(entry: QualityEntry) -> CloudRule:
     rule = sensors.get(entry.sensor).cloud
     if entry.bits is not None or entry.classes is not None or rule is None:
         rule = CloudRule("", tuple(entry.classes or ()), tuple(entry.bits or ()))
-    return rule.unusable(layer)
+    return rule
 
 
 def _label_maps(place: Place, plan: Plan) -> dict[str, Integer[ndarray, "y x"]]:
@@ -173,7 +202,8 @@ def _label_map(
 ) -> Integer[ndarray, "y x"]:
     channel = place.labels[entry.layer]
     where = f"{channel.file.path}, for corpus.source.labels.{position} (layer {entry.layer!r})"
-    codes = read([channel])[0]
+    turns = turns_of(place, plan.headers)
+    codes = read([channel], turns)[0]
     if codes.shape != shape:
         size, wanted = (f"{width} x {height}" for height, width in (codes.shape, shape))
         raise BadFileError(
@@ -183,8 +213,8 @@ def _label_map(
         )
     layer = plan.layers[entry.layer]
     seen = np.ones(shape, bool)
-    if entry.files is not None and plan.headers[channel.file.name].masked[channel.number - 1]:
-        seen = there([channel], [])
+    if entry.files is not None:
+        seen &= _seen(channel, plan.headers, turns)
     try:
         return codes_of_map(codes, layer.codes, layer.void, seen)
     except ValueError as error:

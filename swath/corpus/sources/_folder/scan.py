@@ -16,7 +16,7 @@ from swath.corpus.sources._folder.section import (
     QualityEntry,
     ScaleByName,
 )
-from swath.corpus.sources._names import matching, natural, unreadable, what_is_there
+from swath.corpus.sources._names import Key, matching, natural, unreadable, what_is_there
 from swath.corpus.sources._raster import Channel, File
 from swath.errors import CorpusError, nearest
 from swath.sensors import Scaling
@@ -59,14 +59,20 @@ class Place:
     """Cloud layers that are of none of its images."""
 
 
-def scan(root: Path, section: FolderSection) -> list[Place]:
+def scan(root: Path, section: FolderSection, strays: list[File] | None = None) -> list[Place]:
     """All locations, in the natural order of their ids.
+
+    Args:
+        root: folder of the data.
+        section: of the recipe.
+        strays: label maps and cloud layers that are of no image are added here.
 
     Raises:
         CorpusError: a folder cannot be read, a pattern matches nothing, a name does not fit its expression, two files
             are the same location, sensor and date, or a band's file is missing.
     """
     _readable(root)
+    strays = [] if strays is None else strays
     places: dict[str, Place] = {}
     for position, entry in enumerate(section.images):
         files = list(_matching(root, entry.files, entry.id, f"corpus.source.images.{position}"))
@@ -76,9 +82,9 @@ def scan(root: Path, section: FolderSection) -> list[Place]:
     for place in places.values():
         _order_bands(place)
     for position, entry in enumerate(section.labels):
-        _add_labels(root, places, entry, f"corpus.source.labels.{position}")
+        _add_labels(root, places, entry, f"corpus.source.labels.{position}", strays)
     for position, entry in enumerate(section.quality):
-        _add_quality(root, places, entry, position)
+        _add_quality(root, places, entry, position, strays)
     return sorted(places.values(), key=lambda place: natural(place.id))
 
 
@@ -96,6 +102,7 @@ def _matching(root: Path, pattern: str, expression: str, key: str) -> Iterator[F
             f"no file matches {pattern!r}", where=f"{key}.files, in {root}", remedy=what_is_there(root, pattern)
         )
     compiled = re.compile(expression)
+    parts: dict[str, tuple[File, Key]] = {}
     for path in paths:
         name = path.relative_to(root).as_posix()
         match = compiled.search(name)
@@ -105,7 +112,17 @@ def _matching(root: Path, pattern: str, expression: str, key: str) -> Iterator[F
                 where=f"{key}.id",
                 remedy="mend the expression, or let files match fewer names",
             )
-        yield File(path, name, _fields(match), key)
+        file = File(path, name, _fields(match), key)
+        own = tuple(match.groupdict().get(part) or "" for part in ID_PARTS)
+        other, others = parts.setdefault(file.fields["id"], (file, own))
+        if others != own:
+            raise CorpusError(
+                f"{other.name} and {name} would be of one location, {file.fields['id']!r}, though the parts of their "
+                f"ids differ: {', '.join(others)} and {', '.join(own)}",
+                where=f"{key}.id",
+                remedy="let the expression find the id in one piece, or in pieces without underscores",
+            )
+        yield file
 
 
 def _fields(match: re.Match[str]) -> dict[str, str]:
@@ -162,10 +179,7 @@ def _add_image(place: Place, entry: ImageEntry, position: int, file: File) -> No
         if band in shot.bands:
             _refuse_twice(place, shot.bands[band].file, file, band if entry.by_file else None)
         shot.bands[band] = channel
-    scaling = entry.scaling.group if isinstance(entry.scaling, ScaleByName) else None
-    for name, text in file.fields.items():
-        if name != scaling and (name not in RESERVED or name in ("split", "parent")):
-            _note(place, name, text, file)
+    _note_all(place, file, entry.scaling.group if isinstance(entry.scaling, ScaleByName) else None)
 
 
 def _bands_in(entry: ImageEntry, file: File) -> dict[str, Channel]:
@@ -184,6 +198,13 @@ def _refuse_twice(place: Place, one: File, other: File, band: str | None) -> Non
         where=f"{other.key}, id {place.id!r}",
         remedy="let the id expression tell them apart (by id or date), or give their entries different tags",
     )
+
+
+def _note_all(place: Place, file: File, besides: str | None = None) -> None:
+    """Note what a name says of its location, but for what the group `besides` finds."""
+    for name, text in file.fields.items():
+        if name != besides and (name not in RESERVED or name in ("split", "parent")):
+            _note(place, name, text, file)
 
 
 def _note(place: Place, name: str, text: str, file: File) -> None:
@@ -208,13 +229,14 @@ def _order_bands(place: Place) -> None:
         shot.bands = {band: shot.bands[band] for band in shot.entry.channels}
 
 
-def _add_labels(root: Path, places: dict[str, Place], entry: LabelEntry, key: str) -> None:
+def _add_labels(root: Path, places: dict[str, Place], entry: LabelEntry, key: str, strays: list[File]) -> None:
     if entry.files is None or entry.id is None:
         for place in places.values():
             _label_from_image(place, entry, key)
         return
-    for file in _of_places(_matching(root, entry.files, entry.id, key), places):
+    for file in _of_places(_matching(root, entry.files, entry.id, key), places, strays):
         place = places[file.fields["id"]]
+        _note_all(place, file)
         if entry.layer in place.labels:
             _refuse_twice(place, place.labels[entry.layer].file, file, None)
         place.labels[entry.layer] = Channel(file, entry.channel or 1, only=entry.channel is None)
@@ -227,30 +249,44 @@ def _label_from_image(place: Place, entry: LabelEntry, key: str) -> None:
             place.labels[entry.layer] = Channel(File(file.path, file.name, file.fields, key), entry.channel or 1)
 
 
-def _add_quality(root: Path, places: dict[str, Place], entry: QualityEntry, position: int) -> None:
+def _add_quality(root: Path, places: dict[str, Place], entry: QualityEntry, position: int, strays: list[File]) -> None:
     key = f"corpus.source.quality.{position}"
     if entry.files is None or entry.id is None:
         for place in places.values():
             for shot in place.shots.values():
-                if shot.entry.sensor == entry.sensor:
+                if entry.judges(shot.entry.sensor, shot.entry.tag):
                     file = shot.first
                     shot.quality[position] = Channel(File(file.path, file.name, file.fields, key), entry.channel)
         return
-    for file in _of_places(_matching(root, entry.files, entry.id, key), places):
+    for file in _of_places(_matching(root, entry.files, entry.id, key), places, strays):
         place, date = places[file.fields["id"]], _date(file, entry)
-        shots = [shot for (sensor, when, _), shot in place.shots.items() if (sensor, when) == (entry.sensor, date)]
+        shots = [
+            shot for (sensor, when, tag), shot in place.shots.items() if when == date and entry.judges(sensor, tag)
+        ]
+        _check_one(shots, file)
         for shot in shots:
             if position in shot.quality:
                 _refuse_twice(place, shot.quality[position].file, file, None)
             shot.quality[position] = Channel(file, entry.channel)
         if not shots:
             place.strays.append(file)
+            strays.append(file)
 
 
-def _of_places(files: Iterable[File], places: dict[str, Place]) -> list[File]:
-    """Files of locations that have images; it is an error if there is none."""
+def _check_one(shots: list[Shot], file: File) -> None:
+    if len(shots) > 1:
+        raise CorpusError(
+            f"{file.name} would be the cloud layer of {len(shots)} images: {', '.join(s.first.name for s in shots)}",
+            where=f"{file.key}.tag",
+            remedy="say of which: an entry under quality for each tag of the images, such as tag: before",
+        )
+
+
+def _of_places(files: Iterable[File], places: dict[str, Place], strays: list[File]) -> list[File]:
+    """Files of locations that have images, others are added to `strays`; it is an error if there is none."""
     files = list(files)
     known = [file for file in files if file.fields["id"] in places]
+    strays += [file for file in files if file.fields["id"] not in places]
     if not known:
         first = files[0]
         raise CorpusError(

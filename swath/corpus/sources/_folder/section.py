@@ -89,6 +89,15 @@ AnyScaling = Annotated[
 ]
 
 
+def _date_format(text: str) -> str:
+    """Without a year all dates are of 1900, and a week without its day is passed over."""
+    if not re.search("%[YyGcx]", text):
+        raise ValueError(f"{text!r} says no year")
+    if re.search("%[UW]", text) and not re.search("%[aAuw]", text):
+        raise ValueError(f"{text!r} has a week without its day, such as %u")
+    return text
+
+
 class _Named(Settings):
     """Files whose names say which location and date they are of."""
 
@@ -103,6 +112,7 @@ class _Named(Settings):
     """How the group `date` is written, in the codes of strftime."""
 
     _checked = field_validator("id")(_expression)
+    _dated = field_validator("date_format")(_date_format)
 
     def date(self, text: str) -> datetime:
         """The date that a file's name says; ValueError if it is written otherwise."""
@@ -230,12 +240,20 @@ class QualityEntry(Settings):
     id: str | None = None
     """Regular expression with the groups `id` and, if the images have it, `date`."""
     date_format: str = "%Y%m%d"
-    bits: tuple[int, ...] | None = None
+    tag: str | None = None
+    """Tag of the images that the files are of; without it, all of an id and date, which then have one tag."""
+    bits: tuple[Annotated[int, Field(ge=0, lt=63)], ...] | None = None
     """Bits of which any means unusable; the sensor's own rule if neither bits nor classes are given."""
     classes: tuple[int, ...] | None = None
     """Values that mean unusable."""
     mask: bool = True
     """Treat such pixels as invalid; otherwise only their share is noted."""
+
+    _dated = field_validator("date_format")(_date_format)
+
+    def judges(self, sensor: str, tag: str | None) -> bool:
+        """Whether it is for images of that sensor and tag."""
+        return sensor == self.sensor and self.tag in (None, tag)
 
     @model_validator(mode="after")
     def _complete(self) -> "QualityEntry":
@@ -315,7 +333,8 @@ class FolderSection(Settings):
         inside += [image for e in self.quality if not e.files for image in self.images if image.sensor == e.sensor]
         if any(image.by_file for image in inside):
             raise ValueError("where every band is a file, labels and quality need files and id of their own")
-        unknown = {entry.sensor for entry in self.quality} - {entry.sensor for entry in self.images}
-        if unknown:
-            raise ValueError(f"quality of {min(unknown)}, of which there are no images")
+        for entry in self.quality:
+            if not any(entry.judges(image.sensor, image.tag) for image in self.images):
+                tagged = "" if entry.tag is None else f" with the tag {entry.tag!r}"
+                raise ValueError(f"quality of {entry.sensor}{tagged}, of which there are no images")
         return self
