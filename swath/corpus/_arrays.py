@@ -30,6 +30,10 @@ CHECKSUM = "crc32c"
 the fill value alone, so that one that is not there is damage."""
 
 
+UNREADABLE = (ValueError, NotImplementedError)
+"""What TensorStore raises for damage; the second where a row's length and its bytes do not agree."""
+
+
 class DamagedError(CorpusError):
     """A file of an array cannot be read, or holds something else than was written."""
 
@@ -126,7 +130,7 @@ def open_array(path: Path, name: str, threads: int | None = None, *, sparse: boo
         if sparse or not has_checksums(array):
             return array
         return ts.open({**_spec(path, name), "fill_missing_data_reads": False}, context=context, open=True).result()
-    except ValueError as error:
+    except UNREADABLE as error:
         raise damaged(path / name / "zarr.json", _reason(error)) from None
 
 
@@ -154,25 +158,27 @@ def read(
     """
     try:
         return (array[rows] if bands is None else array.oindex[rows, bands]).read().result()
-    except ValueError as error:
+    except UNREADABLE as error:
         raise _first_damage(array, rows, error) from None
 
 
-def _first_damage(array: ts.TensorStore, rows: Integer[ndarray, " n"], error: ValueError) -> DamagedError:
+def _first_damage(array: ts.TensorStore, rows: Integer[ndarray, " n"], error: Exception) -> DamagedError:
     for row in rows.tolist():
         try:
             array[row].read().result()
-        except ValueError as one:
+        except UNREADABLE as one:
             file = file_of(array, row // rows_per_file(array))
             return damaged(file, _reason(one) if file.exists() else "it is not there", row)
     return damaged(file_of(array, int(rows[0]) // rows_per_file(array)), _reason(error))
 
 
-def _reason(error: ValueError) -> str:
+def _reason(error: Exception) -> str:
     """TensorStore's message without the file, which is named anyway."""
     text = str(error)
     if text.startswith("NOT_FOUND"):
         return "a row is missing"
+    if isinstance(error, NotImplementedError):
+        return "a row cannot be decoded"
     return text.rsplit(": ", 1)[-1] if "igest mismatch" not in text else "the checksum is wrong"
 
 

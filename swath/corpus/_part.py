@@ -224,13 +224,10 @@ def check_part(part: Part, info: CorpusInfo, committed: Collection[str]) -> None
             )
 
 
-def _or_none(text: str | None) -> str:
-    return "" if text is None else text
-
-
 def _check_names(location: Location) -> None:
     """An id is a few words of text: it names files, stands in tables, and Parquet takes UTF-8 alone."""
-    texts = {"id": location.uid, "group": _or_none(location.group), "split": _or_none(location.split)}
+    given = {"id": location.uid, "group": location.group, "split": location.split}
+    texts = {what: text for what, text in given.items() if text is not None}
     scalars = {f"scalar label {name!r}": text for name, text in location.scalars.items() if isinstance(text, str)}
     for what, text in {**texts, **scalars}.items():
         if not isinstance(text, str):

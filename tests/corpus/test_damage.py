@@ -152,6 +152,19 @@ def test_a_truncated_index_of_a_part_is_refused(tmp_path):
         Corpus.open(tmp_path)
 
 
+def test_wherever_the_bit_of_a_packed_row_is(path):
+    """TensorStore raises errors of two types, by what the length and the bytes of the row then say."""
+    folder = f"valid/{OPTICAL}.zarr/valid"
+    file, (start, size) = only_file(path, folder), row_bytes(path, folder, 9)
+    raw = file.read_bytes()
+    array = Corpus.open(path).valid_array(OPTICAL)
+    assert array is not None
+    for place in range(start, start + size):
+        file.write_bytes(raw[:place] + bytes([raw[place] ^ 2]) + raw[place + 1 :])
+        with pytest.raises(_arrays.DamagedError, match="row 9"):
+            _arrays.read(array, np.array([9]))
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

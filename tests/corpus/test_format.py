@@ -166,10 +166,10 @@ def test_a_chip_on_the_antimeridian_lies_there(tmp_path, crs, lat):
 
 
 def test_outlines_beyond_180_degrees_around_a_pole_and_of_the_globe():
-    beyond = footprint("EPSG:4326", (0.1, 0, 200, 0, -0.1, 10), 10)
+    beyond = footprint("EPSG:4326", (0.1, 0.0, 200.0, 0.0, -0.1, 10.0), 10)
     assert beyond.bounds == pytest.approx((-160, 9, -159, 10))
-    pole = footprint("EPSG:3031", (10.0, 0, -80, 0, -10.0, 80), 16)
+    pole = footprint("EPSG:3031", (10.0, 0.0, -80.0, 0.0, -10.0, 80.0), 16)
     assert pole.bounds[:3] == (-180, -90, 180)
     assert pole.bounds[3] == pytest.approx(-90, abs=0.01)
-    assert footprint("EPSG:4326", (45, 0, -180, 0, -22.5, 90), 8).bounds == (-180, -90, 180, 90)
-    assert footprint("EPSG:4326", (45, 0, 0, 0, -22.5, 90), 8).area == pytest.approx(360 * 180)
+    assert footprint("EPSG:4326", (45.0, 0.0, -180.0, 0.0, -22.5, 90.0), 8).bounds == (-180, -90, 180, 90)
+    assert footprint("EPSG:4326", (45.0, 0.0, 0.0, 0.0, -22.5, 90.0), 8).area == pytest.approx(360 * 180)
