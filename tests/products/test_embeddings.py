@@ -134,6 +134,9 @@ def test_a_folder_of_counts_in_the_encoders_order_or_by_their_names(tmp_path):
     (tmp_path / "named").mkdir()
     write_image(tmp_path / "named" / "a.tif", counts[0, ::-1], ("B04", "B03", "B02"))
     np.testing.assert_allclose(embed(means(), tmp_path / "named"), found.iloc[:1], atol=1e-5)
+    write_image(tmp_path / "named" / "b.tif", counts[1], ("B02", "B03", "B04"))
+    with pytest.raises(CorpusError, match=r"another order than those of a\.tif: B02, B03, B04; B04, B03, B02"):
+        embed(means(), tmp_path / "named")
     lifted = embed(means(), tmp_path, images={"scaling": {"scale": 1e-4, "offset": -0.1}})
     np.testing.assert_allclose(lifted.loc["a"], found.loc["a"] - 1, atol=1e-4)
 
