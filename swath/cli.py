@@ -248,12 +248,12 @@ def _ingest_format(name: str, arguments: list[str], to: Path | None, out: Path |
 
 @corpus_app.command("formats", epilog="Example: `swath corpus formats`")
 def corpus_formats() -> None:
-    """List the published formats that `swath corpus ingest` converts."""
-    from swath.corpus.sources import formats
+    """List the published formats that `swath corpus ingest` converts, with the settings that they need."""
+    from swath.corpus.sources import formats, needed
 
-    table = Table("format", "what it is")
+    table = Table("format", "what it is", "settings that it needs")
     for name, line in formats().items():
-        table.add_row(name, line)
+        table.add_row(name, line, "\n".join(f"{key}={'|'.join(values)}" for key, values in needed(name).items()))
     console().print(table)
 
 

@@ -219,6 +219,10 @@ def test_formats_are_listed_with_a_line_each(call):
     _, _, err = call("corpus", "formats")
     assert all(name in err for name in sources.formats())
     assert all(sources.formats().values())
+    assert sources.needed("eurosat") == {}
+    assert sources.needed("ssl4eo-l-benchmark") == {"sensor": ("tm_toa", "etm_toa", "etm_sr", "oli_tirs_toa", "oli_sr")}
+    squeezed = "".join(err.split())
+    assert all(f"{key}=" in squeezed for name in sources.formats() for key in sources.needed(name))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Where a corpus can come from: each module has `Config` and `build(config, target, data)`."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from swath import plugins
 from swath.corpus.sources import _growth
@@ -9,7 +9,7 @@ from swath.corpus.sources._folder.section import FolderSection
 from swath.corpus.sources._growth import ANSWERS, OutOfOrderError, Stock, same_settings, say_unknown
 from swath.corpus.sources._published import FormatSettings, data_folder
 
-__all__ = ["ANSWERS", "build", "formats", "new_files", "same_settings", "say_unknown"]
+__all__ = ["ANSWERS", "build", "formats", "needed", "new_files", "same_settings", "say_unknown"]
 
 
 def build(config: Any, target: Path, data: Path | None = None) -> None:
@@ -68,3 +68,10 @@ def formats() -> dict[str, str]:
     modules = {name: plugins.find(__name__, name) for name in plugins.names(__name__)}
     published = {name: module for name, module in modules.items() if issubclass(module.Config, FormatSettings)}
     return {name: (module.__doc__ or "").partition("\n")[0] for name, module in published.items()}
+
+
+def needed(name: str) -> dict[str, tuple[str, ...]]:
+    """Settings that a format cannot do without, each with the values that it may have (none where any will do)."""
+    fields = plugins.find(__name__, name).Config.model_fields
+    types = {key: field.annotation for key, field in fields.items() if field.is_required()}
+    return {key: get_args(one) if get_origin(one) is Literal else () for key, one in types.items()}

@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
         ("checksum", pa.string()),
     ]
 )
-ANSWERS = ("on_bad_file", "on_failure", "limits", "retries", "backoff_s", "timeout_s")
+ANSWERS = ("on_bad_file", "on_failure", "limits", "retries", "backoff_s", "timeout_s", "max_image_gb")
 """Settings of a source that answer to what was met on the way: they may change in a corpus that was begun, since
 nothing that is stored depends on them."""
 NAMED = 5

@@ -13,7 +13,8 @@ from affine import Affine
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from swath.corpus.sources._raster import BadFileError
+from swath.corpus.sources import _hdf5
+from swath.corpus.sources._raster import BadFileError, File, check_size
 from swath.errors import CorpusError
 
 REMEDY = "get the file again, or leave such files out: on_bad_file=skip"
@@ -92,12 +93,13 @@ def _short(wkt: str) -> str:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Cube]:
+def opened(path: Path, limit_gb: float) -> Iterator[Cube]:
     """A NetCDF file, of version 3 or 4.
 
     Raises:
         CorpusError: the libraries are not installed.
-        BadFileError: the file cannot be read, now or later in the block.
+        BadFileError: the file cannot be read, now or later in the block, takes values from another file, or would take
+            more gigabytes than the limit.
     """
     try:
         import h5netcdf  # noqa: F401  xarray reads through it
@@ -107,8 +109,19 @@ def opened(path: Path) -> Iterator[Cube]:
             f"{error.name} is not installed", where=str(path), remedy='pip install "swath[netcdf]"'
         ) from error
     try:
+        check_size(File(path, path.name), _size(path), limit_gb)
         with xarray.open_dataset(path, mask_and_scale=False, decode_coords=False) as data:
             yield Cube(path, data)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         reason = str(error).strip("'\"").splitlines()[0] if str(error) else type(error).__name__
         raise BadFileError(f"{path.name} cannot be read: {reason}", where=str(path), remedy=REMEDY) from error
+
+
+def _size(path: Path) -> int:
+    """Bytes of all that the file holds, by its heads."""
+    import h5py
+
+    if not h5py.is_hdf5(path):  # of version 3, which packs nothing
+        return path.stat().st_size
+    with h5py.File(path, "r") as file:
+        return sum(_hdf5.decoded_size(dataset) for dataset in _hdf5.datasets(path, file))

@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from swath._files import parse_json, read_json
-from swath.corpus.sources._raster import BadFileError
+from swath.corpus.sources import _zip
+from swath.corpus.sources._raster import BadFileError, File, check_size
 
 REMEDY = "get the file again, or leave such files out: on_bad_file=skip"
 Shape = Sequence[int | None]
@@ -25,19 +27,22 @@ def bad(path: Path, what: str) -> BadFileError:
     return BadFileError(f"{path.name} {what}", where=str(path), remedy=REMEDY)
 
 
-def array(path: Path, dtypes: Collection[str], shape: Shape) -> Shaped[ndarray, "..."]:
+def array(path: Path, dtypes: Collection[str], shape: Shape, limit_gb: float) -> Shaped[ndarray, "..."]:
     """A `.npy` file of one of these types and this shape.
 
     Raises:
-        BadFileError: it is missing, truncated, or something else.
+        BadFileError: it is missing, truncated, or something else, or would take more gigabytes than the limit.
     """
     try:
-        values = np.load(path, allow_pickle=False)
+        # its head, by which it is checked before it takes memory
+        head = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(head, ndarray):
+            head.close()
+            raise bad(path, "is no .npy file but an archive")
+        _check(path, (head.dtype, head.shape), dtypes, shape, limit_gb)
+        return np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise bad(path, f"cannot be read: {_reason(error)}") from error
-    if not isinstance(values, ndarray):
-        raise bad(path, "is no .npy file but an archive")
-    return _checked(path, values, dtypes, shape, "")
 
 
 def type_of(path: Path) -> str | None:
@@ -48,30 +53,50 @@ def type_of(path: Path) -> str | None:
         return None
 
 
-def member(path: Path, name: str, dtypes: Collection[str], shape: Shape) -> Shaped[ndarray, "..."]:
+def member(path: Path, name: str, dtypes: Collection[str], shape: Shape, limit_gb: float) -> Shaped[ndarray, "..."]:
     """An array of a `.npz` archive, of one of these types and this shape.
 
     Raises:
-        BadFileError: it is missing, damaged, or something else.
+        BadFileError: it is missing, damaged, or something else, or would take more gigabytes than the limit.
     """
     try:
-        # opened here, for NumPy leaves the file of a damaged archive open
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            values = archive[name]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
+        with zipfile.ZipFile(path) as archive:
+            packed = archive.getinfo(f"{name}.npy")
+            _zip.check(File(path, path.name), [packed], limit_gb)
+            with archive.open(packed) as stream:
+                _check(path, _head(stream), dtypes, shape, limit_gb, f" in {name}")
+            with archive.open(packed) as stream:
+                return np.lib.format.read_array(stream, allow_pickle=False)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise bad(path, f"holds no {name} that can be read: {_reason(error)}") from error
-    return _checked(path, values, dtypes, shape, f" in {name}")
 
 
-def _checked(
-    path: Path, values: Shaped[ndarray, "..."], dtypes: Collection[str], shape: Shape, where: str
-) -> Shaped[ndarray, "..."]:
-    if values.dtype.name not in dtypes:
-        raise bad(path, f"holds {values.dtype}{where}, not {' or '.join(dtypes)}")
-    if len(values.shape) != len(shape) or any(w not in (None, s) for s, w in zip(values.shape, shape, strict=True)):
+def _head(stream: zipfile.ZipExtFile) -> tuple[np.dtype, tuple[int, ...]]:
+    """Type and shape of an array in NumPy's format."""
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    else:  # of a third version are only tables with names in other letters, which it refuses
+        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+    return dtype, shape
+
+
+def _check(
+    path: Path,
+    head: tuple[np.dtype, tuple[int, ...]],
+    dtypes: Collection[str],
+    shape: Shape,
+    limit_gb: float,
+    where: str = "",
+) -> None:
+    """Raise BadFileError unless an array is of such a type and shape and within the limit."""
+    dtype, found = head
+    if dtype.name not in dtypes:
+        raise bad(path, f"holds {dtype}{where}, not {' or '.join(dtypes)}")
+    if len(found) != len(shape) or any(w not in (None, s) for s, w in zip(found, shape, strict=True)):
         wanted = " x ".join("any" if size is None else str(size) for size in shape)
-        raise bad(path, f"has the shape {' x '.join(map(str, values.shape))}{where}, not {wanted}")
-    return values
+        raise bad(path, f"has the shape {' x '.join(map(str, found))}{where}, not {wanted}")
+    check_size(File(path, path.name), prod(found) * dtype.itemsize, limit_gb)
 
 
 def document(path: Path) -> Any:

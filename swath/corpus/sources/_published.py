@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from pydantic import Field
 from rasterio.errors import NotGeoreferencedWarning
 
 from swath.corpus._arrays import Compression
@@ -18,7 +19,7 @@ from swath.corpus.format import LabelLayer, SensorLayout
 from swath.corpus.sources._growth import ANEW, following
 from swath.corpus.sources._names import Key, Names, in_order, what_is_there
 from swath.corpus.sources._pieces import LogEntry, Piece, announce, store, write_log
-from swath.corpus.sources._raster import BadFileError
+from swath.corpus.sources._raster import MAX_IMAGE_GB, BadFileError
 from swath.corpus.sources._shapes import ShapeLayer, Shapes
 from swath.corpus.writer import CorpusWriter
 from swath.errors import CorpusError, RecipeError
@@ -36,6 +37,9 @@ class FormatSettings(Settings):
     on_bad_file: Literal["error", "skip"] = "error"
     """Files that are missing, cannot be read or do not fit: stop, or leave out what they belong to and name them in
     the corpus's `log.jsonl`."""
+    max_image_gb: float = Field(default=MAX_IMAGE_GB, gt=0)
+    """Files that can only be read in pieces of more gigabytes, by their heads, are bad ones; nothing of them is
+    unpacked."""
     shapes: tuple[ShapeLayer, ...] = ()
     """Label layers of your own, from polygons or points in vector files."""
     compression: Compression = "fast"

@@ -220,6 +220,7 @@ def whole(file: File, check: Callable[[Header], None]) -> tuple[Shaped[ndarray, 
     with explained(file), rasterio.open(file.path) as source:
         head = header_of(source)
         check(head)
+        check_size(file, head.block_bytes, MAX_IMAGE_GB)
         if problem := _unexpected(head) or _hidden(source, head):
             remedy = "is this an edition that was changed? get the file again, or leave it out: on_bad_file=skip"
             raise BadFileError(f"{file.name} {problem}", where=str(file.path), remedy=remedy)

@@ -14,9 +14,10 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from swath._files import parse_json
+from swath.corpus.sources import _zip
+from swath.corpus.sources._codecs import Description, description
 from swath.corpus.sources._published import SKIP
-from swath.corpus.sources._raster import BadFileError
+from swath.corpus.sources._raster import BadFileError, File, check_size
 from swath.errors import RecipeError
 
 _UNITS = {"nanoseconds": "ns", "microseconds": "us", "milliseconds": "ms", "seconds": "s"}
@@ -35,6 +36,11 @@ class Zipped:
     size: int | None = None
     """Bytes; None for the whole file."""
 
+    @property
+    def whole(self) -> File:
+        """For messages about its size."""
+        return File(self.path, self.name)
+
     def bad(self, what: str) -> BadFileError:
         """That something is wrong with it."""
         return BadFileError(f"{self.name} {what}", where=str(self.path), remedy=SKIP)
@@ -48,64 +54,82 @@ class Array:
     attributes: dict[str, Any]
 
 
-def arrays(file: Zipped, names: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Array]:
+def arrays(file: Zipped, names: Sequence[str], limit_gb: float, optional: Sequence[str] = ()) -> dict[str, Array]:
     """Arrays by name, whole; of the optional ones those that are there.
 
     Raises:
-        BadFileError: the file is missing or damaged, or an array is.
+        BadFileError: the file is missing or damaged, or an array is; or it would take more gigabytes than the limit.
         RecipeError: zarr is not installed.
     """
     zarr = _zarr()
-    contents = _contents(file, {*names, *optional})
+    contents = _contents(file, {*names, *optional}, limit_gb)
     found = {}
     for name in (*names, *optional):
         if f"{name}/.zarray" in contents:
-            found[name] = _decoded(file, zarr, contents, name)
+            found[name] = _decoded(file, zarr, contents, name, limit_gb)
         elif name in names:
             raise file.bad(f"holds no {name}")
     return found
 
 
-def dtype(file: Zipped, name: str) -> str:
+def dtype(file: Zipped, name: str, limit_gb: float) -> str:
     """NumPy type of an array, which is not read.
 
     Raises:
         BadFileError: the file is missing or damaged, or has no such array.
     """
-    described = _contents(file, {name}, only=".zarray").get(f"{name}/.zarray")
-    if described is None:
+    contents = _contents(file, {name}, limit_gb, only=".zarray")
+    if f"{name}/.zarray" not in contents:
         raise file.bad(f"holds no {name}")
-    try:
-        return np.dtype(parse_json(described)["dtype"]).name
-    except (ValueError, KeyError, TypeError):
-        raise file.bad(f"does not say of what type {name} is") from None
+    return _described(file, contents, name).dtype.name
 
 
-def _contents(file: Zipped, names: Collection[str], only: str = "") -> dict[str, bytes]:
+def _contents(file: Zipped, names: Collection[str], limit_gb: float, only: str = "") -> dict[str, bytes]:
     """Entries of the zip file that belong to these arrays, by name."""
     try:
-        with zipfile.ZipFile(_bytes(file)) as archive:
+        with zipfile.ZipFile(_bytes(file, limit_gb)) as archive:
             # some writers leave a name twice: the last one counts, and that is what zipfile reads
             entries = {name for name in archive.namelist() if name.partition("/")[0] in names and name.endswith(only)}
-            return {name: archive.read(name) for name in entries}
-    except (OSError, zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError) as error:
+            members = {name: archive.getinfo(name) for name in entries}
+            _zip.check(file.whole, list(members.values()), limit_gb)
+            return {name: _zip.content(archive, member) for name, member in members.items()}
+    except (OSError, zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, ValueError) as error:
         raise file.bad(f"cannot be read: {error}") from error
 
 
-def _bytes(file: Zipped) -> Path | BytesIO:
+def _bytes(file: Zipped, limit_gb: float) -> Path | BytesIO:
     if file.size is None:
         return file.path
+    check_size(file.whole, file.size, limit_gb)
     with file.path.open("rb") as stream:
         stream.seek(file.offset)
         return BytesIO(stream.read(file.size))
 
 
-def _decoded(file: Zipped, zarr: Any, contents: dict[str, bytes], name: str) -> Array:
-    own = {
-        key: zarr.core.buffer.cpu.Buffer.from_bytes(value)
-        for key, value in contents.items()
-        if key.startswith(f"{name}/")
-    }
+def _described(file: Zipped, contents: dict[str, bytes], name: str) -> Description:
+    try:
+        return description(contents[f"{name}/.zarray"])
+    except ValueError as error:
+        raise file.bad(f"holds {name}, which cannot be read: {error}") from None
+
+
+def _check(file: Zipped, own: dict[str, bytes], name: str, limit_gb: float) -> None:
+    """Raise BadFileError unless an array is decoded by what is allowed, and becomes no larger than the limit."""
+    said = _described(file, own, name)
+    check_size(file.whole, said.size, limit_gb)
+    parts = [value for key, value in own.items() if not key.rpartition("/")[2].startswith(".z")]
+    if (missing := said.parts - len(parts)) > 0:
+        raise file.bad(f"lacks {missing} of the {said.parts} parts of {name}")
+    try:
+        check_size(file.whole, sum(said.part_size(part) for part in parts), limit_gb)
+    except ValueError as error:
+        raise file.bad(f"holds {name}, which cannot be read: {error}") from None
+
+
+def _decoded(file: Zipped, zarr: Any, contents: dict[str, bytes], name: str, limit_gb: float) -> Array:
+    raw = {key: value for key, value in contents.items() if key.startswith(f"{name}/")}
+    _check(file, raw, name, limit_gb)
+    own = {key: zarr.core.buffer.cpu.Buffer.from_bytes(value) for key, value in raw.items()}
     try:
         array = zarr.open_array(zarr.storage.MemoryStore(own), path=name, mode="r", zarr_format=2)
         if missing := array.nchunks - array.nchunks_initialized:

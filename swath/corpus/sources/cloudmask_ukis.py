@@ -5,20 +5,22 @@ green, red, near infrared, two short-wave infrared) and `msk` (y, x, 1; class co
 as 30 m.
 """
 
-import zipfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+from jaxtyping import Float32, Int64
+from numpy import ndarray
 from pydantic import Field
 
 from swath import sensors
 from swath.corpus._part import Chip, Location
 from swath.corpus.format import LabelLayer, SensorLayout
+from swath.corpus.sources import _numpy as npy
 from swath.corpus.sources._images import declared, stranger
 from swath.corpus.sources._names import what_is_there
 from swath.corpus.sources._pieces import Piece, cells, window
-from swath.corpus.sources._published import SKIP, Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources._published import Form, FormatSettings, Report, convert, data_folder
 from swath.corpus.sources._raster import BadFileError, File
 from swath.errors import CorpusError
 
@@ -69,7 +71,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         report,
         list(shapes),
         lambda name: [uid for uid, _, _ in cells(name, shapes[name], config.chip_px)],
-        lambda name: _look(name, found[name], form),
+        lambda name: _look(name, found[name], form, config.max_image_gb),
     )
 
 
@@ -85,35 +87,25 @@ def _shapes(found: dict[str, Path], report: Report) -> dict[str, tuple[int, int]
     shapes = {}
     for name, path in found.items():
         try:
-            shapes[name] = _arrays(path)[1].shape
+            shapes[name] = _arrays(path, report.settings.max_image_gb)[1].shape
         except BadFileError as error:
             report.reject(error, name)
     return shapes
 
 
-def _arrays(path: Path) -> tuple[Any, Any]:
+def _arrays(path: Path, limit_gb: float) -> tuple[Float32[ndarray, "c y x"], Int64[ndarray, "y x"]]:
     """Image and mask.
 
     Raises:
         BadFileError: the file is damaged, or they are not what they should be.
     """
-    try:
-        with path.open("rb") as opened, np.load(opened) as file:
-            image, mask = file["img"], file["msk"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadFileError(f"{path.name} cannot be read: {what}", where=str(path), remedy=SKIP) from error
-    if image.dtype != np.float32 or image.ndim != 3 or image.shape[2] != 6:
-        found = f"{image.dtype} {image.shape}"
-        raise BadFileError(f"{path.name}: img is {found}, not float32 (y, x, 6)", where=str(path), remedy=SKIP)
-    if mask.dtype != np.uint8 or mask.shape != (*image.shape[:2], 1):
-        found = f"{mask.dtype} {mask.shape}"
-        raise BadFileError(f"{path.name}: msk is {found}, not uint8 of the image's size", where=str(path), remedy=SKIP)
+    image = npy.member(path, "img", ("float32",), (None, None, 6), limit_gb)
+    mask = npy.member(path, "msk", ("uint8",), (*image.shape[:2], 1), limit_gb)
     return image.transpose(2, 0, 1), declared(mask[..., 0], LAYER, File(path, path.name))
 
 
-def _look(name: str, path: Path, form: Form) -> Piece:
-    image, mask = _arrays(path)
+def _look(name: str, path: Path, form: Form, limit_gb: float) -> Piece:
+    image, mask = _arrays(path, limit_gb)
     piece = Piece()
     for uid, row, column in cells(name, mask.shape, form.chip_px):
         part = window(row, column, form.chip_px)

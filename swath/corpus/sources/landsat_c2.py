@@ -27,7 +27,7 @@ from swath.corpus.sources._landsat.scenes import Scene
 from swath.corpus.sources._pieces import Piece, moved, window
 from swath.corpus.sources._position import pixel_m
 from swath.corpus.sources._published import SKIP, Form, FormatSettings, Report, convert, data_folder
-from swath.corpus.sources._raster import MAX_IMAGE_GB, BadFileError, File, check_size, header
+from swath.corpus.sources._raster import BadFileError, File, check_size, header
 from swath.errors import CorpusError
 from swath.settings import Settings
 
@@ -78,8 +78,6 @@ class Config(FormatSettings):
     missing_metadata: Literal["error", "estimate"] = "error"
     """Level-1 scenes of Landsat 8 and 9 without `*_MTL.txt`: stop, or take the coefficients that all scenes share and
     the sun's elevation at the satellite's mean local time (about two degrees off)."""
-    max_image_gb: float = Field(default=MAX_IMAGE_GB, gt=0)
-    """Files that can only be read in pieces of more gigabytes are an error, before they are read."""
     labels: dict[str, LabelRaster] = Field(default_factory=dict)
     """Rasters of class codes by name of the label layer."""
 

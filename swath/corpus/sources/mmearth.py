@@ -23,12 +23,13 @@ from swath import sensors
 from swath._files import read_json
 from swath.corpus._part import Chip, Location
 from swath.corpus.format import SensorLayout
+from swath.corpus.sources import _hdf5
 from swath.corpus.sources import _legends as legends
 from swath.corpus.sources._images import declared
 from swath.corpus.sources._names import what_is_there
 from swath.corpus.sources._pieces import Piece
 from swath.corpus.sources._published import SKIP, Form, FormatSettings, Report, convert, data_folder
-from swath.corpus.sources._raster import BadFileError, File
+from swath.corpus.sources._raster import BadFileError, File, check_size
 from swath.errors import CorpusError, RecipeError
 
 EDITIONS = ("data_1M_v001", "data_1M_v001_64", "data_100k_v001")
@@ -39,6 +40,15 @@ RADAR = "sentinel-1-grd"
 PASSES = {"ascending": slice(0, 2), "descending": slice(4, 6)}
 """Channels VV and VH of a pass; VV, VH, HH, HV of the one are followed by those of the other."""
 LAYERS = {"dynamic_world": legends.DYNAMIC_WORLD, "esa_worldcover": legends.WORLDCOVER}
+_WANTED = {
+    "sentinel2": ("uint16", 13),
+    "sentinel1": ("float32", 8),
+    "dynamic_world": ("uint8", 1),
+    "esa_worldcover": ("uint8", 1),
+    "sentinel2_scl": (None, 1),
+    "sentinel2_cloudmask": (None, 1),
+}
+"""Type and channels of what is read."""
 _SCL_CLOUD = (3, 8, 9, 10)
 """Cloud shadow, cloud of medium and high probability, cirrus."""
 _QA60_CLOUD = 1 << 10 | 1 << 11
@@ -95,7 +105,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: a file is missing or not as it should be.
     """
     folder = data_folder(data)
-    with _opened(folder) as archive:
+    with _opened(folder, config.max_image_gb) as archive:
         report = Report(config)
         levels = {info.get("S2_type") for info in archive.tiles.values()}
         layouts = {LEVELS[level]: _optical(level) for level in LEVELS if level in levels}
@@ -115,7 +125,7 @@ def _optical(level: str) -> SensorLayout:
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[Archive]:
+def _opened(folder: Path, limit_gb: float) -> Iterator[Archive]:
     h5py = _h5py()
     places = [place / f"{name}.h5" for name in EDITIONS for place in (folder, folder / name)]
     path = next((path for path in places if path.is_file()), None)
@@ -131,11 +141,14 @@ def _opened(folder: Path) -> Iterator[Archive]:
         what = f"{path.name} cannot be read: {str(error).splitlines()[0]}"
         raise CorpusError(what, where=str(path), remedy="get the file again") from error
     with file:
-        yield _archive(path, file, tiles, splits)
+        yield _archive(path, file, tiles, splits, limit_gb)
 
 
-def _archive(path: Path, file: Any, tiles: dict[str, Any], splits: Mapping[str, Any]) -> Archive:
+def _archive(path: Path, file: Any, tiles: dict[str, Any], splits: Mapping[str, Any], limit_gb: float) -> Archive:
+    _hdf5.datasets(path, file)
     _check(path, file)
+    for name, rows in {**dict.fromkeys(_WANTED, 1), "metadata": None, "biome": 1, "eco_region": 1}.items():
+        check_size(File(path, f"{path.name}, {name}"), _hdf5.decoded_size(file[name], rows), limit_gb)
     names = [row[0].decode() for row in file["metadata"][:]]
     if unknown := [name for name in names if name not in tiles]:
         what = f"{len(unknown)} tiles are not in the tile info, such as {unknown[0]}"
@@ -149,14 +162,12 @@ def _archive(path: Path, file: Any, tiles: dict[str, Any], splits: Mapping[str, 
 
 def _check(path: Path, file: Any) -> None:
     """Raise CorpusError unless the file holds what is read of it."""
-    wanted = {"sentinel2": ("uint16", 13), "sentinel1": ("float32", 8), "dynamic_world": ("uint8", 1)}
-    wanted |= {"esa_worldcover": ("uint8", 1), "sentinel2_scl": (None, 1), "sentinel2_cloudmask": (None, 1)}
     remedy = "get the file again"
-    for name in (*wanted, "metadata", "biome", "eco_region"):
+    for name in (*_WANTED, "metadata", "biome", "eco_region"):
         if name not in file:
             raise CorpusError(f"{path.name} has no {name}", where=str(path), remedy=remedy)
     count, px = len(file["metadata"]), file["sentinel2"].shape[-1]
-    for name, (dtype, channels) in wanted.items():
+    for name, (dtype, channels) in _WANTED.items():
         found = file[name]
         if found.shape != (count, channels, px, px) or dtype not in (None, found.dtype.name):
             what = f"{name} is {found.dtype} {found.shape}, not {dtype or 'whole numbers'} {(count, channels, px, px)}"

@@ -175,9 +175,9 @@ def _patch(path: Path, said: dict[str, Any], outline: BaseGeometry, config: Conf
 
 
 def _read(files: dict[str, Path], key: Key, patch: _Patch, form: Form, config: Config) -> Piece:
-    target = npy.array(files["labels"], ("uint8",), (3, PX, PX))[0]
+    target = npy.array(files["labels"], ("uint8",), (3, PX, PX), config.max_image_gb)[0]
     labels = declared(target, form.labels[LAYER], File(files["labels"], files["labels"].name))
-    series = {kind: _series(files[kind], kind, patch.dates[kind], form) for kind in config.sensors}
+    series = {kind: _series(files[kind], kind, patch.dates[kind], form, config.max_image_gb) for kind in config.sensors}
     piece = Piece()
     for uid, row, column in cells(key[0], (PX, PX), config.chip_px):
         here = window(row, column, config.chip_px)
@@ -205,12 +205,13 @@ def _read(files: dict[str, Path], key: Key, patch: _Patch, form: Form, config: C
     return piece
 
 
-def _series(path: Path, kind: str, stamps: list[datetime], form: Form) -> Shaped[ndarray, "t c y x"]:
+def _series(path: Path, kind: str, stamps: list[datetime], form: Form, limit_gb: float) -> Shaped[ndarray, "t c y x"]:
     """Counts of all dates, in the file's order."""
     if kind == "s2":
-        counts = npy.array(path, ("int16",), (None, len(BANDS), PX, PX))
+        counts = npy.array(path, ("int16",), (None, len(BANDS), PX, PX), limit_gb)
     else:
-        counts = npy.array(path, ("float16", "float32"), (None, 3, PX, PX))[:, :2].astype(form.sensors[RADAR].dtype)
+        power = npy.array(path, ("float16", "float32"), (None, 3, PX, PX), limit_gb)
+        counts = power[:, :2].astype(form.sensors[RADAR].dtype)
     if len(counts) != len(stamps):
         raise npy.bad(path, f"has {len(counts)} images, but metadata.geojson lists {len(stamps)} dates of {kind}")
     return counts

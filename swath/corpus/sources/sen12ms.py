@@ -53,6 +53,8 @@ class Config(FormatSettings):
     name: Literal["sen12ms"] = "sen12ms"
     split: Literal["official", "none"] = "official"
     """The lists train_list.txt and test_list.txt beside the seasons' folders, or no split."""
+    seasons: tuple[Literal["spring", "summer", "fall", "winter"], ...] = ()
+    """Only patches of these seasons, a subset that the corpus's provenance names; by default all that are there."""
 
 
 def build(config: Config, target: Path, data: Path | None = None) -> None:
@@ -65,7 +67,11 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     root = data_folder(data)
     report = Report(config)
     parts = _parts(root) if config.split == "official" else {}
-    files = gather(root, KINDS, report)
+    found = {key for names in KINDS.values() for key in names.find(root)} if config.seasons else set()
+    if missing := sorted(set(config.seasons) - {_season(key) for key in found}):
+        remedy = "unpack it beside the others, or name the seasons that are there"
+        raise CorpusError(f"no patch of {missing[0]} is here", where=str(root), remedy=remedy)
+    files = gather(root, KINDS, report, unwanted={key for key in found if _season(key) not in config.seasons})
     for key in BAD:
         if files.pop(key, None):
             what = "the authors say to drop it: the radar holds no numbers"
@@ -84,6 +90,10 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
 
 def _uid(key: Key) -> str:
     return f"{key[0]}_{key[1]}_p{key[2]}"
+
+
+def _season(key: Key) -> str:
+    return key[0].partition("_")[2]
 
 
 def _parts(root: Path) -> Mapping[Key, Literal["train", "test"]]:
@@ -107,9 +117,7 @@ def _read(files: dict[str, Path], key: Key, root: Path, form: Form, parts: Mappi
     cover = np.where(cover == UNCLASSIFIED, 0, cover)
     igbp = declared(cover, form.labels["igbp"], File(files["lc"], files["lc"].name))
     labels = {"igbp": igbp, "dfc": TO_DFC[igbp]}
-    scalars = {"season": key[0].partition("_")[2]} | {
-        name: _dominant(codes, form.labels[name]) for name, codes in labels.items()
-    }
+    scalars = {"season": _season(key)} | {name: _dominant(codes, form.labels[name]) for name, codes in labels.items()}
     location = placed(uid, of[1], group=f"{key[0]}_{key[1]}", split=parts.get(key), scalars=scalars)
     piece = Piece()
     piece.add(location, chips, labels, form.sensors)

@@ -85,7 +85,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         report,
         list(files),
         lambda key: key,
-        lambda key: _read(files[key], key, form, optical, parts[key]),
+        lambda key: _read(files[key], key, form, optical, parts[key], config.max_image_gb),
     )
 
 
@@ -101,14 +101,21 @@ def _parts(path: Path) -> dict[Key, Literal["train", "val", "test"]]:
         ) from error
 
 
-def _read(files: dict[str, Path], key: Key, form: Form, optical: str, part: Literal["train", "val", "test"]) -> Piece:
-    truth = npy.member(files["truth"], "truth", (*TYPES, "uint8", "int8"), (PX, PX))
+def _read(
+    files: dict[str, Path],
+    key: Key,
+    form: Form,
+    optical: str,
+    part: Literal["train", "val", "test"],
+    limit_gb: float,
+) -> Piece:
+    truth = npy.member(files["truth"], "truth", (*TYPES, "uint8", "int8"), (PX, PX), limit_gb)
     try:
         codes = whole_codes(truth, CROPS.void)
     except ValueError as error:
         raise npy.bad(files["truth"], str(error)) from None
-    counts, stamps = _series(files, "s2", len(BANDS))
-    power, radar_stamps = _series(files, "s1", len(POLARISATIONS))
+    counts, stamps = _series(files, "s2", len(BANDS), limit_gb)
+    power, radar_stamps = _series(files, "s1", len(POLARISATIONS), limit_gb)
     whole = _whole(counts, files["images"])
     chips = [chip_of(key[0], optical, whole[k], files["images"].name, datetime=stamps[k]) for k in npy.in_time(stamps)]
     # images that fill up a series are 0 throughout, which is no decibel value of land
@@ -129,9 +136,11 @@ def _read(files: dict[str, Path], key: Key, form: Form, optical: str, part: Lite
     return piece
 
 
-def _series(files: dict[str, Path], kind: str, bands: int) -> tuple[Shaped[ndarray, "t c y x"], list[datetime]]:
+def _series(
+    files: dict[str, Path], kind: str, bands: int, limit_gb: float
+) -> tuple[Shaped[ndarray, "t c y x"], list[datetime]]:
     """The first bands of a series in the file's order, and its dates in the same order."""
-    values = npy.member(files["images"], kind, TYPES, (None, PX, PX, None))
+    values = npy.member(files["images"], kind, TYPES, (None, PX, PX, None), limit_gb)
     said = npy.document(files[kind])
     stamps = npy.dates(files[kind], said.get("dates") if isinstance(said, dict) else None)
     if len(values) < bands:

@@ -124,7 +124,11 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         raise CorpusError("no location is complete", where=str(root), remedy=f"see what is left out: {report.log[:1]}")
     form = Form(
         PX,
-        {SENSORS[name]: _layout(name, edition, units[0].files[name]) for name in SENSORS if name in folders},
+        {
+            SENSORS[name]: _layout(name, edition, units[0].files[name], config.max_image_gb)
+            for name in SENSORS
+            if name in folders
+        },
         {"landcover": legends.ESRI} if COVER in folders else {},
         ("CC-BY-4.0",),
     )
@@ -178,9 +182,12 @@ def _units(
                 yield unit
 
 
-def _in_chunk(root: Path, part: str, paths: Mapping[str, Path], report: Report) -> list[Unit]:  # noqa: ARG001
+def _in_chunk(root: Path, part: str, paths: Mapping[str, Path], report: Report) -> list[Unit]:
     files = {name: Zipped(path, path.relative_to(root).as_posix()) for name, path in paths.items()}
-    samples = {name: [str(uid) for uid in arrays(file, ["sample"])["sample"].values] for name, file in files.items()}
+    limit = report.settings.max_image_gb
+    samples = {
+        name: arrays(file, ["sample"], limit)["sample"].values.astype(str).tolist() for name, file in files.items()
+    }
     first = next(iter(samples))
     for name, uids in samples.items():
         if uids != samples[first]:
@@ -214,9 +221,9 @@ def _members(root: Path, path: Path) -> dict[str, Zipped]:
     return {key: Zipped(path, f"{name}/{one.name}", one.offset_data, one.size) for key, one in keys.items()}
 
 
-def _layout(modality: Modality, edition: Edition, file: Zipped) -> SensorLayout:
+def _layout(modality: Modality, edition: Edition, file: Zipped, limit_gb: float) -> SensorLayout:
     """All bands with the type that the first file has; the others must have it too."""
-    kind = dtype(file, "bands")
+    kind = dtype(file, "bands", limit_gb)
     if kind not in TYPES[modality]:
         raise file.bad(f"has values of type {kind}, where {modality} has {TYPES[modality][0]}")
     bands = ("VV", "VH") if modality == "S1GRD" else None
@@ -257,12 +264,12 @@ class _Reader:
 
     def _arrays(self, unit: Unit, modality: str) -> dict[str, Array]:
         """Arrays of the location alone."""
-        file, edition = unit.files[modality], self.edition
+        file, edition, limit = unit.files[modality], self.edition, self.config.max_image_gb
         names = ["sample", "band", "bands", "crs", edition.time, edition.x, edition.y]
         if not edition.batched:
-            return arrays(file, names, ["cloud_mask"])
+            return arrays(file, names, limit, ["cloud_mask"])
         keep = 2 * len(self.folders)
-        found = self.recent.read(file, lambda: arrays(file, names, ["cloud_mask"]), keep)
+        found = self.recent.read(file, lambda: arrays(file, names, limit, ["cloud_mask"]), keep)
         # a copy, so that the rest of the file can be let go
         own = {
             name: Array(np.array(one.values[unit.position]), one.attributes)
@@ -293,7 +300,7 @@ class _Reader:
     def _cover(self, unit: Unit) -> Int64[ndarray, "y x"]:
         """Esri's map, before clouds and snow of the images are drawn into it."""
         file = unit.files[COVER]
-        codes = arrays(file, ["esri_original"])["esri_original"].values
+        codes = arrays(file, ["esri_original"], self.config.max_image_gb)["esri_original"].values
         _expect(file, "esri_original", codes, (*codes.shape[:-2], PX, PX))
         first, legend = codes.reshape(-1, PX, PX)[0], legends.ESRI
         try:

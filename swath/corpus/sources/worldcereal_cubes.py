@@ -52,7 +52,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     grids: dict[Key, Grid] = {}
     for key, files in areas.items():
         try:
-            with opened(files["cube"]) as cube:
+            with opened(files["cube"], config.max_image_gb) as cube:
                 grids[key] = cube.grid
         except BadFileError as error:
             report.reject(error, key[0])
@@ -63,7 +63,14 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     def uids(key: Key) -> list[str]:
         return [uid for uid, _, _ in cells(key[0], (grids[key].height, grids[key].width), config.chip_px)]
 
-    convert(target, form, report, list(grids), uids, lambda key: _area(areas[key]["cube"], key, groups[key], form))
+    convert(
+        target,
+        form,
+        report,
+        list(grids),
+        uids,
+        lambda key: _area(areas[key]["cube"], key, groups[key], form, config.max_image_gb),
+    )
 
 
 def _groups(grids: dict[Key, Grid]) -> dict[Key, str]:
@@ -80,8 +87,8 @@ def _overlap(one: Grid, other: Grid) -> bool:
     return one.crs == other.crs and w1 < e2 and w2 < e1 and s1 < n2 and s2 < n1
 
 
-def _area(path: Path, key: Key, group: str, form: Form) -> Piece:
-    with opened(path) as cube:
+def _area(path: Path, key: Key, group: str, form: Form, limit_gb: float) -> Piece:
+    with opened(path, limit_gb) as cube:
         grid, dates = cube.grid, cube.dates("t")
         optical = np.stack([_variable(cube, band, "S2-L2A") for band in BANDS], axis=1)
         radar = legend.decibels(np.stack([_variable(cube, band, "S1-SIGMA0") for band in POLARISATIONS], axis=1))

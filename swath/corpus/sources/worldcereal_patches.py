@@ -93,7 +93,7 @@ def _layers(sites: dict[Key, dict[str, Path]], report: Report) -> dict[str, Labe
     present: dict[str, set[int]] = {layer: set() for layer in LAYERS}
     for key, files in list(sites.items()):
         try:
-            with opened(files["labels"]) as cube:
+            with opened(files["labels"], report.settings.max_image_gb) as cube:
                 for layer in LAYERS:
                     present[layer].update(np.unique(cube.counts(layer, "uint16")).tolist())
         except BadFileError as error:
@@ -127,18 +127,19 @@ def mean_of_four(counts: UInt16[ndarray, "t y x"]) -> UInt16[ndarray, "t y2 x2"]
 
 
 def _site(files: dict[str, Path], key: Key, form: Form, config: Config) -> Piece:
-    with opened(files["radar"]) as cube:
+    limit = config.max_image_gb
+    with opened(files["radar"], limit) as cube:
         grid = _grid(cube, PX, None)
         radar = np.stack([cube.counts(band, "int32") for band in POLARISATIONS], axis=1)
         radar_dates = cube.dates("timestamp")
-    with opened(files["optical"]) as cube:
+    with opened(files["optical"], limit) as cube:
         _grid(cube, PX, grid)
         optical = np.stack([cube.counts(band, "uint16") for band in BANDS], axis=1)
         cloudy = np.isin(cube.counts("SCL", "uint8"), _cloud_classes())
         dates = cube.dates("timestamp")
     if config.fine_bands:
-        optical = np.concatenate([_fine(files["fine"], grid, dates), optical], axis=1)
-    with opened(files["labels"]) as cube:
+        optical = np.concatenate([_fine(files["fine"], grid, dates, limit), optical], axis=1)
+    with opened(files["labels"], limit) as cube:
         _grid(cube, 2 * PX, grid)
         labels = {layer: coarser(cube.counts(layer, "uint16")) for layer in form.labels}
     piece = Piece()
@@ -189,8 +190,8 @@ def _cloud_classes() -> list[int]:
     return list(rule.classes)
 
 
-def _fine(path: Path, grid: Grid, dates: list[datetime]) -> UInt16[ndarray, "t c y x"]:
-    with opened(path) as cube:
+def _fine(path: Path, grid: Grid, dates: list[datetime], limit_gb: float) -> UInt16[ndarray, "t c y x"]:
+    with opened(path, limit_gb) as cube:
         _grid(cube, 2 * PX, grid)
         if cube.dates("timestamp") != dates:
             raise cube.bad("has other dates than the 20 m bands")

@@ -147,6 +147,15 @@ def test_a_stated_part_of_the_biomes(tmp_path):
         made("l8-biome", tmp_path / "in", tmp_path / "e", chip_px=16, biomes=("moon",))
 
 
+def test_a_stated_part_of_the_zones(tmp_path):
+    l7_irish(tmp_path / "in")
+    whole = made("l7-irish", tmp_path / "in", tmp_path / "c", chip_px=16).locations.set_index("uid")
+    chosen = min(set(whole["biome"]))
+    part = made("l7-irish", tmp_path / "in", tmp_path / "d", chip_px=16, biomes=(chosen,)).locations.set_index("uid")
+    assert 0 < len(part) < len(whole)
+    assert part["split"].equals(whole[whole["biome"] == chosen]["split"])
+
+
 def _break(folder, scene, mask, how):
     image, metadata = folder / f"{scene}.TIF", folder / f"{scene}_MTL.txt"
     if how == "mask":

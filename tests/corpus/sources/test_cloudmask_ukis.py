@@ -56,12 +56,12 @@ IMAGE, MASK = np.zeros((32, 32, 6), np.float32), np.zeros((32, 32, 1), np.uint8)
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"img": IMAGE}, "cannot be read: .*msk"),
-        ({"img": IMAGE.astype("float64"), "msk": MASK}, "img is float64"),
-        ({"img": IMAGE[..., :5], "msk": MASK}, "not float32"),
-        ({"img": IMAGE, "msk": MASK[:16]}, "msk is uint8"),
+        ({"img": IMAGE}, "holds no msk that can be read"),
+        ({"img": IMAGE.astype("float64"), "msk": MASK}, "holds float64 in img, not float32"),
+        ({"img": IMAGE[..., :5], "msk": MASK}, "has the shape 32 x 32 x 5 in img, not any x any x 6"),
+        ({"img": IMAGE, "msk": MASK[:16]}, "has the shape 16 x 32 x 1 in msk, not 32 x 32 x 1"),
         ({"img": IMAGE, "msk": MASK + np.uint8(9)}, "the code 9 at 1024 pixels"),
-        (None, "cannot be read"),
+        (None, "holds no img that can be read"),
     ],
 )
 def test_a_bad_file_is_an_error_or_left_out(tmp_path, arrays, words):

@@ -119,6 +119,16 @@ def test_a_stated_part_of_the_classes(tmp_path):
         made("eurosat", tmp_path, tmp_path / "e", classes=("Rivers",))
 
 
+def test_a_stated_part_of_resisc45(tmp_path):
+    resisc45(tmp_path, ("airport", "beach", "forest"))
+    corpus = made("resisc45", tmp_path, tmp_path / "c", classes=("beach", "forest"))
+    assert corpus.locations["uid"].tolist() == [f"{name}_{n:03d}" for name in ("beach", "forest") for n in (1, 2, 3)]
+    assert corpus.locations["split"].tolist() == ["train", "val", "test"] * 2
+    assert set(corpus.locations["class"]) == {"beach", "forest"}
+    with pytest.raises(RecipeError, match=r"no class is called 'beech'(.|\n)*did you mean 'beach'"):
+        made("resisc45", tmp_path, tmp_path / "d", classes=("beech",))
+
+
 def test_extra_files_are_named_in_the_log(tmp_path):
     resisc45(tmp_path, resisc45_source.CLASSES)
     (tmp_path / "NWPU-RESISC45" / "zoo").mkdir()

@@ -146,3 +146,12 @@ def test_an_unknown_class_code(path, tmp_path):
         file["dynamic_world"][3, 0, 0, 0] = 77
     with pytest.raises(CorpusError, match="dynamic_world of tile t3 holds the code 77"):
         made("mmearth", tmp_path / "in", tmp_path / "c")
+
+
+def test_a_tile_that_becomes_too_large_is_not_read(path, tmp_path):
+    with pytest.raises(CorpusError, match=r"data_1M_v001.*, sentinel2 would take .* the limit is 1e-06"):
+        made("mmearth", tmp_path / "in", tmp_path / "c", max_image_gb=1e-6)
+    with h5py.File(path, "a") as file:
+        file["elsewhere"] = h5py.ExternalLink("other.h5", "x")
+    with pytest.raises(CorpusError, match="takes elsewhere from another file"):
+        made("mmearth", tmp_path / "in", tmp_path / "c")

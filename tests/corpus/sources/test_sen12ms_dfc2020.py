@@ -82,6 +82,20 @@ def test_missing_files_and_lists_are_named(tmp_path):
     assert corpus.locations["split"].isna().all()
 
 
+def test_a_stated_part_of_the_seasons(tmp_path):
+    root = tmp_path / "data"
+    fall = ("ROIs1970_fall", "7", "30")
+    files.sen12ms(root, (files.PATCHES[0], fall))
+    path(root, "ROIs1158_spring", "s1", "1", "30").unlink()  # of a season that is not wanted
+    corpus = made(sen12ms.Config(seasons=("fall",)), root, tmp_path / "c")
+    assert corpus.locations["uid"].tolist() == ["ROIs1970_fall_7_p30"]
+    assert corpus.info.provenance[0]["settings"]["seasons"] == ["fall"]
+    wanted = read(path(root, "ROIs1970_fall", "s1", "7", "30"))
+    np.testing.assert_array_equal(stored(corpus, RADAR)["ROIs1970_fall_7_p30", None], wanted)
+    with pytest.raises(CorpusError, match="no patch of winter is here"):
+        made(sen12ms.Config(seasons=("fall", "winter")), root, tmp_path / "d")
+
+
 @pytest.mark.parametrize(
     ("kind", "change", "said"),
     [

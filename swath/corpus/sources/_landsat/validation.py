@@ -34,7 +34,7 @@ from swath.corpus.sources._names import matching
 from swath.corpus.sources._pieces import Piece, moved, window
 from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._published import SKIP, Form, FormatSettings, Report, convert
-from swath.corpus.sources._raster import MAX_IMAGE_GB, BadFileError, File, Header, explained, header
+from swath.corpus.sources._raster import BadFileError, File, Header, explained, header
 from swath.errors import CorpusError, nearest
 
 CLASSES = {0: "fill", 64: "cloud shadow", 128: "clear", 192: "thin cloud", 255: "cloud"}
@@ -64,8 +64,6 @@ class ValidationSettings(FormatSettings):
     The split is dealt among all scenes that are there."""
     min_valid: float = Field(default=0.5, ge=0, le=1)
     """Leave out chips of which a smaller share of the pixels shows anything."""
-    max_image_gb: float = Field(default=MAX_IMAGE_GB, gt=0)
-    """Files that can only be read in pieces of more gigabytes are an error, before they are read."""
 
 
 @dataclass(frozen=True, slots=True)

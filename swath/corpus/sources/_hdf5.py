@@ -1,0 +1,43 @@
+"""The data sets of an HDF5 file, looked at before one is read."""
+
+from pathlib import Path
+from typing import Any
+
+from swath.corpus.sources._published import SKIP
+from swath.corpus.sources._raster import BadFileError
+
+
+def datasets(path: Path, opened: Any) -> list[Any]:
+    """All data sets of an open file, by their heads.
+
+    Raises:
+        BadFileError: one lies in another file, which might be any of this machine.
+    """
+    import h5py
+
+    found = []
+
+    def look(name: str, link: Any) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            raise _elsewhere(path, name)
+        if isinstance(link, h5py.HardLink) and isinstance(opened[name], h5py.Dataset):
+            found.append(opened[name])
+            if found[-1].external or found[-1].is_virtual:
+                raise _elsewhere(path, name)
+
+    opened.visititems_links(look)
+    return found
+
+
+def decoded_size(dataset: Any, rows: int | None = None) -> int:
+    """Bytes that are decoded for all values, or for those of some rows: a chunk is decoded whole."""
+    whole = dataset.nbytes
+    wanted = whole if rows is None else whole // max(1, len(dataset)) * rows
+    chunk = 1
+    for size in dataset.chunks or (0,):
+        chunk *= size
+    return max(wanted, chunk * dataset.dtype.itemsize)
+
+
+def _elsewhere(path: Path, name: str) -> BadFileError:
+    return BadFileError(f"{path.name} takes {name} from another file", where=str(path), remedy=SKIP)
