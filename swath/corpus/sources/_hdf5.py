@@ -17,15 +17,15 @@ def datasets(path: Path, opened: Any) -> list[Any]:
 
     found = []
 
-    def look(name: str, link: Any) -> None:
-        if isinstance(link, h5py.ExternalLink):
-            raise _elsewhere(path, name)
+    def elsewhere(name: str, link: Any) -> str | None:
+        """The name of what lies in another file, which ends the visit: an error must not cross the library."""
         if isinstance(link, h5py.HardLink) and isinstance(opened[name], h5py.Dataset):
             found.append(opened[name])
-            if found[-1].external or found[-1].is_virtual:
-                raise _elsewhere(path, name)
+            return name if found[-1].external or found[-1].is_virtual else None
+        return name if isinstance(link, h5py.ExternalLink) else None
 
-    opened.visititems_links(look)
+    if name := opened.visititems_links(elsewhere):
+        raise BadFileError(f"{path.name} takes {name} from another file", where=str(path), remedy=SKIP)
     return found
 
 
@@ -37,7 +37,3 @@ def decoded_size(dataset: Any, rows: int | None = None) -> int:
     for size in dataset.chunks or (0,):
         chunk *= size
     return max(wanted, chunk * dataset.dtype.itemsize)
-
-
-def _elsewhere(path: Path, name: str) -> BadFileError:
-    return BadFileError(f"{path.name} takes {name} from another file", where=str(path), remedy=SKIP)

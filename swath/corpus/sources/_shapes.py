@@ -398,15 +398,15 @@ def _burn(source: _Source, location: Location, chips: Sequence[Chip]) -> _Burnt:
     rows = _rows(source, location, px, _days_of(source, location, chips))
     shapes = _in_pixels(source, rows, location, px)
     masks = [_mask(shape, px, touched=config.border == "touched") for shape in shapes]
-    hits = [k for k, mask in enumerate(masks) if mask.any()]
+    hits = [k for k, (_, mask) in enumerate(masks) if mask.any()]
     codes = np.full((px, px), config.void if config.background is None else config.background)
     taken = np.zeros((px, px), bool)
     contested = np.zeros((px, px), bool)
     for k in _ordered(hits, source, rows):
-        code = source.codes[rows[k]]
-        contested |= masks[k] & taken & (codes != code)
-        codes[masks[k] & ~taken] = code
-        taken |= masks[k]
+        code, (here, mask) = source.codes[rows[k]], masks[k]
+        contested[here] |= mask & taken[here] & (codes[here] != code)
+        codes[here][mask & ~taken[here]] = code
+        taken[here] |= mask
     if config.overlap == "void":
         codes[contested] = config.void
     if config.min_share:
@@ -504,19 +504,29 @@ def _transformer(source: str, target: str) -> Transformer:
     return Transformer.from_crs(source, target, always_xy=True)
 
 
-def _mask(shape: shapely.Geometry, px: int, *, touched: bool) -> Bool[ndarray, "y x"]:
-    """Pixels that a shape covers; a point covers the one that it lies in."""
-    mask = np.zeros((px, px), bool)
-    column, row = np.floor(shapely.get_coordinates(_parts(shape, POINTS))).astype(int).T
-    inside = (column >= 0) & (column < px) & (row >= 0) & (row < px)
+def _mask(shape: shapely.Geometry, px: int, *, touched: bool) -> tuple[tuple[slice, slice], Bool[ndarray, "y x"]]:
+    """Rows and columns around a shape, and which pixels of them it covers; a point covers the one that it lies in.
+
+    A chip may have hundreds of small shapes, each of which costs what it covers and not what the chip does.
+    """
+    low, high = np.nan_to_num(shapely.bounds(shape)).reshape(2, 2)
+    left, top = np.clip(np.floor(low) - 1, 0, px).astype(int).tolist()
+    right, bottom = np.clip(np.floor(high) + 2, 0, px).astype(int).tolist()
+    mask = np.zeros((bottom - top, right - left), bool)
+    column, row = (np.floor(shapely.get_coordinates(_parts(shape, POINTS))) - (left, top)).astype(int).T
+    inside = (column >= 0) & (column < mask.shape[1]) & (row >= 0) & (row < mask.shape[0])
     mask[row[inside], column[inside]] = True
-    if polygons := _parts(shape, POLYGONS):
-        mask |= _rasterized(polygons, (px, px), touched=touched)
-    return mask
+    if mask.size and (polygons := _parts(shape, POLYGONS)):
+        mask |= _rasterized(polygons, mask.shape, (left, top), touched=touched)
+    return (slice(top, bottom), slice(left, right)), mask
 
 
-def _rasterized(shapes: Sequence[shapely.Geometry], shape: tuple[int, ...], *, touched: bool) -> Bool[ndarray, "y x"]:
-    return np.asarray(rasterize(shapes, shape, all_touched=touched, dtype="uint8")) > 0
+def _rasterized(
+    shapes: Sequence[shapely.Geometry], shape: tuple[int, ...], corner: tuple[int, int] = (0, 0), *, touched: bool
+) -> Bool[ndarray, "y x"]:
+    """Pixels that shapes cover, in a window whose first column and row are `corner`."""
+    at = Affine.translation(*corner)
+    return np.asarray(rasterize(shapes, shape, transform=at, all_touched=touched, dtype="uint8")) > 0
 
 
 def _parts(shape: shapely.Geometry, kinds: set[int]) -> list[shapely.Geometry]:

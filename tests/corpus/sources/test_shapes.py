@@ -15,7 +15,7 @@ from pyproj import Transformer
 from shapely.geometry import LineString, Point, Polygon, box
 
 from swath.corpus import Chip, Corpus, Location
-from swath.corpus.sources import build, eurosat
+from swath.corpus.sources import _shapes, build, eurosat
 from swath.corpus.sources._shapes import ShapeLayer, Shapes
 from swath.errors import CorpusError, RecipeError
 from tests.corpus.sources.test_folder import PX, counts, from_origin, log, made, write
@@ -92,6 +92,24 @@ def saved(table: gpd.GeoDataFrame, path: Path, **options) -> Path:
     else:
         table.to_file(path, **options)
     return path
+
+
+def test_small_shapes_cost_what_they_cover(tmp_path, monkeypatch):
+    """Hundreds of them in a chip: each is burnt in a window of its own."""
+    grid, px = GRIDS["north-up"], 128
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(-20, 10 * px, (500, 2)) * [1, -1] + [WEST, NORTH]
+    squares = [box(x, y, x + 35, y + 35) for x, y in corners]
+    table = gpd.GeoDataFrame({"code": rng.choice(list(CLASSES), 500)}, geometry=squares, crs=UTM)
+    saved(table, tmp_path / "fields.gpkg")
+    burnt = []
+    rasterize = _shapes.rasterize
+    monkeypatch.setattr(_shapes, "rasterize", lambda *a, **k: burnt.append(np.prod(a[1])) or rasterize(*a, **k))
+    codes, facts, _ = burn(tmp_path, location(grid), px, overlap="last")
+    assert np.array_equal(codes, expected(table, grid, px))
+    x, y = centres(grid, px, UTM)
+    assert facts["crops_shapes"] == sum(shapely.contains_xy(one, x, y).any() for one in squares)
+    assert sum(burnt) < 500 * 8 * 8
 
 
 # -- where a pixel lies ------------------------------------------------------------------------------------------------
