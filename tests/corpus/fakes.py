@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 
 from swath import sensors
 from swath.corpus import Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, SensorLayout, _arrays, _index
@@ -98,6 +97,8 @@ def resealed(path: Path) -> Corpus:
 
 def as_format_1(path: Path) -> Path:
     """The corpus as the first version of the format has it, written by zarr-python: without any checksum."""
+    import zarr
+
     for described in sorted(path.rglob("*.zarr/*/zarr.json")):
         name, group = described.parent.name, described.parent.parent
         old: Any = zarr.open_group(group, mode="r")[name]
