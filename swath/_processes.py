@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
@@ -45,23 +45,47 @@ def side_by_side(work: Callable[..., T], calls: Sequence[tuple[Any, ...]], proce
     Raises:
         TrainingError: a process ended without a word.
     """
+    return _results(work, calls, processes, _begin, lambda done: track(done, len(calls), said))
+
+
+def together(work: Callable[..., None], calls: Sequence[tuple[Any, ...]]) -> None:
+    """Calls that wait for one another, all at once: when one fails the others are killed, and its error is raised.
+
+    Otherwise as `side_by_side`.
+    """
+    _results(work, calls, len(calls), follow_parent, iter, joined=True)
+
+
+def _results(
+    work: Callable[..., T],
+    calls: Sequence[tuple[Any, ...]],
+    processes: int,
+    begin: Callable[[], None],
+    watch: Callable[[Iterable[Future[T]]], Iterable[Future[T]]],
+    *,
+    joined: bool = False,
+) -> list[T]:
     threads = max(1, torch.get_num_threads() // processes)
     # a forked process would inherit the threads of torch and TensorStore, but not what they do
     spawn = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    with _threads_of_children(threads), ProcessPoolExecutor(processes, spawn, _begin) as pool:
+    with _threads_of_children(threads), ProcessPoolExecutor(processes, spawn, begin) as pool:
         futures = [pool.submit(_call, work, *arguments) for arguments in calls]
         try:
-            for future in track(as_completed(futures), len(futures), said):
+            for future in watch(as_completed(futures)):
                 future.result()
         except BrokenProcessPool as error:
             raise TrainingError(
                 "a process of the run ended without a word, most likely for want of memory",
-                remedy="give the same command with fewer --jobs: it continues with what is missing",
+                remedy="give the same command again: it continues with what is missing. With --jobs, fewer of them",
             ) from error
         except (KeyboardInterrupt, SystemExit):
             pool.shutdown(wait=False, cancel_futures=True)
-            _stop(set(multiprocessing.active_children()) - others)
+            _stop(set(multiprocessing.active_children()) - others, GRACE_S)
+            raise
+        except Exception:
+            if joined:
+                _stop(set(multiprocessing.active_children()) - others, 0.0)
             raise
         finally:
             pool.shutdown(cancel_futures=True)
@@ -85,11 +109,11 @@ def _call(work: Callable[..., T], *arguments: Any) -> T:
         raise
 
 
-def _stop(children: Iterable[BaseProcess]) -> None:
+def _stop(children: Iterable[BaseProcess], grace_s: float) -> None:
     """Tell processes to stop, and give them time to write their checkpoints; then kill them."""
     for child in children:
         child.terminate()
-    until = time.monotonic() + GRACE_S
+    until = time.monotonic() + grace_s
     for child in children:
         child.join(max(0.0, until - time.monotonic()))
         child.kill()

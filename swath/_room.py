@@ -1,8 +1,9 @@
-"""Whether a step on long series fits in memory, said before the system ends the process without a word."""
+"""Whether a step fits in memory, said before the system ends the process, or a GPU its step, without a word."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import psutil
 import torch
@@ -21,52 +22,60 @@ Forward = Callable[[dict[str, Image]], Tensor]
 
 @dataclass
 class Room:
-    """Refuses batches of series that keep more for their backward pass than there is memory.
+    """Refuses batches whose step needs more than there is memory.
 
-    What is kept grows with the positions (samples, dates, pixels); two trials on a few dates of two samples say by how
-    much for each. That is less than a step needs in the end, so what is refused could not have run.
+    What is needed grows with the positions (samples, dates, pixels); two trials on a small part of the batch say by how
+    much for each. On a CPU that is what series keep for their backward pass, which is less than a step needs in the
+    end, so what is refused could not have run; single dates are let through. On a GPU it is the peak of a forward and
+    a backward pass of anything.
     """
 
     batch_setting: str
     """What the user calls the number of samples."""
     dates_setting: str
     """What the user calls the number of dates."""
+    processes: int = 1
+    """How many share what the user calls the number of samples."""
     _largest: int = 0
     _kept: tuple[float, float] | None = None
     """Bytes kept for any batch, and bytes for each of its positions."""
 
     def require(self, images: Mapping[str, Image], forward: Forward) -> None:
-        """Check a batch, unless it is of single dates or no larger than one that was checked.
+        """Check a batch, unless it is no larger than one that was checked, or on a CPU and of single dates.
 
         Raises:
             TrainingError: with the number of samples, or of dates, that would fit.
         """
+        pixels = next(iter(images.values())).pixels
         size, longest = _positions(images), max(image.pixels.shape[1] for image in images.values())
-        if size <= self._largest or longest < 2:
+        trials = _trials(len(pixels), longest)
+        if size <= self._largest or trials is None or (longest < 2 and not _on_gpu(pixels.device)):
             return
         self._largest = size
         if self._kept is None:
-            self._kept = _measured(images, forward, min(_DATES, longest // 2))
+            self._kept = _measured(images, forward, trials)
         fixed, each = self._kept
-        free = free_memory(next(iter(images.values())).pixels.device)
+        free = free_memory(pixels.device)
         if fixed + each * size > free:
             # no less than one date of one sample can be asked for, even where that alone does not fit
             share = max(0.0, free - fixed) / (each * size) if each else 0.0
-            raise self._shortage(images, longest, fixed + each * size, free, share)
+            raise self._shortage(pixels, longest, fixed + each * size, free, share)
 
-    def _shortage(
-        self, images: Mapping[str, Image], longest: int, needed: float, free: int, share: float
-    ) -> TrainingError:
-        pixels = next(iter(images.values())).pixels
-        samples = len(pixels)
+    def _shortage(self, pixels: Tensor, longest: int, needed: float, free: int, share: float) -> TrainingError:
+        samples, shape = len(pixels), f"{pixels.shape[3]} x {pixels.shape[4]} pixels"
         fitting = int(samples * share)
-        if fitting:
-            remedy = f"{self.batch_setting}={fitting} fits"
+        if fitting or longest < 2:
+            remedy = f"{self.batch_setting}={max(1, fitting) * self.processes} fits"
         else:
             remedy = f"{self.dates_setting}={max(1, int(longest * samples * share))} fits one at a time"
+        what = f"series of up to {longest} dates of {shape}" if longest > 1 else f"chips of {shape}"
+        needs = (
+            f"needs {needed / _GIB:.1f} GiB of the GPU"
+            if _on_gpu(pixels.device)
+            else (f"keeps {needed / _GIB:.1f} GiB for its backward pass")
+        )
         return TrainingError(
-            f"a step on {samples} series of up to {longest} dates of {pixels.shape[3]} x {pixels.shape[4]} pixels "
-            f"keeps {needed / _GIB:.1f} GiB for its backward pass, and {free / _GIB:.1f} GiB are free",
+            f"a step on {samples} {what} {needs}, and {free / _GIB:.1f} GiB are free",
             remedy=remedy,
         )
 
@@ -102,20 +111,60 @@ def kept_bytes(forward: Callable[[], Tensor]) -> int:
         return sum(kept.values())
 
 
+def peak_bytes(forward: Callable[[], Tensor], device: torch.device) -> int:
+    """The most that a forward and a backward pass have of a GPU's memory at a time, beside what is there already."""
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    out = forward()
+    if out.requires_grad:
+        out.float().sum().backward()
+    return torch.cuda.max_memory_allocated(device) - before
+
+
 def free_memory(device: torch.device) -> int:
     """Bytes that can still be had on a device."""
-    if device.type != "cuda":
+    if not _on_gpu(device):
         return psutil.virtual_memory().available
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + unused
 
 
-def _measured(images: Mapping[str, Image], forward: Forward, dates: int) -> tuple[float, float]:
-    """Bytes kept for any batch and for each position, from two trials."""
-    few, more = (_part(images, 2, n) for n in (dates, 2 * dates))
-    small, large = (kept_bytes(lambda part=part: forward(part)) for part in (few, more))
+def _on_gpu(device: torch.device) -> bool:
+    return device.type == "cuda"
+
+
+def _trials(samples: int, longest: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Samples and dates of two trials, the second twice as large; None for a batch that is no larger than that."""
+    if longest > 1:
+        dates = min(_DATES, longest // 2)
+        return (2, dates), (2, 2 * dates)
+    few = max(2, samples // 16)
+    return ((few, 1), (2 * few, 1)) if samples > 2 * few else None
+
+
+def _measured(
+    images: Mapping[str, Image], forward: Forward, trials: tuple[tuple[int, int], tuple[int, int]]
+) -> tuple[float, float]:
+    """Bytes needed for any batch and for each position, from two trials.
+
+    Raises:
+        TrainingError: the smaller trial does not even fit on the GPU.
+    """
+    device = next(iter(images.values())).pixels.device
+    few, more = (_part(images, *trial) for trial in trials)
+    try:
+        small, large = (_needed(partial(forward, part), device) for part in (few, more))
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"the GPU has too little memory for {len(next(iter(more.values())))} samples, or another program uses it",
+            remedy="use a smaller network, smaller chips or a larger GPU; `nvidia-smi` lists the programs that use it",
+        ) from error
     each = max(0.0, (large - small) / (_positions(more) - _positions(few)))
     return max(0.0, small - each * _positions(few)), each
+
+
+def _needed(forward: Callable[[], Tensor], device: torch.device) -> int:
+    return peak_bytes(forward, device) if _on_gpu(device) else kept_bytes(forward)
 
 
 def _positions(images: Mapping[str, Image]) -> int:

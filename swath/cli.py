@@ -47,6 +47,14 @@ JobsOption = Annotated[
         "its share of the cores. Small networks gain most.",
     ),
 ]
+DevicesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--devices",
+        min=1,
+        help="How many devices of this machine train an encoder together; all GPUs, or the CPU, if not said.",
+    ),
+]
 CorpusArgument = Annotated[Path, typer.Argument(metavar="CORPUS", help="Folder that holds a corpus.json.")]
 
 
@@ -90,19 +98,25 @@ def _options(
 
 @app.command(epilog="Example: `swath run hls-landcover data=../shared/data/hls_water seeds='[0]'`")
 def run(
-    recipe: RecipeArgument, overrides: OverridesArgument = None, out: OutOption = None, jobs: JobsOption = 1
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    out: OutOption = None,
+    jobs: JobsOption = 1,
+    devices: DevicesOption = None,
 ) -> None:
     """Corpus (if missing), pre-training, evaluation and report; continues where it stopped."""
     from swath import pipeline
     from swath.config import load
 
-    _say_report(pipeline.run(load(recipe, overrides), out, jobs=jobs))
+    _say_report(pipeline.run(load(recipe, overrides), out, jobs=jobs, devices=devices or "auto"))
 
 
 @app.command(epilog="Example: `swath quickstart --out /tmp/first-light`")
-def quickstart(overrides: OverridesArgument = None, out: OutOption = None, jobs: JobsOption = 1) -> None:
+def quickstart(
+    overrides: OverridesArgument = None, out: OutOption = None, jobs: JobsOption = 1, devices: DevicesOption = None
+) -> None:
     """The whole job on the built-in synthetic landscape, in minutes on two cores."""
-    run("quickstart", overrides, out, jobs)
+    run("quickstart", overrides, out, jobs, devices)
 
 
 @app.command(epilog="Example: `swath pretrain quickstart --arm simclr --seed 0`")
@@ -113,12 +127,14 @@ def pretrain(
     arm: Annotated[str | None, typer.Option(help="Only this arm of the recipe.")] = None,
     seed: Annotated[int | None, typer.Option(help="Only this seed of the recipe.")] = None,
     jobs: JobsOption = 1,
+    devices: DevicesOption = None,
 ) -> None:
     """Pre-train the recipe's encoders (making the corpus if it is missing)."""
     from swath import pipeline
     from swath.config import load
 
-    for encoder in pipeline.pretrain(load(recipe, overrides), out, arm=arm, seed=seed, jobs=jobs):
+    trained = pipeline.pretrain(load(recipe, overrides), out, arm=arm, seed=seed, jobs=jobs, devices=devices or "auto")
+    for encoder in trained:
         typer.echo(encoder)
 
 

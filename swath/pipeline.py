@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ from swath.recipes import is_file, shipped
 from swath.settings import differences
 from swath.tasks import features
 from swath.training import LabelledSet, Manifest
+from swath.training.distributed import launch, leave
 from swath.training.pretrain import seeded
 
 Rows = dict[str, np.ndarray]
@@ -53,7 +54,9 @@ GAUGE_SERIES, GAUGE_DATES = 200, 12
 """Of series fewer, and only so many dates of each."""
 
 
-def run(recipe: Recipe | str, out: Path | str | None = None, *, jobs: int = 1) -> Path:
+def run(
+    recipe: Recipe | str, out: Path | str | None = None, *, jobs: int = 1, devices: int | Literal["auto"] = "auto"
+) -> Path:
     """Corpus if missing, pre-training, evaluation, report.
 
     Args:
@@ -61,6 +64,8 @@ def run(recipe: Recipe | str, out: Path | str | None = None, *, jobs: int = 1) -
         out: folder of the run; `runs/NAME` if None.
         jobs: how many pre-trainings, then parts of the evaluation, run at a time, each in a process of its own with
             its share of the cores. A script that asks for several has to guard them by `if __name__ == "__main__"`.
+        devices: how many train an encoder together, each in a process of its own; "auto": all GPUs, or the CPU. Under
+            torchrun or srun all processes train, and the first does the rest.
 
     Returns:
         Path of the report.
@@ -70,7 +75,9 @@ def run(recipe: Recipe | str, out: Path | str | None = None, *, jobs: int = 1) -
     """
     recipe = recipes.load(recipe) if isinstance(recipe, str) else recipe
     folder = run_folder(recipe, out)
-    pretrain(recipe, folder, jobs=jobs)
+    pretrain(recipe, folder, jobs=jobs, devices=devices)
+    if launch().rank > 0:
+        return folder / "report.html"
     if recipe.tasks:
         evaluate(recipe, folder, jobs=jobs)
     return report(folder)
@@ -231,7 +238,13 @@ def plan_corpus(
 
 
 def pretrain(
-    recipe: Recipe, out: Path | str | None = None, *, arm: str | None = None, seed: int | None = None, jobs: int = 1
+    recipe: Recipe,
+    out: Path | str | None = None,
+    *,
+    arm: str | None = None,
+    seed: int | None = None,
+    jobs: int = 1,
+    devices: int | Literal["auto"] = "auto",
 ) -> list[Path]:
     """Pre-train the recipe's arms, all seeds of each, on the training part of the corpus alone.
 
@@ -241,15 +254,26 @@ def pretrain(
         arm: only this one.
         seed: only this one.
         jobs: how many at a time; see `run`.
+        devices: of each; see `run`.
 
     Returns:
         The checkpoints, one an arm and seed.
+
+    Raises:
+        RecipeError: several jobs, and several devices for each.
     """
+    several = launch().by or devices not in ("auto", 1)
+    if jobs > 1 and several:
+        raise RecipeError(
+            "several pre-trainings at a time, and several devices for each, are asked for",
+            where=f"--jobs {jobs}",
+            remedy="leave one of the two out",
+        )
     arms = {arm: _named(recipe.arms, arm, "arm")} if arm is not None else recipe.arms
     if seed is not None and seed not in recipe.seeds:
         raise RecipeError(f"the recipe has no seed {seed}", remedy=f"it has {recipe.seeds}")
     folder = run_folder(recipe, out)
-    corpus = build_corpus(recipe, folder)
+    corpus = _finished_corpus(recipe, folder) if launch().by else build_corpus(recipe, folder)
     wanted = [(name, one) for name in arms for one in (recipe.seeds if seed is None else [seed])]
     missing = [(name, one) for name, one in wanted if not _is_trained(arm_folder(folder, name, one))]
     if missing:
@@ -258,8 +282,25 @@ def pretrain(
         side_by_side(_pretrain_apart, [(folder, *one, jobs) for one in missing], jobs, "pre-training")
     else:
         for name, one in missing:
-            _pretrain(recipe, folder, corpus, name, one)
+            _pretrain(recipe, folder, corpus, name, one, devices=devices)
+    leave()
     return [arm_folder(folder, *one) / "encoder.safetensors" for one in wanted]
+
+
+def _finished_corpus(recipe: Recipe, folder: Path) -> Corpus:
+    """The corpus for one of a launcher's processes: the others would wait for one that has yet to be made.
+
+    Raises:
+        RecipeError: it is not there, or not complete.
+    """
+    path = corpus_path(recipe, folder)
+    if not (path / "corpus.json").exists() or not CorpusInfo.read(path).complete:
+        raise RecipeError(
+            "several processes were started, and the corpus is not there yet",
+            where=str(path),
+            remedy="make it first, in one process: `swath corpus ingest` (or `build`) with the same recipe and --out",
+        )
+    return build_corpus(recipe, folder) if launch().rank == 0 else Corpus.open(path)
 
 
 def _check(recipe: Recipe, corpus: Corpus, trainings: list[tuple[str, int]]) -> None:
@@ -447,10 +488,26 @@ def _named(mapping: dict[str, Any], name: str, kind: str) -> Any:
     return mapping[name]
 
 
-def _pretrain(recipe: Recipe, folder: Path, corpus: Corpus, name: str, seed: int, jobs: int = 1) -> None:
+def _pretrain(
+    recipe: Recipe,
+    folder: Path,
+    corpus: Corpus,
+    name: str,
+    seed: int,
+    jobs: int = 1,
+    devices: int | Literal["auto"] = "auto",
+) -> None:
+    if launch().rank > 0:
+        # the first process keeps others out, and the records
+        _train(recipe, folder, corpus, name, seed, devices)
+        return
     with _alone(arm_folder(folder, name, seed)):
-        if not _is_trained(arm_folder(folder, name, seed)):
-            _pretrain_alone(recipe, folder, corpus, name, seed, jobs)
+        if _is_trained(arm_folder(folder, name, seed)):
+            return
+        console().print(f"pre-training {name}, seed {seed}")
+        with Manifest.stage(folder, "pretrain", name, seed) as stage:
+            stage.jobs = jobs
+            stage.figures = _train(recipe, folder, corpus, name, seed, devices).figures
 
 
 @contextmanager
@@ -468,28 +525,27 @@ def _alone(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _pretrain_alone(recipe: Recipe, folder: Path, corpus: Corpus, name: str, seed: int, jobs: int) -> None:
+def _train(
+    recipe: Recipe, folder: Path, corpus: Corpus, name: str, seed: int, devices: int | Literal["auto"]
+) -> training.Pretrained:
     arm = recipe.arms[name]
     parts = _parts(recipe, corpus, seed)
     contract = contract_of(arm, corpus)
-    console().print(f"pre-training {name}, seed {seed}")
-    with Manifest.stage(folder, "pretrain", name, seed) as stage:
-        stage.jobs = jobs
-        trained = training.pretrain(
-            encoder_config=arm.encoder,
-            method_config=arm.method,
-            views_config=arm.views,
-            train=arm.training,
-            contract=contract,
-            corpus=corpus,
-            locations=rows_of(corpus, parts["train"], arm.only),
-            seed=seed,
-            out=arm_folder(folder, name, seed),
-            provenance={"recipe": recipe.name, "recipe_hash": recipe.digest, "arm": name},
-            knn=_gauge_set(recipe, corpus, parts, contract),
-            label=f"{name}, seed {seed}",
-        )
-        stage.figures = trained.figures
+    return training.pretrain(
+        encoder_config=arm.encoder,
+        method_config=arm.method,
+        views_config=arm.views,
+        train=arm.training,
+        contract=contract,
+        corpus=corpus,
+        locations=rows_of(corpus, parts["train"], arm.only),
+        seed=seed,
+        out=arm_folder(folder, name, seed),
+        provenance={"recipe": recipe.name, "recipe_hash": recipe.digest, "arm": name},
+        knn=_gauge_set(recipe, corpus, parts, contract),
+        devices=devices,
+        label=f"{name}, seed {seed}",
+    )
 
 
 def _gauge_set(recipe: Recipe, corpus: Corpus, parts: Rows, contract: InputContract) -> LabelledSet | None:

@@ -111,3 +111,56 @@ def test_a_trial_leaves_no_trace(network):
 
 def test_there_is_memory_here():
     assert _room.free_memory(torch.device("cpu")) > 2**20
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """What a GPU would say of its memory, for trials that take `fixed` bytes and `each` for every sample."""
+
+    def made(free: int, fixed: int, each: int, fails_from: int = 10**9):
+        state = {"peak": 0, "seen": []}
+
+        def forward(images):
+            samples = len(images["s2"])
+            if samples >= fails_from:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            state["seen"].append(samples)
+            state["peak"] = 7000 + fixed + each * samples
+            return torch.zeros((), requires_grad=True)
+
+        monkeypatch.setattr(_room, "_on_gpu", lambda device: True)
+        monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: state.update(peak=0))
+        monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 7000)
+        monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: state["peak"])
+        monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 9000)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free - 2000, 80 * 2**30))
+        return forward, state["seen"]
+
+    return made
+
+
+def test_on_a_gpu_the_peak_of_a_small_part_says_which_batch_fits(gpu):
+    """Of 64 samples parts of 4 and 8 are tried; what fits is (free - fixed) / each, for all processes."""
+    forward, seen = gpu(free=5_000 + 41 * 1000 + 500, fixed=5_000, each=1000)
+    with pytest.raises(TrainingError, match=r"a step on 64 chips of 8 x 8 pixels needs .* of the GPU") as caught:
+        Room("training.batch_size", "views.most", processes=2).require({"s2": image(b=64, t=1)}, forward)
+    assert caught.value.remedy == "training.batch_size=82 fits"
+    assert seen == [4, 8]
+    forward, seen = gpu(free=5_000 + 64 * 1000, fixed=5_000, each=1000)
+    room = Room("training.batch_size", "views.most")
+    for _ in range(3):
+        room.require({"s2": image(b=64, t=1)}, forward)
+    assert seen == [4, 8]
+
+
+def test_a_gpu_too_small_for_a_part_is_said(gpu):
+    forward, _ = gpu(free=100, fixed=0, each=1000, fails_from=4)
+    with pytest.raises(TrainingError, match="too little memory for 8 samples, or another program") as caught:
+        Room("training.batch_size", "views.most").require({"s2": image(b=64, t=1)}, forward)
+    assert "nvidia-smi" in caught.value.remedy
+
+
+def test_two_samples_are_tried_by_the_step_itself(gpu):
+    forward, seen = gpu(free=1, fixed=0, each=1000)
+    Room("training.batch_size", "views.most").require({"s2": image(b=4, t=1)}, forward)
+    assert seen == []

@@ -87,6 +87,8 @@ class TrainConfig(Settings):
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Cosine()
     precision: Literal["bf16", "32"] = "bf16"
+    compile: bool = False
+    """Compile the network by torch.compile: faster on a GPU after minutes of compiling; its rounding is another."""
     gradient_clip: float | None = Field(default=None, gt=0)
     """Largest norm of the gradient; null: no clipping."""
     min_valid: float = Field(default=0.0, ge=0, le=1)

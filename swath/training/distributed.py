@@ -1,7 +1,9 @@
 """The only module that talks to `torch.distributed`: gathering with gradients, and synchronised batch statistics."""
 
 import os
-from typing import Any
+import socket
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -21,9 +23,56 @@ def rank() -> int:
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
-def launched() -> bool:
-    """Whether torchrun or Slurm has started several processes of this program."""
-    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1"))) > 1
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """The processes that one training is given, and which of them this is."""
+
+    world: int = 1
+    """How many there are, on all machines."""
+    local: int = 1
+    """How many of them are on this machine."""
+    rank: int = 0
+    local_rank: int = 0
+    by: Literal["torchrun", "srun"] | None = None
+    """What started them; None: this process is alone."""
+
+
+_LAUNCHERS: dict[Literal["torchrun", "srun"], tuple[str, ...]] = {
+    "torchrun": ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK"),
+    # of the step: a batch script that calls swath without srun is one process, however many tasks its job has
+    "srun": ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_TASKS_PER_NODE", "SLURM_PROCID", "SLURM_LOCALID"),
+}
+"""Variables that say what `Launch` holds, in its order."""
+
+
+def launch() -> Launch:
+    """What torchrun, or Slurm's srun, says of the processes that it started."""
+    for by, names in _LAUNCHERS.items():
+        if all(name in os.environ for name in names):
+            # Slurm writes 4(x2) for four tasks on each of two machines
+            numbers = [int(os.environ[name].partition("(")[0]) for name in names]
+            if numbers[0] > 1:
+                return Launch(*numbers, by=by)
+    return Launch()
+
+
+def joined(rank: int, world: int, port: int) -> None:
+    """Say, as torchrun does, that this process is one of several on this machine."""
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def leave() -> None:
+    """Part from the other processes, once nothing is left to do together."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
 
 
 class Together:

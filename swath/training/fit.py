@@ -1,5 +1,6 @@
 """Train one method with Lightning: exactly resumable, quiet, and stopped when it is not worth going on."""
 
+import copy
 import logging
 import signal
 import warnings
@@ -8,12 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from lightning.fabric.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from swath._processes import together
 from swath._signals import Stopped, left_to_others
-from swath.encoders import SeriesEncoder
+from swath.encoders import Encoder, SeriesEncoder
 from swath.errors import RecipeError, TrainingError
 from swath.methods import Method
 from swath.training import checkpoint, distributed
@@ -40,30 +48,48 @@ def fit(
 ) -> None:
     """Train a method, from `out/last.ckpt` if there is one; leaves log.csv and, at the end, the last checkpoint.
 
+    On several devices without a launcher, each is given a process of its own here, and `method` stays as it was: what
+    is learnt is in the checkpoint.
+
     Raises:
-        Stopped: SIGTERM came; the last step's checkpoint is written.
+        Stopped: SIGTERM came; the last step's checkpoint is written (of several processes, the last one due stands).
         TrainingError: the run collapsed, its loss is not finite, or the GPU failed or is too small.
-        RecipeError: bfloat16 for series on a CPU.
+        RecipeError: series in bfloat16 on a CPU or compiled, or devices that are not there.
     """
     out.mkdir(parents=True, exist_ok=True)
-    accelerator, count = _devices(devices)
+    launch = distributed.launch()
+    accelerator, count = _devices(devices, launch)
     _check_precision(method, train, accelerator)
-    plan = Plan.of(train, len(loader(per_process(train, count), 0, count)))
+    if accelerator == "cuda":
+        torch.cuda.set_device(launch.local_rank)
+    world = max(launch.world, count)
+    plan = Plan.of(train, len(loader(per_process(train, world), 0, world)))
     last = out / "last.ckpt"
     begun = checkpoint.read(last)
     done = begun["global_step"] if begun else 0
-    Log(out / "log.csv").truncate(done)
+    if launch.rank == 0:
+        Log(out / "log.csv").truncate(done)
     if done >= plan.total:
         return
-    if count > 1:
+    if world > launch.world:
+        port = distributed.free_port()
+        shared = (method, train, loader, out, seed, knn, label)
+        with _device_errors(last, train):
+            together(_fit_apart, [(rank, world, port, *shared) for rank in range(world)])
+        return
+    if world > 1:
         distributed.synchronise_batch_norm(method, accelerator)
+    if train.compile:
+        compile_encoders(method)
     recorder = Recorder(out, train, plan.total, knn)
     saver = Checkpoint(last, train.checkpoint_every, plan.total, recorder)
     with _quiet_lightning(), kept_memory():
         trainer = Trainer(
             accelerator=accelerator,
             devices=count,
-            strategy=_strategy(count),
+            num_nodes=world // count,
+            strategy=_strategy(world),
+            plugins=_environment(launch),
             precision="bf16-mixed" if train.precision == "bf16" else "32-true",
             max_epochs=1,
             max_steps=plan.total,
@@ -85,6 +111,40 @@ def fit(
             trainer.fit(module.train(), stream, ckpt_path=last if begun else None, weights_only=True)
 
 
+def _fit_apart(
+    rank: int,
+    world: int,
+    port: int,
+    method: Method,
+    train: TrainConfig,
+    loader: MakeLoader,
+    out: Path,
+    seed: int,
+    knn: LabelledSet | None,
+    label: str,
+) -> None:
+    """One of the processes of a training on this machine; the first one shows the bar."""
+    distributed.joined(rank, world, port)
+    # what arrives lies in memory that all processes share
+    fit(copy.deepcopy(method), train, loader, out, seed=seed, knn=knn, label=label)
+    distributed.leave()
+
+
+def compile_encoders(method: Method, backend: str = "inductor") -> None:
+    """Compile the networks of the encoder and of its teacher, in place; state dictionaries stay the same.
+
+    Raises:
+        RecipeError: the encoder is one of series, whose parts are called by themselves.
+    """
+    if isinstance(method.encoder, SeriesEncoder):
+        raise RecipeError(
+            "an encoder of series cannot be compiled", where="training.compile", remedy="set training.compile: false"
+        )
+    for part in method.modules():
+        if isinstance(part, Encoder):
+            part.network.compile(backend=backend)
+
+
 def _check_precision(method: Method, train: TrainConfig, accelerator: str) -> None:
     """torch 2.15 leaves some weight gradients uninitialised on a CPU, and a 3-D U-Net comes to all of them."""
     if accelerator == "cpu" and train.precision == "bf16" and isinstance(method.encoder, SeriesEncoder):
@@ -95,21 +155,40 @@ def _check_precision(method: Method, train: TrainConfig, accelerator: str) -> No
         )
 
 
-def _devices(devices: int | str) -> tuple[str, int]:
-    """Accelerator and number of devices."""
+def _devices(devices: int | str, launch: distributed.Launch) -> tuple[str, int]:
+    """Accelerator, and number of devices on this machine.
+
+    Raises:
+        RecipeError: more than there are, or other than the launcher started processes for.
+    """
     gpus = torch.cuda.device_count()
-    if devices == "auto":
-        return ("cuda", gpus) if gpus else ("cpu", 1)
-    count = int(devices)
-    return ("cuda", count) if gpus else ("cpu", count)
+    accelerator = "cuda" if gpus else "cpu"
+    if launch.by and devices not in ("auto", launch.local):
+        raise RecipeError(
+            f"{launch.by} started {launch.local} processes on this machine, and {devices} devices are asked for",
+            remedy="leave --devices out: one device goes to each process",
+        )
+    count = launch.local if launch.by else max(1, gpus) if devices == "auto" else int(devices)
+    if gpus and count > gpus:
+        raise RecipeError(
+            f"{count} GPUs are asked for, and this process sees {gpus}",
+            remedy=f"ask for {gpus}, and let each of a launcher's processes see all GPUs of its machine",
+        )
+    return accelerator, count
 
 
-def _strategy(count: int) -> Strategy | str:
-    """One process is plain. Several are started here, unless a launcher (torchrun, Slurm) has started them already."""
-    if count == 1 and not distributed.launched():
+def _strategy(world: int) -> Strategy | str:
+    if world == 1:
         return "auto"
     # buffers stay each process's own: batch statistics are synchronised, and MoCo's queue (33 MB) is equal everywhere
-    return DDPStrategy(broadcast_buffers=False, start_method="popen" if distributed.launched() else "spawn")
+    return DDPStrategy(broadcast_buffers=False)
+
+
+def _environment(launch: distributed.Launch) -> ClusterEnvironment:
+    """Lightning is told who started the processes: it would take any Slurm job for several."""
+    if launch.by == "srun":
+        return SLURMEnvironment(auto_requeue=False)
+    return TorchElasticEnvironment() if launch.by else LightningEnvironment()
 
 
 @contextmanager
@@ -126,6 +205,11 @@ def _device_errors(last: Path, train: TrainConfig) -> Iterator[None]:
             "steps as large as before; `nvidia-smi` lists the programs that use the GPU",
         ) from error
     except RuntimeError as error:
+        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise TrainingError(
+                f"the network cannot be compiled here: {str(error).splitlines()[0]}",
+                remedy="set training.compile: false",
+            ) from error
         if "CUDA error" not in str(error):
             raise
         stands = "the last checkpoint stands" if last.exists() else "there is no checkpoint yet"

@@ -29,7 +29,7 @@ class SelfSupervised(LightningModule):
         self.peak_lr = peak_lr(train.optimizer, train.samples_per_step)
         self.parts: list[Loss] = []
         """Losses of the forward passes since the last optimiser step, detached."""
-        self.room = Room("training.batch_size", "views.most")
+        self.room = Room("training.batch_size", "views.most", distributed.launch().world)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Views, then loss. Lightning counts batches over the whole run, as it sees one epoch only."""

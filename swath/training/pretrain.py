@@ -19,7 +19,7 @@ from swath.corpus.seen import places
 from swath.encoders import InputContract
 from swath.errors import TrainingError
 from swath.settings import Settings, differences
-from swath.training import checkpoint
+from swath.training import checkpoint, distributed
 from swath.training._log import Log
 from swath.training.config import TrainConfig
 from swath.training.gauges import LabelledSet
@@ -81,7 +81,8 @@ def pretrain(
         "encoder": encoder_config.model_dump(mode="json"),
         "method": method_config.model_dump(mode="json"),
         "views": views_config.model_dump(mode="json"),
-        "training": train.model_dump(mode="json"),
+        # folders of earlier versions, which could not compile, say nothing about it
+        "training": train.model_dump(mode="json", exclude=None if train.compile else {"compile"}),
         "contract": contract.as_dict(),
         "corpus": corpus.content_hash,
         "locations": len(locations),
@@ -95,7 +96,8 @@ def pretrain(
             state = finished_state(out / "last.ckpt")
             encoder.load_state_dict(state)
             card = {**(provenance or {}), **{k: v for k, v in settings.items() if k not in ("encoder", "contract")}}
-            encoders.save(encoder, encoder_config, out / "encoder", card, _seen(encoder_config, corpus, locations))
+            if distributed.launch().rank == 0:
+                encoders.save(encoder, encoder_config, out / "encoder", card, _seen(encoder_config, corpus, locations))
     return Pretrained(out / "encoder.safetensors", figures(out))
 
 

@@ -3,12 +3,15 @@
 import copy
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import nn
 
 from swath import methods
 from swath.encoders._norm import FrameBatchNorm
-from swath.training.distributed import Together, launched, mean, synchronise_batch_norm
+from swath.errors import RecipeError
+from swath.training.distributed import Launch, Together, launch, mean, synchronise_batch_norm
+from swath.training.fit import _devices
 from tests.methods import fakes
 from tests.training import processes
 
@@ -108,8 +111,57 @@ def test_alone_nothing_changes(monkeypatch):
     assert Together()(tensor) is tensor
     assert Together().rank == 0
     assert mean(tensor) is tensor
-    for name in ("WORLD_SIZE", "SLURM_NTASKS"):
+
+
+TORCHRUN = {"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", "RANK": "5", "LOCAL_RANK": "1"}
+SRUN = {
+    "SLURM_STEP_NUM_TASKS": "8",
+    "SLURM_STEP_TASKS_PER_NODE": "4(x2)",
+    "SLURM_PROCID": "5",
+    "SLURM_LOCALID": "1",
+}
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    for name in (*TORCHRUN, *SRUN, "SLURM_NTASKS"):
         monkeypatch.delenv(name, raising=False)
-    assert not launched()
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert launched()
+    return monkeypatch
+
+
+@pytest.mark.parametrize(("by", "variables"), [("torchrun", TORCHRUN), ("srun", SRUN)])
+def test_a_launcher_says_how_many_processes_there_are(bare, by, variables):
+    assert launch() == Launch(world=1, local=1, rank=0, local_rank=0, by=None)
+    for name, value in variables.items():
+        bare.setenv(name, value)
+    assert launch() == Launch(world=8, local=4, rank=5, local_rank=1, by=by)
+
+
+def test_a_batch_script_without_srun_is_one_process(bare):
+    for name, value in {"SLURM_NTASKS": "8", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}.items():
+        bare.setenv(name, value)
+    assert launch() == Launch()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "devices", "started", "expected"),
+    [
+        (0, "auto", Launch(), ("cpu", 1)),
+        (0, 2, Launch(), ("cpu", 2)),
+        (4, "auto", Launch(), ("cuda", 4)),
+        (4, 2, Launch(), ("cuda", 2)),
+        (4, "auto", Launch(8, 4, 5, 1, "torchrun"), ("cuda", 4)),
+        (4, 4, Launch(8, 4, 5, 1, "srun"), ("cuda", 4)),
+        (4, "auto", Launch(2, 1, 1, 0, "srun"), ("cuda", 1)),
+        (4, 8, Launch(), "8 GPUs are asked for, and this process sees 4"),
+        (1, "auto", Launch(8, 4, 5, 1, "srun"), "4 GPUs are asked for, and this process sees 1"),
+        (4, 2, Launch(8, 4, 5, 1, "srun"), "srun started 4 processes on this machine, and 2 devices are asked for"),
+    ],
+)
+def test_as_many_devices_as_are_asked_for_or_none(monkeypatch, gpus, devices, started, expected):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    if isinstance(expected, tuple):
+        assert _devices(devices, started) == expected
+        return
+    with pytest.raises(RecipeError, match=expected):
+        _devices(devices, started)

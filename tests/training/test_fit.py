@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from swath.errors import RecipeError, TrainingError
 from swath.methods import Loss
 from swath.settings import differences
 from swath.training import LabelledSet
+from swath.training import fit as training_fit
 from swath.training._log import Log
 from swath.training.checkpoint import read
 from swath.training.config import Collapse, Optimizer, TrainConfig
@@ -372,3 +374,30 @@ def test_a_gpu_that_is_too_small_or_disappears_is_said(tmp_path, monkeypatch):
         fails(RuntimeError("of another kind"), 0)
     helpers.train(tmp_path)
     assert len(helpers.losses(tmp_path)) == 18
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_networks_learn_the_same_and_keep_their_names(undisturbed, tmp_path, monkeypatch):
+    """And are continued from a checkpoint like any others."""
+    seen = []
+
+    def backend(graph, _):
+        seen.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(training_fit, "compile_encoders", partial(training_fit.compile_encoders, backend=backend))
+    settings = helpers.settings(compile=True)
+    with killed_after(monkeypatch, 7), pytest.raises(Killed):
+        helpers.train(tmp_path, "moco-v2", settings)
+    assert len(seen) >= 2, "encoder and teacher"
+    helpers.train(tmp_path, "moco-v2", settings)
+    plain = undisturbed("moco-v2")
+    losses, expected = ([float(x) for x in helpers.losses(folder)] for folder in (tmp_path, plain))
+    assert losses == pytest.approx(expected, rel=1e-5)
+    states = [read(folder / "last.ckpt")["state_dict"] for folder in (tmp_path, plain)]
+    assert states[0].keys() == states[1].keys()
+
+
+def test_encoders_of_series_are_not_compiled(tmp_path):
+    with pytest.raises(RecipeError, match="an encoder of series cannot be compiled"):
+        helpers.train(tmp_path, "s4", helpers.settings(compile=True, precision="32"))

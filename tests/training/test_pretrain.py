@@ -145,9 +145,13 @@ def test_the_callers_random_numbers_are_untouched(corpus, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(corpus, tmp_path):
-    """The same batches, in two processes or in one: the same first loss, and nearly the same weights."""
+    """The same batches, in two processes or in one: the same losses and weights, but for rounding.
+
+    Three steps: BatchNorm over so few samples makes rounding grow tenfold a step, and after six steps one process
+    departs by 3% of a small number even from itself with the batch in another order.
+    """
     plain = TrainConfig(
-        epochs=2, batch_size=8, log_every=1, precision="32", optimizer=Optimizer(lr=0.01, scale_lr=False)
+        epochs=1, batch_size=8, log_every=1, precision="32", optimizer=Optimizer(lr=0.01, scale_lr=False)
     )
     flat = TwoCrops(bands=KEYS, augment=views.Augment())
     for devices in (1, 2):
@@ -155,6 +159,6 @@ def test_two_processes_train_as_one(corpus, tmp_path):
         pretrain(**arguments(corpus, out, train=plain, views_config=flat, devices=devices))
     one, two = (encoders.load(tmp_path / name / "encoder", verify=True).state_dict() for name in "12")
     for name, tensor in one.items():
-        torch.testing.assert_close(two[name], tensor, rtol=1e-2, atol=1e-4)
+        assert (two[name] - tensor).float().norm() <= 1e-3 * tensor.float().norm(), name
     losses = [[float(loss) for loss in helpers.losses(tmp_path / name)] for name in "12"]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
