@@ -4,9 +4,10 @@ import copy
 import logging
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.fabric.plugins.environments import (
@@ -130,7 +131,7 @@ def _fit_apart(
     distributed.leave()
 
 
-def compile_encoders(method: Method, backend: str = "inductor") -> None:
+def compile_encoders(method: Method, backend: str | Callable[..., Any] = "inductor") -> None:
     """Compile the networks of the encoder and of its teacher, in place; state dictionaries stay the same.
 
     Raises:
