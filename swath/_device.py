@@ -1,5 +1,7 @@
 """From the host to a device without waiting for it."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -24,3 +26,16 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
 def room_to_send(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Memory of the host with arbitrary content, from where `send` needs no copy of its own."""
     return torch.empty(shape, dtype=dtype, pin_memory=device.type == "cuda")
+
+
+def fetch(tensors: Sequence[Tensor]) -> tuple[list[Tensor], torch.cuda.Event | None]:
+    """The same numbers on the host, once the event has come to pass; None: they are there already."""
+    if not any(tensor.is_cuda for tensor in tensors):
+        return list(tensors), None
+    found = [
+        room_to_send(tuple(tensor.shape), tensor.dtype, tensor.device).copy_(tensor, non_blocking=True)
+        for tensor in tensors
+    ]
+    done = torch.cuda.Event()
+    done.record()
+    return found, done

@@ -1,6 +1,7 @@
 """The only module that talks to `torch.distributed`: gathering with gradients, and synchronised batch statistics."""
 
 import os
+import re
 import socket
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -49,8 +50,8 @@ def launch() -> Launch:
     """What torchrun, or Slurm's srun, says of the processes that it started."""
     for by, names in _LAUNCHERS.items():
         if all(name in os.environ for name in names):
-            # Slurm writes 4(x2) for four tasks on each of two machines
-            numbers = [int(os.environ[name].partition("(")[0]) for name in names]
+            # Slurm writes 4(x2) for four tasks on each of two machines, and 4,3 where they differ
+            numbers = [int(re.split(r"\D", os.environ[name])[0]) for name in names]
             if numbers[0] > 1:
                 return Launch(*numbers, by=by)
     return Launch()

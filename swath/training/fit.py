@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.environments import (
-    ClusterEnvironment,
-    LightningEnvironment,
-    SLURMEnvironment,
-    TorchElasticEnvironment,
-)
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -78,12 +76,9 @@ def fit(
         with _device_errors(last, train):
             together(_fit_apart, [(rank, world, port, *shared) for rank in range(world)])
         return
-    if world > 1:
-        distributed.synchronise_batch_norm(method, accelerator)
-    if train.compile:
-        compile_encoders(method)
+    module = _module(method, train, plan, accelerator, world, seed)
     recorder = Recorder(out, train, plan.total, knn)
-    saver = Checkpoint(last, train.checkpoint_every, plan.total, recorder)
+    callbacks = [recorder, Checkpoint(last, train.checkpoint_every, plan.total, recorder), Bar(plan.total, label)]
     with _quiet_lightning(), kept_memory():
         trainer = Trainer(
             accelerator=accelerator,
@@ -96,7 +91,7 @@ def fit(
             max_steps=plan.total,
             accumulate_grad_batches=train.accumulate,
             gradient_clip_val=train.gradient_clip,
-            callbacks=[recorder, saver, Bar(plan.total, label)],
+            callbacks=callbacks,
             default_root_dir=out,
             logger=False,
             enable_checkpointing=False,
@@ -106,10 +101,20 @@ def fit(
             # the fastest convolutions are looked for once for each size: worth it where there is one
             benchmark=accelerator == "cuda" and not isinstance(method.encoder, SeriesEncoder),
         )
-        module = SelfSupervised(method, train, plan, seed)
         stream = Stream(loader, train, plan, done)
         with _stoppable(), _device_errors(last, train):
-            trainer.fit(module.train(), stream, ckpt_path=last if begun else None, weights_only=True)
+            trainer.fit(module, stream, ckpt_path=last if begun else None, weights_only=True)
+
+
+def _module(method: Method, train: TrainConfig, plan: Plan, accelerator: str, world: int, seed: int) -> SelfSupervised:
+    """The method as Lightning trains it, its parts made for several processes and compiled where that is asked for."""
+    if world > 1:
+        distributed.synchronise_batch_norm(method, accelerator)
+    if train.compile:
+        compile_encoders(method)
+    module = SelfSupervised(method, train, plan, seed)
+    module.train()
+    return module
 
 
 def _fit_apart(

@@ -2,18 +2,47 @@
 
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from torch import Tensor
 
+from swath._device import CPU, fetch
 from swath.errors import TrainingError
 from swath.training import distributed
 from swath.training._log import Log
 from swath.training.config import TrainConfig
 from swath.training.gauges import CollapseWatch, LabelledSet, effective_rank, feature_std, knn_accuracy
 from swath.training.module import SelfSupervised
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    """A row of log.csv, some of it still on its way from the device."""
+
+    step: int
+    known: dict[str, float | int | None]
+    losses: Tensor
+    """Of the steps since the row before, in memory of the host as all that follows."""
+    terms: dict[str, Tensor]
+    features: Tensor | None
+    """Where gauges are due."""
+    done: torch.cuda.Event | None
+    """When all of it is there; None: it is."""
+
+    def is_there(self) -> bool:
+        return self.done is None or self.done.query()
+
+    def wait(self) -> None:
+        if self.done is not None:
+            self.done.synchronize()
+
+
+def _gauges(features: Tensor) -> dict[str, float]:
+    return {"feature_std": feature_std(features), "effective_rank": effective_rank(features)}
 
 
 class Recorder(Callback):
@@ -26,6 +55,10 @@ class Recorder(Callback):
         self.started = time.monotonic()
         self.seen = 0
         self.losses: list[torch.Tensor] = []
+        """Of the steps since the last row, on the device."""
+        self.awaited: _Row | None = None
+        self.device = CPU
+        """Where processes compare what they measured."""
 
     def state_dict(self) -> dict[str, Any]:
         """What a continued run must know: time spent, and measurements below the floors."""
@@ -38,59 +71,87 @@ class Recorder(Callback):
         if self.watch:
             self.watch.below, self.watch.first_std = state_dict["below"], state_dict["first_std"]
 
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Start the clock."""
-        self.started, self.seen = time.monotonic(), trainer.global_step
+        self.started, self.seen, self.device = time.monotonic(), trainer.global_step, pl_module.device
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
-        """After an optimiser step: keep the loss on the device; look at it, and write, only when a row is due."""
+        """After an optimiser step: what a row is made of sets out for the host, and is written once it is there."""
         step = trainer.global_step
-        if step == self.seen:
-            return
-        self.seen = step
-        self.losses.append(torch.stack([part.total for part in pl_module.parts]).mean())
-        if self._due(step, self.train.log_every, self.train.gauge_every, self.train.knn_every):
-            self._write(trainer, pl_module, step)
+        if step != self.seen:
+            self.seen = step
+            self.losses.append(torch.stack([part.total for part in pl_module.parts]).mean())
+            if self._due(step, self.train.log_every, self.train.gauge_every, self.train.knn_every):
+                self.flush()
+                self.awaited = self._row(trainer, pl_module, step)
+        # several processes look at their rows together, and see them arrive at different times
+        if self.awaited is not None and distributed.world() == 1 and self.awaited.is_there():
+            self.flush()
 
-    def check_finite(self, step: int) -> float:
-        """The loss of step `step`, the newest; TrainingError if that or any before it is not finite."""
-        values = distributed.mean(torch.stack(self.losses).float()).tolist()
-        self.losses = self.losses[-1:]
-        for i, value in enumerate(values):
+    def flush(self) -> None:
+        """Write the row that is on its way, waiting for it if need be.
+
+        Raises:
+            TrainingError: a loss is not finite, or the features have collapsed.
+        """
+        if self.awaited is not None:
+            row, self.awaited = self.awaited, None
+            self._write(row)
+
+    def check_finite(self, step: int) -> None:
+        """TrainingError if a loss up to step `step`, the newest, is not finite; waits for the device."""
+        self.flush()
+        if self.losses:
+            self._require_finite(distributed.mean(torch.stack(self.losses).float()).tolist(), step)
+            self.losses.clear()
+
+    def _require_finite(self, losses: list[float], step: int) -> None:
+        for i, value in enumerate(losses):
             if not math.isfinite(value):
                 raise TrainingError(
-                    f"the loss became {value} at step {step - len(values) + 1 + i} of {self.total}",
+                    f"the loss became {value} at step {step - len(losses) + 1 + i} of {self.total}",
                     where=str(self.rows.path.parent),
                     remedy="lower training.optimizer.lr, lengthen the warm-up, set training.gradient_clip, or check "
                     "the corpus for impossible values with `swath corpus check`",
                 )
-        return values[-1]
 
     def _due(self, step: int, *every: int) -> bool:
         return step in (1, self.total) or any(step % n == 0 for n in every)
 
-    def _write(self, trainer: Trainer, module: SelfSupervised, step: int) -> None:
-        loss = self.check_finite(step)
+    def _row(self, trainer: Trainer, module: SelfSupervised, step: int) -> _Row:
+        """The row of a step; only the k-NN waits for the device, and features of positions that may mean nothing."""
         newest = module.parts[-1]
-        gauges: dict[str, float | None] = {}
-        if self._due(step, self.train.gauge_every):
-            features = newest.gauged()
-            gauges["feature_std"], gauges["effective_rank"] = feature_std(features), effective_rank(features)
+        known: dict[str, float | int | None] = {
+            "epoch": (step - 1) // module.plan.per_epoch,
+            "lr": module.lr_at(step - 1),
+            "seconds": self._seconds(),
+        }
         if self.labelled is not None and self._due(step, self.train.knn_every):
             with trainer.precision_plugin.forward_context():
-                gauges["knn"] = knn_accuracy(module.method.encoder, self.labelled)
-        epoch = (step - 1) // module.plan.per_epoch
-        row = {"step": step, "epoch": epoch, "loss": loss, "lr": module.lr_at(step - 1), "seconds": self._seconds()}
-        if distributed.rank() == 0:
-            self.rows.append(row | gauges, {name: float(term) for name, term in newest.terms.items()})
-        self._stop_if_collapsed(step, gauges)
+                known["knn"] = knn_accuracy(module.method.encoder, self.labelled)
+        losses = distributed.mean(torch.stack(self.losses).float())
+        self.losses.clear()
+        gauged = [newest.gauged()] if self._due(step, self.train.gauge_every) else []
+        (losses, *rest), done = fetch([losses, *newest.terms.values(), *gauged])
+        terms = dict(zip(newest.terms, rest, strict=False))
+        return _Row(step, known, losses, terms, rest[-1] if gauged else None, done)
 
-    def _stop_if_collapsed(self, step: int, gauges: dict[str, float | None]) -> None:
-        std, rank = gauges.get("feature_std"), gauges.get("effective_rank")
-        if self.watch is None or std is None or rank is None:
+    def _write(self, row: _Row) -> None:
+        row.wait()
+        losses = row.losses.tolist()
+        self._require_finite(losses, row.step)
+        gauges = {} if row.features is None else _gauges(row.features)
+        if distributed.rank() == 0:
+            terms = {name: float(term) for name, term in row.terms.items()}
+            self.rows.append({"step": row.step, "loss": losses[-1]} | row.known | gauges, terms)
+        self._stop_if_collapsed(row.step, gauges)
+
+    def _stop_if_collapsed(self, step: int, gauges: dict[str, float]) -> None:
+        if self.watch is None or not gauges:
             return
         # every process must come to the same verdict, or the others would wait for ever
-        std, rank = distributed.mean(torch.tensor([std, rank])).tolist()
+        here = torch.tensor([gauges["feature_std"], gauges["effective_rank"]], device=self.device)
+        std, rank = distributed.mean(here).tolist()
         if wrong := self.watch.verdict(std, rank):
             raise TrainingError(
                 f"the features collapsed: at step {step} of {self.total} the {wrong}, "

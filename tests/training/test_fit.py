@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from swath._signals import Stopped, answered
 from swath.errors import RecipeError, TrainingError
 from swath.methods import Loss
 from swath.settings import differences
-from swath.training import LabelledSet
+from swath.training import LabelledSet, recorder
 from swath.training import fit as training_fit
 from swath.training._log import Log
 from swath.training.checkpoint import read
@@ -184,6 +185,29 @@ def test_ctrl_c_is_what_it_is_everywhere(tmp_path, monkeypatch):
     with signalled_after(monkeypatch, 2, signal.SIGINT), answered(), pytest.raises(Stopped) as stop:
         helpers.train(tmp_path / "command")
     assert stop.value.code == 130
+
+
+def test_nothing_waits_for_a_row_but_the_next_one_and_checkpoints(undisturbed, tmp_path, monkeypatch):
+    """As of a GPU that is always behind; what was measured before a checkpoint is in it."""
+    waited = []
+    late = SimpleNamespace(query=lambda: False, synchronize=lambda: waited.append(len(helpers.losses(tmp_path))))
+    monkeypatch.setattr(recorder, "fetch", lambda tensors: (list(tensors), late))
+    with killed_after(monkeypatch, 7), pytest.raises(Killed):
+        helpers.train(tmp_path)
+    assert len(helpers.losses(tmp_path)) == 6
+    assert waited == [0, 1, 2, 3, 4, 5]
+    assert read(tmp_path / "last.ckpt")["global_step"] == 5
+    helpers.train(tmp_path)
+    assert helpers.losses(tmp_path) == helpers.losses(undisturbed("byol"))
+
+
+def test_a_row_that_is_there_is_written_without_waiting(tmp_path, monkeypatch):
+    asked = iter([False, True])
+    here = SimpleNamespace(query=lambda: next(asked, False), synchronize=lambda: None)
+    monkeypatch.setattr(recorder, "fetch", lambda tensors: (list(tensors), here))
+    with killed_after(monkeypatch, 2), pytest.raises(Killed):
+        helpers.train(tmp_path, train=helpers.settings(log_every=10, gauge_every=10))
+    assert len(helpers.losses(tmp_path)) == 1
 
 
 def test_a_finished_run_is_not_trained_again(undisturbed, tmp_path):
