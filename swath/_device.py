@@ -1,11 +1,25 @@
 """From the host to a device without waiting for it."""
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 CPU = torch.device("cpu")
+
+
+@runtime_checkable
+class Arrival(Protocol):
+    """When something that was sent is there: torch's events of GPUs."""
+
+    def query(self) -> bool:
+        """Whether it is."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait for it."""
+        ...
 
 
 def here() -> torch.device:
@@ -28,7 +42,7 @@ def room_to_send(shape: tuple[int, ...], dtype: torch.dtype, device: torch.devic
     return torch.empty(shape, dtype=dtype, pin_memory=device.type == "cuda")
 
 
-def fetch(tensors: Sequence[Tensor]) -> tuple[list[Tensor], torch.cuda.Event | None]:
+def fetch(tensors: Sequence[Tensor]) -> tuple[list[Tensor], Arrival | None]:
     """The same numbers on the host, once the event has come to pass; None: they are there already."""
     if not any(tensor.is_cuda for tensor in tensors):
         return list(tensors), None

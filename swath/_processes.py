@@ -77,7 +77,7 @@ def _results(
         except BrokenProcessPool as error:
             raise TrainingError(
                 "a process of the run ended without a word, most likely for want of memory",
-                remedy="give the same command again: it continues with what is missing. With --jobs, fewer of them",
+                remedy="give the same command, with fewer --jobs if you gave any: it continues with what is missing",
             ) from error
         except (KeyboardInterrupt, SystemExit):
             pool.shutdown(wait=False, cancel_futures=True)

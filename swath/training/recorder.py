@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
-from swath._device import CPU, fetch
+from swath._device import CPU, Arrival, fetch
 from swath.errors import TrainingError
 from swath.training import distributed
 from swath.training._log import Log
@@ -30,7 +30,7 @@ class _Row:
     terms: dict[str, Tensor]
     features: Tensor | None
     """Where gauges are due."""
-    done: torch.cuda.Event | None
+    done: Arrival | None
     """When all of it is there; None: it is."""
 
     def is_there(self) -> bool:
