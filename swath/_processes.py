@@ -75,6 +75,9 @@ def _results(
             for future in watch(as_completed(futures)):
                 future.result()
         except BrokenProcessPool as error:
+            if joined:
+                # the pool asks them to end and waits, and they may wait for ever for the one that died
+                _stop(set(multiprocessing.active_children()) - others, 0.0)
             raise TrainingError(
                 "a process of the run ended without a word, most likely for want of memory",
                 remedy="give the same command, with fewer --jobs if you gave any: it continues with what is missing",
