@@ -189,8 +189,8 @@ def test_ctrl_c_is_what_it_is_everywhere(tmp_path, monkeypatch):
 
 def test_nothing_waits_for_a_row_but_the_next_one_and_checkpoints(undisturbed, tmp_path, monkeypatch):
     """As of a GPU that is always behind; what was measured before a checkpoint is in it."""
-    waited = []
-    late = SimpleNamespace(query=lambda: False, synchronize=lambda: waited.append(len(helpers.losses(tmp_path))))
+    waited, log = [], Log(tmp_path / "log.csv")
+    late = SimpleNamespace(query=lambda: False, synchronize=lambda: waited.append(len(log.rows())))
     monkeypatch.setattr(recorder, "fetch", lambda tensors: (list(tensors), late))
     with killed_after(monkeypatch, 7), pytest.raises(Killed):
         helpers.train(tmp_path)
