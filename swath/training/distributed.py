@@ -70,6 +70,11 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
+def is_loss_of_another(error: RuntimeError) -> bool:
+    """Whether an error is that another process is gone: NCCL and gloo name themselves."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
+
+
 def leave() -> None:
     """Part from the other processes, once nothing is left to do together."""
     if dist.is_available() and dist.is_initialized():

@@ -216,9 +216,15 @@ def _device_errors(last: Path, train: TrainConfig) -> Iterator[None]:
                 f"the network cannot be compiled here: {str(error).splitlines()[0]}",
                 remedy="set training.compile: false",
             ) from error
+        stands = "the last checkpoint stands" if last.exists() else "there is no checkpoint yet"
+        if distributed.is_loss_of_another(error):
+            raise TrainingError(
+                f"a process of the run ended without a word, and {stands}",
+                where=str(last.parent),
+                remedy="look for what ended it, such as too little memory, and run the same again; it continues",
+            ) from error
         if "CUDA error" not in str(error):
             raise
-        stands = "the last checkpoint stands" if last.exists() else "there is no checkpoint yet"
         raise TrainingError(
             f"the GPU failed or disappeared, and {stands}: {str(error).splitlines()[0]}",
             where=str(last.parent),
