@@ -71,7 +71,7 @@ def member(path: Path, name: str, dtypes: Collection[str], shape: Shape, limit_g
         raise bad(path, f"holds no {name} that can be read: {_reason(error)}") from error
 
 
-def _head(stream: zipfile.ZipExtFile) -> tuple[np.dtype, tuple[int, ...]]:
+def _head(stream: Any) -> tuple[np.dtype, tuple[int, ...]]:
     """Type and shape of an array in NumPy's format."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
