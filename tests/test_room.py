@@ -109,6 +109,16 @@ def test_a_trial_leaves_no_trace(network):
     assert torch.equal(state, torch.get_rng_state())
 
 
+def test_a_trial_can_be_differentiated_when_its_trace_is_gone():
+    norm = torch.nn.BatchNorm2d(2)
+    with _room.untouched(norm, torch.device("cpu")):
+        out = norm(torch.randn(4, 2, 3, 3))
+    out.square().sum().backward()
+    assert norm.weight.grad is not None
+    assert int(norm.num_batches_tracked) == 0
+    assert torch.equal(norm.running_mean, torch.zeros(2))
+
+
 def test_there_is_memory_here():
     assert _room.free_memory(torch.device("cpu")) > 2**20
 
