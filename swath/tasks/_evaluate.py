@@ -210,7 +210,9 @@ def _jobs(
     """Everything there is to do for a task, in the order of its tables: arms, references, floors."""
     for (arm, seed), path in encoders.items():
         remark = checked(task, arm, path)
-        source = load_card(path).sha256
+        card = load_card(path)
+        # the statistics of the bands are no weights
+        source = digest(card.sha256, card.contract.as_dict())
         yield replace(_encoder_job(task, arm, "pretrained", seed, source, lambda path=path: load(path)), remark=remark)
     for name, build in references.items():
         yield _encoder_job(task, name, "reference", seeds[0], fingerprint(build()), build)

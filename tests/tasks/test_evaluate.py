@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from swath import encoders
@@ -170,6 +172,21 @@ def test_what_is_not_known_of_an_encoder_is_said_in_the_table(corpus, tmp_path):
     assert judged(corpus, tmp_path / "far", far) == "pre-trained on another corpus"
     nowhere = judged(corpus, tmp_path / "nowhere", far.assign(lon=np.nan, lat=np.nan))
     assert nowhere.startswith(f"pre-trained on another corpus; it may have seen {len(test)} of the {len(test)} test")
+
+
+def test_other_statistics_are_another_cell(corpus, tmp_path):
+    config, settings = tasks(probes=[{"name": "knn"}], floors=["majority"]), Config(features=8, seed=1)
+    contracts = [contract(ALL, 1), replace(contract(ALL, 1), std=tuple(3 * s for s in contract(ALL, 1).std))]
+    for number, one in enumerate(contracts):
+        encoders.save(encoders.build(settings, one), settings, tmp_path / str(number), {})
+        paths = {("a", 0): tmp_path / str(number)}
+        Evaluation(config, SPLIT, corpus, paths, random_encoder, (0,), tmp_path / "out", statistics=STATISTICS).run()
+    cards = [encoders.load_card(tmp_path / str(number)) for number in (0, 1)]
+    assert cards[0].sha256 == cards[1].sha256
+    own = {"a": [], "majority": []}
+    for path in (tmp_path / "out" / "cells").glob("*.parquet"):
+        own[json.loads(pq.read_schema(path).metadata[b"swath"])["cell"]["row"]].append(path)
+    assert (len(own["a"]), len(own["majority"])) == (2, 1)
 
 
 def test_what_cannot_be_fed_is_in_the_table_with_its_reason(corpus, tmp_path):
