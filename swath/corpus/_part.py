@@ -103,7 +103,7 @@ def footprint(crs: str, transform: tuple[float, ...], px: int) -> Polygon | Mult
     return _wrapped(outline)
 
 
-def _width(outline: Polygon | MultiPolygon) -> float:
+def _width(outline: BaseGeometry) -> float:
     return outline.bounds[2] - outline.bounds[0]
 
 
