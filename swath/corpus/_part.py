@@ -91,9 +91,19 @@ class Part:
 
 
 def footprint(crs: str, transform: tuple[float, ...], px: int) -> Polygon | MultiPolygon:
-    """Outline of a chip of `px` by `px` pixels in WGS 84, degrees; in two parts across the antimeridian."""
+    """Outline of a chip of `px` by `px` pixels in WGS 84, degrees; in two parts across the antimeridian.
+
+    Raises:
+        CorpusError: it lies nowhere on Earth.
+    """
     native = GeoBox((px, px), Affine(*transform), crs).extent.geom
     outline = gpd.GeoSeries([native], crs=crs).to_crs("EPSG:4326").iloc[0]
+    if not np.abs(outline.bounds).max() < 3 * HALF:
+        raise CorpusError(
+            f"a chip at {transform[2]:g}, {transform[5]:g} in {crs} lies nowhere on Earth",
+            where="the georeference of its image",
+            remedy="mend the reference system or the position: metres may have been taken for degrees",
+        )
     if _width(outline) > HALF and (not CRS(crs).is_geographic or _width(native) <= HALF):
         # corners on both sides of the antimeridian: those in the west lie beyond 180
         outline = shapely.transform(outline, lambda xy: np.column_stack([xy[:, 0] % 360, xy[:, 1]]))

@@ -142,6 +142,11 @@ def across(crs: str, lon: float, lat: float, east: float = 0) -> tuple[float, ..
     return (10.0, 0.0, x - 5 * PX + east, 0.0, -10.0, y + 5 * PX)
 
 
+def test_metres_taken_for_degrees_are_an_error():
+    with pytest.raises(CorpusError, match="lies nowhere on Earth"):
+        footprint("EPSG:4326", (10.0, 0.0, 5e5, 0.0, -10.0, 5.6e6), 8)
+
+
 @pytest.mark.parametrize(("crs", "lat"), [("EPSG:32760", -17.0), ("EPSG:32601", 65.0), ("EPSG:3832", 52.0)])
 def test_a_chip_on_the_antimeridian_lies_there(tmp_path, crs, lat):
     spots = [across(crs, 180, lat, east) for east in (-20, 0, 20, 500)]

@@ -27,7 +27,7 @@ def build(config: Any, target: Path, data: Path | None = None) -> None:
     module, target = plugins.find(__name__, config.name), Path(target)
     _growth.settle(target)
     same_settings(config, target)
-    stock = Stock(target, _growth.below(data_folder(data))) if isinstance(config, FormatSettings) else None
+    stock = Stock(target, _growth.below(data_folder(data), target)) if isinstance(config, FormatSettings) else None
     if stock is not None and stock.known and not stock.new and not config.shapes:
         return
     # a published format does not say which location a file is of: a new one may be of a location that is stored
@@ -58,7 +58,7 @@ def new_files(config: Any, target: Path, data: Path | None) -> set[str] | None:
     if data is None or not isinstance(config, FolderSection | FormatSettings):
         return set()
     if isinstance(config, FormatSettings):
-        stock = Stock(target, _growth.below(data_folder(data)))
+        stock = Stock(target, _growth.below(data_folder(data), target))
         return stock.new if stock.known else None
     return plugins.find(__name__, "folder").stock(config, target, Path(data)).new
 

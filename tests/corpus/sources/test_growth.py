@@ -12,6 +12,7 @@ from swath import config, pipeline
 from swath.corpus import Corpus
 from swath.corpus.sources import _growth, build, new_files, ssl4eo_l
 from swath.corpus.sources import eurosat as eurosat_source
+from swath.corpus.sources._growth import below
 from swath.corpus.sources.folder import Config
 from swath.errors import CorpusError, RecipeError
 from tests.corpus.sources import image_layouts as layouts
@@ -230,6 +231,15 @@ def test_files_of_a_published_format_that_are_gone(noted, eurosat, tmp_path):
     next((tmp_path / "data").rglob(f"{CLASSES[0]}_3.tif")).unlink()
     with pytest.raises(CorpusError, match=rf"{CLASSES[0]}_3"):
         build(eurosat, target, tmp_path / "data")
+
+
+def test_a_run_in_the_data_folder_is_no_data(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.tif").touch()
+    (tmp_path / "run" / "corpus").mkdir(parents=True)
+    (tmp_path / "run" / "recipe.yaml").touch()
+    assert set(below(tmp_path, tmp_path / "run" / "corpus")) == {"images/a.tif"}
+    assert set(below(tmp_path, tmp_path.parent / "elsewhere")) == {"images/a.tif", "run/recipe.yaml"}
 
 
 def test_a_new_date_of_a_stored_location_of_a_published_format(tmp_path):

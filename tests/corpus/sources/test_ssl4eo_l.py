@@ -5,6 +5,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+from affine import Affine
 from torchgeo.datasets import SSL4EOL
 
 from swath import sensors
@@ -184,7 +185,7 @@ def test_a_location_without_scenes_and_an_extra_file(tmp_path):
 def test_small_corpora_hold_the_same(tmp_path):
     root = tmp_path / "ssl4eo_l_oli_sr" / "0000000" / "LC08_172000_20210306"
     smooth = np.add.outer(np.arange(264), np.arange(264)) // 4 % 250 + noise(0, (7, 264, 264), 0, 3)
-    tif(root / "all_bands.tif", smooth.astype(np.uint8), "EPSG:4326")
+    tif(root / "all_bands.tif", smooth.astype(np.uint8), "EPSG:4326", Affine(0.0003, 0, 10, 0, -0.0003, 50))
     fast = made("ssl4eo-l", tmp_path, tmp_path / "fast")
     small = made("ssl4eo-l", tmp_path, tmp_path / "small", compression="small")
     none = made("ssl4eo-l", tmp_path, tmp_path / "none", compression="none")
