@@ -7,7 +7,7 @@ without a place, so it serves accuracy, F1, IoU, average precision and areas und
 
 The reference is Student's t with the mean of both sources' quantiles, weighted by their variances (Cochran 1964,
 "Approximations to the Behrens-Fisher problem"). Satterthwaite's degrees of freedom, the usual choice, are themselves
-estimated: with three trainings they let 8 % of true null hypotheses fall at a level of 5 % (`benchmarks/calibration`).
+estimated: with three trainings they let more true null hypotheses fall than the level (`benchmarks/calibration`).
 """
 
 from dataclasses import dataclass
