@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import rasterio
 import shapely
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyproj import Geod, Transformer
 
@@ -107,6 +107,7 @@ def squares(lon, lat, footprint=SMALL) -> Squares:
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(11.9, 48.0), (-0.01, 0.0), (179.99, -16.0), (12.0, 63.9)]))
+@example(2390, (-0.01, 0.0))
 def test_rejection_in_metres_is_that_of_looking_one_by_one(seed, centre):
     """Dense candidates, at the borders of zones, hemispheres and the antimeridian; shapely decides every pair."""
     rng = np.random.default_rng(seed)
@@ -132,7 +133,8 @@ def _share_ground(block: Squares, i: int, j: int) -> bool:
         x, y = block.west[k] + np.array([0, 640, 640, 0]), block.north[k] - np.array([0, 0, 640, 640])
         to_first = between(int(block.epsg[k]), int(block.epsg[j]))
         shapes.append(shapely.Polygon(np.column_stack(to_first.transform(x, y))))
-    return shapes[0].intersection(shapes[1]).area > 1e-3
+    # what the project calls shared: slivers at a common edge come from rounding
+    return shapes[0].intersection(shapes[1]).area > 1e-9 * SMALL.side_m**2
 
 
 @given(st.integers(0, 2**32 - 1))
