@@ -27,6 +27,11 @@ def here() -> torch.device:
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
 
 
+def has_bfloat16(kind: str) -> bool:
+    """Whether a device multiplies in bfloat16; a processor that does not (x86 without AVX-512) imitates it slowly."""
+    return kind != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def send(tensor: Tensor, device: torch.device) -> Tensor:
     """The same numbers on a device; the host goes on at once, and what it computes there next comes after the copy.
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from swath import segmenters
+from swath._device import has_bfloat16
 from swath._progress import track
 from swath._room import Room, same_random_numbers, untouched
 from swath.batch import Image
@@ -223,8 +224,8 @@ def train_network(
 ) -> Prediction:
     """Train what `build()` makes: a network from `images` by sensor to logits.
 
-    bfloat16 where matrices are multiplied (on a CPU only with large chips), float32 for the final predictions; the
-    global random numbers stay as they were.
+    bfloat16 where matrices are multiplied (on a CPU only with large chips, if it has it), float32 for the final
+    predictions; the global random numbers stay as they were.
 
     Raises:
         TrainingError: one class only, or the loss became non-finite.
@@ -280,9 +281,9 @@ class _Loop:
         return {name: drop_frames(image, self.config.frame_dropout, self.generator) for name, image in images.items()}
 
     def _step(self, images: dict[str, Image], y: Int[Tensor, "b *_"]) -> None:
-        with torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.device.type != "cpu" or _large(images)
-        ):
+        kind = self.device.type
+        narrow = has_bfloat16(kind) and (kind != "cpu" or _large(images))
+        with torch.autocast(kind, dtype=torch.bfloat16, enabled=narrow):
             self.room.require(images, self._trial)
             logits = self.model(images)
         loss = classification_loss(logits.float(), y)

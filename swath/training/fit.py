@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
@@ -18,7 +18,9 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from swath._device import has_bfloat16
 from swath._processes import together
+from swath._progress import console
 from swath._signals import Stopped, left_to_others
 from swath.encoders import Encoder, SeriesEncoder
 from swath.errors import RecipeError, TrainingError
@@ -86,7 +88,7 @@ def fit(
             num_nodes=world // count,
             strategy=_strategy(world),
             plugins=_environment(launch),
-            precision="bf16-mixed" if train.precision == "bf16" else "32-true",
+            precision=_precision(train, accelerator),
             max_epochs=1,
             max_steps=plan.total,
             accumulate_grad_batches=train.accumulate,
@@ -159,6 +161,14 @@ def _check_precision(method: Method, train: TrainConfig, accelerator: str) -> No
             "halves its series until they are short",
             remedy="set training.precision='32', or train on a GPU",
         )
+
+
+def _precision(train: TrainConfig, accelerator: str) -> Literal["bf16-mixed", "32-true"]:
+    """In Lightning's words; float32 where bfloat16 would only be imitated."""
+    if train.precision == "bf16" and not has_bfloat16(accelerator):
+        console().print("this processor has no bfloat16, which would be several times slower: training in float32")
+        return "32-true"
+    return "bf16-mixed" if train.precision == "bf16" else "32-true"
 
 
 def _devices(devices: int | str, launch: distributed.Launch) -> tuple[str, int]:

@@ -23,7 +23,7 @@ from swath.training import fit as training_fit
 from swath.training._log import Log
 from swath.training.checkpoint import read
 from swath.training.config import Collapse, Optimizer, TrainConfig
-from swath.training.fit import fit
+from swath.training.fit import _precision, fit
 from swath.training.pretrain import begin, finished_state
 from swath.training.recorder import Recorder
 from tests.methods import fakes
@@ -366,6 +366,15 @@ def test_no_flipped_bit_in_a_checkpoint_is_trained_on(tmp_path):
         with pytest.raises(TrainingError, match="another checksum") as error:
             finished_state(path)
         assert str(path) == error.value.where, name
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_processor_without_bfloat16_trains_in_float32_and_says_so(monkeypatch, capsys, there):
+    monkeypatch.setattr("swath.training.fit.has_bfloat16", lambda kind: there)
+    made, said = _precision(TrainConfig(), "cpu"), capsys.readouterr()
+    assert made == ("bf16-mixed" if there else "32-true")
+    assert ("no bfloat16" in said.out + said.err) == (not there)
+    assert _precision(TrainConfig(precision="32"), "cpu") == "32-true"
 
 
 def test_series_are_not_trained_in_bfloat16_on_a_cpu(tmp_path, monkeypatch):
