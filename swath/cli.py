@@ -401,7 +401,8 @@ def corpus_preview(
     seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
 ) -> None:
     """Draw a contact sheet of some locations: every sensor, several dates, labels."""
-    from swath.corpus import Corpus, preview
+    from swath.corpus import Corpus
+    from swath.products.contact_sheet import preview
 
     typer.echo(preview(Corpus.open(path), to, locations=locations, seed=seed))
 

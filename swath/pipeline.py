@@ -21,7 +21,6 @@ from swath._processes import side_by_side
 from swath._progress import console
 from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus, CorpusInfo, Reader, Selection
-from swath.corpus._map import draw_map
 from swath.corpus.places import draw
 from swath.corpus.seen import refuse_seen
 from swath.corpus.sources import ANSWERS, new_files, same_settings, say_unknown
@@ -34,6 +33,7 @@ from swath.corpus.targets import targets
 from swath.encoders import Encoder, InputContract, fresh, load_card, load_seen, own_start
 from swath.encoders import build as build_encoder
 from swath.errors import RecipeError, TrainingError, nearest
+from swath.products.draw.plan_map import draw_map
 from swath.products.report import report as write_report
 from swath.products.report import require_run
 from swath.recipes import is_file, shipped

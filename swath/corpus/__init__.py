@@ -6,7 +6,6 @@ from swath.corpus.format import FORMAT, BandStatistics, Corpus, CorpusInfo, Labe
 from swath.corpus.info import info
 from swath.corpus.leakage import Leakage, leakage
 from swath.corpus.loader import Loader
-from swath.corpus.preview import preview
 from swath.corpus.reader import Reader
 from swath.corpus.sampler import Sampler, Selection, gaps
 from swath.corpus.sources import build
@@ -44,7 +43,6 @@ __all__ = [
     "gaps",
     "info",
     "leakage",
-    "preview",
     "rotations",
     "split",
     "targets",

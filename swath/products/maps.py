@@ -23,8 +23,8 @@ from swath.corpus import Corpus
 from swath.corpus.colours import class_colours
 from swath.corpus.targets import VOID, LabelMaps, Pixels, targets
 from swath.errors import SwathError, nearest
-from swath.products._pictures import Pictures
-from swath.products._rundir import Run, load
+from swath.products.draw.pictures import Pictures
+from swath.products.tables.run import Run, load
 
 SHOWN = 12
 """Locations in the picture, at most."""

@@ -10,8 +10,8 @@ from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, examine
 from swath.corpus.checks import Chart, Finding, Gallery, Histogram, Lines, Offsets, Section
 from swath.corpus.sources.synth import Config, build
 from swath.errors import CorpusError
-from swath.products import figures
 from swath.products.check_page import check_page, draw, render
+from swath.products.draw import charts
 from tests.corpus.fakes import LAYOUTS, OPTICAL, PX, make
 
 
@@ -100,10 +100,10 @@ def test_findings_and_names_are_escaped(corpus):
     ],
 )
 def test_charts_say_what_they_show(chart: Chart):
-    with figures.styled():
+    with charts.styled():
         figure, alt, series = draw(chart)
         assert chart.title in alt
-        assert figures.png(figure).startswith(b"\x89PNG")
+        assert charts.png(figure).startswith(b"\x89PNG")
     assert series in (["a", "b"], ["a"], [])
 
 

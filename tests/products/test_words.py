@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from swath.products import _words as words
+from swath.products import words
 
 
 @pytest.mark.parametrize(

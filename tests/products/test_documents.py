@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from swath.errors import SwathError
-from swath.products.results import escape, main, results, stale, verify
+from swath.products.documents import escape, main, results, stale, verify
 
 
 @pytest.fixture
@@ -153,4 +153,4 @@ def test_command_line(document, finished_run, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_as_make_check_calls_it(document):
-    subprocess.run([sys.executable, "-m", "swath.products.results", "verify", str(document)], check=True)
+    subprocess.run([sys.executable, "-m", "swath.products.documents", "verify", str(document)], check=True)

@@ -25,8 +25,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image as Picture
 
-from swath.products._judge import Cell, Score, is_radar
-from swath.products._words import metric
+from swath.products.tables.panels import Cell, Score, is_radar
+from swath.products.words import metric
 from swath.sensors import Band
 
 INK, MUTED, GRID, ZONE = "#1b1f23", "#5b6570", "#dde2e7", "#f3d6cf"

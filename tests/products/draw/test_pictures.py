@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from swath.corpus import Corpus
-from swath.products._pictures import Pictures, stretch, uri
+from swath.products.draw.pictures import Pictures, stretch, uri
 
 
 def test_physical_values_become_grey_levels():

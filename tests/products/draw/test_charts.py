@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.products import figures
-from swath.products._judge import Score
+from swath.products.draw import charts
+from swath.products.tables.panels import Score
 
 
 def score(value: float, low: float = math.nan, high: float = math.nan, seeds: tuple[float, ...] = ()) -> Score:
@@ -16,8 +16,8 @@ def score(value: float, low: float = math.nan, high: float = math.nan, seeds: tu
 
 def drawn(title: str = "Loss", name: str = "x") -> str:
     x = np.arange(1000.0)
-    with figures.styled():
-        return str(figures.svg(figures.curves(title, [figures.Curve(0, x, 1 / (1 + x))]), name, f"about {title}"))
+    with charts.styled():
+        return str(charts.svg(charts.curves(title, [charts.Curve(0, x, 1 / (1 + x))]), name, f"about {title}"))
 
 
 def test_svg_is_the_same_every_time_and_small():
@@ -49,11 +49,11 @@ def test_ids_start_with_the_figure_name():
 @given(st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=0, max_size=900))
 def test_thinning_keeps_mean_and_order(values):
     y = np.array(values)
-    x, thinned = figures.thin(np.arange(len(y), dtype=float), y)
-    assert len(x) == len(thinned) <= figures.MAX_POINTS
+    x, thinned = charts.thin(np.arange(len(y), dtype=float), y)
+    assert len(x) == len(thinned) <= charts.MAX_POINTS
     assert np.all(np.diff(x) > 0)
     finite = y[np.isfinite(y)]
-    if 0 < len(finite) <= figures.MAX_POINTS:
+    if 0 < len(finite) <= charts.MAX_POINTS:
         assert np.array_equal(thinned, finite)
     elif len(finite):
         assert finite.min() - 1e-6 <= thinned.min() <= thinned.max() <= finite.max() + 1e-6
@@ -62,12 +62,12 @@ def test_thinning_keeps_mean_and_order(values):
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_strips_stay_inside_their_box(values):
     scores = [score(v, v - 0.01, v + 0.01, (v, v)) for v in values]
-    scale = figures.Scale.of(scores)
+    scale = charts.Scale.of(scores)
     assert scale.low < scale.high
     for one in scores:
-        root = ET.fromstring(str(figures.strip(one, scale, "s0", 0.5, "a row")))
+        root = ET.fromstring(str(charts.strip(one, scale, "s0", 0.5, "a row")))
         places = [float(circle.get("cx")) for circle in root.iter("circle")]
-        assert all(0 <= place <= figures.STRIP for place in places)
+        assert all(0 <= place <= charts.STRIP for place in places)
         # what is off the axis is an arrow, not a dot in the wrong place
         assert bool(places) == (one.value >= scale.low)
 
@@ -82,8 +82,8 @@ def test_strips_stay_inside_their_box(values):
     ],
 )
 def test_what_lies_off_the_axis_has_an_arrow(one, arrow):
-    scale = figures.Scale.of([score(0.99), one])
-    text = figures.strip(one, scale, "s0", 0.1, "a row")
+    scale = charts.Scale.of([score(0.99), one])
+    text = charts.strip(one, scale, "s0", 0.1, "a row")
     assert ("M4 13l8 -5v10z" in text) == arrow
     assert ("floorline" in text) == (scale.low <= 0.1)
     assert text.count('class="seed"') == sum(v >= scale.low for v in one.per_seed)
@@ -92,7 +92,7 @@ def test_what_lies_off_the_axis_has_an_arrow(one, arrow):
 
 
 def test_strip_of_a_row_without_interval_or_seeds():
-    text = figures.strip(score(0.5), figures.Scale(0.0, 1.0, (0.0, 1.0)), "s0", None, 'says "<x>"')
+    text = charts.strip(score(0.5), charts.Scale(0.0, 1.0, (0.0, 1.0)), "s0", None, 'says "<x>"')
     root = ET.fromstring(str(text))
     assert root.get("aria-label") == 'says "<x>"'
     assert len(list(root.iter("circle"))) == 1
@@ -100,8 +100,8 @@ def test_strip_of_a_row_without_interval_or_seeds():
 
 def test_png_is_the_same_every_time_and_a_png():
     def once() -> bytes:
-        with figures.styled():
-            return figures.png(figures.curves("Loss", []), dpi=60)
+        with charts.styled():
+            return charts.png(charts.curves("Loss", []), dpi=60)
 
     assert once() == once()
     assert once().startswith(b"\x89PNG")

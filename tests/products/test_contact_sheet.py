@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from swath.corpus import Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, preview
-from swath.corpus.preview import INVALID, _stretched
+from swath.corpus import Chip, Corpus, CorpusWriter, LabelLayer, Location, Part
 from swath.errors import CorpusError
+from swath.products.contact_sheet import INVALID, _stretched, preview
 from tests.corpus.fakes import LAYOUTS, OPTICAL, PX, make, writer
 
 

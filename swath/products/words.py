@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from swath.products._judge import Cell, Pair, Score, Verdict
-from swath.products._rundir import Run
+from swath.products.tables.panels import Cell, Pair, Score, Verdict
+from swath.products.tables.run import Run
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"

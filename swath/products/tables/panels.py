@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from swath.errors import SwathError
-from swath.products._rundir import Run
+from swath.products.tables.run import Run
 from swath.sensors import Band, band, bands, get
 
 Verdict = Literal["better", "worse", "tie", "untested"]

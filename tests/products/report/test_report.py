@@ -12,10 +12,10 @@ import pytest
 from sklearn import metrics as sk
 
 from swath.errors import SwathError
-from swath.products import _words as words
-from swath.products._rundir import load
+from swath.products import words
+from swath.products.documents import results, stale, verify
 from swath.products.report import render, report
-from swath.products.results import results, stale, verify
+from swath.products.tables.run import load
 from swath.tasks import unpacked
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}

@@ -14,11 +14,13 @@ from swath._files import write_whole
 from swath.corpus import Corpus
 from swath.corpus.colours import class_colours
 from swath.errors import SwathError
-from swath.products import _clouds, _evaluation, _words, figures
-from swath.products._card import Card, card
-from swath.products._judge import Cell, band_of, cells, contrasts, headline_cell
-from swath.products._pictures import Pictures
-from swath.products._rundir import Run, load
+from swath.products import words
+from swath.products.draw import charts
+from swath.products.draw.pictures import Pictures
+from swath.products.report import _clouds, _evaluation
+from swath.products.report._card import Card, card
+from swath.products.tables.panels import Cell, band_of, cells, contrasts, headline_cell
+from swath.products.tables.run import Run, load
 from swath.training.config import Collapse
 
 GAUGES = (
@@ -70,12 +72,12 @@ def _context(run: Run) -> dict[str, Any]:
     first = headline_cell(all_cells)
     return {
         "run": run,
-        "colours": len(figures.SERIES),
-        "headline": _words.headline(run, first, cells_in_all=len(all_cells)),
+        "colours": len(charts.SERIES),
+        "headline": words.headline(run, first, cells_in_all=len(all_cells)),
         "tiles": _evaluation.tiles(first) if first else [],
         "best": first.pretrained[0] if first else None,
-        "best_value": _words.percent(first.pretrained[0].value) if first else "",
-        "metric": _words.metric(first.metric) if first else "",
+        "best_value": words.percent(first.pretrained[0].value) if first else "",
+        "metric": words.metric(first.metric) if first else "",
         "arms": run.arms,
         **_evaluated(run, all_cells, first, corpus, problems),
         **_pretraining(run),
@@ -154,7 +156,7 @@ def _shades(run: Run, task: str, classes: Sequence[str], corpus: Corpus | None) 
     """Colour of each class: as the label layer's maps and previews have it."""
     layer = corpus.label_layers.get(str(run.target(task).get("layer"))) if corpus else None
     own = {layer.classes[code]: colour for code, colour in class_colours(layer).items()} if layer else {}
-    return [own.get(name, figures.colour(i)) for i, name in enumerate(classes)]
+    return [own.get(name, charts.colour(i)) for i, name in enumerate(classes)]
 
 
 def _pretraining(run: Run) -> dict[str, Any]:
@@ -170,13 +172,13 @@ def _panel(run: Run, column: str, title: str, meaning: str) -> tuple[Markup, str
     if not measured:
         return None
     lines = [
-        figures.Curve(run.arms.index(arm), log["step"].to_numpy(float), log[column].to_numpy(float))
+        charts.Curve(run.arms.index(arm), log["step"].to_numpy(float), log[column].to_numpy(float))
         for (arm, _), log in measured.items()
     ]
     floor = _collapse_floor(run, column)
-    with figures.styled():
-        figure = figures.curves(title, lines, zone=(floor, "collapsed") if floor else None, share=column == "knn")
-        return figures.svg(figure, f"curve-{column}", f"{title} over the steps. {_ends(measured, column)}"), meaning
+    with charts.styled():
+        figure = charts.curves(title, lines, zone=(floor, "collapsed") if floor else None, share=column == "knn")
+        return charts.svg(figure, f"curve-{column}", f"{title} over the steps. {_ends(measured, column)}"), meaning
 
 
 def _collapse_floor(run: Run, column: str) -> float:
@@ -209,14 +211,14 @@ def _trained(run: Run, arm: str) -> dict[str, str]:
     seconds = [s.get("seconds") or 0.0 for s in run.stages if (s.get("stage"), s.get("arm")) == ("pretrain", arm)]
     return {
         "arm": arm,
-        "shade": f"s{run.arms.index(arm) % len(figures.SERIES)}",
+        "shade": f"s{run.arms.index(arm) % len(charts.SERIES)}",
         "seeds": str(len(logs)),
-        "steps": _words.count(max(int(_or_zero(_last(log, "step"))) for log in logs)),
+        "steps": words.count(max(int(_or_zero(_last(log, "step"))) for log in logs)),
         "loss": _significant(last["loss"]),
-        "feature_std": _words.number(last["feature_std"], 2),
-        "effective_rank": _words.number(last["effective_rank"], 1),
-        "knn": _words.percent(last["knn"]),
-        "seconds": _words.duration(sum(seconds) if seconds else None),
+        "feature_std": words.number(last["feature_std"], 2),
+        "effective_rank": words.number(last["effective_rank"], 1),
+        "knn": words.percent(last["knn"]),
+        "seconds": words.duration(sum(seconds) if seconds else None),
     }
 
 
@@ -230,14 +232,14 @@ def _mean(values: list[float]) -> float:
 
 
 def _significant(value: float) -> str:
-    return f"{value:.3g}".replace("-", _words.MINUS) if math.isfinite(value) else _words.DASH
+    return f"{value:.3g}".replace("-", words.MINUS) if math.isfinite(value) else words.DASH
 
 
 def _executed(run: Run) -> list[dict[str, str]]:
     return [
         {
-            "name": _words.stage_name(stage),
-            "seconds": _words.duration(stage.get("seconds")),
+            "name": words.stage_name(stage),
+            "seconds": words.duration(stage.get("seconds")),
             "status": str(stage.get("status", "?")),
             "figures": _figures_of(stage),
         }
@@ -254,7 +256,7 @@ def _figures_of(stage: Mapping[str, Any]) -> str:
 def _scalar(value: str | float | int) -> str:
     if isinstance(value, str | bool):
         return str(value)
-    return _words.count(value) if isinstance(value, int) else _significant(value)
+    return words.count(value) if isinstance(value, int) else _significant(value)
 
 
 def _run_facts(run: Run) -> list[tuple[str, str]]:
@@ -264,7 +266,7 @@ def _run_facts(run: Run) -> list[tuple[str, str]]:
         "Seeds": ", ".join(str(seed) for seed in run.recipe.get("seeds") or []),
         "Started": str(manifest.get("created", "")),
         "Last change": str(manifest.get("updated", "")),
-        "Time in all": _words.duration(_words.in_all(run.stages)) if run.stages else "",
+        "Time in all": words.duration(words.in_all(run.stages)) if run.stages else "",
         "Machine": ", ".join(f"{k} {v}" for k, v in (manifest.get("machine") or {}).items()),
         "Corpus": str((manifest.get("corpus") or {}).get("hash") or ""),
         "swath": str(manifest.get("swath_version", "")),
@@ -276,7 +278,7 @@ def _run_facts(run: Run) -> list[tuple[str, str]]:
 def _notes(run: Run, all_cells: list[Cell], problems: list[str]) -> list[str]:
     """Everything that a reader must know before believing a table."""
     failed = [stage for stage in run.stages if stage.get("status") == "failed"]
-    notes = [f"Failed: {_words.stage_name(stage)}. {_reason(stage)}".strip() for stage in failed]
+    notes = [f"Failed: {words.stage_name(stage)}. {_reason(stage)}".strip() for stage in failed]
     if run.recipe.get("rotate"):
         notes.append("Each seed was pre-trained and tested on another fold; a round over all folds is one result.")
     if len(run.tasks):

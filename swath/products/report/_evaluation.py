@@ -8,12 +8,12 @@ import pandas as pd
 from markupsafe import Markup
 
 from swath.corpus.targets import VOID
-from swath.products import _words as words
-from swath.products import figures
-from swath.products._card import class_name
-from swath.products._judge import Cell, Pair, Score, band_of, is_radar
-from swath.products._pictures import Pictures, Shot, class_map
-from swath.products._rundir import Run, base
+from swath.products import words
+from swath.products.draw import charts
+from swath.products.draw.pictures import Pictures, Shot, class_map
+from swath.products.report._card import class_name
+from swath.products.tables.panels import Cell, Pair, Score, band_of, is_radar
+from swath.products.tables.run import Run, base
 from swath.sensors import Band
 from swath.tasks import class_iou, confusion_by_class, unpacked
 
@@ -80,12 +80,12 @@ def title(cell: Cell) -> str:
 def table(cell: Cell, run: Run) -> Table:
     """The comparison table of a cell."""
     arms = run.arms
-    scale, floor = figures.Scale.of(cell.ranked), cell.best_floor()
+    scale, floor = charts.Scale.of(cell.ranked), cell.best_floor()
     return Table(
         title=title(cell),
         metrics=[words.metric(name) for name in cell.metrics],
         rows=[_row(cell, score, arms, scale, floor) for score in _grouped(cell)],
-        axis=figures.strip_axis(scale),
+        axis=charts.strip_axis(scale),
         pairs=[_pair(pair) for pair in cell.pairs],
         left_out=[(score.row, score.note or "no reason recorded") for score in cell.left_out],
         size=_size(cell),
@@ -107,10 +107,10 @@ def _grouped(cell: Cell) -> list[Score]:
     return sorted(cell.ranked, key=lambda s: rank.get(s.kind, len(order)))
 
 
-def _row(cell: Cell, score: Score, arms: Sequence[str], scale: figures.Scale, floor: Score | None) -> Row:
+def _row(cell: Cell, score: Score, arms: Sequence[str], scale: charts.Scale, floor: Score | None) -> Row:
     values = [cell.score(score.row, metric) for metric in cell.metrics]
     text = f"{words.percent(score.value)}, 95 % interval {words.interval(score.low, score.high)}"
-    shade = f"s{arms.index(score.row) % len(figures.SERIES)}" if score.row in arms else "s-floor"
+    shade = f"s{arms.index(score.row) % len(charts.SERIES)}" if score.row in arms else "s-floor"
     mark = floor.value if floor else None
     others = (cell.twin(score.row), cell.scratch(score.row), floor) if score.kind == "pretrained" else (None,) * 3
     return Row(
@@ -119,7 +119,7 @@ def _row(cell: Cell, score: Score, arms: Sequence[str], scale: figures.Scale, fl
         kind=score.kind,
         about=" · ".join([KINDS.get(score.kind, score.kind), words.plural(len(score.per_seed) or 1, "seed")]),
         values=[(words.percent(s.value), words.interval(s.low, s.high)) if s else (words.DASH, "") for s in values],
-        strip=figures.strip(score, scale, shade, mark, f"{score.row}: {text}"),
+        strip=charts.strip(score, scale, shade, mark, f"{score.row}: {text}"),
         judgements=[_judgement(cell, score, other) for other in others],
     )
 
@@ -252,9 +252,9 @@ def _band_plot(
     found = [(band, cell.score(row), cell.twin(row)) for band, cell in members]
     scores = [(band, score, twin) for band, score, twin in found if score is not None]
     described = ", ".join(f"{band.name} {words.percent(score.value)}" for band, score, _ in scores)
-    with figures.styled():
-        figure = figures.bands(figures.shorten(row, 40), scores, limits)
-        return figures.svg(figure, name, f"{metric} of {row} by band: {described}")
+    with charts.styled():
+        figure = charts.bands(charts.shorten(row, 40), scores, limits)
+        return charts.svg(figure, name, f"{metric} of {row} by band: {described}")
 
 
 @dataclass(frozen=True)
@@ -284,8 +284,8 @@ def confusion(predictions: pd.DataFrame, row: str, classes: list[str]) -> Confus
     names = [class_name(classes, code) for code in range(n)]
     plot = None
     if n > MAX_CLASSES_AS_TABLE:
-        with figures.styled():
-            plot = figures.svg(figures.heatmap(shares, names), "confusion", f"Confusion matrix of {row}")
+        with charts.styled():
+            plot = charts.svg(charts.heatmap(shares, names), "confusion", f"Confusion matrix of {row}")
     return Confusion(
         row=row,
         names=names,
@@ -451,18 +451,18 @@ def label_curves(run: Run, cells: Sequence[Cell]) -> list[tuple[Markup, str]]:
         heading = f"{task} · {name} · {probe}"
         measured = words.metric(members[0].metric)
         noun = f"{kind[members[0].task]}s with a label"
-        with figures.styled():
-            figure = figures.label_curve(figures.shorten(heading, 44), lines, noun, measured)
+        with charts.styled():
+            figure = charts.label_curve(charts.shorten(heading, 44), lines, noun, measured)
             alt = f"{measured} of {heading} against the number of labels"
-            found.append((figures.svg(figure, f"labels{i}", alt), f"{measured} against {noun}, with 95 % intervals."))
+            found.append((charts.svg(figure, f"labels{i}", alt), f"{measured} against {noun}, with 95 % intervals."))
     return found
 
 
-def _curve(row: str, cells: Sequence[Cell], labels: Mapping[str, float], arms: Sequence[str]) -> figures.Line:
+def _curve(row: str, cells: Sequence[Cell], labels: Mapping[str, float], arms: Sequence[str]) -> charts.Line:
     points = [(labels[cell.task], score) for cell in cells if (score := cell.score(row))]
-    shade = figures.colour(arms.index(row)) if row in arms else figures.MUTED
+    shade = charts.colour(arms.index(row)) if row in arms else charts.MUTED
     y = np.array([score.value for _, score in points])
     low, high = (np.array([getattr(score, end) for _, score in points]) for end in ("low", "high"))
     # a row without an interval is a point
     low, high = np.where(np.isfinite(low), np.minimum(low, y), y), np.where(np.isfinite(high), np.maximum(high, y), y)
-    return figures.Line(row, shade, np.array([x for x, _ in points]), y, low, high)
+    return charts.Line(row, shade, np.array([x for x, _ in points]), y, low, high)

@@ -16,10 +16,10 @@ from swath.corpus.leakage import Leakage, leakage
 from swath.corpus.split import SplitConfig, split
 from swath.corpus.targets import TargetConfig, targets
 from swath.errors import SwathError
-from swath.products import figures
-from swath.products._pictures import Pictures, Shot
-from swath.products._rundir import Run, base
-from swath.products._words import DASH, NO_BREAK, count, listing, percent, plural
+from swath.products.draw import charts
+from swath.products.draw.pictures import Pictures, Shot
+from swath.products.tables.run import Run, base
+from swath.products.words import DASH, NO_BREAK, count, listing, percent, plural
 
 CONTACT_SHEET = 12
 """Locations on the contact sheet."""
@@ -150,9 +150,9 @@ def _dates(corpus: Corpus) -> tuple[Markup, str, list[tuple[int, str]]] | None:
         return None
     months = dated["datetime"].dt.tz_localize(None).dt.to_period("M")
     counts = {name: months[dated["sensor"] == name].value_counts() for name in corpus.info.sensors}
-    with figures.styled():
+    with charts.styled():
         alt = f"Histogram of acquisition dates, {_period(pd.DatetimeIndex(dated['datetime']))}"
-        plot = figures.svg(figures.dates(counts), "dates", alt)
+        plot = charts.svg(charts.dates(counts), "dates", alt)
     return plot, "When the chips were taken.", _sensor_legend(corpus)
 
 
@@ -163,7 +163,7 @@ def _sensor_legend(corpus: Corpus) -> list[tuple[int, str]]:
 
 def _legend(names: list[str]) -> list[tuple[int, str]]:
     """Palette position and name; nothing where there is nothing to tell apart."""
-    return list(enumerate(names, start=figures.DATA)) if len(names) > 1 else []
+    return list(enumerate(names, start=charts.DATA)) if len(names) > 1 else []
 
 
 def _quality(corpus: Corpus) -> list[tuple[Markup, str, list[tuple[int, str]]]]:
@@ -177,9 +177,9 @@ def _quality(corpus: Corpus) -> list[tuple[Markup, str, list[tuple[int, str]]]]:
         samples = {name: sample for name, sample in samples.items() if len(sample)}
         if not samples or all((sample == sample[0]).all() for sample in samples.values()):
             continue
-        with figures.styled():
+        with charts.styled():
             alt = f"{title} per chip: {_means(samples)}"
-            plots.append((figures.svg(figures.histogram(title, samples), column, alt), meaning, _sensor_legend(corpus)))
+            plots.append((charts.svg(charts.histogram(title, samples), column, alt), meaning, _sensor_legend(corpus)))
     return plots
 
 
@@ -195,8 +195,8 @@ def _balance(parts: Parts) -> tuple[Markup, str, list[tuple[int, str]]] | None:
     splits = _in_order({part for _, part in pairs})
     classes = [name for name in parts.labels.cat.categories if any((name, part) in pairs for part in splits)]
     counts = pd.DataFrame({part: [pairs[name, part] for name in classes] for part in splits}, index=classes)
-    with figures.styled():
-        plot = figures.svg(figures.balance(counts), "balance", f"Class balance of {parts.task} per split")
+    with charts.styled():
+        plot = charts.svg(charts.balance(counts), "balance", f"Class balance of {parts.task} per split")
     legend = _legend([f"{part} ({count(sum(pairs[name, part] for name in classes))})" for part in splits])
     return plot, f"Share of each class of {parts.task} in each split, of the labelled locations.", legend
 
@@ -219,10 +219,10 @@ def _map(corpus: Corpus, part: pd.Series) -> tuple[Markup, str, list[tuple[int, 
     named = part.fillna("unused" if part.notna().any() else "location")
     names = _in_order(set(named))
     position = named.map({name: i for i, name in enumerate(names)}).to_numpy(int)
-    with figures.styled():
+    with charts.styled():
         where = f"longitude {lon[placed].min():.2f} to {lon[placed].max():.2f}"
         alt = f"Map of {plural(int(placed.sum()), 'location')}, {where}"
-        plot = figures.svg(figures.location_map(lon[placed], lat[placed], position[placed]), "map", alt)
+        plot = charts.svg(charts.location_map(lon[placed], lat[placed], position[placed]), "map", alt)
     return plot, "Where the locations are (WGS 84).", _legend(names)
 
 

@@ -4,8 +4,8 @@ A document holds a block per run between two comments; prose around the blocks i
 (`docs/results.md` -> `docs/results/NAME.json`) lies what each block was made of, so that a checkout without the run can
 still verify that the block says nothing else.
 
-    python -m swath.products.results write docs/results.md runs/hls-landcover --images docs/images
-    python -m swath.products.results verify docs/results.md
+    python -m swath.products.documents write docs/results.md runs/hls-landcover --images docs/images
+    python -m swath.products.documents verify docs/results.md
 """
 
 import argparse
@@ -22,10 +22,11 @@ import pandas as pd
 
 from swath._files import file_name, whole, write_whole
 from swath.errors import SwathError
-from swath.products import _clouds, figures
-from swath.products import _words as words
-from swath.products._judge import Cell, Pair, Score, band_of, cells, contrasts, headline_cell
-from swath.products._rundir import COMPARISON_COLUMNS, GAIN_COLUMNS, LEVEL_COLUMNS, TABLE_COLUMNS, Run, load
+from swath.products import words
+from swath.products.draw import charts
+from swath.products.report import _clouds
+from swath.products.tables.panels import Cell, Pair, Score, band_of, cells, contrasts, headline_cell
+from swath.products.tables.run import COMPARISON_COLUMNS, GAIN_COLUMNS, LEVEL_COLUMNS, TABLE_COLUMNS, Run, load
 
 FORMAT = 1
 BLOCK = re.compile(r"<!-- swath:results (?P<name>\S+) -->\n(?P<body>.*?)<!-- /swath:results -->", re.DOTALL)
@@ -217,19 +218,19 @@ def _picture(run: Run, images: Path, target: Path) -> str | None:
     cell = headline_cell(cells(run))
     if cell is None:
         return None
-    with figures.styled():
-        data = figures.png(figures.comparison(cell, run.arms), dpi=150)
+    with charts.styled():
+        data = charts.png(charts.comparison(cell, run.arms), dpi=150)
     return _stored(data, images / f"results-{file_name(run.name)}.png", target)
 
 
 def _cloud_picture(run: Run, images: Path, target: Path) -> str | None:
     """The first chart of painted clouds."""
-    charts = _clouds.cloud_lines(run, cells(run))
-    if not charts:
+    drawn = _clouds.cloud_lines(run, cells(run))
+    if not drawn:
         return None
-    heading, metric, lines = charts[0]
-    with figures.styled():
-        data = figures.png(figures.cloud_curve(heading, lines, words.metric(metric)), dpi=150)
+    heading, metric, lines = drawn[0]
+    with charts.styled():
+        data = charts.png(charts.cloud_curve(heading, lines, words.metric(metric)), dpi=150)
     return _stored(data, images / f"results-{file_name(run.name)}-clouds.png", target)
 
 
@@ -404,7 +405,7 @@ def _provenance(run: Run) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`write`, `verify` or `stale`; returns 1 if something is found to be wrong, 2 for a user's mistake."""
-    parser = argparse.ArgumentParser(prog="python -m swath.products.results", description="Tables in documents.")
+    parser = argparse.ArgumentParser(prog="python -m swath.products.documents", description="Tables in documents.")
     parser.add_argument("what", choices=("write", "verify", "stale"))
     parser.add_argument("target", type=Path, help="the document, such as docs/results.md")
     parser.add_argument("runs", type=Path, nargs="*", help="folders of runs")

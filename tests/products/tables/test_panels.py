@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from swath.products import _words as words
-from swath.products._judge import Cell, Pair, Score, _verdict, band_of, cells, contrasts, headline_cell, is_radar
-from swath.products._rundir import load
+from swath.products import words
+from swath.products.tables.panels import Cell, Pair, Score, _verdict, band_of, cells, contrasts, headline_cell, is_radar
+from swath.products.tables.run import load
 from swath.sensors import band
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from swath.products import _words as words
-from swath.products import figures
-from swath.products._judge import Cell
-from swath.products._rundir import Run
+from swath.products import words
+from swath.products.draw import charts
+from swath.products.tables.panels import Cell
+from swath.products.tables.run import Run
 
 
 def cloud_curves(run: Run, cells: Sequence[Cell]) -> list[tuple[Markup, str]]:
@@ -17,15 +17,15 @@ def cloud_curves(run: Run, cells: Sequence[Cell]) -> list[tuple[Markup, str]]:
     found = []
     for i, (heading, metric, lines) in enumerate(cloud_lines(run, cells)):
         measured = words.metric(metric)
-        with figures.styled():
-            figure = figures.cloud_curve(figures.shorten(heading, 44), lines, measured)
+        with charts.styled():
+            figure = charts.cloud_curve(charts.shorten(heading, 44), lines, measured)
             alt = f"{measured} of {heading} against the share of clouds"
             caption = f"{measured} on the same test locations under painted clouds, with 95 % intervals."
-            found.append((figures.svg(figure, f"levels{i}", alt), caption))
+            found.append((charts.svg(figure, f"levels{i}", alt), caption))
     return found
 
 
-def cloud_lines(run: Run, cells: Sequence[Cell]) -> list[tuple[str, str, list[figures.Line]]]:
+def cloud_lines(run: Run, cells: Sequence[Cell]) -> list[tuple[str, str, list[charts.Line]]]:
     """What each chart of painted clouds shows: heading, metric, and of each input the rows that matter.
 
     Those are the recipe's first arm, the best arm, the first one's training from scratch, the best floor and the best
@@ -33,19 +33,19 @@ def cloud_lines(run: Run, cells: Sequence[Cell]) -> list[tuple[str, str, list[fi
     """
     if run.cloud_levels.empty:
         return []
-    charts: dict[tuple[str, str], list[figures.Line]] = {}
+    lines_of: dict[tuple[str, str], list[charts.Line]] = {}
     metrics: dict[tuple[str, str], str] = {}
     for cell in cells:
         curves = level_curves(run, cell)
         changed = any(part["value"].nunique() > 1 for part in curves.values())
         best = [score.row for score in cell.ranked[:1]]
         rows = _rows_that_matter(cell, run.arms) if changed and cell.pretrained else best
-        chart = charts.setdefault((cell.task, cell.probe), [])
+        chart = lines_of.setdefault((cell.task, cell.probe), [])
         for row in rows:
             if row in curves:
-                chart.append(_level_line(cell, row, curves[row], figures.colour(len(chart))))
+                chart.append(_level_line(cell, row, curves[row], charts.colour(len(chart))))
         metrics[cell.task, cell.probe] = cell.metric
-    return [(f"{task} · {probe}", metrics[task, probe], lines) for (task, probe), lines in charts.items() if lines]
+    return [(f"{task} · {probe}", metrics[task, probe], lines) for (task, probe), lines in lines_of.items() if lines]
 
 
 def level_curves(run: Run, cell: Cell) -> dict[str, pd.DataFrame]:
@@ -64,10 +64,10 @@ def _rows_that_matter(cell: Cell, arms: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(score.row for score in wanted if score))
 
 
-def _level_line(cell: Cell, row: str, part: pd.DataFrame, shade: str) -> figures.Line:
+def _level_line(cell: Cell, row: str, part: pd.DataFrame, shade: str) -> charts.Line:
     x, y = (part[column].to_numpy(float) for column in ("cloud", "value"))
     low, high = (part[end].fillna(part["value"]).to_numpy(float) for end in ("low", "high"))
-    return figures.Line(f"{row.partition(',')[0]}, {cell.input}", shade, x, y, low, high)
+    return charts.Line(f"{row.partition(',')[0]}, {cell.input}", shade, x, y, low, high)
 
 
 def level_gains(run: Run, cell: Cell) -> list[tuple[str, pd.DataFrame]]:
@@ -101,13 +101,13 @@ def cloud_gains(run: Run, cell: Cell | None) -> list[tuple[Markup, str]]:
             continue
         y = lines["difference"].to_numpy(float)
         low, high = (lines[end].fillna(lines["difference"]).to_numpy(float) for end in ("low", "high"))
-        shade = figures.colour(run.arms.index(best.row)) if best.row in run.arms else figures.MUTED
-        line = figures.Line(best.row, shade, np.arange(len(y)), y, np.minimum(low, y), np.maximum(high, y))
+        shade = charts.colour(run.arms.index(best.row)) if best.row in run.arms else charts.MUTED
+        line = charts.Line(best.row, shade, np.arange(len(y)), y, np.minimum(low, y), np.maximum(high, y))
         edges = list(zip(lines["low_cloud"], lines["high_cloud"], strict=True))
         counts = ", ".join(words.count(int(n)) for n in lines["n_units"])
         heading = f"{best.row} minus {other}"
-        with figures.styled():
-            figure = figures.gains(figures.shorten(heading, 44), line, edges, words.metric(cell.metric))
+        with charts.styled():
+            figure = charts.gains(charts.shorten(heading, 44), line, edges, words.metric(cell.metric))
             alt = f"{heading} by cloud fraction: {', '.join(words.points(v) for v in y)}"
-            found.append((figures.svg(figure, f"clouds{i}", alt), f"Test locations in the bins: {counts}."))
+            found.append((charts.svg(figure, f"clouds{i}", alt), f"Test locations in the bins: {counts}."))
     return found

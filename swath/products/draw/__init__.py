@@ -1,0 +1,1 @@
+"""Everything that is drawn: style, charts, pictures of chips, maps."""

@@ -1,0 +1,1 @@
+"""Reading a run directory, and what its tables say."""
