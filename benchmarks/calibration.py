@@ -11,7 +11,7 @@ from scipy import special
 
 from benchmarks import Result, on_one_core, versions
 from swath.tasks import Spread, spread
-from swath.tasks._metrics import METRICS, SCORED
+from swath.tasks.metrics import METRICS, SCORED
 
 CLASSES, UNITS = 4, 40
 """Of a group, on average."""

@@ -38,7 +38,7 @@ from swath.products.report import report as write_report
 from swath.products.report import require_run
 from swath.recipes import is_file, shipped
 from swath.settings import differences
-from swath.tasks import features
+from swath.tasks.data import features
 from swath.training import LabelledSet, Manifest
 from swath.training.distributed import launch, leave
 from swath.training.pretrain import seeded

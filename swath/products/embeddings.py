@@ -21,7 +21,7 @@ from swath.corpus.sources import folder
 from swath.encoders import Encoder, InputContract, SeriesEncoder, load
 from swath.errors import ContractError, CorpusError
 from swath.sensors import band, band_id
-from swath.tasks.features import Bands, Pictures, Request, device_of, extract_all, fit
+from swath.tasks.data.features import Bands, Pictures, Request, device_of, extract_all, fit
 
 IMAGES = (".tif", ".tiff")
 

@@ -19,9 +19,9 @@ from swath.corpus.targets import MultiLabel, targets
 from swath.encoders.random_convolutions import Config
 from swath.errors import CorpusError, TrainingError
 from swath.tasks import Evaluation, Features, StatisticsConfig, TaskConfig, Units, summarise, unpacked
-from swath.tasks._labels import Labelled, learnable, packed, subset
-from swath.tasks._metrics import LABEL_METRICS, average_precision, confusion_by_class, macro_ap, micro_ap
+from swath.tasks.data.labels import Labelled, learnable, packed, subset
 from swath.tasks.floors import majority
+from swath.tasks.metrics import LABEL_METRICS, average_precision, confusion_by_class, macro_ap, micro_ap
 from swath.tasks.probes import fit_predict, knn, linear, mlp
 from swath.tasks.statistics import TaskRules
 from tests.tasks.fakes import ALL, LAYOUTS, OPTICAL, RADAR, contract
@@ -266,7 +266,7 @@ def test_large_test_parts_are_resampled_in_parts(monkeypatch):
     predictions = pd.concat([cell(y, scores, group, "a"), cell(y, scores**2, group, "b", "floor")])
     config = StatisticsConfig(resamples=100, flips=99, tasks={"t": RULES})
     whole = summarise(predictions, config)
-    monkeypatch.setattr("swath.tasks._study._MOST_WEIGHTS", 1000)
+    monkeypatch.setattr("swath.tasks.statistics.study._MOST_WEIGHTS", 1000)
     for one, other in zip(whole, summarise(predictions, config), strict=True):
         pd.testing.assert_frame_equal(one, other)
 

@@ -9,7 +9,7 @@ from sklearn import metrics as sk
 from swath.corpus.split import SplitConfig, split
 from swath.errors import TrainingError
 from swath.tasks import Task, TaskConfig
-from swath.tasks._cells import SHOWN, CellStore, maps_of, table_of
+from swath.tasks.run.results import SHOWN, CellStore, maps_of, table_of
 from tests.tasks.fakes import ALL, dense_encoder, small_encoder
 
 SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
@@ -133,7 +133,7 @@ def test_one_control_serves_probes_that_train_alike(corpus, monkeypatch):
         trained.append(config)
         raise TrainingError("not now")
 
-    monkeypatch.setattr("swath.tasks._task.train_encoder", train)
+    monkeypatch.setattr("swath.tasks.task.train_encoder", train)
     how = {"epochs": 2, "batch_size": 16, "weight_decay": 0.0, "schedule": "constant"}
     settings = {
         "target": {"rule": "scalar", "column": "kind"},

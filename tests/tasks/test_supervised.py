@@ -13,10 +13,10 @@ from swath.corpus import Selection
 from swath.encoders import backbone_of, head_of, mmf
 from swath.encoders.timm import Config as Timm
 from swath.errors import ContractError, TrainingError
-from swath.tasks import _supervised
-from swath.tasks._labels import Labelled
-from swath.tasks._supervised import Problem, ScratchConfig, Supervision, drop_frames, flip, train_encoder
-from swath.tasks.features import Pictures
+from swath.tasks import supervised
+from swath.tasks.data.features import Pictures
+from swath.tasks.data.labels import Labelled
+from swath.tasks.supervised import Problem, ScratchConfig, Supervision, drop_frames, flip, train_encoder
 from tests.tasks.fakes import ALL, contract, dense_encoder, field_map, small_encoder
 
 BANDS = ALL[2:4]
@@ -49,8 +49,8 @@ def test_it_learns_what_the_labels_say(corpus, parts):
 
 def test_between_epochs_that_are_equally_right_the_likelihood_of_the_labels_decides(corpus, parts, monkeypatch):
     problem = Problem(Pictures(corpus, BANDS, Selection()), BANDS, parts, 2)
-    model = _supervised.Classifier(small_encoder(0, channels=2), problem)
-    loop = _supervised._Loop(ScratchConfig(epochs=4, batch_size=16), model, problem, torch.device("cpu"), 0)
+    model = supervised.Classifier(small_encoder(0, channels=2), problem)
+    loop = supervised._Loop(ScratchConfig(epochs=4, batch_size=16), model, problem, torch.device("cpu"), 0)
     right, likelihood = loop._quality(parts["val"])
     found = loop.predict(parts["val"], problem.pictures)
     assert right == pytest.approx((found.y_pred == parts["val"].y).mean())
@@ -62,7 +62,7 @@ def test_between_epochs_that_are_equally_right_the_likelihood_of_the_labels_deci
         states.append({name: value.clone() for name, value in self.model.state_dict().items()})
         return next(qualities)
 
-    monkeypatch.setattr(_supervised._Loop, "_quality", quality)
+    monkeypatch.setattr(supervised._Loop, "_quality", quality)
     loop.run()
     assert all(torch.equal(value, states[2][name]) for name, value in model.state_dict().items())
     assert not all(torch.equal(value, states[1][name]) for name, value in model.state_dict().items())
@@ -204,8 +204,8 @@ def test_a_resnet_of_single_dates_gets_a_temporal_model_and_a_decoder(fields, fi
 
 def test_a_frozen_resnet_stays_as_it_is_under_its_decoder(fields, field_parts, monkeypatch):
     trained = []
-    take = _supervised.Reference.__init__
-    monkeypatch.setattr(_supervised.Reference, "__init__", lambda self, *a: (take(self, *a), trained.append(self))[0])
+    take = supervised.Reference.__init__
+    monkeypatch.setattr(supervised.Reference, "__init__", lambda self, *a: (take(self, *a), trained.append(self))[0])
     encoder = resnet()
     problem = Problem(Pictures(fields, ALL[:3], Selection(dates="all")), ALL[:3], field_parts, 3)
     train_encoder(Supervision(epochs=2, batch_size=4), encoder, problem, 0, frozen=True)
@@ -224,7 +224,7 @@ def test_a_dense_encoder_classifies_by_the_mean_over_valid_pixels(fields, field_
 
 def test_a_frozen_encoder_keeps_its_weights_and_its_statistics(fields, field_parts, monkeypatch):
     seen = {}
-    monkeypatch.setattr("swath.tasks._supervised.flip", lambda images, _, y: (images, y))
+    monkeypatch.setattr("swath.tasks.supervised.flip", lambda images, _, y: (images, y))
     encoder = dense_encoder(0)
     encoder.network.insert(1, torch.nn.BatchNorm2d(8))
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from swath.corpus.split import SplitConfig, split
 from swath.errors import RecipeError
 from swath.tasks import Task, TaskConfig
-from swath.tasks._labels import Labelled, subset
+from swath.tasks.data.labels import Labelled, subset
 from swath.tasks.floors import ROWS
 from tests.tasks.fakes import ALL, OPTICAL, small_encoder
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from swath import plugins
 from swath.encoders import Encoder
 from swath.settings import Settings
-from swath.tasks._supervised import Problem
 from swath.tasks._types import Features, Prediction
+from swath.tasks.supervised import Problem
 
 __all__ = ["ProbeConfig", "fit_predict", "inputs", "label", "names", "teacher", "train_predict", "trains"]
 

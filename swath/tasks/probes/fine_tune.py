@@ -7,8 +7,8 @@ this probe is the same network from its random start, trained by exactly these s
 from typing import Literal
 
 from swath.encoders import Encoder
-from swath.tasks._supervised import Problem, Supervision, train_encoder
 from swath.tasks._types import Prediction
+from swath.tasks.supervised import Problem, Supervision, train_encoder
 
 
 class Config(Supervision):

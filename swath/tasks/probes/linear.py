@@ -19,8 +19,8 @@ from jaxtyping import Float, Int
 from pydantic import Field
 
 from swath.settings import Settings
-from swath.tasks._metrics import macro_ap
 from swath.tasks._types import Features, Prediction
+from swath.tasks.metrics import macro_ap
 from swath.tasks.probes._scale import ZScore, check_learnable
 
 

@@ -13,9 +13,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from swath.settings import Settings
-from swath.tasks._supervised import classification_loss, probabilities
 from swath.tasks._types import Features, Prediction
 from swath.tasks.probes._scale import ZScore, check_learnable
+from swath.tasks.supervised import classification_loss, probabilities
 
 
 class Config(Settings):

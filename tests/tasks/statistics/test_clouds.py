@@ -14,11 +14,11 @@ from swath.corpus.split import SplitConfig, split
 from swath.encoders.cross_modal_unet_3d import Config as Dense
 from swath.errors import RecipeError
 from swath.tasks import Evaluation, TaskConfig
-from swath.tasks._clouds import CLOUD_COLUMNS, LEVEL_COLUMNS, cloud_share, frame, gains
-from swath.tasks._task import Task
 from swath.tasks.statistics import StatisticsConfig, TaskRules
+from swath.tasks.statistics.clouds import CLOUD_COLUMNS, LEVEL_COLUMNS, cloud_share, frame, gains
+from swath.tasks.task import Task
 from tests.tasks.fakes import contract, dense_encoder
-from tests.tasks.test_statistics import cell, guess, world
+from tests.tasks.statistics.test_summary import cell, guess, world
 
 CONFIG = StatisticsConfig(resamples=200, flips=99)
 SPLIT = SplitConfig(fractions=(0.5, 0.2, 0.3))

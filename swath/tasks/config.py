@@ -10,13 +10,13 @@ from swath.corpus.subset import Only
 from swath.corpus.targets import MultiLabel, Pixels, TargetConfig
 from swath.errors import RecipeError
 from swath.settings import Settings
-from swath.tasks._supervised import ScratchConfig, Supervision
-from swath.tasks.features import Bands
+from swath.tasks.data.features import Bands
 from swath.tasks.floors import ROWS, FloorName
 from swath.tasks.probes import ProbeConfig, band_wise, linear, teacher, trains
 from swath.tasks.probes import inputs as probe_inputs
 from swath.tasks.probes import label as probe_label
 from swath.tasks.statistics import MetricName, TaskRules
+from swath.tasks.supervised import ScratchConfig, Supervision
 
 if TYPE_CHECKING:
     SegmenterConfig: TypeAlias = Settings

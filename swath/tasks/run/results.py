@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from swath._files import whole
 from swath.corpus.targets import VOID
-from swath.tasks._labels import packed
 from swath.tasks._types import Cell
+from swath.tasks.data.labels import packed
 from swath.tasks.statistics import CELL_COLUMNS
 
 FORMAT = 4

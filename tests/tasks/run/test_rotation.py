@@ -8,8 +8,8 @@ from sklearn import metrics as sk
 from swath.corpus.split import SplitConfig, rotations, split
 from swath.errors import RecipeError
 from swath.tasks import Evaluation, TaskConfig
-from swath.tasks._rotation import folds_of
-from tests.tasks.test_evaluate import STATISTICS, random_encoder, saved, tasks
+from swath.tasks.run.rotation import folds_of
+from tests.tasks.run.test_evaluate import STATISTICS, random_encoder, saved, tasks
 
 FOLDS = SplitConfig(folds=3, fold=0)
 

@@ -9,11 +9,11 @@ import pandas as pd
 import pyarrow as pa
 
 from swath._files import write_whole
-from swath.tasks._cells import MAPS, SCHEMA, UNDER_CLOUDS, Stored, write_table
-from swath.tasks._clouds import at_level, cloud_share, frame, gains, level_frame
-from swath.tasks._labels import Labelled, packed
-from swath.tasks._task import PARTS, Task
+from swath.tasks.data.labels import Labelled, packed
+from swath.tasks.run.results import MAPS, SCHEMA, UNDER_CLOUDS, Stored, write_table
 from swath.tasks.statistics import NOTE_COLUMNS, StatisticsConfig, summarise
+from swath.tasks.statistics.clouds import at_level, cloud_share, frame, gains, level_frame
+from swath.tasks.task import PARTS, Task
 
 
 def write(out: Path, tasks: Sequence[Task], cells: Sequence[Stored], statistics: StatisticsConfig) -> None:

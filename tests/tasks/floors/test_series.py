@@ -14,11 +14,11 @@ from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part
 from swath.corpus.split import SplitConfig, split
 from swath.errors import TrainingError
 from swath.tasks import Task, TaskConfig
-from swath.tasks._labels import Labelled
-from swath.tasks._series import Calendar, month, monthly, predict
-from swath.tasks._supervised import Problem
+from swath.tasks.data.labels import Labelled
 from swath.tasks.floors import ROWS, image_statistics_encoder
+from swath.tasks.floors._series import Calendar, month, monthly, predict
 from swath.tasks.probes import linear
+from swath.tasks.supervised import Problem
 from tests.tasks.fakes import ALL, LAYOUTS, OPTICAL, RADAR, dense_encoder, small_encoder
 
 EPOCH = dt.date(1970, 1, 1)

@@ -27,10 +27,10 @@ from swath.encoders import DenseEncoder, Encoder, backbone_of, head_of
 from swath.errors import ContractError, TrainingError
 from swath.segmenters import Segmenter, resnet_convlstm
 from swath.settings import Settings
-from swath.tasks._labels import Labelled, learnable
-from swath.tasks._metrics import accuracy, confusion, macro_ap, miou
 from swath.tasks._types import Prediction
-from swath.tasks.features import Bands, Pictures, contract_of, fit
+from swath.tasks.data.features import Bands, Pictures, contract_of, fit
+from swath.tasks.data.labels import Labelled, learnable
+from swath.tasks.metrics import accuracy, confusion, macro_ap, miou
 
 LOOKED_AT = 16
 """Training locations whose units and pixel size are compared with an encoder's before it is trained."""

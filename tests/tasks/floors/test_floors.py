@@ -3,9 +3,9 @@ import pytest
 
 from swath.errors import ContractError
 from swath.tasks import floors
-from swath.tasks._labels import Labelled
 from swath.tasks._types import Units
-from swath.tasks.features import contract_of, extract
+from swath.tasks.data.features import contract_of, extract
+from swath.tasks.data.labels import Labelled
 from tests.tasks.fakes import ALL
 
 

@@ -20,28 +20,10 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from swath.settings import Settings
-from swath.tasks import _resample
-from swath.tasks._metrics import SCORED
-from swath.tasks._study import Block, Identity, Study
-from swath.tasks._tests import DeLong, delong, holm, mcnemar, nadeau_bengio, paired_t, t_interval, wilcoxon
-
-__all__ = [
-    "Comparison",
-    "DeLong",
-    "Line",
-    "MetricName",
-    "StatisticsConfig",
-    "TaskRules",
-    "Verdict",
-    "delong",
-    "holm",
-    "mcnemar",
-    "nadeau_bengio",
-    "paired_t",
-    "summarise",
-    "verdict",
-    "wilcoxon",
-]
+from swath.tasks.metrics import SCORED
+from swath.tasks.statistics import resample
+from swath.tasks.statistics.significance import holm, paired_t, t_interval, wilcoxon
+from swath.tasks.statistics.study import Block, Identity, Study
 
 CELL_COLUMNS = ["task", "input", "probe", "row", "kind", "seed"]
 PREDICTION_COLUMNS = [*CELL_COLUMNS, "uid", "group", "y_true", "y_pred", "count", "score"]
@@ -242,13 +224,13 @@ class _Judge:
         draws, flips, accuracy = (
             np.sum([w * getattr(d, what) for w, d in found], axis=0) for what in ("draws", "flips", "accuracy")
         )
-        low, high = _resample.percentile(draws, self.config.confidence)
+        low, high = resample.percentile(draws, self.config.confidence)
         return replace(
             line,
             difference=float(sum(w * d.by_seed.mean() for w, d in found)),
             low=low,
             high=high,
-            p=_resample.flip_p(flips),
+            p=resample.flip_p(flips),
             p_t=paired_t(accuracy),
             p_wilcoxon=wilcoxon(accuracy),
             n_pairs=self.study.groups,

@@ -20,7 +20,7 @@ from swath.corpus.split import SplitConfig, split
 from swath.encoders.random_convolutions import Config
 from swath.errors import RecipeError, SwathError
 from swath.tasks import Evaluation, StatisticsConfig, TaskConfig
-from swath.tasks._evaluate import _Networks, fingerprint, named, shared
+from swath.tasks.run.evaluate import _Networks, fingerprint, named, shared
 from swath.tasks.statistics import COMPARISON_COLUMNS, PREDICTION_COLUMNS, TABLE_COLUMNS
 from tests.tasks.fakes import ALL, contract, make
 
@@ -114,14 +114,14 @@ def test_doing_it_again_computes_nothing_and_writes_the_same(corpus, evaluated, 
     folder, figures = evaluated
     out = folder / "evaluate"
     before = contents(out)
-    monkeypatch.setattr("swath.tasks._task.extract_all", lambda *_, **__: pytest.fail("computed again"))
+    monkeypatch.setattr("swath.tasks.task.extract_all", lambda *_, **__: pytest.fail("computed again"))
     assert run(corpus, folder, out) == figures
     assert contents(out) == before
 
 
 def test_other_metrics_and_more_floors_reuse_what_is_there(corpus, evaluated, monkeypatch):
     folder, _ = evaluated
-    monkeypatch.setattr("swath.tasks._task.extract_all", lambda *_, **__: pytest.fail("computed again"))
+    monkeypatch.setattr("swath.tasks.task.extract_all", lambda *_, **__: pytest.fail("computed again"))
     run(corpus, folder, folder / "evaluate", tasks(metric="accuracy", floors=["majority"]))
     table = pd.read_csv(folder / "evaluate" / "table.csv")
     assert table.metric[0] == "accuracy"
@@ -275,18 +275,18 @@ def test_killed_at_any_moment_it_ends_with_the_same_files(tmp_path):
     script = textwrap.dedent(f"""
         import os, signal, sys
         from pathlib import Path
-        sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+        sys.path.insert(0, {str(Path(__file__).parents[3])!r})
         from swath.corpus import Corpus
-        from swath.tasks import _cells
-        from tests.tasks.test_evaluate import run
-        write, left = _cells.CellStore.write, int(sys.argv[1])
+        from swath.tasks.run import results
+        from tests.tasks.run.test_evaluate import run
+        write, left = results.CellStore.write, int(sys.argv[1])
         def counted(self, key, cell):
             global left
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             left -= 1
             write(self, key, cell)
-        _cells.CellStore.write = counted
+        results.CellStore.write = counted
         folder = Path({str(tmp_path)!r})
         run(Corpus.open(folder / "corpus"), folder, folder / "evaluate")
     """)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from swath.corpus.seen import refuse_seen, some_of
 from swath.encoders import load_seen
-from swath.tasks._task import Task
+from swath.tasks.task import Task
 
 
 def checked(task: Task, row: str, path: Path) -> str:

@@ -8,7 +8,7 @@ import torch
 
 from swath.corpus import Corpus, Selection
 from swath.errors import ContractError
-from swath.tasks.features import Fit, Pictures, Request, contract_of, extract, extract_all, fit, lend
+from swath.tasks.data.features import Fit, Pictures, Request, contract_of, extract, extract_all, fit, lend
 from tests.tasks.fakes import ALL, OPTICAL, PX, RADAR, contract, small_encoder
 
 B2, B3, B4, VV, VH = ALL

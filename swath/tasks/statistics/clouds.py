@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from swath.corpus import Corpus
-from swath.tasks import _resample
-from swath.tasks._study import Block, Identity, Study
-from swath.tasks.statistics import StatisticsConfig, TaskRules
+from swath.tasks.statistics import resample
+from swath.tasks.statistics.study import Block, Identity, Study
+from swath.tasks.statistics.summary import StatisticsConfig, TaskRules
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _of_block(
         if differences is None:
             continue
         draws = np.sum([w * d.draws for w, d in differences], axis=0)
-        low, high = _resample.percentile(draws, config.confidence) if study.groups > 1 else (np.nan, np.nan)
+        low, high = resample.percentile(draws, config.confidence) if study.groups > 1 else (np.nan, np.nan)
         yield (
             *(block.input, block.probe, a.row, b.row, metric, *ends, len(study.uid), study.groups),
             *(study.value(block, a, metric), study.value(block, b, metric)),

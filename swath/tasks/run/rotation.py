@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from swath.corpus.split import SplitConfig
 from swath.errors import RecipeError
-from swath.tasks._cells import Stored
+from swath.tasks.run.results import Stored
 
 
 def folds_of(seeds: Sequence[int], folds: Sequence[SplitConfig]) -> dict[int, SplitConfig]:

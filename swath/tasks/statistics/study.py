@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from swath.errors import SwathError
-from swath.tasks import _resample
-from swath.tasks._labels import unpacked
-from swath.tasks._metrics import LABEL_METRICS, METRICS, SCORED, Metric
-from swath.tasks._tests import delong
+from swath.tasks.data.labels import unpacked
+from swath.tasks.metrics import LABEL_METRICS, METRICS, SCORED, Metric
+from swath.tasks.statistics import resample
+from swath.tasks.statistics.significance import delong
 
 _MOST_WEIGHTS = 2**23
 """Weights of single scores that are in memory at a time: 64 MiB."""
@@ -48,7 +48,7 @@ class Difference:
     draws: np.ndarray
     """In each bootstrap resample."""
     flips: np.ndarray
-    """In each sign flip, the first being the data; see `_resample.paired_flips`."""
+    """In each sign flip, the first being the data; see `resample.paired_flips`."""
     accuracy: np.ndarray
     """Difference in accuracy in each group."""
 
@@ -117,8 +117,8 @@ class Study:
             codes=codes,
             groups=len(names),
             rows=_rows(cells, np.asarray(names), _by_class if several else _matrices, classes),
-            weights=_resample.weights(len(names), resamples, seed),
-            signs=_resample.flips(len(names), flips, seed),
+            weights=resample.weights(len(names), resamples, seed),
+            signs=resample.flips(len(names), flips, seed),
             measures=LABEL_METRICS if several else METRICS,
         )
 
@@ -182,9 +182,9 @@ class Study:
             return np.nan, np.nan
         draws = sum(w * self.draws(row, metric).mean(1) for w, row in members)
         if kind == "percentile" or metric in SCORED:
-            return _resample.percentile(np.asarray(draws), confidence)
+            return resample.percentile(np.asarray(draws), confidence)
         jackknife = sum(w * self.measures[metric](row.matrices.sum(0) - row.matrices).mean(1) for w, row in members)
-        return _resample.bca(np.asarray(draws), self.value(block, identity, metric), np.asarray(jackknife), confidence)
+        return resample.bca(np.asarray(draws), self.value(block, identity, metric), np.asarray(jackknife), confidence)
 
     def draws(self, row: Row, metric: str) -> np.ndarray:
         """The metric in each bootstrap resample and for each seed: b s."""
@@ -242,7 +242,7 @@ class Study:
             flips = np.mean([self._swapped(metric, a.scores[i], b.scores[j]) for i, j in pairs], axis=0)  # type: ignore[index]
         else:
             measure = self.measures[metric]
-            flips = _resample.paired_flips(ma, mb, self.signs, lambda cm: measure(cm).mean(-1))
+            flips = resample.paired_flips(ma, mb, self.signs, lambda cm: measure(cm).mean(-1))
         return Difference(
             by_seed=self._values(a, metric)[ia] - self._values(b, metric)[ib],
             draws=(self.draws(a, metric)[:, ia] - self.draws(b, metric)[:, ib]).mean(1),
@@ -251,7 +251,7 @@ class Study:
         )
 
     def _swapped(self, metric: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """`_resample.paired_flips` for class scores: both rows' units in one list, of which each side takes half."""
+        """`resample.paired_flips` for class scores: both rows' units in one list, of which each side takes half."""
         y, scores, found = np.concatenate([self.y_true] * 2), np.concatenate([a, b]), []
         for signs in _parts(self.signs, scores.size):
             own = (signs > 0).astype(np.float64)[:, self.codes]

@@ -16,14 +16,14 @@ from swath.corpus.targets import Targets, targets
 from swath.encoders import Encoder
 from swath.errors import RecipeError, SwathError, nearest
 from swath.settings import Settings
-from swath.tasks import _series, floors
-from swath.tasks._config import TaskConfig, TaskInput, inputs_of
-from swath.tasks._labels import Labelled, learnable, subset
-from swath.tasks._supervised import Problem, Supervision, plain, train_encoder, train_reference
+from swath.tasks import floors
 from swath.tasks._types import Cell, Features, Prediction, Units, concatenated
-from swath.tasks.features import Bands, Pictures, Request, extract_all, fit, lend, unseen
-from swath.tasks.floors import ROWS, FloorName
+from swath.tasks.config import TaskConfig, TaskInput, inputs_of
+from swath.tasks.data.features import Bands, Pictures, Request, extract_all, fit, lend, unseen
+from swath.tasks.data.labels import Labelled, learnable, subset
+from swath.tasks.floors import ROWS, FloorName, _series
 from swath.tasks.probes import band_wise, distil, fine_tune, fit_predict, linear, teacher, train_predict, trains
+from swath.tasks.supervised import Problem, Supervision, plain, train_encoder, train_reference
 
 PARTS = ("train", "val", "test")
 RARE = 5

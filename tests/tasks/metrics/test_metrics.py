@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from swath.tasks._metrics import (
+from swath.tasks.metrics import (
     METRICS,
     accuracy,
     auc,

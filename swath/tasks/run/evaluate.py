@@ -14,16 +14,16 @@ from swath._progress import bar
 from swath.corpus import Corpus
 from swath.corpus.split import SplitConfig, split
 from swath.encoders import Encoder, load, load_card
-from swath.tasks._cells import CellStore, digest
-from swath.tasks._config import TaskConfig, by_fraction
-from swath.tasks._rotation import folds_of, joined
-from swath.tasks._seen import checked
-from swath.tasks._tables import write
-from swath.tasks._task import Task
 from swath.tasks._types import Cell
+from swath.tasks.config import TaskConfig, by_fraction
 from swath.tasks.floors import ROWS, FloorName, is_random, needs_encoder
 from swath.tasks.probes import teacher
+from swath.tasks.run.results import CellStore, digest
+from swath.tasks.run.rotation import folds_of, joined
+from swath.tasks.run.seen import checked
+from swath.tasks.run.tables import write
 from swath.tasks.statistics import StatisticsConfig
+from swath.tasks.task import Task
 
 BuildRandom = Callable[[str, int], Encoder]
 """(arm, seed) -> the arm's network as it was before its pre-training."""

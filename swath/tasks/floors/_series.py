@@ -17,10 +17,10 @@ from torch import Tensor
 from swath.batch import NO_DAY, Image
 from swath.corpus.targets import VOID
 from swath.errors import TrainingError
-from swath.tasks._labels import Labelled
-from swath.tasks._supervised import Problem
 from swath.tasks._types import Features, Prediction
+from swath.tasks.data.labels import Labelled
 from swath.tasks.probes import distil, linear
+from swath.tasks.supervised import Problem
 
 TREES = 300
 PIXELS = 20_000

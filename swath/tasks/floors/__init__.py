@@ -7,9 +7,9 @@ import numpy as np
 
 from swath.corpus import Corpus
 from swath.encoders import Encoder, image_statistics, random_convolutions
-from swath.tasks._labels import Labelled
 from swath.tasks._types import Prediction, Units
-from swath.tasks.features import contract_of
+from swath.tasks.data.features import contract_of
+from swath.tasks.data.labels import Labelled
 
 FloorName = Literal[
     "majority",

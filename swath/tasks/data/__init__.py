@@ -1,0 +1,1 @@
+"""What a task reads: labelled locations, their pixels, and features of these."""
