@@ -24,7 +24,7 @@ from swath._files import file_name, whole, write_whole
 from swath.errors import SwathError
 from swath.products import words
 from swath.products.draw import charts
-from swath.products.report import _clouds
+from swath.products.report import clouds
 from swath.products.tables.panels import Cell, Pair, Score, band_of, cells, contrasts, headline_cell
 from swath.products.tables.run import COMPARISON_COLUMNS, GAIN_COLUMNS, LEVEL_COLUMNS, TABLE_COLUMNS, Run, load
 
@@ -225,7 +225,7 @@ def _picture(run: Run, images: Path, target: Path) -> str | None:
 
 def _cloud_picture(run: Run, images: Path, target: Path) -> str | None:
     """The first chart of painted clouds."""
-    drawn = _clouds.cloud_lines(run, cells(run))
+    drawn = clouds.cloud_lines(run, cells(run))
     if not drawn:
         return None
     heading, metric, lines = drawn[0]
@@ -308,7 +308,7 @@ def _cloud_parts(content: dict[str, Any], run: Run, shown: Sequence[Cell]) -> li
     """The chart of painted clouds, and a table for each input that they change."""
     parts = [f"![Under painted clouds]({content['cloud_image']})"] if content.get("cloud_image") else []
     for cell in shown:
-        curves = _clouds.level_curves(run, cell)
+        curves = clouds.level_curves(run, cell)
         title = f"{_caption(cell)}: {words.metric(cell.metric)} under painted clouds"
         if curves and all(part["value"].nunique() == 1 for part in curves.values()):
             parts.append(f"{escape(title)}: as above at every level, since no band of it sees clouds.")
@@ -332,7 +332,7 @@ def _cloud_table(run: Run, cell: Cell, curves: dict[str, pd.DataFrame]) -> str:
             escape(name),
             *(f"{words.points(p.difference)} ({words.difference_interval(p.low, p.high)})" for p in _points(part)),
         ]
-        for name, part in _clouds.level_gains(run, cell)
+        for name, part in clouds.level_gains(run, cell)
     ]
     return _table(["row", *(f"{100 * level:g} % cloud" for level in levels)], lines)
 

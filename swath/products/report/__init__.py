@@ -17,8 +17,8 @@ from swath.errors import SwathError
 from swath.products import words
 from swath.products.draw import charts
 from swath.products.draw.pictures import Pictures
-from swath.products.report import _clouds, _evaluation
-from swath.products.report._card import Card, card
+from swath.products.report import _evaluation, clouds
+from swath.products.report._data_card import Card, card
 from swath.products.tables.panels import Cell, band_of, cells, contrasts, headline_cell
 from swath.products.tables.run import Run, load
 from swath.training.config import Collapse
@@ -118,8 +118,8 @@ def _evaluated(
         "tables": tables,
         "band_wise": _evaluation.band_wise(all_cells, run.arms),
         "label_curves": _evaluation.label_curves(run, all_cells),
-        "cloud_curves": _clouds.cloud_curves(run, all_cells),
-        "cloud_gains": _clouds.cloud_gains(run, first),
+        "cloud_curves": clouds.cloud_curves(run, all_cells),
+        "cloud_gains": clouds.cloud_gains(run, first),
         "contrasts": [_evaluation.table(cell, run) for cell in contrasts(run)],
     }
     return evaluated | _best_in_detail(run, first, corpus, problems)

@@ -11,7 +11,7 @@ from swath.corpus.targets import VOID
 from swath.products import words
 from swath.products.draw import charts
 from swath.products.draw.pictures import Pictures, Shot, class_map
-from swath.products.report._card import class_name
+from swath.products.report._data_card import class_name
 from swath.products.tables.panels import Cell, Pair, Score, band_of, is_radar
 from swath.products.tables.run import Run, base
 from swath.sensors import Band
