@@ -85,11 +85,11 @@ PRIVATE_YET = {
     "swath.methods.s4 -> swath.encoders._norm.FrameBatchNorm",
     "swath.methods.s4 -> swath.encoders._series.seen_frames",
     "swath.products.draw.plan_map -> swath.corpus.places._files.vector",
-    "swath.pipeline -> swath.corpus.sources._stac.cost.Cost",
-    "swath.pipeline -> swath.corpus.sources._stac.cost.Rate",
-    "swath.pipeline -> swath.corpus.sources._stac.cost.cost",
-    "swath.pipeline -> swath.corpus.sources._stac.section.StacSection",
-    "swath.pipeline -> swath.corpus.sources._stac.section.footprint",
+    "swath.pipeline._plan -> swath.corpus.sources._stac.cost.Cost",
+    "swath.pipeline._plan -> swath.corpus.sources._stac.cost.Rate",
+    "swath.pipeline._plan -> swath.corpus.sources._stac.cost.cost",
+    "swath.pipeline._plan -> swath.corpus.sources._stac.section.StacSection",
+    "swath.pipeline._plan -> swath.corpus.sources._stac.section.footprint",
     "swath.segmenters._base -> swath.encoders._series.seen_frames",
     "swath.segmenters.unet_3d -> swath.encoders._series.temporal_mean",
     "swath.tasks.task -> swath.tasks.floors._series",
@@ -103,7 +103,7 @@ SHADOWED_YET = {
     "swath.training.pretrain",
 }
 LOOKED_UP_YET = {
-    "swath.config: getattr(kind.model_fields.get('name'), 'default', None)",
+    "swath.config._messages: getattr(kind.model_fields.get('name'), 'default', None)",
     "swath.corpus.dates: getattr(config, 'name')",
     "swath.corpus.places: getattr(config, 'name')",
     "swath.corpus.places: hasattr(strategy, 'plan')",
@@ -123,7 +123,6 @@ LOOKED_UP_YET = {
     "swath.tasks.probes: hasattr(plugins.find(__name__, _name(config)), 'train_predict')",
 }
 RIDDLES_YET = {
-    "swath.config: Of the training part only some locations: values by scalar c",
     "swath.corpus._arrays: Of the array; None where it is not one row's.",
     "swath.corpus._crossing: Of one batch, what was sent to the device.",
     "swath.corpus._part: Of the location.",

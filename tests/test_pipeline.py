@@ -16,6 +16,7 @@ from filelock import FileLock
 import swath
 from swath import config, pipeline
 from swath.errors import RecipeError, SwathError, TrainingError
+from swath.pipeline._folder import fixed
 
 TINY = [
     "seeds=[0]",
@@ -116,9 +117,9 @@ def test_until_something_is_stored_the_recipe_may_be_mended(tmp_path, finished):
 )
 def test_what_answers_a_failing_host_may_change_in_a_run(answer):
     before = config.load("build-s1-s2-series")
-    assert pipeline._fixed(config.load("build-s1-s2-series", [f"corpus.source.{answer}"])) == pipeline._fixed(before)
+    assert fixed(config.load("build-s1-s2-series", [f"corpus.source.{answer}"])) == fixed(before)
     other = config.load("build-s1-s2-series", ["corpus.source.chip_px=32"])
-    assert pipeline._fixed(other) != pipeline._fixed(before)
+    assert fixed(other) != fixed(before)
 
 
 def test_how_bad_files_are_answered_may_change_in_a_begun_run(tmp_path, finished):

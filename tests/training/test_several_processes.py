@@ -88,6 +88,6 @@ def test_jobs_and_devices_are_not_had_together(tmp_path):
 
 def test_a_launcher_trains_on_a_corpus_that_is_there(tmp_path, monkeypatch):
     """The other processes would wait, until they give up, for one that makes it."""
-    monkeypatch.setattr(pipeline, "launch", lambda: distributed.Launch(2, 2, 1, 1, "torchrun"))
+    monkeypatch.setattr("swath.pipeline._pretrain.launch", lambda: distributed.Launch(2, 2, 1, 1, "torchrun"))
     with pytest.raises(RecipeError, match=r"the corpus is not there yet[\s\S]*swath corpus ingest"):
         pipeline.pretrain(swath.load_recipe("quickstart"), tmp_path)

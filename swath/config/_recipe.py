@@ -1,0 +1,119 @@
+"""The typed recipe: what every key means, and what has to fit together."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pydantic import Field, field_validator, model_validator
+
+from swath import plugins
+from swath._files import LONGEST
+from swath.corpus.split import SplitConfig
+from swath.corpus.subset import Only
+from swath.errors import nearest
+from swath.settings import Seed, Settings
+from swath.tasks import TaskConfig
+from swath.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    SourceConfig: TypeAlias = Settings
+    MethodConfig: TypeAlias = Settings
+    ViewsConfig: TypeAlias = Settings
+    EncoderConfig: TypeAlias = Settings
+else:
+    SourceConfig = plugins.union("swath.corpus.sources")
+    MethodConfig = plugins.union("swath.methods")
+    ViewsConfig = plugins.union("swath.views.policies")
+    EncoderConfig = plugins.union("swath.encoders")
+
+
+class CorpusConfig(Settings):
+    """Where the chips are, and how to make them if they are not there yet."""
+
+    path: Path | None = None
+    """Folder of the corpus; the run's own folder if not given."""
+    source: SourceConfig | None = None
+    """How to make the corpus where it does not exist."""
+
+
+class ArmConfig(Settings):
+    """One way to pre-train an encoder."""
+
+    encoder: EncoderConfig
+    method: MethodConfig
+    views: ViewsConfig
+    training: TrainConfig = TrainConfig()
+    only: Only = Field(default_factory=dict)
+    """Train on some locations of the training part only: values by scalar column, such as `region: [france]`."""
+
+
+class Recipe(Settings):
+    """Everything about one experiment."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST)
+    """Names the run's folder."""
+    description: str = ""
+    """What is asked, for the report."""
+    data: Path | None = None
+    """Folder of the source data, for sources that read one: `data=PATH` on the command line."""
+    seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1)
+    """One pre-training and one probe per arm and seed."""
+    corpus: CorpusConfig
+    split: SplitConfig = SplitConfig()
+    """Which locations train, validate and test; only the training part is ever pre-trained on."""
+    rotate: bool = False
+    """Cross-validate: each seed tests the next fold of `split` (pre-trained without it), and a round over all folds is
+    one result. Needs folds, and a multiple of their number of seeds."""
+    arms: dict[str, ArmConfig] = Field(default_factory=dict)
+    """The encoders to compare, by name; `pretrain` holds what they have in common."""
+    tasks: dict[str, TaskConfig] = Field(default_factory=dict)
+    """What the encoders are judged on, by name."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("seeds must differ from each other")
+        return seeds
+
+    @field_validator("arms", "tasks")
+    @classmethod
+    def _are_folder_names(cls, named: dict[str, Any]) -> dict[str, Any]:
+        for name in named:
+            if not is_name(name):
+                raise ValueError(
+                    f"{name[:60]!r} is not a usable name: letters, digits, '-' and '_' only, {LONGEST} bytes at most"
+                )
+        return named
+
+    @model_validator(mode="after")
+    def _has_folds_to_rotate(self) -> "Recipe":
+        if self.rotate and self.split.fold is None:
+            raise ValueError("rotate needs folds: give split.folds and split.fold: 0, or by: column with fold: 0")
+        return self
+
+    @model_validator(mode="after")
+    def _floors_are_of_its_arms(self) -> "Recipe":
+        for name, task in self.tasks.items():
+            for arm in task.floor_arms:
+                if arm not in self.arms:
+                    raise ValueError(f"tasks.{name}.floor_arms: no arm {arm!r}; {nearest(arm, list(self.arms))}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_chips(self) -> "Recipe":
+        if self.corpus.path is None and self.corpus.source is None:
+            raise ValueError("corpus: give a path, a source, or both")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Hash of the resolved recipe without the place of its data."""
+        content = self.model_dump(mode="json", exclude={"data"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def is_name(text: str) -> bool:
+    """Whether an arm or a task may be called that: letters, digits, '-' and '_', and not too long for a file's name."""
+    return text.replace("-", "").replace("_", "").isalnum() and len(text.encode()) <= LONGEST

@@ -1,0 +1,28 @@
+"""The main job from Python: `swath.run("quickstart")` and its single steps.
+
+Every step continues where it stopped: a corpus is built in committed parts, a pre-training from its last checkpoint,
+an evaluation cell by cell, and what is complete is not done again.
+"""
+
+from swath.pipeline._corpus import build_corpus, make_corpus
+from swath.pipeline._evaluate import evaluate
+from swath.pipeline._folder import arm_folder, corpus_path, run_folder
+from swath.pipeline._inputs import contract_of, folds
+from swath.pipeline._plan import plan_corpus
+from swath.pipeline._pretrain import pretrain
+from swath.pipeline._run import report, run
+
+__all__ = [
+    "arm_folder",
+    "build_corpus",
+    "contract_of",
+    "corpus_path",
+    "evaluate",
+    "folds",
+    "make_corpus",
+    "plan_corpus",
+    "pretrain",
+    "report",
+    "run",
+    "run_folder",
+]

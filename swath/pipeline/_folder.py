@@ -1,0 +1,86 @@
+"""A run's folder: where its parts lie, and which recipe it belongs to."""
+
+from pathlib import Path
+from typing import Any
+
+from swath import config as recipes
+from swath._files import write_whole
+from swath.config import Recipe
+from swath.corpus import Corpus, CorpusInfo
+from swath.corpus.sources import ANSWERS
+from swath.errors import RecipeError
+from swath.settings import differences
+
+
+def run_folder(recipe: Recipe, out: Path | str | None) -> Path:
+    """The folder of this recipe's run, made if needed; it holds the resolved recipe.
+
+    Raises:
+        RecipeError: the folder holds a run of a recipe that says something else.
+    """
+    folder = Path(out) if out else Path("runs") / recipe.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise RecipeError(
+            f"cannot make the run's folder: {said}", where=str(folder), remedy="give another with --out"
+        ) from error
+    stored = folder / "recipe.yaml"
+    there = recipes.load(stored) if stored.exists() else None
+    changed = _changed(there, recipe, folder) if there else ()
+    if said := "\n".join(f"    {change}" for change in changed):
+        raise RecipeError(
+            f"the folder holds a run of another recipe:\n{said}",
+            where=str(folder),
+            remedy="give another folder with --out, or remove this one to start anew",
+        )
+    write_whole(stored, recipes.dump(recipe))
+    return folder
+
+
+def corpus_path(recipe: Recipe, folder: Path) -> Path:
+    """Where the corpus of a recipe's run is."""
+    return recipe.corpus.path or folder / "corpus"
+
+
+def arm_folder(run: Path, arm: str, seed: int) -> Path:
+    """Where one pre-training lives."""
+    return run / "pretrain" / arm / f"seed-{seed}"
+
+
+def is_trained(out: Path) -> bool:
+    return (out / "encoder.json").exists() and (out / "encoder.safetensors").exists()
+
+
+def has_trained(folder: Path) -> bool:
+    """Whether a run has begun a pre-training."""
+    return any((folder / "pretrain").glob("*/*/config.json"))
+
+
+def _changed(there: Recipe, recipe: Recipe, folder: Path) -> list[str]:
+    """What of a run's recipe is another, and would belie what its folder holds."""
+    was, now = fixed(there), fixed(recipe)
+    if not has_trained(folder):
+        # nothing was trained: only the corpus depends on the recipe
+        was, now = ({"corpus": one["corpus"]} for one in (was, now))
+    return list(differences(was, now)) if _begun(there, folder) else []
+
+
+def _begun(recipe: Recipe, folder: Path) -> bool:
+    """Whether a folder holds anything that a change of the recipe would belie: a stored location is the first."""
+    path = corpus_path(recipe, folder)
+    if not (path / "corpus.json").exists():
+        return False
+    # a whole corpus has locations; its index need not be read to know
+    return CorpusInfo.read(path).complete or len(Corpus.open(path)) > 0
+
+
+def fixed(recipe: Recipe) -> dict[str, Any]:
+    """What of a recipe may not change once its run has begun."""
+    # tasks may change: finished cells are kept under a hash of all that they depend on
+    content = recipe.model_dump(mode="json", exclude={"data", "description", "tasks"})
+    if content["corpus"]["source"]:
+        for key in ANSWERS:
+            content["corpus"]["source"].pop(key, None)
+    return content

@@ -1,0 +1,36 @@
+"""What a recipe and a corpus make of each other: splits, and what an arm is fed."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from swath import tasks, views
+from swath.config import ArmConfig, Recipe
+from swath.corpus import Corpus
+from swath.corpus.split import SplitConfig, rotations, split
+from swath.encoders import InputContract
+from swath.tasks.data import features
+
+Rows = dict[str, np.ndarray]
+"""Rows of `corpus.locations` by part of the split: train, val, test."""
+
+
+def folds(recipe: Recipe, corpus: Corpus) -> list[SplitConfig]:
+    """The recipe's splits: one, or all folds that its seeds rotate over."""
+    return rotations(corpus, recipe.split) if recipe.rotate else [recipe.split]
+
+
+def parts_of(recipe: Recipe, corpus: Corpus, seed: int) -> Rows:
+    """The split that a seed is trained with."""
+    return split(corpus, tasks.folds_of(recipe.seeds, folds(recipe, corpus))[seed])
+
+
+def contract_of(arm: ArmConfig, corpus: Corpus) -> InputContract:
+    """What the arm's encoder is fed, with the corpus's statistics.
+
+    Raises:
+        ContractError: the corpus has no statistics of a band that the views hold.
+    """
+    inputs = views.build(arm.views).inputs
+    contract = features.contract_of(corpus, inputs.bands)
+    return replace(contract, channels=inputs.channels, fixed=inputs.fixed, branches=inputs.branches)

@@ -1,0 +1,203 @@
+"""Pre-training a recipe's arms, each seed in a folder of its own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from swath import config as recipes
+from swath import tasks, training
+from swath._processes import side_by_side
+from swath._progress import console
+from swath.config import ArmConfig, Recipe
+from swath.corpus import Corpus, CorpusInfo
+from swath.corpus.seen import refuse_seen
+from swath.corpus.subset import rows_of
+from swath.encoders import load_seen, own_start
+from swath.errors import RecipeError, TrainingError, nearest
+from swath.pipeline._corpus import build_corpus
+from swath.pipeline._folder import arm_folder, corpus_path, is_trained, run_folder
+from swath.pipeline._gauge import gauge_set
+from swath.pipeline._inputs import contract_of, folds, parts_of
+from swath.training import Manifest
+from swath.training.distributed import launch, leave
+
+
+def pretrain(
+    recipe: Recipe,
+    out: Path | str | None = None,
+    *,
+    arm: str | None = None,
+    seed: int | None = None,
+    jobs: int = 1,
+    devices: int | Literal["auto"] = "auto",
+) -> list[Path]:
+    """Pre-train the recipe's arms, all seeds of each, on the training part of the corpus alone.
+
+    Args:
+        recipe: a loaded recipe.
+        out: folder of the run; `runs/NAME` if None.
+        arm: only this one.
+        seed: only this one.
+        jobs: how many at a time; see `run`.
+        devices: of each; see `run`.
+
+    Returns:
+        The checkpoints, one an arm and seed.
+
+    Raises:
+        RecipeError: several jobs, and several devices for each.
+    """
+    several = launch().by or devices not in ("auto", 1)
+    if jobs > 1 and several:
+        raise RecipeError(
+            "several pre-trainings at a time, and several devices for each, are asked for",
+            where=f"--jobs {jobs}",
+            remedy="leave one of the two out",
+        )
+    arms = {arm: _named(recipe.arms, arm, "arm")} if arm is not None else recipe.arms
+    if seed is not None and seed not in recipe.seeds:
+        raise RecipeError(f"the recipe has no seed {seed}", remedy=f"it has {recipe.seeds}")
+    folder = run_folder(recipe, out)
+    corpus = _finished_corpus(recipe, folder) if launch().by else build_corpus(recipe, folder)
+    wanted = [(name, one) for name in arms for one in (recipe.seeds if seed is None else [seed])]
+    missing = [(name, one) for name, one in wanted if not is_trained(arm_folder(folder, name, one))]
+    if missing:
+        _check(recipe, corpus, missing)
+    if jobs > 1 and len(missing) > 1:
+        side_by_side(_pretrain_apart, [(folder, *one, jobs) for one in missing], jobs, "pre-training")
+    else:
+        for name, one in missing:
+            _pretrain(recipe, folder, corpus, name, one, devices=devices)
+    leave()
+    return [arm_folder(folder, *one) / "encoder.safetensors" for one in wanted]
+
+
+def _named(mapping: dict[str, Any], name: str, kind: str) -> Any:
+    if name not in mapping:
+        raise RecipeError(f"the recipe has no {kind} {name!r}", remedy=nearest(name, mapping))
+    return mapping[name]
+
+
+def _finished_corpus(recipe: Recipe, folder: Path) -> Corpus:
+    """The corpus for one of a launcher's processes: the others would wait for one that has yet to be made.
+
+    Raises:
+        RecipeError: it is not there, or not complete.
+    """
+    path = corpus_path(recipe, folder)
+    if not (path / "corpus.json").exists() or not CorpusInfo.read(path).complete:
+        raise RecipeError(
+            "several processes were started, and the corpus is not there yet",
+            where=str(path),
+            remedy="make it first, in one process: `swath corpus ingest` (or `build`) with the same recipe and --out",
+        )
+    return build_corpus(recipe, folder) if launch().rank == 0 else Corpus.open(path)
+
+
+def _check(recipe: Recipe, corpus: Corpus, trainings: list[tuple[str, int]]) -> None:
+    """Raise what recipe and corpus already say, before hours are spent; say what a reader must know of the tasks.
+
+    Raises:
+        SwathError: the corpus cannot be split, a task cannot be set up, or an arm cannot be trained.
+    """
+    tasks.folds_of(recipe.seeds, folds(recipe, corpus))
+    for task in tasks.planned(recipe.tasks, folds(recipe, corpus), corpus):
+        if not task.learnable:
+            raise RecipeError(
+                "the training part holds one class, so there is nothing to tell apart",
+                where=f"task {task.name}",
+                remedy="change the split's fractions or groups, or the target's rule",
+            )
+        for remark in task.remarks:
+            console().print(f"task {task.name}: {remark}", soft_wrap=True)
+    for name, seed in trainings:
+        _check_start(recipe.arms[name], name, corpus, parts_of(recipe, corpus, seed)["test"])
+    for name, seed in dict(trainings).items():  # one seed of each
+        arm = recipe.arms[name]
+        training.check(
+            encoder_config=arm.encoder,
+            method_config=arm.method,
+            views_config=arm.views,
+            train=arm.training,
+            contract=contract_of(arm, corpus),
+            corpus=corpus,
+            locations=rows_of(corpus, parts_of(recipe, corpus, seed)["train"], arm.only),
+        )
+
+
+def _check_start(arm: ArmConfig, name: str, corpus: Corpus, tested: np.ndarray) -> None:
+    """RecipeError if the encoder that an arm starts from saw what it would be judged on: before it is trained."""
+    start = own_start(arm.encoder)
+    if start and (seen := load_seen(start)) is not None:
+        refuse_seen(seen, corpus, tested, f"the encoder that {name} starts from", start)
+
+
+def _pretrain_apart(folder: Path, arm: str, seed: int, jobs: int) -> None:
+    """One pre-training of a run whose corpus is there, in a process of its own."""
+    recipe = recipes.load(folder / "recipe.yaml")
+    corpus = Corpus.open(corpus_path(recipe, folder))
+    _pretrain(recipe, folder, corpus, arm, seed, jobs)
+
+
+def _pretrain(
+    recipe: Recipe,
+    folder: Path,
+    corpus: Corpus,
+    name: str,
+    seed: int,
+    jobs: int = 1,
+    devices: int | Literal["auto"] = "auto",
+) -> None:
+    if launch().rank > 0:
+        # the first process keeps others out, and the records
+        _train(recipe, folder, corpus, name, seed, devices)
+        return
+    with _alone(arm_folder(folder, name, seed)):
+        if is_trained(arm_folder(folder, name, seed)):
+            return
+        console().print(f"pre-training {name}, seed {seed}")
+        with Manifest.stage(folder, "pretrain", name, seed) as stage:
+            stage.jobs = jobs
+            stage.figures = _train(recipe, folder, corpus, name, seed, devices).figures
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a pre-training's folder; the system lets them in when this one ends, however."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise TrainingError(
+            "another process is at this pre-training",
+            where=str(folder),
+            remedy="wait for it, or give this one another arm or seed",
+        ) from None
+
+
+def _train(
+    recipe: Recipe, folder: Path, corpus: Corpus, name: str, seed: int, devices: int | Literal["auto"]
+) -> training.Pretrained:
+    arm = recipe.arms[name]
+    parts = parts_of(recipe, corpus, seed)
+    contract = contract_of(arm, corpus)
+    return training.pretrain(
+        encoder_config=arm.encoder,
+        method_config=arm.method,
+        views_config=arm.views,
+        train=arm.training,
+        contract=contract,
+        corpus=corpus,
+        locations=rows_of(corpus, parts["train"], arm.only),
+        seed=seed,
+        out=arm_folder(folder, name, seed),
+        provenance={"recipe": recipe.name, "recipe_hash": recipe.digest, "arm": name},
+        knn=gauge_set(recipe, corpus, parts, contract),
+        devices=devices,
+        label=f"{name}, seed {seed}",
+    )
