@@ -217,7 +217,8 @@ def load_card(path: Path | str) -> Card:
 def load_seen(path: Path | str) -> pd.DataFrame | None:
     """The locations that the encoder saved at `path` was trained on; None where nobody knows.
 
-    Columns: uid, lon and lat (NaN where unknown), corpus (its content hash) and chip_m (the width of a chip).
+    Columns: uid, lon and lat (NaN where unknown), corpus (its content hash), chip_m (the width of a chip in metres) and
+    footprint (well-known binary in degrees, None where unknown; lists of an earlier swath lack the column).
 
     Raises:
         CheckpointError: the list is missing or not the card's, or the card cannot be read.

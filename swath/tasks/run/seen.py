@@ -17,11 +17,17 @@ def checked(task: Task, row: str, path: Path) -> str:
     seen, tested = load_seen(path), task.parts["test"].locations
     if seen is None:
         return "it is not known which locations the encoder was pre-trained on"
-    perhaps = refuse_seen(seen, task.corpus, tested, f"{row}, judged on {task.name},", path).perhaps
+    met = refuse_seen(seen, task.corpus, tested, f"{row}, judged on {task.name},", path)
+    perhaps = met.perhaps
     said = [] if task.corpus.content_hash in set(seen["corpus"]) else ["pre-trained on another corpus"]
     if perhaps:
         said.append(
             f"it may have seen {len(perhaps)} of the {len(tested)} test locations: the ids are those of locations that "
             f"it was pre-trained on ({some_of(perhaps)}), and where they lie is not known"
+        )
+    if met.roughly:
+        said.append(
+            "the encoder was saved by an earlier swath, whose list has no footprints: what it saw was taken as squares "
+            "about the centres"
         )
     return "; ".join(said)

@@ -69,9 +69,9 @@ def test_an_unreadable_folder(tmp_path, monkeypatch):
 
 def test_a_name_without_an_id(tmp_path):
     images(tmp_path, "a-b")
-    refused(tmp_path, tmp_path / "c", "images/a-b.tif has no id", "images.0.id", images=[
-        S2 | {"bands": ["B04", "B08"], "id": r"(?P<id>\d+)\.tif"}
-    ])  # fmt: skip
+    said = r"images/a-b.tif has no id by the expression '(?P<id>\d+)\.tif'"
+    entry = S2 | {"bands": ["B04", "B08"], "id": r"(?P<id>\d+)\.tif"}
+    refused(tmp_path, tmp_path / "c", said, "images.0.id", images=[entry])
 
 
 def test_a_date_in_another_format(tmp_path):
@@ -246,8 +246,8 @@ def test_a_picture_whose_pixel_size_nobody_knows(tmp_path):
         ({"bands": ["-"]}, "no band is named"),
         ({"bands": {"B04": 0}}, "a channel number from 1"),
         ({"bands": {"B04": "red"}}, "a channel number from 1"),
-        ({"id": r"\d+"}, r"no group \(\?P<id>"),
-        ({"id": "(?P<id>"}, "no regular expression"),
+        ({"id": r"\d+"}, r"'\\d\+' has no group \(\?P<id>"),
+        ({"id": r"(?P<id>\d"}, r"'\(\?P<id>\\d' is no regular expression"),
         ({"dtype": "float32"}, "say the scaling too"),
         ({"band": ["B04"]}, "Extra inputs are not permitted"),
     ],

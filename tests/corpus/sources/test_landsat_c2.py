@@ -526,3 +526,59 @@ def test_metadata_that_make_no_sense_are_a_bad_file(tmp_path, field, value):
     with pytest.raises(CorpusError, match=r"MTL\.txt") as caught:
         made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
     assert "on_bad_file=skip" in caught.value.remedy
+
+
+OLD_BANDS = {"B10": 1, "B20": 1, "B30": 1, "B40": 1, "B50": 1, "B61": 1, "B62": 2, "B70": 2, "B80": 2}
+"""Names of bands before 2012, and the format of the files, L71 or L72, that hold them."""
+
+
+def before_2012(folder, names: dict[str, str], sensor: str = "ETM") -> None:
+    """A scene under names such as L71193027_02720000307_B10.TIF; `names` has the start of every band's."""
+    ranges = []
+    for number, (band, start) in enumerate(names.items()):
+        size = 96 if band == "B80" else 48
+        tif(
+            folder / f"{start}_{band}.TIF",
+            noise(number, (1, size, size), 1, 255, "uint8"),
+            "EPSG:32615",
+            at(UTM, 0, zoom=48 / size),
+        )
+        field = f"BAND{band[1] if band[2] == '0' else band[1:]}"
+        limits = {"LMAX": 190 + number, "LMIN": -6.2, "QCALMAX": 255.0, "QCALMIN": 1.0}
+        ranges += [f"{name}_{field} = {value}" for name, value in limits.items()]
+    head = f'GROUP = METADATA_FILE\nSENSOR_ID = "{sensor}"\nACQUISITION_DATE = 2000-03-07\nSUN_ELEVATION = 33.3\n'
+    (folder / f"{next(iter(names.values()))}_MTL.txt").write_text(head + "\n".join(ranges) + "\nEND\n")
+
+
+def test_names_of_before_2012(tmp_path):
+    names = {band: f"L7{which}193027_02720000307" for band, which in OLD_BANDS.items()}
+    before_2012(tmp_path / "in", names)
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+    layout = corpus.info.sensors["landsat-etm-toa"]
+    assert layout.bands == ("B1", "B2", "B3", "B4", "B5", "B6_VCID_1", "B6_VCID_2", "B7")
+    assert corpus.chips["source"].unique().tolist() == ["L71193027_02720000307"]
+    assert corpus.chips["datetime"].dt.strftime("%Y-%m-%d").unique().tolist() == ["2000-03-07"]
+    distance = 1 - 0.01672 * np.cos(np.deg2rad(0.9856 * (67 - 4)))
+    solar = [1997.0, 1812.0, 1533.0, 1039.0, 230.8, None, None, 84.9]
+    for (uid, _), pixels in stored(corpus, "landsat-etm-toa").items():
+        for number, (band, one) in enumerate(zip(OLD_BANDS, pixels, strict=False)):
+            counts = read(tmp_path / "in" / f"{names[band]}_{band}.TIF")[0].astype(float)[cell(corpus, uid)]
+            radiance = (190 + number + 6.2) / 254 * (counts - 1) - 6.2
+            if solar[number] is None:
+                wanted = np.where(radiance > 0, 1282.71 / np.log(666.09 / np.maximum(radiance, 1e-9) + 1), 0)
+            else:
+                wanted = np.pi * radiance * distance**2 / (solar[number] * np.sin(np.deg2rad(33.3)))
+            np.testing.assert_allclose(one, wanted, rtol=2e-5, atol=1e-6)
+
+
+def test_names_of_before_2012_of_the_thematic_mapper_and_of_the_scanner(tmp_path):
+    bands = ("B10", "B20", "B30", "B40", "B50", "B60", "B70")
+    before_2012(tmp_path / "in", dict.fromkeys(bands, "L5193027_02720000307"), "TM")
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+    assert corpus.info.sensors["landsat-tm-toa"].bands == ("B1", "B2", "B3", "B4", "B5", "B6", "B7")
+    before_2012(tmp_path / "mss", dict.fromkeys(bands[:4], "L5193027_02720000307"), "MSS")
+    with pytest.raises(CorpusError, match="L5193027_02720000307 is of the multispectral scanner"):
+        made("landsat-c2", tmp_path / "mss", tmp_path / "d", chip_px=16)
+    (tmp_path / "in" / "L5193027_02720000307_MTL.txt").unlink()
+    with pytest.raises(CorpusError, match=r"L5193027_02720000307_MTL\.txt is missing"):
+        made("landsat-c2", tmp_path / "in", tmp_path / "e", chip_px=16)

@@ -168,8 +168,11 @@ def test_an_encoder_that_saw_what_is_tested_is_refused_and_one_of_the_training_p
 def test_what_is_not_known_of_an_encoder_is_said_in_the_table(corpus, tmp_path):
     test = places(corpus, split(corpus, SPLIT)["test"])
     assert judged(corpus, tmp_path / "old", None) == UNKNOWN
-    far = test.assign(corpus="another", lon=test["lon"] + 40)
-    assert judged(corpus, tmp_path / "far", far) == "pre-trained on another corpus"
+    far = test.assign(corpus="another", lon=test["lon"] + 40).drop(columns="footprint")
+    assert judged(corpus, tmp_path / "far", far) == (
+        "pre-trained on another corpus; the encoder was saved by an earlier swath, whose list has no footprints: what "
+        "it saw was taken as squares about the centres"
+    )
     nowhere = judged(corpus, tmp_path / "nowhere", far.assign(lon=np.nan, lat=np.nan))
     assert nowhere.startswith(f"pre-trained on another corpus; it may have seen {len(test)} of the {len(test)} test")
 

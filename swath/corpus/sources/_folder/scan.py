@@ -94,12 +94,12 @@ def scan(root: Path, section: FolderSection, strays: list[File] | None = None) -
 def _matching(root: Path, pattern: str, expression: str, key: str) -> Iterator[File]:
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise CorpusError(
-            f"the pattern {pattern!r} leads out of the data folder", where=f"{key}.files", remedy="make it relative"
+            f"the pattern '{pattern}' leads out of the data folder", where=f"{key}.files", remedy="make it relative"
         )
     paths = matching(root, pattern)
     if not paths:
         raise CorpusError(
-            f"no file matches {pattern!r}", where=f"{key}.files, in {root}", remedy=what_is_there(root, pattern)
+            f"no file matches '{pattern}'", where=f"{key}.files, in {root}", remedy=what_is_there(root, pattern)
         )
     compiled = re.compile(expression)
     parts: dict[str, tuple[File, Key]] = {}
@@ -108,7 +108,7 @@ def _matching(root: Path, pattern: str, expression: str, key: str) -> Iterator[F
         match = compiled.search(name)
         if match is None or not match["id"]:
             raise CorpusError(
-                f"{name} has no id by the expression {expression!r}",
+                f"{name} has no id by the expression '{expression}'",
                 where=f"{key}.id",
                 remedy="mend the expression, or let files match fewer names",
             )
@@ -150,7 +150,7 @@ def _date(file: File, entry: ImageEntry | QualityEntry) -> datetime | None:
         return datetime.strptime(text, entry.date_format)
     except ValueError:
         raise CorpusError(
-            f"{file.name}: {text!r} is no date of the format {entry.date_format!r}",
+            f"{file.name}: {text!r} is no date of the format '{entry.date_format}'",
             where=f"{file.key}.date_format",
             remedy="say how the date is written, or mend the expression",
         ) from None

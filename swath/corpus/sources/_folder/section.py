@@ -45,9 +45,9 @@ def _expression(text: str) -> str:
     try:
         groups = re.compile(text).groupindex
     except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}") from None
+        raise ValueError(f"'{text}' is no regular expression: {error}") from None
     if "id" not in groups:
-        raise ValueError(f"{text!r} has no group (?P<id>...), which says what part of a name is the location's id")
+        raise ValueError(f"'{text}' has no group (?P<id>...), which says what part of a name is the location's id")
     return text
 
 
@@ -92,9 +92,9 @@ AnyScaling = Annotated[
 def _date_format(text: str) -> str:
     """Without a year all dates are of 1900, and a week without its day is passed over."""
     if not re.search("%[YyGcx]", text):
-        raise ValueError(f"{text!r} says no year")
+        raise ValueError(f"'{text}' says no year")
     if re.search("%[UW]", text) and not re.search("%[aAuw]", text):
-        raise ValueError(f"{text!r} has a week without its day, such as %u")
+        raise ValueError(f"'{text}' has a week without its day, such as %u")
     return text
 
 

@@ -31,6 +31,11 @@ _NAMES = (
         r"(?P<id>L(?P<kind>[COTE])(?P<satellite>\d)(?P<path>\d{3})(?P<row>\d{3})(?P<day>\d{7})[A-Z]{3}\d{2})" + _FILE,
         re.IGNORECASE,
     ),
+    # before 2012, with two rows; the bands of one scene of Landsat 7 are of two formats, L71 and L72
+    re.compile(
+        r"(?P<id>L(?:(?P<satellite>7)[12]|(?P<tm>[45]))(?P<path>\d{3})(?P<row>\d{3})_\d{3}(?P<date>\d{8}))" + _FILE,
+        re.IGNORECASE,
+    ),
 )
 _PRODUCT = re.compile(r"(?P<scene>L[COTE]0\d_L[12]\w{2}_\d{6}_\d{8})_\d{8}_\d{2}_\w{2}")
 QUALITY = ("QA_PIXEL", "BQA")
@@ -100,6 +105,7 @@ def find(root: Path, report: Report) -> list[Scene]:
             continue
         scene = scenes.setdefault(one.id, one)
         layer = match["layer"].upper()
+        layer = _before_2012(layer) if "tm" in match.re.groupindex else layer
         if match["suffix"].lower() == "txt":
             scene.metadata = path if layer == "MTL" else scene.metadata
             continue
@@ -122,6 +128,14 @@ def find(root: Path, report: Report) -> list[Scene]:
     return sorted(found, key=lambda scene: (scene.date, scene.id))
 
 
+def _before_2012(layer: str) -> str:
+    """The band that files of those names call B10 to B80, or B61 and B62: thermal radiation in two gains."""
+    band = re.fullmatch(r"B(\d)([012])", layer)
+    if band is None:
+        return layer
+    return f"B{band[1]}" if band[2] == "0" else f"B{band[1]}_VCID_{band[2]}"
+
+
 def _full(path: Path) -> str:
     """A file's name, with what its folder says more of the processing where that is named after the product."""
     product = _PRODUCT.fullmatch(path.parent.name)
@@ -133,17 +147,18 @@ def _full(path: Path) -> str:
 def _named(match: re.Match[str]) -> Scene | None:
     """A scene by the name of one of its files; None of a satellite or a level that is not stored."""
     said = match.groupdict()
-    kind, satellite, level = said["kind"].upper(), int(said["satellite"]), said.get("level", "1")
+    kind, level = said.get("kind", "").upper(), said.get("level", "1")
+    satellite = int(said["satellite"] or said["tm"])
     family = "oli" if satellite >= 8 and kind in "CO" else {7: "etm", 5: "tm", 4: "tm"}.get(satellite)
     if family is None:
         return None
-    old = "day" in said
+    day, written = (said["day"], "%Y%j") if "day" in said else (said["date"], "%Y%m%d")
     try:
-        date = datetime.strptime(said["day"] if old else said["date"], "%Y%j" if old else "%Y%m%d").replace(tzinfo=UTC)
+        date = datetime.strptime(day, written).replace(tzinfo=UTC)
     except ValueError:
         return None
-    name = said["id"].upper()
-    collection = 0 if old else int(said["collection"]) if said["collection"] else None
+    name = re.sub("^L72", "L71", said["id"].upper())
+    collection = (int(said["collection"]) if said["collection"] else None) if "collection" in said else 0
     made, final = said.get("made") or "", "" if (said.get("tier") or "").upper() == "RT" else "final"
     return Scene(
         id=name,
@@ -231,6 +246,9 @@ def prepare(
         check_same_place(scene.files[name], head, scene.files[first], scene.header)
     if scene.metadata is not None:
         found = mtl.fields(scene.metadata)
+        if found.get("SENSOR_ID", "").startswith("MSS"):
+            what = f"{scene.id} is of the multispectral scanner, by {scene.metadata.name}, which is not stored"
+            raise BadFileError(what, where=str(scene.metadata), remedy="take it out; or leave it out: on_bad_file=skip")
         scene.date = mtl.acquired(found, scene.metadata)
         scene.collection = mtl.collection(found)
         if scene.sensor.endswith("-toa"):
