@@ -15,8 +15,8 @@ import shapely
 
 from benchmarks import __main__ as commands
 from benchmarks import _page
-from swath.corpus.sources._stac.cost import BLOCK_PX, COMPRESSED, HEADER_BYTES, Rate, cost
 from swath.corpus.sources.stac import Config
+from swath.corpus.sources.stac._cost import BLOCK_PX, COMPRESSED, HEADER_BYTES, Rate, cost
 
 BLOCK = re.compile(r"<!-- swath:scale -->\n.*?<!-- /swath:scale -->", re.DOTALL)
 LOCATIONS = 250_000

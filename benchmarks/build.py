@@ -18,15 +18,15 @@ from scipy.ndimage import gaussian_filter
 from benchmarks import Result, on_one_core, race, versions
 from swath import sensors
 from swath.corpus import CorpusWriter, Part
-from swath.corpus._part import Location
 from swath.corpus.dates import Window
-from swath.corpus.sources._stac import pixels
-from swath.corpus.sources._stac import section as sections
-from swath.corpus.sources._stac.hosts import Patience
-from swath.corpus.sources._stac.read import Grid, configure
-from swath.corpus.sources._stac.scenes import Acquisition, File, Scene
-from swath.corpus.sources._stac.site import Site
 from swath.corpus.sources.stac import Config
+from swath.corpus.sources.stac import _pixels as pixels
+from swath.corpus.sources.stac import _section as sections
+from swath.corpus.sources.stac._hosts import Patience
+from swath.corpus.sources.stac._read import Grid, configure
+from swath.corpus.sources.stac._scenes import Acquisition, File, Scene
+from swath.corpus.sources.stac._site import Site
+from swath.corpus.store.part import Location
 from swath.sensors import Scaling
 
 SENSOR, PX, SIDE = "sentinel-2-l2a", 264, 21_960

@@ -13,7 +13,7 @@ import shapely
 from benchmarks import Result, on_one_core, versions
 from swath import sensors
 from swath.corpus import Corpus, CorpusInfo, Sampler, Selection, SensorLayout
-from swath.corpus import _index as files
+from swath.corpus.store import index as files
 
 SENSOR, CHIPS, DATES, BATCH = "landsat-oli-sr", 5_000_000, 20, 256
 LIMIT_S, BATCH_LIMIT_S = 2.0, 0.010

@@ -15,8 +15,9 @@ from rasterio.errors import NotGeoreferencedWarning
 from benchmarks import Result, on_one_core, versions
 from benchmarks.read import BANDS, DATES, PX, SENSOR, landscape, write_scene
 from swath.corpus import eight_bit
-from swath.corpus.format import SensorLayout
-from swath.corpus.sources import build, ssl4eo_l
+from swath.corpus.sources import build
+from swath.corpus.sources.published import ssl4eo_l
+from swath.corpus.store.format import SensorLayout
 
 GIGABYTE = 1e9
 

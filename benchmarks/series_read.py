@@ -16,7 +16,8 @@ from torchgeo.datasets import PASTIS
 
 from benchmarks import Result, on_one_core, race, versions
 from swath.corpus import Corpus, Loader, Reader, Selection
-from swath.corpus.sources import build, pastis_r
+from swath.corpus.sources import build
+from swath.corpus.sources.published import pastis_r
 
 PX = pastis_r.PX
 DATES = range(38, 62)

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Annotated, Any, Union
 
@@ -15,8 +16,25 @@ def names(package: str) -> list[str]:
 
     A module name with underscores is spelt with hyphens in recipes and messages (`moco_v2.py` -> `moco-v2`).
     """
-    path = importlib.import_module(package).__path__
-    return sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(path) if not m.name.startswith("_"))
+    return sorted(_modules(package))
+
+
+def _modules(package: str) -> dict[str, str]:
+    """The plug-ins' modules by name; none of them is imported."""
+    return _modules_in(package, importlib.import_module(package).__path__)
+
+
+def _modules_in(package: str, folders: Iterable[str]) -> dict[str, str]:
+    """A plug-in may be a package whose parts all start with underscores; any other package is a family of plug-ins."""
+    modules = {}
+    for folder in folders:
+        for module in pkgutil.iter_modules([folder]):
+            if module.name.startswith("_"):
+                continue
+            path = f"{package}.{module.name}"
+            family = _modules_in(path, [f"{folder}/{module.name}"]) if module.ispkg else {}
+            modules |= family or {module.name.replace("_", "-"): path}
+    return modules
 
 
 def find(package: str, name: str) -> ModuleType:
@@ -25,12 +43,12 @@ def find(package: str, name: str) -> ModuleType:
     Raises:
         RecipeError: no module of that name; the message suggests the nearest one.
     """
-    known = names(package)
+    known = _modules(package)
     name = name.replace("_", "-")
     if name not in known:
         kind = package.rpartition(".")[2].rstrip("s")
-        raise RecipeError(f"unknown {kind} {name!r}", remedy=nearest(name, known))
-    return importlib.import_module(f"{package}.{name.replace('-', '_')}")
+        raise RecipeError(f"unknown {kind} {name!r}", remedy=nearest(name, sorted(known)))
+    return importlib.import_module(known[name])
 
 
 def union(package: str) -> Any:

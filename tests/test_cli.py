@@ -10,7 +10,7 @@ from swath import cli, encoders
 from swath.corpus import Corpus, sources
 from swath.encoders import image_statistics
 from swath.errors import RecipeError, SwathError
-from tests.corpus.formats import worldcereal_pixels
+from tests.corpus.sources.published.formats import worldcereal_pixels
 
 COMMANDS = [
     ["run"],

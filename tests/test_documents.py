@@ -24,7 +24,7 @@ from typer.main import get_command
 from benchmarks import __main__ as benchmarks
 from swath import cli, config, encoders, pipeline
 from swath.corpus import Corpus, cluster, sources
-from swath.corpus.targets import TargetConfig
+from swath.corpus.labels.target import TargetConfig
 from swath.encoders import InputContract, image_statistics
 from swath.products import maps
 from swath.recipes import shipped, source_text
@@ -42,7 +42,7 @@ OWN_TESTS = {
     "segmenters.md": "segmenters/test_documents.py",
     "sensors.md": "sensors/test_documents.py",
     "training.md": "training/test_documents.py",
-    "your-data.md": "corpus/sources/test_folder_docs.py",
+    "your-data.md": "corpus/sources/folder/test_folder_docs.py",
 }
 """Pages whose blocks of Python and YAML run elsewhere, where what comes out is looked at as well."""
 

@@ -24,15 +24,15 @@ import yaml
 from swath import cli, config, encoders, pipeline, sensors
 from swath.corpus import Corpus, Reader, Selection, check
 from swath.corpus.sources import build
-from swath.corpus.sources._stac.addresses import checked
-from swath.corpus.sources._stac.scenes import scene_of
-from swath.corpus.sources.south_sudan import Config as SouthSudan
+from swath.corpus.sources.published.south_sudan import Config as SouthSudan
+from swath.corpus.sources.stac._addresses import checked
+from swath.corpus.sources.stac._scenes import scene_of
 from swath.encoders.timm import Config as Timm
 from swath.errors import SwathError
 from swath.recipes import shipped, source_text
 from tests.corpus import fakes
-from tests.corpus.formats import south_sudan
-from tests.corpus.stac.test_malformed import good
+from tests.corpus.sources.published.formats import south_sudan
+from tests.corpus.sources.stac.test_malformed import good
 from tests.products.conftest import make_run
 
 pytestmark = pytest.mark.slow

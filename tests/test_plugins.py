@@ -70,3 +70,19 @@ def test_settings_are_told_apart_by_name(fruits):
         adapter.validate_python({"name": "aple"})
     with pytest.raises(ValidationError, match="heft"):
         adapter.validate_python({"name": "apple", "heft": 2.0})
+
+
+def test_a_plugin_may_be_a_package_and_lie_in_a_family(fruits, tmp_path):
+    for folder in ("mango", "berries", "berries/_jam"):
+        (tmp_path / fruits / folder).mkdir()
+        (tmp_path / fruits / folder / "__init__.py").write_text("")
+    (tmp_path / fruits / "mango/__init__.py").write_text(FRUIT.format(name="mango"))
+    (tmp_path / fruits / "mango/_stone.py").touch()
+    (tmp_path / fruits / "berries/black_currant.py").write_text(FRUIT.format(name="black-currant"))
+    (tmp_path / fruits / "berries/_jam/sugar.py").touch()
+    assert plugins.names(fruits) == ["apple", "black-currant", "blood-orange", "mango"]
+    assert not [name for name in sys.modules if name.startswith(f"{fruits}.")], "listing imports nothing"
+    assert plugins.find(fruits, "black-currant").__name__ == f"{fruits}.berries.black_currant"
+    assert plugins.find(fruits, "mango").Config().name == "mango"
+    with pytest.raises(RecipeError, match="unknown"):
+        plugins.find(fruits, "berries")

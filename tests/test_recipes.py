@@ -9,9 +9,9 @@ import rasterio
 
 from swath import config, pipeline
 from swath.corpus import Corpus
-from swath.corpus.sources.worldcereal_pixels import REGIONS
-from swath.corpus.split import split
-from tests.corpus.formats import pastis_r, south_sudan, worldcereal_patches, worldcereal_pixels
+from swath.corpus.sources.published.worldcereal_pixels import REGIONS
+from swath.corpus.splits.partition import split
+from tests.corpus.sources.published.formats import pastis_r, south_sudan, worldcereal_patches, worldcereal_pixels
 
 SHORT = [
     "corpus.source.chip_px=32",

@@ -9,8 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from swath import plugins
 from swath._files import LONGEST
-from swath.corpus.split import SplitConfig
-from swath.corpus.subset import Only
+from swath.corpus.splits.partition import SplitConfig
+from swath.corpus.splits.subset import Only
 from swath.errors import nearest
 from swath.settings import Seed, Settings
 from swath.tasks import TaskConfig

@@ -1,18 +1,18 @@
 """Stored locations and chips: build them, read them, split them."""
 
-from swath.corpus._part import Chip, Location, Part, footprint
 from swath.corpus.checks import Finding, Section, check, examine
-from swath.corpus.format import FORMAT, BandStatistics, Corpus, CorpusInfo, LabelLayer, SensorLayout
-from swath.corpus.info import info
-from swath.corpus.leakage import Leakage, leakage
-from swath.corpus.loader import Loader
-from swath.corpus.reader import Reader
-from swath.corpus.sampler import Sampler, Selection, gaps
+from swath.corpus.labels.target import TargetConfig, Targets, targets
+from swath.corpus.reading.loader import Loader
+from swath.corpus.reading.reader import Reader
+from swath.corpus.reading.sampler import Sampler, Selection, gaps
 from swath.corpus.sources import build
-from swath.corpus.split import SplitConfig, rotations, split
-from swath.corpus.statistics import band_statistics
-from swath.corpus.targets import TargetConfig, Targets, targets
-from swath.corpus.writer import CorpusWriter
+from swath.corpus.splits.audit import Leakage, leakage
+from swath.corpus.splits.partition import SplitConfig, rotations, split
+from swath.corpus.store.format import FORMAT, BandStatistics, Corpus, CorpusInfo, LabelLayer, SensorLayout
+from swath.corpus.store.part import Chip, Location, Part, footprint
+from swath.corpus.store.statistics import band_statistics
+from swath.corpus.store.writer import CorpusWriter
+from swath.corpus.summary import info
 
 __all__ = [
     "FORMAT",

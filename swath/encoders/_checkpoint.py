@@ -152,7 +152,7 @@ def save(
         config: the settings it was built from.
         path: without suffix; the folder is made if it is missing.
         provenance: anything JSON can hold.
-        seen: the locations it was trained on, as `swath.corpus.seen.places` lists them; None where nobody knows.
+        seen: the locations it was trained on, as `swath.corpus.splits.seen.places` lists them; None where nobody knows.
 
     Raises:
         CheckpointError: its weights, statistics or embedding are not finite.

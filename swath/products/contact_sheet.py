@@ -10,10 +10,10 @@ from jaxtyping import Bool, Float, Integer, UInt8
 from numpy import ndarray
 
 from swath import sensors
-from swath.corpus.colours import class_colours
-from swath.corpus.format import Corpus, LabelLayer
-from swath.corpus.reader import Reader
-from swath.corpus.sampler import PADDING, Sampler, Selection
+from swath.corpus.labels.colours import class_colours
+from swath.corpus.reading.reader import Reader
+from swath.corpus.reading.sampler import PADDING, Sampler, Selection
+from swath.corpus.store.format import Corpus, LabelLayer
 from swath.errors import CorpusError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from swath import plugins
-from swath.corpus.subset import Only
-from swath.corpus.targets import MultiLabel, Pixels, TargetConfig
+from swath.corpus.labels.target import MultiLabel, Pixels, TargetConfig
+from swath.corpus.splits.subset import Only
 from swath.errors import RecipeError
 from swath.settings import Settings
 from swath.tasks.data.features import Bands

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Int
 
 from swath.corpus import Corpus, Selection
+from swath.corpus.labels.target import Targets, targets
 from swath.corpus.painting import knows_clear
-from swath.corpus.split import SplitConfig, independent, thin_parts
-from swath.corpus.subset import rows_of
-from swath.corpus.targets import Targets, targets
+from swath.corpus.splits.partition import SplitConfig, independent, thin_parts
+from swath.corpus.splits.subset import rows_of
 from swath.encoders import Encoder
 from swath.errors import RecipeError, SwathError, nearest
 from swath.settings import Settings
@@ -62,7 +62,7 @@ class Task:
             name: of the task, for tables and messages.
             config: its settings.
             corpus: where chips and labels are.
-            split: rows of `corpus.locations` by part, as `swath.corpus.split.split` makes them.
+            split: rows of `corpus.locations` by part, as `swath.corpus.splits.partition.split` makes them.
             split_config: what made the split; a split by blocks makes blocks the unit of resampling, else it is the
                 corpus's groups.
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from swath import sensors
-from swath.corpus import Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, SensorLayout, _arrays, _index
-from swath.corpus._digests import label_digest, pixel_digest
-from swath.corpus.format import pixel_path
+from swath.corpus import Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, SensorLayout
+from swath.corpus.store import arrays as _arrays
+from swath.corpus.store import index as _index
+from swath.corpus.store.digests import label_digest, pixel_digest
+from swath.corpus.store.format import pixel_path
 
 OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-rtc"
 PX = 16

@@ -10,7 +10,7 @@ from distributed import Client, LocalCluster
 import swath
 from swath.corpus import cluster as clusters
 from swath.corpus.cluster import cluster, threads
-from swath.corpus.sources._stac import run
+from swath.corpus.sources.stac import _run as run
 from swath.errors import CorpusError
 
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from swath.corpus import BandStatistics, CorpusInfo, SensorLayout
-from swath.corpus._index import CHIP_SCHEMA, LOCATION_COLUMNS
+from swath.corpus.store.index import CHIP_SCHEMA, LOCATION_COLUMNS
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "corpus-format.md").read_text(encoding="utf-8")
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from swath.batch import NO_DAY, Image
 from swath.corpus import Corpus
 from swath.corpus.painting import knows_clear, opacity, paint
+from swath.corpus.physics.clouds import OPAQUE
 from swath.corpus.sources import synth
-from swath.corpus.sources._synth.clouds import OPAQUE
 from swath.sensors import band_id
 
 DAYS = np.array([18_900, 18_930, 18_975, NO_DAY], np.int32)

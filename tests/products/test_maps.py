@@ -9,8 +9,8 @@ import pytest
 import rasterio
 
 from swath.corpus import Corpus, LabelLayer, Part
-from swath.corpus.colours import class_colours
-from swath.corpus.writer import CorpusWriter
+from swath.corpus.labels.colours import class_colours
+from swath.corpus.store.writer import CorpusWriter
 from swath.errors import SwathError
 from swath.products.maps import maps
 from tests.corpus.fakes import LAYOUTS, PX, location

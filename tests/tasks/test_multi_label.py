@@ -14,8 +14,8 @@ from sklearn.metrics import average_precision_score, f1_score
 
 from swath import encoders
 from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part
-from swath.corpus.split import SplitConfig
-from swath.corpus.targets import MultiLabel, targets
+from swath.corpus.labels.target import MultiLabel, targets
+from swath.corpus.splits.partition import SplitConfig
 from swath.encoders.random_convolutions import Config
 from swath.errors import CorpusError, TrainingError
 from swath.tasks import Evaluation, Features, StatisticsConfig, TaskConfig, Units, summarise, unpacked
@@ -346,7 +346,7 @@ def test_metrics_belong_to_kinds_of_targets(changes, words):
 
 
 def test_real_bigearthnet_patches(shared_data, tmp_path):
-    from swath.corpus.sources import bigearthnet_mm
+    from swath.corpus.sources.published import bigearthnet_mm
 
     bigearthnet_mm.build(bigearthnet_mm.Config(), tmp_path / "c", shared_data / "bigearthnet_mm_examples")
     corpus = Corpus.open(tmp_path / "c")

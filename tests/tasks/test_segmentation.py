@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 from sklearn import metrics as sk
 
-from swath.corpus.split import SplitConfig, split
+from swath.corpus.splits.partition import SplitConfig, split
 from swath.errors import TrainingError
 from swath.tasks import Task, TaskConfig
 from swath.tasks.run.results import SHOWN, CellStore, maps_of, table_of

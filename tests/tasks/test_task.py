@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from swath.corpus.split import SplitConfig, split
+from swath.corpus.splits.partition import SplitConfig, split
 from swath.errors import RecipeError
 from swath.tasks import Task, TaskConfig
 from swath.tasks.data.labels import Labelled, subset

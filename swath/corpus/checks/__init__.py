@@ -10,7 +10,7 @@ from itertools import groupby
 from swath import plugins
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Chart, Finding, Gallery, Histogram, Lines, Offsets, Section
-from swath.corpus.format import Corpus
+from swath.corpus.store.format import Corpus
 
 __all__ = [
     "Chart",

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from swath.corpus.sources._synth import spectra as land
+from swath.corpus.physics import spectra as land
 
 _LAND = [
     *land.LEAVES.values(),

@@ -3,9 +3,9 @@
 import numpy as np
 
 from swath._progress import track
-from swath.corpus._codes import undeclared
 from swath.corpus.checks._sample import BLOCK, Sample
 from swath.corpus.checks._types import Finding, Section
+from swath.corpus.store.codes import undeclared
 
 STAGE = 2
 

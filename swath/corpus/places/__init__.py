@@ -15,8 +15,8 @@ from numpy import ndarray
 
 from swath import plugins
 from swath._progress import bar, console
-from swath.corpus import _utm
-from swath.corpus._utm import NORTH, SOUTH, Footprint
+from swath.corpus.ground import utm as _utm
+from swath.corpus.ground.utm import NORTH, SOUTH, Footprint
 from swath.corpus.places._area import Area, area
 from swath.corpus.places._separate import InMetres, Separation, Squares
 from swath.corpus.places._types import Candidates, PlacesConfig

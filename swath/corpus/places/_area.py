@@ -9,7 +9,7 @@ import shapely
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from swath.corpus._utm import NORTH, SOUTH
+from swath.corpus.ground.utm import NORTH, SOUTH
 from swath.corpus.places._files import vector
 from swath.errors import CorpusError
 

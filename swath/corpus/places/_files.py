@@ -5,7 +5,7 @@ from pathlib import Path
 import geopandas as gpd
 import pandas as pd
 
-from swath.corpus import _vector
+from swath.corpus.ground import vector as _vector
 
 
 def points(path: Path, key: str) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.spatial import KDTree
 
-from swath.corpus import _utm
+from swath.corpus.ground import utm as _utm
 
 _RADIUS_M = 6_371_008.8
 

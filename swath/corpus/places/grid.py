@@ -7,8 +7,8 @@ import numpy as np
 import shapely
 from pydantic import Field
 
-from swath.corpus import _utm
-from swath.corpus._utm import NORTH, SOUTH, Footprint
+from swath.corpus.ground import utm as _utm
+from swath.corpus.ground.utm import NORTH, SOUTH, Footprint
 from swath.corpus.places._area import Area, area
 from swath.corpus.places._types import Candidates, PlacesConfig, in_blocks
 

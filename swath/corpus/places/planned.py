@@ -5,7 +5,7 @@ from typing import Literal
 
 import geopandas as gpd
 
-from swath.corpus._utm import Footprint
+from swath.corpus.ground.utm import Footprint
 from swath.corpus.places._files import vector
 from swath.corpus.places._types import PlacesConfig
 from swath.errors import CorpusError

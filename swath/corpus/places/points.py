@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from swath.corpus._utm import Footprint
+from swath.corpus.ground.utm import Footprint
 from swath.corpus.places._files import points
 from swath.corpus.places._types import Candidates, PlacesConfig, in_blocks
 from swath.corpus.places.cities import DEGREES_PER_KM

@@ -12,7 +12,7 @@ from pydantic import Field
 from pyproj import Transformer
 from rasterio.errors import RasterioError
 
-from swath.corpus._utm import Footprint
+from swath.corpus.ground.utm import Footprint
 from swath.corpus.places._types import Candidates, PlacesConfig, block_size
 from swath.errors import CorpusError
 

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from swath.corpus._utm import Footprint
+from swath.corpus.ground.utm import Footprint
 from swath.corpus.places._area import area
 from swath.corpus.places._types import Candidates, PlacesConfig, block_size
 

@@ -5,9 +5,9 @@ from typing import Any, Literal, get_args, get_origin
 
 from swath import plugins
 from swath.corpus.sources import _growth
-from swath.corpus.sources._folder.section import FolderSection
 from swath.corpus.sources._growth import ANSWERS, OutOfOrderError, Stock, same_settings, say_unknown
-from swath.corpus.sources._published import FormatSettings, data_folder
+from swath.corpus.sources.folder import FolderSection
+from swath.corpus.sources.published import FormatSettings, data_folder
 
 __all__ = ["ANSWERS", "build", "formats", "needed", "new_files", "same_settings", "say_unknown"]
 

@@ -17,9 +17,9 @@ from pydantic import ValidationError
 
 from swath._files import whole
 from swath._progress import console
-from swath.corpus import _index
-from swath.corpus.format import CorpusInfo
 from swath.corpus.sources._pieces import Piece, write_log
+from swath.corpus.store import index as _index
+from swath.corpus.store.format import CorpusInfo
 from swath.errors import CorpusError
 from swath.settings import Settings, differences
 

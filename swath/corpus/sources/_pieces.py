@@ -19,10 +19,10 @@ from jaxtyping import Integer
 from numpy import ndarray
 
 from swath._progress import console, track
-from swath.corpus._part import Chip, Location, Part, usable
-from swath.corpus.format import SensorLayout
 from swath.corpus.sources._raster import corner
-from swath.corpus.writer import CorpusWriter
+from swath.corpus.store.format import SensorLayout
+from swath.corpus.store.part import Chip, Location, Part, usable
+from swath.corpus.store.writer import CorpusWriter
 
 _PART_BYTES = 128 * 2**20
 """Pixels that are committed at once: bounds memory, and what a killed build has to read again."""

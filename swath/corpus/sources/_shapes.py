@@ -28,12 +28,12 @@ from pyproj.exceptions import CRSError
 from rasterio.features import rasterize
 from scipy.ndimage import binary_dilation
 
-from swath.corpus import _vector
-from swath.corpus._codes import check_declared
-from swath.corpus._part import Chip, Location
-from swath.corpus.format import Corpus, LabelLayer
+from swath.corpus.ground import vector as _vector
 from swath.corpus.sources._pieces import LogEntry, Piece
-from swath.corpus.writer import CorpusWriter
+from swath.corpus.store.codes import check_declared
+from swath.corpus.store.format import Corpus, LabelLayer
+from swath.corpus.store.part import Chip, Location
+from swath.corpus.store.writer import CorpusWriter
 from swath.errors import CorpusError, RecipeError, nearest
 from swath.settings import Settings
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from swath._files import write_whole
 from swath.corpus import Corpus
-from swath.corpus.colours import class_colours
+from swath.corpus.labels.colours import class_colours
 from swath.errors import SwathError
 from swath.products import words
 from swath.products.draw import charts

@@ -12,9 +12,9 @@ from pydantic import TypeAdapter
 
 from swath import sensors
 from swath.corpus import Corpus
-from swath.corpus.leakage import Leakage, leakage
-from swath.corpus.split import SplitConfig, split
-from swath.corpus.targets import TargetConfig, targets
+from swath.corpus.labels.target import TargetConfig, targets
+from swath.corpus.splits.audit import Leakage, leakage
+from swath.corpus.splits.partition import SplitConfig, split
 from swath.errors import SwathError
 from swath.products.draw import charts
 from swath.products.draw.pictures import Pictures, Shot

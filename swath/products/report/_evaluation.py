@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from swath.corpus.targets import VOID
+from swath.corpus.labels.target import VOID
 from swath.products import words
 from swath.products.draw import charts
 from swath.products.draw.pictures import Pictures, Shot, class_map

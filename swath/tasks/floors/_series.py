@@ -15,7 +15,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from swath.batch import NO_DAY, Image
-from swath.corpus.targets import VOID
+from swath.corpus.labels.target import VOID
 from swath.errors import TrainingError
 from swath.tasks._types import Features, Prediction
 from swath.tasks.data.labels import Labelled

@@ -12,7 +12,7 @@ import torch
 
 from swath._progress import bar
 from swath.corpus import Corpus
-from swath.corpus.split import SplitConfig, split
+from swath.corpus.splits.partition import SplitConfig, split
 from swath.encoders import Encoder, load, load_card
 from swath.tasks._types import Cell
 from swath.tasks.config import TaskConfig, by_fraction

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from swath._files import whole
-from swath.corpus.targets import VOID
+from swath.corpus.labels.target import VOID
 from swath.tasks._types import Cell
 from swath.tasks.data.labels import packed
 from swath.tasks.statistics import CELL_COLUMNS

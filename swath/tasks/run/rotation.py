@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from swath.corpus.split import SplitConfig
+from swath.corpus.splits.partition import SplitConfig
 from swath.errors import RecipeError
 from swath.tasks.run.results import Stored
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pyproj import Geod, Transformer
 
 from swath import plugins
-from swath.corpus import _utm, places
+from swath.corpus import places
+from swath.corpus.ground import utm as _utm
 from swath.corpus.places import Footprint, cities, draw
 from swath.corpus.places._area import area
 from swath.corpus.places._separate import InDegrees, InMetres, Squares

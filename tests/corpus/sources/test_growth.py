@@ -10,10 +10,11 @@ from affine import Affine
 
 from swath import config, pipeline
 from swath.corpus import Corpus
-from swath.corpus.sources import _growth, build, new_files, ssl4eo_l
-from swath.corpus.sources import eurosat as eurosat_source
+from swath.corpus.sources import _growth, build, new_files
 from swath.corpus.sources._growth import below
 from swath.corpus.sources.folder import Config
+from swath.corpus.sources.published import eurosat as eurosat_source
+from swath.corpus.sources.published import ssl4eo_l
 from swath.errors import CorpusError, RecipeError
 from tests.corpus.sources import image_layouts as layouts
 

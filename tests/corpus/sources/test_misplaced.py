@@ -9,8 +9,8 @@ import rasterio
 from affine import Affine
 
 from swath.errors import CorpusError
-from tests.corpus.formats import bigearthnet_mm, floods_and_mesh, sen12
 from tests.corpus.sources import image_layouts as layouts
+from tests.corpus.sources.published.formats import bigearthnet_mm, floods_and_mesh, sen12
 from tests.corpus.sources.reading import labels, made, stored
 
 L2 = "LC08_L2SP_025030_20200704_20200910_02_T1"

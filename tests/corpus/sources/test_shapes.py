@@ -15,10 +15,11 @@ from pyproj import Transformer
 from shapely.geometry import LineString, Point, Polygon, box
 
 from swath.corpus import Chip, Corpus, Location
-from swath.corpus.sources import _shapes, build, eurosat
+from swath.corpus.sources import _shapes, build
 from swath.corpus.sources._shapes import ShapeLayer, Shapes
+from swath.corpus.sources.published import eurosat
 from swath.errors import CorpusError, RecipeError
-from tests.corpus.sources.test_folder import PX, counts, from_origin, log, made, write
+from tests.corpus.sources.folder.test_folder import PX, counts, from_origin, log, made, write
 
 UTM, WEST, NORTH = "EPSG:32632", 500_000.0, 5_300_000.0
 GRIDS = {

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from swath.batch import NO_DAY, Image
 from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part
-from swath.corpus.split import SplitConfig, split
+from swath.corpus.splits.partition import SplitConfig, split
 from swath.errors import TrainingError
 from swath.tasks import Task, TaskConfig
 from swath.tasks.data.labels import Labelled

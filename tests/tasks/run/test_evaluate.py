@@ -15,8 +15,8 @@ import pytest
 
 from swath import encoders
 from swath.corpus import Corpus
-from swath.corpus.seen import places
-from swath.corpus.split import SplitConfig, split
+from swath.corpus.splits.partition import SplitConfig, split
+from swath.corpus.splits.seen import places
 from swath.encoders.random_convolutions import Config
 from swath.errors import RecipeError, SwathError
 from swath.tasks import Evaluation, StatisticsConfig, TaskConfig

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from swath.corpus.split import SplitConfig, rotations, split
+from swath.corpus.splits.partition import SplitConfig, rotations, split
 from swath.errors import RecipeError
 from swath.tasks import Evaluation, TaskConfig
 from swath.tasks.run.rotation import folds_of

@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 from swath import encoders
 from swath.corpus import Corpus
 from swath.corpus.sources import synth
-from swath.corpus.split import SplitConfig, split
+from swath.corpus.splits.partition import SplitConfig, split
 from swath.encoders.cross_modal_unet_3d import Config as Dense
 from swath.errors import RecipeError
 from swath.tasks import Evaluation, TaskConfig

@@ -1,0 +1,335 @@
+"""A class per location or per pixel, or several per location, from label maps or scalar labels: what is judged."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from numpy import ndarray
+from pydantic import Field, model_validator
+
+from swath.corpus.store.codes import positions
+from swath.corpus.store.format import Corpus, LabelLayer
+from swath.errors import CorpusError, nearest
+from swath.settings import Settings
+
+_BLOCK = 1024
+"""Locations whose label maps are in memory at a time."""
+
+
+class Dominant(Settings):
+    """The class that covers most of a label map."""
+
+    rule: Literal["dominant"] = "dominant"
+    layer: str
+    """Label layer."""
+    min_share: float = Field(default=0.6, ge=0, le=1)
+    """Leave out locations where the class covers less of the labelled pixels than this."""
+    min_labelled: float = Field(default=0.5, ge=0, le=1)
+    """Leave out locations of whose pixels fewer are labelled (not void) than this."""
+    classes: tuple[str, ...] | None = None
+    """Keep locations of these classes only; all if not given."""
+    ignore: tuple[str, ...] = ()
+    """Leave out locations of these classes."""
+
+
+class Fraction(Settings):
+    """Whether a class covers much (1) or little (0) of a label map; what lies between is left out.
+
+    Class 0 is called as the layer's other class where it has two, else `not` and the class's name.
+    """
+
+    rule: Literal["fraction"] = "fraction"
+    layer: str
+    """Label layer."""
+    code: int
+    """Code of the class."""
+    above: float = Field(default=0.5, ge=0, le=1)
+    """Class 1: a share of the labelled pixels larger than this."""
+    below: float = Field(default=0.05, ge=0, le=1)
+    """Class 0: a share smaller than this."""
+    min_labelled: float = Field(default=0.5, ge=0, le=1)
+    """Leave out locations of whose pixels fewer are labelled (not void) than this."""
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Fraction":
+        if self.below > self.above:
+            raise ValueError(f"below ({self.below}) must not be larger than above ({self.above})")
+        return self
+
+
+class Scalar(Settings):
+    """The value of a scalar label, as it stands."""
+
+    rule: Literal["scalar"] = "scalar"
+    column: str
+    """Column of the corpus's locations."""
+    classes: tuple[str, ...] | None = None
+    """Keep locations of these classes only; all if not given."""
+    ignore: tuple[str, ...] = ()
+    """Leave out locations of these classes."""
+
+
+class MultiLabel(Settings):
+    """All the classes that a location has, from a scalar label that joins their names.
+
+    Locations without one are left out.
+    """
+
+    rule: Literal["multi-label"] = "multi-label"
+    column: str
+    """Column of the corpus's locations."""
+    separator: str = Field(default=";", min_length=1)
+    """Between two names; space around a name does not count."""
+    classes: tuple[str, ...] | None = None
+    """Only these classes are labels; all if not given."""
+    ignore: tuple[str, ...] = ()
+    """These classes are no labels."""
+
+
+class Pixels(Settings):
+    """The class of every pixel of a label map: segmentation."""
+
+    rule: Literal["pixels"] = "pixels"
+    layer: str
+    """Label layer."""
+    min_labelled: int = Field(default=1, ge=1)
+    """Leave out locations that have fewer labelled pixels than this."""
+    classes: tuple[str, ...] | None = None
+    """Pixels of all other classes become void; all count if not given."""
+    ignore: tuple[str, ...] = ()
+    """Pixels of these classes become void."""
+
+
+TargetConfig = Annotated[Dominant | Fraction | Scalar | MultiLabel | Pixels, Field(discriminator="rule")]
+"""How a location, or each of its pixels, gets its class or classes; told apart by `rule`."""
+VOID = -1
+"""Instead of a class, for pixels without a label: what `positions` says of codes that are none."""
+MOST_LABELS = 62
+"""Classes of a multi-label target: a unit's labels are stored as the bits of one number."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelMaps:
+    """Label maps as positions in a list of classes."""
+
+    corpus: Corpus
+    layer: str
+    codes: tuple[int, ...]
+    """Of the classes in their order, which is ascending; all other codes count as no label."""
+
+    def read(self, rows: Int[ndarray, " n"]) -> Int[ndarray, "n h w"]:
+        """Maps of these rows of `corpus.locations`; VOID where there is no label.
+
+        Raises:
+            CorpusError: a map holds a code that its layer does not declare.
+        """
+        return positions(self.corpus.labels(self.layer, rows), self.codes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """Locations that have a class, and the class."""
+
+    locations: Int[ndarray, " n"]
+    """Rows of `corpus.locations`, ascending."""
+    y: Int[ndarray, " n"]
+    """Position in `classes`; of pixels, the class that most of the location's labelled ones have; of several labels,
+    the rarest."""
+    classes: list[str]
+    """Names; of one class per location, every one occurs at least twice."""
+    maps: LabelMaps | None = None
+    """The class of every pixel, where that is the target."""
+    several: Int[ndarray, "n k"] | None = None
+    """1 for the classes that a location has, 0 for the others, where it may have several."""
+
+
+def targets(corpus: Corpus, config: Dominant | Fraction | Scalar | MultiLabel | Pixels) -> Targets:
+    """The class or classes of every location, or pixel, that has any.
+
+    Raises:
+        CorpusError: no such layer, code, class or column; fewer than two classes; or a class with a single location
+            (of a map: without a pixel it is no class of the task).
+    """
+    if isinstance(config, Pixels):
+        return _pixels(corpus, config)
+    if isinstance(config, MultiLabel):
+        return _multi_label(corpus, config)
+    if isinstance(config, Dominant):
+        names = _dominant(corpus, config)
+    elif isinstance(config, Fraction):
+        names = _fraction(corpus, config)
+    else:
+        names = _scalar(corpus, config)
+    return _encoded(corpus, config, *names)
+
+
+def _dominant(corpus: Corpus, config: Dominant) -> tuple[list[str | None], list[str]]:
+    classes = _layer(corpus, config.layer).labelled
+    codes, order = list(classes), list(classes.values())
+    kept = _kept(order, config, str(corpus.path))
+    names: list[str | None] = []
+    for counts, pixels in _counts(corpus, config.layer, codes):
+        labelled = counts.sum(1)
+        share = counts.max(1) / np.maximum(labelled, 1)
+        clear = (share >= config.min_share) & (labelled > 0) & (labelled >= config.min_labelled * pixels)
+        found = [order[k] for k in counts.argmax(1)]
+        names += [name if ok and name in kept else None for name, ok in zip(found, clear, strict=True)]
+    return names, order
+
+
+def _pixels(corpus: Corpus, config: Pixels) -> Targets:
+    classes = _layer(corpus, config.layer).labelled
+    kept = _kept(list(classes.values()), config, str(corpus.path))
+    codes = [code for code, name in classes.items() if name in kept]
+    blocks = [counts for counts, _ in _counts(corpus, config.layer, codes)]
+    counts = np.concatenate(blocks) if blocks else np.zeros((0, len(codes)))
+    rows = np.flatnonzero(counts.sum(1) >= config.min_labelled)
+    present = np.flatnonzero(counts[rows].sum(axis=0))
+    codes = [codes[k] for k in present]
+    found = [classes[code] for code in codes]
+    if len(found) < 2:
+        raise CorpusError(
+            f"the pixels of {len(rows)} of {len(counts)} locations have {len(found)} classes ({', '.join(found)})",
+            where=f"{corpus.path}, target {config.model_dump(exclude_none=True)}",
+            remedy="the rest is void: lower min_labelled, or let other classes count; a task needs two",
+        )
+    dominant = counts[rows][:, present].argmax(axis=1)
+    return Targets(rows, dominant, found, LabelMaps(corpus, config.layer, tuple(codes)))
+
+
+def _multi_label(corpus: Corpus, config: MultiLabel) -> Targets:
+    where = str(corpus.path)
+    column = _column(corpus, config.column)
+    if not pd.api.types.is_string_dtype(column.dropna()):
+        raise CorpusError(
+            f"column {config.column!r} holds {column.dtype} values, not texts that join the names of classes",
+            where=where,
+            remedy="name a column of texts, or take the values as they stand: rule: scalar",
+        )
+    said = [
+        {name.strip() for name in text.split(config.separator)} - {""} if there else set()
+        for text, there in zip(column, column.notna(), strict=True)
+    ]
+    order = sorted(set().union(*said), key=_natural)
+    kept = _kept(order, config, where)
+    labels = [names & kept for names in said]
+    rows = np.array([row for row, names in enumerate(labels) if names], int)
+    found = [name for name in order if name in kept]
+    if not 2 <= len(found) <= MOST_LABELS:
+        raise CorpusError(
+            f"{len(rows)} of {len(labels)} locations have {len(found)} classes between them",
+            where=f"{where}, target {config.model_dump(exclude_none=True)}",
+            remedy=f"a multi-label task needs 2 to {MOST_LABELS}: see separator, classes and ignore",
+        )
+    several = np.array([[name in labels[row] for name in found] for row in rows], dtype=np.int64)
+    return Targets(rows, rarest(several), found, several=several)
+
+
+def rarest(several: Int[ndarray, "n k"]) -> Int[ndarray, " n"]:
+    """Of the classes that each location has, the one that the fewest of them have."""
+    often = np.where(several == 1, several.sum(axis=0), len(several) + 1)
+    return often.argmin(axis=1)
+
+
+def _fraction(corpus: Corpus, config: Fraction) -> tuple[list[str | None], list[str]]:
+    classes = _layer(corpus, config.layer).labelled
+    if config.code not in classes:
+        raise CorpusError(
+            f"label layer {config.layer!r} has no code {config.code} of a class",
+            where=str(corpus.path),
+            remedy=f"known: {', '.join(f'{code} {name}' for code, name in classes.items())}",
+        )
+    codes, name = list(classes), classes[config.code]
+    others = [other for code, other in classes.items() if code != config.code]
+    without = others[0] if len(others) == 1 else f"not {name}"
+    names: list[str | None] = []
+    for counts, pixels in _counts(corpus, config.layer, codes):
+        labelled = counts.sum(1)
+        share = counts[:, codes.index(config.code)] / np.maximum(labelled, 1)
+        known = (labelled > 0) & (labelled >= config.min_labelled * pixels)
+        much, little = known & (share > config.above), known & (share < config.below)
+        names += [name if m else without if n else None for m, n in zip(much, little, strict=True)]
+    return names, [without, name]
+
+
+def _scalar(corpus: Corpus, config: Scalar) -> tuple[list[str | None], list[str]]:
+    where = str(corpus.path)
+    column = _column(corpus, config.column)
+    if column.dtype.kind == "f" and (column.dropna().to_numpy() % 1).any():
+        raise CorpusError(
+            f"column {config.column!r} holds continuous values, not classes",
+            where=where,
+            remedy="name a column of whole numbers or texts",
+        )
+    known = column.notna().to_numpy()
+    texts = [_text(value) if there else None for value, there in zip(column, known, strict=True)]
+    order = sorted({text for text in texts if text is not None}, key=_natural)
+    kept = _kept(order, config, where)
+    return [text if text in kept else None for text in texts], order
+
+
+def _column(corpus: Corpus, name: str) -> pd.Series:
+    if name not in corpus.locations:
+        where, remedy = str(corpus.path), nearest(name, map(str, corpus.locations))
+        raise CorpusError(f"no column {name!r}", where=where, remedy=remedy)
+    column = corpus.locations[name]
+    assert isinstance(column, pd.Series)
+    return column
+
+
+def _text(value: object) -> str:
+    # whole numbers come back as floats where some are missing
+    return str(int(value)) if isinstance(value, float) else str(value)
+
+
+def _natural(text: str) -> tuple[bool, float, str]:
+    number = text.removeprefix("-").isdecimal()
+    return (not number, float(text) if number else 0.0, text)
+
+
+def _layer(corpus: Corpus, name: str) -> LabelLayer:
+    if name not in corpus.label_layers:
+        raise CorpusError(f"no label layer {name!r}", where=str(corpus.path), remedy=nearest(name, corpus.label_layers))
+    return corpus.label_layers[name]
+
+
+def _kept(order: Sequence[str], config: Dominant | Scalar | MultiLabel | Pixels, where: str) -> set[str]:
+    for name in (*(config.classes or ()), *config.ignore):
+        if name not in order:
+            raise CorpusError(f"no class {name!r}", where=where, remedy=nearest(name, order))
+    return set(config.classes if config.classes is not None else order) - set(config.ignore)
+
+
+def _counts(corpus: Corpus, layer: str, codes: list[int]) -> Iterator[tuple[Float[ndarray, "n k"], int]]:
+    """Pixels per class and location, void left out, and pixels per location; a block of locations at a time."""
+    for start in range(0, len(corpus.locations), _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(corpus.locations)))
+        maps = positions(corpus.labels(layer, rows).reshape(len(rows), -1), codes)
+        # one number for each location and class, the first of a location's for what is no label
+        entry = np.arange(len(rows))[:, None] * (len(codes) + 1) + maps + 1
+        counts = np.bincount(entry.ravel(), minlength=len(rows) * (len(codes) + 1))
+        yield counts.reshape(len(rows), -1)[:, 1:].astype(float), maps.shape[1]
+
+
+def _encoded(
+    corpus: Corpus, config: Dominant | Fraction | Scalar, names: list[str | None], order: list[str]
+) -> Targets:
+    rows = np.array([row for row, name in enumerate(names) if name is not None], int)
+    present = [name for name in order if name in set(names)]
+    y = np.array([present.index(name) for name in names if name is not None], int)
+    where = f"{corpus.path}, target {config.model_dump(exclude_none=True)}"
+    if len(present) < 2:
+        raise CorpusError(
+            f"the target has {len(present)} classes ({', '.join(present)}) at {len(rows)} of {len(names)} locations",
+            where=where,
+            remedy="lower the shares that it asks for, or name other classes: a task needs two",
+        )
+    for name, count in zip(present, np.bincount(y), strict=True):
+        if count < 2:
+            raise CorpusError(
+                f"class {name!r} has a single location", where=where, remedy=f"leave it out: ignore: [{name}]"
+            )
+    return Targets(rows, y, present)

@@ -1,0 +1,144 @@
+"""Batches for training: one thread reads ahead while the model computes; no worker processes."""
+
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Integer
+from numpy import ndarray
+
+from swath._device import CPU
+from swath.batch import Batch
+from swath.corpus.reading._crossing import Crossing
+from swath.corpus.reading.reader import Reader
+from swath.corpus.reading.sampler import Selection, epoch_order, mix, steps_per_epoch
+from swath.corpus.store.format import Corpus
+from swath.errors import CorpusError
+
+AHEAD = 2
+"""Batches that are read ahead."""
+T = TypeVar("T")
+
+
+class Loader:
+    """Batches of an epoch in random order; a pure function of (seed, epoch, rank, world, step)."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        reads: Mapping[str, Sequence[str]],
+        locations: Sequence[int] | Integer[ndarray, " n"],
+        batch_size: int,
+        select: Selection | None = None,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        labels: Sequence[str] = (),
+        threads: int | None = None,
+        device: torch.device | str = CPU,
+    ):
+        """Choose the locations that can be read.
+
+        Args:
+            corpus: where to read.
+            reads: band names by sensor; see `Reader`.
+            locations: row numbers in `corpus.locations`, such as those of the training split.
+            batch_size: locations per step and process.
+            select: which chips of a location (default: one date); its seed is not used.
+            seed: of the order of locations and the choice of dates.
+            rank: number of this process.
+            world: how many processes share an epoch.
+            labels: label layers that become targets.
+            threads: cores to decode with; default all.
+            device: where the batches shall be. Counts are copied to another device than the CPU while it computes, and
+                decoded there when the batch is asked for.
+
+        Raises:
+            CorpusError: fewer locations can be read than a step needs.
+        """
+        self._reader = Reader(corpus, reads, threads)
+        self._sampler = self._reader.sampler(select or Selection())
+        wanted = np.asarray(locations, dtype=np.int64)
+        self.locations = self._sampler.complete(wanted)
+        """Row numbers of the locations that are read: those with an eligible chip of every sensor."""
+        self.left_out = len(wanted) - len(self.locations)
+        """How many locations have no such chips."""
+        self._batch_size, self._seed, self._rank, self._world = batch_size, seed, rank, world
+        self._labels = tuple(labels)
+        self._device = torch.device(device)
+        self._require_a_step()
+
+    def _require_a_step(self) -> None:
+        if len(self) > 0:
+            return
+        needed = self._batch_size * self._world
+        left_out = f"; {self.left_out} more lack a usable chip of some sensor" if self.left_out else ""
+        raise CorpusError(
+            f"{len(self.locations)} locations can be read, one step needs {needed}{left_out}",
+            where=str(self._reader.corpus.path),
+            remedy="use a smaller batch, more locations, or a lower min_valid",
+        )
+
+    def __len__(self) -> int:
+        """Steps per epoch; what does not fill a step on every rank is left for another epoch."""
+        return steps_per_epoch(len(self.locations), self._batch_size, self._world)
+
+    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
+        """Batches of one epoch, from a step on."""
+        order, seed = epoch_order(self.locations, self._seed, epoch), mix(self._seed, epoch)
+        steps = range(start_step, len(self))
+        if self._device.type == "cpu":
+            return _ahead(self._read(order, seed, step) for step in steps)
+        crossing = Crossing(self._device, self._reader, self._labels)
+        return map(crossing.arrive, _ahead(crossing.send(*self._choose(order, seed, step)) for step in steps))
+
+    def _read(self, order: Integer[ndarray, " n"], seed: int, step: int) -> Batch:
+        locations, chip_rows = self._choose(order, seed, step)
+        return self._reader.about(locations, self._reader.read(chip_rows), self._labels)
+
+    def _choose(self, order: Integer[ndarray, " n"], seed: int, step: int) -> tuple[ndarray, dict[str, ndarray]]:
+        """The locations of a step, and their chips by sensor."""
+        start = (step * self._world + self._rank) * self._batch_size
+        locations = order[start : start + self._batch_size]
+        return locations, self._sampler.choose(locations, seed)
+
+
+def _ahead(batches: Iterator[T]) -> Iterator[T]:
+    """The same batches, produced by a thread that stays a little ahead; its errors are raised here."""
+    ready: queue.Queue[T | Exception | None] = queue.Queue(maxsize=AHEAD)
+    stop = threading.Event()
+    thread = threading.Thread(target=_produce, args=(batches, ready, stop), name="swath-loader", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _produce(batches: Iterator[T], ready: queue.Queue, stop: threading.Event) -> None:
+    try:
+        for batch in batches:
+            if not _put(batch, ready, stop):
+                return
+        _put(None, ready, stop)
+    except Exception as error:  # whatever it is, the thread that waits must hear of it
+        _put(error, ready, stop)
+
+
+def _put(item: object, ready: queue.Queue, stop: threading.Event) -> bool:
+    """Wait for room, but not once nobody wants the item any more."""
+    while not stop.is_set():
+        try:
+            ready.put(item, timeout=0.1)
+        except queue.Full:
+            continue
+        return True
+    return False

@@ -1,0 +1,388 @@
+"""From stored counts to images in physical units: a batch in a few large gathers, decoded by threads in C++."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import tensorstore as ts
+import torch
+from jaxtyping import Bool, Float, Int32, Integer, Shaped
+from numpy import ndarray
+from torch import Tensor
+
+from swath._device import CPU, room_to_send, send
+from swath._threads import each
+from swath.batch import NO_DAY, Batch, Calibration, Counts, Image
+from swath.corpus.reading._buffers import Buffers
+from swath.corpus.reading._plain import PlainArray, stretches
+from swath.corpus.reading.sampler import Sampler, Selection, days
+from swath.corpus.store import arrays as _arrays
+from swath.corpus.store.format import Corpus, pixel_path, truth_path, valid_path
+from swath.errors import CorpusError, nearest
+from swath.sensors import band_id
+
+BLOCK_BYTES = 2 * 2**20
+"""Converted pixels per block: about the size of a core's cache."""
+PIECE_BYTES = 24 * 2**20
+"""Counts that are decoded at a time: the system hands larger memory out anew each time, a page fault per 4 KiB."""
+
+GATHERING = 4
+"""Threads that gather at most: beside a training on an H200, one, two and four took equally long."""
+FEWEST = 8
+"""Chips that a thread gathers at least."""
+TRAVELLING = {
+    np.dtype(name): getattr(torch, name)
+    for name in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32")
+}
+"""Types of counts that every device can turn into float32."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Source:
+    """One sensor's arrays and how to turn its counts into physical values."""
+
+    counts: ts.TensorStore
+    plain: PlainArray | None
+    """The counts where nothing has to be decoded."""
+    valid: ts.TensorStore | None
+    bands: Integer[ndarray, " c"] | None
+    """Positions of the wanted bands in the array; None for all of them in order."""
+    calibration: Calibration
+    band_ids: Int32[Tensor, "1 c"]
+    gsd_m: float
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the counts."""
+        return self.counts.dtype.numpy_dtype
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Of the wanted bands, in order."""
+        return tuple(self.band_ids[0].tolist())
+
+    @property
+    def real(self) -> bool:
+        """Whether values may be other than finite: floating-point counts and decibels."""
+        return self.calibration.decibel or self.dtype.kind == "f"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Bands, height and width of one chip as read."""
+        bands, height, width = self.counts.shape[1:]
+        return bands if self.bands is None else len(self.bands), height, width
+
+    @property
+    def per_block(self) -> int:
+        """Chips of a block, as float32."""
+        return max(1, BLOCK_BYTES // max(1, 4 * int(np.prod(self.shape))))
+
+
+class Reader:
+    """Reads chips of a corpus as images. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        reads: Mapping[str, Sequence[str]],
+        threads: int | None = None,
+        *,
+        clear: Collection[str] = (),
+    ):
+        """Open the arrays of these sensors.
+
+        Args:
+            corpus: whole or being built.
+            reads: band names by sensor, in the order wanted; the first sensor leads in the choice of dates.
+            threads: cores to decode with; default all.
+            clear: sensors of a generated world whose chips are read as they would be under a clear sky.
+
+        Raises:
+            CorpusError: the corpus lacks a sensor or band.
+        """
+        self.corpus = corpus
+        self.reads = {sensor: tuple(bands) for sensor, bands in reads.items()}
+        self._sources = {
+            sensor: _source(corpus, sensor, bands, threads, clear=sensor in clear)
+            for sensor, bands in self.reads.items()
+        }
+        self._rows = corpus.chip_index["row"].to_numpy()
+        names = pd.Categorical(corpus.chip_index["sensor"])
+        self._sensor = names.codes
+        self._code_of = {name: code for code, name in enumerate(names.categories)}
+        self._days = np.nan_to_num(np.floor(days(corpus.chip_index)), nan=NO_DAY).astype(np.int32)
+        self._all_valid = corpus.chip_index["valid"].to_numpy() == 1
+        self._lonlat = corpus.locations[["lon", "lat"]].to_numpy(dtype=np.float64)
+        self._uid = corpus.locations["uid"].to_numpy(dtype=object)
+        self._buffers = Buffers()
+        self._threads = threads or torch.get_num_threads()
+        self._samplers: dict[Selection, Sampler] = {}
+
+    def read(
+        self, chip_rows: Mapping[str, Integer[ndarray, "b t"]], device: torch.device | str = CPU
+    ) -> dict[str, Image]:
+        """Images by sensor, in physical units; invalid pixels are 0.
+
+        Args:
+            chip_rows: by sensor, positions in `corpus.chips`; -1 is a padding date.
+            device: where the images shall be. Counts travel to another device than the CPU, and are decoded there.
+        """
+        device = torch.device(device)
+        if device.type == "cpu":
+            return {sensor: self._read(sensor, np.asarray(positions)) for sensor, positions in chip_rows.items()}
+        return {sensor: counts.to(device).decode() for sensor, counts in self.counts(chip_rows, device).items()}
+
+    def counts(
+        self, chip_rows: Mapping[str, Integer[ndarray, "b t"]], device: torch.device | str = CPU
+    ) -> dict[str, Counts]:
+        """What `read` reads, as it is stored: `decode` makes the same images of it, on whatever device it was sent to.
+
+        Args:
+            chip_rows: by sensor, positions in `corpus.chips`; -1 is a padding date.
+            device: where they will be sent; they are read into memory from where that is fast.
+
+        Raises:
+            CorpusError: counts of a type that devices do not know.
+        """
+        device = torch.device(device)
+        return {sensor: self._gather(sensor, np.asarray(positions), device) for sensor, positions in chip_rows.items()}
+
+    def batch(
+        self,
+        locations: Integer[ndarray, " b"],
+        select: Selection | None = None,
+        labels: Sequence[str] = (),
+        device: torch.device | str = CPU,
+    ) -> Batch:
+        """Read locations.
+
+        Args:
+            locations: row numbers in `corpus.locations`.
+            select: which dates (default: one). The choice for a location depends on the seed and the location alone.
+            labels: label layers to read; they become targets "b h w" (int64).
+            device: where the batch shall be; see `read`.
+        """
+        locations = np.asarray(locations, dtype=np.int64)
+        chip_rows = self.sampler(select or Selection()).choose(locations)
+        return self.about(locations, self.read(chip_rows, device), labels, device)
+
+    def about(
+        self,
+        locations: Integer[ndarray, " b"],
+        images: dict[str, Image],
+        labels: Sequence[str] = (),
+        device: torch.device | str = CPU,
+    ) -> Batch:
+        """A batch of these locations' images, with what else the corpus knows of them."""
+        device = torch.device(device)
+        codes = {name: send(torch.from_numpy(self.corpus.labels(name, locations)), device).long() for name in labels}
+        return Batch(
+            images=images,
+            lonlat=send(torch.from_numpy(self._lonlat[locations]), device),
+            uid=self._uid[locations].tolist(),
+            targets=codes,
+        )
+
+    def sampler(self, select: Selection) -> Sampler:
+        """The sampler of a selection over this reader's sensors."""
+        if select not in self._samplers:
+            self._samplers[select] = Sampler(self.corpus, tuple(self.reads), select)
+        return self._samplers[select]
+
+    def _read(self, sensor: str, positions: Integer[ndarray, "b t"]) -> Image:
+        source, flat = self._sources[sensor], positions.reshape(-1)
+        place, chips = self._there(sensor, flat)
+        with self.corpus.naming_locations(sensor):
+            valid = self._valid(source, flat)
+        pixels = torch.from_numpy(self._buffers.take((len(flat), *source.shape), "float32"))
+        for _, padding in _stretches(np.flatnonzero(flat < 0), len(flat)):
+            pixels[padding] = 0.0
+        masked = not self._all_valid[chips].all()
+        with self.corpus.naming_locations(sensor):
+            for part, counts in self._counts(source, self._rows[chips]):
+                _to_physical(counts, source, place[part], pixels, valid, masked=masked)
+        return Image(
+            pixels=pixels.unflatten(0, positions.shape),
+            valid=valid.unflatten(0, positions.shape),
+            days=self._days_of(positions),
+            band_ids=source.band_ids.repeat(len(positions), 1),
+            gsd_m=source.gsd_m,
+            common_ids=source.ids,
+        )
+
+    def _gather(self, sensor: str, positions: Integer[ndarray, "b t"], device: torch.device) -> Counts:
+        source, flat = self._sources[sensor], positions.reshape(-1)
+        place, chips = self._there(sensor, flat)
+        stored = room_to_send((len(flat), *source.shape), _travelling(source.dtype, sensor), device)
+        known = None
+        with self.corpus.naming_locations(sensor):
+            self._fill(source, self._rows[chips], place, stored.numpy())
+            if len(place) < len(flat) or not self._all_valid[chips].all():
+                known = torch.from_numpy(np.packbits(self._valid(source, flat).flatten(1).numpy(), axis=1))
+        return Counts(
+            stored=stored.unflatten(0, positions.shape),
+            known=None if known is None else known.unflatten(0, positions.shape),
+            days=self._days_of(positions),
+            band_ids=source.band_ids.repeat(len(positions), 1),
+            gsd_m=source.gsd_m,
+            calibration=source.calibration,
+            common_ids=source.ids,
+        )
+
+    def _fill(
+        self,
+        source: _Source,
+        rows: Integer[ndarray, " n"],
+        place: Integer[ndarray, " n"],
+        stored: Shaped[ndarray, "m c y x"],
+    ) -> None:
+        """Copy counts of these rows to their places, on several threads; rows of one file are read together."""
+        order = np.argsort(rows, kind="stable")
+        shares = np.array_split(order, max(1, min(self._threads, GATHERING, len(order) // FEWEST)))
+
+        def fill(share: Integer[ndarray, " k"]) -> None:
+            if source.plain is not None:
+                source.plain.gather(rows[share], source.bands, place[share], stored)
+                return
+            for part, counts in self._counts(source, rows[share]):
+                stored[place[share[part]]] = counts
+
+        each(fill, shares)
+
+    def _there(
+        self, sensor: str, flat: Integer[ndarray, " m"]
+    ) -> tuple[Integer[ndarray, " n"], Integer[ndarray, " n"]]:
+        """Where a chip is wanted, and which; CorpusError if one is another sensor's."""
+        place = np.flatnonzero(flat >= 0)
+        chips = flat[place]
+        if (self._sensor[chips] != self._code_of.get(sensor)).any():
+            raise CorpusError(f"a chip of another sensor was asked for as {sensor}", where=str(self.corpus.path))
+        return place, chips
+
+    def _days_of(self, positions: Integer[ndarray, "b t"]) -> Int32[Tensor, "b t"]:
+        return torch.from_numpy(np.where(positions >= 0, self._days[positions], NO_DAY).astype(np.int32))
+
+    def _counts(self, source: _Source, rows: Integer[ndarray, " n"]) -> Iterator[tuple[slice, Shaped[ndarray, "..."]]]:
+        """Counts of these rows, piece by piece; each has to be used before the next is asked for."""
+        if source.plain is not None:
+            yield from source.plain.pieces(rows, source.bands, source.per_block)
+            return
+        step = max(1, PIECE_BYTES // max(1, source.dtype.itemsize * int(np.prod(source.shape))))
+        for start in range(0, len(rows), step):
+            part = slice(start, min(start + step, len(rows)))
+            yield part, _arrays.read(source.counts, rows[part], source.bands)
+
+    def _valid(self, source: _Source, flat: Integer[ndarray, " m"]) -> Bool[Tensor, "m y x"]:
+        """Validity of these chips, False where there is none (-1); only those with invalid pixels are read."""
+        valid = torch.from_numpy(self._buffers.take((len(flat), *source.shape[1:]), "bool")).fill_(value=True)
+        for _, padding in _stretches(np.flatnonzero(flat < 0), len(flat)):
+            valid[padding] = False
+        partly = np.flatnonzero((flat >= 0) & ~self._all_valid[flat])
+        if len(partly) and source.valid is not None:
+            valid[partly] = torch.from_numpy(_arrays.read(source.valid, self._rows[flat[partly]]))
+        return valid
+
+
+def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | None, *, clear: bool) -> _Source:
+    layout = corpus.info.sensors.get(sensor)
+    if layout is None:
+        known = corpus.info.sensors
+        raise CorpusError(f"the corpus has no sensor {sensor!r}", where=str(corpus.path), remedy=nearest(sensor, known))
+    for band in bands:
+        if band not in layout.bands:
+            raise CorpusError(
+                f"the corpus has no band {sensor}/{band}", where=str(corpus.path), remedy=nearest(band, layout.bands)
+            )
+    position = [layout.bands.index(band) for band in bands]
+    # only clouds are masked in a generated world
+    valid = None if clear else _validity(corpus, sensor, threads)
+    path, name = (truth_path(corpus.path, sensor), "clear") if clear else (pixel_path(corpus.path, sensor), "pixels")
+    if not _arrays.exists(path, name):
+        raise CorpusError(
+            f"the corpus holds no chip of {sensor}", where=str(path), remedy="read other sensors, or restore the array"
+        )
+    array = _arrays.open_array(path, name, threads) if clear else corpus.pixel_array(sensor, threads)
+    return _Source(
+        counts=array,
+        plain=PlainArray.of(array),
+        valid=valid,
+        bands=None if position == list(range(len(layout.bands))) else np.array(position),
+        calibration=Calibration(
+            scale=_unless([layout.scale[i] for i in position], neutral=1.0),
+            offset=_unless([layout.offset[i] for i in position], neutral=0.0),
+            decibel=layout.decibel,
+        ),
+        band_ids=torch.tensor([[band_id(f"{sensor}/{band}") for band in bands]], dtype=torch.int32),
+        gsd_m=layout.gsd_m,
+    )
+
+
+def _validity(corpus: Corpus, sensor: str, threads: int | None) -> ts.TensorStore | None:
+    found = corpus.valid_array(sensor, threads, sparse=False)
+    own = (corpus.chip_index["sensor"] == sensor).to_numpy()
+    if found is None and (corpus.chip_index["valid"].to_numpy()[own] < 1).any():
+        raise CorpusError(
+            f"chips of {sensor} have invalid pixels, but the array that says which is missing",
+            where=str(valid_path(corpus.path, sensor)),
+            remedy="restore the folder, or build the corpus again",
+        )
+    return found
+
+
+def _unless(values: Sequence[float], neutral: float) -> Float[Tensor, "c 1 1"] | None:
+    """One number a band, or None where they would change nothing."""
+    if all(value == neutral for value in values):
+        return None
+    return torch.tensor(values, dtype=torch.float32)[:, None, None]
+
+
+def _travelling(dtype: np.dtype, sensor: str) -> torch.dtype:
+    if dtype not in TRAVELLING:
+        raise CorpusError(
+            f"counts of type {dtype} cannot be decoded on a GPU",
+            where=f"the stored array of {sensor}",
+            remedy=f"store them as one of {', '.join(map(str, TRAVELLING))}, or train on the CPU",
+        )
+    return TRAVELLING[dtype]
+
+
+def _to_physical(
+    counts: Shaped[ndarray, "n c y x"],
+    source: _Source,
+    place: Integer[ndarray, " n"],
+    pixels: Float[Tensor, "m c y x"],
+    valid: Bool[Tensor, "m y x"],
+    *,
+    masked: bool,
+) -> None:
+    """Put counts as physical values where they belong; invalid pixels become 0, those not finite invalid.
+
+    Block by block, so that every pass over a block but the first finds it in the cache.
+
+    Args:
+        counts: as stored.
+        source: says what they mean.
+        place: where each chip belongs, ascending.
+        pixels: changed in place.
+        valid: changed in place.
+        masked: whether anything can be False in `valid`.
+    """
+    stored = torch.from_numpy(counts)
+    for taken, put in _stretches(place, source.per_block):
+        block = pixels[put].copy_(stored[taken])
+        source.calibration.apply(block)
+        # one number tells that all are finite; that it is not, they may still be
+        doubtful = source.real and not block.sum().isfinite()
+        if doubtful:
+            valid[put] &= block.isfinite().all(dim=1)
+        if masked or doubtful:
+            block.masked_fill_(~valid[put, None], 0.0)
+
+
+def _stretches(place: Integer[ndarray, " n"], most: int) -> Iterator[tuple[slice, slice]]:
+    """Runs of places side by side, of so many at most: where they are taken from, where they are put."""
+    for first, end in stretches(place, 1):
+        for start in range(first, end, most):
+            count = min(most, end - start)
+            yield slice(start, start + count), slice(int(place[start]), int(place[start]) + count)

@@ -1,1 +1,0 @@
-"""The parts of the folder source; `folder.py` puts them together."""

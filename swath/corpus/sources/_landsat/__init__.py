@@ -1,1 +1,0 @@
-"""Landsat scenes as USGS ships them: names, metadata, calibration and quality bits."""

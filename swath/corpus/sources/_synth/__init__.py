@@ -1,1 +1,0 @@
-"""The parts of the synthetic landscape; `synth.py` puts them together."""

@@ -1,0 +1,429 @@
+"""A folder of GeoTIFF, PNG or JPEG images, described by a short section of the recipe; see `docs/your-data.md`.
+
+All names and headers are checked before anything is written. Then the images are read in parts, a pool of threads to a
+part, and stored in the order of their ids, so that a build that was killed continues to the same corpus.
+"""
+
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from math import sqrt
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Num
+from numpy import ndarray
+from rasterio.errors import NotGeoreferencedWarning
+
+from swath import sensors
+from swath._progress import track
+from swath.corpus.ground import adjacency
+from swath.corpus.sources._growth import OutOfOrderError, Source, Stock, following, places_of, say_unknown
+from swath.corpus.sources._pieces import announce, cells, read_log, store, write_log
+from swath.corpus.sources._position import pixel_m
+from swath.corpus.sources._raster import BadFileError, Channel, File, Header, header, read
+from swath.corpus.sources._shapes import Shapes
+from swath.corpus.sources.folder._check import (
+    PIXEL_SIZES,
+    channels,
+    check_channel,
+    check_channels,
+    check_clouds,
+    check_facts,
+    check_place,
+    check_shot,
+    finest,
+    off_size,
+)
+from swath.corpus.sources.folder._cut import Plan, cut, nodata_of, shape_of
+from swath.corpus.sources.folder._scaling import common, given
+from swath.corpus.sources.folder._scan import Place, Shot, scan
+from swath.corpus.sources.folder._section import FolderSection, Ground, ImageEntry
+from swath.corpus.store.format import Corpus, CorpusInfo, LabelLayer, SensorLayout
+from swath.corpus.store.writer import CorpusWriter
+from swath.errors import CorpusError, RecipeError
+
+
+class Config(FolderSection):
+    """Settings of the source."""
+
+    name: Literal["folder"] = "folder"
+
+
+def build(config: Config, target: Path, data: Path | None = None) -> None:
+    """Make the corpus, or continue one that was interrupted.
+
+    Args:
+        config: the section of the recipe.
+        target: folder of the corpus. Whatever is left out is named in its `log.jsonl`.
+        data: folder that the section's patterns are relative to.
+
+    Raises:
+        RecipeError: no data folder, or a sensor whose pixel size nobody knows.
+        CorpusError: files are missing, contradictory or bad; the message names the file and the recipe's key.
+    """
+    if data is None:
+        raise RecipeError("the folder source reads files, but no folder is given", remedy="add data=PATH")
+    with warnings.catch_warnings():
+        # Images without a reference system are welcome; set here, once, because filters are shared by threads.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            _build(config, Path(target), Path(data), pool)
+
+
+def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -> None:
+    strays: list[File] = []
+    places = scan(data, config, strays)
+    check_facts(places, config)
+    found = _stock(places, target)
+    if found.known and not found.new and not config.shapes and CorpusInfo.read(target).complete:
+        return
+    log: list[dict[str, Any]] = []
+    headers = _headers(places, config, log, pool)
+    _scale(places, config, headers, log)
+    layouts = _layouts(places, config, headers)
+    places = _fitting(places, config, layouts, headers, log)
+    log += [_stray(file) for file in strays]
+    log += _other_sizes(places, headers)
+    log += _by_points(headers)
+    _check_ids(places, config, headers)
+    layers = {e.layer: LabelLayer(classes=e.classes, colours=e.colours, void=e.void) for e in config.labels}
+    shapes = Shapes(config.shapes, data, layers)
+    log += shapes.log
+    provenance = {"source": "folder", "files": len(headers), "section": config.model_dump(mode="json")}
+    provenance |= {"shapes": shapes.digests} if config.shapes else {}
+    with CorpusWriter(
+        target, layouts, config.chip_px, layers | shapes.layers, provenance, config.licences, config.compression
+    ) as writer:
+        shapes.begin(writer)
+        _check_order(found, places, config, writer.committed)
+        if not found.known and not writer.committed:
+            found.record()
+        if any(not _done(place, headers, config.chip_px, writer.committed) for place in places):
+            groups = _groups(places, config, headers, log, pool)
+            plan = Plan(config, layouts, layers, headers, groups)
+            done = partial(_done, headers=headers, px=config.chip_px, committed=frozenset(writer.committed))
+            todo, one = following(places, done, lambda place: cut(place, plan))
+            store(writer, todo, lambda place: shapes.add_to(one(place)), pool, log)
+        write_log(target, log)
+        shapes.finish(writer)
+    found.record(pool)
+    announce(target, log)
+
+
+def stock(config: FolderSection, target: Path, data: Path) -> Stock:
+    """The files that a section's patterns find, against those of the corpus.
+
+    Raises:
+        CorpusError: the folder cannot be read, or a file of a stored location was changed or is gone.
+    """
+    return _stock(scan(data, config), target)
+
+
+def _stock(places: list[Place], target: Path) -> Stock:
+    files = {c.file.name: Source(c.file.path, place.id) for place in places for c in channels(place)}
+    if not (target / "corpus.json").exists():
+        return Stock(target, files, ())
+    corpus = Corpus.open(target)
+    found = Stock(target, files, places_of(corpus.locations["uid"]))
+    if corpus.info.complete and not found.known:
+        found.compare(set(corpus.chips["source"].dropna()), _images(places, target))
+        say_unknown(target, "images that are new or gone are found by their names, changed ones cannot be told")
+    return found
+
+
+def _images(places: list[Place], target: Path) -> set[str]:
+    """Names of the images that become chips, without those of which the corpus's log says that they were left out."""
+    notes = read_log(target)
+    lost = {note.get("id") for note in notes if note["event"] in {"left out", "bad file"}}
+    named = " ".join(str(note.get("where")) for note in notes if note["event"] in {"bad file", "no valid pixel"})
+    return {
+        shot.first.name
+        for place in places
+        for shot in place.shots.values()
+        if place.id not in lost and not any(channel.file.name in named for channel in shot.bands.values())
+    }
+
+
+def _check_order(found: Stock, places: list[Place], config: Config, committed: Collection[str]) -> None:
+    """Raise OutOfOrderError if a stored place has a new file, or new images may join the groups of stored ones."""
+    stored = places_of(committed)
+    own = {channel.file.name for place in places if place.id in stored for channel in channels(place)}
+    if found.new & own or (found.new and stored and config.group.ground):
+        raise OutOfOrderError
+
+
+def _stray(file: File) -> dict[str, Any]:
+    clouds = ".quality." in file.key
+    event = f"{'cloud layer' if clouds else 'label map'} without an image"
+    what = f"no image has its id{' and date' if clouds else ''}"
+    return {"event": event, "id": file.fields["id"], "what": what, "where": file.name}
+
+
+# -- what fits ---------------------------------------------------------------------------------------------------------
+
+
+def _headers(
+    places: list[Place], config: Config, log: list[dict[str, Any]], pool: ThreadPoolExecutor
+) -> dict[str, Header]:
+    files = {channel.file.name: channel.file for place in places for channel in channels(place)}
+
+    def look(file: File) -> Header | BadFileError:
+        try:
+            return header(file)
+        except BadFileError as error:
+            return error
+
+    found = dict(zip(files, track(pool.map(look, files.values()), len(files), "reading headers"), strict=True))
+    bad = {name: error for name, error in found.items() if isinstance(error, BadFileError)}
+    for error in bad.values():
+        _reject(error, config, log)
+    for place in places:
+        _drop(place, lambda channel: channel.file.name in bad)
+    return {name: head for name, head in found.items() if isinstance(head, Header)}
+
+
+def _reject(error: BadFileError, config: Config, log: list[dict[str, Any]]) -> None:
+    if config.on_bad_file == "error":
+        raise error
+    log.append({"event": "bad file", "what": error.what, "where": error.where})
+
+
+def _drop(place: Place, bad: Callable[[Channel], bool]) -> None:
+    """Take out shots with a bad file; a place whose map is bad loses all, for a wrong label is worse than none."""
+    if any(bad(channel) for channel in place.labels.values()):
+        place.shots.clear()
+    for key, shot in list(place.shots.items()):
+        if any(bad(channel) for channel in [*shot.bands.values(), *shot.quality.values()]):
+            del place.shots[key]
+
+
+def _scale(places: list[Place], config: Config, headers: dict[str, Header], log: list[dict[str, Any]]) -> None:
+    """Note of every image how its counts become physical values; what contradicts itself is left out."""
+    for place in places:
+        for key, shot in list(place.shots.items()):
+            try:
+                check_clouds(place, shot, config)
+                check_channels(shot, headers)
+                shot.scalings = given(shot, headers)
+            except BadFileError as error:
+                _reject(error, config, log)
+                del place.shots[key]
+
+
+def _fitting(
+    places: list[Place],
+    config: Config,
+    layouts: dict[str, SensorLayout],
+    headers: dict[str, Header],
+    log: list[dict[str, Any]],
+) -> list[Place]:
+    """Places that have an image; what does not fit the recipe is an error or, if asked, left out."""
+    for place in places:
+        for key, shot in list(place.shots.items()):
+            try:
+                check_shot(shot, layouts[shot.entry.sensor], config, headers)
+            except BadFileError as error:
+                _reject(error, config, log)
+                del place.shots[key]
+        try:
+            if place.shots:
+                check_place(place, config, headers)
+        except BadFileError as error:
+            _reject(error, config, log)
+            place.shots.clear()
+    kept = [place for place in places if place.shots]
+    log += [{"event": "left out", "id": place.id, "what": "no image of it fits"} for place in places if not place.shots]
+    if not kept:
+        first = next((entry for entry in log if entry.get("where")), log[0])
+        raise CorpusError(
+            "no image fits the recipe", where=str(first.get("where") or first["id"]), remedy=f"first: {first['what']}"
+        )
+    return kept
+
+
+def _layouts(places: list[Place], config: Config, headers: dict[str, Header]) -> dict[str, SensorLayout]:
+    layouts: dict[str, SensorLayout] = {}
+    for position, entry in enumerate(config.images):
+        if entry.sensor not in layouts:
+            shots = [s for place in places for s in place.shots.values() if s.entry.sensor == entry.sensor]
+            key = f"corpus.source.images.{position}.gsd_m"
+            gsd = entry.gsd_m or _resolution(shots, headers, key)
+            layouts[entry.sensor] = _layout(entry, gsd, shots, key)
+    return layouts
+
+
+def _resolution(shots: list[Shot], headers: dict[str, Header], key: str) -> float | None:
+    """Pixel size, in metres on the ground, of the first image that says where it lies."""
+    for shot in shots:
+        file, head = finest(shot, headers)
+        if (sizes := pixel_m(head)) is not None:
+            mean = float(f"{sqrt(sizes[0] * sizes[1]):.6g}")
+            if max(sizes) > min(sizes) * (1 + PIXEL_SIZES):
+                raise RecipeError(
+                    f"the pixels of {file.name} are {sizes[0]:.4g} m wide and {sizes[1]:.4g} m high on the ground",
+                    where=f"{key}, {file.path}",
+                    remedy=f"bring the images to square pixels, such as in UTM; or say one size: gsd_m: {mean:.4g}",
+                )
+            return mean
+    return None
+
+
+def _other_sizes(places: list[Place], headers: dict[str, Header]) -> Iterator[dict[str, Any]]:
+    """Notes on sensors of whose images some have other pixels than the recipe says; where it says none, none has."""
+    other: dict[str, list[tuple[Shot, tuple[float, float]]]] = {}
+    for shot in (shot for place in places for shot in place.shots.values()):
+        gsd = shot.entry.gsd_m
+        sizes = None if gsd is None else pixel_m(finest(shot, headers)[1])
+        if gsd is not None and sizes and off_size(sizes, gsd):
+            other.setdefault(shot.entry.sensor, []).append((shot, sizes))
+    for sensor, found in other.items():
+        shot = found[0][0]
+        least, most = (pick(size for _, sizes in found for size in sizes) for pick in (min, max))
+        what = f"{len(found)} images have pixels of {least:.4g} to {most:.4g} m on the ground, not {shot.entry.gsd_m:g}"
+        yield {"event": "pixel size", "id": sensor, "what": what, "where": str(shot.first.path)}
+
+
+def _by_points(headers: dict[str, Header]) -> Iterator[dict[str, Any]]:
+    """A note on files whose position is not read."""
+    if names := [name for name, head in headers.items() if head.points]:
+        what = (
+            f"{len(names)} files say where they lie by ground control points or rational polynomials, which are not "
+            "read: they are taken to say no position (gdalwarp brings them onto a grid)"
+        )
+        yield {"event": "position not read", "id": "", "what": what, "where": names[0]}
+
+
+def _check_ids(places: list[Place], config: Config, headers: dict[str, Header]) -> None:
+    """Raise CorpusError if a place is called as a chip of another is: it would be taken to be stored already."""
+    of: dict[str, Place] = {}
+    for place in places:
+        for uid, _, _ in cells(place.id, shape_of(place, headers), config.chip_px):
+            if (other := of.setdefault(uid, place)) is not place:
+                first, second = (next(iter(one.shots.values())).first.name for one in (other, place))
+                raise CorpusError(
+                    f"two locations have the id {uid!r}: of {first} and of {second}",
+                    where="corpus.source.images",
+                    remedy="an image that is cut into chips gives them its id with row and column behind: let the "
+                    "expression find other ids",
+                )
+
+
+def _layout(entry: ImageEntry, gsd_m: float | None, shots: list[Shot], key: str) -> SensorLayout:
+    sensor = sensors.get(entry.sensor)
+    bands = tuple(entry.channels)
+    gsd_m = gsd_m or min((sensor.band(band).gsd_m or 0 for band in bands), default=0)
+    if not gsd_m:
+        raise RecipeError(
+            f"nobody knows the pixel size of {entry.sensor} images without a georeference",
+            where=key,
+            remedy="say the ground sampling distance in metres, such as gsd_m: 10",
+        )
+    scalings = [common(shot.scalings[band] for shot in shots) if shots else sensor.scaling_of(band) for band in bands]
+    return SensorLayout(
+        bands=bands,
+        gsd_m=gsd_m,
+        dtype=entry.dtype or sensor.dtype,
+        scale=tuple(scaling.scale for scaling in scalings),
+        offset=tuple(scaling.offset for scaling in scalings),
+        decibel=any(scaling.decibel for scaling in scalings),
+        nodata=nodata_of(entry),
+    )
+
+
+# -- what belongs together ---------------------------------------------------------------------------------------------
+
+
+def _groups(
+    places: list[Place],
+    config: Config,
+    headers: dict[str, Header],
+    log: list[dict[str, Any]],
+    pool: ThreadPoolExecutor,
+) -> dict[str, str]:
+    """Group of each place, by its id: the name of the group's first member."""
+    names = [_group_name(place, config) for place in places]
+    pairs = _touching(places, config, config.group.ground, headers, log, pool) if config.group.ground else []
+    labels = adjacency.linked([[name] for name in names], pairs)
+    first = {label: names[position] for position, label in reversed(list(enumerate(labels)))}
+    return {place.id: first[label] for place, label in zip(places, labels, strict=True)}
+
+
+def _group_name(place: Place, config: Config) -> str:
+    if config.group.by == "parent":
+        return place.facts["parent"]
+    if config.group.by == "id-block":
+        *_, number = re.finditer(r"\d+", place.id)
+        start = int(number[0]) // config.group.size * config.group.size
+        block = f"{start}-{start + config.group.size - 1}"
+        return place.id[: number.start()] + block + place.id[number.end() :]
+    return place.id
+
+
+def _touching(
+    places: list[Place],
+    config: Config,
+    ground: Ground,
+    headers: dict[str, Header],
+    log: list[dict[str, Any]],
+    pool: ThreadPoolExecutor,
+) -> list[tuple[int, int]]:
+    """Positions of places whose images show the same or touching ground."""
+    numbers = sorted({*ground.overlap, *ground.match, *ground.seam})
+    files = _comparable(places, ground, headers, max(numbers, default=1))
+    images = pool.map(lambda file: _ground_pixels(file, numbers, config), files)
+    seen = list(track(images, len(files), "looking at the ground"))
+    readable = [position for position, image in enumerate(seen) if image is not None]
+    stack = np.stack([image for image in seen if image is not None])
+    kinds = (stack[:, [numbers.index(k) for k in kind]] for kind in (ground.overlap, ground.match, ground.seam))
+    links = adjacency.together(*kinds)[1]
+    counts = Counter(link.kind for link in links)
+    log.append({"event": "same or touching ground", **{kind: counts[kind] for kind in ("overlap", "match", "seam")}})
+    return [(readable[link.first], readable[link.second]) for link in links]
+
+
+def _comparable(places: list[Place], ground: Ground, headers: dict[str, Header], channel: int) -> list[File]:
+    files = [_ground_file(place, ground) for place in places]
+    shapes = Counter(shape_of(place, headers) for place in places)
+    if len(shapes) > 1:
+        raise CorpusError(
+            f"images of different sizes ({', '.join(f'{w} x {h}' for h, w in shapes)}) cannot be compared",
+            where="corpus.source.group.ground",
+            remedy="group by id or parent, or give images of one size",
+        )
+    for file in files:
+        check_channel(Channel(file, channel), headers[file.name])
+    return files
+
+
+def _ground_pixels(file: File, numbers: list[int], config: Config) -> Num[ndarray, "c y x"] | None:
+    """Channels of an image; None if it is bad and bad images are skipped, as it will be when it is to be stored."""
+    try:
+        return np.stack(read([Channel(file, number) for number in numbers]))
+    except BadFileError:
+        if config.on_bad_file == "error":
+            raise
+        return None
+
+
+def _ground_file(place: Place, ground: Ground) -> File:
+    for shot in place.shots.values():
+        if shot.position == ground.images:
+            return shot.first
+    raise CorpusError(
+        f"location {place.id!r} has no image of images.{ground.images}",
+        where="corpus.source.group.ground.images",
+        remedy="name an entry that has an image of every location",
+    )
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+def _done(place: Place, headers: dict[str, Header], px: int, committed: Collection[str]) -> bool:
+    return any(uid in committed for uid, _, _ in cells(place.id, shape_of(place, headers), px))

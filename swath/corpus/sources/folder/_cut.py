@@ -1,0 +1,280 @@
+"""From the files of a place to the chips, label maps and locations that the corpus stores."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from affine import Affine
+from jaxtyping import Bool, Integer, Shaped
+from numpy import ndarray
+
+from swath import sensors
+from swath.corpus.sources._pieces import Piece, cells, moved, window
+from swath.corpus.sources._raster import BadFileError, Channel, File, Header, enlarged, narrowed, read, there
+from swath.corpus.sources.folder._check import finest, turns_of
+from swath.corpus.sources.folder._scaling import brought
+from swath.corpus.sources.folder._scan import Place, Shot
+from swath.corpus.sources.folder._section import FolderSection, ImageEntry, LabelEntry, QualityEntry
+from swath.corpus.store.codes import codes_of_map, whole_codes
+from swath.corpus.store.format import LabelLayer, SensorLayout
+from swath.corpus.store.part import Chip, Location
+from swath.errors import CorpusError
+from swath.sensors import CloudRule, Scaling
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is the same for all places."""
+
+    section: FolderSection
+    layouts: dict[str, SensorLayout]
+    layers: dict[str, LabelLayer]
+    headers: dict[str, Header]
+    """By file name."""
+    groups: dict[str, str]
+    """By id of the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """One shot as read."""
+
+    pixels: Shaped[ndarray, "c y x"]
+    valid: Bool[ndarray, "y x"]
+    cloud: Bool[ndarray, "y x"] | None
+
+
+def shape_of(place: Place, headers: dict[str, Header]) -> tuple[int, int]:
+    """Height and width of a place's images: of its finest band."""
+    known = [headers[c.file.name] for shot in place.shots.values() for c in shot.bands.values()]
+    return max((header.height, header.width) for header in known)
+
+
+def cut(place: Place, plan: Plan) -> Piece:
+    """Read a place and cut it into chips.
+
+    Raises:
+        CorpusError: a file is bad and the recipe does not say `skip`, or a mask holds a class that is not declared.
+    """
+    result = Piece()
+    images: list[tuple[Shot, _Image]] = []
+    try:
+        maps = _label_maps(place, plan)
+    except BadFileError as error:
+        _skip(place, plan, error, result)
+        return result
+    for shot in place.shots.values():
+        try:
+            images.append((shot, _image(shot, place, plan)))
+        except BadFileError as error:
+            _skip(place, plan, error, result)
+    for uid, row, column in cells(place.id, shape_of(place, plan.headers), plan.section.chip_px):
+        _add_chip(result, place, plan, images, maps, (uid, row, column))
+    return result
+
+
+def _skip(place: Place, plan: Plan, error: BadFileError, result: Piece) -> None:
+    if plan.section.on_bad_file == "error":
+        raise error
+    result.left_out.append({"event": "bad file", "id": place.id, "what": error.what, "where": error.where or ""})
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def _image(shot: Shot, place: Place, plan: Plan) -> _Image:
+    shape, turns = shape_of(place, plan.headers), turns_of(place, plan.headers)
+    bands = list(shot.bands.values())
+    raw = [enlarged(one, shape, channel.file) for one, channel in zip(read(bands, turns), bands, strict=True)]
+    valid = _valid(raw, shot, plan.headers)
+    for channels in _with_masks(shot, place, plan.headers):
+        valid &= enlarged(there(*channels, turns), shape, channels[0])
+    pixels = np.stack(list(_stored(raw, valid, shot, plan.layouts[shot.entry.sensor])))
+    cloud = None
+    for position, channel in shot.quality.items():
+        cloudy = enlarged(_cloudy(channel, plan, position, turns), shape, channel.file)
+        cloud = cloudy if cloud is None else cloud | cloudy
+        if plan.section.quality[position].mask:
+            valid = valid & ~cloudy
+    return _Image(pixels, valid, cloud)
+
+
+def _valid(pixels: list[Shaped[ndarray, "y x"]], shot: Shot, headers: dict[str, Header]) -> Bool[ndarray, "y x"]:
+    """Without the nodata of files and sensor, and the recipe's invalid values."""
+    valid = np.ones(pixels[0].shape, bool)
+    for band, channel in zip(pixels, shot.bands.values(), strict=True):
+        nodata = headers[channel.file.name].nodata[channel.number - 1]
+        if nodata is not None and shot.entry.nodata is not None:
+            valid &= band != nodata
+        if (declared := nodata_of(shot.entry)) is not None:
+            valid &= band != declared
+    for value in shot.entry.invalid_values:
+        valid &= np.any([band != value for band in pixels], axis=0)
+    return valid
+
+
+def nodata_of(entry: ImageEntry) -> float | None:
+    """Count that marks a missing pixel in an entry's files."""
+    return sensors.get(entry.sensor).nodata if entry.nodata == "sensor" else entry.nodata
+
+
+def _with_masks(
+    shot: Shot, place: Place, headers: dict[str, Header]
+) -> Iterator[tuple[File, list[Channel], list[int]]]:
+    """Files, with the channels that a mask in the file says more of, and the file's channels of opacity.
+
+    Opacity that the recipe reads as something else, a band or a map, is that: writers call a fourth channel so unasked.
+    """
+    used = [*shot.bands.values(), *shot.quality.values(), *place.labels.values()]
+    for name in dict.fromkeys(channel.file.name for channel in shot.bands.values()):
+        head = headers[name]
+        channels = [channel for channel in shot.bands.values() if channel.file.name == name]
+        taken = {channel.number for channel in used if channel.file.name == name}
+        alpha = [number for number in head.alpha if number not in taken]
+        masked = [channel for channel in channels if head.masked[channel.number - 1]]
+        if masked or alpha:
+            yield channels[0].file, masked, alpha
+
+
+def _stored(
+    raw: list[Shaped[ndarray, "y x"]], valid: Bool[ndarray, "y x"], shot: Shot, layout: SensorLayout
+) -> Iterator[Shaped[ndarray, "y x"]]:
+    """Bands in the type and scaling of the corpus."""
+    for position, ((band, channel), pixels) in enumerate(zip(shot.bands.items(), raw, strict=True)):
+        scaling = Scaling(layout.scale[position], layout.offset[position], layout.decibel)
+        yield brought(narrowed(pixels, valid, channel.file), ~valid, shot.scalings[band], scaling, channel.file)
+
+
+def _cloudy(channel: Channel, plan: Plan, position: int, turns: tuple[bool, bool]) -> Bool[ndarray, "y x"]:
+    """Where a cloud layer says so, and where it says nothing: NaN, or hidden by a mask of its own."""
+    layer, entry = read([channel], turns)[0], plan.section.quality[position]
+    try:
+        codes = whole_codes(layer, 0)
+    except ValueError as error:
+        raise BadFileError(
+            f"the cloud layer {channel.file.name} {error}",
+            where=f"{channel.file.path}, for {channel.file.key}",
+            remedy="give classes or bits, such as the cloud probability above a threshold; or leave it out: "
+            "corpus.source.on_bad_file=skip",
+        ) from None
+    hidden = np.isnan(layer) if layer.dtype.kind == "f" else np.zeros(layer.shape, bool)
+    if entry.files is not None:
+        hidden |= ~_seen(channel, plan.headers, turns)
+    return _rule(entry).unusable(codes) | hidden
+
+
+def _seen(channel: Channel, headers: dict[str, Header], turns: tuple[bool, bool]) -> Bool[ndarray, "y x"]:
+    """Where a mask in a file or beside it, or its channel of opacity, lets a channel be seen."""
+    head = headers[channel.file.name]
+    masked = [channel] if head.masked[channel.number - 1] else []
+    alpha = [number for number in head.alpha if number != channel.number]
+    if not masked and not alpha:
+        return np.ones((head.height, head.width), bool)
+    return there(channel.file, masked, alpha, turns)
+
+
+def _rule(entry: QualityEntry) -> CloudRule:
+    rule = sensors.get(entry.sensor).cloud
+    if entry.bits is not None or entry.classes is not None or rule is None:
+        rule = CloudRule("", tuple(entry.classes or ()), tuple(entry.bits or ()))
+    return rule
+
+
+def _label_maps(place: Place, plan: Plan) -> dict[str, Integer[ndarray, "y x"]]:
+    shape = shape_of(place, plan.headers)
+    maps = {}
+    for position, entry in enumerate(plan.section.labels):
+        if entry.layer in place.labels:
+            maps[entry.layer] = _label_map(place, plan, entry, position, shape)
+        elif entry.void is not None:
+            maps[entry.layer] = np.full(shape, entry.void)
+        else:
+            raise BadFileError(
+                f"location {place.id!r} has no map for label layer {entry.layer!r}",
+                where=f"corpus.source.labels.{position}",
+                remedy="add the file, declare a void code for locations without one, or set on_bad_file=skip",
+            )
+    return maps
+
+
+def _label_map(
+    place: Place, plan: Plan, entry: LabelEntry, position: int, shape: tuple[int, int]
+) -> Integer[ndarray, "y x"]:
+    channel = place.labels[entry.layer]
+    where = f"{channel.file.path}, for corpus.source.labels.{position} (layer {entry.layer!r})"
+    turns = turns_of(place, plan.headers)
+    codes = read([channel], turns)[0]
+    if codes.shape != shape:
+        size, wanted = (f"{width} x {height}" for height, width in (codes.shape, shape))
+        raise BadFileError(
+            f"the mask {channel.file.name} has {size} pixels, its image has {wanted}",
+            where=where,
+            remedy="a mask must cover the same pixels as its image; mend it, or set corpus.source.on_bad_file=skip",
+        )
+    layer = plan.layers[entry.layer]
+    seen = np.ones(shape, bool)
+    if entry.files is not None:
+        seen &= _seen(channel, plan.headers, turns)
+    try:
+        return codes_of_map(codes, layer.codes, layer.void, seen)
+    except ValueError as error:
+        raise CorpusError(
+            f"the mask {channel.file.name} {error}",
+            where=where,
+            remedy="add the code to classes, or as void; or name the channel that holds class codes",
+        ) from None
+
+
+# -- cutting -----------------------------------------------------------------------------------------------------------
+
+
+def _add_chip(
+    result: Piece,
+    place: Place,
+    plan: Plan,
+    images: list[tuple[Shot, _Image]],
+    maps: dict[str, Integer[ndarray, "y x"]],
+    cell: tuple[str, int, int],
+) -> None:
+    uid, row, column = cell
+    here = window(row, column, plan.section.chip_px)
+    chips = [_chip(uid, shot, image, here) for shot, image in images]
+    labels = {name: codes[here] for name, codes in maps.items()}
+    result.add(_location(place, plan, uid, row, column), chips, labels, plan.layouts)
+
+
+def _chip(uid: str, shot: Shot, image: _Image, here: tuple[slice, slice]) -> Chip:
+    return Chip(
+        uid=uid,
+        sensor=shot.entry.sensor,
+        pixels=np.ascontiguousarray(image.pixels[:, *here]),
+        valid=image.valid[here].copy(),
+        datetime=shot.date,
+        tag=shot.entry.tag,
+        cloud=None if image.cloud is None else float(image.cloud[here].mean()),
+        source=shot.first.name,
+    )
+
+
+def _location(place: Place, plan: Plan, uid: str, row: int, column: int) -> Location:
+    crs, transform = _georeference(place, plan.headers)
+    facts = dict(place.facts)
+    split = facts.pop("split", None)
+    facts.pop("parent", None)
+    return Location(
+        uid=uid,
+        crs=crs,
+        transform=None if transform is None else moved(transform, row, column, plan.section.chip_px),
+        group=plan.groups[place.id],
+        split=None if split is None else plan.section.split_names[split],
+        scalars=dict(facts),
+    )
+
+
+def _georeference(place: Place, headers: dict[str, Header]) -> tuple[str | None, Affine | None]:
+    """Of the finest band of the first image that has one."""
+    for shot in place.shots.values():
+        _, head = finest(shot, headers)
+        if head.crs is not None:
+            return head.crs, head.transform
+    return None, None

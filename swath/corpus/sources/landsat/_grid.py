@@ -1,0 +1,171 @@
+"""Cells of chips on the grids that scenes share, and reading them without loading a scene.
+
+Scenes of one UTM zone whose pixels coincide are on one grid, and what they show of a cell is one location. A row of up
+to eight cells is read at once, each file once, as a window.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import rasterio
+from affine import Affine
+from jaxtyping import Int64, Shaped
+from numpy import ndarray
+from rasterio.enums import Resampling
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from swath.corpus.sources._raster import File, Header, explained
+from swath.corpus.sources.landsat._scenes import Scene
+from swath.corpus.store.codes import codes_of_map
+from swath.corpus.store.format import LabelLayer
+
+BLOCK = 8
+"""Cells of a row that are read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Pixels that scenes share."""
+
+    name: str
+    """Number of the reference system, and of the grid where several have this system: what ids begin with."""
+    crs: str
+    transform: Affine
+    """Of the upper left corner of all its scenes."""
+    scenes: tuple[Scene, ...]
+    height: int
+    width: int
+
+    def offset(self, head: Header) -> tuple[int, int]:
+        """Row and column where an image on this grid begins."""
+        if head.transform is None:
+            raise AssertionError("images on a grid have a georeference")
+        a, e = self.transform.a, self.transform.e
+        return round((head.transform.f - self.transform.f) / e), round((head.transform.c - self.transform.c) / a)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Neighbouring cells of a row, read together."""
+
+    grid: Grid
+    row: int
+    """Of the cells."""
+    columns: range
+    px: int
+
+    def uids(self) -> list[str]:
+        """Ids of the cells: reference system and upper left corner."""
+        return [self.uid(column) for column in self.columns]
+
+    def uid(self, column: int) -> str:
+        """Id of a cell."""
+        transform = self.transform_of(column)
+        return f"{self.grid.name}_{round(transform.c)}_{round(transform.f)}"
+
+    def transform_of(self, column: int) -> Affine:
+        """Transform of a cell."""
+        a, e = self.grid.transform.a, self.grid.transform.e
+        x, y = self.grid.transform.c + column * self.px * a, self.grid.transform.f + self.row * self.px * e
+        return Affine(a, 0.0, x, 0.0, e, y)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.px, self.px * len(self.columns)
+
+
+def grids(scenes: Iterable[Scene]) -> list[Grid]:
+    """The scenes by grid: same reference system and pixel size, and corners a whole number of pixels apart."""
+    groups: dict[tuple[str, float, float, float, float], list[Scene]] = {}
+    for scene in scenes:
+        head = scene.grid
+        if head.transform is None or head.crs is None:
+            raise AssertionError(scene.id)
+        a, e = head.transform.a, head.transform.e
+        x, y = (round((corner / size) % 1, 2) % 1 for corner, size in ((head.transform.c, a), (head.transform.f, e)))
+        groups.setdefault((head.crs, round(a, 6), round(e, 6), x, y), []).append(scene)
+    many = Counter(crs for crs, *_ in groups)
+    count: Counter[str] = Counter()
+    found = []
+    for (crs, *_), members in sorted(groups.items(), key=lambda item: item[0]):
+        number = crs.rpartition(":")[2]
+        found.append(_grid(number if many[crs] == 1 else f"{number}-{count[crs]}", crs, members))
+        count[crs] += 1
+    return found
+
+
+def _grid(name: str, crs: str, scenes: list[Scene]) -> Grid:
+    transforms = [scene.grid.transform for scene in scenes if scene.grid.transform is not None]
+    first = transforms[0]
+    corner = Affine(first.a, 0.0, min(t.c for t in transforms), 0.0, first.e, max(t.f for t in transforms))
+    bare = Grid(name, crs, corner, tuple(scenes), 0, 0)
+    ends = [(row + s.grid.height, column + s.grid.width) for s in scenes for row, column in [bare.offset(s.grid)]]
+    return replace(bare, height=max(row for row, _ in ends), width=max(column for _, column in ends))
+
+
+def blocks(all_grids: Sequence[Grid], px: int) -> Iterator[Block]:
+    """All cells in order, in blocks; what is left over at the right and lower edge is not used."""
+    for grid in all_grids:
+        columns = grid.width // px
+        for row in range(grid.height // px):
+            for start in range(0, columns, BLOCK):
+                yield Block(grid, row, range(start, min(start + BLOCK, columns)), px)
+
+
+def read(block: Block, scene: Scene, names: Sequence[str]) -> Shaped[ndarray, "c y x"] | None:
+    """Counts of some bands of a scene in a block, 0 beyond its edge; None where it does not reach the block.
+
+    Bands of other pixel sizes (panchromatic) are averaged, or repeated, to the scene's grid.
+    """
+    top, left = block.grid.offset(scene.grid)
+    height, width = block.shape
+    y, x = block.row * block.px, block.columns.start * block.px
+    rows = slice(max(y, top), min(y + height, top + scene.grid.height))
+    columns = slice(max(x, left), min(x + width, left + scene.grid.width))
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return None
+    there = Window(columns.start - left, rows.start - top, columns.stop - columns.start, rows.stop - rows.start)  # type: ignore[call-arg]
+    counts = [_window(scene.files[name], there, scene.grid) for name in names]
+    result = np.zeros((len(names), height, width), np.result_type(*counts))
+    result[:, rows.start - y : rows.stop - y, columns.start - x : columns.stop - x] = np.stack(counts)
+    return result
+
+
+def _window(file: File, window: Window, grid: Header) -> Shaped[ndarray, "y x"]:
+    """A window, given in pixels of the scene's grid, of one of its files."""
+    with explained(file), rasterio.open(file.path) as source:
+        if (source.height, source.width) == (grid.height, grid.width):
+            return source.read(1, window=window)
+        down, across = source.height / grid.height, source.width / grid.width
+        own = Window(window.col_off * across, window.row_off * down, window.width * across, window.height * down)  # type: ignore[call-arg]
+        method = Resampling.average if across > 1 else Resampling.nearest
+        return source.read(1, window=own, out_shape=(window.height, window.width), resampling=method)
+
+
+def labels(block: Block, file: File, layer: LabelLayer) -> Int64[ndarray, "y x"]:
+    """Class codes of a raster in any reference system, brought to the block's pixels by the nearest neighbour.
+
+    Raises:
+        ValueError: it holds what is no code of the layer, which has one for void.
+    """
+    height, width = block.shape
+    transform = block.transform_of(block.columns.start)
+    with (
+        explained(file),
+        rasterio.open(file.path) as source,
+        WarpedVRT(
+            source,
+            crs=block.grid.crs,
+            transform=transform,
+            width=width,
+            height=height,
+            resampling=Resampling.nearest,
+            add_alpha=source.nodata is None,
+        ) as warped,
+    ):
+        values, there = warped.read(1), warped.dataset_mask() != 0
+    return codes_of_map(values, layer.codes, layer.void, there)

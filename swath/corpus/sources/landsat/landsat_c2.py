@@ -1,0 +1,257 @@
+"""Landsat scenes as USGS ships them: Collection 2 level 2 and level 1, and Collection 1 level 1, cut into chips.
+
+Level-2 counts stay as they are (reflectance = DN * 2.75e-5 - 0.2, kelvin = DN * 0.00341802 + 149); level-1 counts
+become reflectance and brightness temperature at the top of the atmosphere with the coefficients of the scene's
+metadata. Chips lie on the scenes' own pixels, in their UTM zone; scenes whose pixels coincide give series of the same
+locations.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Integer, Shaped
+from numpy import ndarray
+from pydantic import Field, model_validator
+
+from swath import sensors
+from swath.corpus import eight_bit
+from swath.corpus.sources import _legends as legends
+from swath.corpus.sources._pieces import Piece, moved, window
+from swath.corpus.sources._position import pixel_m
+from swath.corpus.sources._raster import BadFileError, File, check_size, header
+from swath.corpus.sources.landsat import _grid as grid
+from swath.corpus.sources.landsat import _scenes as scenes
+from swath.corpus.sources.landsat._calibrate import fill_and_cloud, physical
+from swath.corpus.sources.landsat._scenes import Scene
+from swath.corpus.sources.published import SKIP, Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.store.codes import check_declared
+from swath.corpus.store.format import LabelLayer, SensorLayout
+from swath.corpus.store.part import Chip, Location
+from swath.errors import CorpusError
+from swath.settings import Settings
+
+
+class LabelRaster(Settings):
+    """A raster of class codes in any reference system, such as NLCD."""
+
+    file: Path
+    """Relative to the data folder, or absolute."""
+    legend: Literal["nlcd", "cdl"] | None = None
+    """Classes and colours of a known product; else give `classes`."""
+    classes: dict[int, str] = Field(default_factory=dict)
+    colours: dict[int, str] = Field(default_factory=dict)
+    void: int = 0
+    """Code of pixels without a label: outside the raster, or where it says nodata."""
+
+    @model_validator(mode="after")
+    def _one_legend(self) -> "LabelRaster":
+        if bool(self.legend) == bool(self.classes):
+            raise ValueError("give either legend or classes")
+        if self.legend and "void" in self.model_fields_set:
+            raise ValueError("a legend has its own void: leave it out")
+        check_declared(self.classes, self.void)
+        return self
+
+    @property
+    def layer(self) -> LabelLayer:
+        """The label layer that it becomes."""
+        if self.legend:
+            return {"nlcd": legends.NLCD, "cdl": legends.CDL}[self.legend]
+        return LabelLayer(classes=self.classes, colours=self.colours, void=self.void)
+
+
+class Config(FormatSettings):
+    """Settings of the source."""
+
+    name: Literal["landsat-c2"] = "landsat-c2"
+    chip_px: int = Field(default=264, gt=0)
+    """Width and height of a chip in pixels of 30 m."""
+    bands: tuple[str, ...] = ()
+    """Names such as `SR_B4` or `B10`; by default all that every scene of a sensor has, except the panchromatic one."""
+    uint8: bool = False
+    """Store a byte a value, by the tables of SSL4EO-L."""
+    min_valid: float = Field(default=0.5, ge=0, le=1)
+    """Leave out chips of which a smaller share of the pixels can be used."""
+    mask_clouds: bool = False
+    """Mark cloud, its shadow and cirrus as invalid; their share is kept either way."""
+    missing_metadata: Literal["error", "estimate"] = "error"
+    """Level-1 scenes of Landsat 8 and 9 without `*_MTL.txt`: stop, or take the coefficients that all scenes share and
+    the sun's elevation at the satellite's mean local time (about two degrees off)."""
+    labels: dict[str, LabelRaster] = Field(default_factory=dict)
+    """Rasters of class codes by name of the label layer."""
+
+
+def build(config: Config, target: Path, data: Path | None = None) -> None:
+    """Make the corpus, or continue one that was interrupted.
+
+    Raises:
+        RecipeError: no data folder.
+        CorpusError: no scene is there, or a file is missing or not as it should be.
+    """
+    folder = data_folder(data)
+    report = Report(config)
+    found = scenes.find(folder, report)
+    bands = scenes.bands(found, config.bands)
+    ready = []
+    for scene in found:
+        try:
+            scenes.prepare(scene, bands[scene.sensor], config.missing_metadata, config.max_image_gb)
+            _require_quality(scene, config)
+            ready.append(scene)
+        except BadFileError as error:
+            report.reject(error, scene.id)
+    if not ready:
+        raise CorpusError("no scene can be used", where=str(folder), remedy=f"first: {report.log[-1]['what']}")
+    if not config.mask_clouds:
+        what = "only fill is marked as missing"
+        unjudged = [scene.id for scene in ready if scene.quality is None]
+        report.log += [{"event": "no quality band", "id": name, "what": what, "where": name} for name in unjudged]
+    form = _form(config, ready, bands)
+    rasters = {name: _raster(folder, raster, config) for name, raster in config.labels.items()}
+    units = list(grid.blocks(grid.grids(ready), config.chip_px))
+    if not units:
+        sizes = sorted({f"{scene.grid.width} x {scene.grid.height}" for scene in ready})
+        raise CorpusError(
+            f"no chip of {config.chip_px} pixels fits into the scenes of {', '.join(sizes)}",
+            where="corpus.source.chip_px",
+            remedy="make chip_px smaller",
+        )
+    convert(target, form, report, units, grid.Block.uids, lambda block: _look(block, config, form, rasters))
+
+
+def _require_quality(scene: Scene, config: Config) -> None:
+    if config.mask_clouds and scene.quality is None:
+        raise BadFileError(
+            f"{scene.id} has no {' or '.join(scenes.QUALITY)}, so nobody knows where its clouds are",
+            where="corpus.source.mask_clouds",
+            remedy=f"{SKIP}; or mask_clouds=false",
+        )
+
+
+def _form(config: Config, ready: list[Scene], bands: dict[str, tuple[str, ...]]) -> Form:
+    layouts = {}
+    for sensor in dict.fromkeys(scene.sensor for scene in ready):
+        gsd = min(min(pixel_m(scene.grid) or (30.0,)) for scene in ready if scene.sensor == sensor)
+        layouts[sensor] = layout(sensor, bands[sensor], gsd, uint8=config.uint8)
+    layers = {name: raster.layer for name, raster in config.labels.items()}
+    return Form(config.chip_px, layouts, layers, ("public domain",))
+
+
+def layout(sensor: str, bands: tuple[str, ...], gsd_m: float, *, uint8: bool) -> SensorLayout:
+    """How a sensor's pixels are stored."""
+    if uint8:
+        return eight_bit.layout(sensor, bands, gsd_m)
+    return SensorLayout.of(sensors.get(sensor), bands, gsd_m=gsd_m)
+
+
+def _raster(data: Path, raster: LabelRaster, config: Config) -> File:
+    path = data / raster.file
+    if not path.is_file():
+        raise CorpusError("the label raster is not there", where=str(path), remedy="mend corpus.source.labels")
+    file = File(path, raster.file.as_posix(), key="corpus.source.labels")
+    check_size(file, header(file).block_bytes, config.max_image_gb)
+    return file
+
+
+# -- one block ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a scene shows of a block."""
+
+    scene: Scene
+    pixels: Shaped[ndarray, "c y x"]
+    """As stored."""
+    seen: Bool[ndarray, "y x"]
+    """Where there is an observation in every band."""
+    cloud: Bool[ndarray, "y x"] | None
+    """None where the scene has no quality band."""
+
+
+def _look(block: grid.Block, config: Config, form: Form, rasters: dict[str, File]) -> Piece:
+    """The chips of all passes in a row of cells."""
+    passes: dict[tuple[str, str, str], list[Image]] = {}
+    for scene in block.grid.scenes:
+        if image := _image(block, scene, config, form):
+            passes.setdefault(scene.swath, []).append(image)
+    maps = {name: _codes(block, name, file, form) for name, file in rasters.items()}
+    piece = Piece()
+    for position, column in enumerate(block.columns):
+        cell = window(0, position, block.px)
+        uid, corner = block.uid(column), moved(block.transform_of(column), 0, 0, 0)
+        chips = [chip for images in passes.values() if (chip := _chip(uid, images, cell, config))]
+        if chips:
+            place = Location(uid, crs=block.grid.crs, transform=corner)
+            piece.add(place, chips, {name: codes[cell] for name, codes in maps.items()}, form.sensors)
+    return piece
+
+
+def _image(block: grid.Block, scene: Scene, config: Config, form: Form) -> Image | None:
+    """None where the scene does not reach the block."""
+    layout = form.sensors[scene.sensor]
+    counts = grid.read(block, scene, layout.bands)
+    if counts is None:
+        return None
+    seen, cloud = (counts != 0).all(axis=0), None
+    if scene.quality and (codes := grid.read(block, scene, [scene.quality])) is not None:
+        try:
+            fill, cloud = fill_and_cloud(codes[0], scene.bits)
+        except ValueError as error:
+            file = scene.files[scene.quality]
+            raise BadFileError(f"{file.name} {error}", where=str(file.path), remedy=SKIP) from None
+        seen &= ~fill
+    shipped = SensorLayout.of(sensors.get(scene.sensor), layout.bands, gsd_m=layout.gsd_m)
+    pixels = counts.astype(shipped.dtype)
+    if scene.calibration is not None:
+        pixels = np.nan_to_num(physical(counts, layout.bands, scene.calibration))
+    if config.uint8:
+        pixels = eight_bit.encode(pixels, scene.sensor, shipped)
+    return Image(scene, pixels, seen, cloud)
+
+
+def _chip(uid: str, images: list[Image], cell: tuple[slice, slice], config: Config) -> Chip | None:
+    """What the scenes of a pass show of a cell, laid over one another, the one that sees most of it on top.
+
+    None where too little of the cell can be used.
+    """
+    ordered = sorted(images, key=lambda image: (-int(image.seen[cell].sum()), image.scene.id))
+    pixels, seen = ordered[0].pixels[:, *cell].copy(), ordered[0].seen[cell].copy()
+    cloud = None if ordered[0].cloud is None else ordered[0].cloud[cell].copy()
+    used = ordered[:1]
+    for image in ordered[1:]:
+        fresh = image.seen[cell] & ~seen
+        if not fresh.any():
+            continue
+        pixels[:, fresh] = image.pixels[:, *cell][:, fresh]
+        seen |= fresh
+        used.append(image)
+        if cloud is None or image.cloud is None:
+            cloud = None
+        else:
+            cloud[fresh] = image.cloud[cell][fresh]
+    valid = seen & ~cloud if config.mask_clouds and cloud is not None else seen
+    if not valid.any() or valid.mean() < config.min_valid:
+        return None
+    return Chip(
+        uid,
+        used[0].scene.sensor,
+        pixels,
+        valid=valid,
+        datetime=used[0].scene.date,
+        cloud=None if cloud is None else float(cloud[seen].mean()),
+        source=" ".join(image.scene.id for image in used),
+        orbit=used[0].scene.path,
+    )
+
+
+def _codes(block: grid.Block, name: str, file: File, form: Form) -> Integer[ndarray, "y x"]:
+    layer = form.labels[name]
+    try:
+        return grid.labels(block, file, layer)
+    except ValueError as error:
+        raise CorpusError(
+            f"{file.name} {error}", where=f"corpus.source.labels.{name}", remedy="add the code to classes, or as void"
+        ) from None

@@ -1,0 +1,115 @@
+"""Reference cloud masks of ukis-csmask (Wieland et al. 2019): images of six bands at the top of the atmosphere.
+
+`landsat5.npz`, `landsat7.npz`, `landsat8.npz`, `sentinel2.npz`, each with `img` (y, x, band; float32 reflectance: blue,
+green, red, near infrared, two short-wave infrared) and `msk` (y, x, 1; class codes). Cut into chips; every pixel counts
+as 30 m.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from numpy import ndarray
+from pydantic import Field
+
+from swath import sensors
+from swath.corpus.sources._names import what_is_there
+from swath.corpus.sources._pieces import Piece, cells, window
+from swath.corpus.sources._raster import BadFileError, File
+from swath.corpus.sources.published import _numpy as npy
+from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources.published._images import declared, stranger
+from swath.corpus.store.format import LabelLayer, SensorLayout
+from swath.corpus.store.part import Chip, Location
+from swath.errors import CorpusError
+
+BANDS = {
+    "landsat5": ("landsat-tm-toa", ("B1", "B2", "B3", "B4", "B5", "B7")),
+    "landsat7": ("landsat-etm-toa", ("B1", "B2", "B3", "B4", "B5", "B7")),
+    "landsat8": ("landsat-oli-toa", ("B2", "B3", "B4", "B5", "B6", "B7")),
+    "sentinel2": ("sentinel-2-l1c", ("B02", "B03", "B04", "B08", "B11", "B12")),
+}
+"""Sensor and bands by file."""
+LAYER = LabelLayer(
+    classes={0: "cloud shadow", 1: "water", 2: "snow/ice", 3: "land", 4: "cloud"},
+    colours={0: "#4a5568", 1: "#2b6cb0", 2: "#bee3f8", 3: "#68ab5f", 4: "#f7fafc"},
+)
+
+
+class Config(FormatSettings):
+    """Settings of the source."""
+
+    name: Literal["cloudmask-ukis"] = "cloudmask-ukis"
+    chip_px: int = Field(default=256, gt=0)
+    """Images are cut into chips of this size, which stay together in every split."""
+
+
+def build(config: Config, target: Path, data: Path | None = None) -> None:
+    """Make the corpus, or continue one that was interrupted.
+
+    Raises:
+        RecipeError: no data folder.
+        CorpusError: no file is there, or one is not as it should be.
+    """
+    folder = data_folder(data)
+    report = Report(config)
+    found = {path.stem: path for path in sorted(folder.glob("*.npz")) if path.stem in BANDS}
+    if not found:
+        raise CorpusError(
+            f"none of the files {', '.join(BANDS)}.npz is here",
+            where=str(folder),
+            remedy=what_is_there(folder, "landsat5.npz"),
+        )
+    report.log += [stranger(path, folder) for path in sorted(folder.glob("*.npz")) if path.stem not in BANDS]
+    layouts = {BANDS[name][0]: layout(name) for name in found}
+    form = Form(config.chip_px, layouts, {"cloud": LAYER}, ("Apache-2.0",))
+    shapes = _shapes(found, report)
+    convert(
+        target,
+        form,
+        report,
+        list(shapes),
+        lambda name: [uid for uid, _, _ in cells(name, shapes[name], config.chip_px)],
+        lambda name: _look(name, found[name], form, config.max_image_gb),
+    )
+
+
+def layout(name: str) -> SensorLayout:
+    """Reflectance as it stands."""
+    sensor, bands = BANDS[name]
+    layout = SensorLayout.of(sensors.get(sensor), bands, gsd_m=30, dtype="float32")
+    return layout.model_copy(update={"nodata": None, "scale": (1.0,) * 6, "offset": (0.0,) * 6})
+
+
+def _shapes(found: dict[str, Path], report: Report) -> dict[str, tuple[int, int]]:
+    """Sizes of the images that can be used."""
+    shapes = {}
+    for name, path in found.items():
+        try:
+            shapes[name] = _arrays(path, report.settings.max_image_gb)[1].shape
+        except BadFileError as error:
+            report.reject(error, name)
+    return shapes
+
+
+def _arrays(path: Path, limit_gb: float) -> tuple[Float32[ndarray, "c y x"], Int64[ndarray, "y x"]]:
+    """Image and mask.
+
+    Raises:
+        BadFileError: the file is damaged, or they are not what they should be.
+    """
+    image = npy.member(path, "img", ("float32",), (None, None, 6), limit_gb)
+    mask = npy.member(path, "msk", ("uint8",), (*image.shape[:2], 1), limit_gb)
+    return image.transpose(2, 0, 1), declared(mask[..., 0], LAYER, File(path, path.name))
+
+
+def _look(name: str, path: Path, form: Form, limit_gb: float) -> Piece:
+    image, mask = _arrays(path, limit_gb)
+    piece = Piece()
+    for uid, row, column in cells(name, mask.shape, form.chip_px):
+        part = window(row, column, form.chip_px)
+        pixels = np.ascontiguousarray(image[:, *part])
+        chip = Chip(uid, BANDS[name][0], pixels, cloud=float((mask[part] == 4).mean()), source=path.name)
+        piece.add(Location(uid, group=name), [chip], {"cloud": mask[part]}, form.sensors)
+    return piece

@@ -1,0 +1,72 @@
+"""EuroSAT (Helber et al. 2019): 27,000 Sentinel-2 L1C images of 64 x 64 pixels, 13 bands, ten classes.
+
+As unpacked: `<class>/<class>_<number>.tif` (also in the folders that the archive nests), bands in the order B01 … B08,
+B09 … B12, **B8A last**; the corpus holds them in the order of the sensor. Beside them lie the lists of a split.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from swath import sensors
+from swath.corpus.sources._pieces import Piece
+from swath.corpus.sources._raster import File
+from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources.published._images import chip_of, classified, image, placed
+from swath.corpus.store.format import SensorLayout
+
+SENSOR = "sentinel-2-l1c"
+BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12", "B8A")
+"""Order in the files."""
+CLASSES = (
+    "AnnualCrop",
+    "Forest",
+    "HerbaceousVegetation",
+    "Highway",
+    "Industrial",
+    "Pasture",
+    "PermanentCrop",
+    "Residential",
+    "River",
+    "SeaLake",
+)
+PX = 64
+FOLDERS = ("ds/images/remote_sensing/otherDatasets/sentinel_2/tif", "EuroSATallBands", "EuroSAT_MS", ".")
+"""Where the classes' folders may be: as torchgeo's archive nests them, in the newer archives, or at the top."""
+
+
+class Config(FormatSettings):
+    """Settings of the source."""
+
+    name: Literal["eurosat"] = "eurosat"
+    split: Literal["eurosat", "eurosat-spatial", "eurosat-100", "none"] = "eurosat"
+    """Beginning of the names of the lists: `eurosat` (arXiv 1911.06721, 60/20/20 at random), `eurosat-spatial` (by
+    longitude), `eurosat-100` (a hundred images); `none` to store the images without a split."""
+    classes: tuple[str, ...] = ()
+    """Only these classes, a subset that the corpus's provenance names; by default all, and all have to be there."""
+
+
+def build(config: Config, target: Path, data: Path | None = None) -> None:
+    """Make the corpus, or continue one that was interrupted.
+
+    Raises:
+        RecipeError: no data folder.
+        CorpusError: images or lists are missing or not as they should be.
+    """
+    folder = data_folder(data)
+    report = Report(config)
+    files = classified(folder, FOLDERS, CLASSES, ".tif", config.split, report.log, config.classes)
+    layout = SensorLayout.of(sensors.get(SENSOR), gsd_m=10).model_copy(update={"nodata": None})
+    order = np.array([BANDS.index(band) for band in layout.bands])
+    form = Form(PX, {SENSOR: layout}, licences=("MIT",))
+
+    def look(file: File) -> Piece:
+        pixels, head = image(file, len(BANDS), "uint16", PX)
+        uid = file.path.stem
+        place = placed(uid, head, split=file.fields.get("split"), scalars={"class": file.fields["class"]})
+        piece = Piece()
+        piece.add(place, [chip_of(uid, SENSOR, pixels[order], file.name)], {}, form.sensors)
+        return piece
+
+    convert(target, form, report, files, lambda file: [file.path.stem], look)

@@ -1,0 +1,67 @@
+"""TerraMesh patches (GeoTIFF): Sentinel-1 RTC and Sentinel-2 L2A with Esri land cover, 224 x 224 px."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from swath import sensors
+from swath.corpus.sources import _legends as legends
+from swath.corpus.sources._names import Key, Names
+from swath.corpus.sources._pieces import Piece
+from swath.corpus.sources._position import check_same_place
+from swath.corpus.sources._raster import File, narrowed
+from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder, gather
+from swath.corpus.sources.published._images import codes, image, placed
+from swath.corpus.store.format import LabelLayer, SensorLayout
+from swath.corpus.store.part import Chip
+
+OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-rtc"
+PX = 224
+KINDS = {kind: Names(f"{kind}/{{cell}}.tif") for kind in ("S2L2A", "S1RTC", "LULC")}
+COVER = LabelLayer(
+    classes=dict(enumerate(legends.ESRI.classes.values(), 1)),
+    colours=dict(enumerate(legends.ESRI.colours.values(), 1)),
+    void=0,
+)
+"""Esri's land cover, numbered through from 1 as TerraMesh does."""
+
+
+class Config(FormatSettings):
+    """Settings of the source."""
+
+    name: Literal["terramesh"] = "terramesh"
+
+
+def build(config: Config, target: Path, data: Path | None = None) -> None:
+    """Make the corpus, or continue one that was interrupted.
+
+    Raises:
+        RecipeError: no data folder.
+        CorpusError: files are missing, damaged, or of another type or size.
+    """
+    root = data_folder(data)
+    report = Report(config)
+    files = gather(root, KINDS, report)
+    optical = SensorLayout.of(sensors.get(OPTICAL), gsd_m=10, dtype="int16")
+    # Already in dB, unlike what the STAC catalogues serve under this name.
+    radar = SensorLayout(bands=("VV", "VH"), gsd_m=10, dtype="float32")
+    form = Form(PX, {OPTICAL: optical, RADAR: radar}, {"landcover": COVER}, ("CC-BY-SA-4.0",))
+    convert(target, form, report, list(files), lambda key: key, lambda key: _read(files[key], key, root, form))
+
+
+def _read(files: dict[str, Path], key: Key, root: Path, form: Form) -> Piece:
+    named = {kind: File(path, path.relative_to(root).as_posix()) for kind, path in files.items()}
+    counts, head = image(named["S2L2A"], len(form.sensors[OPTICAL].bands), "int16", PX)
+    power, other = image(named["S1RTC"], 2, "float64", PX)
+    check_same_place(named["S1RTC"], other, named["S2L2A"], head)
+    chips = [
+        Chip(key[0], OPTICAL, counts, source=named["S2L2A"].name),
+        Chip(key[0], RADAR, narrowed(power, np.isfinite(power), named["S1RTC"]), source=named["S1RTC"].name),
+    ]
+    # 282D_485L_3_3: cell of the Major TOM grid, and row and column of the patch in it
+    group = "_".join(key[0].split("_")[:2])
+    cover = codes(named["LULC"], COVER, PX, (named["S2L2A"], head))
+    piece = Piece()
+    piece.add(placed(key[0], head, group=group), chips, {"landcover": cover}, form.sensors)
+    return piece

@@ -1,0 +1,208 @@
+"""WorldCereal patches (NetCDF): Sentinel-1 and Sentinel-2 image series of 640 m sites, with crop maps.
+
+Everything is brought to the 20 m grid that all sites have. Labels come at 10 m: a 20 m pixel has the code that most of
+its four have, if at least two have it; pixels without a code do not vote, and a tie is void.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Integer, UInt16
+from numpy import ndarray
+from pydantic import Field
+
+from swath import sensors
+from swath.corpus.sources._names import Key, Names
+from swath.corpus.sources._pieces import Piece, cells, moved, window
+from swath.corpus.sources._raster import BadFileError
+from swath.corpus.sources.published import _worldcereal as legend
+from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder, gather
+from swath.corpus.sources.published._netcdf import Cube, Grid, opened
+from swath.corpus.store.format import LabelLayer, SensorLayout
+from swath.corpus.store.part import Chip, Location
+
+BANDS = ("B05", "B06", "B07", "B8A", "B11", "B12")
+FINE_BANDS = ("B02", "B03", "B04", "B08")
+POLARISATIONS = ("VV", "VH")
+LAYERS = ("CT", "LC", "IRR")
+"""Crop type, land cover, irrigation."""
+PX = 32
+"""Side of a site, in pixels of 20 m."""
+RADAR_SCALE = 1e-4
+"""Counts to dB."""
+_NAME = "{site}_{epsg}_{start}_{end}.nc"
+KINDS = {
+    "radar": Names(f"S1_GRD-ASCENDING_20m_{_NAME}"),
+    "optical": Names(f"S2_L2A_20m_{_NAME}"),
+    "labels": Names(f"OUTPUT_POLY-110_10m_{_NAME}"),
+}
+FINE = Names(f"S2_L2A_10m_{_NAME}")
+UNUSED = ("AgERA5_*.nc", "CropCalendar_*.nc", "L8_*.nc", "S2_L2A_10m_*.nc")
+
+
+class Config(FormatSettings):
+    """Settings of the source."""
+
+    name: Literal["worldcereal-patches"] = "worldcereal-patches"
+    chip_px: int = Field(PX, ge=1, le=PX)
+    """Sites are cut into chips of this many pixels of 20 m."""
+    fine_bands: bool = False
+    """Also the 10 m bands, as means of four pixels. Sites without a file of them are bad ones."""
+    mask_clouds: bool = True
+    """Treat what the scene classification calls cloud, shadow or defective as invalid; otherwise only its share is
+    noted."""
+
+
+def build(config: Config, target: Path, data: Path | None = None) -> None:
+    """Make the corpus, or continue one that was interrupted.
+
+    Raises:
+        RecipeError: no data folder.
+        CorpusError: files are missing, damaged, of other types, or do not cover the same ground.
+    """
+    root = data_folder(data)
+    report = Report(config)
+    kinds = KINDS | ({"fine": FINE} if config.fine_bands else {})
+    sites = gather(root, kinds, report, unused=UNUSED)
+    layers = _layers(sites, report)
+    bands = (*FINE_BANDS, *BANDS) if config.fine_bands else BANDS
+    form = Form(
+        chip_px=config.chip_px,
+        sensors={
+            legend.OPTICAL: SensorLayout.of(sensors.get(legend.OPTICAL), bands, 20.0),
+            legend.RADAR: SensorLayout(
+                bands=POLARISATIONS, gsd_m=20.0, dtype="int32", scale=(RADAR_SCALE,) * 2, nodata=0.0
+            ),
+        },
+        labels=layers,
+    )
+
+    def uids(key: Key) -> list[str]:
+        return [uid for uid, _, _ in cells(key[0], (PX, PX), config.chip_px)]
+
+    convert(target, form, report, list(sites), uids, lambda key: _site(sites[key], key, form, config))
+
+
+# -- labels ------------------------------------------------------------------------------------------------------------
+
+
+def _layers(sites: dict[Key, dict[str, Path]], report: Report) -> dict[str, LabelLayer]:
+    """The layers that hold a code, with the classes that occur."""
+    present: dict[str, set[int]] = {layer: set() for layer in LAYERS}
+    for key, files in list(sites.items()):
+        try:
+            with opened(files["labels"], report.settings.max_image_gb) as cube:
+                for layer in LAYERS:
+                    present[layer].update(np.unique(cube.counts(layer, "uint16")).tolist())
+        except BadFileError as error:
+            report.reject(error, key[0])
+            del sites[key]
+    names = {"CT": legend.CROPS, "LC": legend.LAND_COVER, "IRR": {}}
+    return {
+        layer: LabelLayer(classes={code: names[layer].get(code, str(code)) for code in sorted(codes - {0})}, void=0)
+        for layer, codes in present.items()
+        if codes - {0}
+    }
+
+
+def coarser(codes: Integer[ndarray, "y x"]) -> Integer[ndarray, "y2 x2"]:
+    """The code of most of each four pixels; 0 where fewer than two agree, or two and two."""
+    four = np.stack([codes[row::2, column::2] for row in (0, 1) for column in (0, 1)])
+    votes = np.where(four == 0, 0, (four[:, None] == four[None]).sum(axis=0))
+    most = votes.max(axis=0)
+    winner = np.take_along_axis(four, votes.argmax(axis=0)[None], axis=0)[0]
+    tied = ((votes == most) & (four != winner)).any(axis=0)
+    return np.where((most >= 2) & ~tied, winner, 0)
+
+
+def mean_of_four(counts: UInt16[ndarray, "t y x"]) -> UInt16[ndarray, "t y2 x2"]:
+    """Rounded mean of each four pixels; 0, which is nodata, where one of them is."""
+    four = np.stack([counts[:, row::2, column::2] for row in (0, 1) for column in (0, 1)]).astype(np.uint32)
+    return np.where((four == 0).any(axis=0), 0, (four.sum(axis=0) + 2) // 4).astype(np.uint16)
+
+
+# -- a site ------------------------------------------------------------------------------------------------------------
+
+
+def _site(files: dict[str, Path], key: Key, form: Form, config: Config) -> Piece:
+    limit = config.max_image_gb
+    with opened(files["radar"], limit) as cube:
+        grid = _grid(cube, PX, None)
+        radar = np.stack([cube.counts(band, "int32") for band in POLARISATIONS], axis=1)
+        radar_dates = cube.dates("timestamp")
+    with opened(files["optical"], limit) as cube:
+        _grid(cube, PX, grid)
+        optical = np.stack([cube.counts(band, "uint16") for band in BANDS], axis=1)
+        cloudy = np.isin(cube.counts("SCL", "uint8"), _cloud_classes())
+        dates = cube.dates("timestamp")
+    if config.fine_bands:
+        optical = np.concatenate([_fine(files["fine"], grid, dates, limit), optical], axis=1)
+    with opened(files["labels"], limit) as cube:
+        _grid(cube, 2 * PX, grid)
+        labels = {layer: coarser(cube.counts(layer, "uint16")) for layer in form.labels}
+    piece = Piece()
+    for uid, row, column in cells(key[0], (PX, PX), config.chip_px):
+        here = window(row, column, config.chip_px)
+        chips = _optical(uid, optical, cloudy, dates, here, files["optical"].name, config)
+        chips += [
+            Chip(uid, legend.RADAR, counts[:, *here], datetime=date, source=files["radar"].name, orbit="ascending")
+            for date, counts in zip(radar_dates, radar, strict=True)
+        ]
+        location = Location(
+            uid=uid,
+            crs=grid.crs,
+            transform=moved(grid.transform, row, column, config.chip_px),
+            group=key[0],
+            scalars={"season_start": key[2], "season_end": key[3]},
+        )
+        piece.add(location, chips, {layer: codes[here] for layer, codes in labels.items()}, form.sensors)
+    return piece
+
+
+def _optical(
+    uid: str,
+    counts: UInt16[ndarray, "t c y x"],
+    cloudy: Bool[ndarray, "t y x"],
+    dates: list[datetime],
+    here: tuple[slice, slice],
+    source: str,
+    config: Config,
+) -> list[Chip]:
+    return [
+        Chip(
+            uid,
+            legend.OPTICAL,
+            counts[k][:, *here],
+            valid=~cloudy[k][here] if config.mask_clouds else None,
+            datetime=date,
+            cloud=float(cloudy[k][here].mean()),
+            source=source,
+        )
+        for k, date in enumerate(dates)
+    ]
+
+
+def _cloud_classes() -> list[int]:
+    rule = sensors.get(legend.OPTICAL).cloud
+    assert rule is not None
+    return list(rule.classes)
+
+
+def _fine(path: Path, grid: Grid, dates: list[datetime], limit_gb: float) -> UInt16[ndarray, "t c y x"]:
+    with opened(path, limit_gb) as cube:
+        _grid(cube, 2 * PX, grid)
+        if cube.dates("timestamp") != dates:
+            raise cube.bad("has other dates than the 20 m bands")
+        return np.stack([mean_of_four(cube.counts(band, "uint16")) for band in FINE_BANDS], axis=1)
+
+
+def _grid(cube: Cube, px: int, like: Grid | None) -> Grid:
+    """The file's grid, if it has this many pixels and covers the same ground."""
+    grid = cube.grid
+    if (grid.height, grid.width) != (px, px):
+        raise cube.bad(f"has {grid.width} x {grid.height} pixels, not {px} x {px}")
+    if like and (grid.crs != like.crs or not np.allclose(grid.bounds, like.bounds, atol=0.5)):
+        raise cube.bad(f"covers {grid.bounds} in {grid.crs}, the radar {like.bounds} in {like.crs}")
+    return grid

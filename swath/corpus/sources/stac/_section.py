@@ -1,0 +1,245 @@
+"""The section of a recipe that says where, when and from where."""
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from pydantic import Field, field_validator, model_validator
+
+from swath import plugins, sensors
+from swath.corpus import eight_bit
+from swath.corpus.ground.utm import Footprint
+from swath.corpus.places import PlacesConfig
+from swath.corpus.sources._shapes import ShapeLayer
+from swath.corpus.sources.stac import _cloudless as cloudless
+from swath.corpus.sources.stac._catalogue import Catalogue
+from swath.corpus.sources.stac._cloudless import S2Cloudless
+from swath.corpus.sources.stac._hosts import Limits
+from swath.corpus.store.arrays import Compression
+from swath.corpus.store.format import SensorLayout
+from swath.errors import RecipeError
+from swath.sensors import Sensor
+from swath.settings import Settings
+
+if TYPE_CHECKING:
+    PlacesSettings: TypeAlias = PlacesConfig
+    DatesSettings: TypeAlias = Settings
+else:
+    PlacesSettings = plugins.union("swath.corpus.places")
+    DatesSettings = plugins.union("swath.corpus.dates")
+
+
+class Product(Settings):
+    """What is wanted of one sensor."""
+
+    sensor: str
+    bands: tuple[str, ...] | None = None
+    """In the order in which they are stored; by default all that the catalogue has."""
+    catalogue: Catalogue | None = None
+    """If another than the section's."""
+    collection: str | None = None
+    """If another than the sensor's own, such as `sentinel-2-c1-l2a`."""
+    when: DatesSettings | None = None
+    """If another rule than the section's."""
+    only: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Properties that an item must have, such as `landsat:collection_category: T1`."""
+    max_cloud: float | None = Field(default=20, ge=0, le=100)
+    """Scenes with more cloud are left out, in percent as the catalogue says; null for all. Means nothing for radar."""
+    max_chip_cloud: float = Field(default=1.0, ge=0, le=1)
+    """Chips with a larger share of cloud are left out, where the sensor has a mask; below 1, scenes without it as
+    well."""
+    min_valid: float = Field(default=1.0, ge=0, le=1)
+    """Chips with a smaller share of pixels that hold data are left out."""
+    look: int = Field(default=3, ge=1)
+    """Of a window's clearest scenes, so many are compared by the cloud over the chip itself."""
+    mask_clouds: bool = False
+    """Mark pixels as not valid that are cloudy, or of which the mask says nothing; scenes without a mask are left out
+    then. By default they are data, and their share is in the index."""
+    cloud_mask: S2Cloudless | None = None
+    """What says which pixels are cloud; by default the sensor's own quality layer. Sentinel-2 L1C has none."""
+    uint8: bool = False
+    """Store a byte a value, by the tables of SSL4EO-L for Landsat; what lies outside their ranges is lost."""
+    resampling: Literal["nearest", "bilinear", "cubic", "average"] = "nearest"
+    """Of files that are on another grid than the chip: coarser bands, and scenes of a neighbouring UTM zone."""
+    orbit: Literal["ascending", "descending"] | None = None
+    """Only this pass."""
+    same_dates_as: str | None = None
+    """Sensor of another product of the section: only scenes (platform, day and tile, or path and row) that both have
+    are taken, so that two product levels are parallel."""
+
+    @model_validator(mode="after")
+    def _known(self) -> "Product":
+        try:
+            sensor = sensors.get(self.sensor)
+        except RecipeError as error:
+            raise ValueError(f"{error.what}; {error.remedy}") from None
+        names = [band.name for band in sensor.bands]
+        for band in self.bands or ():
+            if band not in names:
+                raise ValueError(f"{self.sensor} has no band {band!r}; known: {', '.join(names)}")
+        if self.uint8:
+            try:
+                eight_bit.limits(self.sensor, names[0])
+            except RecipeError as error:
+                raise ValueError(f"{error.what}; {error.remedy}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _maskable(self) -> "Product":
+        if self.cloud_mask is not None and self.sensor != cloudless.SENSOR:
+            rule = sensors.get(self.sensor).cloud
+            own = f"; leave cloud_mask out: {rule.layer} says what is cloud" if rule else ""
+            raise ValueError(
+                f"s2cloudless needs reflectance at the top of the atmosphere and B10, so {cloudless.SENSOR}, "
+                f"not {self.sensor}{own}"
+            )
+        return self
+
+
+class StacSection(Settings):
+    """A corpus from STAC catalogues."""
+
+    where: PlacesSettings
+    """Locations: a strategy and its settings."""
+    when: DatesSettings
+    """Periods, and whether one acquisition of each is wanted or all."""
+    products: tuple[Product, ...] = Field(min_length=1)
+    """Sensors; the first gives the pixel grid."""
+    chip_px: int = Field(default=264, gt=0)
+    """Width and height of all chips."""
+    gsd_m: float | None = Field(default=None, gt=0)
+    """Pixel size of all chips; by default the finest of the first product's bands."""
+    catalogue: Catalogue = Catalogue()
+    require: Literal["all", "any"] = "all"
+    """`all`: a location without a chip of every product and window is left out, as in SSL4EO-L. `any`: one is enough.
+    What is missing is in `failures.parquet` either way."""
+    on_failure: Literal["stop", "leave-out"] = "stop"
+    """When hosts did not answer in spite of all retries. `stop`: the corpus stays unfinished, and the same command
+    tries those locations again. `leave-out`: it is finished without them."""
+    retries: int = Field(default=6, ge=0)
+    """Of a request, at growing distances in time."""
+    backoff_s: float = Field(default=1.0, gt=0)
+    """First pause after a failure of a host, doubled with each further one."""
+    timeout_s: float = Field(default=60.0, gt=0)
+    """Of a request, from its start to the last byte of the answer."""
+    limits: Limits = Limits()
+    """How much a catalogue and the hosts of its files may send."""
+    shapes: tuple[ShapeLayer, ...] = ()
+    """Label layers from polygons or points in vector files."""
+    licences: tuple[str, ...] = ()
+    """Names of the data's licences, kept with the corpus."""
+    compression: Compression = "fast"
+    """Of the pixels: `none`, `fast` to read, or `small` on disk (Zstandard), which is several times slower to read."""
+
+    @field_validator("products")
+    @classmethod
+    def _once(cls, products: tuple[Product, ...]) -> tuple[Product, ...]:
+        named = [product.sensor for product in products]
+        if len(set(named)) < len(named):
+            raise ValueError("a sensor is listed twice")
+        for number, product in enumerate(products):
+            if product.same_dates_as is not None and product.same_dates_as not in named[:number]:
+                raise ValueError(
+                    f"same_dates_as of {product.sensor}: no product before it is {product.same_dates_as!r}"
+                )
+        return products
+
+    @model_validator(mode="after")
+    def _offered(self) -> "StacSection":
+        for product in self.products:
+            if not entries(product, self):
+                sensor, name = sensors.get(product.sensor), catalogue_of(product, self).name
+                offers = {key.partition(":")[0] for key in sensor.collections} or {"no catalogue"}
+                raise ValueError(f"{name} has no {product.sensor}; {' and '.join(sorted(offers))} has")
+            if missing := [band for band in product.bands or () if band not in bands_of(product, self)]:
+                raise ValueError(f"{catalogue_of(product, self).name} has no file of {product.sensor}/{missing[0]}")
+            keys = asset_keys(product, self)[0]
+            if product.cloud_mask and (lacking := [band for band in cloudless.BANDS if band not in keys]):
+                raise ValueError(
+                    f"s2cloudless needs {', '.join(lacking)}, which {catalogue_of(product, self).name} lacks"
+                )
+        return self
+
+
+def catalogue_of(product: Product, section: StacSection) -> Catalogue:
+    """Where a product is looked for."""
+    return product.catalogue or section.catalogue
+
+
+def entries(product: Product, section: StacSection) -> dict[str, str]:
+    """Collection by key of `Sensor.assets`: several where the catalogue keeps a sensor in more than one."""
+    name, sensor = catalogue_of(product, section).name, sensors.get(product.sensor)
+    return {key: product.collection or c for key, c in sensor.collections.items() if key.partition(":")[0] == name}
+
+
+def bands_of(product: Product, section: StacSection) -> tuple[str, ...]:
+    """Bands that are stored, in order."""
+    if product.bands is not None:
+        offered = [band for keys in asset_keys(product, section) for band in keys]
+        return tuple(band for band in product.bands if band in offered)
+    keys = asset_keys(product, section)[0]
+    return tuple(band.name for band in sensors.get(product.sensor).bands if band.name in keys)
+
+
+def asset_keys(product: Product, section: StacSection) -> list[dict[str, str]]:
+    """Asset keys by band, for each of the product's collections."""
+    assets = sensors.get(product.sensor).assets
+    return [assets[key] for key in entries(product, section)]
+
+
+def bands_read(product: Product, section: StacSection) -> tuple[str, ...]:
+    """Bands that are stored, and those that the cloud mask is made from."""
+    stored = bands_of(product, section)
+    masking = cloudless.BANDS if product.cloud_mask else ()
+    return (*stored, *(band for band in masking if band not in stored))
+
+
+def layouts(section: StacSection) -> dict[str, SensorLayout]:
+    """How the products are stored."""
+    gsd = pixel_size(section)
+    return {
+        p.sensor: eight_bit.layout(p.sensor, bands_of(p, section), gsd)
+        if p.uint8
+        else shipped(sensors.get(p.sensor), bands_of(p, section), gsd)
+        for p in section.products
+    }
+
+
+def shipped(sensor: Sensor, bands: tuple[str, ...], gsd_m: float) -> SensorLayout:
+    """The provider's counts; Sentinel-2's as shipped since baseline 04.00, so that dark pixels may be below zero."""
+    layout = SensorLayout.of(sensor, bands, gsd_m)
+    if has_baselines(sensor):
+        layout = layout.model_copy(update={"offset": tuple(sensors.SENTINEL_2_OFFSET for _ in bands)})
+    return layout
+
+
+def sees_clouds(sensor: Sensor) -> bool:
+    """Whether clouds are in the way, so that clear scenes are looked for: not for radar."""
+    return any(band.unit != "dB" for band in sensor.bands)
+
+
+def has_mask(product: Product) -> bool:
+    """Whether something says which pixels of the product are cloudy."""
+    return product.cloud_mask is not None or sensors.get(product.sensor).cloud is not None
+
+
+def has_baselines(sensor: Sensor) -> bool:
+    """Whether the offset of the counts depends on the item's processing baseline."""
+    return sensor.name.startswith("sentinel-2")
+
+
+def pixel_size(section: StacSection) -> float:
+    """Of all chips, in metres."""
+    if section.gsd_m is not None:
+        return section.gsd_m
+    product = section.products[0]
+    sensor = sensors.get(product.sensor)
+    return min(sensor.pixel_m(band) or 10.0 for band in bands_of(product, section))
+
+
+def footprint(section: StacSection) -> Footprint:
+    """What every location covers: corners on the coarsest grid of the first product that pixels of the chip divide."""
+    gsd = pixel_size(section)
+    product = section.products[0]
+    sensor = sensors.get(product.sensor)
+    sizes = {sensor.pixel_m(band) or gsd for band in bands_of(product, section)}
+    step = max([size for size in sizes if size % gsd == 0], default=gsd)
+    return Footprint(section.chip_px, float(gsd), float(step), sensor.anchor_m)

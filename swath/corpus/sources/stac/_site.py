@@ -1,0 +1,82 @@
+"""A location while it is being built: what was looked up for it, and what came of it."""
+
+import datetime as dt
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+from numpy import ndarray
+
+from swath.corpus.dates import Window
+from swath.corpus.sources.stac._hosts import Patience
+from swath.corpus.sources.stac._read import Grid
+from swath.corpus.sources.stac._section import Product, StacSection
+from swath.corpus.store.format import SensorLayout
+from swath.corpus.store.part import Chip, Location
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A chip that the corpus lacks, and why."""
+
+    uid: str
+    sensor: str
+    window: str | None
+    """Season, month or other tag; None too for an item that cannot be used, whose window nobody knows."""
+    reason: str
+    transient: bool
+    """Another attempt may succeed: a host did not answer."""
+    lon: float
+    lat: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clouds:
+    """What a mask says of an acquisition."""
+
+    cloudy: Bool[ndarray, "y x"]
+    unknown: Bool[ndarray, "y x"]
+    """Where it says nothing."""
+
+    @property
+    def share(self) -> float:
+        """Of the chip that is known to be cloudy."""
+        return float(self.cloudy.mean())
+
+
+class UnusableError(Exception):
+    """An acquisition that cannot become a chip, and why."""
+
+
+@dataclass(slots=True)
+class Site:
+    """A location and everything that is looked up for it."""
+
+    section: StacSection
+    layouts: dict[str, SensorLayout]
+    """As stored, by sensor."""
+    location: Location
+    grid: Grid
+    patience: Patience
+    chosen: dict[tuple[str, str | None], dt.datetime] = field(default_factory=dict)
+    """When a sensor's chip of a window was taken: radar follows."""
+    masks: dict[tuple[str, str], "Clouds | None"] = field(default_factory=dict)
+    """By sensor and acquisition: a mask that was compared is not made again."""
+    counts: dict[str, Shaped[ndarray, "y x"]] = field(default_factory=dict)
+    """By address, of the window under way: bands that a mask was made from are not read again for the chip."""
+    chips: list[Chip] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    malformed: dict[tuple[str, str], Failure] = field(default_factory=dict)
+    """Items that cannot be used, by sensor and reason; no chip is missing for that alone."""
+
+    def fail(self, product: Product, window: Window, reason: str, *, transient: bool = False) -> None:
+        """Note what is missing."""
+        self.failures.append(self._failure(product, window.tag, reason, transient))
+
+    def leave_out(self, product: Product, reason: str) -> None:
+        """Note an item that cannot be used, once, however often it is found."""
+        self.malformed[product.sensor, reason] = self._failure(product, None, reason, transient=False)
+
+    def _failure(self, product: Product, tag: str | None, reason: str, transient: bool) -> Failure:
+        lon, lat = self.location.lonlat or (np.nan, np.nan)
+        return Failure(self.location.uid, product.sensor, tag, reason, transient, lon, lat)

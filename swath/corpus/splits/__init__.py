@@ -1,0 +1,1 @@
+"""Which locations train, validate and test, and whether a split is honest."""

@@ -1,0 +1,119 @@
+"""Which locations an encoder saw, and which of a corpus's are among them: by id, or by the ground itself.
+
+An id means the same location in the same corpus only. Between corpora (one that has grown, another one of the same
+region) it is the ground that tells: a location is met again if its footprint shares ground with one that was seen.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import shapely
+from jaxtyping import Bool, Int, Shaped
+from numpy import ndarray
+
+from swath.corpus.store.format import Corpus
+from swath.corpus.store.part import wrapped
+from swath.errors import RecipeError
+
+SHARED = 0.01
+"""Share of the smaller of two footprints that both may cover without being met again: edges of chips that lie side by
+side are rounded, and bent by the reference system of each."""
+DEGREE_M = 111_195.0
+"""Metres in a degree of latitude, on the sphere."""
+
+
+def places(corpus: Corpus, rows: Int[ndarray, " n"]) -> pd.DataFrame:
+    """What is to be remembered of locations.
+
+    Columns: uid; lon and lat of the centre (NaN where unknown); corpus (its content hash); chip_m, the width of a chip
+    in metres; and footprint, the outline in degrees as well-known binary (None where unknown): the location's own, else
+    a square of that width about the centre.
+    """
+    chosen = corpus.locations.iloc[rows]
+    listed = pd.DataFrame(
+        {
+            "uid": chosen["uid"].to_numpy(dtype=object),
+            "lon": chosen["lon"].to_numpy(float),
+            "lat": chosen["lat"].to_numpy(float),
+            "corpus": corpus.content_hash,
+            "chip_m": corpus.info.chip_px * min(layout.gsd_m for layout in corpus.info.sensors.values()),
+        }
+    )
+    outlines = _outlines(listed, np.asarray(chosen.geometry.array, dtype=object))
+    return listed.assign(footprint=shapely.to_wkb(outlines))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Met:
+    """Locations of a corpus that are among those seen before."""
+
+    again: list[str]
+    """Ids of those that are."""
+    perhaps: list[str]
+    """Ids of those that share the id with a location of another corpus, where nobody knows the ground of both."""
+    roughly: bool
+    """Whether the list of what was seen is of an earlier swath, with centres and widths and no footprints: chips of
+    other corpora were taken as squares that face north."""
+
+
+def met(seen: pd.DataFrame, corpus: Corpus, rows: Int[ndarray, " n"]) -> Met:
+    """Which of these rows of `corpus.locations` are among the `places` that were seen."""
+    own, same = places(corpus, rows), seen["corpus"] == corpus.content_hash
+    here, others = pd.DataFrame(seen[same]), pd.DataFrame(seen[~same])
+    known = pd.DataFrame(others[others["lon"].notna()])
+    # in one corpus neighbours may overlap as far as the split lets them: the leakage audit speaks of that
+    again = own["uid"].isin(here["uid"]) | _on_the_ground_of(own, known)
+    nowhere = own["lon"].isna() | own["uid"].isin(others.loc[others["lon"].isna(), "uid"])
+    perhaps = own["uid"].isin(others["uid"]) & nowhere & ~again
+    roughly = bool(np.equal(_given(known), None).any())
+    return Met(own.loc[again, "uid"].tolist(), own.loc[perhaps, "uid"].tolist(), roughly)
+
+
+def _on_the_ground_of(own: pd.DataFrame, others: pd.DataFrame) -> Bool[ndarray, " n"]:
+    """True where more than `SHARED` of a footprint, or of one of the others, is ground of both."""
+    outlines, there = (_outlines(some, shapely.from_wkb(_given(some))) for some in (own, others))
+    first, second = shapely.STRtree(there).query(outlines, predicate="intersects")
+    # a share of an area is the same in degrees: both are narrowed alike
+    common = shapely.area(shapely.intersection(outlines[first], there[second]))
+    smaller = np.minimum(shapely.area(outlines[first]), shapely.area(there[second]))
+    found = np.zeros(len(own), bool)
+    found[first[common > SHARED * smaller]] = True
+    return found
+
+
+def _given(listed: pd.DataFrame) -> Shaped[ndarray, " n"]:
+    """Footprints of a list, as written; None in those of an earlier swath."""
+    written = listed["footprint"] if "footprint" in listed else [None] * len(listed)
+    return np.array([one if isinstance(one, bytes) else None for one in written], dtype=object)
+
+
+def _outlines(listed: pd.DataFrame, given: Shaped[ndarray, " n"]) -> Shaped[ndarray, " n"]:
+    """Valid outlines with an area: as given, else a square that faces north about the centre; None where unknown."""
+    outlines = np.where(shapely.area(given) > 0, shapely.make_valid(given), None)
+    lacking = np.equal(outlines, None) & listed["lon"].notna().to_numpy()
+    lon, lat, width = listed.loc[lacking, ["lon", "lat", "chip_m"]].to_numpy(float).T
+    high = width / 2 / DEGREE_M
+    wide = np.minimum(high / np.maximum(np.cos(np.radians(lat)), 1e-6), 180)
+    squares = shapely.box(lon - wide, np.maximum(lat - high, -90), lon + wide, np.minimum(lat + high, 90))
+    outlines[lacking] = [wrapped(square) for square in squares]
+    return outlines
+
+
+def refuse_seen(seen: pd.DataFrame, corpus: Corpus, tested: Int[ndarray, " n"], who: str, where: Path) -> Met:
+    """Locations that `who` may have seen; RecipeError if it certainly saw one that is tested."""
+    found = met(seen, corpus, tested)
+    if found.again:
+        raise RecipeError(
+            f"{who} was pre-trained on {len(found.again)} of the {len(tested)} locations that are tested: "
+            f"{some_of(found.again)}",
+            where=str(where),
+            remedy="test other locations (`split`), or take one that was pre-trained on this split's training part",
+        )
+    return found
+
+
+def some_of(uids: list[str]) -> str:
+    """The first few, for a message."""
+    return ", ".join(uids[:3]) + (", …" if len(uids) > 3 else "")

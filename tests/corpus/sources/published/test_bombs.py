@@ -1,0 +1,220 @@
+"""Archives and arrays that become far larger than they are, or name unknown codecs: refused, in little memory."""
+
+import json
+import tracemalloc
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from numcodecs import Blosc, VLenUTF8, Zstd
+
+from swath.corpus.sources._raster import BadFileError, File, whole
+from swath.corpus.sources.published import _codecs, _netcdf, _numpy, _zarr
+from tests.corpus.sources import image_layouts
+from tests.corpus.sources.reading import log, made
+
+LIMIT = 0.01
+"""Gigabytes, that the bombs of these tests can be small: each holds or claims four times that or more."""
+ZEROS = bytes(40_000_000)
+
+
+@pytest.fixture
+def frugal() -> Iterator[None]:
+    """At most a few megabytes more are in use while the test runs."""
+    ZEROS.find(b"1")
+    tracemalloc.start()
+    yield
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5e6
+
+
+def npz(path: Path, head: bytes, content: bytes = b"", method: int = zipfile.ZIP_DEFLATED, said: int = 0) -> Path:
+    """An archive of one array `img`; with `said`, it says another size of it."""
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("img.npy", head + content)
+        archive.infolist()[0].file_size = said or archive.infolist()[0].file_size
+    return path
+
+
+def npy_head(*shape: int) -> bytes:
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+def zarr_zip(path: Path, chunk: bytes, **said: object) -> _zarr.Zipped:
+    """An array `bands` of one chunk."""
+    about = {"zarr_format": 2, "shape": [100], "chunks": [100], "dtype": "<f4", "order": "C", "fill_value": None}
+    about |= {"compressor": {"id": "zstd", "level": 1}, "filters": None} | said
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("bands/.zarray", json.dumps(about))
+        archive.writestr("bands/0", chunk)
+    return _zarr.Zipped(path, path.name)
+
+
+@pytest.fixture(scope="module")
+def bombs(tmp_path_factory) -> Path:
+    """Made apart, so that the memory that it takes to make them is not counted."""
+    root = tmp_path_factory.mktemp("bombs")
+    npz(root / "holds.npz", npy_head(10_000_000), ZEROS)
+    npz(root / "lies.npz", npy_head(10_000_000), ZEROS, said=400)
+    npz(root / "claims.npz", npy_head(10**5, 10**5))
+    npz(root / "bzip2.npz", npy_head(100), bytes(400), zipfile.ZIP_BZIP2)
+    (root / "claims.npy").write_bytes(npy_head(10**5, 10**5) + bytes(1000))
+    with (root / "hollow.npy").open("wb") as file:
+        file.write(npy_head(10_000_000))
+        file.truncate(128 + 40_000_000)
+    zstd, blosc = Zstd(1), Blosc("zstd")
+    zarr_zip(root / "zstd.zip", zstd.encode(ZEROS))
+    zarr_zip(root / "two.zip", zstd.encode(bytes(400)) + zstd.encode(ZEROS))
+    zarr_zip(root / "blosc.zip", blosc.encode(ZEROS), compressor={"id": "blosc"})
+    zarr_zip(root / "large.zip", zstd.encode(ZEROS), shape=[10**7], chunks=[10**7])
+    zarr_zip(root / "chunk.zip", zstd.encode(ZEROS), chunks=[10**7])
+    zarr_zip(root / "many.zip", zstd.encode(bytes(4)), shape=[10**6], chunks=[1])
+    with zipfile.ZipFile(root / "packed.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bands/.zarray", ZEROS)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("holds", r"would take 0\.0 GB to read, the limit is 0\.01"),
+        ("lies", "holds no img that can be read"),
+        ("claims", r"would take 40\.0 GB to read"),
+        ("bzip2", "packs img.npy in another way than deflate"),
+    ],
+)
+@pytest.mark.usefixtures("frugal")
+def test_npz(bombs, name, words):
+    shape = (None, None) if name == "claims" else (None,)
+    with pytest.raises(BadFileError, match=words):
+        _numpy.member(bombs / f"{name}.npz", "img", ("float32",), shape, LIMIT)
+
+
+@pytest.mark.usefixtures("frugal")
+def test_npy(bombs):
+    with pytest.raises(BadFileError, match="cannot be read"):
+        _numpy.array(bombs / "claims.npy", ("float32",), (None, None), LIMIT)
+    with pytest.raises(BadFileError, match=r"would take 0\.0 GB to read, the limit is 0\.01"):
+        _numpy.array(bombs / "hollow.npy", ("float32",), (None,), LIMIT)
+
+
+def test_the_limit_is_a_setting_that_may_change(tmp_path):
+    (tmp_path / "in").mkdir()
+    image_layouts.cloudmask_ukis(tmp_path / "in")
+    corpus = made("cloudmask-ukis", tmp_path / "in", tmp_path / "c", chip_px=16)
+    again = made("cloudmask-ukis", tmp_path / "in", tmp_path / "c", chip_px=16, max_image_gb=9)
+    assert len(again) == len(corpus) == 16
+    npz(tmp_path / "in" / "landsat7.npz", npy_head(3 * 10**4, 10**4, 6))
+    corpus = made("cloudmask-ukis", tmp_path / "in", tmp_path / "d", chip_px=16, on_bad_file="skip")
+    assert len(corpus) == 12
+    assert "landsat7.npz would take 7.2 GB to read, the limit is 4" in log(corpus)[0]["what"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("zstd", "a part would become 40,000,000 bytes, not 400"),
+        ("two", "a part would become 40,000,400 bytes, not 400"),
+        ("blosc", "a part would become 40,000,000 bytes, not 400"),
+        ("large", "the limit is 0.01"),
+        ("chunk", "the limit is 0.01"),
+        ("many", "lacks 999999 of the 1000000 parts"),
+        ("packed", "the limit is 0.01"),
+    ],
+)
+def test_zarr(bombs, name, words, request):
+    _zarr._zarr()  # its import takes memory
+    request.getfixturevalue("frugal")
+    with pytest.raises(BadFileError, match=words):
+        _zarr.arrays(_zarr.Zipped(bombs / f"{name}.zip", name), ["bands"], LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"compressor": {"id": "pickle"}}, "packed by 'pickle', which is not decoded: only blosc and zstd are"),
+        ({"compressor": {"id": "lzma"}}, "packed by 'lzma'"),
+        ({"compressor": {"id": "vlen-utf8"}}, "packed by 'vlen-utf8'"),
+        ({"filters": [{"id": "pickle"}], "dtype": "|O"}, "the filter 'pickle', which is not decoded: only vlen-utf8"),
+        ({"filters": [{"id": "json2"}], "dtype": "|O"}, "the filter 'json2'"),
+        ({"dtype": "|O"}, "holds Python objects"),
+        ({"compressor": 3}, "no shape, chunks, type or codec"),
+        ({"shape": [-1]}, "no shape, chunks, type or codec"),
+        ({"chunks": [0]}, "no shape, chunks, type or codec"),
+        ({"zarr_format": 3}, "none of Zarr 2"),
+        ({"chunks": [10, 10]}, "none of Zarr 2"),
+        ({"compressor": {"id": "blosc"}}, "would become .* bytes, not 400"),
+    ],
+)
+def test_only_the_codecs_of_the_format_are_decoded(tmp_path, said, words):
+    file = zarr_zip(tmp_path / "a.zip", Zstd(1).encode(bytes(400)), **said)
+    with pytest.raises(BadFileError, match=words):
+        _zarr.arrays(file, ["bands"], LIMIT)
+
+
+@pytest.mark.parametrize("compressor", [None, Zstd(1), Zstd(1, checksum=True), Blosc("zstd"), Blosc("lz4")])
+@pytest.mark.parametrize("size", [1, 300, 70_000])
+def test_what_the_format_uses_is_read(tmp_path, compressor, size):
+    values = np.random.default_rng(size).standard_normal(size).astype("<f4")
+    chunk = values.tobytes() if compressor is None else bytes(compressor.encode(values.tobytes()))
+    config = compressor and compressor.get_config()
+    file = zarr_zip(tmp_path / "a.zip", chunk, shape=[size], chunks=[size], compressor=config)
+    np.testing.assert_array_equal(_zarr.arrays(file, ["bands"], LIMIT)["bands"].values, values)
+
+
+def test_texts_are_read(tmp_path):
+    texts = np.array(["B01", "é"], object)
+    chunk = bytes(Zstd(1).encode(VLenUTF8().encode(texts)))
+    said = {"shape": [2], "chunks": [2], "dtype": "|O", "filters": [{"id": "vlen-utf8"}]}
+    found = _zarr.arrays(zarr_zip(tmp_path / "a.zip", chunk, **said), ["bands"], LIMIT)
+    assert found["bands"].values.tolist() == ["B01", "é"]
+
+
+@pytest.mark.parametrize("part", [b"", b"1234", b"\x28\xb5\x2f\xfd\x00\x58", b"\x28\xb5\x2f\xfd\x20\x10\x00"])
+def test_parts_that_are_cut_or_say_no_size(part):
+    about = {"zarr_format": 2, "shape": [4], "chunks": [4], "dtype": "<f4", "filters": None}
+    said = _codecs.description(json.dumps(about | {"compressor": {"id": "zstd"}}).encode())
+    with pytest.raises(ValueError, match="a part"):
+        said.part_size(part)
+
+
+def test_a_member_of_a_tar_file_that_says_it_is_large(tmp_path):
+    (tmp_path / "a.tar").write_bytes(bytes(100))
+    with pytest.raises(BadFileError, match=r"would take 20\.0 GB"):
+        _zarr.arrays(_zarr.Zipped(tmp_path / "a.tar", "a", 0, 20 * 10**9), ["bands"], LIMIT)
+
+
+def test_hdf5_by_its_heads_and_in_its_own_file(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    large, other, linked = (tmp_path / f"{name}.nc" for name in ("large", "other", "linked"))
+    with h5py.File(large, "w") as file:
+        file.create_dataset("x", (10**10,), "u1", chunks=(10**6,), compression="gzip")
+    with h5py.File(other, "w") as file:
+        file.create_dataset("x", (16,), "u1", external=[(str(large), 0, 16)])
+    with h5py.File(linked, "w") as file:
+        file["x"] = h5py.ExternalLink(str(large), "x")
+    for path, words in (
+        (large, r"would take 10\.0 GB to read"),
+        (other, "takes x from another file"),
+        (linked, "takes x from another file"),
+    ):
+        assert path.stat().st_size < 10_000
+        with pytest.raises(BadFileError, match=words), _netcdf.opened(path, 4.0):
+            pass
+
+
+def test_a_raster_whose_one_block_is_large(tmp_path, monkeypatch):
+    path = tmp_path / "a.tif"
+    profile = {"driver": "GTiff", "width": 8, "height": 8, "count": 1, "dtype": "uint8"}
+    place = {"crs": "EPSG:32631", "transform": Affine(10, 0, 5e5, 0, -10, 5e6)}
+    with rasterio.open(path, "w", **profile, **place, tiled=True, blockxsize=1024, blockysize=1024, SPARSE_OK=True):
+        pass
+    monkeypatch.setattr("swath.corpus.sources._raster.MAX_IMAGE_GB", 1e-4)
+    with pytest.raises(BadFileError, match="would take"):
+        whole(File(path, "a.tif"), lambda head: None)
