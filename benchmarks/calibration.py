@@ -10,18 +10,20 @@ from rich.table import Table
 from scipy import special
 
 from benchmarks import Result, on_one_core, versions
-from swath.tasks import Spread, spread
-from swath.tasks.metrics import METRICS, SCORED
+from swath.tasks import Spread, has_verdict, number_of_equal_groups, spread
+from swath.tasks.metrics import METRICS
 
 CLASSES, UNITS = 4, 40
 """Of a group, on average."""
 PLACE_POINTS, CELL_POINTS = 6.0, 3.0
-"""Standard deviations, in points of accuracy: a method in a place, and one training of it in a place."""
+"""Standard deviations, in points of accuracy: a method in a group, and one training of it in a group."""
+ACCURACY, BETTER = 0.7, 0.05
+"""Of two equal methods on average, and by how much a third is better."""
 NAMES = ("accuracy", "macro_f1", "miou", "macro_ap")
-LEVEL, FEW = 0.05, 8.0
-"""Level of the test, and the effective number of groups below which no verdict is given."""
-TRAININGS = 3
-"""Fewer give no verdict."""
+LEVEL = 0.05
+SCORE_LEVELS, SCORE_STEP = 40, 0.125
+"""Class scores are rounded to these levels: average precision then needs counts instead of sorted lists."""
+EXPERIMENTS, EXPERIMENTS_WITHOUT_VERDICT = 2000, 400
 
 
 @dataclass(frozen=True)
@@ -42,60 +44,78 @@ class Design:
         return np.r_[UNITS * (self.groups - 1), np.full(self.groups - 1, UNITS)]
 
     @property
-    def effective_groups(self) -> float:
-        share = self.sizes / self.sizes.sum()
-        return float(1 / (share**2).sum())
+    def equal_groups(self) -> float:
+        return number_of_equal_groups(self.sizes)
 
     @property
-    def is_judged(self) -> bool:
-        return self.trainings >= TRAININGS and self.effective_groups >= FEW
+    def has_verdict(self) -> bool:
+        return has_verdict(self.trainings, self.sizes)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Of one design and metric."""
+
+    error: float
+    """Share of experiments in which two equal methods are told apart at a level of 0.05."""
+    coverage: float
+    """Share of 95 % intervals that hold the difference between a better method and another."""
+    error_by_satterthwaite: float
+    """`error` with the degrees of freedom that are usual."""
 
 
 def run(quick: bool = False) -> Result:
     on_one_core()
-    number, scored = (40, 8) if quick else (1000, 200)
     designs = [
         Design(*one)
         for one in itertools.product((6, 18, 60), (2, 3, 5, 10), (0.0, 2.0, 4.0), (False, True))
-        if not quick or one[1] < 10
+        if not quick or (one[0] < 60 and one[1] < 5)
     ]
-    both = {design: _errors(design, number, scored) for design in designs}
-    errors, by_satterthwaite = ({design: found[k] for design, found in both.items()} for k in (0, 1))
-    _print(errors)
-    worst, other = (
-        max(error for design, found in one.items() if design.is_judged for error in found.values())
-        for one in (errors, by_satterthwaite)
-    )
+    rates = {design: _rates(design, quick=quick) for design in designs}
+    _print(rates)
+    judged = [found for design, by_metric in rates.items() if design.has_verdict for found in by_metric.values()]
+    worst = max(found.error for found in judged)
     return Result(
         ours=worst,
         peer=0.06,
         ratio=worst / 0.06,
         unit="type-I error at a level of 0.05, worst of the designs that get a verdict",
         setting={
-            "worst coverage of 95 % intervals": 1 - worst,
-            "worst type-I error with Satterthwaite's degrees of freedom": other,
+            "worst coverage of 95 % intervals": min(found.coverage for found in judged),
+            "worst type-I error with Satterthwaite's degrees of freedom": max(f.error_by_satterthwaite for f in judged),
             "designs": len(designs),
-            "with a verdict": sum(design.is_judged for design in designs),
-            "experiments per design": number,
-            "of macro AP": scored,
+            "with a verdict": sum(design.has_verdict for design in designs),
+            "experiments a design with a verdict": _number(judged=True, quick=quick),
             "better": "lower",
         },
         versions=versions("numpy", "scipy"),
     )
 
 
-def _errors(design: Design, number: int, scored: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Share of experiments in which two equal methods are told apart, by metric: by `spread`, and by Satterthwaite."""
+def _number(*, judged: bool, quick: bool) -> int:
+    if quick:
+        return 20
+    return EXPERIMENTS if judged else EXPERIMENTS_WITHOUT_VERDICT
+
+
+def _rates(design: Design, *, quick: bool) -> dict[str, Rates]:
     rng = np.random.default_rng([design.groups, design.trainings, int(design.points), design.one_has_half])
-    found: dict[str, list[Spread]] = {name: [] for name in NAMES}
-    for k in range(number):
-        for name, one in _experiment(design, rng, with_scores=k < scored):
-            found[name].append(one)
-    tests = (Spread.p, _satterthwaite)
-    ours, other = (
-        {name: float(np.mean([p(one) < LEVEL for one in spreads])) for name, spreads in found.items()} for p in tests
+    experiments = [_experiment(design, rng) for _ in range(_number(judged=design.has_verdict, quick=quick))]
+    return {name: _rates_of(*zip(*(one[name] for one in experiments), strict=True)) for name in NAMES}
+
+
+def _rates_of(equal: tuple[Spread, ...], unequal: tuple[Spread, ...]) -> Rates:
+    truth = float(np.mean([one.value for one in unequal]))
+    return Rates(
+        error=1 - float(np.mean([_holds(one, 0.0) for one in equal])),
+        coverage=float(np.mean([_holds(one, truth) for one in unequal])),
+        error_by_satterthwaite=float(np.mean([_satterthwaite(one) < LEVEL for one in equal])),
     )
-    return ours, other
+
+
+def _holds(found: Spread, truth: float) -> bool:
+    low, high = found.interval(1 - LEVEL)
+    return low <= truth <= high
 
 
 def _satterthwaite(found: Spread) -> float:
@@ -105,64 +125,99 @@ def _satterthwaite(found: Spread) -> float:
     return float(2 * special.stdtr(freedom, -abs(found.value) / found.error))
 
 
-def _experiment(design: Design, rng: np.random.Generator, *, with_scores: bool) -> Iterator[tuple[str, Spread]]:
-    """Two methods of the same worth, trained and tested once: how their difference spreads, by metric."""
+def _experiment(design: Design, rng: np.random.Generator) -> dict[str, tuple[Spread, Spread]]:
+    """Two equal methods and a better one, trained and tested once.
+
+    Returns:
+        By metric, how the difference between the equal ones spreads, and that between the better and the first.
+    """
     group = np.repeat(np.arange(design.groups), design.sizes)
     mixes = rng.dirichlet(np.full(CLASSES, 0.7), design.groups) * 0.85 + 0.15 / CLASSES
     y = (rng.random(len(group))[:, None] > mixes.cumsum(axis=1)[group]).sum(axis=1).clip(max=CLASSES - 1)
     difficulty = rng.normal(0, 0.1, design.groups)
-    rows = [_trained(design, rng, group, y, difficulty) for _ in range(2)]
-    matrices = [_matrices(design, group, y, predicted) for predicted, _ in rows]
-    for name in ("accuracy", "macro_f1", "miou"):
-        measure = METRICS[name]
-        yield name, _spread(*(_of_matrices(measure, one) for one in matrices))
-    if with_scores:
-        yield "macro_ap", _spread(*(_of_scores(design, group, y, scores) for _, scores in rows))
+    methods = [
+        dict(_values(design, group, y, _predicted(design, rng, group, y, difficulty + ACCURACY + gain), rng))
+        for gain in (0.0, 0.0, BETTER)
+    ]
+    first, other, better = methods
+    return {name: (_spread(first[name], other[name]), _spread(better[name], first[name])) for name in NAMES}
 
 
-def _trained(design, rng, group, y, difficulty) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions and scores, "r n" and "r n k", of the trainings of one method."""
+def _predicted(design: Design, rng: np.random.Generator, group: np.ndarray, y: np.ndarray, right: np.ndarray):
+    """Predicted classes, "trainings units", of one method that is right so often in each group."""
+    shape = (design.trainings, design.groups)
+    luck = rng.normal(0, design.points / 100, (design.trainings, 1))
     in_place = rng.normal(0, PLACE_POINTS / 100, design.groups)
-    predicted, scores = [], []
-    for luck in rng.normal(0, design.points / 100, design.trainings):
-        in_cell = rng.normal(0, CELL_POINTS / 100, design.groups)
-        right = rng.random(len(y)) < (0.7 + difficulty + in_place + luck + in_cell).clip(0.05, 0.98)[group]
-        wrong = (y + rng.choice([1, 2, 3], len(y), p=[0.5, 0.3, 0.2])) % CLASSES
-        said = np.where(right, y, wrong)
-        predicted.append(said)
-        scores.append(np.eye(CLASSES)[said] + rng.normal(0, 0.5, (len(y), CLASSES)))
-    return np.stack(predicted), np.stack(scores)
+    chance = (right + in_place + luck + rng.normal(0, CELL_POINTS / 100, shape)).clip(0.05, 0.98)[:, group]
+    drawn = rng.random(chance.shape)
+    # wrong ones are taken for the next class, the one after it or the third, in shares of 0.5, 0.3 and 0.2
+    beyond = (drawn - chance) / (1 - chance)
+    step = (beyond > 0).astype(int) + (beyond > 0.5) + (beyond > 0.8)
+    return (y + step) % CLASSES
 
 
-def _matrices(design: Design, group: np.ndarray, y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Confusion matrices by group and training."""
-    training = np.arange(design.trainings)[:, None]
-    entry = ((group * design.trainings + training) * CLASSES + y) * CLASSES + predicted
-    counts = np.bincount(entry.ravel(), minlength=design.groups * design.trainings * CLASSES**2)
-    return counts.reshape(design.groups, design.trainings, CLASSES, CLASSES).astype(float)
+Values = tuple[np.ndarray, np.ndarray]
+"""A metric by training, of all groups, "r", and without each, "g r"."""
 
 
-def _of_matrices(measure, matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The metric of all groups and without each."""
-    total = matrices.sum(axis=0)
-    return measure(total), measure(total - matrices)
+def _values(design: Design, group, y, predicted, rng) -> Iterator[tuple[str, Values]]:
+    """Each metric of one method."""
+    matrices = _counts(design, group, y * CLASSES + predicted, CLASSES**2)
+    matrices = matrices.reshape(design.groups, design.trainings, CLASSES, CLASSES)
+    for name in ("accuracy", "macro_f1", "miou"):
+        yield name, _with_and_without(METRICS[name], matrices)
+    yield "macro_ap", _with_and_without(macro_ap, _scored(design, group, y, predicted, rng))
 
 
-def _of_scores(design: Design, group: np.ndarray, y: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    weights = np.r_[np.ones((1, design.groups)), 1 - np.eye(design.groups)][:, group]
-    found = np.stack([SCORED["macro_ap"](np.eye(CLASSES, dtype=int)[y], one, weights) for one in scores], axis=1)
-    return found[0], found[1:]
+def _counts(design: Design, group: np.ndarray, entry: np.ndarray, entries: int) -> np.ndarray:
+    """How often each entry occurs, by group and training; `entry` is "r n", or "r n k"."""
+    cell = group * design.trainings + np.arange(design.trainings)[:, None]
+    at = cell.reshape(*cell.shape, *[1] * (entry.ndim - 2)) * entries + entry
+    counts = np.bincount(at.ravel(), minlength=design.groups * design.trainings * entries)
+    return counts.astype(float)
 
 
-def _spread(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> Spread:
+def _with_and_without(measure, counts: np.ndarray) -> Values:
+    total = counts.sum(axis=0)
+    return measure(total), measure(total - counts)
+
+
+def _scored(design: Design, group, y, predicted, rng) -> np.ndarray:
+    """How many units have each class score, by group, training and class, apart for those that are of the class."""
+    classes = np.arange(CLASSES)
+    noise = rng.standard_normal((*predicted.shape, CLASSES), dtype=np.float32) * 0.5
+    level = np.rint((noise + (predicted[..., None] == classes)) / SCORE_STEP).astype(int) + SCORE_LEVELS // 2 - 4
+    is_there = (y[:, None] == classes).astype(int)
+    entry = (classes * 2 + is_there) * SCORE_LEVELS + level.clip(0, SCORE_LEVELS - 1)
+    shape = (design.groups, design.trainings, CLASSES, 2, SCORE_LEVELS)
+    return _counts(design, group, entry, CLASSES * 2 * SCORE_LEVELS).reshape(shape)
+
+
+def macro_ap(counts: np.ndarray) -> np.ndarray:
+    """Mean over classes of the average precision.
+
+    Args:
+        counts: of units by class, whether they are of it, and score from the lowest, "... k 2 s".
+    """
+    above = counts[..., ::-1].cumsum(axis=-1)
+    hits, said = above[..., 1, :], above.sum(axis=-2)
+    precision = np.divide(hits, said, out=np.zeros_like(hits), where=said > 0)
+    weighted = (counts[..., 1, ::-1] * precision).sum(axis=-1)
+    each = np.divide(weighted, hits[..., -1], out=np.full(weighted.shape, np.nan), where=hits[..., -1] > 0)
+    return np.nanmean(each, axis=-1)
+
+
+def _spread(a: Values, b: Values) -> Spread:
     value, without_place = (one - other for one, other in zip(a, b, strict=True))
     others = (value.sum() - value) / (len(value) - 1) - value
     return spread(value, without_place, others[None], np.zeros(len(without_place), int))
 
 
-def _print(errors: dict[Design, dict[str, float]]) -> None:
-    table = Table("groups", "effective", "trainings", "SD", *NAMES, "verdict", title="type-I error, %")
-    for d, found in errors.items():
-        row = (d.groups, f"{d.effective_groups:.1f}", d.trainings, f"{d.points:g}")
-        table.add_row(*map(str, row), *(f"{100 * found[name]:.1f}" for name in NAMES), "yes" if d.is_judged else "no")
-    Console(stderr=True).print(table)
+def _print(rates: dict[Design, dict[str, Rates]]) -> None:
+    for title, name in (("type-I error, %", "error"), ("coverage of 95 % intervals, %", "coverage")):
+        table = Table("groups", "in effect", "trainings", "SD", *NAMES, "verdict", title=title)
+        for d, by_metric in rates.items():
+            row = (d.groups, f"{d.equal_groups:.1f}", d.trainings, f"{d.points:g}")
+            shares = (f"{100 * getattr(found, name):.1f}" for found in by_metric.values())
+            table.add_row(*map(str, row), *shares, "yes" if d.has_verdict else "no")
+        Console(stderr=True, width=100).print(table)

@@ -17,10 +17,11 @@ from pydantic import Field
 from torch import Tensor
 
 from swath._device import send
-from swath.batch import View, pad_dates
+from swath.batch import Image, View, pad_dates
 from swath.encoders import Encoder
 from swath.methods._losses import info_nce_queue
 from swath.methods._queue import Length, owner_of
+from swath.methods._sub_batches import GhostBatch, in_sub_batches, number_of
 from swath.methods._subspaces import SUBSPACES, Subspaces
 from swath.methods._types import ALONE, DrawViews, Gather, Loss, several
 from swath.settings import Settings
@@ -40,6 +41,9 @@ class Config(Settings):
     momentum: float = Field(default=0.999, ge=0, lt=1)
     """Of the key encoder."""
     temperature: float = Field(default=0.07, gt=0)
+    ghost_batch: GhostBatch = 32
+    """Keys go through BatchNorm in sub-batches of at most so many images, as on the official codes' devices; null: all
+    at once."""
 
 
 class Method(Subspaces):
@@ -78,8 +82,9 @@ class Method(Subspaces):
         views = several(views, "caco", "two-periods", 8)
         rows, owner = self._rows(views[0]), owner_of(views[0])
         # as in the official code both periods go through each encoder together: their batch statistics are the same
+        number = number_of(2 * len(gather(owner)), self.config.ghost_batch, self.teacher.encoder)
         with torch.no_grad():
-            still, *seen = [_both(self.teacher.encoder, views[i], views[4 + i]) for i in range(1 + SUBSPACES)]
+            still, *seen = [_both(self.teacher.encoder, views[i], views[4 + i], number) for i in range(1 + SUBSPACES)]
         features = _both(self.encoder, views[0], views[4])
         own_partner = (owner[:, None] == gather(owner)) & ~self._is_changed(rows)[:, None]
         excluded = torch.cat([own_partner, self.queue.is_of(owner)[:, ::2]], dim=1)
@@ -151,9 +156,13 @@ class Method(Subspaces):
         return known & self.changed[rows.clamp(min=0)] if len(self.changed) else torch.zeros_like(known)
 
 
-def _both(encoder: Encoder, new: View, old: View) -> list[Float[Tensor, "b d"]]:
-    """Features of both periods."""
-    return list(encoder(pad_dates([new.image, old.image])).chunk(2))
+def _both(encoder: Encoder, new: View, old: View, sub_batches: int = 1) -> list[Float[Tensor, "b d"]]:
+    """Features of both periods, which share their batch statistics."""
+
+    def features(periods: Sequence[Image]) -> Float[Tensor, "b 2 d"]:
+        return torch.stack(encoder(pad_dates(periods)).chunk(2), dim=1)
+
+    return list(in_sub_batches(features, [new.image, old.image], sub_batches).unbind(dim=1))
 
 
 def which_changed(ratio: Float[Tensor, " n"]) -> Tensor:

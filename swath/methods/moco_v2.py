@@ -6,6 +6,7 @@ before, are no negatives.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from swath.encoders import Encoder
 from swath.methods import _types
 from swath.methods._losses import info_nce_queue
 from swath.methods._queue import KeyQueue, Length, owner_of
+from swath.methods._sub_batches import GhostBatch, in_sub_batches, number_of
 from swath.methods._types import ALONE, DrawViews, Gather, Loss, Teacher, mlp, pair
 from swath.settings import Settings
 
@@ -40,6 +42,9 @@ class Config(Settings):
     momentum: float = Field(default=0.999, ge=0, lt=1)
     """Of the key encoder."""
     temperature: float = Field(default=0.2, gt=0)
+    ghost_batch: GhostBatch = 32
+    """Keys go through BatchNorm in sub-batches of at most so many images, as on the official codes' devices; null: all
+    at once."""
 
 
 class Method(_types.Method):
@@ -63,7 +68,10 @@ class Method(_types.Method):
     def contrast(self, views: list[View], gather: Gather) -> tuple[Loss, Float[Tensor, "b d"]]:
         """The loss, and the queries' projections as the head gives them."""
         query, key = pair(views, self.config.name)
-        keys, owner = F.normalize(self.teacher(key).float(), dim=1), owner_of(query)
+        owner = owner_of(query)
+        number = number_of(len(gather(owner)), self.config.ghost_batch, self.teacher)
+        keys = in_sub_batches(lambda images: self.teacher(replace(key, image=images[0])), [key.image], number)
+        keys = F.normalize(keys.float(), dim=1)
         features = self.encoder(query.image)
         projected = self.head(features)
         older, own = self.queue.keys[0], self.queue.is_of(owner)

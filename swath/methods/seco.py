@@ -3,15 +3,19 @@
 Mañas et al. 2021, "Seasonal Contrast", https://arxiv.org/abs/2103.16607; settings and negatives as in its code.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from pydantic import Field
+from torch import Tensor
 
-from swath.batch import View
+from swath.batch import Image, View
 from swath.encoders import Encoder
 from swath.methods._losses import info_nce_queue
 from swath.methods._queue import Length, owner_of
+from swath.methods._sub_batches import GhostBatch, in_sub_batches, number_of
 from swath.methods._subspaces import SUBSPACES, Subspaces
 from swath.methods._types import ALONE, DrawViews, Gather, Loss, several
 from swath.settings import Settings
@@ -28,6 +32,9 @@ class Config(Settings):
     momentum: float = Field(default=0.999, ge=0, lt=1)
     """Of the key encoder."""
     temperature: float = Field(default=0.07, gt=0)
+    ghost_batch: GhostBatch = 32
+    """Keys go through BatchNorm in sub-batches of at most so many images, as on the official codes' devices; null: all
+    at once."""
 
 
 class Method(Subspaces):
@@ -44,9 +51,10 @@ class Method(Subspaces):
         keys of all samples of the batch.
         """
         query, *keys = several(views, "seco", "three-dates", 4)
-        with torch.no_grad():
-            seen = [self.teacher.encoder(view.image) for view in keys]
         features, owner = self.encoder(query.image), owner_of(query)
+        number = number_of(len(gather(owner)), self.config.ghost_batch, self.teacher.encoder)
+        with torch.no_grad():
+            seen = [in_sub_batches(self._of_teacher, [view.image], number) for view in keys]
         own = self.queue.is_of(owner)
         total, positives = features.new_zeros((), dtype=torch.float32), []
         for s in range(SUBSPACES):
@@ -57,3 +65,6 @@ class Method(Subspaces):
             total = total + info_nce_queue(projected, positives[s], negatives, self.config.temperature, own)
         self.queue.remember(positives, owner, gather)
         return Loss(total=total, features=features.detach())
+
+    def _of_teacher(self, images: Sequence[Image]) -> Float[Tensor, "b d"]:
+        return self.teacher.encoder(images[0])

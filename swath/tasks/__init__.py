@@ -8,7 +8,14 @@ from swath.tasks.metrics import class_iou, confusion_by_class
 from swath.tasks.run.evaluate import Evaluation, planned
 from swath.tasks.run.rotation import folds_of
 from swath.tasks.statistics import StatisticsConfig, summarise
-from swath.tasks.statistics.jackknife import Source, Spread, spread, spread_of_folds
+from swath.tasks.statistics.jackknife import (
+    Source,
+    Spread,
+    has_verdict,
+    number_of_equal_groups,
+    spread,
+    spread_of_folds,
+)
 from swath.tasks.task import Task
 
 __all__ = [
@@ -26,6 +33,8 @@ __all__ = [
     "confusion_by_class",
     "extract",
     "folds_of",
+    "has_verdict",
+    "number_of_equal_groups",
     "planned",
     "spread",
     "spread_of_folds",

@@ -2,13 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from swath.settings import Settings
 
 
 class Optimizer(Settings):
-    """SGD, AdamW or LARS. Weight decay never touches biases and normalisation (1-D tensors)."""
+    """SGD, AdamW or LARS."""
 
     name: Literal["sgd", "adamw", "lars"] = "sgd"
     lr: float = Field(default=0.03, gt=0)
@@ -20,6 +20,15 @@ class Optimizer(Settings):
     betas: tuple[float, float] = (0.9, 0.999)
     """For adamw."""
     weight_decay: float = Field(default=1e-4, ge=0)
+    decay_all: bool = False
+    """Weight decay on all parameters, as in the codes of MoCo, SeCo, GASSL and CaCo; false: not on biases and
+    normalisation (1-D tensors)."""
+
+    @model_validator(mode="after")
+    def _lars_leaves_vectors_alone(self) -> "Optimizer":
+        if self.decay_all and self.name == "lars":
+            raise ValueError("decay_all is for sgd and adamw: LARS leaves biases and normalisation alone")
+        return self
 
 
 class Cosine(Settings):

@@ -165,8 +165,8 @@ class _SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
 def synchronise_batch_norm(module: nn.Module, device: str) -> nn.Module:
     """The module with every BatchNorm using the statistics of all processes' samples; state dictionaries stay the same.
 
-    This also keeps MoCo's keys from leaking their batch through BatchNorm, which the official code prevents by
-    shuffling keys between processes.
+    This does not keep MoCo's keys from telling their batch, since query and key then share their statistics: methods
+    with keys make them in sub-batches (`ghost_batch`).
 
     Args:
         module: changed in place, except that a BatchNorm given by itself is replaced.

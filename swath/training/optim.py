@@ -12,7 +12,8 @@ from swath.training.config import Optimizer
 def optimizer(config: Optimizer, module: nn.Module) -> torch.optim.Optimizer:
     """The optimiser of a module's trainable parameters; its learning rate is set before every step.
 
-    Weight decay, and the trust ratio of LARS, apply to tensors of two or more dimensions only. timm's LARS is that of
+    Weight decay, unless the settings say otherwise, and the trust ratio of LARS apply to tensors of two or more
+    dimensions only. timm's LARS is that of
     You et al. 2017: the trust ratio's denominator is |g| + wd |w|, where some SSL codes have |g + wd w|.
     """
     kwargs: dict[str, Any] = {"betas": config.betas} if config.name == "adamw" else {"momentum": config.momentum}
@@ -39,4 +40,8 @@ def _groups(config: Optimizer, module: nn.Module) -> list[dict[str, Any]]:
     if config.name == "lars":
         # otherwise timm's LARS is plain SGD wherever weight decay is 0
         matrices["always_adapt"] = True
-    return [matrices, {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0}]
+    rest = {
+        "params": [p for p in trained if p.ndim <= 1],
+        "weight_decay": config.weight_decay if config.decay_all else 0.0,
+    }
+    return [matrices, rest]

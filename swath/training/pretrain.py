@@ -81,8 +81,7 @@ def pretrain(
         "encoder": encoder_config.model_dump(mode="json"),
         "method": method_config.model_dump(mode="json"),
         "views": views_config.model_dump(mode="json"),
-        # folders of earlier versions, which could not compile, say nothing about it
-        "training": train.model_dump(mode="json", exclude=None if train.compile else {"compile"}),
+        "training": _said(train),
         "contract": contract.as_dict(),
         "corpus": corpus.content_hash,
         "locations": len(locations),
@@ -163,6 +162,15 @@ class _FromCorpus:
             world=world,
             device=here(),
         )
+
+
+def _said(train: TrainConfig) -> dict[str, Any]:
+    """The settings of a training, without those that folders of earlier versions do not say, where they are off."""
+    said = train.model_dump(mode="json")
+    for section, name in ((said, "compile"), (said["optimizer"], "decay_all")):
+        if not section[name]:
+            section.pop(name)
+    return said
 
 
 def _selection(policy: views.Policy, train: TrainConfig) -> Selection:

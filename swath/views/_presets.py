@@ -17,6 +17,11 @@ def moco_v2(size: int | None = None) -> Augment:
     )
 
 
+def gassl(size: int | None = None) -> Augment:
+    """GASSL as its code trained it: MoCo v2's with crops of (0.08, 1) and no vertical flip."""
+    return moco_v2(size).model_copy(update={"crop": Crop(size=size, scale=(0.08, 1.0)), "vflip": 0.0})
+
+
 def simclr(size: int | None = None) -> Augment:
     """SimCLR as SSL4EO-L trained it: MoCo v2's with twice the jitter and crops of (0.08, 1)."""
     jitter = Jitter(p=0.8, factor=(0.2, 1.8))

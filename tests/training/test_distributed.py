@@ -30,8 +30,9 @@ def share(view, rank, world):
 
 def as_one(rank: int, world: int) -> None:
     """In each process: own share of the batch, gradients averaged as DDP does, against the whole batch alone."""
-    for name in methods.names():
-        alone = fakes.method(name)
+    sub_batches = [(name, {"ghost_batch": 4}) for name in fakes.QUEUED]
+    for name, settings in [*((name, {}) for name in methods.names()), *sub_batches]:
+        alone = fakes.method(name, **settings)
         together = synchronise_batch_norm(copy.deepcopy(alone), "cpu")
         views = alone.views(fakes.batch(8), torch.Generator().manual_seed(0))
         expected = gradient(alone, views, methods.Alone())

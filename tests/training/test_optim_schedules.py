@@ -66,6 +66,26 @@ def test_one_dimensional_parameters_do_not_decay(name):
     assert sum(len(g["params"]) for g in groups) == 4
 
 
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_all_parameters_decay_where_that_is_asked_for(name):
+    """As in the codes of the MoCo family, which hand all parameters to torch's SGD."""
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    asked = Optimizer(name=name, lr=0.1, weight_decay=0.5, momentum=0.0, decay_all=True)
+    found = optimizer(asked, network)
+    for group in found.param_groups:
+        group["lr"] = 0.1
+    before = network[1].weight.detach().clone()
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    found.step()
+    torch.testing.assert_close(network[1].weight.detach(), before * (1 - 0.1 * 0.5))
+
+
+def test_lars_decays_no_vectors():
+    with pytest.raises(ValidationError, match="LARS leaves biases and normalisation alone"):
+        Optimizer(name="lars", decay_all=True)
+
+
 def test_frozen_parameters_are_left_out():
     network = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2).requires_grad_(requires_grad=False))
     groups = optimizer(Optimizer(), network).param_groups

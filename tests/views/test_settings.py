@@ -31,10 +31,16 @@ def test_a_range_says_what_is_wrong_with_it():
 
 
 @pytest.mark.parametrize(
-    "preset", [presets.moco_v2(96), presets.simclr(), *presets.byol(224), presets.rs_byol(grey=0.2)]
+    "preset", [presets.moco_v2(96), presets.gassl(), presets.simclr(), *presets.byol(224), presets.rs_byol(grey=0.2)]
 )
 def test_presets_survive_writing_and_reading(preset):
     assert Augment.model_validate_json(preset.model_dump_json()) == preset
+
+
+def test_gassl_crops_more_than_moco_and_never_turns_the_world_upside_down():
+    gassl, moco = presets.gassl(224), presets.moco_v2(224)
+    assert (gassl.crop.size, gassl.crop.scale, gassl.hflip, gassl.vflip) == (224, (0.08, 1.0), 0.5, 0.0)
+    assert (gassl.brightness, gassl.grey, gassl.blur) == (moco.brightness, moco.grey, moco.blur)
 
 
 def test_moco_v2_is_what_torchgeo_trains_with():

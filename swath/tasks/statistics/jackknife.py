@@ -18,6 +18,24 @@ from scipy import special
 
 LEAST_P = 1e-12
 """Smaller p-values are this one: nobody should believe in more zeros."""
+LEAST_TRAININGS, LEAST_EQUAL_GROUPS = 3, 8.0
+"""Designs below these get no verdict: there the simulation finds too many differences between equal methods."""
+
+
+def number_of_equal_groups(sizes: Int[np.ndarray, " g"]) -> float:
+    """How many groups of equal size say as much as groups of these sizes: 1 / sum of squared shares."""
+    share = np.asarray(sizes) / np.sum(sizes)
+    return float(1 / (share**2).sum())
+
+
+def has_verdict(trainings: int, sizes: Int[np.ndarray, " g"]) -> bool:
+    """Whether a design has what a verdict needs.
+
+    Args:
+        trainings: of each fold.
+        sizes: of the groups that are tested, in units.
+    """
+    return trainings >= LEAST_TRAININGS and number_of_equal_groups(sizes) >= LEAST_EQUAL_GROUPS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from swath.tasks import Source, Spread, spread, spread_of_folds
+from swath.tasks import Source, Spread, has_verdict, number_of_equal_groups, spread, spread_of_folds
 
 
 def of_mean(x):
@@ -117,3 +117,17 @@ def test_what_a_design_could_have_seen():
     """Of normal values with a known variance: a quantile for the level and one for the power."""
     found = Spread(0.0, Source(4.0, np.inf), Source(0.0, np.inf), 0.0)
     assert found.detectable() == pytest.approx((stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * 2)
+
+
+def test_unequal_groups_say_as_much_as_fewer_equal_ones():
+    assert number_of_equal_groups(np.full(12, 30)) == pytest.approx(12)
+    # half of all in one group: 1 / (1/4 + 17 / 34^2)
+    assert number_of_equal_groups(np.r_[17, np.ones(17)]) == pytest.approx(1 / (0.25 + 17 / 34**2))
+
+
+@pytest.mark.parametrize(
+    ("trainings", "sizes", "expected"),
+    [(3, np.ones(8), True), (2, np.ones(60), False), (5, np.ones(7), False), (5, np.r_[17, np.ones(17)], False)],
+)
+def test_designs_that_get_a_verdict(trainings, sizes, expected):
+    assert has_verdict(trainings, sizes) == expected
