@@ -122,12 +122,17 @@ def test_what_a_design_could_have_seen():
 def test_unequal_groups_say_as_much_as_fewer_equal_ones():
     assert number_of_equal_groups(np.full(12, 30)) == pytest.approx(12)
     # half of all in one group: 1 / (1/4 + 17 / 34^2)
-    assert number_of_equal_groups(np.r_[17, np.ones(17)]) == pytest.approx(1 / (0.25 + 17 / 34**2))
+    assert number_of_equal_groups(np.r_[17, np.ones(17, int)]) == pytest.approx(1 / (0.25 + 17 / 34**2))
 
 
 @pytest.mark.parametrize(
     ("trainings", "sizes", "expected"),
-    [(3, np.ones(8), True), (2, np.ones(60), False), (5, np.ones(7), False), (5, np.r_[17, np.ones(17)], False)],
+    [
+        (3, np.ones(8, int), True),
+        (2, np.ones(60, int), False),
+        (5, np.ones(7, int), False),
+        (5, np.r_[17, np.ones(17, int)], False),
+    ],
 )
 def test_designs_that_get_a_verdict(trainings, sizes, expected):
     assert has_verdict(trainings, sizes) == expected
