@@ -67,7 +67,7 @@ def met(seen: pd.DataFrame, corpus: Corpus, rows: Int[ndarray, " n"]) -> Met:
     again = own["uid"].isin(here["uid"]) | _on_the_ground_of(own, known)
     nowhere = own["lon"].isna() | own["uid"].isin(others.loc[others["lon"].isna(), "uid"])
     perhaps = own["uid"].isin(others["uid"]) & nowhere & ~again
-    roughly = bool(np.equal(_given(known), None).any())
+    roughly = bool(pd.isna(_given(known)).any())
     return Met(own.loc[again, "uid"].tolist(), own.loc[perhaps, "uid"].tolist(), roughly)
 
 
@@ -91,8 +91,10 @@ def _given(listed: pd.DataFrame) -> Shaped[ndarray, " n"]:
 
 def _outlines(listed: pd.DataFrame, given: Shaped[ndarray, " n"]) -> Shaped[ndarray, " n"]:
     """Valid outlines with an area: as given, else a square that faces north about the centre; None where unknown."""
-    outlines = np.where(shapely.area(given) > 0, shapely.make_valid(given), None)
-    lacking = np.equal(outlines, None) & listed["lon"].notna().to_numpy()
+    outlines = np.array(shapely.make_valid(given), dtype=object)
+    lacking = ~(shapely.area(outlines) > 0)
+    outlines[lacking] = None
+    lacking &= listed["lon"].notna().to_numpy()
     lon, lat, width = listed.loc[lacking, ["lon", "lat", "chip_m"]].to_numpy(float).T
     high = width / 2 / DEGREE_M
     wide = np.minimum(high / np.maximum(np.cos(np.radians(lat)), 1e-6), 180)
