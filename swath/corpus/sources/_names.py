@@ -19,7 +19,8 @@ Key = tuple[str, ...]
 class Names:
     """One kind of file: a path with `{field}` where names differ, such as `DATA_S2/S2_{id}.npy`.
 
-    A field that stands in a name twice must say the same in both places.
+    A field that stands in a name twice must say the same in both places. `*` is a word that tells no files apart; of
+    several that differ in it alone, the first by name is taken.
     """
 
     template: str
@@ -33,10 +34,10 @@ class Names:
         """Files of that kind below a folder."""
         expression = re.compile(_expression(self.template))
         found = {}
-        for path in root.glob(re.sub(r"{\w+}", "*", self.template)):
+        for path in sorted(root.glob(re.sub(r"{\w+}", "*", self.template))):
             match = expression.fullmatch(path.relative_to(root).as_posix())
             if match and path.is_file():
-                found[tuple(match[name] for name in self.fields)] = path
+                found.setdefault(tuple(match[name] for name in self.fields), path)
         return found
 
     def path(self, root: Path, key: Key) -> Path:
@@ -48,7 +49,7 @@ def _expression(template: str) -> str:
     seen: set[str] = set()
     parts = []
     for text, name in re.findall(r"([^{]*)(?:{(\w+)})?", template):
-        parts.append(re.escape(text))
+        parts.append(re.escape(text).replace(r"\*", "[^/_]+"))
         if name:
             parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+)")
             seen.add(name)

@@ -1,5 +1,8 @@
 """WorldCereal patches (NetCDF): Sentinel-1 and Sentinel-2 image series of 640 m sites, with crop maps.
 
+Files have WorldCereal's own names, or any others: then what a file is of is told by its variables, and which files are
+of one site by the ground that they cover.
+
 Everything is brought to the 20 m grid that all sites have. Labels come at 10 m: a 20 m pixel has the code that most of
 its four have, if at least two have it; pixels without a code do not vote, and a tie is void.
 """
@@ -14,14 +17,15 @@ from numpy import ndarray
 from pydantic import Field
 
 from swath import sensors
-from swath.corpus.sources._names import Key, Names
+from swath.corpus.sources._names import Key, Names, in_order, what_is_there
 from swath.corpus.sources._pieces import Piece, cells, moved, window
 from swath.corpus.sources._raster import BadFileError
 from swath.corpus.sources.published import _worldcereal as legend
-from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder, gather
+from swath.corpus.sources.published._convert import SKIP, Form, FormatSettings, Report, convert, data_folder, gather
 from swath.corpus.sources.published._netcdf import Cube, Grid, opened
 from swath.corpus.store.format import LabelLayer, SensorLayout
 from swath.corpus.store.part import Chip, Location
+from swath.errors import CorpusError
 
 BANDS = ("B05", "B06", "B07", "B8A", "B11", "B12")
 FINE_BANDS = ("B02", "B03", "B04", "B08")
@@ -34,11 +38,13 @@ RADAR_SCALE = 1e-4
 """Counts to dB."""
 _NAME = "{site}_{epsg}_{start}_{end}.nc"
 KINDS = {
-    "radar": Names(f"S1_GRD-ASCENDING_20m_{_NAME}"),
+    "radar": Names(f"S1_GRD-*_20m_{_NAME}"),
     "optical": Names(f"S2_L2A_20m_{_NAME}"),
-    "labels": Names(f"OUTPUT_POLY-110_10m_{_NAME}"),
+    "labels": Names(f"OUTPUT_*_10m_{_NAME}"),
 }
 FINE = Names(f"S2_L2A_10m_{_NAME}")
+HOLDS = {"radar": POLARISATIONS, "optical": (*BANDS, "SCL"), "labels": LAYERS, "fine": FINE_BANDS}
+"""Variables that tell what a file of another name is of."""
 UNUSED = ("AgERA5_*.nc", "CropCalendar_*.nc", "L8_*.nc", "S2_L2A_10m_*.nc")
 
 
@@ -65,7 +71,8 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     root = data_folder(data)
     report = Report(config)
     kinds = KINDS | ({"fine": FINE} if config.fine_bands else {})
-    sites = gather(root, kinds, report, unused=UNUSED)
+    named = any(names.find(root) for names in kinds.values())
+    sites = gather(root, kinds, report, unused=UNUSED) if named else _by_content(root, list(kinds), report)
     layers = _layers(sites, report)
     bands = (*FINE_BANDS, *BANDS) if config.fine_bands else BANDS
     form = Form(
@@ -83,6 +90,56 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         return [uid for uid, _, _ in cells(key[0], (PX, PX), config.chip_px)]
 
     convert(target, form, report, list(sites), uids, lambda key: _site(sites[key], key, form, config))
+
+
+# -- files of other names ----------------------------------------------------------------------------------------------
+
+
+def _by_content(root: Path, kinds: list[str], report: Report) -> dict[Key, dict[str, Path]]:
+    """Files of each site by kind; a site is called as its optical file, and its season is not known."""
+    grounds: dict[tuple[str | float, ...], dict[str, list[Path]]] = {}
+    for path in sorted(root.glob("*.nc")):
+        try:
+            with opened(path, report.settings.max_image_gb) as cube:
+                kind = next((kind for kind in kinds if set(HOLDS[kind]) <= set(cube.variables)), None)
+                if kind is None:
+                    what = "holds no variables of a kind that is read"
+                    report.log.append({"event": "extra file", "id": path.name, "what": what, "where": path.name})
+                    continue
+                ground = (cube.grid.crs, *(round(edge) for edge in cube.grid.bounds))
+        except BadFileError as error:
+            report.reject(error, path.stem)
+            continue
+        grounds.setdefault(ground, {}).setdefault(kind, []).append(path)
+    if not grounds:
+        names = " or ".join(names.template for names in KINDS.values())
+        raise CorpusError(
+            f"no file is named {names}, and none holds their variables",
+            where=str(root),
+            remedy=what_is_there(root, KINDS["optical"].template),
+        )
+    sites = {}
+    for files in grounds.values():
+        if error := _not_one_of_each(files, kinds):
+            report.reject(error, next(iter(files.values()))[0].stem)
+        else:
+            sites[files["optical"][0].stem, "", "", ""] = {kind: paths[0] for kind, paths in files.items()}
+    return {key: sites[key] for key in in_order(sites)}
+
+
+def _not_one_of_each(files: dict[str, list[Path]], kinds: list[str]) -> BadFileError | None:
+    """What is wrong with the files that cover one ground."""
+    first = next(iter(files.values()))[0]
+    for kind in kinds:
+        paths = files.get(kind, [])
+        if not paths:
+            what = f"no {kind} file ({', '.join(HOLDS[kind])}) covers the ground of {first.name}"
+            return BadFileError(what, where=str(first), remedy=SKIP)
+        if len(paths) > 1:
+            what = f"{len(paths)} {kind} files cover one ground: {', '.join(path.name for path in paths)}"
+            remedy = "give every season a folder of its own, or WorldCereal's own names, which tell them apart"
+            return BadFileError(what, where=str(paths[1]), remedy=remedy)
+    return None
 
 
 # -- labels ------------------------------------------------------------------------------------------------------------
@@ -143,11 +200,12 @@ def _site(files: dict[str, Path], key: Key, form: Form, config: Config) -> Piece
         _grid(cube, 2 * PX, grid)
         labels = {layer: coarser(cube.counts(layer, "uint16")) for layer in form.labels}
     piece = Piece()
+    orbit = next((one for one in ("ascending", "descending") if one in files["radar"].name.lower()), None)
     for uid, row, column in cells(key[0], (PX, PX), config.chip_px):
         here = window(row, column, config.chip_px)
         chips = _optical(uid, optical, cloudy, dates, here, files["optical"].name, config)
         chips += [
-            Chip(uid, legend.RADAR, counts[:, *here], datetime=date, source=files["radar"].name, orbit="ascending")
+            Chip(uid, legend.RADAR, counts[:, *here], datetime=date, source=files["radar"].name, orbit=orbit)
             for date, counts in zip(radar_dates, radar, strict=True)
         ]
         location = Location(
@@ -155,7 +213,7 @@ def _site(files: dict[str, Path], key: Key, form: Form, config: Config) -> Piece
             crs=grid.crs,
             transform=moved(grid.transform, row, column, config.chip_px),
             group=key[0],
-            scalars={"season_start": key[2], "season_end": key[3]},
+            scalars={"season_start": key[2] or None, "season_end": key[3] or None},
         )
         piece.add(location, chips, {layer: codes[here] for layer, codes in labels.items()}, form.sensors)
     return piece

@@ -1,6 +1,7 @@
 """Monthly cubes: unsigned counts in signed integers, two ways of naming, areas that share ground."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -64,6 +65,18 @@ def test_the_cropland_map_is_a_layer_where_there_is_one(written):
     np.testing.assert_array_equal(labels(corpus, "cropland")["north_0_0"], wanted)
     assert (labels(corpus, "cropland")["south_0_0"] == 255).all()
     assert [finding for finding in check(corpus) if finding.level == "error"] == []
+
+
+def test_any_name_and_steps_of_ten_days(written, tmp_path):
+    root, usual = written
+    dekads = pd.DatetimeIndex(["2020-12-01", "2020-12-11", "2020-12-21"])
+    (tmp_path / "in").mkdir()
+    with xr.open_dataset(root / "north.nc", mask_and_scale=False) as data:
+        data.load().assign_coords(t=dekads).to_netcdf(tmp_path / "in" / "dekads of my farm.nc", engine="h5netcdf")
+    corpus = made(tmp_path / "in", tmp_path / "c")
+    found, wanted = stored(corpus, OPTICAL), stored(usual, OPTICAL)
+    assert sorted({date for _, date in found}) == ["2020-12-01", "2020-12-21"]  # the second step is without data
+    np.testing.assert_array_equal(found["dekads of my farm_0_0", "2020-12-21"], wanted["north_0_0", "2021-02-01"])
 
 
 def test_a_file_that_is_no_cube(tmp_path):

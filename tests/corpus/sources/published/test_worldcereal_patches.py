@@ -163,6 +163,64 @@ def test_an_extra_file_is_named_but_files_of_other_products_are_expected(tmp_pat
     assert extra == ["S2_L2A_20m (copy).nc"]
 
 
+def renamed(root, names: dict[str, str]):
+    """The files under names of one's own, `names` by product; those of other products as they are."""
+    files.write(root)
+    for number, site in enumerate(files.SITES):
+        for product, name in names.items():
+            files.path(root, product, site).rename(root / name.format(number))
+    return root
+
+
+OWN = {"S1_GRD-ASCENDING_20m": "{}-radar.nc", "S2_L2A_20m": "field{}.nc", "OUTPUT_POLY-110_10m": "truth_of_{}.nc"}
+
+
+def test_files_of_other_names_are_told_by_what_is_in_them(written, tmp_path):
+    _, usual = written
+    corpus = made(renamed(tmp_path / "data", OWN), tmp_path / "c")
+    assert corpus.locations["uid"].tolist() == ["field0", "field1"]
+    assert corpus.locations["season_start"].isna().all()
+    for sensor in (OPTICAL, RADAR):
+        same, wanted = stored(corpus, sensor), stored(usual, sensor)
+        assert len(same) == len(wanted)
+        for (uid, date), counts in same.items():
+            np.testing.assert_array_equal(counts, wanted[list(files.SITES)[int(uid[-1])], date])
+    np.testing.assert_array_equal(labels(corpus, "CT")["field0"], labels(usual, "CT")[SITE])
+    assert {entry["event"] for entry in log(corpus)} == {"extra file", "no valid pixel"}
+
+
+def test_other_names_need_one_file_of_each_kind_for_a_ground(tmp_path):
+    root = renamed(tmp_path / "data", OWN)
+    (root / "field1.nc").rename(root / "field1.bak")
+    with pytest.raises(CorpusError, match=r"no optical file \(B05, .*, SCL\) covers the ground of 1-radar\.nc"):
+        made(root, tmp_path / "c")
+    (root / "more.nc").write_bytes((root / "field0.nc").read_bytes())
+    with pytest.raises(CorpusError, match=r"2 optical files cover one ground: field0\.nc, more\.nc"):
+        made(root, tmp_path / "d")
+    (root / "more.nc").unlink()
+    corpus = made(root, tmp_path / "f", on_bad_file="skip")
+    assert corpus.locations["uid"].tolist() == ["field0"]
+    assert any("1-radar.nc" in entry["what"] for entry in log(corpus) if entry["event"] == "bad file")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(CorpusError, match="no file is named S1_GRD-"):
+        made(tmp_path / "none", tmp_path / "g")
+
+
+def test_radar_of_the_other_pass_and_labels_of_another_kind(tmp_path):
+    root = tmp_path / "data"
+    files.write(root)
+    for path in [*root.glob("S1_GRD-*"), *root.glob("OUTPUT_*")]:
+        path.rename(root / path.name.replace("ASCENDING", "DESCENDING").replace("POLY-110", "POINT-100"))
+    corpus = made(root, tmp_path / "c")
+    assert sorted(corpus.locations["uid"]) == sorted(files.SITES)
+    assert corpus.chips_of(RADAR)["orbit"].unique().tolist() == ["descending"]
+    both = root / f"S1_GRD-ASCENDING_20m_{SITE}_32631_{files.PERIOD}.nc"
+    both.write_bytes((root / both.name.replace("ASC", "DESC")).read_bytes())
+    corpus = made(root, tmp_path / "d")
+    assert corpus.chips_of(RADAR).groupby("uid")["orbit"].unique()[SITE].tolist() == ["ascending"]
+    assert both.name.replace("ASC", "DESC") in {entry["id"] for entry in log(corpus)}
+
+
 def test_the_real_sites(tmp_path, shared_data):
     root = shared_data / "worldcereal_patches"
     if not root.is_dir():
