@@ -119,7 +119,7 @@ def _sites(count: int) -> list[Location]:
 def _scene(folder: Path) -> Scene:
     sensor = sensors.get(SENSOR)
     sizes = {b.name: b.gsd_m or 10.0 for b in sensor.bands if b.name in sensor.assets["earth-search"]}
-    scaling = Scaling(sections.layouts(_section())[SENSOR].scale[0], sensors.SENTINEL_2_OFFSET)
+    scaling = Scaling(sections.layouts(_section())[SENSOR].scale[0], -(sensors.get(SENSOR).product_offset or 0.0))
     files = {band: File(_write(folder, band, size), scaling, size) for band, size in sizes.items()}
     quality = File(_write(folder, "SCL", 20.0, np.uint8), Scaling(), 20.0)
     when = dt.datetime(2021, 3, 20, tzinfo=dt.UTC)

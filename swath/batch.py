@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Float64, Int32, Shaped, UInt8
 from torch import Tensor
 
 from swath._device import send
+from swath.sensors import calibrate
 
 NO_DAY = -(2**31)
 """`Image.days` of a padding date, and of a chip whose acquisition date is unknown."""
@@ -80,12 +81,7 @@ class Calibration:
 
     def apply(self, values: Float[Tensor, "*n c h w"]) -> None:
         """Turn counts into physical values, in place; those of impossible counts are not finite."""
-        if self.scale is not None:
-            values.mul_(self.scale)
-        if self.offset is not None:
-            values.add_(self.offset)
-        if self.decibel:
-            values.log10_().mul_(10)
+        calibrate(values, self.scale, self.offset, torch.log10 if self.decibel else None)
 
     def to(self, device: torch.device) -> "Calibration":
         """The same on another device."""

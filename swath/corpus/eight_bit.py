@@ -14,27 +14,20 @@ from swath import sensors
 from swath.corpus.store.format import SensorLayout
 from swath.errors import RecipeError
 
-TOA = (0.0, 0.4)
-"""Reflectance at the top of the atmosphere."""
-SURFACE = (0.0, 0.3)
-"""Reflectance at the surface."""
-THERMAL = (248.15, 318.15)
-"""Kelvin: -25 to 45 °C."""
-
 
 def limits(sensor: str, band: str) -> tuple[float, float]:
     """Physical values that become 0 and 255.
 
     Raises:
-        RecipeError: the tables are for Landsat's reflectance and temperature only.
+        RecipeError: the sensor has no 8-bit table for bands of that unit.
     """
-    if not sensor.startswith("landsat-"):
+    facts = sensors.get(sensor)
+    found = facts.eight_bit.get(facts.band(band).unit)
+    if found is None:
         raise RecipeError(
             f"there is no 8-bit table for {sensor}", remedy="leave uint8 out: the tables of SSL4EO-L are for Landsat"
         )
-    if sensors.get(sensor).band(band).unit == "K":
-        return THERMAL
-    return SURFACE if sensor.endswith("-sr") else TOA
+    return found
 
 
 def layout(sensor: str, bands: Sequence[str], gsd_m: float) -> SensorLayout:

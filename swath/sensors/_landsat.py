@@ -6,13 +6,21 @@ elevation, and kelvin. From a level-1 file: `reflectance = (M * DN + A) / sin(su
 """
 
 from swath.sensors._build import edges
-from swath.sensors._types import METADATA, Band, CloudRule, Scaling
+from swath.sensors._types import METADATA, Band, CloudRule, Scaling, Unit
 
 SR_SCALING = Scaling(2.75e-5, -0.2)
 ST_SCALING = Scaling(0.00341802, 149.0)
 SR_RANGE = (-0.1999, 1.6022)
 """Reflectance of counts 1 to 65535; 0 marks missing pixels."""
 TOA_RANGE = (-0.1, 2.0)
+PRODUCT_OFFSET = 0.2
+"""Added to surface reflectance before it is stored. Stands on the sensors of level 1 too: counts of level 2 that are
+taken for theirs are told by it."""
+REVISIT_DAYS = 8.0
+"""Of two satellites, such as Landsat 8 and 9, at the equator."""
+EIGHT_BIT_TOA: dict[Unit, tuple[float, float]] = {"reflectance": (0.0, 0.4), "K": (248.15, 318.15)}
+EIGHT_BIT_SR: dict[Unit, tuple[float, float]] = {"reflectance": (0.0, 0.3), "K": (248.15, 318.15)}
+"""SSL4EO-L's tables (Stewart et al. 2023); temperatures are -25 to 45 degrees Celsius."""
 THERMAL_RANGE = (150.0, 373.0)
 DISPLAY_RANGE = (0.0, 0.3)
 CLOUD = CloudRule("QA_PIXEL", bits=(0, 1, 2, 3, 4), dtype="uint16", fill=1)

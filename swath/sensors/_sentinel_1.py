@@ -4,6 +4,8 @@ from swath.sensors._types import Band
 
 WAVELENGTH_UM = 55465.8
 """c / 5.405 GHz."""
+REVISIT_DAYS = 6.0
+"""With both satellites in orbit, at the equator."""
 POLARISATIONS = ("VV", "VH", "HH", "HV")
 
 

@@ -4,7 +4,7 @@ import re
 
 from swath.errors import CorpusError
 from swath.sensors._build import optical
-from swath.sensors._types import Band, Scaling
+from swath.sensors._types import Band
 
 # Spectral response of Sentinel-2A (ESA, response functions 3.0); 2B differs by up to 16 nm, in B12.
 _BANDS = (
@@ -39,8 +39,10 @@ EARTH_SEARCH = {
 }
 """Asset keys of Earth Search v1."""
 SCALE = 1e-4
-OFFSET = -0.1
-"""Of reflectance, since processing baseline 04.00."""
+PRODUCT_OFFSET = 0.1
+"""Added to reflectance before it is stored, since processing baseline 04.00."""
+REVISIT_DAYS = 5.0
+"""With both satellites in orbit, at the equator."""
 VALID_RANGE = (-0.1, 2.0)
 """Clouds, snow and glint go beyond 1; shaded pixels of the newer baselines below 0."""
 
@@ -70,8 +72,3 @@ def offset_for_baseline(baseline: str) -> float:
             remedy="take it from the metadata's PROCESSING_BASELINE, such as 04.00, or the file name, such as N0400",
         )
     return -1000.0 if int(number[1]) >= 4 else 0.0
-
-
-def scaling_for_baseline(baseline: str) -> Scaling:
-    """Counts to reflectance for a processing baseline; see `offset_for_baseline`."""
-    return Scaling(SCALE, offset_for_baseline(baseline) * SCALE)

@@ -5,9 +5,13 @@ from typing import Literal
 
 import numpy as np
 
+from swath.sensors._counts import physical
+
 METADATA = "MTL"
 """Name, among a sensor's assets, of the text file with a scene's calibration."""
 Unit = Literal["reflectance", "dB", "K", "display"]
+Kind = Literal["optical", "radar"]
+"""What an instrument sees: light and heat, which clouds hide, or the speckled echo of its own microwaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +50,7 @@ class Scaling:
 
     def physical(self, counts: np.ndarray) -> np.ndarray:
         """Physical values of counts, float32; NaN where a power is not positive and has no decibels."""
-        values = counts.astype(np.float64) * self.scale + self.offset
-        if self.decibel:
-            values = 10 * np.log10(values, out=np.full_like(values, np.nan), where=values > 0)
-        return values.astype(np.float32)
+        return physical(counts, self.scale, self.offset, decibel=self.decibel).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,11 @@ class Sensor:
     name: str
     title: str
     """Human name for reports."""
+    kind: Kind
+    """Whether it is optical or a radar, pictures without a unit included."""
+    family: str
+    """The instrument without the processing level, such as `sentinel-2`, or the series of instruments that continue one
+    another, such as `landsat`."""
     bands: tuple[Band, ...]
     dtype: str
     """NumPy type of the counts as shipped."""
@@ -87,6 +93,17 @@ class Sensor:
     """Counts to physical units for most bands."""
     valid_range: tuple[float, float]
     """Physical values outside this are suspicious (used by checks, never to clip)."""
+    top_of_atmosphere: bool = False
+    """Whether its reflectance is that at the top of the atmosphere, with the air's own light in it."""
+    revisit_days: float | None = None
+    """Days between acquisitions of a location at the equator with all platforms in orbit; None where nobody knows."""
+    has_baselines: bool = False
+    """Whether the offset of the counts depends on the processing baseline of the product."""
+    product_offset: float | None = None
+    """What products add to reflectance before they store it; None where they add nothing."""
+    eight_bit: dict[Unit, tuple[float, float]] = field(default_factory=dict)
+    """By unit, the physical values that become 0 and 255 where values are stored as bytes; empty where no table is
+    agreed upon."""
     band_scaling: dict[str, Scaling] = field(default_factory=dict)
     """Bands that are scaled differently, such as Landsat's thermal ones."""
     band_range: dict[str, tuple[float, float]] = field(default_factory=dict)

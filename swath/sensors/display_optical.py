@@ -22,6 +22,8 @@ _CENTRES = {
 SENSOR = Sensor(
     name="display-optical",
     title="Optical display imagery",
+    kind="optical",
+    family="display",
     bands=(
         *(Band("display-optical", name, centre, None, None, "display", name) for name, centre in _CENTRES.items()),
         *(Band("display-optical", f"C{i}", None, None, None, "display") for i in range(1, 5)),

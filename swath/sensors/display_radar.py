@@ -5,6 +5,8 @@ from swath.sensors._types import Band, Scaling, Sensor
 SENSOR = Sensor(
     name="display-radar",
     title="Radar display imagery",
+    kind="radar",
+    family="display",
     bands=tuple(Band("display-radar", name, None, None, None, "display") for name in ("VV", "VH", "HH", "HV", "P")),
     dtype="uint8",
     nodata=None,

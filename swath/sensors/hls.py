@@ -18,6 +18,9 @@ def _assets(*keys: str) -> dict[str, str]:
 SENSOR = Sensor(
     name="hls",
     title="Harmonised Landsat Sentinel-2",
+    kind="optical",
+    family="hls",
+    revisit_days=2.5,
     bands=edges("hls", ((name, *row) for name, row in zip(_NAMES, _landsat.OLI.values(), strict=False))),
     dtype="int16",
     nodata=-9999.0,

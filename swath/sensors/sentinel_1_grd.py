@@ -12,6 +12,9 @@ from swath.sensors._types import Scaling, Sensor
 SENSOR = Sensor(
     name="sentinel-1-grd",
     title="Sentinel-1 GRD (sigma nought)",
+    kind="radar",
+    family="sentinel-1",
+    revisit_days=_sentinel_1.REVISIT_DAYS,
     bands=_sentinel_1.bands("sentinel-1-grd"),
     dtype="float32",
     nodata=None,

@@ -9,6 +9,9 @@ from swath.sensors._types import Scaling, Sensor
 SENSOR = Sensor(
     name="sentinel-1-rtc",
     title="Sentinel-1 RTC (gamma nought)",
+    kind="radar",
+    family="sentinel-1",
+    revisit_days=_sentinel_1.REVISIT_DAYS,
     bands=_sentinel_1.bands("sentinel-1-rtc"),
     dtype="float32",
     nodata=-32768.0,

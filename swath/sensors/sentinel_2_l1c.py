@@ -6,6 +6,12 @@ from swath.sensors._types import Scaling, Sensor
 SENSOR = Sensor(
     name="sentinel-2-l1c",
     title="Sentinel-2 L1C (top of atmosphere)",
+    kind="optical",
+    family="sentinel-2",
+    top_of_atmosphere=True,
+    revisit_days=_sentinel_2.REVISIT_DAYS,
+    has_baselines=True,
+    product_offset=_sentinel_2.PRODUCT_OFFSET,
     bands=_sentinel_2.bands("sentinel-2-l1c"),
     dtype="uint16",
     nodata=0.0,

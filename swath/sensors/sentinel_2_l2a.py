@@ -8,6 +8,11 @@ _BANDS = _sentinel_2.bands("sentinel-2-l2a", without=frozenset({"B10"}))
 SENSOR = Sensor(
     name="sentinel-2-l2a",
     title="Sentinel-2 L2A (surface reflectance)",
+    kind="optical",
+    family="sentinel-2",
+    revisit_days=_sentinel_2.REVISIT_DAYS,
+    has_baselines=True,
+    product_offset=_sentinel_2.PRODUCT_OFFSET,
     bands=_BANDS,
     dtype="uint16",
     nodata=0.0,

@@ -148,3 +148,31 @@ def test_sensors_need_neither_torch_nor_raster_libraries():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+@EVERY
+def test_kind_family_and_units_belong_together(sensor):
+    units = {band.unit for band in sensor.bands}
+    assert sensor.kind in ("optical", "radar")
+    assert sensor.name.startswith(sensor.family)
+    assert units <= ({"dB", "display"} if sensor.kind == "radar" else {"reflectance", "K", "display"})
+
+
+@EVERY
+def test_what_a_catalogue_offers_is_seen_again_after_some_days(sensor):
+    if sensor.collections:
+        assert sensor.revisit_days is not None
+    if sensor.revisit_days is not None:
+        assert 0.1 <= sensor.revisit_days <= 30
+
+
+@EVERY
+def test_offsets_and_eight_bit_tables_are_of_values_that_occur(sensor):
+    if sensor.has_baselines:
+        assert sensor.product_offset is not None
+    if sensor.product_offset is not None:
+        assert 0 < sensor.product_offset < 1
+    for unit, (low, high) in sensor.eight_bit.items():
+        ranges = [sensor.range_of(band.name) for band in sensor.bands if band.unit == unit]
+        assert ranges
+        assert all(valid[0] <= low < high <= valid[1] for valid in ranges)

@@ -33,8 +33,8 @@ USABLE = 0.95
 """Share of usable pixels that a chip must have: a missing strip has edges of its own."""
 SHOWN = 4
 """Locations of the gallery."""
-SOFTEN = {"dB": 1.5}
-"""Pixels of smoothing before edges are looked for, by unit: speckle has edges everywhere."""
+SOFTEN: dict[sensors.Kind, float] = {"optical": 1.0, "radar": 1.5}
+"""Pixels of smoothing before edges are looked for: speckle has edges everywhere."""
 
 
 class _Views(NamedTuple):
@@ -78,7 +78,7 @@ def _views(sample: Sample, sensor: str) -> dict[int, _Views]:
     bands = [sensors.band(f"{sensor}/{name}") for name in layout.bands]
     finest = min((band.gsd_m or layout.gsd_m for band in bands if band.unit != "K"), default=0)
     channels = [i for i, band in enumerate(bands) if (band.gsd_m or layout.gsd_m) == finest]
-    sigma = SOFTEN.get(bands[channels[0]].unit, 1.0) if channels else 1.0
+    kind = sensors.get(sensor).kind
     share, result = sample.corpus.chips["valid"].to_numpy(), {}
     clearest = sample.clearest(sensor, DATES)
     for location, positions in track(clearest.items(), len(clearest), f"edges of {sensor}"):
@@ -86,16 +86,11 @@ def _views(sample: Sample, sensor: str) -> dict[int, _Views]:
         if not channels or not len(positions):
             continue
         pixels = sample.reader.read({sensor: positions[None]})[sensor].pixels[0].numpy()[:, channels]
-        dates = [_register.edges(one, sigma) for one in pixels]
+        dates = [_register.edges(one, SOFTEN[kind]) for one in pixels]
         # speckle is averaged before edges are looked for, seasons after it: fields change their sign of contrast
-        mean = _register.edges(pixels.mean(axis=0), sigma) if _is_radar(bands) else np.mean(dates, axis=0)
+        mean = _register.edges(pixels.mean(axis=0), SOFTEN[kind]) if kind == "radar" else np.mean(dates, axis=0)
         result[location] = _Views(mean, dates)
     return result
-
-
-def _is_radar(bands: list[sensors.Band]) -> bool:
-    """Whether a sensor's bands are backscatter."""
-    return all(band.unit == "dB" for band in bands)
 
 
 def _between(first: str, second: str, seen: dict[int, _Views], other: dict[int, _Views]) -> _Part:

@@ -22,8 +22,6 @@ PLACES = 10
 """Locations from which on another order is an error, not just a suspicion."""
 ABSORBED = ((0.92, 0.97), (1.3, 1.45))
 """Wavelengths that water vapour takes away: these bands show the air."""
-ABOVE_AIR = ("-toa", "-l1c")
-"""Ends of the names of sensors whose reflectance is that at the top of the atmosphere."""
 CROSS = {"VH": "VV", "HV": "HH"}
 """Cross-polarised backscatter is weaker than the co-polarised one, everywhere (by 6 to 8 dB over land)."""
 STRONGER = 3.0
@@ -66,7 +64,7 @@ def _order(
     """The likeliest order and its relative score: from above the air, the one that needs fewer changes of the two with
     much and with little light of the air itself, as how blue a picture is depends on the sun and on what lies below.
     """
-    skies = (False, True) if sensor.endswith(ABOVE_AIR) else (False,)
+    skies = (False, True) if sensors.get(sensor).top_of_atmosphere else (False,)
     orders = [_spectra.best_order(_spectra.expected(wavelengths, above_air=sky), seen) for sky in skies]
     return max(orders, key=lambda found: found[1])
 

@@ -84,7 +84,7 @@ def _factors(middle: Float[ndarray, "n 2 c"]) -> Float[ndarray, " n"]:
 
 
 def _reflectance(sensor: str, dark: Float[ndarray, "n 2 c"], middle: Float[ndarray, "n 2 c"]) -> Iterator[Finding]:
-    offset = sensors.product_offset(sensor)
+    offset = sensors.get(sensor).product_offset
     if offset is not None and dark.shape[2] > 1:
         yield from _offset(sensor, _steps(dark), offset)
     factors = _factors(middle)

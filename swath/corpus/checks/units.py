@@ -114,7 +114,8 @@ def _powers(sample: Sample, sensor: str) -> Iterator[Finding]:
     if not layout.decibel or not len(rows):
         return
     counts = sample.stored(sensor, rows)[0].astype(np.float64)
-    scaled = counts * np.array(layout.scale)[:, None, None] + np.array(layout.offset)[:, None, None]
+    scale, offset = (np.array(numbers)[:, None, None] for numbers in (layout.scale, layout.offset))
+    scaled = sensors.physical(counts, scale, offset)
     there = np.isfinite(counts) & (counts != layout.nodata)
     if there.any() and (scaled[there] < 0).mean() > 0.5:
         share = (scaled[there] < 0).mean()

@@ -21,7 +21,7 @@ from swath.corpus.store import arrays as _arrays
 from swath.corpus.store import index as _index
 from swath.corpus.store.codes import holds, undeclared
 from swath.errors import CorpusError, nearest
-from swath.sensors import Sensor
+from swath.sensors import Sensor, physical
 from swath.settings import Settings, plainly
 
 FORMAT = 2
@@ -114,10 +114,7 @@ class SensorLayout(Settings):
 
     def physical(self, counts: Shaped[ndarray, "..."], band: int) -> Float64[ndarray, "..."]:
         """Physical values of counts of the band at that position; not finite where there is none."""
-        values = counts.astype(np.float64) * self.scale[band] + self.offset[band]
-        if self.decibel:
-            values = 10 * np.log10(values, out=np.full_like(values, np.nan), where=values > 0)
-        return values
+        return physical(counts, self.scale[band], self.offset[band], decibel=self.decibel)
 
     def usable(self, counts: Shaped[ndarray, "*n c y x"]) -> Bool[ndarray, "*n y x"]:
         """True where every band holds a finite physical value and none is nodata."""
@@ -126,7 +123,7 @@ class SensorLayout(Settings):
             good &= counts != self.nodata
         if self.decibel:
             scale, offset = (np.array(numbers)[:, None, None] for numbers in (self.scale, self.offset))
-            good &= counts * scale + offset > 0
+            good &= physical(counts, scale, offset) > 0
         return np.asarray(good.all(axis=-3))
 
 

@@ -235,8 +235,8 @@ def band_of(input_name: str) -> Band | None:
 
 
 def is_radar(input_band: Band) -> bool:
-    """Backscatter is stored in decibels; display pictures of it say so in their sensor's title."""
-    return input_band.unit == "dB" or "radar" in get(input_band.sensor).title.lower()
+    """Whether the band's sensor is a radar."""
+    return get(input_band.sensor).kind == "radar"
 
 
 def headline_cell(all_cells: Sequence[Cell]) -> Cell | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from swath.sensors import band
+from swath.sensors import of
 from swath.settings import Settings
 from swath.tasks._types import Features, Prediction
 from swath.tasks.probes import knn, linear, mlp
@@ -20,7 +20,8 @@ class Config(Settings):
     bands: tuple[str, ...] | None = None
     """Band keys; all bands of the task's inputs if not given."""
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Bands that are also judged together, by name. If empty: `optical` and `radar` (unit dB), where both occur."""
+    """Bands that are also judged together, by name. If empty: `optical` and `radar`, by the kind of
+    their sensors, where both occur."""
     probe: Annotated[knn.Config | linear.Config | mlp.Config, Field(discriminator="name")] = linear.Config()
     """Reads the features of each band."""
 
@@ -42,14 +43,9 @@ def groups(config: Config, named: dict[str, list[str]]) -> dict[str, list[str]]:
     if config.groups:
         parts = {name: [key for key in members if key in keys] for name, members in config.groups.items()}
     else:
-        parts = {"optical": [k for k in keys if not _is_radar(k)], "radar": [k for k in keys if _is_radar(k)]}
+        parts = {kind: [key for key in keys if of(key).kind == kind] for kind in ("optical", "radar")}
         parts = parts if all(parts.values()) else {}
     return {"all": keys, **{name: members for name, members in parts.items() if members}}
-
-
-def _is_radar(key: str) -> bool:
-    # backscatter is stored in decibels; nothing else is
-    return band(key).unit == "dB"
 
 
 def fit_predict(config: Config, features: Features, seed: int) -> Prediction:

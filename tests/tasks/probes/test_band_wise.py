@@ -30,6 +30,11 @@ def test_groups_are_told_by_unit_or_as_asked():
     }
 
 
+def test_pictures_of_a_radar_are_radar_though_they_have_no_decibels():
+    groups = band_wise.groups(band_wise.Config(), {"all": ["display-optical/red", "display-radar/P"]})
+    assert (groups["optical"], groups["radar"]) == (["display-optical/red"], ["display-radar/P"])
+
+
 def test_the_inner_probe_predicts():
     features, _ = clouds(apart=0.5)
     config = band_wise.Config(probe=mlp.Config(epochs=3))

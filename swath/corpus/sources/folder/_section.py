@@ -168,15 +168,6 @@ class ImageEntry(_Named):
         raise ValueError(f"{dtype} is no type of pixels: use integers or floating point numbers, such as uint16")
 
     @model_validator(mode="after")
-    def _scaled_by_a_group(self) -> "ImageEntry":
-        if isinstance(self.scaling, ScaleByName):
-            if self.scaling.group in RESERVED or self.scaling.group not in re.compile(self.id).groupindex:
-                raise ValueError(f"the id expression has no group (?P<{self.scaling.group}>...) that says the scaling")
-            if not self.scaling.values and not self.sensor.startswith("sentinel-2"):
-                raise ValueError(f"{self.sensor} has no processing baselines: give scaling.values")
-        return self
-
-    @model_validator(mode="after")
     def _known(self) -> "ImageEntry":
         try:
             sensor = sensors.get(self.sensor)
@@ -193,6 +184,15 @@ class ImageEntry(_Named):
                 raise ValueError(f"band {band} needs {wanted}, not {where!r}")
         if self.dtype and self.dtype != sensor.dtype and self.scaling is None:
             raise ValueError(f"{self.sensor} counts are {sensor.dtype}; with dtype {self.dtype}, say the scaling too")
+        return self
+
+    @model_validator(mode="after")
+    def _scaled_by_a_group(self) -> "ImageEntry":
+        if isinstance(self.scaling, ScaleByName):
+            if self.scaling.group in RESERVED or self.scaling.group not in re.compile(self.id).groupindex:
+                raise ValueError(f"the id expression has no group (?P<{self.scaling.group}>...) that says the scaling")
+            if not self.scaling.values and not sensors.get(self.sensor).has_baselines:
+                raise ValueError(f"{self.sensor} has no processing baselines: give scaling.values")
         return self
 
 

@@ -251,9 +251,9 @@ def prepare(
             raise BadFileError(what, where=str(scene.metadata), remedy="take it out; or leave it out: on_bad_file=skip")
         scene.date = mtl.acquired(found, scene.metadata)
         scene.collection = mtl.collection(found)
-        if scene.sensor.endswith("-toa"):
+        if sensors.get(scene.sensor).top_of_atmosphere:
             scene.calibration = mtl.calibration(found, scene.metadata, scene.sensor, units)
-    elif scene.sensor.endswith("-toa"):
+    elif sensors.get(scene.sensor).top_of_atmosphere:
         scene.calibration = _without_metadata(scene, units, missing_metadata)
     if scene.quality == "BQA" and scene.collection is None:
         what = f"nobody says which bits {scene.files['BQA'].name} has: neither names nor metadata tell the collection"
@@ -263,7 +263,8 @@ def prepare(
 
 def _check_tags(scene: Scene, name: str, head: Header) -> None:
     """Raise BadFileError if a file says another scaling than its level has: level-1 counts have the metadata's."""
-    scaling = Scaling() if scene.sensor.endswith("-toa") else sensors.get(scene.sensor).scaling_of(name)
+    sensor = sensors.get(scene.sensor)
+    scaling = Scaling() if sensor.top_of_atmosphere else sensor.scaling_of(name)
     if contradict(tags := head.scalings[0], scaling):
         what = f"{scene.files[name].name} says scale {tags[0]:g} and offset {tags[1]:g}, where this level has "
         what += f"{scaling.scale:g} and {scaling.offset:g}"

@@ -67,7 +67,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
 def layout(split: str) -> SensorLayout:
     """How a split's bytes are stored, and what they mean."""
     sensor = sensors.get(SENSORS[split])
-    bands = [b.name for b in sensor.bands if not (split.endswith("sr") and b.unit == "K")]
+    bands = [b.name for b in sensor.bands if sensor.top_of_atmosphere or b.unit != "K"]
     return eight_bit.layout(sensor.name, bands, GSD_M)
 
 

@@ -24,8 +24,6 @@ METADATA_BYTES = 15_000
 """Of a Landsat scene's metadata file."""
 ITEM_BYTES = 30_000
 """Of an item in a search's answer."""
-REVISIT_DAYS = {"sentinel-2": 5.0, "sentinel-1": 6.0, "landsat": 8.0, "hls": 2.5, "modis": 1.0}
-"""Days between acquisitions of a place with all platforms in orbit, at the equator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +94,8 @@ def cost(section: StacSection, plan: gpd.GeoDataFrame, rate: Rate) -> Cost:
 
 def _acquisitions(product: Product, intervals) -> float:
     days = sum((end - start).total_seconds() / 86400 for start, end in intervals)
-    revisit = next((d for name, d in REVISIT_DAYS.items() if product.sensor.startswith(name)), 5.0)
-    return max(1.0, days / revisit)
+    # where nobody knows the revisit time, one a day is an upper bound
+    return max(1.0, days / (sensors.get(product.sensor).revisit_days or 1.0))
 
 
 def _reads(section: StacSection, product: Product, gsd: float, *, compare: bool) -> tuple[float, float, float]:

@@ -263,7 +263,7 @@ def _scaling(item: dict[str, Any], asset: dict[str, Any], sensor: Sensor, band: 
     said = _raster(asset)
     scale, offset = said.get("scale", default.scale), said.get("offset")
     _plausible(scale, offset, default, sensor, band)
-    if not sensor.name.startswith("sentinel-2"):
+    if not sensor.has_baselines:
         return Scaling(scale, default.offset if offset is None else offset, default.decibel)
     if any(item["properties"].get(f"{who}:boa_offset_applied") for who in ("earthsearch", "sentinel")):
         return Scaling(scale)

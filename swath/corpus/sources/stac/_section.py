@@ -206,24 +206,19 @@ def layouts(section: StacSection) -> dict[str, SensorLayout]:
 def shipped(sensor: Sensor, bands: tuple[str, ...], gsd_m: float) -> SensorLayout:
     """The provider's counts; Sentinel-2's as shipped since baseline 04.00, so that dark pixels may be below zero."""
     layout = SensorLayout.of(sensor, bands, gsd_m)
-    if has_baselines(sensor):
-        layout = layout.model_copy(update={"offset": tuple(sensors.SENTINEL_2_OFFSET for _ in bands)})
+    if sensor.has_baselines:
+        layout = layout.model_copy(update={"offset": tuple(-(sensor.product_offset or 0.0) for _ in bands)})
     return layout
 
 
 def sees_clouds(sensor: Sensor) -> bool:
     """Whether clouds are in the way, so that clear scenes are looked for: not for radar."""
-    return any(band.unit != "dB" for band in sensor.bands)
+    return sensor.kind == "optical"
 
 
 def has_mask(product: Product) -> bool:
     """Whether something says which pixels of the product are cloudy."""
     return product.cloud_mask is not None or sensors.get(product.sensor).cloud is not None
-
-
-def has_baselines(sensor: Sensor) -> bool:
-    """Whether the offset of the counts depends on the item's processing baseline."""
-    return sensor.name.startswith("sentinel-2")
 
 
 def pixel_size(section: StacSection) -> float:
