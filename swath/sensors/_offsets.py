@@ -18,4 +18,4 @@ def left_in(offset: float, darkest: Float[ndarray, " c"]) -> bool:
     """
     # water vapour and cirrus bands are dark whatever the ground is, and with the offset they are as bright as it
     dark = np.sort(darkest)
-    return len(dark) >= BANDS and dark[0] >= offset - BELOW and dark[BANDS - 1] <= offset + ABOVE
+    return len(dark) >= BANDS and bool(dark[0] >= offset - BELOW and dark[BANDS - 1] <= offset + ABOVE)
