@@ -21,8 +21,11 @@ ACCURACY, BETTER = 0.7, 0.05
 """Of two equal methods on average, and by how much a third is better."""
 NAMES = ("accuracy", "macro_f1", "miou", "macro_ap")
 LEVEL = 0.05
-SCORE_LEVELS, SCORE_STEP = 40, 0.125
-"""Class scores are rounded to these levels: average precision then needs counts instead of sorted lists."""
+SCORE_STEP = 0.25
+NOISE = np.rint(special.ndtri((np.arange(2**16) + 0.5) / 2**16) * 0.5 / SCORE_STEP).astype(int)
+"""Quantiles of N(0, 0.5), which is what scores hold beside the predicted class, in steps: average precision of rounded
+scores needs counts instead of sorted lists."""
+SCORE_LEVELS = int(np.ptp(NOISE)) + int(1 / SCORE_STEP) + 1
 EXPERIMENTS, EXPERIMENTS_WITHOUT_VERDICT = 2000, 400
 
 
@@ -185,10 +188,10 @@ def _with_and_without(measure, counts: np.ndarray) -> Values:
 def _scored(design: Design, group, y, predicted, rng) -> np.ndarray:
     """How many units have each class score, by group, training and class, apart for those that are of the class."""
     classes = np.arange(CLASSES)
-    noise = rng.standard_normal((*predicted.shape, CLASSES), dtype=np.float32) * 0.5
-    level = np.rint((noise + (predicted[..., None] == classes)) / SCORE_STEP).astype(int) + SCORE_LEVELS // 2 - 4
+    noise = NOISE[rng.integers(0, len(NOISE), (*predicted.shape, CLASSES), dtype=np.uint16)]
+    level = noise - NOISE.min() + (predicted[..., None] == classes) * int(1 / SCORE_STEP)
     is_there = (y[:, None] == classes).astype(int)
-    entry = (classes * 2 + is_there) * SCORE_LEVELS + level.clip(0, SCORE_LEVELS - 1)
+    entry = (classes * 2 + is_there) * SCORE_LEVELS + level
     shape = (design.groups, design.trainings, CLASSES, 2, SCORE_LEVELS)
     return _counts(design, group, entry, CLASSES * 2 * SCORE_LEVELS).reshape(shape)
 

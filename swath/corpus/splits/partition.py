@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int, Integer, Shaped
+from jaxtyping import Bool, Float, Int, Integer, Shaped
 from numpy import ndarray
 from pydantic import Field, model_validator
 from scipy.spatial import KDTree
@@ -15,8 +15,10 @@ from swath.errors import CorpusError, nearest
 from swath.settings import Seed, Settings
 
 PARTS = ("train", "val", "test")
-FEW_GROUPS = 20
-"""With fewer independent groups a bootstrap's intervals come out too narrow or too coarse."""
+FEW_GROUPS = 30
+"""With fewer groups in the test part, only large differences can be told from chance."""
+LARGE_SHARE = 0.25
+"""A group that holds more than this of the test part says more than all others together may make up for."""
 _EARTH_KM = 6371.0088
 
 
@@ -41,6 +43,8 @@ class SplitConfig(Settings):
     """How many equal folds groups, locations or blocks are dealt into; the folds of a column are its values."""
     fold: int | None = Field(default=None, ge=0)
     """Which fold tests, from 0 on; the one before it validates (the last one, for fold 0), the others train."""
+    largest: float | None = Field(default=None, gt=0, lt=1)
+    """A group, location or block that holds more than this share of all locations trains, and never tests."""
     seed: Seed = 0
     block_km: float = Field(default=5.0, gt=0)
     """Side of a block, in kilometres."""
@@ -64,6 +68,8 @@ class SplitConfig(Settings):
             raise ValueError("a value is in test and in val")
         if self.by in {"given", "column"} and self.folds is not None:
             raise ValueError(f"by: {self.by} brings its own parts: leave out folds")
+        if self.by in {"given", "column"} and self.largest is not None:
+            raise ValueError(f"by: {self.by} brings its own parts: leave out largest")
         if not by_column and (self.folds is None) != (self.fold is None):
             raise ValueError("folds and fold belong together")
         if self.folds is not None and self.fold is not None and self.fold >= self.folds:
@@ -116,6 +122,7 @@ def thin_parts(groups: Mapping[str, Shaped[ndarray, " _"]], config: SplitConfig 
         config: what made the split, to compare its fractions with.
     """
     said = [_thin(part, members) for part, members in groups.items() if len(members)]
+    said.append(_dominated(groups["test"]) if "test" in groups else "")
     if config is not None and config.by not in {"given", "column"}:
         total = sum(map(len, groups.values()))
         shares = config.fractions if config.folds is None else (1.0, 0.0, 1 / config.folds)
@@ -130,9 +137,20 @@ def _thin(part: str, members: Shaped[ndarray, " _"]) -> str:
     if part == "test" and count < FEW_GROUPS:
         return (
             f"the test part has {len(members)} locations in {count} groups: with fewer than {FEW_GROUPS} groups "
-            "intervals are rough, and only large differences can be told from chance"
+            "only large differences can be told from chance"
         )
     return ""
+
+
+def _dominated(members: Shaped[ndarray, " _"]) -> str:
+    """Of the test part: whether one group makes up much of it."""
+    sizes = np.unique(members, return_counts=True)[1]
+    if len(sizes) < 2 or sizes.max() <= LARGE_SHARE * len(members):
+        return ""
+    return (
+        f"the largest of the {len(sizes)} groups of the test part holds {sizes.max() / len(members):.0%} of its "
+        "locations and weighs as much in every result; split.largest keeps such groups in the training part"
+    )
 
 
 def _small(part: str, count: int, total: int, asked: float) -> str:
@@ -159,11 +177,31 @@ def rotations(corpus: Corpus, config: SplitConfig) -> list[SplitConfig]:
 
 
 def _dealt(units: Shaped[ndarray, " n"], config: SplitConfig, where: str) -> Shaped[ndarray, " n"]:
-    """Part of each location, by shares or by folds of equal size."""
+    """Part of each location, by shares or by folds of equal size; what is too large for the test part trains."""
+    large = _too_large(units, config.largest)
+    assigned = np.full(len(units), "train", dtype="<U5")
     if config.folds is None or config.fold is None:
-        return np.array(PARTS)[_balanced(units, config.fractions, config.seed, where)]
-    fold = _balanced(units, (1 / config.folds,) * config.folds, config.seed, where)
-    return _rotated(fold, config.folds, config, where)
+        fractions = _of_the_rest(config.fractions, float(large.mean())) if large.any() else config.fractions
+        assigned[~large] = np.array(PARTS)[_balanced(units[~large], fractions, config.seed, where)]
+        return assigned
+    fold = _balanced(units[~large], (1 / config.folds,) * config.folds, config.seed, where)
+    assigned[~large] = _rotated(fold, config.folds, config, where)
+    return assigned
+
+
+def _of_the_rest(fractions: tuple[float, float, float], share: float) -> tuple[float, float, float]:
+    """Shares of the locations that are left when so many of all are in the training part already."""
+    train, val, test = fractions
+    left = max(train - share, 0.0)
+    whole = left + val + test
+    return left / whole, val / whole, test / whole
+
+
+def _too_large(units: Shaped[ndarray, " n"], largest: float | None) -> Bool[ndarray, " n"]:
+    if largest is None:
+        return np.zeros(len(units), bool)
+    _, unit, sizes = np.unique(units, return_inverse=True, return_counts=True)
+    return sizes[unit] > largest * len(units)
 
 
 def _rotated(fold: Integer[ndarray, " n"], count: int, config: SplitConfig, where: str) -> Shaped[ndarray, " n"]:

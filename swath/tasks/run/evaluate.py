@@ -185,6 +185,8 @@ def _keys(job: _Job, corpus: Corpus) -> dict[tuple[str, str], str]:
     # the first sensor leads in the choice of dates
     sensors = list(job.task.pictures.reads)
     parted = job.task.split_config.model_dump(mode="json") if job.task.split_config else None
+    if parted and parted["largest"] is None:
+        parted.pop("largest")  # for the same reason as `cloud_levels`
     common = (corpus.content_hash, parted, config, job.task.name, sensors)
     keys = {}
     for name, label in job.places:

@@ -46,6 +46,11 @@ class Source:
     freedom: float
     """Degrees of freedom; 0: nothing is known of the variance."""
 
+    def shared(self, times: float) -> "Source":
+        """The source where the mean is over so many times as many."""
+        freedom = (self.freedom + 1) * times - 1 if self.freedom > 0 else 0.0
+        return Source(self.variance / times, max(freedom, 0.0))
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -110,6 +115,12 @@ class Spread:
     def detectable(self, power: float = 0.8, alpha: float = 0.05) -> float:
         """The smallest true difference that this design finds with this probability; NaN as `quantile`."""
         return (self.quantile(alpha / 2) + self.quantile(1 - power)) * self.error
+
+    def enlarged(self, places: float = 1.0, trainings: float = 1.0) -> "Spread":
+        """What would be expected of so many times the places or trainings of each fold."""
+        return Spread(
+            self.value, self.places.shared(places), self.trainings.shared(trainings), self.both / (places * trainings)
+        )
 
 
 def spread(

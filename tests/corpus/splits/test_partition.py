@@ -211,6 +211,7 @@ def test_every_location_tests_once(folds, sizes, seed):
         ({"by": "column", "column": "fold", "test": (1,), "fold": 0}, "either the values"),
         ({"by": "column", "column": "fold", "test": (1,), "val": ("1",)}, "in test and in val"),
         ({"by": "given", "folds": 3, "fold": 0}, "brings its own parts"),
+        ({"by": "given", "largest": 0.5}, "leave out largest"),
         ({"folds": 3}, "belong together"),
         ({"folds": 3, "fold": 3}, "numbered from 0"),
     ],
@@ -282,7 +283,33 @@ def test_parts_of_one_group_or_of_few_are_said():
     ]
     few = remarks(np.arange(60), SplitConfig())
     assert len(few) == 1
-    assert few[0].startswith("the test part has 12 locations in 12 groups: with fewer than 20 groups")
+    assert few[0].startswith("the test part has 12 locations in 12 groups: with fewer than 30 groups")
+
+
+def test_a_group_that_dominates_the_test_part_is_said():
+    found = thin_parts({"train": np.arange(100), "test": np.r_[np.zeros(26, int), np.arange(1, 75)]}, None)
+    assert len(found) == 1
+    assert found[0].startswith("the largest of the 75 groups of the test part holds 26% of its locations")
+    assert thin_parts({"test": np.r_[np.zeros(25, int), np.arange(1, 76)]}, None) == []
+
+
+@pytest.mark.parametrize("settings", [{}, {"folds": 3, "fold": 1}])
+def test_a_group_that_is_too_large_trains(settings):
+    """Two groups of 30 and 20 beside fifty single ones: either may test, unless that is capped."""
+    groups = np.r_[np.zeros(30, int), np.ones(20, int), np.arange(2, 52)]
+    for seed in range(4):
+        rows = split(corpus_of(groups), SplitConfig(largest=0.15, seed=seed, **settings))
+        part = parts_of(rows, len(groups))
+        assert set(part[:50]) == {"train"}
+        assert len(rows["test"]) == (20 if not settings else pytest.approx(50 / 3, abs=1))
+    small = split(corpus_of(groups), SplitConfig(largest=0.25, **settings))
+    assert set(parts_of(small, len(groups))[:30]) == {"train"}
+
+
+def test_a_cap_that_nothing_exceeds_changes_no_split():
+    stub = corpus_of(np.repeat(np.arange(20), 3))
+    plain, capped = split(stub, SplitConfig()), split(stub, SplitConfig(largest=0.5))
+    assert all(np.array_equal(plain[part], capped[part]) for part in plain)
 
 
 def test_a_part_far_smaller_than_asked_for_is_said():

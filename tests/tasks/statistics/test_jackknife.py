@@ -136,3 +136,15 @@ def test_unequal_groups_say_as_much_as_fewer_equal_ones():
 )
 def test_designs_that_get_a_verdict(trainings, sizes, expected):
     assert has_verdict(trainings, sizes) == expected
+
+
+def test_more_of_either_makes_it_narrower():
+    found = Spread(0.0, Source(4.0, 9.0), Source(2.0, 2.0), 1.0)
+    assert found.enlarged() == found
+    more = found.enlarged(places=2, trainings=3)
+    assert more.places == Source(2.0, 19.0)
+    assert more.trainings.variance == pytest.approx(2 / 3)
+    assert more.trainings.freedom == 8
+    assert more.both == pytest.approx(1 / 6)
+    unknown = Spread(0.0, Source(4.0, 9.0), Source(0.0, 0.0), 0.0)
+    assert np.isnan(unknown.enlarged(trainings=3).detectable()), "one training says nothing of three"
