@@ -6,13 +6,20 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-"""Of random numbers: what every library takes."""
+"""Seed of random numbers: the range that every library takes."""
 
 
 class Settings(BaseModel):
     """A part of a recipe: unknown keys are errors, values keep their type, and nothing changes after validation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+
+class PluginSettings(Settings):
+    """Base of every plug-in's `Config`: `name` tells the plug-ins of a kind apart."""
+
+    name: str
+    """The module's name with hyphens; each `Config` narrows it to its own, `name: Literal["mine"] = "mine"`."""
 
 
 def differences(was: Any, now: Any, path: str = "") -> Iterator[str]:

@@ -6,8 +6,7 @@ from swath import config as recipes
 from swath import plugins
 from swath._files import whole
 from swath.corpus.places import draw
-from swath.corpus.sources.stac._cost import Cost, Rate, cost
-from swath.corpus.sources.stac._section import StacSection, footprint
+from swath.corpus.sources.stac import Cost, Rate, StacSection, cost, footprint
 from swath.errors import RecipeError, nearest
 from swath.products.draw.plan_map import draw_map
 from swath.recipes import is_file, shipped

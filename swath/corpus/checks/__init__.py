@@ -1,19 +1,20 @@
 """Looking for what would spoil an experiment.
 
-A kind of check is one file in this folder, found by its module name. It has a function `look(sample) -> Section` and a
-`STAGE`: kinds of a later stage are looked for only if the earlier ones found no error, as pixels of broken arrays
-cannot be read (0: index and arrays; 1: the stored bytes; 2: what they mean; 3: what follows from right pixels).
+A kind of check is one file in this folder, found by its module name (`CheckPlugin`). Kinds of a later stage run only if
+the earlier ones found no error, as pixels of broken arrays cannot be read.
 """
 
 from itertools import groupby
+from typing import cast
 
 from swath import plugins
 from swath.corpus.checks._sample import Sample
-from swath.corpus.checks._types import Chart, Finding, Gallery, Histogram, Lines, Offsets, Section
+from swath.corpus.checks._types import Chart, CheckPlugin, Finding, Gallery, Histogram, Lines, Offsets, Section
 from swath.corpus.store.format import Corpus
 
 __all__ = [
     "Chart",
+    "CheckPlugin",
     "Finding",
     "Gallery",
     "Histogram",
@@ -47,13 +48,13 @@ def examine(corpus: Corpus, locations: int | None = None, seed: int = 0) -> list
     """What `check` found, with everything that was measured on the way, by kind of check."""
     sample, sections = Sample(corpus, locations, seed), []
     for _, modules in groupby(kinds(), key=lambda module: module.STAGE):
-        sections += [module.look(sample) for module in modules]
+        sections += [module.inspect(sample) for module in modules]
         if any(finding.level == "error" for section in sections for finding in section.findings):
             break
     return sections
 
 
-def kinds() -> list:
-    """The modules of all kinds of check, in the order in which they look."""
-    found = [plugins.find(__name__, name) for name in plugins.names(__name__)]
-    return sorted(found, key=lambda module: (module.STAGE, module.__name__))
+def kinds() -> list[CheckPlugin]:
+    """All kinds of check in the order in which they run."""
+    named = {name: cast(CheckPlugin, plugins.find(__name__, name)) for name in plugins.names(__name__)}
+    return [named[name] for name in sorted(named, key=lambda name: (named[name].STAGE, name))]

@@ -1,11 +1,13 @@
-"""What a kind of check hands back: findings, and what was measured, as plain data that a page can show."""
+"""What a kind of check defines, and what it hands back: findings, and measurements that a page can show."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float, UInt8
 from numpy import ndarray
+
+from swath.corpus.checks._sample import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Histogram:
 
     title: str
     unit: str
-    """Of the horizontal axis."""
+    """What the horizontal axis is measured in."""
     values: Mapping[str, Float[ndarray, " _"]]
     """By series, such as one a sensor."""
 
@@ -82,3 +84,16 @@ class Section:
     charts: Sequence[Chart] = ()
     idle: str = ""
     """Why nothing was looked at, if that is so: nothing found is then no praise."""
+
+
+@runtime_checkable
+class CheckPlugin(Protocol):
+    """A module of this folder, or one that an installed package offers."""
+
+    STAGE: int
+    """When it runs: 0 for the index and the arrays, 1 for the stored bytes, 2 for what they mean, 3 for what follows
+    from right pixels."""
+
+    def inspect(self, sample: Sample) -> Section:
+        """Everything that this kind of check finds and measures in the chosen locations of a corpus."""
+        ...

@@ -49,7 +49,7 @@ class _Views(NamedTuple):
 _Part = tuple[list[Finding], list[dict[str, Any]], list[Chart]]
 
 
-def look(sample: Sample) -> Section:
+def inspect(sample: Sample) -> Section:
     """Every two sensors over all sampled locations; every sensor from date to date."""
     meaning = (
         "Displacement of the second against the first in pixels (down, right), by phase correlation of edges. Between "

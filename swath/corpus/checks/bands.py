@@ -28,7 +28,7 @@ STRONGER = 3.0
 """Median decibels by which it must be the stronger one to be reported."""
 
 
-def look(sample: Sample) -> Section:
+def inspect(sample: Sample) -> Section:
     """Every sensor's sampled pixels against the spectra that land can have."""
     meaning = (
         "Whether the pixels' spectra fit land better if bands are exchanged. 1: no exchange helps; below "

@@ -10,7 +10,7 @@ OVERCAST = 0.5
 """Median cloud share from which on it is reported."""
 
 
-def look(sample: Sample) -> Section:
+def inspect(sample: Sample) -> Section:
     """All chips whose cloud share is known."""
     findings, table, shares = [], [], {}
     for sensor in sample.corpus.info.sensors:

@@ -13,7 +13,7 @@ SERIES_STEP = ["location", "sensor", "datetime", "digest"]
 """Chips that are alike in these are one file twice, not two steps of a series."""
 
 
-def look(sample: Sample) -> Section:
+def inspect(sample: Sample) -> Section:
     """All chips are compared by the digests of their pixels."""
     meaning = "Copies teach nothing new, and in two parts of a split they give the answers away."
     chips = sample.corpus.chips

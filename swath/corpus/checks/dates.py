@@ -37,7 +37,7 @@ LINEAR, FADED = -1.0, -3.0
 """Decibels: the dark end of linear power taken as decibels lies above the first, that of decibels below the second."""
 
 
-def look(sample: Sample) -> Section:
+def inspect(sample: Sample) -> Section:
     """The sample's places with several dates."""
     meaning = (
         "Dates of one place, two by two: all bands of one date must not lie above another's by a product's offset, nor "

@@ -23,7 +23,7 @@ NAMED = 3
 REMEDY = "restore the files, or build the corpus again"
 
 
-def look(sample: Sample) -> Section:
+def inspect(sample: Sample) -> Section:
     """All chips and label maps of the sample; the content hash where that is every one."""
     meaning = "Pixels, masks, labels and index are those that were written when the corpus was made."
     findings = [*_chips(sample), *_labels(sample), *_content(sample)]

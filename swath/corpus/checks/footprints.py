@@ -24,7 +24,7 @@ MOST = 100_000
 """Locations whose footprints are compared with each other."""
 
 
-def look(sample: Sample) -> Section:
+def inspect(sample: Sample) -> Section:
     """Usable pixels by sensor, and outlines by group."""
     meaning = (
         "Overlap of the usable pixels of two sensors (intersection over union, after putting several dates together): "

@@ -21,7 +21,7 @@ from swath.errors import CorpusError
 STAGE = 0
 
 
-def look(sample: Sample) -> Section:
+def inspect(sample: Sample) -> Section:
     """Ids, references, arrays and their files."""
     corpus = sample.corpus
     meaning = "Every location has one id, every chip a location, and every array a row for everything that is named."

@@ -10,7 +10,7 @@ from swath.corpus.store.codes import undeclared
 STAGE = 2
 
 
-def look(sample: Sample) -> Section:
+def inspect(sample: Sample) -> Section:
     """All label maps of the sample."""
     findings, table = [], []
     for name, layer in sample.corpus.label_layers.items():

@@ -13,7 +13,7 @@ from swath.corpus.store.statistics import band_statistics
 STAGE = 3
 
 
-def look(sample: Sample) -> Section:
+def inspect(sample: Sample) -> Section:
     """Mean and standard deviation of every band, as stored and computed anew."""
     corpus = sample.corpus
     findings = list(_constant(corpus))

@@ -13,7 +13,7 @@ FAR = 30
 """Median days between paired chips from which on it is reported: fields are ploughed and harvested within a month."""
 
 
-def look(sample: Sample) -> Section:
+def inspect(sample: Sample) -> Section:
     """The sample's series of every two sensors, paired as training pairs them."""
     corpus = sample.corpus
     findings, table, charts = [], [], []

@@ -24,7 +24,7 @@ RAW_CHIPS = 16
 """Chips whose counts are looked at where nothing could be converted."""
 
 
-def look(sample: Sample) -> Section:
+def inspect(sample: Sample) -> Section:
     """Dark end, middle and bright end of the sampled pixels, band by band."""
     meaning = (
         "The dark end, the middle and the bright end of every band. Somewhere a band is next to 0 reflectance, and "

@@ -22,7 +22,7 @@ SUSPICIOUS = 0.01
 """Share of valid pixels outside a band's plausible range from which on it is reported."""
 
 
-def look(sample: Sample) -> Section:
+def inspect(sample: Sample) -> Section:
     """All pixels of the sample."""
     meaning = (
         "Pixels without a value must be marked as invalid, and valid ones lie in the range that the sensor can measure."

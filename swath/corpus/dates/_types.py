@@ -3,6 +3,9 @@
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from swath.settings import PluginSettings
 
 Interval = tuple[dt.datetime, dt.datetime]
 """From the first moment, included, to the second, excluded; UTC."""
@@ -27,6 +30,18 @@ class Window:
     def holds(self, when: dt.datetime) -> bool:
         """Whether a moment lies in one of the periods."""
         return any(start <= when < end for start, end in self.intervals)
+
+
+@runtime_checkable
+class DateRulePlugin(Protocol):
+    """A module of this folder, or one that an installed package offers."""
+
+    Config: type[PluginSettings]
+    """Its settings in a recipe."""
+
+    def windows(self, config: Any, uid: str) -> tuple[Window, ...]:
+        """The windows of the location with that id: the same for the same settings and id."""
+        ...
 
 
 def day(date: dt.date) -> dt.datetime:

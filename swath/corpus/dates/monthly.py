@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import Field
 
 from swath.corpus.dates._types import Window, day
-from swath.settings import Settings
+from swath.settings import PluginSettings
 
 
-class Config(Settings):
+class Config(PluginSettings):
     """Settings of the rule."""
 
     name: Literal["monthly"] = "monthly"

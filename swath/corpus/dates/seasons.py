@@ -9,10 +9,10 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from swath.corpus.dates._types import Window, around
-from swath.settings import Settings
+from swath.settings import PluginSettings
 
 
-class Config(Settings):
+class Config(PluginSettings):
     """Settings of the rule."""
 
     name: Literal["seasons"] = "seasons"

@@ -11,10 +11,10 @@ from typing import Literal
 from pydantic import Field
 
 from swath.corpus.dates._types import Window, around
-from swath.settings import Seed, Settings
+from swath.settings import PluginSettings, Seed
 
 
-class Config(Settings):
+class Config(PluginSettings):
     """Settings of the rule."""
 
     name: Literal["shift"] = "shift"

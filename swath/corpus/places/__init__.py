@@ -1,11 +1,12 @@
 """Where the chips of a corpus lie: strategies, one file each, that draw locations by a seed.
 
-A strategy defines `Config` and `candidates(config, footprint, rng)`, which yields points in blocks. What is the same
-for all happens here: the area, the UTM zone and pixel grid, the exact rejection of overlap, and the count.
+A strategy defines `Config` and `candidates(config, footprint, rng)`, which yields points in blocks (`StrategyPlugin`);
+one that reads its locations from somewhere defines `plan` instead (`ListingStrategyPlugin`). What is the same for all
+happens here: the area, the UTM zone and pixel grid, the exact rejection of overlap, and the count.
 """
 
 from collections import Counter
-from typing import Any
+from typing import cast
 
 import geopandas as gpd
 import numpy as np
@@ -18,11 +19,21 @@ from swath._progress import bar, console
 from swath.corpus.ground import utm as _utm
 from swath.corpus.ground.utm import NORTH, SOUTH, Footprint
 from swath.corpus.places._area import Area, area
-from swath.corpus.places._separate import InMetres, Separation, Squares
-from swath.corpus.places._types import Candidates, PlacesConfig
+from swath.corpus.places._files import shapes
+from swath.corpus.places._separate import Separation, Squares
+from swath.corpus.places._types import Candidates, ListingStrategyPlugin, PlacesConfig, StrategyPlugin
 from swath.errors import CorpusError
 
-__all__ = ["Candidates", "Footprint", "PlacesConfig", "draw"]
+__all__ = [
+    "Candidates",
+    "Footprint",
+    "ListingStrategyPlugin",
+    "PlacesConfig",
+    "Separation",
+    "StrategyPlugin",
+    "draw",
+    "shapes",
+]
 
 PATIENCE = 10
 """Blocks in a row without a single location that fits, after which an area counts as full."""
@@ -38,16 +49,16 @@ def draw(config: PlacesConfig, footprint: Footprint) -> gpd.GeoDataFrame:
     Raises:
         CorpusError: a file that cannot be used, or fewer locations fit than are wanted.
     """
-    strategy = plugins.find(__name__, getattr(config, "name"))  # noqa: B009
-    if hasattr(strategy, "plan"):
+    strategy = plugins.find(__name__, config.name)
+    if isinstance(strategy, ListingStrategyPlugin):
         return strategy.plan(config, footprint)
-    chosen = _choose(strategy, config, footprint)
+    chosen = _choose(cast(StrategyPlugin, strategy), config, footprint)
     return _frame(chosen, footprint)
 
 
-def _choose(strategy: Any, config: PlacesConfig, footprint: Footprint) -> list[tuple[Squares, Candidates]]:
+def _choose(strategy: StrategyPlugin, config: PlacesConfig, footprint: Footprint) -> list[tuple[Squares, Candidates]]:
     region = None if config.area is None else area(config.area)
-    separation = _separation(strategy, config, footprint)
+    separation = config.separation(footprint)
     chosen: list[tuple[Squares, Candidates]] = []
     dropped: Counter[str] = Counter()
     found = idle = 0
@@ -69,7 +80,7 @@ def _choose(strategy: Any, config: PlacesConfig, footprint: Footprint) -> list[t
         raise CorpusError(
             f"only {found} of {config.count or 'any number of'} locations fit: "
             f"{dropped['overlapping']} candidates overlapped others, {dropped['outside']} lay outside",
-            where=getattr(config, "name"),  # noqa: B009
+            where=config.name,
             remedy="ask for fewer, make the area larger or the chips smaller, or set overlap: allow",
         )
     if config.count is None and dropped.total():
@@ -79,13 +90,6 @@ def _choose(strategy: Any, config: PlacesConfig, footprint: Footprint) -> list[t
             soft_wrap=True,
         )
     return chosen
-
-
-def _separation(strategy: Any, config: PlacesConfig, footprint: Footprint) -> Separation | None:
-    if config.overlap == "allow":
-        return None
-    own = strategy.separation(config, footprint) if hasattr(strategy, "separation") else None
-    return own or InMetres(footprint.side_m)
 
 
 def _placed(block: Candidates, region: Area | None, footprint: Footprint) -> tuple[Squares, Candidates]:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from swath.corpus.ground.utm import NORTH, SOUTH
-from swath.corpus.places._files import vector
+from swath.corpus.places._files import shapes
 from swath.errors import CorpusError
 
 GLOBE = (-180.0, SOUTH, 180.0, NORTH)
@@ -55,8 +55,8 @@ def area(given: Path | Sequence[float] | None, key: str = "area") -> Area:
         CorpusError: a file without polygons, or a box that is none.
     """
     if isinstance(given, Path):
-        shapes = vector(given, key)
-        polygons = shapely.get_parts(shapely.union_all(shapely.make_valid(shapes.geometry.to_numpy())))
+        outlines = shapes(given, key)
+        polygons = shapely.get_parts(shapely.union_all(shapely.make_valid(outlines.geometry.to_numpy())))
         polygons = [one for one in polygons if isinstance(one, shapely.Polygon)]
         if not polygons:
             raise CorpusError("it holds no polygon", where=f"{given}, for {key}", remedy="give a file of polygons")

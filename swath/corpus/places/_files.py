@@ -5,7 +5,7 @@ from pathlib import Path
 import geopandas as gpd
 import pandas as pd
 
-from swath.corpus.ground import vector as _vector
+from swath.corpus.ground import vector
 
 
 def points(path: Path, key: str) -> pd.DataFrame:
@@ -15,22 +15,22 @@ def points(path: Path, key: str) -> pd.DataFrame:
         CorpusError: no such file, or no coordinates in it.
     """
     if path.suffix.lower() in {".csv", ".txt"}:
-        table = _vector.csv(path, key)
-        lon, lat = _vector.coordinates(table, path, key)
+        table = vector.csv(path, key)
+        lon, lat = vector.coordinates(table, path, key)
         table = table.rename(columns={lon: "lon", lat: "lat"})
     else:
-        shapes = vector(path, key)
-        centres = shapes.geometry.representative_point()
-        table = pd.DataFrame(shapes.drop(columns=shapes.geometry.name)).assign(lon=centres.x, lat=centres.y)
+        drawn = shapes(path, key)
+        centres = drawn.geometry.representative_point()
+        table = pd.DataFrame(drawn.drop(columns=drawn.geometry.name)).assign(lon=centres.x, lat=centres.y)
     table.columns = [str(name).lower() for name in table.columns]
-    _vector.check_degrees(table, "lon", "lat", path, key)
+    vector.check_degrees(table, "lon", "lat", path, key)
     return table.reset_index(drop=True)
 
 
-def vector(path: Path, key: str) -> gpd.GeoDataFrame:
+def shapes(path: Path, key: str) -> gpd.GeoDataFrame:
     """Shapes of a file in WGS 84.
 
     Raises:
         CorpusError: the file cannot be read, is empty, or says no reference system.
     """
-    return gpd.GeoDataFrame(_vector.read(path, key).to_crs("EPSG:4326"))
+    return gpd.GeoDataFrame(vector.read(path, key).to_crs("EPSG:4326"))

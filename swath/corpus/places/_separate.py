@@ -20,10 +20,10 @@ _RADIUS_M = 6_371_008.8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Squares:
-    """Candidates' footprints."""
+    """Footprints of candidates, each in its own UTM zone."""
 
     lon: Float[ndarray, " n"]
-    """Of the point that was drawn, before the footprint was snapped to the grid."""
+    """Degrees; the point that was drawn, before its footprint was snapped to the pixel grid."""
     lat: Float[ndarray, " n"]
     epsg: Int[ndarray, " n"]
     west: Float[ndarray, " n"]
@@ -65,7 +65,7 @@ class Separation(ABC):
         return alive
 
     _norm: float
-    """Of the distance that the tree measures."""
+    """Which distance the tree measures: 2 is the Euclidean, infinity the larger of the two differences."""
     _reach: float
     """Squares farther apart than this cannot overlap."""
 
@@ -98,7 +98,7 @@ class InMetres(Separation):
         return result
 
     def _across(self, first: Squares, second: Squares) -> Bool[ndarray, " n"]:
-        """Of squares in different zones: the second's corners are brought into the zone of the first."""
+        """Whether squares of different zones overlap: the second's corners are brought into the zone of the first."""
         x, y = self._corners(second)
         for source, target in {*zip(second.epsg.tolist(), first.epsg.tolist(), strict=True)}:
             rows = (second.epsg == source) & (first.epsg == target)

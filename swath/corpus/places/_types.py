@@ -1,20 +1,23 @@
-"""What a strategy is given and what it yields."""
+"""What a strategy has to define, what it is given and what it yields."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
+import geopandas as gpd
 import numpy as np
 from jaxtyping import Float, Shaped
 from numpy import ndarray
 from pydantic import Field
 
-from swath.settings import Seed, Settings
+from swath.corpus.ground.utm import Footprint
+from swath.corpus.places._separate import InMetres, Separation
+from swath.settings import PluginSettings, Seed
 
 
-class PlacesConfig(Settings):
-    """What all strategies have in common."""
+class PlacesConfig(PluginSettings):
+    """Base of every strategy's `Config`: what all of them can be told."""
 
     count: int | None = Field(default=None, gt=0)
     """Locations wanted; strategies that come to an end (`grid`, `points`, `planned`) give all if it is not said."""
@@ -24,6 +27,10 @@ class PlacesConfig(Settings):
     antimeridian)."""
     overlap: Literal["reject", "allow"] = "reject"
     """Whether chips may show the same ground. Rejection is exact: footprints that share an edge only do not overlap."""
+
+    def separation(self, footprint: Footprint) -> Separation | None:
+        """What rejects a location that overlaps an earlier one; None where they may overlap."""
+        return None if self.overlap == "allow" else InMetres(footprint.side_m)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,12 +51,39 @@ class Candidates:
         return Candidates(self.lon[rows], self.lat[rows], {name: values[rows] for name, values in self.facts.items()})
 
 
+@runtime_checkable
+class StrategyPlugin(Protocol):
+    """A module of this folder that draws locations, or one that an installed package offers."""
+
+    Config: type[PlacesConfig]
+    """Its settings in a recipe."""
+
+    def candidates(self, config: Any, footprint: Footprint, rng: np.random.Generator) -> Iterator[Candidates]:
+        """Points in blocks, in the order in which they are considered, without end or until there are no more.
+
+        Whatever is random comes from the generator, so that a seed always gives the same locations.
+        """
+        ...
+
+
+@runtime_checkable
+class ListingStrategyPlugin(Protocol):
+    """A module that knows its locations already, and needs nothing to be drawn or rejected."""
+
+    Config: type[PlacesConfig]
+    """Its settings in a recipe."""
+
+    def plan(self, config: Any, footprint: Footprint) -> gpd.GeoDataFrame:
+        """The locations, with the columns that `swath.corpus.places.draw` returns."""
+        ...
+
+
 BLOCK = 16384
 """Points drawn at once."""
 
 
 def block_size(config: PlacesConfig) -> int:
-    """Points to draw at once: a function of the settings alone, so that a seed always gives the same places."""
+    """Points to draw at once: a function of the settings alone, so that a seed always gives the same locations."""
     return BLOCK if config.count is None else int(np.clip(2 * config.count, 256, BLOCK))
 
 

@@ -21,7 +21,7 @@ from swath.corpus.places._types import Candidates, PlacesConfig, block_size
 from swath.errors import CorpusError
 
 DEGREES_PER_KM = 360 / (2 * np.pi * 6371)
-"""Of a great circle, as SSL4EO-L has it."""
+"""Degrees in a kilometre of a great circle, with the Earth's radius that SSL4EO-L takes."""
 POPULATION = ("population", "pop", "pop_max", "pop_est")
 NEEDS = (
     "a table of places needs the columns lon, lat (degrees) and population (larger for places that matter more); "
@@ -45,6 +45,12 @@ class Config(PlacesConfig):
     """Standard deviation of the scatter, north-south and east-west."""
     rule: Literal["ground", "ssl4eo-l"] = "ground"
     """`ground`: scatter in kilometres and footprints as they lie. `ssl4eo-l`: both in degrees, as published."""
+
+    def separation(self, footprint: Footprint) -> Separation | None:
+        """As for all strategies, but by boxes in degrees if SSL4EO-L's rule is asked for."""
+        if self.overlap == "allow" or self.rule == "ground":
+            return super().separation(footprint)
+        return InDegrees(footprint.side_m / 1000 * DEGREES_PER_KM)
 
 
 def candidates(
@@ -93,8 +99,3 @@ def _of_file(path: Path) -> pd.DataFrame:
         what = f"no column of it is called {' or '.join(POPULATION)}"
         raise CorpusError(what, where=f"{path}, for places", remedy=NEEDS)
     return table.rename(columns={population: "population"})
-
-
-def separation(config: Config, footprint: Footprint) -> Separation | None:
-    """How overlap is told; None for footprints as they lie on the ground."""
-    return None if config.rule == "ground" else InDegrees(footprint.side_m / 1000 * DEGREES_PER_KM)

@@ -6,7 +6,7 @@ from typing import Literal
 import geopandas as gpd
 
 from swath.corpus.ground.utm import Footprint
-from swath.corpus.places._files import vector
+from swath.corpus.places._files import shapes
 from swath.corpus.places._types import PlacesConfig
 from swath.errors import CorpusError
 
@@ -26,7 +26,7 @@ def plan(config: Config, footprint: Footprint) -> gpd.GeoDataFrame:
         CorpusError: it is no plan, or one for chips of another size.
     """
     where = f"{config.path}, for path"
-    table = vector(config.path, "path")
+    table = shapes(config.path, "path")
     if missing := {"uid", "lon", "lat", "crs", "transform", "px"} - {*table.columns}:
         raise CorpusError(
             f"the file has no column {min(missing)!r}", where=where, remedy="give a file that `swath corpus plan` wrote"

@@ -1,22 +1,28 @@
-"""Where a corpus can come from: each module has `Config` and `build(config, target, data)`."""
+"""Where a corpus can come from: one module or package a source, by family (`SourcePlugin`).
+
+`published` holds one module a published format, `landsat` what USGS ships, `folder` images of one's own, `stac`
+catalogues on the web, and `synth` a generated world. A new source may also lie here, beside the families.
+"""
 
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, cast, get_args, get_origin
 
 from swath import plugins
-from swath.corpus.sources import _growth
+from swath.corpus.sources import _growth, folder
 from swath.corpus.sources._growth import ANSWERS, OutOfOrderError, Stock, same_settings, say_unknown
+from swath.corpus.sources._types import SourcePlugin
 from swath.corpus.sources.folder import FolderSection
 from swath.corpus.sources.published import FormatSettings, data_folder
+from swath.settings import PluginSettings
 
-__all__ = ["ANSWERS", "build", "formats", "needed", "new_files", "same_settings", "say_unknown"]
+__all__ = ["ANSWERS", "SourcePlugin", "build", "formats", "needed", "new_files", "same_settings", "say_unknown"]
 
 
-def build(config: Any, target: Path, data: Path | None = None) -> None:
+def build(config: PluginSettings, target: Path, data: Path | None = None) -> None:
     """Make the corpus at `target` from a source's settings, or continue one that was interrupted; add what is new.
 
     Args:
-        config: the `Config` of a module in this folder.
+        config: a source's section of a recipe.
         target: folder of the corpus.
         data: folder of the source data, for sources that read one.
 
@@ -24,30 +30,35 @@ def build(config: Any, target: Path, data: Path | None = None) -> None:
         CorpusError: the source data, or what is at `target`, is not what it should be: made with other settings, or of
             files that were changed or are gone.
     """
-    module, target = plugins.find(__name__, config.name), Path(target)
+    source, target = _source(config.name), Path(target)
     _growth.settle(target)
     same_settings(config, target)
     stock = Stock(target, _growth.below(data_folder(data), target)) if isinstance(config, FormatSettings) else None
-    if stock is not None and stock.known and not stock.new and not config.shapes:
+    with_shapes = isinstance(config, FormatSettings) and bool(config.shapes)
+    if stock is not None and stock.known and not stock.new and not with_shapes:
         return
     # a published format does not say which location a file is of: a new one may be of a location that is stored
     grown = stock is not None and stock.known and bool(stock.new)
     if grown or not _continued(config, target, data):
-        _growth.anew(target, lambda beside: module.build(config, beside, data))
+        _growth.anew(target, lambda beside: source.build(config, beside, data))
     if stock is not None:
         stock.record()
 
 
-def _continued(config: Any, target: Path, data: Path | None) -> bool:
+def _source(name: str) -> SourcePlugin:
+    return cast(SourcePlugin, plugins.find(__name__, name))
+
+
+def _continued(config: PluginSettings, target: Path, data: Path | None) -> bool:
     """Make or continue a corpus; False where it has to be made anew."""
     try:
-        plugins.find(__name__, config.name).build(config, target, data)
+        _source(config.name).build(config, target, data)
     except OutOfOrderError:
         return False
     return True
 
 
-def new_files(config: Any, target: Path, data: Path | None) -> set[str] | None:
+def new_files(config: PluginSettings, target: Path, data: Path | None) -> set[str] | None:
     """Files of a source's data that the corpus at `target` does not know; none where it reads none or none are given.
 
     None where only `build` can tell: an earlier swath made the corpus and did not note a published format's files.
@@ -60,18 +71,18 @@ def new_files(config: Any, target: Path, data: Path | None) -> set[str] | None:
     if isinstance(config, FormatSettings):
         stock = Stock(target, _growth.below(data_folder(data), target))
         return stock.new if stock.known else None
-    return plugins.find(__name__, "folder").stock(config, target, Path(data)).new
+    return folder.stock(config, target, Path(data)).new
 
 
 def formats() -> dict[str, str]:
     """One line on each published format that can be converted, by name."""
-    modules = {name: plugins.find(__name__, name) for name in plugins.names(__name__)}
-    published = {name: module for name, module in modules.items() if issubclass(module.Config, FormatSettings)}
-    return {name: (module.__doc__ or "").partition("\n")[0] for name, module in published.items()}
+    sources = {name: _source(name) for name in plugins.names(__name__)}
+    published = {name: source for name, source in sources.items() if issubclass(source.Config, FormatSettings)}
+    return {name: (source.__doc__ or "").partition("\n")[0] for name, source in published.items()}
 
 
 def needed(name: str) -> dict[str, tuple[str, ...]]:
     """Settings that a format cannot do without, each with the values that it may have (none where any will do)."""
-    fields = plugins.find(__name__, name).Config.model_fields
+    fields = _source(name).Config.model_fields
     types = {key: field.annotation for key, field in fields.items() if field.is_required()}
     return {key: get_args(one) if get_origin(one) is Literal else () for key, one in types.items()}

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from swath._files import whole
-from swath.corpus.places._files import vector
+from swath.corpus.places import shapes
 
 
 def draw_map(plan: gpd.GeoDataFrame, path: Path, land: Path | None = None) -> None:
@@ -21,7 +21,7 @@ def draw_map(plan: gpd.GeoDataFrame, path: Path, land: Path | None = None) -> No
     figure = Figure(figsize=(10, 5.5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     if land is not None:
-        vector(land, "land").plot(ax=axes, color="#e8e4da", edgecolor="#8c8775", linewidth=0.4)
+        shapes(land, "land").plot(ax=axes, color="#e8e4da", edgecolor="#8c8775", linewidth=0.4)
     size = float(np.clip(2000 / len(plan), 0.2, 12))
     axes.scatter(lon, lat, s=size, color="#0b6e6e", linewidths=0)
     axes.set(xlim=(lon.min() - margin, lon.max() + margin), ylim=(lat.min() - margin, lat.max() + margin))

@@ -95,7 +95,7 @@ def test_copies_of_places_are_told_from_steps_of_a_series(tmp_path):
     def found(name, *more):
         with CorpusWriter(tmp_path / name, LAYOUTS, PX) as w:
             w.append(Part([Location(uid) for uid in "abc"], [*steps, *more]))
-            section = copies.look(Sample(w.finish(), None, 0))
+            section = copies.inspect(Sample(w.finish(), None, 0))
         return [finding.what for finding in section.findings]
 
     repeated = "2 chips have the same pixels as another date of their own series"
@@ -169,7 +169,7 @@ def test_a_single_pixel_may_be_bright_on_one_date_and_dark_on_the_next(tmp_path,
             chips.append(Chip("one", RADAR, np.full((2, px, px), power, np.float32), datetime=when))
         w.append(Part([Location("one")], chips))
         corpus = w.finish()
-    section = dates.look(Sample(corpus))
+    section = dates.inspect(Sample(corpus))
     assert {finding.level for finding in section.findings} == levels
     assert ("nothing to compare" in section.idle) == (px == 1)
 
@@ -183,7 +183,7 @@ def test_a_series_stands_once_among_the_copies(tmp_path):
             ]
             w.append(Part([Location(uid)], chips))
         corpus = w.finish()
-    (found,) = copies.look(Sample(corpus)).findings
+    (found,) = copies.inspect(Sample(corpus)).findings
     assert found.what == "4 chips have the same pixels as another"
     assert found.where == f"one {OPTICAL} a.parquet, two {OPTICAL} a.parquet"
 

@@ -47,9 +47,10 @@ from swath.corpus.sources.folder._section import FolderSection, Ground, ImageEnt
 from swath.corpus.store.format import Corpus, CorpusInfo, LabelLayer, SensorLayout
 from swath.corpus.store.writer import CorpusWriter
 from swath.errors import CorpusError, RecipeError
+from swath.settings import PluginSettings
 
 
-class Config(FolderSection):
+class Config(FolderSection, PluginSettings):
     """Settings of the source."""
 
     name: Literal["folder"] = "folder"

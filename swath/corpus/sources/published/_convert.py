@@ -23,7 +23,7 @@ from swath.corpus.store.arrays import Compression
 from swath.corpus.store.format import LabelLayer, SensorLayout
 from swath.corpus.store.writer import CorpusWriter
 from swath.errors import CorpusError, RecipeError
-from swath.settings import Settings
+from swath.settings import PluginSettings
 
 SKIP = "get the file again, or leave such files out: on_bad_file=skip"
 """What to do about a file that cannot be used."""
@@ -31,8 +31,8 @@ SKIP = "get the file again, or leave such files out: on_bad_file=skip"
 Unit = TypeVar("Unit")
 
 
-class FormatSettings(Settings):
-    """What all published formats can be told."""
+class FormatSettings(PluginSettings):
+    """Base of every format's `Config`: what all published formats can be told."""
 
     on_bad_file: Literal["error", "skip"] = "error"
     """Files that are missing, cannot be read or do not fit: stop, or leave out what they belong to and name them in
@@ -185,7 +185,7 @@ def convert(
 
     shapes = Shapes(report.settings.shapes, Path(), form.labels)
     report.log += shapes.log
-    provenance = {"source": getattr(report.settings, "name", ""), "settings": report.settings.model_dump(mode="json")}
+    provenance = {"source": report.settings.name, "settings": report.settings.model_dump(mode="json")}
     provenance |= {"shapes": shapes.digests} if report.settings.shapes else {}
     labels = form.labels | shapes.layers
     target = Path(target)

@@ -7,10 +7,14 @@ Locations are drawn by a strategy and built as Dask tasks: on the client that is
 from pathlib import Path
 from typing import Literal
 
-from swath.corpus.sources.stac._section import StacSection
+from swath.corpus.sources.stac._cost import Cost, Rate, cost
+from swath.corpus.sources.stac._section import StacSection, footprint
+from swath.settings import PluginSettings
+
+__all__ = ["Config", "Cost", "Rate", "StacSection", "build", "cost", "footprint"]
 
 
-class Config(StacSection):
+class Config(StacSection, PluginSettings):
     """Settings of the source."""
 
     name: Literal["stac"] = "stac"

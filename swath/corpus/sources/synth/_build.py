@@ -36,7 +36,7 @@ from swath.corpus.store.format import Corpus, CorpusInfo, LabelLayer, SensorLayo
 from swath.corpus.store.part import Chip, Location, Part
 from swath.corpus.store.writer import CorpusWriter
 from swath.errors import CorpusError, RecipeError
-from swath.settings import Seed, Settings
+from swath.settings import PluginSettings, Seed
 
 OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-grd"
 POLARISATIONS = ("VV", "VH")
@@ -53,7 +53,7 @@ CLEAR, CLOUD, SHADOW = range(3)
 """Codes of the cloud truth."""
 
 
-class Config(Settings):
+class Config(PluginSettings):
     """Settings of the synthetic landscape."""
 
     name: Literal["synth"] = "synth"
