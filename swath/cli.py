@@ -14,7 +14,7 @@ from rich.table import Table
 from swath import __version__, _signals
 from swath._endings import ending
 from swath._progress import console
-from swath.errors import UNPRINTABLE, RecipeError, SwathError, nearest
+from swath.errors import UNPRINTABLE, RecipeError, nearest
 
 app = typer.Typer(
     name="swath",
@@ -487,23 +487,16 @@ def _say_report(path: Path) -> None:
 def _print_table(path: Path) -> None:
     if not path.exists():
         return
-    import pandas as pd
+    from swath.tasks.schema import TABLE
 
-    text, numbers = ["task", "input", "probe", "row", "kind", "metric"], ["value", "low", "high"]
-    try:  # an arm may be called NA
-        cells = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers})
-        cells = pd.DataFrame(cells[text + numbers]).astype(dict.fromkeys(text, str) | dict.fromkeys(numbers, float))
-    except (ValueError, KeyError) as error:
-        raise SwathError(
-            f"the table cannot be read: {error}", where=str(path), remedy="`swath evaluate` writes it anew"
-        ) from None
-    for _, group in cells.groupby(["task", "input", "probe", "metric"], sort=False):
+    values = TABLE.read(path.parent)
+    for _, group in values.groupby(["task", "input", "probe", "metric"], sort=False):
         first = group.iloc[0]
         title = f"{first['task']}: {first['input']}, {first['probe']} ({first['metric']}, %)"
         table = Table(title=title, title_justify="left")
-        for column in ("row", "kind", "value", "95 % interval"):
+        for column in ("row", "role", "value", "95 % interval"):
             table.add_column(column, justify="right" if column in {"value", "95 % interval"} else "left")
         for cell in group.sort_values("value", ascending=False).to_dict("records"):
             interval = f"{100 * cell['low']:.1f} to {100 * cell['high']:.1f}"
-            table.add_row(cell["row"], cell["kind"], f"{100 * cell['value']:.1f}", interval)
+            table.add_row(cell["row"], cell["role"], f"{100 * cell['value']:.1f}", interval)
         console().print(table)

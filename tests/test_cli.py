@@ -10,6 +10,7 @@ from swath import cli, encoders
 from swath.corpus import Corpus, sources
 from swath.encoders import image_statistics
 from swath.errors import RecipeError, SwathError
+from swath.tasks.schema import TABLE
 from tests.corpus.sources.published.formats import worldcereal_pixels
 
 COMMANDS = [
@@ -128,10 +129,17 @@ def test_a_terminal_does_not_obey_a_strangers_names(monkeypatch, capsys):
     assert "no band \\x1b[2J\\udce9" in capsys.readouterr().err
 
 
+def row_value(row, value, low, high, task="NA", input="null"):  # noqa: A002 — the column's name
+    names = {"task": task, "input": input, "probe": "linear", "row": row, "role": "floor", "of_arm": ""}
+    return {**names, "metric": "accuracy", "value": value, "low": low, "high": high, "per_seed": (value,), "note": ""}
+
+
+def write_table(folder, *values):
+    TABLE.write(folder, TABLE.frame(values))
+
+
 def test_names_are_no_markup(tmp_path, call, capsys):
-    table = "task,input,probe,row,kind,metric,value,low,high"
-    row = "t [/b],[red]in[/red],linear,forest [needle],floor,accuracy,0.5,0.4,0.6"
-    (tmp_path / "table.csv").write_text(f"{table}\n{row}\n")
+    write_table(tmp_path, row_value("forest [needle]", 0.5, 0.4, 0.6, task="t [/b]", input="[red]in[/red]"))
     cli._print_table(tmp_path / "table.csv")
     said = capsys.readouterr().err
     assert "t [/b]: [red]in[/red], linear (accuracy, %)" in said
@@ -142,9 +150,8 @@ def test_names_are_no_markup(tmp_path, call, capsys):
 
 
 def test_a_row_may_be_called_na(tmp_path, capsys):
-    header = "task,input,probe,row,kind,metric,value,low,high"
-    rows = ["NA,null,linear,nan,floor,accuracy,0.5,0.4,0.6", "NA,null,linear,None,floor,accuracy,0.25,,"]
-    (tmp_path / "table.csv").write_text("\n".join([header, *rows]))
+    nan = float("nan")
+    write_table(tmp_path, row_value("nan", 0.5, 0.4, 0.6), row_value("None", 0.25, nan, nan))
     cli._print_table(tmp_path / "table.csv")
     said = capsys.readouterr().err
     assert "NA: null, linear (accuracy, %)" in said

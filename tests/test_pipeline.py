@@ -212,7 +212,7 @@ def test_an_encoder_from_anywhere_is_judged_by_a_recipe_without_arms(finished, t
     pipeline.evaluate(recipe, tmp_path, encoders={"mine": path})
     mine, theirs = (pd.read_csv(folder / "evaluate" / "table.csv") for folder in (tmp_path, finished))
     of_mine, of_theirs = (t.set_index("row").loc[name] for t, name in ((mine, "mine"), (theirs, "simclr")))
-    assert (of_mine["kind"], of_mine["value"]) == ("pretrained", of_theirs["value"])
+    assert (of_mine["role"], of_mine["value"]) == ("pretrained", of_theirs["value"])
     assert set(mine["row"]) == {"mine", *theirs["row"]} - {"simclr"}
     stage = json.loads((tmp_path / "manifest.json").read_text())["stages"][-1]
     assert list(stage["figures"]["encoders"]) == ["mine"]

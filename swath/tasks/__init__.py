@@ -1,6 +1,6 @@
 """What an encoder is worth: probes on frozen features, the floors beside them, and the statistics of the difference."""
 
-from swath.tasks._types import Cell, Features, Prediction, Units
+from swath.tasks._types import Features, Outcome, Prediction, Units
 from swath.tasks.config import TaskConfig
 from swath.tasks.data.features import extract
 from swath.tasks.data.labels import unpacked
@@ -19,9 +19,9 @@ from swath.tasks.statistics.jackknife import (
 from swath.tasks.task import Task
 
 __all__ = [
-    "Cell",
     "Evaluation",
     "Features",
+    "Outcome",
     "Prediction",
     "Source",
     "Spread",

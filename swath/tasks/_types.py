@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-KINDS = ("pretrained", "floor", "reference")
-"""A pre-trained arm; a floor of the evaluation rules; anything else that is shown beside them."""
 THRESHOLD = 0.5
 """Of several classes, a unit is said to have those with a score above this."""
 
@@ -33,7 +31,7 @@ class Features:
     """Of the same locations: what a probe's teacher reads, if it has one."""
 
     @property
-    def several(self) -> bool:
+    def multi_label(self) -> bool:
         """Whether a location may have several classes."""
         return self.train_y.ndim == 2
 
@@ -61,9 +59,9 @@ class Prediction:
     """`y_pred` of the same classifier with so much cloud painted over the test series, where the task asks for it."""
 
     @classmethod
-    def of(cls, scores: Float[np.ndarray, "test classes"], *, several: bool) -> "Prediction":
+    def of(cls, scores: Float[np.ndarray, "test classes"], *, multi_label: bool) -> "Prediction":
         """The class with the highest score, or all classes whose score is above a half."""
-        return cls((scores > THRESHOLD).astype(np.int64) if several else scores.argmax(axis=1), scores)
+        return cls((scores > THRESHOLD).astype(np.int64) if multi_label else scores.argmax(axis=1), scores)
 
     @classmethod
     def joined(cls, parts: Sequence["Prediction"]) -> "Prediction":
@@ -87,20 +85,14 @@ class Units:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cell:
-    """One row's predictions on one task and input, read by one probe, for one seed."""
+class Outcome:
+    """What one row says of a task's test part on one input, read by one probe; or why it says nothing."""
 
-    task: str
     input: str
-    """Name of the input: a named list of bands, or a band key under the band-wise probe."""
+    """Name of the input: a named list of bands, or a band key under a band-wise probe."""
     probe: str
-    row: str
-    """Name of the arm, floor or reference."""
-    kind: str
-    """One of KINDS."""
-    seed: int
-    units: Units = field(repr=False)
+    """What the probe is called in the tables."""
     prediction: Prediction | None = field(repr=False)
-    """None where the cell could not be computed; `note` then says why."""
+    """None where it could not be computed; `note` then says why."""
     note: str = ""
-    """What a reader must know of this cell."""
+    """What a reader must know of it."""

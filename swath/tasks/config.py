@@ -162,8 +162,8 @@ class TaskConfig(Settings):
             if isinstance(probe, band_wise.Config)
         }
         metrics = dict.fromkeys((self.metric, *self.more_metrics))
-        several = isinstance(self.target, MultiLabel)
-        return TaskRules(metrics=tuple(metrics), several=several, band_groups=band_groups)
+        multi_label = isinstance(self.target, MultiLabel)
+        return TaskRules(metrics=tuple(metrics), multi_label=multi_label, band_groups=band_groups)
 
     @property
     def named_inputs(self) -> dict[str, list[str]]:

@@ -312,7 +312,7 @@ class _Loop:
         return self._metric(part, Prediction.joined(made)), likelihood
 
     def _metric(self, part: Labelled, found: Prediction) -> float:
-        if part.several:
+        if part.multi_label:
             assert found.scores is not None
             return float(np.nan_to_num(macro_ap(part.y, found.scores, np.ones((1, len(part))))[0]))
         there = part.y != VOID
@@ -337,7 +337,9 @@ class _Loop:
 def _said(logits: Float[Tensor, "b k *hw"], part: Labelled) -> Prediction:
     if part.per_pixel:
         return Prediction(logits.argmax(1).to(torch.int16).cpu().numpy())
-    return Prediction.of(probabilities(logits, several=part.several).cpu().numpy(), several=part.several)
+    return Prediction.of(
+        probabilities(logits, multi_label=part.multi_label).cpu().numpy(), multi_label=part.multi_label
+    )
 
 
 def classification_loss(
@@ -349,9 +351,9 @@ def classification_loss(
     return F.cross_entropy(logits, y, ignore_index=VOID, reduction=reduction)
 
 
-def probabilities(logits: Float[Tensor, "b k"], *, several: bool) -> Float[Tensor, "b k"]:
+def probabilities(logits: Float[Tensor, "b k"], *, multi_label: bool) -> Float[Tensor, "b k"]:
     """Of classes that exclude one another, or of each class by itself."""
-    return logits.sigmoid() if several else logits.softmax(dim=1)
+    return logits.sigmoid() if multi_label else logits.softmax(dim=1)
 
 
 def _large(images: dict[str, Image]) -> bool:

@@ -17,11 +17,11 @@ from swath.encoders import Encoder
 from swath.errors import RecipeError, SwathError, nearest
 from swath.settings import Settings
 from swath.tasks import floors
-from swath.tasks._types import Cell, Features, Prediction, Units, concatenated
+from swath.tasks._types import Features, Outcome, Prediction, Units, concatenated
 from swath.tasks.config import TaskConfig, TaskInput, inputs_of
 from swath.tasks.data.features import Bands, Pictures, Request, extract_all, fit, lend, unseen
 from swath.tasks.data.labels import Labelled, learnable, subset
-from swath.tasks.floors import ROWS, FloorName, _series
+from swath.tasks.floors import FloorName, _series
 from swath.tasks.probes import band_wise, distil, fine_tune, fit_predict, linear, teacher, train_predict, trains
 from swath.tasks.supervised import Problem, Supervision, plain, train_encoder, train_reference
 
@@ -36,13 +36,10 @@ Places = list[tuple[str, str]]
 
 
 class _Place(NamedTuple):
-    """Where a cell stands in a task's tables."""
+    """Where an outcome stands in a task's tables."""
 
     input: str
     probe: str
-    row: str
-    kind: str
-    seed: int
 
 
 class Task:
@@ -138,6 +135,11 @@ class Task:
         return Labelled(rows, np.zeros((len(rows), *self.parts["train"].y.shape[1:]), np.int64))
 
     @property
+    def fold(self) -> int:
+        """Number of the fold that tests; 0 where there are none."""
+        return (self.split_config.fold if self.split_config else None) or 0
+
+    @property
     def per_pixel(self) -> bool:
         """Whether it is a segmentation."""
         return self.parts["test"].per_pixel
@@ -195,48 +197,39 @@ class Task:
 
     # ------------------------------------------------------------------------------------------------ encoders
 
-    def run(
+    def outcomes(
         self,
         encoder: Encoder,
-        row: str,
-        kind: str,
         seed: int,
         skip: frozenset[tuple[str, str]] = NO_SKIP,
-    ) -> list[Cell]:
+        *,
+        pretrained: bool = False,
+    ) -> Iterator[Outcome]:
         """Judge an encoder on every input by every probe.
 
         Args:
             encoder: frozen, unless a probe trains a copy; on any device.
-            row: what it is called in the tables.
-            kind: pretrained, floor or reference.
-            seed: of the row, and of the probes that are random.
+            seed: of the probes that are random.
             skip: (input, probe) that are not wanted.
+            pretrained: say of which bands the encoder saw none in its pre-training.
 
-        Returns:
-            One cell per input and probe; one that cannot be computed has no prediction and a note.
+        Yields:
+            One outcome per input and probe; one that cannot be computed has no prediction and a note.
         """
-        return list(self.encoder_cells(encoder, row, kind, seed, skip))
-
-    def encoder_cells(
-        self, encoder: Encoder, row: str, kind: str, seed: int, skip: frozenset[tuple[str, str]] = NO_SKIP
-    ) -> Iterator[Cell]:
-        """As `run`, cell by cell."""
-        never = unseen(encoder.contract, self.bands) if kind == "pretrained" else []
+        never = unseen(encoder.contract, self.bands) if pretrained else []
         lent = lend(encoder, self.corpus, self.bands)
-        for cell in self._cells(lambda _: lent, row, kind, seed, skip):
-            foreign = [key for key in self.inputs[cell.input].bands if key in never]
+        for outcome in self._read(lambda _: lent, seed, skip):
+            foreign = [key for key in self.inputs[outcome.input].bands if key in never]
             said = f"never saw {', '.join(foreign)}: standardised by the corpus" if foreign else ""
-            yield replace(cell, note="; ".join(filter(None, (cell.note, said))))
+            yield replace(outcome, note="; ".join(filter(None, (outcome.note, said))))
 
-    def _cells(
+    def _read(
         self,
         encoder_for: Callable[[Bands], Encoder],
-        row: str,
-        kind: str,
         seed: int,
         skip: frozenset[tuple[str, str]],
         instead: Callable[[Settings], Settings] = lambda own: own,
-    ) -> Iterator[Cell]:
+    ) -> Iterator[Outcome]:
         """With an encoder for each input, and what is to be taken instead of each of the task's probes."""
         wanted = [item for item in self.inputs.values() if any((item.name, p) not in skip for p in item.labels)]
         asked = {
@@ -256,11 +249,11 @@ class Task:
         features = dict(zip(read, self._features(list(read.values())), strict=True))
         for item in wanted:
             for own, label in zip(item.probes, item.labels, strict=True):
-                place, probe = _Place(item.name, label, row, kind, seed), instead(own)
+                place, probe = _Place(item.name, label), instead(own)
                 if (item.name, label) in skip:
                     continue
                 if lost := [name for name in (item.name, *teacher(probe)) if name in problems]:
-                    yield self._cell(place, None, problems[lost[0]])
+                    yield self._outcome(place, None, problems[lost[0]])
                     continue
                 encoder = requests[item.name].encoder
                 note = fit(encoder.contract, item.bands).note
@@ -298,14 +291,14 @@ class Task:
     def _trained(self, probe: Settings, encoder: Encoder, item: TaskInput, seed: int) -> Prediction:
         return train_predict(probe, encoder, self.problem(item), seed)
 
-    def _tried(self, place: _Place, predict: Callable[[], Prediction], note: str) -> Cell:
+    def _tried(self, place: _Place, predict: Callable[[], Prediction], note: str) -> Outcome:
         try:
-            return self._cell(place, predict(), note)
+            return self._outcome(place, predict(), note)
         except SwathError as error:
-            return self._cell(place, None, error.what)
+            return self._outcome(place, None, error.what)
 
-    def _cell(self, place: _Place, prediction: Prediction | None, note: str = "") -> Cell:
-        return Cell(self.name, *place, self.units, prediction, note)
+    def _outcome(self, place: _Place, prediction: Prediction | None, note: str = "") -> Outcome:
+        return Outcome(*place, prediction, note)
 
     # ---------------------------------------------------------------------------------------------- references
 
@@ -318,9 +311,9 @@ class Task:
             if item.name in self.config.references[name].inputs and isinstance(probe, Supervision)
         ]
 
-    def reference_cells(
+    def reference_outcomes(
         self, name: str, seed: int, device: str, skip: frozenset[tuple[str, str]] = NO_SKIP
-    ) -> Iterator[Cell]:
+    ) -> Iterator[Outcome]:
         """A supervised reference for one seed, trained from scratch by each probe's settings."""
         network = self.config.references[name].segmenter
         for item in self.inputs.values():
@@ -329,21 +322,12 @@ class Task:
                     continue
                 assert isinstance(probe, Supervision)
                 yield self._tried(
-                    _Place(item.name, label, name, "reference", seed),
+                    _Place(item.name, label),
                     lambda p=probe, i=item: train_reference(p, network, self.problem(i), self.corpus, seed, device),
                     "",
                 )
 
     # -------------------------------------------------------------------------------------------------- floors
-
-    def run_floors(self, build_random: Callable[[int], Encoder], seeds: Sequence[int]) -> list[Cell]:
-        """All floors of the configuration, for an architecture that `build_random(seed)` initialises."""
-        cells: list[Cell] = []
-        for floor in self.config.floors:
-            for seed in seeds[: None if floors.is_random(floor) else 1]:
-                encoder = build_random(seed) if floors.needs_encoder(floor) else None
-                cells += self.floor_cells(floor, seed, encoder)
-        return cells
 
     def floor_places(self, floor: FloorName) -> Places:
         """(input, probe) where a floor stands."""
@@ -355,7 +339,7 @@ class Task:
         ]
 
     def _stands(self, floor: FloorName, probe: Settings) -> bool:
-        single = self.corpus.info.chip_px == 1 and not self.parts["test"].several
+        single = self.corpus.info.chip_px == 1 and not self.parts["test"].multi_label
         if floors.of_series(floor) and not (self.per_pixel or single):
             return False
         if floor == "scratch" or floors.of_series(floor):
@@ -366,57 +350,54 @@ class Task:
             return not trains(probe) or (isinstance(probe, fine_tune.Config) and probe.frozen)
         return floor == "majority" or not self.per_pixel
 
-    def floor_cells(
+    def floor_outcomes(
         self,
         floor: FloorName,
         seed: int,
         encoder: Encoder | None = None,
-        row: str | None = None,
         skip: frozenset[tuple[str, str]] = NO_SKIP,
-    ) -> Iterator[Cell]:
+    ) -> Iterator[Outcome]:
         """One floor for one seed.
 
         Args:
             floor: which.
             seed: of the row.
             encoder: randomly initialised, for the two floors that are the arms' own network.
-            row: what it is called; its usual name if not given.
             skip: (input, probe) that are not wanted.
         """
-        row = row or ROWS[floor]
         skip = skip | (frozenset(self.places()) - frozenset(self.floor_places(floor)))
         if floor == "majority":
-            return self._constant(row, seed, skip)
+            return self._constant(skip)
         if floor == "image-statistics":
             make = lambda bands: floors.image_statistics_encoder(self.corpus, bands)  # noqa: E731
-            return self._cells(make, row, "floor", seed, skip, lambda _: linear.Config())
+            return self._read(make, seed, skip, lambda _: linear.Config())
         if floor == "random-convolutions":
             make = lambda bands: floors.random_convolutions_encoder(self.corpus, bands, seed)  # noqa: E731
-            return self._cells(make, row, "floor", seed, skip, lambda own: linear.Config() if trains(own) else own)
+            return self._read(make, seed, skip, lambda own: linear.Config() if trains(own) else own)
         if floors.of_series(floor):
-            return self._series_cells(floor, row, seed, skip)
+            return self._of_series(floor, seed, skip)
         assert encoder is not None, f"{floor} needs the arms' network"
         if floor == "random-encoder":
-            return self.encoder_cells(encoder, row, "floor", seed, skip)
-        return self._scratch(lend(encoder, self.corpus, self.bands), row, seed, skip)
+            return self.outcomes(encoder, seed, skip)
+        return self._scratch(lend(encoder, self.corpus, self.bands), seed, skip)
 
-    def _constant(self, row: str, seed: int, skip: frozenset[tuple[str, str]]) -> Iterator[Cell]:
+    def _constant(self, skip: frozenset[tuple[str, str]]) -> Iterator[Outcome]:
         prediction = floors.majority(self.parts["train"], self.units, len(self.classes))
         for name, label in self.places():
             if (name, label) not in skip:
-                yield self._cell(_Place(name, label, row, "floor", seed), prediction)
+                yield self._outcome(_Place(name, label), prediction)
 
-    def _series_cells(self, floor: FloorName, row: str, seed: int, skip: frozenset[tuple[str, str]]) -> Iterator[Cell]:
+    def _of_series(self, floor: FloorName, seed: int, skip: frozenset[tuple[str, str]]) -> Iterator[Outcome]:
         """The same result under each of an input's probes; where a probe has a teacher, with one of its own kind."""
         for item in self.inputs.values():
-            made: dict[tuple[linear.Config, Bands], Cell] = {}
+            made: dict[tuple[linear.Config, Bands], Outcome] = {}
             for probe, label in zip(item.probes, item.labels, strict=True):
                 if (item.name, label) in skip:
                     continue
                 # a forest has no such settings
                 config = linear.Config() if floor == "random-forest" else _regression(probe)
                 bands = tuple(dict.fromkeys(key for name in teacher(probe) for key in self.inputs[name].bands))
-                place = _Place(item.name, label, row, "floor", seed)
+                place = _Place(item.name, label)
                 if (config, bands) not in made:
                     problem = self.problem(item)
                     taught = replace(problem, bands=bands) if bands else None
@@ -425,15 +406,15 @@ class Task:
                     )
                 yield replace(made[config, bands], probe=label)
 
-    def _scratch(self, encoder: Encoder, row: str, seed: int, skip: frozenset[tuple[str, str]]) -> Iterator[Cell]:
+    def _scratch(self, encoder: Encoder, seed: int, skip: frozenset[tuple[str, str]]) -> Iterator[Outcome]:
         """A training for each input and way to train: by the probe's settings if it trains, else by the task's own."""
         for item in self.inputs.values():
-            made: dict[Supervision, Cell] = {}
+            made: dict[Supervision, Outcome] = {}
             for probe, label in zip(item.probes, item.labels, strict=True):
                 if (item.name, label) in skip:
                     continue
                 settings = plain(probe if isinstance(probe, Supervision) else self.config.scratch)
-                place = _Place(item.name, label, row, "floor", seed)
+                place = _Place(item.name, label)
                 if settings not in made:
                     made[settings] = self._tried(
                         place,

@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from swath.corpus import Chip, CorpusWriter, LabelLayer, Location, Part, SensorLayout
 from swath.sensors import get
+from swath.tasks import schema
 from swath.tasks.statistics import StatisticsConfig, TaskRules, summarise
 
 CLASSES = ["water", "forest", "grass", "maize", "built-up"]
@@ -24,8 +25,8 @@ SKILL = {
     ("byol", "pretrained"): 0.86,
     ("simclr", "pretrained"): 0.83,
     ("moco-v2", "pretrained"): 0.74,
-    ("scratch", "floor"): 0.80,
-    ("random encoder (frozen)", "floor"): 0.62,
+    ("scratch", "scratch"): 0.80,
+    ("random encoder (frozen)", "random-twin"): 0.62,
     ("random convolutions", "floor"): 0.66,
     ("image statistics + linear", "floor"): 0.70,
     ("majority", "floor"): 0.0,
@@ -144,22 +145,22 @@ def make_evaluation(folder: Path, labels: np.ndarray, rng: np.random.Generator) 
     folder.mkdir(parents=True)
     frames = []
     for probe, loss in (("linear", 0.0), ("knn", 0.05)):
-        for (row, kind), skill in SKILL.items():
-            frames += predict(labels, "all bands", probe, row, kind, skill - loss, rng)
+        for (row, role), skill in SKILL.items():
+            frames += predict(labels, "all bands", probe, row, role, skill - loss, rng)
     for key in BAND_KEYS:
-        for (row, kind), skill in SKILL.items():
-            if kind == "pretrained" or row == "random encoder (frozen)":
+        for (row, role), skill in SKILL.items():
+            if role == "pretrained" or row == "random encoder (frozen)":
                 harder = 0.14 if key.startswith("sentinel-1") else 0.2 * rng.random()
-                frames += predict(labels, key, "band-wise", row, kind, skill - 0.15 - harder, rng)
+                frames += predict(labels, key, "band-wise", row, role, skill - 0.15 - harder, rng)
     predictions = pd.concat(frames, ignore_index=True)
     groups = {"optical": tuple(BAND_KEYS[:4]), "radar": tuple(BAND_KEYS[4:])}
     rules = TaskRules(metrics=("accuracy", "macro_f1"), band_groups={"band-wise": groups})
     config = StatisticsConfig(tasks={"land-cover": rules}, resamples=200, flips=499)
     notes = pd.DataFrame([left_out()])
     table, comparisons = summarise(predictions, config, notes)
-    predictions.to_parquet(folder / "predictions.parquet", index=False)
-    table.to_csv(folder / "table.csv", index=False)
-    comparisons.to_csv(folder / "comparisons.csv", index=False)
+    schema.PREDICTIONS.write(folder, predictions)
+    schema.TABLE.write(folder, table)
+    schema.COMPARISONS.write(folder, comparisons)
     (folder / "classes.json").write_text(json.dumps({"land-cover": CLASSES}))
 
 
@@ -169,13 +170,14 @@ def left_out() -> dict:
         "input": "all bands",
         "probe": "linear",
         "row": "imagenet",
-        "kind": "reference",
+        "role": "reference",
+        "of_arm": "",
         "seed": 0,
         "note": "no ImageNet weights are given: set encoder.weights to a file",
     }
 
 
-def predict(labels, input_name, probe, row, kind, skill, rng) -> list[pd.DataFrame]:
+def predict(labels, input_name, probe, row, role, skill, rng) -> list[pd.DataFrame]:
     test = np.array([i for i in range(LOCATIONS) if split_of(i) == "test"])
     y = labels[test]
     # what is hard for a row is hard whatever its seed: otherwise a mean over seeds would never be wrong
@@ -189,8 +191,9 @@ def predict(labels, input_name, probe, row, kind, skill, rng) -> list[pd.DataFra
         score = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         frame = pd.DataFrame({"uid": [uid(i) for i in test], "group": [f"block-{i // 3:02d}" for i in test]})
         frame["y_true"], frame["y_pred"], frame["score"] = y, score.argmax(1), list(score)
-        identity = {"task": "land-cover", "input": input_name, "probe": probe, "row": row, "kind": kind, "seed": seed}
-        frames.append(frame.assign(**identity))
+        of_arm = {"pretrained": row, "floor": ""}.get(role, ",".join(ARMS))
+        key = {"task": "land-cover", "input": input_name, "probe": probe, "row": row, "role": role, "of_arm": of_arm}
+        frames.append(frame.assign(**key, seed=seed, fold=0, replicate=SEEDS.index(seed), count=1))
     return frames
 
 

@@ -13,9 +13,11 @@ from swath.corpus.labels.colours import class_colours
 from swath.corpus.store.writer import CorpusWriter
 from swath.errors import SwathError
 from swath.products.maps import maps
+from swath.tasks import schema
 from tests.corpus.fakes import LAYOUTS, PX, location
 
-PLACE = {"task": "cover", "input": "optical", "probe": "fine-tune", "row": "s4", "kind": "pretrained", "seed": 0}
+PLACE = {"task": "cover", "input": "optical", "probe": "fine-tune", "row": "s4"}
+PLACE |= {"role": "pretrained", "of_arm": "s4", "seed": 0, "fold": 0, "replicate": 0}
 
 
 def make_run(folder, layer=None, uids=("a", "b", "c"), **target):
@@ -42,9 +44,9 @@ def make_run(folder, layer=None, uids=("a", "b", "c"), **target):
             for values in (labels[uid], said[uid])
         )
         records.append({**PLACE, "uid": uid, "height": PX, "y_true": y_true, "y_pred": y_pred})
-    pd.DataFrame(records).to_parquet(folder / "evaluate" / "maps.parquet")
-    table = pd.DataFrame([{**PLACE, "uid": uid, "y_true": 0, "y_pred": 0} for uid in (*uids, "tested")])
-    table.to_parquet(folder / "evaluate" / "predictions.parquet")
+    schema.MAPS.write(folder / "evaluate", pd.DataFrame(records))
+    line = {**PLACE, "group": "g", "y_true": 0, "y_pred": 0, "count": 1, "score": None}
+    schema.PREDICTIONS.write(folder / "evaluate", pd.DataFrame([{**line, "uid": uid} for uid in (*uids, "tested")]))
     return labels, said
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from swath.corpus import Chip, Corpus, CorpusWriter, LabelLayer, Location, Part,
 from swath.encoders import Encoder
 from swath.encoders._contract import InputContract
 from swath.sensors import band
+from swath.tasks import Outcome, floors
+from swath.tasks.schema import ResultKey
 
 OPTICAL = "sentinel-2-l2a"
 RADAR = "sentinel-1-grd"
@@ -143,3 +146,47 @@ def dense_encoder(seed: int, bands: tuple[str, ...] = ALL[:3], channels: int | N
         torch.manual_seed(seed)
         network = nn.Sequential(nn.Conv2d(channels, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 1))
     return DenseSmall(network, contract(bands, channels, fixed=channels == len(bands)), dim=8, example_px=FIELD_PX)
+
+
+def result_key(**changes) -> ResultKey:
+    usual = {"task": "t", "input": "all", "probe": "linear", "row": "a", "role": "pretrained", "of_arm": "a"}
+    return ResultKey(**{**usual, "seed": 0, "fold": 0, "replicate": 0, **changes})
+
+
+class Judged(NamedTuple):
+    """An outcome, and whose it is."""
+
+    row: str
+    seed: int
+    outcome: Outcome
+
+    @property
+    def input(self):
+        return self.outcome.input
+
+    @property
+    def probe(self):
+        return self.outcome.probe
+
+    @property
+    def prediction(self):
+        return self.outcome.prediction
+
+    @property
+    def note(self):
+        return self.outcome.note
+
+
+def judged(task, encoder, seed=0, row="arm", **settings) -> list[Judged]:
+    """What a pre-trained encoder says."""
+    return [Judged(row, seed, one) for one in task.outcomes(encoder, seed, pretrained=True, **settings)]
+
+
+def judged_floors(task, build, seeds=(0,)) -> list[Judged]:
+    """What all floors of the task's configuration say, for a network that `build(seed)` initialises."""
+    made = []
+    for floor in task.config.floors:
+        for seed in seeds[: None if floors.is_random(floor) else 1]:
+            encoder = build(seed) if floors.needs_encoder(floor) else None
+            made += [Judged(floors.ROWS[floor], seed, one) for one in task.floor_outcomes(floor, seed, encoder)]
+    return made

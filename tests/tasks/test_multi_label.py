@@ -27,7 +27,7 @@ from swath.tasks.statistics import TaskRules
 from tests.tasks.fakes import ALL, LAYOUTS, OPTICAL, RADAR, contract
 
 PX = 8
-RULES = TaskRules(metrics=("macro_ap", "micro_ap", "macro_f1", "micro_f1"), several=True)
+RULES = TaskRules(metrics=("macro_ap", "micro_ap", "macro_f1", "micro_f1"), multi_label=True)
 
 
 def has(i: int) -> dict[str, bool]:
@@ -214,14 +214,14 @@ def test_majority_scores_each_class_by_its_share():
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def cell(y, scores, group, row, kind="pretrained", seed=0) -> pd.DataFrame:
+def cell(y, scores, group, row, role="pretrained", seed=0) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "task": "t",
             "input": "x",
             "probe": "linear",
             "row": row,
-            "kind": kind,
+            "role": role,
             "seed": seed,
             "uid": [f"u{i}" for i in range(len(y))],
             "group": group,

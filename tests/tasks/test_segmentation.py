@@ -9,8 +9,8 @@ from sklearn import metrics as sk
 from swath.corpus.splits.partition import SplitConfig, split
 from swath.errors import TrainingError
 from swath.tasks import Task, TaskConfig
-from swath.tasks.run.results import SHOWN, CellStore, maps_of, table_of
-from tests.tasks.fakes import ALL, dense_encoder, small_encoder
+from swath.tasks.run.results import SHOWN, ResultStore, maps_of, output_of
+from tests.tasks.fakes import ALL, dense_encoder, judged, judged_floors, result_key, small_encoder
 
 SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
 OPTICAL_BANDS = ALL[:3]
@@ -34,7 +34,8 @@ def task(corpus, **changes):
 
 @pytest.fixture(scope="module")
 def cells(fields):
-    return task(fields).run(dense_encoder(0), "arm", "pretrained", 0)
+    made = task(fields)
+    return made.units, judged(made, dense_encoder(0))
 
 
 def test_units_are_locations_with_a_map_each_and_all_void_is_left_out(fields):
@@ -54,18 +55,16 @@ def test_a_location_without_a_sensor_is_left_out_and_counted(fields):
 
 
 def test_the_table_is_the_units_confusion_matrices(cells):
-    (cell,) = cells
-    table = table_of(cell).to_pandas()
-    there = cell.units.y_true != -1
+    units, (cell,) = cells
+    table = output_of(cell.outcome, units).to_pandas()
+    there = units.y_true != -1
     assert table["count"].sum() == there.sum()
     truth, said = (table[name].repeat(table["count"]) for name in ("y_true", "y_pred"))
     assert sk.jaccard_score(truth, said, average="macro") == pytest.approx(
-        sk.jaccard_score(cell.units.y_true[there], cell.prediction.y_pred[there], average="macro")
+        sk.jaccard_score(units.y_true[there], cell.prediction.y_pred[there], average="macro")
     )
-    one = table[table.uid == cell.units.uid[2]]
-    expected = sk.confusion_matrix(
-        cell.units.y_true[2][there[2]], cell.prediction.y_pred[2][there[2]], labels=[0, 1, 2]
-    )
+    one = table[table.uid == units.uid[2]]
+    expected = sk.confusion_matrix(units.y_true[2][there[2]], cell.prediction.y_pred[2][there[2]], labels=[0, 1, 2])
     found = np.zeros((3, 3))
     found[one.y_true, one.y_pred] = one["count"]
     np.testing.assert_array_equal(found, expected)
@@ -73,38 +72,39 @@ def test_the_table_is_the_units_confusion_matrices(cells):
 
 
 def test_maps_of_the_best_and_worst_units_are_kept(cells, tmp_path):
-    (cell,) = cells
-    maps = maps_of(cell).to_pandas()
-    assert len(maps) == min(2 * SHOWN, len(cell.units))
+    units, (cell,) = cells
+    maps = maps_of(cell.outcome, units).to_pandas()
+    assert len(maps) == min(2 * SHOWN, len(units))
     first = maps.iloc[0]
-    i = cell.units.uid.index(first.uid)
-    np.testing.assert_array_equal(np.reshape(first.y_true, (first.height, -1)), cell.units.y_true[i])
+    i = units.uid.index(first.uid)
+    np.testing.assert_array_equal(np.reshape(first.y_true, (first.height, -1)), units.y_true[i])
     np.testing.assert_array_equal(np.reshape(first.y_pred, (first.height, -1)), cell.prediction.y_pred[i])
-    store = CellStore(tmp_path)
-    store.write("key", cell)
-    read = store.read("key")
+    store, key = ResultStore(tmp_path), result_key()
+    store.write("digest", {}, cell.outcome, units)
+    read = store.read("digest", key)
+    assert read.key is key
     pd.testing.assert_frame_equal(read.maps.to_pandas(), maps)
-    pd.testing.assert_frame_equal(read.predictions.to_pandas(), table_of(cell).to_pandas())
+    pd.testing.assert_frame_equal(read.output.to_pandas(), output_of(cell.outcome, units).to_pandas())
 
 
 def test_beside_fine_tuning_stand_majority_and_the_same_network_from_scratch(fields):
     made = task(fields)
-    cells = made.run_floors(lambda seed: dense_encoder(seed), (0, 1))
+    cells = judged_floors(made, dense_encoder, (0, 1))
     assert [(c.row, c.seed) for c in cells] == [("majority", 0), ("scratch", 0), ("scratch", 1)]
     assert not any(c.prediction is None for c in cells)
     # the paired control: the network that `build_random` gives, by the probe's own settings
-    same = made.run(dense_encoder(1), "x", "reference", 1)[0]
+    same = judged(made, dense_encoder(1), 1)[0]
     np.testing.assert_array_equal(same.prediction.y_pred, cells[2].prediction.y_pred)
 
 
 def test_a_frozen_encoder_has_its_random_twin_again(fields):
     made = task(fields, probes=[{"name": "fine-tune", "epochs": 1, "frozen": True}])
-    rows = [c.row for c in made.run_floors(lambda seed: dense_encoder(seed), (0,))]
+    rows = [c.row for c in judged_floors(made, dense_encoder)]
     assert rows == ["majority", "random encoder (frozen)", "scratch"]
 
 
 def test_an_encoder_without_features_of_pixels_is_a_note(fields):
-    (cell,) = task(fields).run(small_encoder(0, OPTICAL_BANDS, 3, fixed=True), "arm", "pretrained", 0)
+    (cell,) = judged(task(fields), small_encoder(0, OPTICAL_BANDS, 3, fixed=True))
     assert cell.prediction is None
     assert "no features of single pixels" in cell.note
 
@@ -117,8 +117,8 @@ def test_chips_are_fine_tuned_too_and_the_frozen_floors_stay(corpus):
         "floors": ["majority", "image-statistics", "random-convolutions", "random-encoder", "scratch"],
     }
     made = Task("kinds", TaskConfig.model_validate(settings), corpus, split(corpus, SPLIT), SPLIT)
-    cells = made.run(small_encoder(0, channels=1), "arm", "pretrained", 0)
-    cells += made.run_floors(lambda seed: small_encoder(seed), (0,))
+    cells = judged(made, small_encoder(0, channels=1))
+    cells += judged_floors(made, small_encoder)
     assert [c.row for c in cells] == [
         *("arm", "majority", "image statistics + linear", "random convolutions", "scratch")
     ]
@@ -143,7 +143,9 @@ def test_one_control_serves_probes_that_train_alike(corpus, monkeypatch):
     }
     for scratch, count in ((how, 1), ({**how, "schedule": "cosine"}, 2)):
         config = TaskConfig.model_validate({**settings, "scratch": scratch})
-        cells = Task("kinds", config, corpus, split(corpus, SPLIT), SPLIT).floor_cells("scratch", 0, small_encoder(0))
+        cells = Task("kinds", config, corpus, split(corpus, SPLIT), SPLIT).floor_outcomes(
+            "scratch", 0, small_encoder(0)
+        )
         assert [cell.probe for cell in cells] == ["linear", "fine-tune"]
         assert len(trained) == count
         trained.clear()
@@ -161,14 +163,14 @@ def test_supervised_references_stand_beside_on_their_inputs(fields):
             "too few": {"segmenter": {"name": "late-fusion"}, "inputs": ["optical"]},
         },
     )
-    cells = [cell for name in made.config.references for cell in made.reference_cells(name, 0, "cpu")]
-    assert [(c.row, c.input, c.kind) for c in cells] == [
-        ("3-D U-Net", "optical", "reference"),
-        ("early fusion", "both", "reference"),
-        ("too few", "optical", "reference"),
-    ]
-    assert [c.prediction is None for c in cells] == [False, False, True]
-    assert "late-fusion" in cells[2].note
+    cells = {name: one for name in made.config.references for one in made.reference_outcomes(name, 0, "cpu")}
+    assert {name: one.input for name, one in cells.items()} == {
+        "3-D U-Net": "optical",
+        "early fusion": "both",
+        "too few": "optical",
+    }
+    assert [one.prediction is None for one in cells.values()] == [False, False, True]
+    assert "late-fusion" in cells["too few"].note
 
 
 @pytest.mark.parametrize(

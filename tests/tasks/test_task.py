@@ -9,7 +9,7 @@ from swath.errors import RecipeError
 from swath.tasks import Task, TaskConfig
 from swath.tasks.data.labels import Labelled, subset
 from swath.tasks.floors import ROWS
-from tests.tasks.fakes import ALL, OPTICAL, small_encoder
+from tests.tasks.fakes import ALL, OPTICAL, judged, judged_floors, small_encoder
 
 SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
 
@@ -78,10 +78,9 @@ def test_inputs_are_the_named_ones_then_the_probes_own(corpus):
 
 def test_running_an_encoder_fills_every_place(corpus):
     made = task(corpus)
-    cells = made.run(small_encoder(0), "arm", "pretrained", 0)
+    cells = judged(made, small_encoder(0))
     assert [(c.input, c.probe) for c in cells] == made.places()
     for cell in cells:
-        assert (cell.task, cell.row, cell.kind, cell.seed) == ("kinds", "arm", "pretrained", 0)
         assert cell.prediction.y_pred.shape == (len(made.units),)
     assert cells[0].note == "3 single-band embeddings concatenated"
     assert cells[-1].note == ""
@@ -89,7 +88,7 @@ def test_running_an_encoder_fills_every_place(corpus):
 
 def test_what_cannot_be_fed_is_a_note_not_silence(corpus):
     made = task(corpus)
-    cells = made.run(small_encoder(0, ALL[:3], 3, fixed=True), "arm", "pretrained", 0)
+    cells = judged(made, small_encoder(0, ALL[:3], 3, fixed=True))
     by_input = {cell.input: cell for cell in cells}
     assert by_input["optical"].prediction is not None
     assert by_input["both"].prediction is None
@@ -99,7 +98,7 @@ def test_what_cannot_be_fed_is_a_note_not_silence(corpus):
 
 def test_a_band_that_an_encoder_never_saw_is_said_to_be(corpus):
     made = task(corpus)
-    cells = {(c.input, c.probe): c for c in made.run(small_encoder(0, ALL[:3]), "arm", "pretrained", 0)}
+    cells = {(c.input, c.probe): c for c in judged(made, small_encoder(0, ALL[:3]))}
     assert all(cell.prediction is not None for cell in cells.values())
     said = f"never saw {ALL[3]}: standardised by the corpus"
     assert cells[ALL[3], "band-wise linear"].note == said
@@ -110,17 +109,16 @@ def test_a_band_that_an_encoder_never_saw_is_said_to_be(corpus):
 def test_skipped_places_are_not_computed(corpus):
     made = task(corpus)
     skip = frozenset(made.places()[1:])
-    assert [(c.input, c.probe) for c in made.run(small_encoder(0), "a", "pretrained", 0, skip)] == made.places()[:1]
-    assert made.run(small_encoder(0), "a", "pretrained", 0, frozenset(made.places())) == []
+    assert [(c.input, c.probe) for c in judged(made, small_encoder(0), skip=skip)] == made.places()[:1]
+    assert judged(made, small_encoder(0), skip=frozenset(made.places())) == []
 
 
 def test_the_floors_stand_everywhere_but_scratch_under_no_band(corpus):
     made = task(corpus)
-    cells = made.run_floors(lambda seed: small_encoder(seed), (0, 1))
+    cells = judged_floors(made, small_encoder, (0, 1))
     seeds = {row: sorted({c.seed for c in cells if c.row == row}) for row in ROWS.values()}
     assert seeds["majority"] == seeds["image statistics + linear"] == [0]
     assert seeds["random convolutions"] == seeds["random encoder (frozen)"] == seeds["scratch"] == [0, 1]
-    assert {c.kind for c in cells} == {"floor"}
     for row in list(ROWS.values())[:4]:
         assert [(c.input, c.probe) for c in cells if (c.row, c.seed) == (row, 0)] == made.places()
     scratch = [c for c in cells if (c.row, c.seed) == ("scratch", 0)]
@@ -132,8 +130,8 @@ def test_the_floors_stand_everywhere_but_scratch_under_no_band(corpus):
 
 def test_statistics_of_the_image_tell_the_known_truth(corpus):
     made = task(corpus, floors=["image-statistics"])
-    cells = made.run_floors(lambda seed: small_encoder(seed), (0,))
-    right = {c.input: (c.prediction.y_pred == c.units.y_true).mean() for c in cells if c.probe != "knn"}
+    cells = judged_floors(made, small_encoder)
+    right = {c.input: (c.prediction.y_pred == made.units.y_true).mean() for c in cells if c.probe != "knn"}
     assert right["optical"] > 0.9
     assert right[ALL[0]] < 0.6
 

@@ -294,7 +294,7 @@ def confusion(predictions: pd.DataFrame, row: str, classes: list[str]) -> Confus
         recalls=[words.percent(float(shares[i, i])) if counts[i].any() else words.DASH for i in range(n)],
         ious=[words.percent(float(v)) for v in class_iou(counts.astype(float))] if of_pixels(predictions) else [],
         plot=plot,
-        seeds=len(set(predictions["seed"])),
+        seeds=len(set(predictions["replicate"])),
     )
 
 
@@ -311,7 +311,7 @@ class ByClass:
 def by_class(predictions: pd.DataFrame, row: str, classes: list[str]) -> ByClass:
     """Decisions over all seeds, class by class."""
     truth, said = (unpacked(predictions[column].to_numpy(int), len(classes)) for column in ("y_true", "y_pred"))
-    seeds = len(set(predictions["seed"]))
+    seeds = len(set(predictions["replicate"]))
     lines = {}
     for name, cm in zip(classes, confusion_by_class(truth, said), strict=True):
         hits, found, there = cm[1, 1], cm[:, 1].sum(), cm[1].sum()
@@ -322,7 +322,7 @@ def by_class(predictions: pd.DataFrame, row: str, classes: list[str]) -> ByClass
 
 def of_pixels(predictions: pd.DataFrame) -> bool:
     """Whether pixels have the classes, so that a unit may have several."""
-    return bool(predictions.duplicated(["seed", "uid"]).any() or (predictions["count"] != 1).any())
+    return bool(predictions.duplicated(["replicate", "uid"]).any() or (predictions["count"] != 1).any())
 
 
 @dataclass(frozen=True)

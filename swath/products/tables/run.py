@@ -1,6 +1,5 @@
 """Reading a run directory, whole or half-finished: what is missing is empty, what is broken is named."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from swath import _yaml
 from swath._files import read_json
 from swath.errors import SwathError
 from swath.settings import plainly
+from swath.tasks import schema
 
 MANIFEST_FORMAT = 1
 """Newest manifest format that this version reads."""
@@ -133,22 +133,18 @@ class Run:
 
     def predictions(self, task: str, input: str, probe: str, row: str) -> pd.DataFrame:  # noqa: A002 — the column's name
         """Predictions of one row of one cell, all seeds; empty if there are none."""
-        found = self._of_row("predictions", task, input, probe, row)
-        return found if "count" in found or found.empty else found.assign(count=1)
+        return self._of_row(schema.PREDICTIONS, task=task, input=input, probe=probe, row=row)
 
     def maps(self, task: str, input: str, probe: str, row: str) -> pd.DataFrame:  # noqa: A002 — the column's name
-        """Labels and predictions of some units of a segmentation, for the row's first seed; empty if there are none."""
-        found = self._of_row("maps", task, input, probe, row)
-        return found if found.empty else found.loc[found["seed"] == found["seed"].min()]
+        """Labels and predictions of some units of a segmentation, for the row's first replicate; empty if none."""
+        found = self._of_row(schema.MAPS, task=task, input=input, probe=probe, row=row)
+        return found if found.empty else found.loc[found["replicate"] == found["replicate"].min()]
 
-    def _of_row(self, name: str, *place: str) -> pd.DataFrame:
-        path = self.path / "evaluate" / f"{name}.parquet"
-        if not path.is_file():
-            return pd.DataFrame()
-        filters = [
-            (column, "==", value) for column, value in zip(("task", "input", "probe", "row"), place, strict=True)
-        ]
-        return pd.read_parquet(path, filters=filters)
+    def _of_row(self, table: schema.Table, **only: str) -> pd.DataFrame:
+        try:
+            return table.read(self.path / "evaluate", **only)
+        except FileNotFoundError:
+            return table.frame()
 
     def target(self, task: str) -> dict[str, Any]:
         """How the task's locations get their classes, as the recipe says."""
@@ -177,7 +173,7 @@ def load(path: Path) -> Run:
         classes=_lenient(evaluate / "classes.json", _classes, {}, problems),
         tasks=_lenient(evaluate / "tasks.csv", _frame, pd.DataFrame(), problems),
         clouds=_lenient(evaluate / "clouds.csv", _frame, pd.DataFrame(), problems),
-        cloud_levels=_lenient(evaluate / "cloud_levels.csv", _frame, pd.DataFrame(), problems),
+        cloud_levels=_lenient(evaluate / "cloud_levels.csv", _levels, pd.DataFrame(), problems),
         cloud_gains=_lenient(evaluate / "cloud_gains.csv", _frame, pd.DataFrame(), problems),
         problems=tuple(problems),
     )
@@ -222,8 +218,10 @@ def _lenient(file: Path, read: Callable[[Path], T], otherwise: T, problems: list
         return otherwise
     try:
         return read(file)
+    except schema.OldTableError:
+        raise
     # a report of a broken run is still wanted, so whatever a parser raises becomes a line in it
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (SwathError, OSError, ValueError, KeyError, TypeError) as error:
         problems.append(f"{file.parent.name}/{file.name} cannot be read: {error}")
         return otherwise
 
@@ -267,30 +265,21 @@ def _classes(file: Path) -> dict[str, list[str]]:
     return said
 
 
-def _csv(file: Path, columns: tuple[str, ...], text: tuple[str, ...]) -> pd.DataFrame:
-    # keep_default_na=False for text columns: a class or an arm may be called "nan" or "None"
-    frame = pd.read_csv(file, dtype=dict.fromkeys(text, "object"), keep_default_na=False)
-    if missing := set(columns) - set(frame.columns):
-        raise KeyError(f"no column {', '.join(sorted(missing))}")
-    for column in set(columns) - set(text):
-        frame[column] = pd.to_numeric(frame[column], errors="coerce")
-    return frame
-
-
 def _table(file: Path) -> pd.DataFrame:
-    frame = _csv(file, TABLE_COLUMNS, ("task", "input", "probe", "row", "kind", "metric", "per_seed", "note"))
-    frame["per_seed"] = [_floats(text) for text in frame["per_seed"]]
-    return frame
+    return _with_kind(schema.TABLE.read(file.parent))
 
 
-def _floats(text: str) -> tuple[float, ...]:
-    # json reads NaN; null stands for a seed without a value
-    return tuple(float("nan") if v is None else float(v) for v in json.loads(text)) if text else ()
+def _levels(file: Path) -> pd.DataFrame:
+    return _with_kind(schema.CLOUD_LEVELS.read(file.parent))
+
+
+def _with_kind(frame: pd.DataFrame) -> pd.DataFrame:
+    kinds = {"pretrained": "pretrained", "reference": "reference"}
+    return frame.assign(kind=[kinds.get(role, "floor") for role in frame["role"]])
 
 
 def _comparisons(file: Path) -> pd.DataFrame:
-    text = ("task", "input", "probe", "a", "b", "verdict", "pairing", "test", "note")
-    return _csv(file, COMPARISON_COLUMNS, text)
+    return schema.COMPARISONS.read(file.parent)
 
 
 def _logs(folder: Path, problems: list[str]) -> dict[tuple[str, int], pd.DataFrame]:

@@ -25,24 +25,24 @@ class Labelled:
         return self.y.ndim == 3
 
     @property
-    def several(self) -> bool:
+    def multi_label(self) -> bool:
         """Whether a location may have several classes."""
         return self.y.ndim == 2
 
     @property
     def labels(self) -> int:
         """How many labels there are: locations, whatever they have, or pixels that are not void."""
-        return len(self) if self.several else int(np.count_nonzero(self.y != VOID))
+        return len(self) if self.multi_label else int(np.count_nonzero(self.y != VOID))
 
     def counts(self, classes: int) -> Int[np.ndarray, " k"]:
         """Labels of each class."""
-        if self.several:
+        if self.multi_label:
             return self.y.sum(axis=0)
         return np.bincount(self.y[self.y != VOID], minlength=classes)
 
     def has(self, classes: int) -> Bool[np.ndarray, "n k"]:
         """Whether each location has each class, in some pixel where pixels have classes."""
-        if self.several:
+        if self.multi_label:
             return self.y == 1
         each = self.y.reshape(len(self), -1)
         return np.stack([(each == k).any(axis=1) for k in range(classes)], axis=1)
@@ -67,7 +67,7 @@ def subset(part: Labelled, fraction: float) -> Labelled:
     """
     if fraction == 1:
         return part
-    main = _dominant(part.y) if part.per_pixel else rarest(part.y) if part.several else part.y
+    main = _dominant(part.y) if part.per_pixel else rarest(part.y) if part.multi_label else part.y
     order = np.random.default_rng(0).permutation(len(part))
     by_class = [order[main[order] == c] for c in np.unique(main)]
     return part.take(np.sort(np.concatenate([rows[: max(1, round(fraction * len(rows)))] for rows in by_class])))

@@ -65,8 +65,8 @@ def majority(train: Labelled, units: Units, classes: int) -> Prediction:
     Where units have several classes: those that more than half of the training part has.
     """
     counts = train.counts(classes)
-    if train.several:
-        return Prediction.of(np.tile((counts / len(train)).astype(np.float32), (len(units), 1)), several=True)
+    if train.multi_label:
+        return Prediction.of(np.tile((counts / len(train)).astype(np.float32), (len(units), 1)), multi_label=True)
     y_pred = np.full(units.y_true.shape, counts.argmax())
     if train.per_pixel:
         return Prediction(y_pred)

@@ -115,7 +115,7 @@ def predict(
     learn = partial(_forest, seed=seed) if make == "random-forest" else partial(linear.learn, probe or linear.Config())
     if teacher is not None:
         own = replace(_features(problem, seed), teacher=_features(teacher, seed))
-        return Prediction.of(distil.student(own, learn)(own.test_x), several=False)
+        return Prediction.of(distil.student(own, learn)(own.test_x), multi_label=False)
     calendar = Calendar.of(problem)
     x, y = _samples(problem, calendar, "train", seed)
     known = _filler(x)

@@ -56,7 +56,7 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  #
     check_learnable(features)
     check_learnable(features.teacher)
     scores = student(features, partial(linear.learn, config.probe))
-    return Prediction.of(scores(features.test_x), several=features.several)
+    return Prediction.of(scores(features.test_x), multi_label=features.multi_label)
 
 
 def student(features: Features, learn: Learn) -> Fitted:
@@ -70,6 +70,6 @@ def student(features: Features, learn: Learn) -> Fitted:
     if not len(seen.pool_x):
         return learn((features.train_x, y), (features.val_x, val_y), features.classes)
     said = learn((seen.train_x, y), (seen.val_x, val_y), features.classes)(seen.pool_x)
-    guessed = Prediction.of(said, several=features.several).y_pred.astype(y.dtype)
+    guessed = Prediction.of(said, multi_label=features.multi_label).y_pred.astype(y.dtype)
     x: Float[np.ndarray, "n d"] = np.concatenate([features.train_x, features.pool_x])
     return learn((x, np.concatenate([y, guessed])), (features.val_x, val_y), features.classes)

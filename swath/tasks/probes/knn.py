@@ -45,10 +45,10 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  #
     """
     check_learnable(features)
     train, labels = torch.from_numpy(features.train_x).float(), torch.from_numpy(features.train_y).long()
-    has = labels if features.several else functional.one_hot(labels, features.classes)
+    has = labels if features.multi_label else functional.one_hot(labels, features.classes)
     chunks = torch.from_numpy(features.test_x).float().split(_CHUNK)
     shares = torch.cat([_shares(config, chunk, train, has.float()) for chunk in chunks]).numpy()
-    return Prediction.of(shares, several=features.several)
+    return Prediction.of(shares, multi_label=features.multi_label)
 
 
 def _shares(

@@ -56,7 +56,7 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  #
     check_learnable(features)
     train, val = (features.train_x, features.train_y), (features.val_x, features.val_y)
     scores = learn(config, train, val, features.classes)
-    return Prediction.of(scores(features.test_x), several=features.several)
+    return Prediction.of(scores(features.test_x), multi_label=features.multi_label)
 
 
 Labelled = tuple[Float[np.ndarray, "_ d"], Int[np.ndarray, " _"] | Int[np.ndarray, "_ k"]]

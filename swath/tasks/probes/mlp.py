@@ -41,7 +41,9 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:
     network = train(config, x, y, features.classes, seed)
     with torch.no_grad():
         logits = network(torch.from_numpy(scale(features.test_x)))
-    return Prediction.of(probabilities(logits, several=features.several).numpy(), several=features.several)
+    return Prediction.of(
+        probabilities(logits, multi_label=features.multi_label).numpy(), multi_label=features.multi_label
+    )
 
 
 def train(config: Config, x: Float[Tensor, "n d"], y: Tensor, classes: int, seed: int) -> nn.Module:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,15 @@ from swath._progress import bar
 from swath.corpus import Corpus
 from swath.corpus.splits.partition import SplitConfig, split
 from swath.encoders import Encoder, load, load_card
-from swath.tasks._types import Cell
+from swath.tasks._types import Outcome
 from swath.tasks.config import TaskConfig, by_fraction
 from swath.tasks.floors import ROWS, FloorName, is_random, needs_encoder
 from swath.tasks.probes import teacher
-from swath.tasks.run.results import CellStore, digest
-from swath.tasks.run.rotation import folds_of, joined
+from swath.tasks.run.results import ResultStore, digest
+from swath.tasks.run.rotation import folds_of, replicates_of, whole_rounds
 from swath.tasks.run.seen import checked
 from swath.tasks.run.tables import write
+from swath.tasks.schema import ResultKey, Role
 from swath.tasks.statistics import StatisticsConfig
 from swath.tasks.task import Task
 
@@ -35,18 +36,33 @@ class _Job:
 
     task: Task
     row: str
-    kind: str
+    role: Role
+    of_arm: str
     seed: int
     source: Any
     """Plain data that identifies what is judged."""
     places: list[tuple[str, str]]
     """(input, probe) that it fills."""
-    cells: Callable[[frozenset[tuple[str, str]]], Iterator[Cell]]
+    outcomes: Callable[[frozenset[tuple[str, str]]], Iterator[Outcome]]
     """Computes them, without those that are to be skipped."""
     is_scratch: bool = False
     """Whether the settings of training from scratch matter."""
     remark: str = ""
     """What a reader must know of the row whatever came out."""
+
+    def key(self, place: tuple[str, str], replicate: int) -> ResultKey:
+        """What the row's result on an input by a probe is in the tables."""
+        return ResultKey(
+            task=self.task.name,
+            input=place[0],
+            probe=place[1],
+            row=self.row,
+            role=self.role,
+            of_arm=self.of_arm,
+            seed=self.seed,
+            fold=self.task.fold,
+            replicate=replicate,
+        )
 
 
 class Evaluation:
@@ -94,7 +110,7 @@ class Evaluation:
         self._out, self._seeds, self._folds = out, seeds, len(folds)
         self._statistics = statistics or StatisticsConfig()
         self._tasks = planned(tasks, folds, corpus)
-        self._store = CellStore(out / "cells")
+        self._store = ResultStore(out / "cells")
         networks = _Networks(list(dict.fromkeys(arm for arm, _ in encoders)), build_random, seeds)
         self._jobs: list[_Job] = []
         for task in self._tasks:
@@ -123,16 +139,17 @@ class Evaluation:
         `cloud_levels.csv` and `cloud_gains.csv`.
 
         Returns:
-            Figures for the manifest: numbers of cells and of cells left out.
+            Numbers for the manifest: of results (`cells`), and of those that could not be computed.
         """
-        cells = [
-            self._store.read(key).remarked(job.remark)
+        replicate = replicates_of(self._seeds, self._folds)
+        results = [
+            self._store.read(key, job.key(place, replicate[job.seed]), job.remark)
             for job, keys in zip(self._jobs, self._keys, strict=True)
-            for key in keys.values()
+            for place, key in keys.items()
         ]
-        figures = {"cells": len(cells), "left_out": sum(not cell.predictions.num_rows for cell in cells)}
-        write(self._out, self._tasks, joined(cells, self._seeds, self._folds), self._statistics)
-        return figures
+        numbers = {"cells": len(results), "left_out": sum(not result.output.num_rows for result in results)}
+        write(self._out, self._tasks, whole_rounds(results, self._folds), self._statistics)
+        return numbers
 
 
 def planned(tasks: Mapping[str, TaskConfig], folds: Sequence[SplitConfig], corpus: Corpus) -> list[Task]:
@@ -155,7 +172,7 @@ def planned(tasks: Mapping[str, TaskConfig], folds: Sequence[SplitConfig], corpu
     ]
 
 
-def _compute(jobs: Sequence[_Job], keys: Sequence[dict[tuple[str, str], str]], store: CellStore) -> None:
+def _compute(jobs: Sequence[_Job], keys: Sequence[dict[tuple[str, str], str]], store: ResultStore) -> None:
     with bar() as progress:
         line = progress.add_task("evaluating", total=sum(map(len, keys)))
         for job, by_place in zip(jobs, keys, strict=True):
@@ -164,11 +181,14 @@ def _compute(jobs: Sequence[_Job], keys: Sequence[dict[tuple[str, str], str]], s
             progress.update(line, advance=len(done), description=said)
             if len(done) == len(by_place):
                 continue
-            for cell in job.cells(done):
-                store.write(by_place[cell.input, cell.probe], cell)
+            for outcome in job.outcomes(done):
+                about = {"task": job.task.name, "row": job.row, "input": outcome.input, "probe": outcome.probe}
+                store.write(by_place[outcome.input, outcome.probe], about | {"seed": job.seed}, outcome, job.task.units)
                 progress.advance(line)
 
 
+_KIND: dict[Role, str] = {"pretrained": "pretrained", "reference": "reference"}
+"""What digests call roles; all others are floors there. Other words would compute everything anew."""
 _ROWS_AND_COLUMNS = ("floors", "floor_arms", "references", "inputs", "probes")
 
 
@@ -192,7 +212,7 @@ def _keys(job: _Job, corpus: Corpus) -> dict[tuple[str, str], str]:
     for name, label in job.places:
         item = job.task.inputs[name]
         probe = item.probes[item.labels.index(label)]
-        row = (job.row, job.kind, job.seed, job.source)
+        row = (job.row, _KIND.get(job.role, "floor"), job.seed, job.source)
         taught = [job.task.inputs[one].bands for one in teacher(probe)]
         said = probe.model_dump(mode="json")
         keys[name, label] = digest(*common, name, item.bands, label, said, *row, *([taught] if taught else []))
@@ -215,24 +235,25 @@ def _jobs(
         card = load_card(path)
         # the statistics of the bands are no weights
         source = digest(card.sha256, card.contract.as_dict())
-        yield replace(_encoder_job(task, arm, "pretrained", seed, source, lambda path=path: load(path)), remark=remark)
+
+        def saved(skip: frozenset[tuple[str, str]], path: Path = path, seed: int = seed) -> Iterator[Outcome]:
+            return task.outcomes(load(path).to(_device()), seed, skip, pretrained=True)
+
+        yield _Job(task, arm, "pretrained", arm, seed, source, task.places(), saved, remark=remark)
     for name, build in references.items():
-        yield _encoder_job(task, name, "reference", seeds[0], fingerprint(build()), build)
+
+        def given(skip: frozenset[tuple[str, str]], build: Callable[[], Encoder] = build) -> Iterator[Outcome]:
+            return task.outcomes(build().to(_device()), seeds[0], skip)
+
+        yield _Job(task, name, "reference", "", seeds[0], fingerprint(build()), task.places(), given)
     for name, reference in task.config.references.items():
         for seed in seeds:
-            cells = lambda skip, name=name, seed=seed: task.reference_cells(name, seed, _device(), skip)  # noqa: E731
+            outcomes = lambda skip, name=name, seed=seed: task.reference_outcomes(name, seed, _device(), skip)  # noqa: E731
             source = reference.segmenter.model_dump(mode="json")
-            yield _Job(task, name, "reference", seed, source, task.reference_places(name), cells)
+            yield _Job(task, name, "reference", "", seed, source, task.reference_places(name), outcomes)
     for floor in task.config.floors:
         for seed in seeds[: None if is_random(floor) else 1]:
             yield from _floor_jobs(task, floor, seed, networks)
-
-
-def _encoder_job(task: Task, row: str, kind: str, seed: int, source: str, build: Callable[[], Encoder]) -> _Job:
-    def cells(skip: frozenset[tuple[str, str]]) -> Iterator[Cell]:
-        return task.encoder_cells(build().to(_device()), row, kind, seed, skip)
-
-    return _Job(task, row, kind, seed, source, task.places(), cells)
 
 
 def _floor_jobs(task: Task, floor: FloorName, seed: int, networks: "_Networks") -> Iterator[_Job]:
@@ -240,17 +261,17 @@ def _floor_jobs(task: Task, floor: FloorName, seed: int, networks: "_Networks") 
     if not places:
         return
     if not needs_encoder(floor):
-        yield _Job(
-            task, ROWS[floor], "floor", seed, floor, places, lambda skip: task.floor_cells(floor, seed, skip=skip)
-        )
+        outcomes = lambda skip: task.floor_outcomes(floor, seed, skip=skip)  # noqa: E731
+        yield _Job(task, ROWS[floor], "floor", "", seed, floor, places, outcomes)
         return
-    for row, arm in named(ROWS[floor], networks.of(task.config.floor_arms)).items():
+    role: Role = "scratch" if floor == "scratch" else "random-twin"
+    for row, same in named(ROWS[floor], networks.of(task.config.floor_arms)).items():
 
-        def cells(skip: frozenset[tuple[str, str]], arm: str = arm, row: str = row) -> Iterator[Cell]:
-            return task.floor_cells(floor, seed, networks.build(arm, seed).to(_device()), row, skip)
+        def untrained(skip: frozenset[tuple[str, str]], arm: str = same[0]) -> Iterator[Outcome]:
+            return task.floor_outcomes(floor, seed, networks.build(arm, seed).to(_device()), skip)
 
-        source = networks.fingerprint(arm, seed)
-        yield _Job(task, row, "floor", seed, source, places, cells, is_scratch=floor == "scratch")
+        source = networks.fingerprint(same[0], seed)
+        yield _Job(task, row, role, ",".join(same), seed, source, places, untrained, is_scratch=floor == "scratch")
 
 
 class _Networks:
@@ -274,14 +295,14 @@ def shared(arms: Sequence[str], build: Callable[[str], Encoder]) -> list[list[st
     return list(groups.values())
 
 
-def named(row: str, groups: Sequence[Sequence[str]]) -> dict[str, str]:
-    """Row name -> an arm whose network it is.
+def named(row: str, groups: Sequence[Sequence[str]]) -> dict[str, Sequence[str]]:
+    """The arms whose network each row is, by the row's name.
 
     With one network in all the row keeps its name; with several each is named after its arms.
     """
     if len(groups) == 1:
-        return {row: groups[0][0]}
-    return {f"{row}, as {', '.join(same)}": same[0] for same in groups}
+        return {row: groups[0]}
+    return {f"{row}, as {', '.join(same)}": same for same in groups}
 
 
 def _shape(encoder: Encoder) -> str:

@@ -1,8 +1,9 @@
-"""Finished cells on disk: one file each, whole or absent, so that an evaluation can be killed at any moment."""
+"""Finished results on disk: one file each, whole or absent, so that an evaluation can be killed at any moment."""
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,70 +13,43 @@ import pyarrow.parquet as pq
 
 from swath._files import whole
 from swath.corpus.labels.target import VOID
-from swath.tasks._types import Cell
+from swath.tasks._types import Outcome, Units
 from swath.tasks.data.labels import packed
-from swath.tasks.statistics import CELL_COLUMNS
+from swath.tasks.schema import CLASS_MAP, CLOUD, OUTPUT, Note, ResultKey, Table
 
 FORMAT = 4
-"""Part of every digest: raise it when old cells would mean something else. 4: label codes below 0 are looked up, and
+"""Part of every digest: raise it when old results would mean something else. 4: label codes below 0 are looked up, and
 likelihood decides between equals on validation."""
-
-SCHEMA = pa.schema(
-    [
-        *[pa.field(name, pa.string()) for name in ("task", "input", "probe", "row", "kind")],
-        pa.field("seed", pa.int64()),
-        pa.field("uid", pa.string()),
-        pa.field("group", pa.string()),
-        pa.field("y_true", pa.int64()),
-        pa.field("y_pred", pa.int64()),
-        pa.field("count", pa.int64()),
-        pa.field("score", pa.list_(pa.float32())),
-    ]
-)
-"""Of predictions.parquet, and of each cell's file: a line per unit and entry of its confusion matrix that is not 0.
-Where units have several classes: a line per unit, in whose y the bit of each class says whether it is there."""
-MAPS = pa.schema(
-    [
-        *[pa.field(name, pa.string()) for name in ("task", "input", "probe", "row", "kind")],
-        pa.field("seed", pa.int64()),
-        pa.field("uid", pa.string()),
-        pa.field("height", pa.int32()),
-        pa.field("y_true", pa.list_(pa.int16())),
-        pa.field("y_pred", pa.list_(pa.int16())),
-    ]
-)
-"""Of maps.parquet: labels and predictions of some units of each cell, row by row, for pictures."""
 SHOWN = 8
-"""Of each cell, maps of so many of the units that are most and least right."""
-UNDER_CLOUDS = SCHEMA.append(pa.field("cloud", pa.float64()))
-"""Of under_clouds.parquet: predictions with so much cloud painted over the test series."""
-
+"""Maps are kept of so many of a result's units that are most right, and of as many that are least right."""
+CLOUDED = OUTPUT.append(CLOUD)
 _NOTE = b"swath"
 
 
-def table_of(cell: Cell) -> pa.Table:
-    """Predictions of one cell; none if it could not be computed."""
-    if cell.prediction is None:
-        return SCHEMA.empty_table()
-    return pa.Table.from_pydict(_columns(cell, cell.prediction.y_pred, cell.prediction.scores), schema=SCHEMA)
+def output_of(outcome: Outcome, units: Units) -> pa.Table:
+    """What an outcome says of each unit; no line if it could not be computed."""
+    said = outcome.prediction
+    if said is None:
+        return OUTPUT.empty_table()
+    return pa.Table.from_pydict(_columns(units, said.y_pred, said.scores), schema=OUTPUT)
 
 
-def under_clouds_of(cell: Cell) -> pa.Table:
-    """Predictions of one cell under painted clouds; none if the task asks for none, or nothing was trained."""
-    levels = {} if cell.prediction is None else cell.prediction.under_clouds
+def under_clouds_of(outcome: Outcome, units: Units) -> pa.Table:
+    """What an outcome says under painted clouds; no line if the task asks for none, or nothing was trained."""
+    levels = {} if outcome.prediction is None else outcome.prediction.under_clouds
+    columns = {share: _columns(units, y_pred, None) for share, y_pred in levels.items()}
     tables = [
-        pa.Table.from_pydict(found | {"cloud": [share] * len(found["count"])}, schema=UNDER_CLOUDS)
-        for share, found in ((share, _columns(cell, y_pred, None)) for share, y_pred in levels.items())
+        pa.Table.from_pydict(said | {CLOUD.name: [share] * len(said["count"])}, schema=CLOUDED)
+        for share, said in columns.items()
     ]
-    return pa.concat_tables([UNDER_CLOUDS.empty_table(), *tables])
+    return pa.concat_tables([CLOUDED.empty_table(), *tables])
 
 
-def _columns(cell: Cell, y_pred: np.ndarray, scores: np.ndarray | None) -> dict[str, Any]:
-    unit, y_true, y_pred, count = _entries(cell.units.y_true, y_pred)
+def _columns(units: Units, y_pred: np.ndarray, scores: np.ndarray | None) -> dict[str, Any]:
+    unit, y_true, y_pred, count = _entries(units.y_true, y_pred)
     return {
-        **{name: [getattr(cell, name)] * len(unit) for name in CELL_COLUMNS},
-        "uid": np.array(cell.units.uid, dtype=object)[unit],
-        "group": np.array(cell.units.group, dtype=object)[unit],
+        "uid": np.array(units.uid, dtype=object)[unit],
+        "group": np.array(units.group, dtype=object)[unit],
         "y_true": y_true,
         "y_pred": y_pred,
         "count": count,
@@ -92,27 +66,26 @@ def _entries(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, ...]:
     unit = np.broadcast_to(np.arange(len(y_true))[:, None, None], y_true.shape)
     there = y_true != VOID
     entries = np.stack([unit[there], y_true[there], y_pred[there]], axis=1).astype(np.int64)
-    found, count = np.unique(entries, axis=0, return_counts=True)
-    return found[:, 0], found[:, 1], found[:, 2], count
+    distinct, count = np.unique(entries, axis=0, return_counts=True)
+    return distinct[:, 0], distinct[:, 1], distinct[:, 2], count
 
 
-def maps_of(cell: Cell) -> pa.Table:
+def maps_of(outcome: Outcome, units: Units) -> pa.Table:
     """Maps of the units that are most and least right, by the share of labelled pixels; none of whole locations."""
-    if cell.prediction is None or cell.units.y_true.ndim < 3:
-        return MAPS.empty_table()
-    y_true, y_pred = cell.units.y_true, cell.prediction.y_pred
+    if outcome.prediction is None or units.y_true.ndim < 3:
+        return CLASS_MAP.empty_table()
+    y_true, y_pred = units.y_true, outcome.prediction.y_pred
     there = y_true != VOID
     right = ((y_true == y_pred) & there).sum((1, 2)) / there.sum((1, 2))
     order = np.argsort(right, kind="stable")
     chosen = np.unique(np.concatenate([order[:SHOWN], order[-SHOWN:]]))
     columns = {
-        **{name: [getattr(cell, name)] * len(chosen) for name in CELL_COLUMNS},
-        "uid": [cell.units.uid[i] for i in chosen],
+        "uid": [units.uid[i] for i in chosen],
         "height": [y_true.shape[1]] * len(chosen),
         "y_true": list(y_true[chosen].reshape(len(chosen), -1)),
         "y_pred": list(y_pred[chosen].reshape(len(chosen), -1)),
     }
-    return pa.Table.from_pydict(columns, schema=MAPS)
+    return pa.Table.from_pydict(columns, schema=CLASS_MAP)
 
 
 def digest(*parts: Any) -> str:
@@ -122,78 +95,101 @@ def digest(*parts: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A cell as it was read back."""
+class Result:
+    """A finished result, as it goes into the tables."""
 
-    identity: dict[str, Any]
-    """CELL_COLUMNS."""
-    note: str
-    predictions: pa.Table
+    key: ResultKey
+    notes: tuple[str, ...]
+    """What a reader must know of it, or why there is nothing."""
+    output: pa.Table
+    """What it says of each unit, as `schema.OUTPUT`; no line where there is no result."""
     maps: pa.Table
     under_clouds: pa.Table
 
-    def remarked(self, remark: str) -> "Stored":
-        """The same cell with a remark put before its note."""
-        return replace(self, note="; ".join(filter(None, (remark, self.note))))
-
     @property
-    def note_line(self) -> dict[str, Any]:
-        """One row of the notes."""
-        return {**self.identity, "note": self.note}
+    def note_lines(self) -> list[Note]:
+        """The lines of notes.csv."""
+        return [Note(**asdict(self.key), note=note) for note in self.notes]
+
+    def without_output(self, reason: str) -> "Result":
+        """The same where nothing of it may go into the tables."""
+        parts = {name: getattr(self, name).slice(0, 0) for name in ("output", "maps", "under_clouds")}
+        return replace(self, notes=(*self.notes, reason), **parts)
 
 
-class CellStore:
-    """A folder of cells by digest of everything that they depend on."""
+def joined(table: Table, parts: Sequence[tuple[ResultKey, pa.Table]]) -> pa.Table:
+    """Parts of many results as one table, whose first columns say which result each line belongs to."""
+    return pa.concat_tables([table.schema.empty_table(), *(_keyed(table, key, part) for key, part in parts)])
+
+
+def _keyed(table: Table, key: ResultKey, part: pa.Table) -> pa.Table:
+    columns = {name: [value] * len(part) for name, value in asdict(key).items()}
+    return pa.Table.from_pydict(columns | {name: part[name] for name in part.column_names}, schema=table.schema)
+
+
+class ResultStore:
+    """A folder of results by digest of everything that they depend on."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def path(self, key: str) -> Path:
-        """The file of the cell with that digest."""
-        return self.folder / f"{key}.parquet"
+    def path(self, digest: str) -> Path:
+        """The file of the result with that digest."""
+        return self.folder / f"{digest}.parquet"
 
-    def maps_path(self, key: str) -> Path:
-        """The file of that cell's maps, if it has any."""
-        return self.folder / f"{key}.maps.parquet"
+    def maps_path(self, digest: str) -> Path:
+        """The file of that result's maps, if it has any."""
+        return self.folder / f"{digest}.maps.parquet"
 
-    def under_clouds_path(self, key: str) -> Path:
-        """The file of that cell's predictions under painted clouds, if it has any."""
-        return self.folder / f"{key}.clouds.parquet"
+    def under_clouds_path(self, digest: str) -> Path:
+        """The file of what it says under painted clouds, if it says anything."""
+        return self.folder / f"{digest}.clouds.parquet"
 
-    def has(self, key: str) -> bool:
-        """Whether the cell is finished."""
-        return self.path(key).exists()
+    def has(self, digest: str) -> bool:
+        """Whether the result is finished."""
+        return self.path(digest).exists()
 
-    def write(self, key: str, cell: Cell) -> None:
-        """Store a cell; the file appears whole or not at all."""
-        identity = {name: getattr(cell, name) for name in CELL_COLUMNS}
-        said = json.dumps({"cell": identity, "note": cell.note})
-        # predictions come last: a cell is finished once they are there
-        if (maps := maps_of(cell)).num_rows:
-            write_table(maps, self.maps_path(key))
-        if (under_clouds := under_clouds_of(cell)).num_rows:
-            write_table(under_clouds, self.under_clouds_path(key))
-        write_table(table_of(cell).replace_schema_metadata({_NOTE: said.encode()}), self.path(key))
+    def write(self, digest: str, about: Mapping[str, Any], outcome: Outcome, units: Units) -> None:
+        """Store an outcome; the file appears whole or not at all.
 
-    def read(self, key: str) -> Stored:
-        """A finished cell."""
-        table = pq.read_table(self.path(key))
-        said = json.loads((table.schema.metadata or {})[_NOTE])
-        maps, clouds = _read(self.maps_path(key), MAPS), _read(self.under_clouds_path(key), UNDER_CLOUDS)
-        return Stored(said["cell"], said["note"], _wide(table, SCHEMA), maps, clouds)
+        Args:
+            digest: of everything that it depends on.
+            about: plain data for whoever looks into the file: whose outcome it is.
+            outcome: what was said of the units, or why nothing.
+            units: the task's evaluation units.
+        """
+        note = json.dumps({"cell": about, "note": outcome.note})
+        # the predictions come last: a result is finished once they are there
+        if (maps := maps_of(outcome, units)).num_rows:
+            _write(maps, self.maps_path(digest))
+        if (under_clouds := under_clouds_of(outcome, units)).num_rows:
+            _write(under_clouds, self.under_clouds_path(digest))
+        _write(output_of(outcome, units).replace_schema_metadata({_NOTE: note.encode()}), self.path(digest))
+
+    def read(self, digest: str, key: ResultKey, remark: str = "") -> Result:
+        """A finished result.
+
+        Args:
+            digest: of everything that it depends on.
+            key: what it is in the tables.
+            remark: what a reader must know of it whatever came out.
+        """
+        table = pq.read_table(self.path(digest))
+        note = json.loads((table.schema.metadata or {})[_NOTE])["note"]
+        maps, clouds = _read(self.maps_path(digest), CLASS_MAP), _read(self.under_clouds_path(digest), CLOUDED)
+        return Result(key, tuple(filter(None, (remark, note))), _as(table, OUTPUT), maps, clouds)
 
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table:
-    return _wide(pq.read_table(path), schema) if path.exists() else schema.empty_table()
+    return _as(pq.read_table(path), schema) if path.exists() else schema.empty_table()
 
 
-def _wide(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    # cells of older versions hold narrower numbers
-    return table.replace_schema_metadata(None).cast(schema)
+def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    # results of older versions hold narrower numbers, and columns that said what the row is
+    return table.select(schema.names).replace_schema_metadata(None).cast(schema)
 
 
-def write_table(table: pa.Table, path: Path) -> None:
-    """Write a Parquet file that appears whole or not at all."""
+def _write(table: pa.Table, path: Path) -> None:
     with whole(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")

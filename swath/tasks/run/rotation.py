@@ -5,11 +5,9 @@ PASTIS' headline is of this kind: the confusion matrices of five folds are summe
 
 from collections.abc import Sequence
 
-import pyarrow as pa
-
 from swath.corpus.splits.partition import SplitConfig
 from swath.errors import RecipeError
-from swath.tasks.run.results import Stored
+from swath.tasks.run.results import Result
 
 
 def folds_of(seeds: Sequence[int], folds: Sequence[SplitConfig]) -> dict[int, SplitConfig]:
@@ -28,41 +26,34 @@ def folds_of(seeds: Sequence[int], folds: Sequence[SplitConfig]) -> dict[int, Sp
     return {seed: folds[i % len(folds)] for i, seed in enumerate(seeds)}
 
 
-def joined(cells: Sequence[Stored], seeds: Sequence[int], folds: int) -> list[Stored]:
-    """Cells of one round put together, under the round's first seed; as they are where there is one fold.
+def replicates_of(seeds: Sequence[int], folds: int) -> dict[int, int]:
+    """The number of each seed's round over the folds, from 0; with one fold, the seed's position."""
+    return {seed: i // folds for i, seed in enumerate(seeds)}
 
-    A round that misses a fold has no result, and its note says which seeds are missing.
+
+def whole_rounds(results: Sequence[Result], folds: int) -> list[Result]:
+    """The results, without what those of a round say that misses a fold: there is no result of the whole.
+
+    Their notes then say which seeds are there.
     """
-    if folds == 1:
-        return list(cells)
-    position = {seed: i for i, seed in enumerate(seeds)}
-    rounds: dict[tuple, list[Stored]] = {}
-    for cell in cells:
-        first = seeds[position[cell.identity["seed"]] // folds * folds]
-        key = tuple((cell.identity | {"seed": first}).items())
-        rounds.setdefault(key, []).append(cell)
+    rounds: dict[tuple, list[Result]] = {}
+    for result in results:
+        rounds.setdefault(_round(result), []).append(result)
+    reasons = {key: _missing(parts, folds) for key, parts in rounds.items()}
     return [
-        _join(dict(key), sorted(parts, key=lambda c: position[c.identity["seed"]]), folds)
-        for key, parts in rounds.items()
+        result.without_output(reason) if (reason := reasons[_round(result)]) and folds > 1 else result
+        for result in results
     ]
 
 
-def _join(identity: dict, parts: Sequence[Stored], folds: int) -> Stored:
-    notes = list(dict.fromkeys(part.note for part in parts if part.note))
-    there = [part for part in parts if part.predictions.num_rows]
-    if len(there) < folds:
-        known = ", ".join(str(part.identity["seed"]) for part in there) or "none"
-        notes.append(f"{len(there)} of {folds} folds have a result (seeds: {known}), so there is none of the whole")
-        there = []
-    tables = (
-        pa.concat_tables([_renamed(getattr(part, name), identity["seed"]) for part in there])
-        if there
-        else getattr(parts[0], name).slice(0, 0)
-        for name in ("predictions", "maps", "under_clouds")
-    )
-    return Stored(identity, "; ".join(notes), *tables)
+def _round(result: Result) -> tuple:
+    key = result.key
+    return key.task, key.input, key.probe, key.row, key.role, key.replicate
 
 
-def _renamed(table: pa.Table, seed: int) -> pa.Table:
-    position = table.schema.get_field_index("seed")
-    return table.set_column(position, table.schema.field(position), pa.array([seed] * len(table), pa.int64()))
+def _missing(parts: Sequence[Result], folds: int) -> str:
+    there = [str(part.key.seed) for part in parts if part.output.num_rows]
+    if len(there) == folds:
+        return ""
+    known = ", ".join(there) or "none"
+    return f"{len(there)} of {folds} folds have a result (seeds: {known}), so there is none of the whole"

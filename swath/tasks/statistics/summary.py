@@ -2,17 +2,17 @@
 
 The rules, argued in docs/evaluation.md:
 
-* A row's value is the mean over its seeds of a metric of the whole test set. Its interval is a bootstrap over groups.
+* A row's value is the mean over its replicates of a metric of the whole test set. Its interval is a bootstrap over
+  groups.
 * A comparison's interval comes from the same resamples for both rows. The test that decides, chosen before any result
   was seen, is a sign-flip test by group on the metric itself; a paired t-test and Wilcoxon's on the groups' accuracies
   stand beside it.
 * Over bands the paired t-test of RS-BYOL decides, and Wilcoxon's stands beside it.
-* Holm's correction is over everything that one block of the table (task, input, probe, pairing) compares.
+* Holm's correction is over everything that one panel of the table (task, input, probe) compares in one pairing.
 """
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,18 +21,15 @@ from pydantic import Field, field_validator
 
 from swath.settings import Settings
 from swath.tasks.metrics import SCORED
+from swath.tasks.schema import COMPARISONS, NOTES, TABLE, Comparison, RowValue, Verdict
 from swath.tasks.statistics import resample
+from swath.tasks.statistics.panels import Panel, Row, TaskResults
 from swath.tasks.statistics.significance import holm, paired_t, t_interval, wilcoxon
-from swath.tasks.statistics.study import Block, Identity, Study
 
-CELL_COLUMNS = ["task", "input", "probe", "row", "kind", "seed"]
-PREDICTION_COLUMNS = [*CELL_COLUMNS, "uid", "group", "y_true", "y_pred", "count", "score"]
-NOTE_COLUMNS = [*CELL_COLUMNS, "note"]
 FEW_GROUPS = 10
 """Below this many groups a bootstrap interval is known to be too narrow, and the table says so."""
 
 MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "miou", "roc_auc", "micro_f1", "macro_ap", "micro_ap"]
-Verdict = Literal["better", "worse", "not distinguishable", "untested"]
 
 
 class TaskRules(Settings):
@@ -40,8 +37,8 @@ class TaskRules(Settings):
 
     metrics: tuple[MetricName, ...] = Field(default=("accuracy",), min_length=1)
     """The first one ranks the rows and is compared."""
-    several: bool = False
-    """Units have several classes, the bits of `y_true` and `y_pred`."""
+    multi_label: bool = False
+    """Units have several classes, which are the bits of `y_true` and `y_pred`."""
     band_groups: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
     """Probe -> name of a group of bands -> the inputs (band keys) that belong to it."""
 
@@ -69,95 +66,43 @@ class StatisticsConfig(Settings):
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line of table.csv."""
-
-    task: str
-    input: str
-    probe: str
-    row: str
-    kind: str
-    metric: str
-    value: float
-    """Mean over the seeds; NaN where there is no result, and the note says why."""
-    low: float
-    high: float
-    per_seed: str
-    """JSON list."""
-    n_units: int | None
-    n_groups: int | None
-    note: str
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One line of comparisons.csv: a minus b."""
-
-    task: str
-    input: str
-    probe: str
-    a: str
-    b: str
-    difference: float
-    low: float
-    high: float
-    p: float
-    """Of the test that decides, before correction."""
-    p_t: float
-    p_wilcoxon: float
-    p_holm: float
-    """`p` after Holm."""
-    verdict: str
-    """Of a against b; one of Verdict."""
-    n_pairs: int
-    pairing: str
-    """What was paired: groups of units, bands, or seeds of one band."""
-    test: str
-    """The test that decides."""
-    note: str
-
-
-TABLE_COLUMNS = [f.name for f in fields(Line)]
-COMPARISON_COLUMNS = [f.name for f in fields(Comparison)]
-
-
 def summarise(
     predictions: pd.DataFrame, config: StatisticsConfig, notes: pd.DataFrame | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The results table and the comparisons of a run.
+    """The table of values and the comparisons of an evaluation.
 
     Args:
-        predictions: PREDICTION_COLUMNS, one row per unit and entry of its confusion matrix that is not 0, or one row
-            per unit and no `count`; every cell of a task must hold the same units.
+        predictions: the lines of predictions.parquet; every result of a task must hold the same units. `count` may be
+            left out where units have one class each, and `fold`, `replicate` and `of_arm` where splits do not rotate
+            and rows stand for no arm: each seed then is a replicate.
         config: metrics per task, intervals, tests.
-        notes: NOTE_COLUMNS; cells that could not be computed, or were computed in a way that must be said.
+        notes: the lines of notes.csv: results that could not be computed, or in a way that must be said.
 
     Returns:
-        The table (TABLE_COLUMNS) and the comparisons (COMPARISON_COLUMNS), in the order in which the cells came.
+        The table (table.csv) and the comparisons (comparisons.csv), in the order in which the results came.
 
     Raises:
-        SwathError: two cells of one task hold different units, so their rows are not paired.
+        SwathError: two results of one task hold different units, so their rows are not paired.
     """
-    if "count" not in predictions:
-        predictions = predictions.assign(count=1)
-    said = _Notes(notes if notes is not None else pd.DataFrame(columns=NOTE_COLUMNS))
-    lines: list[Line] = []
+    predictions = _completed(predictions)
+    said = _Notes(notes if notes is not None else NOTES.frame())
+    values: list[RowValue] = []
     comparisons: list[Comparison] = []
     for task, part in predictions.groupby("task", sort=False):
         rules = config.tasks.get(str(task), TaskRules())
-        judge = _Judge(
-            str(task), Study.of(part, config.resamples, config.flips, config.seed, several=rules.several), rules, config
-        )
-        for block in judge.study.blocks(rules.band_groups):
-            lines += judge.lines(block, said)
-            comparisons += _corrected(judge.comparisons(block), config.alpha)
-    lines += said.of_rows_without_result()
-    return _frame(lines, TABLE_COLUMNS), _frame(comparisons, COMPARISON_COLUMNS)
+        results = TaskResults.of(part, config.resamples, config.flips, config.seed, multi_label=rules.multi_label)
+        judge = _Judge(str(task), results, rules, config)
+        for panel in results.panels(rules.band_groups):
+            values += judge.values(panel, said)
+            comparisons += _corrected(judge.comparisons(panel), config.alpha)
+    values += said.of_rows_without_result()
+    return TABLE.frame(values), COMPARISONS.frame(comparisons)
 
 
-def _frame(lines: Sequence[Line] | Sequence[Comparison], columns: list[str]) -> pd.DataFrame:
-    return pd.DataFrame([asdict(line) for line in lines], columns=columns)
+def _completed(predictions: pd.DataFrame) -> pd.DataFrame:
+    """With what a plain table of predictions may leave out."""
+    usual = {"count": 1, "of_arm": "", "fold": 0, "replicate": predictions["seed"]}
+    return predictions.assign(**{name: value for name, value in usual.items() if name not in predictions})
 
 
 @dataclass(frozen=True)
@@ -165,61 +110,62 @@ class _Judge:
     """Words and lines from one task's numbers."""
 
     task: str
-    study: Study
+    results: TaskResults
     rules: TaskRules
     config: StatisticsConfig
 
-    def lines(self, block: Block, said: "_Notes") -> list[Line]:
+    def values(self, panel: Panel, said: "_Notes") -> list[RowValue]:
         """One per row and metric; a contrast is no score and has none."""
-        if block.is_contrast:
+        if panel.is_contrast:
             return []
-        return [self._line(block, row, metric, said) for row in block.rows for metric in self.rules.metrics]
+        return [self._value(panel, row, metric, said) for row in panel.rows for metric in self.rules.metrics]
 
-    def _line(self, block: Block, row: Identity, metric: MetricName, said: "_Notes") -> Line:
-        value = self.study.value(block, row, metric)
-        low, high = self.study.interval(block, row, metric, self.config.confidence, self.config.interval)
-        per_seed = self.study.per_seed(block, row, metric).values()
-        notes = [said.of(self.task, block, row), self._caution()]
+    def _value(self, panel: Panel, row: Row, metric: MetricName, said: "_Notes") -> RowValue:
+        value = self.results.value(panel, row, metric)
+        low, high = self.results.interval(panel, row, metric, self.config.confidence, self.config.interval)
+        replicates = self.results.per_replicate(panel, row, metric)
+        notes = [said.of(self.task, panel, row), self._caution()]
         if np.isnan(value):
             notes.append("no class scores, or one class only" if metric in SCORED else "no units")
-        return Line(
+        return RowValue(
             task=self.task,
-            input=block.input,
-            probe=block.probe,
-            row=row.row,
-            kind=row.kind,
+            input=panel.input,
+            probe=panel.probe,
+            row=row.name,
+            role=row.role,
+            of_arm=row.of_arm,
             metric=metric,
             value=value,
             low=low,
             high=high,
-            per_seed=json.dumps([round(v, 6) if np.isfinite(v) else None for v in per_seed]),
-            n_units=len(self.study.uid),
-            n_groups=self.study.groups,
+            per_seed=tuple(replicates.values()),
+            n_units=len(self.results.uid),
+            n_groups=self.results.groups,
             note="; ".join(filter(None, notes)),
         )
 
     def _caution(self) -> str:
-        if self.study.groups < 2:
+        if self.results.groups < 2:
             return "one group only: no interval can be given"
-        few = self.study.groups < FEW_GROUPS
-        return f"{self.study.groups} groups only: the interval is too narrow" if few else ""
+        few = self.results.groups < FEW_GROUPS
+        return f"{self.results.groups} groups only: the interval is too narrow" if few else ""
 
-    def comparisons(self, block: Block) -> list[Comparison]:
+    def comparisons(self, panel: Panel) -> list[Comparison]:
         """Every pre-trained row against every other row, each pair once."""
-        pairs = list(_pairs(block.rows))
-        lines = [self._over_groups(block, a, b) for a, b in pairs]
-        return lines + [self._over_bands(block, a, b) for a, b in pairs] if block.is_over_bands else lines
+        pairs = list(_pairs(panel.rows))
+        lines = [self._over_groups(panel, a, b) for a, b in pairs]
+        return lines + [self._over_bands(panel, a, b) for a, b in pairs] if panel.is_over_bands else lines
 
-    def _over_groups(self, block: Block, a: Identity, b: Identity) -> Comparison:
+    def _over_groups(self, panel: Panel, a: Row, b: Row) -> Comparison:
         metric = self.rules.metrics[0]
-        found = self.study.differences(block, a, b, metric)
-        line = self._comparison(block, a, b, "groups", "sign flips by group")
+        found = self.results.differences(panel, a, b, metric)
+        line = self._comparison(panel, a, b, "groups", "sign flips by group")
         if found is None:
             return replace(
-                line, note=f"the rows have no {'class scores or ' if metric in SCORED else ''}seed in common"
+                line, note=f"the rows have no {'class scores or ' if metric in SCORED else ''}replicate in common"
             )
-        if self.study.groups < 2:
-            difference = sum(w * d.by_seed.mean() for w, d in found)
+        if self.results.groups < 2:
+            difference = sum(w * d.by_replicate.mean() for w, d in found)
             return replace(line, difference=float(difference), n_pairs=1, note="one group only: nothing can be tested")
         draws, flips, accuracy = (
             np.sum([w * getattr(d, what) for w, d in found], axis=0) for what in ("draws", "flips", "accuracy")
@@ -227,24 +173,24 @@ class _Judge:
         low, high = resample.percentile(draws, self.config.confidence)
         return replace(
             line,
-            difference=float(sum(w * d.by_seed.mean() for w, d in found)),
+            difference=float(sum(w * d.by_replicate.mean() for w, d in found)),
             low=low,
             high=high,
             p=resample.flip_p(flips),
             p_t=paired_t(accuracy),
             p_wilcoxon=wilcoxon(accuracy),
-            n_pairs=self.study.groups,
-            note=_power_note(self.study.groups, self.config.alpha),
+            n_pairs=self.results.groups,
+            note=_power_note(self.results.groups, self.config.alpha),
         )
 
-    def _over_bands(self, block: Block, a: Identity, b: Identity) -> Comparison:
+    def _over_bands(self, panel: Panel, a: Row, b: Row) -> Comparison:
         """Paired over bands, as RS-BYOL tests; over seeds where the group holds one band only."""
-        single = len(block.parts) == 1
-        line = self._comparison(block, a, b, "seeds of one band" if single else "bands", "paired t")
-        found = self.study.differences(block, a, b, self.rules.metrics[0])
+        single = len(panel.parts) == 1
+        line = self._comparison(panel, a, b, "seeds of one band" if single else "bands", "paired t")
+        found = self.results.differences(panel, a, b, self.rules.metrics[0])
         if found is None:
-            return replace(line, note="the rows have no seed in common")
-        differences = found[0][1].by_seed if single else np.array([d.by_seed.mean() for _, d in found])
+            return replace(line, note="the rows have no replicate in common")
+        differences = found[0][1].by_replicate if single else np.array([d.by_replicate.mean() for _, d in found])
         low, high = t_interval(differences, self.config.confidence)
         p = paired_t(differences)
         return replace(
@@ -259,16 +205,16 @@ class _Judge:
             note="" if np.isfinite(p) else "too few pairs, or pairs without spread, for a t-test",
         )
 
-    def _comparison(self, block: Block, a: Identity, b: Identity, pairing: str, test: str) -> Comparison:
+    def _comparison(self, panel: Panel, a: Row, b: Row, pairing: str, test: str) -> Comparison:
         """Without a result yet."""
         nan = float("nan")
-        names = (self.task, block.input, block.probe, a.row, b.row)
+        names = (self.task, panel.input, panel.probe, a.name, b.name)
         return Comparison(*names, nan, nan, nan, nan, nan, nan, nan, "untested", 0, pairing, test, "")
 
 
-def _pairs(rows: Sequence[Identity]) -> Iterator[tuple[Identity, Identity]]:
-    arms = [row for row in rows if row.kind == "pretrained"]
-    others = [row for row in rows if row.kind != "pretrained"]
+def _pairs(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
+    arms = [row for row in rows if row.role == "pretrained"]
+    others = [row for row in rows if row.role != "pretrained"]
     for i, a in enumerate(arms):
         for b in [*arms[i + 1 :], *others]:
             yield a, b
@@ -280,7 +226,7 @@ def _power_note(groups: int, alpha: float) -> str:
 
 
 def _corrected(lines: list[Comparison], alpha: float) -> list[Comparison]:
-    """With Holm's p within each pairing of a block, and the verdicts."""
+    """With Holm's p within each pairing of a panel, and the verdicts."""
     corrected = []
     for pairing in dict.fromkeys(line.pairing for line in lines):
         family = [line for line in lines if line.pairing == pairing]
@@ -297,40 +243,41 @@ def verdict(difference: float, p: float, alpha: float = 0.05) -> Verdict:
     if not (np.isfinite(difference) and np.isfinite(p)):
         return "untested"
     if p >= alpha or difference == 0:
-        return "not distinguishable"
+        return "tie"
     return "better" if difference > 0 else "worse"
 
 
 class _Notes:
-    """What must be said of cells: joined to their row's line, or a line of their own where there is no result."""
+    """What must be said of results: joined to their row's values, or a line of its own where there is no result."""
 
     def __init__(self, notes: pd.DataFrame):
-        places = ["task", "input", "probe", "row", "kind"]
+        keys = ["task", "input", "probe", "row", "role", "of_arm"]
         self._by_row = {
-            tuple(map(str, place)): _merged(part)  # type: ignore[arg-type]
-            for place, part in notes.groupby(places, sort=False)
+            tuple(map(str, key)): _merged(part)  # type: ignore[arg-type]
+            for key, part in notes.groupby(keys, sort=False)
         }
         self._used: set[tuple[str, ...]] = set()
 
-    def of(self, task: str, block: Block, row: Identity) -> str:
+    def of(self, task: str, panel: Panel, row: Row) -> str:
         """The note of a row that has a result."""
-        place = (task, block.input, block.probe, row.row, row.kind)
-        self._used.add(place)
-        return self._by_row.get(place, "")
+        key = (task, panel.input, panel.probe, *row)
+        self._used.add(key)
+        return self._by_row.get(key, "")
 
-    def of_rows_without_result(self) -> list[Line]:
+    def of_rows_without_result(self) -> list[RowValue]:
         """A line without a value for each row that has none."""
         nan = float("nan")
         return [
-            Line(*place, metric="", value=nan, low=nan, high=nan, per_seed="[]", n_units=None, n_groups=None, note=note)
-            for place, note in self._by_row.items()
-            if place not in self._used
+            RowValue(*key, metric="", value=nan, low=nan, high=nan, per_seed=(), n_units=None, n_groups=None, note=note)  # pyright: ignore[reportArgumentType]
+            for key, note in self._by_row.items()
+            if key not in self._used
         ]
 
 
 def _merged(notes: pd.DataFrame) -> str:
-    """Equal notes of several seeds once; different ones with their seeds."""
+    """Notes that all seeds share once; others with the seeds that they are of."""
     seeds = {str(note): list(part["seed"]) for note, part in notes.groupby("note", sort=False)}
-    if len(seeds) == 1:
-        return next(iter(seeds))
-    return "; ".join(f"seed {', '.join(map(str, s))}: {note}" for note, s in seeds.items())
+    everywhere = set(notes["seed"])
+    return "; ".join(
+        note if set(own) == everywhere else f"seed {', '.join(map(str, own))}: {note}" for note, own in seeds.items()
+    )

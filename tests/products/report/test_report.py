@@ -16,7 +16,7 @@ from swath.products import words
 from swath.products.documents import results, stale, verify
 from swath.products.report import render, report
 from swath.products.tables.run import load
-from swath.tasks import unpacked
+from swath.tasks import schema, unpacked
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -129,7 +129,7 @@ def test_data_card_agrees_with_the_corpus(page):
 def test_confusion_matrix_counts_every_prediction(finished_run, page):
     predictions = pd.read_parquet(finished_run / "evaluate" / "predictions.parquet")
     table = pd.read_csv(finished_run / "evaluate" / "table.csv")
-    cell = table[(table["probe"] == "linear") & (table["metric"] == "accuracy") & (table["kind"] == "pretrained")]
+    cell = table[(table["probe"] == "linear") & (table["metric"] == "accuracy") & (table["role"] == "pretrained")]
     best = cell.sort_values("value")["row"].iloc[-1]
     rows = predictions[(predictions["probe"] == "linear") & (predictions["row"] == best)]
     found = pd.crosstab(rows["y_true"], rows["y_pred"])
@@ -304,7 +304,7 @@ def test_segmentations_show_the_pixels_matrix_iou_and_maps(run):
     ]
     best = best.assign(count=rng.integers(1, 50, len(best)), score=None)
     best.to_parquet(run / "evaluate" / "predictions.parquet")
-    identity = best.iloc[0][["task", "input", "probe", "row", "kind", "seed"]].to_dict()
+    identity = best.iloc[0][schema.KEY_COLUMNS].to_dict()
     maps = []
     for uid in best.uid.unique()[:6]:
         truth = rng.integers(-1, 5, 24 * 24)

@@ -19,7 +19,7 @@ from swath.tasks.floors import ROWS, image_statistics_encoder
 from swath.tasks.floors._series import Calendar, month, monthly, predict
 from swath.tasks.probes import linear
 from swath.tasks.supervised import Problem
-from tests.tasks.fakes import ALL, LAYOUTS, OPTICAL, RADAR, dense_encoder, small_encoder
+from tests.tasks.fakes import ALL, LAYOUTS, OPTICAL, RADAR, dense_encoder, judged, judged_floors, small_encoder
 
 EPOCH = dt.date(1970, 1, 1)
 
@@ -90,17 +90,17 @@ def task(corpus, **changes):
 
 def test_each_sensor_tells_its_class_and_both_tell_all(pixels):
     made = task(pixels)
-    cells = made.run_floors(lambda seed: small_encoder(seed), (0,))
+    cells = judged_floors(made, small_encoder)
     assert [(c.row, c.input) for c in cells[3:]] == [
         (row, name) for row in ("random forest", "logistic regression") for name in ("optical", "radar", "both")
     ]
-    right = {(c.row, c.input): (c.prediction.y_pred == c.units.y_true).mean() for c in cells}
+    right = {(c.row, c.input): (c.prediction.y_pred == made.units.y_true).mean() for c in cells}
     for row in ("random forest", "logistic regression"):
         assert right[row, "both"] > 0.9
         assert 0.5 < right[row, "optical"] < right[row, "both"]
         assert 0.5 < right[row, "radar"] < right[row, "both"]
     for cell in cells:
-        assert cell.prediction.scores.sum(1) == pytest.approx(np.ones(len(cell.units)), abs=1e-5)
+        assert cell.prediction.scores.sum(1) == pytest.approx(np.ones(len(made.units)), abs=1e-5)
 
 
 def test_a_teacher_of_both_sensors_labels_what_has_no_label(pixels):
@@ -110,7 +110,7 @@ def test_a_teacher_of_both_sensors_labels_what_has_no_label(pixels):
     rows = split(pixels, made.split_config)
     assert set(made.parts["pool"].locations) == (set(rows["train"]) | set(rows["val"])) - used
     assert not set(made.parts["pool"].locations) & set(made.parts["test"].locations)
-    cells = made.run_floors(lambda seed: small_encoder(seed), (0,))
+    cells = judged_floors(made, small_encoder)
     found = {(c.row, c.input, c.probe): c.prediction for c in cells}
     assert not any(key[1:] == ("both", "distil") for key in found)
     for row in ("random forest", "logistic regression"):
@@ -127,7 +127,7 @@ def test_a_teacher_of_both_sensors_labels_what_has_no_label(pixels):
 def test_a_teacher_that_cannot_be_made_leaves_the_cell_out(pixels):
     made = task(pixels, probes=[{"name": "distil", "teacher": ["optical", "radar"]}])
     optical_alone = image_statistics_encoder(pixels, ALL[:3])
-    cells = made.run(optical_alone, "arm", "pretrained", 0)
+    cells = judged(made, optical_alone)
     assert [(c.input, c.prediction) for c in cells] == [("optical", None), ("radar", None)]
     assert all("statistics of sentinel-1" in c.note or "takes" in c.note for c in cells)
 
@@ -153,8 +153,8 @@ def test_a_network_is_fine_tuned_on_single_pixels_too(pixels):
         probes=[{"name": "fine-tune", "epochs": 4, "batch_size": 8, "learning_rate": 0.02}],
         floors=list(ROWS),
     )
-    cells = made.run(dense_encoder(0), "arm", "pretrained", 0)
-    cells += made.run_floors(lambda seed: dense_encoder(seed), (0,))
+    cells = judged(made, dense_encoder(0))
+    cells += judged_floors(made, dense_encoder)
     rows = [c.row for c in cells]
     assert rows == ["arm", *(row for row in ROWS.values() if "frozen" not in row)]
     assert not any(c.prediction is None for c in cells)
@@ -171,10 +171,10 @@ def test_pixels_of_images_are_read_as_series(fields):
     }
     config = SplitConfig(fractions=(0.5, 0.25, 0.25))
     made = Task("crops", TaskConfig.model_validate(settings), fields, split(fields, config), config)
-    for cell in made.run_floors(lambda seed: dense_encoder(seed), (0,)):
-        there = cell.units.y_true != -1
-        assert cell.prediction.y_pred.shape == cell.units.y_true.shape
-        assert (cell.prediction.y_pred[there] == cell.units.y_true[there]).mean() > 0.95
+    for cell in judged_floors(made, dense_encoder):
+        there = made.units.y_true != -1
+        assert cell.prediction.y_pred.shape == made.units.y_true.shape
+        assert (cell.prediction.y_pred[there] == made.units.y_true[there]).mean() > 0.95
 
 
 def test_images_of_one_label_have_no_such_floor(corpus):

@@ -13,7 +13,7 @@ from swath.tasks.probes._scale import ZScore
 CONFIG = distil.Config(teacher=("weak", "strong"))
 
 
-def world(seed=0, labels=12, pool=600, several=False):
+def world(seed=0, labels=12, pool=600, multi_label=False):
     """Two views of the same locations: each class bit is plain in one of them and drowned in noise in the other."""
     rng = np.random.default_rng(seed)
     sizes = {"train": labels, "val": labels, "test": 400, "pool": pool}
@@ -23,7 +23,7 @@ def world(seed=0, labels=12, pool=600, several=False):
         sign = (2.0 * y[part] - 1)[:, None]
         weak[part] = (sign * 0.2 + rng.normal(0, 1, (n, 60))).astype(np.float32)
         strong[part] = (sign * 3 + rng.normal(0, 1, (n, 4))).astype(np.float32)
-    classes = {k: np.stack([v, 1 - v], 1) for k, v in y.items()} if several else y
+    classes = {k: np.stack([v, 1 - v], 1) for k, v in y.items()} if multi_label else y
 
     def features(x):
         return Features(x["train"], classes["train"], x["val"], classes["val"], x["test"], 2, x["pool"])
@@ -39,9 +39,9 @@ def right(prediction, truth):
     return (prediction.y_pred == truth).mean()
 
 
-@pytest.mark.parametrize("several", [False, True])
-def test_a_student_learns_more_than_its_labels_say(several):
-    weak, strong, truth = world(several=several)
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_student_learns_more_than_its_labels_say(multi_label):
+    weak, strong, truth = world(multi_label=multi_label)
     alone = linear.fit_predict(CONFIG.probe, weak, 0)
     student = distil.fit_predict(CONFIG, taught(weak, strong), 0)
     assert right(student, truth) > right(alone, truth) + 0.05

@@ -21,7 +21,7 @@ from swath.encoders.random_convolutions import Config
 from swath.errors import RecipeError, SwathError
 from swath.tasks import Evaluation, StatisticsConfig, TaskConfig
 from swath.tasks.run.evaluate import _Networks, fingerprint, named, shared
-from swath.tasks.statistics import COMPARISON_COLUMNS, PREDICTION_COLUMNS, TABLE_COLUMNS
+from swath.tasks.schema import COMPARISONS, PREDICTIONS, TABLE
 from tests.tasks.fakes import ALL, contract, make
 
 SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
@@ -81,16 +81,23 @@ def test_the_files_hold_what_the_run_directory_promises(evaluated):
     folder, figures = evaluated
     out = folder / "evaluate"
     predictions = pd.read_parquet(out / "predictions.parquet")
-    assert list(predictions) == PREDICTION_COLUMNS
+    assert list(predictions) == PREDICTIONS.columns
     assert json.loads((out / "classes.json").read_text()) == {"kinds": ["class 0", "class 1", "class 2"]}
     table = pd.read_csv(out / "table.csv")
-    assert list(table) == TABLE_COLUMNS
+    assert list(table) == TABLE.columns
     assert list(dict.fromkeys(table.row)) == [
         *("a", "b", "majority", "image statistics + linear", "random convolutions", "random encoder (frozen)")
     ]
     assert set(table.metric) == {"macro_f1", "accuracy", "roc_auc"}
+    said = table[["row", "role", "of_arm"]].fillna("").drop_duplicates().set_index("row")
+    assert [tuple(line) for line in said.to_numpy()] == [
+        *(("pretrained", "a"), ("pretrained", "b"), ("floor", ""), ("floor", ""), ("floor", ""), ("random-twin", "a,b"))
+    ]
+    trained = predictions[["row", "seed", "fold", "replicate"]].drop_duplicates()
+    assert (trained["replicate"] == trained["seed"]).all()
+    assert (trained["fold"] == 0).all()
     assert set(table.input) == {"both", *ALL[2:4], "all bands", "optical bands", "radar bands"}
-    assert list(pd.read_csv(out / "comparisons.csv")) == COMPARISON_COLUMNS
+    assert list(pd.read_csv(out / "comparisons.csv")) == COMPARISONS.columns
     cells = predictions.drop_duplicates(["input", "probe", "row", "seed"])
     assert figures == {"cells": len(cells), "left_out": 0}
     splits = pd.read_parquet(out / "splits.parquet")
@@ -210,7 +217,7 @@ def test_references_stand_beside_the_floors(corpus, tmp_path):
     config = tasks(probes=[{"name": "knn"}], floors=["majority"])
     run(corpus, tmp_path, tmp_path / "evaluate", config, (0,), references={"imagenet": lambda: random_encoder("", 7)})
     table = pd.read_csv(tmp_path / "evaluate" / "table.csv").set_index("row")
-    assert set(table.kind.loc["imagenet"]) == {"reference"}
+    assert set(table.role.loc["imagenet"]) == {"reference"}
     comparisons = pd.read_csv(tmp_path / "evaluate" / "comparisons.csv")
     assert set(comparisons["b"]) == {"b", "imagenet", "majority"}
 
@@ -226,9 +233,9 @@ def test_arms_with_one_network_share_its_random_twin():
     # which bands a network that takes any has seen does not matter: before its pre-training it had seen none
     assert shared(["one", "optical", "two"], networks.__getitem__) == [["one", "optical", "two"]]
     assert shared(["one", "three", "two", "fixed"], networks.__getitem__) == [["one", "two"], ["three"], ["fixed"]]
-    assert named("random", [["one", "two"]]) == {"random": "one"}
+    assert named("random", [["one", "two"]]) == {"random": ["one", "two"]}
     found = named("random", [["one", "two"], ["three"]])
-    assert found == {"random, as one, two": "one", "random, as three": "three"}
+    assert found == {"random, as one, two": ["one", "two"], "random, as three": ["three"]}
     assert named("random", []) == {}
 
 
@@ -282,14 +289,14 @@ def test_killed_at_any_moment_it_ends_with_the_same_files(tmp_path):
         from swath.corpus import Corpus
         from swath.tasks.run import results
         from tests.tasks.run.test_evaluate import run
-        write, left = results.CellStore.write, int(sys.argv[1])
-        def counted(self, key, cell):
+        write, left = results.ResultStore.write, int(sys.argv[1])
+        def counted(self, *args):
             global left
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             left -= 1
-            write(self, key, cell)
-        results.CellStore.write = counted
+            write(self, *args)
+        results.ResultStore.write = counted
         folder = Path({str(tmp_path)!r})
         run(Corpus.open(folder / "corpus"), folder, folder / "evaluate")
     """)

@@ -33,17 +33,18 @@ def test_a_round_tests_every_location_once_and_is_one_result(corpus, rotated):
     figures, out = rotated
     predictions = pd.read_parquet(out / "predictions.parquet")
     # six seeds over three folds are two rounds; what is not random needs one
-    assert predictions.groupby("row").seed.unique().map(list).to_dict() == {
-        "a": [0, 3],
-        "majority": [0],
-        "random encoder (frozen)": [0, 3],
-    }
+    trained = predictions[["row", "replicate", "fold", "seed"]].drop_duplicates().sort_values(["row", "seed", "fold"])
+    each = [(i // 3, i % 3, i) for i in range(6)]
+    assert [tuple(line)[1:] for line in trained.itertuples(index=False) if line.row == "a"] == each
+    assert [tuple(line)[1:] for line in trained.itertuples(index=False) if line.row[:6] == "random"] == each
+    # what is not random is made once a fold
+    assert [tuple(line)[1:] for line in trained.itertuples(index=False) if line.row == "majority"] == each[:3]
     assert figures == {"cells": 6 + 3 + 6, "left_out": 0}
     labelled = {f"place-{i:03d}" for i in range(2, 96)}
-    for _, cell in predictions.groupby(["row", "seed"]):
+    for _, cell in predictions.groupby(["row", "replicate"]):
         assert sorted(cell.uid) == sorted(labelled)
     table = pd.read_csv(out / "table.csv")
-    own = predictions[(predictions.row == "a") & (predictions.seed == 3)]
+    own = predictions[(predictions.row == "a") & (predictions.replicate == 1)]
     line = table[(table.row == "a") & (table.metric == "macro_f1")].iloc[0]
     assert line.n_units == 94
     assert eval(line.per_seed)[1] == pytest.approx(sk.f1_score(own.y_true, own.y_pred, average="macro"), abs=1e-6)
@@ -79,7 +80,8 @@ def test_a_round_with_a_missing_fold_has_no_result(corpus, tmp_path, monkeypatch
     line = table[table.row == "a"].iloc[0]
     assert np.isnan(line.value)
     assert "no luck" in line.note
-    assert "2 of 3 folds have a result (seeds: 0, 2)" in line.note
+    assert "seed 1: no luck" in line.note
+    assert "; 2 of 3 folds have a result (seeds: 0, 2), so there is none of the whole" in line.note
 
 
 def test_seeds_must_fill_their_rounds(corpus):

@@ -14,8 +14,9 @@ from swath.corpus.splits.partition import SplitConfig, split
 from swath.encoders.cross_modal_unet_3d import Config as Dense
 from swath.errors import RecipeError
 from swath.tasks import Evaluation, TaskConfig
+from swath.tasks.schema import CLOUD_GAINS, CLOUD_LEVELS, CLOUDS
 from swath.tasks.statistics import StatisticsConfig, TaskRules
-from swath.tasks.statistics.clouds import CLOUD_COLUMNS, LEVEL_COLUMNS, cloud_share, frame, gains
+from swath.tasks.statistics.clouds import cloud_share, gains
 from swath.tasks.task import Task
 from tests.tasks.fakes import contract, dense_encoder
 from tests.tasks.statistics.test_summary import cell, guess, world
@@ -38,8 +39,8 @@ def test_a_gain_that_fades_with_clouds_is_seen_to_fade():
         ("a", "pretrained", right), ("b", "floor", 0.4)))  # fmt: skip
     predictions = pd.concat([a, b]).assign(count=1)
     cloud["u3"] = np.nan
-    table = frame(gains("t", predictions, cloud, [0.0, 0.5, 1.0], TaskRules(), CONFIG))
-    assert list(table) == CLOUD_COLUMNS
+    table = CLOUDS.frame(gains("t", predictions, cloud, [0.0, 0.5, 1.0], TaskRules(), CONFIG))
+    assert list(table) == CLOUDS.columns
     assert list(table.n_units) == [119, 120]
     first, second = table.itertuples()
     inside = (cloud <= 0.5).to_numpy()
@@ -55,7 +56,7 @@ def test_bins_without_a_unit_have_no_line():
     y, group, rng = world()
     cloud = pd.Series(0.1, index=[f"u{i}" for i in range(len(y))])
     predictions = pd.concat([cell(y, group, y, "a"), cell(y, group, guess(y, rng, 0.5), "b", "floor")]).assign(count=1)
-    table = frame(gains("t", predictions, cloud, [0.0, 0.25, 1.0], TaskRules(metrics=("macro_f1",)), CONFIG))
+    table = CLOUDS.frame(gains("t", predictions, cloud, [0.0, 0.25, 1.0], TaskRules(metrics=("macro_f1",)), CONFIG))
     assert list(table.low_cloud) == [0]
 
 
@@ -107,7 +108,7 @@ def under_clouds(world_of_parcels, tmp_path_factory):
 
 def test_each_trained_row_has_a_value_at_each_level_and_radar_the_same(under_clouds):
     levels = pd.read_csv(under_clouds / "cloud_levels.csv")
-    assert list(levels) == LEVEL_COLUMNS
+    assert list(levels) == CLOUD_LEVELS.columns
     by_row = levels.groupby(["input", "row"]).cloud.apply(tuple)
     assert set(by_row) == {LEVELS}
     assert set(by_row.index) == {
@@ -134,7 +135,7 @@ def test_levels_are_of_the_same_units_and_can_be_computed_again(under_clouds):
     expected = sk.jaccard_score(y_true, y_pred, average="macro", zero_division=0)
     assert levels.loc["optical", "eye", 0.5].value == pytest.approx(expected)
     gains = pd.read_csv(under_clouds / "cloud_gains.csv")
-    assert list(gains) == CLOUD_COLUMNS
+    assert list(gains) == CLOUD_GAINS.columns
     line = gains[(gains.a == "eye") & (gains.b == "scratch, as eye") & (gains.low_cloud == 0.5)].iloc[0]
     other = levels.loc["optical", "scratch, as eye", 0.5].value
     assert line.difference == pytest.approx(expected - other)

@@ -1,0 +1,386 @@
+"""The tables of an evaluation: what their columns are called, what they hold, and how they are written and read.
+
+Whoever writes one and whoever reads one takes it from here, so that both mean the same. What a row is stands in the
+columns `role` and `of_arm`; its displayed name is for people and is never taken apart.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from swath._files import whole, write_whole
+from swath.errors import SwathError
+
+Role = Literal["pretrained", "random-twin", "scratch", "floor", "reference"]
+"""What a row of the tables is: a pre-trained arm; an arm's network at its random start, frozen; the same network
+trained on the labels alone; any other row that no pre-training went into; or a supervised network of another kind."""
+ROLES: tuple[Role, ...] = get_args(Role)
+Verdict = Literal["better", "worse", "tie", "untested"]
+"""What a comparison says of its row a: a tie is not distinguishable from b, which does not mean equal to it."""
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+
+class OldTableError(SwathError):
+    """A table was written by an earlier version of swath, which did not say in columns what a row is."""
+
+
+# ------------------------------------------------------------------------------------------------------ lines of tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultKey:
+    """Which result something belongs to: one row on one task, input and probe, for one training."""
+
+    task: str
+    """Name of the task, with its share of the labels where there are several, such as `crops@10%`."""
+    input: str
+    """Name of the input: a named list of bands, or a band key under a band-wise probe."""
+    probe: str
+    row: str
+    """Name of the arm, floor or reference as it is shown."""
+    role: Role
+    of_arm: str
+    """Arms whose network a random twin or a scratch row is, joined by ","; a pre-trained row's own name; else empty."""
+    seed: int
+    """Seed of this training itself."""
+    fold: int
+    """Number of the fold that was tested; 0 where splits do not rotate."""
+    replicate: int
+    """Number of the round over the folds that the training belongs to, from 0: the folds of one round are one result.
+    Where splits do not rotate, the position of the seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note(ResultKey):
+    """One line of notes.csv: what a reader must know of a result, or why there is none."""
+
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowValue:
+    """One line of table.csv: a row on one task, input and probe, in one metric."""
+
+    task: str
+    input: str
+    probe: str
+    row: str
+    role: Role
+    of_arm: str
+    metric: str
+    """Empty where the row has no result."""
+    value: float
+    """Mean over the replicates; NaN where there is no result, and the note says why."""
+    low: float
+    high: float
+    """Ends of the interval."""
+    per_seed: tuple[float, ...]
+    """The value of each replicate, NaN where it has none."""
+    n_units: int | None
+    """Number of evaluation units of the test set."""
+    n_groups: int | None
+    """Number of independent groups that they fall in."""
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One line of comparisons.csv: row a minus row b."""
+
+    task: str
+    input: str
+    probe: str
+    a: str
+    b: str
+    difference: float
+    low: float
+    high: float
+    """Ends of the interval of the difference."""
+    p: float
+    """The p of the test that decides, before correction."""
+    p_t: float
+    p_wilcoxon: float
+    p_holm: float
+    """`p` after Holm's correction."""
+    verdict: Verdict
+    """What is said of a, compared with b."""
+    n_pairs: int
+    pairing: str
+    """What was paired: groups of units, bands, or seeds of one band."""
+    test: str
+    """Name of the test that decides."""
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloudGain:
+    """One line of clouds.csv: row a minus row b on the units of one bin of cloud; of cloud_gains.csv: on all units with
+    so much cloud painted over them."""
+
+    task: str
+    input: str
+    probe: str
+    a: str
+    b: str
+    metric: str
+    low_cloud: float
+    high_cloud: float
+    """The bin: above the low end (or equal, in the first bin), up to the high end. Painted clouds: the share."""
+    n_units: int
+    n_groups: int
+    value_a: float
+    value_b: float
+    difference: float
+    low: float
+    high: float
+    """Ends of the difference's interval: bootstrap over groups, paired; NaN with fewer than two groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloudValue:
+    """One line of cloud_levels.csv: a row on all units with so much cloud painted over their series."""
+
+    task: str
+    input: str
+    probe: str
+    row: str
+    role: Role
+    of_arm: str
+    metric: str
+    cloud: float
+    """Share of the valid pixels of every unit's optical series, all dates together."""
+    n_units: int
+    n_groups: int
+    value: float
+    low: float
+    high: float
+    """Ends of the interval: bootstrap over groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskParts:
+    """One line of tasks.csv: what a task learns from and is tested on, in one fold."""
+
+    task: str
+    fold: int
+    fraction: float
+    """Share of the training and validation labels that is used."""
+    classes: int
+    train: int
+    """Locations of the training part; of the others likewise."""
+    val: int
+    test: int
+    train_labels: int
+    """Labels of the training part, which are pixels in a segmentation; of the others likewise."""
+    val_labels: int
+    test_labels: int
+    label: Literal["location", "pixel"]
+    """What has a class."""
+    incomplete: int
+    """Labelled locations that are left out, because a chip of some sensor is missing."""
+    note: str
+
+
+# --------------------------------------------------------------------------------------------------------------- tables
+
+_PLAIN = {str: pa.string(), int: pa.int64(), float: pa.float64(), tuple[float, ...]: pa.list_(pa.float64())}
+
+
+def _schema(line: type) -> pa.Schema:
+    hints = get_type_hints(line)
+    return pa.schema([_field(f.name, hints[f.name]) for f in fields(line)])
+
+
+def _field(name: str, kind: Any) -> pa.Field:
+    if kind == int | None:
+        return pa.field(name, pa.int64())
+    return pa.field(name, _PLAIN[str if get_origin(kind) is Literal else kind], nullable=False)
+
+
+def _words(line: type) -> dict[str, tuple[str, ...]]:
+    return {name: get_args(kind) for name, kind in get_type_hints(line).items() if get_origin(kind) is Literal}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One file of an evaluation's folder: CSV for tables that people look at, Parquet for the large ones."""
+
+    file: str
+    schema: pa.Schema
+    """Names and types of the columns, in order; of the counts, those that may be missing are nullable."""
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The values that a column may have, where it has only some."""
+
+    @classmethod
+    def of(cls, file: str, line: type) -> "Table":
+        """The table whose lines are this dataclass."""
+        return cls(file, _schema(line), _words(line))
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns, in order."""
+        return self.schema.names
+
+    def frame(self, lines: Iterable[Any] = ()) -> pd.DataFrame:
+        """Lines as a data frame with the table's columns, also where there is none.
+
+        Args:
+            lines: dataclasses, or mappings, that have a value for every column.
+        """
+        records = [line if isinstance(line, Mapping) else asdict(line) for line in lines]
+        return pd.DataFrame(records, columns=self.columns)
+
+    def write(self, folder: Path, content: pd.DataFrame | pa.Table) -> None:
+        """Write the table into a folder; the file appears whole or not at all."""
+        path = folder / self.file
+        if path.suffix == ".csv":
+            assert isinstance(content, pd.DataFrame)
+            write_whole(path, self._spelt(pd.DataFrame(content, columns=self.columns)).to_csv(index=False))
+            return
+        table = content if isinstance(content, pa.Table) else pa.Table.from_pandas(content, preserve_index=False)
+        with whole(path) as temporary:
+            pq.write_table(table.select(self.columns).cast(self.schema), temporary, compression="zstd")
+
+    def read(self, folder: Path, **only: str) -> pd.DataFrame:
+        """The table of a folder.
+
+        Args:
+            folder: of an evaluation.
+            only: values by column: lines with another value are left out.
+
+        Raises:
+            FileNotFoundError: the folder has no such table.
+            OldTableError: it was written by an earlier version of swath.
+            SwathError: it is damaged.
+        """
+        path = folder / self.file
+        try:
+            frame = self._read_csv(path) if path.suffix == ".csv" else self._read_parquet(path, only)
+        except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
+            raise SwathError(
+                f"the table cannot be read: {error}",
+                where=str(path),
+                remedy="run the same recipe again: finished results are kept, and the tables are written anew",
+            ) from None
+        for column, value in only.items():
+            frame = frame.loc[frame[column] == value]
+        return frame.reset_index(drop=True)
+
+    def _spelt(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Lists as JSON, where null stands for what has no value."""
+        lists = {
+            name: [_listed(values) for values in frame[name]] for name in self.columns if self._kind(name) == "list"
+        }
+        return frame.assign(**lists)
+
+    def _kind(self, column: str) -> Literal["text", "count", "number", "list"]:
+        kind = self.schema.field(column).type
+        if pa.types.is_list(kind):
+            return "list"
+        return "text" if pa.types.is_string(kind) else "count" if pa.types.is_integer(kind) else "number"
+
+    def _read_csv(self, path: Path) -> pd.DataFrame:
+        # an arm or a class may be called "nan" or "None": in text nothing stands for what is missing
+        frame = pd.read_csv(path, dtype=object, keep_default_na=False)
+        self._check(path, list(frame))
+        return pd.DataFrame({name: self._typed(name, pd.Series(frame[name])) for name in self.columns})
+
+    def _typed(self, name: str, column: pd.Series) -> pd.Series:
+        kind = self._kind(name)
+        if strange := set(column) - set(self.words.get(name, column)):
+            raise ValueError(f"column {name} holds {min(strange)!r}, which is none of {', '.join(self.words[name])}")
+        if kind == "text":
+            return column
+        if kind == "list":
+            return pd.Series([_unlisted(text) for text in column], dtype=object)
+        numbers = pd.Series([float(text or "nan") for text in column], dtype="float64")
+        # a count that may be missing stays a float, as NaN has no place among integers
+        return numbers.astype("int64" if kind == "count" and not self.schema.field(name).nullable else "float64")
+
+    def _read_parquet(self, path: Path, only: Mapping[str, str]) -> pd.DataFrame:
+        self._check(path, pq.read_schema(path).names)
+        filters = [(column, "==", value) for column, value in only.items()] or None
+        return pq.read_table(path, columns=self.columns, filters=filters).cast(self.schema).to_pandas()
+
+    def _check(self, path: Path, there: list[str]) -> None:
+        missing = [name for name in self.columns if name not in there]
+        if missing and _is_old(there):
+            raise OldTableError(
+                f"the table was written by an earlier version of swath, without {', '.join(missing)}",
+                where=str(path),
+                remedy="run the same recipe again: finished results are kept, and the tables are written anew",
+            )
+        if missing:
+            raise KeyError(f"no column {', '.join(missing)}")
+
+
+def _is_old(columns: list[str]) -> bool:
+    return "kind" in columns and "role" not in columns
+
+
+def _listed(values: Iterable[float]) -> str:
+    return json.dumps([round(float(v), 6) if np.isfinite(v) else None for v in values])
+
+
+def _unlisted(text: str) -> tuple[float, ...]:
+    # null, and the NaN that Python's json also writes, stand for a replicate without a value
+    return tuple(float("nan") if v is None else float(v) for v in json.loads(text)) if text else ()
+
+
+_KEY = list(_schema(ResultKey))
+
+TABLE = Table.of("table.csv", RowValue)
+COMPARISONS = Table.of("comparisons.csv", Comparison)
+NOTES = Table.of("notes.csv", Note)
+TASKS = Table.of("tasks.csv", TaskParts)
+CLOUDS = Table.of("clouds.csv", CloudGain)
+CLOUD_LEVELS = Table.of("cloud_levels.csv", CloudValue)
+CLOUD_GAINS = Table.of("cloud_gains.csv", CloudGain)
+SPLITS = Table(
+    "splits.parquet",
+    pa.schema(
+        [
+            *[pa.field(name, pa.string()) for name in ("task", "uid", "group", "split")],
+            pa.field("fold", pa.int64()),
+            pa.field("y", pa.int64()),
+        ]
+    ),
+)
+"""Which labelled location was used for what; `y` is its class, or its classes as bits, and missing of pixels."""
+OUTPUT = pa.schema(
+    [
+        pa.field("uid", pa.string()),
+        pa.field("group", pa.string()),
+        pa.field("y_true", pa.int64()),
+        pa.field("y_pred", pa.int64()),
+        pa.field("count", pa.int64()),
+        pa.field("score", pa.list_(pa.float32())),
+    ]
+)
+"""What a result says: a line per unit and entry of its confusion matrix that is not 0, with its count. Where units have
+several classes: a line per unit, in whose `y_true` and `y_pred` the bit of each class says whether it is there."""
+CLASS_MAP = pa.schema(
+    [
+        pa.field("uid", pa.string()),
+        pa.field("height", pa.int32()),
+        pa.field("y_true", pa.list_(pa.int16())),
+        pa.field("y_pred", pa.list_(pa.int16())),
+    ]
+)
+"""Label and prediction of a unit's pixels, row by row."""
+CLOUD = pa.field("cloud", pa.float64())
+"""How much cloud was painted over the test series, as a share of their valid pixels."""
+PREDICTIONS = Table("predictions.parquet", pa.schema([*_KEY, *OUTPUT]))
+MAPS = Table("maps.parquet", pa.schema([*_KEY, *CLASS_MAP]))
+"""Some units of each segmentation, for pictures."""
+UNDER_CLOUDS = Table("under_clouds.parquet", pa.schema([*_KEY, *OUTPUT, CLOUD]))
+"""Predictions with clouds painted over the test series."""
+KEY_COLUMNS = [field.name for field in _KEY]
+"""The columns that say which result a line of predictions, maps or notes belongs to."""

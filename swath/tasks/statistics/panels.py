@@ -1,0 +1,372 @@
+"""The numbers behind the tables: every result of one task on the same units, resampled together.
+
+All that is reported is a weighted sum over inputs of means over replicates: one input, the mean of several bands, or
+one group of bands minus another. So each pair of rows is resampled once per input, and sums are taken of the results.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from swath.errors import SwathError
+from swath.tasks.data.labels import unpacked
+from swath.tasks.metrics import LABEL_METRICS, METRICS, SCORED, Metric
+from swath.tasks.schema import Role
+from swath.tasks.statistics import resample
+from swath.tasks.statistics.significance import delong
+
+_MOST_WEIGHTS = 2**23
+"""Weights of single scores that are in memory at a time: 64 MiB."""
+
+
+class Row(NamedTuple):
+    """A row of the tables: what it is called, and what it is."""
+
+    name: str
+    role: Role
+    of_arm: str
+    """As in the tables: whose network a random twin or a scratch row is."""
+
+
+@dataclass(frozen=True, eq=False)
+class RowResults:
+    """The results of one row on one input by one probe: its confusion matrices by group and replicate."""
+
+    replicates: tuple[int, ...]
+    """Their numbers, ascending: a replicate is one training, or one round of trainings over all folds."""
+    matrices: np.ndarray
+    """Shape (groups, replicates, classes, classes); (groups, replicates, classes, 2, 2) of multi-label units."""
+    scores: np.ndarray | None
+    """Class scores, shape (replicates, units, classes), if every replicate gave some."""
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """Row a minus row b on one input, averaged over the replicates that pair."""
+
+    by_replicate: np.ndarray
+    """The metric's difference for each pair of replicates."""
+    draws: np.ndarray
+    """The difference in each bootstrap resample."""
+    flips: np.ndarray
+    """The difference under each sign flip, the first being the data; see `resample.paired_flips`."""
+    accuracy: np.ndarray
+    """The difference in accuracy in each group."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """All rows that are compared on one input and probe, or on a weighted sum of multi_label inputs."""
+
+    input: str
+    """Name of the input, or of the group of bands."""
+    probe: str
+    rows: tuple[Row, ...]
+    parts: dict[str, float]
+    """Weight of each input in the sum."""
+
+    @property
+    def is_contrast(self) -> bool:
+        """One group of bands minus another: a comparison of comparisons, not a score."""
+        return min(self.parts.values()) < 0
+
+    @property
+    def is_over_bands(self) -> bool:
+        """A mean over inputs, not an input."""
+        return self.input not in self.parts and not self.is_contrast
+
+
+@dataclass(eq=False)
+class TaskResults:
+    """All results of one task, on the same evaluation units."""
+
+    uid: np.ndarray
+    y_true: np.ndarray
+    """The class of each unit, or 0 or 1 for each class, shape (units, classes), of multi-label units; it is used with
+    class scores only, which pixels do not have."""
+    codes: np.ndarray
+    """Number of the group of each unit."""
+    groups: int
+    rows: dict[tuple[str, str], dict[Row, RowResults]]
+    """By input and probe."""
+    weights: np.ndarray
+    """Bootstrap weights, shape (resamples, groups)."""
+    signs: np.ndarray
+    """Sign flips, shape (flips, groups)."""
+    measures: dict[str, Metric]
+    """Metrics of confusion matrices by name."""
+    _differences: dict[tuple, Difference | None] = field(default_factory=dict)
+    _draws: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, predictions: pd.DataFrame, resamples: int, flips: int, seed: int, *, multi_label: bool = False
+    ) -> "TaskResults":
+        """The results that a task's predictions hold.
+
+        Args:
+            predictions: the lines of predictions.parquet of this task alone.
+            resamples: how often groups are drawn for intervals.
+            flips: how many random sign flips a test takes at least, where there are too many to try all.
+            seed: of both.
+            multi_label: units have multi_label classes, which are the bits of `y_true` and `y_pred`.
+
+        Raises:
+            SwathError: two results hold different units.
+        """
+        keys = ["input", "probe", "row", "role", "of_arm", "replicate"]
+        results = {tuple(key): lines for key, lines in predictions.groupby(keys, sort=False)}  # type: ignore[arg-type]
+        first = _truth(next(iter(results.values())))
+        for key, lines in results.items():
+            _check_units(key, _truth(lines), first)
+        units = first.drop_duplicates("uid")
+        codes, names = pd.factorize(units["group"], sort=True)
+        classes = _classes(predictions, multi_label=multi_label)
+        y_true = units["y_true"].to_numpy(np.int64)
+        return cls(
+            uid=units["uid"].to_numpy(),
+            y_true=unpacked(y_true, classes) if multi_label else y_true,
+            codes=codes,
+            groups=len(names),
+            rows=_rows(results, np.asarray(names), _by_class if multi_label else _matrices, classes),
+            weights=resample.weights(len(names), resamples, seed),
+            signs=resample.flips(len(names), flips, seed),
+            measures=LABEL_METRICS if multi_label else METRICS,
+        )
+
+    @property
+    def independent(self) -> bool:
+        """Whether every unit is a group of its own."""
+        return self.groups == len(self.uid)
+
+    def panels(self, band_groups: dict[str, dict[str, tuple[str, ...]]]) -> Iterator[Panel]:
+        """Every input and probe, then the groups of bands of each probe that has them."""
+        for (name, probe), rows in self.rows.items():
+            yield Panel(name, probe, tuple(rows), {name: 1.0})
+        for probe, groups in band_groups.items():
+            for name, parts in _band_parts(groups).items():
+                if rows := self._rows_of_all(probe, parts):
+                    yield Panel(name, probe, rows, parts)
+
+    def _rows_of_all(self, probe: str, parts: dict[str, float]) -> tuple[Row, ...]:
+        """Rows that have a result on every one of the inputs."""
+        each = [self.rows.get((part, probe), {}) for part in parts]
+        return tuple(row for row in each[0] if all(row in rows for rows in each))
+
+    # ------------------------------------------------------------------------------------------------ of one row
+
+    def members(self, panel: Panel, row: Row) -> list[tuple[float, RowResults]]:
+        """The row on each of the panel's inputs, with the input's weight."""
+        return [(weight, self.rows[part, panel.probe][row]) for part, weight in panel.parts.items()]
+
+    def per_replicate(self, panel: Panel, row: Row, metric: str) -> dict[int, float]:
+        """The row's value in each replicate that it has on all the panel's inputs."""
+        members = [
+            (w, dict(zip(one.replicates, self._values(one, metric), strict=True)))
+            for w, one in self.members(panel, row)
+        ]
+        common = [number for number in members[0][1] if all(number in values for _, values in members)]
+        return {number: float(sum(w * values[number] for w, values in members)) for number in common}
+
+    def value(self, panel: Panel, row: Row, metric: str) -> float:
+        """The row's value: the weighted sum over the panel's inputs of the mean over replicates."""
+        return float(sum(w * self._values(one, metric).mean() for w, one in self.members(panel, row)))
+
+    def _values(self, one: RowResults, metric: str) -> np.ndarray:
+        """The metric of the whole test set in each replicate; NaN where it needs scores and there are none."""
+        if metric not in SCORED:
+            return self.measures[metric](one.matrices.sum(0))
+        if one.scores is None:
+            return np.full(len(one.replicates), np.nan)
+        once = np.ones((1, self.groups))
+        return np.concatenate([self._scored(metric, scores, once) for scores in one.scores])
+
+    def interval(self, panel: Panel, row: Row, metric: str, confidence: float, kind: str) -> tuple[float, float]:
+        """The interval of `value`: DeLong's for the area under a curve where that holds, else a bootstrap."""
+        members = self.members(panel, row)
+        if metric in SCORED and any(one.scores is None for _, one in members):
+            return np.nan, np.nan
+        if metric == "roc_auc" and (found := self._delong(members, confidence)):
+            return found
+        if self.groups < 2:
+            return np.nan, np.nan
+        draws = sum(w * self.draws(one, metric).mean(1) for w, one in members)
+        if kind == "percentile" or metric in SCORED:
+            return resample.percentile(np.asarray(draws), confidence)
+        jackknife = sum(w * self.measures[metric](one.matrices.sum(0) - one.matrices).mean(1) for w, one in members)
+        return resample.bca(np.asarray(draws), self.value(panel, row, metric), np.asarray(jackknife), confidence)
+
+    def draws(self, one: RowResults, metric: str) -> np.ndarray:
+        """The metric in each bootstrap resample and replicate, shape (resamples, replicates)."""
+        # a row is resampled once: its value, its comparisons and means over bands share the draws
+        key = (id(one), metric)
+        if key not in self._draws:
+            self._draws[key] = self._resample(one, metric)
+        return self._draws[key]
+
+    def _resample(self, one: RowResults, metric: str) -> np.ndarray:
+        if metric not in SCORED:
+            return self.measures[metric](np.tensordot(self.weights, one.matrices, axes=1))
+        assert one.scores is not None
+        return np.stack([self._scored(metric, scores, self.weights) for scores in one.scores], axis=1)
+
+    def _scored(self, metric: str, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """A metric of class scores for multi_label weightings of the groups."""
+        found = [SCORED[metric](self.y_true, scores, part[:, self.codes]) for part in _parts(weights, scores.size)]
+        return np.concatenate(found)
+
+    def _delong(self, members: list[tuple[float, RowResults]], confidence: float) -> tuple[float, float] | None:
+        """None unless there are two classes, independent units, and a variance."""
+        counts = np.bincount(self.y_true, minlength=2)
+        if not self.independent or len(counts) > 2 or counts.min() < 2:
+            return None
+        scores = np.concatenate([one.scores[:, :, 1] for _, one in members if one.scores is not None])
+        share = np.concatenate([np.full(len(one.replicates), w / len(one.replicates)) for w, one in members])
+        low, high = delong(self.y_true, scores).combined(share).interval(confidence)[0]
+        return (low, high) if np.isfinite(low) else None
+
+    # ----------------------------------------------------------------------------------------------- of two rows
+
+    def differences(self, panel: Panel, a: Row, b: Row, metric: str) -> list[tuple[float, Difference]] | None:
+        """a minus b on each of the panel's inputs, with its weight; None where no replicates pair."""
+        found = [(w, self._difference(part, panel.probe, a, b, metric)) for part, w in panel.parts.items()]
+        known = [(w, difference) for w, difference in found if difference is not None]
+        return known if len(known) == len(found) else None
+
+    def _difference(self, part: str, probe: str, a: Row, b: Row, metric: str) -> Difference | None:
+        key = (part, probe, a, b, metric)
+        if key not in self._differences:
+            rows = self.rows[part, probe]
+            self._differences[key] = self._subtract(rows[a], rows[b], metric)
+        return self._differences[key]
+
+    def _subtract(self, a: RowResults, b: RowResults, metric: str) -> Difference | None:
+        pairs = replicate_pairs(a.replicates, b.replicates)
+        if not pairs:
+            return None
+        if metric in SCORED and (a.scores is None or b.scores is None):
+            return None
+        ia, ib = map(list, zip(*pairs, strict=True))
+        ma, mb, accuracy = a.matrices[:, ia], b.matrices[:, ib], self.measures["accuracy"]
+        if metric in SCORED:
+            flips = np.mean([self._swapped(metric, a.scores[i], b.scores[j]) for i, j in pairs], axis=0)  # type: ignore[index]
+        else:
+            measure = self.measures[metric]
+            flips = resample.paired_flips(ma, mb, self.signs, lambda cm: measure(cm).mean(-1))
+        return Difference(
+            by_replicate=self._values(a, metric)[ia] - self._values(b, metric)[ib],
+            draws=(self.draws(a, metric)[:, ia] - self.draws(b, metric)[:, ib]).mean(1),
+            flips=flips,
+            accuracy=(accuracy(ma) - accuracy(mb)).mean(1),
+        )
+
+    def _swapped(self, metric: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """`resample.paired_flips` for class scores: both rows' units in one list, of which each side takes half."""
+        y, scores, found = np.concatenate([self.y_true] * 2), np.concatenate([a, b]), []
+        for signs in _parts(self.signs, scores.size):
+            own = (signs > 0).astype(np.float64)[:, self.codes]
+            sides = (np.concatenate(pair, axis=1) for pair in ((own, 1 - own), (1 - own, own)))
+            first, second = (SCORED[metric](y, scores, weights) for weights in sides)
+            found.append(first - second)
+        return np.concatenate(found)
+
+
+def replicate_pairs(a: tuple[int, ...], b: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Positions of the replicates that are compared: those of the same number.
+
+    A row with one replicate only (nothing random goes into it) stands against every replicate of the other.
+    """
+    if len(a) == 1 or len(b) == 1:
+        return [(i, j) for i in range(len(a)) for j in range(len(b))]
+    return [(i, b.index(number)) for i, number in enumerate(a) if number in b]
+
+
+def _truth(lines: pd.DataFrame) -> pd.DataFrame:
+    """The units of a result, and how often each class is true in them."""
+    return lines.groupby(["uid", "group", "y_true"], sort=False, as_index=False).agg({"count": "sum"})
+
+
+def _check_units(key: tuple, truth: pd.DataFrame, first: pd.DataFrame) -> None:
+    if not truth.equals(first):
+        name, probe, row, _, _, replicate = key
+        raise SwathError(
+            f"the evaluation units of row {row!r} are not those of the task's other rows, so they cannot be paired",
+            where=f"input {name}, probe {probe}, replicate {replicate}",
+            remedy="remove the run's evaluate folder and evaluate again",
+        )
+
+
+def _parts(weights: np.ndarray, size: int) -> list[np.ndarray]:
+    """Weightings in parts, so that one for each of `size` scores fits into memory."""
+    return np.array_split(weights, -(-len(weights) * size // _MOST_WEIGHTS))
+
+
+def _classes(predictions: pd.DataFrame, *, multi_label: bool) -> int:
+    most = int(predictions[["y_true", "y_pred"]].to_numpy().max())
+    if not multi_label:
+        return most + 1
+    # a class that no unit has, and none is said to have, still has scores
+    return max([most.bit_length(), *(len(scores) for scores in predictions["score"].head(1) if np.ndim(scores))])
+
+
+Matrices = Callable[[pd.DataFrame, np.ndarray, int], np.ndarray]
+
+
+def _rows(results: dict[tuple, pd.DataFrame], groups: np.ndarray, matrices: Matrices, classes: int) -> dict:
+    collected: dict[tuple[str, str], dict[Row, list[tuple[int, pd.DataFrame]]]] = {}
+    for (name, probe, *row, replicate), lines in results.items():
+        collected.setdefault((name, probe), {}).setdefault(Row(*row), []).append((int(replicate), lines))
+    return {
+        panel: {row: _row_results(replicates, groups, matrices, classes) for row, replicates in rows.items()}
+        for panel, rows in collected.items()
+    }
+
+
+def _row_results(
+    replicates: list[tuple[int, pd.DataFrame]], groups: np.ndarray, matrices: Matrices, classes: int
+) -> RowResults:
+    replicates = sorted(replicates, key=lambda pair: pair[0])
+    scores = [_scores(list(lines["score"])) for _, lines in replicates]
+    complete = [s for s in scores if s is not None]
+    return RowResults(
+        replicates=tuple(number for number, _ in replicates),
+        matrices=np.stack([matrices(lines, groups, classes) for _, lines in replicates], axis=1),
+        scores=np.stack(complete) if len(complete) == len(scores) else None,
+    )
+
+
+def _matrices(lines: pd.DataFrame, groups: np.ndarray, classes: int) -> np.ndarray:
+    y_true, y_pred = (lines[column].to_numpy(np.int64) for column in ("y_true", "y_pred"))
+    group = pd.Categorical(lines["group"], categories=groups).codes.astype(np.int64)
+    entry = (group * classes + y_true) * classes + y_pred
+    counts = np.bincount(entry, weights=lines["count"], minlength=len(groups) * classes**2)
+    return counts.reshape(len(groups), classes, classes)
+
+
+def _by_class(lines: pd.DataFrame, groups: np.ndarray, classes: int) -> np.ndarray:
+    """As `_matrices`, of each class by itself: g k 2 2."""
+    y_true, y_pred = (unpacked(lines[column].to_numpy(np.int64), classes) for column in ("y_true", "y_pred"))
+    group = pd.Categorical(lines["group"], categories=groups).codes.astype(np.int64)
+    entry = ((group[:, None] * classes + np.arange(classes)) * 2 + y_true) * 2 + y_pred
+    counts = np.bincount(entry.ravel(), minlength=len(groups) * classes * 4).astype(np.float64)
+    return counts.reshape(len(groups), classes, 2, 2)
+
+
+def _scores(column: list) -> np.ndarray | None:
+    # a missing list is None in memory and may be NaN once it has been through a file
+    if any(scores is None or np.ndim(scores) == 0 for scores in column):
+        return None
+    return np.stack([np.asarray(scores, dtype=np.float64) for scores in column])
+
+
+def _band_parts(groups: dict[str, tuple[str, ...]]) -> dict[str, dict[str, float]]:
+    """Weights of the inputs in each mean over bands, and in the contrast if there are two groups beside `all`."""
+    means = {f"{name} bands": {key: 1 / len(keys) for key in keys} for name, keys in groups.items() if keys}
+    pair = [name for name in means if name != "all bands"]
+    if len(pair) == 2 and not means[pair[0]].keys() & means[pair[1]].keys():
+        first, second = (means[name] for name in pair)
+        means[f"{pair[1]} minus {pair[0]}"] = second | {key: -weight for key, weight in first.items()}
+    return means
