@@ -73,9 +73,10 @@ def test_the_same_command_again_does_nothing_anew(finished):
 @pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_jobs_side_by_side_end_with_the_same_numbers(finished, tmp_path, monkeypatch, real):
     if not real:  # new processes take seconds to import torch
-        monkeypatch.setattr(
-            pipeline, "side_by_side", lambda work, calls, processes, said: [work(*one) for one in calls]
-        )
+        for part in ("_pretrain", "_evaluate"):
+            monkeypatch.setattr(
+                f"swath.pipeline.{part}.side_by_side", lambda work, calls, *_: [work(*c) for c in calls]
+            )
     settings = [*TINY, "seeds=[0,1]", f"corpus.path={finished / 'corpus'}", "corpus.source=null"]
     recipe = swath.load_recipe("quickstart", settings)
     swath.run(recipe, tmp_path / "apart", jobs=2)

@@ -12,15 +12,17 @@ from swath._files import LONGEST
 from swath.corpus.splits.partition import SplitConfig
 from swath.corpus.splits.subset import Only
 from swath.errors import nearest
-from swath.settings import Seed, Settings
+from swath.settings import PluginSettings, Seed, Settings
 from swath.tasks import TaskConfig
 from swath.training.config import TrainConfig
 
 if TYPE_CHECKING:
+    from swath.encoders import EncoderSettings
+
     SourceConfig: TypeAlias = Settings
-    MethodConfig: TypeAlias = Settings
-    ViewsConfig: TypeAlias = Settings
-    EncoderConfig: TypeAlias = Settings
+    MethodConfig: TypeAlias = PluginSettings
+    ViewsConfig: TypeAlias = PluginSettings
+    EncoderConfig: TypeAlias = EncoderSettings
 else:
     SourceConfig = plugins.union("swath.corpus.sources")
     MethodConfig = plugins.union("swath.methods")

@@ -1,24 +1,29 @@
 """Encoders: networks that turn an `Image` into an embedding.
 
-An encoder is one file in this folder that defines `Config` and `build(config, contract) -> Encoder`; it is found by its
-module name. One that has a branch per sensor (`InputContract.branches`) says so with `HAS_BRANCHES = True`, one whose
-`Config.weights` may be a file of others than swath with `TAKES_FOREIGN_WEIGHTS = True`.
+An encoder is one file in this folder that defines `Config` and `build(config, contract) -> Encoder` (`EncoderPlugin`);
+it is found by its module name. What else is known of it, its `Config` says: `EncoderSettings`, `StartableSettings`.
 """
 
 from swath import plugins
 from swath.encoders._base import Encoder, Standardize
-from swath.encoders._checkpoint import Card, build, fresh, load, load_card, load_seen, own_start, save
+from swath.encoders._checkpoint import EncoderCard, build, fresh, load, load_card, load_seen, own_start, save
 from swath.encoders._contract import InputContract
 from swath.encoders._dense import DenseEncoder, backbone_of, head_of
-from swath.encoders._series import SeriesEncoder
+from swath.encoders._norm import FrameBatchNorm
+from swath.encoders._plugin import EncoderPlugin, EncoderSettings, StartableSettings
+from swath.encoders._series import SeriesEncoder, seen_frames, temporal_mean
 
 __all__ = [
-    "Card",
     "DenseEncoder",
     "Encoder",
+    "EncoderCard",
+    "EncoderPlugin",
+    "EncoderSettings",
+    "FrameBatchNorm",
     "InputContract",
     "SeriesEncoder",
     "Standardize",
+    "StartableSettings",
     "backbone_of",
     "build",
     "fresh",
@@ -29,6 +34,8 @@ __all__ = [
     "names",
     "own_start",
     "save",
+    "seen_frames",
+    "temporal_mean",
 ]
 
 

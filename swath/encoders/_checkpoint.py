@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pandas as pd
 import torch
@@ -23,6 +23,7 @@ from swath._files import read_json, whole, write_whole
 from swath.batch import NO_DAY, Image
 from swath.encoders._base import Encoder, evaluating
 from swath.encoders._contract import InputContract
+from swath.encoders._plugin import EncoderPlugin, EncoderSettings, StartableSettings
 from swath.errors import CheckpointError, ContractError, RecipeError, SwathError
 from swath.sensors import band, band_id
 from swath.settings import Settings, plainly
@@ -39,10 +40,10 @@ class SeenFile(Settings):
     corpora: list[str]
     """Content hashes of the corpora that they are of."""
     sha256: str
-    """Of the file."""
+    """SHA-256 of the file."""
 
 
-class Card(Settings):
+class EncoderCard(Settings):
     """What has to be known of the weights, in plain JSON."""
 
     format: Literal[1, 2] = FORMAT
@@ -53,7 +54,7 @@ class Card(Settings):
     contract: InputContract
     """Bands, units and statistics of the input."""
     sha256: str
-    """Of the safetensors file."""
+    """SHA-256 of the safetensors file."""
     self_check: list[float]
     """Embeddings of pictures in physical units that every machine can make, which loading can repeat."""
     provenance: dict[str, Any]
@@ -61,10 +62,10 @@ class Card(Settings):
     seen: SeenFile | None = None
     """Which locations it was trained on; None where nobody knows."""
     digest: str = ""
-    """Of everything else in the card."""
+    """SHA-256 of everything else in the card."""
 
 
-def build(config: Settings, contract: InputContract) -> Encoder:
+def build(config: EncoderSettings, contract: InputContract) -> Encoder:
     """An encoder of the kind that `config.name` names, fresh or from the weights that its settings name.
 
     From a checkpoint of swath's own it takes the statistics of its bands as well: it begins as what it was.
@@ -74,31 +75,34 @@ def build(config: Settings, contract: InputContract) -> Encoder:
         ContractError: the weights are of an encoder of other bands.
         CheckpointError: they are damaged.
     """
-    name = getattr(config, "name", type(config).__name__)
-    plugin = plugins.find("swath.encoders", name)
-    if len(contract.branches) > 1 and not getattr(plugin, "HAS_BRANCHES", False):
+    name, plugin = config.name, _plugin(config.name)
+    if len(contract.branches) > 1 and not config.HAS_BRANCHES:
         raise RecipeError(
             f"the views are of {len(contract.branches)} sensors in turn, and the encoder {name} has one input",
             remedy="choose an encoder with a branch per sensor, such as unet-3d",
         )
     if start := own_start(config):
         return _continued(plugin, config, contract, start)
-    if getattr(config, "weights", None) is not None and not getattr(plugin, "TAKES_FOREIGN_WEIGHTS", False):
+    if isinstance(config, StartableSettings) and config.weights is not None and not config.TAKES_FOREIGN_WEIGHTS:
         raise RecipeError(
             "the weights have no card of swath's beside them",
-            where=str(getattr(config, "weights", None)),
+            where=str(config.weights),
             remedy=f"{name} starts from checkpoints of swath only",
         )
     return plugin.build(config, contract)
 
 
-def own_start(config: Settings) -> Path | None:
+def _plugin(name: str) -> EncoderPlugin:
+    return cast(EncoderPlugin, plugins.find("swath.encoders", name))
+
+
+def own_start(config: EncoderSettings) -> Path | None:
     """The checkpoint of swath's own that an encoder's settings name as its start; None for any other start."""
-    start = getattr(config, "weights", None)
+    start = config.weights if isinstance(config, StartableSettings) else None
     return start if start is not None and _files(start)[1].exists() else None
 
 
-def _continued(plugin: Any, config: Settings, contract: InputContract, start: Path) -> Encoder:
+def _continued(plugin: EncoderPlugin, config: EncoderSettings, contract: InputContract, start: Path) -> Encoder:
     """The encoder as it was saved, for the bands of a contract."""
     before = load(start)
     encoder = plugin.build(_without_weights(config), _with_statistics_of(before.contract, contract, start))
@@ -140,7 +144,7 @@ def fresh(path: Path | str) -> Encoder:
 
 def save(
     encoder: Encoder,
-    config: Settings,
+    config: EncoderSettings,
     path: Path | str,
     provenance: dict[str, Any],
     seen: pd.DataFrame | None = None,
@@ -166,7 +170,7 @@ def save(
     weights.parent.mkdir(parents=True, exist_ok=True)
     with whole(weights) as partial:
         save_file(state, partial)
-        card = Card(
+        card = EncoderCard(
             swath_version=swath.__version__,
             encoder=_without_weights(config).model_dump(mode="json"),
             contract=encoder.contract,
@@ -180,7 +184,7 @@ def save(
     write_whole(card_path, text)
 
 
-def load_card(path: Path | str) -> Card:
+def load_card(path: Path | str) -> EncoderCard:
     """The card alone: what an encoder is, without its weights.
 
     Raises:
@@ -201,7 +205,7 @@ def load_card(path: Path | str) -> Card:
             remedy=f"use the swath that wrote it: {data.get('swath_version', 'unknown')}",
         )
     try:
-        card = TypeAdapter(Card).validate_python(data)
+        card = TypeAdapter(EncoderCard).validate_python(data)
     except ValidationError as error:
         first = error.errors()[0]
         at = ".".join(str(part) for part in first["loc"])
@@ -275,7 +279,7 @@ def load(path: Path | str, verify: bool = True) -> Encoder:
 _AGAIN = "copy or write the checkpoint again, with all its files"
 
 
-def _rebuild(card: Card, where: Path) -> Encoder:
+def _rebuild(card: EncoderCard, where: Path) -> Encoder:
     try:
         # the random initial weights are about to be overwritten; the caller's random numbers must not notice
         with torch.random.fork_rng(devices=[]):
@@ -288,8 +292,8 @@ def _rebuild(card: Card, where: Path) -> Encoder:
         ) from error
 
 
-def _config(card: Card) -> Settings:
-    return plugins.find("swath.encoders", str(card.encoder.get("name"))).Config.model_validate(card.encoder)
+def _config(card: EncoderCard) -> EncoderSettings:
+    return _plugin(str(card.encoder.get("name"))).Config.model_validate(card.encoder)
 
 
 def _read(weights: Path, sha256: str) -> dict[str, torch.Tensor]:
@@ -305,7 +309,7 @@ def _read(weights: Path, sha256: str) -> dict[str, torch.Tensor]:
         raise CheckpointError(f"the weights are damaged: {error}", where=str(weights), remedy=_AGAIN) from error
 
 
-def _check_contract(card: Card, where: Path) -> None:
+def _check_contract(card: EncoderCard, where: Path) -> None:
     contract = card.contract
     lengths = {len(contract.bands), len(contract.units), len(contract.mean), len(contract.std)}
     fits = not contract.fixed or (
@@ -356,7 +360,7 @@ def _self_check(encoder: Encoder, card_format: int = FORMAT) -> list[float]:
         return torch.cat([encoder(image.to(device)).float().flatten() for image in images]).tolist()
 
 
-def _verify(encoder: Encoder, card: Card, where: Path) -> None:
+def _verify(encoder: Encoder, card: EncoderCard, where: Path) -> None:
     now, then = torch.tensor(_self_check(encoder, card.format)), torch.tensor(card.self_check)
     # other processors and libraries round differently, and training may have saved under reduced precision
     limit = 0.02 * then.norm() + 1e-6
@@ -419,8 +423,8 @@ def _picture_of_format_1(encoder: Encoder) -> Image:
     return replace(plain, pixels=pixels, days=torch.full_like(plain.days, NO_DAY))
 
 
-def _without_weights(config: Settings) -> Settings:
-    return config.model_copy(update={"weights": None}) if "weights" in type(config).model_fields else config
+def _without_weights(config: EncoderSettings) -> EncoderSettings:
+    return config.model_copy(update={"weights": None}) if isinstance(config, StartableSettings) else config
 
 
 def _files(path: Path | str) -> tuple[Path, Path, Path]:

@@ -1,26 +1,32 @@
 """Encoders with features of every pixel: what is fine-tuned to segment."""
 
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from swath.batch import Image
+from swath.encoders._base import Encoder
 
 
-@runtime_checkable
-class DenseEncoder(Protocol):
-    """An encoder with features of every pixel, dates already collapsed.
-
-    It may say which layer turns them into classes, `head(classes)` (else a 1x1 convolution), and which part of it is
-    the encoder proper, `backbone`, that stays as it is when the encoder is frozen (else all of it).
-    """
+class DenseEncoder(Encoder, ABC):
+    """An encoder that also gives features of every pixel, its dates already collapsed."""
 
     dense_dim: int
+    """Length of a pixel's features."""
 
+    @abstractmethod
     def dense(self, image: Image) -> Float[Tensor, "b d h w"]:
         """Features of every pixel, for training: nothing is checked."""
-        ...
+
+    def head(self, classes: int) -> nn.Module:
+        """A new last layer, randomly initialised, from features of pixels to `classes` logits each."""
+        return nn.Conv2d(self.dense_dim, classes, 1)
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The part that keeps its weights when the encoder is frozen."""
+        return self
 
 
 def head_of(encoder: DenseEncoder, classes: int, passes: int = 1) -> nn.Module:
@@ -31,11 +37,9 @@ def head_of(encoder: DenseEncoder, classes: int, passes: int = 1) -> nn.Module:
         classes: how many.
         passes: how many feature maps are concatenated; with more than one, always a 1x1 convolution.
     """
-    if passes == 1 and (make := getattr(encoder, "head", None)):
-        return make(classes)
-    return nn.Conv2d(encoder.dense_dim * passes, classes, 1)
+    return encoder.head(classes) if passes == 1 else nn.Conv2d(encoder.dense_dim * passes, classes, 1)
 
 
 def backbone_of(encoder: nn.Module) -> nn.Module:
-    """The part of an encoder that stays as it is when the encoder is frozen."""
-    return getattr(encoder, "backbone", encoder)
+    """The part of an encoder that keeps its weights when the encoder is frozen."""
+    return encoder.backbone if isinstance(encoder, DenseEncoder) else encoder

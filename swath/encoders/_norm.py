@@ -41,7 +41,7 @@ class FrameBatchNorm(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c t h w"], frames: Bool[Tensor, "b t"] | None = None
     ) -> Float[Tensor, "b c t h w"]:
-        """Normalise.
+        """Normalise each channel over batch, dates and space.
 
         Args:
             x: features; those of other dates are ignored, whatever they are.

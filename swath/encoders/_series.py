@@ -26,12 +26,15 @@ class SeriesEncoder(Encoder, ABC):
 
 
 def seen_frames(valid: Bool[Tensor, "b t h w"]) -> Bool[Tensor, "b t"]:
-    """True for dates that have a valid pixel: all others are padding, or as good as it."""
+    """True for dates that have a valid pixel.
+
+    A date without one is either padding at the end of a shorter series or wholly covered; networks treat both alike.
+    """
     return valid.flatten(2).any(dim=2)
 
 
 def halved(seen: Bool[Tensor, "b t *s"]) -> Bool[Tensor, "b u *r"]:
-    """True where any of the positions is that a pooling of 2 along every axis puts together."""
+    """Pool a mask by 2 along every axis: True where any of the positions that are put together is True."""
     pool = F.max_pool1d if seen.ndim == 2 else F.max_pool3d
     return pool(seen[:, None].float(), 2, ceil_mode=True)[:, 0] > 0
 

@@ -8,8 +8,7 @@ encoder of one sensor (the single-modal S4) has one branch and nothing to recons
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,20 +18,21 @@ from torch import Tensor, nn
 
 from swath.batch import NO_DAY, Image
 from swath.encoders._contract import InputContract
+from swath.encoders._dense import DenseEncoder
 from swath.encoders._norm import FrameBatchNorm
+from swath.encoders._plugin import StartableSettings
 from swath.encoders._series import SeriesEncoder, masked_mean, seen_frames
 from swath.encoders.unet_3d import Contracted, Expanding, Unit, contract, final_convolution
 from swath.errors import RecipeError
 from swath.settings import Settings
 
-HAS_BRANCHES = True
 MONTHS = 12
 YEAR = 365.25
-"""Days."""
+"""Mean length of a year in days."""
 
 
 class SeriesNet(Settings):
-    """How wide, what is fed besides the bands, and what an embedding is."""
+    """How wide the network is, what it is fed besides the bands, and what an embedding is."""
 
     width: int = Field(default=8, ge=1)
     """f: the first block has 4 f channels, the last of the contracting path 8 f. PASTIS: 8."""
@@ -52,16 +52,16 @@ class SeriesNet(Settings):
         return self.dates or self.gaps == "interpolate" or self.collapse == "months"
 
 
-class Config(SeriesNet):
-    """The same, and what the sensors share."""
+class Config(SeriesNet, StartableSettings):
+    """The network's size and input, and what the sensors share."""
+
+    HAS_BRANCHES: ClassVar[bool] = True
 
     name: Literal["cross-modal-unet-3d"] = "cross-modal-unet-3d"
     specific: int = Field(default=2, ge=1, le=4)
     """So many of the four convolutions of the contracting path are each sensor's own; S4: 2."""
     own_norms: bool = False
     """Each sensor has batch normalisations of its own in the layers that are shared."""
-    weights: Path | None = None
-    """An encoder that swath saved, of the same bands and settings, to start from."""
 
 
 class Network(nn.Module):
@@ -94,7 +94,7 @@ class Network(nn.Module):
         return contract([*cast(nn.ModuleList, self.own[branch]), *shared], x, valid)
 
 
-class CrossModalUNet3d(SeriesEncoder):
+class CrossModalUNet3d(SeriesEncoder, DenseEncoder):
     """The network behind a contract whose inputs are the sensors' bands; an image says by its bands whose it is."""
 
     network: Network
@@ -114,7 +114,7 @@ class CrossModalUNet3d(SeriesEncoder):
         return self._contracted(image)[0]
 
     def _contracted(self, image: Image) -> tuple[Contracted, Bool[Tensor, "b t h w"]]:
-        """The same, and where the network had something to see."""
+        """As `contracted`, and which pixels the network was given a value of, interpolated ones among them."""
         x, valid = self.standard(image), image.valid
         if self.config.gaps == "interpolate":
             x, valid = interpolated(x, valid, image.days)
@@ -136,8 +136,6 @@ class CrossModalUNet3d(SeriesEncoder):
         if self.config.collapse == "mean":
             return masked_mean(contracted.features, contracted.valid)
         return by_month(self.network.expanding(contracted), image.days, valid, pool=True).flatten(1)
-
-    # --- what fine-tuning needs (`DenseEncoder`)
 
     def dense(self, image: Image) -> Float[Tensor, "b d h w"]:
         """Expanded features of every pixel, dates collapsed: monthly means, or what PASTIS' last layer needs."""

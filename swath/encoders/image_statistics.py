@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from swath.encoders._base import Encoder
 from swath.encoders._contract import InputContract
-from swath.settings import Settings
+from swath.encoders._plugin import EncoderSettings
 
 
-class Config(Settings):
+class Config(EncoderSettings):
     """Image statistics have no settings."""
 
     name: Literal["image-statistics"] = "image-statistics"

@@ -6,8 +6,7 @@ frames of both are the real one's, so they are aligned by construction.
 """
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -16,21 +15,20 @@ from torch import Tensor, nn
 from swath.batch import Image
 from swath.encoders import cross_modal_unet_3d
 from swath.encoders._contract import InputContract
+from swath.encoders._dense import DenseEncoder
+from swath.encoders._plugin import StartableSettings
 from swath.encoders._series import SeriesEncoder
 from swath.encoders.cross_modal_unet_3d import CrossModalUNet3d, SeriesNet, branch_of
 from swath.encoders.unet_3d import Contracted, final_convolution
 from swath.errors import RecipeError
 from swath.sensors import band_id
 
-HAS_BRANCHES = True
 
+class Config(SeriesNet, StartableSettings):
+    """Settings of the network that each generator, and the fusion network, is."""
 
-class Config(SeriesNet):
-    """Of the generators and the fusion network alike."""
-
+    HAS_BRANCHES: ClassVar[bool] = True
     name: Literal["mmf"] = "mmf"
-    weights: Path | None = None
-    """An encoder that swath saved, of the same bands and settings, to start from."""
 
 
 class Generator(nn.Module):
@@ -56,7 +54,7 @@ class Network(nn.Module):
         self.fusion = _unet(config, replace(contract, channels=len(contract.bands), branches=()))
 
 
-class Mmf(SeriesEncoder):
+class Mmf(SeriesEncoder, DenseEncoder):
     """What is fine-tuned on labels is the fusion alone: generators stay as unlabelled pairs made them.
 
     Before that the fusion network is as it was initialised, so the embedding is the generator's, of the real sensor.
@@ -70,7 +68,7 @@ class Mmf(SeriesEncoder):
         self.dense_dim, self.needs_days = network.fusion.dense_dim, first.needs_days
 
     def generator(self, image: Image) -> Generator:
-        """That of the sensor whose image it is."""
+        """The generator that takes the sensor whose image this is, by the image's bands."""
         return cast(Generator, self.network.generators[branch_of(image, self.contract)])
 
     def volumes(self, image: Image) -> Float[Tensor, "b d t h w"]:
@@ -102,11 +100,9 @@ class Mmf(SeriesEncoder):
             common_ids=None,
         )
 
-    # --- what fine-tuning needs (`DenseEncoder`)
-
     @property
     def backbone(self) -> nn.Module:
-        """Frozen in any case."""
+        """The generators, which labels never train."""
         return self.network.generators
 
     def dense(self, image: Image) -> Float[Tensor, "b d h w"]:
@@ -135,6 +131,6 @@ def build(config: Config, contract: InputContract) -> Mmf:
 
 
 def _unet(config: SeriesNet, contract: InputContract) -> CrossModalUNet3d:
-    """With a single branch."""
+    """A U-Net of these settings for the bands of a contract, all of one input."""
     own = {name: getattr(config, name) for name in SeriesNet.model_fields}
     return cross_modal_unet_3d.build(cross_modal_unet_3d.Config(**own), contract)

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from swath.encoders._base import Encoder
 from swath.encoders._contract import InputContract
-from swath.settings import Seed, Settings
+from swath.encoders._plugin import EncoderSettings
+from swath.settings import Seed
 
 _BIAS = -1.0
 
 
-class Config(Settings):
+class Config(EncoderSettings):
     """How many filters of which size, and which."""
 
     name: Literal["random-convolutions"] = "random-convolutions"

@@ -5,7 +5,7 @@ timm is imported when a network is built, not when a recipe is read: it takes se
 
 import difflib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from swath.encoders._base import Encoder
 from swath.encoders._contract import InputContract
+from swath.encoders._plugin import StartableSettings
 from swath.errors import ContractError, RecipeError
-from swath.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,11 +25,10 @@ _TRANSFORMERS = {"vision_transformer", "deit"}
 """timm's modules whose models take pictures of any size when asked to."""
 
 
-TAKES_FOREIGN_WEIGHTS = True
-
-
-class Config(Settings):
+class Config(StartableSettings):
     """Which network, and what it starts from."""
+
+    TAKES_FOREIGN_WEIGHTS: ClassVar[bool] = True
 
     name: Literal["timm"] = "timm"
     model: str = "resnet18"

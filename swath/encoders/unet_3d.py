@@ -9,7 +9,6 @@ single pixels and single dates work, with the same parameters.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal, cast
 
 import torch
@@ -21,15 +20,15 @@ from torch import Tensor, nn
 from swath.batch import Image
 from swath.encoders._contract import InputContract
 from swath.encoders._norm import FrameBatchNorm
+from swath.encoders._plugin import StartableSettings
 from swath.encoders._series import SeriesEncoder, halved, masked_mean, seen_frames
-from swath.settings import Settings
 
 Frames = Bool[Tensor, "b _"] | None
 """True for dates that have a valid pixel; None: all do."""
 
 
-class Config(Settings):
-    """How wide, and whether with the expanding path."""
+class Config(StartableSettings):
+    """How wide the network is, and whether it has the expanding path."""
 
     name: Literal["unet-3d"] = "unet-3d"
     width: int = Field(default=8, ge=1)
@@ -39,8 +38,6 @@ class Config(Settings):
     embeddings only do not reach it: false for those."""
     init: Literal["torch", "pastis"] = "torch"
     """Torch's own initial weights, or those of PASTIS' code (`pastis_init`)."""
-    weights: Path | None = None
-    """An encoder that swath saved, of the same bands and settings, to start from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +70,7 @@ class Unit(nn.Module):
 
     @classmethod
     def of(cls, channels: int, out: int) -> "Unit":
-        """With a kernel of 3 along every axis."""
+        """A unit whose convolution has a kernel of 3 along every axis."""
         return cls(nn.Conv3d(channels, out, 3, padding=1), FrameBatchNorm(out))
 
     def forward(
@@ -158,7 +155,7 @@ class UNet3d(nn.Module):
         self.contracting = Contracting(channels, width)
         self.expanding = Expanding(width) if expanding else None
         self.out_channels = 2 * width
-        """Of `expand`."""
+        """Channels of what `expand` returns."""
 
     def contract(self, x: Float[Tensor, "b c t h w"], valid: Bool[Tensor, "b t h w"]) -> Contracted:
         """Features at a quarter of the resolution, 8 f channels, and what the way back needs."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from swath.batch import Batch, View
 from swath.encoders import Encoder
 from swath.errors import RecipeError
+from swath.settings import PluginSettings
 
 DrawViews = Callable[[Batch, torch.Generator], list[View]]
 """Draws the views of a batch; all randomness comes from the generator."""
 
 GAUGED = 512
-"""Positions that the collapse gauges look at, about: places may well look alike on average."""
+"""About how many positions the collapse gauges look at. Averages over positions will not do: those of different
+locations may well be alike without any collapse."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +41,7 @@ class Loss:
     """Features that mean something; None: all."""
 
     def gauged(self) -> Float[Tensor, "m d"]:
-        """The features that gauges look at: of positions about `GAUGED`. Waits for the device."""
+        """The features that gauges look at: about `GAUGED` where they are of positions. Waits for the device."""
         if self.seen is None:
             return self.features
         features = self.features[self.seen]
@@ -60,8 +62,8 @@ class Gather(Protocol):
         ...
 
 
-class Alone:
-    """The `Gather` of a process that has no others."""
+class OneProcess:
+    """The `Gather` of a training that is in one process: it joins nothing."""
 
     rank = 0
 
@@ -70,7 +72,16 @@ class Alone:
         return tensor
 
 
-ALONE = Alone()
+ONE_PROCESS = OneProcess()
+
+
+class MethodPlugin(Protocol):
+    """A module of this folder, or one that an installed package offers."""
+
+    Config: type[PluginSettings]
+    """Its settings in a recipe."""
+    Method: "Callable[[Any, Encoder, DrawViews], Method]"
+    """The method's class, made from its settings, the encoder to train, and what draws its views."""
 
 
 class Method(nn.Module, ABC):
@@ -96,7 +107,7 @@ class Method(nn.Module, ABC):
         """
 
     @abstractmethod
-    def loss(self, views: list[View], gather: Gather = ALONE) -> Loss:
+    def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """The objective. The mean of the processes' `total` is the objective of their joined batch."""
 
     def after_step(self, progress: float) -> None:
@@ -141,8 +152,8 @@ def mlp(
         sizes: widths from input to output; n widths make n - 1 layers.
         norm: BatchNorm after all layers but the last.
         last_norm: BatchNorm after the last layer.
-        bias: of all linear layers but the last.
-        last_bias: of the last linear layer.
+        bias: whether all linear layers but the last have one.
+        last_bias: whether the last linear layer has one.
     """
     layers: list[nn.Module] = []
     for i, (wide, out) in enumerate(pairwise(sizes)):

@@ -12,11 +12,11 @@ from swath.batch import View
 from swath.encoders import Encoder
 from swath.methods import _types
 from swath.methods._losses import byol_loss
-from swath.methods._types import ALONE, DrawViews, Gather, Loss, Teacher, cosine_momentum, mlp, pair
-from swath.settings import Settings
+from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, Teacher, cosine_momentum, mlp, pair
+from swath.settings import PluginSettings
 
 
-class Config(Settings):
+class Config(PluginSettings):
     """Settings of BYOL."""
 
     name: Literal["byol"] = "byol"
@@ -25,9 +25,9 @@ class Config(Settings):
     out: int = Field(default=256, ge=1)
     """Length of the projection and of the prediction."""
     momentum: float = Field(default=0.99, ge=0, lt=1)
-    """Of the teacher, at the start."""
+    """Share of the teacher that every step keeps, at the start."""
     momentum_schedule: Literal["cosine", "constant"] = "cosine"
-    """Cosine: rises to 1 at the end."""
+    """Whether the momentum rises to 1 at the end, along half a cosine, or stays."""
 
 
 class Method(_types.Method):
@@ -40,7 +40,7 @@ class Method(_types.Method):
         self.predictor = mlp([config.out, config.hidden, config.out])
         self.teacher = Teacher(encoder, self.projector)
 
-    def loss(self, views: list[View], gather: Gather = ALONE) -> Loss:  # noqa: ARG002 - samples do not interact
+    def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:  # noqa: ARG002 - samples do not interact
         """2 - 2 cos(prediction, target), summed over both orders of the views."""
         first, second = pair(views, "byol")
         target_first, target_second = self.teacher(first), self.teacher(second)

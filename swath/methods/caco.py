@@ -23,14 +23,14 @@ from swath.methods._losses import info_nce_queue
 from swath.methods._queue import Length, owner_of
 from swath.methods._sub_batches import GhostBatch, in_sub_batches, number_of
 from swath.methods._subspaces import SUBSPACES, Subspaces
-from swath.methods._types import ALONE, DrawViews, Gather, Loss, several
-from swath.settings import Settings
+from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, several
+from swath.settings import PluginSettings
 
 SEASON = 1
 """The subspace in which change is measured."""
 
 
-class Config(Settings):
+class Config(PluginSettings):
     """Settings of CaCo."""
 
     name: Literal["caco"] = "caco"
@@ -39,7 +39,7 @@ class Config(Settings):
     queue: Length = "auto"
     """Keys kept for each subspace, half of each period; auto: 16,384, or as many as there are training locations."""
     momentum: float = Field(default=0.999, ge=0, lt=1)
-    """Of the key encoder."""
+    """Share of the key encoder that every step keeps."""
     temperature: float = Field(default=0.07, gt=0)
     ghost_batch: GhostBatch = 32
     """Keys go through BatchNorm in sub-batches of at most so many images, as on the official codes' devices; null: all
@@ -72,7 +72,7 @@ class Method(Subspaces):
         self.register_buffer("changed", torch.zeros(number, dtype=torch.bool))
         self.register_buffer("visited", torch.zeros((), dtype=torch.long))
 
-    def loss(self, views: list[View], gather: Gather = ALONE) -> Loss:
+    def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """The sum of the subspaces' InfoNCE over the items of both periods.
 
         Negatives are the queue's keys of the same period and of other locations, the positives of the other period of

@@ -18,7 +18,7 @@ from swath.batch import View
 from swath.encoders import Encoder
 from swath.errors import RecipeError
 from swath.methods import moco_v2
-from swath.methods._types import ALONE, DrawViews, Gather, Loss
+from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss
 
 UNKNOWN = -1
 
@@ -31,7 +31,7 @@ class Config(moco_v2.Config):
     clusters: int = Field(default=100, ge=2)
     """Parts of the world; no more than there are different locations."""
     weight: float = Field(default=1.0, ge=0)
-    """Of the classification."""
+    """Weight of the classification in the loss."""
 
 
 class Method(moco_v2.Method):
@@ -65,7 +65,7 @@ class Method(moco_v2.Method):
         found = KMeans(k, random_state=0).fit(on_sphere(torch.from_numpy(places)).numpy())
         self.centres[:k] = torch.from_numpy(found.cluster_centers_).to(self.centres)
 
-    def loss(self, views: list[View], gather: Gather = ALONE) -> Loss:
+    def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """InfoNCE plus cross-entropy of the query's cluster, from its projection before normalisation."""
         contrast, projected = self.contrast(views, gather)
         labels = self._labels(views[0])

@@ -13,15 +13,15 @@ from swath.encoders import Encoder
 from swath.encoders.mmf import Mmf
 from swath.errors import RecipeError
 from swath.methods import _types
-from swath.methods._types import ALONE, DrawViews, Gather, Loss, pair
+from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, pair
 from swath.methods.s4 import masked_mean_error, positions
-from swath.settings import Settings
+from swath.settings import PluginSettings
 
 FROM = ("from_first", "from_second")
 """What the generators' errors are called in the log."""
 
 
-class Config(Settings):
+class Config(PluginSettings):
     """Settings of MMF."""
 
     name: Literal["mmf"] = "mmf"
@@ -45,7 +45,7 @@ class Method(_types.Method):
         for position in self.given:
             encoder.network.generators[position].requires_grad_(requires_grad=True)
 
-    def loss(self, views: list[View], gather: Gather = ALONE) -> Loss:  # noqa: ARG002 - samples do not interact
+    def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:  # noqa: ARG002 - samples do not interact
         """Mean absolute error of standardised bands over valid pixels, the sum over generators."""
         images = [view.image for view in pair(views, "mmf")]
         terms, features = {}, []

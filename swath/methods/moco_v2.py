@@ -22,14 +22,14 @@ from swath.methods import _types
 from swath.methods._losses import info_nce_queue
 from swath.methods._queue import KeyQueue, Length, owner_of
 from swath.methods._sub_batches import GhostBatch, in_sub_batches, number_of
-from swath.methods._types import ALONE, DrawViews, Gather, Loss, Teacher, mlp, pair
-from swath.settings import Settings
+from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, Teacher, mlp, pair
+from swath.settings import PluginSettings
 
 LONGEST = 65_536
 """Keys in the published queue."""
 
 
-class Config(Settings):
+class Config(PluginSettings):
     """Settings of MoCo v2."""
 
     name: Literal["moco-v2"] = "moco-v2"
@@ -40,7 +40,7 @@ class Config(Settings):
     queue: Length = "auto"
     """Number of keys kept; auto: 65,536, or as many as there are training locations if they are fewer."""
     momentum: float = Field(default=0.999, ge=0, lt=1)
-    """Of the key encoder."""
+    """Share of the key encoder that every step keeps."""
     temperature: float = Field(default=0.2, gt=0)
     ghost_batch: GhostBatch = 32
     """Keys go through BatchNorm in sub-batches of at most so many images, as on the official codes' devices; null: all
@@ -61,7 +61,7 @@ class Method(_types.Method):
         """Fit the queue to the number of locations."""
         self.queue.fit_to(len(uid))
 
-    def loss(self, views: list[View], gather: Gather = ALONE) -> Loss:
+    def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """InfoNCE of queries and keys against the queue as it was before this step."""
         return self.contrast(views, gather)[0]
 

@@ -15,20 +15,18 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from swath.batch import Image, View
-from swath.encoders import Encoder
-from swath.encoders._norm import FrameBatchNorm
-from swath.encoders._series import seen_frames
+from swath.encoders import Encoder, FrameBatchNorm, seen_frames
 from swath.encoders.cross_modal_unet_3d import CrossModalUNet3d
 from swath.encoders.unet_3d import Contracted, Unit
 from swath.errors import RecipeError
 from swath.methods import _types
 from swath.methods._dense import dense_info_nce
 from swath.methods._losses import full_precision
-from swath.methods._types import ALONE, DrawViews, Gather, Loss, pair
-from swath.settings import Settings
+from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, pair
+from swath.settings import PluginSettings
 
 
-class Config(Settings):
+class Config(PluginSettings):
     """Settings of S4."""
 
     name: Literal["s4"] = "s4"
@@ -109,7 +107,7 @@ class Method(_types.Method):
                 idle += [cast(Unit, unit).norm for unit in network.shared]
         return idle
 
-    def loss(self, views: list[View], gather: Gather = ALONE) -> Loss:  # noqa: ARG002 - samples do not interact
+    def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:  # noqa: ARG002 - samples do not interact
         """L_c + lambda L_r (eq. 1), each the mean over this process's samples."""
         images = [view.image for view in pair(views, "s4")]
         needed = [0, 1] if self.config.contrast else self.given

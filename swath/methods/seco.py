@@ -17,11 +17,11 @@ from swath.methods._losses import info_nce_queue
 from swath.methods._queue import Length, owner_of
 from swath.methods._sub_batches import GhostBatch, in_sub_batches, number_of
 from swath.methods._subspaces import SUBSPACES, Subspaces
-from swath.methods._types import ALONE, DrawViews, Gather, Loss, several
-from swath.settings import Settings
+from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, several
+from swath.settings import PluginSettings
 
 
-class Config(Settings):
+class Config(PluginSettings):
     """Settings of SeCo."""
 
     name: Literal["seco"] = "seco"
@@ -30,7 +30,7 @@ class Config(Settings):
     queue: Length = "auto"
     """Keys kept for each subspace; auto: 16,384, or as many as there are training locations if they are fewer."""
     momentum: float = Field(default=0.999, ge=0, lt=1)
-    """Of the key encoder."""
+    """Share of the key encoder that every step keeps."""
     temperature: float = Field(default=0.07, gt=0)
     ghost_batch: GhostBatch = 32
     """Keys go through BatchNorm in sub-batches of at most so many images, as on the official codes' devices; null: all
@@ -44,7 +44,7 @@ class Method(Subspaces):
         super().__init__(encoder, policy, out=config.out, queue=config.queue, momentum=config.momentum)
         self.config = config
 
-    def loss(self, views: list[View], gather: Gather = ALONE) -> Loss:
+    def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """The sum of the subspaces' InfoNCE.
 
         Negatives are the queue, without keys of a query's own location, and but for the first subspace the other two

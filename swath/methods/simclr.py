@@ -13,11 +13,11 @@ from swath.encoders import Encoder
 from swath.errors import RecipeError
 from swath.methods import _types
 from swath.methods._losses import nt_xent
-from swath.methods._types import ALONE, DrawViews, Gather, Loss, mlp, pair
-from swath.settings import Settings
+from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, mlp, pair
+from swath.settings import PluginSettings
 
 
-class Config(Settings):
+class Config(PluginSettings):
     """Settings of SimCLR."""
 
     name: Literal["simclr"] = "simclr"
@@ -26,7 +26,7 @@ class Config(Settings):
     out: int = Field(default=128, ge=1)
     """Length of the projection."""
     layers: int = Field(default=3, ge=1)
-    """Of the projector: 2 in v1, 3 in v2."""
+    """Layers of the projector: 2 in v1, 3 in v2."""
     temperature: float = Field(default=0.1, gt=0)
     """0.1 for large batches, 0.5 for small ones."""
 
@@ -40,7 +40,7 @@ class Method(_types.Method):
         hidden = [config.hidden or encoder.dim] * (config.layers - 1)
         self.projector = mlp([encoder.dim, *hidden, config.out], bias=False, last_norm=True)
 
-    def loss(self, views: list[View], gather: Gather = ALONE) -> Loss:
+    def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """NT-Xent of the two views against the views of all processes."""
         first, second = pair(views, "simclr")
         try:

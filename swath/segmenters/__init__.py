@@ -1,17 +1,18 @@
 """Networks from series of images to a map of classes: what S4 is compared with. One file each, found by its name.
 
-A segmenter defines `Config` and `build(config, contracts, classes) -> Segmenter`; it is trained like any other network
-of the supervised tasks.
+A file defines `Config` and `build(config, contracts, classes) -> Segmenter` (`SegmenterPlugin`); a segmenter is trained
+like any other network of the supervised tasks.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 from swath import plugins
 from swath.encoders import InputContract
-from swath.segmenters._base import Segmenter
+from swath.segmenters._base import Segmenter, SegmenterPlugin
+from swath.settings import PluginSettings
 
-__all__ = ["Segmenter", "build", "names"]
+__all__ = ["Segmenter", "SegmenterPlugin", "build", "names"]
 
 
 def names() -> list[str]:
@@ -19,7 +20,7 @@ def names() -> list[str]:
     return plugins.names(__name__)
 
 
-def build(config: Any, contracts: Mapping[str, InputContract], classes: int) -> Segmenter:
+def build(config: PluginSettings, contracts: Mapping[str, InputContract], classes: int) -> Segmenter:
     """The segmenter that the settings name, randomly initialised.
 
     Args:
@@ -30,4 +31,4 @@ def build(config: Any, contracts: Mapping[str, InputContract], classes: int) -> 
     Raises:
         RecipeError: no such segmenter, or it takes another number of sensors.
     """
-    return plugins.find(__name__, config.name).build(config, contracts, classes)
+    return cast(SegmenterPlugin, plugins.find(__name__, config.name)).build(config, contracts, classes)

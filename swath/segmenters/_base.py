@@ -3,15 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int32
 from torch import Tensor, nn
 
 from swath.batch import Image
-from swath.encoders import InputContract, Standardize
-from swath.encoders._series import seen_frames
+from swath.encoders import InputContract, Standardize, seen_frames
 from swath.errors import ContractError, RecipeError
+from swath.settings import PluginSettings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +55,21 @@ class Segmenter(nn.Module, ABC):
         pixels = self.standardize[sensor](image.pixels, image.valid, image.band_ids)
         seen = seen_frames(image.valid)
         return Series(pixels, image.valid, seen | ~seen.any(dim=1, keepdim=True), image.days)
+
+
+class SegmenterPlugin(Protocol):
+    """A module of this folder, or one that an installed package offers."""
+
+    Config: type[PluginSettings]
+    """Its settings in a recipe."""
+
+    def build(self, config: Any, contracts: Mapping[str, InputContract], classes: int) -> Segmenter:
+        """The segmenter, randomly initialised, for sensors in the order of their contracts.
+
+        Raises:
+            RecipeError: it takes another number of sensors.
+        """
+        ...
 
 
 class OneSensor(Segmenter):

@@ -1,21 +1,29 @@
 """Several sensors: which networks can join them, and series of one on the dates of another."""
 
-from collections.abc import Mapping
-from types import ModuleType
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import torch
 from jaxtyping import Bool, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from swath import plugins
 from swath.encoders import InputContract
 from swath.errors import RecipeError
-from swath.segmenters._base import Series
+from swath.segmenters._base import SegmenterPlugin, Series
 
 
-def network_of(name: str) -> ModuleType:
-    """The module of a segmenter whose network serves several sensors."""
-    return plugins.find("swath.segmenters", name)
+class NetworkPlugin(SegmenterPlugin, Protocol):
+    """A segmenter whose network serves several sensors as well."""
+
+    def network(self, config: Any, channels: Sequence[int], classes: int) -> nn.Module:
+        """The network, randomly initialised, for the numbers of bands of each sensor."""
+        ...
+
+
+def network_of(name: str) -> NetworkPlugin:
+    """The segmenter of that name, one whose network serves several sensors."""
+    return cast(NetworkPlugin, plugins.find("swath.segmenters", name))
 
 
 def channels_of_all(contracts: Mapping[str, InputContract], name: str) -> list[int]:

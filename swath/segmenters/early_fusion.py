@@ -14,11 +14,11 @@ from swath.batch import Image
 from swath.encoders import InputContract
 from swath.segmenters._base import Segmenter
 from swath.segmenters._fusion import channels_of_all, joined, network_of
-from swath.settings import Settings
+from swath.settings import PluginSettings
 
 
-class Config(Settings):
-    """Which network."""
+class Config(PluginSettings):
+    """Which network joins the sensors."""
 
     name: Literal["early-fusion"] = "early-fusion"
     network: Literal["u-tae", "u-convlstm", "unet-3d"] = "u-tae"
@@ -41,4 +41,4 @@ def build(config: Config, contracts: Mapping[str, InputContract], classes: int) 
     """For two sensors or more."""
     module = network_of(config.network)
     channels = [sum(channels_of_all(contracts, "early-fusion"))]
-    return Early(contracts, module.network(module.Config(), channels, classes))
+    return Early(contracts, module.network(module.Config(name=config.network), channels, classes))

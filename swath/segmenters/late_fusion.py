@@ -14,11 +14,11 @@ from swath.batch import Image
 from swath.encoders import InputContract
 from swath.segmenters._base import Segmenter
 from swath.segmenters._fusion import channels_of_all, network_of
-from swath.settings import Settings
+from swath.settings import PluginSettings
 
 
-class Config(Settings):
-    """Which network."""
+class Config(PluginSettings):
+    """Which network joins the sensors."""
 
     name: Literal["late-fusion"] = "late-fusion"
     network: Literal["u-tae", "u-convlstm"] = "u-tae"
@@ -38,6 +38,9 @@ class Late(Segmenter):
 
 
 def build(config: Config, contracts: Mapping[str, InputContract], classes: int) -> Late:
-    """For two sensors or more, on one grid."""
+    """The segmenter of two sensors or more, whose chips are on one grid."""
     module = network_of(config.network)
-    return Late(contracts, module.network(module.Config(), channels_of_all(contracts, "late-fusion"), classes))
+    return Late(
+        contracts,
+        module.network(module.Config(name=config.network), channels_of_all(contracts, "late-fusion"), classes),
+    )

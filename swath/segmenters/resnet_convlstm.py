@@ -21,15 +21,15 @@ from swath.encoders.timm import Config as Timm
 from swath.errors import RecipeError
 from swath.segmenters._base import Segmenter, Series, by_date, channels_of_one, mean_over_dates
 from swath.segmenters._convlstm import ConvLSTM
-from swath.settings import Settings
+from swath.settings import PluginSettings
 
 _STAGES = ("layer1", "layer2", "layer3", "layer4")
 HIDDEN = 64
 """Channels of the LSTM's state, as in U-ConvLSTM."""
 
 
-class Config(Settings):
-    """Which ResNet."""
+class Config(PluginSettings):
+    """Which ResNet sees each date, and the size of what remembers them."""
 
     name: Literal["resnet-convlstm"] = "resnet-convlstm"
     model: str = "resnet18"
@@ -37,7 +37,7 @@ class Config(Settings):
     small_stem: bool = True
     """No stride and no pooling in the first layer: for chips of 128 pixels and less."""
     hidden: int = Field(default=HIDDEN, ge=1)
-    """Of the LSTM's state."""
+    """Channels of the LSTM's state."""
 
 
 class ResNetConvLSTM(Segmenter):

@@ -14,17 +14,17 @@ from swath.encoders.unet_3d import pastis_init
 from swath.segmenters._base import OneSensor, Series, channels_of_one, check_size, mean_over_dates
 from swath.segmenters._convlstm import ConvLSTM
 from swath.segmenters._unet import Contracting, Expanding, Network
-from swath.settings import Settings
+from swath.settings import PluginSettings
 
 
-class Config(Settings):
+class Config(PluginSettings):
     """Widths, finest first."""
 
     name: Literal["u-convlstm"] = "u-convlstm"
     encoder_widths: tuple[int, ...] = (64, 64, 64, 128)
     decoder_widths: tuple[int, ...] = (32, 32, 64, 128)
     hidden: int = Field(default=64, ge=1)
-    """Of the LSTM's state."""
+    """Channels of the LSTM's state."""
     init: Literal["torch", "pastis"] = "pastis"
     """Initial weights: torch's, or those of PASTIS' code."""
 

@@ -14,10 +14,10 @@ from swath.encoders.unet_3d import pastis_init
 from swath.segmenters._base import OneSensor, Series, channels_of_one, check_size
 from swath.segmenters._ltae import TemporalAttention, weighted
 from swath.segmenters._unet import Contracting, Expanding, Network
-from swath.settings import Settings
+from swath.settings import PluginSettings
 
 
-class Config(Settings):
+class Config(PluginSettings):
     """Widths, finest first."""
 
     name: Literal["u-tae"] = "u-tae"

@@ -7,15 +7,14 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from swath.encoders import InputContract
-from swath.encoders._series import temporal_mean
+from swath.encoders import InputContract, temporal_mean
 from swath.encoders.unet_3d import UNet3d, final_convolution, pastis_init
 from swath.segmenters._base import OneSensor, Series, channels_of_one
-from swath.settings import Settings
+from swath.settings import PluginSettings
 
 
-class Config(Settings):
-    """How wide."""
+class Config(PluginSettings):
+    """How wide the network is, and its initial weights."""
 
     name: Literal["unet-3d"] = "unet-3d"
     width: int = Field(default=8, ge=1)
@@ -41,10 +40,10 @@ class Network(nn.Module):
 
 
 def network(config: Config, channels: Sequence[int], classes: int) -> Network:
-    """With the bands of all sensors as channels."""
+    """The network with the bands of all sensors as its channels."""
     return Network(config, sum(channels), classes)
 
 
 def build(config: Config, contracts: Mapping[str, InputContract], classes: int) -> OneSensor:
-    """For one sensor."""
+    """The segmenter of one sensor's series."""
     return OneSensor(contracts, network(config, [channels_of_one(contracts, config.name)], classes))

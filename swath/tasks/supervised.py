@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from swath import segmenters
 from swath._device import has_bfloat16
+from swath._memory_guard import MemoryGuard, same_random_numbers, untouched
 from swath._progress import track
-from swath._room import Room, same_random_numbers, untouched
 from swath.batch import Image
 from swath.corpus import Corpus
 from swath.corpus.labels.target import VOID
@@ -251,7 +251,7 @@ class _Loop:
         total = config.epochs * self.steps if config.schedule == "cosine" else None
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, total) if total else None
         self.generator = torch.Generator().manual_seed(seed)
-        self.room = Room("batch_size of the probe", "most of the task")
+        self.room = MemoryGuard("batch_size of the probe", "most of the task")
 
     def run(self) -> None:
         """Leave the model with the weights of its best epoch on validation, or of the last without validation."""

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from swath.encoders._norm import FrameBatchNorm
+from swath.encoders import FrameBatchNorm
 
 
 def world() -> int:
@@ -81,7 +81,7 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
-class Together:
+class AllProcesses:
     """The `swath.methods.Gather` of this process: joins a tensor of all processes, with gradients.
 
     The gradient of a gathered row is the *sum* of what all processes made of it. With a loss that is the mean over a

@@ -91,7 +91,7 @@ class CollapseWatch:
 
     @property
     def floor(self) -> float:
-        """Of the feature std: the absolute one, or the share of the first measurement, whichever is higher."""
+        """The smallest standard deviation of features that is no collapse: the rule's, or a share of the first."""
         return max(self.rule.feature_std, self.rule.feature_std_ratio * (self.first_std or 0.0))
 
     def verdict(self, std: float, rank: float) -> str | None:

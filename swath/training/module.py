@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from swath._room import Room, same_random_numbers
+from swath._memory_guard import MemoryGuard, same_random_numbers
 from swath.batch import Batch, Image
 from swath.methods import Loss, Method
 from swath.training import distributed
@@ -25,11 +25,11 @@ class SelfSupervised(LightningModule):
     def __init__(self, method: Method, train: TrainConfig, plan: Plan, seed: int):
         super().__init__()
         self.method, self.train_config, self.plan, self.seed = method, train, plan, seed
-        self.gather = distributed.Together()
+        self.gather = distributed.AllProcesses()
         self.peak_lr = peak_lr(train.optimizer, train.samples_per_step)
         self.parts: list[Loss] = []
         """Losses of the forward passes since the last optimiser step, detached."""
-        self.room = Room("training.batch_size", "views.most", distributed.launch().world)
+        self.room = MemoryGuard("training.batch_size", "views.most", distributed.launch().world)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Views, then loss. Lightning counts batches over the whole run, as it sees one epoch only."""

@@ -16,9 +16,9 @@ from swath._device import here
 from swath._files import read_json, write_whole
 from swath.corpus import Corpus, Loader, Selection
 from swath.corpus.splits.seen import places
-from swath.encoders import InputContract
+from swath.encoders import EncoderSettings, InputContract
 from swath.errors import TrainingError
-from swath.settings import Settings, differences
+from swath.settings import PluginSettings, differences
 from swath.training import checkpoint, distributed
 from swath.training._log import Log
 from swath.training.config import TrainConfig
@@ -31,16 +31,16 @@ class Pretrained:
     """What a finished pre-training leaves."""
 
     path: Path
-    """Of `encoder.safetensors`; its card lies beside it."""
+    """Path of `encoder.safetensors`; its card lies beside it."""
     figures: dict[str, float]
     """Steps, seconds, and the last loss and gauges, from log.csv."""
 
 
 def pretrain(
     *,
-    encoder_config: Settings,
-    method_config: Settings,
-    views_config: Settings,
+    encoder_config: EncoderSettings,
+    method_config: PluginSettings,
+    views_config: PluginSettings,
     train: TrainConfig,
     contract: InputContract,
     corpus: Corpus,
@@ -102,9 +102,9 @@ def pretrain(
 
 def check(
     *,
-    encoder_config: Settings,
-    method_config: Settings,
-    views_config: Settings,
+    encoder_config: EncoderSettings,
+    method_config: PluginSettings,
+    views_config: PluginSettings,
     train: TrainConfig,
     contract: InputContract,
     corpus: Corpus,
@@ -123,7 +123,7 @@ def check(
 
 
 def _method(
-    config: Settings, encoder: encoders.Encoder, policy: views.Policy, corpus: Corpus, locations: np.ndarray
+    config: PluginSettings, encoder: encoders.Encoder, policy: views.Policy, corpus: Corpus, locations: np.ndarray
 ) -> methods.Method:
     method = methods.build(config, encoder, policy)
     chosen = corpus.locations.iloc[locations]
@@ -131,7 +131,7 @@ def _method(
     return method
 
 
-def _seen(config: Settings, corpus: Corpus, locations: np.ndarray) -> pd.DataFrame | None:
+def _seen(config: EncoderSettings, corpus: Corpus, locations: np.ndarray) -> pd.DataFrame | None:
     """The locations that were trained on, here and by what the encoder started from; None where nobody knows."""
     own, start = places(corpus, locations), encoders.own_start(config)
     if start is None:

@@ -1,13 +1,14 @@
 """Views: what a method compares. Augmentation in physical units, and policies that say which chips become views."""
 
-from typing import Any
+from typing import cast
 
 from swath import plugins
+from swath.settings import PluginSettings
 from swath.views import _presets as presets
 from swath.views._augment import augment, draw_geometry
 from swath.views._geometry import Geometry
 from swath.views._settings import Augment, Blur, Crop, Erase, Jitter, Rotation, Speckle
-from swath.views._types import Inputs, Policy
+from swath.views._types import Inputs, Policy, PolicyPlugin
 
 __all__ = [
     "Augment",
@@ -18,6 +19,7 @@ __all__ = [
     "Inputs",
     "Jitter",
     "Policy",
+    "PolicyPlugin",
     "Rotation",
     "Speckle",
     "augment",
@@ -33,6 +35,6 @@ def names() -> list[str]:
     return plugins.names("swath.views.policies")
 
 
-def build(config: Any) -> Policy:
+def build(config: PluginSettings) -> Policy:
     """The policy that a plug-in's `Config` asks for, by its `name`."""
-    return plugins.find("swath.views.policies", config.name).Policy(config)
+    return cast(PolicyPlugin, plugins.find("swath.views.policies", config.name)).Policy(config)

@@ -1,11 +1,13 @@
 """What a policy says about the encoder that it feeds."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 
 from swath.batch import Batch, View
+from swath.settings import PluginSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,15 @@ class Inputs:
     """Fixed only: how many of `bands`, one after the other, make a view each, where views are of different sensors."""
 
 
+class PolicyPlugin(Protocol):
+    """A module of `swath.views.policies`, or one that an installed package offers."""
+
+    Config: type[PluginSettings]
+    """Its settings in a recipe."""
+    Policy: "Callable[[Any], Policy]"
+    """The policy's class, made from its settings."""
+
+
 @runtime_checkable
 class Policy(Protocol):
     """Turns a batch of locations into the views that a method compares."""
@@ -33,7 +44,7 @@ class Policy(Protocol):
     dates: int | Literal["all", "paired"]
     """Dates per sensor and location that it wants in a batch, as `corpus.Selection` says it."""
     most: int | None
-    """Of whole series only so many dates; None: all."""
+    """How many dates of whole series ("all", "paired") it wants at most; None: all."""
     gaps: bool
     """Whether it wants dates without a usable pixel as well."""
 

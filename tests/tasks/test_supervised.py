@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 from swath import encoders
 from swath.batch import Image
 from swath.corpus import Selection
-from swath.encoders import backbone_of, head_of, mmf
+from swath.encoders import DenseEncoder, backbone_of, head_of, mmf
 from swath.encoders.timm import Config as Timm
 from swath.errors import ContractError, TrainingError
 from swath.tasks import supervised
@@ -268,12 +268,16 @@ def _after(method, keep):
 
 
 def test_an_encoder_may_bring_its_own_head_and_say_what_is_frozen():
-    class Own(torch.nn.Module):
+    class Own(DenseEncoder):
         dense_dim = 4
 
         def __init__(self):
-            super().__init__()
-            self.backbone, self.decoder = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+            super().__init__(torch.nn.Identity(), contract(ALL), dim=1)
+            self.decoder = torch.nn.Linear(1, 1)
+
+        @property
+        def backbone(self):
+            return self.decoder
 
         def dense(self, image):
             return image.pixels[:, 0]
@@ -284,5 +288,5 @@ def test_an_encoder_may_bring_its_own_head_and_say_what_is_frozen():
     assert head_of(Own(), 5).kernel_size == (3, 3)
     assert head_of(Own(), 5, 2).weight.shape == (5, 8, 1, 1)
     own = Own()
-    assert backbone_of(own) is own.backbone
+    assert backbone_of(own) is own.decoder
     assert backbone_of(small := small_encoder(0)) is small

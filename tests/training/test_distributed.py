@@ -10,7 +10,7 @@ from torch import nn
 from swath import methods
 from swath.encoders._norm import FrameBatchNorm
 from swath.errors import RecipeError
-from swath.training.distributed import Launch, Together, launch, mean, synchronise_batch_norm
+from swath.training.distributed import AllProcesses, Launch, launch, mean, synchronise_batch_norm
 from swath.training.fit import _devices
 from tests.methods import fakes
 from tests.training import processes
@@ -35,9 +35,9 @@ def as_one(rank: int, world: int) -> None:
         alone = fakes.method(name, **settings)
         together = synchronise_batch_norm(copy.deepcopy(alone), "cpu")
         views = alone.views(fakes.batch(8), torch.Generator().manual_seed(0))
-        expected = gradient(alone, views, methods.Alone())
+        expected = gradient(alone, views, methods.OneProcess())
         alone.after_step(0.5)
-        found = gradient(together, [share(view, rank, world) for view in views], Together())
+        found = gradient(together, [share(view, rank, world) for view in views], AllProcesses())
         together.after_step(0.5)
         for label, grad in expected.items():
             torch.testing.assert_close(mean(found[label]), grad, rtol=2e-4, atol=1e-5, msg=f"{name} {label}")
@@ -89,7 +89,7 @@ def as_one_norm_of_some_dates(rank: int, world: int) -> None:
 def gathered(rank: int, world: int) -> None:
     """Rows come in order of rank; their gradient is the sum of what all processes made of them."""
     mine = torch.full((2, 3), float(rank), requires_grad=True)
-    joined = Together()(mine)
+    joined = AllProcesses()(mine)
     assert joined[:, 0].tolist() == [0.0, 0.0, 1.0, 1.0]
     (joined * (rank + 1)).sum().backward()
     assert torch.equal(mine.grad, torch.full((2, 3), 3.0))
@@ -109,8 +109,8 @@ def test_two_processes_are_as_one():
 
 def test_alone_nothing_changes(monkeypatch):
     tensor = torch.randn(3, 2)
-    assert Together()(tensor) is tensor
-    assert Together().rank == 0
+    assert AllProcesses()(tensor) is tensor
+    assert AllProcesses().rank == 0
     assert mean(tensor) is tensor
 
 

@@ -6,14 +6,14 @@ import torch
 from pydantic import Field
 
 from swath.batch import Batch, View
-from swath.settings import Settings
+from swath.settings import PluginSettings
 from swath.views._settings import Augment, Blur, Jitter, Speckle
 from swath.views._types import Inputs
 from swath.views.policies._pair import pair
 from swath.views.policies._select import image_of, one_sensor, reads
 
 
-class Config(Settings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}):
+class Config(PluginSettings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}):
     """Which bands, and how the second view is augmented."""
 
     name: Literal["augmented-series"] = "augmented-series"
@@ -30,7 +30,8 @@ class Config(Settings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2
         speckle=Speckle(p=0.5),
         date_dropout=0.1,
     )
-    """Of the second view; the paper says "randomly augmented" and no more. Crops and flips are those of both views."""
+    """Augmentation of the second view; the paper says "randomly augmented" and no more. Crops and flips are those of
+    both views."""
 
 
 class Policy:

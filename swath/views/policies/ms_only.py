@@ -7,7 +7,7 @@ from pydantic import Field
 
 from swath.batch import Batch, View
 from swath.errors import RecipeError
-from swath.settings import Settings
+from swath.settings import PluginSettings
 from swath.views import presets
 from swath.views._random import distinct
 from swath.views._settings import Augment
@@ -16,7 +16,7 @@ from swath.views.policies._pair import pair
 from swath.views.policies._select import image_of, one_sensor, reads, take_channels
 
 
-class Config(Settings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l1c/B04", "sentinel-2-l1c/B08"]}]}):
+class Config(PluginSettings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l1c/B04", "sentinel-2-l1c/B08"]}]}):
     """Bands to choose from, and how many a view has."""
 
     name: Literal["ms-only"] = "ms-only"

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from swath.batch import Batch, View
 from swath.errors import RecipeError
-from swath.settings import Settings
+from swath.settings import PluginSettings
 from swath.views import presets
 from swath.views._random import distinct
 from swath.views._settings import Augment
@@ -25,7 +25,7 @@ _EXAMPLE = {
 }
 
 
-class Config(Settings, json_schema_extra={"examples": [_EXAMPLE]}):
+class Config(PluginSettings, json_schema_extra={"examples": [_EXAMPLE]}):
     """Bands of the first view, and bands to choose from for the second."""
 
     name: Literal["rgb-s1s2"] = "rgb-s1s2"

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 
 from swath.batch import Batch, View
-from swath.settings import Settings
+from swath.settings import PluginSettings
 from swath.views import presets
 from swath.views._random import distinct
 from swath.views._settings import Augment
@@ -20,7 +20,7 @@ _EXAMPLE = {
 }
 
 
-class Config(Settings, json_schema_extra={"examples": [_EXAMPLE]}):
+class Config(PluginSettings, json_schema_extra={"examples": [_EXAMPLE]}):
     """Bands to choose from. The paper takes Sentinel-2's ten bands of 10 and 20 m, and VV and VH."""
 
     name: Literal["rs-byol-1"] = "rs-byol-1"

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 
 from swath.batch import Batch, View
-from swath.settings import Settings
+from swath.settings import PluginSettings
 from swath.views import presets
 from swath.views._settings import Augment
 from swath.views._types import Inputs
@@ -14,14 +14,14 @@ from swath.views.policies._seasons import seasons
 from swath.views.policies._select import image_of, one_sensor, reads
 
 
-class Config(Settings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}):
+class Config(PluginSettings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}):
     """Which bands, and how augmented views are augmented."""
 
     name: Literal["three-dates"] = "three-dates"
     bands: Annotated[tuple[str, ...], Field(min_length=1)]
     """Band keys of one sensor: the encoder's channels."""
     augment: Augment = presets.moco_v2().model_copy(update={"vflip": 0.0})
-    """Of two of the keys; the other views are cropped only."""
+    """Augmentation of two of the keys; the other views are cropped only."""
 
 
 class Policy:

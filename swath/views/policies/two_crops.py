@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 
 from swath.batch import Batch, View
-from swath.settings import Settings
+from swath.settings import PluginSettings
 from swath.views import presets
 from swath.views._settings import Augment
 from swath.views._types import Inputs
@@ -14,7 +14,7 @@ from swath.views.policies._pair import pair
 from swath.views.policies._select import image_of, one_sensor, reads
 
 
-class Config(Settings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}):
+class Config(PluginSettings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}):
     """Which bands, and how both views are augmented."""
 
     name: Literal["two-crops"] = "two-crops"

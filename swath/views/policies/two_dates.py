@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 
 from swath.batch import Batch, View
-from swath.settings import Settings
+from swath.settings import PluginSettings
 from swath.views import presets
 from swath.views._settings import Augment
 from swath.views._types import Inputs
@@ -14,7 +14,9 @@ from swath.views.policies._pair import pair
 from swath.views.policies._select import image_of, one_sensor, reads, take_date, two_dates
 
 
-class Config(Settings, json_schema_extra={"examples": [{"bands": ["landsat-oli-sr/SR_B4", "landsat-oli-sr/SR_B5"]}]}):
+class Config(
+    PluginSettings, json_schema_extra={"examples": [{"bands": ["landsat-oli-sr/SR_B4", "landsat-oli-sr/SR_B5"]}]}
+):
     """Which bands, and how both views are augmented."""
 
     name: Literal["two-dates"] = "two-dates"

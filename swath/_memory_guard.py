@@ -13,7 +13,7 @@ from swath.batch import Image
 from swath.errors import TrainingError
 
 _DATES = 4
-"""Of the shorter of two trials; four are what two poolings in time leave one of."""
+"""Dates of the shorter of two trials: four are what two poolings in time leave one of."""
 _GIB = 2**30
 
 Forward = Callable[[dict[str, Image]], Tensor]
@@ -21,7 +21,7 @@ Forward = Callable[[dict[str, Image]], Tensor]
 
 
 @dataclass
-class Room:
+class MemoryGuard:
     """Refuses batches whose step needs more than there is memory.
 
     What is needed grows with the positions (samples, dates, pixels); two trials on a small part of the batch say by how
@@ -37,6 +37,7 @@ class Room:
     processes: int = 1
     """How many share what the user calls the number of samples."""
     _largest: int = 0
+    """Positions of the largest batch that was checked."""
     _kept: tuple[float, float] | None = None
     """Bytes kept for any batch, and bytes for each of its positions."""
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from swath import _room, encoders
-from swath._room import Room, kept_bytes
+from swath import _memory_guard, encoders
+from swath._memory_guard import MemoryGuard, kept_bytes
 from swath.batch import Image
 from swath.encoders.unet_3d import Config
 from swath.errors import TrainingError
@@ -28,7 +28,7 @@ def image(b, t, px=8):
 @pytest.fixture
 def little(monkeypatch):
     def free(count):
-        monkeypatch.setattr(_room, "free_memory", lambda device: count)
+        monkeypatch.setattr(_memory_guard, "free_memory", lambda device: count)
 
     return free
 
@@ -50,7 +50,7 @@ def test_what_is_kept_is_counted_once_and_without_weights():
 def test_growth_is_foretold(network, little, shape):
     b, t, px = shape
     images = {"s2": image(b=b, t=t, px=px)}
-    room = Room("batch", "dates")
+    room = MemoryGuard("batch", "dates")
     little(10**12)
     room.require(images, forward(network))
     kept = kept_bytes(lambda: forward(network)(images))
@@ -67,7 +67,7 @@ def test_what_keeps_nothing_is_measured_once_and_never_refused(little):
         return images["s2"].pixels.sum()
 
     little(1)
-    room = Room("batch", "dates")
+    room = MemoryGuard("batch", "dates")
     for samples in (2, 3):
         room.require({"s2": image(b=samples, t=8)}, nothing)
     assert len(calls) == 2
@@ -78,18 +78,18 @@ def test_too_much_is_refused_with_what_would_fit(network, little):
     kept = kept_bytes(lambda: forward(network)(images))
     little(int(kept * 0.6))
     with pytest.raises(TrainingError, match=r"8 series of up to 16 dates of 16 x 16 pixels") as caught:
-        Room("training.batch_size", "views.most").require(images, forward(network))
+        MemoryGuard("training.batch_size", "views.most").require(images, forward(network))
     assert caught.value.remedy == "training.batch_size=4 fits"
     little(int(kept / 8 * 0.6))
     with pytest.raises(TrainingError) as caught:
-        Room("training.batch_size", "views.most").require(images, forward(network))
+        MemoryGuard("training.batch_size", "views.most").require(images, forward(network))
     name, _, dates = str(caught.value.remedy).split()[0].partition("=")
     assert name == "views.most"
     assert 7 <= int(dates) <= 10
 
 
 def test_single_dates_and_what_was_checked_are_let_through(network, little):
-    room = Room("batch", "dates")
+    room = MemoryGuard("batch", "dates")
     little(10**12)
     room.require({"s2": image(b=4, t=8)}, forward(network))
     little(0)
@@ -101,7 +101,7 @@ def test_single_dates_and_what_was_checked_are_let_through(network, little):
 
 def test_a_trial_leaves_no_trace(network):
     before, state = {k: v.clone() for k, v in network.state_dict().items()}, torch.get_rng_state()
-    with _room.untouched(network, torch.device("cpu")):
+    with _memory_guard.untouched(network, torch.device("cpu")):
         network.volumes(image(b=2, t=4))
         torch.rand(3)
         assert any(not torch.equal(before[k], v) for k, v in network.state_dict().items())
@@ -111,7 +111,7 @@ def test_a_trial_leaves_no_trace(network):
 
 def test_a_trial_can_be_differentiated_when_its_trace_is_gone():
     norm = torch.nn.BatchNorm2d(2)
-    with _room.untouched(norm, torch.device("cpu")):
+    with _memory_guard.untouched(norm, torch.device("cpu")):
         out = norm(torch.randn(4, 2, 3, 3))
     out.square().sum().backward()
     assert norm.weight.grad is not None
@@ -120,7 +120,7 @@ def test_a_trial_can_be_differentiated_when_its_trace_is_gone():
 
 
 def test_there_is_memory_here():
-    assert _room.free_memory(torch.device("cpu")) > 2**20
+    assert _memory_guard.free_memory(torch.device("cpu")) > 2**20
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def gpu(monkeypatch):
             state["peak"] = 7000 + fixed + each * samples
             return torch.zeros((), requires_grad=True)
 
-        monkeypatch.setattr(_room, "_on_gpu", lambda device: True)
+        monkeypatch.setattr(_memory_guard, "_on_gpu", lambda device: True)
         monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: state.update(peak=0))
         monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 7000)
         monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: state["peak"])
@@ -153,11 +153,11 @@ def test_on_a_gpu_the_peak_of_a_small_part_says_which_batch_fits(gpu):
     """Of 64 samples parts of 4 and 8 are tried; what fits is (free - fixed) / each, for all processes."""
     forward, seen = gpu(free=5_000 + 41 * 1000 + 500, fixed=5_000, each=1000)
     with pytest.raises(TrainingError, match=r"a step on 64 chips of 8 x 8 pixels needs .* of the GPU") as caught:
-        Room("training.batch_size", "views.most", processes=2).require({"s2": image(b=64, t=1)}, forward)
+        MemoryGuard("training.batch_size", "views.most", processes=2).require({"s2": image(b=64, t=1)}, forward)
     assert caught.value.remedy == "training.batch_size=82 fits"
     assert seen == [4, 8]
     forward, seen = gpu(free=5_000 + 64 * 1000, fixed=5_000, each=1000)
-    room = Room("training.batch_size", "views.most")
+    room = MemoryGuard("training.batch_size", "views.most")
     for _ in range(3):
         room.require({"s2": image(b=64, t=1)}, forward)
     assert seen == [4, 8]
@@ -166,11 +166,11 @@ def test_on_a_gpu_the_peak_of_a_small_part_says_which_batch_fits(gpu):
 def test_a_gpu_too_small_for_a_part_is_said(gpu):
     forward, _ = gpu(free=100, fixed=0, each=1000, fails_from=4)
     with pytest.raises(TrainingError, match="too little memory for 8 samples, or another program") as caught:
-        Room("training.batch_size", "views.most").require({"s2": image(b=64, t=1)}, forward)
+        MemoryGuard("training.batch_size", "views.most").require({"s2": image(b=64, t=1)}, forward)
     assert "nvidia-smi" in str(caught.value)
 
 
 def test_two_samples_are_tried_by_the_step_itself(gpu):
     forward, seen = gpu(free=1, fixed=0, each=1000)
-    Room("training.batch_size", "views.most").require({"s2": image(b=4, t=1)}, forward)
+    MemoryGuard("training.batch_size", "views.most").require({"s2": image(b=4, t=1)}, forward)
     assert seen == []

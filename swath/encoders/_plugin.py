@@ -1,0 +1,39 @@
+"""What one file of this folder has to define to be an encoder that recipes can name."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from swath.encoders._base import Encoder
+from swath.encoders._contract import InputContract
+from swath.settings import PluginSettings
+
+
+class EncoderSettings(PluginSettings):
+    """Base of every encoder's `Config`."""
+
+    HAS_BRANCHES: ClassVar[bool] = False
+    """Whether the network has a branch for each sensor of a contract (`InputContract.branches`)."""
+
+
+class StartableSettings(EncoderSettings):
+    """Base of the `Config` of encoders that are trained, and may start from weights that are there already."""
+
+    weights: Path | None = None
+    """An encoder that swath saved, of the same bands and settings, to start from."""
+    TAKES_FOREIGN_WEIGHTS: ClassVar[bool] = False
+    """Whether `weights` may be a file that swath did not write; `build` reads it then."""
+
+
+class EncoderPlugin(Protocol):
+    """A module of this folder, or one that an installed package offers."""
+
+    Config: type[EncoderSettings]
+    """Its settings in a recipe."""
+
+    def build(self, config: Any, contract: InputContract) -> Encoder:
+        """The encoder for a contract's bands, randomly initialised unless it starts from foreign weights.
+
+        Raises:
+            RecipeError: the settings do not fit together, or not the contract.
+        """
+        ...
