@@ -1,7 +1,7 @@
 """What one file of this folder has to define to be an encoder that recipes can name."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from swath.encoders._base import Encoder
 from swath.encoders._contract import InputContract
@@ -24,6 +24,7 @@ class StartableSettings(EncoderSettings):
     """Whether `weights` may be a file that swath did not write; `build` reads it then."""
 
 
+@runtime_checkable
 class EncoderPlugin(Protocol):
     """A module of this folder, or one that an installed package offers."""
 

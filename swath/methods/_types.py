@@ -75,6 +75,7 @@ class OneProcess:
 ONE_PROCESS = OneProcess()
 
 
+@runtime_checkable
 class MethodPlugin(Protocol):
     """A module of this folder, or one that an installed package offers."""
 

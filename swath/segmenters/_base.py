@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int32
@@ -57,6 +57,7 @@ class Segmenter(nn.Module, ABC):
         return Series(pixels, image.valid, seen | ~seen.any(dim=1, keepdim=True), image.days)
 
 
+@runtime_checkable
 class SegmenterPlugin(Protocol):
     """A module of this folder, or one that an installed package offers."""
 

@@ -1,7 +1,7 @@
 """Several sensors: which networks can join them, and series of one on the dates of another."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int
@@ -13,6 +13,7 @@ from swath.errors import RecipeError
 from swath.segmenters._base import SegmenterPlugin, Series
 
 
+@runtime_checkable
 class NetworkPlugin(SegmenterPlugin, Protocol):
     """A segmenter whose network serves several sensors as well."""
 

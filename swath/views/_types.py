@@ -24,6 +24,7 @@ class Inputs:
     """Fixed only: how many of `bands`, one after the other, make a view each, where views are of different sensors."""
 
 
+@runtime_checkable
 class PolicyPlugin(Protocol):
     """A module of `swath.views.policies`, or one that an installed package offers."""
 

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from swath.corpus import Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, SensorLayout
-from swath.encoders import Encoder
-from swath.encoders._contract import InputContract
+from swath.encoders import DenseEncoder, Encoder, InputContract
 from swath.sensors import band
 from swath.tasks import Outcome, floors
 from swath.tasks.schema import ResultKey
@@ -126,7 +125,7 @@ def make_fields(path: Path, n: int = 40) -> Corpus:
     return Corpus.open(path)
 
 
-class DenseSmall(Encoder):
+class DenseSmall(DenseEncoder):
     """Features of every pixel, averaged over the dates that have one."""
 
     dense_dim = 8
