@@ -75,25 +75,13 @@ LOOKUPS = {
 
 # What the rules below do not hold for yet. Lines are only ever taken out; a line that is not needed any more fails.
 PRIVATE_YET = {
-    "swath.methods.s4 -> swath.encoders._norm.FrameBatchNorm",
-    "swath.methods.s4 -> swath.encoders._series.seen_frames",
-    "swath.segmenters._base -> swath.encoders._series.seen_frames",
-    "swath.segmenters.unet_3d -> swath.encoders._series.temporal_mean",
     "swath.tasks.task -> swath.tasks.floors._series",
-    "swath.training.distributed -> swath.encoders._norm.FrameBatchNorm",
 }
 SHADOWED_YET = {
     "swath.training.pretrain",
 }
 LOOKED_UP_YET = {
     "swath.config._messages: getattr(kind.model_fields.get('name'), 'default', None)",
-    "swath.encoders._checkpoint: getattr(config, 'name', type(config).__name__)",
-    "swath.encoders._checkpoint: getattr(config, 'weights', None)",
-    "swath.encoders._checkpoint: getattr(plugin, 'HAS_BRANCHES', False)",
-    "swath.encoders._checkpoint: getattr(plugin, 'TAKES_FOREIGN_WEIGHTS', False)",
-    "swath.encoders._dense: getattr(encoder, 'backbone', encoder)",
-    "swath.encoders._dense: getattr(encoder, 'head', None)",
-    "swath.methods: getattr(config, 'name')",
     "swath.tasks.probes: getattr(config, 'name')",
     "swath.tasks.probes: hasattr(module, 'inputs')",
     "swath.tasks.probes: hasattr(module, 'label')",
@@ -157,26 +145,9 @@ RIDDLES_YET = {
     "swath.corpus.splits.partition: Of `corpus.locations`, such as `region` or `fold`, for `by: ",
     "swath.corpus.labels.target: Of the classes in their order, which is ascending; all other",
     "swath.corpus.labels.target: Of the classes that each location has, the one that the fewe",
-    "swath.encoders._checkpoint: Of everything else in the card.",
-    "swath.encoders._checkpoint: Of the file.",
-    "swath.encoders._checkpoint: Of the safetensors file.",
-    "swath.encoders._norm: Normalise.",
-    "swath.encoders.mmf: Of the generators and the fusion network alike.",
-    "swath.methods.byol: Of the teacher, at the start.",
-    "swath.methods.caco: Of the key encoder.",
-    "swath.methods.gassl: Of the classification.",
-    "swath.methods.moco_v2: Of the key encoder.",
-    "swath.methods.seco: Of the key encoder.",
-    "swath.methods.simclr: Of the projector: 2 in v1, 3 in v2.",
     "swath.products.report._evaluation: Of each true class; rows sum to 1, or are 0 where a class do",
     "swath.products.tables.panels: Of a against b.",
     "swath.products.tables.panels: Of the test that decides, before correction.",
-    "swath.segmenters.early_fusion: Which network.",
-    "swath.segmenters.late_fusion: Which network.",
-    "swath.segmenters.resnet_convlstm: Of the LSTM's state.",
-    "swath.segmenters.resnet_convlstm: Which ResNet.",
-    "swath.segmenters.u_convlstm: Of the LSTM's state.",
-    "swath.segmenters.unet_3d: How wide.",
     "swath.tasks.config: Of longer series only so many dates, the same ones for all r",
     "swath.tasks.data.labels: `packed` undone.",
     "swath.tasks.statistics.jackknife: Of the value; not less than that of either source alone, sin",
@@ -188,12 +159,6 @@ RIDDLES_YET = {
     "swath.tasks._types: Of the same locations: what a probe's teacher reads, if it h",
     "swath.tasks.probes.linear: Of all regressions.",
     "swath.tasks.probes.linear: Of each class by itself.",
-    "swath.training.gauges: Of the feature std: the absolute one, or the share of the fi",
-    "swath.training.pretrain: Of `encoder.safetensors`; its card lies beside it.",
-    "swath.views._types: Of whole series only so many dates; None: all.",
-    'swath.views.policies.augmented_series: Of the second view; the paper says "randomly augmented" and ',
-    "swath.views.policies.three_dates: Of two of the keys; the other views are cropped only.",
-    "swath.views.policies.two_periods: Of two keys of each period; the other views are cropped only",
 }
 
 
