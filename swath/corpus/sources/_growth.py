@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from swath._files import whole
 from swath._progress import console
-from swath.corpus.sources._pieces import Piece, write_log
+from swath.corpus.sources._contents import Contents, write_log
 from swath.corpus.store import index as _index
 from swath.corpus.store.format import CorpusInfo
 from swath.errors import CorpusError
@@ -222,8 +222,8 @@ def _named(names: Sequence[str]) -> str:
 
 
 def following(
-    units: Sequence[Unit], done: Callable[[Unit], bool], read: Callable[[Unit], Piece]
-) -> tuple[list[Unit], Callable[[Unit], Piece]]:
+    units: Sequence[Unit], done: Callable[[Unit], bool], read: Callable[[Unit], Contents]
+) -> tuple[list[Unit], Callable[[Unit], Contents]]:
     """Units that are not stored, and how to read them: one before the last that is stored may give no location.
 
     Those were left out before; a location of theirs is new, and the corpus has to be made anew (OutOfOrderError).
@@ -233,11 +233,11 @@ def following(
     todo = [(position, unit) for position, unit in enumerate(units) if not stored[position]]
     early = {id(unit) for position, unit in todo if position < last}
 
-    def careful(unit: Unit) -> Piece:
-        piece = read(unit)
-        if piece.locations and id(unit) in early:
+    def careful(unit: Unit) -> Contents:
+        contents = read(unit)
+        if contents.locations and id(unit) in early:
             raise OutOfOrderError
-        return piece
+        return contents
 
     return [unit for _, unit in todo], careful
 

@@ -29,7 +29,7 @@ from rasterio.features import rasterize
 from scipy.ndimage import binary_dilation
 
 from swath.corpus.ground import vector as _vector
-from swath.corpus.sources._pieces import LogEntry, Piece
+from swath.corpus.sources._contents import Contents, LogEntry
 from swath.corpus.store.codes import check_declared
 from swath.corpus.store.format import Corpus, LabelLayer
 from swath.corpus.store.part import Chip, Location
@@ -166,16 +166,16 @@ class Shapes:
         """Columns of the index that name what locations share, joined by semicolons."""
         return [_group_column(source.config) for source in self._sources if source.config.group]
 
-    def add_to(self, piece: Piece) -> Piece:
-        """The piece with these layers' labels and what the shapes say of its locations."""
+    def add_to(self, contents: Contents) -> Contents:
+        """The contents with these layers' labels, and with what the shapes say of each location."""
         chips: dict[str, list[Chip]] = defaultdict(list)
-        for chip in piece.chips:
+        for chip in contents.chips:
             chips[chip.uid].append(chip)
-        for number, location in enumerate(piece.locations):
-            labels, piece.locations[number], log = self.label(location, chips[location.uid])
-            piece.labels[number] |= labels
-            piece.left_out += log
-        return piece
+        for number, location in enumerate(contents.locations):
+            labels, contents.locations[number], log = self.label(location, chips[location.uid])
+            contents.labels[number] |= labels
+            contents.left_out += log
+        return contents
 
     def label(
         self, location: Location, chips: Sequence[Chip]

@@ -23,8 +23,8 @@ from rasterio.errors import NotGeoreferencedWarning
 from swath import sensors
 from swath._progress import track
 from swath.corpus.ground import adjacency
+from swath.corpus.sources._contents import announce, cells, read_log, store, write_log
 from swath.corpus.sources._growth import OutOfOrderError, Source, Stock, following, places_of, say_unknown
-from swath.corpus.sources._pieces import announce, cells, read_log, store, write_log
 from swath.corpus.sources._position import pixel_m
 from swath.corpus.sources._raster import BadFileError, Channel, File, Header, header, read
 from swath.corpus.sources._shapes import Shapes

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Integer, Shaped
 from numpy import ndarray
 
 from swath import sensors
-from swath.corpus.sources._pieces import Piece, cells, moved, window
+from swath.corpus.sources._contents import Contents, cells, moved, window
 from swath.corpus.sources._raster import BadFileError, Channel, File, Header, enlarged, narrowed, read, there
 from swath.corpus.sources.folder._check import finest, turns_of
 from swath.corpus.sources.folder._scaling import brought
@@ -50,13 +50,13 @@ def shape_of(place: Place, headers: dict[str, Header]) -> tuple[int, int]:
     return max((header.height, header.width) for header in known)
 
 
-def cut(place: Place, plan: Plan) -> Piece:
+def cut(place: Place, plan: Plan) -> Contents:
     """Read a place and cut it into chips.
 
     Raises:
         CorpusError: a file is bad and the recipe does not say `skip`, or a mask holds a class that is not declared.
     """
-    result = Piece()
+    result = Contents()
     images: list[tuple[Shot, _Image]] = []
     try:
         maps = _label_maps(place, plan)
@@ -73,7 +73,7 @@ def cut(place: Place, plan: Plan) -> Piece:
     return result
 
 
-def _skip(place: Place, plan: Plan, error: BadFileError, result: Piece) -> None:
+def _skip(place: Place, plan: Plan, error: BadFileError, result: Contents) -> None:
     if plan.section.on_bad_file == "error":
         raise error
     result.left_out.append({"event": "bad file", "id": place.id, "what": error.what, "where": error.where or ""})
@@ -229,7 +229,7 @@ def _label_map(
 
 
 def _add_chip(
-    result: Piece,
+    result: Contents,
     place: Place,
     plan: Plan,
     images: list[tuple[Shot, _Image]],

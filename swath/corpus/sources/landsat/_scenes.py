@@ -15,7 +15,7 @@ from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._raster import BadFileError, File, Header, check_size, contradict, corner, header
 from swath.corpus.sources.landsat import _mtl as mtl
 from swath.corpus.sources.landsat._mtl import Calibration
-from swath.corpus.sources.published import SKIP, Report
+from swath.corpus.sources.published import SKIP, Omissions
 from swath.errors import CorpusError
 from swath.sensors import Scaling
 
@@ -92,7 +92,7 @@ class Scene:
         return self.header
 
 
-def find(root: Path, report: Report) -> list[Scene]:
+def find(root: Path, omissions: Omissions) -> list[Scene]:
     """All scenes below a folder, in the order of time and id; what is no band of theirs is noted.
 
     Raises:
@@ -113,7 +113,7 @@ def find(root: Path, report: Report) -> list[Scene]:
         if scene.files.setdefault(layer, file) is not file:
             what = f"two files are {layer} of {scene.id}: {scene.files[layer].name} and {file.name}"
             raise CorpusError(what, where=str(root), remedy="leave one of them out")
-    found = _newest([scene for scene in scenes.values() if _bands_of(scene)], report)
+    found = _newest([scene for scene in scenes.values() if _bands_of(scene)], omissions)
     if not found:
         raise CorpusError(
             "no Landsat scene is here",
@@ -124,7 +124,9 @@ def find(root: Path, report: Report) -> list[Scene]:
         known = {band.name for band in sensors.get(scene.sensor).bands} | set(QUALITY)
         for layer in sorted(scene.files.keys() - known):
             what = "not a band that is stored"
-            report.log.append({"event": "extra file", "id": scene.id, "what": what, "where": scene.files[layer].name})
+            omissions.log.append(
+                {"event": "extra file", "id": scene.id, "what": what, "where": scene.files[layer].name}
+            )
     return sorted(found, key=lambda scene: (scene.date, scene.id))
 
 
@@ -171,14 +173,14 @@ def _named(match: re.Match[str]) -> Scene | None:
     )
 
 
-def _newest(scenes: Sequence[Scene], report: Report) -> list[Scene]:
+def _newest(scenes: Sequence[Scene], omissions: Omissions) -> list[Scene]:
     """Of every scene the newest processing; the others are noted."""
     kept: dict[tuple[str, str, datetime], Scene] = {}
     for scene in sorted(scenes, key=lambda scene: scene.version, reverse=True):
         newest = kept.setdefault((scene.sensor, scene.place, scene.date), scene)
         if newest is not scene:
             what = f"{newest.id} is a newer processing of the same scene"
-            report.log.append({"event": "older processing", "id": scene.id, "what": what, "where": scene.id})
+            omissions.log.append({"event": "older processing", "id": scene.id, "what": what, "where": scene.id})
     return list(kept.values())
 
 

@@ -22,8 +22,8 @@ from rasterio.windows import Window
 
 from swath import sensors
 from swath.corpus import eight_bit
+from swath.corpus.sources._contents import Contents, moved, window
 from swath.corpus.sources._names import matching
-from swath.corpus.sources._pieces import Piece, moved, window
 from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._raster import BadFileError, File, Header, explained, header
 from swath.corpus.sources.landsat import _mtl as mtl
@@ -31,7 +31,7 @@ from swath.corpus.sources.landsat._calibrate import physical
 from swath.corpus.sources.landsat._grid import BLOCK
 from swath.corpus.sources.landsat._mtl import Calibration
 from swath.corpus.sources.landsat._scenes import centre, check_windows
-from swath.corpus.sources.published import SKIP, Form, FormatSettings, Report, convert, expect
+from swath.corpus.sources.published import SKIP, CorpusSpec, FormatSettings, Omissions, convert, expect
 from swath.corpus.store.format import LabelLayer, SensorLayout
 from swath.corpus.store.part import Chip, Location
 from swath.errors import CorpusError, nearest
@@ -133,7 +133,7 @@ def build(
     whole: int,
     dtypes: dict[str, float | None],
     estimate: Literal["error", "estimate"],
-    report: Report,
+    omissions: Omissions,
 ) -> None:
     """Make the corpus of scenes in the order of their paths.
 
@@ -147,13 +147,13 @@ def build(
         dtypes: counts (DN) a step of the stored values, by the types that images may have; None where the settings have
             to say it.
         estimate: what to do about missing metadata.
-        report: takes what is left out.
+        omissions: takes what is left out.
     """
     names = tuple(band.name for band in sensors.get(sensor).bands)
     ready = []
     if len(scenes) != whole:
         what = f"{len(scenes)} of {whole} scenes are here: the split is dealt among these, and is not the published one"
-        report.log.append({"event": "subset", "id": root.name, "what": what, "where": str(root)})
+        omissions.log.append({"event": "subset", "id": root.name, "what": what, "where": str(root)})
     if unknown := sorted(set(config.biomes) - {scene.biome for scene in scenes}):
         there = {scene.biome for scene in scenes}
         raise CorpusError(f"no scene of {unknown[0]!r} is here", where=str(root), remedy=nearest(unknown[0], there))
@@ -163,20 +163,20 @@ def build(
         try:
             ready.append(_prepared(scene, part, sensor, names, dtypes, estimate, config.max_image_gb))
         except BadFileError as error:
-            report.reject(error, scene.name)
+            omissions.reject(error, scene.name)
     px = config.chip_px
     blocks = list(_blocks(ready, px))
     if not blocks:
-        remedy = f"first: {report.log[-1]['what']}" if report.log and not ready else "make chip_px smaller"
+        remedy = f"first: {omissions.log[-1]['what']}" if omissions.log and not ready else "make chip_px smaller"
         raise CorpusError(f"no chip of {px} pixels fits into any scene", where=str(root), remedy=remedy)
     shipped = SensorLayout.of(sensors.get(sensor), names, gsd_m=30)
     layout = eight_bit.layout(sensor, names, 30.0) if config.uint8 else shipped
-    form = Form(px, {sensor: layout}, {"cloud": LAYER}, ("public domain",))
+    spec = CorpusSpec(px, {sensor: layout}, {"cloud": LAYER}, ("public domain",))
 
-    def read(block: Block) -> Piece:
-        return _look(block, form, config, dtypes, shipped, sensor)
+    def read(block: Block) -> Contents:
+        return _look(block, spec, config, dtypes, shipped, sensor)
 
-    convert(target, form, report, blocks, Block.uids, read)
+    convert(target, spec, omissions, blocks, Block.uids, read)
 
 
 def _prepared(
@@ -224,13 +224,13 @@ def _blocks(ready: Sequence[Ready], px: int) -> Iterator[Block]:
 
 def _look(
     block: Block,
-    form: Form,
+    spec: CorpusSpec,
     config: ValidationSettings,
     dtypes: dict[str, float | None],
     shipped: SensorLayout,
     sensor: str,
-) -> Piece:
-    ready, px = block.ready, form.chip_px
+) -> Contents:
+    ready, px = block.ready, spec.chip_px
     counts = _window(ready.scene.image, block, px)
     mask = _window(ready.scene.mask, block, px)[0]
     if unknown := set(np.unique(mask).tolist()) - set(CLASSES):
@@ -244,7 +244,7 @@ def _look(
     pixels = np.nan_to_num(physical(numbers, shipped.bands, ready.calibration))
     if config.uint8:
         pixels = eight_bit.encode(pixels, sensor, shipped)
-    piece = Piece()
+    contents = Contents()
     for position, column in enumerate(block.columns):
         cell = window(0, position, px)
         if ready.head.transform is None or seen[cell].mean() < config.min_valid or not seen[cell].any():
@@ -267,8 +267,8 @@ def _look(
             cloud=float((codes[cell][seen[cell]] >= 3).mean()),
             source=ready.scene.image.name,
         )
-        piece.add(place, [chip], {"cloud": codes[cell]}, form.sensors)
-    return piece
+        contents.add(place, [chip], {"cloud": codes[cell]}, spec.sensors)
+    return contents
 
 
 def _window(file: File, block: Block, px: int) -> Shaped[ndarray, "c y x"]:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from swath.corpus.sources.landsat import _validation as validation
 from swath.corpus.sources.landsat._validation import Scene, ValidationSettings
-from swath.corpus.sources.published import Report, data_folder
+from swath.corpus.sources.published import Omissions, data_folder
 
 SENSOR = "landsat-oli-toa"
 SCENES = 96
@@ -49,4 +49,4 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
 
     scenes = validation.found(folder, "LC8*.TIF", scene, "barren/LC80420082013220LGN00/LC80420082013220LGN00.TIF")
     steps = {"uint16": 1.0, "uint8": config.counts_per_step}
-    validation.build(config, target, folder, SENSOR, scenes, SCENES, steps, config.missing_metadata, Report(config))
+    validation.build(config, target, folder, SENSOR, scenes, SCENES, steps, config.missing_metadata, Omissions(config))

@@ -18,14 +18,14 @@ from pydantic import Field, model_validator
 from swath import sensors
 from swath.corpus import eight_bit
 from swath.corpus.sources import _legends as legends
-from swath.corpus.sources._pieces import Piece, moved, window
+from swath.corpus.sources._contents import Contents, moved, window
 from swath.corpus.sources._position import pixel_m
 from swath.corpus.sources._raster import BadFileError, File, check_size, header
 from swath.corpus.sources.landsat import _grid as grid
 from swath.corpus.sources.landsat import _scenes as scenes
 from swath.corpus.sources.landsat._calibrate import fill_and_cloud, physical
 from swath.corpus.sources.landsat._scenes import Scene
-from swath.corpus.sources.published import SKIP, Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources.published import SKIP, CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.store.codes import check_declared
 from swath.corpus.store.format import LabelLayer, SensorLayout
 from swath.corpus.store.part import Chip, Location
@@ -91,8 +91,8 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: no scene is there, or a file is missing or not as it should be.
     """
     folder = data_folder(data)
-    report = Report(config)
-    found = scenes.find(folder, report)
+    omissions = Omissions(config)
+    found = scenes.find(folder, omissions)
     bands = scenes.bands(found, config.bands)
     ready = []
     for scene in found:
@@ -101,14 +101,14 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
             _require_quality(scene, config)
             ready.append(scene)
         except BadFileError as error:
-            report.reject(error, scene.id)
+            omissions.reject(error, scene.id)
     if not ready:
-        raise CorpusError("no scene can be used", where=str(folder), remedy=f"first: {report.log[-1]['what']}")
+        raise CorpusError("no scene can be used", where=str(folder), remedy=f"first: {omissions.log[-1]['what']}")
     if not config.mask_clouds:
         what = "only fill is marked as missing"
         unjudged = [scene.id for scene in ready if scene.quality is None]
-        report.log += [{"event": "no quality band", "id": name, "what": what, "where": name} for name in unjudged]
-    form = _form(config, ready, bands)
+        omissions.log += [{"event": "no quality band", "id": name, "what": what, "where": name} for name in unjudged]
+    spec = _form(config, ready, bands)
     rasters = {name: _raster(folder, raster, config) for name, raster in config.labels.items()}
     units = list(grid.blocks(grid.grids(ready), config.chip_px))
     if not units:
@@ -118,7 +118,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
             where="corpus.source.chip_px",
             remedy="make chip_px smaller",
         )
-    convert(target, form, report, units, grid.Block.uids, lambda block: _look(block, config, form, rasters))
+    convert(target, spec, omissions, units, grid.Block.uids, lambda block: _look(block, config, spec, rasters))
 
 
 def _require_quality(scene: Scene, config: Config) -> None:
@@ -130,13 +130,13 @@ def _require_quality(scene: Scene, config: Config) -> None:
         )
 
 
-def _form(config: Config, ready: list[Scene], bands: dict[str, tuple[str, ...]]) -> Form:
+def _form(config: Config, ready: list[Scene], bands: dict[str, tuple[str, ...]]) -> CorpusSpec:
     layouts = {}
     for sensor in dict.fromkeys(scene.sensor for scene in ready):
         gsd = min(min(pixel_m(scene.grid) or (30.0,)) for scene in ready if scene.sensor == sensor)
         layouts[sensor] = layout(sensor, bands[sensor], gsd, uint8=config.uint8)
     layers = {name: raster.layer for name, raster in config.labels.items()}
-    return Form(config.chip_px, layouts, layers, ("public domain",))
+    return CorpusSpec(config.chip_px, layouts, layers, ("public domain",))
 
 
 def layout(sensor: str, bands: tuple[str, ...], gsd_m: float, *, uint8: bool) -> SensorLayout:
@@ -171,27 +171,27 @@ class Image:
     """None where the scene has no quality band."""
 
 
-def _look(block: grid.Block, config: Config, form: Form, rasters: dict[str, File]) -> Piece:
+def _look(block: grid.Block, config: Config, spec: CorpusSpec, rasters: dict[str, File]) -> Contents:
     """The chips of all passes in a row of cells."""
     passes: dict[tuple[str, str, str], list[Image]] = {}
     for scene in block.grid.scenes:
-        if image := _image(block, scene, config, form):
+        if image := _image(block, scene, config, spec):
             passes.setdefault(scene.swath, []).append(image)
-    maps = {name: _codes(block, name, file, form) for name, file in rasters.items()}
-    piece = Piece()
+    maps = {name: _codes(block, name, file, spec) for name, file in rasters.items()}
+    contents = Contents()
     for position, column in enumerate(block.columns):
         cell = window(0, position, block.px)
         uid, corner = block.uid(column), moved(block.transform_of(column), 0, 0, 0)
         chips = [chip for images in passes.values() if (chip := _chip(uid, images, cell, config))]
         if chips:
             place = Location(uid, crs=block.grid.crs, transform=corner)
-            piece.add(place, chips, {name: codes[cell] for name, codes in maps.items()}, form.sensors)
-    return piece
+            contents.add(place, chips, {name: codes[cell] for name, codes in maps.items()}, spec.sensors)
+    return contents
 
 
-def _image(block: grid.Block, scene: Scene, config: Config, form: Form) -> Image | None:
+def _image(block: grid.Block, scene: Scene, config: Config, spec: CorpusSpec) -> Image | None:
     """None where the scene does not reach the block."""
-    layout = form.sensors[scene.sensor]
+    layout = spec.sensors[scene.sensor]
     counts = grid.read(block, scene, layout.bands)
     if counts is None:
         return None
@@ -247,8 +247,8 @@ def _chip(uid: str, images: list[Image], cell: tuple[slice, slice], config: Conf
     )
 
 
-def _codes(block: grid.Block, name: str, file: File, form: Form) -> Integer[ndarray, "y x"]:
-    layer = form.labels[name]
+def _codes(block: grid.Block, name: str, file: File, spec: CorpusSpec) -> Integer[ndarray, "y x"]:
+    layer = spec.labels[name]
     try:
         return grid.labels(block, file, layer)
     except ValueError as error:

@@ -14,9 +14,9 @@ from typing import Literal, TypeVar
 from pydantic import Field
 from rasterio.errors import NotGeoreferencedWarning
 
+from swath.corpus.sources._contents import Contents, LogEntry, announce, store, write_log
 from swath.corpus.sources._growth import ANEW, following
 from swath.corpus.sources._names import Key, Names, in_order, what_is_there
-from swath.corpus.sources._pieces import LogEntry, Piece, announce, store, write_log
 from swath.corpus.sources._raster import MAX_IMAGE_GB, BadFileError
 from swath.corpus.sources._shapes import ShapeLayer, Shapes
 from swath.corpus.store.arrays import Compression
@@ -43,26 +43,26 @@ class FormatSettings(PluginSettings):
     shapes: tuple[ShapeLayer, ...] = ()
     """Label layers of your own, from polygons or points in vector files."""
     compression: Compression = "fast"
-    """Of the pixels: `none`, `fast` to read, or `small` on disk (Zstandard), which is several times slower to read."""
+    """How pixels are packed: `none`, `fast` to read, or `small` on disk (Zstandard), several times slower to read."""
 
 
 @dataclass(slots=True)
-class Report:
-    """What is left out: an error, or a line of the log, as the settings say."""
+class Omissions:
+    """What is left out of a corpus: an error or a line of its log, as the settings say."""
 
     settings: FormatSettings
     log: list[LogEntry] = field(default_factory=list)
 
     def reject(self, error: BadFileError, name: str = "") -> None:
-        """Raise it, or note it."""
+        """Raise the error, or note it in the log if bad files are to be skipped."""
         if self.settings.on_bad_file == "error":
             raise error
         self.log.append(_entry(error, name))
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """The corpus that a format becomes."""
+class CorpusSpec:
+    """What the corpus holds that a format becomes: sizes, bands, label layers and licences."""
 
     chip_px: int
     sensors: dict[str, SensorLayout]
@@ -86,20 +86,20 @@ def data_folder(data: Path | None) -> Path:
     return data
 
 
-def gather(
+def files_by_key(
     root: Path,
     kinds: Mapping[str, Names],
-    report: Report,
+    omissions: Omissions,
     listed: Collection[Key] | None = None,
     unused: Sequence[str] = (),
     unwanted: Collection[Key] = (),
 ) -> dict[Key, dict[str, Path]]:
-    """Files by key and kind, in natural order, complete: what lacks a file is an error or left out.
+    """The files of every key by kind, in natural order of the keys; a key that lacks a file is an error or left out.
 
     Args:
         root: folder of the data.
         kinds: names of each kind of file; all have the same fields.
-        report: takes what is wrong. Files in the same folders that are of no kind are noted, never an error.
+        omissions: takes what is wrong. Files in the same folders that are of no kind are noted, never an error.
         listed: keys that a table of the format lists; others are extra, and those without files are missing.
         unused: patterns of files that the layout has, but that are not read.
         unwanted: keys that the settings leave out, whether their files are there or not.
@@ -120,11 +120,11 @@ def gather(
         if key in unwanted:
             continue
         if error := _wrong(root, kinds, key, there, listed):
-            report.reject(error, "_".join(key))
+            omissions.reject(error, "_".join(key))
         else:
             complete[key] = there
     known = {path for files in found.values() for path in files.values()}
-    _note_strangers(root, known, (*unused, "README*"), report)
+    _note_strangers(root, known, (*unused, "README*"), omissions)
     return complete
 
 
@@ -144,7 +144,7 @@ def _wrong(
     return BadFileError(f"{name} is missing{beside}", where=str(missing[0]), remedy=SKIP)
 
 
-def _note_strangers(root: Path, known: set[Path], unused: Sequence[str], report: Report) -> None:
+def _note_strangers(root: Path, known: set[Path], unused: Sequence[str], omissions: Omissions) -> None:
     """Name files that lie among the data but are of no kind: perhaps misspelt."""
     for folder in sorted({path.parent for path in known}):
         for path in sorted(folder.iterdir()):
@@ -153,54 +153,54 @@ def _note_strangers(root: Path, known: set[Path], unused: Sequence[str], report:
                 name = path.relative_to(root).as_posix()
                 what = "not of the layout, not read"
                 entry = {"event": "extra file", "id": path.name, "what": what, "where": name}
-                report.log.append(entry)
+                omissions.log.append(entry)
 
 
 def convert(
     target: Path,
-    form: Form,
-    report: Report,
+    spec: CorpusSpec,
+    omissions: Omissions,
     units: Sequence[Unit],
     uids: Callable[[Unit], Iterable[str]],
-    read: Callable[[Unit], Piece],
+    read: Callable[[Unit], Contents],
 ) -> None:
     """Make the corpus, or continue one that was interrupted.
 
     Args:
         target: folder of the corpus.
-        form: what it holds.
-        report: settings of the format, and what was left out so far.
+        spec: what it holds.
+        omissions: settings of the format, and what was left out so far.
         units: what is read at once, in the order of the corpus.
         uids: ids of the locations that a unit may become.
         read: a unit's pixels and labels; BadFileError where they cannot be had.
     """
 
-    def careful(unit: Unit) -> Piece:
+    def careful(unit: Unit) -> Contents:
         try:
             return read(unit)
         except BadFileError as error:
-            if report.settings.on_bad_file == "error":
+            if omissions.settings.on_bad_file == "error":
                 raise
-            return Piece(left_out=[_entry(error, next(iter(uids(unit)), ""))])
+            return Contents(left_out=[_entry(error, next(iter(uids(unit)), ""))])
 
-    shapes = Shapes(report.settings.shapes, Path(), form.labels)
-    report.log += shapes.log
-    provenance = {"source": report.settings.name, "settings": report.settings.model_dump(mode="json")}
-    provenance |= {"shapes": shapes.digests} if report.settings.shapes else {}
-    labels = form.labels | shapes.layers
+    shapes = Shapes(omissions.settings.shapes, Path(), spec.labels)
+    omissions.log += shapes.log
+    provenance = {"source": omissions.settings.name, "settings": omissions.settings.model_dump(mode="json")}
+    provenance |= {"shapes": shapes.digests} if omissions.settings.shapes else {}
+    labels = spec.labels | shapes.layers
     target = Path(target)
-    licences, keep = form.licences, report.settings.compression
+    licences, keep = spec.licences, omissions.settings.compression
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         # Set here, once, because filters are shared by threads.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with CorpusWriter(target, form.sensors, form.chip_px, labels, provenance, licences, keep) as writer:
+        with CorpusWriter(target, spec.sensors, spec.chip_px, labels, provenance, licences, keep) as writer:
             shapes.begin(writer)
             _none_gone(target, writer.committed, units, uids)
             todo, one = following(units, lambda unit: not writer.committed.isdisjoint(uids(unit)), careful)
-            store(writer, todo, lambda unit: shapes.add_to(one(unit)), pool, report.log)
-            write_log(target, report.log)
+            store(writer, todo, lambda unit: shapes.add_to(one(unit)), pool, omissions.log)
+            write_log(target, omissions.log)
             shapes.finish(writer)
-    announce(target, report.log)
+    announce(target, omissions.log)
 
 
 def _none_gone(

@@ -7,8 +7,8 @@ from typing import Any
 from jaxtyping import Int64, Integer, Num, Shaped
 from numpy import ndarray
 
+from swath.corpus.sources._contents import LogEntry, moved
 from swath.corpus.sources._names import what_is_there
-from swath.corpus.sources._pieces import LogEntry, moved
 from swath.corpus.sources._position import check_same_place, distance, pixels_apart
 from swath.corpus.sources._raster import BadFileError, File, Header, whole
 from swath.corpus.sources.published._convert import SKIP

@@ -16,12 +16,12 @@ from numpy import ndarray
 
 from swath import sensors
 from swath._progress import track
+from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._names import in_order, what_is_there
-from swath.corpus.sources._pieces import Piece
 from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._raster import BadFileError, File, Header, enlarged
 from swath.corpus.sources.published import _numpy as npy
-from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources.published._convert import CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import chip_of, image, placed, same_ground
 from swath.corpus.store.format import SensorLayout
 from swath.corpus.store.part import Chip
@@ -95,21 +95,21 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: folders or files are missing, damaged, or of another type or size; a label is unknown.
     """
     root = data_folder(data)
-    report = Report(config)
-    pairs = _pairs(root, report)
+    omissions = Omissions(config)
+    pairs = _pairs(root, omissions)
     parts = _parts(root)
     optical = SensorLayout.of(sensors.get(OPTICAL), gsd_m=10).model_copy(update={"nodata": None})
     radar = SensorLayout.of(sensors.get(RADAR), POLARISATIONS, 10)
-    form = Form(PX, {OPTICAL: optical, RADAR: radar}, licences=("CDLA-Permissive-1.0",))
+    spec = CorpusSpec(PX, {OPTICAL: optical, RADAR: radar}, licences=("CDLA-Permissive-1.0",))
     names = [key[0] for key in in_order((name,) for name in pairs)]
 
-    def read(name: str) -> Piece:
-        return _read(root, *pairs[name], form, parts.get(name))
+    def read(name: str) -> Contents:
+        return _read(root, *pairs[name], spec, parts.get(name))
 
-    convert(target, form, report, names, lambda name: [name], read)
+    convert(target, spec, omissions, names, lambda name: [name], read)
 
 
-def _pairs(root: Path, report: Report) -> dict[str, tuple[Path, Path]]:
+def _pairs(root: Path, omissions: Omissions) -> dict[str, tuple[Path, Path]]:
     """Folders of the optical and the radar patch, by the name of the optical one."""
     optical = {path.name: path for path in root.glob("*/S2?_MSIL2A_*") if path.is_dir()}
     radar = [path for path in root.glob("*/S1?_IW_GRDH_*") if path.is_dir()]
@@ -121,13 +121,13 @@ def _pairs(root: Path, report: Report) -> dict[str, tuple[Path, Path]]:
     with ThreadPoolExecutor() as pool:
         for path, partner in zip(radar, track(pool.map(_partner, radar), len(radar), "pairing"), strict=True):
             if isinstance(partner, BadFileError):
-                report.reject(partner, path.name)
+                omissions.reject(partner, path.name)
             elif partner not in optical:
-                report.reject(npy.bad(path, f"belongs to {partner}, which is missing"), path.name)
+                omissions.reject(npy.bad(path, f"belongs to {partner}, which is missing"), path.name)
             else:
                 pairs[partner] = (optical[partner], path)
     for name in sorted(optical.keys() - pairs.keys()):
-        report.reject(npy.bad(optical[name], "has no Sentinel-1 patch"), name)
+        omissions.reject(npy.bad(optical[name], "has no Sentinel-1 patch"), name)
     return pairs
 
 
@@ -158,8 +158,8 @@ def _parts(root: Path) -> dict[str, str]:
     return found
 
 
-def _read(root: Path, optical: Path, radar: Path, form: Form, split: str | None) -> Piece:
-    counts, head = _bands(root, optical, form.sensors[OPTICAL].bands, "uint16")
+def _read(root: Path, optical: Path, radar: Path, spec: CorpusSpec, split: str | None) -> Contents:
+    counts, head = _bands(root, optical, spec.sensors[OPTICAL].bands, "uint16")
     power, other = _bands(root, radar, POLARISATIONS, "float32")
     same_ground(File(radar, radar.name), other, head)
     labels = _field(optical, "labels")
@@ -173,9 +173,9 @@ def _read(root: Path, optical: Path, radar: Path, form: Form, split: str | None)
     scalars = {"labels": "; ".join(labels), "labels_19": _joined(name for name in NINETEEN if name in few)}
     # S1A_IW_GRDH_1SDV_20170613T165043_33UUP_87_48: tile, column and row
     location = placed(optical.name, head, group=radar.name.split("_")[-3], split=split, scalars=scalars)
-    piece = Piece()
-    piece.add(location, chips, {}, form.sensors)
-    return piece
+    contents = Contents()
+    contents.add(location, chips, {}, spec.sensors)
+    return contents
 
 
 def _joined(names: Iterable[str]) -> str:

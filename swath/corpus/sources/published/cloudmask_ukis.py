@@ -14,11 +14,11 @@ from numpy import ndarray
 from pydantic import Field
 
 from swath import sensors
+from swath.corpus.sources._contents import Contents, cells, window
 from swath.corpus.sources._names import what_is_there
-from swath.corpus.sources._pieces import Piece, cells, window
 from swath.corpus.sources._raster import BadFileError, File
 from swath.corpus.sources.published import _numpy as npy
-from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources.published._convert import CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import declared, stranger
 from swath.corpus.store.format import LabelLayer, SensorLayout
 from swath.corpus.store.part import Chip, Location
@@ -53,7 +53,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: no file is there, or one is not as it should be.
     """
     folder = data_folder(data)
-    report = Report(config)
+    omissions = Omissions(config)
     found = {path.stem: path for path in sorted(folder.glob("*.npz")) if path.stem in BANDS}
     if not found:
         raise CorpusError(
@@ -61,17 +61,17 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
             where=str(folder),
             remedy=what_is_there(folder, "landsat5.npz"),
         )
-    report.log += [stranger(path, folder) for path in sorted(folder.glob("*.npz")) if path.stem not in BANDS]
+    omissions.log += [stranger(path, folder) for path in sorted(folder.glob("*.npz")) if path.stem not in BANDS]
     layouts = {BANDS[name][0]: layout(name) for name in found}
-    form = Form(config.chip_px, layouts, {"cloud": LAYER}, ("Apache-2.0",))
-    shapes = _shapes(found, report)
+    spec = CorpusSpec(config.chip_px, layouts, {"cloud": LAYER}, ("Apache-2.0",))
+    shapes = _shapes(found, omissions)
     convert(
         target,
-        form,
-        report,
+        spec,
+        omissions,
         list(shapes),
         lambda name: [uid for uid, _, _ in cells(name, shapes[name], config.chip_px)],
-        lambda name: _look(name, found[name], form, config.max_image_gb),
+        lambda name: _look(name, found[name], spec, config.max_image_gb),
     )
 
 
@@ -82,14 +82,14 @@ def layout(name: str) -> SensorLayout:
     return layout.model_copy(update={"nodata": None, "scale": (1.0,) * 6, "offset": (0.0,) * 6})
 
 
-def _shapes(found: dict[str, Path], report: Report) -> dict[str, tuple[int, int]]:
+def _shapes(found: dict[str, Path], omissions: Omissions) -> dict[str, tuple[int, int]]:
     """Sizes of the images that can be used."""
     shapes = {}
     for name, path in found.items():
         try:
-            shapes[name] = _arrays(path, report.settings.max_image_gb)[1].shape
+            shapes[name] = _arrays(path, omissions.settings.max_image_gb)[1].shape
         except BadFileError as error:
-            report.reject(error, name)
+            omissions.reject(error, name)
     return shapes
 
 
@@ -104,12 +104,12 @@ def _arrays(path: Path, limit_gb: float) -> tuple[Float32[ndarray, "c y x"], Int
     return image.transpose(2, 0, 1), declared(mask[..., 0], LAYER, File(path, path.name))
 
 
-def _look(name: str, path: Path, form: Form, limit_gb: float) -> Piece:
+def _look(name: str, path: Path, spec: CorpusSpec, limit_gb: float) -> Contents:
     image, mask = _arrays(path, limit_gb)
-    piece = Piece()
-    for uid, row, column in cells(name, mask.shape, form.chip_px):
-        part = window(row, column, form.chip_px)
+    contents = Contents()
+    for uid, row, column in cells(name, mask.shape, spec.chip_px):
+        part = window(row, column, spec.chip_px)
         pixels = np.ascontiguousarray(image[:, *part])
         chip = Chip(uid, BANDS[name][0], pixels, cloud=float((mask[part] == 4).mean()), source=path.name)
-        piece.add(Location(uid, group=name), [chip], {"cloud": mask[part]}, form.sensors)
-    return piece
+        contents.add(Location(uid, group=name), [chip], {"cloud": mask[part]}, spec.sensors)
+    return contents

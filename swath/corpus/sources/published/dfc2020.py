@@ -3,11 +3,18 @@
 from pathlib import Path
 from typing import Literal
 
+from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._names import Key, Names
-from swath.corpus.sources._pieces import Piece
 from swath.corpus.sources._raster import File
 from swath.corpus.sources.published import _sen12
-from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder, gather
+from swath.corpus.sources.published._convert import (
+    CorpusSpec,
+    FormatSettings,
+    Omissions,
+    convert,
+    data_folder,
+    files_by_key,
+)
 from swath.corpus.sources.published._images import declared, placed
 
 KINDS = {
@@ -31,16 +38,16 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: files are missing, damaged, or of another type or size.
     """
     root = data_folder(data)
-    report = Report(config)
-    files = gather(root, KINDS, report)
-    form = Form(_sen12.PX, _sen12.layouts(), {"dfc": _sen12.DFC})
+    omissions = Omissions(config)
+    files = files_by_key(root, KINDS, omissions)
+    spec = CorpusSpec(_sen12.PX, _sen12.layouts(), {"dfc": _sen12.DFC})
     convert(
         target,
-        form,
-        report,
+        spec,
+        omissions,
         list(files),
         lambda key: [_uid(key)],
-        lambda key: _read(files[key], key, root, form, config),
+        lambda key: _read(files[key], key, root, spec, config),
     )
 
 
@@ -48,11 +55,11 @@ def _uid(key: Key) -> str:
     return f"{key[2]}_{key[3]}"
 
 
-def _read(files: dict[str, Path], key: Key, root: Path, form: Form, config: Config) -> Piece:
+def _read(files: dict[str, Path], key: Key, root: Path, spec: CorpusSpec, config: Config) -> Contents:
     chips, of = _sen12.chips(_uid(key), files, root)
     cover = _sen12.pixels(files["dfc"], root, 1, ("uint8", "uint16", "int16"), of)[0][0]
     codes = declared(cover, _sen12.DFC, File(files["dfc"], files["dfc"].name))
     split = "test" if key[0] == "test" else config.validation_as
-    piece = Piece()
-    piece.add(placed(_uid(key), of[1], split=split), chips, {"dfc": codes}, form.sensors)
-    return piece
+    contents = Contents()
+    contents.add(placed(_uid(key), of[1], split=split), chips, {"dfc": codes}, spec.sensors)
+    return contents

@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 
 from swath import sensors
-from swath.corpus.sources._pieces import Piece
+from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._raster import File
-from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources.published._convert import CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import chip_of, classified, image, placed
 from swath.corpus.store.format import SensorLayout
 
@@ -55,18 +55,18 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: images or lists are missing or not as they should be.
     """
     folder = data_folder(data)
-    report = Report(config)
-    files = classified(folder, FOLDERS, CLASSES, ".tif", config.split, report.log, config.classes)
+    omissions = Omissions(config)
+    files = classified(folder, FOLDERS, CLASSES, ".tif", config.split, omissions.log, config.classes)
     layout = SensorLayout.of(sensors.get(SENSOR), gsd_m=10).model_copy(update={"nodata": None})
     order = np.array([BANDS.index(band) for band in layout.bands])
-    form = Form(PX, {SENSOR: layout}, licences=("MIT",))
+    spec = CorpusSpec(PX, {SENSOR: layout}, licences=("MIT",))
 
-    def look(file: File) -> Piece:
+    def look(file: File) -> Contents:
         pixels, head = image(file, len(BANDS), "uint16", PX)
         uid = file.path.stem
         place = placed(uid, head, split=file.fields.get("split"), scalars={"class": file.fields["class"]})
-        piece = Piece()
-        piece.add(place, [chip_of(uid, SENSOR, pixels[order], file.name)], {}, form.sensors)
-        return piece
+        contents = Contents()
+        contents.add(place, [chip_of(uid, SENSOR, pixels[order], file.name)], {}, spec.sensors)
+        return contents
 
-    convert(target, form, report, files, lambda file: [file.path.stem], look)
+    convert(target, spec, omissions, files, lambda file: [file.path.stem], look)

@@ -22,11 +22,11 @@ from numpy import ndarray
 from swath import sensors
 from swath._files import read_json
 from swath.corpus.sources import _legends as legends
+from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._names import what_is_there
-from swath.corpus.sources._pieces import Piece
 from swath.corpus.sources._raster import BadFileError, File, check_size
 from swath.corpus.sources.published import _hdf5
-from swath.corpus.sources.published._convert import SKIP, Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources.published._convert import SKIP, CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import declared
 from swath.corpus.store.format import SensorLayout
 from swath.corpus.store.part import Chip, Location
@@ -106,14 +106,14 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     """
     folder = data_folder(data)
     with _opened(folder, config.max_image_gb) as archive:
-        report = Report(config)
+        omissions = Omissions(config)
         levels = {info.get("S2_type") for info in archive.tiles.values()}
         layouts = {LEVELS[level]: _optical(level) for level in LEVELS if level in levels}
         if config.radar:
             layouts[RADAR] = SensorLayout.of(sensors.get(RADAR), ("VV", "VH"), gsd_m=10)
-        form = Form(archive.px, layouts, LAYERS if config.labels else {}, ("CC-BY-4.0",))
+        spec = CorpusSpec(archive.px, layouts, LAYERS if config.labels else {}, ("CC-BY-4.0",))
         positions = list(range(len(archive.names)))
-        convert(target, form, report, positions, lambda k: [archive.names[k]], lambda k: _look(archive, k, form))
+        convert(target, spec, omissions, positions, lambda k: [archive.names[k]], lambda k: _look(archive, k, spec))
 
 
 def _optical(level: str) -> SensorLayout:
@@ -197,7 +197,7 @@ def _h5py() -> ModuleType:
 # -- one tile ----------------------------------------------------------------------------------------------------------
 
 
-def _look(archive: Archive, position: int, form: Form) -> Piece:
+def _look(archive: Archive, position: int, spec: CorpusSpec) -> Contents:
     uid = archive.names[position]
     info = archive.tiles[uid]
     place = Location(
@@ -206,25 +206,25 @@ def _look(archive: Archive, position: int, form: Form) -> Piece:
         split=archive.parts.get(position),
         scalars={name: _one_hot(archive.read(name, position)) for name in ("biome", "eco_region")},
     )
-    chips = [_optical_chip(archive, position, uid, info, form)]
-    if RADAR in form.sensors:
+    chips = [_optical_chip(archive, position, uid, info, spec)]
+    if RADAR in spec.sensors:
         power = archive.read("sentinel1", position)
         chips += [
             Chip(uid, RADAR, np.ascontiguousarray(power[channels]), source=f"{uid}/{name}", orbit=name)
             for name, channels in PASSES.items()
         ]
-    piece = Piece()
-    piece.add(place, chips, {name: _codes(archive, name, position) for name in form.labels}, form.sensors)
-    return piece
+    contents = Contents()
+    contents.add(place, chips, {name: _codes(archive, name, position) for name in spec.labels}, spec.sensors)
+    return contents
 
 
-def _optical_chip(archive: Archive, position: int, uid: str, info: Mapping[str, Any], form: Form) -> Chip:
+def _optical_chip(archive: Archive, position: int, uid: str, info: Mapping[str, Any], spec: CorpusSpec) -> Chip:
     level = info.get("S2_type")
     if level not in LEVELS:
         raise BadFileError(f"tile {uid} has no level: {level!r}", where=str(archive.path), remedy=SKIP)
     sensor = LEVELS[level]
     counts = archive.read("sentinel2", position)
-    pixels = np.ascontiguousarray(counts[[BANDS.index(band) for band in form.sensors[sensor].bands]])
+    pixels = np.ascontiguousarray(counts[[BANDS.index(band) for band in spec.sensors[sensor].bands]])
     return Chip(
         uid,
         sensor,

@@ -18,11 +18,18 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from swath import sensors
+from swath.corpus.sources._contents import Contents, cells, window
 from swath.corpus.sources._names import Key, Names, what_is_there
-from swath.corpus.sources._pieces import Piece, cells, window
 from swath.corpus.sources._raster import File
 from swath.corpus.sources.published import _numpy as npy
-from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder, gather
+from swath.corpus.sources.published._convert import (
+    CorpusSpec,
+    FormatSettings,
+    Omissions,
+    convert,
+    data_folder,
+    files_by_key,
+)
 from swath.corpus.sources.published._images import declared
 from swath.corpus.store.arrays import Compression
 from swath.corpus.store.format import LabelLayer, SensorLayout
@@ -108,20 +115,20 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     """
     root = data_folder(data)
     root = root / "PASTIS-R" if (root / "PASTIS-R").is_dir() else root
-    report = Report(config)
+    omissions = Omissions(config)
     table = root / "metadata.geojson"
     if not table.exists():
         raise CorpusError("no metadata.geojson", where=str(root), remedy=what_is_there(root, table.name))
     patches = _patches(table, npy.document(table), config)
     kinds = {kind: KINDS[kind] for kind in (*config.sensors, "labels")}
     others = {key for key, patch in patches.items() if patch.fold not in config.folds}
-    files = gather(root, kinds, report, listed=set(patches), unused=("ParcelIDs_*.npy",), unwanted=others)
+    files = files_by_key(root, kinds, omissions, listed=set(patches), unused=("ParcelIDs_*.npy",), unwanted=others)
 
     def uids(key: Key) -> list[str]:
         return [uid for uid, _, _ in cells(key[0], (PX, PX), config.chip_px)]
 
-    form = _form(config, _radar_type(files.values()))
-    convert(target, form, report, list(files), uids, lambda key: _read(files[key], key, patches[key], form, config))
+    spec = _form(config, _radar_type(files.values()))
+    convert(target, spec, omissions, list(files), uids, lambda key: _read(files[key], key, patches[key], spec, config))
 
 
 def _radar_type(patches: Iterable[dict[str, Path]]) -> str:
@@ -130,14 +137,14 @@ def _radar_type(patches: Iterable[dict[str, Path]]) -> str:
     return "float32" if any(npy.type_of(path) == "float32" for path in paths) else "float16"
 
 
-def _form(config: Config, radar_type: str) -> Form:
+def _form(config: Config, radar_type: str) -> CorpusSpec:
     optical = SensorLayout.of(sensors.get(OPTICAL), BANDS, 10.0, "int16").model_copy(update={"nodata": float(NODATA)})
     layouts = {OPTICAL: optical} if "s2" in config.sensors else {}
     if set(config.sensors) & set(ORBITS):
         layouts[RADAR] = SensorLayout.of(sensors.get(RADAR), POLARISATIONS, 10.0, radar_type)
     names, colours = ({code: row[k] for code, row in enumerate(CLASSES)} for k in (0, 1))
     layer = LabelLayer(classes=names, colours=colours | {VOID: "#ffffff"}, void=VOID)
-    return Form(config.chip_px, layouts, {LAYER: layer})
+    return CorpusSpec(config.chip_px, layouts, {LAYER: layer})
 
 
 def split_of(fold: int, test_fold: int) -> Literal["train", "val", "test"]:
@@ -174,11 +181,11 @@ def _patch(path: Path, said: dict[str, Any], outline: BaseGeometry, config: Conf
 # -- a patch -----------------------------------------------------------------------------------------------------------
 
 
-def _read(files: dict[str, Path], key: Key, patch: _Patch, form: Form, config: Config) -> Piece:
+def _read(files: dict[str, Path], key: Key, patch: _Patch, spec: CorpusSpec, config: Config) -> Contents:
     target = npy.array(files["labels"], ("uint8",), (3, PX, PX), config.max_image_gb)[0]
-    labels = declared(target, form.labels[LAYER], File(files["labels"], files["labels"].name))
-    series = {kind: _series(files[kind], kind, patch.dates[kind], form, config.max_image_gb) for kind in config.sensors}
-    piece = Piece()
+    labels = declared(target, spec.labels[LAYER], File(files["labels"], files["labels"].name))
+    series = {kind: _series(files[kind], kind, patch.dates[kind], spec, config.max_image_gb) for kind in config.sensors}
+    contents = Contents()
     for uid, row, column in cells(key[0], (PX, PX), config.chip_px):
         here = window(row, column, config.chip_px)
         chips = [
@@ -201,17 +208,19 @@ def _read(files: dict[str, Path], key: Key, patch: _Patch, form: Form, config: C
             split=split_of(patch.fold, config.test_fold),
             scalars={"fold": patch.fold, "tile": patch.tile},
         )
-        piece.add(location, chips, {LAYER: labels[here].astype(np.int64)}, form.sensors)
-    return piece
+        contents.add(location, chips, {LAYER: labels[here].astype(np.int64)}, spec.sensors)
+    return contents
 
 
-def _series(path: Path, kind: str, stamps: list[datetime], form: Form, limit_gb: float) -> Shaped[ndarray, "t c y x"]:
+def _series(
+    path: Path, kind: str, stamps: list[datetime], spec: CorpusSpec, limit_gb: float
+) -> Shaped[ndarray, "t c y x"]:
     """Counts of all dates, in the file's order."""
     if kind == "s2":
         counts = npy.array(path, ("int16",), (None, len(BANDS), PX, PX), limit_gb)
     else:
         power = npy.array(path, ("float16", "float32"), (None, 3, PX, PX), limit_gb)
-        counts = power[:, :2].astype(form.sensors[RADAR].dtype)
+        counts = power[:, :2].astype(spec.sensors[RADAR].dtype)
     if len(counts) != len(stamps):
         raise npy.bad(path, f"has {len(counts)} images, but metadata.geojson lists {len(stamps)} dates of {kind}")
     return counts

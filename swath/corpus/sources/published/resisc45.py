@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import Field
 
 from swath import sensors
-from swath.corpus.sources._pieces import Piece
+from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._raster import File
-from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources.published._convert import CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import classified, image
 from swath.corpus.store.format import SensorLayout
 from swath.corpus.store.part import Chip, Location
@@ -49,17 +49,17 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: pictures or lists are missing or not as they should be.
     """
     folder = data_folder(data)
-    report = Report(config)
-    files = classified(folder, ("NWPU-RESISC45", "."), CLASSES, ".jpg", config.split, report.log, config.classes)
+    omissions = Omissions(config)
+    files = classified(folder, ("NWPU-RESISC45", "."), CLASSES, ".jpg", config.split, omissions.log, config.classes)
     layout = SensorLayout.of(sensors.get(SENSOR), BANDS, gsd_m=config.gsd_m)
-    form = Form(PX, {SENSOR: layout})
+    spec = CorpusSpec(PX, {SENSOR: layout})
 
-    def look(file: File) -> Piece:
+    def look(file: File) -> Contents:
         pixels, _ = image(file, len(BANDS), "uint8", PX)
         uid = file.path.stem
         place = Location(uid, split=file.fields.get("split"), scalars={"class": file.fields["class"]})
-        piece = Piece()
-        piece.add(place, [Chip(uid, SENSOR, pixels, source=file.name)], {}, form.sensors)
-        return piece
+        contents = Contents()
+        contents.add(place, [Chip(uid, SENSOR, pixels, source=file.name)], {}, spec.sensors)
+        return contents
 
-    convert(target, form, report, files, lambda file: [file.path.stem], look)
+    convert(target, spec, omissions, files, lambda file: [file.path.stem], look)

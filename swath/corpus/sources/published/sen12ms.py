@@ -8,11 +8,18 @@ import numpy as np
 from jaxtyping import Integer
 from numpy import ndarray
 
+from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._names import Key, Names
-from swath.corpus.sources._pieces import Piece
 from swath.corpus.sources._raster import File
 from swath.corpus.sources.published import _sen12
-from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder, gather
+from swath.corpus.sources.published._convert import (
+    CorpusSpec,
+    FormatSettings,
+    Omissions,
+    convert,
+    data_folder,
+    files_by_key,
+)
 from swath.corpus.sources.published._images import declared, placed
 from swath.corpus.store.format import LabelLayer
 from swath.errors import CorpusError
@@ -65,26 +72,26 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: files are missing, damaged, or of another type or size; a list of the split is missing.
     """
     root = data_folder(data)
-    report = Report(config)
+    omissions = Omissions(config)
     parts = _parts(root) if config.split == "official" else {}
     found = {key for names in KINDS.values() for key in names.find(root)} if config.seasons else set()
     if missing := sorted(set(config.seasons) - {_season(key) for key in found}):
         remedy = "unpack it beside the others, or name the seasons that are there"
         raise CorpusError(f"no patch of {missing[0]} is here", where=str(root), remedy=remedy)
-    files = gather(root, KINDS, report, unwanted={key for key in found if _season(key) not in config.seasons})
+    files = files_by_key(root, KINDS, omissions, unwanted={key for key in found if _season(key) not in config.seasons})
     for key in BAD:
         if files.pop(key, None):
             what = "the authors say to drop it: the radar holds no numbers"
-            report.log.append({"event": "left out", "id": _uid(key), "what": what, "where": "_".join(key)})
+            omissions.log.append({"event": "left out", "id": _uid(key), "what": what, "where": "_".join(key)})
     layers = {"igbp": LabelLayer(classes=dict(enumerate(IGBP, 1)), void=0), "dfc": _sen12.DFC}
-    form = Form(_sen12.PX, _sen12.layouts(), layers)
+    spec = CorpusSpec(_sen12.PX, _sen12.layouts(), layers)
     convert(
         target,
-        form,
-        report,
+        spec,
+        omissions,
         list(files),
         lambda key: [_uid(key)],
-        lambda key: _read(files[key], key, root, form, parts),
+        lambda key: _read(files[key], key, root, spec, parts),
     )
 
 
@@ -110,18 +117,18 @@ def _parts(root: Path) -> Mapping[Key, Literal["train", "test"]]:
     return found
 
 
-def _read(files: dict[str, Path], key: Key, root: Path, form: Form, parts: Mapping[Key, str]) -> Piece:
+def _read(files: dict[str, Path], key: Key, root: Path, spec: CorpusSpec, parts: Mapping[Key, str]) -> Contents:
     uid = _uid(key)
     chips, of = _sen12.chips(uid, files, root)
     cover = _sen12.pixels(files["lc"], root, 4, ("uint8", "uint16", "int16"), of)[0][0]
     cover = np.where(cover == UNCLASSIFIED, 0, cover)
-    igbp = declared(cover, form.labels["igbp"], File(files["lc"], files["lc"].name))
+    igbp = declared(cover, spec.labels["igbp"], File(files["lc"], files["lc"].name))
     labels = {"igbp": igbp, "dfc": TO_DFC[igbp]}
-    scalars = {"season": _season(key)} | {name: _dominant(codes, form.labels[name]) for name, codes in labels.items()}
+    scalars = {"season": _season(key)} | {name: _dominant(codes, spec.labels[name]) for name, codes in labels.items()}
     location = placed(uid, of[1], group=f"{key[0]}_{key[1]}", split=parts.get(key), scalars=scalars)
-    piece = Piece()
-    piece.add(location, chips, labels, form.sensors)
-    return piece
+    contents = Contents()
+    contents.add(location, chips, labels, spec.sensors)
+    return contents
 
 
 def _dominant(codes: Integer[ndarray, "y x"], layer: LabelLayer) -> str | None:

@@ -8,12 +8,19 @@ import numpy as np
 from pydantic import Field
 
 from swath import sensors
+from swath.corpus.sources._contents import Contents, cells, moved, window
 from swath.corpus.sources._names import Key, Names, matching
-from swath.corpus.sources._pieces import Piece, cells, moved, window
 from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._raster import File
 from swath.corpus.sources.published import _numpy as npy
-from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder, gather
+from swath.corpus.sources.published._convert import (
+    CorpusSpec,
+    FormatSettings,
+    Omissions,
+    convert,
+    data_folder,
+    files_by_key,
+)
 from swath.corpus.sources.published._images import chip_of, declared, image
 from swath.corpus.store.format import LabelLayer, SensorLayout
 from swath.corpus.store.part import Chip, Location
@@ -43,24 +50,24 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: files are missing, damaged, or of another type or size.
     """
     root = data_folder(data)
-    report = Report(config)
+    omissions = Omissions(config)
     hand = next(root / folder for folder in HAND if (root / folder).is_dir())
     kinds = {kind: Names(f"{kind}/{{event}}_{{chip}}_{kind}.tif") for kind in ("S1Hand", "S2Hand", "LabelHand")}
     if not (hand / "S1Hand").is_dir():
         kinds = {kind: Names(names.template.partition("/")[2]) for kind, names in kinds.items()}
-    files = gather(hand, kinds, report, unused=(METADATA,))
+    files = files_by_key(hand, kinds, omissions, unused=(METADATA,))
     optical = SensorLayout.of(sensors.get(OPTICAL), gsd_m=10, dtype="int16").model_copy(update={"nodata": None})
     radar = SensorLayout.of(sensors.get(RADAR), ("VV", "VH"), 10)
-    form = Form(config.chip_px, {OPTICAL: optical, RADAR: radar}, {"water": WATER})
+    spec = CorpusSpec(config.chip_px, {OPTICAL: optical, RADAR: radar}, {"water": WATER})
     events, parts = _events(root), _parts(root)
 
     def uids(key: Key) -> list[str]:
         return [uid for uid, _, _ in cells("_".join(key), (PX, PX), config.chip_px)]
 
-    def read(key: Key) -> Piece:
-        return _read(files[key], key, form, events.get(key[0].lower(), {}), parts.get("_".join(key)))
+    def read(key: Key) -> Contents:
+        return _read(files[key], key, spec, events.get(key[0].lower(), {}), parts.get("_".join(key)))
 
-    convert(target, form, report, list(files), uids, read)
+    convert(target, spec, omissions, list(files), uids, read)
 
 
 def _events(root: Path) -> dict[str, dict[str, Any]]:
@@ -80,7 +87,7 @@ def _parts(root: Path) -> dict[str, str]:
     return found
 
 
-def _read(files: dict[str, Path], key: Key, form: Form, event: dict[str, Any], split: str | None) -> Piece:
+def _read(files: dict[str, Path], key: Key, spec: CorpusSpec, event: dict[str, Any], split: str | None) -> Contents:
     radar, optical, hand = (File(files[kind], files[kind].name) for kind in ("S1Hand", "S2Hand", "LabelHand"))
     power, head = image(radar, 2, "float32", PX)
     counts, other = image(optical, 13, "int16", PX)
@@ -88,8 +95,8 @@ def _read(files: dict[str, Path], key: Key, form: Form, event: dict[str, Any], s
     (codes,), labelled = image(hand, 1, "int16", PX)
     check_same_place(hand, labelled, radar, head)
     water = declared(codes, WATER, hand)
-    piece = Piece()
-    px = form.chip_px
+    contents = Contents()
+    px = spec.chip_px
     for uid, row, column in cells("_".join(key), (PX, PX), px):
         here = window(row, column, px)
         chips = [
@@ -109,8 +116,8 @@ def _read(files: dict[str, Path], key: Key, form: Form, event: dict[str, Any], s
         location = Location(
             uid, crs=head.crs, transform=transform, group="_".join(key), split=split, scalars={"event": key[0]}
         )
-        piece.add(location, chips, {"water": water[here]}, form.sensors)
-    return piece
+        contents.add(location, chips, {"water": water[here]}, spec.sensors)
+    return contents
 
 
 def _date(event: dict[str, Any], name: str) -> datetime | None:

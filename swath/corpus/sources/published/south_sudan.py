@@ -14,10 +14,17 @@ from jaxtyping import Shaped, UInt16
 from numpy import ndarray
 
 from swath import sensors
+from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._names import Key, Names
-from swath.corpus.sources._pieces import Piece
 from swath.corpus.sources.published import _numpy as npy
-from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder, gather
+from swath.corpus.sources.published._convert import (
+    CorpusSpec,
+    FormatSettings,
+    Omissions,
+    convert,
+    data_folder,
+    files_by_key,
+)
 from swath.corpus.sources.published._images import chip_of
 from swath.corpus.store.codes import whole_codes
 from swath.corpus.store.format import LabelLayer, SensorLayout
@@ -67,11 +74,11 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     root = data_folder(data)
     inner = (root / one for one in (FOLDER, f"africa_crop_type_mapping_v1.0/{FOLDER}"))
     root = next((folder for folder in inner if folder.is_dir()), root)
-    report = Report(config)
+    omissions = Omissions(config)
     parts = _parts(root / LIST)
-    files = gather(root, KINDS, report, listed=set(parts))
+    files = files_by_key(root, KINDS, omissions, listed=set(parts))
     optical = f"sentinel-2-{config.level}"
-    form = Form(
+    spec = CorpusSpec(
         PX,
         {
             optical: SensorLayout.of(sensors.get(optical), BANDS, 10.0),
@@ -81,11 +88,11 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     )
     convert(
         target,
-        form,
-        report,
+        spec,
+        omissions,
         list(files),
         lambda key: key,
-        lambda key: _read(files[key], key, form, optical, parts[key], config.max_image_gb),
+        lambda key: _read(files[key], key, spec, optical, parts[key], config.max_image_gb),
     )
 
 
@@ -104,11 +111,11 @@ def _parts(path: Path) -> dict[Key, Literal["train", "val", "test"]]:
 def _read(
     files: dict[str, Path],
     key: Key,
-    form: Form,
+    spec: CorpusSpec,
     optical: str,
     part: Literal["train", "val", "test"],
     limit_gb: float,
-) -> Piece:
+) -> Contents:
     truth = npy.member(files["truth"], "truth", (*TYPES, "uint8", "int8"), (PX, PX), limit_gb)
     try:
         codes = whole_codes(truth, CROPS.void)
@@ -131,9 +138,9 @@ def _read(
         for k in npy.in_time(radar_stamps)
     ]
     labels = np.where(np.isin(codes, list(CROPS.classes)), codes, 0)
-    piece = Piece()
-    piece.add(Location(key[0], split=part), chips, {LAYER: labels}, form.sensors)
-    return piece
+    contents = Contents()
+    contents.add(Location(key[0], split=part), chips, {LAYER: labels}, spec.sensors)
+    return contents
 
 
 def _series(

@@ -12,9 +12,9 @@ from typing import Literal
 
 from swath import sensors
 from swath.corpus import eight_bit
-from swath.corpus.sources._pieces import LogEntry, Piece
+from swath.corpus.sources._contents import Contents, LogEntry
 from swath.corpus.sources._raster import BadFileError, File, Header
-from swath.corpus.sources.published._convert import SKIP, Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources.published._convert import SKIP, CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import chip_of, image, placed, same_ground, stranger
 from swath.corpus.store.format import SensorLayout
 from swath.corpus.store.part import Chip
@@ -58,10 +58,12 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     """
     folder = data_folder(data)
     splits = _splits(config, folder)
-    report = Report(config)
-    places = _places(folder, splits, config, report.log)
-    form = Form(PX, {SENSORS[split]: layout(split) for split in splits}, licences=("CC0-1.0",))
-    convert(target, form, report, list(places.items()), lambda unit: [unit[0]], lambda unit: _look(folder, form, *unit))
+    omissions = Omissions(config)
+    places = _places(folder, splits, config, omissions.log)
+    spec = CorpusSpec(PX, {SENSORS[split]: layout(split) for split in splits}, licences=("CC0-1.0",))
+    convert(
+        target, spec, omissions, list(places.items()), lambda unit: [unit[0]], lambda unit: _look(folder, spec, *unit)
+    )
 
 
 def layout(split: str) -> SensorLayout:
@@ -150,11 +152,11 @@ def _same_dates(scenes: Scenes, splits: tuple[str, ...]) -> bool:
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def _look(data: Path, form: Form, uid: str, scenes: Scenes) -> Piece:
+def _look(data: Path, spec: CorpusSpec, uid: str, scenes: Scenes) -> Contents:
     heads: list[Header] = []
     chips: list[Chip] = []
     for split, names in scenes.items():
-        layout = form.sensors[SENSORS[split]]
+        layout = spec.sensors[SENSORS[split]]
         if not names:
             where = str(data / f"ssl4eo_l_{split}" / uid)
             raise BadFileError(f"location {uid} has no scene", where=where, remedy=SKIP)
@@ -165,6 +167,6 @@ def _look(data: Path, form: Form, uid: str, scenes: Scenes) -> Piece:
             same_ground(file, head, (heads or [head])[0])
             heads.append(head)
             chips.append(chip_of(uid, SENSORS[split], pixels, name, datetime=date, tag=season(date)))
-    piece = Piece()
-    piece.add(placed(uid, heads[0]), chips, {}, form.sensors)
-    return piece
+    contents = Contents()
+    contents.add(placed(uid, heads[0]), chips, {}, spec.sensors)
+    return contents

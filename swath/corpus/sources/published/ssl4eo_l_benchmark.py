@@ -13,10 +13,10 @@ from jaxtyping import Integer
 from numpy import ndarray
 
 from swath.corpus.sources import _legends as legends
+from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._names import Names, in_order, what_is_there
-from swath.corpus.sources._pieces import Piece
 from swath.corpus.sources._raster import File, Header
-from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources.published._convert import CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import chip_of, codes, image, placed, stranger
 from swath.corpus.sources.published.ssl4eo_l import FILE, PX, SENSORS, Split, date_of, layout
 from swath.corpus.store.format import LabelLayer
@@ -54,7 +54,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: images or masks are missing or not as they should be.
     """
     folder = data_folder(data)
-    report = Report(config)
+    omissions = Omissions(config)
     template = f"ssl4eo_l_{config.sensor}_benchmark/{{uid}}/{{scene}}/{FILE}"
     names = Names(template)
     found = names.find(folder)
@@ -62,29 +62,31 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         raise CorpusError(f"no file is named {template}", where=str(folder), remedy=what_is_there(folder, template))
     keys = in_order(found)
     parts = dict(zip(keys, split(len(keys)), strict=True))
-    report.log += [stranger(p, folder) for p in sorted(names.path(folder, keys[0]).parents[2].iterdir()) if p.is_file()]
+    omissions.log += [
+        stranger(p, folder) for p in sorted(names.path(folder, keys[0]).parents[2].iterdir()) if p.is_file()
+    ]
     sensor = SENSORS[config.sensor]
     layers = {
         product: LEGENDS[product] if config.classes == "all" else legends.only(LEGENDS[product], FREQUENT[product])
         for product in config.products
     }
-    form = Form(PX, {sensor: layout(config.sensor)}, layers, ("CC0-1.0",))
+    spec = CorpusSpec(PX, {sensor: layout(config.sensor)}, layers, ("CC0-1.0",))
 
-    def read(key: tuple[str, ...]) -> Piece:
+    def read(key: tuple[str, ...]) -> Contents:
         uid, scene = key
         file = File(found[key], found[key].relative_to(folder).as_posix())
-        pixels, head = image(file, len(form.sensors[sensor].bands), "uint8", PX)
+        pixels, head = image(file, len(spec.sensors[sensor].bands), "uint8", PX)
         chip = chip_of(uid, sensor, pixels, file.name, datetime=date_of(scene))
-        maps = {product: _mask(folder, config, product, form.labels[product], key, (file, head)) for product in layers}
-        piece = Piece()
-        piece.add(placed(uid, head, split=parts[key]), [chip], maps, form.sensors)
-        return piece
+        maps = {product: _mask(folder, config, product, spec.labels[product], key, (file, head)) for product in layers}
+        contents = Contents()
+        contents.add(placed(uid, head, split=parts[key]), [chip], maps, spec.sensors)
+        return contents
 
     for (uid, _), (other, _) in pairwise(keys):
         if uid == other:
             what = f"location {uid} has two scenes, where this benchmark has one"
             raise CorpusError(what, where=str(names.path(folder, keys[0]).parents[2]), remedy="remove one")
-    convert(target, form, report, keys, lambda key: [key[0]], read)
+    convert(target, spec, omissions, keys, lambda key: [key[0]], read)
 
 
 def split(count: int) -> list[str]:

@@ -16,10 +16,10 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from swath import sensors
-from swath.corpus.sources._pieces import LogEntry, Piece
+from swath.corpus.sources._contents import Contents, LogEntry
 from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._raster import BadFileError, File, Header, enlarged
-from swath.corpus.sources.published._convert import SKIP, Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources.published._convert import SKIP, CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import chip_of, image, placed, same_ground, stranger
 from swath.corpus.store.format import SensorLayout
 from swath.corpus.store.part import Chip
@@ -58,11 +58,11 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
             where=str(folder),
             remedy="give the folder that holds s1, s2c and s2a (data=PATH); v1.1 is the format ssl4eo-s12-v1-1",
         )
-    report = Report(config)
-    places = _places(folder, tuple(name for name in SENSORS if name in wanted), report.log)
-    form = Form(PX, {SENSORS[name]: layout(name) for name in wanted}, licences=("CC-BY-4.0",))
+    omissions = Omissions(config)
+    places = _places(folder, tuple(name for name in SENSORS if name in wanted), omissions.log)
+    spec = CorpusSpec(PX, {SENSORS[name]: layout(name) for name in wanted}, licences=("CC-BY-4.0",))
     units = sorted(places.items())
-    convert(target, form, report, units, lambda unit: [unit[0]], lambda unit: _look(folder, form, *unit))
+    convert(target, spec, omissions, units, lambda unit: [unit[0]], lambda unit: _look(folder, spec, *unit))
 
 
 def layout(modality: str) -> SensorLayout:
@@ -82,7 +82,7 @@ def _places(data: Path, modalities: tuple[str, ...], log: list[LogEntry]) -> dic
     return places
 
 
-def _look(data: Path, form: Form, uid: str, modalities: list[str]) -> Piece:
+def _look(data: Path, spec: CorpusSpec, uid: str, modalities: list[str]) -> Contents:
     heads: list[Header] = []
     chips: list[Chip] = []
     for modality in modalities:
@@ -91,14 +91,14 @@ def _look(data: Path, form: Form, uid: str, modalities: list[str]) -> Piece:
             where = str(data / modality / uid)
             raise BadFileError(f"location {uid} has no scene", where=where, remedy=SKIP)
         for scene in scenes:
-            pixels, head = _scene(scene, modality, form.sensors[SENSORS[modality]].bands, data)
+            pixels, head = _scene(scene, modality, spec.sensors[SENSORS[modality]].bands, data)
             name = scene.relative_to(data).as_posix()
             same_ground(File(scene, name), head, (heads or [head])[0])
             heads.append(head)
             chips.append(chip_of(uid, SENSORS[modality], pixels, name, datetime=date_of(scene.name, modality)))
-    piece = Piece()
-    piece.add(placed(uid, heads[0]), chips, {}, form.sensors)
-    return piece
+    contents = Contents()
+    contents.add(placed(uid, heads[0]), chips, {}, spec.sensors)
+    return contents
 
 
 def date_of(scene: str, modality: str) -> datetime:

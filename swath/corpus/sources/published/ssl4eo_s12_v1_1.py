@@ -23,10 +23,18 @@ from numpy import ndarray
 from swath import sensors
 from swath._progress import track
 from swath.corpus.sources import _legends as legends
+from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._names import Names, what_is_there
-from swath.corpus.sources._pieces import Piece
 from swath.corpus.sources._raster import BadFileError, File, Header
-from swath.corpus.sources.published._convert import SKIP, Form, FormatSettings, Report, convert, data_folder, gather
+from swath.corpus.sources.published._convert import (
+    SKIP,
+    CorpusSpec,
+    FormatSettings,
+    Omissions,
+    convert,
+    data_folder,
+    files_by_key,
+)
 from swath.corpus.sources.published._images import placed, same_ground
 from swath.corpus.sources.published._zarr import Array, Zipped, arrays, dtype, times, when
 from swath.corpus.store.codes import codes_of_map
@@ -117,12 +125,14 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     root = data_folder(data)
     edition = _edition(root)
     folders = _folders(root, config, edition)
-    report = Report(config)
+    omissions = Omissions(config)
     kinds = {name: Names(edition.template.format(folder=name)) for name in folders}
-    units = list(_units(root, edition, gather(root, kinds, report), report))
+    units = list(_units(root, edition, files_by_key(root, kinds, omissions), omissions))
     if not units:
-        raise CorpusError("no location is complete", where=str(root), remedy=f"see what is left out: {report.log[:1]}")
-    form = Form(
+        raise CorpusError(
+            "no location is complete", where=str(root), remedy=f"see what is left out: {omissions.log[:1]}"
+        )
+    spec = CorpusSpec(
         PX,
         {
             SENSORS[name]: _layout(name, edition, units[0].files[name], config.max_image_gb)
@@ -132,8 +142,8 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         {"landcover": legends.ESRI} if COVER in folders else {},
         ("CC-BY-4.0",),
     )
-    reader = _Reader(config, edition, form, folders)
-    convert(target, form, report, units, lambda unit: [unit.uid], reader.look)
+    reader = _Reader(config, edition, spec, folders)
+    convert(target, spec, omissions, units, lambda unit: [unit.uid], reader.look)
 
 
 def _edition(root: Path) -> Edition:
@@ -163,28 +173,28 @@ def _folders(root: Path, config: Config, edition: Edition) -> list[str]:
 
 
 def _units(
-    root: Path, edition: Edition, files: Mapping[tuple[str, ...], dict[str, Path]], report: Report
+    root: Path, edition: Edition, files: Mapping[tuple[str, ...], dict[str, Path]], omissions: Omissions
 ) -> Iterator[Unit]:
     members = _in_chunk if edition.batched else _in_shard
     seen: set[str] = set()
     for key, paths in track(files.items(), len(files), "listing locations"):
         try:
-            found = members(root, key[0], paths, report)
+            found = members(root, key[0], paths, omissions)
         except BadFileError as error:
-            report.reject(error, "_".join(key))
+            omissions.reject(error, "_".join(key))
             continue
         for unit in found:
             if unit.uid in seen:
                 what = f"{unit.uid} is in two files"
-                report.reject(BadFileError(what, where=str(next(iter(paths.values()))), remedy=SKIP), unit.uid)
+                omissions.reject(BadFileError(what, where=str(next(iter(paths.values()))), remedy=SKIP), unit.uid)
             else:
                 seen.add(unit.uid)
                 yield unit
 
 
-def _in_chunk(root: Path, part: str, paths: Mapping[str, Path], report: Report) -> list[Unit]:
+def _in_chunk(root: Path, part: str, paths: Mapping[str, Path], omissions: Omissions) -> list[Unit]:
     files = {name: Zipped(path, path.relative_to(root).as_posix()) for name, path in paths.items()}
-    limit = report.settings.max_image_gb
+    limit = omissions.settings.max_image_gb
     samples = {
         name: arrays(file, ["sample"], limit)["sample"].values.astype(str).tolist() for name, file in files.items()
     }
@@ -195,14 +205,14 @@ def _in_chunk(root: Path, part: str, paths: Mapping[str, Path], report: Report) 
     return [Unit(uid, part, files, position) for position, uid in enumerate(samples[first])]
 
 
-def _in_shard(root: Path, part: str, paths: Mapping[str, Path], report: Report) -> list[Unit]:
+def _in_shard(root: Path, part: str, paths: Mapping[str, Path], omissions: Omissions) -> list[Unit]:
     members = {name: _members(root, path) for name, path in paths.items()}
     units = []
     for key in sorted({key for found in members.values() for key in found}):
         if lacking := [name for name, found in members.items() if key not in found]:
             path = paths[lacking[0]]
             what = f"{key} is missing in {path.relative_to(root).as_posix()}"
-            report.reject(BadFileError(what, where=str(path), remedy=SKIP), key)
+            omissions.reject(BadFileError(what, where=str(path), remedy=SKIP), key)
         else:
             units.append(Unit(key, part, {name: found[key] for name, found in members.items()}))
     return units
@@ -240,27 +250,27 @@ def _layout(modality: Modality, edition: Edition, file: Zipped, limit_gb: float)
 class _Reader:
     config: Config
     edition: Edition
-    form: Form
+    spec: CorpusSpec
     folders: list[str]
     recent: Recent = field(default_factory=Recent)
 
-    def look(self, unit: Unit) -> Piece:
+    def look(self, unit: Unit) -> Contents:
         """The location, its chips and its land cover."""
         heads: list[Header] = []
         chips: list[Chip] = []
         sample = unit.uid
-        piece = Piece()
+        contents = Contents()
         for name, sensor in SENSORS.items():
             if name in self.folders:
                 file, own = unit.files[name], self._arrays(unit, name)
                 sample = str(own["sample"].values)
                 heads.append(_header(file, own, self.edition))
                 same_ground(File(file.path, file.name), heads[-1], heads[0])
-                chips += self._chips(unit.uid, sensor, file, own, piece)
+                chips += self._chips(unit.uid, sensor, file, own, contents)
         labels = {"landcover": self._cover(unit)} if COVER in self.folders else {}
         location = placed(unit.uid, heads[0], split=unit.part, scalars={"sample": sample})
-        piece.add(location, chips, labels, self.form.sensors)
-        return piece
+        contents.add(location, chips, labels, self.spec.sensors)
+        return contents
 
     def _arrays(self, unit: Unit, modality: str) -> dict[str, Array]:
         """Arrays of the location alone."""
@@ -278,8 +288,10 @@ class _Reader:
         }
         return own | {"band": found["band"]}
 
-    def _chips(self, uid: str, sensor: str, file: Zipped, own: Mapping[str, Array], piece: Piece) -> Iterator[Chip]:
-        layout = self.form.sensors[sensor]
+    def _chips(
+        self, uid: str, sensor: str, file: Zipped, own: Mapping[str, Array], contents: Contents
+    ) -> Iterator[Chip]:
+        layout = self.spec.sensors[sensor]
         pixels = _ordered(file, own, layout)
         dates = times(file, own[self.edition.time])
         _expect(file, self.edition.time, dates, (DATES,))
@@ -294,7 +306,7 @@ class _Reader:
                 valid &= ~np.isin(mask[number], (NODATA, *((*CLOUD, SHADOW) if self.config.mask_clouds else ())))
             if (date := when(dates[number])) is None:
                 what = f"{sensor}, image {number}: no time"
-                piece.left_out.append({"event": "no time", "id": uid, "what": what, "where": file.name})
+                contents.left_out.append({"event": "no time", "id": uid, "what": what, "where": file.name})
             yield Chip(uid, sensor, pixels[number], valid, date, cloud=cloud, source=f"{file.name}/{uid}_{number}")
 
     def _cover(self, unit: Unit) -> Int64[ndarray, "y x"]:

@@ -7,11 +7,18 @@ import numpy as np
 
 from swath import sensors
 from swath.corpus.sources import _legends as legends
+from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._names import Key, Names
-from swath.corpus.sources._pieces import Piece
 from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._raster import File, narrowed
-from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder, gather
+from swath.corpus.sources.published._convert import (
+    CorpusSpec,
+    FormatSettings,
+    Omissions,
+    convert,
+    data_folder,
+    files_by_key,
+)
 from swath.corpus.sources.published._images import codes, image, placed
 from swath.corpus.store.format import LabelLayer, SensorLayout
 from swath.corpus.store.part import Chip
@@ -41,18 +48,18 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: files are missing, damaged, or of another type or size.
     """
     root = data_folder(data)
-    report = Report(config)
-    files = gather(root, KINDS, report)
+    omissions = Omissions(config)
+    files = files_by_key(root, KINDS, omissions)
     optical = SensorLayout.of(sensors.get(OPTICAL), gsd_m=10, dtype="int16")
     # Already in dB, unlike what the STAC catalogues serve under this name.
     radar = SensorLayout(bands=("VV", "VH"), gsd_m=10, dtype="float32")
-    form = Form(PX, {OPTICAL: optical, RADAR: radar}, {"landcover": COVER}, ("CC-BY-SA-4.0",))
-    convert(target, form, report, list(files), lambda key: key, lambda key: _read(files[key], key, root, form))
+    spec = CorpusSpec(PX, {OPTICAL: optical, RADAR: radar}, {"landcover": COVER}, ("CC-BY-SA-4.0",))
+    convert(target, spec, omissions, list(files), lambda key: key, lambda key: _read(files[key], key, root, spec))
 
 
-def _read(files: dict[str, Path], key: Key, root: Path, form: Form) -> Piece:
+def _read(files: dict[str, Path], key: Key, root: Path, spec: CorpusSpec) -> Contents:
     named = {kind: File(path, path.relative_to(root).as_posix()) for kind, path in files.items()}
-    counts, head = image(named["S2L2A"], len(form.sensors[OPTICAL].bands), "int16", PX)
+    counts, head = image(named["S2L2A"], len(spec.sensors[OPTICAL].bands), "int16", PX)
     power, other = image(named["S1RTC"], 2, "float64", PX)
     check_same_place(named["S1RTC"], other, named["S2L2A"], head)
     chips = [
@@ -62,6 +69,6 @@ def _read(files: dict[str, Path], key: Key, root: Path, form: Form) -> Piece:
     # 282D_485L_3_3: cell of the Major TOM grid, and row and column of the patch in it
     group = "_".join(key[0].split("_")[:2])
     cover = codes(named["LULC"], COVER, PX, (named["S2L2A"], head))
-    piece = Piece()
-    piece.add(placed(key[0], head, group=group), chips, {"landcover": cover}, form.sensors)
-    return piece
+    contents = Contents()
+    contents.add(placed(key[0], head, group=group), chips, {"landcover": cover}, spec.sensors)
+    return contents

@@ -15,11 +15,18 @@ from numpy import ndarray
 from pydantic import Field
 
 from swath.corpus.ground import adjacency
+from swath.corpus.sources._contents import Contents, cells, moved, window
 from swath.corpus.sources._names import Key, Names
-from swath.corpus.sources._pieces import Piece, cells, moved, window
 from swath.corpus.sources._raster import BadFileError
 from swath.corpus.sources.published import _worldcereal as legend
-from swath.corpus.sources.published._convert import Form, FormatSettings, Report, convert, data_folder, gather
+from swath.corpus.sources.published._convert import (
+    CorpusSpec,
+    FormatSettings,
+    Omissions,
+    convert,
+    data_folder,
+    files_by_key,
+)
 from swath.corpus.sources.published._netcdf import Cube, Grid, opened
 from swath.corpus.store.format import LabelLayer
 from swath.corpus.store.part import Chip, Location
@@ -47,29 +54,29 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: there is no file, or one is damaged or lacks variables.
     """
     root = data_folder(data)
-    report = Report(config)
-    areas = gather(root, {"cube": CUBES}, report)
+    omissions = Omissions(config)
+    areas = files_by_key(root, {"cube": CUBES}, omissions)
     grids: dict[Key, Grid] = {}
     for key, files in areas.items():
         try:
             with opened(files["cube"], config.max_image_gb) as cube:
                 grids[key] = cube.grid
         except BadFileError as error:
-            report.reject(error, key[0])
+            omissions.reject(error, key[0])
     groups = _groups(grids)
     sensors = {legend.OPTICAL: legend.optical_layout(BANDS, 10.0), legend.RADAR: legend.radar_layout(10.0)}
-    form = Form(config.chip_px, sensors, {LAYER: CROPLAND})
+    spec = CorpusSpec(config.chip_px, sensors, {LAYER: CROPLAND})
 
     def uids(key: Key) -> list[str]:
         return [uid for uid, _, _ in cells(key[0], (grids[key].height, grids[key].width), config.chip_px)]
 
     convert(
         target,
-        form,
-        report,
+        spec,
+        omissions,
         list(grids),
         uids,
-        lambda key: _area(areas[key]["cube"], key, groups[key], form, config.max_image_gb),
+        lambda key: _area(areas[key]["cube"], key, groups[key], spec, config.max_image_gb),
     )
 
 
@@ -87,14 +94,14 @@ def _overlap(one: Grid, other: Grid) -> bool:
     return one.crs == other.crs and w1 < e2 and w2 < e1 and s1 < n2 and s2 < n1
 
 
-def _area(path: Path, key: Key, group: str, form: Form, limit_gb: float) -> Piece:
+def _area(path: Path, key: Key, group: str, spec: CorpusSpec, limit_gb: float) -> Contents:
     with opened(path, limit_gb) as cube:
         grid, dates = cube.grid, cube.dates("t")
         optical = np.stack([_variable(cube, band, "S2-L2A") for band in BANDS], axis=1)
         radar = legend.decibels(np.stack([_variable(cube, band, "S1-SIGMA0") for band in POLARISATIONS], axis=1))
         cropland = _cropland(cube, (grid.height, grid.width))
-    piece = Piece()
-    px = form.chip_px
+    contents = Contents()
+    px = spec.chip_px
     for uid, row, column in cells(key[0], (grid.height, grid.width), px):
         here = window(row, column, px)
         chips = [
@@ -103,8 +110,8 @@ def _area(path: Path, key: Key, group: str, form: Form, limit_gb: float) -> Piec
             for k, date in enumerate(dates)
         ]
         location = Location(uid=uid, crs=grid.crs, transform=moved(grid.transform, row, column, px), group=group)
-        piece.add(location, chips, {LAYER: cropland[here]}, form.sensors)
-    return piece
+        contents.add(location, chips, {LAYER: cropland[here]}, spec.sensors)
+    return contents
 
 
 def _variable(cube: Cube, band: str, prefix: str) -> Integer[ndarray, "t y x"]:

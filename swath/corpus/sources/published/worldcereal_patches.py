@@ -17,11 +17,19 @@ from numpy import ndarray
 from pydantic import Field
 
 from swath import sensors
+from swath.corpus.sources._contents import Contents, cells, moved, window
 from swath.corpus.sources._names import Key, Names, in_order, what_is_there
-from swath.corpus.sources._pieces import Piece, cells, moved, window
 from swath.corpus.sources._raster import BadFileError
 from swath.corpus.sources.published import _worldcereal as legend
-from swath.corpus.sources.published._convert import SKIP, Form, FormatSettings, Report, convert, data_folder, gather
+from swath.corpus.sources.published._convert import (
+    SKIP,
+    CorpusSpec,
+    FormatSettings,
+    Omissions,
+    convert,
+    data_folder,
+    files_by_key,
+)
 from swath.corpus.sources.published._netcdf import Cube, Grid, opened
 from swath.corpus.store.format import LabelLayer, SensorLayout
 from swath.corpus.store.part import Chip, Location
@@ -69,13 +77,13 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: files are missing, damaged, of other types, or do not cover the same ground.
     """
     root = data_folder(data)
-    report = Report(config)
+    omissions = Omissions(config)
     kinds = KINDS | ({"fine": FINE} if config.fine_bands else {})
     named = any(names.find(root) for names in kinds.values())
-    sites = gather(root, kinds, report, unused=UNUSED) if named else _by_content(root, list(kinds), report)
-    layers = _layers(sites, report)
+    sites = files_by_key(root, kinds, omissions, unused=UNUSED) if named else _by_content(root, list(kinds), omissions)
+    layers = _layers(sites, omissions)
     bands = (*FINE_BANDS, *BANDS) if config.fine_bands else BANDS
-    form = Form(
+    spec = CorpusSpec(
         chip_px=config.chip_px,
         sensors={
             legend.OPTICAL: SensorLayout.of(sensors.get(legend.OPTICAL), bands, 20.0),
@@ -89,26 +97,26 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     def uids(key: Key) -> list[str]:
         return [uid for uid, _, _ in cells(key[0], (PX, PX), config.chip_px)]
 
-    convert(target, form, report, list(sites), uids, lambda key: _site(sites[key], key, form, config))
+    convert(target, spec, omissions, list(sites), uids, lambda key: _site(sites[key], key, spec, config))
 
 
 # -- files of other names ----------------------------------------------------------------------------------------------
 
 
-def _by_content(root: Path, kinds: list[str], report: Report) -> dict[Key, dict[str, Path]]:
+def _by_content(root: Path, kinds: list[str], omissions: Omissions) -> dict[Key, dict[str, Path]]:
     """Files of each site by kind; a site is called as its optical file, and its season is not known."""
     grounds: dict[tuple[str | float, ...], dict[str, list[Path]]] = {}
     for path in sorted(root.glob("*.nc")):
         try:
-            with opened(path, report.settings.max_image_gb) as cube:
+            with opened(path, omissions.settings.max_image_gb) as cube:
                 kind = next((kind for kind in kinds if set(HOLDS[kind]) <= set(cube.variables)), None)
                 if kind is None:
                     what = "holds no variables of a kind that is read"
-                    report.log.append({"event": "extra file", "id": path.name, "what": what, "where": path.name})
+                    omissions.log.append({"event": "extra file", "id": path.name, "what": what, "where": path.name})
                     continue
                 ground = (cube.grid.crs, *(round(edge) for edge in cube.grid.bounds))
         except BadFileError as error:
-            report.reject(error, path.stem)
+            omissions.reject(error, path.stem)
             continue
         grounds.setdefault(ground, {}).setdefault(kind, []).append(path)
     if not grounds:
@@ -121,7 +129,7 @@ def _by_content(root: Path, kinds: list[str], report: Report) -> dict[Key, dict[
     sites = {}
     for files in grounds.values():
         if error := _not_one_of_each(files, kinds):
-            report.reject(error, next(iter(files.values()))[0].stem)
+            omissions.reject(error, next(iter(files.values()))[0].stem)
         else:
             sites[files["optical"][0].stem, "", "", ""] = {kind: paths[0] for kind, paths in files.items()}
     return {key: sites[key] for key in in_order(sites)}
@@ -145,16 +153,16 @@ def _not_one_of_each(files: dict[str, list[Path]], kinds: list[str]) -> BadFileE
 # -- labels ------------------------------------------------------------------------------------------------------------
 
 
-def _layers(sites: dict[Key, dict[str, Path]], report: Report) -> dict[str, LabelLayer]:
+def _layers(sites: dict[Key, dict[str, Path]], omissions: Omissions) -> dict[str, LabelLayer]:
     """The layers that hold a code, with the classes that occur."""
     present: dict[str, set[int]] = {layer: set() for layer in LAYERS}
     for key, files in list(sites.items()):
         try:
-            with opened(files["labels"], report.settings.max_image_gb) as cube:
+            with opened(files["labels"], omissions.settings.max_image_gb) as cube:
                 for layer in LAYERS:
                     present[layer].update(np.unique(cube.counts(layer, "uint16")).tolist())
         except BadFileError as error:
-            report.reject(error, key[0])
+            omissions.reject(error, key[0])
             del sites[key]
     names = {"CT": legend.CROPS, "LC": legend.LAND_COVER, "IRR": {}}
     return {
@@ -183,7 +191,7 @@ def mean_of_four(counts: UInt16[ndarray, "t y x"]) -> UInt16[ndarray, "t y2 x2"]
 # -- a site ------------------------------------------------------------------------------------------------------------
 
 
-def _site(files: dict[str, Path], key: Key, form: Form, config: Config) -> Piece:
+def _site(files: dict[str, Path], key: Key, spec: CorpusSpec, config: Config) -> Contents:
     limit = config.max_image_gb
     with opened(files["radar"], limit) as cube:
         grid = _grid(cube, PX, None)
@@ -198,8 +206,8 @@ def _site(files: dict[str, Path], key: Key, form: Form, config: Config) -> Piece
         optical = np.concatenate([_fine(files["fine"], grid, dates, limit), optical], axis=1)
     with opened(files["labels"], limit) as cube:
         _grid(cube, 2 * PX, grid)
-        labels = {layer: coarser(cube.counts(layer, "uint16")) for layer in form.labels}
-    piece = Piece()
+        labels = {layer: coarser(cube.counts(layer, "uint16")) for layer in spec.labels}
+    contents = Contents()
     orbit = next((one for one in ("ascending", "descending") if one in files["radar"].name.lower()), None)
     for uid, row, column in cells(key[0], (PX, PX), config.chip_px):
         here = window(row, column, config.chip_px)
@@ -215,8 +223,8 @@ def _site(files: dict[str, Path], key: Key, form: Form, config: Config) -> Piece
             group=key[0],
             scalars={"season_start": key[2] or None, "season_end": key[3] or None},
         )
-        piece.add(location, chips, {layer: codes[here] for layer, codes in labels.items()}, form.sensors)
-    return piece
+        contents.add(location, chips, {layer: codes[here] for layer, codes in labels.items()}, spec.sensors)
+    return contents
 
 
 def _optical(

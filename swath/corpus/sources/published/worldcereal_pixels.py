@@ -20,11 +20,11 @@ from jaxtyping import Integer, Shaped
 from numpy import ndarray
 from pydantic import Field
 
+from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._names import what_is_there
-from swath.corpus.sources._pieces import Piece
 from swath.corpus.sources._raster import BadFileError
 from swath.corpus.sources.published import _worldcereal as legend
-from swath.corpus.sources.published._convert import SKIP, Form, FormatSettings, Report, convert, data_folder
+from swath.corpus.sources.published._convert import SKIP, CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.store.part import Chip, Location
 from swath.errors import CorpusError, nearest
 
@@ -84,8 +84,8 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: files are missing, damaged, lack columns, or hold other types.
     """
     root = data_folder(data)
-    report = Report(config)
-    form = Form(1, {legend.OPTICAL: legend.optical_layout(BANDS, 10.0), legend.RADAR: legend.radar_layout(10.0)})
+    omissions = Omissions(config)
+    spec = CorpusSpec(1, {legend.OPTICAL: legend.optical_layout(BANDS, 10.0), legend.RADAR: legend.radar_layout(10.0)})
     names = _names(root)
     files = _files(root, config)
     series = {}
@@ -93,15 +93,15 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         try:
             series[region] = _series(path, region, names, config.step)
         except BadFileError as error:
-            report.reject(error, region)
+            omissions.reject(error, region)
 
     def uids(region: str) -> Iterator[str]:
         return (location.uid for location in series[region].locations)
 
-    def read(region: str) -> Piece:
+    def read(region: str) -> Contents:
         return _piece(series[region], region, files[region].name, config.brightest)
 
-    convert(target, form, report, list(series), uids, read)
+    convert(target, spec, omissions, list(series), uids, read)
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ def _labels(row: dict[Any, Any], names: dict[int, tuple[str, str]]) -> dict[str,
     }
 
 
-def _piece(series: _Series, region: str, source: str, brightest: float | None) -> Piece:
+def _piece(series: _Series, region: str, source: str, brightest: float | None) -> Contents:
     radar = legend.decibels(series.radar)
     by_sensor = {
         legend.OPTICAL: (series.optical, (series.optical != legend.NODATA).all(axis=-1)),
@@ -309,10 +309,10 @@ def _piece(series: _Series, region: str, source: str, brightest: float | None) -
     white = np.zeros(series.optical.shape[:2], bool)
     if brightest is not None:
         white = series.optical[..., 0] * legend.optical_layout(BANDS, 10.0).scale[0] > brightest
-    piece = Piece()
+    contents = Contents()
     if not series.labelled:
         what = f"no column {', '.join(LABELS)}: all crops are unknown"
-        piece.left_out.append({"event": "no labels", "id": region, "what": what, "where": source})
+        contents.left_out.append({"event": "no labels", "id": region, "what": what, "where": source})
     for k, (location, dates) in enumerate(zip(series.locations, series.dates, strict=True)):
         chips = [
             _chip(location.uid, sensor, counts[k, t], date, source, white=bool(white[k, t]))
@@ -321,14 +321,14 @@ def _piece(series: _Series, region: str, source: str, brightest: float | None) -
             if good[k, t]
         ]
         if chips:
-            piece.locations.append(location)
-            piece.chips += chips
-            piece.labels.append({})
+            contents.locations.append(location)
+            contents.chips += chips
+            contents.labels.append({})
     for sensor, (_, good) in by_sensor.items():
         if empty := sum(len(dates) for dates in series.dates) - int(good.sum()):
             what = f"{empty} steps of {sensor} hold no data"
-            piece.left_out.append({"event": "no valid pixel", "id": region, "what": what, "where": source})
-    return piece
+            contents.left_out.append({"event": "no valid pixel", "id": region, "what": what, "where": source})
+    return contents
 
 
 def _chip(uid: str, sensor: str, counts: Shaped[ndarray, " c"], date: datetime, source: str, *, white: bool) -> Chip:

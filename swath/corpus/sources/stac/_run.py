@@ -25,7 +25,7 @@ from swath._files import named, whole
 from swath._progress import console, track
 from swath.corpus import places
 from swath.corpus.cluster import threads
-from swath.corpus.sources._pieces import Piece, write_log
+from swath.corpus.sources._contents import Contents, write_log
 from swath.corpus.sources._shapes import Shapes
 from swath.corpus.sources.stac import _cloudless as cloudless
 from swath.corpus.sources.stac import _section as sections
@@ -89,25 +89,25 @@ def run(section: StacSection, target: Path, part_bytes: int = PART_BYTES) -> Non
             for part in _parts(outcomes, part_bytes):
                 log.add(part)
                 _say_what_waits(part)
-                piece = _labelled(part, shapes)
-                write_log(target, piece.left_out)
-                if piece.locations:
-                    writer.append(piece.part())
+                contents = _labelled(part, shapes)
+                write_log(target, contents.left_out)
+                if contents.locations:
+                    writer.append(contents.part())
         table = log.table()
         _say_what_failed(section, target, table, stored=bool(writer.committed))
         write_log(target, shapes.log)
         shapes.finish(writer)
 
 
-def _labelled(outcomes: Iterable[Outcome], shapes: Shapes) -> Piece:
+def _labelled(outcomes: Iterable[Outcome], shapes: Shapes) -> Contents:
     """What can be stored, with labels from the section's shapes."""
-    piece = Piece()
+    contents = Contents()
     for outcome in outcomes:
         if outcome.location is not None:
-            piece.locations.append(outcome.location)
-            piece.chips += outcome.chips
-            piece.labels.append({})
-    return shapes.add_to(piece)
+            contents.locations.append(outcome.location)
+            contents.chips += outcome.chips
+            contents.labels.append({})
+    return shapes.add_to(contents)
 
 
 def _look_ahead(section: StacSection) -> None:

@@ -346,9 +346,9 @@ def test_a_killed_build_continues_to_the_same_corpus(tmp_path):
     script = f"""
         import os, signal
         from pathlib import Path
-        from swath.corpus.sources import _pieces
+        from swath.corpus.sources import _contents
         from swath.corpus.sources.folder import _build as folder
-        _pieces._PART_BYTES = 1
+        _contents._PART_BYTES = 1
         committed = 0
         append = folder.CorpusWriter.append
         def counted(self, part):

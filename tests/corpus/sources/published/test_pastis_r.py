@@ -255,11 +255,11 @@ def test_a_folder_without_the_table_is_told_what_it_holds(tmp_path):
 
 
 def test_a_killed_build_continues_to_the_same_corpus(written, tmp_path, monkeypatch):
-    from swath.corpus.sources import _pieces
+    from swath.corpus.sources import _contents
 
     folder, _ = written
-    monkeypatch.setattr(_pieces, "_PART_BYTES", 1)
-    append, count = _pieces.CorpusWriter.append, []
+    monkeypatch.setattr(_contents, "_PART_BYTES", 1)
+    append, count = _contents.CorpusWriter.append, []
 
     def stops(self, part):
         if len(count) == 2:
@@ -267,11 +267,11 @@ def test_a_killed_build_continues_to_the_same_corpus(written, tmp_path, monkeypa
         count.append(part)
         append(self, part)
 
-    monkeypatch.setattr(_pieces.CorpusWriter, "append", stops)
+    monkeypatch.setattr(_contents.CorpusWriter, "append", stops)
     with pytest.raises(KeyboardInterrupt):
         made(folder.parent, tmp_path / "c")
     assert len(Corpus.open(tmp_path / "c").locations) == 2
-    monkeypatch.setattr(_pieces.CorpusWriter, "append", append)
+    monkeypatch.setattr(_contents.CorpusWriter, "append", append)
     resumed = made(folder.parent, tmp_path / "c")
     monkeypatch.undo()
     assert resumed.content_hash == made(folder.parent, tmp_path / "d").content_hash

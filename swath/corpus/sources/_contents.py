@@ -1,4 +1,4 @@
-"""From what a source reads, piece by piece, to the corpus: in order, in bounded memory, and with a log.
+"""From what a source reads to the corpus: in order, in bounded memory, and with a log.
 
 A source reads units: an image, a patch with all of its dates, a table. Units are read by a pool of threads and stored
 in their order, so that a build that was killed continues to the same corpus.
@@ -36,8 +36,8 @@ Unit = TypeVar("Unit")
 
 
 @dataclass(slots=True)
-class Piece:
-    """What one unit gives, or what is wrong with it."""
+class Contents:
+    """What one unit gives to the corpus: locations with chips and labels, and what of it was left out."""
 
     locations: list[Location] = field(default_factory=list)
     chips: list[Chip] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Piece:
             self.labels.append(dict(labels))
 
     def part(self) -> Part:
-        """What the writer takes; there is at least one location."""
+        """The same as the writer takes it; there is at least one location."""
         stacked = {name: np.stack([maps[name] for maps in self.labels]) for name in self.labels[0]}
         return Part(self.locations, self.chips, stacked)
 
@@ -103,33 +103,35 @@ def moved(transform: Affine, row: int, column: int, px: int) -> tuple[float, flo
 def store(
     writer: CorpusWriter,
     units: Sequence[Unit],
-    read: Callable[[Unit], Piece],
+    read: Callable[[Unit], Contents],
     pool: ThreadPoolExecutor,
     log: list[LogEntry],
 ) -> None:
     """Read the units and append them to the corpus in committed parts; what they leave out goes to the log."""
-    part = Piece()
+    part = Contents()
     size = 0
-    for piece in track(_read_ahead(units, read, pool), len(units), "storing images"):
-        part.locations += piece.locations
-        part.chips += piece.chips
-        part.labels += piece.labels
-        log += piece.left_out
-        size += piece.size
+    for contents in track(_read_ahead(units, read, pool), len(units), "storing images"):
+        part.locations += contents.locations
+        part.chips += contents.chips
+        part.labels += contents.labels
+        log += contents.left_out
+        size += contents.size
         if size >= _PART_BYTES or len(part.locations) >= _PART_LOCATIONS:
             _append(writer, part, log)
-            part, size = Piece(), 0
+            part, size = Contents(), 0
     _append(writer, part, log)
 
 
-def _append(writer: CorpusWriter, part: Piece, log: list[LogEntry]) -> None:
+def _append(writer: CorpusWriter, part: Contents, log: list[LogEntry]) -> None:
     if part.locations:
         writer.append(part.part())
     write_log(writer.path, log)
 
 
-def _read_ahead(units: Iterable[Unit], read: Callable[[Unit], Piece], pool: ThreadPoolExecutor) -> Iterator[Piece]:
-    waiting: deque[Future[Piece]] = deque()
+def _read_ahead(
+    units: Iterable[Unit], read: Callable[[Unit], Contents], pool: ThreadPoolExecutor
+) -> Iterator[Contents]:
+    waiting: deque[Future[Contents]] = deque()
     try:
         for unit in units:
             waiting.append(pool.submit(read, unit))
