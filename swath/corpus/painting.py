@@ -51,7 +51,7 @@ def paint(image: Image, uids: Sequence[str], share: float) -> Image:
 def opacity(
     uid: str, days: Integer[np.ndarray, " t"], valid: Bool[np.ndarray, "t h w"], gsd_m: float, share: float
 ) -> Float[np.ndarray, "t h w"]:
-    """Of the clouds over one location, 0 to 1; above `OPAQUE` on exactly the share of valid pixels, 0 elsewhere."""
+    """Opacity of clouds over one location, 0 to 1; above `OPAQUE` on exactly the share of valid pixels, 0 elsewhere."""
     noise = np.stack([_noise(uid, day, valid.shape[1:], gsd_m) for day in days.tolist()])
     noise = np.where(valid, noise, -np.inf).ravel()
     order = np.argsort(-noise, kind="stable")[: round(share * int(valid.sum()))]
@@ -64,6 +64,6 @@ def opacity(
 
 
 def _noise(uid: str, day: int, shape: Sequence[int], gsd_m: float) -> Float[np.ndarray, "h w"]:
-    """Of mean 0 and variance 1 over all places and dates, drawn for one of each."""
+    """Smooth noise of one location and date, of mean 0 and variance 1 over all of them."""
     y, x = (gsd_m * np.arange(side, dtype=float) for side in shape)
     return fractal(stream(zlib.crc32(uid.encode()), f"painted{day}"), x, y, DECK_M, _OCTAVES, _GAIN)

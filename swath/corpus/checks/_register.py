@@ -29,9 +29,9 @@ class Shift:
     """Displacement of the second picture against the first."""
 
     down: float
-    """Pixels."""
+    """Pixels that the second picture lies further down."""
     right: float
-    """Pixels."""
+    """Pixels that it lies further to the right."""
     confidence: float
     """Height of the peak over the rest of the correlation, in robust standard deviations of the rest."""
     error: float
@@ -39,7 +39,7 @@ class Shift:
 
     @property
     def length(self) -> float:
-        """Pixels."""
+        """How far the two pictures are apart, in pixels."""
         return float(np.hypot(self.down, self.right))
 
 

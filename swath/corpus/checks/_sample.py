@@ -51,14 +51,14 @@ class Sample:
         """Row numbers in `corpus.locations`."""
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether every location is in the sample."""
         return len(self.locations) == len(self.corpus)
 
     def chips(self, sensor: str) -> pd.DataFrame:
         """The sample's chips of a sensor; the index is that of `corpus.chips`."""
         chips = self.corpus.chips_of(sensor)
-        return chips if self.whole else pd.DataFrame(chips[chips["location"].isin(self.locations.tolist())])
+        return chips if self.complete else pd.DataFrame(chips[chips["location"].isin(self.locations.tolist())])
 
     def blocks(self, sensor: str) -> Iterator[Block]:
         """All of the sample's chips of a sensor as stored, in constant memory, with a progress bar."""

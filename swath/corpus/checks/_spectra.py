@@ -60,7 +60,7 @@ def _at(table: Float[ndarray, "m k"], wavelengths: Float[ndarray, " c"]) -> Floa
 
 
 def second_moment(pixels: Float[ndarray, "n c"]) -> Float[ndarray, "c c"]:
-    """Of spectra brought to unit length, so that bright pixels count no more than dark ones."""
+    """Second moment of spectra brought to unit length, so that bright pixels count no more than dark ones."""
     length = np.linalg.norm(pixels, axis=1, keepdims=True)
     unit = (pixels / np.where(length > 0, length, 1))[length[:, 0] > 0]
     return unit.T @ unit / max(1, len(unit))

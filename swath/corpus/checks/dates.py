@@ -20,13 +20,13 @@ DATES = 6
 """Chips of a location that are compared, the clearest ones."""
 PLACES = 200
 PIXELS = 4096
-"""Of a chip, spread over it."""
+"""Pixels that are compared of a chip, spread over it."""
 ENOUGH = 64
 """Usable pixels of a chip, at least: a single one is in shadow on one date and in cloud on the next."""
 DARK = 2
 """Percentile of a chip's pixels that stands for its dark end."""
 WIDTH = 0.2
-"""Of the offset: how far off a step may be to be that of an offset."""
+"""How far from the offset, as a share of it, a step may be and still count as the offset."""
 LEAST, SHARE, PEAK = 4, 0.05, 3
 """So many pairs of dates, and this share of them, with such a step are reported, if they are so many times those with
 a step of half or of one and a half times the offset."""
@@ -56,7 +56,7 @@ def inspect(sample: Sample) -> Section:
 
 
 def _pairs(sample: Sample, sensor: str, bands: Bool[ndarray, " c"]) -> Float[ndarray, "n 2 2 _"]:
-    """Of every two dates of a place: dark end and median of each band."""
+    """Dark end and median of each band for every two dates of a location."""
     found = []
     places = [positions for positions in sample.clearest(sensor, DATES).values() if len(positions) > 1][:PLACES]
     for positions in places:

@@ -27,7 +27,7 @@ def inspect(sample: Sample) -> Section:
     """All chips and label maps of the sample; the content hash where that is every one."""
     meaning = "Pixels, masks, labels and index are those that were written when the corpus was made."
     findings = [*_chips(sample), *_labels(sample), *_content(sample)]
-    return Section("Stored content", meaning if sample.whole else f"{meaning} Of some locations.", findings)
+    return Section("Stored content", meaning if sample.complete else f"{meaning} Of some locations.", findings)
 
 
 def _chips(sample: Sample) -> Iterator[Finding]:
@@ -104,7 +104,7 @@ def _compared(
 def _content(sample: Sample) -> Iterator[Finding]:
     """The hash is of the whole index, and with its digests of every pixel."""
     corpus = sample.corpus
-    if not sample.whole or corpus.info.content_hash is None:
+    if not sample.complete or corpus.info.content_hash is None:
         return
     found = _index.content_hash(corpus.info_header(), corpus.locations, corpus.chips)
     if found != corpus.info.content_hash:

@@ -18,7 +18,7 @@ def inspect(sample: Sample) -> Section:
     corpus = sample.corpus
     findings = list(_constant(corpus))
     title, meaning = "Statistics", "The stored mean and standard deviation of every band are those of the pixels."
-    if not corpus.info.complete or not sample.whole:
+    if not corpus.info.complete or not sample.complete:
         why = "the corpus is not finished" if not corpus.info.complete else "only some locations were read"
         return Section(title, meaning, findings, idle=f"Not compared here: {why}.")
     for sensor, bands in band_statistics(corpus).items():

@@ -93,7 +93,7 @@ def _filled(counts: Shaped[ndarray, "n c y x"], good: Bool[ndarray, "n y x"]) ->
 
 
 def _unmarked(band: str, shares: Float[ndarray, " f"]) -> Iterator[Finding]:
-    """Of a value that stands in much of a band and is nowhere said to be nodata."""
+    """Finds a value that stands in much of a band and is nowhere said to be nodata."""
     worst = int(shares.argmax())
     if shares[worst] > FILLED:
         what = f"{shares[worst]:.0%} of the valid pixels hold the count {FILLERS[worst]}: nodata that no tag tells?"

@@ -118,7 +118,7 @@ class LabelMaps:
     corpus: Corpus
     layer: str
     codes: tuple[int, ...]
-    """Of the classes in their order, which is ascending; all other codes count as no label."""
+    """Code of each class, ascending; a pixel with any other code counts as having no label."""
 
     def read(self, rows: Int[ndarray, " n"]) -> Int[ndarray, "n h w"]:
         """Maps of these rows of `corpus.locations`; VOID where there is no label.
@@ -229,7 +229,7 @@ def _multi_label(corpus: Corpus, config: MultiLabel) -> Targets:
 
 
 def rarest(several: Int[ndarray, "n k"]) -> Int[ndarray, " n"]:
-    """Of the classes that each location has, the one that the fewest of them have."""
+    """For each location, the one of its classes that the fewest locations have."""
     often = np.where(several == 1, several.sum(axis=0), len(several) + 1)
     return often.argmin(axis=1)
 

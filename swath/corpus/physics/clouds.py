@@ -27,7 +27,7 @@ class Sky:
 
     @property
     def cloudy(self) -> Bool[np.ndarray, "t h w"]:
-        """Cloud truth."""
+        """Pixels that count as cloud, from the opacity `OPAQUE` on."""
         return self.cloud > OPAQUE
 
     @property

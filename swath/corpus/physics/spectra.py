@@ -15,7 +15,7 @@ COARSE = (3, 4, 5, 7, 8, 9)
 WAVELENGTH = np.array([0.49, 0.56, 0.665, 0.705, 0.74, 0.783, 0.842, 0.865, 1.61, 2.19])
 """Band centres in micrometres."""
 EXTINCTION = 0.55
-"""Of light per unit of leaf area index, seen from above."""
+"""How strongly a unit of leaf area index attenuates light that is seen from above (Beer's law)."""
 
 
 def _spectrum(*reflectance: float) -> np.ndarray:

@@ -15,11 +15,11 @@ from swath.corpus.reading.reader import Reader
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sent:
-    """Of one batch, what was sent to the device."""
+    """What was sent to the device of one batch."""
 
     counts: dict[str, Counts]
     rest: Batch
-    """Without images."""
+    """The batch without its images: locations, ids and targets."""
     done: torch.cuda.Event | None
     """When all of it is there."""
 

@@ -21,7 +21,7 @@ from numpy import ndarray
 from swath.corpus.store import arrays as _arrays
 
 ENTRY_BYTES = 16
-"""Of a shard's index: offset and length of a row, unsigned and little-endian; all bits are set where there is none."""
+"""An entry of a shard's index: offset and length of a row, unsigned and little-endian; all bits are set for no row."""
 CHECKSUM_BYTES = 4
 """Behind the index, which ends a shard, and behind a row that has a checksum; little-endian."""
 ABSENT = -1
@@ -39,14 +39,14 @@ class PlainArray:
     """Bands, height and width."""
     dtype: np.dtype
     row_bytes: int
-    """Without its checksum."""
+    """Bytes of a row without its checksum."""
     step: int
     """Bytes from a row to the next."""
     rows_per_file: int
     unread: Bool[ndarray, " n"] | None
     """Rows whose checksum was not compared yet; None where there are no checksums."""
     _indices: "dict[int, _Index]" = field(default_factory=dict)
-    """Of files that were opened before."""
+    """The indices of files that were opened before."""
 
     @classmethod
     def of(cls, array: ts.TensorStore) -> "PlainArray | None":

@@ -6,7 +6,7 @@ A batch of series is one array of times, a row each: ascending, with NaT at the 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int64, Integer, Shaped
+from jaxtyping import Int64, Shaped
 from numpy import ndarray
 
 ABSENT = -1
@@ -55,20 +55,3 @@ def nearest(anchors: Shaped[ndarray, "b t"], when: Shaped[ndarray, "b _"]) -> In
     micros = when.astype("datetime64[us]").astype(np.int64)
     apart = np.abs(micros[:, None] - anchors.astype("datetime64[us]").astype(np.int64)[..., None])
     return np.where(np.isnat(when)[:, None], _FAR, apart).argmin(axis=2)
-
-
-def gap_days(
-    first: Shaped[ndarray, "b _"],
-    second: Shaped[ndarray, "b _"],
-    columns: tuple[Integer[ndarray, "b t"], Integer[ndarray, "b t"]],
-) -> Float[ndarray, "b t"]:
-    """How many days later (negative: earlier) the second series' date is, pair by pair; NaN where there is no pair."""
-    there = columns[0] != ABSENT
-    result = np.full(there.shape, np.nan)
-    if there.any():
-        one, other = (
-            np.take_along_axis(when, np.maximum(index, 0), axis=1)
-            for when, index in zip((first, second), columns, strict=True)
-        )
-        result[there] = ((other - one)[there]) / np.timedelta64(1, "D")
-    return result

@@ -54,12 +54,12 @@ class _Source:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the counts."""
+        """Type of the stored counts."""
         return self.counts.dtype.numpy_dtype
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Of the wanted bands, in order."""
+        """Rows of the global band table for the wanted bands, in order."""
         return tuple(self.band_ids[0].tolist())
 
     @property
@@ -155,7 +155,7 @@ class Reader:
         labels: Sequence[str] = (),
         device: torch.device | str = CPU,
     ) -> Batch:
-        """Read locations.
+        """Fetch the chips of locations, as counts or images of their sensors, and their labels.
 
         Args:
             locations: row numbers in `corpus.locations`.

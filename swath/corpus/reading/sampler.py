@@ -34,7 +34,7 @@ class Selection:
     padded. A number: so many different random dates of the first sensor, repeated where there are fewer, and of every
     other sensor the chip nearest in time to each (where times are unknown: a random one of the same tag, else any)."""
     most: int | None = None
-    """Of longer series ("all", "paired") only so many random dates, still in order."""
+    """Largest number of dates with "all" and "paired": of a longer series so many random ones are read, in order."""
     tag: str | None = None
     """Only chips with this tag."""
     min_valid: float = 0.0
@@ -50,7 +50,7 @@ class _Series:
     """The eligible chips of one sensor, grouped by location and sorted by date."""
 
     start: Integer[ndarray, " n"]
-    """Of every location: where its chips begin in the arrays below."""
+    """Where the chips of each location begin in the arrays below."""
     count: Integer[ndarray, " n"]
     position: Integer[ndarray, " m"]
     """In `corpus.chips`."""
@@ -97,7 +97,7 @@ class Sampler:
         }
 
     def complete(self, locations: Integer[ndarray, " n"]) -> Integer[ndarray, " m"]:
-        """Those of the locations that have an eligible chip of every sensor."""
+        """The locations among these that have an eligible chip of every sensor."""
         return locations[np.all([there[locations] for there in self._usable.values()], axis=0)]
 
     def choose(self, locations: Integer[ndarray, " b"], seed: int | None = None) -> dict[str, Integer[ndarray, "b t"]]:

@@ -123,7 +123,7 @@ class Stock:
         return bool(self._was)
 
     def compare(self, stored: Collection[str], images: Collection[str]) -> None:
-        """Of a corpus of an earlier swath: find what is new by the images alone that its chips name.
+        """Find what is new to a corpus that an earlier swath made, by nothing but the images that its chips name.
 
         Args:
             stored: names of the images that the corpus's chips were made of.

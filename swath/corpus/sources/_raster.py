@@ -161,7 +161,7 @@ def itemsize(dtype: str) -> int:
 
 
 def _has_mask(flags: Sequence[MaskFlags]) -> bool:
-    """Of a channel: a mask that is neither nodata nor opacity, which are told by their values."""
+    """Whether a channel has a mask that is neither nodata nor opacity, which are told by their values."""
     return MaskFlags.alpha not in flags and list(flags) not in ([MaskFlags.all_valid], [MaskFlags.nodata])
 
 
@@ -210,7 +210,7 @@ def contradict(tags: tuple[float, float], scaling: Scaling) -> bool:
 # -- pixels ------------------------------------------------------------------------------------------------------------
 
 
-def whole(file: File, check: Callable[[Header], None]) -> tuple[Shaped[ndarray, "c y x"], Header]:
+def read_whole(file: File, check: Callable[[Header], None]) -> tuple[Shaped[ndarray, "c y x"], Header]:
     """All pixels of a file and its header, which is checked before the pixels are read.
 
     Raises:

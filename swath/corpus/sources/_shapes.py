@@ -72,7 +72,7 @@ class ShapeLayer(Settings):
     border: Literal["centre", "touched"] = "centre"
     """A polygon covers the pixels whose centre lies in it, or all that it touches."""
     min_share: float = Field(default=0.0, ge=0, le=1)
-    """Of a pixel's area that its class (or the background) must cover at least; with less it is void."""
+    """Smallest share of a pixel's area that its class (or the background) must cover; with less it is void."""
     overlap: Literal["void", "first", "last", "smallest"] = "void"
     """Where shapes of different classes cover a pixel: void, or the first or the last in the file, or the smallest."""
     group: str | None = None
@@ -279,7 +279,7 @@ def _load(config: ShapeLayer, path: Path, key: str, log: list[LogEntry]) -> _Sou
 
 
 def _digest(path: Path) -> str:
-    """Of the file, and of the table of a Shapefile."""
+    """Digest of the file, and of the table of a Shapefile."""
     result = hashlib.sha256()
     for part in (path, path.with_suffix(".dbf")) if path.suffix.lower() == ".shp" else (path,):
         with part.open("rb") as file:
@@ -388,7 +388,7 @@ class _Burnt:
     count: int
     """Shapes that cover at least a pixel."""
     groups: list[str]
-    """Of those, in order."""
+    """Groups of those shapes, in order."""
     contested: int
     """Pixels that shapes of different classes cover."""
 

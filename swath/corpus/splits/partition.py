@@ -34,7 +34,7 @@ class SplitConfig(Settings):
     """Shares of train, val and test, by number of locations; they add up to 1. With `fold`, `given` and `column` only
     whether there is a val, and its share of the training part, follow from them."""
     column: str | None = None
-    """Of `corpus.locations`, such as `region` or `fold`, for `by: column`."""
+    """Column of `corpus.locations`, such as `region` or `fold`, for `by: column`."""
     test: tuple[str | int, ...] = ()
     """Values of the column that test. Locations without a value are in no part."""
     val: tuple[str | int, ...] = ()
@@ -143,7 +143,7 @@ def _thin(part: str, members: Shaped[ndarray, " _"]) -> str:
 
 
 def _dominated(members: Shaped[ndarray, " _"]) -> str:
-    """Of the test part: whether one group makes up much of it."""
+    """What to say of a test part of which one group makes up much; empty if none does."""
     sizes = np.unique(members, return_counts=True)[1]
     if len(sizes) < 2 or sizes.max() <= LARGE_SHARE * len(members):
         return ""

@@ -14,7 +14,7 @@ Only = dict[str, tuple[str | int, ...]]
 
 
 def rows_of(corpus: Corpus, rows: Int[ndarray, " n"], only: Mapping[str, Sequence[str | int]]) -> Int[ndarray, " m"]:
-    """Those of the rows of `corpus.locations` that are wanted, in their order.
+    """The wanted ones among rows of `corpus.locations`, in their order.
 
     Raises:
         CorpusError: no such column, or no location of the corpus has such a value.

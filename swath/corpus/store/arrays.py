@@ -39,7 +39,7 @@ class DamagedError(CorpusError):
 
     why: str = ""
     row: int | None = None
-    """Of the array; None where it is not one row's."""
+    """Row of the array in question; None where it is not about one row."""
 
 
 def create(
@@ -200,7 +200,7 @@ def rows_per_file(array: ts.TensorStore) -> int:
 
 
 def file_of(array: ts.TensorStore, number: int) -> Path:
-    """Where a shard is. A row that is the fill value need not be in it, and a shard of such rows need not be there."""
+    """Path of a shard. A row that is the fill value need not be in it, and a shard of such rows need not be there."""
     assert array.kvstore is not None
     return Path(array.kvstore.path, "c", str(number), *["0"] * (array.ndim - 1))
 

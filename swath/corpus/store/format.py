@@ -156,11 +156,11 @@ class LabelLayer(Settings):
 
 
 class BandStatistics(Settings):
-    """Of all valid pixels of one band, in its physical unit."""
+    """Statistics of all valid pixels of one band, in its physical unit."""
 
     mean: float
     std: float
-    """With one degree of freedom removed (n - 1)."""
+    """Standard deviation with one degree of freedom removed (n - 1)."""
     min: float
     max: float
     count: int
@@ -187,7 +187,7 @@ class CorpusInfo(Settings):
     index: dict[str, str] = Field(default_factory=dict)
     """CRC-32C of locations.parquet and chips.parquet as hexadecimal numbers; of a finished corpus."""
     content_hash: str | None = None
-    """Of everything that a reader can see except provenance; the same however often the build was interrupted."""
+    """Digest of all that a reader can see except provenance; the same however often the build was interrupted."""
 
     digest: str | None = None
     """BLAKE2b of the rest of a finished corpus's corpus.json, compared at opening; None in one of an earlier swath."""
@@ -241,7 +241,7 @@ class CorpusInfo(Settings):
 
 
 def _digest(content: dict[str, Any]) -> str:
-    """Of what a corpus.json says, apart from the digest itself and from colours, which only pictures show."""
+    """Digest of what a corpus.json says, apart from the digest itself and from colours, which only pictures show."""
     labels = {name: layer | {"colours": {}} for name, layer in content.get("labels", {}).items()}
     rest = {key: value for key, value in content.items() if key != "digest"} | {"labels": labels}
     return hashlib.blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -62,7 +62,7 @@ class Chip:
     """The pixels of one location, one sensor and one acquisition."""
 
     uid: str
-    """Of the location."""
+    """Id of the location."""
     sensor: str
     pixels: Shaped[ndarray, "c y x"]
     """Counts as the provider stores them, bands in the order of the sensor's layout."""

@@ -22,7 +22,7 @@ BLOCK_BYTES = 4 * 2**20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Moments:
-    """Of the physical values of every band."""
+    """Running moments of the physical values of every band."""
 
     count: int
     mean: Float64[ndarray, " c"]

@@ -44,14 +44,11 @@ def brute_force(*series: list[int]) -> list[tuple[int, ...]]:
 def test_pairs_are_those_of_the_brute_force(rows):
     first, second = padded([a for a, _ in rows]), padded([b for _, b in rows])
     columns = pairing.pair([first, second])
-    apart = pairing.gap_days(first, second, columns)
     for i, (a, b) in enumerate(rows):
         expected = brute_force(a, b)
         found = [pair for pair in zip(*(column[i].tolist() for column in columns), strict=True) if pair != (-1, -1)]
         assert found == expected
         assert [column[i, len(expected) :].max(initial=-1) for column in columns] == [-1, -1]
-        assert apart[i, : len(expected)].tolist() == [float(b[k] - a[j]) for j, k in expected]
-        assert np.isnan(apart[i, len(expected) :]).all()
 
 
 @given(st.lists(st.tuples(moments, moments, moments), min_size=1, max_size=5))
@@ -92,7 +89,6 @@ def test_series_without_dates():
     something = padded([[1, 2], [], [3]])
     for columns in (pairing.pair([nothing, something]), pairing.pair([something, nothing])):
         assert [column.shape for column in columns] == [(3, 0), (3, 0)]
-    assert pairing.gap_days(nothing, something, pairing.pair([nothing, something])).shape == (3, 0)
 
 
 @pytest.fixture(scope="module")

@@ -100,7 +100,7 @@ def _image(shot: Shot, place: Place, plan: Plan) -> _Image:
 
 
 def _valid(pixels: list[Shaped[ndarray, "y x"]], shot: Shot, headers: dict[str, Header]) -> Bool[ndarray, "y x"]:
-    """Without the nodata of files and sensor, and the recipe's invalid values."""
+    """Which pixels are neither nodata of file or sensor nor one of the recipe's invalid values."""
     valid = np.ones(pixels[0].shape, bool)
     for band, channel in zip(pixels, shot.bands.values(), strict=True):
         nodata = headers[channel.file.name].nodata[channel.number - 1]
@@ -272,7 +272,7 @@ def _location(place: Place, plan: Plan, uid: str, row: int, column: int) -> Loca
 
 
 def _georeference(place: Place, headers: dict[str, Header]) -> tuple[str | None, Affine | None]:
-    """Of the finest band of the first image that has one."""
+    """Reference system and transform of the finest band of the first image that has both."""
     for shot in place.shots.values():
         _, head = finest(shot, headers)
         if head.crs is not None:

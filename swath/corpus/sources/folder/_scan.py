@@ -31,7 +31,7 @@ class Shot:
 
     entry: ImageEntry
     position: int
-    """Of the entry in `images`."""
+    """Number of the entry in `images`, from 0."""
     date: datetime | None
     bands: dict[str, Channel]
     quality: dict[int, Channel] = field(default_factory=dict)

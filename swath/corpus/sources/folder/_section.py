@@ -90,7 +90,7 @@ AnyScaling = Annotated[
 
 
 def _date_format(text: str) -> str:
-    """Without a year all dates are of 1900, and a week without its day is passed over."""
+    """Refuse what says too little: without a year all dates are of 1900, and a week without its day is ignored."""
     if not re.search("%[YyGcx]", text):
         raise ValueError(f"'{text}' says no year")
     if re.search("%[UW]", text) and not re.search("%[aAuw]", text):
@@ -312,7 +312,7 @@ class FolderSection(Settings):
     """What the group `split` calls the parts."""
     licences: tuple[str, ...] = ()
     compression: Compression = "fast"
-    """Of the pixels: `none`, `fast` to read, or `small` on disk (Zstandard), which is several times slower to read."""
+    """How pixels are packed: `none`, `fast` to read, or `small` on disk (Zstandard), several times slower to read."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "FolderSection":

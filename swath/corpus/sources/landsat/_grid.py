@@ -34,7 +34,7 @@ class Grid:
     """Number of the reference system, and of the grid where several have this system: what ids begin with."""
     crs: str
     transform: Affine
-    """Of the upper left corner of all its scenes."""
+    """Transform of the grid, whose origin is the upper left corner of all its scenes."""
     scenes: tuple[Scene, ...]
     height: int
     width: int
@@ -53,7 +53,7 @@ class Block:
 
     grid: Grid
     row: int
-    """Of the cells."""
+    """Row of the grid in which the cells lie."""
     columns: range
     px: int
 

@@ -50,7 +50,7 @@ class Scene:
     sensor: str
     date: datetime
     path: str
-    """Of the World Reference System: which ground track."""
+    """Path of the World Reference System: the ground track."""
     place: str
     """Satellite, path and row: with the day, what tells scenes apart that are no versions of each other."""
     version: tuple[int, str, str, str]
@@ -58,12 +58,12 @@ class Scene:
     collection: int | None
     """0 before there were any; None where neither name nor metadata say, until the scene is prepared."""
     files: dict[str, File] = field(default_factory=dict)
-    """By band, quality band included."""
+    """Files by band, the quality band included."""
     metadata: Path | None = None
     calibration: Calibration | None = None
-    """Of level-1 scenes."""
+    """How counts become physical values, for level-1 scenes."""
     header: Header | None = None
-    """Of the scene's grid: its first band of 30 m."""
+    """Header of its first band of 30 m, which says what the scene's pixel grid is."""
 
     @property
     def quality(self) -> str | None:
@@ -174,7 +174,7 @@ def _named(match: re.Match[str]) -> Scene | None:
 
 
 def _newest(scenes: Sequence[Scene], omissions: Omissions) -> list[Scene]:
-    """Of every scene the newest processing; the others are noted."""
+    """The newest processing of every scene; the others are noted."""
     kept: dict[tuple[str, str, datetime], Scene] = {}
     for scene in sorted(scenes, key=lambda scene: scene.version, reverse=True):
         newest = kept.setdefault((scene.sensor, scene.place, scene.date), scene)

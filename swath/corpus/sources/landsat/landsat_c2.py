@@ -164,7 +164,7 @@ class Image:
 
     scene: Scene
     pixels: Shaped[ndarray, "c y x"]
-    """As stored."""
+    """Values as the corpus stores them."""
     seen: Bool[ndarray, "y x"]
     """Where there is an observation in every band."""
     cloud: Bool[ndarray, "y x"] | None

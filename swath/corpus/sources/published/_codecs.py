@@ -20,7 +20,7 @@ _SIZE_FIELD, _DICTIONARY_FIELD = (0, 2, 4, 8), (0, 1, 2, 4)
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """Of an array, by its `.zarray`."""
+    """What an array's `.zarray` says of it."""
 
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
@@ -86,7 +86,7 @@ def _blosc(part: bytes) -> int:
 
 
 def _zstd(part: bytes) -> int:
-    """Of all frames, one after the other."""
+    """Bytes that all frames of Zstandard will unpack to, one after the other."""
     total, start = 0, 0
     while start < len(part):
         size, start = _frame(part, start)

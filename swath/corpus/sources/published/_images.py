@@ -10,7 +10,7 @@ from numpy import ndarray
 from swath.corpus.sources._contents import LogEntry, moved
 from swath.corpus.sources._names import what_is_there
 from swath.corpus.sources._position import check_same_place, distance, pixels_apart
-from swath.corpus.sources._raster import BadFileError, File, Header, whole
+from swath.corpus.sources._raster import BadFileError, File, Header, read_whole
 from swath.corpus.sources.published._convert import SKIP
 from swath.corpus.store.codes import codes_of_map
 from swath.corpus.store.format import LabelLayer
@@ -28,7 +28,7 @@ def image(
     """
     if not file.path.is_file():
         raise BadFileError(f"{file.name} is missing", where=str(file.path), remedy=SKIP)
-    return whole(file, lambda head: expect(file, head, bands, dtype, px))
+    return read_whole(file, lambda head: expect(file, head, bands, dtype, px))
 
 
 def expect(file: File, head: Header, bands: int, dtype: str, px: int | tuple[int, int] | None) -> None:

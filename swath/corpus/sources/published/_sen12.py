@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from swath import sensors
 from swath.corpus.sources._position import check_same_place
-from swath.corpus.sources._raster import File, Header, narrowed, whole
+from swath.corpus.sources._raster import File, Header, narrowed, read_whole
 from swath.corpus.sources.published._images import chip_of, expect
 from swath.corpus.store.format import LabelLayer, SensorLayout
 from swath.corpus.store.part import Chip
@@ -52,7 +52,7 @@ def pixels(
         if of is not None:
             check_same_place(file, head, *of)
 
-    return whole(file, check)
+    return read_whole(file, check)
 
 
 def chips(uid: str, files: dict[str, Path], root: Path) -> tuple[list[Chip], tuple[File, Header]]:

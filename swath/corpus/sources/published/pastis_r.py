@@ -42,7 +42,7 @@ POLARISATIONS = ("VV", "VH")
 PX = 128
 NODATA = -10_000
 CRS = "EPSG:2154"
-"""Of the outlines, where metadata.geojson names none."""
+"""Reference system of the outlines, where metadata.geojson names none."""
 FOLDS = 5
 ORBITS = {"s1a": "ascending", "s1d": "descending"}
 CLASSES = (
@@ -82,8 +82,8 @@ class Config(FormatSettings):
 
     name: Literal["pastis-r"] = "pastis-r"
     compression: Compression = "none"
-    """Of the pixels. As they are they take the room of the original files, and dates and bands are read alone; `fast`
-    takes two thirds of it."""
+    """How pixels are packed. By default they are not: they take the room of the original files, and dates and bands are
+    read alone; `fast` takes two thirds of it."""
     sensors: tuple[Literal["s2", "s1a", "s1d"], ...] = Field(default=("s2", "s1a"), min_length=1)
     """Which series: optical, ascending radar, descending radar."""
     chip_px: int = Field(default=PX, ge=1, le=PX)

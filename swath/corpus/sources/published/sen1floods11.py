@@ -31,7 +31,7 @@ WATER = LabelLayer(classes={0: "no water", 1: "water"}, colours={0: "#e8e4d8", 1
 HAND = ("v1.1/data/flood_events/HandLabeled", "data/flood_events/HandLabeled", "HandLabeled", ".")
 METADATA = "Sen1Floods11_Metadata.geojson"
 LISTS = {"train": "flood_train_data.csv", "val": "flood_valid_data.csv", "test": "flood_test_data.csv"}
-"""Of chips; Bolivia's (`flood_bolivia_data.csv`) are on none of them and have no part."""
+"""Lists of chips by part; Bolivia's (`flood_bolivia_data.csv`) are on none of them and have no part."""
 
 
 class Config(FormatSettings):

@@ -24,7 +24,7 @@ from swath.errors import CorpusError
 
 Product = Literal["nlcd", "cdl"]
 YEARS = {"tm_toa": 2011, "etm_toa": 2019, "etm_sr": 2019, "oli_tirs_toa": 2019, "oli_sr": 2019}
-"""Of the land cover, by sensor."""
+"""Year of the land cover maps, by sensor."""
 LEGENDS = {"nlcd": legends.NLCD, "cdl": legends.CDL}
 FREQUENT = {
     "nlcd": (11, 21, 22, 31, 41, 42, 43, 52, 71, 81, 82, 90, 95),

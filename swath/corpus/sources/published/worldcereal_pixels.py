@@ -68,7 +68,7 @@ class _Series:
 
     locations: list[Location]
     dates: list[list[datetime]]
-    """Of each sample, in the order of time: the first day of each step."""
+    """First day of each step, in the order of time, for each sample."""
     optical: Integer[ndarray, "s t 9"]
     """Counts; samples with fewer steps than others are filled with nodata."""
     radar: Integer[ndarray, "s t 2"]

@@ -23,7 +23,7 @@ class Catalogue(Settings):
     url: str | None = None
     """Address of an API that serves the same; by default the public one of that name."""
     token_url: str | None = None
-    """Where signatures are had: JSON with `token`, a query string that is put behind a file's address, and
+    """Address that signatures come from: JSON with `token`, a query string that is put behind a file's address, and
     `msft:expiry`. `{collection}` in it stands for the collection's id, `{account}` and `{container}` for the parts of
     an address of Azure, whose own host alone gets that signature. By default the catalogue's own; the others sign
     nothing."""
@@ -38,12 +38,12 @@ class Catalogue(Settings):
 
     @property
     def address(self) -> str:
-        """Of the API."""
+        """Address of the API."""
         return self.url or ADDRESSES[self.name]
 
     @property
     def tokens(self) -> str | None:
-        """Where signatures are had."""
+        """Address that signatures for files come from; None if files need none."""
         return self.token_url or (TOKENS.get(self.name) if self.url is None else None)
 
     def platform(self, name: str) -> str:

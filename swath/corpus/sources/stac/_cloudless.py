@@ -38,7 +38,7 @@ class S2Cloudless(Settings):
 def mask(
     reflectance: Float64[ndarray, "c y x"], seen: Bool[ndarray, "y x"], rule: S2Cloudless, gsd_m: float
 ) -> Bool[ndarray, "y x"]:
-    """Cloudy pixels.
+    """Which pixels are cloudy, as s2cloudless says.
 
     Args:
         reflectance: of `BANDS`, the offset of baseline 04.00 applied.

@@ -21,9 +21,9 @@ HEADER_BYTES = 32_768
 COMPRESSED = 0.6
 """Size of deflated counts against raw ones, remote and stored."""
 METADATA_BYTES = 15_000
-"""Of a Landsat scene's metadata file."""
+"""Size of a Landsat scene's metadata file."""
 ITEM_BYTES = 30_000
-"""Of an item in a search's answer."""
+"""Size of an item in a search's answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Cost:
     hours: float
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The cost in words, a line each: chips, requests, bytes, hours."""
         return [
             f"{self.locations:,} locations, at most {self.chips:,} chips",
             f"{self.searches:,} searches, {self.requests:,} requests in all",
@@ -69,7 +69,7 @@ def _size(count: float) -> str:
 
 
 def cost(section: StacSection, plan: gpd.GeoDataFrame, rate: Rate) -> Cost:
-    """Of building these locations."""
+    """What building a plan's locations costs at most."""
     gsd = sections.pixel_size(section)
     chips = asked = requests = 0
     downloaded = stored = 0.0

@@ -49,12 +49,12 @@ class Limits(Settings):
     """How much a host may send, so that no answer fills the memory or takes for ever. One MB is 2^20 bytes."""
 
     read_mb: int = Field(default=256, gt=0)
-    """Of a file for one chip and band: the blocks that the chip touches, decoded, by the file's header. A file in one
-    strip is one block, however small the chip."""
+    """Megabytes of a file for one chip and band: the blocks that the chip touches, decoded, by the file's header. A
+    file in one strip is one block, however small the chip."""
     answer_mb: int = Field(default=16, gt=0)
-    """Of one answer of a catalogue, and of a metadata file, decompressed."""
+    """Megabytes of one answer of a catalogue, and of a metadata file, decompressed."""
     search_mb: int = Field(default=256, gt=0)
-    """Of all answers of one search."""
+    """Megabytes of all answers of one search."""
     pages: int = Field(default=500, gt=0)
     """Answers of one search."""
 
@@ -89,7 +89,7 @@ class Hosts:
 
 
 HOSTS = Hosts()
-"""Of this process."""
+"""What this process knows of the hosts that it has asked."""
 
 
 USUAL = Limits()
@@ -164,7 +164,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _shown(address: str) -> str:
-    """Without the query, which may hold a signature."""
+    """An address without its query, which may hold a signature."""
     return address.partition("?")[0]
 
 

@@ -216,7 +216,7 @@ def _search(site: Site, product: Product, windows: Sequence[Window]) -> list[Acq
 
 
 def _properties(item: Item) -> dict:
-    """Of an item as it comes, which need not be one."""
+    """Properties of an item as the API sends it; none if what came is no item."""
     said = item.get("properties") if isinstance(item, dict) else None
     return said if isinstance(said, dict) else {}
 
@@ -240,7 +240,7 @@ def _filters(product: Product, sensor: Sensor, catalogue: Catalogue) -> dict:
 
 
 def _platforms(sensor: Sensor, catalogue: Catalogue) -> list[str]:
-    """As the catalogue calls them; none if there is one only."""
+    """The platforms that carry the sensor, as the catalogue calls them; empty if any that it has will do."""
     return [catalogue.platform(name) for name in sensor.platforms]
 
 

@@ -185,7 +185,7 @@ def _plan(section: StacSection, target: Path) -> gpd.GeoDataFrame:
 
 
 def locations(plan: gpd.GeoDataFrame) -> Iterator[Location]:
-    """Of a plan, in its order; further columns become scalar labels."""
+    """The locations of a plan, in its order; further columns become scalar labels."""
     facts = [name for name in plan.columns if name not in {"uid", "lon", "lat", "crs", "transform", "px", "geometry"}]
     for row in plan.to_dict("records"):
         a, b, c, d, e, f = (float(number) for number in row["transform"])

@@ -34,7 +34,7 @@ class File:
 
     href: str
     scaling: Scaling
-    """Of the counts as they are in the file."""
+    """How the counts in the file become physical values."""
     pixel_m: float | None
     """Size of a pixel, if it is known without opening the file."""
 
@@ -47,7 +47,7 @@ class Scene:
     when: dt.datetime
     platform: str
     files: dict[str, File]
-    """By band."""
+    """Files by band."""
     quality: File | None
     """The mask that the sensor's cloud rule reads."""
     metadata: str | None
@@ -55,14 +55,14 @@ class Scene:
     missing: tuple[str, ...]
     """Wanted bands that the item does not have."""
     cloud: float | None
-    """Of the whole scene, in percent."""
+    """Cloud over the whole scene, in percent, as the provider says; None where it does not."""
     orbit: str | None
     crs: str | None
     baseline: str
     """Processing baseline, so that the newest of two versions is taken; empty where there is none."""
     outline: BaseGeometry
     tile: str
-    """Of the provider's grid; two scenes of one pass, tile and outline are versions of each other."""
+    """Cell of the provider's grid; two scenes of one pass, tile and outline are versions of each other."""
     generated: str = ""
     """When the provider made it, in an order of text; empty where the item does not say."""
 
@@ -332,7 +332,7 @@ class Acquisition:
 
     @property
     def cloud(self) -> float:
-        """Of its scenes, in percent, the cloudiest counts; 0 where nobody knows."""
+        """Cloud over the cloudiest of its scenes, in percent; 0 where nobody knows."""
         return max((scene.cloud or 0.0 for scene in self.scenes), default=0.0)
 
     def only(self, keys: Set[tuple]) -> "Acquisition | None":
@@ -374,7 +374,7 @@ def acquisitions(scenes: Iterable[Scene], outline: BaseGeometry, crs: str) -> li
 
 
 def _newest(scenes: Iterable[Scene]) -> list[Scene]:
-    """Of a pass, without earlier versions of the same scene."""
+    """The scenes of a pass without earlier versions of the same scene."""
     kept: list[Scene] = []
     for scene in sorted(scenes, key=lambda scene: scene.version, reverse=True):
         if not any(scene.tile == one.tile and _same_ground(scene.outline, one.outline) for one in kept):

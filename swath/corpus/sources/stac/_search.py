@@ -23,7 +23,7 @@ from swath.corpus.sources.stac._addresses import checked
 from swath.corpus.sources.stac._hosts import CHUNK, GoneError, Patience, TooLargeError, bounded, content, within
 
 Item: TypeAlias = Any
-"""As the API sends it, which need not be what an item is: objects of pystac would take longer to make than the pixels
+"""An item as the API sends it, unchecked: objects of pystac would take longer to make than the pixels
 to read."""
 PAGE = 100
 """Items in an answer."""
@@ -165,7 +165,7 @@ class _BoundedIO(StacApiIO):
         headers: dict[str, str] | None = None,
         parameters: dict[str, Any] | None = None,
     ) -> str:
-        """One answer.
+        """The text of one answer of the API.
 
         Raises:
             APIError: the API refuses.

@@ -49,7 +49,7 @@ class Product(Settings):
     min_valid: float = Field(default=1.0, ge=0, le=1)
     """Chips with a smaller share of pixels that hold data are left out."""
     look: int = Field(default=3, ge=1)
-    """Of a window's clearest scenes, so many are compared by the cloud over the chip itself."""
+    """How many of a window's clearest scenes are compared by the cloud over the chip itself."""
     mask_clouds: bool = False
     """Mark pixels as not valid that are cloudy, or of which the mask says nothing; scenes without a mask are left out
     then. By default they are data, and their share is in the index."""
@@ -58,7 +58,7 @@ class Product(Settings):
     uint8: bool = False
     """Store a byte a value, by the tables of SSL4EO-L for Landsat; what lies outside their ranges is lost."""
     resampling: Literal["nearest", "bilinear", "cubic", "average"] = "nearest"
-    """Of files that are on another grid than the chip: coarser bands, and scenes of a neighbouring UTM zone."""
+    """For files that are on another grid than the chip: coarser bands, and scenes of a neighbouring UTM zone."""
     orbit: Literal["ascending", "descending"] | None = None
     """Only this pass."""
     same_dates_as: str | None = None
@@ -115,11 +115,11 @@ class StacSection(Settings):
     """When hosts did not answer in spite of all retries. `stop`: the corpus stays unfinished, and the same command
     tries those locations again. `leave-out`: it is finished without them."""
     retries: int = Field(default=6, ge=0)
-    """Of a request, at growing distances in time."""
+    """How often a request that failed is repeated, at growing distances in time."""
     backoff_s: float = Field(default=1.0, gt=0)
     """First pause after a failure of a host, doubled with each further one."""
     timeout_s: float = Field(default=60.0, gt=0)
-    """Of a request, from its start to the last byte of the answer."""
+    """Longest time of a request, from its start to the last byte of the answer."""
     limits: Limits = Limits()
     """How much a catalogue and the hosts of its files may send."""
     shapes: tuple[ShapeLayer, ...] = ()
@@ -127,7 +127,7 @@ class StacSection(Settings):
     licences: tuple[str, ...] = ()
     """Names of the data's licences, kept with the corpus."""
     compression: Compression = "fast"
-    """Of the pixels: `none`, `fast` to read, or `small` on disk (Zstandard), which is several times slower to read."""
+    """How pixels are packed: `none`, `fast` to read, or `small` on disk (Zstandard), several times slower to read."""
 
     @field_validator("products")
     @classmethod
@@ -222,7 +222,7 @@ def has_mask(product: Product) -> bool:
 
 
 def pixel_size(section: StacSection) -> float:
-    """Of all chips, in metres."""
+    """Size of a pixel of all chips, in metres."""
     if section.gsd_m is not None:
         return section.gsd_m
     product = section.products[0]

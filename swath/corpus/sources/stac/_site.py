@@ -36,11 +36,11 @@ class Clouds:
 
     cloudy: Bool[ndarray, "y x"]
     unknown: Bool[ndarray, "y x"]
-    """Where it says nothing."""
+    """Where the mask says nothing."""
 
     @property
     def share(self) -> float:
-        """Of the chip that is known to be cloudy."""
+        """Share of the chip, 0 to 1, that is known to be cloudy."""
         return float(self.cloudy.mean())
 
 
@@ -54,7 +54,7 @@ class Site:
 
     section: StacSection
     layouts: dict[str, SensorLayout]
-    """As stored, by sensor."""
+    """How each sensor is stored."""
     location: Location
     grid: Grid
     patience: Patience

@@ -58,7 +58,7 @@ class Config(PluginSettings):
 
     name: Literal["synth"] = "synth"
     seed: Seed = 0
-    """Of the whole world; the same seed and settings give the same bytes."""
+    """Seed of the whole world; the same seed and settings give the same bytes."""
     locations: int = Field(400, ge=1, le=10_000_000)
     """How many, spread over the extent; 400 or more of chip size side by side make a mosaic."""
     chip_px: int = Field(64, ge=8, le=512, multiple_of=2)
@@ -69,9 +69,9 @@ class Config(PluginSettings):
     dates_radar: int = Field(4, ge=0, le=122)
     """Sentinel-1 dates per location: first those nearest to the optical ones, then random ones."""
     lon: float = Field(12.0, ge=-180, lt=180)
-    """Of the region's centre, degrees. The default lies on the border of UTM zones 32 and 33."""
+    """Longitude of the region's centre, degrees. The default lies on the border of UTM zones 32 and 33."""
     lat: float = Field(52.0, ge=-70, le=70)
-    """Of the region's centre, degrees."""
+    """Latitude of the region's centre, degrees."""
     extent_km: float = Field(40.0, gt=0, le=500)
     """Side of the square region."""
     block_km: float = Field(5.0, gt=0)
@@ -115,7 +115,7 @@ class Place:
     north: float
     """Northing of the north edge, metres."""
     lon: float
-    """Of the centre, degrees."""
+    """Longitude of the centre, degrees."""
     lat: float
     group: str
     """Spatial block."""
@@ -156,7 +156,7 @@ class Scene:
     optical: Series
     radar: Series
     truth: UInt8[np.ndarray, "t h w"]
-    """Of the optical dates: CLEAR, CLOUD, or SHADOW where no cloud stands above."""
+    """What each pixel of each optical date is: CLEAR, CLOUD, or SHADOW where no cloud stands above."""
 
 
 # --- where ----------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ SPREAD = 1.6
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One acquisition."""
+    """One pass of a satellite that is shipped as an acquisition."""
 
     time: datetime
     """UTC."""

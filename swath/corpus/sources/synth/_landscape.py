@@ -49,9 +49,9 @@ class Ground:
     scatterers: Float[np.ndarray, "h w"]
     """Backscatter of buildings, linear VV power."""
     turbidity: Float[np.ndarray, "h w"]
-    """Of the water, 0 clear to 1 muddy."""
+    """How muddy the water is, from 0 (clear) to 1."""
     brightness: Float[np.ndarray, "h w"]
-    """Of the soil, 0 dark loam to 1 bright sand."""
+    """How bright the soil is, from 0 (dark loam) to 1 (bright sand)."""
     texture: Float[np.ndarray, "2 h w"]
     """Unit-variance variation of the canopy inside units: fine and coarse."""
     across: Float[np.ndarray, "h w"]

@@ -9,7 +9,7 @@ from affine import Affine
 from rasterio.enums import ColorInterp
 
 from swath.corpus import Corpus
-from swath.corpus.sources._raster import BadFileError, File, whole
+from swath.corpus.sources._raster import BadFileError, File, read_whole
 from tests.corpus.sources.folder.test_folder import PX, S2, counts, log, made, stored, write
 from tests.corpus.sources.folder.test_folder_bad_input import refused
 
@@ -182,7 +182,7 @@ def test_files_whose_channels_differ_in_type(tmp_path):
     np.testing.assert_array_equal(stored(corpus, SENSOR)["a", None, None], counts(1, 1))
     refused(tmp_path, tmp_path / "d", "a.vrt holds uint8, band B08", images=[entry | {"bands": ["B04", "B08"]}])
     with pytest.raises(BadFileError, match="channels of several types: uint16, uint8"):
-        whole(File(tmp_path / "a.vrt", "a.vrt"), lambda _: None)
+        read_whole(File(tmp_path / "a.vrt", "a.vrt"), lambda _: None)
 
 
 # -- sizes -------------------------------------------------------------------------------------------------------------

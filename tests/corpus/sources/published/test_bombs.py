@@ -12,7 +12,7 @@ import rasterio
 from affine import Affine
 from numcodecs import Blosc, VLenUTF8, Zstd
 
-from swath.corpus.sources._raster import BadFileError, File, whole
+from swath.corpus.sources._raster import BadFileError, File, read_whole
 from swath.corpus.sources.published import _codecs, _netcdf, _numpy, _zarr
 from tests.corpus.sources import image_layouts
 from tests.corpus.sources.reading import log, made
@@ -217,4 +217,4 @@ def test_a_raster_whose_one_block_is_large(tmp_path, monkeypatch):
         pass
     monkeypatch.setattr("swath.corpus.sources._raster.MAX_IMAGE_GB", 1e-4)
     with pytest.raises(BadFileError, match="would take"):
-        whole(File(path, "a.tif"), lambda head: None)
+        read_whole(File(path, "a.tif"), lambda head: None)
