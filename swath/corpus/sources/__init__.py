@@ -41,7 +41,9 @@ def build(config: PluginSettings, target: Path, data: Path | None = None) -> Non
         return
     why = "new files belong between those that are stored"
     # a published format does not say which location a file is of: a new one may be of a location that is stored
-    if grown := stock is not None and stock.known and bool(stock.new):
+    grown = False
+    if stock is not None and stock.known and stock.new:
+        grown = True
         why = f"{len(stock.new)} new files ({stock.named}) may be of locations that are stored"
     if grown or not _continued(config, target, data):
         _growth.anew(target, lambda beside: source.build(config, beside, data), why)
