@@ -4,8 +4,6 @@
 catalogues on the web, and `synth` a generated world. A new source may also lie here, beside the families.
 """
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, cast, get_args, get_origin
 
@@ -39,17 +37,12 @@ def build(config: PluginSettings, target: Path, data: Path | None = None) -> Non
     with_shapes = isinstance(config, FormatSettings) and bool(config.shapes)
     if stock is not None and stock.known and not stock.new and not with_shapes:
         return
-    why = "new files belong between those that are stored"
     # a published format does not say which location a file is of: a new one may be of a location that is stored
-    grown = False
-    if stock is not None and stock.known and stock.new:
-        grown = True
-        why = f"{len(stock.new)} new files ({stock.named}) may be of locations that are stored"
+    grown = stock is not None and stock.known and bool(stock.new)
     if grown or not _continued(config, target, data):
-        _growth.anew(target, lambda beside: source.build(config, beside, data), why)
+        _growth.anew(target, lambda beside: source.build(config, beside, data))
     if stock is not None:
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            stock.record(pool)
+        stock.record()
 
 
 def _source(name: str) -> SourcePlugin:

@@ -28,7 +28,7 @@ from swath.corpus.physics.noise import scramble, stream, uniform
 from swath.corpus.physics.window import Window
 from swath.corpus.sources.synth import _calendar, _render
 from swath.corpus.sources.synth._calendar import Pass
-from swath.corpus.sources.synth._classes import classes
+from swath.corpus.sources.synth._classes import Land, classes
 from swath.corpus.sources.synth._landscape import PIXEL, Landscape, window
 from swath.corpus.sources.synth._render import Plants, crop
 from swath.corpus.store import arrays as _arrays
@@ -78,6 +78,9 @@ class Config(PluginSettings):
     """Side of the spatial blocks that become the locations' groups."""
     crops: int = Field(5, ge=1, le=6)
     """Number of crop classes, besides water, built-up, forest and grass."""
+    structures: bool = False
+    """Also classes that structure tells apart rather than colour: orchards and vineyards, coniferous and broad-leaved
+    forest, villages and industry. Settlements then are villages or industry, and forest is of two classes."""
     cloud_fraction: float = Field(0.1, ge=0, le=0.9)
     """Mean cloud cover of the optical dates."""
     mask_clouds: bool = False
@@ -152,7 +155,7 @@ class Scene:
 
     place: Place
     landcover: Integer[np.ndarray, "h w"]
-    """Codes of `classes(config.crops)`."""
+    """Codes of the classes that `label_layer` names."""
     optical: Series
     radar: Series
     truth: UInt8[np.ndarray, "t h w"]
@@ -260,8 +263,8 @@ def passes(config: Config, place: Place) -> tuple[list[Pass], list[Pass]]:
 def make(config: Config, place: Place) -> Scene:
     """All chips, labels and truth of one place: a pure function of the two arguments."""
     at = window(place.zone, place.west, place.north, config.chip_px)
-    ground = Landscape(config.seed, config.crops).ground(at)
-    plants = Plants(ground, classes(config.crops))
+    ground = _landscape(config).ground(at)
+    plants = Plants(ground, _lands(config))
     optical, radar = passes(config, place)
     clouds = _clouds(config, place, at, optical)
     return Scene(
@@ -273,6 +276,14 @@ def make(config: Config, place: Place) -> Scene:
     )
 
 
+def _landscape(config: Config) -> Landscape:
+    return Landscape(config.seed, config.crops, structures=config.structures)
+
+
+def _lands(config: Config) -> tuple[Land, ...]:
+    return classes(config.crops, structures=config.structures)
+
+
 def cloud_truth(config: Config, place: Place) -> UInt8[np.ndarray, "t h w"]:
     """CLEAR, CLOUD or SHADOW for the pixels of the optical dates, without making the rest."""
     at = window(place.zone, place.west, place.north, config.chip_px)
@@ -282,7 +293,7 @@ def cloud_truth(config: Config, place: Place) -> UInt8[np.ndarray, "t h w"]:
 def clear_counts(config: Config, place: Place) -> Shaped[np.ndarray, "t c h w"]:
     """The optical dates without clouds and shadows; haze, gain and noise are those of the corpus."""
     at = window(place.zone, place.west, place.north, config.chip_px)
-    plants = Plants(Landscape(config.seed, config.crops).ground(at), classes(config.crops))
+    plants = Plants(_landscape(config).ground(at), _lands(config))
     optical = passes(config, place)[0]
     clouds = _clouds(config, place, at, optical)
     open_sky = replace(clouds, cloud=np.zeros_like(clouds.cloud), shadow=np.zeros_like(clouds.shadow))
@@ -384,7 +395,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:  # no
 
 def label_layer(config: Config) -> LabelLayer:
     """Names and colours of the land-cover codes."""
-    lands = classes(config.crops)
+    lands = _lands(config)
     return LabelLayer(
         classes={i: land.name for i, land in enumerate(lands)}, colours={i: land.colour for i, land in enumerate(lands)}
     )
@@ -414,7 +425,8 @@ def _same_world(config: Config, target: Path) -> None:
     if not (target / "corpus.json").exists():
         return
     for entry in CorpusInfo.read(target).provenance:
-        other = entry.get("config", {})
+        # a setting that is newer than the corpus has its default there
+        other = Config.model_validate({}).model_dump(mode="json") | entry.get("config", {})
         changed = [key for key, value in config.model_dump(mode="json").items() if other.get(key) != value]
         if changed:
             raise CorpusError(
@@ -432,7 +444,7 @@ def _part(config: Config, scenes: Sequence[Scene]) -> Part:
 
 def _location(config: Config, scene: Scene) -> Location:
     """Scalar labels: the class that covers most, its share, and the share of every class."""
-    lands, place = classes(config.crops), scene.place
+    lands, place = _lands(config), scene.place
     share = np.bincount(scene.landcover.ravel(), minlength=len(lands)) / scene.landcover.size
     most = int(share.argmax())
     shares = {f"share_{land.name.replace('-', '_')}": float(s) for land, s in zip(lands, share, strict=True)}

@@ -1,6 +1,7 @@
 """The land-cover classes of the synthetic landscape: their year, their look and their radar response."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from swath.corpus.physics.phenology import Cycle, Phenology
 
@@ -32,7 +33,9 @@ class Land:
     tramlines: float = 0.0
     """Share of the leaf area that is missing on the tracks of the farm machines."""
     spacing: float = 36.0
-    """Metres between these tracks."""
+    """Metres between these tracks, or between the rows of what is planted in rows or in a grid."""
+    planting: Literal["sown", "rows", "grid"] = "sown"
+    """How plants stand: everywhere, in rows, or in a grid of trees, with bare soil between."""
 
 
 WATER = Land("water", "#2b6cb0", Phenology(0.0), "grass", Radar((0.0, 0.0), (0.0, 0.0)))
@@ -139,10 +142,33 @@ CROPS = (
     ),
 )
 
+ORCHARD = Land(
+    "orchard",
+    "#68d391",
+    Phenology(0.6, (Cycle(2.6, 112.0, 8.0, 300.0, 9.0),)),
+    "broadleaf",
+    Radar((0.120, 0.030), (0.18, 0.18)),
+    patchiness=0.15,
+    spacing=40.0,
+    planting="grid",
+)
+VINEYARD = replace(ORCHARD, name="vineyard", colour="#97266d", planting="rows")
+"""The same plants as an orchard but for how they stand: only structure tells the two apart."""
+STRUCTURED = (
+    replace(FOREST, name="coniferous-forest", colour="#1a365d"),
+    ORCHARD,
+    VINEYARD,
+    replace(BUILT, name="industry", colour="#4a5568"),
+)
+"""Classes that a landscape with `structures` has beside the others, after its crops."""
 
-def classes(crops: int) -> tuple[Land, ...]:
+
+def classes(crops: int, *, structures: bool = False) -> tuple[Land, ...]:
     """The classes of a landscape with that many crops; the position is the code in the label layer."""
-    return (WATER, BUILT, FOREST, GRASS, *CROPS[:crops])
+    if not structures:
+        return (WATER, BUILT, FOREST, GRASS, *CROPS[:crops])
+    village, woods = replace(BUILT, name="village"), replace(BROADLEAF, name="broad-leaved-forest")
+    return (WATER, village, woods, GRASS, *CROPS[:crops], *STRUCTURED)
 
 
 WATER_CODE, BUILT_CODE, FOREST_CODE, GRASS_CODE, FIRST_CROP = range(5)

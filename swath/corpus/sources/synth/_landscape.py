@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int, UInt64
+from jaxtyping import Bool, Float, Int, UInt64
 
 from swath.corpus.physics.noise import fractal, normal, scramble, smooth, smooth_at, stream, uniform
 from swath.corpus.physics.window import Window
@@ -55,7 +55,11 @@ class Ground:
     texture: Float[np.ndarray, "2 h w"]
     """Unit-variance variation of the canopy inside units: fine and coarse."""
     across: Float[np.ndarray, "h w"]
-    """Metres across the direction in which the farm drives, for tramlines."""
+    """Metres across the direction in which the farm drives, for tramlines and rows."""
+    along: Float[np.ndarray, "h w"]
+    """Metres along it."""
+    wood: Bool[np.ndarray, "h w"]
+    """Where forest grows."""
     lateness: Float[np.ndarray, " u"]
     """Days by which each unit is late, regional and own."""
 
@@ -66,10 +70,17 @@ class Ground:
 
 
 class Landscape:
-    """A world: a function from windows to ground, fixed by a seed and a number of crops."""
+    """A world: a function from windows to ground, fixed by a seed, a number of crops, and whether it has structures.
 
-    def __init__(self, seed: int, crops: int):
-        self.seed, self.crops = seed, crops
+    A world with structures has the same fields, forests and towns; some fields are orchards or vineyards, stands of
+    needle trees are a class of their own, and some settlements are industry.
+    """
+
+    def __init__(self, seed: int, crops: int, *, structures: bool = False):
+        self.seed, self.crops, self.structures = seed, crops, structures
+        self.conifer_code, self.orchard_code, self.vineyard_code, self.industry_code = range(
+            FIRST_CROP + crops, FIRST_CROP + crops + 4
+        )
 
     def key(self, name: str) -> int:
         """Key of one stream of random numbers of this world."""
@@ -78,34 +89,50 @@ class Landscape:
     def ground(self, at: Window) -> Ground:
         """What lies in a window."""
         farm = self._farms(at)
-        field_key, field_code, of_pixel, across, where = self._fields(at, farm)
+        field_key, field_code, of_pixel, (along, across), where = self._fields(at, farm)
         relief = fractal(self.key("relief"), at.x, at.y, 4200.0, 5)
         water, shore = self._water(at, relief)
         forest, stand = self._forest(at, relief)
-        town, built, scatterers = self._town(at)
+        town, industry, built, scatterers = self._town(at)
         code = field_code[of_pixel]
         code = np.where(farm.lane | (shore & (code >= FIRST_CROP)), GRASS_CODE, code)
         code = np.where(forest, FOREST_CODE, code)
         code = np.where(town, BUILT_CODE, code)
         code = np.where(water, WATER_CODE, code)
+        if self.structures:
+            code = np.where((code == FOREST_CODE) & (stand == NEEDLE_UNIT), self.conifer_code, code)
+            code = np.where((code == BUILT_CODE) & industry, self.industry_code, code)
+        wood, settled = np.isin(code, self.forest_codes), np.isin(code, self.built_codes)
         unit = np.where(code == GRASS_CODE, VERGE_UNIT, of_pixel + len(FIXED_CODES))
         unit = np.where((code == GRASS_CODE) & (field_code[of_pixel] == GRASS_CODE), of_pixel + len(FIXED_CODES), unit)
-        unit = np.where(code == FOREST_CODE, stand, unit)
-        unit = np.where(code == BUILT_CODE, GARDEN_UNIT, unit)
+        unit = np.where(wood, stand, unit)
+        unit = np.where(settled, GARDEN_UNIT, unit)
         keys = np.concatenate([scramble(self.key("stands"), np.arange(len(FIXED_CODES))), field_key])
         return Ground(
             code=code,
             unit=unit,
             unit_code=np.concatenate([FIXED_CODES, field_code]),
             unit_key=keys,
-            built=built * (code == BUILT_CODE),
-            scatterers=scatterers * (code == BUILT_CODE),
+            built=built * settled,
+            scatterers=scatterers * settled,
             turbidity=self._turbidity(at),
             brightness=self._soil(at),
             texture=self._texture(at),
             across=across,
+            along=along,
+            wood=wood,
             lateness=self._lateness(keys, where, at),
         )
+
+    @property
+    def forest_codes(self) -> tuple[int, ...]:
+        """Classes of trees that are no orchard."""
+        return (FOREST_CODE, self.conifer_code) if self.structures else (FOREST_CODE,)
+
+    @property
+    def built_codes(self) -> tuple[int, ...]:
+        """Classes of settlements."""
+        return (BUILT_CODE, self.industry_code) if self.structures else (BUILT_CODE,)
 
     # --- farms and fields -------------------------------------------------------------------------------------------
 
@@ -128,7 +155,7 @@ class Landscape:
     def _fields(self, at: Window, farm: "Farms"):
         """Each farm block is cut into rows, each row into fields, along the block's own direction.
 
-        Returns keys, codes (f), the field of each pixel, metres across (h w), the farms' (x, y) (f).
+        Returns keys, codes (f), the field of each pixel, metres along and across (h w), the farms' (x, y) (f).
         """
         angle = np.pi * _unit(farm.key, 3)
         depth = 130 + 170 * _unit(farm.key, 4)
@@ -142,11 +169,13 @@ class Landscape:
         keys, first, of_pixel = np.unique(scramble(0, row_key, column), return_index=True, return_inverse=True)
         block = of.ravel()[first]
         code = self._crop(keys, farm, block)
-        return keys, code, of_pixel.reshape(at.shape), v, (farm.x[block], farm.y[block])
+        return keys, code, of_pixel.reshape(at.shape), (u, v), (farm.x[block], farm.y[block])
 
     def _crop(self, key: np.ndarray, farm: "Farms", block: np.ndarray) -> np.ndarray:
         """Grass or a crop: what the region grows most, what the farm prefers, and chance (Gumbel-max)."""
         codes = np.arange(GRASS_CODE, FIRST_CROP + self.crops)
+        if self.structures:
+            codes = np.append(codes, [self.orchard_code, self.vineyard_code])
         region = np.stack([smooth_at(self.key(f"mix{c}"), farm.x, farm.y, 7000.0) for c in codes], axis=1)
         favourite = (0.9 * region + _gumbel(farm.key[:, None], codes)).argmax(axis=1)[block]
         follows = _unit(key, 7) < 0.65
@@ -175,16 +204,22 @@ class Landscape:
         conifer = fractal(self.key("stand"), at.x, at.y, 500.0, 2) + 0.8 * smooth(self.key("trees"), at.x, at.y, 9000.0)
         return wood > 1.0, np.where(conifer > 0, NEEDLE_UNIT, BROADLEAF_UNIT)
 
-    def _town(self, at: Window) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Settlements: where, their surface shares (concrete, roof, asphalt), and their scatterers."""
-        closeness, angle = self._settlements(at)
+    def _town(self, at: Window) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Settlements: where, which are industry, surface shares (concrete, roof, asphalt), and scatterers.
+
+        Industry has the same shares of surfaces as a village in lots that are four times as long and wide.
+        """
+        closeness, angle, industry = self._settlements(at)
         town = closeness + 0.22 * fractal(self.key("edge"), at.x, at.y, 400.0, 3) > 0.35
         if not town.any():
-            return town, np.zeros((3, *at.shape)), np.zeros(at.shape)
+            return town, industry, np.zeros((3, *at.shape)), np.zeros(at.shape)
         dx, dy = at.x[None, :], at.y[:, None]
         u, v = np.cos(angle) * dx + np.sin(angle) * dy, np.cos(angle) * dy - np.sin(angle) * dx
-        street = (np.mod(u, 90) < 11) | (np.mod(v, 60) < 11)
-        lot = scramble(self.key("lot"), np.floor(u / 22).astype(np.int64), np.floor(v / 20).astype(np.int64))
+        size = np.where(industry, 4.0, 1.0)
+        street = (np.mod(u, 90 * size) < 11 * size) | (np.mod(v, 60 * size) < 11 * size)
+        lot = scramble(
+            self.key("lot"), np.floor(u / (22 * size)).astype(np.int64), np.floor(v / (20 * size)).astype(np.int64)
+        )
         density = np.clip(0.25 + 0.5 * closeness, 0.2, 0.8)
         house = (_unit(lot, 1) < density) & ~street
         tiled = _unit(lot, 2) < 0.6
@@ -195,10 +230,10 @@ class Landscape:
         shares /= np.maximum(shares.sum(axis=0), 1.0)
         facing = 0.5 + np.abs(np.cos(2 * angle))
         power = 0.05 + house * facing * 0.35 * np.exp(1.1 * normal(self.key("wall"), lot))
-        return town, shares, np.minimum(power, 12.0)
+        return town, industry, shares, np.minimum(power, 12.0)
 
-    def _settlements(self, at: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Closeness to the middle of the nearest settlement (1 there, 0 at its radius, negative outside), its angle."""
+    def _settlements(self, at: Window) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The nearest settlement: closeness (1 in its middle, 0 at its radius, below 0 outside), angle, industry."""
         columns = np.arange(int(at.x[0] // TOWN) - 1, int(at.x[-1] // TOWN) + 2)
         rows = np.arange(int(at.y[-1] // TOWN) - 1, int(at.y[0] // TOWN) + 2)
         column, row = (a.ravel() for a in np.meshgrid(columns, rows))
@@ -210,7 +245,9 @@ class Landscape:
             (at.x[None, :] - x[:, None])[:, None, :] ** 2 + (at.y[None, :] - y[:, None])[:, :, None] ** 2
         )
         closeness = 1 - distance / radius[:, None, None]
-        return closeness.max(axis=0), (0.5 * np.pi * _unit(key, 4))[closeness.argmax(axis=0)]
+        nearest = closeness.argmax(axis=0)
+        industrial = self.structures & (_unit(key, 5) < 0.5)
+        return closeness.max(axis=0), (0.5 * np.pi * _unit(key, 4))[nearest], industrial[nearest]
 
     def _soil(self, at: Window) -> np.ndarray:
         """Brightness: regions of sand and loam, and patches inside fields."""

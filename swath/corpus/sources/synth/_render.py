@@ -10,8 +10,11 @@ from swath.corpus.physics import radar as _radar
 from swath.corpus.physics import spectra as _spectra
 from swath.corpus.physics.noise import normal, uniform
 from swath.corpus.physics.phenology import State
-from swath.corpus.sources.synth._classes import BROADLEAF, FOREST_CODE, Land
-from swath.corpus.sources.synth._landscape import BROADLEAF_UNIT, MARGIN, Ground
+from swath.corpus.sources.synth._classes import BROADLEAF, FOREST, Land
+from swath.corpus.sources.synth._landscape import BROADLEAF_UNIT, MARGIN, NEEDLE_UNIT, Ground
+
+CONTRAST = 0.6
+"""How far the leaf area of rows and of trees in a grid, and of the soil between, lies from their mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +28,7 @@ class Plants:
     def unit_lands(self) -> list[Land]:
         """Class of each unit, with broad-leaved forest apart."""
         lands = [self.lands[code] for code in self.ground.unit_code]
-        lands[BROADLEAF_UNIT] = BROADLEAF
+        lands[BROADLEAF_UNIT], lands[NEEDLE_UNIT] = BROADLEAF, FOREST
         return lands
 
     def state(self, day: Float[np.ndarray, " t"]) -> State:
@@ -46,13 +49,21 @@ class Plants:
         return np.array([_attribute(land, values) for land in self.unit_lands])
 
     def lai(self, state: State) -> Float[np.ndarray, "t p"]:
-        """Leaf area of each pixel: its unit's, thinned on tramlines, patchy inside."""
+        """Leaf area of each pixel: its unit's, thinned on tramlines or gathered in rows, patchy inside."""
         unit = self.ground.unit.ravel()
         patchy = np.exp(self.table("patchiness")[unit] * self.texture(unit))
         wave = np.cos(2 * np.pi * self.ground.across.ravel() / self.table("spacing")[unit])
         thinned = 1 - self.table("tramlines")[unit] * np.clip(1.8 * wave - 0.8, 0, 1)
         free = (1 - self.ground.built.sum(axis=0).ravel()) * ~self.ground.water.ravel()
-        return state.lai[:, unit] * (patchy * thinned * free)
+        return state.lai[:, unit] * (patchy * thinned * self.planted(unit) * free)
+
+    def planted(self, unit: Integer[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+        """Factor on the leaf area of plants in rows or in a grid: mean 1, and the same two values half of the time."""
+        phase = 2 * np.pi / self.table("spacing")[unit]
+        rows = np.sign(np.cos(phase * self.ground.across.ravel()))
+        grid = rows * np.sign(np.cos(phase * self.ground.along.ravel()))
+        planting = self.table("planting")[unit]
+        return 1 + CONTRAST * np.where(planting == "rows", rows, np.where(planting == "grid", grid, 0.0))
 
     def texture(self, unit: Integer[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
         """Unit-variance variation of each pixel's canopy, as fine or coarse as its class is."""
@@ -79,7 +90,7 @@ def optical(plants: Plants, state: State, moisture: Float[np.ndarray, " t"]) -> 
     leaf = np.stack([_spectra.LEAVES[name] for name in plants.table("leaf")])
     pigment = np.exp(0.10 * normal(5, ground.unit_key))
     canopy = _spectra.canopy(state, leaf, pigment)[:, unit]
-    shade = np.where(ground.code == FOREST_CODE, np.exp(0.16 * ground.texture[0]), 1.0).ravel()
+    shade = np.where(ground.wood, np.exp(0.16 * ground.texture[0]), 1.0).ravel()
     green = _spectra.cover(plants.lai(state))[..., None].astype(np.float32)
     bare = _spectra.soil(ground.brightness.ravel(), moisture_map(ground, moisture), state.residue[:, unit])
     land = green * canopy * shade[:, None].astype(np.float32) + (1 - green) * bare

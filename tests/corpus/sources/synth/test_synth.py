@@ -1,6 +1,7 @@
 """The synthetic landscape: its truth is true, its physics has the right signs and sizes, and it is reproducible."""
 
 import itertools
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,6 +12,10 @@ import zarr
 from pydantic import ValidationError
 from pyproj import Transformer
 from scipy import optimize, stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from swath.corpus import Reader, Selection
 from swath.corpus.physics import clouds as _clouds
@@ -21,7 +26,15 @@ from swath.corpus.physics import spectra as _spectra
 from swath.corpus.physics import weather as _weather
 from swath.corpus.sources.synth import _build as synth
 from swath.corpus.sources.synth import _calendar, _render
-from swath.corpus.sources.synth._classes import CROPS, FOREST_CODE, GRASS_CODE, WATER_CODE, classes
+from swath.corpus.sources.synth._classes import (
+    BUILT_CODE,
+    CROPS,
+    FIRST_CROP,
+    FOREST_CODE,
+    GRASS_CODE,
+    WATER_CODE,
+    classes,
+)
 from swath.corpus.sources.synth._landscape import MARGIN, Landscape, Window, window
 from swath.corpus.sources.synth._render import Plants
 from swath.corpus.store.format import Corpus
@@ -107,10 +120,88 @@ def test_a_big_chip_is_the_mosaic_of_small_ones():
 def test_every_class_occurs_and_none_takes_over():
     config = synth.Config(locations=150)
     land = Landscape(0, 5)
-    codes = [land.ground(window(p.zone, p.west, p.north, 64)).code.ravel() for p in synth.places(config)]
+    codes = [land.ground(window(p.zone, p.west, p.north, 16)).code.ravel() for p in synth.places(config)]
     share = np.bincount(np.concatenate(codes), minlength=9) / np.concatenate(codes).size
     assert share.min() > 0.03
     assert share.max() < 0.35
+
+
+@pytest.fixture(scope="module")
+def structured():
+    """Four large windows of a world with structures, and of the same world without them."""
+    windows = [window(32, east, 5_790_000.0, 260) for east in (600e3, 610e3, 620e3, 670e3)]
+    with_structures, without = Landscape(0, 4, structures=True), Landscape(0, 4)
+    return [(with_structures.ground(at), without.ground(at)) for at in windows]
+
+
+CONIFER_CODE, ORCHARD_CODE, VINEYARD_CODE, INDUSTRY_CODE = range(FIRST_CROP + 4, FIRST_CROP + 8)
+"""In a landscape of four crops with structures."""
+
+
+def test_structures_change_what_they_are_and_nothing_else(structured):
+    """Orchards and vineyards take fields, needle trees forest, industry settlements; all else stays as it is."""
+    code, plain = (np.stack([pair[i].code for pair in structured]) for i in (0, 1))
+    unchanged = code < CONIFER_CODE
+    np.testing.assert_array_equal(code[unchanged], plain[unchanged])
+    assert set(plain[code == CONIFER_CODE]) == {FOREST_CODE}
+    assert set(plain[code == INDUSTRY_CODE]) == {BUILT_CODE}
+    assert set(plain[(code == ORCHARD_CODE) | (code == VINEYARD_CODE)]) <= set(range(GRASS_CODE, FIRST_CROP + 4))
+
+
+def test_only_structure_tells_orchards_from_vineyards(structured):
+    """Means and deviations of the bands hardly tell the two apart; where the energy of a spectrum lies does."""
+    assert [classes(4, structures=True)[code].name for code in (ORCHARD_CODE, VINEYARD_CODE)] == ["orchard", "vineyard"]
+    statistics, structure, labels = [], [], []
+    frequency = np.hypot(np.fft.fftfreq(16)[:, None], np.fft.rfftfreq(16)[None])
+    for ground, _ in structured:
+        plants = Plants(ground, classes(4, structures=True))
+        image = _render.optical(plants, plants.state(np.array([190.0])), np.array([0.2]))[0]
+        for row, column in itertools.product(range(0, 256, 16), repeat=2):
+            tile = np.s_[row : row + 16, column : column + 16]
+            share = [(ground.code[tile] == code).mean() for code in (ORCHARD_CODE, VINEYARD_CODE)]
+            if max(share) < 0.8:
+                continue
+            pixels = image[:, *tile]
+            statistics.append([*pixels.mean((1, 2)), *pixels.std((1, 2))])
+            energy = np.abs(np.fft.rfft2(pixels[NIR] - pixels[NIR].mean())) ** 2
+            ring = [energy[(frequency >= f) & (frequency < f + 0.1)].sum() for f in np.arange(0.05, 0.5, 0.1)]
+            structure.append(ring / np.sum(ring))
+            labels.append(int(np.argmax(share)))
+    assert min(np.bincount(labels)) > 20
+    told = [
+        cross_val_score(make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)), x, labels, cv=4).mean()
+        for x in (statistics, structure)
+    ]
+    assert told[1] > 0.9
+    assert told[0] < told[1] - 0.15
+
+
+def test_rows_and_trees_share_their_leaf_area_out(structured):
+    """Both have the same two leaf areas half of the time; rows do not vary along the direction they run in."""
+    ground = structured[0][0]
+    plants = Plants(ground, classes(4, structures=True))
+    factor = plants.planted(ground.unit.ravel()).reshape(ground.code.shape)
+    for code in (ORCHARD_CODE, VINEYARD_CODE):
+        values, count = np.unique(factor[ground.code == code], return_counts=True)
+        np.testing.assert_allclose(values, [1 - _render.CONTRAST, 1 + _render.CONTRAST])
+        assert abs(count[0] - count[1]) < 0.1 * count.sum()
+    assert set(factor[~np.isin(ground.code, (ORCHARD_CODE, VINEYARD_CODE))]) == {1.0}
+    row = np.floor(ground.across / 20 + 0.5).astype(int)[ground.code == VINEYARD_CODE]
+    own = factor[ground.code == VINEYARD_CODE]
+    assert all(len(set(own[row == one])) == 1 for one in np.unique(row))
+
+
+def test_a_corpus_of_before_structures_is_continued(tmp_path):
+    config = synth.Config(locations=2, chip_px=8, dates_optical=1, dates_radar=0)
+    synth.build(config, tmp_path / "corpus")
+    said = json.loads((tmp_path / "corpus" / "corpus.json").read_text())
+    for entry in said["provenance"]:
+        entry["config"].pop("structures")
+    del said["digest"]  # which versions of then did not write
+    (tmp_path / "corpus" / "corpus.json").write_text(json.dumps(said))
+    synth.build(config, tmp_path / "corpus")
+    with pytest.raises(CorpusError, match="another structures"):
+        synth.build(config.model_copy(update={"structures": True}), tmp_path / "corpus")
 
 
 def test_crop_mix_is_regional():
