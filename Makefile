@@ -33,7 +33,7 @@ check: setup ## lint, format, types, import directions, documents
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/python -m pytest tests/test_architecture.py
-	$(BIN)/python -m swath.products.documents verify docs/results.md
+	$(BIN)/swath report --into docs/results.md --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: setup ## every published speed figure, as a table
@@ -43,7 +43,7 @@ docs: setup
 	$(BIN)/mkdocs serve
 
 results: setup ## write the tables of finished runs into the documents: make results RUNS="runs/a runs/b"
-	$(BIN)/python -m swath.products.documents write docs/results.md $(RUNS) --images docs/images
+	$(BIN)/swath report $(RUNS) --into docs/results.md --images docs/images
 
 requirements: ## resolve the pins anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate pyproject.toml --output-file requirements.txt

@@ -89,9 +89,6 @@ LOOKED_UP_YET = {
     "swath.tasks.probes: hasattr(plugins.find(__name__, _name(config)), 'train_predict')",
 }
 RIDDLES_YET = {
-    "swath.products.report._evaluation: Of each true class; rows sum to 1, or are 0 where a class do",
-    "swath.products.tables.panels: Of a against b.",
-    "swath.products.tables.panels: Of the test that decides, before correction.",
     "swath.tasks.config: Of longer series only so many dates, the same ones for all r",
     "swath.tasks.data.labels: `packed` undone.",
     "swath.tasks.statistics.jackknife: Of the value; not less than that of either source alone, sin",

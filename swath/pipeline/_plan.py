@@ -8,7 +8,7 @@ from swath._files import whole
 from swath.corpus.places import draw
 from swath.corpus.sources.stac import Cost, Rate, StacSection, cost, footprint
 from swath.errors import RecipeError, nearest
-from swath.products.draw.plan_map import draw_map
+from swath.products.draw.maps import plan_map
 from swath.recipes import is_file, shipped
 
 
@@ -60,5 +60,5 @@ def plan_corpus(
     to.parent.mkdir(parents=True, exist_ok=True)
     with whole(to) as temporary:
         plan.to_parquet(temporary, index=False)
-    draw_map(plan, to.with_suffix(".png"), land)
+    plan_map(plan, to.with_suffix(".png"), land)
     return len(plan), None if strategy else cost(section, plan, Rate(request_s, workers))

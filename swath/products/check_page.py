@@ -16,7 +16,7 @@ from swath._files import write_whole
 from swath.corpus import Corpus, Section, info
 from swath.corpus.checks import Chart, Gallery, Histogram, Lines, Offsets, worst_first
 from swath.errors import CorpusError
-from swath.products.draw import charts
+from swath.products.draw import style
 from swath.products.draw.pictures import Pictures, uri
 from swath.products.words import plural
 
@@ -55,7 +55,7 @@ def render(corpus: Corpus, sections: Sequence[Section], locations: int) -> str:
         lstrip_blocks=True,
     )
     findings = worst_first([finding for section in sections for finding in section.findings])
-    with charts.styled():
+    with style.styled():
         shown = [_shown(number, section) for number, section in enumerate(sections)]
     return environment.get_template("check.html.j2").render(
         name=corpus.path.resolve().name,
@@ -67,7 +67,7 @@ def render(corpus: Corpus, sections: Sequence[Section], locations: int) -> str:
         locations=locations,
         total=len(corpus),
         version=__version__,
-        colours=len(charts.SERIES),
+        colours=len(style.SERIES),
     )
 
 
@@ -108,7 +108,7 @@ def _is_number(value: object) -> bool:
 
 def _inline(chart: Chart, name: str) -> tuple[Markup, list[tuple[int, str]]]:
     figure, alt, legend = draw(chart)
-    return charts.svg(figure, name, alt), list(enumerate(legend)) if len(legend) > 1 else []
+    return style.svg(figure, name, alt), list(enumerate(legend)) if len(legend) > 1 else []
 
 
 def _sheet(corpus: Corpus, findings: Sequence[Any]) -> list[tuple[list[Any], str]]:
@@ -122,17 +122,17 @@ def _sheet(corpus: Corpus, findings: Sequence[Any]) -> list[tuple[list[Any], str
 
 @singledispatch
 def draw(chart: Any) -> tuple[Figure, str, list[str]]:
-    """A chart of a section, inside `charts.styled`: the figure, what it says in words, and the names of its series."""
+    """A chart of a section, inside `style.styled`: the figure, what it says in words, and the names of its series."""
     raise TypeError(type(chart))
 
 
 @draw.register
 def _(chart: Histogram) -> tuple[Figure, str, list[str]]:
-    figure, axes = charts.blank()
+    figure, axes = style.blank()
     joined = np.concatenate(list(chart.values.values()))
     edges = np.histogram_bin_edges(joined, bins=BINS)
     for i, values in enumerate(chart.values.values()):
-        axes.hist(values, bins=list(edges), histtype="stepfilled", color=charts.colour(i), alpha=0.6)
+        axes.hist(values, bins=list(edges), histtype="stepfilled", color=style.colour(i), alpha=0.6)
     axes.set_title(chart.title)
     axes.set_xlabel(chart.unit)
     axes.set_ylabel("count")
@@ -142,9 +142,9 @@ def _(chart: Histogram) -> tuple[Figure, str, list[str]]:
 
 @draw.register
 def _(chart: Lines) -> tuple[Figure, str, list[str]]:
-    figure, axes = charts.blank()
+    figure, axes = style.blank()
     for i, (x, y) in enumerate(chart.lines.values()):
-        axes.plot(x, y, color=charts.colour(i), marker="o", markersize=3, linewidth=1.2)
+        axes.plot(x, y, color=style.colour(i), marker="o", markersize=3, linewidth=1.2)
     axes.set_title(chart.title)
     axes.set_xlabel(chart.x_unit)
     axes.set_ylabel(chart.y_unit)
@@ -153,11 +153,11 @@ def _(chart: Lines) -> tuple[Figure, str, list[str]]:
 
 @draw.register
 def _(chart: Offsets) -> tuple[Figure, str, list[str]]:
-    figure, axes = charts.blank(height=charts.WIDTH)
+    figure, axes = style.blank(height=style.WIDTH)
     down, right = chart.points.T
-    axes.scatter(right, down, s=8, color=charts.colour(0), alpha=0.5, linewidths=0)
-    axes.scatter([chart.centre[1]], [chart.centre[0]], s=60, marker="+", color=charts.INK)
-    axes.add_patch(Circle((0, 0), chart.limit, fill=False, edgecolor=charts.MUTED, linestyle="--"))
+    axes.scatter(right, down, s=8, color=style.colour(0), alpha=0.5, linewidths=0)
+    axes.scatter([chart.centre[1]], [chart.centre[0]], s=60, marker="+", color=style.INK)
+    axes.add_patch(Circle((0, 0), chart.limit, fill=False, edgecolor=style.MUTED, linestyle="--"))
     reach = max(2.0, *np.abs(np.r_[chart.points.ravel(), chart.centre]).tolist()) * 1.1
     axes.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal", title=chart.title)
     axes.set_xlabel(f"right, {chart.unit}")

@@ -24,7 +24,7 @@ from swath.corpus.labels.colours import class_colours
 from swath.corpus.labels.target import VOID, LabelMaps, Pixels, targets
 from swath.errors import SwathError, nearest
 from swath.products.draw.pictures import Pictures
-from swath.products.tables.run import Run, load
+from swath.products.tables import Run, load
 
 SHOWN = 12
 """Locations in the picture, at most."""

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from swath.corpus import Corpus, Leakage
 from swath.corpus.splits.audit import nearest_train_km
 from swath.errors import CorpusError
-from swath.products.draw import charts
+from swath.products.draw.maps import location_map
+from swath.products.draw.style import png, styled
 from swath.products.words import count
 
 PARTS = ("train", "val", "test", "unused")
@@ -31,12 +32,12 @@ def split_map(corpus: Corpus, rows: dict[str, np.ndarray], to: Path) -> Path:
         raise CorpusError(
             f"a map is no {to.suffix or 'file without an ending'}", where=str(to), remedy="use .png or .svg"
         )
-    with charts.styled():
+    with styled():
         figure = _draw(corpus, rows)
         try:
             to.parent.mkdir(parents=True, exist_ok=True)
             if to.suffix.lower() == ".png":
-                to.write_bytes(charts.png(figure, DPI))
+                to.write_bytes(png(figure, DPI))
             else:
                 FigureCanvasSVG(figure).print_svg(str(to), metadata={"Date": None})
         except OSError as error:
@@ -53,7 +54,7 @@ def _draw(corpus: Corpus, rows: dict[str, np.ndarray]) -> Figure:
     if not placed.any():
         remedy = "only locations with coordinates can be on a map"
         raise CorpusError("no location has coordinates", where=str(corpus.path), remedy=remedy)
-    figure = charts.location_map(lon[placed], lat[placed], part[placed])
+    figure = location_map(lon[placed], lat[placed], part[placed])
     figure.set_size_inches(5.4, 4.4)
     axes = figure.axes[0]
     shown = [i for i in range(len(PARTS)) if (part == i).any()]

@@ -11,7 +11,7 @@ from swath.corpus.checks import Chart, Finding, Gallery, Histogram, Lines, Offse
 from swath.corpus.sources.synth import Config, build
 from swath.errors import CorpusError
 from swath.products.check_page import check_page, draw, render
-from swath.products.draw import charts
+from swath.products.draw import style
 from tests.corpus.fakes import LAYOUTS, OPTICAL, PX, make
 
 
@@ -100,10 +100,10 @@ def test_findings_and_names_are_escaped(corpus):
     ],
 )
 def test_charts_say_what_they_show(chart: Chart):
-    with charts.styled():
+    with style.styled():
         figure, alt, series = draw(chart)
         assert chart.title in alt
-        assert charts.png(figure).startswith(b"\x89PNG")
+        assert style.png(figure).startswith(b"\x89PNG")
     assert series in (["a", "b"], ["a"], [])
 
 

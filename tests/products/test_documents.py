@@ -2,14 +2,14 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
 
+from swath import cli
 from swath.errors import SwathError
-from swath.products.documents import escape, main, results, stale, verify
+from swath.products.documents import stale, verify, write
+from swath.products.documents._markdown import escape
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def document(finished_run, tmp_path):
     target = tmp_path / "docs" / "results.md"
     target.parent.mkdir()
     target.write_text("# Results\n\nWhat a human says before.\n")
-    results([finished_run], target)
+    write([finished_run], target)
     return target
 
 
@@ -40,7 +40,7 @@ def test_tables_are_whole(document):
 def test_prose_is_left_alone_and_writing_again_changes_nothing(document, finished_run):
     document.write_text(document.read_text() + "\nWhat a human says after.\n")
     before = document.read_text()
-    results([finished_run], document)
+    write([finished_run], document)
     assert document.read_text() == before
     assert before.startswith("# Results\n\nWhat a human says before.\n")
     assert before.count("<!-- swath:results fields -->") == 1
@@ -107,7 +107,7 @@ def test_a_run_that_has_changed_is_stale(document, run):
 def test_figures_are_small_and_their_absence_is_noticed(finished_run, tmp_path):
     target = tmp_path / "docs" / "results.md"
     target.parent.mkdir()
-    results([finished_run], target, images=target.parent / "images")
+    write([finished_run], target, images=target.parent / "images")
     image = target.parent / "images" / "results-fields.png"
     assert image.stat().st_size < 100_000
     assert "](images/results-fields.png)" in target.read_text()
@@ -124,7 +124,7 @@ def test_stored_figures_name_no_place_of_the_machine(document, finished_run):
 def test_a_run_that_is_not_evaluated_is_refused(run, tmp_path):
     (run / "evaluate" / "table.csv").unlink()
     with pytest.raises(SwathError, match="not evaluated"):
-        results([run], tmp_path / "results.md")
+        write([run], tmp_path / "results.md")
     assert not (tmp_path / "results.md").exists()
 
 
@@ -132,25 +132,54 @@ def test_a_name_that_leaves_the_folder_is_refused(run, tmp_path):
     manifest = json.loads((run / "manifest.json").read_text())
     (run / "manifest.json").write_text(json.dumps(manifest | {"name": "../../evil"}))
     with pytest.raises(SwathError, match="cannot name a file"):
-        results([run], tmp_path / "results.md")
+        write([run], tmp_path / "results.md")
 
 
 def test_markdown_is_escaped():
     assert escape("a|b <i> *x* `y` [z] & \\") == r"a\|b &lt;i&gt; \*x\* \`y\` \[z\] &amp; \\"
 
 
-def test_command_line(document, finished_run, tmp_path, capsys):
-    assert main(["verify", str(document)]) == 0
-    assert main(["stale", str(document), str(finished_run)]) == 0
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run `swath report ...` in this process; gives the exit code and what it said of problems."""
+
+    def call(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["swath", "report", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return int(stop.value.code or 0), capsys.readouterr().err
+
+    return call
+
+
+def test_command_line(document, finished_run, tmp_path, command):
+    assert command("--into", document, "--check") == (0, "")
+    assert command(finished_run, "--into", document, "--check") == (0, "")
     document.write_text(document.read_text().replace("came first", "came second"))
-    assert main(["verify", str(document)]) == 1
-    assert "is not what" in capsys.readouterr().err
-    assert main(["write", str(document), str(finished_run)]) == 0
-    assert main(["verify", str(document)]) == 0
-    assert main(["write", str(document), str(tmp_path)]) == 2
-    assert "no run here" in capsys.readouterr().err
+    code, said = command("--into", document, "--check")
+    assert (code, "is not what" in said) == (1, True)
+    assert command(finished_run, "--into", document)[0] == 0
+    assert verify(document) == []
+    code, said = command(tmp_path, "--into", document)
+    assert (code, "no run here" in said) == (2, True)
 
 
-@pytest.mark.slow
-def test_as_make_check_calls_it(document):
-    subprocess.run([sys.executable, "-m", "swath.products.documents", "verify", str(document)], check=True)
+def test_a_run_that_has_changed_is_named(document, run, command):
+    path = run / "evaluate" / "table.csv"
+    path.write_text(path.read_text().replace("imagenet", "ImageNet"))
+    code, said = command(run, "--into", document, "--check")
+    assert (code, "fields: the run says something else" in said) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "no run is given"),
+        (["--into", "results.md"], "no run is given"),
+        (["runs/mine", "--images", "images"], "--images is about a document"),
+        (["--check"], "--check is about a document"),
+    ],
+)
+def test_options_that_say_too_little_are_refused(arguments, said, command):
+    code, message = command(*arguments)
+    assert (code, said in message) == (2, True)

@@ -39,12 +39,11 @@ from swath.products import words
         (words.plural, (1200, "seed"), "1,200 seeds"),
         (words.metric, ("macro_f1",), "macro F1"),
         (words.metric, ("some_other",), "some other"),
-        (words.stage_name, ({"stage": "pretrain", "arm": "byol", "seed": 0},), "pretrain of byol, seed 0"),
+        (words.significant, (-0.012345,), "−0.0123"),
+        (words.significant, (math.inf,), "–"),
+        (words.class_name, (["a"], 0), "a"),
+        (words.class_name, (["a"], 1), "class 1"),
     ],
 )
 def test_numbers_in_words(function, arguments, text):
     assert function(*arguments).replace(words.NO_BREAK, " ") == text
-
-
-def test_what_ran_side_by_side_is_counted_once():
-    assert words.in_all([{"seconds": 60, "jobs": 2}, {"seconds": 60, "jobs": 2}, {"seconds": 5}, {}]) == 65.0

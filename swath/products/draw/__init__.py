@@ -1,1 +1,1 @@
-"""Everything that is drawn: style, charts, pictures of chips, maps."""
+"""Everything that is drawn: the style of all figures, charts, strips in tables, pictures of chips, maps."""

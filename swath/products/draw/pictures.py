@@ -9,7 +9,7 @@ import numpy as np
 
 from swath import sensors
 from swath.corpus import Corpus, Reader
-from swath.products.draw.charts import picture
+from swath.products.draw.style import picture
 
 MAX_SENSORS = 2
 """Pictures of a location beside each other."""

@@ -19,7 +19,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One row's result in one cell, for one metric."""
+    """One row's result in one panel, for one metric."""
 
     row: str
     """Name of the arm, floor or reference."""
@@ -49,13 +49,13 @@ class Pair:
     low: float
     high: float
     p: float
-    """Of the test that decides, before correction."""
+    """p-value of the test that decides, before correction."""
     p_t: float
     p_wilcoxon: float
     p_holm: float
     """`p` after Holm's correction."""
     verdict: Verdict
-    """Of a against b."""
+    """How a compares with b."""
     n_pairs: int | None
     pairing: str
     """What was paired, in words."""
@@ -78,8 +78,8 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """All rows judged on one task, input and probe."""
+class Panel:
+    """All rows compared on one task, input and probe."""
 
     task: str
     input: str
@@ -96,6 +96,11 @@ class Cell:
     def key(self) -> tuple[str, str, str]:
         """Task, input and probe."""
         return self.task, self.input, self.probe
+
+    @property
+    def title(self) -> str:
+        """Task, input and probe in one line."""
+        return f"{self.task} · {self.input} · {self.probe} probe"
 
     @property
     def metric(self) -> str:
@@ -156,34 +161,34 @@ def _is_random_encoder(row: str) -> bool:
     return row.replace("-", " ").startswith("random encoder")
 
 
-def cells(run: Run) -> list[Cell]:
+def panels_of(run: Run) -> list[Panel]:
     """The table by task, input and probe, in the table's order."""
     if run.table.empty:
         return []
     compared = dict(iter(run.comparisons.groupby(["task", "input", "probe"], sort=False)))
     return [
-        _cell(key, part, compared.get(key))
+        _panel(key, part, compared.get(key))
         for key, part in run.table.groupby(["task", "input", "probe"], sort=False)
         if isinstance(key, tuple)
     ]
 
 
-def contrasts(run: Run) -> list[Cell]:
+def contrasts(run: Run) -> list[Panel]:
     """Comparisons of what is no score and so has no line in the table, such as radar minus optical bands."""
-    scored = {cell.key for cell in cells(run)}
+    scored = {panel.key for panel in panels_of(run)}
     groups = run.comparisons.groupby(["task", "input", "probe"], sort=False) if len(run.comparisons) else ()
     return [
-        _cell(key, run.table.iloc[:0], part) for key, part in groups if isinstance(key, tuple) and key not in scored
+        _panel(key, run.table.iloc[:0], part) for key, part in groups if isinstance(key, tuple) and key not in scored
     ]
 
 
-def _cell(key: tuple[str, ...], part: pd.DataFrame, compared: pd.DataFrame | None) -> Cell:
+def _panel(key: tuple[str, ...], part: pd.DataFrame, compared: pd.DataFrame | None) -> Panel:
     scores = [_score(record) for record in part.to_dict("records")]
     valued = [s for s in scores if math.isfinite(s.value)]
     metrics = dict.fromkeys(s.metric for s in valued or scores)
     present = {s.row for s in valued}
     left_out = {s.row: s for s in scores if s.row not in present}
-    return Cell(
+    return Panel(
         task=key[0],
         input=key[1],
         probe=key[2],
@@ -239,8 +244,8 @@ def is_radar(input_band: Band) -> bool:
     return get(input_band.sensor).kind == "radar"
 
 
-def headline_cell(all_cells: Sequence[Cell]) -> Cell | None:
-    """The cell that the headline speaks of: the first with results whose input is more than a single band."""
-    with_results = [cell for cell in all_cells if cell.pretrained]
-    whole = [cell for cell in with_results if band_of(cell.input) is None]
+def headline_panel(all_panels: Sequence[Panel]) -> Panel | None:
+    """The panel that the headline speaks of: the first with results whose input is more than a single band."""
+    with_results = [panel for panel in all_panels if panel.pretrained]
+    whole = [panel for panel in with_results if band_of(panel.input) is None]
     return next(iter(whole or with_results), None)

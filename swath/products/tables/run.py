@@ -1,6 +1,6 @@
 """Reading a run directory, whole or half-finished: what is missing is empty, what is broken is named."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -132,7 +132,7 @@ class Run:
         return next((path for path in candidates if (path / "corpus.json").is_file()), None)
 
     def predictions(self, task: str, input: str, probe: str, row: str) -> pd.DataFrame:  # noqa: A002 — the column's name
-        """Predictions of one row of one cell, all seeds; empty if there are none."""
+        """Predictions of one row of a panel, all seeds; empty if there are none."""
         return self._of_row(schema.PREDICTIONS, task=task, input=input, probe=probe, row=row)
 
     def maps(self, task: str, input: str, probe: str, row: str) -> pd.DataFrame:  # noqa: A002 — the column's name
@@ -177,6 +177,21 @@ def load(path: Path) -> Run:
         cloud_gains=_lenient(evaluate / "cloud_gains.csv", _frame, pd.DataFrame(), problems),
         problems=tuple(problems),
     )
+
+
+def stage_name(stage: Mapping[str, Any]) -> str:
+    """`pretrain of byol, seed 0`, or the stage alone."""
+    name = str(stage.get("stage", "?"))
+    if stage.get("arm") is not None:
+        name += f" of {stage['arm']}"
+    if stage.get("seed") is not None:
+        name += f", seed {stage['seed']}"
+    return name
+
+
+def seconds_in_all(stages: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds that a manifest's stages took together, those that ran side by side counted once."""
+    return sum((stage.get("seconds") or 0.0) / (stage.get("jobs") or 1) for stage in stages)
 
 
 def base(task: str) -> str:

@@ -13,9 +13,9 @@ from sklearn import metrics as sk
 
 from swath.errors import SwathError
 from swath.products import words
-from swath.products.documents import results, stale, verify
+from swath.products.documents import stale, verify, write
 from swath.products.report import render, report
-from swath.products.tables.run import load
+from swath.products.tables import load
 from swath.tasks import schema, unpacked
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -365,7 +365,7 @@ def test_painted_clouds_are_a_chart_in_the_report_and_a_table_in_documents(run, 
     assert any("against the share of clouds" in label for label in labels)
     document = tmp_path / "docs" / "results.md"
     document.parent.mkdir()
-    results([run], document, tmp_path / "docs" / "images")
+    write([run], document, tmp_path / "docs" / "images")
     assert verify(document) == stale(document, [run]) == []
     text = document.read_text().replace("\N{NO-BREAK SPACE}", " ")
     best = own.loc[own["row"] == "byol"].iloc[0]

@@ -1,11 +1,19 @@
 import math
-from dataclasses import replace
 
 import pytest
 
-from swath.products import words
-from swath.products.tables.panels import Cell, Pair, Score, _verdict, band_of, cells, contrasts, headline_cell, is_radar
-from swath.products.tables.run import load
+from swath.products.tables import (
+    Pair,
+    Panel,
+    Score,
+    band_of,
+    contrasts,
+    headline_panel,
+    is_radar,
+    load,
+    panels_of,
+)
+from swath.products.tables.panels import _verdict
 from swath.sensors import band
 
 
@@ -18,8 +26,8 @@ def pair(a: str, b: str, difference: float, verdict) -> Pair:
     return Pair(a, b, difference, low, high, 0.01, 0.01, 0.01, 0.02, verdict, 20, "groups", "sign-flip", "")
 
 
-def cell(*scores: Score, pairs: tuple[Pair, ...] = ()) -> Cell:
-    return Cell("cover", "all", "linear", ("accuracy",), scores, (), pairs)
+def panel(*scores: Score, pairs: tuple[Pair, ...] = ()) -> Panel:
+    return Panel("cover", "all", "linear", ("accuracy",), scores, (), pairs)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +49,7 @@ def test_verdicts(said, difference, p, meaning):
 
 def test_a_comparison_reads_the_same_from_both_sides():
     one = pair("byol", "random", 0.1, "better")
-    there = cell(score("byol", "pretrained", 0.8), score("random", "floor", 0.7), pairs=(one,))
+    there = panel(score("byol", "pretrained", 0.8), score("random", "floor", 0.7), pairs=(one,))
     other = there.pair("random", "byol")
     assert other is not None
     assert (other.difference, other.low, other.high, other.verdict) == (-0.1, -0.13, -0.08, "worse")
@@ -50,7 +58,7 @@ def test_a_comparison_reads_the_same_from_both_sides():
 
 
 def test_the_random_twin_is_an_encoder_not_convolutions():
-    there = cell(
+    there = panel(
         score("byol", "pretrained", 0.8),
         score("random-convolutions", "floor", 0.75),
         score("random forest", "floor", 0.74),
@@ -67,12 +75,12 @@ def test_each_arm_has_its_own_twin_where_there_are_several():
     twins = [
         score(f"random encoder, as {names}", "floor", 0.6) for names in ("rs-byol-3, ms-only", "rs-byol-1", "byol")
     ]
-    there = cell(*arms, *twins)
+    there = panel(*arms, *twins)
     assert there.twin("rs-byol-1").row == "random encoder, as rs-byol-1"
     assert there.twin("rs-byol-3").row == "random encoder, as rs-byol-3, ms-only"
     assert there.twin("ms-only").row == "random encoder, as rs-byol-3, ms-only"
     assert there.twin("byol").row == "random encoder, as byol"
-    assert cell(*arms, twins[0]).twin("rs-byol-1") is None
+    assert panel(*arms, twins[0]).twin("rs-byol-1") is None
 
 
 @pytest.mark.parametrize(
@@ -90,32 +98,14 @@ def test_radar_is_told_from_optical():
     assert not is_radar(band("display-optical/red"))
 
 
-def test_cells_follow_the_table(finished_run):
+def test_panels_follow_the_table(finished_run):
     run = load(finished_run)
-    found = cells(run)
+    found = panels_of(run)
     assert [c.probe for c in found][:2] == ["linear", "knn"]
-    first = headline_cell(found)
+    first = headline_panel(found)
     assert first.key == ("land-cover", "all bands", "linear")
     assert [s.row for s in first.left_out] == ["imagenet"]
     values = [s.value for s in first.ranked]
     assert values == sorted(values, reverse=True)
     assert [c.input for c in contrasts(run)] == ["radar bands minus optical bands"]
-    assert headline_cell([]) is None
-
-
-def test_words_of_an_outcome():
-    rows = (
-        score("byol", "pretrained", 0.8),
-        score("simclr", "pretrained", 0.78),
-        score("random-encoder", "floor", 0.6),
-    )
-    pairs = (pair("simclr", "byol", -0.02, "tie"), pair("byol", "random-encoder", 0.2, "better"))
-    said = " ".join(words.outcome(cell(*rows, pairs=pairs))).replace(words.NO_BREAK, " ")
-    assert "byol came first with 80.0 % accuracy (95 % interval 75.0–85.0)." in said
-    assert "2.0 points ahead of simclr, the next, but the two are not distinguishable" in said
-    assert "It is better than the same network frozen at its random initial weights (60.0 %)" in said
-    assert "+20.0 points (95 % interval +18.0 to +23.0, p = 0.020)" in said
-    assert "It was not compared with the same network trained from scratch" in said
-    worse = replace(pairs[1], verdict="worse", difference=-0.2)
-    assert "It is worse than" in " ".join(words.outcome(cell(*rows, pairs=(worse,))))
-    assert words.outcome(cell(rows[2])) == ["No pre-trained encoder has a result here."]
+    assert headline_panel([]) is None

@@ -16,14 +16,33 @@ from swath.corpus.labels.target import TargetConfig, targets
 from swath.corpus.splits.audit import Leakage, leakage
 from swath.corpus.splits.partition import SplitConfig, split
 from swath.errors import SwathError
-from swath.products.draw import charts
+from swath.products.draw.maps import location_map
 from swath.products.draw.pictures import Pictures, Shot
-from swath.products.tables.run import Run, base
+from swath.products.draw.style import DATA, styled, svg
+from swath.products.report.sections import Material, Section, beside
+from swath.products.report.sections._corpus_charts import balance, dates, histogram
+from swath.products.tables import Run, base
 from swath.products.words import DASH, NO_BREAK, count, listing, percent, plural
 
 CONTACT_SHEET = 12
 """Locations on the contact sheet."""
 SPLITS = ("train", "val", "test")
+
+
+def content(material: Material) -> dict[str, Any]:
+    """The data card of the headline's task, else of the recipe's first; None where the corpus cannot be read."""
+    return {"card": _card_of(material)}
+
+
+def _card_of(material: Material) -> "Card | None":
+    run, first = material.run, material.headline
+    if material.corpus is None:
+        return None
+    try:
+        return card(run, material.corpus, first.task if first else next(iter(run.recipe.get("tasks") or {}), None))
+    except SwathError as error:
+        material.problems.append(f"The corpus cannot be read: {error.what}")
+        return None
 
 
 @dataclass(frozen=True)
@@ -150,20 +169,19 @@ def _dates(corpus: Corpus) -> tuple[Markup, str, list[tuple[int, str]]] | None:
         return None
     months = dated["datetime"].dt.tz_localize(None).dt.to_period("M")
     counts = {name: months[dated["sensor"] == name].value_counts() for name in corpus.info.sensors}
-    with charts.styled():
+    with styled():
         alt = f"Histogram of acquisition dates, {_period(pd.DatetimeIndex(dated['datetime']))}"
-        plot = charts.svg(charts.dates(counts), "dates", alt)
+        plot = svg(dates(counts), "dates", alt)
     return plot, "When the chips were taken.", _sensor_legend(corpus)
 
 
 def _sensor_legend(corpus: Corpus) -> list[tuple[int, str]]:
-    names = list(corpus.info.sensors)
-    return _legend(names)
+    return _legend(list(corpus.info.sensors))
 
 
 def _legend(names: list[str]) -> list[tuple[int, str]]:
     """Palette position and name; nothing where there is nothing to tell apart."""
-    return list(enumerate(names, start=charts.DATA)) if len(names) > 1 else []
+    return list(enumerate(names, start=DATA)) if len(names) > 1 else []
 
 
 def _quality(corpus: Corpus) -> list[tuple[Markup, str, list[tuple[int, str]]]]:
@@ -177,9 +195,9 @@ def _quality(corpus: Corpus) -> list[tuple[Markup, str, list[tuple[int, str]]]]:
         samples = {name: sample for name, sample in samples.items() if len(sample)}
         if not samples or all((sample == sample[0]).all() for sample in samples.values()):
             continue
-        with charts.styled():
+        with styled():
             alt = f"{title} per chip: {_means(samples)}"
-            plots.append((charts.svg(charts.histogram(title, samples), column, alt), meaning, _sensor_legend(corpus)))
+            plots.append((svg(histogram(title, samples), column, alt), meaning, _sensor_legend(corpus)))
     return plots
 
 
@@ -195,8 +213,8 @@ def _balance(parts: Parts) -> tuple[Markup, str, list[tuple[int, str]]] | None:
     splits = _in_order({part for _, part in pairs})
     classes = [name for name in parts.labels.cat.categories if any((name, part) in pairs for part in splits)]
     counts = pd.DataFrame({part: [pairs[name, part] for name in classes] for part in splits}, index=classes)
-    with charts.styled():
-        plot = charts.svg(charts.balance(counts), "balance", f"Class balance of {parts.task} per split")
+    with styled():
+        plot = svg(balance(counts), "balance", f"Class balance of {parts.task} per split")
     legend = _legend([f"{part} ({count(sum(pairs[name, part] for name in classes))})" for part in splits])
     return plot, f"Share of each class of {parts.task} in each split, of the labelled locations.", legend
 
@@ -204,11 +222,6 @@ def _balance(parts: Parts) -> tuple[Markup, str, list[tuple[int, str]]] | None:
 def _in_order(names: Iterable[str]) -> list[str]:
     """Training, validation, test, then anything else by name."""
     return sorted(names, key=lambda name: (SPLITS.index(name) if name in SPLITS else len(SPLITS), name))
-
-
-def class_name(names: list[str], code: int) -> str:
-    """The class' name, or its number where it has none."""
-    return names[code] if 0 <= code < len(names) else f"class {code}"
 
 
 def _map(corpus: Corpus, part: pd.Series) -> tuple[Markup, str, list[tuple[int, str]]] | None:
@@ -219,10 +232,10 @@ def _map(corpus: Corpus, part: pd.Series) -> tuple[Markup, str, list[tuple[int, 
     named = part.fillna("unused" if part.notna().any() else "location")
     names = _in_order(set(named))
     position = named.map({name: i for i, name in enumerate(names)}).to_numpy(int)
-    with charts.styled():
+    with styled():
         where = f"longitude {lon[placed].min():.2f} to {lon[placed].max():.2f}"
         alt = f"Map of {plural(int(placed.sum()), 'location')}, {where}"
-        plot = charts.svg(charts.location_map(lon[placed], lat[placed], position[placed]), "map", alt)
+        plot = svg(location_map(lon[placed], lat[placed], position[placed]), "map", alt)
     return plot, "Where the locations are (WGS 84).", _legend(names)
 
 
@@ -248,3 +261,6 @@ def _sheet(corpus: Corpus, labels: pd.Series) -> list[tuple[list[Shot], str]]:
     chosen = [rows[i] for i in np.linspace(0, len(rows) - 1, min(CONTACT_SHEET, len(rows))).astype(int)]
     caption = {corpus.locations["uid"].iloc[row]: ", ".join(labels[labels.index == row]) for row in chosen}
     return [(shots, caption[uid] or uid) for uid, shots in Pictures(corpus).of(list(caption)).items()]
+
+
+SECTION = Section("Data card", 70, content, beside(__file__), link="Data")

@@ -1,16 +1,39 @@
-"""A map of locations: where a corpus lies, at one glance."""
+"""Maps of locations: where a corpus, the parts of its split, or a plan lie."""
 
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from swath._files import whole
 from swath.corpus.places import shapes
+from swath.products.draw.style import DATA, blank, colour
 
 
-def draw_map(plan: gpd.GeoDataFrame, path: Path, land: Path | None = None) -> None:
+def location_map(lon: np.ndarray, lat: np.ndarray, part: np.ndarray) -> Figure:
+    """Where the locations are (degrees), a colour per split; `part` is the position of each one's split."""
+    figure, axes = blank(height=2.8)
+    for i in np.unique(part):
+        here = part == i
+        size = float(np.clip(2000 / len(lon), 1.5, 16))
+        mark = {"color": colour(DATA + int(i)), "marker": "os^D"[int(i) % 4], "linewidth": 0, "alpha": 0.85}
+        axes.scatter(lon[here], lat[here], s=size, rasterized=len(lon) > 1500, **mark)
+    middle = np.radians(np.clip(lat.mean(), -80, 80))
+    axes.set_aspect(1 / np.cos(middle), adjustable="datalim")
+    for axis, ends in ((axes.xaxis, "EW"), (axes.yaxis, "NS")):
+        axis.set_major_formatter(FuncFormatter(lambda v, _, ends=ends: _degrees(v, ends)))
+        axis.set_major_locator(MaxNLocator(4))
+    axes.set_title("Locations")
+    return figure
+
+
+def _degrees(value: float, ends: str) -> str:
+    return f"{abs(round(value, 4)):g}°{ends[0] if value >= 0 else ends[1]}"
+
+
+def plan_map(plan: gpd.GeoDataFrame, path: Path, land: Path | None = None) -> None:
     """Draw the centres of a plan in longitude and latitude over a graticule, and over land if a file of it is given."""
     lon, lat = plan["lon"].to_numpy(float), plan["lat"].to_numpy(float)
     if np.ptp(lon) > 180 and np.ptp(lon % 360) < 180:

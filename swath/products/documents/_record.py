@@ -1,0 +1,98 @@
+"""What a document keeps of a run: the numbers of its tables, rounded, as JSON beside the document."""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from swath.errors import SwathError
+from swath.products.tables import Run
+from swath.products.tables.run import COMPARISON_COLUMNS, GAIN_COLUMNS, LEVEL_COLUMNS, TABLE_COLUMNS
+
+FORMAT = 1
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_MANIFEST_KEYS = ("name", "swath_version", "created", "updated", "recipe_hash", "machine", "packages")
+_RECIPE_KEYS = ("name", "description", "seeds")
+_STAGE_KEYS = ("stage", "arm", "seed", "seconds", "jobs", "status")
+
+
+def numbers_of(run: Run) -> dict[str, Any]:
+    """The numbers of a run's tables, rounded, and what they were made with: as plain JSON.
+
+    Raises:
+        SwathError: the run is not evaluated, or its name cannot name a file.
+    """
+    if not NAME.fullmatch(run.name):
+        raise SwathError(f"{run.name!r} cannot name a file", where=str(run.path), remedy="give the recipe another name")
+    if run.table.empty:
+        raise SwathError("the run is not evaluated", where=str(run.path), remedy="`swath evaluate` first")
+    kept = {key: run.manifest[key] for key in _MANIFEST_KEYS if key in run.manifest}
+    corpus = run.manifest.get("corpus") or {}
+    kept |= {
+        "name": run.name,
+        "recipe": {key: run.recipe[key] for key in _RECIPE_KEYS if key in run.recipe}
+        | {"arms": dict.fromkeys(run.arms)},
+        "corpus": {key: corpus[key] for key in ("hash", "locations", "chips") if key in corpus},
+        "stages": [{key: stage[key] for key in _STAGE_KEYS if key in stage} for stage in run.stages],
+    }
+    return {
+        "format": FORMAT,
+        "manifest": kept,
+        "classes": run.classes,
+        "table": _rows(run.table, TABLE_COLUMNS),
+        "comparisons": _rows(run.comparisons, COMPARISON_COLUMNS),
+        "cloud_levels": _rows(run.cloud_levels, LEVEL_COLUMNS) if len(run.cloud_levels) else [],
+        "cloud_gains": _rows(run.cloud_gains, GAIN_COLUMNS) if len(run.cloud_gains) else [],
+    }
+
+
+def _rows(frame: pd.DataFrame, columns: tuple[str, ...]) -> list[list[Any]]:
+    """The columns' names, then the rows."""
+    values = frame[list(columns)].to_numpy(dtype=object)
+    return [list(columns), *([_rounded(value) for value in row] for row in values)]
+
+
+def dumped(content: dict[str, Any]) -> str:
+    """JSON with one row of a table a line, so that a change of one number is a change of one line."""
+    tables = {key: content[key] for key in ("table", "comparisons", "cloud_levels", "cloud_gains") if content.get(key)}
+    rest = json.dumps({k: v for k, v in content.items() if k not in tables}, indent=1, ensure_ascii=False)
+    lines = [
+        f' "{key}": [\n  ' + ",\n  ".join(json.dumps(r, ensure_ascii=False, allow_nan=False) for r in rows) + "\n ]"
+        for key, rows in tables.items()
+    ]
+    return rest.removesuffix("\n}") + ",\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _rounded(value: Any) -> Any:
+    """Six significant digits, far more than is shown; None for what is not a number."""
+    if isinstance(value, tuple | list):
+        return [_rounded(v) for v in value]
+    if isinstance(value, str):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def restored(content: dict[str, Any]) -> Run:
+    """The run as far as its numbers were kept."""
+    table = _frame(content["table"])
+    table["per_seed"] = [tuple(math.nan if v is None else v for v in values) for values in table["per_seed"]]
+    return Run(
+        path=Path(),
+        manifest=content["manifest"],
+        recipe_text="",
+        logs={},
+        table=table,
+        comparisons=_frame(content["comparisons"]),
+        cloud_levels=_frame(content["cloud_levels"]) if content.get("cloud_levels") else pd.DataFrame(),
+        cloud_gains=_frame(content["cloud_gains"]) if content.get("cloud_gains") else pd.DataFrame(),
+        classes=content["classes"],
+    )
+
+
+def _frame(rows: list[list[Any]]) -> pd.DataFrame:
+    columns, *records = rows
+    values = [[math.nan if value is None else value for value in record] for record in records]
+    return pd.DataFrame(values, columns=columns, dtype=object)

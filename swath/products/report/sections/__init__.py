@@ -1,0 +1,56 @@
+"""Sections of the report, one a module: what it needs of a run, its figure, and its template.
+
+A module of this package defines `SECTION`; its name is the section's anchor in the page. Sections stand in the order
+that they state: result 10, comparison 20, labels 30, bands 40, mistakes 50, pretraining 60, data 70, run 80, notes 90.
+Between result and comparison (at 15) is the place of what the recipe claims before results are seen.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from swath import plugins
+from swath.corpus import Corpus
+from swath.products.tables import Panel, Run
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a section may use of a run."""
+
+    run: Run
+    panels: Sequence[Panel]
+    """The evaluation's table by task, input and probe."""
+    headline: Panel | None
+    """The panel that the result in words speaks of; None where no pre-trained encoder was evaluated."""
+    corpus: Corpus | None
+    """None where it is not there or cannot be opened."""
+    problems: list[str]
+    """What could not be read, in words: a section appends, and the notes show it."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the report: `SECTION` of a module in this package."""
+
+    title: str
+    order: int
+    """Sections stand in ascending order."""
+    content: Callable[[Material], Mapping[str, Any] | None]
+    """What the template shows; None leaves the section out. What it cannot read it appends to the problems."""
+    template: str
+    """Jinja2, without the section's heading; everything is escaped. `macros` holds what all sections share."""
+    link: str = ""
+    """What the page's navigation calls it; the title if empty."""
+
+
+def beside(module: str) -> str:
+    """The template beside a section's module, `NAME.html.j2`; call it with `__file__`."""
+    return Path(module).with_suffix(".html.j2").read_text(encoding="utf-8")
+
+
+def all_sections() -> dict[str, Section]:
+    """All sections by name, in their order."""
+    known: dict[str, Section] = {name: plugins.find(__name__, name).SECTION for name in plugins.names(__name__)}
+    return dict(sorted(known.items(), key=lambda item: (item[1].order, item[0])))

@@ -1,0 +1,98 @@
+"""Which classes are taken for which, and how well each is found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from swath.products import words
+from swath.products.draw.style import WIDTH, blank, shorten, styled, svg
+from swath.tasks import class_iou, confusion_by_class, unpacked
+
+MAX_CLASSES_AS_TABLE = 16
+"""The matrix of more classes is drawn, not a table of numbers."""
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """The confusion matrix of one row of a panel."""
+
+    row: str
+    names: list[str]
+    counts: list[list[str]]
+    shares: list[list[float]]
+    """How each true class was predicted; rows sum to 1, or are 0 where a class does not occur."""
+    recalls: list[str]
+    ious: list[str]
+    """Intersection over union of each class, where pixels have the classes; else empty."""
+    plot: Markup | None
+    """Instead of the table where there are many classes."""
+    seeds: int
+
+
+def confusion(predictions: pd.DataFrame, row: str, classes: list[str]) -> Confusion:
+    """Counts of units or pixels over all seeds, and shares of each true class."""
+    n = max(len(classes), int(predictions[["y_true", "y_pred"]].to_numpy().max()) + 1)
+    counts = np.zeros((n, n), int)
+    entries = tuple(predictions[column].to_numpy(int) for column in ("y_true", "y_pred"))
+    np.add.at(counts, entries, predictions["count"].to_numpy(int))
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
+    names = [words.class_name(classes, code) for code in range(n)]
+    plot = None
+    if n > MAX_CLASSES_AS_TABLE:
+        with styled():
+            plot = svg(heatmap(shares, names), "confusion", f"Confusion matrix of {row}")
+    return Confusion(
+        row=row,
+        names=names,
+        counts=[[words.count(int(c)) for c in line] for line in counts],
+        shares=[[round(float(s), 4) for s in line] for line in shares],
+        recalls=[words.percent(float(shares[i, i])) if counts[i].any() else words.DASH for i in range(n)],
+        ious=[words.percent(float(v)) for v in class_iou(counts.astype(float))] if of_pixels(predictions) else [],
+        plot=plot,
+        seeds=len(set(predictions["replicate"])),
+    )
+
+
+def of_pixels(predictions: pd.DataFrame) -> bool:
+    """Whether pixels have the classes, so that a unit may have several."""
+    return bool(predictions.duplicated(["replicate", "uid"]).any() or (predictions["count"] != 1).any())
+
+
+@dataclass(frozen=True)
+class ByClass:
+    """How well each class is found, where locations have several."""
+
+    row: str
+    lines: dict[str, tuple[str, ...]]
+    """By class: how many test locations have it, precision, recall, F1."""
+    seeds: int
+
+
+def by_class(predictions: pd.DataFrame, row: str, classes: list[str]) -> ByClass:
+    """Decisions over all seeds, class by class."""
+    truth, said = (unpacked(predictions[column].to_numpy(int), len(classes)) for column in ("y_true", "y_pred"))
+    seeds = len(set(predictions["replicate"]))
+    lines = {}
+    for name, cm in zip(classes, confusion_by_class(truth, said), strict=True):
+        hits, found, there = cm[1, 1], cm[:, 1].sum(), cm[1].sum()
+        shares = [hits / n if n else float("nan") for n in (found, there, (found + there) / 2)]
+        lines[name] = (words.count(int(there) // seeds), *map(words.percent, shares))
+    return ByClass(row, lines, seeds)
+
+
+def heatmap(shares: np.ndarray, names: Sequence[str]) -> Figure:
+    """A confusion matrix (rows are the truth, each sums to 1) that is too large for a table of numbers."""
+    figure, axes = blank(height=WIDTH)
+    axes.imshow(shares, cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
+    every = max(1, len(names) // 20)
+    labels = [shorten(name, 10) for name in names[::every]]
+    axes.set_xticks(range(0, len(names), every), labels, rotation=90, fontsize=6)
+    axes.set_yticks(range(0, len(names), every), labels, fontsize=6)
+    axes.grid(visible=False)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    return figure

@@ -1,0 +1,116 @@
+"""All rows of each task, input and probe against each other and against the floors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from swath.products import words
+from swath.products.draw.strips import Scale, strip, strip_axis
+from swath.products.draw.style import SERIES
+from swath.products.report._judged import Judgement, PairTable, judgement, pair_table
+from swath.products.report.sections import Material, Section, beside
+from swath.products.tables import Panel, Run, Score, band_of, outcome, rows_by_reason
+
+KINDS = {"pretrained": "pre-trained", "reference": "reference", "floor": "floor"}
+"""Kinds of rows in the order of a table, and what they are called."""
+
+
+def content(material: Material) -> dict[str, Any]:
+    """A table for each panel of more than a single band, the headline's first."""
+    shown = [panel for panel in material.panels if band_of(panel.input) is None and panel.ranked]
+    shown.sort(key=lambda panel: panel != material.headline)
+    return {"tables": [table(panel, material.run) for panel in shown]}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a comparison table."""
+
+    name: str
+    shade: str
+    """CSS class of its colour."""
+    kind: str
+    about: str
+    """Kind and number of seeds, in words."""
+    values: list[tuple[str, str]]
+    """Value and interval per metric."""
+    strip: Markup
+    judgements: list[Judgement | None]
+    """Against random twin, scratch and best floor; None where that makes no sense."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The comparison table of a panel."""
+
+    title: str
+    metrics: list[str]
+    rows: list[Row]
+    axis: Markup
+    compared: PairTable
+    left_out: list[tuple[str, str]]
+    size: str
+    outcome: str
+    """The table in words."""
+    remark: str
+    """What a reader must know of the task before believing its intervals; empty if nothing."""
+
+
+def table(panel: Panel, run: Run) -> Table:
+    """The comparison table of a panel."""
+    scale, floor = Scale.of(panel.ranked), panel.best_floor()
+    return Table(
+        title=panel.title,
+        metrics=[words.metric(name) for name in panel.metrics],
+        rows=[_row(panel, score, run.arms, scale, floor) for score in _grouped(panel)],
+        axis=strip_axis(scale),
+        compared=pair_table(panel),
+        left_out=rows_by_reason(panel),
+        size=_size(panel),
+        outcome=" ".join(outcome(panel)),
+        remark=_remark(run, panel.task),
+    )
+
+
+def _remark(run: Run, task: str) -> str:
+    """What was noted of the task; of several folds each remark once."""
+    own = run.tasks.loc[run.tasks["task"] == task, "note"] if len(run.tasks) else []
+    return "; ".join(dict.fromkeys(note for note in own if note))
+
+
+def _grouped(panel: Panel) -> list[Score]:
+    """Pre-trained encoders, then references, then floors; best first in each."""
+    order = list(KINDS)
+    return sorted(panel.ranked, key=lambda score: order.index(score.kind) if score.kind in KINDS else len(order))
+
+
+def _row(panel: Panel, score: Score, arms: Sequence[str], scale: Scale, floor: Score | None) -> Row:
+    values = [panel.score(score.row, metric) for metric in panel.metrics]
+    text = f"{words.percent(score.value)}, 95 % interval {words.interval(score.low, score.high)}"
+    shade = f"s{arms.index(score.row) % len(SERIES)}" if score.row in arms else "s-floor"
+    mark = floor.value if floor else None
+    others = (panel.twin(score.row), panel.scratch(score.row), floor) if score.kind == "pretrained" else (None,) * 3
+    return Row(
+        name=score.row,
+        shade=shade,
+        kind=score.kind,
+        about=" · ".join([KINDS.get(score.kind, score.kind), words.plural(len(score.per_seed) or 1, "seed")]),
+        values=[(words.percent(s.value), words.interval(s.low, s.high)) if s else (words.DASH, "") for s in values],
+        strip=strip(score, scale, shade, mark, f"{score.row}: {text}"),
+        judgements=[judgement(panel, score, other) for other in others],
+    )
+
+
+def _size(panel: Panel) -> str:
+    if not panel.ranked:
+        return ""
+    first = panel.ranked[0]
+    parts = [words.plural(first.n_units, "test sample")] if first.n_units else []
+    if first.n_groups and first.n_groups != first.n_units:
+        parts.append(f"in {words.plural(first.n_groups, 'group')}")
+    return " ".join(parts)
+
+
+SECTION = Section("Comparison with the floors", 20, content, beside(__file__), link="Comparison")

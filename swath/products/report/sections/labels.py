@@ -1,0 +1,158 @@
+"""What labels and clouds do: the metric against the number of training labels and against clouds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from swath.products import words
+from swath.products.draw.charts import Line, cloud_curve
+from swath.products.draw.style import MUTED, blank, colour, percent_axis, shorten, styled, svg
+from swath.products.report.sections import Material, Section, beside
+from swath.products.tables import Panel, Run, base, cloud_charts, difference_by_cloud
+
+TITLE = 44
+"""A chart's title is cut to this many characters."""
+
+
+def content(material: Material) -> dict[str, Any] | None:
+    """Charts; None where the recipe asked neither for label fractions nor for clouds."""
+    charts = {
+        "label_curves": label_curves(material.run, material.panels),
+        "cloud_curves": cloud_curves(material.run, material.panels),
+        "cloud_gains": cloud_gains(material.run, material.headline),
+    }
+    return charts if any(charts.values()) else None
+
+
+def label_curves(run: Run, panels: Sequence[Panel]) -> list[tuple[Markup, str]]:
+    """The ranking metric against the number of training labels, a chart per task, input and probe with label fractions.
+
+    Returns:
+        Charts with their captions.
+    """
+    if run.tasks.empty:
+        return []
+    # of several folds the mean
+    labels = {str(task): float(np.mean(part["train_labels"].to_numpy())) for task, part in run.tasks.groupby("task")}
+    kind = dict(zip(run.tasks["task"], run.tasks["label"], strict=True))
+    groups: dict[tuple[str, str, str], list[Panel]] = {}
+    for panel in panels:
+        if panel.task in labels and panel.task != base(panel.task) and panel.ranked:
+            groups.setdefault((base(panel.task), panel.input, panel.probe), []).append(panel)
+    curves = []
+    for i, ((task, name, probe), members) in enumerate(groups.items()):
+        members = sorted(members, key=lambda panel: labels[panel.task])
+        lines = [_curve(row, members, labels, run.arms) for row in dict.fromkeys(s.row for s in members[-1].ranked)]
+        heading = f"{task} · {name} · {probe}"
+        measured = words.metric(members[0].metric)
+        noun = f"{kind[members[0].task]}s with a label"
+        with styled():
+            figure = label_curve(shorten(heading, TITLE), lines, noun, measured)
+            alt = f"{measured} of {heading} against the number of labels"
+            curves.append((svg(figure, f"labels{i}", alt), f"{measured} against {noun}, with 95 % intervals."))
+    return curves
+
+
+def _curve(row: str, panels: Sequence[Panel], labels: Mapping[str, float], arms: Sequence[str]) -> Line:
+    points = [(labels[panel.task], score) for panel in panels if (score := panel.score(row))]
+    shade = colour(arms.index(row)) if row in arms else MUTED
+    y = np.array([score.value for _, score in points])
+    low, high = (np.array([getattr(score, end) for _, score in points]) for end in ("low", "high"))
+    # a row without an interval is a point
+    low, high = np.where(np.isfinite(low), np.minimum(low, y), y), np.where(np.isfinite(high), np.maximum(high, y), y)
+    return Line(row, shade, np.array([x for x, _ in points]), y, low, high)
+
+
+def cloud_curves(run: Run, panels: Sequence[Panel]) -> list[tuple[Markup, str]]:
+    """The ranking metric against the share of painted clouds, a chart per task and probe, each with its caption."""
+    curves = []
+    for i, chart in enumerate(cloud_charts(run, panels)):
+        measured = words.metric(chart.metric)
+        with styled():
+            figure = cloud_curve(shorten(chart.title, TITLE), chart)
+            alt = f"{measured} of {chart.title} against the share of clouds"
+            caption = f"{measured} on the same test locations under painted clouds, with 95 % intervals."
+            curves.append((svg(figure, f"levels{i}", alt), caption))
+    return curves
+
+
+def cloud_gains(run: Run, panel: Panel | None) -> list[tuple[Markup, str]]:
+    """The best encoder's gain over training from scratch, and over the best floor, in bins of cloud, with captions."""
+    if panel is None or run.clouds.empty:
+        return []
+    best = panel.pretrained[0]
+    others = [score.row for score in (panel.scratch(best.row), panel.best_floor()) if score]
+    shade = colour(run.arms.index(best.row)) if best.row in run.arms else MUTED
+    charts = []
+    for i, other in enumerate(dict.fromkeys(others)):
+        table = difference_by_cloud(run.clouds, panel, best.row, other)
+        if table.empty:
+            continue
+        line = Line.of(best.row, shade, np.arange(len(table)), table, "difference")
+        edges = list(zip(table["low_cloud"], table["high_cloud"], strict=True))
+        counts = ", ".join(words.count(int(n)) for n in table["n_units"])
+        heading = f"{best.row} minus {other}"
+        with styled():
+            figure = gains(shorten(heading, TITLE), line, edges, words.metric(panel.metric))
+            alt = f"{heading} by cloud fraction: {', '.join(words.points(v) for v in line.y)}"
+            charts.append((svg(figure, f"clouds{i}", alt), f"Test locations in the bins: {counts}."))
+    return charts
+
+
+def label_curve(title: str, lines: Sequence[Line], label: str, value: str) -> Figure:
+    """A metric against the number of training labels, on a logarithmic axis; a line and its intervals per row."""
+    figure, axes = blank(height=2.6)
+    for i, line in enumerate(lines):
+        style = "-" if line.colour != MUTED else ("--", ":", "-.")[i % 3]
+        # intervals of several rows at the same x would hide each other
+        x = line.x * 1.04 ** (i - (len(lines) - 1) / 2)
+        axes.errorbar(
+            x,
+            line.y,
+            np.stack([line.y - line.low, line.high - line.y]),
+            color=line.colour,
+            linestyle=style,
+            linewidth=1.2,
+            elinewidth=0.8,
+            marker="o",
+            markersize=3,
+            label=shorten(line.name, 26),
+        )
+    axes.set_xscale("log")
+    ticks = sorted({float(x) for line in lines for x in line.x})
+    axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    axes.minorticks_off()
+    percent_axis(axes.yaxis)
+    axes.set_title(title)
+    axes.set_xlabel(label)
+    axes.set_ylabel(value)
+    axes.legend(fontsize=7)
+    return figure
+
+
+def gains(title: str, line: Line, edges: Sequence[tuple[float, float]], value: str) -> Figure:
+    """Differences with their intervals, bin by bin of the cloud fraction."""
+    figure, axes = blank()
+    axes.axhline(0, color=MUTED, linewidth=0.8)
+    axes.errorbar(
+        line.x,
+        line.y,
+        np.stack([line.y - line.low, line.high - line.y]),
+        color=line.colour,
+        linestyle="none",
+        marker="o",
+        markersize=4,
+    )
+    axes.set_xticks(line.x, [f"{100 * low:g}–{100 * high:g} %" for low, high in edges])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:+g}"))
+    axes.set_title(title)
+    axes.set_xlabel("cloud in the series")
+    axes.set_ylabel(f"{value}, points")
+    return figure
+
+
+SECTION = Section("Labels and clouds", 30, content, beside(__file__))

@@ -1,0 +1,169 @@
+"""Where the best encoder is right and wrong: confusion matrix, and test samples as pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from swath.corpus.labels.colours import class_colours
+from swath.corpus.labels.target import VOID
+from swath.errors import SwathError
+from swath.products import words
+from swath.products.draw.pictures import Pictures, Shot, class_map
+from swath.products.draw.style import colour
+from swath.products.report.sections import Material, Section, beside
+from swath.products.report.sections._confusion import by_class, confusion, of_pixels
+from swath.products.tables import Panel
+
+SAMPLES = 8
+"""Pictures of right and of wrong predictions, each."""
+NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("wrong", "right", "worst_maps", "best_maps", "map_classes"), ()),
+    **dict.fromkeys(("confusion", "by_class")),
+}
+"""What the template shows where there are no predictions."""
+
+
+def content(material: Material) -> dict[str, Any]:
+    """Confusion matrix and samples of the headline's best encoder."""
+    if material.headline is None:
+        return NOTHING
+    try:
+        return NOTHING | _best_in_detail(material, material.headline)
+    except (SwathError, OSError, ValueError, KeyError) as error:
+        material.problems.append(f"The predictions cannot be shown: {error}")
+        return NOTHING
+
+
+def _best_in_detail(material: Material, panel: Panel) -> dict[str, Any]:
+    run, corpus = material.run, material.corpus
+    best, classes = panel.pretrained[0].row, run.classes.get(panel.task, [])
+    predictions = run.predictions(*panel.key, best)
+    if predictions.empty:
+        return {}
+    if run.target(panel.task).get("rule") == "multi-label":
+        return {"by_class": by_class(predictions, best, classes)}
+    pictures = Pictures(corpus) if corpus else None
+    shown: dict[str, Any] = {"confusion": confusion(predictions, best, classes)}
+    if not of_pixels(predictions):
+        shown["wrong"], shown["right"] = samples(predictions, classes, pictures)
+    elif len(maps := run.maps(*panel.key, best)):
+        shades = _shades(material, panel.task, classes)
+        shown["worst_maps"], shown["best_maps"] = map_samples(maps, shades, pictures)
+        shown["map_classes"] = list(zip(shades, classes, strict=True))
+    return shown
+
+
+def _shades(material: Material, task: str, classes: Sequence[str]) -> list[str]:
+    """Colour of each class: as the label layer's maps and contact sheets have it."""
+    name = str(material.run.target(task).get("layer"))
+    layer = material.corpus.label_layers.get(name) if material.corpus else None
+    own = {layer.classes[code]: shade for code, shade in class_colours(layer).items()} if layer else {}
+    return [own.get(name, colour(i)) for i, name in enumerate(classes)]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One test sample, as a picture with what it is and what was said."""
+
+    uid: str
+    shots: list[Shot]
+    true: str
+    said: str
+    confidence: str
+    right: bool
+
+
+def samples(
+    predictions: pd.DataFrame, classes: list[str], pictures: Pictures | None
+) -> tuple[list[Sample], list[Sample]]:
+    """The most confident wrong and the most confident right predictions, over all seeds together."""
+    joint = sorted(joint_predictions(predictions), key=lambda said: (-said.confidence, said.uid))
+    wrong = [said for said in joint if said.y_pred != said.y_true][:SAMPLES]
+    right = [said for said in joint if said.y_pred == said.y_true][:SAMPLES]
+    shots = pictures.of([said.uid for said in [*wrong, *right]]) if pictures else {}
+
+    def shown(said: Joint) -> Sample:
+        return Sample(
+            uid=said.uid,
+            shots=shots.get(said.uid, []),
+            true=words.class_name(classes, said.y_true),
+            said=words.class_name(classes, said.y_pred),
+            confidence=words.percent(said.confidence, 0),
+            right=said.y_pred == said.y_true,
+        )
+
+    return [shown(said) for said in wrong], [shown(said) for said in right]
+
+
+@dataclass(frozen=True)
+class MapSample:
+    """One test sample of a segmentation: image, label and prediction."""
+
+    uid: str
+    shots: list[Shot]
+    right: str
+    """Share of its labelled pixels."""
+
+
+def map_samples(
+    maps: pd.DataFrame, shades: Sequence[str], pictures: Pictures | None
+) -> tuple[list[MapSample], list[MapSample]]:
+    """The units that are least and most right: image, label, prediction; the first seed's.
+
+    Args:
+        maps: as the run has them.
+        shades: colour of each class, `#rrggbb`.
+        pictures: of the corpus, if it is there.
+    """
+    shares = {str(r["uid"]): _share_right(r) for r in maps.to_dict("records")}
+    order = sorted(maps.to_dict("records"), key=lambda r: (shares[str(r["uid"])], r["uid"]))
+    half = min(SAMPLES, len(order) // 2 or 1)
+    worst, best = order[:half], order[half:][-half:][::-1]
+    images = pictures.of([str(r["uid"]) for r in [*worst, *best]]) if pictures else {}
+
+    def shown(record: Mapping) -> MapSample:
+        uid, height = str(record["uid"]), int(record["height"])
+        drawn = [
+            class_map(np.reshape(record[column], (height, -1)), shades, f"{name} of {uid}")
+            for column, name in (("y_true", "label"), ("y_pred", "prediction"))
+        ]
+        return MapSample(uid, [*images.get(uid, [])[:1], *drawn], words.percent(shares[uid], 0))
+
+    return [shown(record) for record in worst], [shown(record) for record in best]
+
+
+def _share_right(record: Mapping) -> float:
+    truth, said = np.asarray(record["y_true"]), np.asarray(record["y_pred"])
+    return float((truth == said)[truth != VOID].mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """What all seeds together say of one sample."""
+
+    uid: str
+    y_true: int
+    y_pred: int
+    confidence: float
+    """0..1: the winner's mean score, or its share of the votes."""
+
+
+def joint_predictions(predictions: pd.DataFrame) -> list[Joint]:
+    """One prediction per sample: scores averaged over the seeds, or the seeds' vote where there are no scores."""
+    records = predictions.to_dict("records")
+    scored = all(record.get("score") is not None for record in records)
+    n = 1 + max(max(record["y_true"], record["y_pred"]) for record in records)
+    votes: dict[str, list[np.ndarray]] = {}
+    truth: dict[str, int] = {}
+    for record in records:
+        vote = np.asarray(record["score"], float) if scored else np.eye(n)[record["y_pred"]]
+        votes.setdefault(str(record["uid"]), []).append(np.nan_to_num(vote))
+        truth[str(record["uid"])] = int(record["y_true"])
+    means = {uid: np.mean(seeds, axis=0) for uid, seeds in votes.items()}
+    return [Joint(uid, truth[uid], int(mean.argmax()), float(mean.max())) for uid, mean in means.items()]
+
+
+SECTION = Section("Where the best encoder is right and wrong", 50, content, beside(__file__), link="Mistakes")

@@ -1,0 +1,127 @@
+"""A run, a panel and a comparison in sentences. Plain text: whoever writes it into a document escapes it."""
+
+from swath.products.tables.panels import Pair, Panel, Score, Verdict
+from swath.products.tables.run import Run, stage_name
+from swath.products.words import (
+    NO_BREAK,
+    difference_interval,
+    interval,
+    listing,
+    metric,
+    number,
+    p_value,
+    percent,
+    plural,
+    points,
+)
+
+NUMERALS = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine"}
+
+
+VERDICTS: dict[Verdict, str] = {
+    "better": "better",
+    "worse": "worse",
+    "tie": "not distinguishable",
+    "untested": "not tested",
+}
+
+
+def headline(run: Run, panel: Panel | None, *, panels_in_all: int = 1) -> list[str]:
+    """The run in a few sentences: what was compared, who won, by how much, and whether that means anything."""
+    if panel is None:
+        return [_not_evaluated(run), *_failures(run)]
+    sentences = [_compared(run, panel), *outcome(panel)]
+    if panels_in_all > 1:
+        sentences.append(f"This is the first of {panels_in_all} combinations of task, input and probe; all are below.")
+    return [*sentences, *_failures(run)]
+
+
+def outcome(panel: Panel) -> list[str]:
+    """Who won one panel, and whether second place, random twin, scratch and best floor are distinguishable from it."""
+    if not panel.pretrained:
+        return ["No pre-trained encoder has a result here."]
+    best = panel.pretrained[0]
+    value = f"{percent(best.value)} {metric(panel.metric)} (95{NO_BREAK}% interval {interval(best.low, best.high)})"
+    first = f"{best.row} came first with {value}." if len(panel.pretrained) > 1 else f"{best.row} reaches {value}."
+    sentences = [
+        first,
+        *_against_second(panel),
+        against(panel, best, panel.twin(best.row), "the same network frozen at its random initial weights"),
+        against(panel, best, panel.scratch(best.row), "the same network trained from scratch on the labels"),
+    ]
+    floor = panel.best_floor()
+    if floor is not None and floor != panel.twin(best.row):
+        sentences.append(against(panel, best, floor, f"the best floor, {floor.row}"))
+    return sentences
+
+
+def _compared(run: Run, panel: Panel) -> str:
+    arms = [score.row for score in panel.pretrained]
+    seeds = max((len(score.per_seed) for score in panel.pretrained), default=0)
+    what = "One encoder" if len(arms) == 1 else f"{NUMERALS.get(len(arms), len(arms))} encoders"
+    verb = "was" if len(arms) == 1 else "were"
+    each = f", {plural(seeds, 'seed')} each" if seeds else ""
+    return (
+        f"{what} pre-trained without labels ({listing(arms)}{each}) {verb} judged on {panel.task}{_size(run, panel)},"
+        f" by a {panel.probe} probe (input: {panel.input})."
+    )
+
+
+def _size(run: Run, panel: Panel) -> str:
+    best = panel.pretrained[0]
+    parts = []
+    if names := run.classes.get(panel.task):
+        parts.append(plural(len(names), "class"))
+    if best.n_units:
+        parts.append(plural(best.n_units, "test sample"))
+    if best.n_groups and best.n_groups != best.n_units:
+        parts.append(f"in {plural(best.n_groups, 'group')}")
+    return f" ({', '.join(parts)})".replace(", in ", " in ") if parts else ""
+
+
+def _against_second(panel: Panel) -> list[str]:
+    if len(panel.pretrained) < 2:
+        return []
+    best, second = panel.pretrained[:2]
+    pair = panel.pair(best.row, second.row)
+    gap = f"{number(100 * (best.value - second.value))} points ahead of {second.row}, the next"
+    if pair is None or pair.verdict == "untested":
+        return [f"It is {gap}; that difference was not tested."]
+    if pair.verdict == "tie":
+        return [f"It is {gap}, but the two are not distinguishable ({evidence(pair)})."]
+    return [f"It is {gap}, and the difference is distinguishable ({evidence(pair)})."]
+
+
+def against(panel: Panel, best: Score, other: Score | None, what: str) -> str:
+    """One sentence: the row against a floor or reference, with the evidence."""
+    if other is None:
+        return f"It was not compared with {what}."
+    named = f"{what} ({percent(other.value)})"
+    pair = panel.pair(best.row, other.row)
+    if pair is None or pair.verdict == "untested":
+        return f"Against {named} it has {points(best.value - other.value)} points; that difference was not tested."
+    if pair.verdict == "tie":
+        return f"It is not distinguishable from {named}: {points(pair.difference)} points ({evidence(pair)})."
+    return f"It is {pair.verdict} than {named}: {points(pair.difference)} points ({evidence(pair)})."
+
+
+def evidence(pair: Pair) -> str:
+    """Interval and corrected p-value of a comparison, and what limits it."""
+    limit = f"; {pair.note}" if pair.note else ""
+    return f"95{NO_BREAK}% interval {difference_interval(pair.low, pair.high)}, {p_value(pair.p_holm)}{limit}"
+
+
+def _not_evaluated(run: Run) -> str:
+    trained = [name for name in run.arms if any(arm == name for arm, _ in run.logs)]
+    if not trained:
+        return "Nothing was pre-trained or evaluated in this run yet."
+    return (
+        f"{listing(trained)} {'was' if len(trained) == 1 else 'were'} pre-trained but not evaluated yet:"
+        " nothing can be said about the worth of the features. A falling loss is no evidence."
+    )
+
+
+def _failures(run: Run) -> list[str]:
+    failed = [stage for stage in run.stages if stage.get("status") == "failed"]
+    sentences = [f"Failed: {listing([stage_name(stage) for stage in failed])}; see the notes."] if failed else []
+    return [*sentences, "Files of the run cannot be read; see the notes."] if run.problems else sentences
