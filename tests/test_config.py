@@ -245,3 +245,11 @@ def test_a_key_that_is_missing_names_its_choices():
     choices = "tm_toa, etm_toa, etm_sr, oli_tirs_toa, oli_sr"
     with pytest.raises(RecipeError, match=rf"source\.\S*sensor: is missing; one of {choices}"):
         config.resolve_source("ssl4eo-l-benchmark", [])
+
+
+def test_the_gauges_task_stands_in_the_resolved_recipe_and_is_the_first_if_nothing_is_said():
+    assert config.load("quickstart").knn_task == next(iter(config.load("quickstart").tasks))
+    assert yaml.safe_load(config.dump(config.load("quickstart")))["knn_task"] == "landcover"
+    assert config.load("quickstart", ["knn_task=null"]).knn_task is None
+    with pytest.raises(RecipeError, match="knn_task: no task 'landcovr'; did you mean 'landcover'"):
+        config.load("quickstart", ["knn_task=landcovr"])

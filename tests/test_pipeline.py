@@ -9,14 +9,18 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
 
 import swath
 from swath import config, pipeline
+from swath.corpus.labels.target import targets
 from swath.errors import RecipeError, SwathError, TrainingError
 from swath.pipeline._folder import fixed
+from swath.pipeline._gauge import gauge_set
+from swath.pipeline._inputs import parts_of
 
 TINY = [
     "seeds=[0]",
@@ -295,3 +299,16 @@ def test_rotation_needs_folds_and_full_rounds(tmp_path, finished):
     shutil.copytree(finished / "corpus", tmp_path / "corpus")
     with pytest.raises(RecipeError, match="1 seeds cannot rotate over 4 folds"):
         pipeline.pretrain(swath.load_recipe("quickstart", [*TINY, *folds]), tmp_path)
+
+
+def test_the_gauge_looks_at_the_validation_part_of_the_task_that_the_recipe_names(finished):
+    target = "{rule: dominant, layer: landcover, min_share: 0.6, ignore: [rapeseed]}"
+    other = f"tasks.pure={{target: {target}, inputs: {{optical: [sentinel-2-l2a/B04]}}}}"
+    recipe = swath.load_recipe("quickstart", [*TINY, other, "knn_task=pure"])
+    corpus = swath.Corpus.open(finished / "corpus")
+    parts, contract = parts_of(recipe, corpus, 0), pipeline.contract_of(recipe.arms["simclr"], corpus)
+    seen = gauge_set(recipe, corpus, parts, contract)
+    labelled = targets(corpus, recipe.tasks["pure"].target)
+    in_part = np.isin(labelled.locations, parts["val"])
+    assert seen.classes.tolist() == labelled.y[in_part].tolist()
+    assert gauge_set(recipe.model_copy(update={"knn_task": None}), corpus, parts, contract) is None

@@ -35,7 +35,7 @@ def load(recipe: str | Path, overrides: list[str] | None = None) -> Recipe:
 
 
 def resolve(document: dict[str, Any], where: str = "recipe", lines: Lines | None = None) -> Recipe:
-    """Complete every arm from `pretrain` and validate the whole.
+    """Complete every arm from `pretrain`, name the task of the k-NN gauge, and validate the whole.
 
     Raises:
         RecipeError: everything that is wrong, one line each.
@@ -44,6 +44,7 @@ def resolve(document: dict[str, Any], where: str = "recipe", lines: Lines | None
     common = _section(document.pop("pretrain", None), "pretrain", where)
     arms = _section(document.get("arms"), "arms", where) or ({"encoder": {}} if common else {})
     document["arms"] = {name: merge(common, _section(arm, f"arms.{name}", where)) for name, arm in arms.items()}
+    document.setdefault("knn_task", next(iter(_section(document.get("tasks"), "tasks", where)), None))
     try:
         # through JSON, so that validation is strict (no "3" for 3) and lists may still stand for tuples
         return Recipe.model_validate_json(json.dumps(document, default=str), strict=True)

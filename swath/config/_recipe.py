@@ -71,6 +71,9 @@ class Recipe(Settings):
     """The encoders to compare, by name; `pretrain` holds what they have in common."""
     tasks: dict[str, TaskConfig] = Field(default_factory=dict)
     """What the encoders are judged on, by name."""
+    knn_task: str | None = None
+    """The task whose labels the k-NN gauge looks at while encoders are trained, on the validation part; the first one
+    if nothing is said, none if null."""
 
     @field_validator("seeds")
     @classmethod
@@ -101,6 +104,12 @@ class Recipe(Settings):
             for arm in task.floor_arms:
                 if arm not in self.arms:
                     raise ValueError(f"tasks.{name}.floor_arms: no arm {arm!r}; {nearest(arm, list(self.arms))}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_the_task_of_its_gauge(self) -> "Recipe":
+        if self.knn_task is not None and self.knn_task not in self.tasks:
+            raise ValueError(f"knn_task: no task {self.knn_task!r}; {nearest(self.knn_task, list(self.tasks))}")
         return self
 
     @model_validator(mode="after")

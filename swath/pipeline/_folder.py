@@ -78,8 +78,8 @@ def _begun(recipe: Recipe, folder: Path) -> bool:
 
 def fixed(recipe: Recipe) -> dict[str, Any]:
     """What of a recipe may not change once its run has begun."""
-    # tasks may change: finished cells are kept under a hash of all that they depend on
-    content = recipe.model_dump(mode="json", exclude={"data", "description", "tasks"})
+    # tasks may change: finished cells are kept under a hash of all that they depend on, and a gauge teaches nothing
+    content = recipe.model_dump(mode="json", exclude={"data", "description", "tasks", "knn_task"})
     if content["corpus"]["source"]:
         for key in ANSWERS:
             content["corpus"]["source"].pop(key, None)

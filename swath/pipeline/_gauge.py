@@ -19,9 +19,9 @@ GAUGE_SERIES, GAUGE_DATES = 200, 12
 
 def gauge_set(recipe: Recipe, corpus: Corpus, parts: Rows, contract: InputContract) -> LabelledSet | None:
     """Labelled chips of the validation part for the k-NN gauge: looked at while training, never learnt from."""
-    if not recipe.tasks:
+    task = recipe.tasks.get(recipe.knn_task) if recipe.knn_task is not None else None
+    if task is None:
         return None
-    task = next(iter(recipe.tasks.values()))
     sensor = contract.bands[0].partition("/")[0]
     bands = [key.partition("/")[2] for key in contract.bands if key.startswith(f"{sensor}/")][: contract.channels]
     if len(bands) < contract.channels:

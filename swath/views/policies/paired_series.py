@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from swath.batch import Batch, View
 from swath.errors import RecipeError
-from swath.settings import Settings
+from swath.settings import PluginSettings
 from swath.views._settings import Augment
 from swath.views._types import Inputs
 from swath.views.policies._pair import pair
@@ -15,7 +15,7 @@ from swath.views.policies._select import image_of, one_sensor, reads
 
 
 class Config(
-    Settings,
+    PluginSettings,
     json_schema_extra={
         "examples": [
             {
