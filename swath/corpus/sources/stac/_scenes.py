@@ -132,6 +132,7 @@ def _scene(
     for band in (band for band in bands if band in assets):
         # counts that a metadata file calibrates have no scaling of their own
         scaling = Scaling() if METADATA in keys else _scaling(item, assets[band], sensor, band, baseline)
+        _require_no_mask_beside(listed, assets[band])
         files[band] = _file(item, assets[band], scaling, address)
     return Scene(
         id=_id(item.get("id")),
@@ -239,6 +240,15 @@ def _asset(assets: dict[str, Any], key: str, alternate: str | None) -> dict[str,
         return asset
     other = _mapping(asset.get("alternate", {}), f"alternate of asset {key}").get(alternate)
     return None if other is None else asset | {"href": _href(other)}
+
+
+def _require_no_mask_beside(listed: dict[str, Any], asset: dict[str, Any]) -> None:
+    """Raise CorpusError if the item lists a mask of a band's file that is a file beside it: such masks are not read,
+    and what they hide would count as valid."""
+    path = str(_href(asset)).partition("?")[0]
+    addresses = [str(_href(one)).partition("?")[0] for one in listed.values()]
+    if masks := [one for one in addresses if one.lower() == f"{path}.msk".lower()]:
+        raise CorpusError(f"it lists a mask beside a file ({masks[0].rpartition('/')[2]}), and such masks are not read")
 
 
 def _href(asset: Any) -> Any:

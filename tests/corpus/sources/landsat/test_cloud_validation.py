@@ -124,6 +124,7 @@ def test_copies_of_8_bits_need_to_be_told_what_a_step_is(tmp_path):
     with pytest.raises(CorpusError, match="values of type: uint8") as error:
         made("l8-biome", tmp_path / "in", tmp_path / "c", chip_px=16)
     assert "say counts_per_step" in str(error.value)
+    assert "16-bit files divided by the copy tell" in str(error.value)
     assert "get the file again" not in str(error.value)
     corpus = made("l8-biome", tmp_path / "in", tmp_path / "c", chip_px=16, counts_per_step=257.0)
     (uid, date), pixels = next(iter(stored(corpus, OLI).items()))

@@ -47,6 +47,16 @@ def test_the_offset_of_sentinel_2_is_what_the_item_says(properties, asset, expec
     assert (scaling.scale, scaling.offset) == pytest.approx(expected)
 
 
+def test_an_item_that_lists_a_mask_beside_a_wanted_band_is_refused():
+    one = item({"s2:processing_baseline": "05.09"}, {})
+    href = one["assets"]["blue"]["href"]
+    one["assets"]["mask"] = {"href": f"{href}.MSK?sig=x", "roles": ["data-mask"]}
+    with pytest.raises(CorpusError, match=r"it lists a mask beside a file \(.*\.MSK\), and such masks are not read"):
+        scene_of(one, sensors.get(S2), ("B02",), {"B02": "blue"})
+    one["assets"]["mask"]["href"] = href.replace("B02", "B03") + "x.msk"  # of a file that is not wanted
+    assert scene_of(one, sensors.get(S2), ("B02",), {"B02": "blue"}).missing == ()
+
+
 def test_an_item_that_says_nothing_is_refused():
     with pytest.raises(CorpusError, match="neither its processing baseline nor an offset"):
         scene_of(item({}, {}), sensors.get(S2), ("B02",), {"B02": "blue"})
