@@ -46,8 +46,8 @@ LAYER = LabelLayer(
 FRACTIONS = (0.6, 0.2, 0.2)
 EIGHT_BITS = (
     "this is a copy of 8 bits, and neither it nor those who made the known one say how: get the files of 16 bits, or "
-    "say counts_per_step, how many of the 65,536 counts one of its steps is (257 if 0..65535 became 0..255): one scene's "
-    "16-bit files divided by the copy tell (docs/formats.md)"
+    "say counts_per_step, how many of the 65,536 counts one of its steps is (257 if 0..65535 became 0..255): the "
+    "16-bit files divided by the copy tell, of one scene (docs/formats.md)"
 )
 """What to do about a copy whose steps nobody knows."""
 
