@@ -55,6 +55,10 @@ DevicesOption = Annotated[
         help="How many devices of this machine train an encoder together; all GPUs, or the CPU, if not said.",
     ),
 ]
+SensorsOption = Annotated[
+    Path | None,
+    typer.Option("--sensors", metavar="FILE", help="YAML file of sensors that the recipe does not declare."),
+]
 CorpusArgument = Annotated[Path, typer.Argument(metavar="CORPUS", help="Folder that holds a corpus.json.")]
 
 
@@ -103,12 +107,13 @@ def run(
     out: OutOption = None,
     jobs: JobsOption = 1,
     devices: DevicesOption = None,
+    sensors: SensorsOption = None,
 ) -> None:
     """Corpus (if missing), pre-training, evaluation and report; continues where it stopped."""
     from swath import pipeline
     from swath.config import load
 
-    _say_report(pipeline.run(load(recipe, overrides), out, jobs=jobs, devices=devices or "auto"))
+    _say_report(pipeline.run(load(recipe, overrides, sensors), out, jobs=jobs, devices=devices or "auto"))
 
 
 @app.command(epilog="Example: `swath quickstart --out /tmp/first-light`")
@@ -128,12 +133,14 @@ def pretrain(
     seed: Annotated[int | None, typer.Option(help="Only this seed of the recipe.")] = None,
     jobs: JobsOption = 1,
     devices: DevicesOption = None,
+    sensors: SensorsOption = None,
 ) -> None:
     """Pre-train the recipe's encoders (making the corpus if it is missing)."""
     from swath import pipeline
     from swath.config import load
 
-    trained = pipeline.pretrain(load(recipe, overrides), out, arm=arm, seed=seed, jobs=jobs, devices=devices or "auto")
+    resolved = load(recipe, overrides, sensors)
+    trained = pipeline.pretrain(resolved, out, arm=arm, seed=seed, jobs=jobs, devices=devices or "auto")
     for encoder in trained:
         typer.echo(encoder)
 
@@ -151,12 +158,14 @@ def evaluate(
         ),
     ] = None,
     jobs: JobsOption = 1,
+    sensors: SensorsOption = None,
 ) -> None:
     """Evaluate the recipe's pre-trained encoders against the floors and print the table."""
     from swath import pipeline
     from swath.config import load
 
-    folder = pipeline.evaluate(load(recipe, overrides), out, encoders=_named_encoders(encoder or []), jobs=jobs)
+    resolved = load(recipe, overrides, sensors)
+    folder = pipeline.evaluate(resolved, out, encoders=_named_encoders(encoder or []), jobs=jobs)
     _print_table(folder / "table.csv")
     typer.echo(folder)
 
@@ -277,18 +286,22 @@ def corpus_ingest(
     ] = None,
     to: Annotated[Path | None, typer.Option("--to", help="Folder of the corpus; with a format.")] = None,
     out: OutOption = None,
+    sensors: SensorsOption = None,
 ) -> None:
     """Make a corpus from a published format, or from the files that a recipe describes; continues where it stopped."""
     from swath import pipeline
     from swath.config import load
     from swath.corpus.sources import formats
+    from swath.sensors import read as read_sensors
 
     if what in formats():
+        if sensors is not None:
+            read_sensors(sensors)
         typer.echo(_ingest_format(what, arguments or [], to, out))
     elif to is not None:
         raise RecipeError(f"unknown format {what!r}", where="--to", remedy=nearest(what, formats()))
     else:
-        typer.echo(pipeline.build_corpus(load(what, arguments), out).path)
+        typer.echo(pipeline.build_corpus(load(what, arguments, sensors), out).path)
 
 
 def _ingest_format(name: str, arguments: list[str], to: Path | None, out: Path | None) -> Path:

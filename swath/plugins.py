@@ -1,26 +1,133 @@
-"""Finding a sensor, source, policy, encoder, method or task by the name of its module: one new file, no registry."""
+"""Finding a sensor, source, policy, encoder, method or probe by its name: swath's own modules, and installed packages'.
+
+One new file in a package of swath's is found without being listed anywhere. A package of one's own offers modules by
+entry points in the group `swath.KIND`, such as `swath.methods` (docs/plugins.md).
+"""
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Literal, Union
 
-from pydantic import Field
+from pydantic import Field, create_model, model_validator
 
 from swath.errors import RecipeError, nearest
+from swath.settings import Settings
 
 
 def names(package: str) -> list[str]:
-    """Names of the plug-ins in a package, sorted; modules that start with an underscore are helpers, not plug-ins.
+    """Names of the plug-ins in a package of swath's and of those that installed packages offer beside them, sorted.
 
-    A module name with underscores is spelt with hyphens in recipes and messages (`moco_v2.py` -> `moco-v2`).
+    A module name with underscores is spelt with hyphens in recipes and messages (`moco_v2.py` -> `moco-v2`). Modules
+    that start with an underscore are helpers, not plug-ins.
     """
+    return sorted({*_modules(package), *_offered(package)})
+
+
+def shipped(package: str) -> list[str]:
+    """Names of swath's own plug-ins alone, sorted."""
     return sorted(_modules(package))
 
 
+def origins(package: str) -> dict[str, str]:
+    """Who offers each plug-in, by name: `swath`, or the installed package with its version."""
+    found = dict.fromkeys(_modules(package), "swath")
+    for name, entries in _offered(package).items():
+        found[name] = " and ".join([*([found[name]] if name in found else []), *map(_origin, entries)])
+    return dict(sorted(found.items()))
+
+
+def group_of(package: str) -> str:
+    """Group of the entry points that add to a package: `swath.views.policies` -> `swath.policies`."""
+    return f"swath.{package.rpartition('.')[2]}"
+
+
+def find(package: str, name: str) -> ModuleType:
+    """The plug-in's module.
+
+    Raises:
+        RecipeError: no module of that name (the message suggests the nearest one), two that claim it, or an installed
+            package's module that cannot be imported.
+    """
+    name = name.replace("_", "-")
+    own, entries = _modules(package).get(name), _offered(package).get(name, [])
+    if len(entries) + (own is not None) > 1:
+        raise RecipeError(
+            f"two plug-ins claim to be the {_kind(package)} {name!r}: those of {origins(package)[name]}",
+            remedy="uninstall one of the packages, or have it choose another name",
+        )
+    if own is not None:
+        return importlib.import_module(own)
+    if entries:
+        return _loaded(package, entries[0])
+    raise RecipeError(f"unknown {_kind(package)} {name!r}", remedy=nearest(name, names(package)) + _beside(package))
+
+
+def usable(package: str) -> dict[str, ModuleType]:
+    """The plug-ins' modules by name, without those of installed packages that cannot be used."""
+    modules = {}
+    for name in names(package):
+        try:
+            modules[name] = find(package, name)
+        except RecipeError:
+            if name not in _offered(package):
+                raise
+    return modules
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """Stands in an annotation for the settings of any plug-in of a package.
+
+    The type is made when a recipe is first validated, not when the module with the annotation is imported: by then
+    packages that offer plug-ins can import all of swath.
+    """
+
+    package: str
+
+    def settings(self) -> list[type[Settings]]:
+        """The settings of all plug-ins; of one that cannot be used, settings that say why when they are validated."""
+        return [self._settings_of(name) for name in names(self.package)]
+
+    def _settings_of(self, name: str) -> type[Settings]:
+        try:
+            module = find(self.package, name)
+        except RecipeError as error:
+            return _refusing(name, error)
+        if name in _modules(self.package):
+            return module.Config
+        settings = vars(module).get("Config")
+        if not (isinstance(settings, type) and issubclass(settings, Settings)) or _name_of(settings) != name:
+            return _refusing(
+                name,
+                RecipeError(
+                    f"the {_kind(self.package)} {name!r} of {origins(self.package)[name]} defines no Config(Settings) "
+                    f"with name: Literal[{name!r}] = {name!r}",
+                    remedy="mend or uninstall that package",
+                ),
+            )
+        return settings
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: Any) -> Any:
+        found = self.settings()
+        if len(found) == 1:
+            return handler.generate_schema(found[0])
+        # Union[...] takes a tuple made at run time, which X | Y cannot
+        return handler.generate_schema(Annotated[Union[tuple(found)], Field(discriminator="name")])  # noqa: UP007
+
+
+def union(package: str) -> Any:
+    """The settings of any plug-in of a package, told apart by `name`: an annotation for a field of settings."""
+    return Annotated[Settings, AnyOf(package)]
+
+
 def _modules(package: str) -> dict[str, str]:
-    """The plug-ins' modules by name; none of them is imported."""
+    """Swath's own plug-ins' modules by name; none of them is imported."""
     return _modules_in(package, importlib.import_module(package).__path__)
 
 
@@ -37,25 +144,60 @@ def _modules_in(package: str, folders: Iterable[str]) -> dict[str, str]:
     return modules
 
 
-def find(package: str, name: str) -> ModuleType:
-    """The plug-in's module.
-
-    Raises:
-        RecipeError: no module of that name; the message suggests the nearest one.
-    """
-    known = _modules(package)
-    name = name.replace("_", "-")
-    if name not in known:
-        kind = package.rpartition(".")[2].rstrip("s")
-        raise RecipeError(f"unknown {kind} {name!r}", remedy=nearest(name, sorted(known)))
-    return importlib.import_module(known[name])
+def _offered(package: str) -> dict[str, list[EntryPoint]]:
+    """What installed packages offer beside a package's own modules, by name; nothing of it is imported."""
+    return _entries(group_of(package), tuple(sys.path))
 
 
-def union(package: str) -> Any:
-    """The settings of any plug-in of a package, told apart by `name`: a pydantic discriminated union.
+@cache
+def _entries(group: str, path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:  # noqa: ARG001 - looked up once per path
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in sorted(entry_points(group=group), key=_origin):
+        found.setdefault(entry.name.replace("_", "-"), []).append(entry)
+    return found
 
-    The type is built when a recipe is validated, from the files that are there, so no list of plug-ins exists anywhere.
-    """
-    configs = [find(package, name).Config for name in names(package)]
-    # Union[...] takes a tuple made at run time, which X | Y cannot
-    return Annotated[Union[tuple(configs)], Field(discriminator="name")] if len(configs) > 1 else configs[0]  # noqa: UP007
+
+def _loaded(package: str, entry: EntryPoint) -> ModuleType:
+    said = f"the {_kind(package)} {entry.name!r} of {_origin(entry)}"
+    remedy = f"mend or uninstall that package; its entry point is {entry.value}"
+    try:
+        module = entry.load()
+    except Exception as error:  # whatever a stranger's module may raise
+        raise RecipeError(f"{said} cannot be imported: {type(error).__name__}: {error}", remedy=remedy) from error
+    if not isinstance(module, ModuleType):
+        raise RecipeError(f"{said} is no module but a {type(module).__name__}", remedy=remedy)
+    return module
+
+
+def _origin(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+
+
+def _beside(package: str) -> str:
+    """Which of the known names are of installed packages, for a message."""
+    offered = [f"{name} ({_origin(entry)})" for name, entries in _offered(package).items() for entry in entries]
+    return f"; of installed packages: {', '.join(offered)}" if offered else ""
+
+
+def _kind(package: str) -> str:
+    last = package.rpartition(".")[2]
+    return {"policies": "view policy", "places": "strategy", "dates": "rule for dates"}.get(last, last.rstrip("s"))
+
+
+def _name_of(settings: type[Settings]) -> Any:
+    field = settings.model_fields.get("name")
+    return None if field is None else field.default
+
+
+def _refusing(name: str, why: RecipeError) -> type[Settings]:
+    """Settings of a plug-in that cannot be used: a recipe that names it is told why, all others are not bothered."""
+
+    def refuse(values: Any) -> Any:  # noqa: ARG001
+        raise ValueError(f"{why.what}; {why.remedy}")
+
+    return create_model(
+        "Config",
+        __base__=Settings,
+        __validators__={"refuse": model_validator(mode="before")(refuse)},
+        name=(Literal.__getitem__(name), name),
+    )

@@ -15,20 +15,25 @@ from swath.config._recipe import Recipe
 from swath.corpus.splits.partition import SplitConfig
 from swath.errors import RecipeError
 from swath.recipes import source_text
+from swath.sensors import load_file
+from swath.sensors import read as read_sensors
 
 
-def load(recipe: str | Path, overrides: list[str] | None = None) -> Recipe:
+def load(recipe: str | Path, overrides: list[str] | None = None, sensors: Path | None = None) -> Recipe:
     """Read, override and validate a recipe.
 
     Args:
         recipe: name of a shipped recipe, or path of a YAML file.
         overrides: `a.b=value` each, the value in YAML, applied before arms are completed from `pretrain`.
+        sensors: a YAML file of sensors of one's own, which stand in the recipe then as if its `sensors` held them.
 
     Raises:
         RecipeError: with the line of the document, and the nearest known name where one is unknown.
     """
     where, text = source_text(recipe)
     document, lines = _parse(text, where)
+    if sensors is not None:
+        document["sensors"] = _with_sensors_of(sensors, _section(document.get("sensors"), "sensors", where))
     for override in overrides or []:
         apply_override(document, override)
     return resolve(document, where, lines)
@@ -54,6 +59,12 @@ def resolve(document: dict[str, Any], where: str = "recipe", lines: Lines | None
             where=where,
             remedy="`swath recipes schema` prints every key, `swath recipes show quickstart` an example",
         ) from None
+
+
+def _with_sensors_of(path: Path, declared: dict[str, Any]) -> dict[str, Any]:
+    """The sensors of a file beside those that a recipe declares; declared at once, so that messages name its lines."""
+    read_sensors(path)
+    return load_file(path)[0] | declared
 
 
 def merge(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

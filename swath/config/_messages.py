@@ -5,6 +5,7 @@ import types
 import typing
 from typing import Any
 
+from swath import plugins
 from swath._yaml import Lines
 from swath.config._recipe import Recipe
 from swath.errors import nearest
@@ -103,7 +104,7 @@ def _is_settings(kind: Any) -> bool:
 def _children(kind: Any, part: str | int) -> list[Any]:
     if _is_settings(kind):
         if part in kind.model_fields:
-            return _members(kind.model_fields[str(part)].annotation)
+            return _members(kind.model_fields[str(part)].rebuild_annotation())
         # the tag of a discriminated union: it names the member, which is where we already are
         return [kind] if getattr(kind.model_fields.get("name"), "default", None) == part else []
     if typing.get_origin(kind) is typing.Literal:
@@ -115,7 +116,9 @@ def _children(kind: Any, part: str | int) -> list[Any]:
 def _members(annotation: Any) -> list[Any]:
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
-        return _members(typing.get_args(annotation)[0])
+        plain, *more = typing.get_args(annotation)
+        lists = [one.settings() for one in more if isinstance(one, plugins.AnyOf)]
+        return lists[0] if lists else _members(plain)
     if origin in {typing.Union, types.UnionType}:
         return [member for argument in typing.get_args(annotation) for member in _members(argument)]
     return [annotation]

@@ -2,16 +2,18 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_serializer, model_validator
 
 from swath import plugins
 from swath._files import LONGEST
 from swath.corpus.splits.partition import SplitConfig
 from swath.corpus.splits.subset import Only
-from swath.errors import nearest
+from swath.errors import RecipeError, nearest
+from swath.sensors import SensorDefinition, SensorName, declare
 from swath.settings import PluginSettings, Seed, Settings
 from swath.tasks import TaskConfig
 from swath.training.config import TrainConfig
@@ -61,6 +63,8 @@ class Recipe(Settings):
     """Folder of the source data, for sources that read one: `data=PATH` on the command line."""
     seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1)
     """One pre-training and one probe per arm and seed."""
+    sensors: dict[SensorName, SensorDefinition] = Field(default_factory=dict)
+    """Sensors of one's own by name, beside those of swath; docs/sensors.md says what each may say."""
     corpus: CorpusConfig
     split: SplitConfig = SplitConfig()
     """Which locations train, validate and test; only the training part is ever pre-trained on."""
@@ -74,6 +78,21 @@ class Recipe(Settings):
     knn_task: str | None = None
     """The task whose labels the k-NN gauge looks at while encoders are trained, on the validation part; the first one
     if nothing is said, none if null."""
+
+    @field_validator("sensors")
+    @classmethod
+    def _declared(cls, definitions: dict[str, SensorDefinition]) -> dict[str, SensorDefinition]:
+        # before the sections that follow are validated, which name them
+        try:
+            declare(definitions, "the recipe")
+        except RecipeError as error:
+            raise ValueError(f"{error.what}; {error.remedy}") from None
+        return definitions
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        # a recipe without sensors of its own has the digest that it had before there were any
+        return {key: value for key, value in handler(self).items() if key != "sensors" or value}
 
     @field_validator("seeds")
     @classmethod

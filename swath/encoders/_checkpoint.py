@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 import pandas as pd
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 from safetensors.torch import save_file
@@ -25,7 +25,7 @@ from swath.encoders._base import Encoder, evaluating
 from swath.encoders._contract import InputContract
 from swath.encoders._plugin import EncoderPlugin, EncoderSettings, StartableSettings
 from swath.errors import CheckpointError, ContractError, RecipeError, SwathError
-from swath.sensors import band, band_id
+from swath.sensors import SensorDefinition, SensorName, band, band_id, declare, definitions
 from swath.settings import Settings, plainly
 
 FORMAT = 2
@@ -53,6 +53,8 @@ class EncoderCard(Settings):
     """The plug-in's settings, `weights` left out: the checkpoint's own take their place."""
     contract: InputContract
     """Bands, units and statistics of the input."""
+    sensors: dict[SensorName, SensorDefinition] = Field(default_factory=dict)
+    """What those of the input's sensors are that swath does not ship, so that every machine can use the encoder."""
     sha256: str
     """SHA-256 of the safetensors file."""
     self_check: list[float]
@@ -174,12 +176,13 @@ def save(
             swath_version=swath.__version__,
             encoder=_without_weights(config).model_dump(mode="json"),
             contract=encoder.contract,
+            sensors=definitions(dict.fromkeys(key.partition("/")[0] for key in encoder.contract.bands)),
             sha256=hashlib.sha256(partial.read_bytes()).hexdigest(),
             self_check=check,
             provenance=provenance,
             seen=None if seen is None else _write_seen(seen, seen_path),
         )
-        said = card.model_dump(mode="json")
+        said = card.model_dump(mode="json", exclude=set() if card.sensors else {"sensors"})
         text = json.dumps(said | {"digest": _digest(said)}, indent=1)
     write_whole(card_path, text)
 
@@ -212,10 +215,19 @@ def load_card(path: Path | str) -> EncoderCard:
         raise CheckpointError(
             f"the encoder's card is damaged: {at or 'all of it'}: {plainly(first)}", where=str(file), remedy=_AGAIN
         ) from error
+    if unchanged := card.format == 1 or card.digest == _digest(data):
+        _declare_sensors(card, file)
     _check_contract(card, file)
-    if card.format > 1 and card.digest != _digest(data):
+    if not unchanged:
         raise CheckpointError("the encoder's card was changed after it was written", where=str(file), remedy=_AGAIN)
     return card
+
+
+def _declare_sensors(card: Card, file: Path) -> None:
+    try:
+        declare(card.sensors, str(file))
+    except RecipeError as error:
+        raise CheckpointError(error.what, where=str(file), remedy=error.remedy) from None
 
 
 def load_seen(path: Path | str) -> pd.DataFrame | None:

@@ -68,4 +68,6 @@ def _record_corpus(folder: Path, recipe: Recipe, corpus: Corpus) -> Corpus:
             "chips": len(corpus.chips),
             "sensors": {sensor: list(layout.bands) for sensor, layout in corpus.info.sensors.items()},
         }
+        if own := corpus.info.definitions:
+            manifest.corpus["definitions"] = {name: one.model_dump(mode="json") for name, one in own.items()}
     return corpus

@@ -1,56 +1,59 @@
 """What each instrument measures, and the one global table of all bands.
 
-A sensor is one file in this folder that defines `SENSOR`; it is found by its module name.
+A sensor is one file in this folder that defines `SENSOR`; it is found by its module name. Sensors of one's own come
+from a YAML file, a recipe, a corpus, a checkpoint or an installed package (docs/sensors.md).
 """
-
-from functools import cache
 
 import numpy as np
 
-from swath import plugins
-from swath.errors import RecipeError, nearest
 from swath.sensors._counts import calibrate, physical
+from swath.sensors._definition import BandDefinition, SensorDefinition, SensorName, definition_of
 from swath.sensors._offsets import left_in
+from swath.sensors._registry import (
+    band,
+    band_id,
+    bands,
+    declare,
+    definitions,
+    forget,
+    get,
+    load_file,
+    names,
+    of,
+    read,
+)
 from swath.sensors._sentinel_2 import offset_for_baseline
 from swath.sensors._types import METADATA, Band, CloudRule, Kind, Scaling, Sensor, Unit
 
 __all__ = [
     "METADATA",
     "Band",
+    "BandDefinition",
     "CloudRule",
     "Kind",
     "Scaling",
     "Sensor",
+    "SensorDefinition",
+    "SensorName",
     "Unit",
     "band",
     "band_id",
     "bands",
     "calibrate",
+    "declare",
+    "definition_of",
+    "definitions",
+    "forget",
     "get",
     "is_constant",
+    "load_file",
     "names",
     "of",
     "offset_for_baseline",
     "offset_left_in",
     "physical",
+    "read",
 ]
-
-
-def names() -> list[str]:
-    """Names of all sensors."""
-    return plugins.names(__name__)
-
-
-@cache
-def get(name: str) -> Sensor:
-    """The sensor of that name; RecipeError with the nearest name if there is none."""
-    return plugins.find(__name__, name).SENSOR
-
-
-@cache
-def bands() -> tuple[Band, ...]:
-    """The global band table. A band's position is its id: for use inside one process only, files store keys."""
-    return tuple(band for name in names() for band in get(name).bands)
 
 
 def offset_left_in(sensor: str, darkest: np.ndarray) -> float | None:
@@ -79,28 +82,3 @@ def is_constant(key: str, std: float) -> bool:
     sensor, _, name = key.partition("/")
     low, high = get(sensor).range_of(name)
     return std < CONSTANT * (high - low)
-
-
-@cache
-def _ids() -> dict[str, int]:
-    return {band.key: i for i, band in enumerate(bands())}
-
-
-def band_id(key: str) -> int:
-    """Id of the band with key `sensor/band`; RecipeError with the nearest key if there is none."""
-    try:
-        return _ids()[key]
-    except KeyError:
-        sensor = key.partition("/")[0]
-        candidates = [k for k in _ids() if k.startswith(f"{sensor}/")] or list(_ids())
-        raise RecipeError(f"unknown band {key!r}", remedy=nearest(key, candidates)) from None
-
-
-def of(key: str) -> Sensor:
-    """The sensor of the band with key `sensor/band`; RecipeError with the nearest key if there is no such band."""
-    return get(band(key).sensor)
-
-
-def band(key: str) -> Band:
-    """The band with key `sensor/band`."""
-    return bands()[band_id(key)]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from swath import plugins
 from swath.corpus.labels.target import MultiLabel, Pixels, TargetConfig
@@ -27,6 +27,9 @@ else:
 class ReferenceConfig(Settings):
     """A supervised network to stand beside the arms, trained on the labels alone."""
 
+    # built when a recipe is read: packages that offer segmenters and probes import what this module is a part of
+    model_config = ConfigDict(defer_build=True)
+
     segmenter: SegmenterConfig
     inputs: tuple[str, ...] = Field(min_length=1)
     """Names of the inputs that it is trained on; it has a branch, or channels, for each of their sensors."""
@@ -34,6 +37,8 @@ class ReferenceConfig(Settings):
 
 class TaskConfig(Settings):
     """What encoders are judged on."""
+
+    model_config = ConfigDict(defer_build=True)
 
     target: TargetConfig
     """How a location, or each of its pixels, gets a class."""

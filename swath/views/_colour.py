@@ -19,13 +19,13 @@ _KELVIN = UNITS.index("K")
 
 
 @cache
-def _table(device: torch.device) -> Tensor:
-    return send(torch.tensor([UNITS.index(band.unit) for band in bands()]), device)
+def _table(device: torch.device, length: int) -> Tensor:
+    return send(torch.tensor([UNITS.index(band.unit) for band in bands()[:length]]), device)
 
 
 def units(band_ids: Int[Tensor, "b c"]) -> Int[Tensor, "b c"]:
     """Position of each channel's unit in `UNITS`."""
-    return _table(band_ids.device)[band_ids.long()]
+    return _table(band_ids.device, len(bands()))[band_ids.long()]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,5 +1,8 @@
 from pathlib import Path
 
+import numpy as np
+import yaml
+
 from swath import sensors
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "sensors.md").read_text(encoding="utf-8")
@@ -7,8 +10,20 @@ DOCUMENT = (Path(__file__).parents[2] / "docs" / "sensors.md").read_text(encodin
 
 def test_examples_run():
     names: dict = {}
-    for block in DOCUMENT.split("```python\n")[1:]:
-        exec(compile(block.split("```")[0], "docs/sensors.md", "exec"), names)
+    try:
+        for block in DOCUMENT.split("```python\n")[1:]:
+            exec(compile(block.split("```")[0], "docs/sensors.md", "exec"), names)
+    finally:
+        sensors.forget("my-radar")
+
+
+def test_the_sensor_of_the_document_can_be_declared():
+    (block,) = (block.split("```")[0] for block in DOCUMENT.split("```yaml\n")[1:])
+    try:
+        (sensor,) = sensors.declare(yaml.safe_load(block)["sensors"])
+        assert float(sensor.scaling_of("thermal").physical(np.array([30_000]))[0]) == 300
+    finally:
+        sensors.forget("my-drone")
 
 
 def test_every_sensor_has_a_row_that_says_its_missing_value():

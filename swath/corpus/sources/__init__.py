@@ -76,7 +76,7 @@ def new_files(config: PluginSettings, target: Path, data: Path | None) -> set[st
 
 def formats() -> dict[str, str]:
     """One line on each published format that can be converted, by name."""
-    sources = {name: _source(name) for name in plugins.names(__name__)}
+    sources = cast(dict[str, SourcePlugin], plugins.usable(__name__))
     published = {name: source for name, source in sources.items() if issubclass(source.Config, FormatSettings)}
     return {name: (source.__doc__ or "").partition("\n")[0] for name, source in published.items()}
 

@@ -20,8 +20,8 @@ from swath._files import file_name, parse_json, read_json, write_whole
 from swath.corpus.store import arrays as _arrays
 from swath.corpus.store import index as _index
 from swath.corpus.store.codes import holds, undeclared
-from swath.errors import CorpusError, nearest
-from swath.sensors import Sensor, physical
+from swath.errors import CorpusError, RecipeError, nearest
+from swath.sensors import Sensor, SensorDefinition, SensorName, declare, physical
 from swath.settings import Settings, plainly
 
 FORMAT = 2
@@ -176,6 +176,8 @@ class CorpusInfo(Settings):
     chip_px: int = Field(gt=0)
     """Width and height of every chip, in pixels."""
     sensors: dict[str, SensorLayout]
+    definitions: dict[SensorName, SensorDefinition] = Field(default_factory=dict)
+    """What those of the sensors are that swath does not ship, so that every machine can read the corpus."""
     labels: dict[str, LabelLayer] = Field(default_factory=dict)
     statistics: dict[str, dict[str, BandStatistics]] = Field(default_factory=dict)
     """By sensor and band, in physical units; a band without one valid pixel has none."""
@@ -194,7 +196,8 @@ class CorpusInfo(Settings):
 
     def write(self, folder: Path) -> None:
         """Replace the corpus.json of a corpus."""
-        content = parse_json(self.model_dump_json(exclude={"digest"}))
+        left_out = {"digest"} if self.definitions else {"digest", "definitions"}
+        content = parse_json(self.model_dump_json(exclude=left_out))
         content |= {"digest": _digest(content)} if self.complete else {}
         write_whole(folder / "corpus.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
@@ -237,6 +240,10 @@ class CorpusInfo(Settings):
                 where=str(path),
                 remedy="restore the file, or build the corpus again; only colours of classes may be edited",
             )
+        try:
+            declare(info.definitions, str(path))
+        except RecipeError as error:
+            raise CorpusError(error.what, where=str(path), remedy=error.remedy) from None
         return info
 
 
@@ -323,7 +330,9 @@ class Corpus:
 
     def info_header(self) -> dict[str, Any]:
         """The part of corpus.json that the content hash covers."""
-        return {"format": HASHED_FORMAT, **self.info.model_dump(mode="json", include={"chip_px", "sensors", "labels"})}
+        said = self.info.model_dump(mode="json", include={"chip_px", "sensors", "labels"})
+        own = {name: definition.facts() for name, definition in self.info.definitions.items()}
+        return {"format": HASHED_FORMAT, **said, **({"definitions": own} if own else {})}
 
     def __len__(self) -> int:
         return len(self.locations)

@@ -35,7 +35,7 @@ from swath.corpus.store.format import (
 from swath.corpus.store.part import KINDS, Chip, Part, check_part, location_record, scalar_kinds
 from swath.corpus.store.statistics import band_statistics
 from swath.errors import CorpusError
-from swath.sensors import band_id
+from swath.sensors import band_id, definitions
 from swath.settings import differences
 
 
@@ -70,13 +70,14 @@ class CorpusWriter:
 
         Raises:
             CorpusError: the folder holds something else, a corpus of another layout, or is being written to.
-            RecipeError: a band is in no sensor of swath's.
+            RecipeError: a sensor or band is unknown.
         """
         self.path = Path(path)
         self._compression: _arrays.Compression = compression
         wanted = CorpusInfo(
             chip_px=chip_px,
             sensors=dict(sensors),
+            definitions=definitions(sensors),
             labels=dict(labels or {}),
             provenance=() if provenance is None else (provenance,),
             licences=tuple(licences),

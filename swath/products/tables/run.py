@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from swath import _yaml
 from swath._files import read_json
-from swath.errors import SwathError
+from swath.errors import RecipeError, SwathError
+from swath.sensors import declare
 from swath.settings import plainly
 from swath.tasks import schema
 
@@ -60,6 +61,7 @@ class _Stage(BaseModel):
 
 class _Corpus(BaseModel):
     path: str | None = None
+    definitions: dict[str, Any] | None = None
 
 
 class _Manifest(BaseModel):
@@ -160,6 +162,7 @@ def load(path: Path) -> Run:
     """
     manifest = _manifest(path)
     problems: list[str] = []
+    _declare_sensors(manifest, problems)
     if not manifest.get("recipe"):  # it is there once there is a corpus
         manifest["recipe"] = _lenient(path / "recipe.yaml", _recipe, {}, problems)
     evaluate = path / "evaluate"
@@ -192,6 +195,14 @@ def stage_name(stage: Mapping[str, Any]) -> str:
 def seconds_in_all(stages: Sequence[Mapping[str, Any]]) -> float:
     """Seconds that a manifest's stages took together, those that ran side by side counted once."""
     return sum((stage.get("seconds") or 0.0) / (stage.get("jobs") or 1) for stage in stages)
+
+
+def _declare_sensors(manifest: dict[str, Any], problems: list[str]) -> None:
+    """Make the run's own sensors known: its tables name their bands, and its corpus may be elsewhere."""
+    try:
+        declare((manifest.get("corpus") or {}).get("definitions") or {}, "the run's manifest")
+    except RecipeError as error:
+        problems.append(f"The run's own sensors cannot be read: {error.what}")
 
 
 def base(task: str) -> str:
