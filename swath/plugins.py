@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import Field, create_model, model_validator
 
 from swath.errors import RecipeError, nearest
-from swath.settings import Settings
+from swath.settings import PluginSettings, Settings
 
 
 def names(package: str) -> list[str]:
@@ -106,8 +106,8 @@ class AnyOf:
             return _refusing(
                 name,
                 RecipeError(
-                    f"the {_kind(self.package)} {name!r} of {origins(self.package)[name]} defines no Config(Settings) "
-                    f"with name: Literal[{name!r}] = {name!r}",
+                    f"the {_kind(self.package)} {name!r} of {origins(self.package)[name]} defines no "
+                    f"Config(PluginSettings) with name: Literal[{name!r}] = {name!r}",
                     remedy="mend or uninstall that package",
                 ),
             )
@@ -123,7 +123,7 @@ class AnyOf:
 
 def union(package: str) -> Any:
     """The settings of any plug-in of a package, told apart by `name`: an annotation for a field of settings."""
-    return Annotated[Settings, AnyOf(package)]
+    return Annotated[PluginSettings, AnyOf(package)]
 
 
 def _modules(package: str) -> dict[str, str]:
@@ -195,9 +195,7 @@ def _refusing(name: str, why: RecipeError) -> type[Settings]:
     def refuse(values: Any) -> Any:  # noqa: ARG001
         raise ValueError(f"{why.what}; {why.remedy}")
 
-    return create_model(
-        "Config",
-        __base__=Settings,
-        __validators__={"refuse": model_validator(mode="before")(refuse)},
-        name=(Literal.__getitem__(name), name),
-    )
+    # plain values to a type checker: the type is made at run time
+    fields: dict[str, Any] = {"name": (Literal[name], name)}  # pyright: ignore[reportInvalidTypeForm]
+    validators: dict[str, Any] = {"refuse": model_validator(mode="before")(refuse)}
+    return create_model("Config", __base__=PluginSettings, __validators__=validators, **fields)

@@ -223,7 +223,7 @@ def load_card(path: Path | str) -> EncoderCard:
     return card
 
 
-def _declare_sensors(card: Card, file: Path) -> None:
+def _declare_sensors(card: EncoderCard, file: Path) -> None:
     try:
         declare(card.sensors, str(file))
     except RecipeError as error:

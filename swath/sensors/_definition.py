@@ -159,7 +159,7 @@ class SensorDefinition(Settings):
         unit = self.bands[0].unit
         ranges = {band.name: band.valid_range or PLAUSIBLE[band.unit] for band in self.bands}
         rgb = self.rgb or _in_colour(self.bands)
-        shown = next(band.unit for band in self.bands if band.name == rgb[0])
+        units: dict[str, Unit] = {band.name: band.unit for band in self.bands}
         return Sensor(
             name=name,
             title=self.title or name,
@@ -185,7 +185,7 @@ class SensorDefinition(Settings):
             },
             band_range={key: one for key, one in ranges.items() if one != PLAUSIBLE[unit]},
             rgb=rgb,
-            display_range=self.display_range or SHOWN[shown],
+            display_range=self.display_range or SHOWN[units[rgb[0]]],
         )
 
 
