@@ -9,8 +9,10 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyogrio
 
+from swath.corpus import parquet
 from swath.errors import CorpusError
 
 X = ("lon", "lng", "longitude", "long", "x")
@@ -25,6 +27,8 @@ DRIVERS = {
 }
 """By ending: GDAL's driver, and how such a file begins."""
 VIRTUAL = (b"<OGRVRT", b"<VRTDataset")
+LARGEST_BYTES = 4 * 10**9
+"""What a GeoParquet file may take in memory."""
 KINDS = "GeoPackage (.gpkg), GeoJSON (.geojson), Shapefile (.shp), FlatGeobuf (.fgb), GeoParquet (.parquet), or CSV"
 
 
@@ -48,16 +52,26 @@ def read(path: Path, key: str, table: str | None = None, crs: str | None = None)
         if suffix in {".csv", ".txt"}:
             shapes = _csv_points(path, key, crs)
         elif suffix == ".parquet":
-            shapes = gpd.read_parquet(path)
+            shapes = _parquet_shapes(path, key)
         else:
             shapes = _opened(path, suffix, key, table)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, pa.ArrowException) as error:
         raise CorpusError(
             f"cannot read the shapes: {str(error).splitlines()[0]}", where=f"{path}, for {key}", remedy=f"give {KINDS}"
         ) from None
     if shapes.empty:
         raise CorpusError("it holds no shape", where=f"{path}, for {key}", remedy="mend the file")
     return _with_crs(shapes, crs, path, key)
+
+
+def _parquet_shapes(path: Path, key: str) -> gpd.GeoDataFrame:
+    if (size := parquet.decoded_size(path, LARGEST_BYTES)) > LARGEST_BYTES:
+        raise CorpusError(
+            f"it would take {size / 1e9:,.1f} GB to read, the limit is {LARGEST_BYTES / 1e9:g}",
+            where=f"{path}, for {key}",
+            remedy="leave out columns and shapes that are not needed",
+        )
+    return gpd.read_parquet(path)
 
 
 def _opened(path: Path, suffix: str, key: str, table: str | None) -> gpd.GeoDataFrame:
@@ -82,9 +96,14 @@ def _opened(path: Path, suffix: str, key: str, table: str | None) -> gpd.GeoData
         raise CorpusError(
             f"it has no table {table!r}", where=f"{path}, for {key}", remedy=f"its tables: {', '.join(tables)}"
         )
-    found = pyogrio.read_info(path, layer=table or tables[0])["driver"]
-    if found != driver:
-        raise CorpusError(f"it is a {found} file, not {driver}", where=f"{path}, for {key}", remedy=f"give {KINDS}")
+    info = pyogrio.read_info(path, layer=table or tables[0])
+    if info["driver"] != driver:
+        what = f"it is a {info['driver']} file, not {driver}"
+        raise CorpusError(what, where=f"{path}, for {key}", remedy=f"give {KINDS}")
+    # memory is taken for as many as the head says
+    if info["features"] > path.stat().st_size:
+        what = f"it says that it holds {info['features']:,} shapes, more than it has bytes"
+        raise CorpusError(what, where=f"{path}, for {key}", remedy="mend the file")
     return gpd.GeoDataFrame(pyogrio.read_dataframe(path, layer=table or tables[0]))
 
 

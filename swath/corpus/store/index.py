@@ -133,7 +133,7 @@ def read_locations(corpus: Path, *, complete: bool) -> gpd.GeoDataFrame:
     """All locations, from the top of a finished corpus or from the parts of one being built."""
     with _explained(corpus):
         tables = [
-            gpd.read_parquet(folder / FILES[0], page_checksum_verification=True)
+            gpd.read_parquet(_measured(folder / FILES[0]), page_checksum_verification=True)
             for folder in _folders(corpus, complete)
         ]
     return _join(tables) if tables else location_frame([])
@@ -143,7 +143,7 @@ def read_chips(corpus: Path, *, complete: bool) -> pd.DataFrame:
     """All chips, likewise."""
     with _explained(corpus):
         tables = [
-            pq.read_table(folder / FILES[1], schema=CHIP_SCHEMA, page_checksum_verification=True)
+            pq.read_table(_measured(folder / FILES[1]), schema=CHIP_SCHEMA, page_checksum_verification=True)
             for folder in _folders(corpus, complete)
         ]
     return pa.concat_tables(tables).to_pandas() if tables else chip_frame([])
@@ -154,8 +154,19 @@ def read_chip_index(corpus: Path) -> pd.DataFrame:
     columns = ["location", "sensor", "row", "datetime", "tag", "valid"]
     words = [name for name in columns if CHIP_SCHEMA.field(name).type == pa.string()]
     with _explained(corpus):
-        table = pq.read_table(corpus / FILES[1], columns=columns, read_dictionary=words)
+        table = pq.read_table(_measured(corpus / FILES[1]), columns=columns, read_dictionary=words)
     return table.to_pandas(split_blocks=True)
+
+
+def _measured(path: Path) -> Path:
+    """The path of a file whose rows are at most as many as its bytes: each row of an index is another one.
+
+    Raises:
+        ValueError: it says that it has more, for which memory would be taken.
+    """
+    if (rows := pq.read_metadata(path).num_rows) > (size := path.stat().st_size):
+        raise ValueError(f"{path.name} says that it has {rows:,} rows, in {size:,} bytes")
+    return path
 
 
 def _folders(corpus: Path, complete: bool) -> list[Path]:

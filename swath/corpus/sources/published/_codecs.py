@@ -16,6 +16,8 @@ FILTERS = ("vlen-utf8",)
 _ZSTD = bytes.fromhex("28b52ffd")
 _SIZE_FIELD, _DICTIONARY_FIELD = (0, 2, 4, 8), (0, 1, 2, 4)
 """Bytes of two fields in the head of a Zstandard frame (RFC 8878), by two bits of its flags each."""
+_TEXT_BYTES = 80
+"""What a short text takes in memory, with the reference to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,8 @@ class Description:
 
     @property
     def size(self) -> int:
-        """Bytes of the array, and of one of its parts if that is more; texts count as the references to them."""
-        return max(prod(self.shape), prod(self.chunks)) * self.dtype.itemsize
+        """Bytes of the array, or of one of its parts if that is more; each text counts as a short one."""
+        return max(prod(self.shape), prod(self.chunks)) * (_TEXT_BYTES if self.dtype.hasobject else self.dtype.itemsize)
 
     @property
     def parts(self) -> int:
@@ -47,6 +49,19 @@ class Description:
         if not self.dtype.hasobject and size != prod(self.chunks) * self.dtype.itemsize:
             raise ValueError(f"a part would become {size:,} bytes, not {prod(self.chunks) * self.dtype.itemsize:,}")
         return size
+
+    def check_texts(self, part: bytes) -> None:
+        """Raise ValueError unless a chunk of texts, whose size was checked, says that it holds as many as it should.
+
+        The list of texts is made as long as the chunk says before the first of them is read.
+        """
+        from numcodecs import get_codec
+        from numcodecs.compat import ensure_bytes
+
+        unpacked = part if self.compressor is None else ensure_bytes(get_codec({"id": self.compressor}).decode(part))
+        count = int.from_bytes(unpacked[:4], "little")
+        if count != prod(self.chunks):
+            raise ValueError(f"a part says that it holds {count:,} texts, not {prod(self.chunks):,}")
 
 
 def description(text: bytes) -> Description:

@@ -1,17 +1,25 @@
 """The data sets of an HDF5 file, looked at before one is read."""
 
+import zlib
+from collections.abc import Iterator
+from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from swath.corpus.sources._raster import BadFileError
 from swath.corpus.sources.published._convert import SKIP
 
+_DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
+"""Numbers of the filters that published files use, in HDF5's registry."""
+_CHECKSUM_BYTES = 4
+
 
 def datasets(path: Path, opened: Any) -> list[Any]:
     """All data sets of an open file, by their heads.
 
     Raises:
-        BadFileError: one lies in another file, which might be any of this machine.
+        BadFileError: one lies in another file, which might be any of this machine, or is packed by an unknown filter.
     """
     import h5py
 
@@ -26,14 +34,74 @@ def datasets(path: Path, opened: Any) -> list[Any]:
 
     if name := opened.visititems_links(elsewhere):
         raise BadFileError(f"{path.name} takes {name} from another file", where=str(path), remedy=SKIP)
+    for dataset in found:
+        _check_filters(path, dataset)
     return found
+
+
+def _filters(dataset: Any) -> list[int]:
+    described = dataset.id.get_create_plist()
+    return [described.get_filter(number)[0] for number in range(described.get_nfilters())]
+
+
+def _check_filters(path: Path, dataset: Any) -> None:
+    filters = _filters(dataset)
+    if set(filters) - {_DEFLATE, _SHUFFLE, _FLETCHER32} or len(set(filters)) < len(filters):
+        what = (
+            f"{path.name} packs {dataset.name} by the HDF5 filters {filters}, of which only deflate is unpacked, once"
+        )
+        raise BadFileError(what, where=str(path), remedy=SKIP)
 
 
 def decoded_size(dataset: Any, rows: int | None = None) -> int:
     """Bytes that are decoded for all values, or for those of some rows: a chunk is decoded whole."""
     whole = dataset.nbytes
     wanted = whole if rows is None else whole // max(1, len(dataset)) * rows
-    chunk = 1
-    for size in dataset.chunks or (0,):
-        chunk *= size
-    return max(wanted, chunk * dataset.dtype.itemsize)
+    return max(wanted, _chunk_bytes(dataset))
+
+
+def _chunk_bytes(dataset: Any) -> int:
+    return prod(dataset.chunks) * dataset.id.get_type().get_size() if dataset.chunks else 0
+
+
+def check_chunks(path: Path, dataset: Any, row: int | None = None) -> None:
+    """Raise BadFileError unless all chunks, or those of one row, unpack to the bytes that a chunk has.
+
+    HDF5 itself unpacks a chunk however large it becomes, and fills one that is too short with what memory holds.
+    """
+    filters = _filters(dataset)
+    if _DEFLATE not in filters:
+        return
+    for offset, skipped in _stored(dataset, row):
+        applied = [name for number, name in enumerate(filters) if not skipped >> number & 1]
+        if _DEFLATE not in applied:
+            continue
+        before = _FLETCHER32 in applied[: applied.index(_DEFLATE)]
+        wanted = _chunk_bytes(dataset) + _CHECKSUM_BYTES * before
+        if not _becomes(dataset.id.read_direct_chunk(offset)[1], wanted):
+            what = f"{path.name} is damaged: a part of {dataset.name} does not unpack to {wanted:,} bytes"
+            raise BadFileError(what, where=str(path), remedy=SKIP)
+
+
+def _stored(dataset: Any, row: int | None) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Where chunks begin that were written, all or those that hold a row, and which filters each was spared."""
+    if row is None:
+        found: list[Any] = []
+        dataset.id.chunk_iter(found.append)
+        yield from ((info.chunk_offset, info.filter_mask) for info in found)
+        return
+    first, *others = dataset.chunks
+    steps = [range(0, size, step) for size, step in zip(dataset.shape[1:], others, strict=True)]
+    for offset in product((row // first * first,), *steps):
+        info = dataset.id.get_chunk_info_by_coord(offset)
+        if info.byte_offset is not None:
+            yield offset, info.filter_mask
+
+
+def _becomes(packed: bytes, size: int) -> bool:
+    """Whether deflated bytes inflate to so many, of which no more than one further is unpacked."""
+    inflating = zlib.decompressobj()
+    try:
+        return len(inflating.decompress(packed, size + 1)) == size
+    except zlib.error:
+        return False

@@ -109,7 +109,7 @@ def opened(path: Path, limit_gb: float) -> Iterator[Cube]:
             f"{error.name} is not installed", where=str(path), remedy='pip install "swath[netcdf]"'
         ) from error
     try:
-        check_size(File(path, path.name), _size(path), limit_gb)
+        _check(path, limit_gb)
         with xarray.open_dataset(path, mask_and_scale=False, decode_coords=False) as data:
             yield Cube(path, data)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
@@ -117,11 +117,16 @@ def opened(path: Path, limit_gb: float) -> Iterator[Cube]:
         raise BadFileError(f"{path.name} cannot be read: {reason}", where=str(path), remedy=REMEDY) from error
 
 
-def _size(path: Path) -> int:
-    """Bytes of all that the file holds, by its heads."""
+def _check(path: Path, limit_gb: float) -> None:
+    """Raise BadFileError if all that the file holds would take more gigabytes than the limit, or is packed wrongly."""
     import h5py
 
+    file = File(path, path.name)
     if not h5py.is_hdf5(path):  # of version 3, which packs nothing
-        return path.stat().st_size
-    with h5py.File(path, "r") as file:
-        return sum(_hdf5.decoded_size(dataset) for dataset in _hdf5.datasets(path, file))
+        check_size(file, path.stat().st_size, limit_gb)
+        return
+    with h5py.File(path, "r") as opened:
+        datasets = _hdf5.datasets(path, opened)
+        check_size(file, sum(_hdf5.decoded_size(dataset) for dataset in datasets), limit_gb)
+        for dataset in datasets:
+            _hdf5.check_chunks(path, dataset)

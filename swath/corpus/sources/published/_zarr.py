@@ -122,7 +122,9 @@ def _check(file: Zipped, own: dict[str, bytes], name: str, limit_gb: float) -> N
         raise file.bad(f"lacks {missing} of the {said.parts} parts of {name}")
     try:
         check_size(file.whole, sum(said.part_size(part) for part in parts), limit_gb)
-    except ValueError as error:
+        for part in parts if said.dtype.hasobject else ():
+            said.check_texts(part)
+    except (ValueError, RuntimeError) as error:
         raise file.bad(f"holds {name}, which cannot be read: {error}") from None
 
 

@@ -91,6 +91,7 @@ class Archive:
         """
         try:
             with self.lock:
+                _hdf5.check_chunks(self.path, self.file[name], position)
                 return self.file[name][position]
         except OSError as error:
             what = f"{name} of tile {self.names[position]} cannot be read: {str(error).splitlines()[0]}"
@@ -149,6 +150,7 @@ def _archive(path: Path, file: Any, tiles: dict[str, Any], splits: Mapping[str, 
     _check(path, file)
     for name, rows in {**dict.fromkeys(_WANTED, 1), "metadata": None, "biome": 1, "eco_region": 1}.items():
         check_size(File(path, f"{path.name}, {name}"), _hdf5.decoded_size(file[name], rows), limit_gb)
+    _hdf5.check_chunks(path, file["metadata"])
     names = [row[0].decode() for row in file["metadata"][:]]
     if unknown := [name for name in names if name not in tiles]:
         what = f"{len(unknown)} tiles are not in the tile info, such as {unknown[0]}"

@@ -8,7 +8,6 @@ Two editions, told apart by their file names; both hold four dates a location in
 NDVI and S2RGB, which follow from the bands, and the elevation model are not stored.
 """
 
-import tarfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from swath.corpus.sources import _legends as legends
 from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._names import Names, what_is_there
 from swath.corpus.sources._raster import BadFileError, File, Header
+from swath.corpus.sources.published import _tar
 from swath.corpus.sources.published._convert import (
     SKIP,
     CorpusSpec,
@@ -220,11 +220,7 @@ def _in_shard(root: Path, part: str, paths: Mapping[str, Path], omissions: Omiss
 
 def _members(root: Path, path: Path) -> dict[str, Zipped]:
     name = path.relative_to(root).as_posix()
-    try:
-        with tarfile.open(path, "r:") as archive:
-            inside = [one for one in archive if one.isfile() and one.name.endswith(".zarr.zip")]
-    except (OSError, tarfile.TarError) as error:
-        raise BadFileError(f"{name} cannot be read: {error}", where=str(path), remedy=SKIP) from error
+    inside = [member for member in _tar.members(path, name) if member.name.endswith(".zarr.zip")]
     if not inside:
         raise BadFileError(f"{name} holds no *.zarr.zip", where=str(path), remedy=SKIP)
     keys = {Path(one.name).name.removesuffix(".zarr.zip"): one for one in inside}

@@ -20,9 +20,10 @@ from jaxtyping import Integer, Shaped
 from numpy import ndarray
 from pydantic import Field
 
+from swath.corpus import parquet
 from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._names import what_is_there
-from swath.corpus.sources._raster import BadFileError
+from swath.corpus.sources._raster import GIGABYTE, BadFileError, File, check_size
 from swath.corpus.sources.published import _worldcereal as legend
 from swath.corpus.sources.published._convert import SKIP, CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.store.part import Chip, Location
@@ -91,7 +92,8 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     series = {}
     for region, path in files.items():
         try:
-            series[region] = _series(path, region, names, config.step)
+            table = _table(path, config.max_image_gb)
+            series[region] = _series(table, path, region, names, config.step)
         except BadFileError as error:
             omissions.reject(error, region)
 
@@ -138,15 +140,21 @@ def _names(root: Path) -> dict[int, tuple[str, str]]:
     return {int(code.replace("-", "")): (crop, cover) for code, crop, cover in rows}
 
 
-def _series(path: Path, region: str, names: dict[int, tuple[str, str]], step: Step | None) -> _Series:
+def _series(
+    table: pd.DataFrame, path: Path, region: str, names: dict[int, tuple[str, str]], step: Step | None
+) -> _Series:
+    return _long(table, path, region, names) if "timestamp" in table else _wide(table, path, region, names, step)
+
+
+def _table(path: Path, limit_gb: float) -> pd.DataFrame:
     try:
-        table = pq.read_table(path).to_pandas()
+        check_size(File(path, path.name), parquet.decoded_size(path, int(limit_gb * GIGABYTE)), limit_gb)
+        return pq.read_table(path).to_pandas()
     except FileNotFoundError:
         raise BadFileError(f"{path.name} is missing", where=str(path), remedy=SKIP) from None
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise BadFileError(f"{path.name} cannot be read: {reason}", where=str(path), remedy=SKIP) from error
-    return _long(table, path, region, names) if "timestamp" in table else _wide(table, path, region, names, step)
 
 
 # -- the two shapes ----------------------------------------------------------------------------------------------------

@@ -3,9 +3,11 @@
 import json
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import rasterio
@@ -13,7 +15,7 @@ from affine import Affine
 from numcodecs import Blosc, VLenUTF8, Zstd
 
 from swath.corpus.sources._raster import BadFileError, File, read_whole
-from swath.corpus.sources.published import _codecs, _netcdf, _numpy, _zarr
+from swath.corpus.sources.published import _codecs, _hdf5, _netcdf, _numpy, _zarr
 from tests.corpus.sources import image_layouts
 from tests.corpus.sources.reading import log, made
 
@@ -176,6 +178,24 @@ def test_texts_are_read(tmp_path):
     assert found["bands"].values.tolist() == ["B01", "é"]
 
 
+@pytest.mark.parametrize("compressor", [None, Zstd(1), Blosc("zstd")])
+@pytest.mark.parametrize("count", [1, 3, 2**31])
+def test_texts_are_as_many_as_the_description_says(tmp_path, compressor, count):
+    chunk = count.to_bytes(4, "little") + bytes(VLenUTF8().encode(np.array(["B01", "B02"], object)))[4:]
+    config = compressor and compressor.get_config()
+    said = {"shape": [2], "chunks": [2], "dtype": "|O", "filters": [{"id": "vlen-utf8"}], "compressor": config}
+    file = zarr_zip(tmp_path / "a.zip", bytes(compressor.encode(chunk)) if compressor else chunk, **said)
+    with pytest.raises(BadFileError, match=f"a part says that it holds {count:,} texts, not 2"):
+        _zarr.arrays(file, ["bands"], LIMIT)
+
+
+def test_many_texts(tmp_path):
+    said = {"shape": [10**6], "chunks": [10**6], "dtype": "|O", "filters": [{"id": "vlen-utf8"}]}
+    chunk = bytes(Zstd(1).encode((10**6).to_bytes(4, "little") + bytes(4 * 10**6)))
+    with pytest.raises(BadFileError, match=r"would take 0\.1 GB to read, the limit is 0\.01"):
+        _zarr.arrays(zarr_zip(tmp_path / "a.zip", chunk, **said), ["bands"], LIMIT)
+
+
 @pytest.mark.parametrize("part", [b"", b"1234", b"\x28\xb5\x2f\xfd\x00\x58", b"\x28\xb5\x2f\xfd\x20\x10\x00"])
 def test_parts_that_are_cut_or_say_no_size(part):
     about = {"zarr_format": 2, "shape": [4], "chunks": [4], "dtype": "<f4", "filters": None}
@@ -191,7 +211,6 @@ def test_a_member_of_a_tar_file_that_says_it_is_large(tmp_path):
 
 
 def test_hdf5_by_its_heads_and_in_its_own_file(tmp_path):
-    h5py = pytest.importorskip("h5py")
     large, other, linked = (tmp_path / f"{name}.nc" for name in ("large", "other", "linked"))
     with h5py.File(large, "w") as file:
         file.create_dataset("x", (10**10,), "u1", chunks=(10**6,), compression="gzip")
@@ -207,6 +226,62 @@ def test_hdf5_by_its_heads_and_in_its_own_file(tmp_path):
         assert path.stat().st_size < 10_000
         with pytest.raises(BadFileError, match=words), _netcdf.opened(path, 4.0):
             pass
+
+
+def netcdf(path: Path, *chunks: bytes, compression: str = "gzip") -> Path:
+    """Values `x` in chunks of 100 numbers of four bytes, which hold what is given."""
+    with h5py.File(path, "w") as file:
+        made = file.create_dataset("x", (100 * len(chunks) or 300,), "f4", chunks=(100,), compression=compression)
+        for number, chunk in enumerate(chunks):
+            made.id.write_direct_chunk((100 * number,), chunk)
+    return path
+
+
+@pytest.mark.parametrize("size", [0, 396, 404, 40_000_000])
+def test_hdf5_chunks_unpack_to_what_a_chunk_has(tmp_path, size):
+    path = netcdf(tmp_path / "a.nc", zlib.compress(bytes(400)), zlib.compress(bytes(size)))
+    assert path.stat().st_size < 100_000
+    with pytest.raises(BadFileError, match="a part of /x does not unpack to 400 bytes"), _netcdf.opened(path, LIMIT):
+        pass
+
+
+def test_hdf5_chunks_that_are_cut(tmp_path):
+    path = netcdf(tmp_path / "a.nc", zlib.compress(np.random.default_rng(0).bytes(400))[:200])
+    with pytest.raises(BadFileError, match="a part of /x does not unpack"), _netcdf.opened(path, LIMIT):
+        pass
+
+
+@pytest.mark.parametrize("packing", [{}, {"shuffle": True}, {"fletcher32": True}, {"compression": None}])
+def test_hdf5_chunks_as_they_should_be(tmp_path, packing):
+    values = np.random.default_rng(0).standard_normal((3, 1, 100)).astype("f4")
+    with h5py.File(tmp_path / "a.nc", "w") as file:
+        made = file.create_dataset("b", values.shape, "f4", chunks=(1, 1, 100), **{"compression": "gzip"} | packing)
+        for axis, name in enumerate("tyx"):
+            scale = file.create_dataset(name, data=np.arange(values.shape[axis]))
+            scale.make_scale(name)
+            made.dims[axis].attach_scale(scale)
+        made[1:] = values[1:]
+    with _netcdf.opened(tmp_path / "a.nc", LIMIT) as cube:
+        np.testing.assert_array_equal(cube.counts("b", "float32")[1:], values[1:])
+
+
+def test_hdf5_filters_that_no_format_uses(tmp_path):
+    path = netcdf(tmp_path / "a.nc", compression="lzf")
+    with pytest.raises(BadFileError, match=r"packs /x by the HDF5 filters \[32000\]"), _netcdf.opened(path, LIMIT):
+        pass
+
+
+def test_hdf5_chunks_of_a_row(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        made = file.create_dataset("x", (5, 7, 9), "f4", chunks=(2, 3, 4), compression="gzip")
+        made[1:3] = 1
+        made.id.write_direct_chunk((2, 3, 8), zlib.compress(bytes(40)))
+        for row in (0, 1, 4):
+            _hdf5.check_chunks(path, made, row)
+        for row in (2, 3):
+            with pytest.raises(BadFileError, match="a part of /x does not unpack to 96 bytes"):
+                _hdf5.check_chunks(path, made, row)
 
 
 def test_a_raster_whose_one_block_is_large(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """MMEarth: what the HDF5 file holds, by h5py and by torchgeo's constants."""
 
 import json
+import zlib
 
 import h5py
 import numpy as np
@@ -155,3 +156,12 @@ def test_a_tile_that_becomes_too_large_is_not_read(path, tmp_path):
         file["elsewhere"] = h5py.ExternalLink("other.h5", "x")
     with pytest.raises(CorpusError, match="takes elsewhere from another file"):
         made("mmearth", tmp_path / "in", tmp_path / "c")
+
+
+def test_a_part_that_unpacks_to_something_else(path, tmp_path):
+    with h5py.File(path, "a") as file:
+        file["sentinel2"].id.write_direct_chunk((2, 0, 0, 0), zlib.compress(bytes(10_000_000)))
+    with pytest.raises(CorpusError, match="a part of /sentinel2 does not unpack to"):
+        made("mmearth", tmp_path / "in", tmp_path / "c")
+    corpus = made("mmearth", tmp_path / "in", tmp_path / "d", on_bad_file="skip")
+    assert corpus.locations["uid"].tolist() == ["t0", "t1", "t3", "t4"]

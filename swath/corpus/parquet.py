@@ -1,0 +1,64 @@
+"""What a Parquet file becomes in memory, known before it is read: kilobytes can stand for gigabytes."""
+
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
+"""Bytes of a value, by physical type."""
+_DICTIONARIES = {"PLAIN_DICTIONARY", "RLE_DICTIONARY"}
+"""Encodings whose values are references to others."""
+
+
+def decoded_size(path: Path, limit: int) -> int:
+    """Bytes of all columns, or any number above a limit if they take more.
+
+    Only the footer is read, and texts that are stored once and referred to, without being repeated.
+
+    Args:
+        path: of the file.
+        limit: bytes.
+
+    Raises:
+        OSError: the file cannot be read.
+        pyarrow.ArrowException: its footer, or a page of texts, is damaged.
+    """
+    with pq.ParquetFile(path) as file:
+        footer = file.metadata
+    chunks = [
+        (footer.row_group(group).column(column), footer.schema.column(column))
+        for group in range(footer.num_row_groups)
+        for column in range(footer.num_columns)
+    ]
+    total = sum(_claimed(chunk, column) for chunk, column in chunks)
+    texts = {column.path for chunk, column in chunks if _refers(chunk, column) and not _uncounted(chunk, column)}
+    for name in sorted(texts) if total <= limit else ():
+        total += _text_bytes(path, name)
+    return total
+
+
+def _claimed(chunk: pq.ColumnChunkMetaData, column: pq.ColumnSchema) -> int:
+    """Bytes by the footer; of texts that are references, those of the references."""
+    if _uncounted(chunk, column):  # each may be as long as all that is stored
+        return chunk.num_values * chunk.total_uncompressed_size
+    width = column.length if column.physical_type == "FIXED_LEN_BYTE_ARRAY" else _WIDTHS.get(column.physical_type, 4)
+    return max(chunk.num_values * width, chunk.total_uncompressed_size)
+
+
+def _refers(chunk: pq.ColumnChunkMetaData, column: pq.ColumnSchema) -> bool:
+    return column.physical_type == "BYTE_ARRAY" and bool(_DICTIONARIES & set(chunk.encodings))
+
+
+def _uncounted(chunk: pq.ColumnChunkMetaData, column: pq.ColumnSchema) -> bool:
+    """Whether texts repeat each other in a way that Arrow cannot read without repeating them."""
+    in_list = column.path != column.name
+    return (in_list and _refers(chunk, column)) or "DELTA_BYTE_ARRAY" in chunk.encodings
+
+
+def _text_bytes(path: Path, name: str) -> int:
+    """Bytes of a column of texts, of which each is held once."""
+    with pq.ParquetFile(path, read_dictionary=[name]) as file:
+        column = file.read([name])[name]
+    sizes = (pc.take(pc.binary_length(chunk.dictionary), chunk.indices) for chunk in column.chunks)
+    return sum(pc.sum(size).as_py() or 0 for size in sizes)
