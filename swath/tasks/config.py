@@ -176,12 +176,17 @@ class TaskConfig(Settings):
         return {name: list(keys) for name, keys in self.inputs.items()}
 
 
+def with_fraction(name: str, fraction: float) -> str:
+    """What a task is called in the tables where it learns from this share of the labels: `crops@10%`."""
+    return f"{name}@{100 * fraction:g}%"
+
+
 def by_fraction(name: str, config: TaskConfig) -> dict[str, TaskConfig]:
     """The task itself, or one for each of its label fractions, by name."""
     if not config.label_fractions:
         return {name: config}
     return {
-        f"{name}@{100 * fraction:g}%": config.model_copy(update={"label_fraction": fraction, "label_fractions": ()})
+        with_fraction(name, fraction): config.model_copy(update={"label_fraction": fraction, "label_fractions": ()})
         for fraction in config.label_fractions
     }
 

@@ -61,6 +61,12 @@ def make_run(folder: Path) -> Path:
     return folder
 
 
+def write_lines(folder: Path, table: schema.Table, *lines: dict) -> None:
+    """Write a table of an evaluation; columns that a line does not give are empty, 0 or missing."""
+    usual = {column.name: "" if str(column.type) == "string" else 0 for column in table.schema}
+    table.write(folder, table.frame([usual | line for line in lines]))
+
+
 def uid(i: int) -> str:
     return f"field-{i:03d}"
 

@@ -103,6 +103,8 @@ def _differences(target: Path, name: str, body: str, store: Path) -> list[str]:
         content = json.loads(store.read_text(encoding="utf-8"))
         if content["format"] > FORMAT:
             return [f"{store}: written by a newer swath"]
+        if content["format"] < FORMAT:
+            return [f"{store}: written by an earlier swath; give the run's folder to `swath report --into {target}`"]
         expected = _body(content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"{store}: cannot be read: {error}"]

@@ -8,6 +8,7 @@ import pandas as pd
 
 from swath.products import words
 from swath.products.tables import (
+    ROLES,
     VERDICTS,
     Pair,
     Panel,
@@ -63,7 +64,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric_from: i
 
 
 def _panel_table(panel: Panel) -> str:
-    header = ["encoder", "kind", *(escape(words.metric(m)) for m in panel.metrics)]
+    header = ["encoder", "role", *(escape(words.metric(m)) for m in panel.metrics)]
     header += ["points against random twin", "against scratch", "against best floor"]
     rows = [_panel_row(panel, score) for score in panel.ranked]
     return f"**{escape(panel.title)}**\n\n{_table(header, rows, numeric_from=2)}"
@@ -73,8 +74,8 @@ def _panel_row(panel: Panel, score: Score) -> list[str]:
     found = [panel.score(score.row, metric) for metric in panel.metrics]
     values = [f"{words.percent(s.value)} ({words.interval(s.low, s.high)})" if s else words.DASH for s in found]
     others = (panel.twin(score.row), panel.scratch(score.row), panel.best_floor())
-    verdicts = [_verdict(panel, score, other) if score.kind == "pretrained" else "" for other in others]
-    return [escape(score.row), escape(score.kind), *values, *verdicts]
+    verdicts = [_verdict(panel, score, other) if score.role == "pretrained" else "" for other in others]
+    return [escape(score.row), ROLES[score.role], *values, *verdicts]
 
 
 def _verdict(panel: Panel, score: Score, other: Score | None) -> str:

@@ -10,10 +10,22 @@ import pandas as pd
 
 from swath.errors import SwathError
 from swath.products.tables import Run
-from swath.products.tables.run import COMPARISON_COLUMNS, GAIN_COLUMNS, LEVEL_COLUMNS, TABLE_COLUMNS
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 did not say what a row is."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_TABLE_COLUMNS = (
+    *("task", "input", "probe", "row", "role", "of_arm", "metric", "value", "low", "high", "per_seed"),
+    *("n_units", "n_groups", "note"),
+)
+_COMPARISON_COLUMNS = (
+    *("task", "input", "probe", "a", "b", "difference", "low", "high", "p", "p_t", "p_wilcoxon", "p_holm"),
+    *("verdict", "n_pairs", "pairing", "test", "note"),
+)
+
+_LEVEL_COLUMNS = ("task", "input", "probe", "row", "role", "of_arm", "metric", "cloud", "value", "low", "high")
+_GAIN_COLUMNS = ("task", "input", "probe", "a", "b", "metric", "low_cloud", "difference", "low", "high")
+
 _MANIFEST_KEYS = ("name", "swath_version", "created", "updated", "recipe_hash", "machine", "packages")
 _RECIPE_KEYS = ("name", "description", "seeds")
 _STAGE_KEYS = ("stage", "arm", "seed", "seconds", "jobs", "status")
@@ -42,10 +54,10 @@ def numbers_of(run: Run) -> dict[str, Any]:
         "format": FORMAT,
         "manifest": kept,
         "classes": run.classes,
-        "table": _rows(run.table, TABLE_COLUMNS),
-        "comparisons": _rows(run.comparisons, COMPARISON_COLUMNS),
-        "cloud_levels": _rows(run.cloud_levels, LEVEL_COLUMNS) if len(run.cloud_levels) else [],
-        "cloud_gains": _rows(run.cloud_gains, GAIN_COLUMNS) if len(run.cloud_gains) else [],
+        "table": _rows(run.table, _TABLE_COLUMNS),
+        "comparisons": _rows(run.comparisons, _COMPARISON_COLUMNS),
+        "cloud_levels": _rows(run.cloud_levels, _LEVEL_COLUMNS) if len(run.cloud_levels) else [],
+        "cloud_gains": _rows(run.cloud_gains, _GAIN_COLUMNS) if len(run.cloud_gains) else [],
     }
 
 

@@ -66,8 +66,8 @@ def _environment() -> jinja2.Environment:
 
 def _material(run: Run) -> Material:
     problems = list(run.problems)
-    panels = panels_of(run)
-    return Material(run, panels, headline_panel(panels), _open_corpus(run, problems), problems)
+    corpus, panels = _open_corpus(run, problems), panels_of(run)
+    return Material(run, panels, headline_panel(panels), corpus, problems)
 
 
 def _open_corpus(run: Run, problems: list[str]) -> Corpus | None:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from swath.products import words
-from swath.products.tables import VERDICTS, Pair, Panel, Score, Verdict, evidence
+from swath.products.tables import VERDICTS, Pair, Panel, Score, evidence
+from swath.tasks.schema import Verdict
 
 SYMBOLS: dict[Verdict, str] = {"better": "▲", "worse": "▼", "tie": "≈", "untested": "·"}
 

@@ -13,27 +13,25 @@ from swath.products.tables.panels import (
     Pair,
     Panel,
     Score,
-    Verdict,
     band_of,
     contrasts,
     headline_panel,
     is_radar,
     panels_of,
 )
-from swath.products.tables.run import Run, base, load, seconds_in_all, stage_name
-from swath.products.tables.sentences import VERDICTS, against, evidence, headline, outcome
+from swath.products.tables.run import Run, load, seconds_in_all, stage_name
+from swath.products.tables.sentences import ROLES, VERDICTS, against, evidence, headline, outcome
 
 __all__ = [
+    "ROLES",
     "VERDICTS",
     "CloudChart",
     "Pair",
     "Panel",
     "Run",
     "Score",
-    "Verdict",
     "against",
     "band_of",
-    "base",
     "cloud_charts",
     "contrasts",
     "difference_by_cloud",

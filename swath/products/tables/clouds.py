@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from swath.products.tables.panels import Panel
+from swath.products.tables.panels import Panel, Score
 from swath.products.tables.run import Run
+from swath.products.tables.sentences import ROLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,9 @@ def cloud_charts(run: Run, panels: Sequence[Panel]) -> list[CloudChart]:
     for panel in panels:
         curves = level_curves(run, panel)
         changed = any(part["value"].nunique() > 1 for part in curves.values())
-        best = [score.row for score in panel.ranked[:1]]
-        rows = _rows_that_matter(panel, run.arms) if changed and panel.pretrained else best
+        rows = _rows_that_matter(panel, run.arms) if changed and panel.pretrained else panel.ranked[:1]
         chart = charts.setdefault((panel.task, panel.probe), CloudChart(panel.task, panel.probe, panel.metric))
-        chart.rows.extend((f"{row.partition(',')[0]}, {panel.input}", curves[row]) for row in rows if row in curves)
+        chart.rows.extend((f"{_called(s)}, {panel.input}", curves[s.row]) for s in rows if s.row in curves)
     return [chart for chart in charts.values() if chart.rows]
 
 
@@ -50,12 +50,17 @@ def level_curves(run: Run, panel: Panel) -> dict[str, pd.DataFrame]:
     return {str(row): part.sort_values(by="cloud") for row, part in own.groupby("row", sort=False)}
 
 
-def _rows_that_matter(panel: Panel, arms: Sequence[str]) -> list[str]:
+def _called(score: Score) -> str:
+    """The row's name, or what it is, where the name says whose network it is: there is one of each in a chart."""
+    return ROLES[score.role] if score.role in {"random-twin", "scratch"} else score.row
+
+
+def _rows_that_matter(panel: Panel, arms: Sequence[str]) -> list[Score]:
     first = next((score for arm in arms for score in panel.pretrained if score.row == arm), None)
-    references = [score for score in panel.ranked if score.kind == "reference"]
+    references = [score for score in panel.ranked if score.role == "reference"]
     scratch = panel.scratch(first.row) if first else None
     wanted = [first, *panel.pretrained[:1], scratch, panel.best_floor(), *references[:1]]
-    return list(dict.fromkeys(score.row for score in wanted if score))
+    return list(dict.fromkeys(score for score in wanted if score))
 
 
 def level_gains(run: Run, panel: Panel) -> list[tuple[str, pd.DataFrame]]:

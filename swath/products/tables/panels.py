@@ -1,20 +1,15 @@
 """Who won, against what, and is the difference distinguishable: pure functions of a run's tables."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import pandas as pd
 
 from swath.errors import SwathError
 from swath.products.tables.run import Run
-from swath.sensors import Band, band, bands, get
-
-Verdict = Literal["better", "worse", "tie", "untested"]
-ALPHA = 0.05
-"""Level of the tests after Holm's correction; used only where the table gives no verdict of its own."""
+from swath.sensors import Band, band, get
+from swath.tasks.schema import Role, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +17,10 @@ class Score:
     """One row's result in one panel, for one metric."""
 
     row: str
-    """Name of the arm, floor or reference."""
-    kind: str
-    """`pretrained`, `floor` or `reference`."""
+    """Name of the arm, floor or reference, as it is shown."""
+    role: Role
+    of_arm: tuple[str, ...]
+    """Arms whose network a random twin or a scratch row is; a pre-trained row's own name; else empty."""
     metric: str
     value: float
     """Mean over the seeds."""
@@ -115,7 +111,7 @@ class Panel:
     @property
     def pretrained(self) -> list[Score]:
         """Scores of the pre-trained encoders in the first metric, best first."""
-        return [s for s in self.ranked if s.kind == "pretrained"]
+        return [s for s in self.ranked if s.role == "pretrained"]
 
     def score(self, row: str, metric: str | None = None) -> Score | None:
         """The row's score, in the first metric unless another is named."""
@@ -131,34 +127,20 @@ class Panel:
                 return pair.flipped()
         return None
 
-    def twin(self, row: str) -> Score | None:
-        """The same network, randomly initialised and frozen."""
-        return self._beside(row, [s for s in self.ranked if s.kind != "pretrained" and _is_random_encoder(s.row)])
+    def twin(self, arm: str) -> Score | None:
+        """The arm's network, randomly initialised and frozen."""
+        return self._of_arm("random-twin", arm)
 
-    def scratch(self, row: str) -> Score | None:
-        """The same network, trained on the labels alone."""
-        return self._beside(row, [s for s in self.ranked if s.kind != "pretrained" and "scratch" in s.row.lower()])
+    def scratch(self, arm: str) -> Score | None:
+        """The arm's network, trained on the labels alone."""
+        return self._of_arm("scratch", arm)
 
     def best_floor(self) -> Score | None:
-        """The highest floor; networks trained from scratch are references, not floors."""
-        floors = [s for s in self.ranked if s.kind == "floor" and "scratch" not in s.row.lower()]
-        return floors[0] if floors else None
+        """The highest of the floors and random twins; a network trained from scratch is none."""
+        return next((score for score in self.ranked if score.role in {"floor", "random-twin"}), None)
 
-    def _beside(self, row: str, candidates: Sequence[Score]) -> Score | None:
-        """Where every arm has its own twin, its name holds the arm's; otherwise there is one for all."""
-        own = [s for s in candidates if _names(s.row, row)]
-        arms = [s.row for s in self.pretrained if s.row != row]
-        common = [s for s in candidates if not any(_names(s.row, arm) for arm in arms)]
-        return next(iter(own or common), None)
-
-
-def _names(text: str, arm: str) -> bool:
-    """Whether a row's name holds an arm's as a whole: `scratch, as rs-byol-1` does not name `byol`."""
-    return re.search(rf"(?<![\w-]){re.escape(arm)}(?![\w-])", text) is not None
-
-
-def _is_random_encoder(row: str) -> bool:
-    return row.replace("-", " ").startswith("random encoder")
+    def _of_arm(self, role: Role, arm: str) -> Score | None:
+        return next((score for score in self.ranked if score.role == role and arm in score.of_arm), None)
 
 
 def panels_of(run: Run) -> list[Panel]:
@@ -200,8 +182,9 @@ def _panel(key: tuple[str, ...], part: pd.DataFrame, compared: pd.DataFrame | No
 
 
 def _score(record: dict) -> Score:
-    fields = {name: record[name] for name in ("row", "kind", "metric", "value", "low", "high", "per_seed", "note")}
-    return Score(**fields, n_units=_count(record["n_units"]), n_groups=_count(record["n_groups"]))
+    fields = {name: record[name] for name in ("row", "role", "metric", "value", "low", "high", "per_seed", "note")}
+    of_arm = tuple(filter(None, record["of_arm"].split(",")))
+    return Score(**fields, of_arm=of_arm, n_units=_count(record["n_units"]), n_groups=_count(record["n_groups"]))
 
 
 def _count(value: float | int) -> int | None:
@@ -211,32 +194,17 @@ def _count(value: float | int) -> int | None:
 def _pair(record: dict) -> Pair:
     names = (
         *("a", "b", "difference", "low", "high", "p", "p_t", "p_wilcoxon", "p_holm"),
-        *("pairing", "test", "note"),
+        *("verdict", "pairing", "test", "note"),
     )
-    verdict = _verdict(str(record["verdict"]), record["difference"], record["p_holm"])
-    return Pair(**{name: record[name] for name in names}, verdict=verdict, n_pairs=_count(record["n_pairs"]))
-
-
-def _verdict(said: str, difference: float, p: float) -> Verdict:
-    """The table's own word; where it has none, Holm's p and the sign."""
-    said = said.lower()
-    if "not" in said or "indist" in said:
-        return "tie"
-    if "better" in said or "worse" in said:
-        return "better" if "better" in said else "worse"
-    if not (math.isfinite(difference) and math.isfinite(p)):
-        return "untested"
-    if p >= ALPHA:
-        return "tie"
-    return "better" if difference > 0 else "worse"
+    return Pair(**{name: record[name] for name in names}, n_pairs=_count(record["n_pairs"]))
 
 
 def band_of(input_name: str) -> Band | None:
-    """The band, if an input's name is a band key (`sensor/band`) or the name of a band."""
+    """The band that an input is under a band-wise probe, which calls it by its key (`sensor/band`); None for others."""
     try:
         return band(input_name)
     except SwathError:
-        return next((b for b in bands() if b.name == input_name), None)
+        return None
 
 
 def is_radar(input_band: Band) -> bool:

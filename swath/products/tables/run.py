@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,21 +15,10 @@ from swath.errors import RecipeError, SwathError
 from swath.sensors import declare
 from swath.settings import plainly
 from swath.tasks import schema
+from swath.tasks.config import with_fraction
 
 MANIFEST_FORMAT = 1
 """Newest manifest format that this version reads."""
-
-TABLE_COLUMNS = (
-    *("task", "input", "probe", "row", "kind", "metric", "value", "low", "high", "per_seed"),
-    *("n_units", "n_groups", "note"),
-)
-COMPARISON_COLUMNS = (
-    *("task", "input", "probe", "a", "b", "difference", "low", "high", "p", "p_t", "p_wilcoxon", "p_holm"),
-    *("verdict", "n_pairs", "pairing", "test", "note"),
-)
-
-LEVEL_COLUMNS = ("task", "input", "probe", "row", "kind", "metric", "cloud", "value", "low", "high")
-GAIN_COLUMNS = ("task", "input", "probe", "a", "b", "metric", "low_cloud", "difference", "low", "high")
 
 T = TypeVar("T")
 
@@ -92,7 +82,7 @@ class Run:
     classes: dict[str, list[str]]
     """Class names by task."""
     tasks: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """`evaluate/tasks.csv`: what each task learns from; tasks of other label fractions are called `task@10%`."""
+    """`evaluate/tasks.csv`: what each task learns from, at each of its label fractions."""
     clouds: pd.DataFrame = field(default_factory=pd.DataFrame)
     """`evaluate/clouds.csv`: differences between rows in bins of cloud."""
     cloud_levels: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -120,7 +110,7 @@ class Run:
     @property
     def arms(self) -> list[str]:
         """Arms in the recipe's order, then any others that left logs or results."""
-        pretrained = self.table.loc[self.table["kind"] == "pretrained", "row"]
+        pretrained = self.table.loc[self.table["role"] == "pretrained", "row"]
         found = [*(self.recipe.get("arms") or {}), *(arm for arm, _ in self.logs), *pretrained]
         return list(dict.fromkeys(str(arm) for arm in found))
 
@@ -139,8 +129,8 @@ class Run:
 
     def maps(self, task: str, input: str, probe: str, row: str) -> pd.DataFrame:  # noqa: A002 — the column's name
         """Labels and predictions of some units of a segmentation, for the row's first replicate; empty if none."""
-        found = self._of_row(schema.MAPS, task=task, input=input, probe=probe, row=row)
-        return found if found.empty else found.loc[found["replicate"] == found["replicate"].min()]
+        kept = self._of_row(schema.MAPS, task=task, input=input, probe=probe, row=row)
+        return kept if kept.empty else kept.loc[kept["replicate"] == kept["replicate"].min()]
 
     def _of_row(self, table: schema.Table, **only: str) -> pd.DataFrame:
         try:
@@ -150,8 +140,23 @@ class Run:
 
     def target(self, task: str) -> dict[str, Any]:
         """How the task's locations get their classes, as the recipe says."""
+        return self._task_settings(task).get("target") or {}
+
+    def recipe_task(self, task: str) -> str:
+        """The recipe's name of a task, which may be the task with one of its label fractions (`crops@10%`)."""
+        return self._recipe_tasks.get(task, task)
+
+    @cached_property
+    def _recipe_tasks(self) -> dict[str, str]:
         tasks = self.recipe.get("tasks") or {}
-        return (tasks.get(base(task)) or {}).get("target") or {}
+        return {
+            with_fraction(name, fraction): name
+            for name, settings in tasks.items()
+            for fraction in (settings or {}).get("label_fractions") or ()
+        }
+
+    def _task_settings(self, task: str) -> dict[str, Any]:
+        return (self.recipe.get("tasks") or {}).get(self.recipe_task(task)) or {}
 
 
 def load(path: Path) -> Run:
@@ -171,13 +176,13 @@ def load(path: Path) -> Run:
         manifest=manifest,
         recipe_text=_lenient(path / "recipe.yaml", _text, "", problems),
         logs=_logs(path / "pretrain", problems),
-        table=_lenient(evaluate / "table.csv", _table, _empty(TABLE_COLUMNS), problems),
-        comparisons=_lenient(evaluate / "comparisons.csv", _comparisons, _empty(COMPARISON_COLUMNS), problems),
+        table=_table(evaluate, schema.TABLE, problems),
+        comparisons=_table(evaluate, schema.COMPARISONS, problems),
         classes=_lenient(evaluate / "classes.json", _classes, {}, problems),
-        tasks=_lenient(evaluate / "tasks.csv", _frame, pd.DataFrame(), problems),
-        clouds=_lenient(evaluate / "clouds.csv", _frame, pd.DataFrame(), problems),
-        cloud_levels=_lenient(evaluate / "cloud_levels.csv", _levels, pd.DataFrame(), problems),
-        cloud_gains=_lenient(evaluate / "cloud_gains.csv", _frame, pd.DataFrame(), problems),
+        tasks=_table(evaluate, schema.TASKS, problems),
+        clouds=_table(evaluate, schema.CLOUDS, problems),
+        cloud_levels=_table(evaluate, schema.CLOUD_LEVELS, problems),
+        cloud_gains=_table(evaluate, schema.CLOUD_GAINS, problems),
         problems=tuple(problems),
     )
 
@@ -203,11 +208,6 @@ def _declare_sensors(manifest: dict[str, Any], problems: list[str]) -> None:
         declare((manifest.get("corpus") or {}).get("definitions") or {}, "the run's manifest")
     except RecipeError as error:
         problems.append(f"The run's own sensors cannot be read: {error.what}")
-
-
-def base(task: str) -> str:
-    """The recipe's name of a task: without its label fraction."""
-    return task.partition("@")[0]
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -238,6 +238,15 @@ def _manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
+def _table(folder: Path, table: schema.Table, problems: list[str]) -> pd.DataFrame:
+    """A table of the evaluation; without rows where it is missing or broken.
+
+    Raises:
+        SwathError: an earlier version of swath wrote it, which did not say what a row is.
+    """
+    return _lenient(folder / table.file, lambda _: table.read(folder), table.frame(), problems)
+
+
 def _lenient(file: Path, read: Callable[[Path], T], otherwise: T, problems: list[str]) -> T:
     """What the file says; if it is missing `otherwise`, if it is broken too, and the problem is noted."""
     if not file.is_file():
@@ -250,18 +259,6 @@ def _lenient(file: Path, read: Callable[[Path], T], otherwise: T, problems: list
     except (SwathError, OSError, ValueError, KeyError, TypeError) as error:
         problems.append(f"{file.parent.name}/{file.name} cannot be read: {error}")
         return otherwise
-
-
-def _empty(columns: tuple[str, ...]) -> pd.DataFrame:
-    return pd.DataFrame(columns=list(columns), dtype=object)
-
-
-def _frame(file: Path) -> pd.DataFrame:
-    text = ("task", "input", "probe", "row", "kind", "a", "b", "metric", "label", "note")
-    frame = pd.read_csv(file, dtype=dict.fromkeys(text, "object"), keep_default_na=False)
-    for column in set(frame) - set(text):
-        frame[column] = pd.to_numeric(frame[column], errors="coerce")
-    return frame
 
 
 def _text(file: Path) -> str:
@@ -289,23 +286,6 @@ def _classes(file: Path) -> dict[str, list[str]]:
     ):
         raise ValueError("it does not list the names of each task's classes")
     return said
-
-
-def _table(file: Path) -> pd.DataFrame:
-    return _with_kind(schema.TABLE.read(file.parent))
-
-
-def _levels(file: Path) -> pd.DataFrame:
-    return _with_kind(schema.CLOUD_LEVELS.read(file.parent))
-
-
-def _with_kind(frame: pd.DataFrame) -> pd.DataFrame:
-    kinds = {"pretrained": "pretrained", "reference": "reference"}
-    return frame.assign(kind=[kinds.get(role, "floor") for role in frame["role"]])
-
-
-def _comparisons(file: Path) -> pd.DataFrame:
-    return schema.COMPARISONS.read(file.parent)
 
 
 def _logs(folder: Path, problems: list[str]) -> dict[tuple[str, int], pd.DataFrame]:

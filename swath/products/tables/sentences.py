@@ -1,6 +1,6 @@
 """A run, a panel and a comparison in sentences. Plain text: whoever writes it into a document escapes it."""
 
-from swath.products.tables.panels import Pair, Panel, Score, Verdict
+from swath.products.tables.panels import Pair, Panel, Score
 from swath.products.tables.run import Run, stage_name
 from swath.products.words import (
     NO_BREAK,
@@ -14,10 +14,19 @@ from swath.products.words import (
     plural,
     points,
 )
+from swath.tasks.schema import Role, Verdict
 
 NUMERALS = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine"}
 
 
+ROLES: dict[Role, str] = {
+    "pretrained": "pre-trained",
+    "reference": "reference",
+    "random-twin": "random twin",
+    "scratch": "from scratch",
+    "floor": "floor",
+}
+"""What a row's role is called where people read it."""
 VERDICTS: dict[Verdict, str] = {
     "better": "better",
     "worse": "worse",

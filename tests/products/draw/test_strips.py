@@ -10,7 +10,7 @@ from swath.products.tables import Score
 
 
 def score(value: float, low: float = math.nan, high: float = math.nan, seeds: tuple[float, ...] = ()) -> Score:
-    return Score("row", "pretrained", "accuracy", value, low, high, seeds, None, None, "")
+    return Score("row", "pretrained", ("row",), "accuracy", value, low, high, seeds, None, None, "")
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

@@ -14,9 +14,10 @@ from sklearn import metrics as sk
 from swath.errors import SwathError
 from swath.products import words
 from swath.products.documents import stale, verify, write
-from swath.products.report import render, report
+from swath.products.report import all_sections, render, report
 from swath.products.tables import load
 from swath.tasks import schema, unpacked
+from tests.products.conftest import write_lines
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -61,8 +62,12 @@ def page(html) -> Page:
     return Page(html)
 
 
-def page_of(run: Path) -> Page:
-    return Page(report(run).read_text(encoding="utf-8"))
+def page_of(run: Path, *only: str) -> Page:
+    """The page, or some of its sections: most of a test's time goes into drawing what it does not look at."""
+    with pytest.MonkeyPatch.context() as patch:
+        if only:
+            patch.setattr("swath.products.report.all_sections", lambda: {name: all_sections()[name] for name in only})
+        return Page(report(run).read_text(encoding="utf-8"))
 
 
 def test_is_self_contained(html, page):
@@ -186,7 +191,7 @@ def test_a_run_that_is_pretrained_only(run):
 def test_a_run_without_its_corpus_and_predictions(run):
     shutil.rmtree(run / "corpus")
     (run / "evaluate" / "predictions.parquet").unlink()
-    text = page_of(run).text
+    text = page_of(run, "result", "mistakes", "data").text
     assert "The corpus is not where the manifest says" in text
     assert "There are no predictions to look at yet" in text
     assert "came first" in text
@@ -208,15 +213,14 @@ def test_a_run_that_has_a_recipe_and_nothing_else(run):
 
 def test_what_must_be_known_of_a_task_stands_below_its_table(run):
     note = "the test part is a single <group>"
-    tasks = pd.DataFrame({"task": ["land-cover"], "train_labels": [96], "label": ["location"], "note": [note]})
-    tasks.to_csv(run / "evaluate" / "tasks.csv", index=False)
-    assert "Before you believe the intervals: the test part is a single &lt;group&gt;." in report(run).read_text()
+    write_lines(run / "evaluate", schema.TASKS, {"task": "land-cover", "label": "location", "note": note})
+    assert f"Before you believe the intervals: {note}." in page_of(run, "comparison").text
 
 
 def test_a_failed_stage_is_named_with_its_reason(run):
     failed = {"stage": "pretrain", "arm": "simclr", "seed": 1, "seconds": 3.0, "status": "failed"}
     edit_manifest(run, lambda m: m["stages"].append({**failed, "figures": {"error": "loss is not finite at step 12"}}))
-    text = page_of(run).text
+    text = page_of(run, "result", "notes").text
     assert "Failed: pretrain of simclr, seed 1; see the notes." in text
     assert "loss is not finite at step 12" in text
 
@@ -224,7 +228,7 @@ def test_a_failed_stage_is_named_with_its_reason(run):
 def test_broken_files_become_notes(run):
     (run / "evaluate" / "table.csv").write_text("task,input\nland-cover,all bands\n")
     (run / "pretrain" / "byol" / "seed-0" / "log.csv").write_text("")
-    text = page_of(run).text
+    text = page_of(run, "result", "pretraining", "notes").text
     assert "evaluate/table.csv cannot be read" in text
     assert "seed-0/log.csv cannot be read" in text
     assert "nothing can be said about the worth" in text
@@ -259,7 +263,7 @@ def test_a_manifest_of_another_form_is_refused(tmp_path, change, said):
 
 def test_a_corpus_that_cannot_be_opened_becomes_a_note(run):
     (run / "corpus" / "corpus.json").write_text("{")
-    assert "The corpus cannot be opened: corpus.json is damaged" in page_of(run).text
+    assert "The corpus cannot be opened: corpus.json is damaged" in page_of(run, "notes").text
 
 
 def test_values_that_are_missing_are_shown_as_missing(run):
@@ -272,7 +276,7 @@ def test_values_that_are_missing_are_shown_as_missing(run):
     comparisons[["low", "high", "p", "p_t", "p_wilcoxon", "p_holm"]] = float("nan")
     comparisons["verdict"] = "untested"
     comparisons.to_csv(run / "evaluate" / "comparisons.csv", index=False)
-    page = page_of(run)
+    page = page_of(run, "result", "comparison", "bands", "notes")
     assert "nan" not in re.sub("[^a-z ]", " ", page.text.lower()).split()
     assert "that difference was not tested" in page.text
 
@@ -280,7 +284,7 @@ def test_values_that_are_missing_are_shown_as_missing(run):
 def test_many_classes_become_a_picture(run):
     names = [f"class number {i}" for i in range(40)]
     (run / "evaluate" / "classes.json").write_text(json.dumps({"land-cover": names}))
-    page = page_of(run)
+    page = page_of(run, "mistakes")
     assert any("Confusion matrix of" in attrs.get("aria-label", "") for attrs in page.all("svg"))
 
 
@@ -310,7 +314,7 @@ def test_segmentations_show_the_pixels_matrix_iou_and_maps(run):
         truth = rng.integers(-1, 5, 24 * 24)
         maps.append({**identity, "uid": uid, "height": 24, "y_true": truth, "y_pred": np.abs(truth)})
     pd.DataFrame(maps).to_parquet(run / "evaluate" / "maps.parquet")
-    found = page_of(run)
+    found = page_of(run, "mistakes")
     text = found.text
     assert "Least right: image, label, prediction" in text
     assert "100 % of the labelled pixels right" in text.replace("\N{NO-BREAK SPACE}", " ")
@@ -335,7 +339,7 @@ def test_several_classes_per_location_are_shown_class_by_class(run):
     predictions.to_parquet(path)
     best = predictions.query("row == 'byol' and input == 'all bands' and probe == 'linear'")
     truth, said = (unpacked(best[name].to_numpy(), 5) for name in ("y_true", "y_pred"))
-    text = page_of(run).text
+    text = page_of(run, "mistakes").text
     assert "byol, class by class" in text
     for measure in (sk.precision_score, sk.recall_score, sk.f1_score):
         for value in measure(truth, said, average=None):
@@ -352,15 +356,15 @@ def test_painted_clouds_are_a_chart_in_the_report_and_a_table_in_documents(run, 
         own.assign(cloud=cloud, value=own.value * (1 - cloud), low=own.low * (1 - cloud), high=own.high * (1 - cloud))
         for cloud in (0.0, 0.4)
     ]
-    pd.concat(levels).to_csv(folder / "cloud_levels.csv", index=False)
+    schema.CLOUD_LEVELS.write(folder, pd.concat(levels))
     place = {"task": "land-cover", "input": "all bands", "probe": "linear", "metric": "accuracy"}
     gains = [
         {**place, "a": "byol", "b": "scratch", "low_cloud": cloud, "high_cloud": cloud, "n_units": 60,
          "difference": 0.081, "low": 0.021, "high": 0.152}
         for cloud in (0.0, 0.4)
     ]  # fmt: skip
-    pd.DataFrame(gains).to_csv(folder / "cloud_gains.csv", index=False)
-    page = page_of(run)
+    write_lines(folder, schema.CLOUD_GAINS, *gains)
+    page = page_of(run, "labels")
     labels = [attrs.get("aria-label", "") for attrs in page.all("svg")]
     assert any("against the share of clouds" in label for label in labels)
     document = tmp_path / "docs" / "results.md"
@@ -387,15 +391,16 @@ def test_curves_over_labels_and_gains_by_cloud_are_drawn(run):
         {"task": "land-cover@100%", "train_labels": 96, "label": "location", "note": ""},
         {"task": "land-cover@10%", "train_labels": 10, "label": "location", "note": "no training label of water"},
     ]
-    pd.DataFrame(tasks).to_csv(folder / "tasks.csv", index=False)
+    write_lines(folder, schema.TASKS, *tasks)
     place = {"task": "land-cover@100%", "input": "all bands", "probe": "linear", "metric": "accuracy"}
     gains = [
         {**place, "a": "byol", "b": "scratch", "low_cloud": low, "high_cloud": low + 0.5, "n_units": 60,
          "difference": 0.1 - low / 10, "low": np.nan if low else 0.02, "high": np.nan if low else 0.2}
         for low in (0.0, 0.5)
     ]  # fmt: skip
-    pd.DataFrame(gains).to_csv(folder / "clouds.csv", index=False)
-    page = page_of(run)
+    write_lines(folder, schema.CLOUDS, *gains)
+    edit_manifest(run, lambda m: m["recipe"]["tasks"]["land-cover"].update(label_fractions=[0.1, 1.0]))
+    page = page_of(run, "labels", "notes")
     labels = [attrs.get("aria-label", "") for attrs in page.all("svg")]
     assert any("against the number of labels" in label for label in labels)
     assert any(label.startswith("byol minus scratch by cloud fraction: +10.0, +5.0") for label in labels)

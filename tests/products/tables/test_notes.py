@@ -6,7 +6,7 @@ from dataclasses import replace
 from swath.products.tables import Panel, Score, left_out, remarks, rows_by_reason
 
 REASON = "no weights are given"
-SCORE = Score("byol", "pretrained", "accuracy", 0.5, 0.4, 0.6, (0.5,), 100, 20, "")
+SCORE = Score("byol", "pretrained", ("byol",), "accuracy", 0.5, 0.4, 0.6, (0.5,), 100, 20, "")
 
 
 def missing(row: str, note: str = REASON) -> Score:

@@ -1,5 +1,3 @@
-import math
-
 import pytest
 
 from swath.products.tables import (
@@ -13,12 +11,12 @@ from swath.products.tables import (
     load,
     panels_of,
 )
-from swath.products.tables.panels import _verdict
 from swath.sensors import band
+from swath.tasks.schema import Role
 
 
-def score(row: str, kind: str, value: float) -> Score:
-    return Score(row, kind, "accuracy", value, value - 0.05, value + 0.05, (value,), 100, 20, "")
+def score(row: str, role: Role, value: float, *of_arm: str) -> Score:
+    return Score(row, role, of_arm, "accuracy", value, value - 0.05, value + 0.05, (value,), 100, 20, "")
 
 
 def pair(a: str, b: str, difference: float, verdict) -> Pair:
@@ -28,23 +26,6 @@ def pair(a: str, b: str, difference: float, verdict) -> Pair:
 
 def panel(*scores: Score, pairs: tuple[Pair, ...] = ()) -> Panel:
     return Panel("cover", "all", "linear", ("accuracy",), scores, (), pairs)
-
-
-@pytest.mark.parametrize(
-    ("said", "difference", "p", "meaning"),
-    [
-        ("better", 0.1, 0.01, "better"),
-        ("worse", -0.1, 0.01, "worse"),
-        ("not distinguishable", 0.1, 0.2, "tie"),
-        ("untested", 0.1, math.nan, "untested"),
-        ("", 0.1, 0.01, "better"),
-        ("", -0.1, 0.01, "worse"),
-        ("", 0.1, 0.05, "tie"),
-        ("", math.nan, 0.01, "untested"),
-    ],
-)
-def test_verdicts(said, difference, p, meaning):
-    assert _verdict(said, difference, p) == meaning
 
 
 def test_a_comparison_reads_the_same_from_both_sides():
@@ -57,34 +38,43 @@ def test_a_comparison_reads_the_same_from_both_sides():
     assert there.pair("byol", "nobody") is None
 
 
-def test_the_random_twin_is_an_encoder_not_convolutions():
+def test_what_a_row_is_stands_in_its_role_whatever_it_is_called():
     there = panel(
         score("byol", "pretrained", 0.8),
+        score("unet-from-scratch", "reference", 0.9),
+        score("random encoder of the paper", "reference", 0.85),
         score("random-convolutions", "floor", 0.75),
-        score("random forest", "floor", 0.74),
-        score("random-encoder", "floor", 0.7),
-        score("from-scratch", "floor", 0.79),
+        score("scratch pad statistics", "floor", 0.76),
+        score("twin of byol", "random-twin", 0.7, "byol"),
+        score("labels alone", "scratch", 0.79, "byol"),
     )
-    assert there.twin("byol").row == "random-encoder"
-    assert there.scratch("byol").row == "from-scratch"
-    assert there.best_floor().row == "random-convolutions"
+    assert there.twin("byol").row == "twin of byol"
+    assert there.scratch("byol").row == "labels alone"
+    assert there.best_floor().row == "scratch pad statistics"
+    without = panel(*[one for one in there.scores if one.role in {"pretrained", "reference"}])
+    assert (without.twin("byol"), without.scratch("byol"), without.best_floor()) == (None, None, None)
 
 
-def test_each_arm_has_its_own_twin_where_there_are_several():
-    arms = [score(name, "pretrained", 0.8) for name in ("byol", "rs-byol-1", "rs-byol-3", "ms-only")]
+def test_each_arm_has_the_twin_of_its_own_network_and_no_other():
+    arms = [score(name, "pretrained", 0.8) for name in ("byol", "rs-byol-1", "rs-byol-3", "ms-only", "wide")]
     twins = [
-        score(f"random encoder, as {names}", "floor", 0.6) for names in ("rs-byol-3, ms-only", "rs-byol-1", "byol")
+        score(f"random {i}", "random-twin", 0.6, *of)
+        for i, of in enumerate([("rs-byol-3", "ms-only"), ("rs-byol-1",), ("byol",)])
     ]
     there = panel(*arms, *twins)
-    assert there.twin("rs-byol-1").row == "random encoder, as rs-byol-1"
-    assert there.twin("rs-byol-3").row == "random encoder, as rs-byol-3, ms-only"
-    assert there.twin("ms-only").row == "random encoder, as rs-byol-3, ms-only"
-    assert there.twin("byol").row == "random encoder, as byol"
-    assert panel(*arms, twins[0]).twin("rs-byol-1") is None
+    rows = {arm.row: twin.row if (twin := there.twin(arm.row)) else None for arm in arms}
+    assert rows == {
+        "byol": "random 2",
+        "rs-byol-1": "random 1",
+        "rs-byol-3": "random 0",
+        "ms-only": "random 0",
+        "wide": None,
+    }
 
 
 @pytest.mark.parametrize(
-    ("name", "key"), [("sentinel-1-rtc/VV", "sentinel-1-rtc/VV"), ("all bands", None), ("hls/NIR", "hls/NIR")]
+    ("name", "key"),
+    [("sentinel-1-rtc/VV", "sentinel-1-rtc/VV"), ("all bands", None), ("red", None), ("hls/NIR", "hls/NIR")],
 )
 def test_inputs_that_are_single_bands(name, key):
     found = band_of(name)

@@ -2,10 +2,11 @@ from dataclasses import replace
 
 from swath.products.tables import Pair, Panel, Score, outcome
 from swath.products.words import NO_BREAK
+from swath.tasks.schema import Role
 
 
-def score(row: str, kind: str, value: float) -> Score:
-    return Score(row, kind, "accuracy", value, value - 0.05, value + 0.05, (value,), 100, 20, "")
+def score(row: str, role: Role, value: float, *of_arm: str) -> Score:
+    return Score(row, role, of_arm, "accuracy", value, value - 0.05, value + 0.05, (value,), 100, 20, "")
 
 
 def pair(a: str, b: str, difference: float, verdict) -> Pair:
@@ -21,7 +22,7 @@ def test_words_of_an_outcome():
     rows = (
         score("byol", "pretrained", 0.8),
         score("simclr", "pretrained", 0.78),
-        score("random-encoder", "floor", 0.6),
+        score("random-encoder", "random-twin", 0.6, "byol"),
     )
     pairs = (pair("simclr", "byol", -0.02, "tie"), pair("byol", "random-encoder", 0.2, "better"))
     said = " ".join(outcome(panel(*rows, pairs=pairs))).replace(NO_BREAK, " ")

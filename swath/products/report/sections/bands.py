@@ -60,10 +60,10 @@ def band_wise(panels: Sequence[Panel], arms: Sequence[str]) -> list[BandWise]:
 def _bands(i: int, task: str, probe: str, members: list[tuple[Band, Panel]], arms: Sequence[str]) -> BandWise:
     members = sorted(members, key=lambda m: (is_radar(m[0]), m[0].centre_um or 0.0, m[0].name))
     scores = [score for _, panel in members for score in panel.ranked]
-    kinds = {score.row: score.kind for score in scores}
+    roles = {score.row: score.role for score in scores}
     metric = words.metric(members[0][1].metric)
-    pretrained = [arm for arm in arms if kinds.get(arm) == "pretrained"]
-    others = [row for row, kind in kinds.items() if kind != "pretrained"]
+    pretrained = [arm for arm in arms if roles.get(arm) == "pretrained"]
+    others = [row for row, role in roles.items() if role != "pretrained"]
     return BandWise(
         title=f"{task} · {probe} probe · {metric}",
         plots=[_band_plot(f"bands{i}-{n}", row, members, _limits(scores), metric) for n, row in enumerate(pretrained)],

@@ -11,10 +11,11 @@ from swath.products.draw.strips import Scale, strip, strip_axis
 from swath.products.draw.style import SERIES
 from swath.products.report._judged import Judgement, PairTable, judgement, pair_table
 from swath.products.report.sections import Material, Section, beside
-from swath.products.tables import Panel, Run, Score, band_of, outcome, rows_by_reason
+from swath.products.tables import ROLES, Panel, Run, Score, band_of, outcome, rows_by_reason
+from swath.tasks.schema import Role
 
-KINDS = {"pretrained": "pre-trained", "reference": "reference", "floor": "floor"}
-"""Kinds of rows in the order of a table, and what they are called."""
+FIRST: tuple[Role, ...] = ("pretrained", "reference")
+"""Roles of the rows that stand above all others."""
 
 
 def content(material: Material) -> dict[str, Any]:
@@ -31,9 +32,9 @@ class Row:
     name: str
     shade: str
     """CSS class of its colour."""
-    kind: str
+    role: Role
     about: str
-    """Kind and number of seeds, in words."""
+    """Role and number of seeds, in words."""
     values: list[tuple[str, str]]
     """Value and interval per metric."""
     strip: Markup
@@ -81,9 +82,8 @@ def _remark(run: Run, task: str) -> str:
 
 
 def _grouped(panel: Panel) -> list[Score]:
-    """Pre-trained encoders, then references, then floors; best first in each."""
-    order = list(KINDS)
-    return sorted(panel.ranked, key=lambda score: order.index(score.kind) if score.kind in KINDS else len(order))
+    """Pre-trained encoders, then references, then all others; best first in each."""
+    return sorted(panel.ranked, key=lambda score: FIRST.index(score.role) if score.role in FIRST else len(FIRST))
 
 
 def _row(panel: Panel, score: Score, arms: Sequence[str], scale: Scale, floor: Score | None) -> Row:
@@ -91,12 +91,12 @@ def _row(panel: Panel, score: Score, arms: Sequence[str], scale: Scale, floor: S
     text = f"{words.percent(score.value)}, 95 % interval {words.interval(score.low, score.high)}"
     shade = f"s{arms.index(score.row) % len(SERIES)}" if score.row in arms else "s-floor"
     mark = floor.value if floor else None
-    others = (panel.twin(score.row), panel.scratch(score.row), floor) if score.kind == "pretrained" else (None,) * 3
+    others = (panel.twin(score.row), panel.scratch(score.row), floor) if score.role == "pretrained" else (None,) * 3
     return Row(
         name=score.row,
         shade=shade,
-        kind=score.kind,
-        about=" · ".join([KINDS.get(score.kind, score.kind), words.plural(len(score.per_seed) or 1, "seed")]),
+        role=score.role,
+        about=" · ".join([ROLES[score.role], words.plural(len(score.per_seed) or 1, "seed")]),
         values=[(words.percent(s.value), words.interval(s.low, s.high)) if s else (words.DASH, "") for s in values],
         strip=strip(score, scale, shade, mark, f"{score.row}: {text}"),
         judgements=[judgement(panel, score, other) for other in others],

@@ -21,7 +21,7 @@ from swath.products.draw.pictures import Pictures, Shot
 from swath.products.draw.style import DATA, styled, svg
 from swath.products.report.sections import Material, Section, beside
 from swath.products.report.sections._corpus_charts import balance, dates, histogram
-from swath.products.tables import Run, base
+from swath.products.tables import Run
 from swath.products.words import DASH, NO_BREAK, count, listing, percent, plural
 
 CONTACT_SHEET = 12
@@ -100,7 +100,7 @@ def _parts(run: Run, corpus: Corpus, task: str | None) -> Parts:
 
 
 def _labels(run: Run, corpus: Corpus, task: str | None) -> pd.Series:
-    rule = ((run.recipe.get("tasks") or {}).get(base(task or "")) or {}).get("target")
+    rule = run.target(task or "")
     try:
         found = targets(corpus, TypeAdapter(TargetConfig).validate_python(rule))
     except (SwathError, ValueError):

@@ -12,7 +12,7 @@ from swath.products import words
 from swath.products.draw.charts import Line, cloud_curve
 from swath.products.draw.style import MUTED, blank, colour, percent_axis, shorten, styled, svg
 from swath.products.report.sections import Material, Section, beside
-from swath.products.tables import Panel, Run, base, cloud_charts, difference_by_cloud
+from swath.products.tables import Panel, Run, cloud_charts, difference_by_cloud
 
 TITLE = 44
 """A chart's title is cut to this many characters."""
@@ -41,8 +41,9 @@ def label_curves(run: Run, panels: Sequence[Panel]) -> list[tuple[Markup, str]]:
     kind = dict(zip(run.tasks["task"], run.tasks["label"], strict=True))
     groups: dict[tuple[str, str, str], list[Panel]] = {}
     for panel in panels:
-        if panel.task in labels and panel.task != base(panel.task) and panel.ranked:
-            groups.setdefault((base(panel.task), panel.input, panel.probe), []).append(panel)
+        task = run.recipe_task(panel.task)
+        if panel.task in labels and panel.task != task and panel.ranked:
+            groups.setdefault((task, panel.input, panel.probe), []).append(panel)
     curves = []
     for i, ((task, name, probe), members) in enumerate(groups.items()):
         members = sorted(members, key=lambda panel: labels[panel.task])
