@@ -4,6 +4,8 @@
 catalogues on the web, and `synth` a generated world. A new source may also lie here, beside the families.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, cast, get_args, get_origin
 
@@ -37,12 +39,17 @@ def build(config: PluginSettings, target: Path, data: Path | None = None) -> Non
     with_shapes = isinstance(config, FormatSettings) and bool(config.shapes)
     if stock is not None and stock.known and not stock.new and not with_shapes:
         return
+    why = "new files belong between those that are stored"
     # a published format does not say which location a file is of: a new one may be of a location that is stored
-    grown = stock is not None and stock.known and bool(stock.new)
+    grown = False
+    if stock is not None and stock.known and stock.new:
+        grown = True
+        why = f"{len(stock.new)} new files ({stock.named}) may be of locations that are stored"
     if grown or not _continued(config, target, data):
-        _growth.anew(target, lambda beside: source.build(config, beside, data))
+        _growth.anew(target, lambda beside: source.build(config, beside, data), why)
     if stock is not None:
-        stock.record()
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            stock.record(pool)
 
 
 def _source(name: str) -> SourcePlugin:

@@ -122,6 +122,11 @@ class Stock:
         """Whether the corpus says what it was made of; those of an earlier swath do not."""
         return bool(self._was)
 
+    @property
+    def named(self) -> str:
+        """The first few of the new files, for a message."""
+        return _named(sorted(self.new))
+
     def compare(self, stored: Collection[str], images: Collection[str]) -> None:
         """Find what is new to a corpus that an earlier swath made, by nothing but the images that its chips name.
 
@@ -155,12 +160,21 @@ class Stock:
             return False
         return was["checksum"] is None or _checksum(self._files[name].path) != was["checksum"]
 
+    def _checksum_of(self, name: str) -> str | None:
+        """Of a file that is still the one that was looked at first; None of one that changed while it was read."""
+        path = self._files[name].path
+        try:
+            checksum, stat = _checksum(path), path.stat()
+        except OSError:
+            return None
+        return checksum if (stat.st_size, stat.st_mtime_ns) == (self._size[name], self._modified[name]) else None
+
     def record(self, pool: ThreadPoolExecutor | None = None) -> None:
         """Write what the corpus is made of; with a pool, what is in the files too, for when only their times change."""
         known = {name: was["checksum"] for name, was in self._was.items() if name not in self.new}
         lacking = [name for name in self._files if known.get(name) is None] if pool else []
         if pool:
-            known |= zip(lacking, pool.map(lambda name: _checksum(self._files[name].path), lacking), strict=True)
+            known |= zip(lacking, pool.map(self._checksum_of, lacking), strict=True)
         rows = [
             {
                 "name": name,
@@ -252,11 +266,11 @@ def settle(target: Path) -> None:
             shutil.rmtree(rest, ignore_errors=True)
 
 
-def anew(target: Path, build: Callable[[Path], None]) -> None:
+def anew(target: Path, build: Callable[[Path], None], why: str) -> None:
     """Make a corpus anew beside the one that is there, and put it into its place when it is whole."""
     settle(target)
     old, new = _beside(target, "old"), _beside(target, "new")
-    console().print("new files belong between those that are stored: the corpus is made anew from all of them")
+    console().print(f"{why}: the corpus is made anew from all files", soft_wrap=True, markup=False)
     build(new)
     target.rename(old)
     new.rename(target)

@@ -50,7 +50,7 @@ class ShapeLayer(Settings):
     """Name of the layer."""
     file: Path
     """GeoPackage, GeoJSON, Shapefile, FlatGeobuf or GeoParquet, or a CSV of points, in any reference system. A relative
-    path is one in the data folder for the source `folder`; otherwise, from where the command is run."""
+    path is looked for in the data folder, where the source has one, and then where the command is run."""
     table: str | None = None
     """Which, of a GeoPackage that has several."""
     crs: str | None = None
@@ -128,12 +128,12 @@ class _Source:
 class Shapes:
     """All layers of a section that come from vector files."""
 
-    def __init__(self, configs: Iterable[ShapeLayer], folder: Path, others: Iterable[str] = ()):
+    def __init__(self, configs: Iterable[ShapeLayer], data: Path | None, others: Iterable[str] = ()):
         """Read the files.
 
         Args:
             configs: of the section.
-            folder: that relative paths are relative to.
+            data: folder of the source's data, where relative paths are looked for first; None where it has none.
             others: names of the corpus's layers that come from elsewhere.
 
         Raises:
@@ -149,7 +149,7 @@ class Shapes:
             if config.layer in names:
                 raise RecipeError(f"two layers are called {config.layer!r}", where=f"{key}.layer", remedy="rename one")
             names.append(config.layer)
-            self._sources.append(_load(config, folder / config.file, key, self.log))
+            self._sources.append(_load(config, _path(config, data, key, self.log), key, self.log))
 
     @property
     def layers(self) -> dict[str, LabelLayer]:
@@ -204,6 +204,25 @@ class Shapes:
             )
         return labels, replace(location, scalars=location.scalars | facts), log
 
+    def look_ahead(self, locations: Iterable[Location], px: int) -> None:
+        """Raise CorpusError if a layer can meet none of the locations: before anything of them is read or stored.
+
+        Args:
+            locations: all that the corpus may get; nothing is said where one has no georeference, or there are none.
+            px: width and height of a chip.
+        """
+        waiting, boxes = list(self._sources), []
+        for location in locations:
+            if location.crs is None or location.transform is None:
+                return
+            here = {id(source): _boxes(source, location, px) for source in waiting}
+            waiting = [one for one in waiting if not any(one.tree.query(box).size for box in here[id(one)])]
+            if not waiting:
+                return
+            boxes += [_in_degrees(box, one.crs) for one in waiting for box in here[id(one)]]
+        if boxes:
+            raise _elsewhere(waiting[0], shapely.total_bounds(boxes), "any location", "before anything was stored")
+
     def begin(self, writer: CorpusWriter) -> None:
         """Raise CorpusError if the corpus was begun with other files of shapes."""
         for entry in writer.info.provenance:
@@ -231,14 +250,24 @@ class Shapes:
 def _check_met(source: _Source, locations: gpd.GeoDataFrame, corpus: Path) -> None:
     if locations[f"{source.config.layer}_shapes"].to_numpy().any():
         return
-    west, south, east, north = gpd.GeoSeries(source.shapes, crs=source.crs).to_crs("EPSG:4326").total_bounds
-    raise CorpusError(
-        f"no shape of {source.config.file} lies in any of the {len(locations)} locations: shapes lie from {west:.4f}, "
-        f"{south:.4f} to {east:.4f}, {north:.4f} degrees, locations from {locations['lon'].min():.4f}, "
-        f"{locations['lat'].min():.4f} to {locations['lon'].max():.4f}, {locations['lat'].max():.4f}",
-        where=f"label layer {source.config.layer}, {corpus}",
+    ground = [locations[name].agg(end) for end in ("min", "max") for name in ("lon", "lat")]
+    raise _elsewhere(source, np.array(ground), f"any of the {len(locations)} locations", str(corpus))
+
+
+def _elsewhere(source: _Source, ground: Float[ndarray, " 4"], which: str, where: str) -> CorpusError:
+    """That a layer's shapes meet no location; `ground` is where these lie: west, south, east and north in degrees."""
+    shapes = _in_degrees(shapely.box(*shapely.total_bounds(source.shapes)), source.crs).bounds
+    (w1, s1, e1, n1), (w2, s2, e2, n2) = shapes, ground.tolist()
+    return CorpusError(
+        f"no shape of {source.config.file} lies in {which}: shapes lie from {w1:.4f}, {s1:.4f} to {e1:.4f}, {n1:.4f} "
+        f"degrees, locations from {w2:.4f}, {s2:.4f} to {e2:.4f}, {n2:.4f}",
+        where=f"label layer {source.config.layer}, {where}",
         remedy="look at the file's reference system and at since and until, and build into another folder",
     )
+
+
+def _in_degrees(box: shapely.Polygon, crs: CRS) -> shapely.Polygon:
+    return shapely.box(*_transformer(crs.to_string(), "EPSG:4326").transform_bounds(*box.bounds))
 
 
 def _group_column(config: ShapeLayer) -> str:
@@ -246,6 +275,28 @@ def _group_column(config: ShapeLayer) -> str:
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def _path(config: ShapeLayer, data: Path | None, key: str, log: list[LogEntry]) -> Path:
+    """The layer's file: a relative path is one in the data folder, and else where the command is run.
+
+    Raises:
+        CorpusError: it is in neither.
+    """
+    tried = list(dict.fromkeys(folder / config.file for folder in (data, Path()) if folder is not None))
+    there = [path for path in tried if path.is_file()]
+    if not there:
+        places = " and ".join(str(path.absolute()) for path in tried)
+        raise CorpusError(
+            "there is no such file",
+            where=f"{places}, for {key}.file",
+            remedy="give its whole path, or one in the data folder (or, without such a file there, from where the "
+            "command is run)",
+        )
+    if len(there) > 1 and not there[0].samefile(there[1]):
+        what = "two files have this path, in the data folder and where the command is run: the first is taken"
+        log.append({"event": "shapes", "id": config.layer, "what": what, "where": str(config.file)})
+    return there[0]
 
 
 def _load(config: ShapeLayer, path: Path, key: str, log: list[LogEntry]) -> _Source:

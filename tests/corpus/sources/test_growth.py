@@ -2,8 +2,11 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
+import google_crc32c
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import rasterio
 from affine import Affine
@@ -11,7 +14,7 @@ from affine import Affine
 from swath import config, pipeline
 from swath.corpus import Corpus
 from swath.corpus.sources import _growth, build, new_files
-from swath.corpus.sources._growth import below
+from swath.corpus.sources._growth import Source, Stock, below
 from swath.corpus.sources.folder import Config
 from swath.corpus.sources.published import eurosat as eurosat_source
 from swath.corpus.sources.published import ssl4eo_l
@@ -232,6 +235,40 @@ def test_files_of_a_published_format_that_are_gone(noted, eurosat, tmp_path):
     next((tmp_path / "data").rglob(f"{CLASSES[0]}_3.tif")).unlink()
     with pytest.raises(CorpusError, match=rf"{CLASSES[0]}_3"):
         build(eurosat, target, tmp_path / "data")
+
+
+def test_files_of_a_published_format_by_size_time_and_then_by_what_is_in_them(eurosat, tmp_path):
+    target, data = tmp_path / "again", tmp_path / "data"
+    build(eurosat, target, data)
+    one = next(data.rglob(f"{CLASSES[0]}_3.tif"))
+    table = pq.read_table(target / "files.parquet").to_pandas().set_index("name")
+    crc = google_crc32c.Checksum(one.read_bytes()).hexdigest().decode()
+    assert table.loc[one.relative_to(data).as_posix(), "checksum"] == crc
+    os.utime(one, ns=(1, 1))  # a copy of the data set
+    assert new_files(eurosat, target, data) == set()
+    build(eurosat, target, data)
+    one.write_bytes(one.read_bytes()[::-1])
+    with pytest.raises(CorpusError, match=rf"1 changed: .*{CLASSES[0]}_3\.tif"):
+        build(eurosat, target, data)
+
+
+def test_why_a_published_format_is_made_anew_is_said(eurosat, tmp_path, capsys):
+    build(eurosat, tmp_path / "corpus", tmp_path / "more")
+    said = capsys.readouterr().err
+    assert "1 new files (" in said
+    assert f"{CLASSES[0]}_2.tif) may be of locations that are stored" in said
+
+
+def test_a_file_that_changes_while_it_is_read_has_no_checksum(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "a.tif").write_bytes(b"before")
+    stock = Stock(tmp_path / "corpus", {"a.tif": Source(tmp_path / "a.tif")})
+    (tmp_path / "a.tif").write_bytes(b"after!")
+    os.utime(tmp_path / "a.tif", ns=(1, 1))
+    with ThreadPoolExecutor(1) as pool:
+        stock.record(pool)
+    with pytest.raises(CorpusError, match=r"1 changed: a\.tif"):
+        Stock(tmp_path / "corpus", {"a.tif": Source(tmp_path / "a.tif")})
 
 
 def test_a_run_in_the_data_folder_is_no_data(tmp_path):

@@ -445,11 +445,59 @@ def test_shapes_elsewhere_are_an_error_that_says_where(tmp_path):
     images(tmp_path)
     saved(fields().set_crs("EPSG:32633", allow_override=True), tmp_path / "fields.gpkg")
     entry = {"layer": "crops", "file": "fields.gpkg", "column": "code", "classes": CLASSES}
+    with pytest.raises(
+        CorpusError, match=r"no shape of fields.gpkg lies in any location: .* from 1[45]\..* 9\.00"
+    ) as e:
+        made(tmp_path, tmp_path / "c", shapes=[entry])
+    assert "before anything was stored" in str(e.value)
+    assert not (tmp_path / "c").exists()
+
+
+def test_shapes_between_the_pixels_are_an_error_once_all_is_read(tmp_path):
+    images(tmp_path)
+    tiny = gpd.GeoDataFrame({"code": [1]}, geometry=[box(WEST + 1, NORTH - 3, WEST + 3, NORTH - 1)], crs=UTM)
+    saved(tiny, tmp_path / "fields.gpkg")
+    entry = {"layer": "crops", "file": "fields.gpkg", "column": "code", "classes": CLASSES}
     for _ in range(2):  # the second time everything is stored already
-        with pytest.raises(
-            CorpusError, match=r"no shape of fields.gpkg lies in any of the 3 locations: .* from 1[45]\."
-        ):
+        with pytest.raises(CorpusError, match=r"no shape of fields.gpkg lies in any of the 3 locations: .* from 9\.0"):
             made(tmp_path, tmp_path / "c", shapes=[entry])
+
+
+def test_looking_ahead_stops_at_the_first_that_meets(tmp_path):
+    saved(fields(), tmp_path / "fields.gpkg")
+    shapes = Shapes([layer()], tmp_path)
+    here, far = location(), location(Affine(10, 0, 0, 0, -10, 0), uid="far")
+
+    def never():
+        yield here
+        raise AssertionError("nothing more is asked for")
+
+    shapes.look_ahead(never(), PX)
+    shapes.look_ahead([far, here], PX)
+    shapes.look_ahead([far, Location("unknown")], PX)  # nobody knows before it is read
+    shapes.look_ahead([], PX)
+    with pytest.raises(CorpusError, match=r"no shape of fields\.gpkg lies in any location"):
+        shapes.look_ahead([far], PX)
+
+
+def test_a_relative_path_is_one_in_the_data_folder_and_then_where_the_command_runs(tmp_path, monkeypatch):
+    data, here = tmp_path / "data", tmp_path / "here"
+    for folder in (data, here, data / "sub"):
+        folder.mkdir()
+    monkeypatch.chdir(here)
+    with pytest.raises(CorpusError, match="there is no such file") as error:
+        Shapes([layer()], data)
+    assert f"{data / 'fields.gpkg'} and {here / 'fields.gpkg'}" in str(error.value)
+    saved(fields(seed=1), here / "fields.gpkg")
+    there = Shapes([layer()], data)
+    assert (there.digests, there.log) == (Shapes([layer()], None).digests, [])
+    saved(fields(seed=2), data / "fields.gpkg")
+    first = Shapes([layer()], data)
+    assert first.digests == Shapes([layer(file=str(data / "fields.gpkg"))], None).digests != there.digests
+    assert "the first is taken" in first.log[0]["what"]
+    with pytest.raises(CorpusError, match="there is no such file") as error:
+        Shapes([layer(file="none.gpkg")], None)
+    assert " and " not in str(error.value).partition(", for")[0]
 
 
 def test_a_file_that_changed_under_a_build_is_refused(tmp_path):
@@ -469,7 +517,7 @@ def test_a_published_format_takes_shapes_of_your_own(tmp_path):
         write(tmp_path / name / f"{name}_1.tif", counts(1, 13, 64), UTM, grid)
     table = fields().to_crs("EPSG:3857")
     saved(table, tmp_path / "fields.geojson")
-    entry = layer(file=str(tmp_path / "fields.geojson"))
+    entry = layer(file="fields.geojson")  # in the data folder, and no extra file of the format's
     build(eurosat.Config(split="none", shapes=(entry,)), tmp_path / "c", tmp_path)
     corpus = Corpus.open(tmp_path / "c")
     truth = expected(table, grid, 64)

@@ -40,7 +40,7 @@ from swath.corpus.sources.folder._check import (
     finest,
     off_size,
 )
-from swath.corpus.sources.folder._cut import Plan, cut, nodata_of, shape_of
+from swath.corpus.sources.folder._cut import Plan, chip_locations, cut, nodata_of, shape_of
 from swath.corpus.sources.folder._scaling import common, given
 from swath.corpus.sources.folder._scan import Place, Shot, scan
 from swath.corpus.sources.folder._section import FolderSection, Ground, ImageEntry
@@ -95,6 +95,7 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
     _check_ids(places, config, headers)
     layers = {e.layer: LabelLayer(classes=e.classes, colours=e.colours, void=e.void) for e in config.labels}
     shapes = Shapes(config.shapes, data, layers)
+    shapes.look_ahead(chip_locations(places, headers, config.chip_px), config.chip_px)
     log += shapes.log
     provenance = {"source": "folder", "files": len(headers), "section": config.model_dump(mode="json")}
     provenance |= {"shapes": shapes.digests} if config.shapes else {}

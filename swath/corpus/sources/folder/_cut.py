@@ -1,6 +1,6 @@
 """From the files of a place to the chips, label maps and locations that the corpus stores."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -254,6 +254,14 @@ def _chip(uid: str, shot: Shot, image: _Image, here: tuple[slice, slice]) -> Chi
         cloud=None if image.cloud is None else float(image.cloud[here].mean()),
         source=shot.first.name,
     )
+
+
+def chip_locations(places: Iterable[Place], headers: dict[str, Header], px: int) -> Iterator[Location]:
+    """Where the chips of all places lie, by id and georeference alone."""
+    for place in places:
+        crs, transform = _georeference(place, headers)
+        for uid, row, column in cells(place.id, shape_of(place, headers), px):
+            yield Location(uid, crs=crs, transform=None if transform is None else moved(transform, row, column, px))
 
 
 def _location(place: Place, plan: Plan, uid: str, row: int, column: int) -> Location:

@@ -42,4 +42,4 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         return validation.scene_of(folder, path, mask, datetime.strptime(match[1], "%Y%m%d"))
 
     scenes = validation.found(folder, "L71*.TIF", scene, "austral/p226_r98/L71226098_09820011112.TIF")
-    validation.build(config, target, folder, SENSOR, scenes, SCENES, {"uint8": 1.0}, "error", Omissions(config))
+    validation.build(config, target, folder, SENSOR, scenes, SCENES, {"uint8": 1.0}, "error", Omissions(config, folder))

@@ -49,4 +49,6 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
 
     scenes = validation.found(folder, "LC8*.TIF", scene, "barren/LC80420082013220LGN00/LC80420082013220LGN00.TIF")
     steps = {"uint16": 1.0, "uint8": config.counts_per_step}
-    validation.build(config, target, folder, SENSOR, scenes, SCENES, steps, config.missing_metadata, Omissions(config))
+    validation.build(
+        config, target, folder, SENSOR, scenes, SCENES, steps, config.missing_metadata, Omissions(config, folder)
+    )

@@ -91,7 +91,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: no scene is there, or a file is missing or not as it should be.
     """
     folder = data_folder(data)
-    omissions = Omissions(config)
+    omissions = Omissions(config, folder)
     found = scenes.find(folder, omissions)
     bands = scenes.bands(found, config.bands)
     ready = []
@@ -118,7 +118,12 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
             where="corpus.source.chip_px",
             remedy="make chip_px smaller",
         )
-    convert(target, spec, omissions, units, grid.Block.uids, lambda block: _look(block, config, spec, rasters))
+    known = (
+        Location(block.uid(column), crs=block.grid.crs, transform=moved(block.transform_of(column), 0, 0, 0))
+        for block in units
+        for column in block.columns
+    )
+    convert(target, spec, omissions, units, grid.Block.uids, lambda block: _look(block, config, spec, rasters), known)
 
 
 def _require_quality(scene: Scene, config: Config) -> None:

@@ -21,6 +21,7 @@ from swath.corpus.sources._raster import MAX_IMAGE_GB, BadFileError
 from swath.corpus.sources._shapes import ShapeLayer, Shapes
 from swath.corpus.store.arrays import Compression
 from swath.corpus.store.format import LabelLayer, SensorLayout
+from swath.corpus.store.part import Location
 from swath.corpus.store.writer import CorpusWriter
 from swath.errors import CorpusError, RecipeError
 from swath.settings import PluginSettings
@@ -51,6 +52,8 @@ class Omissions:
     """What is left out of a corpus: an error or a line of its log, as the settings say."""
 
     settings: FormatSettings
+    root: Path
+    """Folder of the data."""
     log: list[LogEntry] = field(default_factory=list)
 
     def reject(self, error: BadFileError, name: str = "") -> None:
@@ -124,7 +127,8 @@ def files_by_key(
         else:
             complete[key] = there
     known = {path for files in found.values() for path in files.values()}
-    _note_strangers(root, known, (*unused, "README*"), omissions)
+    labelling = (one.file.name for one in omissions.settings.shapes)
+    _note_strangers(root, known, (*unused, "README*", *labelling), omissions)
     return complete
 
 
@@ -163,6 +167,7 @@ def convert(
     units: Sequence[Unit],
     uids: Callable[[Unit], Iterable[str]],
     read: Callable[[Unit], Contents],
+    known: Iterable[Location] = (),
 ) -> None:
     """Make the corpus, or continue one that was interrupted.
 
@@ -173,6 +178,7 @@ def convert(
         units: what is read at once, in the order of the corpus.
         uids: ids of the locations that a unit may become.
         read: a unit's pixels and labels; BadFileError where they cannot be had.
+        known: all locations that the corpus may get, where a format knows their ground before anything is read.
     """
 
     def careful(unit: Unit) -> Contents:
@@ -183,7 +189,8 @@ def convert(
                 raise
             return Contents(left_out=[_entry(error, next(iter(uids(unit)), ""))])
 
-    shapes = Shapes(omissions.settings.shapes, Path(), spec.labels)
+    shapes = Shapes(omissions.settings.shapes, omissions.root, spec.labels)
+    shapes.look_ahead(known, spec.chip_px)
     omissions.log += shapes.log
     provenance = {"source": omissions.settings.name, "settings": omissions.settings.model_dump(mode="json")}
     provenance |= {"shapes": shapes.digests} if omissions.settings.shapes else {}

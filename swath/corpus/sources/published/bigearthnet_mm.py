@@ -95,7 +95,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: folders or files are missing, damaged, or of another type or size; a label is unknown.
     """
     root = data_folder(data)
-    omissions = Omissions(config)
+    omissions = Omissions(config, root)
     pairs = _pairs(root, omissions)
     parts = _parts(root)
     optical = SensorLayout.of(sensors.get(OPTICAL), gsd_m=10).model_copy(update={"nodata": None})

@@ -53,7 +53,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: no file is there, or one is not as it should be.
     """
     folder = data_folder(data)
-    omissions = Omissions(config)
+    omissions = Omissions(config, folder)
     found = {path.stem: path for path in sorted(folder.glob("*.npz")) if path.stem in BANDS}
     if not found:
         raise CorpusError(

@@ -38,7 +38,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: files are missing, damaged, or of another type or size.
     """
     root = data_folder(data)
-    omissions = Omissions(config)
+    omissions = Omissions(config, root)
     files = files_by_key(root, KINDS, omissions)
     spec = CorpusSpec(_sen12.PX, _sen12.layouts(), {"dfc": _sen12.DFC})
     convert(

@@ -55,7 +55,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: images or lists are missing or not as they should be.
     """
     folder = data_folder(data)
-    omissions = Omissions(config)
+    omissions = Omissions(config, folder)
     files = classified(folder, FOLDERS, CLASSES, ".tif", config.split, omissions.log, config.classes)
     layout = SensorLayout.of(sensors.get(SENSOR), gsd_m=10).model_copy(update={"nodata": None})
     order = np.array([BANDS.index(band) for band in layout.bands])

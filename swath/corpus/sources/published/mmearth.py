@@ -107,7 +107,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     """
     folder = data_folder(data)
     with _opened(folder, config.max_image_gb) as archive:
-        omissions = Omissions(config)
+        omissions = Omissions(config, folder)
         levels = {info.get("S2_type") for info in archive.tiles.values()}
         layouts = {LEVELS[level]: _optical(level) for level in LEVELS if level in levels}
         if config.radar:

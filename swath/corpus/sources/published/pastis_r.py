@@ -115,7 +115,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     """
     root = data_folder(data)
     root = root / "PASTIS-R" if (root / "PASTIS-R").is_dir() else root
-    omissions = Omissions(config)
+    omissions = Omissions(config, root)
     table = root / "metadata.geojson"
     if not table.exists():
         raise CorpusError("no metadata.geojson", where=str(root), remedy=what_is_there(root, table.name))

@@ -49,7 +49,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: pictures or lists are missing or not as they should be.
     """
     folder = data_folder(data)
-    omissions = Omissions(config)
+    omissions = Omissions(config, folder)
     files = classified(folder, ("NWPU-RESISC45", "."), CLASSES, ".jpg", config.split, omissions.log, config.classes)
     layout = SensorLayout.of(sensors.get(SENSOR), BANDS, gsd_m=config.gsd_m)
     spec = CorpusSpec(PX, {SENSOR: layout})

@@ -72,7 +72,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: files are missing, damaged, or of another type or size; a list of the split is missing.
     """
     root = data_folder(data)
-    omissions = Omissions(config)
+    omissions = Omissions(config, root)
     parts = _parts(root) if config.split == "official" else {}
     found = {key for names in KINDS.values() for key in names.find(root)} if config.seasons else set()
     if missing := sorted(set(config.seasons) - {_season(key) for key in found}):

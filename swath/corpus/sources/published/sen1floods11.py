@@ -50,7 +50,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: files are missing, damaged, or of another type or size.
     """
     root = data_folder(data)
-    omissions = Omissions(config)
+    omissions = Omissions(config, root)
     hand = next(root / folder for folder in HAND if (root / folder).is_dir())
     kinds = {kind: Names(f"{kind}/{{event}}_{{chip}}_{kind}.tif") for kind in ("S1Hand", "S2Hand", "LabelHand")}
     if not (hand / "S1Hand").is_dir():

@@ -74,7 +74,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     root = data_folder(data)
     inner = (root / one for one in (FOLDER, f"africa_crop_type_mapping_v1.0/{FOLDER}"))
     root = next((folder for folder in inner if folder.is_dir()), root)
-    omissions = Omissions(config)
+    omissions = Omissions(config, root)
     parts = _parts(root / LIST)
     files = files_by_key(root, KINDS, omissions, listed=set(parts))
     optical = f"sentinel-2-{config.level}"

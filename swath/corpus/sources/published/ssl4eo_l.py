@@ -58,7 +58,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     """
     folder = data_folder(data)
     splits = _splits(config, folder)
-    omissions = Omissions(config)
+    omissions = Omissions(config, folder)
     places = _places(folder, splits, config, omissions.log)
     spec = CorpusSpec(PX, {SENSORS[split]: layout(split) for split in splits}, licences=("CC0-1.0",))
     convert(

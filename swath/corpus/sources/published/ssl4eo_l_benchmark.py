@@ -54,7 +54,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: images or masks are missing or not as they should be.
     """
     folder = data_folder(data)
-    omissions = Omissions(config)
+    omissions = Omissions(config, folder)
     template = f"ssl4eo_l_{config.sensor}_benchmark/{{uid}}/{{scene}}/{FILE}"
     names = Names(template)
     found = names.find(folder)

@@ -58,7 +58,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
             where=str(folder),
             remedy="give the folder that holds s1, s2c and s2a (data=PATH); v1.1 is the format ssl4eo-s12-v1-1",
         )
-    omissions = Omissions(config)
+    omissions = Omissions(config, folder)
     places = _places(folder, tuple(name for name in SENSORS if name in wanted), omissions.log)
     spec = CorpusSpec(PX, {SENSORS[name]: layout(name) for name in wanted}, licences=("CC-BY-4.0",))
     units = sorted(places.items())

@@ -125,7 +125,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     root = data_folder(data)
     edition = _edition(root)
     folders = _folders(root, config, edition)
-    omissions = Omissions(config)
+    omissions = Omissions(config, root)
     kinds = {name: Names(edition.template.format(folder=name)) for name in folders}
     units = list(_units(root, edition, files_by_key(root, kinds, omissions), omissions))
     if not units:

@@ -48,7 +48,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: files are missing, damaged, or of another type or size.
     """
     root = data_folder(data)
-    omissions = Omissions(config)
+    omissions = Omissions(config, root)
     files = files_by_key(root, KINDS, omissions)
     optical = SensorLayout.of(sensors.get(OPTICAL), gsd_m=10, dtype="int16")
     # Already in dB, unlike what the STAC catalogues serve under this name.

@@ -54,7 +54,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: there is no file, or one is damaged or lacks variables.
     """
     root = data_folder(data)
-    omissions = Omissions(config)
+    omissions = Omissions(config, root)
     areas = files_by_key(root, {"cube": CUBES}, omissions)
     grids: dict[Key, Grid] = {}
     for key, files in areas.items():
@@ -70,14 +70,15 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     def uids(key: Key) -> list[str]:
         return [uid for uid, _, _ in cells(key[0], (grids[key].height, grids[key].width), config.chip_px)]
 
-    convert(
-        target,
-        spec,
-        omissions,
-        list(grids),
-        uids,
-        lambda key: _area(areas[key]["cube"], key, groups[key], spec, config.max_image_gb),
+    def read(key: Key) -> Contents:
+        return _area(areas[key]["cube"], key, groups[key], spec, config.max_image_gb)
+
+    known = (
+        Location(uid, crs=grid.crs, transform=moved(grid.transform, row, column, config.chip_px))
+        for key, grid in grids.items()
+        for uid, row, column in cells(key[0], (grid.height, grid.width), config.chip_px)
     )
+    convert(target, spec, omissions, list(grids), uids, read, known)
 
 
 def _groups(grids: dict[Key, Grid]) -> dict[Key, str]:

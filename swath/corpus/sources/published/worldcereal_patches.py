@@ -77,7 +77,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: files are missing, damaged, of other types, or do not cover the same ground.
     """
     root = data_folder(data)
-    omissions = Omissions(config)
+    omissions = Omissions(config, root)
     kinds = KINDS | ({"fine": FINE} if config.fine_bands else {})
     named = any(names.find(root) for names in kinds.values())
     sites = files_by_key(root, kinds, omissions, unused=UNUSED) if named else _by_content(root, list(kinds), omissions)

@@ -85,7 +85,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: files are missing, damaged, lack columns, or hold other types.
     """
     root = data_folder(data)
-    omissions = Omissions(config)
+    omissions = Omissions(config, root)
     spec = CorpusSpec(1, {legend.OPTICAL: legend.optical_layout(BANDS, 10.0), legend.RADAR: legend.radar_layout(10.0)})
     names = _names(root)
     files = _files(root, config)

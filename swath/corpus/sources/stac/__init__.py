@@ -20,14 +20,14 @@ class Config(StacSection, PluginSettings):
     name: Literal["stac"] = "stac"
 
 
-def build(config: Config, target: Path, data: Path | None = None) -> None:  # noqa: ARG001 - nothing is read from disk
+def build(config: Config, target: Path, data: Path | None = None) -> None:
     """Make the corpus, or continue one that was interrupted.
 
     Args:
         config: the section of the recipe.
         target: folder of the corpus. `plan.parquet` in it holds the locations, `failures.parquet` what is missing and
             why.
-        data: not used.
+        data: folder where files of label layers are looked for first.
 
     Raises:
         CorpusError: no location has a chip, hosts failed in spite of all retries, or the folder cannot be used.
@@ -35,4 +35,4 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:  # no
     # Dask and the loader take seconds to import, and whoever reads a recipe needs neither
     from swath.corpus.sources.stac._run import run
 
-    run(config, Path(target))
+    run(config, Path(target), data)

@@ -59,12 +59,13 @@ SCHEMA = pa.schema(
 )
 
 
-def run(section: StacSection, target: Path, part_bytes: int = PART_BYTES) -> None:
+def run(section: StacSection, target: Path, data: Path | None = None, part_bytes: int = PART_BYTES) -> None:
     """Make the corpus, or continue one.
 
     Args:
         section: of the recipe.
         target: folder of the corpus.
+        data: folder where files of label layers are looked for first.
         part_bytes: a part is committed when it holds so much.
 
     Raises:
@@ -73,7 +74,7 @@ def run(section: StacSection, target: Path, part_bytes: int = PART_BYTES) -> Non
         RecipeError: a catalogue has no such collection, or the cloud mask needs a package that is not installed.
     """
     _look_ahead(section)
-    shapes = Shapes(section.shapes, Path())
+    shapes = Shapes(section.shapes, data)
     provenance = {"source": "stac", "section": section.model_dump(mode="json")}
     provenance |= {"shapes": shapes.digests} if section.shapes else {}
     layouts, layers = sections.layouts(section), shapes.layers
@@ -82,6 +83,7 @@ def run(section: StacSection, target: Path, part_bytes: int = PART_BYTES) -> Non
     ) as writer:
         shapes.begin(writer)
         plan = _plan(section, target)
+        shapes.look_ahead(locations(plan), section.chip_px)
         log = FailureLog(target)
         todo = [one for one in locations(plan) if one.uid not in writer.committed and one.uid not in log.settled]
         with _client() as client:

@@ -62,6 +62,15 @@ def test_a_corpus_of_two_sensors_holds_every_pixel(served, tmp_path):
             np.testing.assert_array_equal(stored[chip.row, position].read().result(), wanted)
 
 
+def test_fields_elsewhere_are_refused_before_anything_is_built(served, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "_in_order", lambda *_: pytest.fail("something was built"))
+    table = gpd.GeoDataFrame({"crop": ["maize"]}, geometry=[shapely.box(29.0, 47.81, 29.03, 47.86)], crs="EPSG:4326")
+    table.to_file(tmp_path / "fields.fgb")
+    layer = {"layer": "crops", "file": "fields.fgb", "column": "crop", "classes": {1: "maize"}}
+    with pytest.raises(CorpusError, match=r"no shape of fields\.fgb lies in any location: shapes lie from 29\.0000"):
+        build(series(served, shapes=[layer]), tmp_path / "c", tmp_path)
+
+
 def test_fields_become_labels_and_groups(served, tmp_path):
     half = shapely.box(9.0, 47.81, 9.03, 47.86)
     table = {"crop": ["maize", "wheat"], "farm": ["one", "two"], "year": [2021, 2020]}
