@@ -24,6 +24,7 @@ from swath.batch import NO_DAY, Image
 from swath.encoders._base import Encoder, evaluating
 from swath.encoders._contract import InputContract
 from swath.encoders._plugin import EncoderPlugin, EncoderSettings, StartableSettings
+from swath.encoders._units import check_means
 from swath.errors import CheckpointError, ContractError, RecipeError, SwathError
 from swath.sensors import SensorDefinition, SensorName, band, band_id, declare, definitions
 from swath.settings import Settings, plainly
@@ -120,7 +121,7 @@ def _continued(plugin: EncoderPlugin, config: EncoderSettings, contract: InputCo
 
 
 def _with_statistics_of(then: InputContract, now: InputContract, start: Path) -> InputContract:
-    """The contract of now, standardised as then; ContractError unless the encoder of then takes the same input."""
+    """The contract of now, standardised as then; ContractError unless bands and units are the same."""
     same = now.inputs == then.inputs if now.fixed else set(now.bands) <= set(then.bands)
     if (now.fixed, now.channels) != (then.fixed, then.channels) or not same:
         raise ContractError(
@@ -129,6 +130,13 @@ def _with_statistics_of(then: InputContract, now: InputContract, start: Path) ->
             remedy="give the views the bands of the checkpoint, or start from other weights",
         )
     rows = [then.bands.index(key) for key in now.bands]
+    if (units := tuple(then.units[i] for i in rows)) != now.units:
+        raise ContractError(
+            f"the weights are of an encoder of other units: {', '.join(units)}; this one's are {', '.join(now.units)}",
+            where=str(start),
+            remedy="bring the corpus to the units of the checkpoint, or start from other weights",
+        )
+    check_means(then, now)
     return replace(now, mean=tuple(then.mean[i] for i in rows), std=tuple(then.std[i] for i in rows))
 
 

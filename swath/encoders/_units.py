@@ -40,17 +40,39 @@ def check_values(contract: InputContract, image: Image) -> None:
     for key, pixels in found.items():
         if not np.isfinite(pixels).all():
             raise ContractError(f"valid pixels of {key} are not finite", remedy="mark them as invalid")
+    for what, unit, keys in _impossible(contract, found, pictures):
+        raise ContractError(
+            what,
+            where=", ".join(keys),
+            remedy=f"give physical units ({unit}); if the values are right nevertheless, embed(..., trusted=True)",
+        )
+
+
+def check_means(then: InputContract, now: InputContract) -> None:
+    """Raise ContractError if what an encoder is to be trained on cannot be in the units of what it was trained on.
+
+    Args:
+        then: of a checkpoint.
+        now: of the encoder that starts from it, with the means of the corpus that it is to be trained on.
+    """
+    means = {key: np.array([mean]) for key, mean in zip(now.bands, now.mean, strict=True) if np.isfinite(mean)}
+    for what, unit, keys in _impossible(then, means, pictures=1):
+        raise ContractError(
+            f"by the corpus's means, {what}",
+            where=", ".join(keys),
+            remedy=f"bring the corpus to physical units ({unit}), as the checkpoint's was; or start from other weights",
+        )
+
+
+def _impossible(contract: InputContract, found: Values, pictures: int) -> Iterator[tuple[str, str, Values]]:
+    """What the values of bands cannot be, in which unit, and of which bands."""
     for unit, rule in RULES.items():
         low, high = TRAINED[unit]
         ours = [key for key in found if band(key).unit == unit and low <= _mean(contract, key) <= high]
         values = {key: found[key] for key in ours}
         rules = (rule, _offset) if unit == "reflectance" and pictures >= MANY else (rule,)
         for what in (said for look in rules if values for said in look(values, contract)):
-            raise ContractError(
-                what,
-                where=", ".join(values),
-                remedy=f"give physical units ({unit}); if the values are right nevertheless, embed(..., trusted=True)",
-            )
+            yield what, unit, values
 
 
 def _some(image: Image) -> tuple[int, Values]:

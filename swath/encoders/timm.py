@@ -4,6 +4,7 @@ timm is imported when a network is built, not when a recipe is read: it takes se
 """
 
 import difflib
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -146,6 +147,11 @@ def _read(path: Path) -> dict[str, Tensor]:
         for wrapper in ("state_dict", "model"):
             state = state.get(wrapper, state)
         return dict(state)
+    except pickle.UnpicklingError as error:  # torch's words for it say how to run the file's code
+        remedy = "give a file of tensors alone, such as torch.save(model.state_dict()) or safetensors writes"
+        raise RecipeError(
+            "cannot read weights: it is damaged, or holds more than tensors", where=str(path), remedy=remedy
+        ) from error
     except Exception as error:  # torch reports a damaged or foreign file by whatever it stumbles over first
         raise RecipeError(f"cannot read weights: {error}", where=str(path)) from error
 

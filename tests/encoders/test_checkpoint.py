@@ -457,6 +457,20 @@ def test_weights_of_other_bands_are_no_start(saved, change, said):
     assert said in error.value.what
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"units": ("reflectance", "linear power", "K")}, "of other units: reflectance, dB, K; this one's are"),
+        ({"mean": (1200.0, -10.0, 280.0)}, "the median of sentinel-2-l2a/B04 is 1200, .*10,000 times too large"),
+        ({"mean": (0.1, 0.08, 280.0)}, "linear power, not decibels"),
+        ({"mean": (0.1, -10.0, 20.0)}, "degrees Celsius"),
+    ],
+)
+def test_a_corpus_in_other_units_is_no_start(saved, change, said):
+    with pytest.raises(ContractError, match=said):
+        encoders.build(SMALL.model_copy(update={"weights": saved[1]}), replace(OTHER, **change))
+
+
 def test_weights_of_another_network_are_no_start(saved):
     with pytest.raises(RecipeError, match="weights are not this encoder's") as error:
         encoders.build(Timm(model="test_convnext", weights=saved[1]), OTHER)
