@@ -117,7 +117,7 @@ def _sheet(corpus: Corpus, findings: Sequence[Any]) -> list[tuple[list[Any], str
         return []
     rows = np.unique(np.linspace(0, len(corpus) - 1, min(SHEET, len(corpus))).astype(int))
     shots = Pictures(corpus).of([corpus.locations["uid"].iloc[row] for row in rows])
-    return [(found, uid) for uid, found in shots.items()]
+    return [(pictures, uid) for uid, pictures in shots.items()]
 
 
 @singledispatch

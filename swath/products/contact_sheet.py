@@ -15,23 +15,24 @@ from swath.corpus.reading.reader import Reader
 from swath.corpus.reading.sampler import PADDING, Sampler, Selection
 from swath.corpus.store.format import Corpus, LabelLayer
 from swath.errors import CorpusError
+from swath.products.draw.pictures import shown_bands
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CELL_IN = 1.35
+PICTURE_IN = 1.35
 """Side of one picture, in inches."""
 MARGIN_IN = 1.2
 """Room for the names of the rows, in inches."""
 TITLE_CHARACTERS = 20
-"""Of a column's heading, in a line."""
+"""A column's heading is folded after so many characters."""
 UID_CHARACTERS = 18
-"""Of a row's name, in a line."""
+"""A row's name is folded after so many characters."""
 LEGEND_PT = 7
 """Size of the type of class names."""
 LEGEND_CHARACTERS = 60
-"""Of a class name, at most."""
+"""A class name in the legend is cut to so many characters."""
 GAMMA = 0.8
 """Lightens the middle tones, as most of the ground is dark."""
 INVALID = (0.87, 0.80, 0.86)
@@ -54,7 +55,7 @@ def preview(corpus: Corpus, to: Path, locations: int = 8, dates: int = 3, seed: 
         to: PNG file.
         locations: how many, at most.
         dates: how many of each sensor, at most.
-        seed: of the choice of locations.
+        seed: decides which locations are drawn.
 
     Returns:
         The path that was written.
@@ -80,7 +81,7 @@ def preview(corpus: Corpus, to: Path, locations: int = 8, dates: int = 3, seed: 
 
 def _sensor_columns(corpus: Corpus, sensor: str, locations: Integer[ndarray, " n"], dates: int) -> list[_Column]:
     """Dates of a sensor, evenly chosen from each location's series."""
-    bands = _picture_bands(sensor, corpus.info.sensors[sensor].bands)
+    bands = shown_bands(sensor, corpus.info.sensors[sensor].bands)
     series = Sampler(corpus, (sensor,), Selection(dates="all")).choose(locations)[sensor]
     positions = np.stack([_spread(row[row != PADDING], min(dates, series.shape[1])) for row in series])
     if (positions == PADDING).all():
@@ -97,14 +98,6 @@ def _sensor_columns(corpus: Corpus, sensor: str, locations: Integer[ndarray, " n
         )
         for date in range(positions.shape[1])
     ]
-
-
-def _picture_bands(sensor: str, stored: tuple[str, ...]) -> tuple[str, ...]:
-    """The sensor's display bands if they are stored; otherwise the first three bands, or the first one."""
-    wanted = sensors.get(sensor).rgb
-    if wanted and set(wanted) <= set(stored):
-        return wanted
-    return stored[:3] if len(stored) >= 3 else stored[:1]
 
 
 def _spread(series: Integer[ndarray, " t"], dates: int) -> Integer[ndarray, " d"]:
@@ -160,11 +153,11 @@ def _draw(corpus: Corpus, locations: Integer[ndarray, " n"], columns: list[_Colu
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    pictures_in = max(1, len(columns)) * CELL_IN
+    pictures_in = max(1, len(columns)) * PICTURE_IN
     legends = _legend_rows(corpus, pictures_in)
     head, foot = 0.75, 0.15 + 0.24 * len(legends)
     width = MARGIN_IN + max([pictures_in, *(sum(_entry_in(name) for name, _ in row) for row in legends)])
-    height = head + foot + len(locations) * (CELL_IN + 0.12)
+    height = head + foot + len(locations) * (PICTURE_IN + 0.12)
     figure = Figure(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
@@ -180,7 +173,7 @@ def _draw(corpus: Corpus, locations: Integer[ndarray, " n"], columns: list[_Colu
     for j, column in enumerate(columns):
         for i, picture in enumerate(column.pictures):
             axes = figure.add_subplot(grid[i, j])
-            _cell(axes, picture, column.captions[i])
+            _fill(axes, picture, column.captions[i])
             if i == 0:
                 axes.set_title(column.title, fontsize=7.5, loc="left", pad=12, fontweight="bold")
             if j == 0:
@@ -190,7 +183,7 @@ def _draw(corpus: Corpus, locations: Integer[ndarray, " n"], columns: list[_Colu
     return figure
 
 
-def _cell(axes: "Axes", picture: Float[ndarray, "y x 3"], caption: str) -> None:
+def _fill(axes: "Axes", picture: Float[ndarray, "y x 3"], caption: str) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set(color="0.8", linewidth=0.5)

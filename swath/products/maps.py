@@ -106,9 +106,9 @@ def maps(run: Path, out: Path, *, task: str, input: str, row: str, probe: str = 
     legend = _legend(opened, task, corpus, kept)
     out.mkdir(parents=True, exist_ok=True)
     written = [_picture(kept[:SHOWN], legend, corpus, out / "maps.png", f"{row}, {input}")]
-    places = corpus.locations.set_index("uid")
-    placed = [(one, places.loc[one.uid]) for one in kept if isinstance(places.loc[one.uid]["crs"], str)]
-    written += [_geotiff(one, place, legend, out / f"{file_name(one.uid)}.tif") for one, place in placed]
+    locations = corpus.locations.set_index("uid")
+    placed = [(one, locations.loc[one.uid]) for one in kept if isinstance(locations.loc[one.uid]["crs"], str)]
+    written += [_geotiff(one, location, legend, out / f"{file_name(one.uid)}.tif") for one, location in placed]
     tested = len(set(opened.predictions(task, input, probe, row)["uid"]))
     for line in _said(len(kept), tested, len(corpus), len(kept) - len(placed)):
         console().print(line, soft_wrap=True)
@@ -125,17 +125,17 @@ def _said(kept: int, tested: int, located: int, unplaced: int) -> Iterator[str]:
 
 def _legend(run: Run, task: str, corpus: Corpus, kept: Sequence[_Map]) -> _Legend:
     target = Pixels.model_validate(run.target(task))
-    found, layer = targets(corpus, target), corpus.label_layers[target.layer]
-    if found.maps is None or found.classes != run.classes[task] or not _same_labels(kept, found.maps):
+    labels, layer = targets(corpus, target), corpus.label_layers[target.layer]
+    if labels.maps is None or labels.classes != run.classes[task] or not _same_labels(kept, labels.maps):
         raise SwathError(
             f"the labels of task {task} in the corpus are not those that the run was evaluated with",
             where=f"{corpus.path}, label layer {target.layer}",
             remedy="restore the run's corpus, or run `swath evaluate` again",
         )
-    codes, shades = found.maps.codes, class_colours(layer)
+    codes, shades = labels.maps.codes, class_colours(layer)
     unused = (code for code in chain((255, 0), count(-1, -1)) if code not in layer.codes)
     nodata = next(unused) if layer.void is None else layer.void
-    return _Legend(codes, tuple(found.classes), tuple(shades[code] for code in codes), nodata)
+    return _Legend(codes, tuple(labels.classes), tuple(shades[code] for code in codes), nodata)
 
 
 def _same_labels(kept: Sequence[_Map], maps: LabelMaps) -> bool:
@@ -146,8 +146,8 @@ def _same_labels(kept: Sequence[_Map], maps: LabelMaps) -> bool:
 
 
 def _kept(run: Run, task: str, input: str, probe: str, row: str) -> list[_Map]:  # noqa: A002
-    found = run.maps(task, input, probe, row)
-    if found.empty:
+    stored = run.maps(task, input, probe, row)
+    if stored.empty:
         known = run.table[["task", "input", "probe", "row"]].drop_duplicates().itertuples(index=False)
         wanted = " / ".join((task, input, probe, row))
         raise SwathError(
@@ -155,7 +155,7 @@ def _kept(run: Run, task: str, input: str, probe: str, row: str) -> list[_Map]: 
             where=str(run.path),
             remedy=nearest(wanted, [" / ".join(map(str, one)) for one in known]),
         )
-    records = found.sort_values("uid").to_dict("records")
+    records = stored.sort_values("uid").to_dict("records")
     return [_Map(str(r["uid"]), _grid(r, "y_true"), _grid(r, "y_pred")) for r in records]
 
 
@@ -163,14 +163,14 @@ def _grid(record: dict, name: str) -> Int[ndarray, "h w"]:
     return np.asarray(record[name], np.int64).reshape(int(record["height"]), -1)
 
 
-def _geotiff(one: _Map, place: pd.Series, legend: _Legend, path: Path) -> Path:
+def _geotiff(one: _Map, location: pd.Series, legend: _Legend, path: Path) -> Path:
     profile = {"driver": "GTiff", "dtype": legend.kind, "count": 2, "compress": "deflate"}
     if abs(legend.nodata) <= EXACT:
         profile["nodata"] = legend.nodata
     height, width = one.said.shape
     said = zip(legend.codes, legend.names, legend.colours, strict=True)
     with whole(path) as temporary:
-        grid = {"height": height, "width": width, "crs": place["crs"], "transform": Affine(*place["transform"])}
+        grid = {"height": height, "width": width, "crs": location["crs"], "transform": Affine(*location["transform"])}
         with rasterio.open(temporary, "w", **profile, **grid) as file:
             file.write(legend.coded(one.said), 1)
             file.write(legend.coded(one.label), 2)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from swath._files import file_name, whole, write_whole
+from swath.errors import SwathError
 from swath.products.documents._markdown import render
 from swath.products.documents._record import FORMAT, dumped, numbers_of, restored
 from swath.products.draw.charts import cloud_curve, comparison
@@ -61,7 +62,7 @@ def write(runs: Sequence[Path], target: Path, images: Path | None = None) -> Pat
 def verify(target: Path) -> list[str]:
     """What in a document's blocks is not what was stored when they were written; empty if all is well."""
     text = target.read_text(encoding="utf-8") if target.exists() else ""
-    blocks = {found["name"]: found["body"] for found in BLOCK.finditer(text)}
+    blocks = {match["name"]: match["body"] for match in BLOCK.finditer(text)}
     stored = {path.stem: path for path in sorted(_store(target, "x").parent.glob("*.json"))}
     problems = []
     if text.count("<!-- swath:results ") != len(blocks):
@@ -106,7 +107,7 @@ def _differences(target: Path, name: str, body: str, store: Path) -> list[str]:
         if content["format"] < FORMAT:
             return [f"{store}: written by an earlier swath; give the run's folder to `swath report --into {target}`"]
         expected = _body(content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (SwathError, OSError, ValueError, KeyError, TypeError) as error:
         return [f"{store}: cannot be read: {error}"]
     problems = []
     shown = [image for image in (content.get("image"), content.get("cloud_image")) if image]
@@ -117,18 +118,18 @@ def _differences(target: Path, name: str, body: str, store: Path) -> list[str]:
     return problems
 
 
-def _first_difference(expected: str, found: str) -> str:
-    pairs = enumerate(zip(expected, found, strict=False))
-    start = next((i for i, (a, b) in pairs if a != b), min(len(expected), len(found)))
-    there, here = (text[max(0, start - 30) : start + 30].replace("\n", "⏎") for text in (expected, found))
+def _first_difference(expected: str, body: str) -> str:
+    pairs = enumerate(zip(expected, body, strict=False))
+    start = next((i for i, (a, b) in pairs if a != b), min(len(expected), len(body)))
+    there, here = (text[max(0, start - 30) : start + 30].replace("\n", "⏎") for text in (expected, body))
     return f"line {expected.count(chr(10), 0, start) + 1} of the block should read …{there}… and reads …{here}…"
 
 
 def _placed(text: str, name: str, body: str) -> str:
     block = f"<!-- swath:results {name} -->\n{body}<!-- /swath:results -->"
-    for found in BLOCK.finditer(text):
-        if found["name"] == name:
-            return text[: found.start()] + block + text[found.end() :]
+    for match in BLOCK.finditer(text):
+        if match["name"] == name:
+            return text[: match.start()] + block + text[match.end() :]
     return f"{text.rstrip()}\n\n## {name}\n\n{block}\n"
 
 

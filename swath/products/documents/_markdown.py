@@ -71,8 +71,8 @@ def _panel_table(panel: Panel) -> str:
 
 
 def _panel_row(panel: Panel, score: Score) -> list[str]:
-    found = [panel.score(score.row, metric) for metric in panel.metrics]
-    values = [f"{words.percent(s.value)} ({words.interval(s.low, s.high)})" if s else words.DASH for s in found]
+    scores = [panel.score(score.row, metric) for metric in panel.metrics]
+    values = [f"{words.percent(s.value)} ({words.interval(s.low, s.high)})" if s else words.DASH for s in scores]
     others = (panel.twin(score.row), panel.scratch(score.row), panel.best_floor())
     verdicts = [_verdict(panel, score, other) if score.role == "pretrained" else "" for other in others]
     return [escape(score.row), ROLES[score.role], *values, *verdicts]

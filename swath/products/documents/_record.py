@@ -10,6 +10,7 @@ import pandas as pd
 
 from swath.errors import SwathError
 from swath.products.tables import Run
+from swath.sensors import declare
 
 FORMAT = 2
 """Format 1 did not say what a row is."""
@@ -47,7 +48,7 @@ def numbers_of(run: Run) -> dict[str, Any]:
         "name": run.name,
         "recipe": {key: run.recipe[key] for key in _RECIPE_KEYS if key in run.recipe}
         | {"arms": dict.fromkeys(run.arms)},
-        "corpus": {key: corpus[key] for key in ("hash", "locations", "chips") if key in corpus},
+        "corpus": {key: corpus[key] for key in ("hash", "locations", "chips", "definitions") if corpus.get(key)},
         "stages": [{key: stage[key] for key in _STAGE_KEYS if key in stage} for stage in run.stages],
     }
     return {
@@ -88,7 +89,8 @@ def _rounded(value: Any) -> Any:
 
 
 def restored(content: dict[str, Any]) -> Run:
-    """The run as far as its numbers were kept."""
+    """The run as far as its numbers were kept; its own sensors are made known, as its tables name their bands."""
+    declare(content["manifest"].get("corpus", {}).get("definitions") or {}, "the recorded run")
     table = _frame(content["table"])
     table["per_seed"] = [tuple(math.nan if v is None else v for v in values) for values in table["per_seed"]]
     return Run(

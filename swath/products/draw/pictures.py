@@ -39,25 +39,20 @@ class Pictures:
         for name in self._sensors:
             for uid, shot in self._of_sensor(name, known).items():
                 shots[uid].append(shot)
-        return {uid: found for uid, found in shots.items() if found}
+        return {uid: pictures for uid, pictures in shots.items() if pictures}
 
     @cached_property
     def _sensors(self) -> list[str]:
         """Optical first: that is what people read."""
         names = list(self._corpus.info.sensors)
-        return sorted(names, key=lambda name: len(self._bands(name)) == 1)[:MAX_SENSORS]
-
-    def _bands(self, name: str) -> tuple[str, ...]:
-        """The sensor's picture bands if the corpus has them, else its first band in grey."""
-        stored, wanted = self._corpus.info.sensors[name].bands, sensors.get(name).rgb
-        return wanted if wanted and set(wanted) <= set(stored) else stored[:1]
+        return sorted(names, key=lambda name: sensors.get(name).kind == "radar")[:MAX_SENSORS]
 
     def _of_sensor(self, name: str, uids: list[str]) -> dict[str, Shot]:
         chips = self._best_chips(name, [self._row_of[uid] for uid in uids])
         present = [uid for uid in uids if self._row_of[uid] in chips]
         if not present:
             return {}
-        bands = self._bands(name)
+        bands = shown_bands(name, self._corpus.info.sensors[name].bands)
         positions = np.array([[chips[self._row_of[uid]]] for uid in present], dtype=np.int64)
         image = Reader(self._corpus, {name: bands}).read({name: positions})[name]
         pixels, valid = image.pixels[:, 0].numpy(), image.valid[:, 0].numpy()
@@ -69,13 +64,24 @@ class Pictures:
     def _best_chips(self, name: str, rows: list[int]) -> dict[int, int]:
         """Position of each location's clearest chip of that sensor."""
         chips = self._corpus.chips
-        found = np.flatnonzero((chips["sensor"] == name).to_numpy() & chips["location"].isin(rows).to_numpy())
-        location, cloud, valid = (chips[column].to_numpy(float)[found] for column in ("location", "cloud", "valid"))
-        clearest_first = np.lexsort((found, np.nan_to_num(cloud, nan=0.0), -np.nan_to_num(valid, nan=1.0), location))
+        own = np.flatnonzero((chips["sensor"] == name).to_numpy() & chips["location"].isin(rows).to_numpy())
+        location, cloud, valid = (chips[column].to_numpy(float)[own] for column in ("location", "cloud", "valid"))
+        clearest_first = np.lexsort((own, np.nan_to_num(cloud, nan=0.0), -np.nan_to_num(valid, nan=1.0), location))
         best: dict[int, int] = {}
         for i in clearest_first:
-            best.setdefault(int(location[i]), int(found[i]))
+            best.setdefault(int(location[i]), int(own[i]))
         return best
+
+
+def shown_bands(sensor: str, stored: tuple[str, ...]) -> tuple[str, ...]:
+    """The bands that a picture shows as red, green and blue, or one as grey.
+
+    The sensor's own choice if all of it is stored; otherwise the first three stored bands, or the first one.
+    """
+    wanted = sensors.get(sensor).rgb
+    if wanted and set(wanted) <= set(stored):
+        return wanted
+    return stored[:3] if len(stored) >= 3 else stored[:1]
 
 
 def stretch(name: str, pixels: np.ndarray, valid: np.ndarray) -> np.ndarray:

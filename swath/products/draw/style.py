@@ -140,8 +140,8 @@ def _inline(text: str, name: str, alt: str) -> str:
     text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
-    text = re.sub(r'\bstyle="[^"]*"', lambda found: _themed(found.group()), text)
-    return re.sub(r'\b(?:d|points|transform|x|y)="[^"]*"', lambda found: _short_numbers(found.group()), text).strip()
+    text = re.sub(r'\bstyle="[^"]*"', lambda match: _themed(match.group()), text)
+    return re.sub(r'\b(?:d|points|transform|x|y)="[^"]*"', lambda match: _short_numbers(match.group()), text).strip()
 
 
 def _themed(style: str) -> str:

@@ -41,7 +41,7 @@ def render(run: Run) -> str:
     pages = _environment()
     material = _material(run)
     # all contents first: the notes tell what any other section could not read
-    contents = [(name, section, section.content(material)) for name, section in all_sections().items()]
+    contents = [(name, section, section.content(material)) for name, section in all_sections(material.problems).items()]
     parts = [
         (name, section, Markup(pages.from_string(section.template).render(content)))  # noqa: S704 — the template escapes
         for name, section, content in contents

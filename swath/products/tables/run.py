@@ -111,8 +111,8 @@ class Run:
     def arms(self) -> list[str]:
         """Arms in the recipe's order, then any others that left logs or results."""
         pretrained = self.table.loc[self.table["role"] == "pretrained", "row"]
-        found = [*(self.recipe.get("arms") or {}), *(arm for arm, _ in self.logs), *pretrained]
-        return list(dict.fromkeys(str(arm) for arm in found))
+        arms = [*(self.recipe.get("arms") or {}), *(arm for arm, _ in self.logs), *pretrained]
+        return list(dict.fromkeys(str(arm) for arm in arms))
 
     @property
     def corpus_path(self) -> Path | None:

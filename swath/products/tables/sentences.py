@@ -67,11 +67,11 @@ def outcome(panel: Panel) -> list[str]:
 def _compared(run: Run, panel: Panel) -> str:
     arms = [score.row for score in panel.pretrained]
     seeds = max((len(score.per_seed) for score in panel.pretrained), default=0)
-    what = "One encoder" if len(arms) == 1 else f"{NUMERALS.get(len(arms), len(arms))} encoders"
+    who = "One encoder" if len(arms) == 1 else f"{NUMERALS.get(len(arms), len(arms))} encoders"
     verb = "was" if len(arms) == 1 else "were"
     each = f", {plural(seeds, 'seed')} each" if seeds else ""
     return (
-        f"{what} pre-trained without labels ({listing(arms)}{each}) {verb} judged on {panel.task}{_size(run, panel)},"
+        f"{who} pre-trained without labels ({listing(arms)}{each}) {verb} judged on {panel.task}{_size(run, panel)},"
         f" by a {panel.probe} probe (input: {panel.input})."
     )
 
@@ -101,11 +101,11 @@ def _against_second(panel: Panel) -> list[str]:
     return [f"It is {gap}, and the difference is distinguishable ({evidence(pair)})."]
 
 
-def against(panel: Panel, best: Score, other: Score | None, what: str) -> str:
+def against(panel: Panel, best: Score, other: Score | None, description: str) -> str:
     """One sentence: the row against a floor or reference, with the evidence."""
     if other is None:
-        return f"It was not compared with {what}."
-    named = f"{what} ({percent(other.value)})"
+        return f"It was not compared with {description}."
+    named = f"{description} ({percent(other.value)})"
     pair = panel.pair(best.row, other.row)
     if pair is None or pair.verdict == "untested":
         return f"Against {named} it has {points(best.value - other.value)} points; that difference was not tested."

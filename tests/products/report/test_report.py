@@ -66,7 +66,10 @@ def page_of(run: Path, *only: str) -> Page:
     """The page, or some of its sections: most of a test's time goes into drawing what it does not look at."""
     with pytest.MonkeyPatch.context() as patch:
         if only:
-            patch.setattr("swath.products.report.all_sections", lambda: {name: all_sections()[name] for name in only})
+            patch.setattr(
+                "swath.products.report.all_sections",
+                lambda problems: {name: all_sections(problems)[name] for name in only},
+            )
         return Page(report(run).read_text(encoding="utf-8"))
 
 

@@ -3,12 +3,17 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
 
+import jinja2
 import pytest
 
+from swath import plugins
 from swath.products import report
-from swath.products.report import all_sections, sections
-from swath.products.tables import load
+from swath.products.report import Material, all_sections, sections
+from swath.products.tables import headline_panel, load, panels_of
 
 WEATHER = """
 from swath.products.report.sections import Section
@@ -52,15 +57,42 @@ def test_one_file_adds_a_section(run):
     assert "weather" not in report.render(load(run))
 
 
+def test_the_section_in_the_documents_runs(run):
+    text = (Path(__file__).parents[3] / "docs" / "report.md").read_text()
+    example = text.partition("## A section of your own")[2].partition("```python\n")[2].partition("```")[0]
+    names = {}
+    exec(example, names)
+    opened = load(run)
+    material = Material(opened, panels_of(opened), headline_panel(panels_of(opened)), None, [])
+    shown = names["SECTION"].content(material)
+    assert ("byol", 3) in shown["rows"]
+    assert "<p>byol: 3 seeds</p>" in jinja2.Template(names["SECTION"].template, autoescape=True).render(shown)
+    assert names["SECTION"].content(replace(material, headline=None)) is None
+
+
+@pytest.mark.parametrize("text", ["SECTION = 5", "import nowhere_to_be_found"])
+def test_a_section_of_a_package_that_cannot_be_used_becomes_a_note(text, tmp_path, monkeypatch):
+    (tmp_path / "their_section.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    offered = {"weather": [EntryPoint("weather", "their_section", "swath.sections")]}
+    monkeypatch.setattr(plugins, "_offered", lambda package: offered if package == sections.__name__ else {})
+    (tmp_path / "manifest.json").write_text(json.dumps({"format": 1, "name": "mine"}))
+    html = report.render(load(tmp_path))
+    assert "The section weather cannot be shown" in html[html.index('<section id="notes"') :]
+    sys.modules.pop("their_section", None)
+
+
 def test_sections_stand_in_their_order_and_no_two_share_a_place():
-    orders = [section.order for section in all_sections().values()]
-    assert list(all_sections()) == [
+    problems = []
+    orders = [section.order for section in all_sections(problems).values()]
+    assert not problems
+    assert list(all_sections(problems)) == [
         *("result", "comparison", "labels", "bands", "mistakes", "pretraining", "data", "run", "notes")
     ]
     assert orders == sorted(set(orders))
 
 
-@pytest.mark.parametrize("name", all_sections())
+@pytest.mark.parametrize("name", all_sections([]))
 def test_every_section_is_shown_or_left_out_of_a_run_that_has_nothing_yet(name, tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({"format": 1, "name": "mine"}))
     html = report.render(load(tmp_path))

@@ -1,6 +1,7 @@
 """Sections of the report, one a module: what it needs of a run, its figure, and its template.
 
-A module of this package defines `SECTION`; its name is the section's anchor in the page. Sections stand in the order
+A module of this package, or one that an installed package offers by an entry point in the group `swath.sections`,
+defines `SECTION`; its name is the section's anchor in the page. Sections stand in the order
 that they state: result 10, comparison 20, labels 30, bands 40, mistakes 50, pretraining 60, data 70, run 80, notes 90.
 Between result and comparison (at 15) is the place of what the recipe claims before results are seen.
 """
@@ -12,6 +13,7 @@ from typing import Any
 
 from swath import plugins
 from swath.corpus import Corpus
+from swath.errors import RecipeError
 from swath.products.tables import Panel, Run
 
 
@@ -50,7 +52,23 @@ def beside(module: str) -> str:
     return Path(module).with_suffix(".html.j2").read_text(encoding="utf-8")
 
 
-def all_sections() -> dict[str, Section]:
-    """All sections by name, in their order."""
-    known: dict[str, Section] = {name: plugins.find(__name__, name).SECTION for name in plugins.names(__name__)}
+def all_sections(problems: list[str]) -> dict[str, Section]:
+    """All sections by name, in their order: swath's own, and those of installed packages (group `swath.sections`).
+
+    Args:
+        problems: gets a line for each section that an installed package offers and that cannot be used.
+    """
+    known: dict[str, Section] = {}
+    for name in plugins.names(__name__):
+        try:
+            known[name] = _section(name)
+        except RecipeError as error:
+            problems.append(f"The section {name} cannot be shown: {error.what}")
     return dict(sorted(known.items(), key=lambda item: (item[1].order, item[0])))
+
+
+def _section(name: str) -> Section:
+    section = vars(plugins.find(__name__, name)).get("SECTION")
+    if not isinstance(section, Section):
+        raise RecipeError(f"the module of {plugins.origins(__name__)[name]} defines no SECTION = Section(...)")
+    return section

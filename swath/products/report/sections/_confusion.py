@@ -78,9 +78,9 @@ def by_class(predictions: pd.DataFrame, row: str, classes: list[str]) -> ByClass
     seeds = len(set(predictions["replicate"]))
     lines = {}
     for name, cm in zip(classes, confusion_by_class(truth, said), strict=True):
-        hits, found, there = cm[1, 1], cm[:, 1].sum(), cm[1].sum()
-        shares = [hits / n if n else float("nan") for n in (found, there, (found + there) / 2)]
-        lines[name] = (words.count(int(there) // seeds), *map(words.percent, shares))
+        hits, predicted, true = cm[1, 1], cm[:, 1].sum(), cm[1].sum()
+        shares = [hits / n if n else float("nan") for n in (predicted, true, (predicted + true) / 2)]
+        lines[name] = (words.count(int(true) // seeds), *map(words.percent, shares))
     return ByClass(row, lines, seeds)
 
 

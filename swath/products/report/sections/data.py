@@ -34,19 +34,19 @@ def content(material: Material) -> dict[str, Any]:
     return {"card": _card_of(material)}
 
 
-def _card_of(material: Material) -> "Card | None":
+def _card_of(material: Material) -> "DataCard | None":
     run, first = material.run, material.headline
     if material.corpus is None:
         return None
     try:
-        return card(run, material.corpus, first.task if first else next(iter(run.recipe.get("tasks") or {}), None))
+        return data_card(run, material.corpus, first.task if first else next(iter(run.recipe.get("tasks") or {}), None))
     except SwathError as error:
         material.problems.append(f"The corpus cannot be read: {error.what}")
         return None
 
 
 @dataclass(frozen=True)
-class Card:
+class DataCard:
     """What the template shows of the corpus."""
 
     facts: list[tuple[str, str]]
@@ -59,7 +59,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Parts:
+class Division:
     """How the run divided the corpus and what it is labelled with: recomputed, for both follow from the recipe."""
 
     split: pd.Series
@@ -68,9 +68,10 @@ class Parts:
     """Class of each labelled location, by row; the categories are the task's classes in order."""
     task: str
     audit: Leakage | None
+    """How near training and test data are to each other; None where the corpus cannot be divided like this."""
 
 
-def card(run: Run, corpus: Corpus, task: str | None) -> Card:
+def data_card(run: Run, corpus: Corpus, task: str | None) -> DataCard:
     """The data card of a run's corpus.
 
     Args:
@@ -78,7 +79,7 @@ def card(run: Run, corpus: Corpus, task: str | None) -> Card:
     """
     parts = _parts(run, corpus, task)
     plots = [_dates(corpus), *_quality(corpus), _balance(parts), _map(corpus, parts.split)]
-    return Card(
+    return DataCard(
         facts=_facts(run, corpus, parts),
         sensors=[_sensor(corpus, name) for name in corpus.info.sensors],
         plots=[plot for plot in plots if plot is not None],
@@ -87,7 +88,7 @@ def card(run: Run, corpus: Corpus, task: str | None) -> Card:
     )
 
 
-def _parts(run: Run, corpus: Corpus, task: str | None) -> Parts:
+def _parts(run: Run, corpus: Corpus, task: str | None) -> Division:
     part, audit = list(corpus.locations["split"]), None
     try:
         rows = split(corpus, SplitConfig.model_validate(run.recipe.get("split") or {}))
@@ -96,21 +97,21 @@ def _parts(run: Run, corpus: Corpus, task: str | None) -> Parts:
     except (SwathError, ValueError):
         # the run could not be divided like this either, and its failed stage says why: show the provider's parts
         pass
-    return Parts(pd.Series(part, dtype=object), _labels(run, corpus, task), task or "", audit)
+    return Division(pd.Series(part, dtype=object), _labels(run, corpus, task), task or "", audit)
 
 
 def _labels(run: Run, corpus: Corpus, task: str | None) -> pd.Series:
     rule = run.target(task or "")
     try:
-        found = targets(corpus, TypeAdapter(TargetConfig).validate_python(rule))
+        labelled = targets(corpus, TypeAdapter(TargetConfig).validate_python(rule))
     except (SwathError, ValueError):
         return pd.Series(pd.Categorical([]))
     # a location that has several classes stands there once for each
-    rows, codes = (np.arange(len(found.y)), found.y) if found.several is None else np.nonzero(found.several)
-    return pd.Series(pd.Categorical.from_codes(codes, found.classes), index=found.locations[rows])
+    rows, codes = (np.arange(len(labelled.y)), labelled.y) if labelled.several is None else np.nonzero(labelled.several)
+    return pd.Series(pd.Categorical.from_codes(codes, labelled.classes), index=labelled.locations[rows])
 
 
-def _facts(run: Run, corpus: Corpus, parts: Parts) -> list[tuple[str, str]]:
+def _facts(run: Run, corpus: Corpus, parts: Division) -> list[tuple[str, str]]:
     stated = run.manifest.get("corpus") or {}
     groups = len(set(corpus.locations["group"]))
     facts = [
@@ -205,7 +206,7 @@ def _means(samples: dict[str, np.ndarray]) -> str:
     return listing([f"mean {percent(float(sample.mean()))} for {name}" for name, sample in samples.items()])
 
 
-def _balance(parts: Parts) -> tuple[Markup, str, list[tuple[int, str]]] | None:
+def _balance(parts: Division) -> tuple[Markup, str, list[tuple[int, str]]] | None:
     split_of = parts.split.reindex(parts.labels.index)
     pairs = Counter((label, part) for label, part in zip(parts.labels, split_of, strict=True) if isinstance(part, str))
     if not pairs:

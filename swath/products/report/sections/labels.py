@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -61,11 +62,8 @@ def label_curves(run: Run, panels: Sequence[Panel]) -> list[tuple[Markup, str]]:
 def _curve(row: str, panels: Sequence[Panel], labels: Mapping[str, float], arms: Sequence[str]) -> Line:
     points = [(labels[panel.task], score) for panel in panels if (score := panel.score(row))]
     shade = colour(arms.index(row)) if row in arms else MUTED
-    y = np.array([score.value for _, score in points])
-    low, high = (np.array([getattr(score, end) for _, score in points]) for end in ("low", "high"))
-    # a row without an interval is a point
-    low, high = np.where(np.isfinite(low), np.minimum(low, y), y), np.where(np.isfinite(high), np.maximum(high, y), y)
-    return Line(row, shade, np.array([x for x, _ in points]), y, low, high)
+    table = pd.DataFrame([{"value": score.value, "low": score.low, "high": score.high} for _, score in points])
+    return Line.of(row, shade, np.array([labels for labels, _ in points]), table, "value")
 
 
 def cloud_curves(run: Run, panels: Sequence[Panel]) -> list[tuple[Markup, str]]:

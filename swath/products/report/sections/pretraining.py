@@ -65,7 +65,7 @@ def _chart(run: Run, column: str, title: str, meaning: str) -> tuple[Markup, str
 
 def _collapse_floor(run: Run, column: str) -> float:
     """Below this a run is stopped as collapsed: the strictest of the arms' floors; 0 for gauges without one."""
-    floors = [getattr(Collapse(), column, 0.0)]
+    floors = [Collapse().model_dump().get(column, 0.0)]
     for arm in (run.recipe.get("arms") or {}).values():
         rule = ((arm or {}).get("training") or {}).get("collapse") or {}
         floors += [rule[column]] if column in rule else []
