@@ -1,4 +1,7 @@
-"""Shapes are checked under pytest only: every annotated function of swath is verified while the tests run."""
+"""Shapes are checked under pytest only: every annotated function of swath is verified while the tests run.
+
+The first calls in every test are, to be exact: see `sparing`.
+"""
 
 import importlib.util
 import inspect
@@ -22,6 +25,8 @@ import timm  # noqa: F401
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+from tests import sparing
+
 # time on a shared machine says nothing about correctness
 settings.register_profile("swath", deadline=None)
 settings.load_profile("swath")
@@ -33,6 +38,7 @@ if importlib.util.find_spec("triton"):
     _JIT = triton.jit
     triton.jit = lambda function: _JIT(inspect.unwrap(function))
 
+sparing.install()
 _HOOK = install_import_hook("swath", "beartype.beartype")
 
 
@@ -46,6 +52,7 @@ def shared_data() -> Path:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests of a GPU need one."""
+    """Every test has its own first calls, and tests of a GPU need one."""
+    sparing.calls.clear()
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("no CUDA device")

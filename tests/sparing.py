@@ -1,0 +1,41 @@
+"""Shapes and types are checked at the first calls of a function in every test, not at all of them.
+
+A check costs some 25 microseconds, and small functions are called ten thousands of times: checking every call took
+about a third of the time of the tests that were measured.
+"""
+
+import functools
+import inspect
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import jaxtyping
+
+CHECKED = 8
+"""Calls of each function that every test checks."""
+
+calls: Counter[Callable[..., Any]] = Counter()
+"""Calls of each function in the test that runs."""
+
+
+def install() -> None:
+    """Have jaxtyping's import hook, which has to be installed afterwards, check the first calls only."""
+    thorough = jaxtyping.jaxtyped
+    jaxtyping.jaxtyped = lambda *, typechecker: functools.partial(_sparing, thorough(typechecker=typechecker))
+
+
+def _sparing(check: Callable[..., Any], function: Any) -> Any:
+    if not inspect.isfunction(function) or inspect.isgeneratorfunction(function):
+        return check(function)
+    # made when it is called first: most functions are not called in most processes
+    checked = functools.cache(lambda: check(function))
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if calls[call] >= CHECKED:
+            return function(*args, **kwargs)
+        calls[call] += 1
+        return checked()(*args, **kwargs)
+
+    return call
