@@ -23,7 +23,10 @@ import yaml
 
 from swath import cli, config, encoders, pipeline, sensors
 from swath.corpus import Corpus, Reader, Selection, check
+from swath.corpus.ground import vector
+from swath.corpus.places import draw
 from swath.corpus.sources import build
+from swath.corpus.sources.published._tar import members
 from swath.corpus.sources.published.south_sudan import Config as SouthSudan
 from swath.corpus.sources.stac._addresses import checked
 from swath.corpus.sources.stac._scenes import scene_of
@@ -31,13 +34,16 @@ from swath.encoders.timm import Config as Timm
 from swath.errors import SwathError
 from swath.recipes import shipped, source_text
 from tests.corpus import fakes
+from tests.corpus.places.test_every_strategy import SMALL, settings
 from tests.corpus.sources.published.formats import south_sudan
+from tests.corpus.sources.published.test_tar import written
 from tests.corpus.sources.stac.test_malformed import good
 from tests.products.conftest import make_run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 HANG_S = 30.0
+"""Of the processor, so that a busy machine is no fault; what waits forever runs into the timeout."""
 ODD: list[Any] = [
     *(None, True, False, -1, 0, 1, 5, 1.5, -0.0, 1e308, float("inf"), 2**31, 2**63, 10**30),
     *("", "x", "../x", "/etc/passwd", "NaN", "null", "2021-02-30", "1e5", "a\0b", "\ud800", "$x_", "[/b]", "x" * 400),
@@ -49,7 +55,7 @@ def faults(cases: Iterable[tuple[str, Callable[[], bool]]]) -> list[str]:
     """What is wrong with how each case ended; a case says whether it was taken although something is wrong."""
     found = []
     for name, act in cases:
-        started = time.monotonic()
+        started = time.process_time()
         try:
             if act():
                 found.append(f"{name}: taken without a word")
@@ -59,8 +65,8 @@ def faults(cases: Iterable[tuple[str, Callable[[], bool]]]) -> list[str]:
         except Exception as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
             found.append(f"{name}: {type(error).__name__}: {error} in {last.filename}:{last.lineno}")
-        if time.monotonic() - started > HANG_S:
-            found.append(f"{name}: {time.monotonic() - started:.0f} s")
+        if time.process_time() - started > HANG_S:
+            found.append(f"{name}: {time.process_time() - started:.0f} s")
     return found
 
 
@@ -305,6 +311,66 @@ def test_items_of_a_catalogue():
     )
     items = [spoilt(good(), rng) for _ in range(2000)]
     assert faults([(what, lambda item=item: read(item) is None) for what, item in items]) == []
+
+
+def test_shards(tmp_path):
+    """Tar files: all members are found as they were, or there is an error."""
+    good, rng = written(tmp_path / "a.tar").read_bytes(), random.Random(8)
+    was = [(one.name, one.offset_data, one.size) for one in members(tmp_path / "a.tar", "a.tar")]
+
+    def listed(content: bytes) -> bool:
+        (tmp_path / "a.tar").write_bytes(content)
+        return [(one.name, one.offset_data, one.size) for one in members(tmp_path / "a.tar", "a.tar")] != was
+
+    # the data between the heads have checksums of their own, of which tar knows nothing
+    cases = [(what, partial(listed, content)) for what, content in (damaged(good, rng) for _ in range(500))]
+    assert faults(cases) == []
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "gpkg", "geojson", "fgb", "shp"])
+def test_shapes(suffix, tmp_path):
+    frame, rng = (
+        draw(settings("uniform", count=20, area=(0.0, 0.0, 1.0, 1.0)), SMALL)[["uid", "geometry"]],
+        random.Random(9),
+    )
+    path = tmp_path / f"a.{suffix}"
+    frame.to_parquet(path) if suffix == "parquet" else frame.to_file(path)
+    good = path.read_bytes()
+
+    def read(content: bytes) -> bool:
+        path.write_bytes(content)
+        return vector.read(path, "area").empty
+
+    cases = [(what, partial(read, content)) for what, content in (damaged(good, rng) for _ in range(200))]
+    assert faults(cases) == []
+
+
+def test_plans(tmp_path):
+    path, rng = tmp_path / "plan.parquet", random.Random(10)
+    draw(settings("uniform", count=20, area=(0.0, 0.0, 1.0, 1.0)), SMALL).to_parquet(path)
+    good = path.read_bytes()
+
+    def drawn() -> bool:
+        return draw(settings("planned", path=path), SMALL).empty
+
+    def from_bytes(content: bytes) -> bool:
+        path.write_bytes(content)
+        return drawn()
+
+    def from_column(column: str, value: Any) -> bool:
+        path.write_bytes(good)
+        other_table(tmp_path, path.name, column, value)
+        drawn()
+        return True
+
+    cases = [(what, partial(from_bytes, content)) for what, content in (damaged(good, rng) for _ in range(200))]
+    values = ["gone", None, 5, -1, 1.5, float("nan"), "x", b"x", [1.0]]
+    cases += [
+        (f"{column} {value!r}", partial(from_column, column, value))
+        for column in ("lon", "lat", "crs", "transform", "px", "geometry")
+        for value in values
+    ]
+    assert faults(cases) == []
 
 
 def test_archives(tmp_path):

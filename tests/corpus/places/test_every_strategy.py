@@ -341,3 +341,23 @@ def test_real_places_and_land(shared_data):
     table = draw(settings("cities", places=geo / "world_cities.csv", area=geo / "ne_50m_land.shp", count=500), LANDSAT)
     assert len(table) == 500
     assert places.draw(settings("uniform", area=geo / "ne_50m_land.shp", count=50), LANDSAT)["lat"].min() < -20
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("lon", 5.0),
+        ("lat", -3.0),
+        ("crs", "EPSG:32755"),
+        ("crs", "x"),
+        ("transform", None),
+        ("transform", [1.0]),
+        ("px", "x"),
+    ],
+)
+def test_a_plan_whose_columns_contradict_each_other(files, tmp_path, column, value):
+    plan = gpd.read_parquet(files / "plan.parquet")
+    plan[column] = pd.Series([value] * len(plan), index=plan.index)
+    plan.to_parquet(tmp_path / "plan.parquet")
+    with pytest.raises(CorpusError, match=r"lies elsewhere by its transform|no position that can be understood"):
+        draw(settings("planned", path=tmp_path / "plan.parquet"), SMALL)

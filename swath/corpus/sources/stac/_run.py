@@ -183,7 +183,14 @@ def _plan(section: StacSection, target: Path) -> gpd.GeoDataFrame:
         drawn = places.draw(section.where, sections.footprint(section))
         with whole(path) as temporary:
             drawn.to_parquet(temporary, index=False)
-    return gpd.read_parquet(path)
+    try:
+        return gpd.read_parquet(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise CorpusError(
+            f"the plan cannot be read: {str(error).splitlines()[0]}",
+            where=str(path),
+            remedy="restore the file, or give another folder to build anew",
+        ) from error
 
 
 def locations(plan: gpd.GeoDataFrame) -> Iterator[Location]:
