@@ -26,7 +26,7 @@ BINS = 24
 
 
 def check_page(corpus: Corpus, sections: Sequence[Section], to: Path, locations: int) -> Path:
-    """Write the page.
+    """Write what a corpus check found and measured as one HTML file.
 
     Args:
         corpus: what was checked.

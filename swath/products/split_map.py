@@ -18,7 +18,7 @@ DPI = 160
 
 
 def split_map(corpus: Corpus, rows: dict[str, np.ndarray], to: Path) -> Path:
-    """Draw the map.
+    """Draw where the parts of a split lie, and how near training and test locations are to each other.
 
     Args:
         corpus: with coordinates.
@@ -67,7 +67,7 @@ def _draw(corpus: Corpus, rows: dict[str, np.ndarray]) -> Figure:
 
 
 def audit_rows(audit: Leakage) -> list[tuple[str, str]]:
-    """The audit as rows of a table."""
+    """What a leakage audit found, as rows of a table: what was measured, and the value in words."""
     rows = [
         (part, f"{count(number)} locations in {count(audit.groups[part])} groups")
         for part, number in audit.locations.items()
@@ -81,5 +81,5 @@ def audit_rows(audit: Leakage) -> list[tuple[str, str]]:
 
 
 def distance(km: float) -> str:
-    """Metres below 10 km, kilometres above."""
+    """A distance in words: in metres below 10 km, in kilometres above."""
     return f"{1000 * km:,.0f} m".replace(",", " ") if km < 10 else f"{km:,.1f} km".replace(",", " ")

@@ -72,7 +72,7 @@ def difference_interval(low: float, high: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """`p = 0.012`, or `p < 0.001`."""
+    """A p-value with its letter: `p = 0.012`, or `p < 0.001`."""
     if not math.isfinite(p):
         return f"p{NO_BREAK}{DASH}"
     return f"p{NO_BREAK}<{NO_BREAK}0.001" if p < 0.001 else f"p{NO_BREAK}={NO_BREAK}{p:.3f}"
@@ -89,7 +89,7 @@ def count(value: int | None) -> str:
 
 
 def duration(seconds: float | int | None) -> str:
-    """`8 s`, `3 min 20 s`, `1 h 05 min`."""
+    """A time in words: `8 s`, `3 min 20 s`, `1 h 05 min`."""
     if seconds is None or not math.isfinite(seconds):
         return DASH
     whole = round(seconds)
@@ -106,12 +106,12 @@ def metric(name: str) -> str:
 
 
 def listing(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Names as a list in a sentence: `a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def plural(n: int, noun: str) -> str:
-    """`1 seed`, `3 seeds`."""
+    """A number and its noun: `1 seed`, `3 seeds`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}es" if noun.endswith("s") else f"{n:,} {noun}s"
 
 

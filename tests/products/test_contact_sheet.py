@@ -22,7 +22,8 @@ def test_a_sheet_shows_every_location_sensor_and_label(tmp_path):
 def test_the_same_seed_draws_the_same_sheet(tmp_path):
     corpus = make(tmp_path / "corpus")
     sheets = [
-        preview(corpus, tmp_path / f"{i}.png", locations=3, seed=seed).read_bytes() for i, seed in enumerate((1, 1, 2))
+        preview(corpus, tmp_path / f"{i}.png", locations=3, dates=1, seed=seed).read_bytes()
+        for i, seed in enumerate((1, 1, 2))
     ]
     assert sheets[0] == sheets[1]
     assert sheets[0] != sheets[2]

@@ -89,6 +89,25 @@ def test_damaged_or_newer_stored_figures_are_named(document):
     assert "cannot be read" in verify(document)[0]
     store.write_text('{"format": 99}')
     assert "newer swath" in verify(document)[0]
+    store.write_text('{"format": 1}')
+    assert "earlier swath; give the run's folder to `swath report --into" in verify(document)[0]
+
+
+def test_sensors_of_the_run_s_own_are_kept_and_made_known(run, tmp_path, monkeypatch):
+    band = {"name": "red", "centre_um": 0.65, "unit": "reflectance", "gsd_m": 1.0}
+    own = {"my-drone": {"bands": [band], "kind": "optical"}}
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["corpus"]["definitions"] = own
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    declared = []
+    monkeypatch.setattr("swath.products.tables.run.declare", lambda definitions, where: None)
+    monkeypatch.setattr(
+        "swath.products.documents._record.declare", lambda definitions, where: declared.append(definitions)
+    )
+    target = write([run], tmp_path / "results.md")
+    assert declared == [own]
+    assert verify(target) == []
+    assert declared == [own, own]
 
 
 def test_a_document_that_is_not_there_says_nothing_wrong(tmp_path):

@@ -16,7 +16,7 @@ MAX_SENSORS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class ChipPicture:
     """One chip as a picture."""
 
     uri: str
@@ -32,10 +32,10 @@ class Pictures:
         self._corpus = corpus
         self._row_of = {uid: row for row, uid in enumerate(corpus.locations["uid"])}
 
-    def of(self, uids: Sequence[str]) -> dict[str, list[Shot]]:
+    def of(self, uids: Sequence[str]) -> dict[str, list[ChipPicture]]:
         """A picture per location and sensor (at most two sensors); locations that the corpus lacks are left out."""
         known = [uid for uid in dict.fromkeys(uids) if uid in self._row_of]
-        shots: dict[str, list[Shot]] = {uid: [] for uid in known}
+        shots: dict[str, list[ChipPicture]] = {uid: [] for uid in known}
         for name in self._sensors:
             for uid, shot in self._of_sensor(name, known).items():
                 shots[uid].append(shot)
@@ -47,7 +47,7 @@ class Pictures:
         names = list(self._corpus.info.sensors)
         return sorted(names, key=lambda name: sensors.get(name).kind == "radar")[:MAX_SENSORS]
 
-    def _of_sensor(self, name: str, uids: list[str]) -> dict[str, Shot]:
+    def _of_sensor(self, name: str, uids: list[str]) -> dict[str, ChipPicture]:
         chips = self._best_chips(name, [self._row_of[uid] for uid in uids])
         present = [uid for uid in uids if self._row_of[uid] in chips]
         if not present:
@@ -57,7 +57,7 @@ class Pictures:
         image = Reader(self._corpus, {name: bands}).read({name: positions})[name]
         pixels, valid = image.pixels[:, 0].numpy(), image.valid[:, 0].numpy()
         return {
-            uid: Shot(uri(stretch(name, pixels[i], valid[i])), f"{name} {', '.join(bands)} of {uid}")
+            uid: ChipPicture(uri(stretch(name, pixels[i], valid[i])), f"{name} {', '.join(bands)} of {uid}")
             for i, uid in enumerate(present)
         }
 
@@ -103,10 +103,10 @@ def stretch(name: str, pixels: np.ndarray, valid: np.ndarray) -> np.ndarray:
 VOID_SHADE = (128, 128, 128)
 
 
-def class_map(codes: np.ndarray, shades: Sequence[str], alt: str) -> Shot:
+def class_map(codes: np.ndarray, shades: Sequence[str], alt: str) -> ChipPicture:
     """A map "y x" of classes (VOID: grey) as a picture; the shades are `#rrggbb`, one a class."""
     palette = np.array([*(tuple(bytes.fromhex(shade.lstrip("#"))) for shade in shades), VOID_SHADE], np.uint8)
-    return Shot(uri(palette[np.where(codes < 0, len(shades), codes)]), alt)
+    return ChipPicture(uri(palette[np.where(codes < 0, len(shades), codes)]), alt)
 
 
 def uri(pixels: np.ndarray) -> str:

@@ -179,6 +179,6 @@ def percent_axis(axis: Axis) -> None:
 
 
 def shorten(name: str, length: int = 22) -> str:
-    """The name, cut with an ellipsis."""
+    """The name, cut to so many characters with an ellipsis."""
     name = str(name)
     return name if len(name) <= length else f"{name[: length - 1]}…"

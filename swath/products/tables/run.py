@@ -188,7 +188,7 @@ def load(path: Path) -> Run:
 
 
 def stage_name(stage: Mapping[str, Any]) -> str:
-    """`pretrain of byol, seed 0`, or the stage alone."""
+    """What a stage was for: `pretrain of byol, seed 0`, or the stage alone."""
     name = str(stage.get("stage", "?"))
     if stage.get("arm") is not None:
         name += f" of {stage['arm']}"

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from swath.products import words
 from swath.products.draw.style import INK, OPTICAL, RADAR, blank, percent_axis, shorten, styled, svg
-from swath.products.report._judged import pair_table
+from swath.products.report._verdicts import pair_table
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import Panel, Score, band_of, contrasts, is_radar
 from swath.sensors import Band

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from swath.products import words
 from swath.products.draw.strips import Scale, strip, strip_axis
 from swath.products.draw.style import SERIES
-from swath.products.report._judged import Judgement, PairTable, judgement, pair_table
+from swath.products.report._verdicts import Judgement, PairTable, judgement, pair_table
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import ROLES, Panel, Run, Score, band_of, outcome, rows_by_reason
 from swath.tasks.schema import Role

@@ -17,7 +17,7 @@ from swath.corpus.splits.audit import Leakage, leakage
 from swath.corpus.splits.partition import SplitConfig, split
 from swath.errors import SwathError
 from swath.products.draw.maps import location_map
-from swath.products.draw.pictures import Pictures, Shot
+from swath.products.draw.pictures import ChipPicture, Pictures
 from swath.products.draw.style import DATA, styled, svg
 from swath.products.report.sections import Material, Section, beside
 from swath.products.report.sections._corpus_charts import balance, dates, histogram
@@ -53,7 +53,7 @@ class DataCard:
     sensors: list[dict[str, str]]
     plots: list[tuple[Markup, str, list[tuple[int, str]]]]
     """Figure, caption, and the legend: palette position and name."""
-    sheet: list[tuple[list[Shot], str]]
+    sheet: list[tuple[list[ChipPicture], str]]
     """Pictures and caption of each location of the contact sheet."""
     remarks: list[str] = field(default_factory=list)
 
@@ -256,7 +256,7 @@ def _leakage(audit: Leakage | None) -> list[str]:
     return remarks
 
 
-def _sheet(corpus: Corpus, labels: pd.Series) -> list[tuple[list[Shot], str]]:
+def _sheet(corpus: Corpus, labels: pd.Series) -> list[tuple[list[ChipPicture], str]]:
     """Pictures of locations spread evenly over the corpus, with their label where one is known."""
     rows = list(labels.index.unique()) if len(labels) else list(corpus.locations.index)
     chosen = [rows[i] for i in np.linspace(0, len(rows) - 1, min(CONTACT_SHEET, len(rows))).astype(int)]

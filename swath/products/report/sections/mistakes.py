@@ -11,7 +11,7 @@ from swath.corpus.labels.colours import class_colours
 from swath.corpus.labels.target import VOID
 from swath.errors import SwathError
 from swath.products import words
-from swath.products.draw.pictures import Pictures, Shot, class_map
+from swath.products.draw.pictures import ChipPicture, Pictures, class_map
 from swath.products.draw.style import colour
 from swath.products.report.sections import Material, Section, beside
 from swath.products.report.sections._confusion import by_class, confusion, of_pixels
@@ -69,7 +69,7 @@ class Sample:
     """One test sample, as a picture with what it is and what was said."""
 
     uid: str
-    shots: list[Shot]
+    shots: list[ChipPicture]
     true: str
     said: str
     confidence: str
@@ -80,12 +80,12 @@ def samples(
     predictions: pd.DataFrame, classes: list[str], pictures: Pictures | None
 ) -> tuple[list[Sample], list[Sample]]:
     """The most confident wrong and the most confident right predictions, over all seeds together."""
-    joint = sorted(joint_predictions(predictions), key=lambda said: (-said.confidence, said.uid))
-    wrong = [said for said in joint if said.y_pred != said.y_true][:SAMPLES]
-    right = [said for said in joint if said.y_pred == said.y_true][:SAMPLES]
+    agreed = sorted(consensus(predictions), key=lambda said: (-said.confidence, said.uid))
+    wrong = [said for said in agreed if said.y_pred != said.y_true][:SAMPLES]
+    right = [said for said in agreed if said.y_pred == said.y_true][:SAMPLES]
     shots = pictures.of([said.uid for said in [*wrong, *right]]) if pictures else {}
 
-    def shown(said: Joint) -> Sample:
+    def shown(said: Consensus) -> Sample:
         return Sample(
             uid=said.uid,
             shots=shots.get(said.uid, []),
@@ -103,7 +103,7 @@ class MapSample:
     """One test sample of a segmentation: image, label and prediction."""
 
     uid: str
-    shots: list[Shot]
+    shots: list[ChipPicture]
     right: str
     """Share of its labelled pixels."""
 
@@ -141,8 +141,8 @@ def _share_right(record: Mapping) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Joint:
-    """What all seeds together say of one sample."""
+class Consensus:
+    """What all seeds together predict of one sample."""
 
     uid: str
     y_true: int
@@ -151,7 +151,7 @@ class Joint:
     """0..1: the winner's mean score, or its share of the votes."""
 
 
-def joint_predictions(predictions: pd.DataFrame) -> list[Joint]:
+def consensus(predictions: pd.DataFrame) -> list[Consensus]:
     """One prediction per sample: scores averaged over the seeds, or the seeds' vote where there are no scores."""
     records = predictions.to_dict("records")
     scored = all(record.get("score") is not None for record in records)
@@ -163,7 +163,7 @@ def joint_predictions(predictions: pd.DataFrame) -> list[Joint]:
         votes.setdefault(str(record["uid"]), []).append(np.nan_to_num(vote))
         truth[str(record["uid"])] = int(record["y_true"])
     means = {uid: np.mean(seeds, axis=0) for uid, seeds in votes.items()}
-    return [Joint(uid, truth[uid], int(mean.argmax()), float(mean.max())) for uid, mean in means.items()]
+    return [Consensus(uid, truth[uid], int(mean.argmax()), float(mean.max())) for uid, mean in means.items()]
 
 
 SECTION = Section("Where the best encoder is right and wrong", 50, content, beside(__file__), link="Mistakes")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from swath.products import words
-from swath.products.report._judged import Judgement, judgement
+from swath.products.report._verdicts import Judgement, judgement
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import Panel, headline
 
