@@ -77,11 +77,8 @@ LOOKUPS = {
 PRIVATE_YET = {
     "swath.tasks.task -> swath.tasks.floors._series",
 }
-SHADOWED_YET = {
-    "swath.training.pretrain",
-}
+SHADOWED_YET: set[str] = set()
 LOOKED_UP_YET = {
-    "swath.config._messages: getattr(kind.model_fields.get('name'), 'default', None)",
     "swath.tasks.probes: getattr(config, 'name')",
     "swath.tasks.probes: hasattr(module, 'inputs')",
     "swath.tasks.probes: hasattr(module, 'label')",
@@ -256,5 +253,6 @@ def docstrings(tree: ast.Module) -> Iterator[tuple[bool, str, int]]:
 )
 def test_a_rule_of_the_house_holds_but_for_what_is_listed(faults, known):
     there = faults()
+    known = set(known)
     assert not there - known, "mend these"
     assert not known - there, "these are mended: take them out of the list"

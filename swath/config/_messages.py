@@ -106,7 +106,8 @@ def _children(kind: Any, part: str | int) -> list[Any]:
         if part in kind.model_fields:
             return _members(kind.model_fields[str(part)].rebuild_annotation())
         # the tag of a discriminated union: it names the member, which is where we already are
-        return [kind] if getattr(kind.model_fields.get("name"), "default", None) == part else []
+        name = kind.model_fields.get("name")
+        return [kind] if name is not None and name.default == part else []
     if typing.get_origin(kind) is typing.Literal:
         return []
     arguments = [argument for argument in typing.get_args(kind) if argument is not Ellipsis]

@@ -3,6 +3,6 @@
 from swath.training.config import TrainConfig
 from swath.training.gauges import LabelledSet
 from swath.training.manifest import Manifest, Stage
-from swath.training.pretrain import Pretrained, check, pretrain
+from swath.training.pretraining import Pretrained, check, pretrain
 
 __all__ = ["LabelledSet", "Manifest", "Pretrained", "Stage", "TrainConfig", "check", "pretrain"]

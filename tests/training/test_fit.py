@@ -24,7 +24,7 @@ from swath.training._log import Log
 from swath.training.checkpoint import read
 from swath.training.config import Collapse, Optimizer, TrainConfig
 from swath.training.fit import _precision, fit
-from swath.training.pretrain import begin, finished_state
+from swath.training.pretraining import begin, finished_state
 from swath.training.recorder import Recorder
 from tests.methods import fakes
 from tests.training import helpers
@@ -117,7 +117,7 @@ from pathlib import Path
 warnings.simplefilter("ignore")
 sys.path.insert(0, str(Path.cwd()))
 from tests.training import helpers
-from swath.training.pretrain import begin, finished_state
+from swath.training.pretraining import begin, finished_state
 from swath.training.recorder import Recorder
 original = Recorder.on_train_batch_end
 def slow(self, *args):
