@@ -224,7 +224,7 @@ def map_(
 )
 def report(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN ...", help="Folders of runs, such as runs/quickstart.")
+        list[Path] | None, typer.Argument(metavar="RUN", help="Folders of runs, such as runs/quickstart.")
     ] = None,
     into: Annotated[
         Path | None,
@@ -233,7 +233,10 @@ def report(
     images: Annotated[Path | None, typer.Option(help="With --into: folder for a figure of each run.")] = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="With --into: write nothing; compare the document, and the runs if any, with it."),
+        typer.Option(
+            "--check",
+            help="With --into: write nothing; say what in the document differs, and which runs have changed.",
+        ),
     ] = False,
 ) -> None:
     """Write the run's report anew, one HTML file that needs no network; or its tables into a document."""
