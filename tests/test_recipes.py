@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import shapely
 
 from swath import config, pipeline
 from swath.corpus import Corpus
 from swath.corpus.sources.published.worldcereal_pixels import REGIONS
 from swath.corpus.splits.partition import split
+from tests.corpus.sources.image_layouts import UTM, landsat_l1, read, tif
 from tests.corpus.sources.published.formats import pastis_r, south_sudan, worldcereal_patches, worldcereal_pixels
 
 SHORT = [
@@ -196,3 +199,36 @@ def test_unlabelled_series_of_canada_and_of_elsewhere_are_all_there_are(pixels, 
     places = [arm.only.get("region", ()) for arm in recipe.arms.values()]
     assert not places[0]
     assert sorted(sum(places[1:], ())) == sorted(REGIONS)
+
+
+def test_raw_series_of_landsat_need_no_metadata_and_no_dates_but_those_of_the_names(tmp_path):
+    for month in range(1, 5):
+        scene = f"LC08_L1TP_013032_20190{month}04_20200101_02_T1"
+        folder = landsat_l1(tmp_path / "in", scene, seed=month)
+        (folder / f"{scene}_MTL.txt").unlink()
+        path = folder / f"{scene}_B4.TIF"
+        counts = read(path)
+        counts[:, 4:, :24] = 40_000  # land is bright
+        counts[:, 4:, 24:] = 8_000
+        tif(path, counts, "EPSG:32615")
+    west, north = UTM.c, UTM.f
+    land = shapely.box(west, north - 48 * 30, west + 24 * 30, north)
+    gpd.GeoDataFrame(geometry=[land], crs="EPSG:32615").to_file(tmp_path / "in" / "labels.gpkg")
+    changes = [
+        "corpus.source.chip_px=8",
+        "corpus.source.bands=[B2, B4]",
+        "corpus.source.mask_clouds=false",
+        "split.block_km=0.25",
+        "tasks.cover.inputs.landsat=[landsat-oli-toa/B2, landsat-oli-toa/B4]",
+        "tasks.cover.floors=[majority, logistic-regression]",
+        "seeds=[0]",
+    ]
+    recipe = config.load("landsat-series", [*changes, f"data={tmp_path / 'in'}"])
+    pipeline.run(recipe, tmp_path / "run")
+    corpus = Corpus.open(tmp_path / "run" / "corpus")
+    assert corpus.chips.groupby("uid")["datetime"].nunique().eq(4).all()
+    codes = corpus.labels("cover", np.arange(len(corpus)))
+    assert (codes == 1).mean() == 0.5
+    table = pd.read_csv(tmp_path / "run" / "table.csv").set_index("row")
+    values = table[table["metric"] == "miou"]["value"]
+    assert values["logistic regression"] > 0.95 > 0.55 > values["majority class"]
