@@ -229,6 +229,6 @@ def test_raw_series_of_landsat_need_no_metadata_and_no_dates_but_those_of_the_na
     assert corpus.chips.groupby("uid")["datetime"].nunique().eq(4).all()
     codes = corpus.labels("cover", np.arange(len(corpus)))
     assert (codes == 1).mean() == 0.5
-    table = pd.read_csv(tmp_path / "run" / "table.csv").set_index("row")
+    table = pd.read_csv(tmp_path / "run" / "evaluate" / "table.csv").set_index("row")
     values = table[table["metric"] == "miou"]["value"]
-    assert values["logistic regression"] > 0.95 > 0.55 > values["majority class"]
+    assert values["logistic regression"] > 0.95 > 0.55 > values["majority"]

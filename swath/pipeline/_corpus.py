@@ -21,10 +21,11 @@ def build_corpus(recipe: Recipe, out: Path | str | None = None) -> Corpus:
     """
     folder = run_folder(recipe, out)
     path, source = corpus_path(recipe, folder), recipe.corpus.source
-    there = Corpus.open(path) if source is None or (path / "corpus.json").exists() else None
-    if there is not None and (source is None or there.info.complete):
-        if source is not None:
-            same_settings(source, path)
+    if source is None:
+        return _record_corpus(folder, recipe, Corpus.open(path))
+    there = Corpus.open(path) if (path / "corpus.json").exists() else None
+    if there is not None and there.info.complete:
+        same_settings(source, path)
         new = new_files(source, path, recipe.data)
         if new is None and has_trained(folder):
             say_unknown(path, "whether others are there now cannot be told")
@@ -38,7 +39,7 @@ def build_corpus(recipe: Recipe, out: Path | str | None = None) -> Corpus:
                 remedy="give another folder with --out for a run with them, or data=null to go on without them",
             )
     with Manifest.stage(folder, "corpus") as stage:
-        corpus = make_corpus(recipe.corpus.source, path, recipe.data)
+        corpus = make_corpus(source, path, recipe.data)
         stage.figures = {"locations": len(corpus.locations), "chips": len(corpus.chips)}
     return _record_corpus(folder, recipe, corpus)
 
