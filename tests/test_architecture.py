@@ -1,12 +1,17 @@
 """Imports point one way (docs/architecture.md), and this is what enforces it."""
 
 import ast
+import importlib
+import re
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from swath import plugins
+from swath.settings import PluginSettings
 
 PACKAGE = Path(__file__).parents[1] / "swath"
 
@@ -85,6 +90,7 @@ LOOKED_UP_YET = {
     "swath.tasks.probes: hasattr(module, 'teacher')",
     "swath.tasks.probes: hasattr(plugins.find(__name__, _name(config)), 'train_predict')",
 }
+UNTYPED_YET = {"swath.tasks.probes", "swath.tasks.floors", "swath.tasks.metrics"}
 RIDDLES_YET = {
     "swath.tasks.config: Of longer series only so many dates, the same ones for all r",
     "swath.tasks.data.labels: `packed` undone.",
@@ -256,3 +262,50 @@ def test_a_rule_of_the_house_holds_but_for_what_is_listed(faults, known):
     known = set(known)
     assert not there - known, "mend these"
     assert not known - there, "these are mended: take them out of the list"
+
+
+def kinds_of_plugins() -> list[tuple[str, list[str], list[str], str]]:
+    """The table "One new file" of the documents: package, what a module defines, as said by what, and a test's path."""
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text().split("## One new file")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "NAME.py" in line]
+    quoted = [[re.findall(r"`([^`]+)`", cell) for cell in row] for row in rows]
+    kinds = [
+        (path[0].removesuffix("/NAME.py").replace("/", "."), defines, said_by, test[0])
+        for _, path, defines, said_by, test in quoted
+    ]
+    return [kind for kind in kinds if kind[0] not in UNTYPED_YET]
+
+
+def test_every_kind_of_plugin_that_is_looked_up_is_in_the_documents():
+    """Whatever `plugins` is asked for by the name of a package, its own (`__name__`) or another."""
+    known = {package for package, *_ in kinds_of_plugins()} | UNTYPED_YET
+    asked = set()
+    for path in MODULES:
+        for node in ast.walk(tree_of(path)):
+            function = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if re.fullmatch(r"plugins\.(names|find|union|usable)", function):
+                package = ast.unparse(node.args[0]).strip("'")
+                asked.add(dotted(path) if package == "__name__" else package)
+    assert {package for package in asked if package.startswith("swath.")} <= known
+
+
+@pytest.mark.parametrize(("package", "defines", "said_by", "test"), kinds_of_plugins(), ids=lambda one: str(one)[:40])
+def test_a_kind_of_plugin_is_as_the_documents_say(package, defines, said_by, test):
+    kinds = [vars(importlib.import_module(name.rpartition(".")[0]))[name.rpartition(".")[2]] for name in said_by]
+    assert (PACKAGE.parent / "tests" / test).exists() or test == "corpus/test_one_new_file.py"
+    names = plugins.shipped(package)
+    assert names
+    for name in names:
+        module = plugins.find(package, name)
+        constant = vars(module).get(defines[0]) if defines[0].isupper() and len(defines) == 1 else module
+        assert isinstance(constant, tuple(kinds)), f"{name}: {', '.join(said_by)}"
+        assert set(defines) & set(vars(module)), name
+
+
+def test_settings_of_every_plugin_have_the_common_base():
+    for package, defines, *_ in kinds_of_plugins():
+        if "Config" in defines:
+            for name in plugins.shipped(package):
+                config = plugins.find(package, name).Config
+                assert issubclass(config, PluginSettings), f"{package}: {name}"
+                assert config.model_fields["name"].default == name
