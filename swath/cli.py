@@ -273,6 +273,22 @@ def _check_document(document: Path, runs: list[Path]) -> None:
         raise typer.Exit(1)
 
 
+@app.command("plugins", epilog="Example: `swath plugins methods`")
+def plugins_(
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="Only this kind, such as methods.")] = None,
+) -> None:
+    """List what recipes can name: swath's own, and what installed packages add, with the package and its version."""
+    from swath import plugins
+
+    if kind is not None and kind not in plugins.PACKAGES:
+        raise RecipeError(f"unknown kind of plug-in {kind!r}", remedy=nearest(kind, plugins.PACKAGES))
+    table = Table("kind", "name", "from")
+    for one in plugins.PACKAGES if kind is None else [kind]:
+        for name, origin in plugins.origins(plugins.PACKAGES[one]).items():
+            table.add_row(one, name, origin)
+    console().print(table)
+
+
 @corpus_app.command(
     "ingest",
     epilog="Example: `swath corpus ingest my-recipe.yaml data=~/images`, or "

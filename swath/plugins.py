@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Annotated, Any, Literal, Union
 
@@ -18,6 +18,20 @@ from pydantic import Field, create_model, model_validator
 
 from swath.errors import RecipeError, nearest
 from swath.settings import PluginSettings, Settings
+
+PACKAGES = {
+    "sensors": "swath.sensors",
+    "sources": "swath.corpus.sources",
+    "places": "swath.corpus.places",
+    "dates": "swath.corpus.dates",
+    "checks": "swath.corpus.checks",
+    "policies": "swath.views.policies",
+    "encoders": "swath.encoders",
+    "segmenters": "swath.segmenters",
+    "methods": "swath.methods",
+    "probes": "swath.tasks.probes",
+}
+"""Where swath's own plug-ins of each kind are. An installed package adds to a kind by the group `swath.KIND`."""
 
 
 def names(package: str) -> list[str]:
@@ -37,8 +51,8 @@ def shipped(package: str) -> list[str]:
 def origins(package: str) -> dict[str, str]:
     """Who offers each plug-in, by name: `swath`, or the installed package with its version."""
     found = dict.fromkeys(_modules(package), "swath")
-    for name, entries in _offered(package).items():
-        found[name] = " and ".join([*([found[name]] if name in found else []), *map(_origin, entries)])
+    for name, offers in _offered(package).items():
+        found[name] = " and ".join([*([found[name]] if name in found else []), *(one.origin for one in offers)])
     return dict(sorted(found.items()))
 
 
@@ -55,16 +69,16 @@ def find(package: str, name: str) -> ModuleType:
             package's module that cannot be imported.
     """
     name = name.replace("_", "-")
-    own, entries = _modules(package).get(name), _offered(package).get(name, [])
-    if len(entries) + (own is not None) > 1:
+    own, offers = _modules(package).get(name), _offered(package).get(name, [])
+    if len(offers) + (own is not None) > 1:
         raise RecipeError(
             f"two plug-ins claim to be the {_kind(package)} {name!r}: those of {origins(package)[name]}",
             remedy="uninstall one of the packages, or have it choose another name",
         )
     if own is not None:
         return importlib.import_module(own)
-    if entries:
-        return _loaded(package, entries[0])
+    if offers:
+        return _loaded(package, offers[0])
     raise RecipeError(f"unknown {_kind(package)} {name!r}", remedy=nearest(name, names(package)) + _beside(package))
 
 
@@ -144,38 +158,46 @@ def _modules_in(package: str, folders: Iterable[str]) -> dict[str, str]:
     return modules
 
 
-def _offered(package: str) -> dict[str, list[EntryPoint]]:
+@dataclass(frozen=True)
+class _Offer:
+    """An entry point of an installed package."""
+
+    name: str
+    module: str
+    """What the package says it is: the path of a module."""
+    origin: str
+    """The package and its version."""
+
+
+def _offered(package: str) -> dict[str, list[_Offer]]:
     """What installed packages offer beside a package's own modules, by name; nothing of it is imported."""
-    return _entries(group_of(package), tuple(sys.path))
+    return _offers(group_of(package), tuple(sys.path))
 
 
 @cache
-def _entries(group: str, path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:  # noqa: ARG001 - looked up once per path
-    found: dict[str, list[EntryPoint]] = {}
-    for entry in sorted(entry_points(group=group), key=_origin):
-        found.setdefault(entry.name.replace("_", "-"), []).append(entry)
-    return found
+def _offers(group: str, path: tuple[str, ...]) -> dict[str, list[_Offer]]:  # noqa: ARG001 - looked up once per path
+    found: dict[str, list[_Offer]] = {}
+    for entry in entry_points(group=group):
+        name = entry.name.replace("_", "-")
+        origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+        found.setdefault(name, []).append(_Offer(name, entry.value, origin))
+    return {name: sorted(offers, key=lambda one: one.origin) for name, offers in sorted(found.items())}
 
 
-def _loaded(package: str, entry: EntryPoint) -> ModuleType:
-    said = f"the {_kind(package)} {entry.name!r} of {_origin(entry)}"
-    remedy = f"mend or uninstall that package; its entry point is {entry.value}"
+def _loaded(package: str, offer: _Offer) -> ModuleType:
+    said = f"the {_kind(package)} {offer.name!r} of {offer.origin}"
+    remedy = f"mend or uninstall that package; its entry point is {offer.module}"
+    if ":" in offer.module:
+        raise RecipeError(f"{said} is no module", remedy=remedy)
     try:
-        module = entry.load()
+        return importlib.import_module(offer.module)
     except Exception as error:  # whatever a stranger's module may raise
         raise RecipeError(f"{said} cannot be imported: {type(error).__name__}: {error}", remedy=remedy) from error
-    if not isinstance(module, ModuleType):
-        raise RecipeError(f"{said} is no module but a {type(module).__name__}", remedy=remedy)
-    return module
-
-
-def _origin(entry: EntryPoint) -> str:
-    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
 
 
 def _beside(package: str) -> str:
     """Which of the known names are of installed packages, for a message."""
-    offered = [f"{name} ({_origin(entry)})" for name, entries in _offered(package).items() for entry in entries]
+    offered = [f"{name} ({one.origin})" for name, offers in _offered(package).items() for one in offers]
     return f"; of installed packages: {', '.join(offered)}" if offered else ""
 
 

@@ -59,6 +59,7 @@ ALLOWED = {
         "config",
     },
     "__main__": {"cli"},
+    "testing": {"sensors", "batch", "views", "encoders", "corpus", "methods", "tasks", "segmenters"},
     "cli": {"sensors", "batch", "corpus", "tasks", "training", "products", "config", "pipeline", "encoders"},
 }
 RASTER = {"rasterio", "odc", "geopandas", "rioxarray", "pyproj"}

@@ -20,6 +20,7 @@ COMMANDS = [
     ["evaluate"],
     ["embed"],
     ["report"],
+    ["plugins"],
     ["corpus", "plan"],
     ["corpus", "build"],
     ["corpus", "ingest"],
@@ -220,6 +221,16 @@ def test_a_published_format_becomes_a_corpus(tmp_path, call):
     assert code == 0
     assert out.strip() == str(tmp_path / "c")
     assert len(Corpus.open(tmp_path / "c").locations) == len(written["belgium"])
+
+
+def test_plug_ins_are_listed_with_who_offers_them(call):
+    code, _, err = call("plugins", "methods")
+    assert code == 0
+    rows = [line.split("│")[1:4] for line in err.splitlines() if line.count("│") > 3]
+    assert [" ".join(cell.strip() for cell in row) for row in rows][:1] == ["methods byol swath"]
+    code, _, err = call("plugins", "method")
+    assert code == 2
+    assert "did you mean 'methods'" in err
 
 
 def test_formats_are_listed_with_a_line_each(call):

@@ -8,25 +8,20 @@ import pytest
 import torch
 
 from swath import plugins, views
-from swath.batch import Batch, Image
+from swath.batch import Batch
 from swath.encoders import unet_3d
 from swath.methods import _dense
+from swath.sensors import bands
+from swath.testing import Far, far
 from swath.training.module import SelfSupervised
 from swath.training.optim import optimizer
 from swath.training.plan import Plan
 from swath.views import Augment, Crop, _augment, _colour, presets
-from tests.far import Far
 from tests.methods import fakes
 from tests.training.helpers import settings
 from tests.views import _make
 from tests.views.test_augment import EVERYTHING
 from tests.views.test_policies import example, t_of
-
-
-def far(image: Image) -> Image:
-    """The image as if it were on a device; the host knows its bands, as a reader does."""
-    tensors = {name: Far(getattr(image, name)) for name in ("pixels", "valid", "days", "band_ids")}
-    return replace(image, **tensors, common_ids=tuple(image.band_ids[0].tolist()))
 
 
 @pytest.mark.parametrize(
@@ -65,8 +60,8 @@ def on_a_device(monkeypatch):
         return made if isinstance(made.pixels, Far) else replace(made, pixels=Far(made.pixels), valid=Far(made.valid))
 
     monkeypatch.setattr(_augment, "_in_parts", render)
-    table = _colour._table(torch.device("cpu"))
-    monkeypatch.setattr(_colour, "_table", lambda device: Far(table))
+    table = _colour._table(torch.device("cpu"), len(bands()))
+    monkeypatch.setattr(_colour, "_table", lambda device, length: Far(table[:length]))
 
 
 @pytest.mark.usefixtures("on_a_device")

@@ -1,7 +1,5 @@
 """What a recipe and a corpus make of each other: splits, and what an arm is fed."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from swath import tasks, views
@@ -32,5 +30,6 @@ def contract_of(arm: ArmConfig, corpus: Corpus) -> InputContract:
         ContractError: the corpus has no statistics of a band that the views hold.
     """
     inputs = views.build(arm.views).inputs
-    contract = features.contract_of(corpus, inputs.bands)
-    return replace(contract, channels=inputs.channels, fixed=inputs.fixed, branches=inputs.branches)
+    return features.contract_of(
+        corpus, inputs.bands, channels=inputs.channels, fixed=inputs.fixed, branches=inputs.branches
+    )

@@ -14,12 +14,12 @@ from swath.corpus.painting import knows_clear
 from swath.corpus.splits.partition import SplitConfig, independent, thin_parts
 from swath.corpus.splits.subset import rows_of
 from swath.encoders import Encoder
-from swath.errors import RecipeError, SwathError, nearest
+from swath.errors import ContractError, RecipeError, SwathError
 from swath.settings import Settings
 from swath.tasks import floors
 from swath.tasks._types import Features, Outcome, Prediction, Units, concatenated
 from swath.tasks.config import TaskConfig, TaskInput, inputs_of
-from swath.tasks.data.features import Bands, Pictures, Request, extract_all, fit, lend, unseen
+from swath.tasks.data.features import Bands, Pictures, Request, contract_of, extract_all, fit, lend, unseen
 from swath.tasks.data.labels import Labelled, learnable, subset
 from swath.tasks.floors import FloorName, _series
 from swath.tasks.probes import band_wise, distil, fine_tune, fit_predict, linear, teacher, train_predict, trains
@@ -94,15 +94,12 @@ class Task:
             self.parts["pool"] = self._pool(np.concatenate([rows["train"], rows["val"]]))
 
     def _check_bands(self) -> None:
-        known = [f"{sensor}/{name}" for sensor, by_band in self.corpus.statistics.items() for name in by_band]
         for item in self.inputs.values():
-            for key in item.bands:
-                if key not in known:
-                    raise RecipeError(
-                        f"the corpus has no band {key}",
-                        where=f"task {self.name}, input {item.name}",
-                        remedy=nearest(key, known),
-                    )
+            try:
+                contract_of(self.corpus, item.bands)
+            except ContractError as error:
+                where = f"task {self.name}, input {item.name}"
+                raise RecipeError(error.what, where=where, remedy=error.remedy) from None
 
     def _check_clouds(self) -> None:
         sensors = self.pictures.reads

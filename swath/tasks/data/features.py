@@ -69,8 +69,22 @@ def fit(contract: InputContract, bands: Sequence[str]) -> Fit:
     return Fit((cycle,), f"{', '.join(key.partition('/')[2] for key in cycle)} as its {k} channels")
 
 
-def contract_of(corpus: Corpus, bands: Sequence[str]) -> InputContract:
-    """A contract for exactly these bands, with the corpus's statistics.
+def contract_of(
+    corpus: Corpus,
+    bands: Sequence[str],
+    *,
+    channels: int | None = None,
+    fixed: bool = True,
+    branches: tuple[int, ...] = (),
+) -> InputContract:
+    """What an encoder is fed that takes these bands of a corpus, with the corpus's statistics.
+
+    Args:
+        corpus: finished, so that it has statistics.
+        bands: band keys, `sensor/band`.
+        channels: as in `InputContract`; as many as there are bands if not given. `fixed` and `branches` likewise.
+        fixed: the channels are exactly these bands, in order.
+        branches: how many of the bands, one after the other, make an input each.
 
     Raises:
         ContractError: the corpus has none of some band.
@@ -82,9 +96,10 @@ def contract_of(corpus: Corpus, bands: Sequence[str]) -> InputContract:
                 f"the corpus has no statistics of {key}", where=str(corpus.path), remedy=nearest(key, known)
             )
     return InputContract(
-        channels=len(bands),
+        channels=len(bands) if channels is None else channels,
         bands=tuple(bands),
-        fixed=True,
+        fixed=fixed,
+        branches=branches,
         units=tuple(band(key).unit for key in bands),
         mean=tuple(known[key].mean for key in bands),
         std=tuple(known[key].std for key in bands),

@@ -1,0 +1,62 @@
+"""What a probe of frozen features has to keep; one that trains encoders is held to its settings alone."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from swath.errors import TrainingError
+from swath.tasks import Features, Prediction, probes
+from swath.testing._data import features
+
+SEPARABLE = 0.7
+"""Accuracy that any probe reaches on classes that lie far apart."""
+
+
+def predicted(settings: Any, given: Features, seed: int = 0) -> Prediction | None:
+    """What the probe says; a teacher, where it has one, sees the same features. None of one that trains encoders."""
+    if probes.trains(settings):
+        return None
+    if probes.teacher(settings):
+        given = replace(given, pool_x=given.test_x)
+        given = replace(given, teacher=given)
+    return probes.fit_predict(settings, given, seed)
+
+
+def classes_that_lie_apart_are_told_apart(settings: Any) -> None:
+    """On easy classes it is right, with a class and a row of scores that sum to 1 for each unit."""
+    given, truth = features()
+    if (found := predicted(settings, given)) is None:
+        return
+    accuracy = float((found.y_pred == truth).mean())
+    assert found.y_pred.shape == truth.shape, f"{found.y_pred.shape} predictions for {truth.shape} units"
+    assert accuracy > SEPARABLE, f"classes that lie apart are told apart in {accuracy:.0%} of the cases"
+    assert found.scores is not None, "it gives no scores"
+    assert found.scores.shape == (len(truth), given.classes), f"scores have the shape {found.scores.shape}"
+    assert np.allclose(found.scores.sum(axis=1), 1, atol=1e-4), "the scores of a unit do not sum to 1"
+
+
+def the_same_seed_gives_the_same_prediction(settings: Any) -> None:
+    """All randomness comes from the seed."""
+    given, _ = features(apart=0.5)
+    one, other = (predicted(settings, given, 3) for _ in range(2))
+    if one is not None and other is not None:
+        assert np.array_equal(one.y_pred, other.y_pred), "two trainings of one seed differ"
+
+
+def labels_of_one_class_are_refused(settings: Any) -> None:
+    """Where there is nothing to tell apart, it raises TrainingError instead of a number."""
+    given, _ = features()
+    alone = replace(given, train_y=np.zeros_like(given.train_y), pool_x=given.test_x[:0])
+    try:
+        found = predicted(settings, alone)
+    except TrainingError:
+        return
+    assert found is None, "a training part of one class is not refused"
+
+
+CHECKS = (
+    classes_that_lie_apart_are_told_apart,
+    the_same_seed_gives_the_same_prediction,
+    labels_of_one_class_are_refused,
+)
