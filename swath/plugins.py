@@ -30,6 +30,7 @@ PACKAGES = {
     "segmenters": "swath.segmenters",
     "methods": "swath.methods",
     "probes": "swath.tasks.probes",
+    "sections": "swath.products.report.sections",
 }
 """Where swath's own plug-ins of each kind are. An installed package adds to a kind by the group `swath.KIND`."""
 

@@ -59,7 +59,7 @@ ALLOWED = {
         "config",
     },
     "__main__": {"cli"},
-    "testing": {"sensors", "batch", "views", "encoders", "corpus", "methods", "tasks", "segmenters"},
+    "testing": {"sensors", "batch", "views", "encoders", "corpus", "methods", "tasks", "segmenters", "products"},
     "cli": {"sensors", "batch", "corpus", "tasks", "training", "products", "config", "pipeline", "encoders"},
 }
 RASTER = {"rasterio", "odc", "geopandas", "rioxarray", "pyproj"}

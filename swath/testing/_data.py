@@ -64,7 +64,7 @@ def batch(reads: Mapping[str, Sequence[str]], b: int = 4, t: int = 1, px: int = 
 
 def contract(keys: Sequence[str] = OPTICAL, **said: object) -> InputContract:
     """A contract over these bands with the statistics of generated pixels; `said` replaces its fields."""
-    units = tuple(band(key).unit for key in keys)
+    units: tuple[Unit, ...] = tuple(band(key).unit for key in keys)
     mean, std = zip(*(USUAL[unit] for unit in units), strict=True)
     return replace(InputContract(len(keys), tuple(keys), True, units, mean, std), **said)
 

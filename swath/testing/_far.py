@@ -15,7 +15,7 @@ class Far(torch.Tensor):
     """Computes as its content does, and so does what is computed from it; `near` is the content."""
 
     near: torch.Tensor
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # pyright: ignore[reportAssignmentType]
 
     @staticmethod
     def __new__(cls, near: torch.Tensor) -> "Far":

@@ -16,7 +16,7 @@ from swath.errors import nearest
 from swath.methods import MethodPlugin
 from swath.segmenters import SegmenterPlugin
 from swath.settings import Settings
-from swath.testing import _encoders, _methods, _policies, _probes, _segmenters, _sensors
+from swath.testing import _encoders, _methods, _policies, _probes, _sections, _segmenters, _sensors
 from swath.views import PolicyPlugin
 
 
@@ -51,6 +51,7 @@ KINDS = {
         Kind("segmenters", (SegmenterPlugin,), _segmenters.CHECKS),
         Kind("methods", (MethodPlugin,), _methods.CHECKS),
         Kind("probes", (), _probes.CHECKS),
+        Kind("sections", own=_sections.CHECKS, has_settings=False),
     )
 }
 """By the last part of the entry points' group, such as `methods` for `swath.methods`."""
@@ -98,7 +99,7 @@ def settings_are_strict_and_come_back(kind: Kind, name: str, settings: dict[str,
     """What a recipe says of it is read back the same, and a key that it does not know is refused."""
     made = settings_of(kind, name, settings)
     assert isinstance(made, Settings), f"the Config of {name} is no PluginSettings"
-    assert made.name == name, f"the Config of {name} is called {made.name}"
+    assert dict(made).get("name") == name, f"the Config of {name} has another name: {made}"
     again = type(made).model_validate_json(made.model_dump_json(), strict=True)
     assert again == made, f"settings of {name} change when they are written and read: {made} became {again}"
     try:

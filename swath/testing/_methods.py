@@ -1,6 +1,5 @@
 """What a method has to keep, around a tiny encoder of three optical bands."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -98,7 +97,6 @@ def a_step_moves_the_encoder(settings: Any) -> None:
 
 def the_same_state_and_views_give_the_same_loss(settings: Any) -> None:
     """A run that was killed continues as if it had not been: all that it needs is in the state and the views."""
-    results: list[Callable[[], float]] = []
     first, second = made(settings), made(settings)
     first.loss(first.views(given(), generator(1)))
     first.after_step(0.5)

@@ -27,6 +27,7 @@ SMALL = {
     "places": [("uniform", {"count": 5})],
     "dates": [("monthly", {"start": "2020-01", "months": 2})],
     "checks": [("units", {})],
+    "sections": [("result", {}), ("data", {})],
 }
 """Some of swath's own plug-ins of each kind; view policies are all here, as their schemas' examples."""
 
