@@ -327,6 +327,7 @@ def test_shards(tmp_path):
     assert faults(cases) == []
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # GDAL says what it mends
 @pytest.mark.parametrize("suffix", ["parquet", "gpkg", "geojson", "fgb", "shp"])
 def test_shapes(suffix, tmp_path):
     frame, rng = (

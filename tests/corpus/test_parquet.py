@@ -1,8 +1,10 @@
 """Parquet files of kilobytes that stand for much more: their size is known before they are read."""
 
+import geopandas as gpd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import shapely
 
 from swath.corpus import parquet
 from swath.corpus.ground import vector
@@ -56,6 +58,15 @@ def test_shapes(tmp_path, monkeypatch):
     path = written(tmp_path / "a.parquet", same(b"x" * 100))
     with pytest.raises(CorpusError, match=r"would take 0\.0 GB to read, the limit is 0\.0002"):
         vector.read(path, "area")
+
+
+@pytest.mark.parametrize("shape", [5, "x", b"x", [1.0]])
+def test_shapes_that_are_none(tmp_path, shape):
+    gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)], crs=4326).to_parquet(tmp_path / "a.parquet")
+    table = pq.read_table(tmp_path / "a.parquet")
+    pq.write_table(table.set_column(0, "geometry", pa.array([shape])), tmp_path / "a.parquet")
+    with pytest.raises(CorpusError, match="cannot read the shapes"):
+        vector.read(tmp_path / "a.parquet", "area")
 
 
 def test_an_index_of_more_rows_than_bytes(tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyogrio
+from shapely.errors import ShapelyError
 
 from swath.corpus import parquet
 from swath.errors import CorpusError
@@ -55,7 +56,7 @@ def read(path: Path, key: str, table: str | None = None, crs: str | None = None)
             shapes = _parquet_shapes(path, key)
         else:
             shapes = _opened(path, suffix, key, table)
-    except (OSError, ValueError, RuntimeError, pa.ArrowException) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, pa.ArrowException, ShapelyError) as error:
         raise CorpusError(
             f"cannot read the shapes: {str(error).splitlines()[0]}", where=f"{path}, for {key}", remedy=f"give {KINDS}"
         ) from None

@@ -70,6 +70,8 @@ def _problem(row: dict[Hashable, Any]) -> str | None:
         said = [(float(row["lon"]), float(row["lat"])), (row["geometry"].centroid.x, row["geometry"].centroid.y)]
     except (TypeError, ValueError, AttributeError, ProjError) as error:
         return f"has no position that can be understood: {str(error).splitlines()[0]}"
+    if not np.isfinite([a, *there, *said[0], *said[1]]).all():
+        return "has a position that is no number"
     pixel = abs(a) / METRES_PER_DEGREE
     # outlines of chips across the antimeridian have their centre elsewhere
     near = [np.hypot((x - there[0]) * np.cos(np.radians(there[1])), y - there[1]) <= pixel * size / 2 for x, y in said]
