@@ -98,7 +98,7 @@ class SensorDefinition(Settings):
 
     kind: Kind
     """`optical` for light and heat, which clouds hide; `radar` for backscatter."""
-    bands: tuple[BandDefinition, ...] = Field(min_length=1)
+    bands: tuple[BandDefinition, ...] = Field(min_length=1, max_length=1000)
     dtype: Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32"]
     """NumPy type of the counts as shipped."""
     scale: Positive = 1.0

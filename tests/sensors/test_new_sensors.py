@@ -9,9 +9,10 @@ import rasterio
 import torch
 import yaml
 from rasterio.transform import from_origin
+from typer.testing import CliRunner
 
-from swath import config, encoders, pipeline, sensors
-from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, Reader, SensorLayout, examine
+from swath import cli, config, encoders, pipeline, sensors
+from swath.corpus import Chip, Corpus, CorpusInfo, CorpusWriter, Location, Part, Reader, SensorLayout, examine
 from swath.encoders import image_statistics
 from swath.errors import CheckpointError, CorpusError, RecipeError
 from swath.products import embeddings
@@ -104,6 +105,27 @@ def test_without_the_file_the_recipe_says_what_to_do(recipe):
     with pytest.raises(RecipeError, match=f"unknown sensor '{OPTICAL}'") as error:
         config.load(recipe[0])
     assert "--sensors FILE" in str(error.value)
+
+
+def test_the_command_line_takes_the_file_and_the_run_keeps_it(recipe, run, tmp_path):
+    told = CliRunner().invoke(
+        cli.app, ["corpus", "ingest", str(recipe[0]), "--sensors", str(recipe[1]), "--out", str(tmp_path)]
+    )
+    assert told.exit_code == 0, told.exception
+    forget()
+    kept = config.load(tmp_path / "recipe.yaml")  # what other processes of the run read
+    assert sorted(kept.sensors) == [RADAR, OPTICAL]
+    assert kept.digest == config.load(run / "recipe.yaml").digest
+    assert CorpusInfo.read(tmp_path / "corpus").content_hash == CorpusInfo.read(run / "corpus").content_hash
+
+
+def test_another_definition_is_another_corpus(recipe, run, tmp_path):
+    other = yaml.safe_load(recipe[1].read_text())
+    other[OPTICAL]["bands"][5]["width_um"] = 0.03
+    (tmp_path / "other.yaml").write_text(yaml.safe_dump(other))
+    corpus = pipeline.build_corpus(config.load(recipe[0], sensors=tmp_path / "other.yaml"), tmp_path / "run")
+    forget()
+    assert corpus.content_hash != Corpus.open(run / "corpus").content_hash
 
 
 def test_the_corpus_alone_gives_the_physical_values(run):
