@@ -4,14 +4,8 @@ import math
 from collections.abc import Sequence
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
-
-
 MINUS = "\N{MINUS SIGN}"
-
-
 DASH = "\N{EN DASH}"
-
-
 METRICS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",

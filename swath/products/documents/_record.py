@@ -23,10 +23,8 @@ _COMPARISON_COLUMNS = (
     *("task", "input", "probe", "a", "b", "difference", "low", "high", "p", "p_t", "p_wilcoxon", "p_holm"),
     *("verdict", "n_pairs", "pairing", "test", "note"),
 )
-
 _LEVEL_COLUMNS = ("task", "input", "probe", "row", "role", "of_arm", "metric", "cloud", "value", "low", "high")
 _GAIN_COLUMNS = ("task", "input", "probe", "a", "b", "metric", "low_cloud", "difference", "low", "high")
-
 _MANIFEST_KEYS = ("name", "swath_version", "created", "updated", "recipe_hash", "machine", "packages")
 _RECIPE_KEYS = ("name", "description", "seeds")
 _STAGE_KEYS = ("stage", "arm", "seed", "seconds", "jobs", "status")

@@ -13,8 +13,6 @@ from swath.products.tables import Score
 
 STRIP, PAD = 220, 14
 """Width of a strip and the margin at its ends, in CSS pixels."""
-
-
 STRIP_SPAN = 0.4
 """A strip shows at most this far below its table's best value: differences at the top are what is asked about."""
 

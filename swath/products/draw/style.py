@@ -24,15 +24,9 @@ from matplotlib.ticker import FuncFormatter
 from PIL import Image as Picture
 
 INK, MUTED, GRID, ZONE = "#1b1f23", "#5b6570", "#dde2e7", "#f3d6cf"
-
-
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#b8578f", "#b07d00", "#3f9fd4", "#6b6bbd", "#8a6d3b")
 """Okabe and Ito's palette without black and yellow, darkened to 3:1 on white, and two more for many arms."""
-
-
 OPTICAL, RADAR = "#0e7c86", "#c1571a"
-
-
 _VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",
@@ -42,8 +36,6 @@ _VARIABLES = {
     RADAR: "--radar",
     **{colour: f"--c{i}" for i, colour in enumerate(SERIES)},
 }
-
-
 _STYLE: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": GRID,
@@ -77,12 +69,8 @@ _STYLE: Any = {
     "xtick.major.size": 0,
     "ytick.major.size": 0,
 }
-
-
 WIDTH = 3.6
 """Width of a figure, in inches: 259 pt, which reads well on a phone."""
-
-
 DATA = 4
 """Sensors and splits take the palette's colours from here on, so that nobody takes them for arms."""
 

@@ -19,7 +19,6 @@ from swath.tasks.config import with_fraction
 
 MANIFEST_FORMAT = 1
 """Newest manifest format that this version reads."""
-
 T = TypeVar("T")
 
 

@@ -17,8 +17,6 @@ from swath.products.words import (
 from swath.tasks.schema import Role, Verdict
 
 NUMERALS = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine"}
-
-
 ROLES: dict[Role, str] = {
     "pretrained": "pre-trained",
     "reference": "reference",
