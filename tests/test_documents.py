@@ -283,3 +283,18 @@ def test_make_targets_extras_and_benchmarks_exist():
 def test_formats_page_names_every_format():
     rows = re.findall(r"^\| `([\w-]+)` \|", PAGES["formats.md"], re.MULTILINE)
     assert sorted(rows) == sorted(sources.formats())
+
+
+def leaves(command, words: str) -> Iterator[str]:
+    """All commands below one, as they are typed."""
+    below = getattr(command, "commands", {})
+    for name, child in below.items():
+        yield from leaves(child, f"{words} {name}")
+    if not below:
+        yield words
+
+
+def test_the_page_on_python_says_for_every_command_what_to_call():
+    shown = [line.split("|")[1] for line in PAGES["python.md"].splitlines() if line.startswith("| `swath")]
+    said = {" ".join(snippet.removesuffix(" runs/NAME").split()) for cell in shown for snippet in INLINE.findall(cell)}
+    assert said == set(leaves(get_command(cli.app), "swath"))

@@ -274,9 +274,11 @@ def test_killed_in_every_stage_and_continued_the_result_is_that_of_an_undisturbe
     pd.testing.assert_frame_equal(*logs)
 
 
-def test_seeds_rotate_over_folds(tmp_path):
+def test_seeds_rotate_over_folds(tmp_path, finished):
     rotating = [
         *TINY,
+        f"corpus.path={finished / 'corpus'}",
+        "corpus.source=null",
         "seeds=[0,1]",
         "rotate=true",
         "split={by: location, folds: 2, fold: 0, fractions: [0.8, 0, 0.2]}",
