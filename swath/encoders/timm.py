@@ -4,7 +4,6 @@ timm is imported when a network is built, not when a recipe is read: it takes se
 """
 
 import difflib
-import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -147,13 +146,14 @@ def _read(path: Path) -> dict[str, Tensor]:
         for wrapper in ("state_dict", "model"):
             state = state.get(wrapper, state)
         return dict(state)
-    except pickle.UnpicklingError as error:  # torch's words for it say how to run the file's code
-        remedy = "give a file of tensors alone, such as torch.save(model.state_dict()) or safetensors writes"
-        raise RecipeError(
-            "cannot read weights: it is damaged, or holds more than tensors", where=str(path), remedy=remedy
-        ) from error
-    except Exception as error:  # torch reports a damaged or foreign file by whatever it stumbles over first
+    except OSError as error:
         raise RecipeError(f"cannot read weights: {error}", where=str(path)) from error
+    except Exception as error:  # torch's words for it, whatever it stumbles over first, say how to run the file's code
+        raise RecipeError(
+            "cannot read weights: it is damaged, or holds more than tensors",
+            where=str(path),
+            remedy="give a file of tensors alone, such as torch.save(model.state_dict()) or safetensors writes",
+        ) from error
 
 
 def _check_same(own: "Mapping[str, Tensor]", state: "Mapping[str, Tensor]", path: Path) -> None:
