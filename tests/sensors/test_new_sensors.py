@@ -1,5 +1,6 @@
 """Two sensors that swath does not ship, a radar and an optical one, each added by one file: from images to a report."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,7 @@ def test_the_corpus_alone_gives_the_physical_values(run):
         np.testing.assert_allclose(batch[RADAR].pixels[0, 0].numpy(), 10 * np.log10(power), atol=1e-4)
         np.testing.assert_allclose(batch[OPTICAL].pixels[0, 0].numpy(), counts[[5, 7]] * 1e-4, atol=1e-6)
         assert batch[RADAR].valid.all()
+    assert json.loads((run / "corpus" / "corpus.json").read_text())["format"] == 3  # an earlier swath refuses it
     mean = corpus.statistics[RADAR]["HVHV"].mean
     every = np.concatenate([10 * np.log10(image(i)[1][1].astype(float)).ravel() for i in range(LOCATIONS)])
     np.testing.assert_allclose(mean, every.mean(), rtol=1e-5)

@@ -25,8 +25,10 @@ from swath.sensors import Sensor, SensorDefinition, SensorName, declare, physica
 from swath.settings import Settings, plainly
 
 FORMAT = 2
-"""Version of the layout on disk that this code writes, and the newest that it reads. Arrays of version 1 have no
-checksums, and its corpus.json has none of the index."""
+"""Version of the layout on disk that this code writes. Arrays of version 1 have no checksums, and its corpus.json has
+none of the index."""
+NEWEST = 3
+"""Version of corpora whose corpus.json defines sensors of one's own, which an earlier swath does not know."""
 HASHED_FORMAT = 1
 """Version that the content hash names: it did not change since, so that the same content has the same hash."""
 
@@ -198,6 +200,7 @@ class CorpusInfo(Settings):
         """Replace the corpus.json of a corpus."""
         left_out = {"digest"} if self.definitions else {"digest", "definitions"}
         content = parse_json(self.model_dump_json(exclude=left_out))
+        content |= {"format": NEWEST} if self.definitions else {}
         content |= {"digest": _digest(content)} if self.complete else {}
         write_whole(folder / "corpus.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
@@ -218,9 +221,9 @@ class CorpusInfo(Settings):
             version = content["format"]
         except (ValueError, KeyError, TypeError) as error:
             raise CorpusError("corpus.json is damaged", where=str(path), remedy="build the corpus again") from error
-        if isinstance(version, int) and version > FORMAT:
+        if isinstance(version, int) and version > NEWEST:
             raise CorpusError(
-                f"the corpus has format {version}, this swath reads up to {FORMAT}",
+                f"the corpus has format {version}, this swath reads up to {NEWEST}",
                 where=str(folder),
                 remedy="use a newer swath",
             )
