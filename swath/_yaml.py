@@ -4,6 +4,7 @@ What YAML would let pass is refused: a key that is given twice (the last would w
 something else than it looks like (`no` is false), and references that unfold a page of text into gigabytes.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ Lines = dict[tuple[str, ...], int]
 
 _TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
 _KINDS = {"int": "whole number", "float": "number", "bool": "true or false", "timestamp": "date"}
+_OTHER_BASE = re.compile(r"[-+]?(0_*[0-9][0-9_]*|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)")
+"""What YAML 1.1 reads to the base 8 (010 is eight) or 60 (1:30 is ninety)."""
 _MERGE = "tag:yaml.org,2002:merge"
 _QUOTE = "put quotes around a value that starts with *, which YAML takes for a reference: files: '*.tif'"
 
@@ -127,6 +130,9 @@ class _Check:
             raise _refuse(node, f"the tag {node.tag} means nothing in a recipe")
         if isinstance(node, yaml.ScalarNode) and UNPRINTABLE.search(node.value):
             raise _refuse(node, "the text holds a control character, or what is no UTF-8")
+        if node.tag.endswith((":int", ":float")) and _OTHER_BASE.fullmatch(node.value):
+            meant = self.loader.construct_object(node)
+            raise _refuse(node, f"{node.value} is {meant} to YAML: write {meant}, or put quotes around it")
 
     def _children(self, node: yaml.Node) -> Iterator[yaml.Node]:
         if isinstance(node, yaml.SequenceNode):

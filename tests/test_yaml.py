@@ -32,6 +32,8 @@ REFUSED = {
     "deep sections": ("".join("  " * i + f"k{i}:\n" for i in range(400)), "line 51: more than 50 sections"),
     "long numbers": (f"a: {'9' * 5000}\n", "this is no whole number"),
     "large numbers": (f"a: {2**63}\n", "the number is too large"),
+    "a number to the base 8": ("classes:\n  010: snow\n", "line 2: 010 is 8 to YAML: write 8, or put quotes"),
+    "a number to the base 60": ("at: 1:30\n", "line 1: 1:30 is 90 to YAML: write 90, or put quotes"),
     "code": ("a: !!python/object/apply:os.system ['true']\n", "means nothing in a recipe"),
     "bytes": ("a: !!binary aGVsbG8=\n", "means nothing in a recipe"),
     "a set": ("a: !!set {b, c}\n", "means nothing in a recipe"),
