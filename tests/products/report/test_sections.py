@@ -4,13 +4,11 @@ import json
 import shutil
 import sys
 from dataclasses import replace
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import jinja2
 import pytest
 
-from swath import plugins
 from swath.products import report
 from swath.products.report import Material, all_sections, sections
 from swath.products.tables import headline_panel, load, panels_of
@@ -74,11 +72,14 @@ def test_the_section_in_the_documents_runs(run):
 def test_a_section_of_a_package_that_cannot_be_used_becomes_a_note(text, tmp_path, monkeypatch):
     (tmp_path / "their_section.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    offered = {"weather": [EntryPoint("weather", "their_section", "swath.sections")]}
-    monkeypatch.setattr(plugins, "_offered", lambda package: offered if package == sections.__name__ else {})
+    metadata = tmp_path / "theirs-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[swath.sections]\nweather = their_section\n")
     (tmp_path / "manifest.json").write_text(json.dumps({"format": 1, "name": "mine"}))
     html = report.render(load(tmp_path))
     assert "The section weather cannot be shown" in html[html.index('<section id="notes"') :]
+    assert "theirs 1.0" in html
     sys.modules.pop("their_section", None)
 
 
