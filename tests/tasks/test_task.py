@@ -153,7 +153,7 @@ def test_a_subset_keeps_every_class():
 
 
 def test_tasks_that_cannot_be_are_refused_with_what_to_do(corpus):
-    with pytest.raises(RecipeError, match="no band sentinel-2-l2a/B08") as caught:
+    with pytest.raises(RecipeError, match="no statistics of sentinel-2-l2a/B08") as caught:
         task(corpus, inputs={"x": (f"{OPTICAL}/B08",)})
     assert "task kinds, input x" in str(caught.value)
     parted = split(corpus, SPLIT)
