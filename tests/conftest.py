@@ -42,6 +42,23 @@ sparing.install()
 _HOOK = install_import_hook("swath", "beartype.beartype")
 
 
+LONGEST = (
+    "test_recipes.py",
+    "test_pipeline.py",
+    "corpus/checks/test_planted.py",
+    "corpus/sources/synth/test_synth.py",
+    "training/test_distributed.py",
+)
+"""Files that take the longest. They come first, so that no process has one of them left when all others are done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long before all others; each in its own order."""
+    here = Path(__file__).parent
+    place = {here / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real satellite data; tests that need it skip where it is absent."""

@@ -310,3 +310,10 @@ def test_settings_of_every_plugin_have_the_common_base():
                 config = plugins.find(package, name).Config
                 assert issubclass(config, PluginSettings), f"{package}: {name}"
                 assert config.model_fields["name"].default == name
+
+
+def test_the_longest_files_are_there():
+    from tests import conftest
+
+    for name in conftest.LONGEST:
+        assert (PACKAGE.parent / "tests" / name).exists(), name

@@ -262,9 +262,10 @@ def _stoppable() -> Iterator[None]:
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Lightning announces devices and tips on standard error; a run says what matters itself."""
-    names = [name for name in logging.root.manager.loggerDict if name.startswith("lightning")]
-    levels = {name: logging.getLogger(name).level for name in names}
-    for name in names:
+    names = ["lightning", *(name for name in logging.root.manager.loggerDict if name.startswith("lightning."))]
+    # loggers without a level of their own follow those above them; each change empties the caches of all loggers
+    levels = {name: level for name in names if (level := logging.getLogger(name).level) or name == "lightning"}
+    for name in levels:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
