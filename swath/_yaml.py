@@ -63,7 +63,7 @@ def _read(text: str) -> tuple[Any, Lines]:
 
 def _built(text: str, kind: "type[_Loader | _FastLoader]") -> tuple[Any, Lines]:
     _check_depth(text, kind)
-    loader = kind(text)
+    loader = kind(text)  # pyright: ignore[reportCallIssue] - both take the text, as their stubs do not know
     root = loader.get_single_node()
     if root is None:
         return None, {}
