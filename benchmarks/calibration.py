@@ -10,8 +10,7 @@ from rich.table import Table
 from scipy import special
 
 from benchmarks import Result, on_one_core, versions
-from swath.tasks import Spread, has_verdict, number_of_equal_groups, spread
-from swath.tasks.metrics import METRICS
+from swath.tasks import Spread, has_verdict, metrics, number_of_equal_groups, spread
 
 CLASSES, UNITS = 4, 40
 """Of a group, on average."""
@@ -168,7 +167,7 @@ def _values(design: Design, group, y, predicted, rng) -> Iterator[tuple[str, Val
     matrices = _counts(design, group, y * CLASSES + predicted, CLASSES**2)
     matrices = matrices.reshape(design.groups, design.trainings, CLASSES, CLASSES)
     for name in ("accuracy", "macro_f1", "miou"):
-        yield name, _with_and_without(METRICS[name], matrices)
+        yield name, _with_and_without(metrics.find(name).of_matrices(multi_label=False), matrices)
     yield "macro_ap", _with_and_without(macro_ap, _scored(design, group, y, predicted, rng))
 
 

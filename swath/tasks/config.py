@@ -10,12 +10,14 @@ from swath.corpus.labels.target import MultiLabel, Pixels, TargetConfig
 from swath.corpus.splits.subset import Only
 from swath.errors import RecipeError
 from swath.settings import Settings
+from swath.tasks import metrics
 from swath.tasks.data.features import Bands
 from swath.tasks.floors import ROWS, FloorName
+from swath.tasks.metrics import MetricName, RankingMetricName
 from swath.tasks.probes import ProbeConfig, band_wise, linear, teacher, trains
 from swath.tasks.probes import inputs as probe_inputs
 from swath.tasks.probes import label as probe_label
-from swath.tasks.statistics import MetricName, TaskRules
+from swath.tasks.statistics import TaskRules
 from swath.tasks.supervised import ScratchConfig, Supervision
 
 if TYPE_CHECKING:
@@ -48,9 +50,7 @@ class TaskConfig(Settings):
     """Named lists of band keys `sensor/band` that an encoder is fed."""
     probes: tuple[ProbeConfig, ...] = Field(default=(linear.Config(),), min_length=1)
     """How labels are read out of the features, or the encoder is trained on them."""
-    metric: Literal["accuracy", "macro_f1", "balanced_accuracy", "miou", "micro_f1", "macro_ap", "micro_ap"] = (
-        "accuracy"
-    )
+    metric: RankingMetricName = "accuracy"
     """Ranks the rows and is compared."""
     more_metrics: tuple[MetricName, ...] = ()
     """Are shown beside it."""
@@ -116,25 +116,21 @@ class TaskConfig(Settings):
         if isinstance(self.target, Pixels):
             if frozen := [probe_label(probe) for probe in self.probes if not trains(probe)]:
                 raise ValueError(f"{', '.join(frozen)} reads one class per location; a class per pixel needs fine-tune")
-            if "roc_auc" in self.more_metrics:
-                raise ValueError("roc_auc needs class scores, which are not kept of pixels")
+            if scored := [name for name in (self.metric, *self.more_metrics) if not metrics.find(name).per_pixel]:
+                raise ValueError(f"{scored[0]} needs class scores, which are not kept of pixels")
         if self.most is not None and isinstance(self.dates, int):
             raise ValueError("most needs dates: all or paired")
         return self
 
     @model_validator(mode="after")
     def _fits_labels(self) -> "TaskConfig":
-        if isinstance(self.target, MultiLabel):
-            known = ("macro_ap", "micro_ap", "macro_f1", "micro_f1")
-            wrong = sorted({self.metric, *self.more_metrics} - {*known})
-            many = "several classes per location are"
-            if self.cloud_levels:
-                raise ValueError("cloud_levels are not there for several classes per location: leave them out")
-        else:
-            known, many = ("accuracy", "macro_f1", "balanced_accuracy", "miou"), "one class is"
-            wrong = sorted({self.metric, *self.more_metrics} & {"macro_ap", "micro_ap", "micro_f1"})
-        if wrong:
-            raise ValueError(f"{many} not judged by {', '.join(wrong)}: give metric as one of {', '.join(known)}")
+        if self.multi_label and self.cloud_levels:
+            raise ValueError("cloud_levels are not there for several classes per location: leave them out")
+        serving = [one for one in map(metrics.find, metrics.names()) if one.serves(multi_label=self.multi_label)]
+        if wrong := sorted({self.metric, *self.more_metrics} - {one.name for one in serving}):
+            many = "several classes per location are" if self.multi_label else "one class is"
+            known = ", ".join(one.name for one in serving if one.ranks)
+            raise ValueError(f"{many} not judged by {', '.join(wrong)}: give metric as one of {known}")
         return self
 
     @model_validator(mode="after")
@@ -166,9 +162,13 @@ class TaskConfig(Settings):
             for probe in self.probes
             if isinstance(probe, band_wise.Config)
         }
-        metrics = dict.fromkeys((self.metric, *self.more_metrics))
-        multi_label = isinstance(self.target, MultiLabel)
-        return TaskRules(metrics=tuple(metrics), multi_label=multi_label, band_groups=band_groups)
+        names = dict.fromkeys((self.metric, *self.more_metrics))
+        return TaskRules(metrics=tuple(names), multi_label=self.multi_label, band_groups=band_groups)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether locations have several classes."""
+        return isinstance(self.target, MultiLabel)
 
     @property
     def named_inputs(self) -> dict[str, list[str]]:

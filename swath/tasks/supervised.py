@@ -30,7 +30,9 @@ from swath.settings import Settings
 from swath.tasks._types import Prediction
 from swath.tasks.data.features import Bands, Pictures, contract_of, fit
 from swath.tasks.data.labels import Labelled, learnable
-from swath.tasks.metrics import accuracy, confusion, macro_ap, miou
+from swath.tasks.metrics import confusion, share_right
+from swath.tasks.metrics.macro_ap import macro_ap
+from swath.tasks.metrics.miou import miou
 
 LOOKED_AT = 16
 """Training locations whose units and pixel size are compared with an encoder's before it is trained."""
@@ -318,7 +320,7 @@ class _Loop:
         there = part.y != VOID
         y, y_pred = (classes[there].astype(np.int64) for classes in (part.y, found.y_pred))
         cm = confusion(y, y_pred, self.problem.classes)
-        return float((miou if part.per_pixel else accuracy)(cm))
+        return float((miou if part.per_pixel else share_right)(cm))
 
     def predict(self, part: Labelled, pictures: Pictures) -> Prediction:
         """Classes of locations with their scores, or of pixels."""

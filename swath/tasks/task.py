@@ -16,7 +16,7 @@ from swath.corpus.splits.subset import rows_of
 from swath.encoders import Encoder
 from swath.errors import ContractError, RecipeError, SwathError
 from swath.settings import Settings
-from swath.tasks import floors
+from swath.tasks import floors, metrics
 from swath.tasks._types import Features, Outcome, Prediction, Units, concatenated
 from swath.tasks.config import TaskConfig, TaskInput, inputs_of
 from swath.tasks.data.features import Bands, Pictures, Request, contract_of, extract_all, fit, lend, unseen
@@ -28,8 +28,6 @@ from swath.tasks.supervised import Problem, Supervision, plain, train_encoder, t
 PARTS = ("train", "val", "test")
 RARE = 5
 """Groups of the test part that have a class: below this, one resample in a hundred or more has none of them."""
-AVERAGED = {"macro_f1", "balanced_accuracy", "miou", "macro_ap", "roc_auc"}
-"""Metrics that are means over classes."""
 NO_SKIP: frozenset[tuple[str, str]] = frozenset()
 Places = list[tuple[str, str]]
 """(input, probe)."""
@@ -170,7 +168,7 @@ class Task:
         absent = [name for name, n in count.items() if not n]
         rare = [f"{name} ({n})" for name, n in count.items() if 0 < n < RARE]
         said = [f"no test label of {', '.join(absent)}: not judged"] if absent else []
-        if rare and any(metric in AVERAGED for metric in self.config.rules.metrics):
+        if rare and any(metrics.find(name).averages_classes for name in self.config.rules.metrics):
             said.append(
                 f"classes in fewer than {RARE} groups of the test part: {', '.join(rare)}; resamples may miss them, so "
                 "intervals of means over classes (macro F1, mIoU, balanced accuracy, mAP) are not to be trusted"

@@ -18,10 +18,12 @@ from swath.corpus.labels.target import MultiLabel, targets
 from swath.corpus.splits.partition import SplitConfig
 from swath.encoders.random_convolutions import Config
 from swath.errors import CorpusError, TrainingError
-from swath.tasks import Evaluation, Features, StatisticsConfig, TaskConfig, Units, summarise, unpacked
+from swath.tasks import Evaluation, Features, StatisticsConfig, TaskConfig, Units, metrics, summarise, unpacked
 from swath.tasks.data.labels import Labelled, learnable, packed, subset
 from swath.tasks.floors import majority
-from swath.tasks.metrics import LABEL_METRICS, average_precision, confusion_by_class, macro_ap, micro_ap
+from swath.tasks.metrics import average_precision, confusion_by_class, share_right_by_class
+from swath.tasks.metrics.macro_ap import macro_ap
+from swath.tasks.metrics.micro_ap import micro_ap
 from swath.tasks.probes import fit_predict, knn, linear, mlp
 from swath.tasks.statistics import TaskRules
 from tests.tasks.fakes import ALL, LAYOUTS, OPTICAL, RADAR, contract
@@ -132,9 +134,9 @@ def test_metrics_are_scikit_learns_with_weights_too():
     assert one == pytest.approx(average_precision_score(y[:, 0], scores[:, 0]))
     said = (scores > 0.5).astype(int)
     cm = confusion_by_class(y, said)
-    assert LABEL_METRICS["macro_f1"](cm) == pytest.approx(f1_score(y, said, average="macro"))
-    assert LABEL_METRICS["micro_f1"](cm) == pytest.approx(f1_score(y, said, average="micro"))
-    assert LABEL_METRICS["accuracy"](cm) == pytest.approx((y == said).mean())
+    assert metrics.find("macro_f1").multi_label(cm) == pytest.approx(f1_score(y, said, average="macro"))
+    assert metrics.find("micro_f1").multi_label(cm) == pytest.approx(f1_score(y, said, average="micro"))
+    assert share_right_by_class(cm) == pytest.approx((y == said).mean())
 
 
 def test_classes_that_no_unit_has_do_not_count():
@@ -145,7 +147,7 @@ def test_classes_that_no_unit_has_do_not_count():
     assert macro_ap(y, scores, once) == macro_ap(y[:, kept], scores[:, kept], once)
     said = (scores > 0.5).astype(int)
     expected = f1_score(y[:, kept], said[:, kept], average="macro")
-    assert LABEL_METRICS["macro_f1"](confusion_by_class(y, said)) == pytest.approx(expected)
+    assert metrics.find("macro_f1").multi_label(confusion_by_class(y, said)) == pytest.approx(expected)
     assert np.isnan(macro_ap(np.zeros_like(y), scores, once)).all()
 
 

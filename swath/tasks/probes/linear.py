@@ -20,7 +20,7 @@ from pydantic import Field
 
 from swath.settings import Settings
 from swath.tasks._types import Features, Prediction
-from swath.tasks.metrics import macro_ap
+from swath.tasks.metrics.macro_ap import macro_ap
 from swath.tasks.probes._scale import ZScore, check_learnable
 
 

@@ -2,7 +2,6 @@
 
 from swath.tasks.statistics.significance import DeLong, delong, holm, mcnemar, nadeau_bengio, paired_t, wilcoxon
 from swath.tasks.statistics.summary import (
-    MetricName,
     StatisticsConfig,
     TaskRules,
     summarise,
@@ -11,7 +10,6 @@ from swath.tasks.statistics.summary import (
 
 __all__ = [
     "DeLong",
-    "MetricName",
     "StatisticsConfig",
     "TaskRules",
     "delong",

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from swath.errors import SwathError
+from swath.tasks import metrics
 from swath.tasks.data.labels import unpacked
-from swath.tasks.metrics import LABEL_METRICS, METRICS, SCORED, Metric
+from swath.tasks.metrics import OfMatrices, OfScores, share_right, share_right_by_class
 from swath.tasks.schema import Role
 from swath.tasks.statistics import resample
 from swath.tasks.statistics.significance import delong
@@ -96,8 +97,8 @@ class TaskResults:
     """Bootstrap weights, shape (resamples, groups)."""
     signs: np.ndarray
     """Sign flips, shape (flips, groups)."""
-    measures: dict[str, Metric]
-    """Metrics of confusion matrices by name."""
+    multi_label: bool
+    """Units have several classes."""
     _differences: dict[tuple, Difference | None] = field(default_factory=dict)
     _draws: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
 
@@ -134,8 +135,14 @@ class TaskResults:
             rows=_rows(results, np.asarray(names), _by_class if multi_label else _matrices, classes),
             weights=resample.weights(len(names), resamples, seed),
             signs=resample.flips(len(names), flips, seed),
-            measures=LABEL_METRICS if multi_label else METRICS,
+            multi_label=multi_label,
         )
+
+    def _measure(self, metric: str) -> OfMatrices:
+        return metrics.find(metric).of_matrices(multi_label=self.multi_label)
+
+    def _score(self, metric: str) -> OfScores:
+        return metrics.find(metric).of_scores(multi_label=self.multi_label)
 
     @property
     def independent(self) -> bool:
@@ -177,8 +184,8 @@ class TaskResults:
 
     def _values(self, one: RowResults, metric: str) -> np.ndarray:
         """The metric of the whole test set in each replicate; NaN where it needs scores and there are none."""
-        if metric not in SCORED:
-            return self.measures[metric](one.matrices.sum(0))
+        if not metrics.find(metric).needs_scores:
+            return self._measure(metric)(one.matrices.sum(0))
         if one.scores is None:
             return np.full(len(one.replicates), np.nan)
         once = np.ones((1, self.groups))
@@ -187,16 +194,16 @@ class TaskResults:
     def interval(self, panel: Panel, row: Row, metric: str, confidence: float, kind: str) -> tuple[float, float]:
         """The interval of `value`: DeLong's for the area under a curve where that holds, else a bootstrap."""
         members = self.members(panel, row)
-        if metric in SCORED and any(one.scores is None for _, one in members):
+        if metrics.find(metric).needs_scores and any(one.scores is None for _, one in members):
             return np.nan, np.nan
         if metric == "roc_auc" and (found := self._delong(members, confidence)):
             return found
         if self.groups < 2:
             return np.nan, np.nan
         draws = sum(w * self.draws(one, metric).mean(1) for w, one in members)
-        if kind == "percentile" or metric in SCORED:
+        if kind == "percentile" or metrics.find(metric).needs_scores:
             return resample.percentile(np.asarray(draws), confidence)
-        jackknife = sum(w * self.measures[metric](one.matrices.sum(0) - one.matrices).mean(1) for w, one in members)
+        jackknife = sum(w * self._measure(metric)(one.matrices.sum(0) - one.matrices).mean(1) for w, one in members)
         return resample.bca(np.asarray(draws), self.value(panel, row, metric), np.asarray(jackknife), confidence)
 
     def draws(self, one: RowResults, metric: str) -> np.ndarray:
@@ -208,14 +215,14 @@ class TaskResults:
         return self._draws[key]
 
     def _resample(self, one: RowResults, metric: str) -> np.ndarray:
-        if metric not in SCORED:
-            return self.measures[metric](np.tensordot(self.weights, one.matrices, axes=1))
+        if not metrics.find(metric).needs_scores:
+            return self._measure(metric)(np.tensordot(self.weights, one.matrices, axes=1))
         assert one.scores is not None
         return np.stack([self._scored(metric, scores, self.weights) for scores in one.scores], axis=1)
 
     def _scored(self, metric: str, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """A metric of class scores for multi_label weightings of the groups."""
-        found = [SCORED[metric](self.y_true, scores, part[:, self.codes]) for part in _parts(weights, scores.size)]
+        found = [self._score(metric)(self.y_true, scores, part[:, self.codes]) for part in _parts(weights, scores.size)]
         return np.concatenate(found)
 
     def _delong(self, members: list[tuple[float, RowResults]], confidence: float) -> tuple[float, float] | None:
@@ -247,14 +254,18 @@ class TaskResults:
         pairs = replicate_pairs(a.replicates, b.replicates)
         if not pairs:
             return None
-        if metric in SCORED and (a.scores is None or b.scores is None):
+        if metrics.find(metric).needs_scores and (a.scores is None or b.scores is None):
             return None
         ia, ib = map(list, zip(*pairs, strict=True))
-        ma, mb, accuracy = a.matrices[:, ia], b.matrices[:, ib], self.measures["accuracy"]
-        if metric in SCORED:
+        ma, mb, accuracy = (
+            a.matrices[:, ia],
+            b.matrices[:, ib],
+            share_right_by_class if self.multi_label else share_right,
+        )
+        if metrics.find(metric).needs_scores:
             flips = np.mean([self._swapped(metric, a.scores[i], b.scores[j]) for i, j in pairs], axis=0)  # type: ignore[index]
         else:
-            measure = self.measures[metric]
+            measure = self._measure(metric)
             flips = resample.paired_flips(ma, mb, self.signs, lambda cm: measure(cm).mean(-1))
         return Difference(
             by_replicate=self._values(a, metric)[ia] - self._values(b, metric)[ib],
@@ -269,7 +280,7 @@ class TaskResults:
         for signs in _parts(self.signs, scores.size):
             own = (signs > 0).astype(np.float64)[:, self.codes]
             sides = (np.concatenate(pair, axis=1) for pair in ((own, 1 - own), (1 - own, own)))
-            first, second = (SCORED[metric](y, scores, weights) for weights in sides)
+            first, second = (self._score(metric)(y, scores, weights) for weights in sides)
             found.append(first - second)
         return np.concatenate(found)
 

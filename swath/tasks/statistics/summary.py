@@ -20,7 +20,8 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from swath.settings import Settings
-from swath.tasks.metrics import SCORED
+from swath.tasks import metrics
+from swath.tasks.metrics import MetricName
 from swath.tasks.schema import COMPARISONS, NOTES, TABLE, Comparison, RowValue, Verdict
 from swath.tasks.statistics import resample
 from swath.tasks.statistics.panels import Panel, Row, TaskResults
@@ -28,8 +29,6 @@ from swath.tasks.statistics.significance import holm, paired_t, t_interval, wilc
 
 FEW_GROUPS = 10
 """Below this many groups a bootstrap interval is known to be too narrow, and the table says so."""
-
-MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "miou", "roc_auc", "micro_f1", "macro_ap", "micro_ap"]
 
 
 class TaskRules(Settings):
@@ -44,10 +43,10 @@ class TaskRules(Settings):
 
     @field_validator("metrics")
     @classmethod
-    def _first_can_be_compared(cls, metrics: tuple[MetricName, ...]) -> tuple[MetricName, ...]:
-        if metrics[0] == "roc_auc":
-            raise ValueError("roc_auc cannot come first: rows are compared by their decisions")
-        return metrics
+    def _first_can_be_compared(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not metrics.find(names[0]).ranks:
+            raise ValueError(f"{names[0]} cannot come first: rows are compared by their decisions")
+        return names
 
 
 class StatisticsConfig(Settings):
@@ -120,13 +119,13 @@ class _Judge:
             return []
         return [self._value(panel, row, metric, said) for row in panel.rows for metric in self.rules.metrics]
 
-    def _value(self, panel: Panel, row: Row, metric: MetricName, said: "_Notes") -> RowValue:
+    def _value(self, panel: Panel, row: Row, metric: str, said: "_Notes") -> RowValue:
         value = self.results.value(panel, row, metric)
         low, high = self.results.interval(panel, row, metric, self.config.confidence, self.config.interval)
         replicates = self.results.per_replicate(panel, row, metric)
         notes = [said.of(self.task, panel, row), self._caution()]
         if np.isnan(value):
-            notes.append("no class scores, or one class only" if metric in SCORED else "no units")
+            notes.append("no class scores, or one class only" if metrics.find(metric).needs_scores else "no units")
         return RowValue(
             task=self.task,
             input=panel.input,
@@ -161,9 +160,8 @@ class _Judge:
         found = self.results.differences(panel, a, b, metric)
         line = self._comparison(panel, a, b, "groups", "sign flips by group")
         if found is None:
-            return replace(
-                line, note=f"the rows have no {'class scores or ' if metric in SCORED else ''}replicate in common"
-            )
+            scores = "class scores or " if metrics.find(metric).needs_scores else ""
+            return replace(line, note=f"the rows have no {scores}replicate in common")
         if self.results.groups < 2:
             difference = sum(w * d.by_replicate.mean() for w, d in found)
             return replace(line, difference=float(difference), n_pairs=1, note="one group only: nothing can be tested")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from swath.tasks.metrics import accuracy
+from swath.tasks.metrics import share_right as accuracy
 from swath.tasks.statistics import resample
 
 

@@ -1,0 +1,67 @@
+"""What a metric is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+OfMatrices = Callable[[np.ndarray], np.ndarray]
+"""Confusion matrices, shape (..., classes, classes), to values (...); NaN for a matrix without a unit. Multi-label
+units have a matrix for each class: (..., classes, 2, 2)."""
+OfScores = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Truth, class scores (units, classes) and weights of the units (weightings, units) to a value for each weighting; NaN
+where it is not defined. The truth of multi-label units is 0 or 1 for each class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """How well predictions are right, as one number of the whole test set."""
+
+    name: str
+    """As in recipes and tables; the name of its module."""
+    label: str
+    """As it is shown to people."""
+    unit: Literal["share", "number"] = "share"
+    """A share of 1 is shown in percent."""
+    better: Literal["higher", "lower"] = "higher"
+    """Which end of the scale is good."""
+    single_label: OfMatrices | OfScores | None = None
+    """Its value where units have one class each; None: it is not for those."""
+    multi_label: OfMatrices | OfScores | None = None
+    """Its value where units have several classes; None: it is not for those."""
+    needs_scores: bool = False
+    """It is computed from class scores, not from confusion matrices."""
+    per_pixel: bool = True
+    """It is also for classes of pixels, of which no scores are kept."""
+    averages_classes: bool = False
+    """It is a mean over classes, to which a rare one counts as much as any other."""
+    ranks: bool = True
+    """Rows may be ranked and compared by it."""
+
+    def serves(self, *, multi_label: bool, per_pixel: bool = False) -> bool:
+        """Whether it can judge such units."""
+        function = self.multi_label if multi_label else self.single_label
+        return function is not None and (self.per_pixel or not per_pixel)
+
+    def of_matrices(self, *, multi_label: bool) -> OfMatrices:
+        """Its function of confusion matrices, for such units."""
+        assert not self.needs_scores
+        return self._function(multi_label)  # pyright: ignore[reportReturnType]
+
+    def of_scores(self, *, multi_label: bool) -> OfScores:
+        """Its function of class scores, for such units."""
+        assert self.needs_scores
+        return self._function(multi_label)  # pyright: ignore[reportReturnType]
+
+    def _function(self, multi_label: bool) -> OfMatrices | OfScores:
+        function = self.multi_label if multi_label else self.single_label
+        assert function is not None, f"{self.name} does not judge such units"
+        return function
+
+
+@runtime_checkable
+class MetricPlugin(Protocol):
+    """A module of this folder, or one that an installed package offers."""
+
+    METRIC: Metric
