@@ -1,6 +1,7 @@
 """The strict base of everything that a recipe can say."""
 
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +21,31 @@ class PluginSettings(Settings):
 
     name: str
     """The module's name with hyphens; each `Config` narrows it to its own, `name: Literal["mine"] = "mine"`."""
+
+
+class Counts(Enum):
+    """For whether results are computed anew when a setting changes; one without a mark always counts.
+
+    A mark stands in the setting's annotation: `metric: Annotated[str, Counts.NEVER]`.
+    """
+
+    NEVER = "never"
+    """It changes no result, or each result that it changes says so itself."""
+    WHERE_GIVEN = "where given"
+    """It counts where it is not the default: what was computed before there was such a setting stays."""
+
+
+def counting(settings: Settings) -> dict[str, Any]:
+    """The settings that results depend on, as plain data; see `Counts`."""
+    said = settings.model_dump(mode="json")
+    return {name: value for name, value in said.items() if _counts(settings, name)}
+
+
+def _counts(settings: Settings, name: str) -> bool:
+    setting = type(settings).model_fields[name]
+    if Counts.WHERE_GIVEN in setting.metadata:
+        return getattr(settings, name) != setting.get_default(call_default_factory=True)
+    return Counts.NEVER not in setting.metadata
 
 
 def differences(was: Any, now: Any, path: str = "") -> Iterator[str]:

@@ -7,7 +7,7 @@ from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus
 from swath.corpus.splits.partition import SplitConfig, rotations, split
 from swath.encoders import InputContract
-from swath.tasks.data import features
+from swath.tasks import data
 
 Rows = dict[str, np.ndarray]
 """Rows of `corpus.locations` by part of the split: train, val, test."""

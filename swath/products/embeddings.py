@@ -21,7 +21,7 @@ from swath.corpus.sources import folder
 from swath.encoders import Encoder, InputContract, SeriesEncoder, load
 from swath.errors import ContractError, CorpusError
 from swath.sensors import band, band_id
-from swath.tasks.data.features import Bands, Pictures, Request, device_of, extract_all, fit
+from swath.tasks.data import BandReader, Bands, Request, device_of, extract_all, match_bands
 
 IMAGES = (".tif", ".tiff")
 
@@ -87,10 +87,10 @@ def _corpus(
 ) -> pd.DataFrame:
     known = [f"{sensor}/{name}" for sensor, layout in corpus.info.sensors.items() for name in layout.bands]
     chosen = _bands(encoder.contract, bands, known)
-    pictures = Pictures(corpus, chosen, Selection(dates="all" if isinstance(encoder, SeriesEncoder) else 1))
-    rows = pictures.complete(np.arange(len(corpus)))
+    reader = BandReader(corpus, chosen, Selection(dates="all" if isinstance(encoder, SeriesEncoder) else 1))
+    rows = reader.complete(np.arange(len(corpus)))
     request = Request(encoder, chosen)
-    features = extract_all([request], pictures, rows, batch_size=batch_size, description="embedding", trusted=trusted)
+    features = extract_all([request], reader, rows, batch_size=batch_size, description="embedding", trusted=trusted)
     return _frame(features[0], pd.Index(corpus.locations["uid"].to_numpy()[rows], name="uid"))
 
 
@@ -115,7 +115,7 @@ def _array(
     own = dict(zip(encoder.contract.bands, encoder.contract.gsd_m, strict=False))
     when = _days(days, *pixels.shape[:2])
     size = own.get(chosen[0], float("nan")) if gsd_m is None else float(gsd_m)
-    passes = fit(encoder.contract, chosen).passes
+    passes = match_bands(encoder.contract, chosen).passes
     parts = []
     for start in range(0, len(pixels), batch_size):
         part = slice(start, start + batch_size)

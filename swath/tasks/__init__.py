@@ -2,8 +2,7 @@
 
 from swath.tasks._types import Features, Outcome, Prediction, Units
 from swath.tasks.config import TaskConfig
-from swath.tasks.data.features import extract
-from swath.tasks.data.labels import unpacked
+from swath.tasks.data import extract, unpacked
 from swath.tasks.metrics import class_iou, confusion_by_class
 from swath.tasks.run.evaluate import Evaluation, planned
 from swath.tasks.run.rotation import folds_of

@@ -1,7 +1,6 @@
 """What a recipe says of a task."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -9,19 +8,18 @@ from swath import plugins
 from swath.corpus.labels.target import MultiLabel, Pixels, TargetConfig
 from swath.corpus.splits.subset import Only
 from swath.errors import RecipeError
-from swath.settings import Settings
+from swath.settings import Counts, PluginSettings, Settings
 from swath.tasks import metrics
-from swath.tasks.data.features import Bands
-from swath.tasks.floors import ROWS, FloorName
+from swath.tasks.floors import USUAL, FloorConfig
+from swath.tasks.floors import find as find_floor
 from swath.tasks.metrics import MetricName, RankingMetricName
-from swath.tasks.probes import ProbeConfig, band_wise, linear, teacher, trains
-from swath.tasks.probes import inputs as probe_inputs
-from swath.tasks.probes import label as probe_label
+from swath.tasks.panel import TaskInput
+from swath.tasks.probes import ProbeConfig, linear
 from swath.tasks.statistics import TaskRules
-from swath.tasks.supervised import ScratchConfig, Supervision
+from swath.tasks.supervised import ScratchConfig
 
 if TYPE_CHECKING:
-    SegmenterConfig: TypeAlias = Settings
+    SegmenterConfig: TypeAlias = PluginSettings
 else:
     SegmenterConfig = plugins.union("swath.segmenters")
 
@@ -38,7 +36,11 @@ class ReferenceConfig(Settings):
 
 
 class TaskConfig(Settings):
-    """What encoders are judged on."""
+    """What encoders are judged on.
+
+    Marked with `Counts.NEVER` are the settings that say which rows and columns there are (each result knows its own),
+    and how results are measured.
+    """
 
     model_config = ConfigDict(defer_build=True)
 
@@ -46,28 +48,28 @@ class TaskConfig(Settings):
     """How a location, or each of its pixels, gets a class."""
     only: Only = Field(default_factory=dict)
     """Judge on some locations alone: values by scalar column, such as `region: [canada]`."""
-    inputs: dict[str, tuple[str, ...]] = Field(min_length=1)
+    inputs: Annotated[dict[str, tuple[str, ...]], Counts.NEVER] = Field(min_length=1)
     """Named lists of band keys `sensor/band` that an encoder is fed."""
-    probes: tuple[ProbeConfig, ...] = Field(default=(linear.Config(),), min_length=1)
+    probes: Annotated[tuple[ProbeConfig, ...], Counts.NEVER] = Field(default=(linear.Config(),), min_length=1)
     """How labels are read out of the features, or the encoder is trained on them."""
-    metric: RankingMetricName = "accuracy"
+    metric: Annotated[RankingMetricName, Counts.NEVER] = "accuracy"
     """Ranks the rows and is compared."""
-    more_metrics: tuple[MetricName, ...] = ()
+    more_metrics: Annotated[tuple[MetricName, ...], Counts.NEVER] = ()
     """Are shown beside it."""
-    floors: tuple[FloorName, ...] = tuple(ROWS)
-    """Rows that no pre-training went into; leaving one out makes a comparison weaker."""
-    floor_arms: tuple[str, ...] = ()
+    floors: Annotated[tuple[FloorConfig, ...], Counts.NEVER] = tuple(find_floor(name) for name in USUAL)
+    """Rows that no pre-training went into, by name, or with settings; leaving one out makes a comparison weaker."""
+    floor_arms: Annotated[tuple[str, ...], Counts.NEVER] = ()
     """Arms whose untrained networks the floors `random-encoder` and `scratch` are; those of all arms if none is named.
     Networks that are a part of another arm's, or that scratch means nothing to, need no rows of their own."""
-    scratch: ScratchConfig = ScratchConfig()
+    scratch: Annotated[ScratchConfig, Counts.NEVER] = ScratchConfig()
     """How the network is trained from scratch beside probes on frozen features; under `fine-tune` the probe says so."""
-    references: dict[str, ReferenceConfig] = Field(default_factory=dict)
+    references: Annotated[dict[str, ReferenceConfig], Counts.NEVER] = Field(default_factory=dict)
     """Supervised networks by row name, trained from scratch for each seed by the settings of the probes that train."""
     dates: int | Literal["all", "paired"] = 1
     """Dates per location: a number, whole series, or those of several sensors paired by time. Encoders of single dates
     average their embeddings."""
     most: int | None = Field(default=None, ge=1)
-    """Of longer series only so many dates, the same ones for all rows."""
+    """At most so many dates of a series, the same ones for all rows."""
     tag: str | None = None
     """Only chips with this tag, such as `after`."""
     min_valid: float = Field(default=0.0, ge=0, le=1)
@@ -76,12 +78,12 @@ class TaskConfig(Settings):
     """Dates without a usable pixel stay in a series, as gaps."""
     label_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of each class's training and validation labels that may be used; smaller shares are part of larger ones."""
-    label_fractions: tuple[float, ...] = ()
+    label_fractions: Annotated[tuple[float, ...], Counts.NEVER] = ()
     """Judge everything once for each of these shares of the training labels, as a task of its own each (`crops@10%`),
     and draw the metric against the number of labels."""
-    cloud_bins: tuple[float, ...] = ()
+    cloud_bins: Annotated[tuple[float, ...], Counts.NEVER] = ()
     """Edges, such as [0, 0.25, 0.5, 0.75, 1]: also compare rows where the test locations' series have so much cloud."""
-    cloud_levels: tuple[float, ...] = ()
+    cloud_levels: Annotated[tuple[float, ...], Counts.WHERE_GIVEN] = ()
     """Shares, such as [0, 0.2, 0.4, 0.6, 0.8]: also judge each row that was trained on the task with so much cloud over
     the test series. Needs a corpus that knows the surface below its clouds: the synthetic landscape with `clear`."""
     batch_size: int = Field(default=128, ge=1)
@@ -89,7 +91,7 @@ class TaskConfig(Settings):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "TaskConfig":
-        labels = [probe_label(probe) for probe in self.probes]
+        labels = [probe.label() for probe in self.probes]
         if len(set(labels)) != len(labels):
             raise ValueError(f"two probes are called the same: {', '.join(labels)}")
         for name, keys in self.inputs.items():
@@ -114,7 +116,7 @@ class TaskConfig(Settings):
     @model_validator(mode="after")
     def _fits_pixels(self) -> "TaskConfig":
         if isinstance(self.target, Pixels):
-            if frozen := [probe_label(probe) for probe in self.probes if not trains(probe)]:
+            if frozen := [probe.label() for probe in self.probes if not probe.supervision()]:
                 raise ValueError(f"{', '.join(frozen)} reads one class per location; a class per pixel needs fine-tune")
             if scored := [name for name in (self.metric, *self.more_metrics) if not metrics.find(name).per_pixel]:
                 raise ValueError(f"{scored[0]} needs class scores, which are not kept of pixels")
@@ -136,9 +138,9 @@ class TaskConfig(Settings):
     @model_validator(mode="after")
     def _teachers_have_inputs(self) -> "TaskConfig":
         for probe in self.probes:
-            if unknown := [name for name in teacher(probe) if name not in self.inputs]:
+            if unknown := [name for name in probe.taught_by() if name not in self.inputs]:
                 raise ValueError(
-                    f"{probe_label(probe)}: no input {unknown[0]!r} for the teacher; there are {', '.join(self.inputs)}"
+                    f"{probe.label()}: no input {unknown[0]!r} for the teacher; there are {', '.join(self.inputs)}"
                 )
         return self
 
@@ -147,7 +149,7 @@ class TaskConfig(Settings):
         for name, reference in self.references.items():
             if unknown := [item for item in reference.inputs if item not in self.inputs]:
                 raise ValueError(f"references.{name}: no input {unknown[0]!r}; there are {', '.join(self.inputs)}")
-        trained = any(isinstance(probe, Supervision) for probe in self.probes)
+        trained = any(probe.supervision() for probe in self.probes)
         if self.references and not trained:
             raise ValueError("references are trained by the settings of a probe: give the fine-tune probe")
         if self.cloud_levels and not trained:
@@ -158,9 +160,9 @@ class TaskConfig(Settings):
     def rules(self) -> TaskRules:
         """What the statistics measure."""
         band_groups = {
-            probe_label(probe): {name: tuple(keys) for name, keys in band_wise.groups(probe, self.named_inputs).items()}
+            probe.label(): {name: tuple(keys) for name, keys in groups.items()}
             for probe in self.probes
-            if isinstance(probe, band_wise.Config)
+            if (groups := probe.input_groups(self.named_inputs))
         }
         names = dict.fromkeys((self.metric, *self.more_metrics))
         return TaskRules(metrics=tuple(names), multi_label=self.multi_label, band_groups=band_groups)
@@ -191,25 +193,11 @@ def by_fraction(name: str, config: TaskConfig) -> dict[str, TaskConfig]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class TaskInput:
-    """One input and the probes that read it."""
-
-    name: str
-    bands: Bands
-    probes: tuple[Settings, ...]
-
-    @property
-    def labels(self) -> list[str]:
-        """What the probes are called in the tables."""
-        return [probe_label(probe) for probe in self.probes]
-
-
 def inputs_of(config: TaskConfig) -> dict[str, TaskInput]:
     """All inputs with the probes that read them: the named ones first, then those that probes ask for."""
     found: dict[str, TaskInput] = {}
     for probe in config.probes:
-        for name, keys in probe_inputs(probe, config.named_inputs).items():
+        for name, keys in probe.inputs(config.named_inputs).items():
             bands = tuple(keys)
             known = found.setdefault(name, TaskInput(name, bands, ()))
             if known.bands != bands:
@@ -218,4 +206,7 @@ def inputs_of(config: TaskConfig) -> dict[str, TaskInput]:
                     remedy="give the named input another name",
                 )
             found[name] = TaskInput(name, bands, (*known.probes, probe))
+    for name in (name for probe in config.probes for name in probe.taught_by()):
+        # a teacher may read an input that no probe is judged on
+        found.setdefault(name, TaskInput(name, config.inputs[name], ()))
     return found

@@ -26,10 +26,9 @@ from swath.corpus.labels.target import VOID
 from swath.encoders import DenseEncoder, Encoder, backbone_of, head_of
 from swath.errors import ContractError, TrainingError
 from swath.segmenters import Segmenter, resnet_convlstm
-from swath.settings import Settings
+from swath.settings import PluginSettings, Settings
 from swath.tasks._types import Prediction
-from swath.tasks.data.features import Bands, Pictures, contract_of, fit
-from swath.tasks.data.labels import Labelled, learnable
+from swath.tasks.data import BandReader, Bands, Labelled, contract_of, learnable, match_bands
 from swath.tasks.metrics import confusion, share_right
 from swath.tasks.metrics.macro_ap import macro_ap
 from swath.tasks.metrics.miou import miou
@@ -55,7 +54,7 @@ class Supervision(Settings):
     weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled from the gradient (AdamW); at 0 that is Adam."""
     schedule: Literal["constant", "cosine"] = "constant"
-    """Of the learning rate, over all steps."""
+    """How the learning rate changes over all steps."""
     flips: bool = True
     """Mirror samples left-right and top-bottom at random; chips of one pixel have nothing to mirror."""
     frame_dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -72,15 +71,16 @@ class ScratchConfig(Supervision):
 
 
 def plain(config: Supervision) -> Supervision:
-    """How alone, without whose settings they are: two that train alike are equal."""
+    """The settings of the training alone, without those of the probe that they are a part of: two that train alike are
+    equal."""
     return Supervision(**{name: getattr(config, name) for name in Supervision.model_fields})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Problem:
-    """What is to be learnt: the labelled parts of a task, and how their chips are read."""
+class LabelledInput:
+    """One input of a task with the labels: what a network learns from, and is tested on."""
 
-    pictures: Pictures
+    reader: BandReader
     bands: Bands
     parts: dict[str, Labelled]
     """train, val, test."""
@@ -93,10 +93,10 @@ class Problem:
         """Whether it is a segmentation."""
         return self.parts["train"].per_pixel
 
-    def tested(self, predict: Callable[[Pictures], Prediction]) -> Prediction:
+    def tested(self, predict: Callable[[BandReader], Prediction]) -> Prediction:
         """What a classifier says of the test part's pictures, as they are and under painted clouds."""
-        clouds = {share: predict(self.pictures.under_clouds(share)).y_pred for share in self.cloud_levels}
-        return replace(predict(self.pictures), under_clouds=clouds)
+        clouds = {share: predict(self.reader.under_clouds(share)).y_pred for share in self.cloud_levels}
+        return replace(predict(self.reader), under_clouds=clouds)
 
 
 class Classifier(nn.Module):
@@ -106,23 +106,23 @@ class Classifier(nn.Module):
     classes; on any other, a linear layer on the embedding. Several passes are concatenated, as for a probe.
     """
 
-    def __init__(self, encoder: Encoder, problem: Problem):
+    def __init__(self, encoder: Encoder, data: LabelledInput):
         """Put a head on an encoder.
 
         Raises:
             ContractError: it cannot take the bands.
         """
         super().__init__()
-        self.passes = fit(encoder.contract, problem.bands).passes
-        self.encoder, self.pictures, self.per_pixel = encoder, problem.pictures, problem.per_pixel
+        self.passes = match_bands(encoder.contract, data.bands).passes
+        self.encoder, self.reader, self.per_pixel = encoder, data.reader, data.per_pixel
         if isinstance(encoder, DenseEncoder):
-            self.head = head_of(encoder, problem.classes, len(self.passes))
+            self.head = head_of(encoder, data.classes, len(self.passes))
         else:
-            self.head = nn.Linear(encoder.dim * len(self.passes), problem.classes)
+            self.head = nn.Linear(encoder.dim * len(self.passes), data.classes)
 
     def forward(self, images: dict[str, Image]) -> Float[Tensor, "b k"] | Float[Tensor, "b k h w"]:
         """Logits of locations or of pixels."""
-        composed = [self.pictures.compose(images, bands) for bands in self.passes]
+        composed = [self.reader.compose(images, bands) for bands in self.passes]
         encoder = self.encoder
         if not isinstance(encoder, DenseEncoder):
             return self.head(torch.cat([encoder(image) for image in composed], dim=1))
@@ -141,19 +141,19 @@ def _mean_over_valid(maps: Float[Tensor, "b k h w"], valid: Bool[Tensor, "b t h 
 class Reference(nn.Module):
     """A segmenter fed a task's input; its maps are averaged over valid pixels where locations have the classes."""
 
-    def __init__(self, segmenter: Segmenter, problem: Problem):
+    def __init__(self, segmenter: Segmenter, data: LabelledInput):
         super().__init__()
-        self.segmenter, self.pictures, self.per_pixel = segmenter, problem.pictures, problem.per_pixel
+        self.segmenter, self.reader, self.per_pixel = segmenter, data.reader, data.per_pixel
 
     def forward(self, images: dict[str, Image]) -> Float[Tensor, "b k"] | Float[Tensor, "b k h w"]:
         """Logits of locations or of pixels."""
-        own = {name: self.pictures.compose(images, c.bands) for name, c in self.segmenter.contracts.items()}
+        own = {name: self.reader.compose(images, c.bands) for name, c in self.segmenter.contracts.items()}
         maps = self.segmenter(own)
         return maps if self.per_pixel else _mean_over_valid(maps, next(iter(own.values())).valid)
 
 
 def train_reference(
-    config: Supervision, segmenter: Settings, problem: Problem, corpus: Corpus, seed: int, device: str
+    config: Supervision, segmenter: PluginSettings, data: LabelledInput, corpus: Corpus, seed: int, device: str
 ) -> Prediction:
     """Train the segmenter that the settings describe on the training part and apply it to the test part.
 
@@ -162,26 +162,26 @@ def train_reference(
         TrainingError: one class only, or the loss became non-finite.
     """
     by_sensor: dict[str, Bands] = {}
-    for key in problem.bands:
+    for key in data.bands:
         sensor = key.partition("/")[0]
         by_sensor[sensor] = (*by_sensor.get(sensor, ()), key)
     contracts = {sensor: contract_of(corpus, bands) for sensor, bands in by_sensor.items()}
 
     def build() -> nn.Module:
-        return Reference(segmenters.build(segmenter, contracts, problem.classes), problem)
+        return Reference(segmenters.build(segmenter, contracts, data.classes), data)
 
-    return train_network(config, build, problem, seed, device)
+    return train_network(config, build, data, seed, device)
 
 
 def train_encoder(
-    config: Supervision, encoder: Encoder, problem: Problem, seed: int, *, frozen: bool = False
+    config: Supervision, encoder: Encoder, data: LabelledInput, seed: int, *, frozen: bool = False
 ) -> Prediction:
     """Train a copy of an encoder, with a new head, on the training part and apply it to the test part.
 
     Args:
         config: how.
         encoder: pre-trained or randomly initialised; on any device.
-        problem: what is learnt.
+        data: what is learnt.
         seed: of the head, the order of samples, and all that is random in training.
         frozen: leave the encoder as it is, and train the head; of an encoder with a decoder, that as well.
 
@@ -191,38 +191,38 @@ def train_encoder(
         ContractError: the encoder cannot take the input, or it is in other units, or it cannot segment.
         TrainingError: one class only, or the loss became non-finite.
     """
-    _check_input(encoder, problem)
+    _check_input(encoder, data)
 
     def build() -> nn.Module:
         own = copy.deepcopy(encoder)
-        model = _with_decoder(own, problem) if _needs_decoder(own, problem) else Classifier(own, problem)
+        model = _with_decoder(own, data) if _needs_decoder(own, data) else Classifier(own, data)
         if frozen:
             backbone_of(own).requires_grad_(requires_grad=False)
         return model
 
-    return train_network(config, build, problem, seed, str(next(encoder.buffers()).device))
+    return train_network(config, build, data, seed, str(next(encoder.buffers()).device))
 
 
-def _check_input(encoder: Encoder, problem: Problem) -> None:
+def _check_input(encoder: Encoder, data: LabelledInput) -> None:
     """What some training locations show of units and pixel size; training itself checks nothing."""
-    images = problem.pictures.read(problem.parts["train"].locations[:LOOKED_AT])
-    for bands in fit(encoder.contract, problem.bands).passes:
-        encoder.check(problem.pictures.compose(images, bands))
+    images = data.reader.read(data.parts["train"].locations[:LOOKED_AT])
+    for bands in match_bands(encoder.contract, data.bands).passes:
+        encoder.check(data.reader.compose(images, bands))
 
 
-def _needs_decoder(encoder: Encoder, problem: Problem) -> bool:
-    return problem.per_pixel and not isinstance(encoder, DenseEncoder)
+def _needs_decoder(encoder: Encoder, data: LabelledInput) -> bool:
+    return data.per_pixel and not isinstance(encoder, DenseEncoder)
 
 
-def _with_decoder(encoder: Encoder, problem: Problem) -> Reference:
+def _with_decoder(encoder: Encoder, data: LabelledInput) -> Reference:
     if not resnet_convlstm.has_maps(encoder):
         raise ContractError("the encoder has no features of single pixels, so it cannot be trained to segment")
-    fit(encoder.contract, problem.bands)  # whether it takes them at all
-    return Reference(resnet_convlstm.around(encoder, problem.classes), problem)
+    match_bands(encoder.contract, data.bands)  # whether it takes them at all
+    return Reference(resnet_convlstm.around(encoder, data.classes), data)
 
 
 def train_network(
-    config: Supervision, build: Callable[[], nn.Module], problem: Problem, seed: int, device: str
+    config: Supervision, build: Callable[[], nn.Module], data: LabelledInput, seed: int, device: str
 ) -> Prediction:
     """Train what `build()` makes: a network from `images` by sensor to logits.
 
@@ -232,21 +232,21 @@ def train_network(
     Raises:
         TrainingError: one class only, or the loss became non-finite.
     """
-    if not learnable(problem.parts["train"].y):
+    if not learnable(data.parts["train"].y):
         raise TrainingError("the training part holds one class, so there is nothing to tell apart")
     with same_random_numbers(torch.device(device)):
         torch.manual_seed(seed)
-        loop = _Loop(config, build().to(device), problem, torch.device(device), seed)
+        loop = _Loop(config, build().to(device), data, torch.device(device), seed)
         loop.run()
-    return problem.tested(lambda pictures: loop.predict(problem.parts["test"], pictures))
+    return data.tested(lambda reader: loop.predict(data.parts["test"], reader))
 
 
 class _Loop:
     """The training of one network."""
 
-    def __init__(self, config: Supervision, model: nn.Module, problem: Problem, device: torch.device, seed: int):
-        self.config, self.model, self.problem, self.device = config, model, problem, device
-        self.train = problem.parts["train"]
+    def __init__(self, config: Supervision, model: nn.Module, data: LabelledInput, device: torch.device, seed: int):
+        self.config, self.model, self.data, self.device = config, model, data, device
+        self.train = data.parts["train"]
         self.steps = max(1, len(self.train) // config.batch_size)
         trained = [p for p in model.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -260,8 +260,8 @@ class _Loop:
         best, kept = (-1.0, 0.0), self.model.state_dict()
         for _ in track(range(self.config.epochs), self.config.epochs, "  training, epochs"):
             self._epoch()
-            quality = self._quality(self.problem.parts["val"])
-            if quality > best or not len(self.problem.parts["val"]):
+            quality = self._quality(self.data.parts["val"])
+            if quality > best or not len(self.data.parts["val"]):
                 best, kept = quality, copy.deepcopy(self.model.state_dict())
         self.model.load_state_dict(kept)
 
@@ -271,7 +271,7 @@ class _Loop:
         # a rest that is no full batch waits for the next epoch's order, unless it is all there is
         for rows in order[: self.steps * self.config.batch_size].split(self.config.batch_size):
             part = self.train.take(rows.numpy())
-            images = self._augmented(self.problem.pictures.read(part.locations, self.device))
+            images = self._augmented(self.data.reader.read(part.locations, self.device))
             y = torch.from_numpy(part.y.astype(np.int64))
             if self.config.flips:
                 images, y = flip(images, self.generator, y)
@@ -307,7 +307,7 @@ class _Loop:
         if not len(part):
             return 0.0, 0.0
         made, likelihood = [], 0.0
-        for rows, logits in self._logits(part, self.problem.pictures):
+        for rows, logits in self._logits(part, self.data.reader):
             y = torch.from_numpy(part.y[rows].astype(np.int64)).to(self.device)
             likelihood -= float(classification_loss(logits, y, reduction="sum"))
             made.append(_said(logits, part))
@@ -319,20 +319,20 @@ class _Loop:
             return float(np.nan_to_num(macro_ap(part.y, found.scores, np.ones((1, len(part))))[0]))
         there = part.y != VOID
         y, y_pred = (classes[there].astype(np.int64) for classes in (part.y, found.y_pred))
-        cm = confusion(y, y_pred, self.problem.classes)
+        cm = confusion(y, y_pred, self.data.classes)
         return float((miou if part.per_pixel else share_right)(cm))
 
-    def predict(self, part: Labelled, pictures: Pictures) -> Prediction:
+    def predict(self, part: Labelled, reader: BandReader) -> Prediction:
         """Classes of locations with their scores, or of pixels."""
-        return Prediction.joined([_said(logits, part) for _, logits in self._logits(part, pictures)])
+        return Prediction.joined([_said(logits, part) for _, logits in self._logits(part, reader)])
 
-    def _logits(self, part: Labelled, pictures: Pictures) -> Iterator[tuple[slice, Float[Tensor, "b k *hw"]]]:
+    def _logits(self, part: Labelled, reader: BandReader) -> Iterator[tuple[slice, Float[Tensor, "b k *hw"]]]:
         """Of some locations at a time, and which."""
         self.model.eval()
         for start in range(0, len(part), self.config.batch_size):
             rows = slice(start, start + self.config.batch_size)
             with torch.no_grad():
-                logits = self.model(pictures.read(part.locations[rows], self.device)).float()
+                logits = self.model(reader.read(part.locations[rows], self.device)).float()
             yield rows, logits
 
 
@@ -354,7 +354,7 @@ def classification_loss(
 
 
 def probabilities(logits: Float[Tensor, "b k"], *, multi_label: bool) -> Float[Tensor, "b k"]:
-    """Of classes that exclude one another, or of each class by itself."""
+    """The probability of each class; where units have several, of each by itself."""
     return logits.sigmoid() if multi_label else logits.softmax(dim=1)
 
 

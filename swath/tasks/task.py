@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -15,29 +14,29 @@ from swath.corpus.splits.partition import SplitConfig, independent, thin_parts
 from swath.corpus.splits.subset import rows_of
 from swath.encoders import Encoder
 from swath.errors import ContractError, RecipeError, SwathError
-from swath.settings import Settings
-from swath.tasks import floors, metrics
-from swath.tasks._types import Features, Outcome, Prediction, Units, concatenated
-from swath.tasks.config import TaskConfig, TaskInput, inputs_of
-from swath.tasks.data.features import Bands, Pictures, Request, contract_of, extract_all, fit, lend, unseen
-from swath.tasks.data.labels import Labelled, learnable, subset
-from swath.tasks.floors import FloorName, _series
-from swath.tasks.probes import band_wise, distil, fine_tune, fit_predict, linear, teacher, train_predict, trains
-from swath.tasks.supervised import Problem, Supervision, plain, train_encoder, train_reference
+from swath.tasks import metrics
+from swath.tasks._types import Features, Outcome, Units, concatenated
+from swath.tasks.config import TaskConfig, inputs_of
+from swath.tasks.data import (
+    BandReader,
+    Bands,
+    Labelled,
+    Request,
+    contract_of,
+    extract_all,
+    learnable,
+    match_bands,
+    subset,
+    unseen,
+    with_corpus_statistics,
+)
+from swath.tasks.panel import Panel, TaskInput
+from swath.tasks.probes import ProbeSettings, fit_predict, train_predict
+from swath.tasks.supervised import LabelledInput
 
 PARTS = ("train", "val", "test")
 RARE = 5
 """Groups of the test part that have a class: below this, one resample in a hundred or more has none of them."""
-NO_SKIP: frozenset[tuple[str, str]] = frozenset()
-Places = list[tuple[str, str]]
-"""(input, probe)."""
-
-
-class _Place(NamedTuple):
-    """Where an outcome stands in a task's tables."""
-
-    input: str
-    probe: str
 
 
 class Task:
@@ -74,7 +73,7 @@ class Task:
         select = Selection(
             dates=config.dates, most=config.most, tag=config.tag, min_valid=config.min_valid, gaps=config.gaps
         )
-        self.pictures = Pictures(corpus, self.bands, select)
+        self.reader = BandReader(corpus, self.bands, select)
         self._check_clouds()
         self.groups = independent(corpus, split_config)
         self.incomplete = 0
@@ -88,7 +87,7 @@ class Task:
         for part in ("train", "val"):
             if len(self.parts[part]):
                 self.parts[part] = subset(self.parts[part], config.label_fraction)
-        if any(teacher(probe) for probe in config.probes):
+        if any(probe.taught_by() for probe in config.probes):
             self.parts["pool"] = self._pool(np.concatenate([rows["train"], rows["val"]]))
 
     def _check_bands(self) -> None:
@@ -100,7 +99,7 @@ class Task:
                 raise RecipeError(error.what, where=where, remedy=error.remedy) from None
 
     def _check_clouds(self) -> None:
-        sensors = self.pictures.reads
+        sensors = self.reader.reads
         if self.config.cloud_levels and not any(knows_clear(self.corpus, sensor) for sensor in sensors):
             raise RecipeError(
                 f"the corpus does not know what {' and '.join(sensors)} would show under a clear sky",
@@ -110,7 +109,7 @@ class Task:
 
     def _labelled(self, part: str, rows: Int[np.ndarray, " _"], found: Targets) -> Labelled:
         labelled = rows[np.isin(rows, found.locations)]
-        rows = self.pictures.complete(labelled)
+        rows = self.reader.complete(labelled)
         self.incomplete += len(labelled) - len(rows)
         if not len(rows) and part != "val":
             raise RecipeError(
@@ -126,7 +125,7 @@ class Task:
     def _pool(self, rows: Int[np.ndarray, " _"]) -> Labelled:
         """Locations without a label, or whose label is not to be used: all that may be learnt from without."""
         used = np.concatenate([self.parts["train"].locations, self.parts["val"].locations])
-        rows = self.pictures.complete(np.sort(rows[~np.isin(rows, used)]))
+        rows = self.reader.complete(np.sort(rows[~np.isin(rows, used)]))
         return Labelled(rows, np.zeros((len(rows), *self.parts["train"].y.shape[1:]), np.int64))
 
     @property
@@ -182,99 +181,78 @@ class Task:
         uid = self.corpus.locations["uid"].to_numpy(dtype=object)[rows]
         return Units(tuple(map(str, uid)), tuple(map(str, self.groups[rows])), self.parts["test"].y)
 
-    def problem(self, item: TaskInput) -> Problem:
-        """What a network that is trained on this input has to learn."""
-        return Problem(self.pictures, item.bands, self.parts, len(self.classes), self.config.cloud_levels)
+    @property
+    def panels(self) -> list[Panel]:
+        """Every input with each probe that reads it, in the tables' order."""
+        return [Panel(item, probe) for item in self.inputs.values() for probe in item.probes]
 
-    def places(self) -> Places:
-        """Every (input, probe), in the tables' order."""
-        return [(item.name, label) for item in self.inputs.values() for label in item.labels]
-
-    # ------------------------------------------------------------------------------------------------ encoders
+    def labelled(self, item: TaskInput) -> LabelledInput:
+        """What a network that is trained on this input learns from and is tested on."""
+        return LabelledInput(self.reader, item.bands, self.parts, len(self.classes), self.config.cloud_levels)
 
     def outcomes(
-        self,
-        encoder: Encoder,
-        seed: int,
-        skip: frozenset[tuple[str, str]] = NO_SKIP,
-        *,
-        pretrained: bool = False,
+        self, encoder: Encoder, panels: Sequence[Panel], seed: int, *, pretrained: bool = False
     ) -> Iterator[Outcome]:
-        """Judge an encoder on every input by every probe.
+        """Judge an encoder.
 
         Args:
             encoder: frozen, unless a probe trains a copy; on any device.
+            panels: where; some of the task's.
             seed: of the probes that are random.
-            skip: (input, probe) that are not wanted.
             pretrained: say of which bands the encoder saw none in its pre-training.
 
         Yields:
-            One outcome per input and probe; one that cannot be computed has no prediction and a note.
+            One outcome per panel; one that cannot be computed has no prediction and a note.
         """
         never = unseen(encoder.contract, self.bands) if pretrained else []
-        lent = lend(encoder, self.corpus, self.bands)
-        for outcome in self._read(lambda _: lent, seed, skip):
+        lent = with_corpus_statistics(encoder, self.corpus, self.bands)
+        for outcome in self.read(lambda _: lent, panels, seed):
             foreign = [key for key in self.inputs[outcome.input].bands if key in never]
             said = f"never saw {', '.join(foreign)}: standardised by the corpus" if foreign else ""
             yield replace(outcome, note="; ".join(filter(None, (outcome.note, said))))
 
-    def _read(
+    def read(
         self,
         encoder_for: Callable[[Bands], Encoder],
+        panels: Sequence[Panel],
         seed: int,
-        skip: frozenset[tuple[str, str]],
-        instead: Callable[[Settings], Settings] = lambda own: own,
+        probe_for: Callable[[ProbeSettings], ProbeSettings] = lambda own: own,
     ) -> Iterator[Outcome]:
-        """With an encoder for each input, and what is to be taken instead of each of the task's probes."""
-        wanted = [item for item in self.inputs.values() if any((item.name, p) not in skip for p in item.labels)]
-        asked = {
-            name
-            for item in wanted
-            for own, label in zip(item.probes, item.labels, strict=True)
-            for name in teacher(instead(own))
-            if (item.name, label) not in skip
-        }
-        needed = [item for item in self.inputs.values() if item in wanted or item.name in asked]
-        requests, problems = _requests(needed, encoder_for)
-        read = {
-            name: request
-            for name, request in requests.items()
-            if name in asked or self._reads_features(name, instead, skip)
-        }
-        features = dict(zip(read, self._features(list(read.values())), strict=True))
-        for item in wanted:
-            for own, label in zip(item.probes, item.labels, strict=True):
-                place, probe = _Place(item.name, label), instead(own)
-                if (item.name, label) in skip:
-                    continue
-                if lost := [name for name in (item.name, *teacher(probe)) if name in problems]:
-                    yield self._outcome(place, None, problems[lost[0]])
-                    continue
-                encoder = requests[item.name].encoder
-                note = fit(encoder.contract, item.bands).note
-                if trains(probe):
-                    yield self._tried(place, lambda e=encoder, p=probe, i=item: self._trained(p, e, i, seed), note)
-                else:
-                    found = features[item.name]
-                    if taught := teacher(probe):
-                        found = replace(found, teacher=concatenated([features[name] for name in taught]))
-                    yield self._tried(place, lambda p=probe, f=found: fit_predict(p, f, seed), note)
+        """What probes read out of encoders, all features being computed in one pass over the chips.
 
-    def _reads_features(
-        self, name: str, instead: Callable[[Settings], Settings], skip: frozenset[tuple[str, str]]
-    ) -> bool:
-        item = self.inputs[name]
-        return any(
-            (name, label) not in skip and not trains(instead(probe))
-            for probe, label in zip(item.probes, item.labels, strict=True)
-        )
+        Args:
+            encoder_for: the encoder of an input, by its bands.
+            panels: where; some of the task's.
+            seed: of the probes that are random.
+            probe_for: what reads in place of a panel's own probe.
+        """
+        probes = [probe_for(panel.probe) for panel in panels]
+        pairs = list(zip(panels, probes, strict=True))
+        names = dict.fromkeys(name for panel, probe in pairs for name in (panel.input.name, *probe.taught_by()))
+        requests, problems = _requests([self.inputs[name] for name in names], encoder_for)
+        frozen = {panel.input.name for panel, probe in pairs if not probe.supervision()}
+        frozen |= {name for probe in probes for name in probe.taught_by()}
+        wanted = {name: request for name, request in requests.items() if name in frozen}
+        features = dict(zip(wanted, self._features(list(wanted.values())), strict=True))
+        for panel, probe in pairs:
+            if lost := [name for name in (panel.input.name, *probe.taught_by()) if name in problems]:
+                yield panel.outcome(None, problems[lost[0]])
+                continue
+            encoder = requests[panel.input.name].encoder
+            note = match_bands(encoder.contract, panel.input.bands).note
+            if probe.supervision():
+                data = self.labelled(panel.input)
+                yield panel.tried(lambda p=probe, e=encoder, d=data: train_predict(p, e, d, seed), note)
+            else:
+                own = _taught(probe, features, panel.input.name)
+                yield panel.tried(lambda p=probe, f=own: fit_predict(p, f, seed), note)
 
     def _features(self, requests: Sequence[Request]) -> list[Features]:
         if not requests:
             return []
         sizes = [len(part) for part in self.parts.values()]
         rows = np.concatenate([part.locations for part in self.parts.values()])
-        made = extract_all(requests, self.pictures, rows, batch_size=self.config.batch_size)
+        made = extract_all(requests, self.reader, rows, batch_size=self.config.batch_size)
         return [self._labelled_features(np.split(x, np.cumsum(sizes)[:-1])) for x in made]
 
     def _labelled_features(self, x: list[np.ndarray]) -> Features:
@@ -283,154 +261,11 @@ class Task:
         pool = of.get("pool", np.empty((0, of["train"].shape[1]), np.float32))
         return Features(of["train"], train_y, of["val"], val_y, of["test"], len(self.classes), pool)
 
-    def _trained(self, probe: Settings, encoder: Encoder, item: TaskInput, seed: int) -> Prediction:
-        return train_predict(probe, encoder, self.problem(item), seed)
 
-    def _tried(self, place: _Place, predict: Callable[[], Prediction], note: str) -> Outcome:
-        try:
-            return self._outcome(place, predict(), note)
-        except SwathError as error:
-            return self._outcome(place, None, error.what)
-
-    def _outcome(self, place: _Place, prediction: Prediction | None, note: str = "") -> Outcome:
-        return Outcome(*place, prediction, note)
-
-    # ---------------------------------------------------------------------------------------------- references
-
-    def reference_places(self, name: str) -> Places:
-        """(input, probe) where a supervised reference stands: its inputs, under every probe that trains."""
-        return [
-            (item.name, label)
-            for item in self.inputs.values()
-            for probe, label in zip(item.probes, item.labels, strict=True)
-            if item.name in self.config.references[name].inputs and isinstance(probe, Supervision)
-        ]
-
-    def reference_outcomes(
-        self, name: str, seed: int, device: str, skip: frozenset[tuple[str, str]] = NO_SKIP
-    ) -> Iterator[Outcome]:
-        """A supervised reference for one seed, trained from scratch by each probe's settings."""
-        network = self.config.references[name].segmenter
-        for item in self.inputs.values():
-            for probe, label in zip(item.probes, item.labels, strict=True):
-                if (item.name, label) not in self.reference_places(name) or (item.name, label) in skip:
-                    continue
-                assert isinstance(probe, Supervision)
-                yield self._tried(
-                    _Place(item.name, label),
-                    lambda p=probe, i=item: train_reference(p, network, self.problem(i), self.corpus, seed, device),
-                    "",
-                )
-
-    # -------------------------------------------------------------------------------------------------- floors
-
-    def floor_places(self, floor: FloorName) -> Places:
-        """(input, probe) where a floor stands."""
-        return [
-            (item.name, label)
-            for item in self.inputs.values()
-            for probe, label in zip(item.probes, item.labels, strict=True)
-            if self._stands(floor, probe)
-        ]
-
-    def _stands(self, floor: FloorName, probe: Settings) -> bool:
-        single = self.corpus.info.chip_px == 1 and not self.parts["test"].multi_label
-        if floors.of_series(floor) and not (self.per_pixel or single):
-            return False
-        if floor == "scratch" or floors.of_series(floor):
-            # under a band-wise probe it would cost a training per band
-            return not isinstance(probe, band_wise.Config)
-        if floor == "random-encoder":
-            # trained, it would be `scratch`
-            return not trains(probe) or (isinstance(probe, fine_tune.Config) and probe.frozen)
-        return floor == "majority" or not self.per_pixel
-
-    def floor_outcomes(
-        self,
-        floor: FloorName,
-        seed: int,
-        encoder: Encoder | None = None,
-        skip: frozenset[tuple[str, str]] = NO_SKIP,
-    ) -> Iterator[Outcome]:
-        """One floor for one seed.
-
-        Args:
-            floor: which.
-            seed: of the row.
-            encoder: randomly initialised, for the two floors that are the arms' own network.
-            skip: (input, probe) that are not wanted.
-        """
-        skip = skip | (frozenset(self.places()) - frozenset(self.floor_places(floor)))
-        if floor == "majority":
-            return self._constant(skip)
-        if floor == "image-statistics":
-            make = lambda bands: floors.image_statistics_encoder(self.corpus, bands)  # noqa: E731
-            return self._read(make, seed, skip, lambda _: linear.Config())
-        if floor == "random-convolutions":
-            make = lambda bands: floors.random_convolutions_encoder(self.corpus, bands, seed)  # noqa: E731
-            return self._read(make, seed, skip, lambda own: linear.Config() if trains(own) else own)
-        if floors.of_series(floor):
-            return self._of_series(floor, seed, skip)
-        assert encoder is not None, f"{floor} needs the arms' network"
-        if floor == "random-encoder":
-            return self.outcomes(encoder, seed, skip)
-        return self._scratch(lend(encoder, self.corpus, self.bands), seed, skip)
-
-    def _constant(self, skip: frozenset[tuple[str, str]]) -> Iterator[Outcome]:
-        prediction = floors.majority(self.parts["train"], self.units, len(self.classes))
-        for name, label in self.places():
-            if (name, label) not in skip:
-                yield self._outcome(_Place(name, label), prediction)
-
-    def _of_series(self, floor: FloorName, seed: int, skip: frozenset[tuple[str, str]]) -> Iterator[Outcome]:
-        """The same result under each of an input's probes; where a probe has a teacher, with one of its own kind."""
-        for item in self.inputs.values():
-            made: dict[tuple[linear.Config, Bands], Outcome] = {}
-            for probe, label in zip(item.probes, item.labels, strict=True):
-                if (item.name, label) in skip:
-                    continue
-                # a forest has no such settings
-                config = linear.Config() if floor == "random-forest" else _regression(probe)
-                bands = tuple(dict.fromkeys(key for name in teacher(probe) for key in self.inputs[name].bands))
-                place = _Place(item.name, label)
-                if (config, bands) not in made:
-                    problem = self.problem(item)
-                    taught = replace(problem, bands=bands) if bands else None
-                    made[config, bands] = self._tried(
-                        place, lambda p=problem, c=config, t=taught: _series.predict(floor, p, seed, c, t), ""
-                    )
-                yield replace(made[config, bands], probe=label)
-
-    def _scratch(self, encoder: Encoder, seed: int, skip: frozenset[tuple[str, str]]) -> Iterator[Outcome]:
-        """A training for each input and way to train: by the probe's settings if it trains, else by the task's own."""
-        for item in self.inputs.values():
-            made: dict[Supervision, Outcome] = {}
-            for probe, label in zip(item.probes, item.labels, strict=True):
-                if (item.name, label) in skip:
-                    continue
-                settings = plain(probe if isinstance(probe, Supervision) else self.config.scratch)
-                place = _Place(item.name, label)
-                if settings not in made:
-                    made[settings] = self._tried(
-                        place,
-                        lambda s=settings, i=item: train_encoder(s, encoder, self.problem(i), seed),
-                        _fit_note(encoder, item.bands),
-                    )
-                yield replace(made[settings], probe=label)
-
-
-def _regression(probe: Settings) -> linear.Config:
-    """How a regression on raw series learns beside a probe: as the probe's own."""
-    if isinstance(probe, distil.Config):
-        return probe.probe
-    return probe if isinstance(probe, linear.Config) else linear.Config()
-
-
-def _fit_note(encoder: Encoder, bands: Bands) -> str:
-    try:
-        return fit(encoder.contract, bands).note
-    except SwathError:
-        return ""
+def _taught(probe: ProbeSettings, features: Mapping[str, Features], name: str) -> Features:
+    """The features of an input, with those of the probe's teacher if it has one."""
+    own, taught_by = features[name], probe.taught_by()
+    return replace(own, teacher=concatenated([features[one] for one in taught_by])) if taught_by else own
 
 
 def _requests(

@@ -176,16 +176,17 @@ class Judged(NamedTuple):
         return self.outcome.note
 
 
-def judged(task, encoder, seed=0, row="arm", **settings) -> list[Judged]:
+def judged(task, encoder, seed=0, panels=None) -> list[Judged]:
     """What a pre-trained encoder says."""
-    return [Judged(row, seed, one) for one in task.outcomes(encoder, seed, pretrained=True, **settings)]
+    wanted = task.panels if panels is None else panels
+    return [Judged("arm", seed, one) for one in task.outcomes(encoder, wanted, seed, pretrained=True)]
 
 
 def judged_floors(task, build, seeds=(0,)) -> list[Judged]:
     """What all floors of the task's configuration say, for a network that `build(seed)` initialises."""
     made = []
     for floor in task.config.floors:
-        for seed in seeds[: None if floors.is_random(floor) else 1]:
-            encoder = build(seed) if floors.needs_encoder(floor) else None
-            made += [Judged(floors.ROWS[floor], seed, one) for one in task.floor_outcomes(floor, seed, encoder)]
+        for seed in seeds[: None if floor.random else 1]:
+            network = build(seed) if floor.needs_network else None
+            made += [Judged(floor.row, seed, one) for one in floors.outcomes(floor, task, task.panels, seed, network)]
     return made

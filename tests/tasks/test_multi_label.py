@@ -19,8 +19,8 @@ from swath.corpus.splits.partition import SplitConfig
 from swath.encoders.random_convolutions import Config
 from swath.errors import CorpusError, TrainingError
 from swath.tasks import Evaluation, Features, StatisticsConfig, TaskConfig, Units, metrics, summarise, unpacked
-from swath.tasks.data.labels import Labelled, learnable, packed, subset
-from swath.tasks.floors import majority
+from swath.tasks.data import Labelled, learnable, packed, subset
+from swath.tasks.floors.majority import majority
 from swath.tasks.metrics import average_precision, confusion_by_class, share_right_by_class
 from swath.tasks.metrics.macro_ap import macro_ap
 from swath.tasks.metrics.micro_ap import micro_ap
@@ -268,7 +268,7 @@ def test_large_test_parts_are_resampled_in_parts(monkeypatch):
     predictions = pd.concat([cell(y, scores, group, "a"), cell(y, scores**2, group, "b", "floor")])
     config = StatisticsConfig(resamples=100, flips=99, tasks={"t": RULES})
     whole = summarise(predictions, config)
-    monkeypatch.setattr("swath.tasks.statistics.study._MOST_WEIGHTS", 1000)
+    monkeypatch.setattr("swath.tasks.statistics.panels._MOST_WEIGHTS", 1000)
     for one, other in zip(whole, summarise(predictions, config), strict=True):
         pd.testing.assert_frame_equal(one, other)
 

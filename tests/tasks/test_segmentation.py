@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 
 from swath.corpus.splits.partition import SplitConfig, split
 from swath.errors import TrainingError
-from swath.tasks import Task, TaskConfig
+from swath.tasks import Task, TaskConfig, references
 from swath.tasks.run.results import SHOWN, ResultStore, maps_of, output_of
 from tests.tasks.fakes import ALL, dense_encoder, judged, judged_floors, result_key, small_encoder
 
@@ -133,7 +133,7 @@ def test_one_control_serves_probes_that_train_alike(corpus, monkeypatch):
         trained.append(config)
         raise TrainingError("not now")
 
-    monkeypatch.setattr("swath.tasks.task.train_encoder", train)
+    monkeypatch.setattr("swath.tasks.floors.scratch.train_encoder", train)
     how = {"epochs": 2, "batch_size": 16, "weight_decay": 0.0, "schedule": "constant"}
     settings = {
         "target": {"rule": "scalar", "column": "kind"},
@@ -143,9 +143,7 @@ def test_one_control_serves_probes_that_train_alike(corpus, monkeypatch):
     }
     for scratch, count in ((how, 1), ({**how, "schedule": "cosine"}, 2)):
         config = TaskConfig.model_validate({**settings, "scratch": scratch})
-        cells = Task("kinds", config, corpus, split(corpus, SPLIT), SPLIT).floor_outcomes(
-            "scratch", 0, small_encoder(0)
-        )
+        cells = judged_floors(Task("kinds", config, corpus, split(corpus, SPLIT), SPLIT), small_encoder)
         assert [cell.probe for cell in cells] == ["linear", "fine-tune"]
         assert len(trained) == count
         trained.clear()
@@ -163,7 +161,11 @@ def test_supervised_references_stand_beside_on_their_inputs(fields):
             "too few": {"segmenter": {"name": "late-fusion"}, "inputs": ["optical"]},
         },
     )
-    cells = {name: one for name in made.config.references for one in made.reference_outcomes(name, 0, "cpu")}
+    cells = {
+        name: one
+        for name, config in made.config.references.items()
+        for one in references.outcomes(config, made, references.panels(config, made), 0, "cpu")
+    }
     assert {name: one.input for name, one in cells.items()} == {
         "3-D U-Net": "optical",
         "early fusion": "both",

@@ -14,9 +14,8 @@ from swath.encoders import DenseEncoder, backbone_of, head_of, mmf
 from swath.encoders.timm import Config as Timm
 from swath.errors import ContractError, TrainingError
 from swath.tasks import supervised
-from swath.tasks.data.features import Pictures
-from swath.tasks.data.labels import Labelled
-from swath.tasks.supervised import Problem, ScratchConfig, Supervision, drop_frames, flip, train_encoder
+from swath.tasks.data import BandReader, Labelled
+from swath.tasks.supervised import LabelledInput, ScratchConfig, Supervision, drop_frames, flip, train_encoder
 from tests.tasks.fakes import ALL, contract, dense_encoder, field_map, small_encoder
 
 BANDS = ALL[2:4]
@@ -33,9 +32,9 @@ def parts():
 
 
 def run(corpus, parts, encoder=None, seed=0, config=CONFIG):
-    pictures = Pictures(corpus, BANDS, Selection())
+    pictures = BandReader(corpus, BANDS, Selection())
     encoder = encoder or small_encoder(0, channels=2)
-    return train_encoder(config, encoder, Problem(pictures, BANDS, parts, 2), seed)
+    return train_encoder(config, encoder, LabelledInput(pictures, BANDS, parts, 2), seed)
 
 
 def test_it_learns_what_the_labels_say(corpus, parts):
@@ -48,11 +47,11 @@ def test_it_learns_what_the_labels_say(corpus, parts):
 
 
 def test_between_epochs_that_are_equally_right_the_likelihood_of_the_labels_decides(corpus, parts, monkeypatch):
-    problem = Problem(Pictures(corpus, BANDS, Selection()), BANDS, parts, 2)
-    model = supervised.Classifier(small_encoder(0, channels=2), problem)
-    loop = supervised._Loop(ScratchConfig(epochs=4, batch_size=16), model, problem, torch.device("cpu"), 0)
+    data = LabelledInput(BandReader(corpus, BANDS, Selection()), BANDS, parts, 2)
+    model = supervised.Classifier(small_encoder(0, channels=2), data)
+    loop = supervised._Loop(ScratchConfig(epochs=4, batch_size=16), model, data, torch.device("cpu"), 0)
     right, likelihood = loop._quality(parts["val"])
-    found = loop.predict(parts["val"], problem.pictures)
+    found = loop.predict(parts["val"], data.reader)
     assert right == pytest.approx((found.y_pred == parts["val"].y).mean())
     assert likelihood == pytest.approx(-log_loss(parts["val"].y, found.scores, normalize=False), rel=1e-4)
     qualities = iter([(0.5, -1.0), (1.0, -3.0), (1.0, -2.0), (1.0, -2.5)])
@@ -154,8 +153,8 @@ def field_parts():
 
 def segment(fields, parts, encoder=None, bands=ALL[:3], dates="all", **settings):
     config = Supervision.model_validate({"epochs": 8, "batch_size": 4, "learning_rate": 1e-2} | settings)
-    pictures = Pictures(fields, bands, Selection(dates=dates))
-    return train_encoder(config, encoder or dense_encoder(0, bands), Problem(pictures, bands, parts, 3), 0)
+    pictures = BandReader(fields, bands, Selection(dates=dates))
+    return train_encoder(config, encoder or dense_encoder(0, bands), LabelledInput(pictures, bands, parts, 3), 0)
 
 
 def test_pixels_of_ragged_series_are_learnt_and_void_is_ignored(fields, field_parts):
@@ -207,8 +206,8 @@ def test_a_frozen_resnet_stays_as_it_is_under_its_decoder(fields, field_parts, m
     take = supervised.Reference.__init__
     monkeypatch.setattr(supervised.Reference, "__init__", lambda self, *a: (take(self, *a), trained.append(self))[0])
     encoder = resnet()
-    problem = Problem(Pictures(fields, ALL[:3], Selection(dates="all")), ALL[:3], field_parts, 3)
-    train_encoder(Supervision(epochs=2, batch_size=4), encoder, problem, 0, frozen=True)
+    data = LabelledInput(BandReader(fields, ALL[:3], Selection(dates="all")), ALL[:3], field_parts, 3)
+    train_encoder(Supervision(epochs=2, batch_size=4), encoder, data, 0, frozen=True)
     own = trained[0].segmenter.encoder.state_dict()
     assert all(torch.equal(value, own[name]) for name, value in encoder.state_dict().items())
 
@@ -233,12 +232,12 @@ def test_a_frozen_encoder_keeps_its_weights_and_its_statistics(fields, field_par
         seen["mean"] = module.network[1].running_mean.clone()
 
     monkeypatch.setattr(type(encoder), "dense", _after(type(encoder).dense, keep))
-    pictures = Pictures(fields, ALL[:3], Selection(dates="all"))
-    problem = Problem(pictures, ALL[:3], field_parts, 3)
-    train_encoder(Supervision(epochs=2), encoder, problem, 0, frozen=True)
+    pictures = BandReader(fields, ALL[:3], Selection(dates="all"))
+    data = LabelledInput(pictures, ALL[:3], field_parts, 3)
+    train_encoder(Supervision(epochs=2), encoder, data, 0, frozen=True)
     assert all(torch.equal(a, b) for a, b in zip(seen["weights"], encoder.network.parameters(), strict=True))
     assert torch.equal(seen["mean"], encoder.network[1].running_mean)
-    train_encoder(Supervision(epochs=2), encoder, problem, 0)
+    train_encoder(Supervision(epochs=2), encoder, data, 0)
     assert not torch.equal(seen["mean"], encoder.network[1].running_mean)
     assert not torch.equal(seen["weights"][0], next(encoder.network.parameters()))
 
@@ -252,8 +251,8 @@ def test_labels_change_nothing_of_what_an_encoder_holds_frozen(fields, field_par
         seen.update({name: value.clone() for name, value in module.network.state_dict().items()})
 
     monkeypatch.setattr(mmf.Mmf, "dense", _after(mmf.Mmf.dense, keep))
-    problem = Problem(Pictures(fields, ALL[:3], Selection(dates="all")), ALL[:3], field_parts, 3)
-    train_encoder(Supervision(epochs=2), encoder, problem, 0, frozen=frozen)
+    data = LabelledInput(BandReader(fields, ALL[:3], Selection(dates="all")), ALL[:3], field_parts, 3)
+    train_encoder(Supervision(epochs=2), encoder, data, 0, frozen=frozen)
     same = {name: torch.equal(value, seen[name]) for name, value in encoder.network.state_dict().items()}
     assert all(same[name] for name in same if name.startswith("generators."))
     assert not any(same[name] for name in same if name.startswith("fusion.") and name.endswith("conv.weight"))

@@ -6,12 +6,14 @@ from pydantic import ValidationError
 
 from swath.corpus.splits.partition import SplitConfig, split
 from swath.errors import RecipeError
-from swath.tasks import Task, TaskConfig
-from swath.tasks.data.labels import Labelled, subset
-from swath.tasks.floors import ROWS
+from swath.tasks import Task, TaskConfig, floors
+from swath.tasks.data import Labelled, subset
 from tests.tasks.fakes import ALL, OPTICAL, judged, judged_floors, small_encoder
 
 SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
+
+
+ROWS = [floors.find(name).row for name in floors.USUAL]
 
 
 def config(**changes):
@@ -69,8 +71,9 @@ def test_rare_classes_and_few_groups_are_said(corpus):
 def test_inputs_are_the_named_ones_then_the_probes_own(corpus):
     made = task(corpus)
     assert list(made.inputs) == ["optical", "both", *ALL[:4]]
-    assert made.inputs["both"].labels == ["linear", "knn"]
-    assert made.inputs[ALL[3]].labels == ["band-wise linear"]
+    assert [panel.key for panel in made.panels if panel.input.name in {"both", ALL[3]}] == [
+        *(("both", "linear"), ("both", "knn"), (ALL[3], "band-wise linear"))
+    ]
     rules = made.config.rules
     assert rules.metrics == ("accuracy",)
     assert rules.band_groups["band-wise linear"]["radar"] == (ALL[3],)
@@ -79,7 +82,7 @@ def test_inputs_are_the_named_ones_then_the_probes_own(corpus):
 def test_running_an_encoder_fills_every_place(corpus):
     made = task(corpus)
     cells = judged(made, small_encoder(0))
-    assert [(c.input, c.probe) for c in cells] == made.places()
+    assert [(c.input, c.probe) for c in cells] == [panel.key for panel in made.panels]
     for cell in cells:
         assert cell.prediction.y_pred.shape == (len(made.units),)
     assert cells[0].note == "3 single-band embeddings concatenated"
@@ -106,21 +109,22 @@ def test_a_band_that_an_encoder_never_saw_is_said_to_be(corpus):
     assert cells["optical", "knn"].note == "3 single-band embeddings concatenated"
 
 
-def test_skipped_places_are_not_computed(corpus):
+def test_only_the_wanted_panels_are_computed(corpus):
     made = task(corpus)
-    skip = frozenset(made.places()[1:])
-    assert [(c.input, c.probe) for c in judged(made, small_encoder(0), skip=skip)] == made.places()[:1]
-    assert judged(made, small_encoder(0), skip=frozenset(made.places())) == []
+    (one,) = judged(made, small_encoder(0), panels=made.panels[:1])
+    assert (one.input, one.probe) == made.panels[0].key
+    assert judged(made, small_encoder(0), panels=[]) == []
 
 
 def test_the_floors_stand_everywhere_but_scratch_under_no_band(corpus):
     made = task(corpus)
     cells = judged_floors(made, small_encoder, (0, 1))
-    seeds = {row: sorted({c.seed for c in cells if c.row == row}) for row in ROWS.values()}
+    keys = [panel.key for panel in made.panels]
+    seeds = {row: sorted({c.seed for c in cells if c.row == row}) for row in ROWS}
     assert seeds["majority"] == seeds["image statistics + linear"] == [0]
     assert seeds["random convolutions"] == seeds["random encoder (frozen)"] == seeds["scratch"] == [0, 1]
-    for row in list(ROWS.values())[:4]:
-        assert [(c.input, c.probe) for c in cells if (c.row, c.seed) == (row, 0)] == made.places()
+    for row in ROWS[:4]:
+        assert [(c.input, c.probe) for c in cells if (c.row, c.seed) == (row, 0)] == keys
     scratch = [c for c in cells if (c.row, c.seed) == ("scratch", 0)]
     assert [(c.input, c.probe) for c in scratch] == [(i, p) for i in ("optical", "both") for p in ("linear", "knn")]
     # one training, whatever probe it stands beside
@@ -170,7 +174,7 @@ def test_tasks_that_cannot_be_are_refused_with_what_to_do(corpus):
         ({"inputs": {"x": [ALL[0], ALL[0]]}}, "give each band once"),
         ({"inputs": {"x": []}}, "at least one"),
         ({"inputs": {}}, "at least 1"),
-        ({"metric": "roc_auc"}, "'miou', 'micro_f1', 'macro_ap' or 'micro_ap'"),
+        ({"metric": "roc_auc"}, "'macro_ap', 'macro_f1', 'micro_ap', 'micro_f1' or 'miou'"),
         ({"label_fraction": 0.0}, "greater than 0"),
         ({"floors": ["imagenet"]}, "floors"),
         ({"probes": [{"name": "liner"}]}, "liner"),

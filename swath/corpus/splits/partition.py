@@ -1,7 +1,7 @@
 """Which locations train, validate and test: split by group, place, block, region or fold, never by chip."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 
 from swath.corpus.store.format import Corpus
 from swath.errors import CorpusError, nearest
-from swath.settings import Seed, Settings
+from swath.settings import Counts, Seed, Settings
 
 PARTS = ("train", "val", "test")
 FEW_GROUPS = 30
@@ -43,7 +43,7 @@ class SplitConfig(Settings):
     """How many equal folds groups, locations or blocks are dealt into; the folds of a column are its values."""
     fold: int | None = Field(default=None, ge=0)
     """Which fold tests, from 0 on; the one before it validates (the last one, for fold 0), the others train."""
-    largest: float | None = Field(default=None, gt=0, lt=1)
+    largest: Annotated[float | None, Counts.WHERE_GIVEN] = Field(default=None, gt=0, lt=1)
     """A group, location or block that holds more than this share of all locations trains, and never tests."""
     seed: Seed = 0
     block_km: float = Field(default=5.0, gt=0)

@@ -1,1 +1,25 @@
-"""What a task reads: labelled locations, their pixels, and features of these."""
+"""What a task reads: labelled locations, their pixels, how encoders are fed these, and the features that come out."""
+
+from swath.tasks.data.features import Request, extract, extract_all
+from swath.tasks.data.inputs import BandMatch, contract_of, device_of, match_bands, unseen, with_corpus_statistics
+from swath.tasks.data.labels import Labelled, learnable, packed, subset, unpacked
+from swath.tasks.data.reading import BandReader, Bands
+
+__all__ = [
+    "BandMatch",
+    "BandReader",
+    "Bands",
+    "Labelled",
+    "Request",
+    "contract_of",
+    "device_of",
+    "extract",
+    "extract_all",
+    "learnable",
+    "match_bands",
+    "packed",
+    "subset",
+    "unpacked",
+    "unseen",
+    "with_corpus_statistics",
+]

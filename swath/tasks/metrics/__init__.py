@@ -4,12 +4,10 @@ Everything that anything else wants to know of a metric, such as its label or wh
 the record.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias, cast
-
-from pydantic_core import core_schema
+from typing import Annotated, TypeAlias, cast
 
 from swath import plugins
+from swath.tasks._names import OneOf
 from swath.tasks.metrics._confusion import class_iou, confusion, confusion_by_class, share_right, share_right_by_class
 from swath.tasks.metrics._ranking import auc, average_precision
 from swath.tasks.metrics._types import Metric, MetricPlugin, OfMatrices, OfScores
@@ -47,17 +45,7 @@ def find(name: str) -> Metric:
     return cast(MetricPlugin, plugins.find(__name__, name)).METRIC
 
 
-@dataclass(frozen=True)
-class _OneOf:
-    """Names of metrics in settings; they are looked up when settings are first validated."""
-
-    ranks: bool
-
-    def __get_pydantic_core_schema__(self, *_: Any) -> core_schema.CoreSchema:
-        return core_schema.literal_schema([name for name in names() if find(name).ranks or not self.ranks])
-
-
-MetricName: TypeAlias = Annotated[str, _OneOf(ranks=False)]
+MetricName: TypeAlias = Annotated[str, OneOf(names)]
 """The name of any metric."""
-RankingMetricName: TypeAlias = Annotated[str, _OneOf(ranks=True)]
+RankingMetricName: TypeAlias = Annotated[str, OneOf(lambda: [name for name in names() if find(name).ranks])]
 """The name of a metric by which rows may be ranked and compared."""

@@ -3,18 +3,44 @@
 It asks what an encoder has learnt of every single band (RS-BYOL, Fig. 3). In the tables the input is the band's key.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from swath import plugins
+from swath.encoders import Encoder
 from swath.sensors import of
-from swath.settings import Settings
+from swath.tasks import probes
 from swath.tasks._types import Features, Prediction
-from swath.tasks.probes import knn, linear, mlp
+from swath.tasks.probes import linear
+from swath.tasks.probes._types import ProbeSettings
+from swath.tasks.supervised import LabelledInput, Supervision
 
 
-class Config(Settings):
+@dataclass(frozen=True)
+class _AnyOther:
+    """Stands in an annotation for the settings of any probe but this one."""
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: Any) -> Any:
+        others = [name for name in probes.names() if name != "band-wise"]
+        configs = tuple(plugins.find("swath.tasks.probes", name).Config for name in others)
+        # Union[...] takes a tuple made at run time, which X | Y cannot
+        return handler.generate_schema(Annotated[Union[configs], Field(discriminator="name")])  # noqa: UP007
+
+
+if TYPE_CHECKING:
+    InnerConfig: TypeAlias = ProbeSettings
+else:
+    InnerConfig = Annotated[ProbeSettings, _AnyOther()]
+
+
+class Config(ProbeSettings):
     """Which bands, in which groups, and the probe that reads each."""
+
+    # built when it is first used: the other probes are not there yet while this module is imported
+    model_config = ConfigDict(defer_build=True)
 
     name: Literal["band-wise"] = "band-wise"
     bands: tuple[str, ...] | None = None
@@ -22,38 +48,59 @@ class Config(Settings):
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Bands that are also judged together, by name. If empty: `optical` and `radar`, by the kind of
     their sensors, where both occur."""
-    probe: Annotated[knn.Config | linear.Config | mlp.Config, Field(discriminator="name")] = linear.Config()
-    """Reads the features of each band."""
+    probe: InnerConfig = linear.Config()
+    """Reads the features of each band, or trains the encoder on each."""
 
+    def label(self) -> str:
+        """`band-wise linear`, say."""
+        return f"{self.name} {self.probe.name}"
 
-def label(config: Config) -> str:
-    """`band-wise linear`, say."""
-    return f"{config.name} {config.probe.name}"
+    def inputs(self, named: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        """One input per band, named by its key."""
+        keys = self.bands or dict.fromkeys(key for keys in named.values() for key in keys)
+        return {key: [key] for key in keys}
 
+    def input_groups(self, named: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        """Groups of bands, first `all`: name -> band keys."""
+        keys = list(self.inputs(named))
+        if self.groups:
+            parts = {name: [key for key in members if key in keys] for name, members in self.groups.items()}
+        else:
+            parts = {kind: [key for key in keys if of(key).kind == kind] for kind in ("optical", "radar")}
+            parts = parts if all(parts.values()) else {}
+        return {"all": keys, **{name: members for name, members in parts.items() if members}}
 
-def inputs(config: Config, named: dict[str, list[str]]) -> dict[str, list[str]]:
-    """One input per band, named by its key."""
-    keys = config.bands or dict.fromkeys(key for keys in named.values() for key in keys)
-    return {key: [key] for key in keys}
+    def taught_by(self) -> tuple[str, ...]:
+        """The inputs that teach the inner probe."""
+        return self.probe.taught_by()
 
+    def supervision(self) -> Supervision | None:
+        """How the inner probe trains the encoder, if it does."""
+        return self.probe.supervision()
 
-def groups(config: Config, named: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Groups of bands to compare encoders on, first `all`: name -> band keys."""
-    keys = list(inputs(config, named))
-    if config.groups:
-        parts = {name: [key for key in members if key in keys] for name, members in config.groups.items()}
-    else:
-        parts = {kind: [key for key in keys if of(key).kind == kind] for kind in ("optical", "radar")}
-        parts = parts if all(parts.values()) else {}
-    return {"all": keys, **{name: members for name, members in parts.items() if members}}
+    def keeps_encoder(self) -> bool:
+        """Whether the inner probe keeps it."""
+        return self.probe.keeps_encoder()
+
+    def regression(self) -> linear.Config | None:
+        """As the inner probe says."""
+        return self.probe.regression()
 
 
 def fit_predict(config: Config, features: Features, seed: int) -> Prediction:
-    """What the inner probe says.
+    """What the inner probe says of frozen features.
 
     Raises:
         TrainingError: as the inner probe.
     """
-    # swath.tasks.probes.fit_predict finds probes by name, this one included; the three modules are known here
-    module = {"knn": knn, "linear": linear, "mlp": mlp}[config.probe.name]
-    return module.fit_predict(config.probe, features, seed)
+    return probes.fit_predict(config.probe, features, seed)
+
+
+def train_predict(config: Config, encoder: Encoder, data: LabelledInput, seed: int) -> Prediction:
+    """What the inner probe says that trains the encoder.
+
+    Raises:
+        ContractError: as the inner probe.
+        TrainingError: as the inner probe.
+    """
+    return probes.train_predict(config.probe, encoder, data, seed)

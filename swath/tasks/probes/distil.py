@@ -7,7 +7,7 @@ labels. Where it is used, the student needs its own input alone (cross-modal dis
 CVPR 2016; here with classes instead of features).
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
 from typing import Literal
 
@@ -15,35 +15,34 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from swath.settings import Settings
 from swath.tasks._types import Features, Prediction
 from swath.tasks.probes import linear
 from swath.tasks.probes._scale import check_learnable
-from swath.tasks.probes.linear import Fitted, Labelled
-
-Learn = Callable[[Labelled, Labelled, int], Fitted]
-"""Training part, validation part and number of classes to a fitted classifier."""
+from swath.tasks.probes._types import ProbeSettings
+from swath.tasks.probes.linear import Fitted, Learn
 
 
-class Config(Settings):
+class Config(ProbeSettings):
     """Which inputs the teacher reads, and how both learn."""
 
     name: Literal["distil"] = "distil"
     teacher: tuple[str, ...] = Field(min_length=1)
     """Names of inputs of the task, such as [optical, radar]; an encoder that cannot take one of them is left out."""
     probe: linear.Config = linear.Config(choose_by="likelihood")
-    """Teacher and student."""
+    """How teacher and student learn."""
 
+    def taught_by(self) -> tuple[str, ...]:
+        """The inputs whose features the teacher reads."""
+        return self.teacher
 
-def teacher(config: Config) -> tuple[str, ...]:
-    """Inputs whose features the teacher reads."""
-    return config.teacher
+    def inputs(self, named: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        """The named inputs that lack a band of the teacher's: of the others it could teach nothing."""
+        seen = {key for name in self.teacher for key in named.get(name, ())}
+        return {name: keys for name, keys in named.items() if not seen <= set(keys)}
 
-
-def inputs(config: Config, named: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Those that the teacher sees more than."""
-    seen = {key for name in config.teacher for key in named.get(name, ())}
-    return {name: keys for name, keys in named.items() if not seen <= set(keys)}
+    def regression(self) -> linear.Config:
+        """As teacher and student learn."""
+        return self.probe
 
 
 def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  # noqa: ARG001 — as the linear probe

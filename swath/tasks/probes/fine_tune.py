@@ -8,27 +8,35 @@ from typing import Literal
 
 from swath.encoders import Encoder
 from swath.tasks._types import Prediction
-from swath.tasks.supervised import Problem, Supervision, train_encoder
+from swath.tasks.probes._types import ProbeSettings
+from swath.tasks.supervised import LabelledInput, Supervision, plain, train_encoder
 
 
-class Config(Supervision):
+class Config(Supervision, ProbeSettings):
     """How, and whether the encoder itself is trained."""
 
     name: Literal["fine-tune"] = "fine-tune"
     frozen: bool = False
     """Train only the head (and the decoder, where an encoder has one)."""
 
+    def label(self) -> str:
+        """`fine-tune`, or that the encoder was frozen."""
+        return "fine-tune (encoder frozen)" if self.frozen else "fine-tune"
 
-def label(config: Config) -> str:
-    """`fine-tune`, or that the encoder was frozen."""
-    return "fine-tune (encoder frozen)" if config.frozen else "fine-tune"
+    def supervision(self) -> Supervision:
+        """By these settings."""
+        return plain(self)
+
+    def keeps_encoder(self) -> bool:
+        """Where it is frozen."""
+        return self.frozen
 
 
-def train_predict(config: Config, encoder: Encoder, problem: Problem, seed: int) -> Prediction:
+def train_predict(config: Config, encoder: Encoder, data: LabelledInput, seed: int) -> Prediction:
     """Train a copy of the encoder on the labelled parts and apply it to the test part.
 
     Raises:
         ContractError: the encoder cannot take the input, or has no features of pixels where those have the classes.
         TrainingError: one class only, or the loss became non-finite.
     """
-    return train_encoder(config, encoder, problem, seed, frozen=config.frozen)
+    return train_encoder(config, encoder, data, seed, frozen=config.frozen)

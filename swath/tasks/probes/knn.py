@@ -8,15 +8,15 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from swath.settings import Settings
 from swath.tasks._types import Features, Prediction
 from swath.tasks.probes._scale import check_learnable
+from swath.tasks.probes._types import ProbeSettings
 
 _CHUNK = 4096
 """Test samples compared with the training part at once: bounds the memory."""
 
 
-class Config(Settings):
+class Config(ProbeSettings):
     """Cosine neighbours weighted by similarity, as DINO; torchgeo-bench takes k=5, l2, uniform."""
 
     name: Literal["knn"] = "knn"
@@ -27,12 +27,10 @@ class Config(Settings):
     """`similarity`: exp(cosine / temperature), or exp(-distance / temperature) for l2; `uniform`: one vote each."""
     temperature: float = Field(default=0.07, gt=0)
 
-
-def label(config: Config) -> str:
-    """`knn`, with what differs from the default."""
-    changed = config.model_dump(exclude_defaults=True)
-    changed.pop("name", None)
-    return f"knn ({', '.join(f'{key}={value}' for key, value in changed.items())})" if changed else "knn"
+    def label(self) -> str:
+        """`knn`, with what differs from the default."""
+        changed = self.model_dump(exclude_defaults=True, exclude={"name"})
+        return f"knn ({', '.join(f'{key}={value}' for key, value in changed.items())})" if changed else "knn"
 
 
 def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  # noqa: ARG001 — nothing is random here
@@ -54,7 +52,7 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  #
 def _shares(
     config: Config, test: Float[Tensor, "m d"], train: Float[Tensor, "n d"], has: Float[Tensor, "n classes"]
 ) -> Float[Tensor, "m classes"]:
-    """Of the votes, those for each class."""
+    """The share of the votes that each class gets."""
     near, index = similarity(test, train, config.distance).topk(min(config.k, len(train)), dim=1)
     if config.weights == "uniform":
         weights = torch.ones_like(near)

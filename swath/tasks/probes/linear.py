@@ -18,13 +18,13 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
 
-from swath.settings import Settings
 from swath.tasks._types import Features, Prediction
 from swath.tasks.metrics.macro_ap import macro_ap
 from swath.tasks.probes._scale import ZScore, check_learnable
+from swath.tasks.probes._types import ProbeSettings
 
 
-class Config(Settings):
+class Config(ProbeSettings):
     """Logistic regression on z-scored features."""
 
     name: Literal["linear"] = "linear"
@@ -46,6 +46,10 @@ class Config(Settings):
     tolerance: float = Field(default=1e-4, gt=0)
     """Largest component of the mean loss's gradient at which a fit has converged."""
 
+    def regression(self) -> "Config":
+        """As this probe learns."""
+        return self
+
 
 def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  # noqa: ARG001 — the loss is convex: no seed
     """Choose C on validation, refit on train and validation, predict.
@@ -63,6 +67,8 @@ Labelled = tuple[Float[np.ndarray, "_ d"], Int[np.ndarray, " _"] | Int[np.ndarra
 """Features and classes."""
 Fitted = Callable[[Float[np.ndarray, "m d"]], Float[np.ndarray, "m k"]]
 """Features to class scores."""
+Learn = Callable[[Labelled, Labelled, int], Fitted]
+"""Training part, validation part and number of classes to a fitted classifier."""
 
 
 def learn(config: Config, train: Labelled, val: Labelled, classes: int) -> Fitted:
@@ -100,7 +106,7 @@ class OneVsRest:
         self.known: list[float | None] = []
 
     def set_params(self, **settings: Any) -> "OneVsRest":
-        """Of all regressions."""
+        """Set scikit-learn's settings of all regressions."""
         for model in self.models:
             model.set_params(**settings)
         return self
@@ -114,7 +120,7 @@ class OneVsRest:
         return self
 
     def predict_proba(self, x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m k"]:
-        """Of each class by itself."""
+        """The probability of each class by itself."""
         said = [
             model.predict_proba(x)[:, 1] if known is None else np.full(len(x), known)
             for model, known in zip(self.models, self.known, strict=True)

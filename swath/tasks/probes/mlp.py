@@ -12,13 +12,13 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from swath.settings import Settings
 from swath.tasks._types import Features, Prediction
 from swath.tasks.probes._scale import ZScore, check_learnable
+from swath.tasks.probes._types import ProbeSettings
 from swath.tasks.supervised import classification_loss, probabilities
 
 
-class Config(Settings):
+class Config(ProbeSettings):
     """A small network on frozen features."""
 
     name: Literal["mlp"] = "mlp"

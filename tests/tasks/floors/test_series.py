@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,15 +14,27 @@ from swath.batch import NO_DAY, Image
 from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part
 from swath.corpus.splits.partition import SplitConfig, split
 from swath.errors import TrainingError
-from swath.tasks import Task, TaskConfig
-from swath.tasks.data.labels import Labelled
-from swath.tasks.floors import ROWS, image_statistics_encoder
-from swath.tasks.floors._series import Calendar, month, monthly, predict
+from swath.tasks import Task, TaskConfig, floors
+from swath.tasks.data import Labelled
+from swath.tasks.floors import image_statistics
+from swath.tasks.floors._monthly import Calendar, month, monthly, predict
 from swath.tasks.probes import linear
-from swath.tasks.supervised import Problem
+from swath.tasks.supervised import LabelledInput
 from tests.tasks.fakes import ALL, LAYOUTS, OPTICAL, RADAR, dense_encoder, judged, judged_floors, small_encoder
 
 EPOCH = dt.date(1970, 1, 1)
+
+
+def forest(trees):
+    """A random forest as the floor fits it."""
+
+    def learn(train, val, classes):
+        return linear.scored(RandomForestClassifier(trees, random_state=0).fit(*linear.joined(train, val)), classes)
+
+    return learn
+
+
+FOREST, REGRESSION = forest(60), partial(linear.learn, linear.Config())
 
 
 def image(days, values, valid=None):
@@ -116,9 +129,11 @@ def test_a_teacher_of_both_sensors_labels_what_has_no_label(pixels):
     for row in ("random forest", "logistic regression"):
         own, taught = found[row, "optical", "linear"], found[row, "optical", "distil"]
         assert (own.scores != taught.scores).any()
-        problem = made.problem(made.inputs["optical"])
-        teacher = replace(problem, bands=ALL)
-        again = predict(row.replace(" ", "-"), problem, 0, linear.Config(choose_by="likelihood"), teacher)
+        data = made.labelled(made.inputs["optical"])
+        teacher = replace(data, bands=ALL)
+        settings = linear.Config(choose_by="likelihood")
+        learn = forest(300) if row == "random forest" else partial(linear.learn, settings)
+        again = predict(learn, data, 0, 20_000, teacher)
         assert (again.scores == taught.scores).all()
     with pytest.raises(ValidationError, match="no input 'sar' for the teacher"):
         task(pixels, probes=[{"name": "distil", "teacher": ["sar"]}])
@@ -126,23 +141,23 @@ def test_a_teacher_of_both_sensors_labels_what_has_no_label(pixels):
 
 def test_a_teacher_that_cannot_be_made_leaves_the_cell_out(pixels):
     made = task(pixels, probes=[{"name": "distil", "teacher": ["optical", "radar"]}])
-    optical_alone = image_statistics_encoder(pixels, ALL[:3])
+    optical_alone = image_statistics.build(pixels, ALL[:3])
     cells = judged(made, optical_alone)
     assert [(c.input, c.prediction) for c in cells] == [("optical", None), ("radar", None)]
     assert all("statistics of sentinel-1" in c.note or "takes" in c.note for c in cells)
 
 
-@pytest.mark.parametrize("make", ["random-forest", "logistic-regression"])
-def test_validation_labels_are_learnt_from_as_the_linear_probe_does(pixels, make):
+@pytest.mark.parametrize("learn", [FOREST, REGRESSION], ids=["forest", "regression"])
+def test_validation_labels_are_learnt_from_as_the_linear_probe_does(pixels, learn):
     made = task(pixels)
-    problem = made.problem(made.inputs["both"])
-    train, last = problem.parts["train"], 2
-    assert last in problem.parts["val"].y
+    data = made.labelled(made.inputs["both"])
+    train, last = data.parts["train"], 2
+    assert last in data.parts["val"].y
     without = Labelled(train.locations[train.y != last], train.y[train.y != last])
-    known = predict(make, replace(problem, parts=problem.parts | {"train": without}), 0)
+    known = predict(learn, replace(data, parts=data.parts | {"train": without}), 0, 20_000)
     assert (known.scores[:, last] > 0).any()
     none = Labelled(train.locations[:0], train.y[:0])
-    alone = predict(make, replace(problem, parts=problem.parts | {"train": without, "val": none}), 0)
+    alone = predict(learn, replace(data, parts=data.parts | {"train": without, "val": none}), 0, 20_000)
     assert not (alone.scores[:, last] > 0).any()
 
 
@@ -151,12 +166,12 @@ def test_a_network_is_fine_tuned_on_single_pixels_too(pixels):
         pixels,
         inputs={"optical": ALL[:3]},
         probes=[{"name": "fine-tune", "epochs": 4, "batch_size": 8, "learning_rate": 0.02}],
-        floors=list(ROWS),
+        floors=list(floors.USUAL),
     )
     cells = judged(made, dense_encoder(0))
     cells += judged_floors(made, dense_encoder)
     rows = [c.row for c in cells]
-    assert rows == ["arm", *(row for row in ROWS.values() if "frozen" not in row)]
+    assert rows == ["arm", *(floors.find(name).row for name in floors.USUAL if name != "random-encoder")]
     assert not any(c.prediction is None for c in cells)
     assert (cells[0].prediction.y_pred == made.units.y_true).mean() > 0.5
 
@@ -184,13 +199,14 @@ def test_images_of_one_label_have_no_such_floor(corpus):
         corpus,
         split(corpus, SplitConfig()),
     )
-    assert made.floor_places("random-forest") == made.floor_places("logistic-regression") == []
+    for name in ("random-forest", "logistic-regression"):
+        assert not any(floors.find(name).stands(made, panel) for panel in made.panels)
 
 
 def test_what_cannot_be_fitted_says_why(pixels):
     made = task(pixels)
-    problem = made.problem(made.inputs["radar"])
-    one = Labelled(problem.parts["train"].locations, np.zeros(len(problem.parts["train"]), np.int64))
-    broken = Problem(problem.pictures, problem.bands, problem.parts | {"train": one}, 3)
+    data = made.labelled(made.inputs["radar"])
+    one = Labelled(data.parts["train"].locations, np.zeros(len(data.parts["train"]), np.int64))
+    broken = LabelledInput(data.reader, data.bands, data.parts | {"train": one}, 3)
     with pytest.raises(TrainingError, match="one class"):
-        predict("random-forest", broken, 0)
+        predict(FOREST, broken, 0, 20_000)

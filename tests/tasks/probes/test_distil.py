@@ -77,4 +77,4 @@ def test_without_a_pool_it_is_the_linear_probe():
 def test_inputs_that_see_all_that_the_teacher_sees_are_left_out():
     config = distil.Config(teacher=("optical", "radar"))
     named = {"optical": ["a", "b"], "radar": ["c"], "both": ["a", "b", "c"], "more": ["d"]}
-    assert list(distil.inputs(config, named)) == ["optical", "radar", "more"]
+    assert list(config.inputs(named)) == ["optical", "radar", "more"]

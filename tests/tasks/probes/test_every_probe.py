@@ -35,13 +35,13 @@ def config(name):
 
 def judged(probe, features, seed):
     """A teacher, where there is one, sees the same features, and the test part as locations without labels."""
-    if probes.teacher(probe):
+    if probe.taught_by():
         pool = replace(features, pool_x=features.test_x)
         features = replace(pool, teacher=pool)
     return probes.fit_predict(probe, features, seed)
 
 
-@pytest.fixture(params=[name for name in probes.names() if not probes.trains(config(name))])
+@pytest.fixture(params=[name for name in probes.names() if not config(name).supervision()])
 def probe(request):
     return config(request.param)
 
@@ -105,6 +105,66 @@ def test_no_validation_and_no_test_units(probe):
 def test_settings_are_strict(probe):
     with pytest.raises(ValidationError):
         type(probe).model_validate({"name": probe.name, "neighbours": 3})
+
+
+OPTICAL, RADAR = ["sentinel-2-l2a/B02", "sentinel-2-l2a/B03"], ["sentinel-1-grd/VV"]
+NAMED = {"optical": OPTICAL, "radar": RADAR, "all": OPTICAL + RADAR}
+
+
+@pytest.mark.parametrize("name", probes.names())
+def test_what_a_task_has_to_know_of_it_is_there(name):
+    module, probe = plugins.find("swath.tasks.probes", name), config(name)
+    assert isinstance(probe, probes.ProbeSettings)
+    assert probe.name == name
+    assert probe.label().startswith(name)
+    inputs = probe.inputs(NAMED)
+    assert inputs
+    assert all(keys and set(keys) <= {key for keys in NAMED.values() for key in keys} for keys in inputs.values())
+    assert set().union(*probe.input_groups(NAMED).values(), inputs) == set(inputs)
+    if probe.supervision():
+        assert isinstance(module, probes.TrainingProbe)
+    else:
+        assert isinstance(module, probes.FeatureProbe)
+        assert probe.keeps_encoder()
+    again = type(probe).model_validate(probe.model_dump(mode="json"))
+    assert again == probe
+
+
+def test_a_probe_is_one_file(add_plugin):
+    features, truth = clouds()
+    add_plugin(
+        "swath.tasks.probes",
+        "nearest_mean",
+        """
+        from typing import Literal
+
+        import numpy as np
+
+        from swath.tasks import Prediction
+        from swath.tasks.probes import ProbeSettings
+
+
+        class Config(ProbeSettings):
+            name: Literal["nearest-mean"] = "nearest-mean"
+
+            def label(self):
+                return "nearest-mean of a class"
+
+
+        def fit_predict(config, features, seed):
+            classes = range(features.classes)
+            means = np.stack([features.train_x[features.train_y == k].mean(axis=0) for k in classes])
+            scale = features.train_x.std(axis=0)
+            away = np.square((features.test_x[:, None] - means) / scale).sum(axis=2)
+            return Prediction.of(np.exp(-away) / np.exp(-away).sum(axis=1, keepdims=True), multi_label=False)
+        """,
+    )
+    assert "nearest-mean" in probes.names()
+    probe = config("nearest-mean")
+    assert (probes.fit_predict(probe, features, 0).y_pred == truth).mean() > 0.9
+    # settings are built once: those of before know nothing of the file
+    inside = type("Config", (plugins.find("swath.tasks.probes", "band-wise").Config,), {})
+    assert inside.model_validate({"probe": {"name": "nearest-mean"}}).label() == "band-wise nearest-mean"
 
 
 def test_unknown_probes_are_named_with_the_nearest():

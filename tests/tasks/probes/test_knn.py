@@ -33,5 +33,5 @@ def test_more_neighbours_than_samples_is_all_of_them():
 
 
 def test_labels_say_what_is_not_the_default():
-    assert knn.label(knn.Config()) == "knn"
-    assert knn.label(knn.Config(k=5, distance="l2", weights="uniform")) == "knn (k=5, distance=l2, weights=uniform)"
+    assert knn.Config().label() == "knn"
+    assert knn.Config(k=5, distance="l2", weights="uniform").label() == "knn (k=5, distance=l2, weights=uniform)"

@@ -20,7 +20,7 @@ from swath.corpus.splits.seen import places
 from swath.encoders.random_convolutions import Config
 from swath.errors import RecipeError, SwathError
 from swath.tasks import Evaluation, StatisticsConfig, TaskConfig
-from swath.tasks.run.evaluate import _Networks, fingerprint, named, shared
+from swath.tasks.run.networks import Networks, fingerprint, named, shared
 from swath.tasks.schema import COMPARISONS, PREDICTIONS, TABLE
 from tests.tasks.fakes import ALL, contract, make
 
@@ -213,13 +213,29 @@ def test_what_cannot_be_fed_is_in_the_table_with_its_reason(corpus, tmp_path):
     assert "rgb" not in set(pd.read_parquet(tmp_path / "evaluate" / "predictions.parquet").row)
 
 
-def test_references_stand_beside_the_floors(corpus, tmp_path):
-    config = tasks(probes=[{"name": "knn"}], floors=["majority"])
-    run(corpus, tmp_path, tmp_path / "evaluate", config, (0,), references={"imagenet": lambda: random_encoder("", 7)})
-    table = pd.read_csv(tmp_path / "evaluate" / "table.csv").set_index("row")
-    assert set(table.role.loc["imagenet"]) == {"reference"}
-    comparisons = pd.read_csv(tmp_path / "evaluate" / "comparisons.csv")
-    assert set(comparisons["b"]) == {"b", "imagenet", "majority"}
+def test_rows_say_what_they_are(corpus, tmp_path):
+    unet = {"segmenter": {"name": "unet-3d"}, "inputs": ["both"]}
+    config = tasks(
+        probes=[{"name": "linear"}, {"name": "fine-tune"}],
+        floors=["majority", "random-encoder", "scratch"],
+        references={"a network from scratch": unet},
+    )
+
+    def untrained(arm, seed):
+        return random_encoder(arm, seed) if arm == "a" else encoders.build(Config(features=8), contract(ALL, 2))
+
+    made = Evaluation(config, SPLIT, corpus, saved(tmp_path, seeds=(0,)), untrained, (0,), tmp_path / "out")
+    assert [(job.row, job.role, job.of_arm) for job in made._jobs] == [
+        ("a", "pretrained", "a"),
+        ("b", "pretrained", "b"),
+        ("a network from scratch", "reference", ""),
+        ("majority", "floor", ""),
+        ("random encoder (frozen), as a", "random-twin", "a"),
+        ("random encoder (frozen), as b", "random-twin", "b"),
+        ("scratch, as a", "scratch", "a"),
+        ("scratch, as b", "scratch", "b"),
+    ]
+    assert [panel.key for panel in made._jobs[2].panels] == [("both", "fine-tune")]
 
 
 def test_arms_with_one_network_share_its_random_twin():
@@ -241,7 +257,7 @@ def test_arms_with_one_network_share_its_random_twin():
 
 def test_the_networks_of_some_arms_may_stand_alone():
     build = {"one": random_encoder("one", 0), "wide": encoders.build(Config(features=8), contract(ALL, 3))}
-    networks = _Networks(["one", "two", "wide"], lambda arm, _: build["one" if arm == "two" else arm], [0])
+    networks = Networks(["one", "two", "wide"], lambda arm, _: build["one" if arm == "two" else arm], [0])
     assert networks.of([]) == [["one", "two"], ["wide"]]
     assert networks.of(["two"]) == [["one", "two"]]
 

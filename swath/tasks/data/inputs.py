@@ -1,0 +1,133 @@
+"""How an encoder is fed bands that it was not made for.
+
+An input is a named list of bands; an encoder has channels. Where the two numbers differ the conventions of the papers
+apply, and a table row says so in its note:
+
+| encoder | input | what is done |
+| --- | --- | --- |
+| fixed bands | the same bands, in any order | its own order |
+| any bands, k channels | k bands | as they are |
+| any bands, 1 channel | n bands | each band alone, embeddings concatenated |
+| any bands, k channels | n < k bands | repeated cyclically: one band is copied, VV, VH becomes VV, VH, VV |
+| otherwise | | left out, with the reason |
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from swath.corpus import Corpus
+from swath.encoders import Encoder, InputContract, Standardize
+from swath.errors import ContractError, nearest
+from swath.sensors import band
+from swath.tasks.data.reading import Bands
+
+
+@dataclass(frozen=True, slots=True)
+class BandMatch:
+    """How an encoder is fed an input."""
+
+    passes: tuple[Bands, ...]
+    """The bands in the encoder's channels, for each time that it is called; embeddings are concatenated."""
+    note: str = ""
+    """What a reader of the tables must know of it; empty where the bands are taken as they are."""
+
+
+def match_bands(contract: InputContract, bands: Sequence[str]) -> BandMatch:
+    """How an encoder with this contract takes these bands; see the table above.
+
+    Raises:
+        ContractError: it cannot; the message is fit for a table's note.
+    """
+    bands = tuple(bands)
+    if unknown := [key for key in bands if key not in contract.bands]:
+        raise ContractError(f"the encoder has no statistics of {', '.join(unknown)}")
+    if contract.fixed:
+        for own in contract.inputs:
+            if sorted(bands) == sorted(own):
+                return BandMatch((own,))
+        choice = " or ".join(", ".join(own) for own in contract.inputs)
+        raise ContractError(f"the encoder takes {choice} together and nothing else")
+    n, k = len(bands), contract.channels
+    if n == k:
+        return BandMatch((bands,))
+    if k == 1:
+        return BandMatch(tuple((key,) for key in bands), f"{n} single-band embeddings concatenated")
+    if n > k:
+        raise ContractError(f"the encoder has {k} channels, the input {n} bands")
+    cycle = tuple(bands[i % n] for i in range(k))
+    return BandMatch((cycle,), f"{', '.join(key.partition('/')[2] for key in cycle)} as its {k} channels")
+
+
+def contract_of(
+    corpus: Corpus,
+    bands: Sequence[str],
+    *,
+    channels: int | None = None,
+    fixed: bool = True,
+    branches: tuple[int, ...] = (),
+) -> InputContract:
+    """What an encoder is fed that takes these bands of a corpus, with the corpus's statistics.
+
+    Args:
+        corpus: finished, so that it has statistics.
+        bands: band keys, `sensor/band`.
+        channels: as in `InputContract`; as many as there are bands if not given. `fixed` and `branches` likewise.
+        fixed: the channels are exactly these bands, in order.
+        branches: how many of the bands, one after the other, make an input each.
+
+    Raises:
+        ContractError: the corpus has none of some band.
+    """
+    known = {f"{sensor}/{name}": s for sensor, by_band in corpus.statistics.items() for name, s in by_band.items()}
+    for key in bands:
+        if key not in known:
+            raise ContractError(
+                f"the corpus has no statistics of {key}", where=str(corpus.path), remedy=nearest(key, known)
+            )
+    return InputContract(
+        channels=len(bands) if channels is None else channels,
+        bands=tuple(bands),
+        fixed=fixed,
+        branches=branches,
+        units=tuple(band(key).unit for key in bands),
+        mean=tuple(known[key].mean for key in bands),
+        std=tuple(known[key].std for key in bands),
+        gsd_m=tuple(corpus.info.sensors[key.partition("/")[0]].gsd_m for key in bands),
+    )
+
+
+def unseen(contract: InputContract, bands: Sequence[str]) -> list[str]:
+    """Those of the bands that an encoder which takes any band has no statistics of."""
+    return [] if contract.fixed else [key for key in dict.fromkeys(bands) if key not in contract.bands]
+
+
+def with_corpus_statistics(encoder: Encoder, corpus: Corpus, bands: Sequence[str]) -> Encoder:
+    """The same network, with the corpus's statistics for bands that it could take but has never seen.
+
+    RS-BYOL's question of what an encoder without radar makes of radar needs this. Weights are shared, not copied; an
+    encoder of fixed bands, or one that lacks nothing, is returned as it is.
+
+    Raises:
+        ContractError: the corpus has no statistics of some band either.
+    """
+    own = encoder.contract
+    missing = unseen(own, bands)
+    if not missing:
+        return encoder
+    more = contract_of(corpus, missing)
+    joined = {name: getattr(own, name) + getattr(more, name) for name in ("bands", "units", "mean", "std")}
+    joined["gsd_m"] = own.gsd_m and own.gsd_m + more.gsd_m
+    lent = copy.copy(encoder)
+    # a shallow copy shares the table of parts, which is about to differ
+    lent._modules = dict(encoder._modules)
+    lent.contract = replace(own, **joined)
+    lent.standardize = Standardize(lent.contract).to(device_of(encoder))
+    return lent
+
+
+def device_of(encoder: Encoder) -> torch.device:
+    """Where the encoder's numbers are; every encoder has its bands' statistics as buffers."""
+    return next(encoder.buffers()).device

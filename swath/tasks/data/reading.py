@@ -1,0 +1,84 @@
+"""Reading the chips of some bands, and putting any of these bands together as channels of one image."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Int
+
+from swath.batch import Image
+from swath.corpus import Corpus, Reader, Selection
+from swath.corpus.painting import knows_clear, paint
+from swath.errors import ContractError
+
+Bands = tuple[str, ...]
+"""Band keys, `sensor/band`."""
+
+
+class BandReader:
+    """Reads the chips of some bands and puts any of them together as channels."""
+
+    def __init__(self, corpus: Corpus, bands: Sequence[str], select: Selection):
+        """Open the corpus for these bands; the first one's sensor leads in the choice of dates."""
+        self.corpus, self._bands = corpus, tuple(bands)
+        self.reads: dict[str, Bands] = {}
+        for key in dict.fromkeys(bands):
+            sensor, _, name = key.partition("/")
+            self.reads[sensor] = (*self.reads.get(sensor, ()), name)
+        self.select = select
+        self._reader = Reader(corpus, self.reads)
+
+    def complete(self, locations: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
+        """The locations that have a chip of every sensor."""
+        return self._reader.sampler(self.select).complete(locations)
+
+    def read(self, locations: Int[np.ndarray, " b"], device: torch.device | str = "cpu") -> dict[str, Image]:
+        """All bands of these locations, by sensor. What is read of a location depends on nothing else."""
+        return self._reader.batch(locations, self.select, device=device).images
+
+    def under_clouds(self, share: float) -> "BandReader":
+        """The same dates as they would be under a clear sky, with clouds painted over so much of each series."""
+        return _PaintedReader(self.corpus, self._bands, self.select, share)
+
+    def compose(self, images: dict[str, Image], bands: Sequence[str]) -> Image:
+        """These bands as the channels of one image; where sensors mix, a pixel is valid if all of them have it.
+
+        Raises:
+            ContractError: the sensors' chips differ in size, or in the number of dates.
+        """
+        sensors = list(dict.fromkeys(key.partition("/")[0] for key in bands))
+        if len(sensors) == 1:
+            return images[sensors[0]].channels([self._position(key) for key in bands])
+        pieces = [images[key.partition("/")[0]].channels([self._position(key)]) for key in bands]
+        shapes = {(piece.pixels.shape[1], *piece.pixels.shape[3:]) for piece in pieces}
+        if len(shapes) > 1:
+            raise ContractError(
+                f"chips of {', '.join(sensors)} differ in dates or size: (t, h, w) = {', '.join(map(str, shapes))}",
+                remedy="ask for one date: dates: 1",
+            )
+        return Image(
+            pixels=torch.cat([piece.pixels for piece in pieces], dim=2),
+            valid=torch.stack([piece.valid for piece in pieces]).all(dim=0),
+            days=pieces[0].days,
+            band_ids=torch.cat([piece.band_ids for piece in pieces], dim=1),
+            gsd_m=pieces[0].gsd_m,
+        )
+
+    def _position(self, key: str) -> int:
+        sensor, _, name = key.partition("/")
+        return self.reads[sensor].index(name)
+
+
+class _PaintedReader(BandReader):
+    """Paints clouds over clear chips; sensors of which the corpus knows none, such as radar, are read as they are."""
+
+    def __init__(self, corpus: Corpus, bands: Sequence[str], select: Selection, share: float):
+        super().__init__(corpus, bands, select)
+        self._share = share
+        self._clear = [sensor for sensor in self.reads if knows_clear(corpus, sensor)]
+        self._reader = Reader(corpus, self.reads, clear=self._clear)
+
+    def read(self, locations: Int[np.ndarray, " b"], device: torch.device | str = "cpu") -> dict[str, Image]:
+        batch = self._reader.batch(locations, self.select)
+        painted = {sensor: paint(batch.images[sensor], batch.uid, self._share) for sensor in self._clear}
+        return {sensor: image.to(device) for sensor, image in (batch.images | painted).items()}

@@ -1,0 +1,36 @@
+"""Mean, deviation, minimum and maximum of each band, always read by the linear probe."""
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Literal
+
+from swath.corpus import Corpus
+from swath.encoders import Encoder, image_statistics
+from swath.tasks._types import Outcome
+from swath.tasks.data import contract_of
+from swath.tasks.floors._types import FloorSettings, Task
+from swath.tasks.panel import Panel
+from swath.tasks.probes import linear
+
+
+class Config(FloorSettings):
+    """There is nothing to set."""
+
+    name: Literal["image-statistics"] = "image-statistics"
+    row: ClassVar[str] = "image statistics + linear"
+    random: ClassVar[bool] = False
+
+
+def outcomes(
+    config: Config,  # noqa: ARG001 — as every floor
+    task: Task,
+    panels: Sequence[Panel],
+    seed: int,
+    network: Encoder | None,  # noqa: ARG001
+) -> Iterator[Outcome]:
+    """The linear probe's, whatever the panel's own."""
+    return task.read(lambda bands: build(task.corpus, bands), panels, seed, lambda _: linear.Config())
+
+
+def build(corpus: Corpus, bands: Sequence[str]) -> Encoder:
+    """Statistics of these bands, in standard units."""
+    return image_statistics.build(image_statistics.Config(), contract_of(corpus, bands))

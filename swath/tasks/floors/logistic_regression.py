@@ -1,0 +1,39 @@
+"""Logistic regression on the raw series of a pixel, brought to one calendar of months and standardised.
+
+It learns as the probe beside it does, where that is a linear one.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import ClassVar, Literal
+
+from swath.encoders import Encoder
+from swath.tasks._types import Outcome
+from swath.tasks.floors._monthly import SeriesFloorSettings, predicted
+from swath.tasks.floors._types import Task
+from swath.tasks.panel import Panel
+from swath.tasks.probes import ProbeSettings, linear
+
+
+class Config(SeriesFloorSettings):
+    """How it learns, the probe beside it says."""
+
+    name: Literal["logistic-regression"] = "logistic-regression"
+    row: ClassVar[str] = "logistic regression"
+    random: ClassVar[bool] = False
+
+
+def outcomes(
+    config: Config,
+    task: Task,
+    panels: Sequence[Panel],
+    seed: int,
+    network: Encoder | None,  # noqa: ARG001 — as every floor
+) -> Iterator[Outcome]:
+    """One for each way to learn and teacher."""
+
+    def learns_as(probe: ProbeSettings) -> tuple[linear.Config, linear.Learn]:
+        settings = probe.regression() or linear.Config()
+        return settings, partial(linear.learn, settings)
+
+    return predicted(task, panels, seed, config.pixels, learns_as)

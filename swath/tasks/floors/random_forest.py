@@ -1,0 +1,42 @@
+"""A random forest on the raw series of a pixel, brought to one calendar of months; training and validation labels."""
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from swath.encoders import Encoder
+from swath.tasks._types import Outcome
+from swath.tasks.floors._monthly import SeriesFloorSettings, predicted
+from swath.tasks.floors._types import Task
+from swath.tasks.panel import Panel
+from swath.tasks.probes import ProbeSettings, linear
+
+
+class Config(SeriesFloorSettings):
+    """How many trees."""
+
+    name: Literal["random-forest"] = "random-forest"
+    row: ClassVar[str] = "random forest"
+    trees: int = Field(default=300, ge=1)
+
+
+def outcomes(
+    config: Config,
+    task: Task,
+    panels: Sequence[Panel],
+    seed: int,
+    network: Encoder | None,  # noqa: ARG001 — as every floor
+) -> Iterator[Outcome]:
+    """The same under each of an input's probes, but for those that have a teacher."""
+
+    def learn(train: linear.Labelled, val: linear.Labelled, classes: int) -> linear.Fitted:
+        from sklearn.ensemble import RandomForestClassifier  # seconds to import: not for reading a recipe
+
+        forest = RandomForestClassifier(config.trees, random_state=seed)
+        return linear.scored(forest.fit(*linear.joined(train, val)), classes)
+
+    def learns_as(probe: ProbeSettings) -> tuple[None, linear.Learn]:  # noqa: ARG001 — a forest has no such settings
+        return None, learn
+
+    return predicted(task, panels, seed, config.pixels, learns_as)

@@ -1,0 +1,71 @@
+"""What a probe is, and what the task has to know of its settings."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from swath.encoders import Encoder
+from swath.settings import PluginSettings
+from swath.tasks._types import Features, Prediction
+from swath.tasks.supervised import LabelledInput, Supervision
+
+if TYPE_CHECKING:
+    from swath.tasks.probes.linear import Config as LinearConfig
+else:
+    # that module imports this one
+    LinearConfig = Any
+
+
+class ProbeSettings(PluginSettings):
+    """Base of every probe's `Config`: what the task has to know of it, with what holds for most probes."""
+
+    def label(self) -> str:
+        """What the probe is called in the tables, where its name does not say enough."""
+        return self.name
+
+    def inputs(self, named: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        """The inputs that it reads, name -> band keys, given the task's named ones: those."""
+        return dict(named)
+
+    def input_groups(self, named: Mapping[str, list[str]]) -> dict[str, list[str]]:  # noqa: ARG002 — for those with groups
+        """Groups of its inputs over which rows are also compared together, name -> inputs: none."""
+        return {}
+
+    def taught_by(self) -> tuple[str, ...]:
+        """Named inputs whose features it reads as well, of all locations, labelled or not: none."""
+        return ()
+
+    def supervision(self) -> Supervision | None:
+        """How it trains the encoder, if it does, and so takes images; None: it reads frozen features."""
+        return None
+
+    def keeps_encoder(self) -> bool:
+        """Whether the encoder's weights stay as they are."""
+        return True
+
+    def regression(self) -> LinearConfig | None:
+        """The linear probe by whose settings a regression on raw series learns beside this probe; None: the usual."""
+        return None
+
+
+@runtime_checkable
+class ProbePlugin(Protocol):
+    """A module of this folder, or one that an installed package offers; it is one of the two below, or both."""
+
+    Config: type[ProbeSettings]
+    """Its settings in a recipe."""
+
+
+@runtime_checkable
+class FeatureProbe(ProbePlugin, Protocol):
+    """A probe that reads frozen features."""
+
+    fit_predict: Callable[[Any, Features, int], Prediction]
+    """Its settings, features of the task's parts and a seed, to what it says of the test part."""
+
+
+@runtime_checkable
+class TrainingProbe(ProbePlugin, Protocol):
+    """A probe that trains an encoder on the labels; its settings' `supervision` says how."""
+
+    train_predict: Callable[[Any, Encoder, LabelledInput, int], Prediction]
+    """Its settings, an encoder that stays as it is, what is learnt, and a seed, to what it says of the test part."""

@@ -1,0 +1,152 @@
+"""What there is to compute: one job per row, task and seed."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from swath.encoders import load, load_card
+from swath.settings import counting
+from swath.tasks import floors, references
+from swath.tasks._types import Outcome
+from swath.tasks.floors import FloorSettings
+from swath.tasks.panel import Panel
+from swath.tasks.run.networks import Networks, named
+from swath.tasks.run.results import digest
+from swath.tasks.run.seen import checked
+from swath.tasks.schema import ResultKey, Role
+from swath.tasks.task import Task
+
+_WORDS: dict[Role, str] = {"pretrained": "pretrained", "reference": "reference"}
+"""What digests call roles; all others are `floor` there. With other words everything would be computed anew."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Job:
+    """One row of one task for one seed."""
+
+    task: Task
+    row: str
+    role: Role
+    of_arm: str = ""
+    seed: int
+    source: Any
+    """Plain data that identifies what is judged."""
+    panels: list[Panel]
+    """Where it stands."""
+    outcomes: Callable[[Sequence[Panel]], Iterator[Outcome]]
+    """Computes what it says in some of these panels."""
+    settings: tuple[str, ...] = ()
+    """Names of the task's settings that it depends on beside those that all rows do."""
+    remark: str = ""
+    """What a reader must know of the row whatever came out."""
+
+    def key(self, panel: tuple[str, str], replicate: int) -> ResultKey:
+        """What its result in a panel is in the tables."""
+        task, fold = self.task.name, self.task.fold
+        about = {"row": self.row, "role": self.role, "of_arm": self.of_arm, "seed": self.seed}
+        return ResultKey(task=task, input=panel[0], probe=panel[1], **about, fold=fold, replicate=replicate)
+
+    def about(self, panel: tuple[str, str]) -> dict[str, Any]:
+        """Whose result it is in a panel, for whoever looks into its file."""
+        return {"task": self.task.name, "row": self.row, "input": panel[0], "probe": panel[1], "seed": self.seed}
+
+    def digests(self) -> dict[tuple[str, str], str]:
+        """Digest of everything that its result in each panel depends on.
+
+        What counts of the task's settings is marked on these (`TaskConfig`).
+        """
+        task = self.task
+        said = task.config.model_dump(mode="json")
+        settings = counting(task.config) | {name: said[name] for name in self.settings}
+        # the first sensor leads in the choice of dates
+        sensors = list(task.reader.reads)
+        parted = counting(task.split_config) if task.split_config else None
+        common = (task.corpus.content_hash, parted, settings, task.name, sensors)
+        row = (self.row, _WORDS.get(self.role, "floor"), self.seed, self.source)
+        return {panel.key: digest(*common, *self._of_panel(panel, row)) for panel in self.panels}
+
+    def _of_panel(self, panel: Panel, row: tuple) -> tuple:
+        teacher = [self.task.inputs[name].bands for name in panel.probe.taught_by()]
+        name, label = panel.key
+        probe = panel.probe.model_dump(mode="json")
+        return name, panel.input.bands, label, probe, *row, *([teacher] if teacher else [])
+
+
+def jobs_of(
+    task: Task, encoders: Mapping[tuple[str, int], Path], networks: Networks, seeds: Sequence[int]
+) -> Iterator[Job]:
+    """Everything there is to do for a task, in the order of its tables: arms, references, floors.
+
+    Raises:
+        RecipeError: an encoder was pre-trained on locations that the task tests.
+        SwathError: an encoder cannot be read.
+    """
+    for (arm, seed), path in encoders.items():
+        yield _pretrained(task, arm, seed, path)
+    for name, reference in task.config.references.items():
+        for seed in seeds:
+            yield Job(
+                task=task,
+                row=name,
+                role="reference",
+                seed=seed,
+                source=reference.segmenter.model_dump(mode="json"),
+                panels=references.panels(reference, task),
+                outcomes=partial(references.outcomes, reference, task, seed=seed, device=_device()),
+            )
+    for floor in task.config.floors:
+        for seed in seeds[: None if floor.random else 1]:
+            yield from _floor_jobs(task, floor, seed, networks)
+
+
+def _pretrained(task: Task, arm: str, seed: int, path: Path) -> Job:
+    card = load_card(path)
+
+    def outcomes(panels: Sequence[Panel]) -> Iterator[Outcome]:
+        return task.outcomes(load(path).to(_device()), panels, seed, pretrained=True)
+
+    return Job(
+        task=task,
+        row=arm,
+        role="pretrained",
+        of_arm=arm,
+        seed=seed,
+        # the statistics of the bands are no weights
+        source=digest(card.sha256, card.contract.as_dict()),
+        panels=task.panels,
+        outcomes=outcomes,
+        remark=checked(task, arm, path),
+    )
+
+
+def _floor_jobs(task: Task, floor: FloorSettings, seed: int, networks: Networks) -> Iterator[Job]:
+    panels = [panel for panel in task.panels if floor.stands(task, panel)]
+    if not panels:
+        return
+
+    def outcomes(wanted: Sequence[Panel], arm: str | None) -> Iterator[Outcome]:
+        network = networks.build(arm, seed).to(_device()) if arm else None
+        return floors.outcomes(floor, task, wanted, seed, network)
+
+    rows = named(floor.row, networks.of(task.config.floor_arms)) if floor.needs_network else {floor.row: [None]}
+    for row, arms in rows.items():
+        name = floor.name if arms[0] is None else networks.fingerprint(arms[0], seed)
+        yield Job(
+            task=task,
+            row=row,
+            role=floor.role,
+            of_arm=",".join(arm for arm in arms if arm),
+            seed=seed,
+            source=name if floor == floors.find(floor.name) else [name, floor.model_dump(mode="json")],
+            panels=panels,
+            outcomes=partial(outcomes, arm=arms[0]),
+            settings=floor.task_settings,
+        )
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
