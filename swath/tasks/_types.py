@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 THRESHOLD = 0.5
-"""Of several classes, a unit is said to have those with a score above this."""
+"""Where units have several classes, one is said to have those with a score above this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,9 +26,10 @@ class Features:
     classes: int
     """Number of classes; labels are 0..classes-1, and a class may be missing from any part."""
     pool_x: Float[np.ndarray, "pool d"] = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    """Of locations of the training and validation parts whose labels are not there or not used, where a probe asks."""
+    """Features of locations of the training and validation parts whose labels are not there or not used, for probes
+    that have a teacher."""
     teacher: "Features | None" = None
-    """Of the same locations: what a probe's teacher reads, if it has one."""
+    """What a probe's teacher reads of the same locations, if it has one."""
 
     @property
     def multi_label(self) -> bool:
@@ -65,7 +66,7 @@ class Prediction:
 
     @classmethod
     def joined(cls, parts: Sequence["Prediction"]) -> "Prediction":
-        """Of several stretches of the test part, what is said of all of it."""
+        """Predictions of consecutive stretches of the test part as one of all of it."""
         scores = [part.scores for part in parts if part.scores is not None]
         return cls(np.concatenate([part.y_pred for part in parts]), np.concatenate(scores) if scores else None)
 

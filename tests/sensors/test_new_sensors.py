@@ -17,7 +17,7 @@ from swath.corpus import Chip, Corpus, CorpusInfo, CorpusWriter, Location, Part,
 from swath.encoders import image_statistics
 from swath.errors import CheckpointError, CorpusError, RecipeError
 from swath.products import embeddings
-from swath.tasks.data.features import contract_of
+from swath.tasks.data import contract_of
 from swath.views import Augment, Jitter, augment
 
 OWN = Path(__file__).parent / "own"

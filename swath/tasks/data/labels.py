@@ -83,5 +83,5 @@ def packed(y: Int[np.ndarray, "n k"]) -> Int[np.ndarray, " n"]:
 
 
 def unpacked(bits: Int[np.ndarray, " n"], classes: int) -> Int[np.ndarray, "n k"]:
-    """`packed` undone."""
+    """The classes of units as 0 or 1 each, from the bits that `packed` made."""
     return (bits[:, None] >> np.arange(classes)) & 1

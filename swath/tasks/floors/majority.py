@@ -20,7 +20,7 @@ class Config(FloorSettings):
     random: ClassVar[bool] = False
 
     def stands(self, task: Task, panel: Panel) -> bool:  # noqa: ARG002 — as every floor
-        """Everywhere."""
+        """Whatever the input and the probe."""
         return True
 
 

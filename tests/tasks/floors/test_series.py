@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
+from sklearn.ensemble import RandomForestClassifier
 
 from swath.batch import NO_DAY, Image
 from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part
