@@ -30,6 +30,8 @@ PACKAGES = {
     "segmenters": "swath.segmenters",
     "methods": "swath.methods",
     "probes": "swath.tasks.probes",
+    "floors": "swath.tasks.floors",
+    "metrics": "swath.tasks.metrics",
     "sections": "swath.products.report.sections",
 }
 """Where swath's own plug-ins of each kind are. An installed package adds to a kind by the group `swath.KIND`."""
@@ -104,10 +106,14 @@ class AnyOf:
     """
 
     package: str
+    base: type[PluginSettings] = PluginSettings
+    """What their settings derive from."""
+    without: tuple[str, ...] = ()
+    """Names of plug-ins that are left out."""
 
     def settings(self) -> list[type[Settings]]:
         """The settings of all plug-ins; of one that cannot be used, settings that say why when they are validated."""
-        return [self._settings_of(name) for name in names(self.package)]
+        return [self._settings_of(name) for name in names(self.package) if name not in self.without]
 
     def _settings_of(self, name: str) -> type[Settings]:
         try:
@@ -117,12 +123,12 @@ class AnyOf:
         if name in _modules(self.package):
             return module.Config
         settings = vars(module).get("Config")
-        if not (isinstance(settings, type) and issubclass(settings, Settings)) or _name_of(settings) != name:
+        if not (isinstance(settings, type) and issubclass(settings, self.base)) or _name_of(settings) != name:
             return _refusing(
                 name,
                 RecipeError(
                     f"the {_kind(self.package)} {name!r} of {origins(self.package)[name]} defines no "
-                    f"Config(PluginSettings) with name: Literal[{name!r}] = {name!r}",
+                    f"Config({self.base.__name__}) with name: Literal[{name!r}] = {name!r}",
                     remedy="mend or uninstall that package",
                 ),
             )
@@ -136,9 +142,15 @@ class AnyOf:
         return handler.generate_schema(Annotated[Union[tuple(found)], Field(discriminator="name")])  # noqa: UP007
 
 
-def union(package: str) -> Any:
-    """The settings of any plug-in of a package, told apart by `name`: an annotation for a field of settings."""
-    return Annotated[PluginSettings, AnyOf(package)]
+def union(package: str, base: type[PluginSettings] = PluginSettings, without: tuple[str, ...] = ()) -> Any:
+    """The settings of any plug-in of a package, told apart by `name`: an annotation for a field of settings.
+
+    Args:
+        package: where the plug-ins are.
+        base: what their settings derive from.
+        without: names of plug-ins that are left out.
+    """
+    return Annotated[base, AnyOf(package, base, without)]
 
 
 def _modules(package: str) -> dict[str, str]:

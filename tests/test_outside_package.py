@@ -41,11 +41,11 @@ from typing import Literal
 import numpy as np
 
 from swath.errors import TrainingError
-from swath.settings import PluginSettings
 from swath.tasks import Prediction
+from swath.tasks.probes import ProbeSettings
 
 
-class Config(PluginSettings):
+class Config(ProbeSettings):
     name: Literal["nearest-mean"] = "nearest-mean"
 
 

@@ -8,8 +8,8 @@ from swath.errors import RecipeError
 
 FRUIT = """
 from typing import Literal
-from swath.settings import Settings
-class Config(Settings):
+from swath.settings import PluginSettings
+class Config(PluginSettings):
     name: Literal["{name}"] = "{name}"
     weight: float = 1.0
 """

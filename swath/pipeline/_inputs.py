@@ -7,7 +7,7 @@ from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus
 from swath.corpus.splits.partition import SplitConfig, rotations, split
 from swath.encoders import InputContract
-from swath.tasks import data
+from swath.tasks.data import contract_of as contract_of_bands
 
 Rows = dict[str, np.ndarray]
 """Rows of `corpus.locations` by part of the split: train, val, test."""
@@ -30,6 +30,6 @@ def contract_of(arm: ArmConfig, corpus: Corpus) -> InputContract:
         ContractError: the corpus has no statistics of a band that the views hold.
     """
     inputs = views.build(arm.views).inputs
-    return features.contract_of(
+    return contract_of_bands(
         corpus, inputs.bands, channels=inputs.channels, fixed=inputs.fixed, branches=inputs.branches
     )

@@ -16,6 +16,9 @@ from swath.errors import nearest
 from swath.methods import MethodPlugin
 from swath.segmenters import SegmenterPlugin
 from swath.settings import Settings
+from swath.tasks.floors import FloorPlugin
+from swath.tasks.metrics import MetricPlugin
+from swath.tasks.probes import FeatureProbe, TrainingProbe
 from swath.testing import _encoders, _methods, _policies, _probes, _sections, _segmenters, _sensors
 from swath.views import PolicyPlugin
 
@@ -50,7 +53,9 @@ KINDS = {
         Kind("encoders", (EncoderPlugin,), _encoders.CHECKS),
         Kind("segmenters", (SegmenterPlugin,), _segmenters.CHECKS),
         Kind("methods", (MethodPlugin,), _methods.CHECKS),
-        Kind("probes", (), _probes.CHECKS),
+        Kind("probes", (FeatureProbe, TrainingProbe), _probes.CHECKS),
+        Kind("floors", (FloorPlugin,)),
+        Kind("metrics", (MetricPlugin,), has_settings=False),
         Kind("sections", own=_sections.CHECKS, has_settings=False),
     )
 }

@@ -15,9 +15,9 @@ SEPARABLE = 0.7
 
 def predicted(settings: Any, given: Features, seed: int = 0) -> Prediction | None:
     """What the probe says; a teacher, where it has one, sees the same features. None of one that trains encoders."""
-    if probes.trains(settings):
+    if settings.supervision():
         return None
-    if probes.teacher(settings):
+    if settings.taught_by():
         given = replace(given, pool_x=given.test_x)
         given = replace(given, teacher=given)
     return probes.fit_predict(settings, given, seed)

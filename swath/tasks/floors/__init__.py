@@ -68,7 +68,7 @@ def _short(config: FloorSettings) -> str | dict[str, Any]:
 if TYPE_CHECKING:
     FloorConfig: TypeAlias = FloorSettings
 else:
-    _Any = plugins.union(__name__)
+    _Any = plugins.union(__name__, FloorSettings)
     _Name = Annotated[str, OneOf(names)]
     FloorConfig = Annotated[
         _Any, BeforeValidator(_spelt_out, json_schema_input_type=_Name | _Any), PlainSerializer(_short)

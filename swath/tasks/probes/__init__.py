@@ -26,7 +26,7 @@ __all__ = [
 if TYPE_CHECKING:
     ProbeConfig: TypeAlias = ProbeSettings
 else:
-    ProbeConfig = plugins.union(__name__)
+    ProbeConfig = plugins.union(__name__, ProbeSettings)
 
 
 def names() -> list[str]:

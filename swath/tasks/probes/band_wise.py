@@ -4,8 +4,7 @@ It asks what an encoder has learnt of every single band (RS-BYOL, Fig. 3). In th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
@@ -18,22 +17,10 @@ from swath.tasks.probes import linear
 from swath.tasks.probes._types import ProbeSettings
 from swath.tasks.supervised import LabelledInput, Supervision
 
-
-@dataclass(frozen=True)
-class _AnyOther:
-    """Stands in an annotation for the settings of any probe but this one."""
-
-    def __get_pydantic_core_schema__(self, _: Any, handler: Any) -> Any:
-        others = [name for name in probes.names() if name != "band-wise"]
-        configs = tuple(plugins.find("swath.tasks.probes", name).Config for name in others)
-        # Union[...] takes a tuple made at run time, which X | Y cannot
-        return handler.generate_schema(Annotated[Union[configs], Field(discriminator="name")])  # noqa: UP007
-
-
 if TYPE_CHECKING:
     InnerConfig: TypeAlias = ProbeSettings
 else:
-    InnerConfig = Annotated[ProbeSettings, _AnyOther()]
+    InnerConfig = plugins.union("swath.tasks.probes", ProbeSettings, without=("band-wise",))
 
 
 class Config(ProbeSettings):
