@@ -158,7 +158,7 @@ def test_tasks_may_change_and_only_what_is_new_is_judged(finished, tmp_path):
         ("split.buffer_km=1000", "the buffer of 1000"),
         ("tasks.landcover.target.layer=landcovr", "no label layer 'landcovr'"),
         ("tasks.landcover.target.classes=[no such]", "no class 'no such'"),
-        ("tasks.landcover.inputs.rgb=[sentinel-2-l2a/B01]", "no band sentinel-2-l2a/B01"),
+        ("tasks.landcover.inputs.rgb=[sentinel-2-l2a/B01]", "no statistics of sentinel-2-l2a/B01"),
         ("pretrain.training.batch_size=97", "locations can be read, one step needs 97"),
         ("pretrain.training.accumulate=50", "an optimiser step needs 50"),
         ("arms.second={only: {region: [elsewhere]}}", "no column 'region'"),
