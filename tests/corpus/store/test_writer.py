@@ -21,19 +21,33 @@ from swath.corpus.store import index as _index
 from swath.errors import CorpusError, RecipeError
 from tests.corpus.fakes import COVER, LAYOUTS, OPTICAL, PX, RADAR, location, make, part, writer
 
-BUILDS = """
-import os, sys
+FORKS = """
+import json, os, sys
 sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from tests.corpus.fakes import make
-for _ in sys.stdin:  # one build a line, each in a process of its own; importing once is what makes this fast
+from tests.corpus import fakes
+for line in sys.stdin:  # some code a line, each in a process of its own; importing once is what makes this fast
     child = os.fork()
     if child == 0:
-        make(Path(sys.argv[2]), count=24, step=2)
+        exec(json.loads(line))
         os._exit(0)
     print(child, flush=True)
     print(os.waitpid(child, 0)[1], flush=True)
 """
+
+
+@pytest.fixture(scope="module")
+def forks():
+    """Call with code to run it in a process of its own: yields its id, then how it ended."""
+    command = [sys.executable, "-c", FORKS, str(Path(__file__).parents[3])]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+
+        def run(code: str):
+            process.stdin.write(json.dumps(code) + "\n")
+            yield int(process.stdout.readline())
+            yield int(process.stdout.readline())
+
+        yield run
+        process.stdin.close()
 
 
 @pytest.fixture(scope="module")
@@ -45,28 +59,25 @@ def frames_equal(one: Corpus, other: Corpus) -> bool:
     return one.chips.equals(other.chips) and one.locations.equals(other.locations)
 
 
-def test_a_build_killed_anywhere_opens_and_continues_to_the_same_corpus(undisturbed, tmp_path):
+def test_a_build_killed_anywhere_opens_and_continues_to_the_same_corpus(undisturbed, tmp_path, forks):
     """Real `kill -9` at random moments, again and again."""
     target = tmp_path / "corpus"
     chance = random.Random(0)
     kills = 0
-    command = [sys.executable, "-c", BUILDS, str(Path(__file__).parents[3]), str(target)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as builds:
-        for _ in range(20):
-            builds.stdin.write("build\n")
-            child = int(builds.stdout.readline())
-            time.sleep(chance.uniform(0.01, 0.4))
-            with suppress(ProcessLookupError):  # it may have got to its end
-                os.kill(child, signal.SIGKILL)
-            kills += int(builds.stdout.readline()) == signal.SIGKILL
-            if (target / "corpus.json").exists():
-                half = Corpus.open(target)
-                if len(half):  # the array of an empty corpus may not be there yet
-                    half.labels("cover", range(len(half)))
-                assert half.locations["uid"].tolist() == undisturbed.locations["uid"].tolist()[: len(half)]
-                if half.info.complete:
-                    shutil.rmtree(target)
-        builds.stdin.close()
+    for _ in range(12):
+        build = forks(f"from pathlib import Path; fakes.make(Path({str(target)!r}), count=24, step=2)")
+        child = next(build)
+        time.sleep(chance.uniform(0.01, 0.3))
+        with suppress(ProcessLookupError):  # it may have got to its end
+            os.kill(child, signal.SIGKILL)
+        kills += next(build) == signal.SIGKILL
+        if (target / "corpus.json").exists():
+            half = Corpus.open(target)
+            if len(half):  # the array of an empty corpus may not be there yet
+                half.labels("cover", range(len(half)))
+            assert half.locations["uid"].tolist() == undisturbed.locations["uid"].tolist()[: len(half)]
+            if half.info.complete:
+                shutil.rmtree(target)
     assert kills > 3
     whole = make(target, count=24, step=2)
     assert whole.content_hash == undisturbed.content_hash
@@ -109,28 +120,28 @@ def test_a_full_disk_leaves_what_is_committed_and_can_be_continued(
     assert make(tmp_path / "corpus", count=24, step=2).content_hash == undisturbed.content_hash
 
 
-def test_tensorstore_out_of_space_is_reported_in_the_same_words(tmp_path, undisturbed):
+def test_tensorstore_out_of_space_is_reported_in_the_same_words(tmp_path, undisturbed, forks):
     """The system's own limit on file sizes stands in for the end of the disk: TensorStore's write fails."""
     code = f"""
-import resource, signal, sys
+import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-sys.path.insert(0, {str(Path(__file__).parents[3])!r})
 from pathlib import Path
-from tests.corpus.fakes import part, writer
 from swath.errors import CorpusError
-target = Path({str(tmp_path / "corpus")!r})
-with writer(target) as w:
-    w.append(part(range(2)))
+folder = Path({str(tmp_path)!r})
+with fakes.writer(folder / "corpus") as w:
+    w.append(fakes.part(range(2)))
     resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))
     try:
-        w.append(part(range(2, 24)))
+        w.append(fakes.part(range(2, 24)))
     except CorpusError as error:
-        print(error.what)
+        (folder / "said.txt").write_text(error.what)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "cannot write the corpus" in done.stdout
-    assert len(done.stdout) < 400
+    *_, ended = forks(code)
+    assert ended == 0
+    said = (tmp_path / "said.txt").read_text()
+    assert "cannot write the corpus" in said
+    assert len(said) < 400
     assert len(Corpus.open(tmp_path / "corpus")) == 2
     assert make(tmp_path / "corpus", count=24, step=2).content_hash == undisturbed.content_hash
 

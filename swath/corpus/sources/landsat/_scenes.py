@@ -1,7 +1,7 @@
 """Finding the scenes of a folder by the names that USGS gives them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Literal
 from rasterio.warp import transform
 
 from swath import sensors
+from swath.corpus.sources._contents import LogEntry
 from swath.corpus.sources._names import matching
 from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._raster import BadFileError, File, Header, check_size, contradict, corner, header
@@ -212,6 +213,24 @@ def bands(scenes: Sequence[Scene], wanted: Sequence[str]) -> dict[str, tuple[str
         what = f"the scenes of {empty[0]} have no band in common"
         raise CorpusError(what, where="corpus.source.bands", remedy="name the bands to store, or complete the scenes")
     return chosen
+
+
+def not_in_common(scenes: Sequence[Scene], stored: Mapping[str, Sequence[str]]) -> list[LogEntry]:
+    """What to say of bands of which some scenes of a sensor have the file and others do not: they are not stored.
+
+    Args:
+        scenes: all that were found.
+        stored: bands by sensor.
+    """
+    entries = []
+    for sensor, names in stored.items():
+        of_sensor = [scene for scene in scenes if scene.sensor == sensor]
+        for band in sensors.get(sensor).bands:
+            lacking = [scene.id for scene in of_sensor if band.name not in scene.files]
+            if band.name not in names and band.common_name != "pan" and len(lacking) < len(of_sensor):
+                what = f"{len(lacking)} of {len(of_sensor)} scenes of {sensor} lack it, such as {lacking[0]}"
+                entries.append({"event": "band left out", "id": band.name, "what": what, "where": lacking[0]})
+    return entries
 
 
 def prepare(

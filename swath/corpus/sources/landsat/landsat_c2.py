@@ -94,6 +94,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     omissions = Omissions(config, folder)
     found = scenes.find(folder, omissions)
     bands = scenes.bands(found, config.bands)
+    omissions.log += scenes.not_in_common(found, bands) if not config.bands else []
     ready = []
     for scene in found:
         try:

@@ -62,6 +62,8 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
             remedy=what_is_there(folder, "landsat5.npz"),
         )
     omissions.log += [stranger(path, folder) for path in sorted(folder.glob("*.npz")) if path.stem not in BANDS]
+    absent = [f"{name}.npz" for name in BANDS if name not in found]
+    omissions.log += [{"event": "missing file", "id": n, "what": "left out", "where": str(folder)} for n in absent]
     layouts = {BANDS[name][0]: layout(name) for name in found}
     spec = CorpusSpec(config.chip_px, layouts, {"cloud": LAYER}, ("Apache-2.0",))
     shapes = _shapes(found, omissions)

@@ -4,6 +4,7 @@ As unpacked: `ssl4eo_l_<sensor>_benchmark/<7-digit location>/<scene>/all_bands.t
 `ssl4eo_l_<tm|etm|oli>_<nlcd|cdl>/<7-digit location>/<scene>/<nlcd|cdl>_<year>.tif` on the same pixels.
 """
 
+from collections.abc import Collection
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -13,8 +14,8 @@ from jaxtyping import Integer
 from numpy import ndarray
 
 from swath.corpus.sources import _legends as legends
-from swath.corpus.sources._contents import Contents
-from swath.corpus.sources._names import Names, in_order, what_is_there
+from swath.corpus.sources._contents import Contents, LogEntry
+from swath.corpus.sources._names import Key, Names, in_order, what_is_there
 from swath.corpus.sources._raster import File, Header
 from swath.corpus.sources.published._convert import CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import chip_of, codes, image, placed, stranger
@@ -65,6 +66,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     omissions.log += [
         stranger(p, folder) for p in sorted(names.path(folder, keys[0]).parents[2].iterdir()) if p.is_file()
     ]
+    omissions.log += _masks_alone(folder, config, found)
     sensor = SENSORS[config.sensor]
     layers = {
         product: LEGENDS[product] if config.classes == "all" else legends.only(LEGENDS[product], FREQUENT[product])
@@ -105,10 +107,29 @@ def split(count: int) -> list[str]:
     return parts
 
 
+def _mask_names(config: Config, product: str) -> Names:
+    family = config.sensor.partition("_")[0]
+    return Names(f"ssl4eo_l_{family}_{product}/{{uid}}/{{scene}}/{product}_{YEARS[config.sensor]}.tif")
+
+
+def _masks_alone(folder: Path, config: Config, images: Collection[Key]) -> list[LogEntry]:
+    """What to say of masks whose image is not there: perhaps it was lost."""
+    return [
+        {
+            "event": "mask without its image",
+            "id": key[0],
+            "what": "left out",
+            "where": path.relative_to(folder).as_posix(),
+        }
+        for product in config.products
+        for key, path in _mask_names(config, product).find(folder).items()
+        if key not in images
+    ]
+
+
 def _mask(
     data: Path, config: Config, product: str, layer: LabelLayer, key: tuple[str, ...], of: tuple[File, Header]
 ) -> Integer[ndarray, "y x"]:
-    uid, scene = key
-    name = f"ssl4eo_l_{config.sensor.partition('_')[0]}_{product}/{uid}/{scene}/{product}_{YEARS[config.sensor]}.tif"
-    mask = codes(File(data / name, name), LEGENDS[product], PX, of)
+    path = _mask_names(config, product).path(data, key)
+    mask = codes(File(path, path.relative_to(data).as_posix()), LEGENDS[product], PX, of)
     return np.where(np.isin(mask, list(layer.classes)), mask, np.uint8(0))

@@ -188,26 +188,10 @@ def test_a_raster_of_labels_is_brought_to_the_chips(tmp_path):
         made("landsat-c2", tmp_path / "in", tmp_path / "d", labels={"n": {"file": "no.tif", "legend": "nlcd"}})
 
 
-def test_a_build_that_stopped_continues_to_the_same_corpus(tmp_path):
-    landsat_l2(tmp_path / "in", L2, px=96)
-    whole = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
-    broken = tmp_path / "in" / L2 / f"{L2}_SR_B5.TIF"
-    kept = broken.read_bytes()
-    broken.write_bytes(kept[:-9000])
-    with pytest.raises(CorpusError, match="cannot be read"):
-        made("landsat-c2", tmp_path / "in", tmp_path / "d", chip_px=16)
-    broken.write_bytes(kept)
-    assert made("landsat-c2", tmp_path / "in", tmp_path / "d", chip_px=16).content_hash == whole.content_hash
-
-
 def _break(folder, how):
     band = folder / f"{folder.name}_B4.TIF"
     metadata = folder / f"{folder.name}_MTL.txt"
-    if how == "band":
-        band.unlink()
-    elif how == "truncated":
-        band.write_bytes(band.read_bytes()[:200])
-    elif how == "float":
+    if how == "float":
         tif(band, noise(0, (1, 48, 48)).astype("float32"))
     elif how == "nowhere":
         tif(band, noise(0, (1, 48, 48), dtype="uint16"), None)
@@ -224,8 +208,6 @@ def _break(folder, how):
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ("band", "band B4 of .* is missing"),
-        ("truncated", "cannot be read"),
         ("float", "1 bands of float32"),
         ("nowhere", "without a georeference"),
         ("metadata", "MTL.txt is missing"),
@@ -243,6 +225,16 @@ def test_a_bad_scene_is_an_error_or_left_out(tmp_path, how, words):
     corpus = made("landsat-c2", tmp_path / "in", tmp_path / "d", chip_px=16, bands=["B4", "B10"], on_bad_file="skip")
     assert corpus.chips["source"].unique().tolist() == [L1]
     assert [e["id"] for e in log(corpus) if e["event"] == "bad file"] == [L1.replace("0704", "0805")]
+
+
+def test_a_band_that_one_scene_lacks_is_not_stored_and_named(tmp_path):
+    other = L2.replace("0704", "0805")
+    landsat_l2(tmp_path / "in", L2)
+    (landsat_l2(tmp_path / "in", other) / f"{other}_SR_B5.TIF").unlink()
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+    assert corpus.info.sensors[SR].bands == ("SR_B4", "ST_B10")
+    (entry,) = [entry for entry in log(corpus) if entry["event"] == "band left out"]
+    assert (entry["id"], entry["what"]) == ("SR_B5", f"1 of 2 scenes of {SR} lack it, such as {other}")
 
 
 def test_no_scene_no_band_no_room(tmp_path):

@@ -57,20 +57,15 @@ IMAGE, MASK = np.zeros((32, 32, 6), np.float32), np.zeros((32, 32, 1), np.uint8)
     ("arrays", "words"),
     [
         ({"img": IMAGE}, "holds no msk that can be read"),
-        ({"img": IMAGE.astype("float64"), "msk": MASK}, "holds float64 in img, not float32"),
         ({"img": IMAGE[..., :5], "msk": MASK}, "has the shape 32 x 32 x 5 in img, not any x any x 6"),
         ({"img": IMAGE, "msk": MASK[:16]}, "has the shape 16 x 32 x 1 in msk, not 32 x 32 x 1"),
         ({"img": IMAGE, "msk": MASK + np.uint8(9)}, "the code 9 at 1024 pixels"),
-        (None, "holds no img that can be read"),
     ],
 )
 def test_a_bad_file_is_an_error_or_left_out(tmp_path, arrays, words):
     cloudmask_ukis(tmp_path)
     path = tmp_path / "landsat7.npz"
-    if arrays is None:
-        path.write_bytes(path.read_bytes()[:5000])
-    else:
-        np.savez(path, **arrays)
+    np.savez(path, **arrays)
     with pytest.raises(CorpusError, match=words):
         made("cloudmask-ukis", tmp_path, tmp_path / "c", chip_px=16)
     corpus = made("cloudmask-ukis", tmp_path, tmp_path / "d", chip_px=16, on_bad_file="skip")

@@ -101,7 +101,6 @@ def test_a_stated_part_of_the_seasons(tmp_path):
     ("kind", "change", "said"),
     [
         ("s2", lambda pixels: pixels[:12], "bands: 12, where this format has 13"),
-        ("s2", lambda pixels: pixels.astype("float32"), "values of type: float32"),
         ("s1", lambda pixels: pixels[:, :128], "rows and columns"),
         ("lc", lambda pixels: pixels + 30, "holds the code"),
     ],

@@ -7,10 +7,9 @@ import rasterio
 from swath.corpus import Corpus, check
 from swath.corpus.sources import build
 from swath.corpus.sources.published import sen1floods11, terramesh
-from swath.errors import CorpusError
-from tests.corpus.sources.image_layouts import read, tif
+from tests.corpus.sources.image_layouts import read
 from tests.corpus.sources.published.formats import floods_and_mesh as files
-from tests.corpus.sources.reading import labels, log, stored, valid
+from tests.corpus.sources.reading import labels, stored, valid
 
 
 def made(config, data, target) -> Corpus:
@@ -62,15 +61,6 @@ def test_floods_have_dates_splits_and_places(floods):
     assert errors(corpus) == []
 
 
-def test_a_flood_without_its_label_stops_or_is_left_out(tmp_path):
-    hand = files.sen1floods11(tmp_path / "data")
-    (hand / "LabelHand" / "Ghana_103272_LabelHand.tif").unlink()
-    with pytest.raises(CorpusError, match=r"Ghana_103272_LabelHand\.tif is missing"):
-        made(sen1floods11.Config(), tmp_path / "data", tmp_path / "c")
-    corpus = made(sen1floods11.Config(on_bad_file="skip", chip_px=512), tmp_path / "data", tmp_path / "c")
-    assert corpus.locations["uid"].tolist() == ["Spain_7370579"]
-
-
 def test_the_mesh_equals_rasterios(mesh):
     root, corpus = mesh
     for patch in files.PATCHES:
@@ -81,19 +71,6 @@ def test_the_mesh_equals_rasterios(mesh):
     assert corpus.info.sensors["sentinel-1-rtc"].decibel is False  # it is in dB already
     assert corpus.locations["group"].tolist() == ["282D_485L", "637U_59R"]
     assert errors(corpus) == []
-
-
-def test_a_mesh_patch_of_another_type_stops_or_is_left_out(tmp_path):
-    files.terramesh(tmp_path / "data")
-    path = tmp_path / "data" / "S2L2A" / f"{files.PATCHES[0]}.tif"
-    pixels = read(path)
-    path.unlink()
-    tif(path, pixels.astype("uint16"))
-    with pytest.raises(CorpusError, match="values of type: uint16"):
-        made(terramesh.Config(), tmp_path / "data", tmp_path / "c")
-    corpus = made(terramesh.Config(on_bad_file="skip"), tmp_path / "data", tmp_path / "c")
-    assert corpus.locations["uid"].tolist() == [files.PATCHES[1]]
-    assert [entry["id"] for entry in log(corpus)] == [files.PATCHES[0]]
 
 
 def test_the_real_flood(tmp_path, shared_data):
