@@ -205,6 +205,16 @@ def file_of(array: ts.TensorStore, number: int) -> Path:
     return Path(array.kvstore.path, "c", str(number), *["0"] * (array.ndim - 1))
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove the files that a killed process was writing below a folder that nobody else writes to.
+
+    TensorStore writes a file beside the one that it replaces and renames it. It begins a new one over what such a file
+    holds, and keeps what is longer: the row index at the end would be of the killed write, and the shard unreadable.
+    """
+    for path in folder.rglob("*.__lock"):
+        path.unlink(missing_ok=True)
+
+
 def with_rows(array: ts.TensorStore, rows: int) -> ts.TensorStore:
     """The array with room for at least that many rows; shrinking is left to `trim`."""
     if array.shape[0] >= rows:

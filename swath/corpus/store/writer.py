@@ -88,6 +88,7 @@ class CorpusWriter:
         self._lock = _lock(self.path)
         try:
             with self._explained("open"):
+                _arrays.remove_unfinished(self.path)
                 self.info = _open_or_create(self.path, wanted)
                 self._take_stock()
         except BaseException:

@@ -1,4 +1,4 @@
-"""What a corpus holds, read by TensorStore and pandas, not by swath's reader (`zarr` takes a minute for single pixels)."""
+"""What a corpus holds, read by TensorStore and pandas, not by swath's reader. (zarr is slow with single pixels.)"""
 
 import json
 from pathlib import Path

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from swath.corpus import FORMAT, Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, SensorLayout
+from swath.corpus import FORMAT, Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, SensorLayout, check
 from swath.corpus.store import arrays as _arrays
 from swath.corpus.store import index as _index
 from swath.errors import CorpusError, RecipeError
@@ -118,6 +118,19 @@ def test_a_full_disk_leaves_what_is_committed_and_can_be_continued(
     assert "run the same again" in caught.value.remedy
     assert len(Corpus.open(tmp_path / "corpus")) in range(0, 25, 2)
     assert make(tmp_path / "corpus", count=24, step=2).content_hash == undisturbed.content_hash
+
+
+def test_what_a_killed_process_was_writing_does_not_get_into_the_arrays(undisturbed, tmp_path):
+    """TensorStore writes a shard into `<shard>.__lock` first, and over what stands there."""
+    make(tmp_path / "corpus", count=8, step=2)
+    shards = [path for path in (tmp_path / "corpus").rglob("c/**/*") if path.is_file()]
+    assert len(shards) > 4
+    for path in shards:
+        path.with_name(f"{path.name}.__lock").write_bytes(b"torn" * 100_000)
+    grown = make(tmp_path / "corpus", count=24, step=2)
+    assert grown.content_hash == undisturbed.content_hash
+    assert [finding for finding in check(grown) if finding.level == "error"] == []
+    assert not list((tmp_path / "corpus").rglob("*.__lock"))
 
 
 def test_tensorstore_out_of_space_is_reported_in_the_same_words(tmp_path, undisturbed, forks):
