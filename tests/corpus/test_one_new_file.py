@@ -103,7 +103,8 @@ def test_a_published_format(add, tmp_path):
 
         def build(config: Config, target: Path, data: Path | None = None) -> None:
             """Make the corpus, or continue one that was interrupted."""
-            root, omissions = data_folder(data), Omissions(config)
+            root = data_folder(data)
+            omissions = Omissions(config, root)
             layout = SensorLayout.of(sensors.get(SENSOR), ("B03", "B08"), gsd_m=10)
             spec = CorpusSpec(8, {SENSOR: layout}, {"water": LabelLayer(classes={1: "water"}, void=0)}, ("CC0-1.0",))
             files = files_by_key(root, KINDS, omissions)

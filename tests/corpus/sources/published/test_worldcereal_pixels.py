@@ -199,6 +199,7 @@ def test_a_wrong_folder_says_what_is_there(tmp_path):
 
 
 @pytest.mark.slow  # the types of 180,000 chips are checked one by one under pytest
+@pytest.mark.slow  # 180,000 chips
 def test_the_real_files_are_one_corpus(tmp_path, shared_data):
     root = shared_data / "worldcereal_pixels"
     if not root.is_dir():
