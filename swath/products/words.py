@@ -3,26 +3,12 @@
 import math
 from collections.abc import Sequence
 
+from swath.errors import RecipeError
+from swath.tasks import metrics
+
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
-METRICS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "macro_f1": "macro F1",
-    "f1_macro": "macro F1",
-    "weighted_f1": "weighted F1",
-    "micro_f1": "micro F1",
-    "macro_ap": "mAP",
-    "micro_ap": "micro mAP",
-    "miou": "mIoU",
-    "iou": "IoU",
-    "average_accuracy": "average accuracy",
-    "auc": "ROC AUC",
-    "roc_auc": "ROC AUC",
-    "kappa": "Cohen's κ",
-}
 
 
 def significant(value: float) -> str:
@@ -95,8 +81,22 @@ def duration(seconds: float | int | None) -> str:
 
 
 def metric(name: str) -> str:
-    """How a metric is called in a sentence."""
-    return METRICS.get(name, name.replace("_", " "))
+    """How a metric is called in a sentence: by its own label, or by its name where it is not known here."""
+    known = _metric(name)
+    return known.label if known else name.replace("_", " ")
+
+
+def lower_is_better(name: str) -> bool:
+    """Whether small values of a metric are good, which they are of none that is not known here."""
+    known = _metric(name)
+    return known is not None and known.better == "lower"
+
+
+def _metric(name: str) -> metrics.Metric | None:
+    try:
+        return metrics.find(name)
+    except RecipeError:  # a table may be of a run with a metric that is not installed here
+        return None
 
 
 def listing(names: Sequence[str]) -> str:

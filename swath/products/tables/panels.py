@@ -8,6 +8,7 @@ import pandas as pd
 
 from swath.errors import SwathError
 from swath.products.tables.run import Run
+from swath.products.words import lower_is_better
 from swath.sensors import Band, band, get
 from swath.tasks.schema import Role, Verdict
 
@@ -106,7 +107,8 @@ class Panel:
     @property
     def ranked(self) -> list[Score]:
         """Scores in the first metric, best first."""
-        return sorted((s for s in self.scores if s.metric == self.metric), key=lambda s: (-s.value, s.row))
+        sign = 1 if lower_is_better(self.metric) else -1
+        return sorted((s for s in self.scores if s.metric == self.metric), key=lambda s: (sign * s.value, s.row))
 
     @property
     def pretrained(self) -> list[Score]:
@@ -136,7 +138,7 @@ class Panel:
         return self._of_arm("scratch", arm)
 
     def best_floor(self) -> Score | None:
-        """The highest of the floors and random twins; a network trained from scratch is none."""
+        """The best of the floors and random twins; a network trained from scratch is none."""
         return next((score for score in self.ranked if score.role in {"floor", "random-twin"}), None)
 
     def _of_arm(self, role: Role, arm: str) -> Score | None:

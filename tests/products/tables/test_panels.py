@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from swath.products.tables import (
@@ -12,6 +14,7 @@ from swath.products.tables import (
     panels_of,
 )
 from swath.sensors import band
+from swath.tasks import metrics
 from swath.tasks.schema import Role
 
 
@@ -99,3 +102,12 @@ def test_panels_follow_the_table(finished_run):
     assert values == sorted(values, reverse=True)
     assert [c.input for c in contrasts(run)] == ["radar bands minus optical bands"]
     assert headline_panel([]) is None
+
+
+def test_rows_are_ranked_by_what_the_metric_calls_better(monkeypatch):
+    there = panel(score("byol", "pretrained", 0.8), score("simclr", "pretrained", 0.6), score("few", "floor", 0.7))
+    assert [one.row for one in there.ranked] == ["byol", "few", "simclr"]
+    lower = replace(metrics.find("accuracy"), better="lower")
+    monkeypatch.setattr("swath.tasks.metrics.find", lambda name: lower)
+    assert [one.row for one in there.ranked] == ["simclr", "few", "byol"]
+    assert there.pretrained[0].row == "simclr"
