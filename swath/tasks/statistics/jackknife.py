@@ -64,13 +64,13 @@ class Spread:
 
     @property
     def variance(self) -> float:
-        """Of the value; not less than that of either source alone, since `both` is an estimate too."""
+        """Variance of the value; not less than that of either source alone, since `both` is an estimate too."""
         parts = self.places.variance, self.trainings.variance
         return max(sum(parts) - self.both, *parts)
 
     @property
     def error(self) -> float:
-        """Standard error."""
+        """Standard error of the value: the root of `variance`."""
         return float(np.sqrt(self.variance))
 
     @property
