@@ -12,6 +12,7 @@ from swath import plugins
 from swath._files import LONGEST
 from swath.corpus.splits.partition import SplitConfig
 from swath.corpus.splits.subset import Only
+from swath.encoders import EncoderSettings
 from swath.errors import RecipeError, nearest
 from swath.sensors import SensorDefinition, SensorName, declare
 from swath.settings import PluginSettings, Seed, Settings
@@ -19,8 +20,6 @@ from swath.tasks import TaskConfig
 from swath.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from swath.encoders import EncoderSettings
-
     SourceConfig: TypeAlias = Settings
     MethodConfig: TypeAlias = PluginSettings
     ViewsConfig: TypeAlias = PluginSettings
@@ -29,7 +28,7 @@ else:
     SourceConfig = plugins.union("swath.corpus.sources")
     MethodConfig = plugins.union("swath.methods")
     ViewsConfig = plugins.union("swath.views.policies")
-    EncoderConfig = plugins.union("swath.encoders")
+    EncoderConfig = plugins.union("swath.encoders", EncoderSettings)
 
 
 class CorpusConfig(Settings):

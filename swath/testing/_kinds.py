@@ -19,7 +19,7 @@ from swath.settings import Settings
 from swath.tasks.floors import FloorPlugin
 from swath.tasks.metrics import MetricPlugin
 from swath.tasks.probes import FeatureProbe, TrainingProbe
-from swath.testing import _encoders, _methods, _policies, _probes, _sections, _segmenters, _sensors
+from swath.testing import _encoders, _methods, _metrics, _policies, _probes, _sections, _segmenters, _sensors
 from swath.views import PolicyPlugin
 
 
@@ -55,7 +55,7 @@ KINDS = {
         Kind("methods", (MethodPlugin,), _methods.CHECKS),
         Kind("probes", (FeatureProbe, TrainingProbe), _probes.CHECKS),
         Kind("floors", (FloorPlugin,)),
-        Kind("metrics", (MetricPlugin,), has_settings=False),
+        Kind("metrics", (MetricPlugin,), _metrics.CHECKS, has_settings=False),
         Kind("sections", own=_sections.CHECKS, has_settings=False),
     )
 }

@@ -27,6 +27,8 @@ SMALL = {
     "places": [("uniform", {"count": 5})],
     "dates": [("monthly", {"start": "2020-01", "months": 2})],
     "checks": [("units", {})],
+    "floors": [("majority", {}), ("image-statistics", {})],
+    "metrics": [(name, {}) for name in plugins.names("swath.tasks.metrics")],
     "sections": [("result", {}), ("data", {})],
 }
 """Some of swath's own plug-ins of each kind; view policies are all here, as their schemas' examples."""

@@ -4,9 +4,10 @@ Everything that anything else wants to know of a metric, such as its label or wh
 the record.
 """
 
-from typing import Annotated, TypeAlias, cast
+from typing import Annotated, TypeAlias
 
 from swath import plugins
+from swath.errors import RecipeError
 from swath.tasks._names import OneOf
 from swath.tasks.metrics._confusion import class_iou, confusion, confusion_by_class, share_right, share_right_by_class
 from swath.tasks.metrics._ranking import auc, average_precision
@@ -32,20 +33,42 @@ __all__ = [
 
 
 def names() -> list[str]:
-    """Names of all metrics, as recipes spell them."""
-    return [find(name).name for name in plugins.names(__name__)]
+    """Names of all metrics, as recipes spell them; those of packages that cannot be used are there as well.
+
+    Whoever asks for such a one is told why.
+    """
+    records = {name: _usable(name) for name in plugins.names(__name__)}
+    return [name if record is None else record.name for name, record in records.items()]
 
 
 def find(name: str) -> Metric:
     """The metric of that name.
 
     Raises:
-        RecipeError: there is none; the message suggests the nearest one.
+        RecipeError: there is none, and the message suggests the nearest one; or an installed package's cannot be used.
     """
-    return cast(MetricPlugin, plugins.find(__name__, name)).METRIC
+    record = vars(plugins.find(__name__, name)).get("METRIC")
+    if not isinstance(record, Metric):
+        origin = plugins.origins(__name__)[name.replace("_", "-")]
+        raise RecipeError(
+            f"the metric {name!r} of {origin} defines no METRIC = Metric(...)", remedy="mend that package"
+        )
+    return record
+
+
+def _usable(name: str) -> Metric | None:
+    try:
+        return find(name)
+    except RecipeError:
+        return None
+
+
+def _ranking() -> list[str]:
+    """Names of the metrics by which rows may be ranked; a broken one is among them, to be explained when asked for."""
+    return [name for name in names() if (record := _usable(name)) is None or record.ranks]
 
 
 MetricName: TypeAlias = Annotated[str, OneOf(names)]
 """The name of any metric."""
-RankingMetricName: TypeAlias = Annotated[str, OneOf(lambda: [name for name in names() if find(name).ranks])]
+RankingMetricName: TypeAlias = Annotated[str, OneOf(_ranking)]
 """The name of a metric by which rows may be ranked and compared."""

@@ -84,3 +84,17 @@ def test_a_metric_is_one_file(add_plugin):
 def test_unknown_metrics_are_named_with_the_nearest():
     with pytest.raises(RecipeError, match="unknown metric 'acuracy'"):
         metrics.find("acuracy")
+
+
+def test_a_package_whose_metric_is_broken_bothers_only_who_asks_for_it(tmp_path, monkeypatch):
+    site, metadata = tmp_path / "broken_metrics", tmp_path / "broken_metrics-1.0.dist-info"
+    site.mkdir()
+    metadata.mkdir()
+    (site / "__init__.py").write_text("import no_such_library")
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-metrics\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[swath.metrics]\nkappa = broken_metrics\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert {"accuracy", "kappa"} <= set(metrics.names())
+    assert metrics.find("accuracy").name == "accuracy"
+    with pytest.raises(RecipeError, match=r"'kappa' of broken-metrics 1\.0 cannot be imported"):
+        metrics.find("kappa")

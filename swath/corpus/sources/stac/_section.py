@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     PlacesSettings: TypeAlias = PlacesConfig
     DatesSettings: TypeAlias = Settings
 else:
-    PlacesSettings = plugins.union("swath.corpus.places")
+    PlacesSettings = plugins.union("swath.corpus.places", PlacesConfig)
     DatesSettings = plugins.union("swath.corpus.dates")
 
 

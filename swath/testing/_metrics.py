@@ -1,0 +1,48 @@
+"""What a metric has to keep."""
+
+from typing import Any
+
+import numpy as np
+
+from swath.tasks import metrics
+from swath.tasks.metrics import Metric
+
+UNITS, CLASSES, WEIGHTINGS = 60, 3, 4
+
+
+def measured(metric: Metric, weights: np.ndarray, *, multi_label: bool) -> np.ndarray:
+    """The metric of generated predictions, a number for each weighting "b n" of the units."""
+    rng = np.random.default_rng(0)
+    if multi_label:
+        truth = rng.integers(0, 2, (UNITS, CLASSES))
+        scores = np.clip(0.3 * rng.normal(size=truth.shape) + 0.25 + 0.5 * truth, 0.01, 0.99)
+        said = (scores > 0.5).astype(np.int64)
+        single = np.stack([metrics.confusion_by_class(truth[[i]], said[[i]]) for i in range(UNITS)])
+    else:
+        truth = np.arange(UNITS) % CLASSES
+        scores = rng.random((UNITS, CLASSES)) + np.eye(CLASSES)[truth]
+        scores /= scores.sum(axis=1, keepdims=True)
+        single = np.stack(
+            [metrics.confusion(truth[i : i + 1], scores[i : i + 1].argmax(1), CLASSES) for i in range(UNITS)]
+        )
+    if metric.needs_scores:
+        return np.asarray(metric.of_scores(multi_label=multi_label)(truth, scores, weights))
+    return np.asarray(metric.of_matrices(multi_label=multi_label)(np.tensordot(weights, single, axes=1)))
+
+
+def it_gives_a_number_a_weighting(name: str) -> None:
+    """For every kind of units that it serves: one finite number per weighting, the same for the same weights."""
+    metric: Any = metrics.find(name)
+    assert metric.name.replace("_", "-") == name.replace("_", "-"), f"METRIC of {name} is called {metric.name}"
+    served = [kind for kind in (False, True) if metric.serves(multi_label=kind)]
+    assert served, f"{name} serves no kind of units"
+    weights = np.random.default_rng(1).integers(1, 4, (WEIGHTINGS, UNITS)).astype(float)
+    for multi_label in served:
+        found = measured(metric, weights, multi_label=multi_label)
+        assert found.shape == (WEIGHTINGS,), f"{name} gives the shape {found.shape} for {WEIGHTINGS} weightings"
+        assert np.isfinite(found).all(), f"{name} is not finite"
+        again = measured(metric, 2 * weights, multi_label=multi_label)
+        assert np.allclose(found, again), f"{name} changes when every unit counts twice"
+
+
+CHECKS = (it_gives_a_number_a_weighting,)
