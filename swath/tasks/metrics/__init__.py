@@ -63,12 +63,12 @@ def _usable(name: str) -> Metric | None:
         return None
 
 
-def _ranking() -> list[str]:
+def _ranking_names() -> list[str]:
     """Names of the metrics by which rows may be ranked; a broken one is among them, to be explained when asked for."""
     return [name for name in names() if (record := _usable(name)) is None or record.ranks]
 
 
 MetricName: TypeAlias = Annotated[str, OneOf(names)]
 """The name of any metric."""
-RankingMetricName: TypeAlias = Annotated[str, OneOf(_ranking)]
+RankingMetricName: TypeAlias = Annotated[str, OneOf(_ranking_names)]
 """The name of a metric by which rows may be ranked and compared."""
