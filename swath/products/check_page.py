@@ -5,7 +5,6 @@ from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -18,6 +17,7 @@ from swath.corpus.checks import Chart, Gallery, Histogram, Lines, Offsets, worst
 from swath.errors import CorpusError
 from swath.products.draw import style
 from swath.products.draw.pictures import Pictures, uri
+from swath.products.pages import environment
 from swath.products.words import plural
 
 SHEET = 8
@@ -47,27 +47,23 @@ def check_page(corpus: Corpus, sections: Sequence[Section], to: Path, locations:
 
 def render(corpus: Corpus, sections: Sequence[Section], locations: int) -> str:
     """The page as HTML; the same text for the same corpus and findings."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("swath.products"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     findings = worst_first([finding for section in sections for finding in section.findings])
     with style.styled():
         shown = [_shown(number, section) for number, section in enumerate(sections)]
-    return environment.get_template("check.html.j2").render(
-        name=corpus.path.resolve().name,
-        facts=_facts(corpus),
-        verdict=_verdict(findings),
-        findings=findings,
-        sections=shown,
-        sheet=_sheet(corpus, findings),
-        locations=locations,
-        total=len(corpus),
-        version=__version__,
-        colours=len(style.SERIES),
+    return (
+        environment()
+        .get_template("check.html.j2")
+        .render(
+            name=corpus.path.resolve().name,
+            facts=_facts(corpus),
+            verdict=_verdict(findings),
+            findings=findings,
+            sections=shown,
+            sheet=_sheet(corpus, findings),
+            locations=locations,
+            total=len(corpus),
+            version=__version__,
+        )
     )
 
 

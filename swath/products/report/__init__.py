@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from swath._files import write_whole
 from swath.corpus import Corpus
 from swath.errors import SwathError
-from swath.products.draw import style
+from swath.products.pages import environment
 from swath.products.report.sections import Material, Section, all_sections
 from swath.products.tables import Run, headline_panel, load, panels_of
 
@@ -38,7 +37,7 @@ def require_run(folder: Path) -> None:
 
 def render(run: Run) -> str:
     """The report as HTML; the same text for the same files."""
-    pages = _environment()
+    pages = environment()
     material = _material(run)
     # all contents first: the notes tell what any other section could not read
     contents = [(name, section, section.content(material)) for name, section in all_sections(material.problems).items()]
@@ -48,20 +47,6 @@ def render(run: Run) -> str:
         if content is not None
     ]
     return pages.get_template("report.html.j2").render(run=run, parts=parts)
-
-
-def _environment() -> jinja2.Environment:
-    """Templates of pages, with the macros that all sections share as `macros`."""
-    pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("swath.products"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.globals["colours"] = len(style.SERIES)
-    pages.globals["macros"] = pages.get_template("macros.html.j2").module
-    return pages
 
 
 def _material(run: Run) -> Material:

@@ -6,7 +6,6 @@ from swath.products.tables.clouds import (
     difference_by_cloud,
     level_curves,
     level_gains,
-    of_panel,
 )
 from swath.products.tables.notes import left_out, remarks, rows_by_reason
 from swath.products.tables.panels import (
@@ -43,7 +42,6 @@ __all__ = [
     "level_curves",
     "level_gains",
     "load",
-    "of_panel",
     "outcome",
     "panels_of",
     "remarks",

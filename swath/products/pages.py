@@ -1,0 +1,19 @@
+"""HTML pages from the templates of `swath/products/templates`: what the report and the check page have in common."""
+
+import jinja2
+
+from swath.products.draw import style
+
+
+def environment() -> jinja2.Environment:
+    """The templates: everything is escaped, a name that has no value is an error, `macros` holds what pages share."""
+    pages = jinja2.Environment(
+        loader=jinja2.PackageLoader("swath.products"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.globals["colours"] = len(style.SERIES)
+    pages.globals["macros"] = pages.get_template("macros.html.j2").module
+    return pages
