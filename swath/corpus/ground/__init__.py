@@ -1,1 +1,1 @@
-"""Geometry on the ground: UTM grids, shapes from files, and footprints that touch."""
+"""Geometry on the ground: UTM grids (`utm`), shapes from users' files (`vector`), images that touch (`adjacency`)."""

@@ -1,1 +1,1 @@
-"""Classes: what is learnt from a corpus's labels, and the colours that they are shown in."""
+"""Classes: what is learnt from a corpus's labels (`target`), and the colours that they are shown in (`colours`)."""

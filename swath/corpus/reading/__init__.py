@@ -1,1 +1,5 @@
-"""From a corpus to batches: which chips are drawn, in which order, and how their pixels are fetched."""
+"""From a corpus to batches: which chips are drawn, in which order, and how their pixels are fetched.
+
+`sampler` chooses chips by seed and location, `pairing` brings the series of several sensors to common dates, `reader`
+fetches pixels, and `loader` hands out batches in the order of an epoch.
+"""
