@@ -212,7 +212,7 @@ def test_noise_gives_no_confidence():
     assert np.isnan(_register.joint(powers[:1]).error)
 
 
-def test_kinds_look_in_stages():
+def test_kinds_run_in_stages():
     stages = [module.STAGE for module in kinds()]
     assert stages == sorted(stages)
-    assert all(callable(module.look) for module in kinds())
+    assert all(callable(module.inspect) for module in kinds())

@@ -185,7 +185,7 @@ def test_files_are_closed(tmp_path):
     next(pieces)
     pieces.close()
     read(array, rows)
-    assert len(list(OPEN_FILES.iterdir())) == before
+    assert len(list(OPEN_FILES.iterdir())) <= before  # other tests' files may be closed meanwhile
 
 
 def test_other_layouts_are_left_to_tensorstore(tmp_path):
