@@ -17,10 +17,11 @@ ROWS = [floors.find(name).row for name in floors.USUAL]
 
 
 def config(**changes):
+    few = {"name": "linear", "c_count": 5}
     settings = {
         "target": {"rule": "scalar", "column": "kind"},
         "inputs": {"optical": ALL[:3], "both": (ALL[2], ALL[3])},
-        "probes": ({"name": "linear"}, {"name": "knn"}, {"name": "band-wise"}),
+        "probes": (few, {"name": "knn"}, {"name": "band-wise", "probe": few}),
         "scratch": {"epochs": 1, "batch_size": 16},
     }
     return TaskConfig.model_validate(settings | changes)

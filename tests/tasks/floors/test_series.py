@@ -26,6 +26,9 @@ from tests.tasks.fakes import ALL, LAYOUTS, OPTICAL, RADAR, dense_encoder, judge
 EPOCH = dt.date(1970, 1, 1)
 
 
+TREES = 60
+
+
 def forest(trees):
     """A random forest as the floor fits it."""
 
@@ -35,7 +38,7 @@ def forest(trees):
     return learn
 
 
-FOREST, REGRESSION = forest(60), partial(linear.learn, linear.Config())
+FOREST, REGRESSION = forest(TREES), partial(linear.learn, linear.Config())
 
 
 def image(days, values, valid=None):
@@ -119,7 +122,9 @@ def test_each_sensor_tells_its_class_and_both_tell_all(pixels):
 
 def test_a_teacher_of_both_sensors_labels_what_has_no_label(pixels):
     distil = {"name": "distil", "teacher": ["optical", "radar"]}
-    made = task(pixels, probes=[{"name": "linear", "choose_by": "likelihood"}, distil], label_fraction=0.2)
+    probes = [{"name": "linear", "choose_by": "likelihood"}, distil]
+    few_trees = [{"name": "random-forest", "trees": TREES}, "logistic-regression"]
+    made = task(pixels, probes=probes, label_fraction=0.2, floors=few_trees)
     used = set(made.parts["train"].locations) | set(made.parts["val"].locations)
     rows = split(pixels, made.split_config)
     assert set(made.parts["pool"].locations) == (set(rows["train"]) | set(rows["val"])) - used
@@ -133,7 +138,7 @@ def test_a_teacher_of_both_sensors_labels_what_has_no_label(pixels):
         data = made.labelled(made.inputs["optical"])
         teacher = replace(data, bands=ALL)
         settings = linear.Config(choose_by="likelihood")
-        learn = forest(300) if row == "random forest" else partial(linear.learn, settings)
+        learn = FOREST if row == "random forest" else partial(linear.learn, settings)
         again = predict(learn, data, 0, 20_000, teacher)
         assert (again.scores == taught.scores).all()
     with pytest.raises(ValidationError, match="no input 'sar' for the teacher"):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -21,8 +22,9 @@ from swath.encoders.random_convolutions import Config
 from swath.errors import RecipeError, SwathError
 from swath.tasks import Evaluation, StatisticsConfig, TaskConfig
 from swath.tasks.run.networks import Networks, fingerprint, named, shared
-from swath.tasks.schema import COMPARISONS, PREDICTIONS, TABLE
-from tests.tasks.fakes import ALL, contract, make
+from swath.tasks.run.results import ResultStore, joined
+from swath.tasks.schema import COMPARISONS, OUTPUT, PREDICTIONS, TABLE
+from tests.tasks.fakes import ALL, contract, make, result_key
 
 SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
 STATISTICS = StatisticsConfig(resamples=100, flips=99)
@@ -67,10 +69,21 @@ def run(corpus, folder, out, config=None, seeds=(0, 1), **more):
 
 
 @pytest.fixture(scope="module")
-def evaluated(corpus, tmp_path_factory):
+def first(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     figures = run(corpus, folder, folder / "evaluate")
-    return folder, figures
+    return folder, figures, contents(folder / "evaluate")
+
+
+@pytest.fixture
+def evaluated(first):
+    return first[:2]
+
+
+@pytest.fixture
+def undisturbed(first):
+    """What the files held before other tests went on in the folder."""
+    return first[2]
 
 
 def contents(out):
@@ -277,15 +290,13 @@ def test_a_missing_encoder_is_said_before_anything_is_computed(corpus, tmp_path)
     assert not list((tmp_path / "evaluate").rglob("*.parquet"))
 
 
-def test_parts_make_a_whole(corpus, tmp_path):
+def test_parts_make_a_whole(corpus, undisturbed, tmp_path):
     paths = saved(tmp_path)
-    run(corpus, tmp_path, tmp_path / "whole")
     arguments = (tasks(), SPLIT, corpus, paths, random_encoder, (0, 1), tmp_path / "parts")
     for part in range(3):
         Evaluation(*arguments, statistics=STATISTICS).compute(part, 3)
     Evaluation(*arguments, statistics=STATISTICS).write()
-    for name in ("predictions.parquet", "table.csv", "comparisons.csv"):
-        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert contents(tmp_path / "parts") == undisturbed
 
 
 def test_a_test_part_without_labels_is_refused(corpus, tmp_path):
@@ -295,7 +306,7 @@ def test_a_test_part_without_labels_is_refused(corpus, tmp_path):
         ).run()
 
 
-def test_killed_at_any_moment_it_ends_with_the_same_files(tmp_path):
+def test_killed_at_any_moment_it_ends_with_the_same_files(undisturbed, tmp_path):
     """SIGKILL after some cells, then the same command again: bit for bit what an undisturbed run writes."""
     make(tmp_path / "corpus")
     script = textwrap.dedent(f"""
@@ -322,11 +333,9 @@ def test_killed_at_any_moment_it_ends_with_the_same_files(tmp_path):
     out = tmp_path / "evaluate"
     assert not (out / "table.csv").exists()
     assert len(list((out / "cells").glob("*.parquet"))) == 5
-    again = Corpus.open(tmp_path / "corpus")
-    run(again, tmp_path, out)
-    fresh = tmp_path / "undisturbed"
-    run(again, tmp_path, fresh)
-    assert contents(out) == contents(fresh)
+    run(Corpus.open(tmp_path / "corpus"), tmp_path, out)
+    # a corpus of the same content
+    assert contents(out) == undisturbed
 
 
 def test_fewer_labels_are_tasks_of_their_own(corpus, tmp_path):
@@ -349,3 +358,37 @@ def test_fewer_labels_are_tasks_of_their_own(corpus, tmp_path):
     again = tasks(label_fractions=[0.5], probes=[{"name": "linear", "c_count": 3}], floors=["majority"])
     run(corpus, tmp_path, tmp_path / "out", again)
     assert len(list((tmp_path / "out" / "cells").glob("*.parquet"))) == figures["cells"]
+
+
+def test_digests_are_those_of_before(corpus, tmp_path):
+    """What was computed by earlier versions stays finished: none of these may change, whatever settings are added."""
+    unet = {"segmenter": {"name": "unet-3d"}, "inputs": ["both"]}
+    config = tasks(
+        probes=[{"name": "knn", "k": 5}, {"name": "band-wise"}, {"name": "fine-tune"}],
+        floors=["majority", "image-statistics", "random-convolutions"],
+        references={"U-Net": unet},
+        scratch={"epochs": 2},
+        label_fraction=0.5,
+        cloud_bins=[0, 1],
+    )
+    made = Evaluation(config, SPLIT, corpus, {}, random_encoder, (0, 1), tmp_path)
+    digests = {(job.row, job.seed, *panel): key for job in made._jobs for panel, key in job.digests().items()}
+    assert len(digests) == 2 + 4 + 4 + 8
+    assert digests["majority", 0, "both", "knn (k=5)"] == "a70db5dbb0ab09e464d4"
+    assert digests["random convolutions", 1, ALL[3], "band-wise linear"] == "347f243ccde4c54ec332"
+    assert digests["U-Net", 1, "both", "fine-tune"] == "019dc2afddf81bdd4433"
+
+
+def test_results_of_before_are_read(tmp_path):
+    columns = {name: [text] for name, text in (("task", "t"), ("input", "all"), ("probe", "knn"), ("kind", "floor"))}
+    old = {**columns, "row": ["majority"], "seed": np.int64([0]), "uid": ["u"], "group": ["g"]}
+    table = pa.table({**old, "y_true": np.int16([1]), "y_pred": np.int16([0]), "count": np.int64([1]), "score": [None]})
+    said = json.dumps({"cell": {"row": "majority", "kind": "floor"}, "note": "as it was"}).encode()
+    pq.write_table(table.replace_schema_metadata({b"swath": said}), tmp_path / "digest.parquet")
+    key = result_key(row="majority", role="floor", of_arm="")
+    read = ResultStore(tmp_path).read("digest", key, "a remark")
+    assert read.notes == ("a remark", "as it was")
+    assert read.output.schema.equals(OUTPUT)
+    (line,) = joined(PREDICTIONS, [(key, read.output)]).to_pylist()
+    assert line["role"] == "floor"
+    assert (line["y_true"], line["y_pred"], line["score"]) == (1, 0, None)
