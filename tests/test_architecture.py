@@ -259,6 +259,7 @@ def test_every_kind_of_plugin_that_is_looked_up_is_in_the_documents():
                 package = ast.unparse(node.args[0]).strip("'")
                 asked.add(dotted(path) if package == "__name__" else package)
     assert {package for package in asked if package.startswith("swath.")} <= known
+    assert set(plugins.PACKAGES.values()) <= known
 
 
 @pytest.mark.parametrize(("package", "defines", "said_by", "test"), kinds_of_plugins(), ids=lambda one: str(one)[:40])
