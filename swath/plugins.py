@@ -85,6 +85,11 @@ def find(package: str, name: str) -> ModuleType:
     raise RecipeError(f"unknown {_kind(package)} {name!r}", remedy=nearest(name, names(package)) + _beside(package))
 
 
+def shipped_modules(package: str) -> dict[str, ModuleType]:
+    """Modules of swath's own plug-ins alone by name, whatever installed packages claim."""
+    return {name: importlib.import_module(path) for name, path in sorted(_modules(package).items())}
+
+
 def usable(package: str) -> dict[str, ModuleType]:
     """The plug-ins' modules by name, without those of installed packages that cannot be used."""
     modules = {}

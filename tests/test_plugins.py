@@ -1,10 +1,12 @@
 import sys
+from functools import cache
 
 import pytest
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from swath import plugins, sensors
 from swath.errors import RecipeError
+from swath.sensors import _registry
 
 FRUIT = """
 from typing import Literal
@@ -210,3 +212,12 @@ def test_a_sensor_of_a_package_is_known_and_held_to_the_rules(install):
             sensors.declare({"kiwi-cam": other}, "a file")
     finally:
         sensors.forget("kiwi-cam")
+
+
+def test_a_package_that_claims_a_shipped_sensors_name_bothers_no_other_sensor(install, monkeypatch):
+    install("fruit-shop", {"cam": "SENSOR = None"}, {"modis": "fruit_shop.cam"}, "swath.sensors")
+    for cached in (_registry._shipped_sensor, _registry._table):
+        monkeypatch.setattr(_registry, cached.__name__, cache(cached.__wrapped__))
+    assert sensors.band("hls/RED").unit == "reflectance"
+    with pytest.raises(RecipeError, match=r"two plug-ins claim .* 'modis': those of swath and fruit-shop 1\.2"):
+        sensors.get("modis")

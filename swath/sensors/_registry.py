@@ -35,8 +35,8 @@ class _Table:
         """Sensors beside those shipped, by name."""
         self.origin: dict[str, str] = {}
         """Where each of them was defined, for messages."""
-        for name in _shipped():
-            self.put(_shipped_sensor(name))
+        for module in plugins.shipped_modules(PACKAGE).values():
+            self.put(module.SENSOR)
 
     def put(self, sensor: Sensor) -> None:
         """Give the sensor's bands the next ids."""
