@@ -564,10 +564,13 @@ def _say_report(path: Path) -> None:
 def _print_table(path: Path) -> None:
     if not path.exists():
         return
+    import pandas as pd
+
     from swath.tasks.schema import TABLE
 
     values = TABLE.read(path.parent)
-    for _, group in values.groupby(["task", "input", "probe", "metric"], sort=False):
+    judged = values["metric"] != ""
+    for _, group in pd.DataFrame(values[judged]).groupby(["task", "input", "probe", "metric"], sort=False):
         first = group.iloc[0]
         title = f"{first['task']}: {first['input']}, {first['probe']} ({first['metric']}, %)"
         table = Table(title=title, title_justify="left")
@@ -577,3 +580,6 @@ def _print_table(path: Path) -> None:
             interval = f"{100 * cell['low']:.1f} to {100 * cell['high']:.1f}"
             table.add_row(cell["row"], cell["role"], f"{100 * cell['value']:.1f}", interval)
         console().print(table)
+    for cell in pd.DataFrame(values[~judged]).to_dict("records"):
+        said = f"{cell['task']}: {cell['input']}, {cell['probe']}: no result of {cell['row']}: {cell['note']}"
+        console().print(said, style="yellow", soft_wrap=True, markup=False)

@@ -52,9 +52,15 @@ def differences(was: Any, now: Any, path: str = "") -> Iterator[str]:
     """Every leaf in which two nested settings differ, as `a.b: was 1, is 2`."""
     if isinstance(was, dict) and isinstance(now, dict):
         for key in {**was, **now}:
-            yield from differences(was.get(key), now.get(key), f"{path}.{key}" if path else key)
+            yield from differences(was.get(key), now.get(key), f"{path}.{key}" if path else str(key))
+    elif _mappings(was) and _mappings(now) and len(was) == len(now):
+        yield from differences(dict(enumerate(was)), dict(enumerate(now)), path)
     elif was != now:
         yield f"{path}: was {was}, is {now}"
+
+
+def _mappings(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(one, dict) for one in value)
 
 
 _WANTED = {

@@ -159,6 +159,16 @@ def test_a_row_may_be_called_na(tmp_path, capsys):
     assert all(word in said for word in ("nan", "None", "50.0", "25.0"))
 
 
+def test_a_row_without_a_result_is_said_and_not_tabled(tmp_path, capsys):
+    lacking = row_value("mine", *[float("nan")] * 3) | {"metric": "", "per_seed": (), "note": "cannot segment"}
+    write_table(tmp_path, row_value("majority", 0.5, 0.4, 0.6), lacking)
+    cli._print_table(tmp_path / "table.csv")
+    said = capsys.readouterr().err
+    assert "NA: null, linear: no result of mine: cannot segment" in said
+    assert (said.count("majority"), said.count("mine"), said.count("%)")) == (1, 1, 1)
+    assert "nan" not in said
+
+
 @pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "\0\0", "task\n"])
 def test_a_damaged_table_is_a_message(tmp_path, content):
     (tmp_path / "table.csv").write_text(content)

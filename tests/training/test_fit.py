@@ -336,6 +336,9 @@ def test_damaged_files_of_a_training_are_named(tmp_path):
 
 
 def test_differences_are_paths():
+    was, now = ({"shapes": [{"file": one, "void": 0}, {"file": "c"}]} for one in "ab")
+    assert list(differences(was, now)) == ["shapes.0.file: was a, is b"]
+    assert list(differences({"shapes": [{"a": 1}]}, {"shapes": []})) == ["shapes: was [{'a': 1}], is []"]
     assert list(differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3, "d": 0}})) == [
         "a.c: was 2, is 3",
         "a.d: was None, is 0",

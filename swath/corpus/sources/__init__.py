@@ -11,10 +11,13 @@ from typing import Literal, cast, get_args, get_origin
 
 from swath import plugins
 from swath.corpus.sources import _growth, folder
+from swath.corpus.sources._contents import announce, read_log
 from swath.corpus.sources._growth import ANSWERS, OutOfOrderError, Stock, same_settings, say_unknown
+from swath.corpus.sources._shapes import Shapes
 from swath.corpus.sources._types import SourcePlugin
 from swath.corpus.sources.folder import FolderSection
 from swath.corpus.sources.published import FormatSettings, data_folder
+from swath.corpus.store.format import Corpus
 from swath.settings import PluginSettings
 
 __all__ = ["ANSWERS", "SourcePlugin", "build", "formats", "needed", "new_files", "same_settings", "say_unknown"]
@@ -35,21 +38,23 @@ def build(config: PluginSettings, target: Path, data: Path | None = None) -> Non
     source, target = _source(config.name), Path(target)
     _growth.settle(target)
     same_settings(config, target)
-    stock = Stock(target, _growth.below(data_folder(data), target)) if isinstance(config, FormatSettings) else None
-    with_shapes = isinstance(config, FormatSettings) and bool(config.shapes)
-    if stock is not None and stock.known and not stock.new and not with_shapes:
-        return
-    why = "new files belong between those that are stored"
-    # a published format does not say which location a file is of: a new one may be of a location that is stored
-    grown = False
-    if stock is not None and stock.known and stock.new:
-        grown = True
-        why = f"{len(stock.new)} new files ({stock.named}) may be of locations that are stored"
+    stock, grown, why = None, False, "new files belong between those that are stored"
+    log = read_log(target)
+    if isinstance(config, FormatSettings):
+        stock = Stock(target, _growth.below(data_folder(data), target))
+        grown = stock.known and bool(stock.new)
+        if stock.known and not grown and not config.shapes:
+            return
+        # such a format does not say which location a file is of: a new one may be of a location that is stored
+        why = f"{len(stock.new)} new files ({stock.named}) may be of locations that are stored" if grown else why
+        if grown and config.shapes:
+            Shapes(config.shapes, data_folder(data)).begin(Corpus.open(target))
     if grown or not _continued(config, target, data):
         _growth.anew(target, lambda beside: source.build(config, beside, data), why)
     if stock is not None:
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             stock.record(pool)
+    announce(target, log)
 
 
 def _source(name: str) -> SourcePlugin:

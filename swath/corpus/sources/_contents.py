@@ -144,9 +144,10 @@ def _read_ahead(
             future.cancel()
 
 
-def announce(target: Path, log: Sequence[LogEntry]) -> None:
-    """Tell the user of a log that is not empty."""
-    if log:
+def announce(target: Path, before: Sequence[LogEntry]) -> None:
+    """Tell the user of a corpus's log, if a build added to it what was not there `before`."""
+    log = read_log(target)
+    if log != before:
         console().print(f"{len(log)} notes on what was left out or found: {target / 'log.jsonl'}", soft_wrap=True)
 
 

@@ -111,6 +111,8 @@ class _Source:
     """A layer's shapes as read: one entry a shape in all arrays, in the file's order."""
 
     config: ShapeLayer
+    path: Path
+    """Of the file that was read."""
     crs: CRS
     shapes: Shaped[ndarray, " n"]
     """Valid polygons and points, in `crs`."""
@@ -223,14 +225,14 @@ class Shapes:
         if boxes:
             raise _elsewhere(waiting[0], shapely.total_bounds(boxes), "any location", "before anything was stored")
 
-    def begin(self, writer: CorpusWriter) -> None:
+    def begin(self, corpus: CorpusWriter | Corpus) -> None:
         """Raise CorpusError if the corpus was begun with other files of shapes."""
-        for entry in writer.info.provenance:
+        for entry in corpus.info.provenance:
             for layer, digest in entry.get("shapes", {}).items():
                 if self.digests.get(layer, digest) != digest:
                     raise CorpusError(
                         f"the file of label layer {layer!r} has changed since the corpus was begun",
-                        where=str(writer.path),
+                        where=str(corpus.path),
                         remedy="build into another folder",
                     )
 
@@ -259,7 +261,7 @@ def _elsewhere(source: _Source, ground: Float[ndarray, " 4"], which: str, where:
     shapes = _in_degrees(shapely.box(*shapely.total_bounds(source.shapes)), source.crs).bounds
     (w1, s1, e1, n1), (w2, s2, e2, n2) = shapes, ground.tolist()
     return CorpusError(
-        f"no shape of {source.config.file} lies in {which}: shapes lie from {w1:.4f}, {s1:.4f} to {e1:.4f}, {n1:.4f} "
+        f"no shape of {source.path} lies in {which}: shapes lie from {w1:.4f}, {s1:.4f} to {e1:.4f}, {n1:.4f} "
         f"degrees, locations from {w2:.4f}, {s2:.4f} to {e2:.4f}, {n2:.4f}",
         where=f"label layer {source.config.layer}, {where}",
         remedy="look at the file's reference system and at since and until, and build into another folder",
@@ -318,6 +320,7 @@ def _load(config: ShapeLayer, path: Path, key: str, log: list[LogEntry]) -> _Sou
     shapes = np.asarray(table.geometry.array)
     return _Source(
         config=config,
+        path=path,
         crs=CRS.from_user_input(table.crs),
         shapes=shapes,
         codes=codes,

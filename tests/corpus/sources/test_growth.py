@@ -259,6 +259,16 @@ def test_why_a_published_format_is_made_anew_is_said(eurosat, tmp_path, capsys):
     assert f"{CLASSES[0]}_2.tif) may be of locations that are stored" in said
 
 
+def test_the_log_that_is_named_is_that_of_the_corpus(eurosat, tmp_path, capsys):
+    target, new = tmp_path / "corpus", next((tmp_path / "more").rglob("*.tif"))
+    new.with_name("stranger.txt").write_bytes(b"")
+    build(eurosat, target, tmp_path / "more")
+    assert f"1 notes on what was left out or found: {target / 'log.jsonl'}" in capsys.readouterr().err
+    assert (target / "log.jsonl").exists()
+    build(eurosat, target, tmp_path / "more")
+    assert "notes" not in capsys.readouterr().err
+
+
 def test_a_file_that_changes_while_it_is_read_has_no_checksum(tmp_path):
     (tmp_path / "corpus").mkdir()
     (tmp_path / "a.tif").write_bytes(b"before")

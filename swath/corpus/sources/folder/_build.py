@@ -23,7 +23,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from swath import sensors
 from swath._progress import track
 from swath.corpus.ground import adjacency
-from swath.corpus.sources._contents import announce, cells, read_log, store, write_log
+from swath.corpus.sources._contents import cells, read_log, store, write_log
 from swath.corpus.sources._growth import OutOfOrderError, Source, Stock, following, places_of, say_unknown
 from swath.corpus.sources._position import pixel_m
 from swath.corpus.sources._raster import BadFileError, Channel, File, Header, header, read
@@ -115,7 +115,6 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
         write_log(target, log)
         shapes.finish(writer)
     found.record(pool)
-    announce(target, log)
 
 
 def stock(config: FolderSection, target: Path, data: Path) -> Stock:

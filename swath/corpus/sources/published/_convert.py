@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 from pydantic import Field
 from rasterio.errors import NotGeoreferencedWarning
 
-from swath.corpus.sources._contents import Contents, LogEntry, announce, store, write_log
+from swath.corpus.sources._contents import Contents, LogEntry, store, write_log
 from swath.corpus.sources._growth import ANEW, following
 from swath.corpus.sources._names import Key, Names, in_order, what_is_there
 from swath.corpus.sources._raster import MAX_IMAGE_GB, BadFileError
@@ -207,7 +207,6 @@ def convert(
             store(writer, todo, lambda unit: shapes.add_to(one(unit)), pool, omissions.log)
             write_log(target, omissions.log)
             shapes.finish(writer)
-    announce(target, omissions.log)
 
 
 def _none_gone(
