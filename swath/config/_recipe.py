@@ -20,7 +20,7 @@ from swath.tasks import TaskConfig
 from swath.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    SourceConfig: TypeAlias = Settings
+    SourceConfig: TypeAlias = PluginSettings
     MethodConfig: TypeAlias = PluginSettings
     ViewsConfig: TypeAlias = PluginSettings
     EncoderConfig: TypeAlias = EncoderSettings
