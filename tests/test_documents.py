@@ -26,7 +26,7 @@ from swath import cli, config, encoders, pipeline, plugins
 from swath.corpus import Corpus, cluster, sources
 from swath.corpus.labels.target import TargetConfig
 from swath.encoders import InputContract, image_statistics
-from swath.products import maps
+from swath.products import documents, maps
 from swath.recipes import shipped, source_text
 
 ROOT = Path(__file__).parents[1]
@@ -158,6 +158,8 @@ def at_the_desk(desk, monkeypatch):
         monkeypatch.setattr(pipeline, name, bound(getattr(pipeline, name), result))
     monkeypatch.setattr(pipeline, "plan_corpus", planned)
     monkeypatch.setattr(maps, "maps", bound(maps.maps, []))
+    for name, result in {"write": Path("docs/results.md"), "verify": [], "stale": []}.items():
+        monkeypatch.setattr(documents, name, bound(getattr(documents, name), result))
     monkeypatch.setattr(cluster, "cluster", bound(cluster.cluster, nullcontext()))
     monkeypatch.setattr("distributed.Client", lambda _: nullcontext())
 
