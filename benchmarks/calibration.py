@@ -25,7 +25,7 @@ NOISE = np.rint(special.ndtri((np.arange(2**16) + 0.5) / 2**16) * 0.5 / SCORE_ST
 """Quantiles of N(0, 0.5), which is what scores hold beside the predicted class, in steps: average precision of rounded
 scores needs counts instead of sorted lists."""
 SCORE_LEVELS = int(np.ptp(NOISE)) + int(1 / SCORE_STEP) + 1
-EXPERIMENTS, EXPERIMENTS_WITHOUT_VERDICT = 2000, 400
+EXPERIMENTS, EXPERIMENTS_WITHOUT_VERDICT = 2000, 200
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from swath.corpus.labels.target import TargetConfig
 from swath.encoders import InputContract, image_statistics
 from swath.products import documents, maps
 from swath.recipes import shipped, source_text
+from swath.tasks import power
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text() for path in [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]}
@@ -49,6 +50,7 @@ OWN_TESTS = {
 FRAGMENTS = {
     "building.md": ("build-landsat-parallel", "corpus.source"),
     "s4.md": ("s4-canada-distil", "tasks.crops"),
+    "views.md": ("hls-landcover", "pretrain"),
 }
 """Pages with YAML: a recipe, and where in it the blocks belong."""
 
@@ -160,6 +162,7 @@ def at_the_desk(desk, monkeypatch):
     monkeypatch.setattr(maps, "maps", bound(maps.maps, []))
     for name, result in {"write": Path("docs/results.md"), "verify": [], "stale": []}.items():
         monkeypatch.setattr(documents, name, bound(getattr(documents, name), result))
+    monkeypatch.setattr(power, "needed_for", bound(power.needed_for, []))
     monkeypatch.setattr(cluster, "cluster", bound(cluster.cluster, nullcontext()))
     monkeypatch.setattr("distributed.Client", lambda _: nullcontext())
 

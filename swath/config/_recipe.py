@@ -16,7 +16,7 @@ from swath.encoders import EncoderSettings
 from swath.errors import RecipeError, nearest
 from swath.sensors import SensorDefinition, SensorName, declare
 from swath.settings import PluginSettings, Seed, Settings
-from swath.tasks import TaskConfig
+from swath.tasks import Claim, TaskConfig, stated_claims
 from swath.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -51,6 +51,16 @@ class ArmConfig(Settings):
     """Train on some locations of the training part only: values by scalar column, such as `region: [france]`."""
 
 
+class ReplicatesConfig(Settings):
+    """How often an experiment is repeated. A verdict needs three trainings of each fold."""
+
+    trainings: int = Field(ge=1)
+    """How many times each arm is trained in each fold, with a seed each."""
+    label_draws: int | None = Field(default=None, ge=1)
+    """Draws of the labels where a task uses a fraction of them: the trainings take them in turn, and all rows of a
+    replicate the same one. One for each training if nothing is said."""
+
+
 class Recipe(Settings):
     """Everything about one experiment."""
 
@@ -62,6 +72,8 @@ class Recipe(Settings):
     """Folder of the source data, for sources that read one: `data=PATH` on the command line."""
     seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1)
     """One pre-training and one probe per arm and seed."""
+    replicates: ReplicatesConfig | None = None
+    """How often the experiment is repeated, instead of `seeds`."""
     sensors: dict[SensorName, SensorDefinition] = Field(default_factory=dict)
     """Sensors of one's own by name, beside those of swath; docs/sensors.md says what each may say."""
     corpus: CorpusConfig
@@ -74,6 +86,9 @@ class Recipe(Settings):
     """The encoders to compare, by name; `pretrain` holds what they have in common."""
     tasks: dict[str, TaskConfig] = Field(default_factory=dict)
     """What the encoders are judged on, by name."""
+    claims: list[Claim] | None = None
+    """The comparisons that the experiment is made for, and that alone get a verdict. If nothing is said: each arm
+    against its own random twin, its own training from scratch and one named floor, by the first probe of an input."""
     knn_task: str | None = None
     """The task whose labels the k-NN gauge looks at while encoders are trained, on the validation part; the first one
     if nothing is said, none if null."""
@@ -90,8 +105,9 @@ class Recipe(Settings):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_there(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        # a recipe without sensors of its own has the digest that it had before there were any
-        return {key: value for key, value in handler(self).items() if key != "sensors" or value}
+        # a recipe that says nothing of these has the digest that it had before they were there
+        absent = [key for key in ("sensors", "claims", "replicates") if getattr(self, key) in (None, {})]
+        return {key: value for key, value in handler(self).items() if key not in absent}
 
     @field_validator("seeds")
     @classmethod
@@ -99,6 +115,19 @@ class Recipe(Settings):
         if len(set(seeds)) != len(seeds):
             raise ValueError("seeds must differ from each other")
         return seeds
+
+    @model_validator(mode="after")
+    def _seeds_are_those_of_the_replicates(self) -> "Recipe":
+        if self.replicates is None:
+            return self
+        if self.rotate and self.split.folds is None:
+            raise ValueError("replicates: how many folds a column has is known to the corpus alone; give seeds instead")
+        folds = self.split.folds if self.rotate and self.split.folds else 1
+        seeds = list(range(self.replicates.trainings * folds))
+        if "seeds" in self.model_fields_set and self.seeds not in (seeds, [0]):
+            raise ValueError(f"replicates ask for the seeds 0 to {seeds[-1]}; give seeds or replicates, not both")
+        object.__setattr__(self, "seeds", seeds)
+        return self
 
     @field_validator("arms", "tasks")
     @classmethod
@@ -122,6 +151,14 @@ class Recipe(Settings):
             for arm in task.floor_arms:
                 if arm not in self.arms:
                     raise ValueError(f"tasks.{name}.floor_arms: no arm {arm!r}; {nearest(arm, list(self.arms))}")
+        return self
+
+    @model_validator(mode="after")
+    def _claims_are_about_what_is_there(self) -> "Recipe":
+        try:
+            stated_claims(self.claims, self.tasks, list(self.arms))
+        except RecipeError as error:
+            raise ValueError(f"{error.where}: {error.what}; {error.remedy}".rstrip("; ")) from None
         return self
 
     @model_validator(mode="after")

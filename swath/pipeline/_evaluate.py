@@ -86,6 +86,15 @@ def _evaluation(recipe: Recipe, folder: Path, corpus: Corpus, given: Mapping[str
             new = config.encoder.model_copy(update={"weights": None}) if own_start(config.encoder) else config.encoder
             return build_encoder(new, contract_of(config, corpus))
 
+    claims = tasks.stated_claims(recipe.claims, recipe.tasks, [*recipe.arms, *given])
     return tasks.Evaluation(
-        recipe.tasks, folds(recipe, corpus), corpus, encoders, untrained, recipe.seeds, folder / "evaluate"
+        recipe.tasks,
+        folds(recipe, corpus),
+        corpus,
+        encoders,
+        untrained,
+        recipe.seeds,
+        folder / "evaluate",
+        statistics=tasks.StatisticsConfig(claims=claims),
+        label_draws=recipe.replicates.label_draws if recipe.replicates else None,
     )

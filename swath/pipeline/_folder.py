@@ -61,6 +61,8 @@ def has_trained(folder: Path) -> bool:
 def _changed(there: Recipe, recipe: Recipe, folder: Path) -> list[str]:
     """What of a run's recipe is another, and would belie what its folder holds."""
     was, now = fixed(there), fixed(recipe)
+    if now["seeds"][: len(was["seeds"])] == was["seeds"]:
+        now["seeds"] = was["seeds"]  # further trainings stand beside those that are there
     if not has_trained(folder):
         # nothing was trained: only the corpus depends on the recipe
         was, now = ({"corpus": one["corpus"]} for one in (was, now))
@@ -79,7 +81,9 @@ def _begun(recipe: Recipe, folder: Path) -> bool:
 def fixed(recipe: Recipe) -> dict[str, Any]:
     """What of a recipe may not change once its run has begun."""
     # tasks may change: finished cells are kept under a hash of all that they depend on, and a gauge teaches nothing
-    content = recipe.model_dump(mode="json", exclude={"data", "description", "tasks", "knn_task"})
+    content = recipe.model_dump(
+        mode="json", exclude={"data", "description", "tasks", "knn_task", "claims", "replicates"}
+    )
     if content["corpus"]["source"]:
         for key in ANSWERS:
             content["corpus"]["source"].pop(key, None)

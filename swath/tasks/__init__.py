@@ -1,12 +1,13 @@
 """What an encoder is worth: probes on frozen features, the floors beside them, and the statistics of the difference."""
 
 from swath.tasks._types import Features, Outcome, Prediction, Units
+from swath.tasks.claims import stated_claims
 from swath.tasks.config import TaskConfig
 from swath.tasks.data import extract, unpacked
 from swath.tasks.metrics import class_iou, confusion_by_class
 from swath.tasks.run.evaluate import Evaluation, planned
 from swath.tasks.run.rotation import folds_of
-from swath.tasks.statistics import StatisticsConfig, summarise
+from swath.tasks.statistics import Claim, StatisticsConfig, Summary, summarise
 from swath.tasks.statistics.jackknife import (
     Source,
     Spread,
@@ -18,6 +19,7 @@ from swath.tasks.statistics.jackknife import (
 from swath.tasks.task import Task
 
 __all__ = [
+    "Claim",
     "Evaluation",
     "Features",
     "Outcome",
@@ -25,6 +27,7 @@ __all__ = [
     "Source",
     "Spread",
     "StatisticsConfig",
+    "Summary",
     "Task",
     "TaskConfig",
     "Units",
@@ -37,6 +40,7 @@ __all__ = [
     "planned",
     "spread",
     "spread_of_folds",
+    "stated_claims",
     "summarise",
     "unpacked",
 ]

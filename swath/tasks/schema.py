@@ -23,8 +23,11 @@ Role = Literal["pretrained", "random-twin", "scratch", "floor", "reference"]
 trained on the labels alone; any other row that no pre-training went into; or a supervised network of another kind."""
 ROLES: tuple[Role, ...] = get_args(Role)
 Verdict = Literal["better", "worse", "tie", "untested"]
-"""What a comparison says of its row a: a tie is not distinguishable from b, which does not mean equal to it."""
+"""What a comparison says of its row a: a tie is not distinguishable from b, which does not mean equal to it; untested
+is what is no claim, or cannot be judged."""
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+Standing = Literal["claim", "exploratory"]
+"""Whether an experiment was made for a comparison, or it only stands beside."""
 
 
 class OldTableError(SwathError):
@@ -104,19 +107,73 @@ class Comparison:
     high: float
     """Ends of the interval of the difference."""
     p: float
-    """The p of the test that decides, before correction."""
+    """The p that belongs to the interval: it is below 0.05 where the 95 % interval does not hold 0."""
+    p_conditional: float
+    """The p of sign flips by group, which knows nothing of other trainings: conditional on these trained networks."""
     p_t: float
+    """The p of a paired t-test: of the groups' accuracies, or of the bands' values."""
     p_wilcoxon: float
+    """The p of Wilcoxon's signed-rank test, likewise."""
     p_holm: float
-    """`p` after Holm's correction."""
+    """`p` after Holm's correction over all claims; NaN of what is no claim, or gets no verdict."""
+    standing: Standing
     verdict: Verdict
-    """What is said of a, compared with b."""
+    """What is said of a, compared with b; only of claims."""
     n_pairs: int
     pairing: str
-    """What was paired: groups of units, bands, or seeds of one band."""
+    """What was paired: groups of units (and trainings), bands, or seeds of one band."""
     test: str
-    """Name of the test that decides."""
+    """Name of the test that `p` is of."""
     note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimResult:
+    """One line of claims.csv: what came of a claim, and what could have come of it."""
+
+    task: str
+    input: str
+    probe: str
+    better: str
+    """Name of the row that is claimed to be better."""
+    than: str
+    metric: str
+    difference: float
+    """The better row minus the other one, mean over replicates."""
+    low: float
+    high: float
+    """Ends of the interval of the difference, over groups and trainings."""
+    p: float
+    p_conditional: float
+    p_holm: float
+    """As in comparisons.csv."""
+    verdict: Verdict
+    """better: the claim holds; worse: the contrary does."""
+    detectable: float
+    """The smallest difference that the design finds with a probability of 80 % at the level that the strictest of the
+    claims has to pass."""
+    trainings: int
+    """Trainings of each fold that both rows have."""
+    folds: int
+    groups: int
+    equal_groups: float
+    """As many groups of equal size say as much."""
+    largest_share: float
+    """Share of the units that the largest group holds."""
+    groups_variance: float
+    """Variance of the difference by the choice of groups."""
+    groups_freedom: float
+    """Its degrees of freedom."""
+    trainings_variance: float
+    """Variance of the difference by how trainings came out."""
+    trainings_freedom: float
+    """Its degrees of freedom; 0: nothing is known of it."""
+    interaction: float
+    """Variance that both count."""
+    advice: str
+    """What would make smaller differences detectable."""
+    note: str
+    """Why there is no verdict, and what else must be said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +395,7 @@ _KEY = list(_schema(ResultKey))
 
 TABLE = Table.of("table.csv", RowValue)
 COMPARISONS = Table.of("comparisons.csv", Comparison)
+CLAIMS = Table.of("claims.csv", ClaimResult)
 NOTES = Table.of("notes.csv", Note)
 TASKS = Table.of("tasks.csv", TaskParts)
 CLOUDS = Table.of("clouds.csv", CloudGain)

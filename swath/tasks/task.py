@@ -1,6 +1,7 @@
 """A task: labelled locations, a split, inputs and probes; running it on an encoder leaves paired predictions."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 
@@ -83,12 +84,31 @@ class Task:
         self._thin = thin_parts({part: self.groups[self.parts[part].locations] for part in PARTS}, split_config)
         self.all_labelled = len(self.parts["train"])
         """Locations of the training part before the label fraction."""
+        self.draw = 0
+        """Number of the draw of the labels that are used, where that is a fraction of them."""
+        self._all = self.parts
+        self._unlabelled = np.concatenate([rows["train"], rows["val"]])
+        self.parts = self._drawn_parts()
+
+    def drawn(self, draw: int) -> "Task":
+        """The same task with another draw of the labels; itself where all of them are used."""
+        if draw == self.draw or self.config.label_fraction == 1:
+            return self
+        other = copy(self)
+        other.draw = draw
+        other.parts = other._drawn_parts()
+        return other
+
+    def _drawn_parts(self) -> dict[str, Labelled]:
         # labels that choose are labels too: probes tune on the validation part, and some learn from it in the end
-        for part in ("train", "val"):
-            if len(self.parts[part]):
-                self.parts[part] = subset(self.parts[part], config.label_fraction)
-        if any(probe.taught_by() for probe in config.probes):
-            self.parts["pool"] = self._pool(np.concatenate([rows["train"], rows["val"]]))
+        fraction = self.config.label_fraction
+        parts = {
+            name: subset(part, fraction, self.draw) if name != "test" and len(part) else part
+            for name, part in self._all.items()
+        }
+        if any(probe.taught_by() for probe in self.config.probes):
+            parts["pool"] = self._pool(parts, self._unlabelled)
+        return parts
 
     def _check_bands(self) -> None:
         for item in self.inputs.values():
@@ -122,11 +142,11 @@ class Task:
         y = found.y if found.several is None else found.several
         return Labelled(rows, y[np.searchsorted(found.locations, rows)].astype(np.int64))
 
-    def _pool(self, rows: Int[np.ndarray, " _"]) -> Labelled:
+    def _pool(self, parts: Mapping[str, Labelled], rows: Int[np.ndarray, " _"]) -> Labelled:
         """Locations without a label, or whose label is not to be used: all that may be learnt from without."""
-        used = np.concatenate([self.parts["train"].locations, self.parts["val"].locations])
+        used = np.concatenate([parts["train"].locations, parts["val"].locations])
         rows = self.reader.complete(np.sort(rows[~np.isin(rows, used)]))
-        return Labelled(rows, np.zeros((len(rows), *self.parts["train"].y.shape[1:]), np.int64))
+        return Labelled(rows, np.zeros((len(rows), *parts["train"].y.shape[1:]), np.int64))
 
     @property
     def fold(self) -> int:
@@ -155,10 +175,14 @@ class Task:
                 f"the label fraction would leave {asked} of {self.all_labelled} training locations, fewer than the "
                 f"{len(self.classes)} classes: every class keeps one, so {len(self.parts['train'])} are learnt from"
             )
+        return [*said, *filter(None, [self.unseen]), *self._thin, *self._rare()]
+
+    @property
+    def unseen(self) -> str:
+        """Which classes the labels that are used leave out; empty if none."""
         counts = self.parts["train"].counts(len(self.classes))
-        if unseen := [name for name, n in zip(self.classes, counts, strict=True) if not n]:
-            said.append(f"no training label of {', '.join(unseen)}")
-        return [*said, *self._thin, *self._rare()]
+        names = [name for name, n in zip(self.classes, counts, strict=True) if not n]
+        return f"no training label of {', '.join(names)}" if names else ""
 
     def _rare(self) -> list[str]:
         """Classes that the test part has nowhere, or in so few groups that a resample may miss them."""

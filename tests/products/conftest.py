@@ -161,12 +161,13 @@ def make_evaluation(folder: Path, labels: np.ndarray, rng: np.random.Generator) 
     predictions = pd.concat(frames, ignore_index=True)
     groups = {"optical": tuple(BAND_KEYS[:4]), "radar": tuple(BAND_KEYS[4:])}
     rules = TaskRules(metrics=("accuracy", "macro_f1"), band_groups={"band-wise": groups})
-    config = StatisticsConfig(tasks={"land-cover": rules}, resamples=200, flips=499)
+    config = StatisticsConfig(tasks={"land-cover": rules}, flips=499)
     notes = pd.DataFrame([left_out()])
-    table, comparisons = summarise(predictions, config, notes)
+    table, comparisons, claims = summarise(predictions, config, notes)
     schema.PREDICTIONS.write(folder, predictions)
     schema.TABLE.write(folder, table)
     schema.COMPARISONS.write(folder, comparisons)
+    schema.CLAIMS.write(folder, claims)
     (folder / "classes.json").write_text(json.dumps({"land-cover": CLASSES}))
 
 

@@ -185,3 +185,17 @@ def test_tasks_that_cannot_be_are_refused_with_what_to_do(corpus):
 def test_settings_that_make_no_sense(changes, said):
     with pytest.raises(ValidationError, match=said):
         config(**changes)
+
+
+def test_replicates_draw_other_labels_and_all_rows_of_one_the_same(corpus):
+    made = task(corpus, label_fraction=0.2)
+    other = made.drawn(1)
+    for part in ("train", "val"):
+        assert len(other.parts[part]) == len(made.parts[part])
+        assert set(other.parts[part].y) == {0, 1, 2}
+    assert set(other.parts["train"].locations) != set(made.parts["train"].locations)
+    assert (other.parts["test"].locations == made.parts["test"].locations).all()
+    assert (made.drawn(1).parts["train"].locations == other.parts["train"].locations).all()
+    assert other.drawn(0).parts["train"].locations.tolist() == made.parts["train"].locations.tolist()
+    every = task(corpus)
+    assert every.drawn(1) is every, "of all labels there is one draw"

@@ -88,6 +88,8 @@ class Run:
     """`evaluate/cloud_levels.csv`: rows under painted clouds."""
     cloud_gains: pd.DataFrame = field(default_factory=pd.DataFrame)
     """`evaluate/cloud_gains.csv`: differences between rows under painted clouds."""
+    claims: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """`evaluate/claims.csv`: what came of the comparisons that the experiment was made for."""
     problems: tuple[str, ...] = field(default=())
     """What could not be read, in words."""
 
@@ -182,6 +184,7 @@ def load(path: Path) -> Run:
         clouds=_table(evaluate, schema.CLOUDS, problems),
         cloud_levels=_table(evaluate, schema.CLOUD_LEVELS, problems),
         cloud_gains=_table(evaluate, schema.CLOUD_GAINS, problems),
+        claims=_table(evaluate, schema.CLAIMS, problems),
         problems=tuple(problems),
     )
 

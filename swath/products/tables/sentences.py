@@ -1,5 +1,7 @@
 """A run, a panel and a comparison in sentences. Plain text: whoever writes it into a document escapes it."""
 
+import math
+
 from swath.products.tables.panels import Pair, Panel, Score
 from swath.products.tables.run import Run, stage_name
 from swath.products.words import (
@@ -93,7 +95,7 @@ def _against_second(panel: Panel) -> list[str]:
     pair = panel.pair(best.row, second.row)
     gap = f"{number(100 * (best.value - second.value))} points ahead of {second.row}, the next"
     if pair is None or pair.verdict == "untested":
-        return [f"It is {gap}; that difference was not tested."]
+        return [f"It is {gap}{without_verdict(pair)}."]
     if pair.verdict == "tie":
         return [f"It is {gap}, but the two are not distinguishable ({evidence(pair)})."]
     return [f"It is {gap}, and the difference is distinguishable ({evidence(pair)})."]
@@ -106,7 +108,7 @@ def against(panel: Panel, best: Score, other: Score | None, description: str) ->
     named = f"{description} ({percent(other.value)})"
     pair = panel.pair(best.row, other.row)
     if pair is None or pair.verdict == "untested":
-        return f"Against {named} it has {points(best.value - other.value)} points; that difference was not tested."
+        return f"Against {named} it has {points(best.value - other.value)} points{without_verdict(pair)}."
     if pair.verdict == "tie":
         return f"It is not distinguishable from {named}: {points(pair.difference)} points ({evidence(pair)})."
     return f"It is {pair.verdict} than {named}: {points(pair.difference)} points ({evidence(pair)})."
@@ -115,7 +117,15 @@ def against(panel: Panel, best: Score, other: Score | None, description: str) ->
 def evidence(pair: Pair) -> str:
     """Interval and corrected p-value of a comparison, and what limits it."""
     limit = f"; {pair.note}" if pair.note else ""
-    return f"95{NO_BREAK}% interval {difference_interval(pair.low, pair.high)}, {p_value(pair.p_holm)}{limit}"
+    p = p_value(pair.p_holm) if math.isfinite(pair.p_holm) else f"{p_value(pair.p)} without correction"
+    return f"95{NO_BREAK}% interval {difference_interval(pair.low, pair.high)}, {p}{limit}"
+
+
+def without_verdict(pair: Pair | None) -> str:
+    """What there is to say of a difference that gets no verdict, after its size."""
+    if pair is None or not math.isfinite(pair.low):
+        return "; that difference was not tested"
+    return f" ({evidence(pair)}); no verdict"
 
 
 def _not_evaluated(run: Run) -> str:

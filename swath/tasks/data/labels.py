@@ -59,16 +59,21 @@ def learnable(y: Int[np.ndarray, "n *_"]) -> bool:
     return len(np.unique(y[y != VOID])) > 1
 
 
-def subset(part: Labelled, fraction: float) -> Labelled:
-    """The first locations of each class in a fixed random order, so that a smaller fraction is part of a larger one.
+def subset(part: Labelled, fraction: float, draw: int = 0) -> Labelled:
+    """The first locations of each class in a random order, so that a smaller fraction is part of a larger one.
 
     Every class keeps at least one location. Where pixels have classes, a location counts as the one that most of its
     pixels have: it is labelled whole or not at all. Where locations have several classes, each counts as the rarest.
+
+    Args:
+        part: what is drawn from.
+        fraction: of each class.
+        draw: number of the order, which is the same for all who ask for it.
     """
     if fraction == 1:
         return part
     main = _dominant(part.y) if part.per_pixel else rarest(part.y) if part.multi_label else part.y
-    order = np.random.default_rng(0).permutation(len(part))
+    order = np.random.default_rng(draw).permutation(len(part))
     by_class = [order[main[order] == c] for c in np.unique(main)]
     return part.take(np.sort(np.concatenate([rows[: max(1, round(fraction * len(rows)))] for rows in by_class])))
 

@@ -34,6 +34,7 @@ class Evaluation:
         seeds: Sequence[int],
         out: Path,
         statistics: StatisticsConfig | None = None,
+        label_draws: int | None = None,
     ):
         """Plan what is to be computed.
 
@@ -47,7 +48,9 @@ class Evaluation:
             build_random: the arms' networks before pre-training, for the floors.
             seeds: of the floors and probes.
             out: folder.
-            statistics: intervals and tests; each task's metrics are filled in.
+            statistics: intervals, tests and claims; each task's metrics are filled in.
+            label_draws: how many draws of the labels the replicates take in turn, where a task uses a fraction of them;
+                None: each its own.
 
         Raises:
             RecipeError: the number of seeds is no multiple of the number of folds, or an encoder was pre-trained on
@@ -65,7 +68,8 @@ class Evaluation:
         for task in self._tasks:
             own = [seed for seed in seeds if fold_of[seed] == task.split_config]
             theirs = {key: path for key, path in encoders.items() if key[1] in own}
-            self._jobs += jobs_of(task, theirs, networks, own)
+            drawn = {seed: task.drawn(k % (label_draws or len(own))) for k, seed in enumerate(own)}
+            self._jobs += jobs_of(drawn, theirs, networks)
         self._digests = [job.digests() for job in self._jobs]
 
     def run(self) -> dict[str, int]:
@@ -102,7 +106,7 @@ class Evaluation:
         """
         replicate = replicates_of(self._seeds, self._folds)
         results = [
-            self._store.read(digest, job.key(panel, replicate[job.seed]), job.remark)
+            self._store.read(digest, job.key(panel, replicate[job.seed]), job.remarks)
             for job, by_panel in zip(self._jobs, self._digests, strict=True)
             for panel, digest in by_panel.items()
         ]

@@ -44,6 +44,11 @@ class Job:
     remark: str = ""
     """What a reader must know of the row whatever came out."""
 
+    @property
+    def remarks(self) -> str:
+        """What a reader must know of the row, and of the labels that were drawn for it."""
+        return "; ".join(filter(None, [self.remark, self.task.unseen if self.task.draw else ""]))
+
     def key(self, panel: tuple[str, str], replicate: int) -> ResultKey:
         """What its result in a panel is in the tables."""
         task, fold = self.task.name, self.task.fold
@@ -73,22 +78,29 @@ class Job:
         teacher = [self.task.inputs[name].bands for name in panel.probe.taught_by()]
         name, label = panel.key
         probe = panel.probe.model_dump(mode="json")
-        return name, panel.input.bands, label, probe, *row, *([teacher] if teacher else [])
+        # the first draw of the labels is the one that there was before there were others
+        draw = [{"draw": self.task.draw}] if self.task.draw else []
+        return name, panel.input.bands, label, probe, *row, *([teacher] if teacher else []), *draw
 
 
-def jobs_of(
-    task: Task, encoders: Mapping[tuple[str, int], Path], networks: Networks, seeds: Sequence[int]
-) -> Iterator[Job]:
+def jobs_of(drawn: Mapping[int, Task], encoders: Mapping[tuple[str, int], Path], networks: Networks) -> Iterator[Job]:
     """Everything there is to do for a task, in the order of its tables: arms, references, floors.
+
+    Args:
+        drawn: by seed, the task with the labels that are drawn for it.
+        encoders: by arm and seed.
+        networks: of the arms, untrained.
 
     Raises:
         RecipeError: an encoder was pre-trained on locations that the task tests.
         SwathError: an encoder cannot be read.
     """
+    first = next(iter(drawn.values()))
+    several_draws = len({task.draw for task in drawn.values()}) > 1
     for (arm, seed), path in encoders.items():
-        yield _pretrained(task, arm, seed, path)
-    for name, reference in task.config.references.items():
-        for seed in seeds:
+        yield _pretrained(drawn[seed], arm, seed, path)
+    for name, reference in first.config.references.items():
+        for seed, task in drawn.items():
             yield Job(
                 task=task,
                 row=name,
@@ -98,9 +110,9 @@ def jobs_of(
                 panels=references.panels(reference, task),
                 outcomes=partial(references.outcomes, reference, task, seed=seed, device=_device()),
             )
-    for floor in task.config.floors:
-        for seed in seeds[: None if floor.random else 1]:
-            yield from _floor_jobs(task, floor, seed, networks)
+    for floor in first.config.floors:
+        for seed in list(drawn)[: None if floor.random or several_draws else 1]:
+            yield from _floor_jobs(drawn[seed], floor, seed, networks)
 
 
 def _pretrained(task: Task, arm: str, seed: int, path: Path) -> Job:

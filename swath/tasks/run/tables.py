@@ -31,7 +31,7 @@ def write(out: Path, tasks: Sequence[Task], results: Sequence[Result], statistic
     by_name = {task.name: task for task in tasks}
     config = statistics.model_copy(update={"tasks": {name: task.config.rules for name, task in by_name.items()}})
     frame = predictions.to_pandas()
-    table, comparisons = summarise(frame, config, notes)
+    summary = summarise(frame, config, notes)
     schema.CLOUDS.write(out, schema.CLOUDS.frame(_gains(list(by_name.values()), frame, config)))
     _write_levels(out, list(by_name.values()), results, config)
     schema.PREDICTIONS.write(out, predictions)
@@ -40,9 +40,10 @@ def write(out: Path, tasks: Sequence[Task], results: Sequence[Result], statistic
     schema.NOTES.write(out, notes)
     write_whole(out / "classes.json", json.dumps({name: task.classes for name, task in by_name.items()}, indent=1))
     schema.TASKS.write(out, schema.TASKS.frame(map(_parts, tasks)))
-    schema.COMPARISONS.write(out, comparisons)
+    schema.COMPARISONS.write(out, summary.comparisons)
+    schema.CLAIMS.write(out, summary.claims)
     # the table last: where it is, everything is
-    schema.TABLE.write(out, table)
+    schema.TABLE.write(out, summary.table)
 
 
 def _gains(tasks: Sequence[Task], predictions: pd.DataFrame, config: StatisticsConfig) -> list[CloudGain]:

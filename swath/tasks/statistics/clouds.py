@@ -11,9 +11,8 @@ import pandas as pd
 
 from swath.corpus import Corpus
 from swath.tasks.schema import CloudGain, CloudValue
-from swath.tasks.statistics import resample
 from swath.tasks.statistics.panels import Panel, Row, TaskResults
-from swath.tasks.statistics.summary import StatisticsConfig, TaskRules
+from swath.tasks.statistics.summary import StatisticsConfig, TaskRules, interval_of, interval_of_value
 
 
 def cloud_share(corpus: Corpus) -> pd.Series:
@@ -49,9 +48,7 @@ def gains(
     for i, (low, high) in enumerate(pairwise(bins)):
         inside = ((cloud > low) | ((cloud == low) & (i == 0))) & (cloud <= high)
         if inside.any():
-            results = TaskResults.of(
-                predictions.loc[inside], config.resamples, 1, config.seed, multi_label=rules.multi_label
-            )
+            results = TaskResults.of(predictions.loc[inside], 1, config.seed, multi_label=rules.multi_label)
             for panel in results.panels({}):
                 lines += [
                     CloudGain(task, *line)
@@ -72,12 +69,14 @@ def at_level(
         metric: what is measured.
         config: how intervals are made.
     """
-    results = TaskResults.of(predictions, config.resamples, 1, config.seed)
+    results = TaskResults.of(predictions, 1, config.seed)
     levels, differences = [], []
     for panel in results.panels({}):
         for row in panel.rows:
             value = results.value(panel, row, metric)
-            low, high = results.interval(panel, row, metric, config.confidence, config.interval)
+            apart = results.left_out(panel, row, metric)
+            assert apart is not None, "metrics of painted clouds need no scores"
+            low, high = interval_of_value(apart, row, config.confidence)
             levels.append(
                 CloudValue(
                     task=task,
@@ -103,15 +102,14 @@ def _differences(
     results: TaskResults, panel: Panel, metric: str, ends: tuple[float, float], config: StatisticsConfig
 ) -> Iterator[tuple]:
     for a, b in _pairs(panel.rows):
-        differences = results.differences(panel, a, b, metric)
-        if differences is None:
+        difference = results.difference(panel, a, b, metric)
+        if difference is None:
             continue
-        draws = np.sum([w * d.draws for w, d in differences], axis=0)
-        low, high = resample.percentile(draws, config.confidence) if results.groups > 1 else (np.nan, np.nan)
+        apart = difference.total
         yield (
             *(panel.input, panel.probe, a.name, b.name, metric, *ends, len(results.uid), results.groups),
             *(results.value(panel, a, metric), results.value(panel, b, metric)),
-            *(float(sum(w * d.by_replicate.mean() for w, d in differences)), low, high),
+            *(float(apart.value.mean()), *interval_of(apart, [a, b], config.confidence)),
         )
 
 

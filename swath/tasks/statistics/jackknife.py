@@ -13,7 +13,7 @@ estimated: with three trainings they let more true null hypotheses fall than the
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from scipy import special
 
 LEAST_P = 1e-12
@@ -22,13 +22,13 @@ LEAST_TRAININGS, LEAST_EQUAL_GROUPS = 3, 8.0
 """Designs below these get no verdict: there the simulation finds too many differences between equal methods."""
 
 
-def number_of_equal_groups(sizes: Int[np.ndarray, " g"]) -> float:
+def number_of_equal_groups(sizes: Integer[np.ndarray, " g"] | Float[np.ndarray, " g"]) -> float:
     """How many groups of equal size say as much as groups of these sizes: 1 / sum of squared shares."""
     share = np.asarray(sizes) / np.sum(sizes)
     return float(1 / (share**2).sum())
 
 
-def has_verdict(trainings: int, sizes: Int[np.ndarray, " g"]) -> bool:
+def has_verdict(trainings: int, sizes: Integer[np.ndarray, " g"] | Float[np.ndarray, " g"]) -> bool:
     """Whether a design has what a verdict needs.
 
     Args:
@@ -62,6 +62,11 @@ class Spread:
     both: float
     """Variance that both sources count: how differently each training does in each place."""
 
+    @classmethod
+    def unknown(cls) -> "Spread":
+        """The spread of what has no value."""
+        return cls(np.nan, Source(np.nan, 0.0), Source(np.nan, 0.0), np.nan)
+
     @property
     def variance(self) -> float:
         """Variance of the value; not less than that of either source alone, since `both` is an estimate too."""
@@ -92,7 +97,9 @@ class Spread:
         return float(np.average(quantiles, weights=weights))
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Ends of the interval of the value; NaN as `quantile`."""
+        """Ends of the interval of the value; NaN as `quantile`, but for a value of exactly 0 without variance."""
+        if self.variance == 0 == self.value:
+            return 0.0, 0.0
         half = self.quantile((1 - confidence) / 2) * self.error
         return self.value - half, self.value + half
 

@@ -1,10 +1,10 @@
-"""The numbers behind the tables: every result of one task on the same units, resampled together.
+"""The numbers behind the tables: every result of one task on the same units.
 
 All that is reported is a weighted sum over inputs of means over replicates: one input, the mean of several bands, or
-one group of bands minus another. So each pair of rows is resampled once per input, and sums are taken of the results.
+one group of bands minus another. So parts are left out of each row once per input, and sums are taken of the results.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,11 +13,11 @@ import pandas as pd
 
 from swath.errors import SwathError
 from swath.tasks import metrics
-from swath.tasks.data.labels import unpacked
+from swath.tasks.data import unpacked
 from swath.tasks.metrics import OfMatrices, OfScores, share_right, share_right_by_class
 from swath.tasks.schema import Role
-from swath.tasks.statistics import resample
-from swath.tasks.statistics.significance import delong
+from swath.tasks.statistics import left_out, resample
+from swath.tasks.statistics.left_out import LeftOut
 
 _MOST_WEIGHTS = 2**23
 """Weights of single scores that are in memory at a time: 64 MiB."""
@@ -40,22 +40,29 @@ class RowResults:
     """Their numbers, ascending: a replicate is one training, or one round of trainings over all folds."""
     matrices: np.ndarray
     """Shape (groups, replicates, classes, classes); (groups, replicates, classes, 2, 2) of multi-label units."""
+    by_fold: np.ndarray
+    """The same by fold instead of group."""
     scores: np.ndarray | None
     """Class scores, shape (replicates, units, classes), if every replicate gave some."""
 
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """Row a minus row b on one input, averaged over the replicates that pair."""
+    """Row a minus row b in a panel, of the replicates that pair."""
 
-    by_replicate: np.ndarray
-    """The metric's difference for each pair of replicates."""
-    draws: np.ndarray
-    """The difference in each bootstrap resample."""
+    parts: tuple[LeftOut, ...]
+    """On each of the panel's inputs."""
+    weights: tuple[float, ...]
+    """Of the inputs."""
     flips: np.ndarray
     """The difference under each sign flip, the first being the data; see `resample.paired_flips`."""
     accuracy: np.ndarray
     """The difference in accuracy in each group."""
+
+    @property
+    def total(self) -> LeftOut:
+        """The weighted sum over the inputs."""
+        return left_out.weighted_sum(list(zip(self.weights, self.parts, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -90,30 +97,28 @@ class TaskResults:
     class scores only, which pixels do not have."""
     codes: np.ndarray
     """Number of the group of each unit."""
+    unit_fold: np.ndarray
+    """Number of the fold that tests each unit, from 0."""
+    fold: np.ndarray
+    """Number of the fold that tests each group, from 0."""
     groups: int
     rows: dict[tuple[str, str], dict[Row, RowResults]]
     """By input and probe."""
-    weights: np.ndarray
-    """Bootstrap weights, shape (resamples, groups)."""
     signs: np.ndarray
     """Sign flips, shape (flips, groups)."""
     multi_label: bool
-    """Units have several classes."""
-    _differences: dict[tuple, Difference | None] = field(default_factory=dict)
-    _draws: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
+    """Whether units have several classes."""
+    _left_out: dict[tuple, LeftOut] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, predictions: pd.DataFrame, resamples: int, flips: int, seed: int, *, multi_label: bool = False
-    ) -> "TaskResults":
+    def of(cls, predictions: pd.DataFrame, flips: int, seed: int, *, multi_label: bool = False) -> "TaskResults":
         """The results that a task's predictions hold.
 
         Args:
             predictions: the lines of predictions.parquet of this task alone.
-            resamples: how often groups are drawn for intervals.
             flips: how many random sign flips a test takes at least, where there are too many to try all.
-            seed: of both.
-            multi_label: units have multi_label classes, which are the bits of `y_true` and `y_pred`.
+            seed: of the flips.
+            multi_label: units have several classes, which are the bits of `y_true` and `y_pred`.
 
         Raises:
             SwathError: two results hold different units.
@@ -125,15 +130,20 @@ class TaskResults:
             _check_units(key, _truth(lines), first)
         units = first.drop_duplicates("uid")
         codes, names = pd.factorize(units["group"], sort=True)
+        fold_of = predictions.drop_duplicates("uid").set_index("uid")["fold"]
+        unit_fold, folds = pd.factorize(fold_of.loc[units["uid"]].to_numpy(np.int64), sort=True)
         classes = _classes(predictions, multi_label=multi_label)
         y_true = units["y_true"].to_numpy(np.int64)
         return cls(
             uid=units["uid"].to_numpy(),
             y_true=unpacked(y_true, classes) if multi_label else y_true,
             codes=codes,
+            unit_fold=unit_fold,
+            fold=unit_fold[np.unique(codes, return_index=True)[1]],
             groups=len(names),
-            rows=_rows(results, np.asarray(names), _by_class if multi_label else _matrices, classes),
-            weights=resample.weights(len(names), resamples, seed),
+            rows=_rows(
+                results, (np.asarray(names), np.asarray(folds)), _by_class if multi_label else _matrices, classes
+            ),
             signs=resample.flips(len(names), flips, seed),
             multi_label=multi_label,
         )
@@ -145,16 +155,18 @@ class TaskResults:
         return metrics.find(metric).of_scores(multi_label=self.multi_label)
 
     @property
-    def independent(self) -> bool:
-        """Whether every unit is a group of its own."""
-        return self.groups == len(self.uid)
+    def sizes(self) -> np.ndarray:
+        """How many units, or labelled pixels, each group has."""
+        first = next(iter(next(iter(self.rows.values())).values()))
+        each = first.matrices[:, 0]
+        return each.reshape(len(each), -1).sum(axis=1)
 
     def panels(self, band_groups: dict[str, dict[str, tuple[str, ...]]]) -> Iterator[Panel]:
         """Every input and probe, then the groups of bands of each probe that has them."""
         for (name, probe), rows in self.rows.items():
             yield Panel(name, probe, tuple(rows), {name: 1.0})
         for probe, groups in band_groups.items():
-            for name, parts in _band_parts(groups).items():
+            for name, parts in band_parts(groups).items():
                 if rows := self._rows_of_all(probe, parts):
                     yield Panel(name, probe, rows, parts)
 
@@ -191,88 +203,79 @@ class TaskResults:
         once = np.ones((1, self.groups))
         return np.concatenate([self._scored(metric, scores, once) for scores in one.scores])
 
-    def interval(self, panel: Panel, row: Row, metric: str, confidence: float, kind: str) -> tuple[float, float]:
-        """The interval of `value`: DeLong's for the area under a curve where that holds, else a bootstrap."""
+    def left_out(self, panel: Panel, row: Row, metric: str) -> LeftOut | None:
+        """What becomes of the row's value without parts of the experiment; None where it needs scores and has none."""
         members = self.members(panel, row)
         if metrics.find(metric).needs_scores and any(one.scores is None for _, one in members):
-            return np.nan, np.nan
-        if metric == "roc_auc" and (found := self._delong(members, confidence)):
-            return found
-        if self.groups < 2:
-            return np.nan, np.nan
-        draws = sum(w * self.draws(one, metric).mean(1) for w, one in members)
-        if kind == "percentile" or metrics.find(metric).needs_scores:
-            return resample.percentile(np.asarray(draws), confidence)
-        jackknife = sum(w * self._measure(metric)(one.matrices.sum(0) - one.matrices).mean(1) for w, one in members)
-        return resample.bca(np.asarray(draws), self.value(panel, row, metric), np.asarray(jackknife), confidence)
+            return None
+        if len({one.replicates for _, one in members}) > 1:
+            return None
+        return left_out.weighted_sum(
+            [(w, self._without(one, metric, range(len(one.replicates)))) for w, one in members]
+        )
 
-    def draws(self, one: RowResults, metric: str) -> np.ndarray:
-        """The metric in each bootstrap resample and replicate, shape (resamples, replicates)."""
-        # a row is resampled once: its value, its comparisons and means over bands share the draws
-        key = (id(one), metric)
-        if key not in self._draws:
-            self._draws[key] = self._resample(one, metric)
-        return self._draws[key]
+    def _without(self, one: RowResults, metric: str, index: Sequence[int]) -> LeftOut:
+        # each row is taken apart once: its value, its comparisons and means over bands share it
+        key = (id(one), metric, tuple(index))
+        if key not in self._left_out:
+            self._left_out[key] = self._take_apart(one, metric, list(index))
+        return self._left_out[key]
 
-    def _resample(self, one: RowResults, metric: str) -> np.ndarray:
+    def _take_apart(self, one: RowResults, metric: str, index: list[int]) -> LeftOut:
         if not metrics.find(metric).needs_scores:
-            return self._measure(metric)(np.tensordot(self.weights, one.matrices, axes=1))
+            return left_out.of_matrices(one.matrices[:, index], one.by_fold[:, index], self._measure(metric), self.fold)
         assert one.scores is not None
-        return np.stack([self._scored(metric, scores, self.weights) for scores in one.scores], axis=1)
+        return left_out.of_scores(
+            one.scores[index],
+            lambda scores, weights: self._weighted(metric, scores, weights),
+            self.codes,
+            self.unit_fold,
+        )
+
+    def _weighted(self, metric: str, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """A metric of class scores for several weightings of the units."""
+        return np.concatenate([self._score(metric)(self.y_true, scores, some) for some in _parts(weights, scores.size)])
 
     def _scored(self, metric: str, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """A metric of class scores for multi_label weightings of the groups."""
-        found = [self._score(metric)(self.y_true, scores, part[:, self.codes]) for part in _parts(weights, scores.size)]
-        return np.concatenate(found)
-
-    def _delong(self, members: list[tuple[float, RowResults]], confidence: float) -> tuple[float, float] | None:
-        """None unless there are two classes, independent units, and a variance."""
-        counts = np.bincount(self.y_true, minlength=2)
-        if not self.independent or len(counts) > 2 or counts.min() < 2:
-            return None
-        scores = np.concatenate([one.scores[:, :, 1] for _, one in members if one.scores is not None])
-        share = np.concatenate([np.full(len(one.replicates), w / len(one.replicates)) for w, one in members])
-        low, high = delong(self.y_true, scores).combined(share).interval(confidence)[0]
-        return (low, high) if np.isfinite(low) else None
+        """A metric of class scores for several weightings of the groups."""
+        return self._weighted(metric, scores, weights[:, self.codes])
 
     # ----------------------------------------------------------------------------------------------- of two rows
 
-    def differences(self, panel: Panel, a: Row, b: Row, metric: str) -> list[tuple[float, Difference]] | None:
-        """a minus b on each of the panel's inputs, with its weight; None where no replicates pair."""
+    def difference(self, panel: Panel, a: Row, b: Row, metric: str) -> Difference | None:
+        """a minus b; None where no replicates pair, or the metric needs scores that are not there."""
         found = [(w, self._difference(part, panel.probe, a, b, metric)) for part, w in panel.parts.items()]
-        known = [(w, difference) for w, difference in found if difference is not None]
-        return known if len(known) == len(found) else None
-
-    def _difference(self, part: str, probe: str, a: Row, b: Row, metric: str) -> Difference | None:
-        key = (part, probe, a, b, metric)
-        if key not in self._differences:
-            rows = self.rows[part, probe]
-            self._differences[key] = self._subtract(rows[a], rows[b], metric)
-        return self._differences[key]
-
-    def _subtract(self, a: RowResults, b: RowResults, metric: str) -> Difference | None:
-        pairs = replicate_pairs(a.replicates, b.replicates)
-        if not pairs:
+        known = [(w, one) for w, one in found if one is not None]
+        if len(known) < len(found) or len({len(one.value) for _, (one, _, _) in known}) > 1:
             return None
-        if metrics.find(metric).needs_scores and (a.scores is None or b.scores is None):
+        weights = tuple(w for w, _ in known)
+        parts, flips, accuracy = zip(*(one for _, one in known), strict=True)
+        flips, accuracy = (
+            np.sum([w * x for w, x in zip(weights, some, strict=True)], axis=0) for some in (flips, accuracy)
+        )
+        return Difference(parts, weights, flips, accuracy)
+
+    def _difference(
+        self, part: str, probe: str, a: Row, b: Row, metric: str
+    ) -> tuple[LeftOut, np.ndarray, np.ndarray] | None:
+        first, second = self.rows[part, probe][a], self.rows[part, probe][b]
+        pairs = replicate_pairs(first.replicates, second.replicates)
+        if not pairs or (metrics.find(metric).needs_scores and (first.scores is None or second.scores is None)):
             return None
         ia, ib = map(list, zip(*pairs, strict=True))
-        ma, mb, accuracy = (
-            a.matrices[:, ia],
-            b.matrices[:, ib],
-            share_right_by_class if self.multi_label else share_right,
-        )
+        apart = [
+            self._without(one, metric, index).repeated(len(pairs) // len(index))
+            for one, index in ((first, list(dict.fromkeys(ia))), (second, list(dict.fromkeys(ib))))
+        ]
+        ma, mb = first.matrices[:, ia], second.matrices[:, ib]
+        accuracy = share_right_by_class if self.multi_label else share_right
         if metrics.find(metric).needs_scores:
-            flips = np.mean([self._swapped(metric, a.scores[i], b.scores[j]) for i, j in pairs], axis=0)  # type: ignore[index]
+            flips = np.mean([self._swapped(metric, first.scores[i], second.scores[j]) for i, j in pairs], axis=0)  # type: ignore[index]
         else:
             measure = self._measure(metric)
             flips = resample.paired_flips(ma, mb, self.signs, lambda cm: measure(cm).mean(-1))
-        return Difference(
-            by_replicate=self._values(a, metric)[ia] - self._values(b, metric)[ib],
-            draws=(self.draws(a, metric)[:, ia] - self.draws(b, metric)[:, ib]).mean(1),
-            flips=flips,
-            accuracy=(accuracy(ma) - accuracy(mb)).mean(1),
-        )
+        difference = left_out.weighted_sum([(1.0, apart[0]), (-1.0, apart[1])])
+        return difference, flips, (accuracy(ma) - accuracy(mb)).mean(1)
 
     def _swapped(self, metric: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """`resample.paired_flips` for class scores: both rows' units in one list, of which each side takes half."""
@@ -323,47 +326,53 @@ def _classes(predictions: pd.DataFrame, *, multi_label: bool) -> int:
     return max([most.bit_length(), *(len(scores) for scores in predictions["score"].head(1) if np.ndim(scores))])
 
 
-Matrices = Callable[[pd.DataFrame, np.ndarray, int], np.ndarray]
+Matrices = Callable[[pd.DataFrame, str, np.ndarray, int], np.ndarray]
 
 
-def _rows(results: dict[tuple, pd.DataFrame], groups: np.ndarray, matrices: Matrices, classes: int) -> dict:
+Units = tuple[np.ndarray, np.ndarray]
+"""Names of the groups, and numbers of the folds."""
+
+
+def _rows(results: dict[tuple, pd.DataFrame], units: Units, matrices: Matrices, classes: int) -> dict:
     collected: dict[tuple[str, str], dict[Row, list[tuple[int, pd.DataFrame]]]] = {}
     for (name, probe, *row, replicate), lines in results.items():
         collected.setdefault((name, probe), {}).setdefault(Row(*row), []).append((int(replicate), lines))
     return {
-        panel: {row: _row_results(replicates, groups, matrices, classes) for row, replicates in rows.items()}
+        panel: {row: _row_results(replicates, units, matrices, classes) for row, replicates in rows.items()}
         for panel, rows in collected.items()
     }
 
 
 def _row_results(
-    replicates: list[tuple[int, pd.DataFrame]], groups: np.ndarray, matrices: Matrices, classes: int
+    replicates: list[tuple[int, pd.DataFrame]], units: Units, matrices: Matrices, classes: int
 ) -> RowResults:
     replicates = sorted(replicates, key=lambda pair: pair[0])
     scores = [_scores(list(lines["score"])) for _, lines in replicates]
     complete = [s for s in scores if s is not None]
     return RowResults(
         replicates=tuple(number for number, _ in replicates),
-        matrices=np.stack([matrices(lines, groups, classes) for _, lines in replicates], axis=1),
+        matrices=np.stack([matrices(lines, "group", units[0], classes) for _, lines in replicates], axis=1),
+        by_fold=np.stack([matrices(lines, "fold", units[1], classes) for _, lines in replicates], axis=1),
         scores=np.stack(complete) if len(complete) == len(scores) else None,
     )
 
 
-def _matrices(lines: pd.DataFrame, groups: np.ndarray, classes: int) -> np.ndarray:
+def _matrices(lines: pd.DataFrame, by: str, values: np.ndarray, classes: int) -> np.ndarray:
+    """Confusion matrices of the lines that have each of a column's values."""
     y_true, y_pred = (lines[column].to_numpy(np.int64) for column in ("y_true", "y_pred"))
-    group = pd.Categorical(lines["group"], categories=groups).codes.astype(np.int64)
-    entry = (group * classes + y_true) * classes + y_pred
-    counts = np.bincount(entry, weights=lines["count"], minlength=len(groups) * classes**2)
-    return counts.reshape(len(groups), classes, classes)
+    code = pd.Categorical(lines[by], categories=values).codes.astype(np.int64)
+    entry = (code * classes + y_true) * classes + y_pred
+    counts = np.bincount(entry, weights=lines["count"], minlength=len(values) * classes**2)
+    return counts.reshape(len(values), classes, classes)
 
 
-def _by_class(lines: pd.DataFrame, groups: np.ndarray, classes: int) -> np.ndarray:
+def _by_class(lines: pd.DataFrame, by: str, values: np.ndarray, classes: int) -> np.ndarray:
     """As `_matrices`, of each class by itself: g k 2 2."""
     y_true, y_pred = (unpacked(lines[column].to_numpy(np.int64), classes) for column in ("y_true", "y_pred"))
-    group = pd.Categorical(lines["group"], categories=groups).codes.astype(np.int64)
-    entry = ((group[:, None] * classes + np.arange(classes)) * 2 + y_true) * 2 + y_pred
-    counts = np.bincount(entry.ravel(), minlength=len(groups) * classes * 4).astype(np.float64)
-    return counts.reshape(len(groups), classes, 2, 2)
+    code = pd.Categorical(lines[by], categories=values).codes.astype(np.int64)
+    entry = ((code[:, None] * classes + np.arange(classes)) * 2 + y_true) * 2 + y_pred
+    counts = np.bincount(entry.ravel(), minlength=len(values) * classes * 4).astype(np.float64)
+    return counts.reshape(len(values), classes, 2, 2)
 
 
 def _scores(column: list) -> np.ndarray | None:
@@ -373,7 +382,7 @@ def _scores(column: list) -> np.ndarray | None:
     return np.stack([np.asarray(scores, dtype=np.float64) for scores in column])
 
 
-def _band_parts(groups: dict[str, tuple[str, ...]]) -> dict[str, dict[str, float]]:
+def band_parts(groups: dict[str, tuple[str, ...]]) -> dict[str, dict[str, float]]:
     """Weights of the inputs in each mean over bands, and in the contrast if there are two groups beside `all`."""
     means = {f"{name} bands": {key: 1 / len(keys) for key in keys} for name, keys in groups.items() if keys}
     pair = [name for name in means if name != "all bands"]

@@ -1,24 +1,16 @@
-"""Resampling by group: bootstrap weights, intervals, and the sign-flip test.
+"""The sign-flip test: how often chance alone would tell two rows apart, if the groups could have been swapped.
 
-Units of one group (tiles of a scene, chips of a cluster) are not independent, so groups are drawn, never units. A draw
-is a row of weights, so one matrix product resamples a statistic for all draws; the same rows serve all seeds and all
-rows of a task's tables, which is what makes differences paired.
+Units of one group (tiles of a scene, chips of a cluster) are not independent, so groups are flipped, never units. The
+test takes the trained networks as they are: other trainings are no part of its chance.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import ndtr, ndtri
 
 EXACT_GROUPS = 13
 """Up to this many groups all 2^n sign flips are tried; beyond it a random sample of them."""
-
-
-def weights(groups: int, resamples: int, seed: int) -> Float[np.ndarray, "b g"]:
-    """Cluster bootstrap: how often each of the groups is drawn in each resample; rows sum to the number of groups."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples).astype(np.float64)
 
 
 def flips(groups: int, resamples: int, seed: int) -> Float[np.ndarray, "b g"]:
@@ -29,42 +21,6 @@ def flips(groups: int, resamples: int, seed: int) -> Float[np.ndarray, "b g"]:
     signs = np.random.default_rng(seed).integers(0, 2, size=(resamples + 1, groups)) * 2.0 - 1.0
     signs[0] = 1.0
     return signs
-
-
-def percentile(draws: Float[np.ndarray, " b"], confidence: float = 0.95) -> tuple[float, float]:
-    """Percentile interval; draws without a value (NaN) are left out, and (NaN, NaN) is returned if all are."""
-    draws = draws[~np.isnan(draws)]
-    if not len(draws):
-        return np.nan, np.nan
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
-
-
-def bca(
-    draws: Float[np.ndarray, " b"], value: float, jackknife: Float[np.ndarray, " g"], confidence: float = 0.95
-) -> tuple[float, float]:
-    """Bias-corrected and accelerated interval (Efron 1987).
-
-    Args:
-        draws: the statistic in each resample.
-        value: the statistic of the data.
-        jackknife: the statistic with each group left out in turn.
-        confidence: coverage.
-
-    Returns:
-        The interval; the percentile interval where the correction has no finite value (no spread, or a value outside
-        all draws).
-    """
-    draws = draws[~np.isnan(draws)]
-    left = np.nanmean(jackknife) - jackknife[~np.isnan(jackknife)]
-    spread = (left**2).sum()
-    share = ((draws < value).mean() + (draws <= value).mean()) / 2 if len(draws) else 0.0
-    if not 0 < share < 1 or spread <= 0:
-        return percentile(draws, confidence)
-    bias, acceleration = ndtri(share), (left**3).sum() / (6 * spread**1.5)
-    z = bias + ndtri([(1 - confidence) / 2, (1 + confidence) / 2])
-    low, high = np.quantile(draws, ndtr(bias + z / (1 - acceleration * z)))
-    return float(low), float(high)
 
 
 def flip_p(differences: Float[np.ndarray, " b"]) -> float:

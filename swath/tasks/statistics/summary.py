@@ -1,34 +1,34 @@
-"""From predictions to the two tables of a run: what each row scored, and which differences mean anything.
+"""From predictions to the tables of a run: what each row scored, and which differences mean anything.
 
 The rules, argued in docs/evaluation.md:
 
-* A row's value is the mean over its replicates of a metric of the whole test set. Its interval is a bootstrap over
-  groups.
-* A comparison's interval comes from the same resamples for both rows. The test that decides, chosen before any result
-  was seen, is a sign-flip test by group on the metric itself; a paired t-test and Wilcoxon's on the groups' accuracies
-  stand beside it.
-* Over bands the paired t-test of RS-BYOL decides, and Wilcoxon's stands beside it.
-* Holm's correction is over everything that one panel of the table (task, input, probe) compares in one pairing.
+* A row's value is the mean over its replicates of a metric of the whole test set. Its interval, and that of a
+  difference, is over groups and trainings (`jackknife`); a difference's p is the same calculation.
+* Only claims get a verdict, and Holm's correction is over all claims of all tasks. A design that is too small for a
+  verdict gets none.
+* Beside it stand a sign-flip test by group, which is conditional on the trained networks, and a paired t-test and
+  Wilcoxon's on the groups' accuracies. Over bands the paired t-test of RS-BYOL stands as it is, without a verdict.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
 
 from swath.settings import Settings
-from swath.tasks import metrics
+from swath.tasks import floors, metrics
 from swath.tasks.metrics import MetricName
-from swath.tasks.schema import COMPARISONS, NOTES, TABLE, Comparison, RowValue, Verdict
+from swath.tasks.schema import CLAIMS, COMPARISONS, NOTES, TABLE, ClaimResult, Comparison, RowValue, Standing, Verdict
 from swath.tasks.statistics import resample
+from swath.tasks.statistics.claims import MORE_TRAININGS, Claim, advice, caution, claimed, compared, refusal
+from swath.tasks.statistics.jackknife import Spread, number_of_equal_groups
+from swath.tasks.statistics.left_out import LeftOut
 from swath.tasks.statistics.panels import Panel, Row, TaskResults
 from swath.tasks.statistics.significance import holm, paired_t, t_interval, wilcoxon
-
-FEW_GROUPS = 10
-"""Below this many groups a bootstrap interval is known to be too narrow, and the table says so."""
 
 
 class TaskRules(Settings):
@@ -54,31 +54,41 @@ class StatisticsConfig(Settings):
 
     tasks: dict[str, TaskRules] = Field(default_factory=dict)
     """By task; accuracy alone where a task is not named."""
+    claims: tuple[Claim, ...] | None = None
+    """The comparisons that get a verdict, whole (`swath.tasks.stated_claims`); None: each arm against its own random
+    twin, its own training from scratch and one named floor, under the first probe of each input."""
     confidence: float = Field(default=0.95, gt=0, lt=1)
     alpha: float = Field(default=0.05, gt=0, lt=1)
     """Level of the verdicts, after Holm."""
-    resamples: int = Field(default=2000, ge=100)
-    """Bootstrap resamples of the groups."""
     flips: int = Field(default=4999, ge=99)
     """Random sign flips where there are too many groups to try them all."""
-    interval: Literal["percentile", "bca"] = "percentile"
     seed: int = 0
+    """Of the sign flips."""
 
 
-def summarise(
-    predictions: pd.DataFrame, config: StatisticsConfig, notes: pd.DataFrame | None = None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table of values and the comparisons of an evaluation.
+class Summary(NamedTuple):
+    """The tables of an evaluation."""
+
+    table: pd.DataFrame
+    """Lines of table.csv."""
+    comparisons: pd.DataFrame
+    """Lines of comparisons.csv."""
+    claims: pd.DataFrame
+    """Lines of claims.csv."""
+
+
+def summarise(predictions: pd.DataFrame, config: StatisticsConfig, notes: pd.DataFrame | None = None) -> Summary:
+    """The table of values, the comparisons and the claims of an evaluation.
 
     Args:
         predictions: the lines of predictions.parquet; every result of a task must hold the same units. `count` may be
             left out where units have one class each, and `fold`, `replicate` and `of_arm` where splits do not rotate
             and rows stand for no arm: each seed then is a replicate.
-        config: metrics per task, intervals, tests.
+        config: metrics per task, claims, intervals, tests.
         notes: the lines of notes.csv: results that could not be computed, or in a way that must be said.
 
     Returns:
-        The table (table.csv) and the comparisons (comparisons.csv), in the order in which the results came.
+        The lines of table.csv, comparisons.csv and claims.csv, in the order in which the results came.
 
     Raises:
         SwathError: two results of one task hold different units, so their rows are not paired.
@@ -86,22 +96,83 @@ def summarise(
     predictions = _completed(predictions)
     said = _Notes(notes if notes is not None else NOTES.frame())
     values: list[RowValue] = []
-    comparisons: list[Comparison] = []
+    judged: list[_Judged] = []
     for task, part in predictions.groupby("task", sort=False):
         rules = config.tasks.get(str(task), TaskRules())
-        results = TaskResults.of(part, config.resamples, config.flips, config.seed, multi_label=rules.multi_label)
+        results = TaskResults.of(part, config.flips, config.seed, multi_label=rules.multi_label)
         judge = _Judge(str(task), results, rules, config)
         for panel in results.panels(rules.band_groups):
             values += judge.values(panel, said)
-            comparisons += _corrected(judge.comparisons(panel), config.alpha)
+            judged += judge.comparisons(panel)
     values += said.of_rows_without_result()
-    return TABLE.frame(values), COMPARISONS.frame(comparisons)
+    judged = _corrected(judged, config.alpha)
+    claims = [one.result(config.alpha, _family(judged)) for one in judged if one.line.standing == "claim"]
+    claims += [_without_result(claim) for claim in config.claims or () if all(one.claim != claim for one in judged)]
+    return Summary(TABLE.frame(values), COMPARISONS.frame(one.line for one in judged), CLAIMS.frame(claims))
 
 
 def _completed(predictions: pd.DataFrame) -> pd.DataFrame:
     """With what a plain table of predictions may leave out."""
     usual = {"count": 1, "of_arm": "", "fold": 0, "replicate": predictions["seed"]}
     return predictions.assign(**{name: value for name, value in usual.items() if name not in predictions})
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A comparison, and what of it only claims say."""
+
+    line: Comparison
+    claim: Claim | None = None
+    """Which stated claim it is."""
+    spread: Spread | None = None
+    """None where nothing could be paired."""
+    metric: str = ""
+    trainings: int = 0
+    folds: int = 1
+    sizes: np.ndarray = field(default_factory=lambda: np.ones(1))
+    """Of the groups, in units."""
+    refused: str = ""
+    """Why there is no verdict."""
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether it belongs to the family that Holm's correction is over."""
+        return self.line.standing == "claim" and not self.refused and bool(np.isfinite(self.line.p))
+
+    def result(self, alpha: float, family: int) -> ClaimResult:
+        """The line of claims.csv; `family` claims are corrected together."""
+        line, strictest = self.line, alpha / max(family, 1)
+        # what is conditional on single trainings says nothing of what others would have shown
+        known = self.spread if self.spread is not None and self.trainings > 1 else None
+        spread = known or Spread.unknown()
+        return ClaimResult(
+            task=line.task,
+            input=line.input,
+            probe=line.probe,
+            better=line.a,
+            than=line.b,
+            metric=self.metric,
+            difference=line.difference,
+            low=line.low,
+            high=line.high,
+            p=line.p,
+            p_conditional=line.p_conditional,
+            p_holm=line.p_holm,
+            verdict=line.verdict,
+            detectable=spread.detectable(alpha=strictest),
+            trainings=self.trainings,
+            folds=self.folds,
+            groups=len(self.sizes),
+            equal_groups=number_of_equal_groups(self.sizes),
+            largest_share=float(self.sizes.max() / self.sizes.sum()),
+            groups_variance=spread.places.variance,
+            groups_freedom=spread.places.freedom,
+            trainings_variance=spread.trainings.variance,
+            trainings_freedom=spread.trainings.freedom,
+            interaction=spread.both,
+            advice=advice(known, strictest) if known else MORE_TRAININGS,
+            note=line.note,
+        )
 
 
 @dataclass(frozen=True)
@@ -121,9 +192,12 @@ class _Judge:
 
     def _value(self, panel: Panel, row: Row, metric: str, said: "_Notes") -> RowValue:
         value = self.results.value(panel, row, metric)
-        low, high = self.results.interval(panel, row, metric, self.config.confidence, self.config.interval)
-        replicates = self.results.per_replicate(panel, row, metric)
-        notes = [said.of(self.task, panel, row), self._caution()]
+        apart = self.results.left_out(panel, row, metric)
+        (low, high), remark = (np.nan, np.nan), ""
+        if apart is not None:
+            remark = spread_of(apart, [row])[1]
+            low, high = interval_of_value(apart, row, self.config.confidence)
+        notes = [said.of(self.task, panel, row), remark, caution(self.results.sizes)]
         if np.isnan(value):
             notes.append("no class scores, or one class only" if metrics.find(metric).needs_scores else "no units")
         return RowValue(
@@ -137,58 +211,70 @@ class _Judge:
             value=value,
             low=low,
             high=high,
-            per_seed=tuple(replicates.values()),
+            per_seed=tuple(self.results.per_replicate(panel, row, metric).values()),
             n_units=len(self.results.uid),
             n_groups=self.results.groups,
             note="; ".join(filter(None, notes)),
         )
 
-    def _caution(self) -> str:
-        if self.results.groups < 2:
-            return "one group only: no interval can be given"
-        few = self.results.groups < FEW_GROUPS
-        return f"{self.results.groups} groups only: the interval is too narrow" if few else ""
+    def comparisons(self, panel: Panel) -> list[_Judged]:
+        """The claims, then what else may be looked at; each pair once."""
+        stated = claimed(self.config.claims, self.task, panel, is_first=self._is_usual(panel))
+        pairs = [(better, than) for _, better, than in stated]
+        others = [pair for pair in compared(panel.rows) if pair not in pairs and pair[::-1] not in pairs]
+        judged = [self._over_groups(panel, better, than, "claim", claim) for claim, better, than in stated]
+        judged += [self._over_groups(panel, *pair, "exploratory") for pair in others]
+        if panel.is_over_bands:
+            judged += [_Judged(self._over_bands(panel, *pair)) for pair in (*pairs, *others)]
+        return judged
 
-    def comparisons(self, panel: Panel) -> list[Comparison]:
-        """Every pre-trained row against every other row, each pair once."""
-        pairs = list(_pairs(panel.rows))
-        lines = [self._over_groups(panel, a, b) for a, b in pairs]
-        return lines + [self._over_bands(panel, a, b) for a, b in pairs] if panel.is_over_bands else lines
+    def _is_usual(self, panel: Panel) -> bool:
+        """Whether claims that nobody stated are about the panel: the first one of each input, or of all bands."""
+        plain = [key for key in self.results.rows if key[1] not in self.rules.band_groups]
+        if not plain:
+            return panel.input == "all bands"
+        first = dict(reversed(plain))
+        return first.get(panel.input) == panel.probe and (panel.input, panel.probe) in plain
 
-    def _over_groups(self, panel: Panel, a: Row, b: Row) -> Comparison:
+    def _over_groups(self, panel: Panel, a: Row, b: Row, standing: Standing, claim: Claim | None = None) -> _Judged:
         metric = self.rules.metrics[0]
-        found = self.results.differences(panel, a, b, metric)
-        line = self._comparison(panel, a, b, "groups", "sign flips by group")
+        found = self.results.difference(panel, a, b, metric)
+        line = self._comparison(panel, a, b, "groups", "two-way jackknife")
+        line = replace(line, standing=standing)
         if found is None:
-            scores = "class scores or " if metrics.find(metric).needs_scores else ""
-            return replace(line, note=f"the rows have no {scores}replicate in common")
-        if self.results.groups < 2:
-            difference = sum(w * d.by_replicate.mean() for w, d in found)
-            return replace(line, difference=float(difference), n_pairs=1, note="one group only: nothing can be tested")
-        draws, flips, accuracy = (
-            np.sum([w * getattr(d, what) for w, d in found], axis=0) for what in ("draws", "flips", "accuracy")
-        )
-        low, high = resample.percentile(draws, self.config.confidence)
-        return replace(
+            needed = "class scores or " if metrics.find(metric).needs_scores else ""
+            return _Judged(replace(line, note=f"the rows have no {needed}replicate in common"), claim, metric=metric)
+        apart, sizes = found.total, self.results.sizes
+        spread, remark = spread_of(apart, [a, b])
+        low, high = spread.interval(self.config.confidence)
+        trainings = len(apart.value)
+        refused = refusal(trainings, sizes)
+        notes = [remark, refused, caution(sizes)] if standing == "claim" else [remark]
+        line = replace(
             line,
-            difference=float(sum(w * d.by_replicate.mean() for w, d in found)),
+            difference=spread.value,
             low=low,
             high=high,
-            p=resample.flip_p(flips),
-            p_t=paired_t(accuracy),
-            p_wilcoxon=wilcoxon(accuracy),
+            p=spread.p(),
+            p_conditional=resample.flip_p(found.flips),
+            p_t=paired_t(found.accuracy),
+            p_wilcoxon=wilcoxon(found.accuracy),
             n_pairs=self.results.groups,
-            note=_power_note(self.results.groups, self.config.alpha),
+            note="; ".join(filter(None, notes)),
         )
+        return _Judged(line, claim, spread, metric, trainings, len(apart.swapped), sizes, refused)
 
     def _over_bands(self, panel: Panel, a: Row, b: Row) -> Comparison:
-        """Paired over bands, as RS-BYOL tests; over seeds where the group holds one band only."""
+        """Paired over bands, as RS-BYOL tests; over seeds where the group holds one band only.
+
+        Bands are not independent of each other, and neither are seeds tested on the same places: no verdict.
+        """
         single = len(panel.parts) == 1
         line = self._comparison(panel, a, b, "seeds of one band" if single else "bands", "paired t")
-        found = self.results.differences(panel, a, b, self.rules.metrics[0])
+        found = self.results.difference(panel, a, b, self.rules.metrics[0])
         if found is None:
             return replace(line, note="the rows have no replicate in common")
-        differences = found[0][1].by_replicate if single else np.array([d.by_replicate.mean() for _, d in found])
+        differences = found.parts[0].value if single else np.array([part.value.mean() for part in found.parts])
         low, high = t_interval(differences, self.config.confidence)
         p = paired_t(differences)
         return replace(
@@ -200,40 +286,96 @@ class _Judge:
             p_t=p,
             p_wilcoxon=wilcoxon(differences),
             n_pairs=len(differences),
-            note="" if np.isfinite(p) else "too few pairs, or pairs without spread, for a t-test",
+            note="not independent of each other: to be compared with the paper, no verdict"
+            if np.isfinite(p)
+            else "too few pairs, or pairs without spread, for a t-test",
         )
 
     def _comparison(self, panel: Panel, a: Row, b: Row, pairing: str, test: str) -> Comparison:
         """Without a result yet."""
         nan = float("nan")
         names = (self.task, panel.input, panel.probe, a.name, b.name)
-        return Comparison(*names, nan, nan, nan, nan, nan, nan, nan, "untested", 0, pairing, test, "")
+        return Comparison(
+            *names, nan, nan, nan, nan, nan, nan, nan, nan, "exploratory", "untested", 0, pairing, test, ""
+        )
 
 
-def _pairs(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
-    arms = [row for row in rows if row.role == "pretrained"]
-    others = [row for row in rows if row.role != "pretrained"]
-    for i, a in enumerate(arms):
-        for b in [*arms[i + 1 :], *others]:
-            yield a, b
+@cache
+def without_chance() -> frozenset[str]:
+    """Names of the rows that come out the same whenever they are made of the same labels."""
+    return frozenset(floor.row for floor in map(floors.find, floors.names()) if not floor.random)
 
 
-def _power_note(groups: int, alpha: float) -> str:
-    # all groups in favour of one row is the strongest evidence that there can be: p = 2 / 2^groups
-    return f"{groups} groups can never reach p < {alpha:g}" if 2.0 ** (1 - groups) >= alpha else ""
+def spread_of(apart: LeftOut, rows: Sequence[Row]) -> tuple[Spread, str]:
+    """How far a value that is of these rows may be chance, and what must be said of it."""
+    folds, trainings = apart.swapped.shape
+    is_random = any(row.name not in without_chance() for row in rows)
+    if is_random and trainings == 1 and folds == 1:
+        return apart.spread(random=False), "one training: conditional on these trained networks"
+    remark = "one training of each fold: folds are the units" if is_random and trainings == 1 else ""
+    return apart.spread(random=is_random or trainings > 1), remark
 
 
-def _corrected(lines: list[Comparison], alpha: float) -> list[Comparison]:
-    """With Holm's p within each pairing of a panel, and the verdicts."""
+def interval_of(apart: LeftOut, rows: Sequence[Row], confidence: float) -> tuple[float, float]:
+    """The interval of a difference between rows."""
+    return spread_of(apart, rows)[0].interval(confidence)
+
+
+def interval_of_value(apart: LeftOut, row: Row, confidence: float) -> tuple[float, float]:
+    """The interval of what a row scored, within 0 and 1."""
+    low, high = np.clip(interval_of(apart, [row], confidence), 0.0, 1.0)
+    return float(low), float(high)
+
+
+def _family(judged: Sequence[_Judged]) -> int:
+    return sum(one.is_tested for one in judged)
+
+
+def _corrected(judged: list[_Judged], alpha: float) -> list[_Judged]:
+    """With Holm's p over all claims that are tested, and their verdicts."""
+    adjusted = iter(holm(np.array([one.line.p for one in judged if one.is_tested], dtype=float)))
     corrected = []
-    for pairing in dict.fromkeys(line.pairing for line in lines):
-        family = [line for line in lines if line.pairing == pairing]
-        adjusted = holm(np.array([line.p for line in family], dtype=float))
-        corrected += [
-            replace(line, p_holm=float(p), verdict=verdict(line.difference, float(p), alpha))
-            for line, p in zip(family, adjusted, strict=True)
-        ]
+    for one in judged:
+        if one.is_tested:
+            p = float(next(adjusted))
+            line = replace(one.line, p_holm=p, verdict=verdict(one.line.difference, p, alpha))
+            corrected.append(replace(one, line=line))
+        else:
+            corrected.append(one)
     return corrected
+
+
+def _without_result(claim: Claim) -> ClaimResult:
+    """The line of a claim of whose rows one has no result."""
+    nan = float("nan")
+    return ClaimResult(
+        task=claim.task or "",
+        input=claim.input or "",
+        probe=claim.probe or "",
+        better=claim.better,
+        than=claim.than,
+        metric="",
+        difference=nan,
+        low=nan,
+        high=nan,
+        p=nan,
+        p_conditional=nan,
+        p_holm=nan,
+        verdict="untested",
+        detectable=nan,
+        trainings=0,
+        folds=0,
+        groups=0,
+        equal_groups=nan,
+        largest_share=nan,
+        groups_variance=nan,
+        groups_freedom=0.0,
+        trainings_variance=nan,
+        trainings_freedom=0.0,
+        interaction=nan,
+        advice="",
+        note="no verdict: one of the two rows has no result here, or there is no such row",
+    )
 
 
 def verdict(difference: float, p: float, alpha: float = 0.05) -> Verdict:

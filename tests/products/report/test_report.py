@@ -99,7 +99,7 @@ def test_references_inside_the_page_resolve(html, page):
 
 def test_can_be_read_on_a_phone_and_by_a_screen_reader(page):
     assert any(attrs.get("name") == "viewport" for attrs in page.all("meta"))
-    assert [tag for tag, _ in page.tags if tag in {"h1", "h2"}] == ["h1"] + ["h2"] * 8
+    assert [tag for tag, _ in page.tags if tag in {"h1", "h2"}] == ["h1"] + ["h2"] * 9
     assert all(attrs.get("alt") for attrs in page.all("img"))
     pictures = page.all("svg")
     assert len(pictures) > 15
@@ -118,7 +118,18 @@ def test_every_figure_of_the_tables_is_there(finished_run, page):
     assert len(whole) > 30
     for row in whole.itertuples():
         assert words.points(row.difference) in page.text
-        assert ("< 0.001" if row.p_holm < 0.001 else f"{row.p_holm:.3f}").replace("< ", "<\xa0") in page.text
+        p = row.p_holm if np.isfinite(row.p_holm) else row.p
+        assert ("< 0.001" if p < 0.001 else f"{p:.3f}").replace("< ", "<\xa0") in page.text
+
+
+def test_claims_stand_with_what_came_of_them_and_what_could_have_been_seen(finished_run, page):
+    claims = pd.read_csv(finished_run / "evaluate" / "claims.csv")
+    assert len(claims)
+    assert "What was claimed" in page.text
+    for row in claims.itertuples():
+        assert f"{row.task} · {row.input} · {row.probe}" in page.text
+        assert words.points(row.detectable) in page.text
+        assert row.advice in page.text
 
 
 def test_says_what_was_left_out_and_on_what_it_ran(page):

@@ -21,7 +21,7 @@ from swath.tasks.task import Task
 from tests.tasks.fakes import contract, dense_encoder
 from tests.tasks.statistics.test_summary import cell, guess, world
 
-CONFIG = StatisticsConfig(resamples=200, flips=99)
+CONFIG = StatisticsConfig(flips=99)
 SPLIT = SplitConfig(fractions=(0.5, 0.2, 0.3))
 
 

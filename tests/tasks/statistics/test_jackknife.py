@@ -102,7 +102,7 @@ def test_one_place_says_nothing():
 
 def test_a_row_against_itself_is_no_difference():
     found = of_mean(np.zeros((5, 3)))
-    assert (found.value, found.p()) == (0, 1)
+    assert (found.value, found.p(), found.interval()) == (0, 1, (0, 0))
     certain = of_mean(np.ones((5, 3)))
     assert np.isnan(certain.p())
 
@@ -141,10 +141,10 @@ def test_designs_that_get_a_verdict(trainings, sizes, expected):
 def test_more_of_either_makes_it_narrower():
     found = Spread(0.0, Source(4.0, 9.0), Source(2.0, 2.0), 1.0)
     assert found.enlarged() == found
-    more = found.enlarged(places=2, trainings=3)
+    more = found.enlarged(places=2.0, trainings=3.0)
     assert more.places == Source(2.0, 19.0)
     assert more.trainings.variance == pytest.approx(2 / 3)
     assert more.trainings.freedom == 8
     assert more.both == pytest.approx(1 / 6)
     unknown = Spread(0.0, Source(4.0, 9.0), Source(0.0, 0.0), 0.0)
-    assert np.isnan(unknown.enlarged(trainings=3).detectable()), "one training says nothing of three"
+    assert np.isnan(unknown.enlarged(trainings=3.0).detectable()), "one training says nothing of three"

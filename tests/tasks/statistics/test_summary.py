@@ -8,14 +8,17 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from swath.errors import SwathError
-from swath.tasks.schema import COMPARISONS, NOTES, TABLE
+from swath.tasks.schema import CLAIMS, COMPARISONS, NOTES, TABLE
 from swath.tasks.statistics import (
+    Claim,
     StatisticsConfig,
     TaskRules,
+    delong,
     holm,
     summarise,
     verdict,
 )
+from swath.tasks.statistics.jackknife import spread
 
 N, CLASSES = 240, 3
 
@@ -33,7 +36,10 @@ def cell(y, group, y_pred, row, role="pretrained", seed=0, name="all", probe="li
             "probe": probe,
             "row": row,
             "role": role,
+            "of_arm": "",
             "seed": seed,
+            "fold": 0,
+            "replicate": seed,
             "uid": [f"u{i}" for i in range(len(y))],
             "group": [f"g{g}" for g in group],
             "y_true": y,
@@ -47,25 +53,27 @@ def guess(y, rng, right):
     return np.where(rng.random(len(y)) < right, y, rng.integers(0, CLASSES, len(y)))
 
 
-def rows(*specs, groups=24, seed=0, name="all", probe="linear"):
-    """Cells from (row, kind, share right, seeds)."""
+def rows(*specs, groups=24, seed=0, name="all", probe="linear", task="t"):
+    """Results from (row, role, share right, seeds)."""
     y, group, rng = world(groups, seed)
     return pd.concat(
         [
-            cell(y, group, guess(y, rng, right), row, kind, s, name, probe)
+            cell(y, group, guess(y, rng, right), row, kind, s, name, probe, task=task)
             for row, kind, right, seeds in specs
             for s in seeds
         ]
     )
 
 
-CONFIG = StatisticsConfig(resamples=400, flips=999)
+SEEDS = (0, 1, 2)
+CLAIM = Claim(better="a", than="b", task="t", input="all", probe="linear")
+CONFIG = StatisticsConfig(flips=999, claims=(CLAIM,))
 
 
 def test_values_are_means_over_seeds_of_scikit_learns_numbers():
     p = rows(("a", "pretrained", 0.7, (0, 1, 2)), ("b", "floor", 0.3, (0, 1, 2)))
     config = CONFIG.model_copy(update={"tasks": {"t": TaskRules(metrics=("macro_f1", "accuracy", "miou"))}})
-    table, comparisons = summarise(p, config)
+    table, comparisons, _ = summarise(p, config)
     assert list(table) == TABLE.columns
     assert list(comparisons) == COMPARISONS.columns
     assert list(table.metric) == ["macro_f1", "accuracy", "miou"] * 2
@@ -74,26 +82,192 @@ def test_values_are_means_over_seeds_of_scikit_learns_numbers():
     assert line.value == pytest.approx(np.mean(expected))
     assert line.per_seed == pytest.approx(expected, abs=1e-6)
     assert line.low < line.value < line.high
-    assert (line.n_units, line.n_groups, line.note) == (N, 24, "")
+    assert (line.n_units, line.n_groups) == (N, 24)
+    assert line.note.startswith(
+        "24 groups only: in simulations with 3 trainings or more, 95 % intervals held the truth"
+    )
 
 
-def test_a_comparison_is_the_difference_of_the_table_and_its_sign_is_in_the_words():
-    p = rows(("a", "pretrained", 0.8, (0, 1)), ("b", "pretrained", 0.4, (0, 1)), ("c", "floor", 0.9, (0, 1)))
-    table, comparisons = summarise(p, CONFIG)
+def anova(p, a, b, seeds=SEEDS):
+    """The spread of the difference in accuracy, transcribed for groups and trainings of one fold."""
+    right = p.assign(right=(p.y_true == p.y_pred).astype(float))
+    difference = (
+        right[right.row == a].set_index(["seed", "uid"]).right - right[right.row == b].set_index(["seed", "uid"]).right
+    )
+    by_unit = difference.unstack(0).loc[[f"u{i}" for i in range(N)], list(seeds)].to_numpy()
+    group = p.drop_duplicates("uid").set_index("uid").group.loc[[f"u{i}" for i in range(N)]].to_numpy()
+    value = by_unit.mean(0)
+    without = np.stack([by_unit[group != g].mean(0) for g in np.unique(group)])
+    others = (value.sum() - value) / (len(value) - 1) - value
+    return spread(value, without, others[None], np.zeros(len(without), int))
+
+
+def test_a_comparison_is_the_difference_of_the_table_over_groups_and_trainings():
+    p = rows(("a", "pretrained", 0.8, SEEDS), ("b", "pretrained", 0.4, SEEDS), ("c", "floor", 0.9, SEEDS))
+    table, comparisons, _ = summarise(p, CONFIG)
     values = dict(zip(table.row, table.value, strict=True))
     assert list(zip(comparisons.a, comparisons.b, strict=True)) == [("a", "b"), ("a", "c"), ("b", "c")]
     for line in comparisons.itertuples():
         assert line.difference == pytest.approx(values[line.a] - values[line.b])
-        assert line.low < line.difference < line.high
-    assert list(comparisons.verdict) == ["better", "worse", "worse"]
+        expected = anova(p, line.a, line.b)
+        assert (line.low, line.high) == pytest.approx(expected.interval())
+        assert line.p == pytest.approx(expected.p())
+        assert (line.low <= 0 <= line.high) == (line.p >= 0.05)
+
+
+def test_only_claims_get_a_verdict_and_holm_is_over_them_alone():
+    p = rows(("a", "pretrained", 0.8, SEEDS), ("b", "pretrained", 0.4, SEEDS), ("c", "floor", 0.9, SEEDS))
+    contrary = CLAIM.model_copy(update={"better": "b", "than": "c"})
+    _, comparisons, claims = summarise(p, CONFIG.model_copy(update={"claims": (CLAIM, contrary)}))
+    assert list(comparisons.standing) == ["claim", "claim", "exploratory"]
+    assert list(comparisons.verdict) == ["better", "worse", "untested"]
+    assert comparisons.p_holm[:2].to_numpy() == pytest.approx(holm(comparisons.p[:2].to_numpy()))
+    assert np.isnan(comparisons.p_holm[2])
+    assert list(claims) == CLAIMS.columns
+    assert list(zip(claims.better, claims.than, claims.verdict, strict=True)) == [
+        ("a", "b", "better"),
+        ("b", "c", "worse"),
+    ]
+    expected = anova(p, "a", "b")
+    line = claims.iloc[0]
+    assert (line.groups_variance, line.trainings_variance) == pytest.approx(
+        (expected.places.variance, expected.trainings.variance)
+    )
+    assert line.detectable == pytest.approx(expected.detectable(alpha=0.05 / 2))
+    assert (line.trainings, line.folds, line.groups) == (3, 1, 24)
+    sizes = p.drop_duplicates("uid").groupby("group").size()
+    assert line.equal_groups == pytest.approx(N**2 / (sizes**2).sum())
+    assert line.largest_share == pytest.approx(sizes.max() / N)
+    assert line.advice.endswith("points)")
+
+
+def test_holm_is_over_the_claims_of_all_tasks():
+    each = [
+        rows(("a", "pretrained", 0.66, SEEDS), ("b", "floor", 0.55, SEEDS), seed=k, task=f"t{k}") for k in (0, 1, 2)
+    ]
+    claims = tuple(CLAIM.model_copy(update={"task": f"t{k}"}) for k in (0, 1, 2))
+    _, comparisons, _ = summarise(pd.concat(each), CONFIG.model_copy(update={"claims": claims}))
     assert comparisons.p_holm.to_numpy() == pytest.approx(holm(comparisons.p.to_numpy()))
+
+
+def own(p, of):
+    return p.assign(of_arm=p.row.map(of).fillna(""))
+
+
+def test_a_recipe_without_claims_has_an_arms_own_twin_scratch_and_one_floor():
+    p = own(
+        rows(
+            ("a", "pretrained", 0.8, SEEDS),
+            ("b", "pretrained", 0.8, SEEDS),
+            ("random encoder (frozen), as a", "random-twin", 0.5, SEEDS),
+            ("random encoder (frozen), as b", "random-twin", 0.5, SEEDS),
+            ("scratch", "scratch", 0.6, SEEDS),
+            ("majority", "floor", 0.3, (0,)),
+            ("image statistics + linear", "floor", 0.6, (0,)),
+            ("random convolutions", "floor", 0.6, SEEDS),
+        ),
+        {"random encoder (frozen), as a": "a", "random encoder (frozen), as b": "b", "scratch": "a,b"},
+    )
+    other_probe = p.assign(probe="knn")
+    _, comparisons, claims = summarise(pd.concat([p, other_probe]), StatisticsConfig(flips=99))
+    assert set(zip(claims.better, claims.than, claims.probe, strict=True)) == {
+        (arm, than, "linear")
+        for arm in ("a", "b")
+        for than in (f"random encoder (frozen), as {arm}", "scratch", "image statistics + linear")
+    }
+    assert set(claims.verdict) == {"better"}
+    pairs = set(zip(comparisons.a, comparisons.b, strict=True))
+    assert not any("majority" in pair for pair in pairs), "to beat it proves nothing"
+    assert ("a", "random encoder (frozen), as b") not in pairs, "the twin of another arm is no control"
+    assert set(comparisons[comparisons.probe == "knn"].verdict) == {"untested"}
+    assert ("a", "random convolutions") in pairs
+
+
+def test_a_claim_may_name_an_arms_own_rows_by_their_words():
+    p = own(
+        rows(
+            ("a", "pretrained", 0.8, SEEDS),
+            ("scratch, as a", "scratch", 0.5, SEEDS),
+            ("random forest", "floor", 0.5, SEEDS),
+        ),
+        {"scratch, as a": "a"},
+    )
+    claims = tuple(CLAIM.model_copy(update={"than": name}) for name in ("scratch", "random-forest"))
+    claims += (CLAIM.model_copy(update={"better": "random-forest", "than": "a"}),)
+    _, _, found = summarise(p, CONFIG.model_copy(update={"claims": claims[:2]}))
+    assert list(found.than) == ["scratch, as a", "random forest"]
+    _, _, found = summarise(p, CONFIG.model_copy(update={"claims": claims[2:]}))
+    assert (found.better[0], found.than[0], found.verdict[0]) == ("random forest", "a", "worse")
+
+
+def test_a_claim_without_a_result_is_said():
+    p = rows(("a", "pretrained", 0.8, SEEDS))
+    _, comparisons, claims = summarise(p, CONFIG)
+    assert comparisons.empty
+    assert (claims.better[0], claims.than[0], claims.verdict[0]) == ("a", "b", "untested")
+    assert "has no result" in claims.note[0]
+
+
+def test_one_training_is_conditional_and_gets_no_verdict():
+    p = rows(("a", "pretrained", 0.9, (0,)), ("b", "pretrained", 0.3, (0,)))
+    table, comparisons, claims = summarise(p, CONFIG)
+    assert "conditional on these trained networks" in table.note[0]
+    line = comparisons.iloc[0]
+    # the t-test over equal groups is not that of unequal ones, but near
+    assert line.p < 1e-3
+    assert line.low < line.difference < line.high
+    assert (line.verdict, claims.verdict[0]) == ("untested", "untested")
+    assert "no verdict: one training of each fold" in line.note
+    assert np.isnan([claims.detectable[0], claims.p_holm[0]]).all()
+    assert claims.advice[0].startswith("3 trainings of each fold")
+
+
+def test_two_trainings_get_no_verdict():
+    _, comparisons, _ = summarise(rows(("a", "pretrained", 0.9, (0, 1)), ("b", "floor", 0.3, (0, 1))), CONFIG)
+    assert comparisons.verdict[0] == "untested"
+    assert "2 trainings of each fold, a verdict needs 3" in comparisons.note[0]
+
+
+def in_folds(p, folds, trainings):
+    """Each seed tests one fold: the groups dealt in turn; seeds after another are the rounds over the folds."""
+    fold = p.group.str[1:].astype(int) % folds
+    kept = p[fold == p.seed % folds]
+    return kept.assign(fold=kept.seed % folds, replicate=kept.seed // folds)[kept.seed < folds * trainings]
+
+
+def test_folds_have_trainings_of_their_own():
+    seeds = tuple(range(6))
+    p = in_folds(rows(("a", "pretrained", 0.8, seeds), ("b", "pretrained", 0.5, seeds)), folds=2, trainings=3)
+    _, comparisons, claims = summarise(p, CONFIG)
+    assert (claims.trainings[0], claims.folds[0], claims.groups[0]) == (3, 2, 24)
+    right = p.assign(right=(p.y_true == p.y_pred).astype(float))
+    share = right.groupby(["row", "fold", "replicate"]).right.sum().unstack() / N
+    expected = sum((share.loc["a", f] - share.loc["b", f]).var(ddof=1) / 3 for f in (0, 1))
+    assert claims.trainings_variance[0] == pytest.approx(expected)
+    assert comparisons.verdict[0] == "better"
+
+
+def test_one_training_of_each_fold_makes_folds_the_units():
+    seeds = tuple(range(4))
+    p = in_folds(rows(("a", "pretrained", 0.8, seeds), ("b", "pretrained", 0.5, seeds)), folds=4, trainings=1)
+    _, comparisons, _ = summarise(p, CONFIG)
+    right = p.assign(right=(p.y_true == p.y_pred).astype(float)).pivot_table(index="uid", columns="row", values="right")
+    fold = p.drop_duplicates("uid").set_index("uid").fold.loc[right.index]
+    difference = right.a - right.b
+    without = np.array([difference[fold != f].mean() for f in range(4)])
+    error = np.sqrt(3 / 4 * ((without - without.mean()) ** 2).sum())
+    assert comparisons.high[0] - comparisons.low[0] == pytest.approx(2 * stats.t.ppf(0.975, 3) * error)
+    assert comparisons.verdict[0] == "untested"
+    assert "folds are the units" in comparisons.note[0]
 
 
 def test_equal_rows_are_not_distinguishable_and_their_intervals_are_paired():
     y, group, rng = world()
     same = guess(y, rng, 0.7)
-    p = pd.concat([cell(y, group, same, "a"), cell(y, group, same, "b", "floor")])
-    _, comparisons = summarise(p, CONFIG)
+    p = pd.concat(
+        [cell(y, group, same, row, role, s) for row, role in (("a", "pretrained"), ("b", "floor")) for s in SEEDS]
+    )
+    _, comparisons, _ = summarise(p, CONFIG)
     line = comparisons.iloc[0]
     # pairing: what two rows share cancels, whatever the interval of each
     assert (line.difference, line.low, line.high) == (0, 0, 0)
@@ -102,7 +276,7 @@ def test_equal_rows_are_not_distinguishable_and_their_intervals_are_paired():
 
 def test_the_tests_beside_are_scipys_on_the_groups_accuracies():
     p = rows(("a", "pretrained", 0.75, (0, 1)), ("b", "floor", 0.6, (0, 1)))
-    _, comparisons = summarise(p, CONFIG)
+    _, comparisons, _ = summarise(p, CONFIG)
     right = p.assign(right=p.y_true == p.y_pred).groupby(["row", "group", "seed"]).right.mean().groupby(level=[0, 1])
     by_group = right.mean().unstack(0)
     assert comparisons.p_t[0] == pytest.approx(stats.ttest_rel(by_group.a, by_group.b).pvalue)
@@ -113,18 +287,23 @@ def test_the_tests_beside_are_scipys_on_the_groups_accuracies():
 
 
 def test_no_false_alarms_beyond_the_level():
-    """Two rows of equal worth are told apart in about one of twenty worlds."""
+    """Two rows of equal worth, whose trainings differ by more than their groups, are told apart in few worlds."""
     alarms = 0
     for seed in range(60):
-        p = rows(("a", "pretrained", 0.6, (0,)), ("b", "floor", 0.6, (0,)), seed=seed)
-        _, comparisons = summarise(p, StatisticsConfig(resamples=100, flips=199))
+        rng = np.random.default_rng(1000 + seed)
+        lucky = [
+            (row, role, 0.6 + rng.normal(0, 0.06), (s,))
+            for row, role in (("a", "pretrained"), ("b", "floor"))
+            for s in SEEDS
+        ]
+        _, comparisons, _ = summarise(rows(*lucky, seed=seed), StatisticsConfig(flips=99, claims=(CLAIM,)))
         alarms += comparisons.verdict[0] != "tie"
-    assert alarms <= 8
+    assert alarms <= 7
 
 
 def test_a_row_with_one_seed_stands_against_every_seed():
-    p = rows(("a", "pretrained", 0.7, (0, 1, 2)), ("majority", "floor", 0.3, (0,)))
-    table, comparisons = summarise(p, CONFIG)
+    p = rows(("a", "pretrained", 0.7, (0, 1, 2)), ("certain", "floor", 0.3, (0,)))
+    table, comparisons, _ = summarise(p, CONFIG)
     assert comparisons.difference[0] == pytest.approx(table.value[0] - table.value[1])
 
 
@@ -137,24 +316,37 @@ def test_seeds_are_paired_by_number_not_by_position():
             *(cell(y, group, pred, "b", "floor", seed=s) for s, pred in ((1, second), (0, first))),
         ]
     )
-    _, comparisons = summarise(p, CONFIG)
+    _, comparisons, _ = summarise(p, CONFIG)
     assert comparisons.high[0] == comparisons.low[0] == 0
     p = rows(("a", "pretrained", 0.7, (0, 1)), ("b", "floor", 0.3, (2, 3)))
-    _, comparisons = summarise(p, CONFIG)
+    _, comparisons, _ = summarise(p, CONFIG)
     assert (comparisons.verdict[0], comparisons.note[0]) == ("untested", "the rows have no replicate in common")
 
 
 def test_one_group_and_few_groups_are_said_to_be():
-    table, comparisons = summarise(rows(("a", "pretrained", 0.9, (0,)), ("b", "floor", 0.1, (0,)), groups=1), CONFIG)
+    specs = ("a", "pretrained", 0.9, SEEDS), ("b", "floor", 0.1, SEEDS)
+    table, comparisons, _ = summarise(rows(*specs, groups=1), CONFIG)
     assert np.isnan(table.low).all()
     assert "one group only" in table.note[0]
-    assert (comparisons.verdict[0], comparisons.note[0]) == ("untested", "one group only: nothing can be tested")
+    assert comparisons.verdict[0] == "untested"
+    assert "1 groups where a verdict needs 8" in comparisons.note[0]
     assert comparisons.difference[0] == pytest.approx(table.value[0] - table.value[1])
-    table, comparisons = summarise(rows(("a", "pretrained", 0.9, (0,)), ("b", "floor", 0.1, (0,)), groups=4), CONFIG)
-    assert "4 groups only" in table.note[0]
-    # the strongest evidence that four groups can give is 2/16
-    assert comparisons.p[0] == pytest.approx(0.125)
-    assert "can never reach" in comparisons.note[0]
+    table, comparisons, _ = summarise(rows(*specs, groups=4), CONFIG)
+    assert "4 groups only: they say as much as" in table.note[0]
+    assert comparisons.p[0] < 0.05
+    assert comparisons.verdict[0] == "untested"
+    assert "a verdict needs 8" in comparisons.note[0]
+
+
+def test_a_group_that_dominates_is_said_and_may_cost_the_verdict():
+    p = rows(("a", "pretrained", 0.9, SEEDS), ("b", "floor", 0.1, SEEDS), groups=24)
+    p["group"] = np.where(p.group.str[1:].astype(int) < 12, "g0", p.group)
+    table, comparisons, claims = summarise(p, CONFIG)
+    share = (p.group == "g0").mean()
+    assert f"the largest group holds {100 * share:.0f} % of the units" in table.note[0]
+    assert claims.largest_share[0] == pytest.approx(share)
+    assert comparisons.verdict[0] == "untested"
+    assert "which say as much as 4.3 of equal size" in comparisons.note[0]
 
 
 def test_rows_with_other_units_are_refused():
@@ -165,7 +357,7 @@ def test_rows_with_other_units_are_refused():
 
 
 def test_nothing_in_nothing_out():
-    table, comparisons = summarise(rows(("a", "pretrained", 0.7, (0,))).iloc[:0], CONFIG)
+    table, comparisons, _ = summarise(rows(("a", "pretrained", 0.7, (0,))).iloc[:0], CONFIG)
     assert table.empty
     assert comparisons.empty
     assert list(table) == TABLE.columns
@@ -182,13 +374,14 @@ def test_notes_join_their_rows_or_stand_alone():
             place | {"row": "b", "seed": 1, "replicate": 1, "note": "one class only"},
         ]
     )
-    table, _ = summarise(p, CONFIG, notes)
-    assert list(table.note) == ["VV as its 3 channels", "seed 0: no statistics of VV; seed 1: one class only"]
+    table, *_ = summarise(p, CONFIG, notes)
+    assert table.note[0].startswith("VV as its 3 channels; ")
+    assert table.note[1] == "seed 0: no statistics of VV; seed 1: one class only"
     assert np.isnan(table.value[1])
     assert table.per_seed[1] == ()
 
 
-def binary(groups, seed=0, seeds=(0, 1)):
+def binary(groups, seed=0, seeds=SEEDS):
     rng = np.random.default_rng(seed)
     y, group = rng.integers(0, 2, N), np.sort(rng.integers(0, groups, N)) if groups < N else np.arange(N)
     cells = []
@@ -200,29 +393,36 @@ def binary(groups, seed=0, seeds=(0, 1)):
 
 
 @pytest.mark.parametrize("groups", [N, 40])
-def test_area_under_the_curve_by_delong_or_bootstrap(groups):
+def test_area_under_the_curve(groups):
     p = binary(groups)
     rules = {"t": TaskRules(metrics=("accuracy", "roc_auc"))}
-    table, _ = summarise(p, StatisticsConfig(tasks=rules, resamples=1000))
+    table, *_ = summarise(p, StatisticsConfig(tasks=rules))
     line = table[table.metric == "roc_auc"].iloc[0]
     expected = [sk.roc_auc_score(c.y_true, [s[1] for s in c.score]) for _, c in p.groupby("seed")]
     assert line.value == pytest.approx(np.mean(expected))
     assert line.per_seed == pytest.approx(expected, abs=1e-6)
-    assert 0.02 < line.high - line.low < 0.15
     assert line.low < line.value < line.high
+    # the error over places alone is DeLong's where every unit is a group
+    covariance = delong(
+        np.array(p[p.seed == 0].y_true), np.stack([[s[1] for s in c.score] for _, c in p.groupby("seed")])
+    )
+    if groups == N:
+        error = np.sqrt(covariance.covariance.mean())
+        assert line.high - line.low > 2 * stats.norm.ppf(0.975) * error
 
 
-def test_a_perfect_curve_falls_back_to_the_bootstrap():
-    p = binary(N, seeds=(0,))
+def test_a_perfect_curve_has_no_spread():
+    p = binary(N)
     p["score"] = [np.array([1.0 - y, float(y)]) for y in p.y_true]
     rules = {"t": TaskRules(metrics=("accuracy", "roc_auc"))}
-    table, _ = summarise(p, StatisticsConfig(tasks=rules, resamples=100))
-    assert (table.value[1], table.low[1], table.high[1]) == (1, 1, 1)
+    table, *_ = summarise(p, StatisticsConfig(tasks=rules))
+    assert table.value[1] == 1
+    assert np.isnan([table.low[1], table.high[1]]).all(), "of what never varied, nothing is known"
 
 
 def test_rows_without_scores_have_no_curve_and_say_so():
     rules = {"t": TaskRules(metrics=("accuracy", "roc_auc"))}
-    table, _ = summarise(rows(("a", "pretrained", 0.7, (0,))), CONFIG.model_copy(update={"tasks": rules}))
+    table, *_ = summarise(rows(("a", "pretrained", 0.7, (0,))), CONFIG.model_copy(update={"tasks": rules}))
     assert np.isnan(table.value[1])
     assert "no class scores" in table.note[1]
     assert np.isnan(table.per_seed[1]).tolist() == [True]
@@ -231,14 +431,6 @@ def test_rows_without_scores_have_no_curve_and_say_so():
 def test_a_curve_cannot_rank():
     with pytest.raises(ValidationError, match="roc_auc cannot come first"):
         TaskRules(metrics=("roc_auc",))
-
-
-def test_bca_intervals_are_another_choice():
-    p = rows(("a", "pretrained", 0.9, (0,)))
-    one, _ = summarise(p, CONFIG)
-    other, _ = summarise(p, CONFIG.model_copy(update={"interval": "bca"}))
-    assert (one.low[0], one.high[0]) != (other.low[0], other.high[0])
-    assert other.low[0] == pytest.approx(one.low[0], abs=0.03)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +452,11 @@ def test_verdicts(difference, p, word):
 
 BANDS = ("o1", "o2", "o3", "r1", "r2")
 GROUPS = {"band-wise": {"all": BANDS, "optical": BANDS[:3], "radar": BANDS[3:]}}
-BAND_CONFIG = CONFIG.model_copy(update={"tasks": {"t": TaskRules(band_groups=GROUPS)}})
+BAND_CLAIMS = tuple(
+    Claim(better="a", than="b", task="t", input=name, probe="band-wise")
+    for name in ("radar bands", "radar bands minus optical bands")
+)
+BAND_CONFIG = StatisticsConfig(flips=999, claims=BAND_CLAIMS, tasks={"t": TaskRules(band_groups=GROUPS)})
 
 
 def band_rows(gain, bands=BANDS):
@@ -271,14 +467,14 @@ def band_rows(gain, bands=BANDS):
             cell(y, group, guess(y, rng, right), row, kind, s, name, "band-wise")
             for name in bands
             for row, kind, right in (("a", "pretrained", 0.4 + gain[name]), ("b", "pretrained", 0.4))
-            for s in (0, 1)
+            for s in SEEDS
         ]
     )
 
 
 def test_bands_are_judged_together_and_in_groups():
     p = band_rows(dict.fromkeys(BANDS, 0.02) | {"r1": 0.4, "r2": 0.5})
-    table, comparisons = summarise(p, BAND_CONFIG)
+    table, comparisons, _ = summarise(p, BAND_CONFIG)
     by_band = table[table.input.isin(BANDS)].set_index(["input", "row"]).value
     for name, bands in (("all bands", BANDS), ("optical bands", BANDS[:3]), ("radar bands", BANDS[3:])):
         line = table[(table.input == name) & (table.row == "a")].iloc[0]
@@ -289,13 +485,14 @@ def test_bands_are_judged_together_and_in_groups():
         assert paired.difference == pytest.approx(d.mean())
         assert paired.p == paired.p_t == pytest.approx(stats.ttest_1samp(d, 0).pvalue)
         assert paired.p_wilcoxon == pytest.approx(stats.wilcoxon(d).pvalue)
+        assert (paired.verdict, paired.standing) == ("untested", "exploratory"), "bands are no replicates"
     radar = comparisons[(comparisons.input == "radar bands") & (comparisons.pairing == "groups")].iloc[0]
     assert (radar.verdict, radar.n_pairs) == ("better", 24)
 
 
 def test_above_all_on_radar_is_a_test_of_its_own():
     p = band_rows(dict.fromkeys(BANDS, 0.0) | {"r1": 0.4, "r2": 0.5})
-    table, comparisons = summarise(p, BAND_CONFIG)
+    table, comparisons, _ = summarise(p, BAND_CONFIG)
     line = comparisons[comparisons.input == "radar bands minus optical bands"].iloc[0]
     value = {
         name: comparisons[comparisons.input == f"{name} bands"].difference.iloc[0] for name in ("radar", "optical")
@@ -304,7 +501,7 @@ def test_above_all_on_radar_is_a_test_of_its_own():
     assert line.verdict == "better"
     assert "radar bands minus optical bands" not in set(table.input)
     # better everywhere by the same amount is no interaction
-    _, comparisons = summarise(band_rows(dict.fromkeys(BANDS, 0.3)), BAND_CONFIG)
+    _, comparisons, _ = summarise(band_rows(dict.fromkeys(BANDS, 0.3)), BAND_CONFIG)
     line = comparisons[comparisons.input == "radar bands minus optical bands"].iloc[0]
     assert line.verdict == "tie"
 
@@ -312,9 +509,9 @@ def test_above_all_on_radar_is_a_test_of_its_own():
 def test_one_radar_band_is_paired_over_seeds_and_over_groups():
     groups = {"band-wise": {"all": BANDS[:4], "optical": BANDS[:3], "radar": BANDS[3:4]}}
     config = CONFIG.model_copy(update={"tasks": {"t": TaskRules(band_groups=groups)}})
-    _, comparisons = summarise(band_rows(dict.fromkeys(BANDS, 0.3), BANDS[:4]), config)
+    _, comparisons, _ = summarise(band_rows(dict.fromkeys(BANDS, 0.3), BANDS[:4]), config)
     radar = comparisons[comparisons.input == "radar bands"].set_index("pairing")
-    assert radar.loc["seeds of one band", "n_pairs"] == 2
+    assert radar.loc["seeds of one band", "n_pairs"] == 3
     assert radar.loc["groups", "n_pairs"] == 24
     assert radar.loc["groups", "difference"] == pytest.approx(radar.loc["seeds of one band", "difference"])
 
@@ -322,7 +519,7 @@ def test_one_radar_band_is_paired_over_seeds_and_over_groups():
 def test_a_row_that_lacks_a_band_is_in_no_mean_over_it():
     p = band_rows(dict.fromkeys(BANDS, 0.1))
     p = p[~((p.row == "b") & (p.input == "r2"))]
-    table, _ = summarise(p, BAND_CONFIG)
+    table, *_ = summarise(p, BAND_CONFIG)
     assert set(table[table.input == "all bands"].row) == {"a"}
     assert set(table[table.input == "optical bands"].row) == {"a", "b"}
 
@@ -345,24 +542,26 @@ def pixel_cells(*specs, pixels=30, seed=0):
 
 
 def test_segmentations_are_one_matrix_of_the_whole_set_and_groups_are_resampled():
-    p, flat, group = pixel_cells(("a", "pretrained", 0.7, (0, 1)), ("b", "floor", 0.5, (0, 1)))
+    p, flat, group = pixel_cells(("a", "pretrained", 0.7, SEEDS), ("b", "floor", 0.5, SEEDS))
     rules = {"t": TaskRules(metrics=("miou", "accuracy"))}
-    table, comparisons = summarise(p, CONFIG.model_copy(update={"tasks": rules}))
+    table, comparisons, _ = summarise(p, CONFIG.model_copy(update={"tasks": rules}))
     line = table[(table.row == "a") & (table.metric == "miou")].iloc[0]
-    expected = [sk.jaccard_score(*flat["a", s], average="macro") for s in (0, 1)]
+    expected = [sk.jaccard_score(*flat["a", s], average="macro") for s in SEEDS]
     assert line.value == pytest.approx(np.mean(expected))
     assert (line.n_units, line.n_groups) == (N, 24)
-    # the spread is that of groups, drawn whole: made again by drawing groups' pixels
-    rng, draws = np.random.default_rng(1), []
+    # the spread over groups is that of drawing them whole
     pixel_group = np.repeat(group, 30)
-    members = [np.flatnonzero(pixel_group == g) for g in range(24)]
-    for _ in range(200):
-        drawn = np.concatenate([members[g] for g in rng.integers(0, 24, 24)])
-        draws.append(
-            np.mean([sk.jaccard_score(t[drawn], s[drawn], average="macro") for t, s in (flat["a", 0], flat["a", 1])])
+    without = [
+        np.mean(
+            [
+                sk.jaccard_score(t[pixel_group != g], s[pixel_group != g], average="macro")
+                for t, s in (flat["a", seed] for seed in SEEDS)
+            ]
         )
-    low, high = np.quantile(draws, [0.025, 0.975])
-    assert [line.low, line.high] == pytest.approx([low, high], abs=0.25 * (high - low))
+        for g in np.unique(group)
+    ]
+    error = np.sqrt((len(without) - 1) * np.var(without))
+    assert line.high - line.low > 2 * stats.norm.ppf(0.975) * error
     assert comparisons.iloc[0].verdict == "better"
     assert comparisons.iloc[0].n_pairs == 24
 

@@ -1,9 +1,8 @@
 """Sections of the report, one a module: what it needs of a run, its figure, and its template.
 
 A module of this package, or one that an installed package offers by an entry point in the group `swath.sections`,
-defines `SECTION`; its name is the section's anchor in the page. Sections stand in the order
-that they state: result 10, comparison 20, labels 30, bands 40, mistakes 50, pretraining 60, data 70, run 80, notes 90.
-Between result and comparison (at 15) is the place of what the recipe claims before results are seen.
+defines `SECTION`; its name is the section's anchor in the page. Sections stand in the order that they state: result 10,
+claims 15, comparison 20, labels 30, bands 40, mistakes 50, pretraining 60, data 70, run 80, notes 90.
 """
 
 from collections.abc import Callable, Mapping, Sequence

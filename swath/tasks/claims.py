@@ -1,0 +1,92 @@
+"""The claims of a recipe: checked against what is there, and told apart for each task, label fraction and input."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from swath.errors import RecipeError, nearest
+from swath.tasks.config import TaskConfig, by_fraction, inputs_of
+from swath.tasks.statistics import Claim
+from swath.tasks.statistics.panels import band_parts
+
+
+def stated_claims(
+    claims: Sequence[Claim] | None, tasks: Mapping[str, TaskConfig], arms: Sequence[str]
+) -> tuple[Claim, ...] | None:
+    """Claims with the name of a task, an input and a probe each; None if none were stated.
+
+    Args:
+        claims: as a recipe states them: whatever they leave out, they claim of all tasks, label fractions or inputs.
+        tasks: by name, as the recipe has them.
+        arms: names of all rows that are pre-trained.
+
+    Raises:
+        RecipeError: a claim is about an arm, task, input, probe or label fraction that is not there.
+    """
+    if claims is None:
+        return None
+    found = [whole for number, claim in enumerate(claims) for whole in _whole(claim, tasks, arms, f"claims.{number}")]
+    return tuple(dict.fromkeys(found))
+
+
+def _whole(claim: Claim, tasks: Mapping[str, TaskConfig], arms: Sequence[str], where: str) -> Iterator[Claim]:
+    if claim.better == claim.than:
+        raise RecipeError(f"{claim.better!r} cannot be better than itself", where=where)
+    for name in _tasks(claim, tasks, arms, where):
+        for single, config in by_fraction(name, tasks[name]).items():
+            if claim.label_fraction in (None, config.label_fraction):
+                yield from (
+                    claim.model_copy(update={"task": single, "label_fraction": None, **place})
+                    for place in _places(claim, config, where)
+                )
+
+
+def _tasks(claim: Claim, tasks: Mapping[str, TaskConfig], arms: Sequence[str], where: str) -> list[str]:
+    """Names of the tasks that a claim is about: the one that it names, or all that have its rows and label fraction."""
+    if claim.task is not None:
+        names = [_known(claim.task, list(tasks), "task", where)]
+    else:
+        names = [name for name in tasks if {claim.better, claim.than} <= set(_rows(tasks[name], arms))] or list(tasks)
+    for row in (claim.better, claim.than):
+        _known(row, _rows(tasks[names[0]], arms), "arm, reference or floor", f"{where}, task {names[0]}")
+    of_fraction = [name for name in names if claim.label_fraction in (None, *_fractions(tasks[name]))]
+    if not of_fraction:
+        known = ", ".join(f"{share:g}" for name in names for share in _fractions(tasks[name]))
+        raise RecipeError(
+            f"no task has the label fraction {claim.label_fraction:g}", where=where, remedy=f"there are {known}"
+        )
+    return of_fraction
+
+
+def _fractions(config: TaskConfig) -> tuple[float, ...]:
+    return config.label_fractions or (config.label_fraction,)
+
+
+def _rows(config: TaskConfig, arms: Sequence[str]) -> list[str]:
+    return [*arms, *config.references, *(floor.name for floor in config.floors)]
+
+
+def _places(claim: Claim, config: TaskConfig, where: str) -> Iterator[dict[str, str]]:
+    """Input and probe of each panel that a claim is about."""
+    probes = _probes(config)
+    if claim.input is None:
+        named = {name: labels for name, labels in probes.items() if name in config.inputs}
+        wanted = named or {"all bands": probes["all bands"]}
+    else:
+        wanted = {claim.input: probes[_known(claim.input, list(probes), "input", where)]}
+    for name, labels in wanted.items():
+        label = labels[0] if claim.probe is None else _known(claim.probe, labels, f"probe of input {name}", where)
+        yield {"input": name, "probe": label}
+
+
+def _probes(config: TaskConfig) -> dict[str, list[str]]:
+    """Names of the probes of each input, and of each group of bands."""
+    found = {item.name: [probe.label() for probe in item.probes] for item in inputs_of(config).values()}
+    for label, groups in config.rules.band_groups.items():
+        for name in band_parts(groups):
+            found.setdefault(name, []).append(label)
+    return found
+
+
+def _known(name: str, known: Sequence[str], kind: str, where: str) -> str:
+    if name not in known:
+        raise RecipeError(f"there is no {kind} {name!r}", where=where, remedy=nearest(name, list(known)))
+    return name

@@ -1,0 +1,74 @@
+"""What a design can see: how many trainings or groups a difference of a certain size would take."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from swath.tasks import schema
+from swath.tasks.statistics.jackknife import Source, Spread
+
+MOST_TIMES = 64
+"""More than so many times the trainings or groups are not worth asking for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What a claim's design can see, by the variances that its run found."""
+
+    claim: str
+    detectable: float
+    """The smallest difference that is found with a probability of 80 %; NaN where nothing is known."""
+    trainings: int
+    """Trainings of each fold that there are."""
+    groups: int
+    trainings_needed: int | None
+    """With the groups that there are; None: no number of trainings will do, or nothing is known."""
+    groups_needed: int | None
+    """With the trainings that there are."""
+
+
+def needed_for(evaluation: Path, difference: float, alpha: float = 0.05) -> list[Power]:
+    """What each claim of a run would have needed for a difference.
+
+    Args:
+        evaluation: the folder `evaluate` of a run.
+        difference: as a share, 0.03 for three points.
+        alpha: level, which the strictest of the claims has to pass after Holm's correction.
+
+    Raises:
+        FileNotFoundError: the run has no table of claims.
+        SwathError: the table cannot be read.
+    """
+    lines = schema.CLAIMS.read(evaluation).to_dict("records")
+    family = max(1, sum(line["verdict"] != "untested" for line in lines))
+    return [_power(line, difference, alpha / family) for line in lines]
+
+
+def spread_of(line: Mapping[str, Any]) -> Spread:
+    """The spread that a line of claims.csv holds."""
+    return Spread(
+        float(line["difference"]),
+        Source(float(line["groups_variance"]), float(line["groups_freedom"])),
+        Source(float(line["trainings_variance"]), float(line["trainings_freedom"])),
+        float(line["interaction"]),
+    )
+
+
+def _power(line: Mapping[str, Any], difference: float, alpha: float) -> Power:
+    spread = spread_of(line)
+
+    def needed(number: int, source: str) -> int | None:
+        for more in range(number, MOST_TIMES * number + 1):
+            if spread.enlarged(**{source: more / number}).detectable(alpha=alpha) <= difference:
+                return more
+        return None
+
+    return Power(
+        claim=f"{line['task']}, {line['input']}, {line['probe']}: {line['better']} against {line['than']}",
+        detectable=spread.detectable(alpha=alpha),
+        trainings=int(line["trainings"]),
+        groups=int(line["groups"]),
+        trainings_needed=needed(int(line["trainings"]), "trainings"),
+        groups_needed=needed(int(line["groups"]), "places"),
+    )

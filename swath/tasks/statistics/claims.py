@@ -1,0 +1,170 @@
+"""Claims: the comparisons that an experiment is made for, and what can be said of each.
+
+Holm's correction is over them and nothing else. A claim is about the mean difference over groups *and* trainings: its
+interval and its p are one calculation (`jackknife`).
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from pydantic import Field
+
+from swath.settings import Settings
+from swath.tasks import floors
+from swath.tasks.statistics.jackknife import LEAST_EQUAL_GROUPS, LEAST_TRAININGS, Spread, number_of_equal_groups
+from swath.tasks.statistics.panels import Panel, Row
+
+NAMED_FLOORS = ("image-statistics", "random-forest")
+"""The floor that an arm is claimed to beat if its recipe states no claims: the first of these that is there."""
+UNTESTED_FLOORS = ("majority",)
+"""To beat these proves nothing."""
+ENOUGH_GROUPS = 30
+"""Below so many groups a note says what intervals are worth."""
+LARGE_SHARE = 0.25
+"""A group with more of the units than this is said."""
+
+
+class Claim(Settings):
+    """One row is better than another; `than` that it is not, which is a finding too."""
+
+    better: str = Field(min_length=1)
+    """An arm; or a floor or reference, as the task names it."""
+    than: str = Field(min_length=1)
+    """Likewise; `scratch` and `random-encoder` mean the arm's own."""
+    task: str | None = None
+    """All tasks if not given; so are inputs and label fractions."""
+    input: str | None = None
+    """An input, or a group of bands under a band-wise probe."""
+    probe: str | None = None
+    """The first probe of the input if not given."""
+    label_fraction: float | None = Field(default=None, gt=0, le=1)
+
+
+def claimed(
+    claims: Sequence[Claim] | None, task: str, panel: Panel, *, is_first: bool
+) -> list[tuple[Claim | None, Row, Row]]:
+    """The pairs of rows of a panel that are claimed to differ.
+
+    Args:
+        claims: whole, with task, input and probe; None: those of a recipe that states none.
+        task: whose panel it is.
+        panel: what is compared.
+        is_first: whether it is the first panel of its input: claims that nobody stated are about that.
+
+    Returns:
+        The claim, if somebody stated it, the row that is claimed to be better, and the other one.
+    """
+    if claims is None:
+        return [(None, *pair) for pair in _usual(panel.rows)] if is_first else []
+    here = [claim for claim in claims if (claim.task, claim.input, claim.probe) == (task, panel.input, panel.probe)]
+    found = []
+    for claim in here:
+        better = _called(claim.better, panel.rows, claim.than)
+        than = _called(claim.than, panel.rows, claim.better)
+        if better and than:
+            found.append((claim, better, than))
+    return found
+
+
+def _usual(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
+    """Each arm against its own random twin, its own training from scratch, and one named floor."""
+    named = [_called(name, rows, "") for name in NAMED_FLOORS]
+    floor = next((row for row in named if row is not None), None)
+    for arm in rows:
+        if arm.role == "pretrained":
+            own = [_called(name, rows, arm.name) for name in ("random-encoder", "scratch")]
+            yield from ((arm, row) for row in [*own, floor] if row is not None)
+
+
+def _called(name: str, rows: Sequence[Row], beside: str) -> Row | None:
+    """The row of that name; of an arm's own network, that of the arm that it is compared with."""
+    role = {"random-encoder": "random-twin", "scratch": "scratch"}.get(name)
+    if role:
+        return next((row for row in rows if row.role == role and beside in row.of_arm.split(",")), None)
+    shown = floors.find(name).row if name in floors.names() else name
+    return next((row for row in rows if row.name == shown), None)
+
+
+def compared(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
+    """What stands in the table beside the claims: every arm against every other row that says something of it.
+
+    Not against `majority`, nor against what is the twin or the training from scratch of other arms alone.
+    """
+    arms = [row for row in rows if row.role == "pretrained"]
+    for i, arm in enumerate(arms):
+        yield from ((arm, other) for other in arms[i + 1 :])
+        yield from ((arm, row) for row in rows if row.role != "pretrained" and _says_something(row, arm))
+
+
+def _says_something(row: Row, arm: Row) -> bool:
+    if row.role in ("random-twin", "scratch"):
+        return arm.name in row.of_arm.split(",")
+    return row.name not in {floors.find(name).row for name in UNTESTED_FLOORS}
+
+
+# ------------------------------------------------------------------------------------------------------------- in words
+
+
+def refusal(trainings: int, sizes: np.ndarray) -> str:
+    """Why a design gets no verdict; empty if it gets one.
+
+    Args:
+        trainings: of each fold.
+        sizes: of the groups that are tested.
+    """
+    said = []
+    if trainings < LEAST_TRAININGS:
+        number = "one training" if trainings == 1 else f"{trainings} trainings"
+        said.append(f"{number} of each fold, a verdict needs {LEAST_TRAININGS}")
+    equal = number_of_equal_groups(sizes)
+    if equal < LEAST_EQUAL_GROUPS:
+        as_many = "" if equal > len(sizes) - 0.05 else f", which say as much as {equal:.1f} of equal size,"
+        said.append(f"{len(sizes)} groups{as_many} where a verdict needs {LEAST_EQUAL_GROUPS:g}")
+    return f"no verdict: {'; '.join(said)}" if said else ""
+
+
+MORE_TRAININGS = f"{LEAST_TRAININGS} trainings of each fold: of one, nothing is known of its luck"
+
+
+def advice(spread: Spread, alpha: float) -> str:
+    """Which part of the variance is trainings, and what more of either would make detectable."""
+    if not np.isfinite(spread.detectable(alpha=alpha)):
+        return ""
+    share = spread.training_share
+    halves = {
+        "twice the trainings": spread.enlarged(trainings=2.0).detectable(alpha=alpha),
+        "twice the groups": spread.enlarged(places=2.0).detectable(alpha=alpha),
+    }
+    options = ", ".join(f"{name} {100 * value:.1f}" for name, value in halves.items())
+    best = min(halves, key=lambda name: halves[name])
+    return (
+        f"{100 * share:.0f} % of the variance is how trainings came out, the rest which groups were tested; "
+        f"{best} would help most (detectable: {options} points)"
+    )
+
+
+def caution(sizes: np.ndarray) -> str:
+    """What a reader must know of the groups that are tested; empty if there is nothing."""
+    if len(sizes) < 2:
+        return "one group only: no interval can be given"
+    said = []
+    equal, share = number_of_equal_groups(sizes), float(np.max(sizes) / np.sum(sizes))
+    if len(sizes) < ENOUGH_GROUPS:
+        said.append(f"{len(sizes)} groups only: {_worth(equal)}")
+    if share > LARGE_SHARE:
+        said.append(f"the largest group holds {100 * share:.0f} % of the units")
+    return "; ".join(said)
+
+
+def _worth(equal_groups: float) -> str:
+    """What simulations of so many groups found (`python -m benchmarks calibration`)."""
+    if equal_groups < LEAST_EQUAL_GROUPS:
+        return f"they say as much as {equal_groups:.1f} of equal size, and intervals may be too narrow"
+    return (
+        f"in simulations with {LEAST_TRAININGS} trainings or more, 95 % intervals held the truth in at least "
+        f"{WORST_COVERAGE:.1f} % of experiments"
+    )
+
+
+WORST_COVERAGE = 94.3
+"""Of designs that get a verdict, in per cent."""
