@@ -26,7 +26,7 @@ BANDS = TaskConfig.model_validate(
         ],
     }
 )
-WITHOUT_FOREST = BANDS.model_copy(update={"floors": ("majority",)})
+WITHOUT_FOREST = TaskConfig.model_validate(BANDS.model_dump() | {"floors": ["majority"]})
 TASKS = {"crops": CROPS, "bands": BANDS}
 
 
