@@ -374,7 +374,8 @@ def test_digests_are_those_of_before(corpus, tmp_path):
         label_fraction=0.5,
         cloud_bins=[0, 1],
     )
-    made = Evaluation(config, SPLIT, corpus, {}, random_encoder, (0, 1), tmp_path)
+    # earlier versions had one draw of the labels for all seeds
+    made = Evaluation(config, SPLIT, corpus, {}, random_encoder, (0, 1), tmp_path, label_draws=1)
     digests = {(job.row, job.seed, *panel): key for job in made._jobs for panel, key in job.digests().items()}
     assert len(digests) == 2 + 4 + 4 + 8
     assert digests["majority", 0, "both", "knn (k=5)"] == "a70db5dbb0ab09e464d4"
