@@ -37,6 +37,8 @@ TINY = [
     "pretrain.training.checkpoint_every=1",
     "tasks.landcover.target.min_share=0.2",
     "tasks.landcover.probes=[{name: knn}]",
+    "tasks.landcover.label_fractions=[]",
+    "claims=null",
     "tasks.landcover.floors=[majority, image-statistics, random-encoder]",
 ]
 
