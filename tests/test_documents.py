@@ -301,5 +301,5 @@ def leaves(command, words: str) -> Iterator[str]:
 
 def test_the_page_on_python_says_for_every_command_what_to_call():
     shown = [line.split("|")[1] for line in PAGES["python.md"].splitlines() if line.startswith("| `swath")]
-    said = {" ".join(snippet.removesuffix(" runs/NAME").split()) for cell in shown for snippet in INLINE.findall(cell)}
+    said = {" ".join(snippet.partition(" runs/NAME")[0].split()) for cell in shown for snippet in INLINE.findall(cell)}
     assert said == set(leaves(get_command(cli.app), "swath"))
