@@ -60,5 +60,7 @@ def _text_bytes(path: Path, name: str) -> int:
     """Bytes of a column of texts, of which each is held once."""
     with pq.ParquetFile(path, read_dictionary=[name]) as file:
         column = file.read([name])[name]
-    sizes = (pc.take(pc.binary_length(chunk.dictionary), chunk.indices) for chunk in column.chunks)
-    return sum(pc.sum(size).as_py() or 0 for size in sizes)
+    # pyarrow makes its functions when it is imported, so no type checker knows them
+    length, total = pc.binary_length, pc.sum  # pyright: ignore[reportAttributeAccessIssue]
+    sizes = (pc.take(length(chunk.dictionary), chunk.indices) for chunk in column.chunks)
+    return sum(total(size).as_py() or 0 for size in sizes)

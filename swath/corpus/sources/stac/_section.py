@@ -17,11 +17,11 @@ from swath.corpus.store.arrays import Compression
 from swath.corpus.store.format import SensorLayout
 from swath.errors import RecipeError
 from swath.sensors import Sensor
-from swath.settings import Settings
+from swath.settings import PluginSettings, Settings
 
 if TYPE_CHECKING:
     PlacesSettings: TypeAlias = PlacesConfig
-    DatesSettings: TypeAlias = Settings
+    DatesSettings: TypeAlias = PluginSettings
 else:
     PlacesSettings = plugins.union("swath.corpus.places", PlacesConfig)
     DatesSettings = plugins.union("swath.corpus.dates")
