@@ -36,6 +36,10 @@ class Features:
         """Whether a location may have several classes."""
         return self.train_y.ndim == 2
 
+    def without_validation(self) -> "Features":
+        """The same where validation labels are not to be looked at."""
+        return replace(self, val_x=self.val_x[:0], val_y=self.val_y[:0])
+
 
 def concatenated(features: Sequence[Features]) -> Features:
     """Several features of the same locations as one, longer."""

@@ -28,7 +28,7 @@ from swath.errors import ContractError, TrainingError
 from swath.segmenters import Segmenter, resnet_convlstm
 from swath.settings import PluginSettings, Settings
 from swath.tasks._types import Prediction
-from swath.tasks.data import BandReader, Bands, Labelled, contract_of, learnable, match_bands
+from swath.tasks.data import BandReader, Bands, Labelled, both, contract_of, learnable, match_bands
 from swath.tasks.metrics import confusion, share_right
 from swath.tasks.metrics.macro_ap import macro_ap
 from swath.tasks.metrics.miou import miou
@@ -97,6 +97,18 @@ class LabelledInput:
         """What a classifier says of the test part's pictures, as they are and under painted clouds."""
         clouds = {share: predict(self.reader.under_clouds(share)).y_pred for share in self.cloud_levels}
         return replace(predict(self.reader), under_clouds=clouds)
+
+
+def used(data: LabelledInput, use: Literal["unused", "tunes", "fits"]) -> LabelledInput:
+    """The same with the validation labels where their use puts them: left out, to choose by, or among the training's.
+
+    A network that learns from them has nothing left to choose its epoch by, and is trained to its last.
+    """
+    if use == "tunes":
+        return data
+    train, val = data.parts["train"], data.parts["val"]
+    learnt = train if use == "unused" else both(train, val)
+    return replace(data, parts={**data.parts, "train": learnt, "val": val.take(np.empty(0, np.int64))})
 
 
 class Classifier(nn.Module):

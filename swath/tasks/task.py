@@ -269,6 +269,8 @@ class Task:
                 yield panel.tried(lambda p=probe, e=encoder, d=data: train_predict(p, e, d, seed), note)
             else:
                 own = _taught(probe, features, panel.input.name)
+                if probe is not panel.probe and panel.probe.validation() == "unused":
+                    own = own.without_validation()
                 yield panel.tried(lambda p=probe, f=own: fit_predict(p, f, seed), note)
 
     def _features(self, requests: Sequence[Request]) -> list[Features]:

@@ -138,11 +138,12 @@ def test_one_control_serves_probes_that_train_alike(corpus, monkeypatch):
     settings = {
         "target": {"rule": "scalar", "column": "kind"},
         "inputs": {"optical": ALL[:3]},
-        "probes": [{"name": "linear"}, {"name": "fine-tune", **how}],
         "floors": ["scratch"],
     }
-    for scratch, count in ((how, 1), ({**how, "schedule": "cosine"}, 2)):
-        config = TaskConfig.model_validate({**settings, "scratch": scratch})
+    # what learns from the validation labels in the end needs a control that does too
+    for scratch, refit, count in ((how, False, 1), ({**how, "schedule": "cosine"}, False, 2), (how, True, 2)):
+        probes = [{"name": "linear", "refit": refit}, {"name": "fine-tune", **how}]
+        config = TaskConfig.model_validate({**settings, "probes": probes, "scratch": scratch})
         cells = judged_floors(Task("kinds", config, corpus, split(corpus, SPLIT), SPLIT), small_encoder)
         assert [cell.probe for cell in cells] == ["linear", "fine-tune"]
         assert len(trained) == count

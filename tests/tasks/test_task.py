@@ -1,13 +1,20 @@
 """A task on a small corpus: which units, which inputs, and what every row leaves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from swath.corpus.splits.partition import SplitConfig, split
-from swath.errors import RecipeError
+from swath.errors import RecipeError, TrainingError
 from swath.tasks import Task, TaskConfig, floors
 from swath.tasks.data import Labelled, subset
+from swath.tasks.floors import USUAL
+from swath.tasks.probes import linear
+from swath.tasks.run.jobs import jobs_of
+from swath.tasks.run.networks import Networks
+from swath.tasks.supervised import used
 from tests.tasks.fakes import ALL, OPTICAL, judged, judged_floors, small_encoder
 
 SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
@@ -128,8 +135,8 @@ def test_the_floors_stand_everywhere_but_scratch_under_no_band(corpus):
         assert [(c.input, c.probe) for c in cells if (c.row, c.seed) == (row, 0)] == keys
     scratch = [c for c in cells if (c.row, c.seed) == ("scratch", 0)]
     assert [(c.input, c.probe) for c in scratch] == [(i, p) for i in ("optical", "both") for p in ("linear", "knn")]
-    # one training, whatever probe it stands beside
-    assert (scratch[0].prediction.scores == scratch[1].prediction.scores).all()
+    # beside a probe that learns from validation labels, so does the training from scratch
+    assert not (scratch[0].prediction.scores == scratch[1].prediction.scores).all()
     assert not any(c.prediction is None for c in cells)
 
 
@@ -199,3 +206,59 @@ def test_replicates_draw_other_labels_and_all_rows_of_one_the_same(corpus):
     assert other.drawn(0).parts["train"].locations.tolist() == made.parts["train"].locations.tolist()
     every = task(corpus)
     assert every.drawn(1) is every, "of all labels there is one draw"
+
+
+@pytest.mark.parametrize(
+    ("probe", "use"),
+    [
+        ({"name": "knn"}, "unused"),
+        ({"name": "mlp"}, "unused"),
+        ({"name": "linear"}, "fits"),
+        ({"name": "linear", "refit": False}, "tunes"),
+        ({"name": "fine-tune"}, "tunes"),
+        ({"name": "distil", "teacher": ["both"]}, "fits"),
+        ({"name": "band-wise", "probe": {"name": "knn"}}, "unused"),
+    ],
+)
+def test_what_probes_use_validation_labels_for(probe, use):
+    assert config(probes=[probe], floors=["majority"]).probes[0].validation() == use
+
+
+def test_what_is_learnt_from_beside_a_probe(corpus):
+    made = task(corpus)
+    data = made.labelled(made.inputs["optical"])
+    train, val = data.parts["train"], data.parts["val"]
+    unused, tunes, fits = (used(data, use).parts for use in ("unused", "tunes", "fits"))
+    assert tunes is data.parts
+    assert (len(unused["train"]), len(unused["val"])) == (len(train), 0)
+    assert fits["train"].locations.tolist() == [*train.locations, *val.locations]
+    assert fits["train"].y.tolist() == [*train.y, *val.y]
+    assert len(fits["val"]) == 0
+    assert fits["test"] is unused["test"] is data.parts["test"]
+
+
+def test_image_statistics_learn_from_the_labels_that_the_probe_beside_them_does(corpus, monkeypatch):
+    seen = []
+
+    def learn(settings, train, val, classes):
+        seen.append((len(linear.learnt_from(settings, train, val)[1]), len(val[1])))
+        raise TrainingError("not now")
+
+    monkeypatch.setattr(linear, "learn", learn)
+    probes = [{"name": "linear"}, {"name": "linear", "refit": False}, {"name": "knn"}, {"name": "mlp"}]
+    for probe in probes:
+        made = task(corpus, inputs={"optical": ALL[:3]}, probes=[probe], floors=["image-statistics"])
+        judged_floors(made, small_encoder)
+    n, m = (len(made.parts[part]) for part in ("train", "val"))
+    assert seen == [(n + m, m), (n, m), (n, 0), (n, 0)]
+
+
+def test_results_that_used_the_labels_otherwise_are_computed_anew_and_no_others(corpus):
+    """Beside knn, statistics were read by a probe that learnt from validation labels, and scratch beside linear not."""
+    made = task(corpus, floors=list(USUAL))
+    networks = Networks(["arm"], lambda _, seed: small_encoder(seed), [0])
+    for job in jobs_of({0: made}, {}, networks):
+        now, before = job.digests(), replace(job, once=lambda _: None).digests()
+        changed = {probe for (_, probe), digest in now.items() if before[_, probe] != digest}
+        expected = {"image statistics + linear": {"knn"}, "scratch": {"linear", "knn"}}
+        assert changed == expected.get(job.row, set()), job.row

@@ -2,7 +2,7 @@
 
 from swath.tasks.data.features import Request, extract, extract_all
 from swath.tasks.data.inputs import BandMatch, contract_of, device_of, match_bands, unseen, with_corpus_statistics
-from swath.tasks.data.labels import Labelled, learnable, packed, subset, unpacked
+from swath.tasks.data.labels import Labelled, both, learnable, packed, subset, unpacked
 from swath.tasks.data.reading import BandReader, Bands
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Bands",
     "Labelled",
     "Request",
+    "both",
     "contract_of",
     "device_of",
     "extract",

@@ -52,6 +52,11 @@ class Labelled:
         return Labelled(self.locations[rows], self.y[rows])
 
 
+def both(first: Labelled, second: Labelled) -> Labelled:
+    """Two parts as one."""
+    return Labelled(np.concatenate([first.locations, second.locations]), np.concatenate([first.y, second.y]))
+
+
 def learnable(y: Int[np.ndarray, "n *_"]) -> bool:
     """Whether labels leave anything to tell apart."""
     if y.ndim == 2:

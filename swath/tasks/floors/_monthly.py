@@ -21,8 +21,8 @@ from swath.tasks._types import Features, Outcome, Prediction
 from swath.tasks.data import BandReader, Bands, Labelled
 from swath.tasks.floors._types import FloorSettings, Task
 from swath.tasks.panel import Panel
-from swath.tasks.probes import ProbeSettings, distil, linear
-from swath.tasks.supervised import LabelledInput
+from swath.tasks.probes import ProbeSettings, Validation, distil, linear
+from swath.tasks.supervised import LabelledInput, used
 
 _READ = 16
 """Locations in memory at a time."""
@@ -99,6 +99,10 @@ class SeriesFloorSettings(FloorSettings):
     """Where pixels have the classes, so many random labelled ones of the training part are learnt from, and as many of
     the validation part: neighbours say nearly the same, and a forest's time grows with their number."""
 
+    def once(self, probe: ProbeSettings) -> Validation:  # noqa: ARG002 — as every floor
+        """They were learnt from, whatever the probe did."""
+        return "fits"
+
     def stands(self, task: Task, panel: Panel) -> bool:
         """On named inputs, where pixels have the classes, or chips are one pixel and have one class."""
         single = task.corpus.info.chip_px == 1 and not task.parts["test"].multi_label
@@ -122,13 +126,15 @@ def predicted(
         learns_as: the settings that a probe lends to what is fitted (those that lend the same share an outcome), and
             what fits a classifier.
     """
-    made: dict[tuple[str, linear.Config | None, Bands], Outcome] = {}
+    made: dict[tuple[str, linear.Config | None, Bands, Validation], Outcome] = {}
     for panel in panels:
         settings, learn = learns_as(panel.probe)
         bands = tuple(dict.fromkeys(key for name in panel.probe.taught_by() for key in task.inputs[name].bands))
-        key = (panel.input.name, settings, bands)
+        use = panel.probe.validation()
+        key = (panel.input.name, settings, bands, use)
         if key not in made:
-            data = task.labelled(panel.input)
+            # what is fitted is told by its settings whether to learn from the labels that it chooses by
+            data = used(task.labelled(panel.input), "unused" if use == "unused" else "tunes")
             teacher = replace(data, bands=bands) if bands else None
             made[key] = panel.tried(lambda d=data, f=learn, t=teacher: predict(f, d, seed, pixels, t))
         yield replace(made[key], probe=panel.probe.label())
@@ -160,7 +166,6 @@ def predict(
     known = _filler(x)
     x_val, y_val = _samples(data, calendar, "val", seed, pixels)
     train, val = (known(x), y), (known(x_val), y_val)
-    # the linear probe beside them learns from the validation labels in the end, so these do too
     scores = learn(train, val, data.classes)
 
     def judge(reader: BandReader) -> Prediction:

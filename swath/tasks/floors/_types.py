@@ -7,6 +7,7 @@ from swath.encoders import Encoder
 from swath.settings import PluginSettings
 from swath.tasks._types import Outcome
 from swath.tasks.panel import Panel
+from swath.tasks.probes import ProbeSettings, Validation
 from swath.tasks.schema import Role
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ class FloorSettings(PluginSettings):
     def needs_network(self) -> bool:
         """Whether it is the arms' own network."""
         return self.role != "floor"
+
+    def once(self, probe: ProbeSettings) -> Validation | None:  # noqa: ARG002 — some floors are read by the probe
+        """What earlier versions used the validation labels for beside a probe; None where they did as the probe does.
+
+        Results are computed anew where that is no longer what the floor does.
+        """
+        return None
 
     def stands(self, task: Task, panel: Panel) -> bool:  # noqa: ARG002 — some floors ask the probe
         """Whether it has a row in a panel: most read features of locations, whatever the probe."""

@@ -9,7 +9,7 @@ from swath.tasks._types import Outcome
 from swath.tasks.data import contract_of
 from swath.tasks.floors._types import FloorSettings, Task
 from swath.tasks.panel import Panel
-from swath.tasks.probes import linear
+from swath.tasks.probes import ProbeSettings, Validation, linear
 
 
 class Config(FloorSettings):
@@ -19,6 +19,10 @@ class Config(FloorSettings):
     row: ClassVar[str] = "image statistics + linear"
     random: ClassVar[bool] = False
 
+    def once(self, probe: ProbeSettings) -> Validation:  # noqa: ARG002 — as every floor
+        """They were learnt from, whatever the probe did."""
+        return "fits"
+
 
 def outcomes(
     config: Config,  # noqa: ARG001 — as every floor
@@ -27,8 +31,8 @@ def outcomes(
     seed: int,
     network: Encoder | None,  # noqa: ARG001
 ) -> Iterator[Outcome]:
-    """The linear probe's, whatever the panel's own."""
-    return task.read(lambda bands: build(task.corpus, bands), panels, seed, lambda _: linear.Config())
+    """The linear probe's, which uses the validation labels as the panel's own does."""
+    return task.read(lambda bands: build(task.corpus, bands), panels, seed, linear.beside)
 
 
 def build(corpus: Corpus, bands: Sequence[str]) -> Encoder:

@@ -33,7 +33,7 @@ def outcomes(
     """One for each way to learn and teacher."""
 
     def learns_as(probe: ProbeSettings) -> tuple[linear.Config, linear.Learn]:
-        settings = probe.regression() or linear.Config()
+        settings = probe.regression() or linear.beside(probe)
         return settings, partial(linear.learn, settings)
 
     return predicted(task, panels, seed, config.pixels, learns_as)

@@ -9,7 +9,7 @@ from swath.tasks._types import Outcome
 from swath.tasks.data import contract_of
 from swath.tasks.floors._types import FloorSettings, Task
 from swath.tasks.panel import Panel
-from swath.tasks.probes import ProbeSettings, linear
+from swath.tasks.probes import ProbeSettings, Validation, linear
 
 
 class Config(FloorSettings):
@@ -17,6 +17,10 @@ class Config(FloorSettings):
 
     name: Literal["random-convolutions"] = "random-convolutions"
     row: ClassVar[str] = "random convolutions"
+
+    def once(self, probe: ProbeSettings) -> Validation | None:
+        """They were learnt from beside a probe that trains encoders."""
+        return "fits" if probe.supervision() else None
 
 
 def outcomes(
@@ -31,7 +35,7 @@ def outcomes(
 
 
 def _reader(probe: ProbeSettings) -> ProbeSettings:
-    return linear.Config() if probe.supervision() else probe
+    return linear.beside(probe) if probe.supervision() else probe
 
 
 def build(corpus: Corpus, bands: Sequence[str], seed: int) -> Encoder:

@@ -1,6 +1,7 @@
 """A random forest on the raw series of a pixel, brought to one calendar of months; training and validation labels."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -30,13 +31,14 @@ def outcomes(
 ) -> Iterator[Outcome]:
     """The same under each of an input's probes, but for those that have a teacher."""
 
-    def learn(train: linear.Labelled, val: linear.Labelled, classes: int) -> linear.Fitted:
+    def learn(settings: linear.Config, train: linear.Labelled, val: linear.Labelled, classes: int) -> linear.Fitted:
         from sklearn.ensemble import RandomForestClassifier  # seconds to import: not for reading a recipe
 
         forest = RandomForestClassifier(config.trees, random_state=seed)
-        return linear.scored(forest.fit(*linear.joined(train, val)), classes)
+        return linear.scored(forest.fit(*linear.learnt_from(settings, train, val)), classes)
 
-    def learns_as(probe: ProbeSettings) -> tuple[None, linear.Learn]:  # noqa: ARG001 — a forest has no such settings
-        return None, learn
+    def learns_as(probe: ProbeSettings) -> tuple[None, linear.Learn]:
+        # a forest has none of the settings, but learns from the validation labels where a linear probe would
+        return None, partial(learn, linear.beside(probe))
 
     return predicted(task, panels, seed, config.pixels, learns_as)

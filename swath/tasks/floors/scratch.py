@@ -13,8 +13,9 @@ from swath.tasks._types import Outcome
 from swath.tasks.data import Bands, match_bands, with_corpus_statistics
 from swath.tasks.floors._types import FloorSettings, Task
 from swath.tasks.panel import Panel
+from swath.tasks.probes import ProbeSettings, Validation
 from swath.tasks.schema import Role
-from swath.tasks.supervised import Supervision, plain, train_encoder
+from swath.tasks.supervised import Supervision, plain, train_encoder, used
 
 
 class Config(FloorSettings):
@@ -24,6 +25,10 @@ class Config(FloorSettings):
     row: ClassVar[str] = "scratch"
     role: ClassVar[Role] = "scratch"
     task_settings: ClassVar[tuple[str, ...]] = ("scratch",)
+
+    def once(self, probe: ProbeSettings) -> Validation:  # noqa: ARG002 — as every floor
+        """The epoch was chosen by them, whatever the probe did."""
+        return "tunes"
 
     def stands(self, task: Task, panel: Panel) -> bool:
         """On named inputs: under a band-wise probe it would cost a training per band."""
@@ -37,15 +42,16 @@ def outcomes(
     seed: int,
     network: Encoder | None,
 ) -> Iterator[Outcome]:
-    """A training for each input and way to train."""
+    """A training for each input, way to train and use of the validation labels."""
     assert network is not None
     lent = with_corpus_statistics(network, task.corpus, task.bands)
-    made: dict[tuple[str, Supervision], Outcome] = {}
+    made: dict[tuple[str, Supervision, Validation], Outcome] = {}
     for panel in panels:
         settings = panel.probe.supervision() or plain(task.config.scratch)
-        key = (panel.input.name, settings)
+        use = panel.probe.validation()
+        key = (panel.input.name, settings, use)
         if key not in made:
-            data = task.labelled(panel.input)
+            data = used(task.labelled(panel.input), use)
             note = _note(lent, panel.input.bands)
             made[key] = panel.tried(lambda s=settings, d=data: train_encoder(s, lent, d, seed), note)
         yield replace(made[key], probe=panel.probe.label())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from swath import plugins
 from swath.encoders import Encoder
 from swath.tasks._types import Features, Prediction
-from swath.tasks.probes._types import FeatureProbe, ProbePlugin, ProbeSettings, TrainingProbe
+from swath.tasks.probes._types import FeatureProbe, ProbePlugin, ProbeSettings, TrainingProbe, Validation
 from swath.tasks.supervised import LabelledInput
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "ProbePlugin",
     "ProbeSettings",
     "TrainingProbe",
+    "Validation",
     "fit_predict",
     "names",
     "train_predict",

@@ -1,7 +1,7 @@
 """What a probe is, and what the task has to know of its settings."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from swath.encoders import Encoder
 from swath.settings import PluginSettings
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 else:
     # that module imports this one
     LinearConfig = Any
+
+
+Validation = Literal["unused", "tunes", "fits"]
+"""What validation labels are used for: nothing; to choose settings or an epoch; or to be learnt from as well."""
 
 
 class ProbeSettings(PluginSettings):
@@ -41,6 +45,10 @@ class ProbeSettings(PluginSettings):
     def keeps_encoder(self) -> bool:
         """Whether the encoder's weights stay as they are."""
         return True
+
+    def validation(self) -> Validation:
+        """What it uses the validation labels for; the floors beside it do the same."""
+        return "tunes"
 
     def regression(self) -> LinearConfig | None:
         """The linear probe by whose settings a regression on raw series learns beside this probe; None: the usual."""

@@ -14,7 +14,7 @@ from swath.sensors import of
 from swath.tasks import probes
 from swath.tasks._types import Features, Prediction
 from swath.tasks.probes import linear
-from swath.tasks.probes._types import ProbeSettings
+from swath.tasks.probes._types import ProbeSettings, Validation
 from swath.tasks.supervised import LabelledInput, Supervision
 
 if TYPE_CHECKING:
@@ -68,6 +68,10 @@ class Config(ProbeSettings):
     def keeps_encoder(self) -> bool:
         """Whether the inner probe keeps it."""
         return self.probe.keeps_encoder()
+
+    def validation(self) -> Validation:
+        """As the inner probe does."""
+        return self.probe.validation()
 
     def regression(self) -> linear.Config | None:
         """As the inner probe says."""

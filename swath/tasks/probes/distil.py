@@ -18,7 +18,7 @@ from pydantic import Field
 from swath.tasks._types import Features, Prediction
 from swath.tasks.probes import linear
 from swath.tasks.probes._scale import check_learnable
-from swath.tasks.probes._types import ProbeSettings
+from swath.tasks.probes._types import ProbeSettings, Validation
 from swath.tasks.probes.linear import Fitted, Learn
 
 
@@ -39,6 +39,10 @@ class Config(ProbeSettings):
         """The named inputs that lack a band of the teacher's: of the others it could teach nothing."""
         seen = {key for name in self.teacher for key in named.get(name, ())}
         return {name: keys for name, keys in named.items() if not seen <= set(keys)}
+
+    def validation(self) -> Validation:
+        """As teacher and student do."""
+        return self.probe.validation()
 
     def regression(self) -> linear.Config:
         """As teacher and student learn."""

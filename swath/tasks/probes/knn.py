@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from swath.tasks._types import Features, Prediction
 from swath.tasks.probes._scale import check_learnable
-from swath.tasks.probes._types import ProbeSettings
+from swath.tasks.probes._types import ProbeSettings, Validation
 
 _CHUNK = 4096
 """Test samples compared with the training part at once: bounds the memory."""
@@ -31,6 +31,10 @@ class Config(ProbeSettings):
         """`knn`, with what differs from the default."""
         changed = self.model_dump(exclude_defaults=True, exclude={"name"})
         return f"knn ({', '.join(f'{key}={value}' for key, value in changed.items())})" if changed else "knn"
+
+    def validation(self) -> Validation:
+        """They are not looked at."""
+        return "unused"
 
 
 def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  # noqa: ARG001 — nothing is random here

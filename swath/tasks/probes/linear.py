@@ -16,12 +16,12 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
-from pydantic import Field
+from pydantic import Field, model_serializer
 
 from swath.tasks._types import Features, Prediction
 from swath.tasks.metrics.macro_ap import macro_ap
 from swath.tasks.probes._scale import ZScore, check_learnable
-from swath.tasks.probes._types import ProbeSettings
+from swath.tasks.probes._types import ProbeSettings, Validation
 
 
 class Config(ProbeSettings):
@@ -46,13 +46,30 @@ class Config(ProbeSettings):
     tolerance: float = Field(default=1e-4, gt=0)
     """Largest component of the mean loss's gradient at which a fit has converged."""
 
+    refit: bool = True
+    """Learn from the validation labels too, once C is chosen by them."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        # results that were computed before there was a choice are kept under settings that do not name it
+        return {key: value for key, value in handler(self).items() if key != "refit" or not value}
+
+    def validation(self) -> Validation:
+        """C is chosen by them, and they are learnt from in the end unless the settings say otherwise."""
+        return "fits" if self.refit else "tunes"
+
     def regression(self) -> "Config":
         """As this probe learns."""
         return self
 
 
+def beside(probe: ProbeSettings) -> Config:
+    """A linear probe that uses the validation labels as another probe does; it is shown none where that uses none."""
+    return Config(refit=probe.validation() != "tunes")
+
+
 def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  # noqa: ARG001 — the loss is convex: no seed
-    """Choose C on validation, refit on train and validation, predict.
+    """Choose C on validation, refit on train and validation unless the settings say otherwise, predict.
 
     Raises:
         TrainingError: one class only, or features that are not finite.
@@ -72,10 +89,16 @@ Learn = Callable[[Labelled, Labelled, int], Fitted]
 
 
 def learn(config: Config, train: Labelled, val: Labelled, classes: int) -> Fitted:
-    """Z-score on the training part, choose C on validation, refit on both."""
+    """Z-score on the training part, choose C on validation, refit on both unless the settings say otherwise."""
     scale = ZScore(train[0])
     train, val = (scale(train[0]), train[1]), (scale(val[0]), val[1])
-    return scored(fitted(config, choose_c(config, train, val), *joined(train, val)), classes, scale)
+    c = choose_c(config, train, val)
+    return scored(fitted(config, c, *learnt_from(config, train, val)), classes, scale)
+
+
+def learnt_from(config: Config, train: Labelled, val: Labelled) -> Labelled:
+    """What a fit learns from once its settings are chosen."""
+    return joined(train, val) if config.refit else train
 
 
 def joined(train: Labelled, val: Labelled) -> Labelled:

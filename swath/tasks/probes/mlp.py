@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from swath.tasks._types import Features, Prediction
 from swath.tasks.probes._scale import ZScore, check_learnable
-from swath.tasks.probes._types import ProbeSettings
+from swath.tasks.probes._types import ProbeSettings, Validation
 from swath.tasks.supervised import classification_loss, probabilities
 
 
@@ -27,6 +27,10 @@ class Config(ProbeSettings):
     batch_size: int = Field(default=256, ge=2)
     """Samples per step; a rest of fewer than two is left to the next epoch's order, BatchNorm cannot take it."""
     learning_rate: float = Field(default=1e-3, gt=0)
+
+    def validation(self) -> Validation:
+        """They are not looked at."""
+        return "unused"
 
 
 def fit_predict(config: Config, features: Features, seed: int) -> Prediction:

@@ -14,6 +14,7 @@ from swath.tasks import floors, references
 from swath.tasks._types import Outcome
 from swath.tasks.floors import FloorSettings
 from swath.tasks.panel import Panel
+from swath.tasks.probes import ProbeSettings, Validation
 from swath.tasks.run.networks import Networks, named
 from swath.tasks.run.results import digest
 from swath.tasks.run.seen import checked
@@ -39,6 +40,8 @@ class Job:
     """Where it stands."""
     outcomes: Callable[[Sequence[Panel]], Iterator[Outcome]]
     """Computes what it says in some of these panels."""
+    once: Callable[[ProbeSettings], Validation | None] = lambda _: None
+    """What earlier versions used the validation labels for beside a probe; None where they did as the probe does."""
     settings: tuple[str, ...] = ()
     """Names of the task's settings that it depends on beside those that all rows do."""
     remark: str = ""
@@ -80,7 +83,9 @@ class Job:
         probe = panel.probe.model_dump(mode="json")
         # the first draw of the labels is the one that there was before there were others
         draw = [{"draw": self.task.draw}] if self.task.draw else []
-        return name, panel.input.bands, label, probe, *row, *([teacher] if teacher else []), *draw
+        use = panel.probe.validation()
+        anew = [] if self.once(panel.probe) in (None, use) else [{"validation": use}]
+        return name, panel.input.bands, label, probe, *row, *([teacher] if teacher else []), *draw, *anew
 
 
 def jobs_of(drawn: Mapping[int, Task], encoders: Mapping[tuple[str, int], Path], networks: Networks) -> Iterator[Job]:
@@ -156,6 +161,7 @@ def _floor_jobs(task: Task, floor: FloorSettings, seed: int, networks: Networks)
             source=name if floor == floors.find(floor.name) else [name, floor.model_dump(mode="json")],
             panels=panels,
             outcomes=partial(outcomes, arm=arms[0]),
+            once=floor.once,
             settings=floor.task_settings,
         )
 

@@ -167,4 +167,4 @@ def _worth(equal_groups: float) -> str:
 
 
 WORST_COVERAGE = 94.3
-"""Of designs that get a verdict, in per cent."""
+"""The worst that designs with a verdict have in the calibration, in per cent."""

@@ -16,7 +16,7 @@ Weighted = Callable[[ndarray, ndarray], ndarray]
 
 
 MOST_BLOCKS = 300
-"""Of class scores, no more parts than these are left out one by one."""
+"""No more parts than these are left out one by one where a metric needs class scores."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +69,7 @@ def of_matrices(
     measure: Measure,
     fold: Int[ndarray, " g"],
 ) -> LeftOut:
-    """Of a metric of confusion matrices, which are given by group and replicate, and by fold and replicate.
+    """Values of a metric of confusion matrices without each group, and with each training exchanged.
 
     Args:
         by_group: of all units of each group.
@@ -91,7 +91,7 @@ def of_matrices(
 def of_scores(
     scores: Float[ndarray, "r n k"], measure: Weighted, group: Int[ndarray, " n"], fold: Int[ndarray, " n"]
 ) -> LeftOut:
-    """Of a metric of class scores, which are given by replicate and unit.
+    """Values of a metric of class scores without each group, and with each training exchanged.
 
     Args:
         scores: higher means more likely.

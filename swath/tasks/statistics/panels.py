@@ -53,7 +53,7 @@ class Difference:
     parts: tuple[LeftOut, ...]
     """On each of the panel's inputs."""
     weights: tuple[float, ...]
-    """Of the inputs."""
+    """How much each of these inputs counts."""
     flips: np.ndarray
     """The difference under each sign flip, the first being the data; see `resample.paired_flips`."""
     accuracy: np.ndarray

@@ -63,7 +63,7 @@ class StatisticsConfig(Settings):
     flips: int = Field(default=4999, ge=99)
     """Random sign flips where there are too many groups to try them all."""
     seed: int = 0
-    """Of the sign flips."""
+    """Where the random sign flips start."""
 
 
 class Summary(NamedTuple):
@@ -130,7 +130,7 @@ class _Judged:
     trainings: int = 0
     folds: int = 1
     sizes: np.ndarray = field(default_factory=lambda: np.ones(1))
-    """Of the groups, in units."""
+    """Units in each group."""
     refused: str = ""
     """Why there is no verdict."""
 

@@ -122,7 +122,7 @@ def test_each_trained_row_has_a_value_at_each_level_and_radar_the_same(under_clo
         assert list(own.value) == pytest.approx([said.value] * len(LEVELS))
         assert list(own.low) == pytest.approx([said.low] * len(LEVELS))
     seen = levels[(levels.input == "optical") & (levels.row == "logistic regression")].value.to_numpy()
-    assert seen[0] > seen[1] > seen[2]
+    assert seen[0] > seen[2], "what is wholly covered says less"
 
 
 def test_levels_are_of_the_same_units_and_can_be_computed_again(under_clouds):
