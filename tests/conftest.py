@@ -6,6 +6,7 @@ The first calls in every test are, to be exact: see `sparing`.
 import importlib.util
 import inspect
 import os
+import signal
 from pathlib import Path
 
 import torch
@@ -50,6 +51,12 @@ LONGEST = (
     "training/test_distributed.py",
 )
 """Files that take the longest. They come first, so that no process has one of them left when all others are done."""
+
+
+def pytest_configure() -> None:
+    """Answer Ctrl-C also where a shell has started the tests in the background, which ignores it for them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
