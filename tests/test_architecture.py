@@ -240,7 +240,11 @@ def test_public_docstrings_can_be_understood_alone():
 def kinds_of_plugins() -> list[tuple[str, list[str], list[str], str]]:
     """The table "One new file" of the documents: package, what a module defines, as said by what, and a test's path."""
     page = (PACKAGE.parent / "docs" / "architecture.md").read_text().split("## One new file")[1].split("\n## ")[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "NAME.py" in line]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in page.splitlines()
+        if line.startswith("|") and "NAME.py" in line
+    ]
     quoted = [[re.findall(r"`([^`]+)`", cell) for cell in row] for row in rows]
     return [
         (path[0].removesuffix("/NAME.py").replace("/", "."), defines, said_by, test[0])

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from swath import cli, config, encoders, pipeline, sensors
+from swath import config, encoders, pipeline, sensors
+from swath.cli._tables import print_table
 from swath.corpus import Corpus, Reader, Selection, check
 from swath.corpus.ground import vector
 from swath.corpus.places import draw
@@ -283,7 +284,7 @@ def test_runs(tmp_path):
             (run / one).write_bytes(right)
         (run / name).write_bytes(content)
         pipeline.report(run)
-        cli._print_table(run / "evaluate" / "table.csv")
+        print_table(run / "evaluate" / "table.csv")
         return not (run / "report.html").read_text().startswith("<!doctype html>")
 
     cases = []

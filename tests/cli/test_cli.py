@@ -1,38 +1,33 @@
 """The command line as a person meets it: help, messages, exit codes."""
 
+import pkgutil
 import signal
 
 import pytest
 import yaml
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from swath import cli, encoders
+from swath.cli import corpus as corpus_commands
+from swath.cli._tables import print_table
+from swath.cli.evaluate import _named_encoders
 from swath.corpus import Corpus, sources
 from swath.encoders import image_statistics
 from swath.errors import RecipeError, SwathError
 from swath.tasks.schema import TABLE
 from tests.corpus.sources.published.formats import worldcereal_pixels
 
-COMMANDS = [
-    ["run"],
-    ["quickstart"],
-    ["pretrain"],
-    ["evaluate"],
-    ["embed"],
-    ["report"],
-    ["plugins"],
-    ["corpus", "plan"],
-    ["corpus", "build"],
-    ["corpus", "ingest"],
-    ["corpus", "formats"],
-    ["corpus", "synth"],
-    ["corpus", "info"],
-    ["corpus", "check"],
-    ["corpus", "preview"],
-    ["recipes", "list"],
-    ["recipes", "show"],
-    ["recipes", "schema"],
-]
+
+def leaves(command, *words: str):
+    """Every command below this one, as the words after `swath`."""
+    for name, child in getattr(command, "commands", {}).items():
+        yield from leaves(child, *words, name)
+    if not hasattr(command, "commands"):
+        yield words
+
+
+EVERY_COMMAND = list(leaves(get_command(cli.app)))
 
 
 @pytest.fixture
@@ -49,12 +44,23 @@ def call(monkeypatch, capsys):
     return _call
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("command", EVERY_COMMAND, ids=" ".join)
 def test_every_command_has_help_with_an_example(command):
     result = CliRunner().invoke(cli.app, [*command, "--help"])
     assert result.exit_code == 0
     assert "Example:" in result.output
     assert f"swath {' '.join(command)}" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("group", [cli, corpus_commands], ids=lambda group: group.__name__)
+def test_every_file_of_commands_is_listed(group):
+    files = {name for _, name, _ in pkgutil.iter_modules(group.__path__) if not name.startswith("_")}
+    assert sorted(group.COMMANDS) == sorted(files)
+
+
+def test_help_lists_the_commands_in_their_order():
+    commands = [words[0] for words in EVERY_COMMAND]
+    assert list(dict.fromkeys(commands)) == list(cli.COMMANDS)
 
 
 def test_encoders_are_named_as_they_are_asked_for_or_as_their_arm(tmp_path):
@@ -63,13 +69,13 @@ def test_encoders_are_named_as_they_are_asked_for_or_as_their_arm(tmp_path):
     for name, provenance in (("one", {"arm": "simclr"}), ("two", {"arm": "simclr"}), ("three", {})):
         encoders.save(encoders.build(settings, contract), settings, tmp_path / name, provenance)
     one, two, three = (str(tmp_path / name) for name in ("one", "two", "three"))
-    assert cli._named_encoders([one, f"mine={two}", three]) == {
+    assert _named_encoders([one, f"mine={two}", three]) == {
         "simclr": tmp_path / "one",
         "mine": tmp_path / "two",
         "three": tmp_path / "three",
     }
     with pytest.raises(RecipeError, match="two encoders are called 'simclr'"):
-        cli._named_encoders([one, two])
+        _named_encoders([one, two])
 
 
 def test_version(call):
@@ -141,7 +147,7 @@ def write_table(folder, *values):
 
 def test_names_are_no_markup(tmp_path, call, capsys):
     write_table(tmp_path, row_value("forest [needle]", 0.5, 0.4, 0.6, task="t [/b]", input="[red]in[/red]"))
-    cli._print_table(tmp_path / "table.csv")
+    print_table(tmp_path / "table.csv")
     said = capsys.readouterr().err
     assert "t [/b]: [red]in[/red], linear (accuracy, %)" in said
     assert "forest [needle]" in said
@@ -153,7 +159,7 @@ def test_names_are_no_markup(tmp_path, call, capsys):
 def test_a_row_may_be_called_na(tmp_path, capsys):
     nan = float("nan")
     write_table(tmp_path, row_value("nan", 0.5, 0.4, 0.6), row_value("None", 0.25, nan, nan))
-    cli._print_table(tmp_path / "table.csv")
+    print_table(tmp_path / "table.csv")
     said = capsys.readouterr().err
     assert "NA: null, linear (accuracy, %)" in said
     assert all(word in said for word in ("nan", "None", "50.0", "25.0"))
@@ -162,7 +168,7 @@ def test_a_row_may_be_called_na(tmp_path, capsys):
 def test_a_row_without_a_result_is_said_and_not_tabled(tmp_path, capsys):
     lacking = row_value("mine", *[float("nan")] * 3) | {"metric": "", "per_seed": (), "note": "cannot segment"}
     write_table(tmp_path, row_value("majority", 0.5, 0.4, 0.6), lacking)
-    cli._print_table(tmp_path / "table.csv")
+    print_table(tmp_path / "table.csv")
     said = capsys.readouterr().err
     assert "NA: null, linear: no result of mine: cannot segment" in said
     assert (said.count("majority"), said.count("mine"), said.count("%)")) == (1, 1, 1)
@@ -173,7 +179,7 @@ def test_a_row_without_a_result_is_said_and_not_tabled(tmp_path, capsys):
 def test_a_damaged_table_is_a_message(tmp_path, content):
     (tmp_path / "table.csv").write_text(content)
     with pytest.raises(SwathError, match="the table cannot be read"):
-        cli._print_table(tmp_path / "table.csv")
+        print_table(tmp_path / "table.csv")
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "loop"], ids=["long", "loop"])

@@ -1,0 +1,37 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="Name of a shipped recipe, or path of a YAML file.")
+]
+OverridesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[a.b=1 ...]", help="Values to put over the recipe's, such as `data=PATH`."),
+]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run; `runs/NAME` if not given.")]
+JobsOption = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        min=1,
+        help="How many pre-trainings, then parts of the evaluation, run at a time, each in a process of its own with "
+        "its share of the cores. Small networks gain most.",
+    ),
+]
+DevicesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--devices",
+        min=1,
+        help="How many devices of this machine train an encoder together; all GPUs, or the CPU, if not said.",
+    ),
+]
+SensorsOption = Annotated[
+    Path | None,
+    typer.Option("--sensors", metavar="FILE", help="YAML file of sensors that the recipe does not declare."),
+]
+CorpusArgument = Annotated[Path, typer.Argument(metavar="CORPUS", help="Folder that holds a corpus.json.")]

@@ -1,0 +1,38 @@
+"""What several commands print at their end: the tables of an evaluation, and where the report is."""
+
+from pathlib import Path
+
+import typer
+from rich.table import Table
+
+from swath._progress import console
+
+
+def say_report(path: Path) -> None:
+    print_table(path.parent / "evaluate" / "table.csv")
+    console().print("open the report:", style="bold", end=" ")
+    typer.echo(path)
+
+
+def print_table(path: Path) -> None:
+    if not path.exists():
+        return
+    import pandas as pd
+
+    from swath.tasks.schema import TABLE
+
+    values = TABLE.read(path.parent)
+    judged = values["metric"] != ""
+    for _, group in pd.DataFrame(values[judged]).groupby(["task", "input", "probe", "metric"], sort=False):
+        first = group.iloc[0]
+        title = f"{first['task']}: {first['input']}, {first['probe']} ({first['metric']}, %)"
+        table = Table(title=title, title_justify="left")
+        for column in ("row", "role", "value", "95 % interval"):
+            table.add_column(column, justify="right" if column in {"value", "95 % interval"} else "left")
+        for cell in group.sort_values("value", ascending=False).to_dict("records"):
+            interval = f"{100 * cell['low']:.1f} to {100 * cell['high']:.1f}"
+            table.add_row(cell["row"], cell["role"], f"{100 * cell['value']:.1f}", interval)
+        console().print(table)
+    for cell in pd.DataFrame(values[~judged]).to_dict("records"):
+        said = f"{cell['task']}: {cell['input']}, {cell['probe']}: no result of {cell['row']}: {cell['note']}"
+        console().print(said, style="yellow", soft_wrap=True, markup=False)

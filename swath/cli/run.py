@@ -1,0 +1,24 @@
+"""`swath run`: the whole job of a recipe, from corpus to report."""
+
+import typer
+
+from swath.cli._arguments import DevicesOption, JobsOption, OutOption, OverridesArgument, RecipeArgument, SensorsOption
+from swath.cli._tables import say_report
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: `swath run hls-landcover data=../shared/data/hls_water seeds='[0]'`")
+def run(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    out: OutOption = None,
+    jobs: JobsOption = 1,
+    devices: DevicesOption = None,
+    sensors: SensorsOption = None,
+) -> None:
+    """Corpus (if missing), pre-training, evaluation and report; continues where it stopped."""
+    from swath import pipeline
+    from swath.config import load
+
+    say_report(pipeline.run(load(recipe, overrides, sensors), out, jobs=jobs, devices=devices or "auto"))
