@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +16,35 @@ if TYPE_CHECKING:
 
 HERE = "127.0.0.1:0"
 """A free port that this machine alone can reach. Without an address, Dask's pages are open to the whole network."""
+CONNECT_SECONDS = 20.0
+"""How long a scheduler may take to answer."""
+
+
+def active() -> "Client | None":
+    """The Dask client that is active in this process, if there is one.
+
+    A client that has lost its scheduler is active until it is closed, and takes tasks that nobody will ever work on.
+
+    Raises:
+        CorpusError: it is closed, or its scheduler does not answer.
+    """
+    from distributed import default_client
+
+    try:
+        client = default_client()
+    except ValueError:
+        return None
+    until = time.monotonic() + CONNECT_SECONDS
+    while client.status == "connecting" and time.monotonic() < until:
+        time.sleep(0.1)
+    if client.status != "running":
+        raise CorpusError(
+            f"the Dask client that is active in this process is {client.status}, not running",
+            where=repr(client),
+            remedy="close it by `distributed.default_client().close()` or leave its `with` block; "
+            "then open one that reaches a scheduler, or none to build on threads of this process",
+        )
+    return client
 
 
 @contextmanager
@@ -65,12 +95,13 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
             yield client
         return
     try:
-        remote = Client(address, timeout="20s")
+        # not the default yet: what fails here would stay that, and builds in this process would wait for it
+        remote = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise CorpusError(
             f"no Dask scheduler answers: {error}", where=address, remedy="start one with `dask scheduler`"
         ) from None
-    with remote:
+    with remote, remote.as_current():
         _require_swath(remote, address)
         yield remote
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, default_client
 
 import swath
 from swath.corpus import cluster as clusters
-from swath.corpus.cluster import cluster, threads
+from swath.corpus.cluster import active, cluster, threads
 from swath.corpus.sources.stac import _run as run
 from swath.errors import CorpusError
 
@@ -24,6 +24,8 @@ def test_a_running_cluster_is_used(running):
     with cluster(address=running) as client:
         assert isinstance(client, Client)
         assert client.submit(sum, [1, 2]).result() == 3
+        assert active() is client
+    assert active() is None
 
 
 def test_a_worker_with_another_swath_is_an_error(running, monkeypatch):
@@ -41,8 +43,51 @@ def test_a_worker_without_swath_is_an_error(running, monkeypatch):
 
 
 def test_no_scheduler_is_an_error():
-    with pytest.raises(CorpusError, match="no Dask scheduler answers"), cluster(address="nonsense"):
+    # what was caught holds all that lived when it was raised
+    with pytest.raises(CorpusError, match="no Dask scheduler answers") as caught, cluster(address="nonsense"):
         pass
+    assert active() is None, caught
+
+
+# -- the active client -------------------------------------------------------------------------------------------------
+
+
+def test_a_client_that_never_reached_its_scheduler_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(clusters, "CONNECT_SECONDS", 0.1)
+    with pytest.raises(ValueError, match="missing port number") as failed:
+        Client("nonsense")
+    stale = default_client()
+    assert stale.status == "connecting", failed
+    with pytest.raises(CorpusError, match="is connecting, not running") as caught, run._client():
+        pass
+    assert "default_client().close()" in caught.value.remedy
+    default_client().close()
+    assert active() is None
+
+
+def test_a_closed_client_is_not_used(running):
+    with Client(running) as client:
+        client.close()
+        with pytest.raises(CorpusError, match="is closed, not running"), run._client():
+            pass
+
+
+def test_a_client_that_connects_in_time_is_used(running, monkeypatch):
+    with Client(running) as client:
+        client.status = "connecting"
+        monkeypatch.setattr(clusters.time, "sleep", lambda _: setattr(client, "status", "running"))
+        assert active() is client
+
+
+def test_a_client_that_is_lost_amid_a_build_is_an_error(running, monkeypatch):
+    with Client(running, set_as_default=False) as client:
+        pass
+    with pytest.raises(CorpusError, match="the connection to the cluster is lost: its client is closed") as caught:
+        run._threads(client)
+    assert "continues" in caught.value.remedy
+    monkeypatch.setattr(run, "_threads", lambda _: 1)
+    with pytest.raises(CorpusError, match="the connection to the cluster is lost: Client is closed"):
+        next(run._in_order(client, run.StacSection.model_construct(), [run.Location("a")]))
 
 
 # -- who can reach it --------------------------------------------------------------------------------------------------
@@ -64,6 +109,7 @@ def listening() -> set[str]:
     ],
 )
 def test_nothing_listens_but_on_this_machine(start):
+    assert active() is None, "what was started elsewhere would be looked at"
     before = listening()
     with start() as client:
         assert client.submit(sum, [1, 2]).result() == 3

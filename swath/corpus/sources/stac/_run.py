@@ -19,12 +19,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from dask import config as dask_config
-from distributed import CancelledError, Client, Future, KilledWorker, default_client
+from distributed import CancelledError, Client, Future, KilledWorker
+from distributed.client import ClosedClientError
 
 from swath._files import named, whole
 from swath._progress import console, track
 from swath.corpus import places
-from swath.corpus.cluster import threads
+from swath.corpus.cluster import active, threads
 from swath.corpus.sources._contents import Contents, write_log
 from swath.corpus.sources._shapes import Shapes
 from swath.corpus.sources.stac import _cloudless as cloudless
@@ -214,11 +215,8 @@ def locations(plan: gpd.GeoDataFrame) -> Iterator[Location]:
 @contextmanager
 def _client() -> Iterator[Client]:
     """The Dask client that is active in this process, or threads of this process."""
-    try:
-        yield default_client()
-    except ValueError:
-        pass
-    else:
+    if (client := active()) is not None:
+        yield client
         return
     with dask_config.set({"distributed.admin.system-monitor.gil.enabled": False}), threads() as client:
         yield client
@@ -228,28 +226,45 @@ def _in_order(client: Client, section: StacSection, todo: Sequence[Location]) ->
     """Outcomes in the order of the locations, however they arrive."""
     pending: deque = deque()
     for location in todo:
-        threads = client.nthreads()
-        assert isinstance(threads, dict)
-        if len(pending) >= AHEAD * max(1, sum(threads.values())):
+        if len(pending) >= AHEAD * max(1, _threads(client)):
             yield _outcome(client, *pending.popleft())
-        pending.append((location, client.submit(build, section, location, pure=False)))
+        with _connected():
+            pending.append((location, client.submit(build, section, location, pure=False)))
     while pending:
         yield _outcome(client, *pending.popleft())
 
 
-def _outcome(client: Client, location: Location, future: Future) -> Outcome:
+@contextmanager
+def _connected() -> Iterator[None]:
+    """Say what to do where the scheduler has gone."""
     try:
-        _wait(client, future)
-        return future.result()
-    except KilledWorker as error:
-        lon, lat = location.lonlat or (0.0, 0.0)
-        reason = f"every worker that tried it died: {str(error).splitlines()[0]}"
-        return Outcome(None, (), (Failure(location.uid, "", None, reason, True, lon, lat),))
-    except (CancelledError, OSError) as error:
+        yield
+    except (CancelledError, ClosedClientError, OSError) as error:
         raise CorpusError(
             f"the connection to the cluster is lost: {error}",
             remedy="start the cluster again and give the same command: the build continues after what is committed",
         ) from error
+
+
+def _threads(client: Client) -> int:
+    """How many tasks the cluster works on at a time."""
+    with _connected():
+        if client.status == "closed":
+            raise ClosedClientError("its client is closed")
+        threads = client.nthreads()
+    assert isinstance(threads, dict)
+    return sum(threads.values())
+
+
+def _outcome(client: Client, location: Location, future: Future) -> Outcome:
+    try:
+        with _connected():
+            _wait(client, future)
+            return future.result()
+    except KilledWorker as error:
+        lon, lat = location.lonlat or (0.0, 0.0)
+        reason = f"every worker that tried it died: {str(error).splitlines()[0]}"
+        return Outcome(None, (), (Failure(location.uid, "", None, reason, True, lon, lat),))
 
 
 def _wait(client: Client, future: Future) -> None:
@@ -262,7 +277,7 @@ def _wait(client: Client, future: Future) -> None:
     while not future.done():
         with suppress(TimeoutError):
             future.result(timeout=LOOK_SECONDS)
-        if client.nthreads():
+        if _threads(client):
             seen = time.monotonic()
         elif time.monotonic() - seen > ALONE_SECONDS:
             raise CorpusError(
