@@ -167,6 +167,44 @@ def imports_of_others_insides() -> set[str]:
     return wrong
 
 
+def public_list(package: str) -> set[str] | None:
+    """What `__all__` of a package names; None where it has none."""
+    for node in tree_of(PACKAGE.parent.joinpath(*package.split("."), "__init__.py")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return None
+
+
+def is_package(name: str) -> bool:
+    return PACKAGE.parent.joinpath(*name.split("."), "__init__.py").exists()
+
+
+def is_module(name: str) -> bool:
+    return PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py").exists()
+
+
+def holds_plugins(package: str) -> bool:
+    """Whether a package's modules are found by their names: they need no list, and are public."""
+    return any(f"{package}.".startswith(f"{home}.") for home in plugins.PACKAGES.values())
+
+
+def imports_past_a_face() -> set[str]:
+    """Names that a package's `__init__` does not list and that modules outside of the package import."""
+    wrong = set()
+    for path in MODULES:
+        package = dotted(path.with_name("__init__.py"))
+        for name in imports(path):
+            parts = name.split(".")
+            for depth in range(2, len(parts) if parts[0] == "swath" else 0):
+                entered, taken = ".".join(parts[:depth]), parts[depth]
+                if f"{package}.".startswith(f"{entered}.") or not is_package(entered):
+                    continue
+                a_plugin = holds_plugins(entered) and is_module(f"{entered}.{taken}")
+                if not (a_plugin or is_package(f"{entered}.{taken}") or taken in (public_list(entered) or ())):
+                    wrong.add(f"{dotted(path)} -> {name}: {entered} does not list {taken}")
+    return wrong
+
+
 def names_that_hide_their_module() -> set[str]:
     """Names in a package's face that are a module of the package as well: which of the two one gets would be chance."""
     wrong = set()
@@ -223,6 +261,19 @@ def docstrings(tree: ast.Module) -> Iterator[tuple[bool, str, int]]:
 
 def test_nobody_imports_what_is_private_to_another_package():
     assert not imports_of_others_insides()
+
+
+def test_every_package_has_a_public_list_of_what_is_there():
+    for package in map(dotted, PACKAGE.rglob("__init__.py")):
+        listed = public_list(package)
+        assert listed is not None, package
+        for name in listed:
+            there = is_package(f"{package}.{name}") or is_module(f"{package}.{name}")
+            assert there or hasattr(importlib.import_module(package), name), f"{package}: {name}"
+
+
+def test_others_import_what_the_public_list_names():
+    assert not imports_past_a_face()
 
 
 def test_no_name_of_a_face_hides_a_module():

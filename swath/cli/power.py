@@ -20,7 +20,7 @@ def power(
 ) -> None:
     """Say how many trainings or groups a difference of that size takes, by the variances that a run found."""
     from swath.errors import SwathError
-    from swath.tasks.power import needed_for
+    from swath.tasks import needed_for
 
     try:
         lines = needed_for(run_folder / "evaluate", difference / 100)

@@ -12,7 +12,7 @@ from swath._yaml import Lines
 from swath.config._messages import causes, explain, short
 from swath.config._overrides import apply_override
 from swath.config._recipe import Recipe
-from swath.corpus.splits.partition import SplitConfig
+from swath.corpus.splits import SplitConfig
 from swath.errors import RecipeError
 from swath.recipes import source_text
 from swath.sensors import load_file

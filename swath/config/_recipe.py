@@ -10,14 +10,13 @@ from pydantic import Field, field_validator, model_serializer, model_validator
 
 from swath import plugins
 from swath._files import LONGEST
-from swath.corpus.splits.partition import SplitConfig
-from swath.corpus.splits.subset import Only
+from swath.corpus.splits import Only, SplitConfig
 from swath.encoders import EncoderSettings
 from swath.errors import RecipeError, nearest
 from swath.sensors import SensorDefinition, SensorName, declare
 from swath.settings import PluginSettings, Seed, Settings
 from swath.tasks import Claim, TaskConfig, stated_claims
-from swath.training.config import TrainConfig
+from swath.training import TrainConfig
 
 if TYPE_CHECKING:
     SourceConfig: TypeAlias = PluginSettings

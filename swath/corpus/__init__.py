@@ -1,17 +1,25 @@
 """Stored locations and chips: build them, read them, split them."""
 
+from swath.corpus import cluster, painting
 from swath.corpus.checks import Finding, Section, check, examine
-from swath.corpus.labels.target import TargetConfig, Targets, targets
-from swath.corpus.reading.loader import Loader
-from swath.corpus.reading.reader import Reader
-from swath.corpus.reading.sampler import Sampler, Selection, gaps
+from swath.corpus.labels import TargetConfig, Targets, targets
+from swath.corpus.reading import Loader, Reader, Sampler, Selection, gaps
 from swath.corpus.sources import build
-from swath.corpus.splits.audit import Leakage, leakage
-from swath.corpus.splits.partition import SplitConfig, rotations, split
-from swath.corpus.store.format import FORMAT, BandStatistics, Corpus, CorpusInfo, LabelLayer, SensorLayout
-from swath.corpus.store.part import Chip, Location, Part, footprint
-from swath.corpus.store.statistics import band_statistics
-from swath.corpus.store.writer import CorpusWriter
+from swath.corpus.splits import Leakage, SplitConfig, leakage, rotations, split
+from swath.corpus.store import (
+    FORMAT,
+    BandStatistics,
+    Chip,
+    Corpus,
+    CorpusInfo,
+    CorpusWriter,
+    LabelLayer,
+    Location,
+    Part,
+    SensorLayout,
+    band_statistics,
+    footprint,
+)
 from swath.corpus.summary import info
 
 __all__ = [
@@ -38,11 +46,13 @@ __all__ = [
     "band_statistics",
     "build",
     "check",
+    "cluster",
     "examine",
     "footprint",
     "gaps",
     "info",
     "leakage",
+    "painting",
     "rotations",
     "split",
     "targets",

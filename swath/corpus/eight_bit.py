@@ -11,7 +11,7 @@ from jaxtyping import Shaped, UInt8
 from numpy import ndarray
 
 from swath import sensors
-from swath.corpus.store.format import SensorLayout
+from swath.corpus.store import SensorLayout
 from swath.errors import RecipeError
 
 

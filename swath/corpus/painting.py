@@ -16,8 +16,8 @@ from swath.batch import Image
 from swath.corpus.physics.clouds import OPAQUE
 from swath.corpus.physics.noise import fractal, stream
 from swath.corpus.physics.spectra import CLOUD, WAVELENGTH, covered
+from swath.corpus.store import Corpus, truth_path
 from swath.corpus.store import arrays as _arrays
-from swath.corpus.store.format import Corpus, truth_path
 from swath.sensors import bands
 
 DECK_M = 1200.0

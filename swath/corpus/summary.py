@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from swath import sensors
-from swath.corpus.store.format import Corpus
+from swath.corpus.store import Corpus
 
 
 def info(corpus: Corpus) -> dict[str, dict[str, Any] | list[dict[str, Any]]]:

@@ -14,8 +14,7 @@ from swath.errors import RecipeError
 from swath.pipeline._corpus import build_corpus
 from swath.pipeline._folder import arm_folder, corpus_path, is_trained, run_folder
 from swath.pipeline._inputs import contract_of, folds
-from swath.training import Manifest
-from swath.training.pretraining import seeded
+from swath.training import Manifest, seeded
 
 SHARES = 4
 """Parts of an evaluation for each of its processes: enough that none waits long for the last."""

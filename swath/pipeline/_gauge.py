@@ -5,8 +5,8 @@ import torch
 
 from swath.config import Recipe
 from swath.corpus import Corpus, Reader, Selection
-from swath.corpus.labels.target import targets
-from swath.corpus.splits.subset import rows_of
+from swath.corpus.labels import targets
+from swath.corpus.splits import rows_of
 from swath.encoders import InputContract
 from swath.pipeline._inputs import Rows
 from swath.training import LabelledSet

@@ -5,7 +5,7 @@ import numpy as np
 from swath import tasks, views
 from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus
-from swath.corpus.splits.partition import SplitConfig, rotations, split
+from swath.corpus.splits import SplitConfig, rotations, split
 from swath.encoders import InputContract
 from swath.tasks.data import contract_of as contract_of_bands
 

@@ -14,8 +14,7 @@ from swath._processes import side_by_side
 from swath._progress import console
 from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus, CorpusInfo
-from swath.corpus.splits.seen import refuse_seen
-from swath.corpus.splits.subset import rows_of
+from swath.corpus.splits import refuse_seen, rows_of
 from swath.encoders import load_seen, own_start
 from swath.errors import RecipeError, TrainingError, nearest
 from swath.pipeline._corpus import build_corpus

@@ -5,3 +5,34 @@ GeoTIFF, `embeddings` features of any images. Of a corpus, `contact_sheet` shows
 and `split_map` where the parts of a split lie. They share `tables` (a run's tables and what they say), `draw`,
 `pages` and `words`.
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # each is imported by whoever needs it
+    from swath.products import (
+        check_page,
+        contact_sheet,
+        documents,
+        draw,
+        embeddings,
+        maps,
+        pages,
+        report,
+        split_map,
+        tables,
+        words,
+    )
+
+__all__ = [
+    "check_page",
+    "contact_sheet",
+    "documents",
+    "draw",
+    "embeddings",
+    "maps",
+    "pages",
+    "report",
+    "split_map",
+    "tables",
+    "words",
+]

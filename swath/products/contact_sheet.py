@@ -10,10 +10,9 @@ from jaxtyping import Bool, Float, Integer, UInt8
 from numpy import ndarray
 
 from swath import sensors
-from swath.corpus.labels.colours import class_colours
-from swath.corpus.reading.reader import Reader
-from swath.corpus.reading.sampler import PADDING, Sampler, Selection
-from swath.corpus.store.format import Corpus, LabelLayer
+from swath.corpus.labels import class_colours
+from swath.corpus.reading import PADDING, Reader, Sampler, Selection
+from swath.corpus.store import Corpus, LabelLayer
 from swath.errors import CorpusError
 from swath.products.draw.pictures import shown_bands
 

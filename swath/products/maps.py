@@ -20,8 +20,7 @@ from numpy import ndarray
 from swath._files import file_name, whole
 from swath._progress import console
 from swath.corpus import Corpus
-from swath.corpus.labels.colours import class_colours
-from swath.corpus.labels.target import VOID, LabelMaps, Pixels, targets
+from swath.corpus.labels import VOID, LabelMaps, Pixels, class_colours, targets
 from swath.errors import SwathError, nearest
 from swath.products.draw.pictures import Pictures
 from swath.products.tables import Run, load

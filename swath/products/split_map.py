@@ -7,7 +7,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from swath.corpus import Corpus, Leakage
-from swath.corpus.splits.audit import nearest_train_km
+from swath.corpus.splits import nearest_train_km
 from swath.errors import CorpusError
 from swath.products.draw.maps import location_map
 from swath.products.draw.style import png, styled

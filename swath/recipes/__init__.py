@@ -6,6 +6,8 @@ from pathlib import Path
 
 from swath.errors import RecipeError, nearest
 
+__all__ = ["is_file", "shipped", "source_text"]
+
 LARGEST = 4_000_000
 """Bytes of a recipe."""
 

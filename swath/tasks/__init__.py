@@ -1,20 +1,24 @@
 """What an encoder is worth: probes on frozen features, the floors beside them, and the statistics of the difference."""
 
+from swath.tasks import schema
 from swath.tasks._types import Features, Outcome, Prediction, Units
 from swath.tasks.claims import stated_claims
-from swath.tasks.config import TaskConfig
+from swath.tasks.config import TaskConfig, with_fraction
 from swath.tasks.data import extract, unpacked
 from swath.tasks.metrics import class_iou, confusion_by_class
-from swath.tasks.run.evaluate import Evaluation, planned
-from swath.tasks.run.rotation import folds_of
-from swath.tasks.statistics import Claim, StatisticsConfig, Summary, summarise
-from swath.tasks.statistics.jackknife import (
+from swath.tasks.power import needed_for
+from swath.tasks.run import Evaluation, folds_of, planned
+from swath.tasks.statistics import (
+    Claim,
     Source,
     Spread,
+    StatisticsConfig,
+    Summary,
     has_verdict,
     number_of_equal_groups,
     spread,
     spread_of_folds,
+    summarise,
 )
 from swath.tasks.task import Task
 
@@ -36,11 +40,14 @@ __all__ = [
     "extract",
     "folds_of",
     "has_verdict",
+    "needed_for",
     "number_of_equal_groups",
     "planned",
+    "schema",
     "spread",
     "spread_of_folds",
     "stated_claims",
     "summarise",
     "unpacked",
+    "with_fraction",
 ]

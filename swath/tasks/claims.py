@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from swath.errors import RecipeError, nearest
 from swath.tasks.config import TaskConfig, by_fraction, inputs_of
-from swath.tasks.statistics import Claim
-from swath.tasks.statistics.panels import band_parts
+from swath.tasks.statistics import Claim, band_parts
 
 
 def stated_claims(

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from pydantic import ConfigDict, Field, model_validator
 
 from swath import plugins
-from swath.corpus.labels.target import MultiLabel, Pixels, TargetConfig
-from swath.corpus.splits.subset import Only
+from swath.corpus.labels import MultiLabel, Pixels, TargetConfig
+from swath.corpus.splits import Only
 from swath.errors import RecipeError
 from swath.settings import Counts, PluginSettings, Settings
 from swath.tasks import metrics

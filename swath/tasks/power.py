@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from swath.tasks import schema
-from swath.tasks.statistics.jackknife import Source, Spread
+from swath.tasks.statistics import Source, Spread
 
 MOST_TIMES = 64
 """More than so many times the trainings or groups are not worth asking for."""

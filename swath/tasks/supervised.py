@@ -22,7 +22,7 @@ from swath._memory_guard import MemoryGuard, same_random_numbers, untouched
 from swath._progress import track
 from swath.batch import Image
 from swath.corpus import Corpus
-from swath.corpus.labels.target import VOID
+from swath.corpus.labels import VOID
 from swath.encoders import DenseEncoder, Encoder, backbone_of, head_of
 from swath.errors import ContractError, TrainingError
 from swath.segmenters import Segmenter, resnet_convlstm

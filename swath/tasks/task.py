@@ -9,10 +9,9 @@ import numpy as np
 from jaxtyping import Int
 
 from swath.corpus import Corpus, Selection
-from swath.corpus.labels.target import Targets, targets
+from swath.corpus.labels import Targets, targets
 from swath.corpus.painting import knows_clear
-from swath.corpus.splits.partition import SplitConfig, independent, thin_parts
-from swath.corpus.splits.subset import rows_of
+from swath.corpus.splits import SplitConfig, independent, rows_of, thin_parts
 from swath.encoders import Encoder
 from swath.errors import ContractError, RecipeError, SwathError
 from swath.tasks import metrics

@@ -1,8 +1,20 @@
 """Training: from a method and a corpus to an encoder that can be trusted, or a reason why it cannot."""
 
-from swath.training.config import TrainConfig
+from swath.training import distributed
+from swath.training.config import Collapse, TrainConfig
 from swath.training.gauges import LabelledSet
 from swath.training.manifest import Manifest, Stage
-from swath.training.pretraining import Pretrained, check, pretrain
+from swath.training.pretraining import Pretrained, check, pretrain, seeded
 
-__all__ = ["LabelledSet", "Manifest", "Pretrained", "Stage", "TrainConfig", "check", "pretrain"]
+__all__ = [
+    "Collapse",
+    "LabelledSet",
+    "Manifest",
+    "Pretrained",
+    "Stage",
+    "TrainConfig",
+    "check",
+    "distributed",
+    "pretrain",
+    "seeded",
+]

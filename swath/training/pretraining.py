@@ -15,7 +15,7 @@ from swath import encoders, methods, views
 from swath._device import here
 from swath._files import read_json, write_whole
 from swath.corpus import Corpus, Loader, Selection
-from swath.corpus.splits.seen import places
+from swath.corpus.splits import places
 from swath.encoders import EncoderSettings, InputContract
 from swath.errors import TrainingError
 from swath.settings import PluginSettings, differences

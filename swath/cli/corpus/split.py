@@ -23,7 +23,7 @@ def corpus_split(
     """Say how a split parts a corpus and what it lets through: neighbours, shared groups, copies; draw its map."""
     from swath.config import load, resolve_split
     from swath.corpus import Corpus, leakage, split
-    from swath.corpus.splits.partition import independent, thin_parts
+    from swath.corpus.splits import independent, thin_parts
     from swath.products.split_map import audit_rows, split_map
 
     settings = settings or []

@@ -10,7 +10,7 @@ from typing import cast
 from swath import plugins
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Chart, CheckPlugin, Finding, Gallery, Histogram, Lines, Offsets, Section
-from swath.corpus.store.format import Corpus
+from swath.corpus.store import Corpus
 
 __all__ = [
     "Chart",
@@ -25,6 +25,7 @@ __all__ = [
     "check",
     "examine",
     "kinds",
+    "worst_first",
 ]
 
 

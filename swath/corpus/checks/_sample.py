@@ -11,9 +11,9 @@ from numpy import ndarray
 
 from swath import sensors
 from swath._progress import track
-from swath.corpus.reading.reader import Reader
+from swath.corpus.reading import Reader
+from swath.corpus.store import Corpus
 from swath.corpus.store import arrays as _arrays
-from swath.corpus.store.format import Corpus
 
 BLOCK = 64
 """Chips in memory at a time."""

@@ -4,7 +4,7 @@ import pandas as pd
 
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Section
-from swath.corpus.splits.audit import SINGLE_PX, copy_key
+from swath.corpus.splits import SINGLE_PX, copy_key
 
 STAGE = 0
 SHOWN = 20

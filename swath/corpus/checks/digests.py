@@ -11,10 +11,10 @@ from numpy import ndarray
 from swath._progress import track
 from swath.corpus.checks._sample import BLOCK, Sample
 from swath.corpus.checks._types import Finding, Section
+from swath.corpus.store import Corpus, label_path
 from swath.corpus.store import arrays as _arrays
 from swath.corpus.store import index as _index
 from swath.corpus.store.digests import label_digest, pixel_digest
-from swath.corpus.store.format import Corpus, label_path
 from swath.errors import CorpusError
 
 STAGE = 1

@@ -14,8 +14,8 @@ from swath._progress import track
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Section
 from swath.corpus.checks.copies import some
+from swath.corpus.store import Corpus, label_path, pixel_path, valid_path
 from swath.corpus.store import arrays as _arrays
-from swath.corpus.store.format import Corpus, label_path, pixel_path, valid_path
 from swath.errors import CorpusError
 
 STAGE = 0

@@ -7,8 +7,7 @@ import numpy as np
 from swath import sensors
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Section
-from swath.corpus.store.format import Corpus
-from swath.corpus.store.statistics import band_statistics
+from swath.corpus.store import Corpus, band_statistics
 
 STAGE = 3
 

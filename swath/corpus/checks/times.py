@@ -6,7 +6,7 @@ import numpy as np
 
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Histogram, Section
-from swath.corpus.reading.sampler import gaps
+from swath.corpus.reading import gaps
 
 STAGE = 0
 FAR = 30

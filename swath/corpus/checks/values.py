@@ -11,7 +11,7 @@ from swath import sensors
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Histogram, Section
 from swath.corpus.checks.copies import some
-from swath.corpus.store.format import SensorLayout
+from swath.corpus.store import SensorLayout
 
 STAGE = 2
 FILLERS = (0, -9999, -32768, 32767, 65535)

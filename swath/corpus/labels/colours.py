@@ -2,7 +2,7 @@
 
 import re
 
-from swath.corpus.store.format import LabelLayer
+from swath.corpus.store import LabelLayer
 from swath.errors import CorpusError
 
 SUGGESTED = (

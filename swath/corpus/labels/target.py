@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from pydantic import Field, model_validator
 
+from swath.corpus.store import Corpus, LabelLayer
 from swath.corpus.store.codes import positions
-from swath.corpus.store.format import Corpus, LabelLayer
 from swath.errors import CorpusError, nearest
 from swath.settings import Settings
 

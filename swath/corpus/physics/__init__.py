@@ -3,3 +3,7 @@
 `spectra`, `phenology` and `radar` are surfaces, `clouds` and `weather` what is above them; `noise` is randomness as a
 function of place, and `window` says where the pixels of a chip lie.
 """
+
+from swath.corpus.physics import clouds, noise, phenology, radar, spectra, weather, window
+
+__all__ = ["clouds", "noise", "phenology", "radar", "spectra", "weather", "window"]

@@ -3,3 +3,9 @@
 `sampler` chooses chips by seed and location, `pairing` brings the series of several sensors to common dates, `reader`
 fetches pixels, and `loader` hands out batches in the order of an epoch.
 """
+
+from swath.corpus.reading.loader import Loader
+from swath.corpus.reading.reader import Reader
+from swath.corpus.reading.sampler import PADDING, Sampler, Selection, gaps
+
+__all__ = ["PADDING", "Loader", "Reader", "Sampler", "Selection", "gaps"]

@@ -15,7 +15,7 @@ from swath.batch import Batch
 from swath.corpus.reading._crossing import Crossing
 from swath.corpus.reading.reader import Reader
 from swath.corpus.reading.sampler import Selection, epoch_order, mix, steps_per_epoch
-from swath.corpus.store.format import Corpus
+from swath.corpus.store import Corpus
 from swath.errors import CorpusError
 
 AHEAD = 2

@@ -17,8 +17,8 @@ from swath.batch import NO_DAY, Batch, Calibration, Counts, Image
 from swath.corpus.reading._buffers import Buffers
 from swath.corpus.reading._plain import PlainArray, stretches
 from swath.corpus.reading.sampler import Sampler, Selection, days
+from swath.corpus.store import Corpus, pixel_path, truth_path, valid_path
 from swath.corpus.store import arrays as _arrays
-from swath.corpus.store.format import Corpus, pixel_path, truth_path, valid_path
 from swath.errors import CorpusError, nearest
 from swath.sensors import band_id
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Integer, Shaped
 from numpy import ndarray
 
 from swath.corpus.reading import pairing
-from swath.corpus.store.format import Corpus
+from swath.corpus.store import Corpus
 from swath.errors import CorpusError
 
 PADDING = -1

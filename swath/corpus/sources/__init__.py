@@ -17,7 +17,7 @@ from swath.corpus.sources._shapes import Shapes
 from swath.corpus.sources._types import SourcePlugin
 from swath.corpus.sources.folder import FolderSection
 from swath.corpus.sources.published import FormatSettings, data_folder
-from swath.corpus.store.format import Corpus
+from swath.corpus.store import Corpus
 from swath.settings import PluginSettings
 
 __all__ = ["ANSWERS", "SourcePlugin", "build", "formats", "needed", "new_files", "same_settings", "say_unknown"]

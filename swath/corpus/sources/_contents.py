@@ -20,9 +20,7 @@ from numpy import ndarray
 
 from swath._progress import console, track
 from swath.corpus.sources._raster import corner
-from swath.corpus.store.format import SensorLayout
-from swath.corpus.store.part import Chip, Location, Part, usable
-from swath.corpus.store.writer import CorpusWriter
+from swath.corpus.store import Chip, CorpusWriter, Location, Part, SensorLayout, usable
 
 _PART_BYTES = 128 * 2**20
 """Pixels that are committed at once: bounds memory, and what a killed build has to read again."""

@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from swath._files import whole
 from swath._progress import console
 from swath.corpus.sources._contents import Contents, write_log
+from swath.corpus.store import CorpusInfo
 from swath.corpus.store import index as _index
-from swath.corpus.store.format import CorpusInfo
 from swath.errors import CorpusError
 from swath.settings import Settings, differences
 

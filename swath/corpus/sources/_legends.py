@@ -1,6 +1,6 @@
 """Class codes of land-cover products, with the names and colours of their providers."""
 
-from swath.corpus.store.format import LabelLayer
+from swath.corpus.store import LabelLayer
 
 _NLCD = """
 11 #466b9f Open Water

@@ -30,10 +30,8 @@ from scipy.ndimage import binary_dilation
 
 from swath.corpus.ground import vector as _vector
 from swath.corpus.sources._contents import Contents, LogEntry
+from swath.corpus.store import Chip, Corpus, CorpusWriter, LabelLayer, Location
 from swath.corpus.store.codes import check_declared
-from swath.corpus.store.format import Corpus, LabelLayer
-from swath.corpus.store.part import Chip, Location
-from swath.corpus.store.writer import CorpusWriter
 from swath.errors import CorpusError, RecipeError, nearest
 from swath.settings import Settings
 

@@ -3,3 +3,26 @@
 `partition` makes the parts, `audit` looks for what a split lets through, `seen` tells which locations an encoder knows
 already, and `subset` picks locations by their columns.
 """
+
+from swath.corpus.splits.audit import SINGLE_PX, Leakage, copy_key, leakage, nearest_train_km
+from swath.corpus.splits.partition import SplitConfig, independent, rotations, split, thin_parts
+from swath.corpus.splits.seen import places, refuse_seen, some_of
+from swath.corpus.splits.subset import Only, rows_of
+
+__all__ = [
+    "SINGLE_PX",
+    "Leakage",
+    "Only",
+    "SplitConfig",
+    "copy_key",
+    "independent",
+    "leakage",
+    "nearest_train_km",
+    "places",
+    "refuse_seen",
+    "rotations",
+    "rows_of",
+    "some_of",
+    "split",
+    "thin_parts",
+]

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from swath.corpus.splits.partition import distances_km, on_sphere
-from swath.corpus.store.format import Corpus
+from swath.corpus.store import Corpus
 
 SINGLE_PX = 8
 """Side of a chip, in pixels, below which whole series are compared: a few pixels are alike by chance."""

@@ -10,7 +10,7 @@ from numpy import ndarray
 from pydantic import Field, model_validator
 from scipy.spatial import KDTree
 
-from swath.corpus.store.format import Corpus
+from swath.corpus.store import Corpus
 from swath.errors import CorpusError, nearest
 from swath.settings import Counts, Seed, Settings
 

@@ -13,8 +13,7 @@ import shapely
 from jaxtyping import Bool, Int, Shaped
 from numpy import ndarray
 
-from swath.corpus.store.format import Corpus
-from swath.corpus.store.part import wrapped
+from swath.corpus.store import Corpus, wrapped
 from swath.errors import RecipeError
 
 SHARED = 0.01

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from swath.corpus.store.format import Corpus
+from swath.corpus.store import Corpus
 from swath.errors import CorpusError, nearest
 
 Only = dict[str, tuple[str | int, ...]]

@@ -23,6 +23,8 @@ from swath.products.draw.charts import cloud_curve, comparison
 from swath.products.draw.style import png, styled
 from swath.products.tables import Run, cloud_charts, headline_panel, load, panels_of
 
+__all__ = ["stale", "verify", "write"]
+
 BLOCK = re.compile(r"<!-- swath:results (?P<name>\S+) -->\n(?P<body>.*?)<!-- /swath:results -->", re.DOTALL)
 
 

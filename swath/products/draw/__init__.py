@@ -1,1 +1,5 @@
 """Everything that is drawn: the style of all figures, charts, strips in tables, pictures of chips, maps."""
+
+from swath.products.draw import charts, maps, pictures, strips, style
+
+__all__ = ["charts", "maps", "pictures", "strips", "style"]

@@ -14,8 +14,7 @@ from swath._files import read_json
 from swath.errors import RecipeError, SwathError
 from swath.sensors import declare
 from swath.settings import plainly
-from swath.tasks import schema
-from swath.tasks.config import with_fraction
+from swath.tasks import schema, with_fraction
 
 MANIFEST_FORMAT = 1
 """Newest manifest format that this version reads."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int
 
-from swath.corpus.labels.target import VOID, rarest
+from swath.corpus.labels import VOID, rarest
 
 
 @dataclass(frozen=True, slots=True, eq=False)

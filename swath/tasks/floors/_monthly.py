@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from swath.batch import NO_DAY, Image
-from swath.corpus.labels.target import VOID
+from swath.corpus.labels import VOID
 from swath.errors import TrainingError
 from swath.tasks._types import Features, Outcome, Prediction
 from swath.tasks.data import BandReader, Bands, Labelled

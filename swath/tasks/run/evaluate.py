@@ -5,7 +5,7 @@ from pathlib import Path
 
 from swath._progress import bar
 from swath.corpus import Corpus
-from swath.corpus.splits.partition import SplitConfig, split
+from swath.corpus.splits import SplitConfig, split
 from swath.tasks.config import TaskConfig, by_fraction
 from swath.tasks.run.jobs import Job, jobs_of
 from swath.tasks.run.networks import BuildRandom, Networks

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from swath._files import whole
-from swath.corpus.labels.target import VOID
+from swath.corpus.labels import VOID
 from swath.tasks._types import Outcome, Units
-from swath.tasks.data.labels import packed
+from swath.tasks.data import packed
 from swath.tasks.schema import CLASS_MAP, CLOUD, OUTPUT, Note, ResultKey, Table
 
 FORMAT = 4

@@ -5,7 +5,7 @@ PASTIS' headline is of this kind: the confusion matrices of five folds are summe
 
 from collections.abc import Sequence
 
-from swath.corpus.splits.partition import SplitConfig
+from swath.corpus.splits import SplitConfig
 from swath.errors import RecipeError
 from swath.tasks.run.results import Result
 

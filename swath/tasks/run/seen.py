@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from swath.corpus.splits.seen import refuse_seen, some_of
+from swath.corpus.splits import refuse_seen, some_of
 from swath.encoders import load_seen
 from swath.tasks.task import Task
 

@@ -9,11 +9,10 @@ import pandas as pd
 
 from swath._files import write_whole
 from swath.tasks import schema
-from swath.tasks.data.labels import Labelled, packed
+from swath.tasks.data import Labelled, packed
 from swath.tasks.run.results import Result, joined
 from swath.tasks.schema import CloudGain, TaskParts
-from swath.tasks.statistics import StatisticsConfig, summarise
-from swath.tasks.statistics.clouds import at_level, cloud_share, gains
+from swath.tasks.statistics import StatisticsConfig, at_level, cloud_share, gains, summarise
 from swath.tasks.task import PARTS, Task
 
 

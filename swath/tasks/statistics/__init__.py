@@ -1,6 +1,16 @@
 """From predictions to tables: values with intervals, and which differences mean anything."""
 
 from swath.tasks.statistics.claims import Claim
+from swath.tasks.statistics.clouds import at_level, cloud_share, gains
+from swath.tasks.statistics.jackknife import (
+    Source,
+    Spread,
+    has_verdict,
+    number_of_equal_groups,
+    spread,
+    spread_of_folds,
+)
+from swath.tasks.statistics.panels import band_parts
 from swath.tasks.statistics.significance import DeLong, delong, holm, mcnemar, nadeau_bengio, paired_t, wilcoxon
 from swath.tasks.statistics.summary import (
     StatisticsConfig,
@@ -13,14 +23,24 @@ from swath.tasks.statistics.summary import (
 __all__ = [
     "Claim",
     "DeLong",
+    "Source",
+    "Spread",
     "StatisticsConfig",
     "Summary",
     "TaskRules",
+    "at_level",
+    "band_parts",
+    "cloud_share",
     "delong",
+    "gains",
+    "has_verdict",
     "holm",
     "mcnemar",
     "nadeau_bengio",
+    "number_of_equal_groups",
     "paired_t",
+    "spread",
+    "spread_of_folds",
     "summarise",
     "verdict",
     "wilcoxon",

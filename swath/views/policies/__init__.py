@@ -1,1 +1,3 @@
 """One view policy per module."""
+
+__all__ = []

@@ -44,8 +44,7 @@ from swath.corpus.sources.folder._cut import Plan, chip_locations, cut, nodata_o
 from swath.corpus.sources.folder._scaling import common, given
 from swath.corpus.sources.folder._scan import Place, Shot, scan
 from swath.corpus.sources.folder._section import FolderSection, Ground, ImageEntry
-from swath.corpus.store.format import Corpus, CorpusInfo, LabelLayer, SensorLayout
-from swath.corpus.store.writer import CorpusWriter
+from swath.corpus.store import Corpus, CorpusInfo, CorpusWriter, LabelLayer, SensorLayout
 from swath.errors import CorpusError, RecipeError
 from swath.settings import PluginSettings
 

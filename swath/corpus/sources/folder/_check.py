@@ -6,7 +6,7 @@ from swath.corpus.sources._position import check_same_place, pixel_m
 from swath.corpus.sources._raster import NARROWER, UPRIGHT, BadFileError, Channel, File, Header, check_size, itemsize
 from swath.corpus.sources.folder._scan import Place, Shot
 from swath.corpus.sources.folder._section import COMPLEX, FolderSection
-from swath.corpus.store.format import SensorLayout
+from swath.corpus.store import SensorLayout
 from swath.errors import CorpusError
 
 PIXEL_SIZES = 0.1

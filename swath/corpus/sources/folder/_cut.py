@@ -15,9 +15,8 @@ from swath.corpus.sources.folder._check import finest, turns_of
 from swath.corpus.sources.folder._scaling import brought
 from swath.corpus.sources.folder._scan import Place, Shot
 from swath.corpus.sources.folder._section import FolderSection, ImageEntry, LabelEntry, QualityEntry
+from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
 from swath.corpus.store.codes import codes_of_map, whole_codes
-from swath.corpus.store.format import LabelLayer, SensorLayout
-from swath.corpus.store.part import Chip, Location
 from swath.errors import CorpusError
 from swath.sensors import CloudRule, Scaling
 

@@ -19,8 +19,8 @@ from rasterio.windows import Window
 
 from swath.corpus.sources._raster import File, Header, explained
 from swath.corpus.sources.landsat._scenes import Scene
+from swath.corpus.store import LabelLayer
 from swath.corpus.store.codes import codes_of_map
-from swath.corpus.store.format import LabelLayer
 
 BLOCK = 8
 """Cells of a row that are read at once."""

@@ -32,8 +32,7 @@ from swath.corpus.sources.landsat._grid import BLOCK
 from swath.corpus.sources.landsat._mtl import Calibration
 from swath.corpus.sources.landsat._scenes import centre, check_windows
 from swath.corpus.sources.published import SKIP, CorpusSpec, FormatSettings, Omissions, convert, expect
-from swath.corpus.store.format import LabelLayer, SensorLayout
-from swath.corpus.store.part import Chip, Location
+from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
 from swath.errors import CorpusError, nearest
 
 CLASSES = {0: "fill", 64: "cloud shadow", 128: "clear", 192: "thin cloud", 255: "cloud"}

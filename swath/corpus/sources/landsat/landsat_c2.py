@@ -26,9 +26,8 @@ from swath.corpus.sources.landsat import _scenes as scenes
 from swath.corpus.sources.landsat._calibrate import fill_and_cloud, physical
 from swath.corpus.sources.landsat._scenes import Scene
 from swath.corpus.sources.published import SKIP, CorpusSpec, FormatSettings, Omissions, convert, data_folder
+from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
 from swath.corpus.store.codes import check_declared
-from swath.corpus.store.format import LabelLayer, SensorLayout
-from swath.corpus.store.part import Chip, Location
 from swath.errors import CorpusError
 from swath.settings import Settings
 

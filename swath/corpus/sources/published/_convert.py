@@ -19,10 +19,8 @@ from swath.corpus.sources._growth import ANEW, following
 from swath.corpus.sources._names import Key, Names, in_order, what_is_there
 from swath.corpus.sources._raster import MAX_IMAGE_GB, BadFileError
 from swath.corpus.sources._shapes import ShapeLayer, Shapes
+from swath.corpus.store import CorpusWriter, LabelLayer, Location, SensorLayout
 from swath.corpus.store.arrays import Compression
-from swath.corpus.store.format import LabelLayer, SensorLayout
-from swath.corpus.store.part import Location
-from swath.corpus.store.writer import CorpusWriter
 from swath.errors import CorpusError, RecipeError
 from swath.settings import PluginSettings
 

@@ -12,9 +12,8 @@ from swath.corpus.sources._names import what_is_there
 from swath.corpus.sources._position import check_same_place, distance, pixels_apart
 from swath.corpus.sources._raster import BadFileError, File, Header, read_whole
 from swath.corpus.sources.published._convert import SKIP
+from swath.corpus.store import Chip, LabelLayer, Location
 from swath.corpus.store.codes import codes_of_map
-from swath.corpus.store.format import LabelLayer
-from swath.corpus.store.part import Chip, Location
 from swath.errors import CorpusError, RecipeError, nearest
 
 

@@ -10,8 +10,7 @@ from swath import sensors
 from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._raster import File, Header, narrowed, read_whole
 from swath.corpus.sources.published._images import chip_of, expect
-from swath.corpus.store.format import LabelLayer, SensorLayout
-from swath.corpus.store.part import Chip
+from swath.corpus.store import Chip, LabelLayer, SensorLayout
 
 OPTICAL, RADAR = "sentinel-2-l1c", "sentinel-1-grd"
 PX = 256

@@ -8,7 +8,7 @@ from jaxtyping import Float32, Integer
 from numpy import ndarray
 
 from swath import sensors
-from swath.corpus.store.format import SensorLayout
+from swath.corpus.store import SensorLayout
 
 OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-grd"
 NODATA = 65535

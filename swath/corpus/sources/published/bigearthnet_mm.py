@@ -23,8 +23,7 @@ from swath.corpus.sources._raster import BadFileError, File, Header, enlarged
 from swath.corpus.sources.published import _numpy as npy
 from swath.corpus.sources.published._convert import CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import chip_of, image, placed, same_ground
-from swath.corpus.store.format import SensorLayout
-from swath.corpus.store.part import Chip
+from swath.corpus.store import Chip, SensorLayout
 from swath.errors import CorpusError
 
 OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-grd"

@@ -20,8 +20,7 @@ from swath.corpus.sources._raster import BadFileError, File
 from swath.corpus.sources.published import _numpy as npy
 from swath.corpus.sources.published._convert import CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import declared, stranger
-from swath.corpus.store.format import LabelLayer, SensorLayout
-from swath.corpus.store.part import Chip, Location
+from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
 from swath.errors import CorpusError
 
 BANDS = {

@@ -14,7 +14,7 @@ from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._raster import File
 from swath.corpus.sources.published._convert import CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import chip_of, classified, image, placed
-from swath.corpus.store.format import SensorLayout
+from swath.corpus.store import SensorLayout
 
 SENSOR = "sentinel-2-l1c"
 BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12", "B8A")

@@ -28,8 +28,7 @@ from swath.corpus.sources._raster import BadFileError, File, check_size
 from swath.corpus.sources.published import _hdf5
 from swath.corpus.sources.published._convert import SKIP, CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import declared
-from swath.corpus.store.format import SensorLayout
-from swath.corpus.store.part import Chip, Location
+from swath.corpus.store import Chip, Location, SensorLayout
 from swath.errors import CorpusError, RecipeError
 
 EDITIONS = ("data_1M_v001", "data_1M_v001_64", "data_100k_v001")

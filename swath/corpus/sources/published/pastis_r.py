@@ -31,9 +31,8 @@ from swath.corpus.sources.published._convert import (
     files_by_key,
 )
 from swath.corpus.sources.published._images import declared
+from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
 from swath.corpus.store.arrays import Compression
-from swath.corpus.store.format import LabelLayer, SensorLayout
-from swath.corpus.store.part import Chip, Location
 from swath.errors import CorpusError
 
 OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-grd"

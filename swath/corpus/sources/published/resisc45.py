@@ -13,8 +13,7 @@ from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._raster import File
 from swath.corpus.sources.published._convert import CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import classified, image
-from swath.corpus.store.format import SensorLayout
-from swath.corpus.store.part import Chip, Location
+from swath.corpus.store import Chip, Location, SensorLayout
 
 SENSOR = "display-optical"
 BANDS = ("red", "green", "blue")

@@ -21,7 +21,7 @@ from swath.corpus.sources.published._convert import (
     files_by_key,
 )
 from swath.corpus.sources.published._images import declared, placed
-from swath.corpus.store.format import LabelLayer
+from swath.corpus.store import LabelLayer
 from swath.errors import CorpusError
 
 KINDS = {

@@ -22,8 +22,7 @@ from swath.corpus.sources.published._convert import (
     files_by_key,
 )
 from swath.corpus.sources.published._images import chip_of, declared, image
-from swath.corpus.store.format import LabelLayer, SensorLayout
-from swath.corpus.store.part import Chip, Location
+from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
 
 OPTICAL, RADAR = "sentinel-2-l1c", "sentinel-1-grd"
 PX = 512

@@ -26,9 +26,8 @@ from swath.corpus.sources.published._convert import (
     files_by_key,
 )
 from swath.corpus.sources.published._images import chip_of
+from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
 from swath.corpus.store.codes import whole_codes
-from swath.corpus.store.format import LabelLayer, SensorLayout
-from swath.corpus.store.part import Chip, Location
 from swath.errors import CorpusError
 
 RADAR = "sentinel-1-grd"

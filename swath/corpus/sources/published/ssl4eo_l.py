@@ -16,8 +16,7 @@ from swath.corpus.sources._contents import Contents, LogEntry
 from swath.corpus.sources._raster import BadFileError, File, Header
 from swath.corpus.sources.published._convert import SKIP, CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import chip_of, image, placed, same_ground, stranger
-from swath.corpus.store.format import SensorLayout
-from swath.corpus.store.part import Chip
+from swath.corpus.store import Chip, SensorLayout
 from swath.errors import CorpusError
 
 Split = Literal["tm_toa", "etm_toa", "etm_sr", "oli_tirs_toa", "oli_sr"]

@@ -20,7 +20,7 @@ from swath.corpus.sources._raster import File, Header
 from swath.corpus.sources.published._convert import CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import chip_of, codes, image, placed, stranger
 from swath.corpus.sources.published.ssl4eo_l import FILE, PX, SENSORS, Split, date_of, layout
-from swath.corpus.store.format import LabelLayer
+from swath.corpus.store import LabelLayer
 from swath.errors import CorpusError
 
 Product = Literal["nlcd", "cdl"]

@@ -21,8 +21,7 @@ from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._raster import BadFileError, File, Header, enlarged
 from swath.corpus.sources.published._convert import SKIP, CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import chip_of, image, placed, same_ground, stranger
-from swath.corpus.store.format import SensorLayout
-from swath.corpus.store.part import Chip
+from swath.corpus.store import Chip, SensorLayout
 from swath.errors import CorpusError
 
 Modality = Literal["s1", "s2c", "s2a"]

@@ -37,9 +37,8 @@ from swath.corpus.sources.published._convert import (
 )
 from swath.corpus.sources.published._images import placed, same_ground
 from swath.corpus.sources.published._zarr import Array, Zipped, arrays, dtype, times, when
+from swath.corpus.store import Chip, SensorLayout
 from swath.corpus.store.codes import codes_of_map
-from swath.corpus.store.format import SensorLayout
-from swath.corpus.store.part import Chip
 from swath.errors import CorpusError
 
 Modality = Literal["S2L1C", "S2L2A", "S1GRD"]

@@ -20,8 +20,7 @@ from swath.corpus.sources.published._convert import (
     files_by_key,
 )
 from swath.corpus.sources.published._images import codes, image, placed
-from swath.corpus.store.format import LabelLayer, SensorLayout
-from swath.corpus.store.part import Chip
+from swath.corpus.store import Chip, LabelLayer, SensorLayout
 
 OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-rtc"
 PX = 224

@@ -28,8 +28,7 @@ from swath.corpus.sources.published._convert import (
     files_by_key,
 )
 from swath.corpus.sources.published._netcdf import Cube, Grid, opened
-from swath.corpus.store.format import LabelLayer
-from swath.corpus.store.part import Chip, Location
+from swath.corpus.store import Chip, LabelLayer, Location
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11", "B12")
 POLARISATIONS = ("VV", "VH")

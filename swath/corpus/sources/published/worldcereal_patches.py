@@ -31,8 +31,7 @@ from swath.corpus.sources.published._convert import (
     files_by_key,
 )
 from swath.corpus.sources.published._netcdf import Cube, Grid, opened
-from swath.corpus.store.format import LabelLayer, SensorLayout
-from swath.corpus.store.part import Chip, Location
+from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
 from swath.errors import CorpusError
 
 BANDS = ("B05", "B06", "B07", "B8A", "B11", "B12")

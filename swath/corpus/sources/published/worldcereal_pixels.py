@@ -26,7 +26,7 @@ from swath.corpus.sources._names import what_is_there
 from swath.corpus.sources._raster import GIGABYTE, BadFileError, File, check_size
 from swath.corpus.sources.published import _worldcereal as legend
 from swath.corpus.sources.published._convert import SKIP, CorpusSpec, FormatSettings, Omissions, convert, data_folder
-from swath.corpus.store.part import Chip, Location
+from swath.corpus.store import Chip, Location
 from swath.errors import CorpusError, nearest
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11", "B12")

@@ -18,8 +18,7 @@ from swath.corpus.sources.stac._scenes import Acquisition, File, Scene, rescaled
 from swath.corpus.sources.stac._section import Product
 from swath.corpus.sources.stac._signing import signer
 from swath.corpus.sources.stac._site import Clouds, Site, UnusableError
-from swath.corpus.store.format import SensorLayout
-from swath.corpus.store.part import Chip
+from swath.corpus.store import Chip, SensorLayout
 from swath.sensors import Scaling
 
 

@@ -21,7 +21,7 @@ from swath.corpus.sources.stac._scenes import Acquisition, Scene, acquisitions, 
 from swath.corpus.sources.stac._search import Item, items
 from swath.corpus.sources.stac._section import Product, StacSection
 from swath.corpus.sources.stac._site import Failure, Site, UnusableError
-from swath.corpus.store.part import Chip, Location
+from swath.corpus.store import Chip, Location
 from swath.errors import CorpusError
 from swath.sensors import Sensor
 

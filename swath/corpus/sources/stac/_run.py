@@ -35,8 +35,7 @@ from swath.corpus.sources.stac._place import UNFORESEEN, Outcome, build
 from swath.corpus.sources.stac._search import lacks
 from swath.corpus.sources.stac._section import StacSection
 from swath.corpus.sources.stac._site import Failure
-from swath.corpus.store.part import Location
-from swath.corpus.store.writer import CorpusWriter
+from swath.corpus.store import CorpusWriter, Location
 from swath.errors import CorpusError, RecipeError
 
 AHEAD = 3

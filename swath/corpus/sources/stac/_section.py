@@ -13,8 +13,8 @@ from swath.corpus.sources.stac import _cloudless as cloudless
 from swath.corpus.sources.stac._catalogue import Catalogue
 from swath.corpus.sources.stac._cloudless import S2Cloudless
 from swath.corpus.sources.stac._hosts import Limits
+from swath.corpus.store import SensorLayout
 from swath.corpus.store.arrays import Compression
-from swath.corpus.store.format import SensorLayout
 from swath.errors import RecipeError
 from swath.sensors import Sensor
 from swath.settings import PluginSettings, Settings

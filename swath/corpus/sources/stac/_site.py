@@ -11,8 +11,7 @@ from swath.corpus.dates import Window
 from swath.corpus.sources.stac._hosts import Patience
 from swath.corpus.sources.stac._read import Grid
 from swath.corpus.sources.stac._section import Product, StacSection
-from swath.corpus.store.format import SensorLayout
-from swath.corpus.store.part import Chip, Location
+from swath.corpus.store import Chip, Location, SensorLayout
 
 
 @dataclass(frozen=True, slots=True)

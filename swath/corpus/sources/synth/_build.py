@@ -31,10 +31,18 @@ from swath.corpus.sources.synth._calendar import Pass
 from swath.corpus.sources.synth._classes import Land, classes
 from swath.corpus.sources.synth._landscape import PIXEL, Landscape, window
 from swath.corpus.sources.synth._render import Plants, crop
+from swath.corpus.store import (
+    Chip,
+    Corpus,
+    CorpusInfo,
+    CorpusWriter,
+    LabelLayer,
+    Location,
+    Part,
+    SensorLayout,
+    truth_path,
+)
 from swath.corpus.store import arrays as _arrays
-from swath.corpus.store.format import Corpus, CorpusInfo, LabelLayer, SensorLayout, truth_path
-from swath.corpus.store.part import Chip, Location, Part
-from swath.corpus.store.writer import CorpusWriter
 from swath.errors import CorpusError, RecipeError
 from swath.settings import PluginSettings, Seed
 

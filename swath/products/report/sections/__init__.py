@@ -15,6 +15,8 @@ from swath.corpus import Corpus
 from swath.errors import RecipeError
 from swath.products.tables import Panel, Run
 
+__all__ = ["Material", "Section", "all_sections", "beside"]
+
 
 @dataclass(frozen=True)
 class Material:

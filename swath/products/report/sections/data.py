@@ -12,9 +12,8 @@ from pydantic import TypeAdapter
 
 from swath import sensors
 from swath.corpus import Corpus
-from swath.corpus.labels.target import TargetConfig, targets
-from swath.corpus.splits.audit import Leakage, leakage
-from swath.corpus.splits.partition import SplitConfig, split
+from swath.corpus.labels import TargetConfig, targets
+from swath.corpus.splits import Leakage, SplitConfig, leakage, split
 from swath.errors import SwathError
 from swath.products.draw.maps import location_map
 from swath.products.draw.pictures import ChipPicture, Pictures

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from swath.corpus.labels.colours import class_colours
-from swath.corpus.labels.target import VOID
+from swath.corpus.labels import VOID, class_colours
 from swath.errors import SwathError
 from swath.products import words
 from swath.products.draw.pictures import ChipPicture, Pictures, class_map

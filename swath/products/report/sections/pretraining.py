@@ -16,7 +16,7 @@ from swath.products import words
 from swath.products.draw.style import MUTED, SERIES, ZONE, blank, colour, percent_axis, styled, svg
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import Run
-from swath.training.config import Collapse
+from swath.training import Collapse
 
 GAUGES = (
     ("loss", "Loss", "What the method minimises. Losses of different methods cannot be compared."),
