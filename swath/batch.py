@@ -152,6 +152,8 @@ class View:
     """Where the chips lie, as in `Batch`; None: not told."""
     uid: tuple[str, ...] | None = None
     """Which locations they are of, as in `Batch`; None: not told."""
+    local: bool = False
+    """Whether it is a small crop beside larger ones of the same chip: a teacher does not see it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -32,8 +32,13 @@ def byol_loss(prediction: Float[Tensor, "b d"], target: Float[Tensor, "b d"]) ->
 
     Source: Grill et al. 2020, "Bootstrap your own latent", eq. 2. Range [0, 4].
     """
-    cosine = (F.normalize(prediction, dim=1) * F.normalize(target.detach(), dim=1)).sum(dim=1)
-    return 2.0 - 2.0 * cosine.mean()
+    return 2.0 - 2.0 * mean_cosine(prediction, target)
+
+
+@full_precision
+def mean_cosine(prediction: Float[Tensor, "b d"], target: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
+    """Mean over the batch of the cosine of prediction and target; the target is constant."""
+    return (F.normalize(prediction, dim=1) * F.normalize(target.detach(), dim=1)).sum(dim=1).mean()
 
 
 @full_precision
@@ -95,3 +100,13 @@ def info_nce_queue(
         against = against.masked_fill(F.pad(excluded, (0, len(negatives) - excluded.shape[1])), -torch.inf)
     logits = torch.cat([positive, against], dim=1) / temperature
     return F.cross_entropy(logits, torch.zeros(len(query), dtype=torch.long, device=query.device))
+
+
+@full_precision
+def squares_beside_diagonal(a: Float[Tensor, "b d"], b: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
+    """Sum of the squares of all elements of a.T @ b that are not on its diagonal.
+
+    Where the batch is smaller than the dimension, a "d d" matrix is never made: |A'B|^2 = sum of (AA' * BB').
+    """
+    all_squares = ((a @ a.T) * (b @ b.T)).sum() if len(a) < a.shape[1] else (a.T @ b).square().sum()
+    return all_squares - (a * b).sum(dim=0).square().sum()

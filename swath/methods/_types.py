@@ -6,14 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
-from swath.batch import Batch, View
+from swath.batch import Batch, Image, View
 from swath.encoders import Encoder
 from swath.errors import RecipeError
 from swath.settings import PluginSettings
@@ -88,6 +88,9 @@ class MethodPlugin(Protocol):
 class Method(nn.Module, ABC):
     """Base of all methods; `encoder` is the network that is kept when training is over."""
 
+    multi_crop: ClassVar[bool] = False
+    """Whether it compares any number of views from two on, of any sizes and local crops among them; else so many."""
+
     def __init__(self, encoder: Encoder, policy: DrawViews):
         super().__init__()
         self.encoder = encoder
@@ -110,6 +113,10 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """The objective. The mean of the processes' `total` is the objective of their joined batch."""
+
+    def at_peak_rate(self) -> list[nn.Parameter]:
+        """Parameters whose learning rate does not decay with that of the others."""
+        return []
 
     def after_step(self, progress: float) -> None:
         """Follow an optimiser step.
@@ -139,31 +146,52 @@ def pair(views: list[View], method: str) -> tuple[View, View]:
     return views[0], views[1]
 
 
+def relu() -> nn.Module:
+    """The activation of almost all heads."""
+    return nn.ReLU(inplace=True)
+
+
+def joined(tensor: Float[Tensor, "b *n"], gather: Gather, method: str) -> Float[Tensor, "B *n"]:
+    """The rows of all processes in float32, for losses that are of the batch as a whole.
+
+    Raises:
+        RecipeError: there is only one.
+    """
+    rows = gather(tensor.float())
+    if len(rows) < 2:
+        raise RecipeError(
+            f"{method} compares the samples of a batch, and this batch has one", remedy="set a larger batch_size"
+        )
+    return rows
+
+
 def mlp(
     sizes: Sequence[int],
     *,
     norm: bool = True,
-    last_norm: bool = False,
+    last_norm: bool | Literal["plain"] = False,
     bias: bool = True,
     last_bias: bool = False,
+    activation: Callable[[], nn.Module] = relu,
 ) -> nn.Sequential:
     """A head: Linear (- BatchNorm) - ReLU for every layer but the last, which is Linear (- BatchNorm).
 
     Args:
         sizes: widths from input to output; n widths make n - 1 layers.
         norm: BatchNorm after all layers but the last.
-        last_norm: BatchNorm after the last layer.
+        last_norm: BatchNorm after the last layer; "plain": one that learns neither scale nor shift.
         bias: whether all linear layers but the last have one.
         last_bias: whether the last linear layer has one.
+        activation: makes what follows all layers but the last.
     """
     layers: list[nn.Module] = []
     for i, (wide, out) in enumerate(pairwise(sizes)):
         last = i == len(sizes) - 2
         layers.append(nn.Linear(wide, out, bias=last_bias if last else bias))
         if last_norm if last else norm:
-            layers.append(nn.BatchNorm1d(out))
+            layers.append(nn.BatchNorm1d(out, affine=not (last and last_norm == "plain")))
         if not last:
-            layers.append(nn.ReLU(inplace=True))
+            layers.append(activation())
     return nn.Sequential(*layers)
 
 
@@ -180,10 +208,14 @@ class Teacher(nn.Module):
         self.encoder = cast(Encoder, copy.deepcopy(encoder)).requires_grad_(requires_grad=False)
         self.head = nn.Sequential(*(copy.deepcopy(head) for head in heads)).requires_grad_(requires_grad=False)
 
-    @torch.no_grad()
     def forward(self, view: View) -> Float[Tensor, "b d"]:
         """The target of a view."""
-        return self.head(self.encoder(view.image))
+        return self.of(view.image)
+
+    @torch.no_grad()
+    def of(self, image: Image) -> Float[Tensor, "b d"]:
+        """The target of an image."""
+        return self.head(self.encoder(image))
 
     @torch.no_grad()
     def follow(self, momentum: float, encoder: Encoder, *heads: nn.Module) -> None:

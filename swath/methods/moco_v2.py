@@ -6,7 +6,6 @@ before, are no negatives.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -70,7 +69,7 @@ class Method(_types.Method):
         query, key = pair(views, self.config.name)
         owner = owner_of(query)
         number = number_of(len(gather(owner)), self.config.ghost_batch, self.teacher)
-        keys = in_sub_batches(lambda images: self.teacher(replace(key, image=images[0])), [key.image], number)
+        keys = in_sub_batches(lambda images: self.teacher.of(images[0]), [key.image], number)
         keys = F.normalize(keys.float(), dim=1)
         features = self.encoder(query.image)
         projected = self.head(features)

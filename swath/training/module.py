@@ -14,7 +14,7 @@ from swath.batch import Batch, Image
 from swath.methods import Loss, Method
 from swath.training import distributed
 from swath.training.config import TrainConfig
-from swath.training.optim import optimizer, peak_lr
+from swath.training.optim import optimizer, peak_lr, set_rates
 from swath.training.plan import Plan
 from swath.training.schedules import learning_rate
 
@@ -56,14 +56,13 @@ class SelfSupervised(LightningModule):
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """One step at the schedule's learning rate, then the method's teacher or queue."""
         done = self.global_step
-        for group in optimizer.param_groups:
-            group["lr"] = self.lr_at(done)
+        set_rates(optimizer, self.lr_at(done), self.peak_lr)
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.method.after_step((done + 1) / self.plan.total)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser; `optimizer_step` sets its learning rate."""
-        return optimizer(self.train_config.optimizer, self.method)
+        return optimizer(self.train_config.optimizer, self.method, self.method.at_peak_rate())
 
     def lr_at(self, step: int) -> float:
         """Learning rate of optimiser step `step`, from 0."""

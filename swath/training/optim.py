@@ -1,5 +1,6 @@
 """Optimisers, from timm, with the parameter groups that self-supervised methods use."""
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -9,8 +10,10 @@ from torch import nn
 from swath.training.config import Optimizer
 
 
-def optimizer(config: Optimizer, module: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser of a module's trainable parameters; its learning rate is set before every step.
+def optimizer(
+    config: Optimizer, module: nn.Module, at_peak_rate: Collection[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
+    """The optimiser of a module's trainable parameters; its learning rate is set before every step (`set_rates`).
 
     Weight decay, unless the settings say otherwise, and the trust ratio of LARS apply to tensors of two or more
     dimensions only. timm's LARS is that of
@@ -23,7 +26,19 @@ def optimizer(config: Optimizer, module: nn.Module) -> torch.optim.Optimizer:
     if config.name != "lars" and next(module.parameters()).is_cuda:
         # one kernel for all parameters; timm's LARS has none
         kwargs["fused"] = True
-    return create_optimizer_v2(_groups(config, module), opt=config.name, lr=config.lr, weight_decay=0.0, **kwargs)
+    steady = {id(p) for p in at_peak_rate}
+    trained = [p for p in module.parameters() if p.requires_grad]
+    groups = _groups(config, [p for p in trained if id(p) not in steady])
+    if steady:
+        kept = _groups(config, [p for p in trained if id(p) in steady])
+        groups += [{**group, "at_peak_rate": True} for group in kept]
+    return create_optimizer_v2(groups, opt=config.name, lr=config.lr, weight_decay=0.0, **kwargs)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, rate: float, peak: float) -> None:
+    """Set the learning rate of all parameters but those that stay at the peak."""
+    for group in optimizer.param_groups:
+        group["lr"] = peak if group.get("at_peak_rate") else rate
 
 
 def peak_lr(config: Optimizer, samples_per_step: int) -> float:
@@ -31,8 +46,7 @@ def peak_lr(config: Optimizer, samples_per_step: int) -> float:
     return config.lr * samples_per_step / 256 if config.scale_lr else config.lr
 
 
-def _groups(config: Optimizer, module: nn.Module) -> list[dict[str, Any]]:
-    trained = [p for p in module.parameters() if p.requires_grad]
+def _groups(config: Optimizer, trained: list[nn.Parameter]) -> list[dict[str, Any]]:
     matrices: dict[str, Any] = {
         "params": [p for p in trained if p.ndim > 1],
         "weight_decay": config.weight_decay,

@@ -38,6 +38,23 @@ def byol(size: int | None = None) -> tuple[Augment, Augment]:
     return first, second
 
 
+def dino(size: int | None = None, local_size: int | None = 96) -> tuple[Augment, Augment, Augment]:
+    """DINO's two global crops and its local ones: scales of (0.4, 1) and (0.05, 0.4), blur with p = 1, 0.1 and 0.5
+    (`main_dino.py`); all else as `byol`."""
+    first, second = (_cropped(view, size, (0.4, 1.0)) for view in byol())
+    return first, second, _cropped(first, local_size, (0.05, 0.4)).model_copy(update={"blur": Blur(p=0.5)})
+
+
+def lejepa(size: int | None = None, local_size: int | None = 98) -> tuple[Augment, Augment]:
+    """LeJEPA's global and local crops: scales of (0.3, 1) and (0.05, 0.3), jitter twice MoCo v2's (the authors' code:
+    MINIMAL.md); solarising, which has no meaning in physical units, is left out."""
+    return _cropped(simclr(), size, (0.3, 1.0)), _cropped(simclr(), local_size, (0.05, 0.3))
+
+
+def _cropped(augment: Augment, size: int | None, scale: tuple[float, float]) -> Augment:
+    return augment.model_copy(update={"crop": Crop(size=size, scale=scale)})
+
+
 def rs_byol(size: int | None = None, *, grey: float = 0.0) -> Augment:
     """RS-BYOL (Jain et al. 2022, section IV.B): flips, rotation, blur, erasing, bicubic crops, no colour jitter.
 

@@ -9,7 +9,7 @@ from torch import nn
 from swath import encoders, methods, plugins
 from swath.batch import NO_DAY, Batch, Image, View
 from swath.encoders import Encoder, InputContract, cross_modal_unet_3d, mmf
-from swath.methods import s4
+from swath.methods import DrawViews, s4
 from swath.sensors import band_id
 
 QUEUED = ("moco-v2", "gassl", "seco", "caco")
@@ -71,7 +71,36 @@ def policy_of_two(batch: Batch, generator: torch.Generator) -> list[View]:
     return [first, replace(second, image=replace(second.image.channels([0, 1]), band_ids=ids))]
 
 
-def method(name: str, **settings) -> methods.Method:
+def crops(batch: Batch, generator: torch.Generator) -> list[View]:
+    """Two global views, and three local ones of half their size, between them."""
+    views = policy(batch, generator, 5)
+    local = []
+    for view in views[2:]:
+        corner = replace(view.image, pixels=view.image.pixels[..., :4, :4], valid=view.image.valid[..., :4, :4])
+        local.append(replace(view, image=corner, local=True))
+    return [views[0], *local[:2], views[1], local[2]]
+
+
+def small(name: str) -> dict:
+    """Settings of a method that make its heads small."""
+    queued, wide = {"out": 8, "queue": 32}, {"hidden": 16, "out": 8}
+    sketched = {**wide, "slices": 32}
+    return {
+        "barlow-twins": wide,
+        "byol": wide,
+        # initialised as published, narrow layers would pass on next to nothing
+        "dino": {"hidden": 256, "bottleneck": 32, "prototypes": 24, "momentum": 0.9},
+        "lejepa": sketched,
+        "moco-v3": wide,
+        "simclr": {"out": 8},
+        "simsiam": {"out": 16, "bottleneck": 4},
+        "vicreg": wide,
+        "visreg": sketched,
+        **dict.fromkeys(QUEUED, queued),
+    }.get(name, {})
+
+
+def method(name: str, draw: DrawViews | None = None, **settings) -> methods.Method:
     """Any method, small, around the tiny encoder; always with the same weights."""
     torch.manual_seed(0)
     if name == "s4":
@@ -81,8 +110,7 @@ def method(name: str, **settings) -> methods.Method:
     if name == "mmf":
         network = encoders.build(mmf.Config(width=1), contract_of_two())
         return methods.build(plugins.find("swath.methods", name).Config(**settings), network, policy_of_two)
-    queued = {"out": 8, "queue": 32}
-    small = {"byol": {"hidden": 16, "out": 8}, "simclr": {"out": 8}, **dict.fromkeys(QUEUED, queued)}
-    config = plugins.find("swath.methods", name).Config(**{**small.get(name, {}), **settings})
-    draw = partial(policy, number={"seco": 4, "caco": 8}.get(name, 2))
-    return methods.build(config, encoder(norm=True), draw)
+    config = plugins.find("swath.methods", name).Config(**{**small(name), **settings})
+    return methods.build(
+        config, encoder(norm=True), draw or partial(policy, number={"seco": 4, "caco": 8}.get(name, 2))
+    )

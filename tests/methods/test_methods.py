@@ -33,10 +33,12 @@ def train(method: methods.Method, steps: int, lr: float = 0.1, n: int = 16) -> l
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_learns(name):
-    losses = train(fakes.method(name), 60)
+    losses = train(fakes.method(name), 40, lr=0.01 if name == "vicreg" else 0.1)
     assert all(map(math.isfinite, losses))
-    # what a queue fills with is harder than the noise it begins with, so theirs may rise, but not to chance
+    # what a queue fills with is harder than the noise it begins with, so theirs may rise, but not to chance; DINO's
+    # teacher chooses the same for all until its centre has moved
     chance = {"moco-v2": math.log(33), "gassl": math.log(33), "seco": 3 * math.log(33), "caco": 3 * math.log(49)}
+    chance["dino"] = math.log(24)
     assert losses[-1] < chance[name] if name in chance else sum(losses[-10:]) < sum(losses[:10])
 
 
@@ -69,7 +71,7 @@ def test_views_are_a_function_of_the_generator(name):
     assert not torch.equal(one[0].image.pixels, other[0].image.pixels)
 
 
-@pytest.mark.parametrize("name", ["byol", "moco-v2"])
+@pytest.mark.parametrize("name", ["byol", "dino", "moco-v2", "moco-v3"])
 def test_teacher_shares_no_storage_moves_and_differs(name):
     method = fakes.method(name)
     student = {p.untyped_storage().data_ptr() for p in method.encoder.parameters()}

@@ -12,6 +12,7 @@ from swath.encoders import Encoder, EncoderSettings
 from swath.methods import Loss, Method
 from swath.settings import PluginSettings
 from swath.testing import _encoders, _methods, _policies, _sensors
+from tests.methods import fakes
 
 SMALL = {
     "encoders": [
@@ -19,7 +20,7 @@ SMALL = {
         ("timm", {"model": "test_resnet"}),
         ("random-convolutions", {"features": 8}),
     ],
-    "methods": [("byol", {"hidden": 16, "out": 8}), ("simclr", {"out": 8}), ("moco-v2", {"out": 8, "queue": 16})],
+    "methods": [(name, fakes.small(name)) for name in plugins.names("swath.methods") if name not in ("s4", "mmf")],
     "probes": [("knn", {}), ("linear", {}), ("mlp", {"epochs": 5}), ("fine-tune", {})],
     "segmenters": [("unet-3d", {"width": 2}), ("early-fusion", {})],
     "sensors": [("landsat-oli-sr", {}), ("sentinel-1-rtc", {}), ("display-optical", {})],
@@ -31,7 +32,8 @@ SMALL = {
     "metrics": [(name, {}) for name in plugins.names("swath.tasks.metrics")],
     "sections": [("result", {}), ("data", {})],
 }
-"""Some of swath's own plug-ins of each kind; view policies are all here, as their schemas' examples."""
+"""Some of swath's own plug-ins of each kind, all methods that take any encoder among them; view policies are all here,
+as their schemas' examples."""
 
 
 def example(name: str) -> dict:

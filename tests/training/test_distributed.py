@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from swath import methods
+from swath import methods, plugins
 from swath.encoders._norm import FrameBatchNorm
 from swath.errors import RecipeError
 from swath.training.distributed import AllProcesses, Launch, launch, mean, synchronise_batch_norm
@@ -17,26 +17,33 @@ from tests.training import processes
 
 
 def gradient(method, views, gather) -> dict[str, torch.Tensor]:
-    method.loss(views, gather).total.backward()
-    return {name: p.grad for name, p in method.named_parameters() if p.grad is not None}
+    """Of every parameter, and the loss."""
+    loss = method.loss(views, gather).total
+    loss.backward()
+    return {name: p.grad for name, p in method.named_parameters() if p.grad is not None} | {"loss": loss.detach()}
 
 
 def share(view, rank, world):
     each = len(view.image) // world
     rows = range(rank * each, (rank + 1) * each)
     uid = None if view.uid is None else tuple(view.uid[row] for row in rows)
-    return replace(fakes.view(view.image.take(list(rows)), view.role), uid=uid)
+    affine = view.affine[rank * each : (rank + 1) * each]
+    return replace(view, image=view.image.take(list(rows)), affine=affine, lonlat=None, uid=uid)
 
 
 def as_one(rank: int, world: int) -> None:
     """In each process: own share of the batch, gradients averaged as DDP does, against the whole batch alone."""
-    sub_batches = [(name, {"ghost_batch": 4}) for name in fakes.QUEUED]
-    for name, settings in [*((name, {}) for name in methods.names()), *sub_batches]:
-        alone = fakes.method(name, **settings)
+    every = methods.names()
+    sub_batches = [(name, None, {"ghost_batch": 4}) for name in fakes.QUEUED]
+    crops = [(name, fakes.crops, {}) for name in every if plugins.find("swath.methods", name).Method.multi_crop]
+    for name, draw, settings in [*((name, None, {}) for name in every), *sub_batches, *crops]:
+        alone = fakes.method(name, draw, **settings)
         together = synchronise_batch_norm(copy.deepcopy(alone), "cpu")
         views = alone.views(fakes.batch(8), torch.Generator().manual_seed(0))
+        torch.manual_seed(0)
         expected = gradient(alone, views, methods.OneProcess())
         alone.after_step(0.5)
+        torch.manual_seed(rank)  # what a method draws is the first process's
         found = gradient(together, [share(view, rank, world) for view in views], AllProcesses())
         together.after_step(0.5)
         for label, grad in expected.items():

@@ -22,8 +22,8 @@ from swath.views.policies import (
 from ._make import OPTICAL, RADAR, batch, generator, image
 
 QUIET = Augment()
-NUMBER = {"three-dates": 4, "two-periods": 8}
-"""Views of policies that do not draw two; they choose their dates from whole series."""
+NUMBER = {"multi-crop": 5, "three-dates": 4, "two-periods": 8}
+"""Views of policies that do not draw two."""
 
 
 def example(name):
