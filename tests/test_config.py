@@ -189,7 +189,7 @@ def test_a_pattern_without_quotes_is_explained(tmp_path, pattern):
         ("pretrain=5", "pretrain: should be a mapping of keys to values (given: 5)"),
         ("pretrain=0", "pretrain: should be a mapping"),
         ("pretrain.encoder=null", "arms.simclr.encoder: should be a mapping of keys to values (given: null)"),
-        ("pretrain.method.name={a: 1}", 'method.name: unknown name {"a": 1}; known: byol'),
+        ("pretrain.method.name={a: 1}", 'method.name: unknown name {"a": 1}; known: barlow-twins'),
         ("seeds=[-1]", "seeds.0: it should be greater than or equal to 0"),
         ("seeds=[4294967296]", "seeds.0: it should be less than 4294967296"),
         ("seeds=[9223372036854775808]", "the number is too large"),
