@@ -51,6 +51,45 @@ def difference_interval(low: float, high: float) -> str:
     return f"{points(low)} to {points(high)}"
 
 
+def score(metric_name: str, value: float) -> str:
+    """A metric's value as its record says: a share in percent, `81.2 %`, any other number as it is, `0.153`."""
+    return percent(value) if is_share(metric_name) else significant(value)
+
+
+def score_interval(metric_name: str, low: float, high: float) -> str:
+    """The interval of a metric's value, likewise: `78.0–84.1`, or `0.141–0.167`."""
+    if is_share(metric_name) or not (math.isfinite(low) and math.isfinite(high)):
+        return interval(low, high)
+    return f"{significant(low)}{DASH}{significant(high)}"
+
+
+def gain(metric_name: str, value: float) -> str:
+    """A signed difference of a metric: in percentage points of a share, `+12.3`; of any other number as it is."""
+    return points(value) if is_share(metric_name) else _signed(value)
+
+
+def gain_interval(metric_name: str, low: float, high: float) -> str:
+    """The interval of a difference of a metric, likewise: `−1.2 to +3.3`."""
+    if is_share(metric_name) or not (math.isfinite(low) and math.isfinite(high)):
+        return difference_interval(low, high)
+    return f"{_signed(low)} to {_signed(high)}"
+
+
+def gain_with_unit(metric_name: str, value: float) -> str:
+    """A signed difference of a metric with its unit: `+12.3 points`, or `+0.012`."""
+    text = gain(metric_name, value)
+    return f"{text} points" if is_share(metric_name) and text != DASH else text
+
+
+def size(metric_name: str, value: float) -> str:
+    """How large a difference of a metric is, with its unit: `3.1 points`, or `0.031`."""
+    return gain_with_unit(metric_name, value).removeprefix("+")
+
+
+def _signed(value: float) -> str:
+    return f"+{significant(value)}" if value > 0 else significant(value)
+
+
 def p_value(p: float) -> str:
     """A p-value with its letter: `p = 0.012`, or `p < 0.001`."""
     if not math.isfinite(p):
@@ -86,6 +125,12 @@ def metric(name: str) -> str:
     return known.label if known else name.replace("_", " ")
 
 
+def is_share(name: str) -> bool:
+    """Whether a metric is a share of 1, which is shown in percent; one that is not known here counts as such."""
+    known = _metric(name)
+    return known is None or known.unit == "share"
+
+
 def lower_is_better(name: str) -> bool:
     """Whether small values of a metric are good, which they are of none that is not known here."""
     known = _metric(name)
@@ -104,8 +149,13 @@ def listing(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def trainings(number: int, folds: int) -> str:
+    """How many trainings stand behind a value: `3 trainings`, or `1 training in each of 5 folds`."""
+    return plural(number, "training") + (f" in each of {folds} folds" if folds > 1 else "")
+
+
 def plural(n: int, noun: str) -> str:
-    """A number and its noun: `1 seed`, `3 seeds`."""
+    """A number and its noun: `1 group`, `3 groups`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}es" if noun.endswith("s") else f"{n:,} {noun}s"
 
 

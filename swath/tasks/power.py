@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from swath.tasks import schema
+from swath.tasks import metrics, schema
 from swath.tasks.statistics import Source, Spread
 
 MOST_TIMES = 64
@@ -17,6 +17,7 @@ class Power:
     """What a claim's design can see, by the variances that its run found."""
 
     claim: str
+    metric: str
     detectable: float
     """The smallest difference that is found with a probability of 80 %; NaN where nothing is known."""
     trainings: int
@@ -33,12 +34,12 @@ def needed_for(evaluation: Path, difference: float, alpha: float = 0.05) -> list
 
     Args:
         evaluation: the folder `evaluate` of a run.
-        difference: as a share, 0.03 for three points.
+        difference: in percentage points; of a metric that is no share, in its own unit.
         alpha: level, which the strictest of the claims has to pass after Holm's correction.
 
     Raises:
         FileNotFoundError: the run has no table of claims.
-        SwathError: the table cannot be read.
+        SwathError: the table cannot be read, or names a metric that is not installed.
     """
     lines = schema.CLAIMS.read(evaluation).to_dict("records")
     family = max(1, sum(line["verdict"] != "untested" for line in lines))
@@ -56,7 +57,9 @@ def spread_of(line: Mapping[str, Any]) -> Spread:
 
 
 def _power(line: Mapping[str, Any], difference: float, alpha: float) -> Power:
-    spread = spread_of(line)
+    spread, metric = spread_of(line), str(line["metric"])
+    if not metric or metrics.find(metric).unit == "share":
+        difference /= 100
 
     def needed(number: int, source: str) -> int | None:
         for more in range(number, MOST_TIMES * number + 1):
@@ -66,6 +69,7 @@ def _power(line: Mapping[str, Any], difference: float, alpha: float) -> Power:
 
     return Power(
         claim=f"{line['task']}, {line['input']}, {line['probe']}: {line['better']} against {line['than']}",
+        metric=metric,
         detectable=spread.detectable(alpha=alpha),
         trainings=int(line["trainings"]),
         groups=int(line["groups"]),

@@ -101,7 +101,12 @@ class Comparison:
     input: str
     probe: str
     a: str
+    role_a: Role
+    of_arm_a: str
     b: str
+    role_b: Role
+    of_arm_b: str
+    """As in table.csv, of both rows."""
     difference: float
     low: float
     high: float
@@ -136,7 +141,12 @@ class ClaimResult:
     probe: str
     better: str
     """Name of the row that is claimed to be better."""
+    role_better: str
+    """As in table.csv, and empty where there is no such row; so are the next three of that row and the other one."""
+    of_arm_better: str
     than: str
+    role_than: str
+    of_arm_than: str
     metric: str
     difference: float
     """The better row minus the other one, mean over replicates."""
@@ -185,7 +195,11 @@ class CloudGain:
     input: str
     probe: str
     a: str
+    role_a: Role
+    of_arm_a: str
     b: str
+    role_b: Role
+    of_arm_b: str
     metric: str
     low_cloud: float
     high_cloud: float
@@ -197,7 +211,7 @@ class CloudGain:
     difference: float
     low: float
     high: float
-    """Ends of the difference's interval: bootstrap over groups, paired; NaN with fewer than two groups."""
+    """Ends of the difference's interval, over groups and trainings; NaN with fewer than two groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +232,7 @@ class CloudValue:
     value: float
     low: float
     high: float
-    """Ends of the interval: bootstrap over groups."""
+    """Ends of the interval, over groups and trainings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +393,12 @@ class Table:
 
 
 def _is_old(columns: list[str]) -> bool:
-    return "kind" in columns and "role" not in columns
+    """Whether an earlier version wrote these columns, which did not say of every row what it is."""
+    return any(name in columns and role not in columns for name, role in _ROLE_OF.items())
+
+
+_ROLE_OF = {"kind": "role", "a": "role_a", "better": "role_better"}
+"""Columns, and those that came later to say what they name."""
 
 
 def _listed(values: Iterable[float]) -> str:

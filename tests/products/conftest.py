@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from swath.corpus import Chip, CorpusWriter, LabelLayer, Location, Part, SensorLayout
 from swath.sensors import get
-from swath.tasks import schema
+from swath.tasks import metrics, schema
 from swath.tasks.statistics import StatisticsConfig, TaskRules, summarise
 
 CLASSES = ["water", "forest", "grass", "maize", "built-up"]
@@ -240,3 +241,12 @@ def make_manifest(recipe: dict, corpus_hash: str) -> dict:
         "corpus": {"path": "corpus", "hash": corpus_hash, "locations": LOCATIONS, "chips": 4 * LOCATIONS},
         "stages": stages,
     }
+
+
+@pytest.fixture
+def metric_in_kelvin(monkeypatch) -> str:
+    """A metric that is no share, and of which less is better."""
+    usual = metrics.find
+    kelvin = replace(usual("accuracy"), name="kelvin", label="error in K", unit="number", better="lower")
+    monkeypatch.setattr(metrics, "find", lambda name: kelvin if name == "kelvin" else usual(name))
+    return "kelvin"

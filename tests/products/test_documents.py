@@ -10,6 +10,8 @@ from swath import cli
 from swath.errors import SwathError
 from swath.products.documents import stale, verify, write
 from swath.products.documents._markdown import escape
+from swath.tasks import schema
+from tests.products.conftest import write_lines
 
 
 @pytest.fixture
@@ -27,9 +29,50 @@ def test_block_holds_every_figure_of_the_table(document, finished_run):
     shown = table[~table["input"].str.contains("/") | (table["metric"] == "accuracy")]
     for row in shown.itertuples():
         assert f"{100 * row.value:.1f}\xa0% ({100 * row.low:.1f}–{100 * row.high:.1f})" in text
-    assert "came first with" in text
     assert "no ImageNet weights are given" in text
     assert "0123456789abcdef" in text
+
+
+def test_block_is_built_around_the_claims(document, finished_run):
+    text = document.read_text().replace("\xa0", " ")
+    claims = pd.read_csv(finished_run / "evaluate" / "claims.csv")
+    assert "None of 9 claims is decided." in text
+    block = text[text.index("**Claims**") : text.index("**land-cover · all bands · linear probe**")]
+    for line in claims.itertuples():
+        cells = [line.better, line.than, f"{line.task} · {line.input} · {line.probe}", "not distinguishable"]
+        assert f"| {' | '.join(cells)} | " in block
+        assert f"| {100 * line.difference:+.1f} points | ".replace("-", "−") in block
+        assert f" | {line.p:.3f} | {line.p_holm:.3f} | {100 * line.detectable:.1f} points | " in block
+        assert f" | 40 groups, 3 trainings | {line.advice} |" in block
+    exploratory = text[text.index("encoders against each other, exploratory, without a verdict") :]
+    assert "distinguishable" not in exploratory
+    assert "| byol | simclr | groups | +1.1 |" in exploratory
+
+
+def test_what_is_decided_or_has_no_verdict_is_said(run, tmp_path):
+    claims = schema.CLAIMS.read(run / "evaluate")
+    claims.loc[0, "verdict"] = "better"
+    claims.loc[1, ["verdict", "note"]] = "untested", "no verdict: 6 groups"
+    schema.CLAIMS.write(run / "evaluate", claims)
+    text = write([run], tmp_path / "results.md").read_text().replace("\xa0", " ")
+    assert "1 of 9 claims is decided, and 1 has no verdict. byol is better than random encoder (frozen) on" in text
+    assert "- byol than scratch, land-cover · all bands · linear: no verdict: 6 groups" in text
+    schema.CLAIMS.write(run / "evaluate", claims.iloc[:0])
+    text = write([run], tmp_path / "results.md").read_text()
+    assert "Nothing was claimed, so nothing here has a verdict." in text
+
+
+def test_labels_and_trainings_of_each_fold_are_said(run, tmp_path):
+    lines = [
+        {"task": "land-cover", "fold": fold, "train_labels": 40 + fold, "val_labels": 10, "test": 60, "label": "pixel"}
+        for fold in (0, 1)
+    ]
+    write_lines(run / "evaluate", schema.TASKS, *lines)
+    text = write([run], tmp_path / "results.md").read_text()
+    assert "| land-cover | 40 pixels | 10 pixels | 120 | 40 | 3 trainings in each of 2 folds |" in text
+    assert "each with 3 trainings in each of 2 folds) were judged" in text
+    assert "Values are means over the trainings (3 trainings in each of 2 folds at most)" in text
+    assert "seeds)" not in text
 
 
 def test_tables_are_whole(document):
@@ -174,7 +217,7 @@ def command(monkeypatch, capsys):
 def test_command_line(document, finished_run, tmp_path, command):
     assert command("--into", document, "--check") == (0, "")
     assert command(finished_run, "--into", document, "--check") == (0, "")
-    document.write_text(document.read_text().replace("came first", "came second"))
+    document.write_text(document.read_text().replace("were judged on", "were tested on"))
     code, said = command("--into", document, "--check")
     assert (code, "is not what" in said) == (1, True)
     assert command(finished_run, "--into", document)[0] == 0

@@ -1,16 +1,19 @@
 """What a planned run would see, from the variances of a run that there is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from swath.tasks import schema
+from swath.tasks import metrics, schema
 from swath.tasks.power import needed_for
 from swath.tasks.statistics.jackknife import Source, Spread
 
 
 def line(spread, **changes):
-    plain = dict.fromkeys(["task", "input", "probe", "better", "than", "metric", "advice", "note"], "x")
+    plain = dict.fromkeys(["task", "input", "probe", "better", "than", "advice", "note"], "x")
+    plain |= dict.fromkeys(["role_better", "of_arm_better", "role_than", "of_arm_than"], "") | {"metric": "accuracy"}
     numbers = dict.fromkeys(
         ["difference", "low", "high", "p", "p_conditional", "p_holm", "equal_groups", "largest_share"], 0.1
     )
@@ -28,7 +31,7 @@ def line(spread, **changes):
     } | changes  # fmt: skip
 
 
-def asked(folder, *lines, difference=0.03):
+def asked(folder, *lines, difference=3.0):
     schema.CLAIMS.write(folder, schema.CLAIMS.frame(lines))
     return needed_for(folder, difference)
 
@@ -51,6 +54,16 @@ def test_what_is_needed_is_the_first_number_that_does(tmp_path):
     assert found.trainings_needed == next(n for n in range(3, 200) if seen(20, n) <= 0.03)
     assert found.groups_needed is None, "trainings alone vary by more than that"
     assert seen(20 * 64, 3) > 0.03
+
+
+def test_a_metric_that_is_no_share_is_asked_in_its_own_unit(tmp_path, monkeypatch):
+    (share,) = asked(tmp_path, line(Spread(0.1, Source(1e-4, 19.0), Source(1e-4, 2.0), 0.0)), difference=3.0)
+    kelvin = replace(metrics.find("accuracy"), unit="number")
+    monkeypatch.setattr(metrics, "find", lambda name: kelvin)
+    spread = Spread(10.0, Source(1.0, 19.0), Source(1.0, 2.0), 0.0)
+    (found,) = asked(tmp_path, line(spread), difference=3.0)
+    assert found.trainings_needed == share.trainings_needed
+    assert found.detectable == pytest.approx(100 * share.detectable)
 
 
 def test_the_level_is_that_of_the_strictest_claim(tmp_path):

@@ -10,25 +10,28 @@ from swath.products import words
 from swath.products.tables import (
     ROLES,
     VERDICTS,
+    ClaimInWords,
     Pair,
     Panel,
     Run,
     Score,
     band_of,
+    claims_of,
     contrasts,
-    headline,
+    decided,
     headline_panel,
+    judged,
     left_out,
     level_curves,
     level_gains,
-    outcome,
+    notes_by_text,
     panels_of,
     seconds_in_all,
 )
 
 
 def render(run: Run, image: str | None = None, cloud_image: str | None = None) -> str:
-    """A run's tables, and what they mean in words.
+    """A run's claims and what came of them, then the tables of values.
 
     Args:
         run: as far as a document keeps it.
@@ -37,18 +40,71 @@ def render(run: Run, image: str | None = None, cloud_image: str | None = None) -
     """
     all_panels = panels_of(run)
     first = headline_panel(all_panels)
-    parts = [escape(" ".join(headline(run, first, panels_in_all=len(all_panels))))]
+    parts = [escape(" ".join([*judged(run, first, panels_in_all=len(all_panels)), *_in_short(claims_of(run))]))]
+    parts += _claims(claims_of(run))
+    parts += _tasks(run, all_panels)
     if image and first is not None:
         parts.append(f"![{escape(first.title)}]({image})")
     shown = sorted((c for c in all_panels if c.ranked and band_of(c.input) is None), key=lambda panel: panel != first)
-    for panel in shown:
-        parts += [_panel_table(panel), *([] if panel == first else [escape(" ".join(outcome(panel)))])]
+    parts += [_panel_table(panel) for panel in shown]
     parts += _cloud_parts(run, shown, cloud_image)
     parts += _band_tables(all_panels, run.arms)
-    parts += [_arm_pairs(panel) for panel in [*shown, *contrasts(run)] if _between_arms(panel)]
+    parts += [_exploratory(panel) for panel in [*shown, *contrasts(run)] if _beside_claims(panel)]
     parts += _left_out(all_panels)
-    parts.append(_provenance(run))
+    parts.append(_provenance(run, all_panels))
     return "\n\n".join(parts) + "\n"
+
+
+def _in_short(claims: Sequence[ClaimInWords]) -> list[str]:
+    """How many claims are decided, and which."""
+    if not claims:
+        return ["Nothing was claimed, so nothing here has a verdict."]
+    found, without = decided(claims), sum(claim.verdict == "untested" for claim in claims)
+    said = f"{len(found) or 'None'} of {words.plural(len(claims), 'claim')} {'are' if len(found) > 1 else 'is'} decided"
+    if without:
+        said += f", and {without} {'have' if without > 1 else 'has'} no verdict"
+    return [f"{said}.", *(f"{claim.sentence}." for claim in found)]
+
+
+def _claims(claims: Sequence[ClaimInWords]) -> list[str]:
+    """The table of claims, and below it what must be known of them."""
+    if not claims:
+        return []
+    header = ["claimed to be better", "than", "on", "verdict", "difference", "95 % interval", "p", "p, Holm"]
+    header += ["smallest that would have been seen", "design", "what would help"]
+    rows = [
+        [
+            *map(escape, (claim.better, claim.than, claim.where, claim.word, claim.difference, claim.interval)),
+            *map(escape, (claim.p, claim.p_holm, claim.detectable, claim.design, claim.advice)),
+        ]
+        for claim in claims
+    ]
+    notes = [f"- {escape(_whose(about, claims))}: {escape(note)}" for note, about in notes_by_text(claims).items()]
+    return [f"**Claims**\n\n{_table(header, rows, numeric_from=4)}", *(["\n".join(notes)] if notes else [])]
+
+
+def _whose(about: Sequence[ClaimInWords], claims: Sequence[ClaimInWords]) -> str:
+    """Which claims a note is about."""
+    if len(about) == len(claims):
+        return "all claims"
+    return "; ".join(f"{claim.better} than {claim.than}, {claim.where}" for claim in about)
+
+
+def _tasks(run: Run, panels: Sequence[Panel]) -> list[str]:
+    """What each task learns from and is tested on; of several folds the mean of what is learnt from."""
+    if run.tasks.empty:
+        return []
+    header = ["task", "labels to learn from", "to choose by", "tested locations", "in groups", "trainings of each row"]
+    rows = []
+    for task, part in run.tasks.groupby("task", sort=False):
+        own = [panel for panel in panels if panel.task == task]
+        noun = f"{part['label'].iloc[0]}s"
+        learnt, chosen = (part[column].astype(float).mean() for column in ("train_labels", "val_labels"))
+        groups = next((score.n_groups for panel in own for score in panel.ranked), None)
+        trained = words.trainings(max((panel.trainings for panel in own), default=0), run.folds(str(task)))
+        labels = [f"{learnt:,.0f} {noun}", f"{chosen:,.0f} {noun}"]
+        rows.append([*map(escape, (str(task), *labels, f"{int(part['test'].sum()):,}", words.count(groups), trained))])
+    return [f"**Labels**\n\n{_table(header, rows)}"]
 
 
 def escape(text: str) -> str:
@@ -65,26 +121,25 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric_from: i
 
 def _panel_table(panel: Panel) -> str:
     header = ["encoder", "role", *(escape(words.metric(m)) for m in panel.metrics)]
-    header += ["points against random twin", "against scratch", "against best floor"]
+    header += [f"{panel.unit or 'difference'} against random twin", "against scratch", "against best floor"]
     rows = [_panel_row(panel, score) for score in panel.ranked]
     return f"**{escape(panel.title)}**\n\n{_table(header, rows, numeric_from=2)}"
 
 
 def _panel_row(panel: Panel, score: Score) -> list[str]:
     scores = [panel.score(score.row, metric) for metric in panel.metrics]
-    values = [f"{words.percent(s.value)} ({words.interval(s.low, s.high)})" if s else words.DASH for s in scores]
     others = (panel.twin(score.row), panel.scratch(score.row), panel.best_floor())
-    verdicts = [_verdict(panel, score, other) if score.role == "pretrained" else "" for other in others]
-    return [escape(score.row), ROLES[score.role], *values, *verdicts]
+    gains = [_gain(panel, score, other) if score.role == "pretrained" else "" for other in others]
+    return [escape(score.row), ROLES[score.role], *map(_value, scores), *gains]
 
 
-def _verdict(panel: Panel, score: Score, other: Score | None) -> str:
+def _gain(panel: Panel, score: Score, other: Score | None) -> str:
+    """The difference from another row; with a verdict if it is claimed."""
     if other is None:
         return words.DASH
     pair = panel.pair(score.row, other.row)
-    if pair is None:
-        return f"{words.points(score.value - other.value)}, not tested"
-    return f"{words.points(pair.difference)}, {VERDICTS[pair.verdict]}"
+    gain = words.gain(panel.metric, pair.difference if pair else score.value - other.value)
+    return gain if pair is None or pair.verdict == "untested" else f"{gain}, {VERDICTS[pair.verdict]}"
 
 
 def _cloud_parts(run: Run, shown: Sequence[Panel], image: str | None) -> list[str]:
@@ -105,7 +160,7 @@ def _cloud_table(run: Run, panel: Panel, curves: dict[str, pd.DataFrame]) -> str
     lines = [
         [
             escape(s.row),
-            *(f"{words.percent(p.value)} ({words.interval(p.low, p.high)})" for p in _points(curves[s.row])),
+            *map(_value, _points(curves[s.row])),
         ]
         for s in panel.ranked
         if s.row in curves
@@ -113,7 +168,10 @@ def _cloud_table(run: Run, panel: Panel, curves: dict[str, pd.DataFrame]) -> str
     lines += [
         [
             escape(name),
-            *(f"{words.points(p.difference)} ({words.difference_interval(p.low, p.high)})" for p in _points(part)),
+            *(
+                f"{words.gain(panel.metric, p.difference)} ({words.gain_interval(panel.metric, p.low, p.high)})"
+                for p in _points(part)
+            ),
         ]
         for name, part in level_gains(run, panel)
     ]
@@ -142,30 +200,39 @@ def _band_table(task: str, probe: str, members: Sequence[Panel], arms: Sequence[
     return f"{title}\n\n{_table(['band', *map(escape, rows)], lines)}"
 
 
-def _value(score: Score | None) -> str:
-    return f"{words.percent(score.value)} ({words.interval(score.low, score.high)})" if score else words.DASH
+def _value(score: Any | None) -> str:
+    """A value with its interval: of a `Score`, or of a line of a table that has the same names."""
+    if score is None:
+        return words.DASH
+    interval = words.score_interval(score.metric, score.low, score.high)
+    return f"{words.score(score.metric, score.value)} ({interval})"
 
 
-def _between_arms(panel: Panel) -> list[Pair]:
-    """Comparisons of pre-trained encoders with each other; all of them where nothing is scored (a contrast)."""
+def _beside_claims(panel: Panel) -> list[Pair]:
+    """Comparisons of pre-trained encoders that nobody claimed; all of them where nothing is scored (a contrast)."""
     arms = {score.row for score in panel.pretrained}
-    return [pair for pair in panel.pairs if not panel.scores or {pair.a, pair.b} <= arms]
+    return [
+        pair
+        for pair in panel.pairs
+        if pair.standing == "exploratory" and (not panel.scores or {pair.a, pair.b} <= arms)
+    ]
 
 
-def _arm_pairs(panel: Panel) -> str:
-    header = ["first", "second", "verdict on the first", "paired by", "points", "95 % interval"]
-    header += ["p, Holm", "p, t-test", "p, Wilcoxon", "pairs"]
+def _exploratory(panel: Panel) -> str:
+    header = ["first", "second", "paired by", panel.unit or "difference", "95 % interval", "p, not corrected"]
+    header += ["p, these networks alone", "p, t-test", "p, Wilcoxon", "pairs"]
     rows = [
         [
-            *(escape(text) for text in (pair.a, pair.b, VERDICTS[pair.verdict], pair.pairing)),
-            words.points(pair.difference),
-            words.difference_interval(pair.low, pair.high),
-            *(words.p_cell(p) for p in (pair.p_holm, pair.p_t, pair.p_wilcoxon)),
+            *(escape(text) for text in (pair.a, pair.b, pair.pairing)),
+            words.gain(panel.metric, pair.difference),
+            words.gain_interval(panel.metric, pair.low, pair.high),
+            *(words.p_cell(p) for p in (pair.p, pair.p_conditional, pair.p_t, pair.p_wilcoxon)),
             words.count(pair.n_pairs),
         ]
-        for pair in _between_arms(panel)
+        for pair in _beside_claims(panel)
     ]
-    return f"**{escape(panel.title)}: encoders against each other**\n\n{_table(header, rows, numeric_from=4)}"
+    title = f"{panel.title}: encoders against each other, exploratory, without a verdict"
+    return f"**{escape(title)}**\n\n{_table(header, rows, numeric_from=3)}"
 
 
 def _left_out(panels: Sequence[Panel]) -> list[str]:
@@ -174,7 +241,7 @@ def _left_out(panels: Sequence[Panel]) -> list[str]:
     return ["**Left out**\n\n" + "\n".join(lines)] if lines else []
 
 
-def _provenance(run: Run) -> str:
+def _provenance(run: Run, panels: Sequence[Panel]) -> str:
     manifest = run.manifest
     machine = manifest.get("machine") or {}
     corpus = manifest.get("corpus") or {}
@@ -186,4 +253,13 @@ def _provenance(run: Run) -> str:
         f"{words.duration(seconds_in_all(run.stages))} on {machine.get('cores', '?')} cores of "
         f"{machine.get('cpu', 'an unknown machine')} ({machine.get('device', '?')})",
     ]
-    return escape("; ".join(said) + ". Values are means over the seeds with 95 % bootstrap intervals over groups.")
+    return escape(f"{'; '.join(said)}. {_what_values_are(panels)}")
+
+
+def _what_values_are(panels: Sequence[Panel]) -> str:
+    """Of how many trainings a value is the mean, if it is one."""
+    most = max(panels, key=lambda panel: panel.trainings)
+    made = words.trainings(most.trainings, most.folds)
+    if most.trainings > 1:
+        return f"Values are means over the trainings ({made} at most), with 95 % intervals."
+    return f"Values are of {made}, with 95 % intervals."

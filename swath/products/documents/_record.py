@@ -12,19 +12,25 @@ from swath.errors import SwathError
 from swath.products.tables import Run
 from swath.sensors import declare
 
-FORMAT = 2
-"""Format 1 did not say what a row is."""
+FORMAT = 3
+"""Format 1 did not say what a row is, format 2 knew no claims."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _TABLE_COLUMNS = (
     *("task", "input", "probe", "row", "role", "of_arm", "metric", "value", "low", "high", "per_seed"),
     *("n_units", "n_groups", "note"),
 )
 _COMPARISON_COLUMNS = (
-    *("task", "input", "probe", "a", "b", "difference", "low", "high", "p", "p_t", "p_wilcoxon", "p_holm"),
-    *("verdict", "n_pairs", "pairing", "test", "note"),
+    *("task", "input", "probe", "a", "b", "difference", "low", "high", "p", "p_conditional", "p_t", "p_wilcoxon"),
+    *("p_holm", "standing", "verdict", "n_pairs", "pairing", "test", "note"),
 )
+_CLAIM_COLUMNS = (
+    *("task", "input", "probe", "better", "than", "metric", "difference", "low", "high", "p", "p_conditional"),
+    *("p_holm", "verdict", "detectable", "trainings", "folds", "groups", "advice", "note"),
+)
+_TASK_COLUMNS = ("task", "fold", "classes", "train", "val", "test", "train_labels", "val_labels", "label")
 _LEVEL_COLUMNS = ("task", "input", "probe", "row", "role", "of_arm", "metric", "cloud", "value", "low", "high")
 _GAIN_COLUMNS = ("task", "input", "probe", "a", "b", "metric", "low_cloud", "difference", "low", "high")
+_TABLES = ("claims", "tasks", "table", "comparisons", "cloud_levels", "cloud_gains")
 _MANIFEST_KEYS = ("name", "swath_version", "created", "updated", "recipe_hash", "machine", "packages")
 _RECIPE_KEYS = ("name", "description", "seeds")
 _STAGE_KEYS = ("stage", "arm", "seed", "seconds", "jobs", "status")
@@ -53,6 +59,8 @@ def numbers_of(run: Run) -> dict[str, Any]:
         "format": FORMAT,
         "manifest": kept,
         "classes": run.classes,
+        "claims": _rows(run.claims, _CLAIM_COLUMNS),
+        "tasks": _rows(run.tasks, _TASK_COLUMNS),
         "table": _rows(run.table, _TABLE_COLUMNS),
         "comparisons": _rows(run.comparisons, _COMPARISON_COLUMNS),
         "cloud_levels": _rows(run.cloud_levels, _LEVEL_COLUMNS) if len(run.cloud_levels) else [],
@@ -68,7 +76,7 @@ def _rows(frame: pd.DataFrame, columns: tuple[str, ...]) -> list[list[Any]]:
 
 def dumped(content: dict[str, Any]) -> str:
     """JSON with one row of a table a line, so that a change of one number is a change of one line."""
-    tables = {key: content[key] for key in ("table", "comparisons", "cloud_levels", "cloud_gains") if content.get(key)}
+    tables = {key: content[key] for key in _TABLES if content.get(key)}
     rest = json.dumps({k: v for k, v in content.items() if k not in tables}, indent=1, ensure_ascii=False)
     lines = [
         f' "{key}": [\n  ' + ",\n  ".join(json.dumps(r, ensure_ascii=False, allow_nan=False) for r in rows) + "\n ]"
@@ -101,6 +109,8 @@ def restored(content: dict[str, Any]) -> Run:
         cloud_levels=_frame(content["cloud_levels"]) if content.get("cloud_levels") else pd.DataFrame(),
         cloud_gains=_frame(content["cloud_gains"]) if content.get("cloud_gains") else pd.DataFrame(),
         classes=content["classes"],
+        claims=_frame(content["claims"]),
+        tasks=_frame(content["tasks"]),
     )
 
 

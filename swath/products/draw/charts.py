@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from swath.products.draw.style import MUTED, blank, colour, percent_axis, shorten
+from swath.products.draw.style import MUTED, blank, colour, metric_axis, shorten
 from swath.products.tables import CloudChart, Panel
 from swath.products.words import metric
 
@@ -34,7 +34,7 @@ class Line:
 
 
 def comparison(panel: Panel, arms: Sequence[str]) -> Figure:
-    """All rows of a panel, best on top: mean, 95 % interval and the single seeds."""
+    """All rows of a panel, best on top: value, 95 % interval and the single trainings."""
     rows = panel.ranked
     figure, axes = blank(height=0.7 + 0.3 * len(rows), width=6.4)
     for y, score in enumerate(rows):
@@ -48,7 +48,7 @@ def comparison(panel: Panel, arms: Sequence[str]) -> Figure:
     axes.set_yticks(range(len(rows)), [shorten(score.row, 34) for score in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
-    percent_axis(axes.xaxis)
+    metric_axis(axes.xaxis, panel.metric)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.set_xlabel(metric(panel.metric))
     return figure
@@ -66,7 +66,7 @@ def cloud_curve(title: str, chart: CloudChart) -> Figure:
         )
     levels = chart.rows[0][1]["cloud"].to_numpy(float)
     axes.set_xticks(levels, [f"{100 * level:g} %" for level in levels])
-    percent_axis(axes.yaxis)
+    metric_axis(axes.yaxis, chart.metric)
     axes.set_title(title)
     axes.set_xlabel("cloud in the optical series")
     axes.set_ylabel(metric(chart.metric))

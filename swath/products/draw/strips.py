@@ -1,4 +1,4 @@
-"""One row's dot, interval and seeds as a strip that fits in a table cell."""
+"""One row's dot, interval and single trainings as a strip that fits in a table cell."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,16 +24,18 @@ class Scale:
     low: float
     high: float
     ticks: tuple[float, ...]
+    is_share: bool = True
+    """Ticks are written in percent."""
 
     @staticmethod
-    def of(scores: Sequence[Score]) -> "Scale":
-        """An axis of shares with round ticks; what is far below the best value lies off it."""
+    def of(scores: Sequence[Score], *, is_share: bool = True) -> "Scale":
+        """An axis with round ticks; of shares, what is far below the best value lies off it."""
         values = np.array([v for s in scores for v in (s.value, s.low, s.high, *s.per_seed)])
         values = values[np.isfinite(values)]
         low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-        low = max(low, high - STRIP_SPAN)
+        low = max(low, high - STRIP_SPAN) if is_share else low
         ticks = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high if high > low else low + 0.01)
-        return Scale(float(ticks[0]), float(ticks[-1]), tuple(float(t) for t in ticks))
+        return Scale(float(ticks[0]), float(ticks[-1]), tuple(float(t) for t in ticks), is_share)
 
     def x(self, value: float) -> float:
         """Position in a strip's view box, 0..STRIP; what is off the axis stands at its end."""
@@ -42,7 +44,7 @@ class Scale:
 
 
 def strip(score: Score, scale: Scale, shade: str, mark: float | None, alt: str) -> Markup:
-    """One row's dot, interval and seeds as a strip that fits in a table cell; an arrow says that more is off the axis.
+    """One row's dot, interval and trainings as a strip that fits in a table cell; an arrow says that more is off it.
 
     Args:
         shade: CSS class that colours it.
@@ -72,5 +74,6 @@ def _marks(score: Score, scale: Scale) -> list[str]:
 
 def strip_axis(scale: Scale) -> Markup:
     """The ticks' labels above the strips."""
-    labels = [f'<text x="{scale.x(t)}" y="12" text-anchor="middle">{100 * t:.3g}</text>' for t in scale.ticks]
+    times = 100 if scale.is_share else 1
+    labels = [f'<text x="{scale.x(t)}" y="12" text-anchor="middle">{times * t:.3g}</text>' for t in scale.ticks]
     return markup(f'<svg class="strip axis" aria-hidden="true" viewBox="0 0 {STRIP} 16">{"".join(labels)}</svg>')

@@ -23,6 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from PIL import Image as Picture
 
+from swath.products.words import is_share
+
 INK, MUTED, GRID, ZONE = "#1b1f23", "#5b6570", "#dde2e7", "#f3d6cf"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#b8578f", "#b07d00", "#3f9fd4", "#6b6bbd", "#8a6d3b")
 """Okabe and Ito's palette without black and yellow, darkened to 3:1 on white, and two more for many arms."""
@@ -164,6 +166,12 @@ def picture(pixels: np.ndarray) -> bytes:
 def percent_axis(axis: Axis) -> None:
     """Write an axis of shares (0..1) in percent."""
     axis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g} %"))
+
+
+def metric_axis(axis: Axis, name: str) -> None:
+    """Write an axis of a metric as its record says: shares in percent."""
+    if is_share(name):
+        percent_axis(axis)
 
 
 def shorten(name: str, length: int = 22) -> str:

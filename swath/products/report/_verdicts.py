@@ -16,8 +16,10 @@ class Judgement:
     verdict: Verdict
     symbol: str
     word: str
-    points: str
-    """Signed difference in percentage points."""
+    gain: str
+    """Signed difference, in percentage points of a share."""
+    unit: str
+    """`points`, or nothing where the metric is no share."""
     title: str
     """The evidence, in words."""
 
@@ -28,12 +30,13 @@ def judgement(panel: Panel, score: Score, other: Score | None) -> Judgement | No
         return None
     pair = panel.pair(score.row, other.row)
     verdict: Verdict = pair.verdict if pair else "untested"
-    said = evidence(pair) if pair else "no test in the tables"
+    said = evidence(panel, pair) if pair else "no test in the tables"
     return Judgement(
         verdict=verdict,
         symbol=SYMBOLS[verdict],
         word=VERDICTS[verdict],
-        points=words.points(pair.difference if pair else score.value - other.value),
+        gain=words.gain(panel.metric, pair.difference if pair else score.value - other.value),
+        unit=panel.unit,
         title=f"against {other.row}: {said}",
     )
 
@@ -43,20 +46,22 @@ class PairTable:
     """Comparisons of two rows each, ready for the template's `pair_table`."""
 
     title: str
+    unit: str
+    """As of a `Judgement`."""
     pairs: list[dict[str, str]]
 
 
 def pair_table(panel: Panel) -> PairTable:
     """All comparisons of a panel."""
-    return PairTable(panel.title, [_pair(pair) for pair in panel.pairs])
+    return PairTable(panel.title, panel.unit, [_pair(panel.metric, pair) for pair in panel.pairs])
 
 
-def _pair(pair: Pair) -> dict[str, str]:
+def _pair(metric: str, pair: Pair) -> dict[str, str]:
     return {
         "a": pair.a,
         "b": pair.b,
-        "difference": words.points(pair.difference),
-        "interval": words.difference_interval(pair.low, pair.high),
+        "difference": words.gain(metric, pair.difference),
+        "interval": words.gain_interval(metric, pair.low, pair.high),
         "p": words.p_cell(pair.p),
         "p_t": words.p_cell(pair.p_t),
         "p_wilcoxon": words.p_cell(pair.p_wilcoxon),

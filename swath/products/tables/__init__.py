@@ -1,5 +1,6 @@
 """Reading a run directory, and what its tables say: who is compared with whom, and is a difference distinguishable."""
 
+from swath.products.tables.claims import ClaimInWords, claims_of, decided, notes_by_text
 from swath.products.tables.clouds import (
     CloudChart,
     cloud_charts,
@@ -19,11 +20,12 @@ from swath.products.tables.panels import (
     panels_of,
 )
 from swath.products.tables.run import Run, load, seconds_in_all, stage_name
-from swath.products.tables.sentences import ROLES, VERDICTS, against, evidence, headline, outcome
+from swath.products.tables.sentences import ROLES, VERDICTS, against, evidence, headline, judged, outcome
 
 __all__ = [
     "ROLES",
     "VERDICTS",
+    "ClaimInWords",
     "CloudChart",
     "Pair",
     "Panel",
@@ -31,17 +33,21 @@ __all__ = [
     "Score",
     "against",
     "band_of",
+    "claims_of",
     "cloud_charts",
     "contrasts",
+    "decided",
     "difference_by_cloud",
     "evidence",
     "headline",
     "headline_panel",
     "is_radar",
+    "judged",
     "left_out",
     "level_curves",
     "level_gains",
     "load",
+    "notes_by_text",
     "outcome",
     "panels_of",
     "remarks",

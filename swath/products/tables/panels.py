@@ -8,9 +8,9 @@ import pandas as pd
 
 from swath.errors import SwathError
 from swath.products.tables.run import Run
-from swath.products.words import lower_is_better
+from swath.products.words import is_share, lower_is_better
 from swath.sensors import Band, band, get
-from swath.tasks.schema import Role, Verdict
+from swath.tasks.schema import Role, Standing, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,12 @@ class Score:
     """Arms whose network a random twin or a scratch row is; a pre-trained row's own name; else empty."""
     metric: str
     value: float
-    """Mean over the seeds."""
+    """Mean over the trainings of each fold."""
     low: float
     """Lower end of the 95 % interval."""
     high: float
     per_seed: tuple[float, ...]
+    """The value of each training; where splits rotate, of each round of trainings over all folds."""
     n_units: int | None
     """Number of evaluation units of the test set."""
     n_groups: int | None
@@ -46,18 +47,21 @@ class Pair:
     low: float
     high: float
     p: float
-    """p-value of the test that decides, before correction."""
+    """p-value that belongs to the interval, before correction."""
+    p_conditional: float
+    """That of sign flips by group: conditional on these trained networks."""
     p_t: float
     p_wilcoxon: float
     p_holm: float
     """`p` after Holm's correction."""
     verdict: Verdict
-    """How a compares with b."""
+    """How a compares with b; only claims have one."""
+    standing: Standing
     n_pairs: int | None
     pairing: str
     """What was paired, in words."""
     test: str
-    """Name of the test that decides."""
+    """Name of the test that `p` is of."""
     note: str
 
     def flipped(self) -> "Pair":
@@ -88,6 +92,8 @@ class Panel:
     left_out: tuple[Score, ...]
     """Rows without a value; their note says why."""
     pairs: tuple[Pair, ...]
+    folds: int = 1
+    """How many folds are tested in turn, each by trainings of its own."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -105,10 +111,20 @@ class Panel:
         return self.metrics[0] if self.metrics else ""
 
     @property
+    def unit(self) -> str:
+        """What its differences are shown in: points, or the metric's own unit, which has no name."""
+        return "points" if is_share(self.metric) else ""
+
+    @property
     def ranked(self) -> list[Score]:
         """Scores in the first metric, best first."""
         sign = 1 if lower_is_better(self.metric) else -1
         return sorted((s for s in self.scores if s.metric == self.metric), key=lambda s: (sign * s.value, s.row))
+
+    @property
+    def trainings(self) -> int:
+        """Trainings of each fold, of the row that has most."""
+        return max((len(score.per_seed) for score in self.scores), default=0)
 
     @property
     def pretrained(self) -> list[Score]:
@@ -151,7 +167,7 @@ def panels_of(run: Run) -> list[Panel]:
         return []
     compared = dict(iter(run.comparisons.groupby(["task", "input", "probe"], sort=False)))
     return [
-        _panel(key, part, compared.get(key))
+        replace(_panel(key, part, compared.get(key)), folds=run.folds(key[0]))
         for key, part in run.table.groupby(["task", "input", "probe"], sort=False)
         if isinstance(key, tuple)
     ]
@@ -161,8 +177,11 @@ def contrasts(run: Run) -> list[Panel]:
     """Comparisons of what is no score and so has no line in the table, such as radar minus optical bands."""
     scored = {panel.key for panel in panels_of(run)}
     groups = run.comparisons.groupby(["task", "input", "probe"], sort=False) if len(run.comparisons) else ()
+    metrics = run.table.drop_duplicates("task").set_index("task")["metric"].to_dict()
     return [
-        _panel(key, run.table.iloc[:0], part) for key, part in groups if isinstance(key, tuple) and key not in scored
+        replace(_panel(key, run.table.iloc[:0], part), metrics=(metrics[key[0]],), folds=run.folds(key[0]))
+        for key, part in groups
+        if isinstance(key, tuple) and key not in scored
     ]
 
 
@@ -195,8 +214,8 @@ def _count(value: float | int) -> int | None:
 
 def _pair(record: dict) -> Pair:
     names = (
-        *("a", "b", "difference", "low", "high", "p", "p_t", "p_wilcoxon", "p_holm"),
-        *("verdict", "pairing", "test", "note"),
+        *("a", "b", "difference", "low", "high", "p", "p_conditional", "p_t", "p_wilcoxon", "p_holm"),
+        *("verdict", "standing", "pairing", "test", "note"),
     )
     return Pair(**{name: record[name] for name in names}, n_pairs=_count(record["n_pairs"]))
 

@@ -124,7 +124,7 @@ class Run:
         return next((path for path in candidates if (path / "corpus.json").is_file()), None)
 
     def predictions(self, task: str, input: str, probe: str, row: str) -> pd.DataFrame:  # noqa: A002 — the column's name
-        """Predictions of one row of a panel, all seeds; empty if there are none."""
+        """Predictions of one row of a panel, of all trainings; empty if there are none."""
         return self._of_row(schema.PREDICTIONS, task=task, input=input, probe=probe, row=row)
 
     def maps(self, task: str, input: str, probe: str, row: str) -> pd.DataFrame:  # noqa: A002 — the column's name
@@ -141,6 +141,10 @@ class Run:
     def target(self, task: str) -> dict[str, Any]:
         """How the task's locations get their classes, as the recipe says."""
         return self._task_settings(task).get("target") or {}
+
+    def folds(self, task: str) -> int:
+        """How many folds of a task are tested in turn; 1 where splits do not rotate, or nothing says so."""
+        return int(self.tasks.loc[self.tasks["task"] == task, "fold"].nunique()) or 1 if len(self.tasks) else 1
 
     def recipe_task(self, task: str) -> str:
         """The recipe's name of a task, which may be the task with one of its label fractions (`crops@10%`)."""

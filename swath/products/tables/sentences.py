@@ -2,20 +2,10 @@
 
 import math
 
+from swath.products import words
 from swath.products.tables.panels import Pair, Panel, Score
 from swath.products.tables.run import Run, stage_name
-from swath.products.words import (
-    NO_BREAK,
-    difference_interval,
-    interval,
-    listing,
-    metric,
-    number,
-    p_value,
-    percent,
-    plural,
-    points,
-)
+from swath.products.words import NO_BREAK, listing, metric, p_value, plural
 from swath.tasks.schema import Role, Verdict
 
 NUMERALS = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine"}
@@ -39,10 +29,18 @@ def headline(run: Run, panel: Panel | None, *, panels_in_all: int = 1) -> list[s
     """The run in a few sentences: what was compared, who won, by how much, and whether that means anything."""
     if panel is None:
         return [_not_evaluated(run), *_failures(run)]
-    sentences = [_compared(run, panel), *outcome(panel)]
+    first, *others = judged(run, panel, panels_in_all=panels_in_all)
+    return [first, *outcome(panel), *others, *_failures(run)]
+
+
+def judged(run: Run, panel: Panel | None, *, panels_in_all: int = 1) -> list[str]:
+    """What was compared on what, and that there is more than this one panel."""
+    if panel is None:
+        return [_not_evaluated(run)]
+    said = [_compared(run, panel)]
     if panels_in_all > 1:
-        sentences.append(f"This is the first of {panels_in_all} combinations of task, input and probe; all are below.")
-    return [*sentences, *_failures(run)]
+        said.append(f"This is the first of {panels_in_all} combinations of task, input and probe; all are below.")
+    return said
 
 
 def outcome(panel: Panel) -> list[str]:
@@ -50,7 +48,8 @@ def outcome(panel: Panel) -> list[str]:
     if not panel.pretrained:
         return ["No pre-trained encoder has a result here."]
     best = panel.pretrained[0]
-    value = f"{percent(best.value)} {metric(panel.metric)} (95{NO_BREAK}% interval {interval(best.low, best.high)})"
+    interval = words.score_interval(panel.metric, best.low, best.high)
+    value = f"{words.score(panel.metric, best.value)} {metric(panel.metric)} (95{NO_BREAK}% interval {interval})"
     first = f"{best.row} came first with {value}." if len(panel.pretrained) > 1 else f"{best.row} reaches {value}."
     sentences = [
         first,
@@ -66,10 +65,10 @@ def outcome(panel: Panel) -> list[str]:
 
 def _compared(run: Run, panel: Panel) -> str:
     arms = [score.row for score in panel.pretrained]
-    seeds = max((len(score.per_seed) for score in panel.pretrained), default=0)
+    trainings = max((len(score.per_seed) for score in panel.pretrained), default=0)
     who = "One encoder" if len(arms) == 1 else f"{NUMERALS.get(len(arms), len(arms))} encoders"
     verb = "was" if len(arms) == 1 else "were"
-    each = f", {plural(seeds, 'seed')} each" if seeds else ""
+    each = f"; {'each ' if len(arms) > 1 else ''}with {words.trainings(trainings, panel.folds)}" if trainings else ""
     return (
         f"{who} pre-trained without labels ({listing(arms)}{each}) {verb} judged on {panel.task}{_size(run, panel)},"
         f" by a {panel.probe} probe (input: {panel.input})."
@@ -93,39 +92,41 @@ def _against_second(panel: Panel) -> list[str]:
         return []
     best, second = panel.pretrained[:2]
     pair = panel.pair(best.row, second.row)
-    gap = f"{number(100 * (best.value - second.value))} points ahead of {second.row}, the next"
+    gap = f"{words.size(panel.metric, abs(best.value - second.value))} ahead of {second.row}, the next"
     if pair is None or pair.verdict == "untested":
-        return [f"It is {gap}{without_verdict(pair)}."]
+        return [f"It is {gap}{without_verdict(panel, pair)}."]
     if pair.verdict == "tie":
-        return [f"It is {gap}, but the two are not distinguishable ({evidence(pair)})."]
-    return [f"It is {gap}, and the difference is distinguishable ({evidence(pair)})."]
+        return [f"It is {gap}, but the two are not distinguishable ({evidence(panel, pair)})."]
+    return [f"It is {gap}, and the difference is distinguishable ({evidence(panel, pair)})."]
 
 
 def against(panel: Panel, best: Score, other: Score | None, description: str) -> str:
     """One sentence: the row against a floor or reference, with the evidence."""
     if other is None:
         return f"It was not compared with {description}."
-    named = f"{description} ({percent(other.value)})"
+    named = f"{description} ({words.score(panel.metric, other.value)})"
     pair = panel.pair(best.row, other.row)
     if pair is None or pair.verdict == "untested":
-        return f"Against {named} it has {points(best.value - other.value)} points{without_verdict(pair)}."
+        gain = words.gain_with_unit(panel.metric, best.value - other.value)
+        return f"Against {named} it has {gain}{without_verdict(panel, pair)}."
+    gain = words.gain_with_unit(panel.metric, pair.difference)
     if pair.verdict == "tie":
-        return f"It is not distinguishable from {named}: {points(pair.difference)} points ({evidence(pair)})."
-    return f"It is {pair.verdict} than {named}: {points(pair.difference)} points ({evidence(pair)})."
+        return f"It is not distinguishable from {named}: {gain} ({evidence(panel, pair)})."
+    return f"It is {pair.verdict} than {named}: {gain} ({evidence(panel, pair)})."
 
 
-def evidence(pair: Pair) -> str:
+def evidence(panel: Panel, pair: Pair) -> str:
     """Interval and corrected p-value of a comparison, and what limits it."""
     limit = f"; {pair.note}" if pair.note else ""
     p = p_value(pair.p_holm) if math.isfinite(pair.p_holm) else f"{p_value(pair.p)} without correction"
-    return f"95{NO_BREAK}% interval {difference_interval(pair.low, pair.high)}, {p}{limit}"
+    return f"95{NO_BREAK}% interval {words.gain_interval(panel.metric, pair.low, pair.high)}, {p}{limit}"
 
 
-def without_verdict(pair: Pair | None) -> str:
+def without_verdict(panel: Panel, pair: Pair | None) -> str:
     """What there is to say of a difference that gets no verdict, after its size."""
     if pair is None or not math.isfinite(pair.low):
         return "; that difference was not tested"
-    return f" ({evidence(pair)}); no verdict"
+    return f" ({evidence(panel, pair)}); no verdict"
 
 
 def _not_evaluated(run: Run) -> str:

@@ -39,6 +39,10 @@ class Metric:
     ranks: bool = True
     """Rows may be ranked and compared by it."""
 
+    def in_words(self, size: float) -> str:
+        """The size of a difference as people read it: `3.1 points` of a share; any other number as it is."""
+        return f"{100 * size:.1f} points" if self.unit == "share" else f"{size:.3g}"
+
     def serves(self, *, multi_label: bool, per_pixel: bool = False) -> bool:
         """Whether it can judge such units."""
         function = self.multi_label if multi_label else self.single_label

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from swath.settings import Settings
 from swath.tasks import floors
+from swath.tasks.metrics import Metric
 from swath.tasks.statistics.jackknife import LEAST_EQUAL_GROUPS, LEAST_TRAININGS, Spread, number_of_equal_groups
 from swath.tasks.statistics.panels import Panel, Row
 
@@ -126,7 +127,7 @@ def refusal(trainings: int, sizes: np.ndarray) -> str:
 MORE_TRAININGS = f"{LEAST_TRAININGS} trainings of each fold: of one, nothing is known of its luck"
 
 
-def advice(spread: Spread, alpha: float) -> str:
+def advice(spread: Spread, alpha: float, metric: Metric) -> str:
     """Which part of the variance is trainings, and what more of either would make detectable."""
     if not np.isfinite(spread.detectable(alpha=alpha)):
         return ""
@@ -135,11 +136,11 @@ def advice(spread: Spread, alpha: float) -> str:
         "twice the trainings": spread.enlarged(trainings=2.0).detectable(alpha=alpha),
         "twice the groups": spread.enlarged(places=2.0).detectable(alpha=alpha),
     }
-    options = ", ".join(f"{name} {100 * value:.1f}" for name, value in halves.items())
+    options = ", ".join(f"{name} {metric.in_words(value)}" for name, value in halves.items())
     best = min(halves, key=lambda name: halves[name])
     return (
         f"{100 * share:.0f} % of the variance is how trainings came out, the rest which groups were tested; "
-        f"{best} would help most (detectable: {options} points)"
+        f"{best} would help most (detectable: {options})"
     )
 
 

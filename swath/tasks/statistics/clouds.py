@@ -76,7 +76,7 @@ def at_level(
             value = results.value(panel, row, metric)
             apart = results.left_out(panel, row, metric)
             assert apart is not None, "metrics of painted clouds need no scores"
-            low, high = interval_of_value(apart, row, config.confidence)
+            low, high = interval_of_value(apart, row, config.confidence, metric)
             levels.append(
                 CloudValue(
                     task=task,
@@ -107,7 +107,7 @@ def _differences(
             continue
         apart = difference.total
         yield (
-            *(panel.input, panel.probe, a.name, b.name, metric, *ends, len(results.uid), results.groups),
+            *(panel.input, panel.probe, *a, *b, metric, *ends, len(results.uid), results.groups),
             *(results.value(panel, a, metric), results.value(panel, b, metric)),
             *(float(apart.value.mean()), *interval_of(apart, [a, b], config.confidence)),
         )

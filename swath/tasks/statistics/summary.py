@@ -150,7 +150,11 @@ class _Judged:
             input=line.input,
             probe=line.probe,
             better=line.a,
+            role_better=line.role_a,
+            of_arm_better=line.of_arm_a,
             than=line.b,
+            role_than=line.role_b,
+            of_arm_than=line.of_arm_b,
             metric=self.metric,
             difference=line.difference,
             low=line.low,
@@ -170,7 +174,7 @@ class _Judged:
             trainings_variance=spread.trainings.variance,
             trainings_freedom=spread.trainings.freedom,
             interaction=spread.both,
-            advice=advice(known, strictest) if known else MORE_TRAININGS,
+            advice=advice(known, strictest, metrics.find(self.metric)) if known else MORE_TRAININGS,
             note=line.note,
         )
 
@@ -196,7 +200,7 @@ class _Judge:
         (low, high), remark = (np.nan, np.nan), ""
         if apart is not None:
             remark = spread_of(apart, [row])[1]
-            low, high = interval_of_value(apart, row, self.config.confidence)
+            low, high = interval_of_value(apart, row, self.config.confidence, metric)
         notes = [said.of(self.task, panel, row), remark, caution(self.results.sizes)]
         if np.isnan(value):
             notes.append("no class scores, or one class only" if metrics.find(metric).needs_scores else "no units")
@@ -293,10 +297,11 @@ class _Judge:
 
     def _comparison(self, panel: Panel, a: Row, b: Row, pairing: str, test: str) -> Comparison:
         """Without a result yet."""
-        nan = float("nan")
-        names = (self.task, panel.input, panel.probe, a.name, b.name)
+        numbers = [float("nan")] * 8
         return Comparison(
-            *names, nan, nan, nan, nan, nan, nan, nan, nan, "exploratory", "untested", 0, pairing, test, ""
+            *(self.task, panel.input, panel.probe, *a, *b),
+            *numbers,
+            *("exploratory", "untested", 0, pairing, test, ""),
         )
 
 
@@ -321,9 +326,11 @@ def interval_of(apart: LeftOut, rows: Sequence[Row], confidence: float) -> tuple
     return spread_of(apart, rows)[0].interval(confidence)
 
 
-def interval_of_value(apart: LeftOut, row: Row, confidence: float) -> tuple[float, float]:
-    """The interval of what a row scored, within 0 and 1."""
-    low, high = np.clip(interval_of(apart, [row], confidence), 0.0, 1.0)
+def interval_of_value(apart: LeftOut, row: Row, confidence: float, metric: str) -> tuple[float, float]:
+    """The interval of what a row scored; of a share within 0 and 1."""
+    low, high = interval_of(apart, [row], confidence)
+    if metrics.find(metric).unit == "share":
+        low, high = np.clip((low, high), 0.0, 1.0)
     return float(low), float(high)
 
 
@@ -338,7 +345,8 @@ def _corrected(judged: list[_Judged], alpha: float) -> list[_Judged]:
     for one in judged:
         if one.is_tested:
             p = float(next(adjusted))
-            line = replace(one.line, p_holm=p, verdict=verdict(one.line.difference, p, alpha))
+            gained = -one.line.difference if metrics.find(one.metric).better == "lower" else one.line.difference
+            line = replace(one.line, p_holm=p, verdict=verdict(gained, p, alpha))
             corrected.append(replace(one, line=line))
         else:
             corrected.append(one)
@@ -353,7 +361,11 @@ def _without_result(claim: Claim) -> ClaimResult:
         input=claim.input or "",
         probe=claim.probe or "",
         better=claim.better,
+        role_better="",
+        of_arm_better="",
         than=claim.than,
+        role_than="",
+        of_arm_than="",
         metric="",
         difference=nan,
         low=nan,
@@ -379,7 +391,7 @@ def _without_result(claim: Claim) -> ClaimResult:
 
 
 def verdict(difference: float, p: float, alpha: float = 0.05) -> Verdict:
-    """What a corrected p and the sign of a - b say of a against b, in words."""
+    """What a corrected p and the sign of a - b say of a against b, in words, where more is better."""
     if not (np.isfinite(difference) and np.isfinite(p)):
         return "untested"
     if p >= alpha or difference == 0:

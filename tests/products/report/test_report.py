@@ -128,7 +128,7 @@ def test_claims_stand_with_what_came_of_them_and_what_could_have_been_seen(finis
     assert "What was claimed" in page.text
     for row in claims.itertuples():
         assert f"{row.task} · {row.input} · {row.probe}" in page.text
-        assert words.points(row.detectable) in page.text
+        assert words.size("accuracy", row.detectable) in page.text
         assert row.advice in page.text
 
 
@@ -373,7 +373,8 @@ def test_painted_clouds_are_a_chart_in_the_report_and_a_table_in_documents(run, 
     schema.CLOUD_LEVELS.write(folder, pd.concat(levels))
     place = {"task": "land-cover", "input": "all bands", "probe": "linear", "metric": "accuracy"}
     gains = [
-        {**place, "a": "byol", "b": "scratch", "low_cloud": cloud, "high_cloud": cloud, "n_units": 60,
+        {**place, "a": "byol", "role_a": "pretrained", "b": "scratch", "role_b": "scratch",
+         "low_cloud": cloud, "high_cloud": cloud, "n_units": 60,
          "difference": 0.081, "low": 0.021, "high": 0.152}
         for cloud in (0.0, 0.4)
     ]  # fmt: skip
@@ -408,7 +409,8 @@ def test_curves_over_labels_and_gains_by_cloud_are_drawn(run):
     write_lines(folder, schema.TASKS, *tasks)
     place = {"task": "land-cover@100%", "input": "all bands", "probe": "linear", "metric": "accuracy"}
     gains = [
-        {**place, "a": "byol", "b": "scratch", "low_cloud": low, "high_cloud": low + 0.5, "n_units": 60,
+        {**place, "a": "byol", "role_a": "pretrained", "b": "scratch", "role_b": "scratch",
+         "low_cloud": low, "high_cloud": low + 0.5, "n_units": 60,
          "difference": 0.1 - low / 10, "low": np.nan if low else 0.02, "high": np.nan if low else 0.2}
         for low in (0.0, 0.5)
     ]  # fmt: skip

@@ -24,7 +24,9 @@ def score(row: str, role: Role, value: float, *of_arm: str) -> Score:
 
 def pair(a: str, b: str, difference: float, verdict) -> Pair:
     low, high = difference - 0.02, difference + 0.03
-    return Pair(a, b, difference, low, high, 0.01, 0.01, 0.01, 0.02, verdict, 20, "groups", "sign-flip", "")
+    return Pair(
+        a, b, difference, low, high, 0.01, 0.01, 0.01, 0.01, 0.02, verdict, "claim", 20, "groups", "jackknife", ""
+    )
 
 
 def panel(*scores: Score, pairs: tuple[Pair, ...] = ()) -> Panel:

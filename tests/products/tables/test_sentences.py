@@ -1,6 +1,9 @@
 from dataclasses import replace
+from pathlib import Path
 
-from swath.products.tables import Pair, Panel, Score, outcome
+import pandas as pd
+
+from swath.products.tables import Pair, Panel, Run, Score, judged, outcome
 from swath.products.words import NO_BREAK
 from swath.tasks.schema import Role
 
@@ -11,7 +14,9 @@ def score(row: str, role: Role, value: float, *of_arm: str) -> Score:
 
 def pair(a: str, b: str, difference: float, verdict) -> Pair:
     low, high = difference - 0.02, difference + 0.03
-    return Pair(a, b, difference, low, high, 0.01, 0.01, 0.01, 0.02, verdict, 20, "groups", "sign-flip", "")
+    return Pair(
+        a, b, difference, low, high, 0.01, 0.01, 0.01, 0.01, 0.02, verdict, "claim", 20, "groups", "jackknife", ""
+    )
 
 
 def panel(*scores: Score, pairs: tuple[Pair, ...] = ()) -> Panel:
@@ -34,3 +39,23 @@ def test_words_of_an_outcome():
     worse = replace(pairs[1], verdict="worse", difference=-0.2)
     assert "It is worse than" in " ".join(outcome(panel(*rows, pairs=(worse,))))
     assert outcome(panel(rows[2])) == ["No pre-trained encoder has a result here."]
+
+
+def test_trainings_are_counted_by_fold_and_only_several_are_a_mean():
+    run = Run(Path(), {}, "", {}, pd.DataFrame(), pd.DataFrame(), {})
+    three = (replace(score("byol", "pretrained", 0.8), per_seed=(0.7, 0.8, 0.9)), score("simclr", "pretrained", 0.7))
+    said = judged(run, replace(panel(*three), folds=5))[0]
+    assert "(byol and simclr; each with 3 trainings in each of 5 folds) were judged on cover" in said
+    assert "(byol; with 3 trainings) was judged" in judged(run, panel(three[0]))[0]
+    assert "(simclr; with 1 training) was judged" in judged(run, panel(three[1]))[0]
+
+
+def test_differences_of_a_metric_that_is_no_share_have_no_points(metric_in_kelvin):
+    rows = [replace(one, metric=metric_in_kelvin) for one in (
+        score("byol", "pretrained", 2.5), score("labels", "scratch", 3.75, "byol"))]  # fmt: skip
+    there = replace(panel(*rows, pairs=(pair("byol", "labels", -1.25, "better"),)), metrics=(metric_in_kelvin,))
+    said = " ".join(outcome(there)).replace(NO_BREAK, " ")
+    assert "byol reaches 2.5 error in K (95 % interval 2.45–2.55)." in said
+    assert "trained from scratch on the labels (3.75): −1.25 (95 % interval −1.27 to −1.22, p = 0.020)" in said
+    assert "points" not in said
+    assert there.unit == ""

@@ -1,5 +1,7 @@
 """The tables: values, intervals, pairing, Holm, words, and what is said where nothing can be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from swath.errors import SwathError
+from swath.tasks import metrics
 from swath.tasks.schema import CLAIMS, COMPARISONS, NOTES, TABLE
 from swath.tasks.statistics import (
     Claim,
@@ -139,6 +142,30 @@ def test_only_claims_get_a_verdict_and_holm_is_over_them_alone():
     assert line.equal_groups == pytest.approx(N**2 / (sizes**2).sum())
     assert line.largest_share == pytest.approx(sizes.max() / N)
     assert line.advice.endswith("points)")
+
+
+def test_both_rows_of_a_difference_say_what_they_are():
+    p = rows(("a", "pretrained", 0.8, SEEDS), ("b", "scratch", 0.4, SEEDS)).assign(of_arm="a")
+    _, comparisons, claims = summarise(p, CONFIG)
+    line, claim = comparisons.iloc[0], claims.iloc[0]
+    assert (line.a, line.role_a, line.of_arm_a) == ("a", "pretrained", "a")
+    assert (line.b, line.role_b, line.of_arm_b) == ("b", "scratch", "a")
+    assert (claim.role_better, claim.of_arm_better, claim.role_than, claim.of_arm_than) == (
+        *("pretrained", "a", "scratch", "a"),
+    )
+
+
+def test_where_less_is_better_the_smaller_value_is(monkeypatch):
+    found = metrics.find("accuracy")
+    errors = replace(found, unit="number", better="lower", single_label=lambda cm: 90 * (1 - found.single_label(cm)))
+    monkeypatch.setattr(metrics, "find", lambda name: errors)
+    p = rows(("a", "pretrained", 0.8, SEEDS), ("b", "floor", 0.4, SEEDS))
+    table, comparisons, claims = summarise(p, CONFIG)
+    assert claims.difference[0] < 0
+    assert (comparisons.verdict[0], claims.verdict[0]) == ("better", "better")
+    assert (table.low > 1).all(), "what is no share is not cut to 0 to 1"
+    assert claims.advice[0].endswith(")")
+    assert "points" not in claims.advice[0]
 
 
 def test_holm_is_over_the_claims_of_all_tasks():

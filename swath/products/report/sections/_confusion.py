@@ -30,11 +30,12 @@ class Confusion:
     """Intersection over union of each class, where pixels have the classes; else empty."""
     plot: Markup | None
     """Instead of the table where there are many classes."""
-    seeds: int
+    trainings: str
+    """How many there are in all, in words; empty where there is one of each fold."""
 
 
 def confusion(predictions: pd.DataFrame, row: str, classes: list[str]) -> Confusion:
-    """Counts of units or pixels over all seeds, and shares of each true class."""
+    """Counts of units or pixels over all trainings, and shares of each true class."""
     n = max(len(classes), int(predictions[["y_true", "y_pred"]].to_numpy().max()) + 1)
     counts = np.zeros((n, n), int)
     entries = tuple(predictions[column].to_numpy(int) for column in ("y_true", "y_pred"))
@@ -53,7 +54,7 @@ def confusion(predictions: pd.DataFrame, row: str, classes: list[str]) -> Confus
         recalls=[words.percent(float(shares[i, i])) if counts[i].any() else words.DASH for i in range(n)],
         ious=[words.percent(float(v)) for v in class_iou(counts.astype(float))] if of_pixels(predictions) else [],
         plot=plot,
-        seeds=len(set(predictions["replicate"])),
+        trainings=_trainings(predictions),
     )
 
 
@@ -69,19 +70,25 @@ class ByClass:
     row: str
     lines: dict[str, tuple[str, ...]]
     """By class: how many test locations have it, precision, recall, F1."""
-    seeds: int
+    trainings: str
+    """How many there are in all, in words; empty where there is one of each fold."""
 
 
 def by_class(predictions: pd.DataFrame, row: str, classes: list[str]) -> ByClass:
-    """Decisions over all seeds, class by class."""
+    """Decisions over all trainings, class by class."""
     truth, said = (unpacked(predictions[column].to_numpy(int), len(classes)) for column in ("y_true", "y_pred"))
-    seeds = len(set(predictions["replicate"]))
+    trainings = predictions["replicate"].nunique()
     lines = {}
     for name, cm in zip(classes, confusion_by_class(truth, said), strict=True):
         hits, predicted, true = cm[1, 1], cm[:, 1].sum(), cm[1].sum()
         shares = [hits / n if n else float("nan") for n in (predicted, true, (predicted + true) / 2)]
-        lines[name] = (words.count(int(true) // seeds), *map(words.percent, shares))
-    return ByClass(row, lines, seeds)
+        lines[name] = (words.count(int(true) // trainings), *map(words.percent, shares))
+    return ByClass(row, lines, _trainings(predictions))
+
+
+def _trainings(predictions: pd.DataFrame) -> str:
+    number = predictions["replicate"].nunique()
+    return words.trainings(number, predictions["fold"].nunique()) if number > 1 else ""
 
 
 def heatmap(shares: np.ndarray, names: Sequence[str]) -> Figure:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from swath.products import words
-from swath.products.draw.style import INK, OPTICAL, RADAR, blank, percent_axis, shorten, styled, svg
+from swath.products.draw.style import INK, OPTICAL, RADAR, blank, metric_axis, shorten, styled, svg
 from swath.products.report._verdicts import pair_table
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import Panel, Score, band_of, contrasts, is_radar
@@ -76,7 +76,10 @@ def _band_row(row: str, members: list[tuple[Band, Panel]]) -> BandRow:
     scores = [panel.score(row) for _, panel in members]
     return BandRow(
         name=row,
-        values=[(words.percent(s.value), words.interval(s.low, s.high)) if s else (words.DASH, "") for s in scores],
+        values=[
+            (words.score(s.metric, s.value), words.score_interval(s.metric, s.low, s.high)) if s else (words.DASH, "")
+            for s in scores
+        ],
         optical=_band_mean(row, members, radar=False),
         radar=_band_mean(row, members, radar=True),
     )
@@ -84,15 +87,18 @@ def _band_row(row: str, members: list[tuple[Band, Panel]]) -> BandRow:
 
 def _band_mean(row: str, members: list[tuple[Band, Panel]], *, radar: bool) -> str:
     scores = [panel.score(row) for band, panel in members if is_radar(band) == radar]
-    values = [score.value for score in scores if score is not None]
+    known = [score for score in scores if score is not None]
     # a mean over some of the bands would not be comparable with the others
-    return words.percent(float(np.mean(values))) if values and len(values) == len(scores) else words.DASH
+    if not known or len(known) < len(scores):
+        return words.DASH
+    return words.score(known[0].metric, float(np.mean([score.value for score in known])))
 
 
 def _limits(scores: Sequence[Score]) -> tuple[float, float]:
-    """A common axis from 0, for bars must begin there, in steps of 5 points."""
+    """A common axis from 0, for bars must begin there; of shares in steps of 5 points."""
     values = np.array([v for s in scores for v in (s.value, s.high)])
-    return 0.0, float(min(1.0, np.ceil(values[np.isfinite(values)].max() * 20 + 0.1) / 20))
+    most = float(values[np.isfinite(values)].max())
+    return 0.0, min(1.0, float(np.ceil(most * 20 + 0.1)) / 20) if words.is_share(scores[0].metric) else 1.05 * most
 
 
 def _band_plot(
@@ -100,7 +106,7 @@ def _band_plot(
 ) -> Markup:
     rows = [(band, panel.score(row), panel.twin(row)) for band, panel in members]
     scores = [(band, score, twin) for band, score, twin in rows if score is not None]
-    described = ", ".join(f"{band.name} {words.percent(score.value)}" for band, score, _ in scores)
+    described = ", ".join(f"{band.name} {words.score(score.metric, score.value)}" for band, score, _ in scores)
     with styled():
         figure = band_chart(shorten(row, 40), scores, limits)
         return svg(figure, name, f"{metric} of {row} by band: {described}")
@@ -120,7 +126,8 @@ def band_chart(title: str, scores: Sequence[tuple[Band, Score, Score | None]], l
     axes.set_ylim(len(scores) - 0.4, -0.6)
     axes.set_xlim(*limits)
     axes.grid(visible=False, axis="y")
-    percent_axis(axes.xaxis)
+    if scores:
+        metric_axis(axes.xaxis, scores[0][1].metric)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_title(title)
     return figure

@@ -34,7 +34,7 @@ class Row:
     """CSS class of its colour."""
     role: Role
     about: str
-    """Role and number of seeds, in words."""
+    """Role and number of trainings, in words."""
     values: list[tuple[str, str]]
     """Value and interval per metric."""
     strip: Markup
@@ -53,6 +53,10 @@ class Table:
     compared: PairTable
     left_out: list[tuple[str, str]]
     size: str
+    unit: str
+    """What differences are in: `points`, or nothing."""
+    legend: str
+    """How the drawing of a row is to be read."""
     outcome: str
     """The table in words."""
     remark: str
@@ -61,7 +65,7 @@ class Table:
 
 def table(panel: Panel, run: Run) -> Table:
     """The comparison table of a panel."""
-    scale, floor = Scale.of(panel.ranked), panel.best_floor()
+    scale, floor = Scale.of(panel.ranked, is_share=words.is_share(panel.metric)), panel.best_floor()
     return Table(
         title=panel.title,
         metrics=[words.metric(name) for name in panel.metrics],
@@ -70,6 +74,8 @@ def table(panel: Panel, run: Run) -> Table:
         compared=pair_table(panel),
         left_out=rows_by_reason(panel),
         size=_size(panel),
+        unit=panel.unit,
+        legend=_legend(panel),
         outcome=" ".join(outcome(panel)),
         remark=_remark(run, panel.task),
     )
@@ -88,7 +94,8 @@ def _grouped(panel: Panel) -> list[Score]:
 
 def _row(panel: Panel, score: Score, arms: Sequence[str], scale: Scale, floor: Score | None) -> Row:
     values = [panel.score(score.row, metric) for metric in panel.metrics]
-    text = f"{words.percent(score.value)}, 95 % interval {words.interval(score.low, score.high)}"
+    interval = words.score_interval(panel.metric, score.low, score.high)
+    text = f"{words.score(panel.metric, score.value)}, 95 % interval {interval}"
     shade = f"s{arms.index(score.row) % len(SERIES)}" if score.row in arms else "s-floor"
     mark = floor.value if floor else None
     others = (panel.twin(score.row), panel.scratch(score.row), floor) if score.role == "pretrained" else (None,) * 3
@@ -96,10 +103,28 @@ def _row(panel: Panel, score: Score, arms: Sequence[str], scale: Scale, floor: S
         name=score.row,
         shade=shade,
         role=score.role,
-        about=" · ".join([ROLES[score.role], words.plural(len(score.per_seed) or 1, "seed")]),
-        values=[(words.percent(s.value), words.interval(s.low, s.high)) if s else (words.DASH, "") for s in values],
+        about=" · ".join([ROLES[score.role], words.trainings(len(score.per_seed) or 1, panel.folds)]),
+        values=[
+            (words.score(s.metric, s.value), words.score_interval(s.metric, s.low, s.high)) if s else (words.DASH, "")
+            for s in values
+        ],
         strip=strip(score, scale, shade, mark, f"{score.row}: {text}"),
         judgements=[judgement(panel, score, other) for other in others],
+    )
+
+
+def _legend(panel: Panel) -> str:
+    """What dot, line and rings are; a mean is only spoken of where there is one."""
+    if panel.trainings > 1:
+        dot = f"mean over the trainings, {words.trainings(panel.trainings, panel.folds)} at most"
+        rings = (
+            "rings: single trainings; " if panel.folds == 1 else "rings: single rounds of trainings over all folds; "
+        )
+    else:
+        dot, rings = f"what {words.trainings(1, panel.folds)} gave", ""
+    return (
+        f"Filled dot: {dot}; line: 95 % interval; {rings}dashed line: best floor; arrow: goes on to the left of the "
+        "axis."
     )
 
 

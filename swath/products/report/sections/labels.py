@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter
 
 from swath.products import words
 from swath.products.draw.charts import Line, cloud_curve
-from swath.products.draw.style import MUTED, blank, colour, percent_axis, shorten, styled, svg
+from swath.products.draw.style import MUTED, blank, colour, metric_axis, shorten, styled, svg
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import Panel, Run, cloud_charts, difference_by_cloud
 
@@ -53,7 +53,7 @@ def label_curves(run: Run, panels: Sequence[Panel]) -> list[tuple[Markup, str]]:
         measured = words.metric(members[0].metric)
         noun = f"{kind[members[0].task]}s with a label"
         with styled():
-            figure = label_curve(shorten(heading, TITLE), lines, noun, measured)
+            figure = label_curve(shorten(heading, TITLE), lines, noun, members[0].metric)
             alt = f"{measured} of {heading} against the number of labels"
             curves.append((svg(figure, f"labels{i}", alt), f"{measured} against {noun}, with 95 % intervals."))
     return curves
@@ -96,13 +96,13 @@ def cloud_gains(run: Run, panel: Panel | None) -> list[tuple[Markup, str]]:
         counts = ", ".join(words.count(int(n)) for n in table["n_units"])
         heading = f"{best.row} minus {other}"
         with styled():
-            figure = gains(shorten(heading, TITLE), line, edges, words.metric(panel.metric))
-            alt = f"{heading} by cloud fraction: {', '.join(words.points(v) for v in line.y)}"
+            figure = gains(shorten(heading, TITLE), line, edges, panel.metric)
+            alt = f"{heading} by cloud fraction: {', '.join(words.gain(panel.metric, v) for v in line.y)}"
             charts.append((svg(figure, f"clouds{i}", alt), f"Test locations in the bins: {counts}."))
     return charts
 
 
-def label_curve(title: str, lines: Sequence[Line], label: str, value: str) -> Figure:
+def label_curve(title: str, lines: Sequence[Line], label: str, metric: str) -> Figure:
     """A metric against the number of training labels, on a logarithmic axis; a line and its intervals per row."""
     figure, axes = blank(height=2.6)
     for i, line in enumerate(lines):
@@ -125,15 +125,15 @@ def label_curve(title: str, lines: Sequence[Line], label: str, value: str) -> Fi
     ticks = sorted({float(x) for line in lines for x in line.x})
     axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
     axes.minorticks_off()
-    percent_axis(axes.yaxis)
+    metric_axis(axes.yaxis, metric)
     axes.set_title(title)
     axes.set_xlabel(label)
-    axes.set_ylabel(value)
+    axes.set_ylabel(words.metric(metric))
     axes.legend(fontsize=7)
     return figure
 
 
-def gains(title: str, line: Line, edges: Sequence[tuple[float, float]], value: str) -> Figure:
+def gains(title: str, line: Line, edges: Sequence[tuple[float, float]], metric: str) -> Figure:
     """Differences with their intervals, bin by bin of the cloud fraction."""
     figure, axes = blank()
     axes.axhline(0, color=MUTED, linewidth=0.8)
@@ -147,10 +147,11 @@ def gains(title: str, line: Line, edges: Sequence[tuple[float, float]], value: s
         markersize=4,
     )
     axes.set_xticks(line.x, [f"{100 * low:g}–{100 * high:g} %" for low, high in edges])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:+g}"))
+    times = 100 if words.is_share(metric) else 1
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{times * v:+g}"))
     axes.set_title(title)
     axes.set_xlabel("cloud in the series")
-    axes.set_ylabel(f"{value}, points")
+    axes.set_ylabel(f"{words.metric(metric)}{', points' if times > 1 else ''}")
     return figure
 
 

@@ -78,7 +78,7 @@ class Sample:
 def samples(
     predictions: pd.DataFrame, classes: list[str], pictures: Pictures | None
 ) -> tuple[list[Sample], list[Sample]]:
-    """The most confident wrong and the most confident right predictions, over all seeds together."""
+    """The most confident wrong and the most confident right predictions, over all trainings together."""
     agreed = sorted(consensus(predictions), key=lambda said: (-said.confidence, said.uid))
     wrong = [said for said in agreed if said.y_pred != said.y_true][:SAMPLES]
     right = [said for said in agreed if said.y_pred == said.y_true][:SAMPLES]
@@ -110,7 +110,7 @@ class MapSample:
 def map_samples(
     maps: pd.DataFrame, shades: Sequence[str], pictures: Pictures | None
 ) -> tuple[list[MapSample], list[MapSample]]:
-    """The units that are least and most right: image, label, prediction; the first seed's.
+    """The units that are least and most right: image, label, prediction; of the first training.
 
     Args:
         maps: as the run has them.
@@ -141,7 +141,7 @@ def _share_right(record: Mapping) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Consensus:
-    """What all seeds together predict of one sample."""
+    """What all trainings that tested a sample predict of it together."""
 
     uid: str
     y_true: int
@@ -151,7 +151,7 @@ class Consensus:
 
 
 def consensus(predictions: pd.DataFrame) -> list[Consensus]:
-    """One prediction per sample: scores averaged over the seeds, or the seeds' vote where there are no scores."""
+    """One prediction per sample: scores averaged over the trainings, or their vote where there are no scores."""
     records = predictions.to_dict("records")
     scored = all(record.get("score") is not None for record in records)
     n = 1 + max(max(record["y_true"], record["y_pred"]) for record in records)
@@ -161,7 +161,7 @@ def consensus(predictions: pd.DataFrame) -> list[Consensus]:
         vote = np.asarray(record["score"], float) if scored else np.eye(n)[record["y_pred"]]
         votes.setdefault(str(record["uid"]), []).append(np.nan_to_num(vote))
         truth[str(record["uid"])] = int(record["y_true"])
-    means = {uid: np.mean(seeds, axis=0) for uid, seeds in votes.items()}
+    means = {uid: np.mean(own, axis=0) for uid, own in votes.items()}
     return [Consensus(uid, truth[uid], int(mean.argmax()), float(mean.max())) for uid, mean in means.items()]
 
 

@@ -94,7 +94,7 @@ def _trained(run: Run, arm: str) -> dict[str, str]:
     return {
         "arm": arm,
         "shade": f"s{run.arms.index(arm) % len(SERIES)}",
-        "seeds": str(len(logs)),
+        "trainings": str(len(logs)),
         "steps": words.count(max(int(_or_zero(_last(log, "step"))) for log in logs)),
         "loss": words.significant(last["loss"]),
         "feature_std": words.number(last["feature_std"], 2),

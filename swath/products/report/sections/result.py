@@ -14,7 +14,7 @@ def content(material: Material) -> dict[str, Any]:
     return {
         "headline": headline(material.run, first, panels_in_all=len(material.panels)),
         "best": first.pretrained[0] if first else None,
-        "best_value": words.percent(first.pretrained[0].value) if first else "",
+        "best_value": words.score(first.metric, first.pretrained[0].value) if first else "",
         "metric": words.metric(first.metric) if first else "",
         "tiles": tiles(first) if first else [],
     }
