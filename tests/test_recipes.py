@@ -13,6 +13,7 @@ from swath import config, pipeline
 from swath.corpus import Corpus
 from swath.corpus.sources.published.worldcereal_pixels import REGIONS
 from swath.corpus.splits.partition import split
+from swath.recipes import shipped
 from tests.corpus.sources.image_layouts import UTM, landsat_l1, read, tif
 from tests.corpus.sources.published.formats import pastis_r, south_sudan, worldcereal_patches, worldcereal_pixels
 
@@ -24,6 +25,13 @@ SHORT = [
     "pretrain.training.batch_size=4",
     "tasks.igbp.target.min_share=0.1",
 ]
+
+
+def test_every_recipe_that_compares_says_what_it_claims():
+    recipes = [config.load(name) for name in shipped()]
+    compared = [recipe for recipe in recipes if recipe.arms]
+    assert len(compared) > 10
+    assert [recipe.name for recipe in compared if not recipe.claims] == []
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +117,7 @@ def test_s4_on_pastis_rotates_its_folds(name, pastis, tmp_path):
 def test_s4_on_south_sudan_runs_to_its_report(tmp_path):
     south_sudan.write(tmp_path, ids={number: min(number // 6, 2) for number in range(16)})
     floors = "tasks.crops.floors=[majority, scratch]"
-    recipe = config.load("s4-south-sudan", [*STEPS, f"data={tmp_path}", "seeds=[0]", floors])
+    recipe = config.load("s4-south-sudan", [*STEPS, f"data={tmp_path}", "seeds=[0]", floors, "claims=null"])
     report = pipeline.run(recipe, tmp_path / "run")
     table = pd.read_csv(tmp_path / "run" / "evaluate" / "table.csv")
     assert report.exists()
@@ -120,7 +128,7 @@ def test_s4_on_south_sudan_runs_to_its_report(tmp_path):
 def test_s4_on_patches_holds_each_site_out_once(tmp_path):
     worldcereal_patches.write(tmp_path / "data")
     over = [*STEPS, f"data={tmp_path / 'data'}", "split.folds=2", "seeds=[0, 1]", "tasks.crops.target.classes=null"]
-    recipe = config.load("s4-belgium", [*over, "tasks.crops.floors=[majority, random-forest]"])
+    recipe = config.load("s4-belgium", [*over, "tasks.crops.floors=[majority, random-forest]", "claims=null"])
     pipeline.run(recipe, tmp_path / "run")
     table = pd.read_csv(tmp_path / "run" / "evaluate" / "table.csv")
     assert {"s4", "random forest", "majority"} <= set(table["row"])
@@ -144,17 +152,21 @@ SHORT_SERIES = [
     "pretrain.training.schedule.warmup_epochs=0",
     "split.folds=3",
     "rotate=false",
-    "seeds=[0]",
+    "replicates=null",
+    "claims=null",
     "tasks.crops.target.classes=['1110', '1120']",
     "tasks.crops.label_fractions=[1.0]",
 ]
 
 
 def test_s4_on_pixel_series_has_every_row_where_it_belongs(pixels, tmp_path):
-    fast = ["arms.mmf.encoder.width=1", "tasks.crops.scratch.epochs=1", "tasks.crops.floors=[majority, scratch]"]
-    probes = "tasks.crops.probes=[{name: linear}, {name: fine-tune, epochs: 1, batch_size: 2}]"
-    recipe = config.load("s4-canada", [*SHORT_SERIES, *fast, probes, f"data={pixels}"])
-    recipe = recipe.model_copy(update={"tasks": {"crops": recipe.tasks["crops"]}})
+    fast = ["arms.mmf.encoder.width=1", "tasks.crops.floors=[majority, scratch]"]
+    both = config.load("s4-canada").tasks["crops"].inputs["both"]
+    probes = [
+        "tasks.crops.probes=[{name: fine-tune, epochs: 1, batch_size: 2}]",
+        f"tasks.crops.inputs.both={list(both)}",
+    ]
+    recipe = config.load("s4-canada-losses", [*SHORT_SERIES, *fast, *probes, f"data={pixels}"])
     pipeline.pretrain(recipe, tmp_path / "run")
     table = pd.read_csv(pipeline.evaluate(recipe, tmp_path / "run") / "table.csv")
     found = table[(table["probe"] == "fine-tune") & table["value"].notna()]

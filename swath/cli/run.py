@@ -8,7 +8,7 @@ from swath.cli._tables import say_report
 app = typer.Typer()
 
 
-@app.command(epilog="Example: `swath run hls-landcover data=../shared/data/hls_water seeds='[0]'`")
+@app.command(epilog="Example: `swath run hls-landcover data=../shared/data/hls_water replicates.trainings=1`")
 def run(
     recipe: RecipeArgument,
     overrides: OverridesArgument = None,

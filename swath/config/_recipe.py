@@ -123,7 +123,7 @@ class Recipe(Settings):
             raise ValueError("replicates: how many folds a column has is known to the corpus alone; give seeds instead")
         folds = self.split.folds if self.rotate and self.split.folds else 1
         seeds = list(range(self.replicates.trainings * folds))
-        if "seeds" in self.model_fields_set and self.seeds not in (seeds, [0]):
+        if "seeds" in self.model_fields_set and self.seeds != seeds:
             raise ValueError(f"replicates ask for the seeds 0 to {seeds[-1]}; give seeds or replicates, not both")
         object.__setattr__(self, "seeds", seeds)
         return self

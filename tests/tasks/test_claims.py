@@ -128,6 +128,8 @@ def test_replicates_make_the_seeds():
     assert config.resolve(made.model_dump(mode="json")) == made
     with pytest.raises(RecipeError, match="seeds or replicates, not both"):
         recipe(replicates={"trainings": 3}, seeds=[4, 5])
+    with pytest.raises(RecipeError, match="replicates ask for the seeds 0 to 2"):
+        recipe(replicates={"trainings": 3}, seeds=[0])
     by_column = {"split": {"by": "column", "column": "fold", "fold": 0}, "rotate": True}
     with pytest.raises(RecipeError, match="give seeds instead"):
         recipe(replicates={"trainings": 3}, **by_column)
