@@ -36,8 +36,11 @@ class Counts(Enum):
 
 
 def counting(settings: Settings) -> dict[str, Any]:
-    """The settings that results depend on, as plain data; see `Counts`."""
+    """The settings that results depend on, as plain data, those in sections of their own too; see `Counts`."""
     said = settings.model_dump(mode="json")
+    for name in said:
+        if isinstance(section := getattr(settings, name), Settings) and isinstance(said[name], dict):
+            said[name] = counting(section)
     return {name: value for name, value in said.items() if _counts(settings, name)}
 
 

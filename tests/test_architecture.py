@@ -74,6 +74,7 @@ LOOKUPS = {
     "swath.corpus.sources.stac._addresses: getattr(one, 'ipv4_mapped', None)",
     "swath.encoders.timm: getattr(network, 'conv1', None)",
     "swath.encoders.timm: getattr(network, 'head_hidden_size', None)",
+    "swath.encoders.timm: hasattr(network, 'forward_intermediates')",
     "swath.encoders.timm: hasattr(network, 'maxpool')",
     "swath.training._memory: hasattr(libc, 'gnu_get_libc_version')",
     "swath.training.manifest: hasattr(os, 'sched_getaffinity')",

@@ -9,6 +9,7 @@ from swath.encoders._base import Encoder, Standardize
 from swath.encoders._checkpoint import EncoderCard, build, fresh, load, load_card, load_seen, own_start, save
 from swath.encoders._contract import InputContract
 from swath.encoders._dense import DenseEncoder, backbone_of, head_of
+from swath.encoders._maps import MapEncoder
 from swath.encoders._norm import FrameBatchNorm
 from swath.encoders._plugin import EncoderPlugin, EncoderSettings, StartableSettings
 from swath.encoders._series import SeriesEncoder, seen_frames, temporal_mean
@@ -21,6 +22,7 @@ __all__ = [
     "EncoderSettings",
     "FrameBatchNorm",
     "InputContract",
+    "MapEncoder",
     "SeriesEncoder",
     "Standardize",
     "StartableSettings",

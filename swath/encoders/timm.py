@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from swath.encoders._base import Encoder
 from swath.encoders._contract import InputContract
+from swath.encoders._dilation import dilate
+from swath.encoders._maps import MapEncoder
 from swath.encoders._plugin import StartableSettings
 from swath.errors import ContractError, RecipeError
 
@@ -55,7 +57,44 @@ def build(config: Config, contract: InputContract) -> Encoder:
     if config.weights is not None:
         _load_rgb(network, config.weights, contract.channels)
     _guard_strides(network)
-    return Encoder(network, contract, dim=_width(network), example_px=_example_px(network, config))
+    kind = TimmEncoder if _has_maps(network) else Encoder
+    return kind(network, contract, dim=_width(network), example_px=_example_px(network, config))
+
+
+class TimmEncoder(MapEncoder):
+    """A network of timm that gives its intermediate features: nearly all of them do."""
+
+    def maps(self, pixels: Float[Tensor, "n c h w"]) -> list[Float[Tensor, "n _ _ _"]]:
+        """The output of each stage, finest first; of a transformer that of the last block alone, normalised."""
+        network: Any = self.network
+        if _one_size(network):
+            return network.forward_intermediates(pixels, indices=1, norm=True, intermediates_only=True)
+        return network.forward_intermediates(pixels, intermediates_only=True)
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """As timm groups them: the stem, then block by block."""
+        from timm.models import group_parameters
+
+        network: Any = self.network
+        layer_of: Any = group_parameters(network, network.group_matcher(coarse=False), reverse=True)
+        layers: list[list[nn.Parameter]] = [[] for _ in range(1 + max(layer_of.values()))]
+        for name, parameter in network.named_parameters():
+            layers[layer_of[name]].append(parameter)
+        return layers
+
+    def dilate(self) -> bool:
+        """As `MapEncoder`: where the last stage is one of plain convolutions, as a ResNet's."""
+        network: Any = self.network
+        return dilate(network.get_submodule(network.feature_info[-1]["module"]))
+
+
+def _has_maps(network: Any) -> bool:
+    return hasattr(network, "forward_intermediates")
+
+
+def _one_size(network: Any) -> bool:
+    """Whether all blocks see one grid, as a plain transformer's."""
+    return len({stage["reduction"] for stage in network.feature_info}) == 1
 
 
 def adapt_rgb(kernels: Float[Tensor, "o 3 h w"], channels: int) -> Float[Tensor, "o c h w"]:

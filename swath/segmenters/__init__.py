@@ -1,18 +1,32 @@
-"""Networks from series of images to a map of classes: what S4 is compared with. One file each, found by its name.
+"""Networks from images to a map of classes. One file each, found by its name.
 
 A file defines `Config` and `build(config, contracts, classes) -> Segmenter` (`SegmenterPlugin`); a segmenter is trained
-like any other network of the supervised tasks.
+like any other network of the supervised tasks. Those that can stand on any encoder with maps of features also define
+`around(config, encoder) -> Decoded` (`DecoderPlugin`).
 """
 
 from collections.abc import Mapping
-from typing import cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
+
+from pydantic import AfterValidator, BeforeValidator
 
 from swath import plugins
-from swath.encoders import InputContract
+from swath.encoders import Encoder, InputContract
 from swath.segmenters._base import Segmenter, SegmenterPlugin
+from swath.segmenters._decoders import Decoded, DecoderPlugin, DecoderSettings, with_maps
 from swath.settings import PluginSettings
 
-__all__ = ["Segmenter", "SegmenterPlugin", "build", "names"]
+__all__ = [
+    "Decoded",
+    "DecoderConfig",
+    "DecoderPlugin",
+    "DecoderSettings",
+    "Segmenter",
+    "SegmenterPlugin",
+    "around",
+    "build",
+    "names",
+]
 
 
 def names() -> list[str]:
@@ -32,3 +46,33 @@ def build(config: PluginSettings, contracts: Mapping[str, InputContract], classe
         RecipeError: no such segmenter, or it takes another number of sensors.
     """
     return cast(SegmenterPlugin, plugins.find(__name__, config.name)).build(config, contracts, classes)
+
+
+def around(config: DecoderSettings, encoder: Encoder) -> Decoded:
+    """Features of every pixel: the decoder that the settings name, randomly initialised, on an encoder's maps.
+
+    Args:
+        config: a decoder's `Config`.
+        encoder: pre-trained or not. It is not copied, and DeepLab's decoders dilate its last stage.
+
+    Raises:
+        ContractError: the encoder has no maps of features, or none that the decoder can use.
+    """
+    return cast(DecoderPlugin, plugins.find(__name__, config.name)).around(config, with_maps(encoder))
+
+
+def _spelt_out(said: Any) -> Any:
+    return {"name": said} if isinstance(said, str) else said
+
+
+def _is_decoder(config: PluginSettings) -> PluginSettings:
+    if isinstance(config, DecoderSettings):
+        return config
+    raise ValueError(f"{config.name} stands alone: give a decoder, such as unet")
+
+
+if TYPE_CHECKING:
+    DecoderConfig: TypeAlias = DecoderSettings
+else:
+    DecoderConfig = Annotated[plugins.union(__name__), BeforeValidator(_spelt_out), AfterValidator(_is_decoder)]
+"""The settings of any decoder, or its name alone."""

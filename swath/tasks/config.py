@@ -16,7 +16,7 @@ from swath.tasks.metrics import MetricName, RankingMetricName
 from swath.tasks.panel import TaskInput
 from swath.tasks.probes import ProbeConfig, linear
 from swath.tasks.statistics import TaskRules
-from swath.tasks.supervised import ScratchConfig
+from swath.tasks.supervised import Decoding, ScratchConfig
 
 if TYPE_CHECKING:
     SegmenterConfig: TypeAlias = PluginSettings
@@ -117,9 +117,13 @@ class TaskConfig(Settings):
     def _fits_pixels(self) -> "TaskConfig":
         if isinstance(self.target, Pixels):
             if frozen := [probe.label() for probe in self.probes if not probe.supervision()]:
-                raise ValueError(f"{', '.join(frozen)} reads one class per location; a class per pixel needs fine-tune")
+                raise ValueError(
+                    f"{', '.join(frozen)} reads one class per location; a class per pixel needs segment or fine-tune"
+                )
             if scored := [name for name in (self.metric, *self.more_metrics) if not metrics.find(name).per_pixel]:
                 raise ValueError(f"{scored[0]} needs class scores, which are not kept of pixels")
+        elif decoding := [probe.label() for probe in self.probes if isinstance(probe.supervision(), Decoding)]:
+            raise ValueError(f"{', '.join(decoding)} gives each pixel a class, and here locations have the classes")
         if self.most is not None and isinstance(self.dates, int):
             raise ValueError("most needs dates: all or paired")
         return self
@@ -151,9 +155,9 @@ class TaskConfig(Settings):
                 raise ValueError(f"references.{name}: no input {unknown[0]!r}; there are {', '.join(self.inputs)}")
         trained = any(probe.supervision() for probe in self.probes)
         if self.references and not trained:
-            raise ValueError("references are trained by the settings of a probe: give the fine-tune probe")
+            raise ValueError("references are trained by the settings of a probe: give the probe fine-tune or segment")
         if self.cloud_levels and not trained:
-            raise ValueError("cloud_levels judge networks that the task trained: give the fine-tune probe")
+            raise ValueError("cloud_levels judge networks that the task trained: give the probe fine-tune or segment")
         return self
 
     @property

@@ -7,14 +7,13 @@ is compared differs in nothing but the network and where it starts.
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from swath import segmenters
 from swath._device import has_bfloat16
@@ -23,10 +22,11 @@ from swath._progress import track
 from swath.batch import Image
 from swath.corpus import Corpus
 from swath.corpus.labels import VOID
-from swath.encoders import DenseEncoder, Encoder, backbone_of, head_of
+from swath.encoders import DenseEncoder, Encoder, MapEncoder, backbone_of, head_of
 from swath.errors import ContractError, TrainingError
-from swath.segmenters import Segmenter, resnet_convlstm
-from swath.settings import PluginSettings, Settings
+from swath.segmenters import DecoderConfig, Segmenter, resnet_convlstm, unet
+from swath.settings import Counts, PluginSettings, Settings
+from swath.tasks._losses import LossName, balanced, chosen, classification_loss, probabilities
 from swath.tasks._types import Prediction
 from swath.tasks.data import BandReader, Bands, Labelled, both, contract_of, learnable, match_bands
 from swath.tasks.metrics import confusion, share_right
@@ -35,6 +35,8 @@ from swath.tasks.metrics.miou import miou
 
 LOOKED_AT = 16
 """Training locations whose units and pixel size are compared with an encoder's before it is trained."""
+PLATEAU = 6
+"""Epochs without likelier validation labels that `plateau` bears: SSL4EO-L's."""
 LARGE_PX = 64
 """Halved five times, as by a ResNet, two pixels are left."""
 
@@ -53,12 +55,44 @@ class Supervision(Settings):
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled from the gradient (AdamW); at 0 that is Adam."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """How the learning rate changes over all steps."""
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    """How the learning rate changes: not, by half a cosine over all steps, or to a tenth where the validation labels
+    have not become likelier for more than six epochs (needs a validation part; without one it stays)."""
     flips: bool = True
     """Mirror samples left-right and top-bottom at random; chips of one pixel have nothing to mirror."""
     frame_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Chance that a date of a series is left out of a training step; one always stays."""
+    patience: Annotated[int | None, Counts.WHERE_GIVEN] = Field(default=None, ge=1)
+    """Stop after so many epochs that were no better on validation; never where there is no validation part."""
+    min_epochs: Annotated[int, Counts.WHERE_GIVEN] = Field(default=1, ge=1)
+    """But not before so many."""
+    loss: Annotated[LossName, Counts.WHERE_GIVEN] = "cross-entropy"
+    """What is minimised where units or pixels have one class each: cross-entropy, the focal loss, which looks at what
+    is not yet sure, or Dice, to which each class is worth the same."""
+    class_weights: Annotated[Literal["none", "balanced"], Counts.WHERE_GIVEN] = "none"
+    """What a label counts in cross-entropy and focal loss: as much as any other, or the less the more its class has."""
+
+    @model_validator(mode="after")
+    def _dice_weighs_by_itself(self) -> "Supervision":
+        if self.loss == "dice" and self.class_weights != "none":
+            raise ValueError("class_weights: to Dice all classes are worth the same already, leave them out")
+        return self
+
+
+class Decoding(Supervision):
+    """How a network is trained to segment that is a decoder on an encoder's maps."""
+
+    # built when a recipe is read: packages that offer segmenters import what this module is a part of
+    model_config = ConfigDict(defer_build=True)
+
+    decoder: DecoderConfig = unet.Config()
+    """What makes features of pixels of the encoder's maps: `unet`, or with settings `{name: unet, channels: [...]}`."""
+
+    @model_validator(mode="after")
+    def _encoder_is_the_rows(self) -> "Decoding":
+        if self.decoder.encoder is not None:
+            raise ValueError("decoder.encoder: it is the encoder that is judged, leave it out")
+        return self
 
 
 class ScratchConfig(Supervision):
@@ -73,7 +107,8 @@ class ScratchConfig(Supervision):
 def plain(config: Supervision) -> Supervision:
     """The settings of the training alone, without those of the probe that they are a part of: two that train alike are
     equal."""
-    return Supervision(**{name: getattr(config, name) for name in Supervision.model_fields})
+    kind = Decoding if isinstance(config, Decoding) else Supervision
+    return kind(**{name: getattr(config, name) for name in kind.model_fields})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,7 +221,13 @@ def train_reference(
 
 
 def train_encoder(
-    config: Supervision, encoder: Encoder, data: LabelledInput, seed: int, *, frozen: bool = False
+    config: Supervision,
+    encoder: Encoder,
+    data: LabelledInput,
+    seed: int,
+    *,
+    frozen: bool = False,
+    layer_decay: float = 1.0,
 ) -> Prediction:
     """Train a copy of an encoder, with a new head, on the training part and apply it to the test part.
 
@@ -196,6 +237,8 @@ def train_encoder(
         data: what is learnt.
         seed: of the head, the order of samples, and all that is random in training.
         frozen: leave the encoder as it is, and train the head; of an encoder with a decoder, that as well.
+        layer_decay: by what the learning rate falls from the head to the encoder's last layer, and on to each one
+            before it.
 
     Where pixels have the classes, a ResNet of single dates gets a ConvLSTM over them and a decoder (S4, section 4.3).
 
@@ -207,12 +250,42 @@ def train_encoder(
 
     def build() -> nn.Module:
         own = copy.deepcopy(encoder)
-        model = _with_decoder(own, data) if _needs_decoder(own, data) else Classifier(own, data)
+        model = _with_head(config, own, data)
         if frozen:
             backbone_of(own).requires_grad_(requires_grad=False)
         return model
 
-    return train_network(config, build, data, seed, str(next(encoder.buffers()).device))
+    def groups(model: nn.Module) -> list[dict[str, Any]]:
+        return by_layer(model, config.learning_rate, layer_decay)
+
+    return train_network(config, build, data, seed, str(next(encoder.buffers()).device), groups)
+
+
+def _with_head(config: Supervision, encoder: Encoder, data: LabelledInput) -> nn.Module:
+    if isinstance(config, Decoding):
+        return Classifier(segmenters.around(config.decoder, encoder), data)
+    return _with_decoder(encoder, data) if _needs_decoder(encoder, data) else Classifier(encoder, data)
+
+
+def by_layer(model: nn.Module, learning_rate: float, decay: float) -> list[dict[str, Any]]:
+    """What is trained, in groups for an optimiser.
+
+    The layer i of an encoder of n, counted from 0 at the input, has `learning_rate * decay ** (n - i)`, and whatever
+    stands behind the encoder the learning rate itself (BEiT, MAE).
+
+    Raises:
+        ContractError: the encoder's layers have no order.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if decay == 1:
+        return [{"params": trained}]
+    encoder = backbone_of(model.encoder) if isinstance(model, Classifier) else model
+    if not isinstance(encoder, MapEncoder):
+        raise ContractError("the encoder's layers are in no order by which learning rates could fall: no layer_decay")
+    layers = encoder.layers()
+    inside = {id(p) for layer in layers for p in layer}
+    groups = [{"params": ps, "lr": learning_rate * decay ** (len(layers) - i)} for i, ps in enumerate(layers)]
+    return [*groups, {"params": [p for p in trained if id(p) not in inside]}]
 
 
 def _check_input(encoder: Encoder, data: LabelledInput) -> None:
@@ -233,22 +306,35 @@ def _with_decoder(encoder: Encoder, data: LabelledInput) -> Reference:
     return Reference(resnet_convlstm.around(encoder, data.classes), data)
 
 
+def _everything(model: nn.Module) -> list[dict[str, Any]]:
+    return by_layer(model, 0.0, 1.0)
+
+
 def train_network(
-    config: Supervision, build: Callable[[], nn.Module], data: LabelledInput, seed: int, device: str
+    config: Supervision,
+    build: Callable[[], nn.Module],
+    data: LabelledInput,
+    seed: int,
+    device: str,
+    groups: Callable[[nn.Module], list[dict[str, Any]]] = _everything,
 ) -> Prediction:
     """Train what `build()` makes: a network from `images` by sensor to logits.
 
     bfloat16 where matrices are multiplied (on a CPU only with large chips, if it has it), float32 for the final
-    predictions; the global random numbers stay as they were.
+    predictions; the global random numbers stay as they were. `groups` says what an optimiser is given.
 
     Raises:
-        TrainingError: one class only, or the loss became non-finite.
+        TrainingError: one class only, the loss became non-finite, or it is none for several classes a location.
     """
-    if not learnable(data.parts["train"].y):
+    train = data.parts["train"]
+    if not learnable(train.y):
         raise TrainingError("the training part holds one class, so there is nothing to tell apart")
+    if train.multi_label and (config.loss, config.class_weights) != ("cross-entropy", "none"):
+        raise TrainingError("loss and class_weights are for one class a location or pixel; several are learnt each")
     with same_random_numbers(torch.device(device)):
         torch.manual_seed(seed)
-        loop = _Loop(config, build().to(device), data, torch.device(device), seed)
+        model = build().to(device)
+        loop = _Loop(config, model, data, torch.device(device), seed, groups(model))
         loop.run()
     return data.tested(lambda reader: loop.predict(data.parts["test"], reader))
 
@@ -256,26 +342,47 @@ def train_network(
 class _Loop:
     """The training of one network."""
 
-    def __init__(self, config: Supervision, model: nn.Module, data: LabelledInput, device: torch.device, seed: int):
+    def __init__(
+        self,
+        config: Supervision,
+        model: nn.Module,
+        data: LabelledInput,
+        device: torch.device,
+        seed: int,
+        groups: list[dict[str, Any]],
+    ):
         self.config, self.model, self.data, self.device = config, model, data, device
         self.train = data.parts["train"]
         self.steps = max(1, len(self.train) // config.batch_size)
-        trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=config.weight_decay)
+        self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
         total = config.epochs * self.steps if config.schedule == "cosine" else None
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, total) if total else None
+        falls = config.schedule == "plateau" and len(data.parts["val"])
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimiser, patience=PLATEAU) if falls else None
+        weighs = config.class_weights == "balanced"
+        weight = balanced(self.train.counts(data.classes)).to(device) if weighs else None
+        self.loss = chosen(config.loss, weight)
         self.generator = torch.Generator().manual_seed(seed)
         self.room = MemoryGuard("batch_size of the probe", "most of the task")
 
     def run(self) -> None:
         """Leave the model with the weights of its best epoch on validation, or of the last without validation."""
-        best, kept = (-1.0, 0.0), self.model.state_dict()
-        for _ in track(range(self.config.epochs), self.config.epochs, "  training, epochs"):
+        best, kept, at = (-1.0, 0.0), self.model.state_dict(), 0
+        for epoch in track(range(self.config.epochs), self.config.epochs, "  training, epochs"):
             self._epoch()
             quality = self._quality(self.data.parts["val"])
             if quality > best or not len(self.data.parts["val"]):
-                best, kept = quality, copy.deepcopy(self.model.state_dict())
+                best, kept, at = quality, copy.deepcopy(self.model.state_dict()), epoch
+            if self.plateau:
+                self.plateau.step(-quality[1])
+            if self._enough(epoch, at):
+                break
         self.model.load_state_dict(kept)
+
+    def _enough(self, epoch: int, best: int) -> bool:
+        """Whether the best epoch lies so far back that no better one is to be hoped for."""
+        patience = self.config.patience
+        return patience is not None and epoch + 1 >= self.config.min_epochs and epoch - best >= patience
 
     def _epoch(self) -> None:
         _train_mode(self.model)
@@ -300,7 +407,7 @@ class _Loop:
         with torch.autocast(kind, dtype=torch.bfloat16, enabled=narrow):
             self.room.require(images, self._trial)
             logits = self.model(images)
-        loss = classification_loss(logits.float(), y)
+        loss = self.loss(logits.float(), y)
         if not loss.isfinite():
             raise TrainingError("supervised training became non-finite", remedy="lower its learning_rate")
         self.optimiser.zero_grad(set_to_none=True)
@@ -354,20 +461,6 @@ def _said(logits: Float[Tensor, "b k *hw"], part: Labelled) -> Prediction:
     return Prediction.of(
         probabilities(logits, multi_label=part.multi_label).cpu().numpy(), multi_label=part.multi_label
     )
-
-
-def classification_loss(
-    logits: Float[Tensor, "b k *hw"], y: Int[Tensor, "b *_"], reduction: Literal["mean", "sum"] = "mean"
-) -> Float[Tensor, ""]:
-    """Cross-entropy over classes; over yes and no for each class where `y` says that of each."""
-    if y.shape == logits.shape:
-        return F.binary_cross_entropy_with_logits(logits, y.to(logits.dtype), reduction=reduction)
-    return F.cross_entropy(logits, y, ignore_index=VOID, reduction=reduction)
-
-
-def probabilities(logits: Float[Tensor, "b k"], *, multi_label: bool) -> Float[Tensor, "b k"]:
-    """The probability of each class; where units have several, of each by itself."""
-    return logits.sigmoid() if multi_label else logits.softmax(dim=1)
 
 
 def _large(images: dict[str, Image]) -> bool:

@@ -26,7 +26,13 @@ SMALL = {
     "u-convlstm": {"encoder_widths": (8, 8), "decoder_widths": (8, 8), "hidden": 4},
     "unet-3d": {"width": 2},
     "resnet-convlstm": {"model": "test_resnet", "small_stem": False, "hidden": 4},
+    "unet": {"encoder": {"name": "timm", "model": "test_resnet"}, "channels": (16, 8, 8, 8, 8)},
+    "fpn": {"encoder": {"name": "timm", "model": "test_resnet"}, "channels": 8, "out": 32},
+    "deeplabv3": {"encoder": {"name": "timm", "model": "test_resnet"}, "channels": 8},
+    "deeplabv3plus": {"encoder": {"name": "timm", "model": "test_resnet"}, "channels": 8},
+    "linear": {"encoder": {"name": "timm", "model": "test_resnet"}},
 }
+DECODERS = ("unet", "fpn", "deeplabv3", "deeplabv3plus", "linear")
 FUSIONS = {"early-fusion", "late-fusion"}
 EVERY = pytest.mark.parametrize("name", segmenters.names())
 
@@ -99,7 +105,7 @@ def test_nothing_valid_is_still_finite(name):
 @EVERY
 def test_single_pixels_are_taken_or_refused_with_a_reason(name):
     network = make(name).eval()
-    if name in {"unet-3d", "resnet-convlstm"}:
+    if name in {"unet-3d", "resnet-convlstm", *DECODERS}:
         assert network(images(name, px=1)).shape == (2, 4, 1, 1)
     else:
         with pytest.raises(RecipeError, match="cannot take chips of 1 x 1 pixels") as error:

@@ -49,7 +49,8 @@ def test_it_learns_what_the_labels_say(corpus, parts):
 def test_between_epochs_that_are_equally_right_the_likelihood_of_the_labels_decides(corpus, parts, monkeypatch):
     data = LabelledInput(BandReader(corpus, BANDS, Selection()), BANDS, parts, 2)
     model = supervised.Classifier(small_encoder(0, channels=2), data)
-    loop = supervised._Loop(ScratchConfig(epochs=4, batch_size=16), model, data, torch.device("cpu"), 0)
+    groups = supervised.by_layer(model, 1e-3, 1.0)
+    loop = supervised._Loop(ScratchConfig(epochs=4, batch_size=16), model, data, torch.device("cpu"), 0, groups)
     right, likelihood = loop._quality(parts["val"])
     found = loop.predict(parts["val"], data.reader)
     assert right == pytest.approx((found.y_pred == parts["val"].y).mean())

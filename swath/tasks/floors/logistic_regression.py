@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 
 from swath.encoders import Encoder
 from swath.tasks._types import Outcome
-from swath.tasks.floors._monthly import SeriesFloorSettings, predicted
+from swath.tasks.floors._monthly import SeriesFloorSettings, by_month
+from swath.tasks.floors._pixels import predicted
 from swath.tasks.floors._types import Task
 from swath.tasks.panel import Panel
 from swath.tasks.probes import ProbeSettings, linear
@@ -31,9 +32,10 @@ def outcomes(
     network: Encoder | None,  # noqa: ARG001 — as every floor
 ) -> Iterator[Outcome]:
     """One for each way to learn and teacher."""
+    return predicted(task, panels, seed, config.pixels, learns_as, by_month)
 
-    def learns_as(probe: ProbeSettings) -> tuple[linear.Config, linear.Learn]:
-        settings = probe.regression() or linear.beside(probe)
-        return settings, partial(linear.learn, settings)
 
-    return predicted(task, panels, seed, config.pixels, learns_as)
+def learns_as(probe: ProbeSettings) -> tuple[linear.Config, linear.Learn]:
+    """A regression by the settings of a linear probe, or by the usual ones beside another."""
+    settings = probe.regression() or linear.beside(probe)
+    return settings, partial(linear.learn, settings)

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from swath.encoders import Encoder
 from swath.tasks._types import Outcome
-from swath.tasks.floors._monthly import SeriesFloorSettings, predicted
+from swath.tasks.floors._monthly import SeriesFloorSettings, by_month
+from swath.tasks.floors._pixels import LearnsAs, predicted
 from swath.tasks.floors._types import Task
 from swath.tasks.panel import Panel
 from swath.tasks.probes import ProbeSettings, linear
@@ -30,15 +31,20 @@ def outcomes(
     network: Encoder | None,  # noqa: ARG001 — as every floor
 ) -> Iterator[Outcome]:
     """The same under each of an input's probes, but for those that have a teacher."""
+    return predicted(task, panels, seed, config.pixels, forest(config.trees, seed), by_month)
+
+
+def forest(trees: int, seed: int) -> LearnsAs:
+    """How a forest of so many trees learns beside a probe."""
 
     def learn(settings: linear.Config, train: linear.Labelled, val: linear.Labelled, classes: int) -> linear.Fitted:
         from sklearn.ensemble import RandomForestClassifier  # seconds to import: not for reading a recipe
 
-        forest = RandomForestClassifier(config.trees, random_state=seed)
-        return linear.scored(forest.fit(*linear.learnt_from(settings, train, val)), classes)
+        grown = RandomForestClassifier(trees, random_state=seed)
+        return linear.scored(grown.fit(*linear.learnt_from(settings, train, val)), classes)
 
     def learns_as(probe: ProbeSettings) -> tuple[None, linear.Learn]:
         # a forest has none of the settings, but learns from the validation labels where a linear probe would
         return None, partial(learn, linear.beside(probe))
 
-    return predicted(task, panels, seed, config.pixels, learns_as)
+    return learns_as

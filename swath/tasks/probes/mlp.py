@@ -12,10 +12,10 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from swath.tasks._losses import classification_loss, probabilities
 from swath.tasks._types import Features, Prediction
 from swath.tasks.probes._scale import ZScore, check_learnable
 from swath.tasks.probes._types import ProbeSettings, Validation
-from swath.tasks.supervised import classification_loss, probabilities
 
 
 class Config(ProbeSettings):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from swath.encoders import load, load_card
-from swath.settings import counting
+from swath.settings import Settings, counting
 from swath.tasks import floors, references
 from swath.tasks._types import Outcome
 from swath.tasks.floors import FloorSettings
@@ -68,8 +68,7 @@ class Job:
         What counts of the task's settings is marked on these (`TaskConfig`).
         """
         task = self.task
-        said = task.config.model_dump(mode="json")
-        settings = counting(task.config) | {name: said[name] for name in self.settings}
+        settings = counting(task.config) | {name: _said(task.config, name) for name in self.settings}
         # the first sensor leads in the choice of dates
         sensors = list(task.reader.reads)
         parted = counting(task.split_config) if task.split_config else None
@@ -80,7 +79,7 @@ class Job:
     def _of_panel(self, panel: Panel, row: tuple) -> tuple:
         teacher = [self.task.inputs[name].bands for name in panel.probe.taught_by()]
         name, label = panel.key
-        probe = panel.probe.model_dump(mode="json")
+        probe = counting(panel.probe)
         # the first draw of the labels is the one that there was before there were others
         draw = [{"draw": self.task.draw}] if self.task.draw else []
         use = panel.probe.validation()
@@ -164,6 +163,12 @@ def _floor_jobs(task: Task, floor: FloorSettings, seed: int, networks: Networks)
             once=floor.once,
             settings=floor.task_settings,
         )
+
+
+def _said(config: Settings, name: str) -> Any:
+    """What counts of one of the settings, as plain data."""
+    section = getattr(config, name)
+    return counting(section) if isinstance(section, Settings) else config.model_dump(mode="json")[name]
 
 
 def _device() -> str:

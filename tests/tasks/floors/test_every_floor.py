@@ -32,8 +32,9 @@ def worlds(corpus, fields):
 
 @pytest.fixture(params=floors.names())
 def floor(request):
-    few = {"random-forest": {"trees": 5, "pixels": 300}, "logistic-regression": {"pixels": 300}}
-    return plugins.find("swath.tasks.floors", request.param).Config(**few.get(request.param, {}))
+    few = {"trees": 5} if request.param.endswith("forest") else {}
+    few |= {"pixels": 300} if request.param.endswith(("forest", "regression")) else {}
+    return plugins.find("swath.tasks.floors", request.param).Config(**few)
 
 
 def test_what_the_tables_have_to_know_of_it_is_there(floor):

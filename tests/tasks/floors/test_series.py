@@ -18,7 +18,8 @@ from swath.errors import TrainingError
 from swath.tasks import Task, TaskConfig, floors
 from swath.tasks.data import Labelled
 from swath.tasks.floors import image_statistics
-from swath.tasks.floors._monthly import Calendar, month, monthly, predict
+from swath.tasks.floors._monthly import Calendar, by_month, month, monthly
+from swath.tasks.floors._pixels import predict
 from swath.tasks.probes import linear
 from swath.tasks.supervised import LabelledInput
 from tests.tasks.fakes import ALL, LAYOUTS, OPTICAL, RADAR, dense_encoder, judged, judged_floors, small_encoder
@@ -139,7 +140,7 @@ def test_a_teacher_of_both_sensors_labels_what_has_no_label(pixels):
         teacher = replace(data, bands=ALL)
         settings = linear.Config(choose_by="likelihood")
         learn = FOREST if row == "random forest" else partial(linear.learn, settings)
-        again = predict(learn, data, 0, 20_000, teacher)
+        again = predict(learn, data, 0, 20_000, by_month, teacher)
         assert (again.scores == taught.scores).all()
     with pytest.raises(ValidationError, match="no input 'sar' for the teacher"):
         task(pixels, probes=[{"name": "distil", "teacher": ["sar"]}])
@@ -160,10 +161,10 @@ def test_validation_labels_are_learnt_from_as_the_linear_probe_does(pixels, lear
     train, last = data.parts["train"], 2
     assert last in data.parts["val"].y
     without = Labelled(train.locations[train.y != last], train.y[train.y != last])
-    known = predict(learn, replace(data, parts=data.parts | {"train": without}), 0, 20_000)
+    known = predict(learn, replace(data, parts=data.parts | {"train": without}), 0, 20_000, by_month)
     assert (known.scores[:, last] > 0).any()
     none = Labelled(train.locations[:0], train.y[:0])
-    alone = predict(learn, replace(data, parts=data.parts | {"train": without, "val": none}), 0, 20_000)
+    alone = predict(learn, replace(data, parts=data.parts | {"train": without, "val": none}), 0, 20_000, by_month)
     assert not (alone.scores[:, last] > 0).any()
 
 
@@ -215,4 +216,4 @@ def test_what_cannot_be_fitted_says_why(pixels):
     one = Labelled(data.parts["train"].locations, np.zeros(len(data.parts["train"]), np.int64))
     broken = LabelledInput(data.reader, data.bands, data.parts | {"train": one}, 3)
     with pytest.raises(TrainingError, match="one class"):
-        predict(FOREST, broken, 0, 20_000)
+        predict(FOREST, broken, 0, 20_000, by_month)

@@ -11,6 +11,7 @@ from swath.tasks.metrics import auc, class_iou, confusion
 from swath.tasks.metrics.accuracy import share_right as accuracy
 from swath.tasks.metrics.balanced_accuracy import balanced_accuracy
 from swath.tasks.metrics.macro_f1 import macro_f1
+from swath.tasks.metrics.micro_jaccard import micro_jaccard
 from swath.tasks.metrics.miou import miou
 from swath.tasks.metrics.roc_auc import roc_auc
 
@@ -38,6 +39,8 @@ def test_equal_scikit_learn(pair):
     assert balanced_accuracy(cm) == pytest.approx(sk.balanced_accuracy_score(y_true, y_pred))
     assert macro_f1(cm) == pytest.approx(sk.f1_score(y_true, y_pred, average="macro"))
     assert miou(cm) == pytest.approx(sk.jaccard_score(y_true, y_pred, average="macro"))
+    assert micro_jaccard(cm) == pytest.approx(sk.jaccard_score(y_true, y_pred, average="micro"))
+    assert micro_jaccard(cm) == pytest.approx(accuracy(cm) / (2 - accuracy(cm)))
 
 
 def test_miou_is_of_the_whole_set_not_the_mean_over_images():

@@ -156,5 +156,5 @@ def test_what_cannot_be_judged_under_clouds_is_refused(fields):
         Task("land", made, fields, split(fields, SPLIT), SPLIT)
     with pytest.raises(ValidationError, match="ascending shares"):
         configured(cloud_levels=(0.5, 0.2))
-    with pytest.raises(ValidationError, match="give the fine-tune probe"):
+    with pytest.raises(ValidationError, match="give the probe fine-tune or segment"):
         configured(target={"rule": "scalar", "column": "dominant"}, probes=[{"name": "knn"}])
