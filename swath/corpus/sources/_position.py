@@ -17,6 +17,8 @@ pixel still lies in the right pixel of the other."""
 NOMINAL = 0.01
 """Relative difference between a pixel on the ground and in the map's own units up to which the latter count: the scale
 of UTM and of national systems differs from 1 by less."""
+PIXEL_SIZES = 0.1
+"""Relative difference that sizes of a sensor's pixels may have: in width and height, and from place to place."""
 _ROUNDING = 1e-3
 """Pixels: coordinates have finitely many digits."""
 _GEOD = Geod(ellps="WGS84")
@@ -97,6 +99,11 @@ def pixel_m(head: Header) -> tuple[float, float] | None:
     across, down = _GEOD.inv(lon[[0, 0]], lat[[0, 0]], lon[1:], lat[1:])[2]
     t = head.transform
     return _rounded(across, hypot(t.a, t.d), head.crs), _rounded(down, hypot(t.b, t.e), head.crs)
+
+
+def off_size(sizes: tuple[float, float], gsd_m: float) -> bool:
+    """Whether width or height of a pixel differ too much from what they are said to be."""
+    return max(abs(size / gsd_m - 1) for size in sizes) > PIXEL_SIZES
 
 
 def _rounded(metres: float, units: float, crs: str) -> float:

@@ -25,11 +25,10 @@ from swath._progress import track
 from swath.corpus.ground import adjacency
 from swath.corpus.sources._contents import cells, read_log, store, write_log
 from swath.corpus.sources._growth import OutOfOrderError, Source, Stock, following, places_of, say_unknown
-from swath.corpus.sources._position import pixel_m
+from swath.corpus.sources._position import PIXEL_SIZES, off_size, pixel_m
 from swath.corpus.sources._raster import BadFileError, Channel, File, Header, header, read
 from swath.corpus.sources._shapes import Shapes
 from swath.corpus.sources.folder._check import (
-    PIXEL_SIZES,
     channels,
     check_channel,
     check_channels,
@@ -38,7 +37,6 @@ from swath.corpus.sources.folder._check import (
     check_place,
     check_shot,
     finest,
-    off_size,
 )
 from swath.corpus.sources.folder._cut import Plan, chip_locations, cut, nodata_of, shape_of
 from swath.corpus.sources.folder._scaling import common, given

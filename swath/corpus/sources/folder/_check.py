@@ -2,15 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-from swath.corpus.sources._position import check_same_place, pixel_m
+from swath.corpus.sources._position import check_same_place, off_size, pixel_m
 from swath.corpus.sources._raster import NARROWER, UPRIGHT, BadFileError, Channel, File, Header, check_size, itemsize
 from swath.corpus.sources.folder._scan import Place, Shot
 from swath.corpus.sources.folder._section import COMPLEX, FolderSection
 from swath.corpus.store import SensorLayout
 from swath.errors import CorpusError
-
-PIXEL_SIZES = 0.1
-"""Relative difference that sizes of a sensor's pixels may have: in width and height, and from place to place."""
 
 
 def channels(place: Place) -> Iterator[Channel]:
@@ -115,11 +112,6 @@ def _check_pixel_size(file: File, head: Header, sensor: str, gsd_m: float) -> No
             remedy="give images of each pixel size a corpus of their own; or, if one size is to stand for all, say it: "
             "gsd_m: ...",
         )
-
-
-def off_size(sizes: tuple[float, float], gsd_m: float) -> bool:
-    """Whether width or height of a pixel differ too much from what they are said to be."""
-    return max(abs(size / gsd_m - 1) for size in sizes) > PIXEL_SIZES
 
 
 def _check_count(shot: Shot, header: Header, listed: int) -> None:

@@ -4,7 +4,7 @@ Scenes of one UTM zone whose pixels coincide are on one grid, and what they show
 to eight cells is read at once, each file once, as a window.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +17,7 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
+from swath.corpus.sources._contents import LogEntry
 from swath.corpus.sources._raster import File, Header, explained
 from swath.corpus.sources.landsat._scenes import Scene
 from swath.corpus.store import LabelLayer
@@ -96,6 +97,25 @@ def grids(scenes: Iterable[Scene]) -> list[Grid]:
         found.append(_grid(number if many[crs] == 1 else f"{number}-{count[crs]}", crs, members))
         count[crs] += 1
     return found
+
+
+def scattered(all_grids: Iterable[Grid]) -> list[LogEntry]:
+    """Notes on paths and rows of which the scenes lie on several grids of one zone, so that their dates are not joined.
+
+    Scenes as the provider ships them share one; scenes that were cut or resampled each by themselves do not.
+    """
+    found: dict[tuple[str, str], list[Grid]] = defaultdict(list)
+    for one in all_grids:
+        for scene in one.scenes:
+            found[scene.place[1:], one.crs].append(one)
+    entries = []
+    for (place, crs), of_scenes in sorted(found.items()):
+        names = list(dict.fromkeys(one.name for one in of_scenes))
+        if len(names) > 1:
+            what = f"{len(of_scenes)} scenes of path {place[:3]}, row {place[3:]} lie on {len(names)} grids of pixels: "
+            what += "only dates of one grid are a series (bring them onto one, such as with gdalwarp -tr 30 30 -tap)"
+            entries.append({"event": "several grids", "id": f"{place}, {crs}", "what": what, "where": " ".join(names)})
+    return entries
 
 
 def _grid(name: str, crs: str, scenes: list[Scene]) -> Grid:

@@ -12,7 +12,7 @@ from rasterio.warp import transform
 from swath import sensors
 from swath.corpus.sources._contents import LogEntry
 from swath.corpus.sources._names import matching
-from swath.corpus.sources._position import check_same_place
+from swath.corpus.sources._position import check_same_place, off_size, pixel_m
 from swath.corpus.sources._raster import BadFileError, File, Header, check_size, contradict, corner, header
 from swath.corpus.sources.landsat import _mtl as mtl
 from swath.corpus.sources.landsat._mtl import Calibration
@@ -244,7 +244,7 @@ def prepare(
     """
     for name in names:
         if name not in scene.files:
-            what, where = f"band {name} of {scene.id} is missing", str(_folder(scene))
+            what, where = f"band {name} of {scene.id} is missing", str(folder_of(scene))
             raise BadFileError(what, where=where, remedy=f"{SKIP}; or name other bands: bands=[...]")
     units = {name: sensors.get(scene.sensor).band(name).unit for name in names}
     heads = {name: header(scene.files[name]) for name in names}
@@ -279,7 +279,7 @@ def prepare(
     if scene.quality == "BQA" and scene.collection is None:
         what = f"nobody says which bits {scene.files['BQA'].name} has: neither names nor metadata tell the collection"
         remedy = f"put {scene.id}_MTL.txt beside it; or leave it out: on_bad_file=skip"
-        raise BadFileError(what, where=str(_folder(scene)), remedy=remedy)
+        raise BadFileError(what, where=str(folder_of(scene)), remedy=remedy)
 
 
 def _check_tags(scene: Scene, name: str, head: Header) -> None:
@@ -302,18 +302,28 @@ def check_windows(file: File, head: Header, limit_gb: float) -> None:
     check_size(file, head.block_bytes, limit_gb)
 
 
+def check_pixel_size(scene: str, head: Header, gsd_m: float, where: Path) -> None:
+    """Raise BadFileError if a scene has pixels of another size than the corpus says of its sensor."""
+    sizes = pixel_m(head)
+    if sizes is not None and off_size(sizes, gsd_m):
+        what = f"{scene} has pixels of {sizes[0]:.4g} x {sizes[1]:.4g} m on the ground, not of {gsd_m:.4g} m"
+        remedy = "give scenes of each pixel size a corpus of their own; or leave it out: on_bad_file=skip"
+        raise BadFileError(what, where=str(where), remedy=remedy)
+
+
 def _without_metadata(scene: Scene, units: dict[str, str], missing: Literal["error", "estimate"]) -> Calibration:
     if missing == "error" or scene.sensor != "landsat-oli-toa":
         more = "; or missing_metadata=estimate: fixed coefficients, the sun's elevation by date and latitude"
         raise BadFileError(
             f"{scene.id}_MTL.txt is missing, so its counts cannot become reflectance",
-            where=str(_folder(scene)),
+            where=str(folder_of(scene)),
             remedy=SKIP + (more if scene.sensor == "landsat-oli-toa" else ""),
         )
     return mtl.estimated(units, scene.date, centre(scene.grid))
 
 
-def _folder(scene: Scene) -> Path:
+def folder_of(scene: Scene) -> Path:
+    """Where the scene's files lie."""
     return next(iter(scene.files.values())).path.parent
 
 

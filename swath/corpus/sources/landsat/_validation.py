@@ -30,8 +30,8 @@ from swath.corpus.sources.landsat import _mtl as mtl
 from swath.corpus.sources.landsat._calibrate import physical
 from swath.corpus.sources.landsat._grid import BLOCK
 from swath.corpus.sources.landsat._mtl import Calibration
-from swath.corpus.sources.landsat._scenes import centre, check_windows
-from swath.corpus.sources.published import SKIP, CorpusSpec, FormatSettings, Omissions, convert, expect
+from swath.corpus.sources.landsat._scenes import centre, check_pixel_size, check_windows
+from swath.corpus.sources.published import SKIP, CorpusSpec, FormatSettings, Omissions, convert, expect, outlines
 from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
 from swath.errors import CorpusError, nearest
 
@@ -42,6 +42,7 @@ LAYER = LabelLayer(
     colours={1: "#404040", 2: "#808080", 3: "#c0c0c0", 4: "#ffffff"},
     void=0,
 )
+GSD_M = 30.0
 FRACTIONS = (0.6, 0.2, 0.2)
 EIGHT_BITS = (
     "this is a copy of 8 bits, and neither it nor those who made the known one say how: get the files of 16 bits, or "
@@ -169,14 +170,15 @@ def build(
     if not blocks:
         remedy = f"first: {omissions.log[-1]['what']}" if omissions.log and not ready else "make chip_px smaller"
         raise CorpusError(f"no chip of {px} pixels fits into any scene", where=str(root), remedy=remedy)
-    shipped = SensorLayout.of(sensors.get(sensor), names, gsd_m=30)
-    layout = eight_bit.layout(sensor, names, 30.0) if config.uint8 else shipped
+    shipped = SensorLayout.of(sensors.get(sensor), names, gsd_m=GSD_M)
+    layout = eight_bit.layout(sensor, names, GSD_M) if config.uint8 else shipped
     spec = CorpusSpec(px, {sensor: layout}, {"cloud": LAYER}, ("public domain",))
 
     def read(block: Block) -> Contents:
         return _look(block, spec, config, dtypes, shipped, sensor)
 
-    convert(target, spec, omissions, blocks, Block.uids, read)
+    known = outlines((one.scene.image.path for one in ready), px)
+    convert(target, spec, omissions, blocks, Block.uids, read, known)
 
 
 def _prepared(
@@ -203,6 +205,7 @@ def _prepared(
     check_same_place(scene.mask, labelled, scene.image, head)
     if head.crs is None:
         raise BadFileError(f"{scene.image.name} has no georeference", where=str(scene.image.path), remedy=SKIP)
+    check_pixel_size(scene.image.name, head, GSD_M, scene.image.path)
     units = {name: sensors.get(sensor).band(name).unit for name in names}
     if scene.metadata is not None:
         calibration = mtl.calibration(mtl.fields(scene.metadata), scene.metadata, sensor, units)

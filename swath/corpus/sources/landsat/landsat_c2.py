@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from swath import sensors
 from swath.corpus import eight_bit
 from swath.corpus.sources import _legends as legends
-from swath.corpus.sources._contents import Contents, moved, window
+from swath.corpus.sources._contents import Contents, LogEntry, moved, window, write_log
 from swath.corpus.sources._position import pixel_m
 from swath.corpus.sources._raster import BadFileError, File, check_size, header
 from swath.corpus.sources.landsat import _grid as grid
@@ -26,7 +26,7 @@ from swath.corpus.sources.landsat import _scenes as scenes
 from swath.corpus.sources.landsat._calibrate import fill_and_cloud, physical
 from swath.corpus.sources.landsat._scenes import Scene
 from swath.corpus.sources.published import SKIP, CorpusSpec, FormatSettings, Omissions, convert, data_folder
-from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
+from swath.corpus.store import Chip, Corpus, LabelLayer, Location, SensorLayout
 from swath.corpus.store.codes import check_declared
 from swath.errors import CorpusError
 from swath.settings import Settings
@@ -94,11 +94,13 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     found = scenes.find(folder, omissions)
     bands = scenes.bands(found, config.bands)
     omissions.log += scenes.not_in_common(found, bands) if not config.bands else []
-    ready = []
+    ready, sizes = [], {}
     for scene in found:
         try:
             scenes.prepare(scene, bands[scene.sensor], config.missing_metadata, config.max_image_gb)
             _require_quality(scene, config)
+            gsd_m = sizes.setdefault(scene.sensor, min(pixel_m(scene.grid) or (30.0,)))
+            scenes.check_pixel_size(scene.id, scene.grid, gsd_m, scenes.folder_of(scene))
             ready.append(scene)
         except BadFileError as error:
             omissions.reject(error, scene.id)
@@ -110,7 +112,9 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         omissions.log += [{"event": "no quality band", "id": name, "what": what, "where": name} for name in unjudged]
     spec = _form(config, ready, bands)
     rasters = {name: _raster(folder, raster, config) for name, raster in config.labels.items()}
-    units = list(grid.blocks(grid.grids(ready), config.chip_px))
+    all_grids = grid.grids(ready)
+    omissions.log += grid.scattered(all_grids)
+    units = list(grid.blocks(all_grids, config.chip_px))
     if not units:
         sizes = sorted({f"{scene.grid.width} x {scene.grid.height}" for scene in ready})
         raise CorpusError(
@@ -124,6 +128,19 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         for column in block.columns
     )
     convert(target, spec, omissions, units, grid.Block.uids, lambda block: _look(block, config, spec, rasters), known)
+    write_log(target, _without_chips(target, ready, config))
+
+
+def _without_chips(target: Path, ready: list[Scene], config: Config) -> list[LogEntry]:
+    """Notes on scenes of which nothing is stored."""
+    stored = {name for source in Corpus.open(target).chips["source"] for name in source.split()}
+    what = f"no cell of {config.chip_px} pixels has {config.min_valid:.0%} of them free of fill"
+    what += " and cloud" if config.mask_clouds else ""
+    return [
+        {"event": "scene without chips", "id": scene.id, "what": what, "where": str(scenes.folder_of(scene))}
+        for scene in ready
+        if scene.id not in stored
+    ]
 
 
 def _require_quality(scene: Scene, config: Config) -> None:

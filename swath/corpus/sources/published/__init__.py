@@ -17,7 +17,7 @@ from swath.corpus.sources.published._convert import (
     data_folder,
     files_by_key,
 )
-from swath.corpus.sources.published._images import chip_of, codes, expect, image, placed
+from swath.corpus.sources.published._images import chip_of, codes, expect, image, outlines, placed
 
 __all__ = [
     "SKIP",
@@ -36,5 +36,6 @@ __all__ = [
     "expect",
     "files_by_key",
     "image",
+    "outlines",
     "placed",
 ]

@@ -176,7 +176,8 @@ def convert(
         units: what is read at once, in the order of the corpus.
         uids: ids of the locations that a unit may become.
         read: a unit's pixels and labels; BadFileError where they cannot be had.
-        known: all locations that the corpus may get, where a format knows their ground before anything is read.
+        known: all locations that the corpus may get, or what covers them, where a format knows their ground before
+            pixels are read, such as `outlines` of its images. Shapes that meet none of them are refused then.
     """
 
     def careful(unit: Unit) -> Contents:
@@ -188,7 +189,8 @@ def convert(
             return Contents(left_out=[_entry(error, next(iter(uids(unit)), ""))])
 
     shapes = Shapes(omissions.settings.shapes, omissions.root, spec.labels)
-    shapes.look_ahead(known, spec.chip_px)
+    if shapes.layers:
+        shapes.look_ahead(known, spec.chip_px)
     omissions.log += shapes.log
     provenance = {"source": omissions.settings.name, "settings": omissions.settings.model_dump(mode="json")}
     provenance |= {"shapes": shapes.digests} if omissions.settings.shapes else {}

@@ -1,17 +1,20 @@
 """Small images that are a chip each: read whole, in one opening of the file, with the checks of their format."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from affine import Affine
 from jaxtyping import Int64, Integer, Num, Shaped
 from numpy import ndarray
 
 from swath.corpus.sources._contents import LogEntry, moved
 from swath.corpus.sources._names import what_is_there
 from swath.corpus.sources._position import check_same_place, distance, pixels_apart
-from swath.corpus.sources._raster import BadFileError, File, Header, read_whole
+from swath.corpus.sources._raster import BadFileError, File, Header, header, read_whole
 from swath.corpus.sources.published._convert import SKIP
+from swath.corpus.sources.published._netcdf import Grid
 from swath.corpus.store import Chip, LabelLayer, Location
 from swath.corpus.store.codes import codes_of_map
 from swath.errors import CorpusError, RecipeError, nearest
@@ -78,6 +81,27 @@ def placed(uid: str, head: Header, **rest: Any) -> Location:
     """A location where its image says it is."""
     transform = None if head.transform is None or head.crs is None else moved(head.transform, 0, 0, 0)
     return Location(uid, crs=head.crs, transform=transform, **rest)
+
+
+def outlines(images: Iterable[Path], px: int) -> Iterator[Location]:
+    """Where images lie, by their heads alone: what `convert` is told of locations that it may get.
+
+    Args:
+        images: one of each unit; those that cannot be read are left to the build.
+        px: width and height of a chip. An image is one location, however many chips are cut of it.
+    """
+    for path in images:
+        with suppress(BadFileError):
+            head = header(File(path, path.name))
+            yield covering(path.stem, head, px)
+
+
+def covering(uid: str, head: Header | Grid, px: int) -> Location:
+    """A location of so many pixels that covers a whole image."""
+    if head.transform is None or head.crs is None:
+        return Location(uid)
+    scaled = head.transform * Affine.scale(head.width / px, head.height / px)
+    return Location(uid, crs=head.crs, transform=moved(scaled, 0, 0, 0))
 
 
 def same_ground(file: File, head: Header, first: Header) -> None:

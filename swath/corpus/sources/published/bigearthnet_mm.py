@@ -22,7 +22,7 @@ from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._raster import BadFileError, File, Header, enlarged
 from swath.corpus.sources.published import _numpy as npy
 from swath.corpus.sources.published._convert import CorpusSpec, FormatSettings, Omissions, convert, data_folder
-from swath.corpus.sources.published._images import chip_of, image, placed, same_ground
+from swath.corpus.sources.published._images import chip_of, image, outlines, placed, same_ground
 from swath.corpus.store import Chip, SensorLayout
 from swath.errors import CorpusError
 
@@ -105,7 +105,8 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     def read(name: str) -> Contents:
         return _read(root, *pairs[name], spec, parts.get(name))
 
-    convert(target, spec, omissions, names, lambda name: [name], read)
+    finest = (pairs[name][0] / f"{name}_B02.tif" for name in names)
+    convert(target, spec, omissions, names, lambda name: [name], read, outlines(finest, PX))
 
 
 def _pairs(root: Path, omissions: Omissions) -> dict[str, tuple[Path, Path]]:

@@ -15,7 +15,7 @@ from swath.corpus.sources.published._convert import (
     data_folder,
     files_by_key,
 )
-from swath.corpus.sources.published._images import declared, placed
+from swath.corpus.sources.published._images import declared, outlines, placed
 
 KINDS = {
     kind: Names(f"ROIs0000_{{part}}/{kind}_{{scene}}/{{front}}_{kind}_{{rest}}.tif") for kind in ("s1", "s2", "dfc")
@@ -48,6 +48,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         list(files),
         lambda key: [_uid(key)],
         lambda key: _read(files[key], key, root, spec, config),
+        outlines((one["s2"] for one in files.values()), _sen12.PX),
     )
 
 

@@ -13,7 +13,7 @@ from swath import sensors
 from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._raster import File
 from swath.corpus.sources.published._convert import CorpusSpec, FormatSettings, Omissions, convert, data_folder
-from swath.corpus.sources.published._images import chip_of, classified, image, placed
+from swath.corpus.sources.published._images import chip_of, classified, image, outlines, placed
 from swath.corpus.store import SensorLayout
 
 SENSOR = "sentinel-2-l1c"
@@ -69,4 +69,4 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         contents.add(place, [chip_of(uid, SENSOR, pixels[order], file.name)], {}, spec.sensors)
         return contents
 
-    convert(target, spec, omissions, files, lambda file: [file.path.stem], look)
+    convert(target, spec, omissions, files, lambda file: [file.path.stem], look, outlines((f.path for f in files), PX))

@@ -20,7 +20,7 @@ from swath.corpus.sources.published._convert import (
     data_folder,
     files_by_key,
 )
-from swath.corpus.sources.published._images import declared, placed
+from swath.corpus.sources.published._images import declared, outlines, placed
 from swath.corpus.store import LabelLayer
 from swath.errors import CorpusError
 
@@ -92,6 +92,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         list(files),
         lambda key: [_uid(key)],
         lambda key: _read(files[key], key, root, spec, parts),
+        outlines((one["s2"] for one in files.values()), _sen12.PX),
     )
 
 

@@ -21,7 +21,7 @@ from swath.corpus.sources.published._convert import (
     data_folder,
     files_by_key,
 )
-from swath.corpus.sources.published._images import chip_of, declared, image
+from swath.corpus.sources.published._images import chip_of, declared, image, outlines
 from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
 
 OPTICAL, RADAR = "sentinel-2-l1c", "sentinel-1-grd"
@@ -66,7 +66,8 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     def read(key: Key) -> Contents:
         return _read(files[key], key, spec, events.get(key[0].lower(), {}), parts.get("_".join(key)))
 
-    convert(target, spec, omissions, list(files), uids, read)
+    known = outlines((one["S1Hand"] for one in files.values()), config.chip_px)
+    convert(target, spec, omissions, list(files), uids, read, known)
 
 
 def _events(root: Path) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from swath.corpus import eight_bit
 from swath.corpus.sources._contents import Contents, LogEntry
 from swath.corpus.sources._raster import BadFileError, File, Header
 from swath.corpus.sources.published._convert import SKIP, CorpusSpec, FormatSettings, Omissions, convert, data_folder
-from swath.corpus.sources.published._images import chip_of, image, placed, same_ground, stranger
+from swath.corpus.sources.published._images import chip_of, image, outlines, placed, same_ground, stranger
 from swath.corpus.store import Chip, SensorLayout
 from swath.errors import CorpusError
 
@@ -60,9 +60,9 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     omissions = Omissions(config, folder)
     places = _places(folder, splits, config, omissions.log)
     spec = CorpusSpec(PX, {SENSORS[split]: layout(split) for split in splits}, licences=("CC0-1.0",))
-    convert(
-        target, spec, omissions, list(places.items()), lambda unit: [unit[0]], lambda unit: _look(folder, spec, *unit)
-    )
+    units = list(places.items())
+    known = outlines((_first(folder, *unit) for unit in units if any(unit[1].values())), PX)
+    convert(target, spec, omissions, units, lambda unit: [unit[0]], lambda unit: _look(folder, spec, *unit), known)
 
 
 def layout(split: str) -> SensorLayout:
@@ -149,6 +149,12 @@ def _same_dates(scenes: Scenes, splits: tuple[str, ...]) -> bool:
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def _first(data: Path, uid: str, scenes: Scenes) -> Path:
+    """The file that says where the location lies, of those that have a scene at all."""
+    split, scene = next((split, names[0]) for split, names in scenes.items() if names)
+    return data / f"ssl4eo_l_{split}" / uid / scene / FILE
 
 
 def _look(data: Path, spec: CorpusSpec, uid: str, scenes: Scenes) -> Contents:

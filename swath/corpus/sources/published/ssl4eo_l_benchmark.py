@@ -18,7 +18,7 @@ from swath.corpus.sources._contents import Contents, LogEntry
 from swath.corpus.sources._names import Key, Names, in_order, what_is_there
 from swath.corpus.sources._raster import File, Header
 from swath.corpus.sources.published._convert import CorpusSpec, FormatSettings, Omissions, convert, data_folder
-from swath.corpus.sources.published._images import chip_of, codes, image, placed, stranger
+from swath.corpus.sources.published._images import chip_of, codes, image, outlines, placed, stranger
 from swath.corpus.sources.published.ssl4eo_l import FILE, PX, SENSORS, Split, date_of, layout
 from swath.corpus.store import LabelLayer
 from swath.errors import CorpusError
@@ -88,7 +88,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         if uid == other:
             what = f"location {uid} has two scenes, where this benchmark has one"
             raise CorpusError(what, where=str(names.path(folder, keys[0]).parents[2]), remedy="remove one")
-    convert(target, spec, omissions, keys, lambda key: [key[0]], read)
+    convert(target, spec, omissions, keys, lambda key: [key[0]], read, outlines(found.values(), PX))
 
 
 def split(count: int) -> list[str]:

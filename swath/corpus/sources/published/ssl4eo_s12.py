@@ -20,7 +20,7 @@ from swath.corpus.sources._contents import Contents, LogEntry
 from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._raster import BadFileError, File, Header, enlarged
 from swath.corpus.sources.published._convert import SKIP, CorpusSpec, FormatSettings, Omissions, convert, data_folder
-from swath.corpus.sources.published._images import chip_of, image, placed, same_ground, stranger
+from swath.corpus.sources.published._images import chip_of, image, outlines, placed, same_ground, stranger
 from swath.corpus.store import Chip, SensorLayout
 from swath.errors import CorpusError
 
@@ -29,6 +29,8 @@ SENSORS = {"s1": "sentinel-1-grd", "s2c": "sentinel-2-l1c", "s2a": "sentinel-2-l
 PX = 264
 SIZES = {10.0: 264, 20.0: 132, 60.0: 44}
 """Pixels a side by pixel size of a Sentinel-2 band, in metres."""
+FINEST = ("VV.tif", "B2.tif")
+"""Bands of 10 m, of Sentinel-1 and 2."""
 _DATES = {"s1": r".{16}_(\d{8}T\d{6})", "s2c": r"(\d{8}T\d{6})", "s2a": r"(\d{8}T\d{6})"}
 """Where the name of a scene holds the time of acquisition."""
 
@@ -61,7 +63,8 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     places = _places(folder, tuple(name for name in SENSORS if name in wanted), omissions.log)
     spec = CorpusSpec(PX, {SENSORS[name]: layout(name) for name in wanted}, licences=("CC-BY-4.0",))
     units = sorted(places.items())
-    convert(target, spec, omissions, units, lambda unit: [unit[0]], lambda unit: _look(folder, spec, *unit))
+    known = outlines((path for uid, names in units for path in _first(folder / names[0] / uid)), PX)
+    convert(target, spec, omissions, units, lambda unit: [unit[0]], lambda unit: _look(folder, spec, *unit), known)
 
 
 def layout(modality: str) -> SensorLayout:
@@ -79,6 +82,12 @@ def _places(data: Path, modalities: tuple[str, ...], log: list[LogEntry]) -> dic
             else:
                 log.append(stranger(place, data))
     return places
+
+
+def _first(place: Path) -> list[Path]:
+    """A file of 10 m that says where the location lies, if there is one."""
+    scenes = sorted(path for path in place.iterdir() if path.is_dir())
+    return [path for scene in scenes[:1] for name in FINEST if (path := scene / name).is_file()]
 
 
 def _look(data: Path, spec: CorpusSpec, uid: str, modalities: list[str]) -> Contents:

@@ -10,6 +10,7 @@ NDVI and S2RGB, which follow from the bands, and the elevation model are not sto
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -37,7 +38,7 @@ from swath.corpus.sources.published._convert import (
 )
 from swath.corpus.sources.published._images import placed, same_ground
 from swath.corpus.sources.published._zarr import Array, Zipped, arrays, dtype, times, when
-from swath.corpus.store import Chip, SensorLayout
+from swath.corpus.store import Chip, Location, SensorLayout
 from swath.corpus.store.codes import codes_of_map
 from swath.errors import CorpusError
 
@@ -142,7 +143,8 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         ("CC-BY-4.0",),
     )
     reader = _Reader(config, edition, spec, folders)
-    convert(target, spec, omissions, units, lambda unit: [unit.uid], reader.look)
+    known = (place for unit in units for place in reader.grounds(unit))
+    convert(target, spec, omissions, units, lambda unit: [unit.uid], reader.look, known)
 
 
 def _edition(root: Path) -> Edition:
@@ -267,6 +269,13 @@ class _Reader:
         contents.add(location, chips, labels, self.spec.sensors)
         return contents
 
+    def grounds(self, unit: Unit) -> Iterator[Location]:
+        """Where the location lies, by its coordinates alone; nothing where they cannot be read."""
+        file, edition = unit.files[next(name for name in SENSORS if name in self.folders)], self.edition
+        with suppress(BadFileError):
+            found = arrays(file, ["crs", edition.x, edition.y], self.config.max_image_gb)
+            yield placed(unit.uid, _header(file, _own(found, unit) if edition.batched else found, edition))
+
     def _arrays(self, unit: Unit, modality: str) -> dict[str, Array]:
         """Arrays of the location alone."""
         file, edition, limit = unit.files[modality], self.edition, self.config.max_image_gb
@@ -275,13 +284,8 @@ class _Reader:
             return arrays(file, names, limit, ["cloud_mask"])
         keep = 2 * len(self.folders)
         found = self.recent.read(file, lambda: arrays(file, names, limit, ["cloud_mask"]), keep)
-        # a copy, so that the rest of the file can be let go
-        own = {
-            name: Array(np.array(one.values[unit.position]), one.attributes)
-            for name, one in found.items()
-            if name != "band"
-        }
-        return own | {"band": found["band"]}
+        shared = {"band": found["band"]}
+        return _own({name: one for name, one in found.items() if name not in shared}, unit) | shared
 
     def _chips(
         self, uid: str, sensor: str, file: Zipped, own: Mapping[str, Array], contents: Contents
@@ -314,6 +318,11 @@ class _Reader:
             return codes_of_map(first, legend.codes, legend.void)
         except ValueError as error:
             raise file.bad(str(error)) from None
+
+
+def _own(found: Mapping[str, Array], unit: Unit) -> dict[str, Array]:
+    """A location's part of arrays of many: a copy, so that the rest of the file can be let go."""
+    return {name: Array(np.array(one.values[unit.position]), one.attributes) for name, one in found.items()}
 
 
 def _ordered(file: Zipped, own: Mapping[str, Array], layout: SensorLayout) -> Shaped[ndarray, "t c y x"]:

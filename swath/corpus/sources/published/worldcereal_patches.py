@@ -30,6 +30,7 @@ from swath.corpus.sources.published._convert import (
     data_folder,
     files_by_key,
 )
+from swath.corpus.sources.published._images import covering
 from swath.corpus.sources.published._netcdf import Cube, Grid, opened
 from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
 from swath.errors import CorpusError
@@ -96,7 +97,8 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     def uids(key: Key) -> list[str]:
         return [uid for uid, _, _ in cells(key[0], (PX, PX), config.chip_px)]
 
-    convert(target, spec, omissions, list(sites), uids, lambda key: _site(sites[key], key, spec, config))
+    known = (_covering(key, files, config) for key, files in sites.items())
+    convert(target, spec, omissions, list(sites), uids, lambda key: _site(sites[key], key, spec, config), known)
 
 
 # -- files of other names ----------------------------------------------------------------------------------------------
@@ -224,6 +226,12 @@ def _site(files: dict[str, Path], key: Key, spec: CorpusSpec, config: Config) ->
         )
         contents.add(location, chips, {layer: codes[here] for layer, codes in labels.items()}, spec.sensors)
     return contents
+
+
+def _covering(key: Key, files: dict[str, Path], config: Config) -> Location:
+    """The ground of all locations of a site."""
+    with opened(files["labels"], config.max_image_gb) as cube:
+        return covering(key[0], cube.grid, config.chip_px)
 
 
 def _optical(

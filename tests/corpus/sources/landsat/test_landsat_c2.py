@@ -2,9 +2,11 @@
 
 import shutil
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from rasterio.warp import Resampling, reproject, transform
 
 from swath.corpus import Corpus
@@ -114,13 +116,41 @@ def test_what_a_scene_shows_of_a_cell_is_padded_and_marked(tmp_path):
     assert masks[first][4:, 6:].all()
 
 
-def test_other_pixel_sizes_or_half_pixels_are_other_grids(tmp_path):
+def test_scenes_half_a_pixel_apart_are_no_series_and_that_is_said(tmp_path):
     landsat_l2(tmp_path / "in", L2)
     landsat_l2(tmp_path / "in", L2.replace("0704", "0805"), grid=at(UTM, 0.5))
-    landsat_l2(tmp_path / "in", L2.replace("0704", "0906"), grid=at(UTM, 0, zoom=2))
+    landsat_l2(tmp_path / "in", L2.replace("013032", "013033"))
     corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
     assert corpus.chips.groupby("uid").size().eq(1).all()
-    assert corpus.locations["uid"].str.partition("_")[0].nunique() == 3
+    assert corpus.locations["uid"].str.partition("_")[0].nunique() == 2
+    (entry,) = [one for one in log(corpus) if one["event"] == "several grids"]
+    assert entry["id"] == "013032, EPSG:32615"
+    assert entry["what"].startswith("2 scenes of path 013, row 032 lie on 2 grids")
+    assert "gdalwarp" in entry["what"]
+
+
+def test_scenes_of_other_pixel_sizes_are_bad_files(tmp_path):
+    landsat_l2(tmp_path / "in", L2)
+    other = L2.replace("0704", "0805")
+    landsat_l2(tmp_path / "in", other, grid=at(UTM, 0, zoom=2))
+    with pytest.raises(CorpusError, match=rf"{other} has pixels of 60 x 60 m on the ground, not of 30 m"):
+        made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16, on_bad_file="skip")
+    assert corpus.info.sensors[SR].gsd_m == 30
+    assert [one["id"] for one in log(corpus) if one["event"] == "bad file"] == [other]
+
+
+def test_a_scene_of_which_nothing_can_be_used_is_named(tmp_path):
+    landsat_l2(tmp_path / "in", L2)
+    cloudy = L2.replace("0704", "0805")
+    folder = landsat_l2(tmp_path / "in", cloudy)
+    path = next(folder.glob("*_QA_PIXEL.TIF"))
+    tif(path, np.full_like(read(path), 0b1000), "EPSG:32615", UTM)
+    corpus = made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16, mask_clouds=True, min_valid=0.01)
+    assert set(corpus.chips["source"]) == {L2}
+    (entry,) = [one for one in log(corpus) if one["event"] == "scene without chips"]
+    assert entry["id"] == cloudy
+    assert "1% of them free of fill and cloud" in entry["what"]
 
 
 def test_the_panchromatic_band_is_averaged(tmp_path):
@@ -279,14 +309,55 @@ def test_real_series_of_level_1_without_metadata(shared_data, tmp_path):
         made("landsat-c2", folder, tmp_path / "c", chip_px=32)
     assert "missing_metadata=estimate" in str(error.value)
     names = [path.name for path in folder.iterdir() if path.is_dir()]
-    corpus = made("landsat-c2", folder, tmp_path / "c", chip_px=32, missing_metadata="estimate", min_valid=0.3)
+    land = shared_data / "geo_location" / "ne_50m_land.shp"
+    shapes = [{"layer": "cover", "file": land, "code": 1, "classes": {0: "water", 1: "land"}, "background": 0}]
+    settings = {"missing_metadata": "estimate", "min_valid": 0.3, "shapes": shapes, "bands": ["B4", "B10"]}
+    corpus = made("landsat-c2", folder, tmp_path / "c", chip_px=32, **settings)
     # 19 scenes; on two days rows 31 and 32 of one pass show the same ground
-    assert len({one for source in corpus.chips["source"] for one in source.split()} & set(names)) >= 17
+    stored_ids = {one for source in corpus.chips["source"] for one in source.split()}
+    assert len(stored_ids & set(names)) >= 17
+    noted = log(corpus)
+    assert {one["id"] for one in noted if one["event"] == "scene without chips"} == set(names) - stored_ids
+    # they were decimated each by itself, and hardly two lie on one grid
+    assert [one["what"].partition(":")[0] for one in noted if one["event"] == "several grids"] == [
+        "8 scenes of path 013, row 032 lie on 8 grids of pixels",
+        "5 scenes of path 014, row 031 lie on 4 grids of pixels",
+        "6 scenes of path 014, row 032 lie on 6 grids of pixels",
+    ]
+    _check_by_hand(corpus, folder, land)
     assert not corpus.chips.duplicated(["uid", "datetime"]).any()
     assert corpus.chips["datetime"].nunique() == 17
     assert corpus.chips["cloud"].notna().all()
     thermal = corpus.statistics[OLI]["B10"]
     assert 230 < thermal.min < 290 < thermal.max < 330
+
+
+def _check_by_hand(corpus, folder, land):
+    """Dates, reflectance up to the sun's factor of each scene, and labels, with Rasterio and Shapely alone."""
+    outline = shapely.union_all(gpd.read_file(land, bbox=(-80, 35, -68, 47)).geometry.to_numpy())
+    shapely.prepare(outline)
+    masks, pixels, codes = valid(corpus, OLI), stored(corpus, OLI), labels(corpus, "cover")
+    grids = corpus.locations.set_index("uid")["transform"]
+    checked = 0
+    for uid, source, date in corpus.chips[["uid", "source", "datetime"]].itertuples(index=False):
+        a, _, west, _, e, north = grids[uid]
+        middles = np.arange(32) + 0.5
+        x, y = np.meshgrid(west + a * middles, north + e * middles)
+        lon, lat = transform("EPSG:32618", "EPSG:4326", x.ravel(), y.ravel())[:2]
+        np.testing.assert_array_equal(codes[uid].ravel(), shapely.contains_xy(outline, lon, lat))
+        assert all(date.strftime("_%Y%m%d_") in one for one in source.split())
+        with rasterio.open(folder / source.split()[0] / f"{source[:25]}_B4.TIF") as file:
+            column, row = (round(one) for one in ~file.transform * (west, north))
+            if " " in source or min(row, column) < 0:
+                continue  # of two scenes, or beyond the edge of its own
+            red = np.zeros((32, 32))
+            part = file.read(1, window=((row, row + 32), (column, column + 32)))
+            red[: part.shape[0], : part.shape[1]] = part
+        mask = masks[uid, f"{date:%Y-%m-%d}"]
+        ratio = pixels[uid, f"{date:%Y-%m-%d}"][0][mask] / (2e-5 * red[mask] - 0.1)
+        np.testing.assert_allclose(ratio, np.median(ratio), rtol=1e-5)
+        checked += 1
+    assert checked > 50
 
 
 def test_real_scene_with_land_cover(shared_data, tmp_path):

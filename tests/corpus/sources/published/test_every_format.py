@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from rasterio.errors import NotGeoreferencedWarning
 
 from swath.corpus import Corpus, Reader, Selection, sources
 from swath.corpus.sources import _contents
+from swath.corpus.sources.published import _convert
 from swath.errors import CorpusError
 from tests.corpus.sources.image_layouts import tif
 from tests.corpus.sources.published.cases import CASES, Case
@@ -124,6 +127,36 @@ def test_a_missing_file(written, file, tmp_path):
     the_others_are_as_before(written, corpus)
     said = [entry for entry in log(corpus) if entry not in log(written.corpus)]
     assert bool(said) == (missing != "unseen")
+
+
+class BegunError(Exception):
+    """Raised in place of opening the corpus: pixels would be read next."""
+
+
+def _shaped(written: Written, shapes: gpd.GeoDataFrame, tmp_path: Path) -> Corpus:
+    shapes.to_file(tmp_path / "shapes.gpkg")
+    entry = {"layer": "mine", "file": tmp_path / "shapes.gpkg", "code": 1, "classes": {1: "here"}}
+    return written.made(tmp_path / "c", shapes=[entry])
+
+
+def test_shapes_that_meet_no_location_are_refused_before_pixels_are_read(written, tmp_path, monkeypatch):
+    def begun(*_):
+        raise BegunError
+
+    elsewhere = gpd.GeoDataFrame(geometry=[shapely.box(-150.1, -60.1, -150, -60)], crs="EPSG:4326")
+    if written.corpus.locations["transform"].isna().all():
+        with pytest.raises(CorpusError, match="have no georeference, so no shape can be laid over them"):
+            _shaped(written, elsewhere, tmp_path)
+        assert not len(Corpus.open(tmp_path / "c"))
+        return
+    monkeypatch.setattr(_convert, "CorpusWriter", begun)
+    with pytest.raises(CorpusError, match="lies in any location") as error:
+        _shaped(written, elsewhere, tmp_path)
+    assert "before anything was stored" in str(error.value)
+    # a shape in the middle of one location is enough
+    last = gpd.GeoDataFrame(geometry=written.corpus.locations.geometry[-1:].representative_point())
+    with pytest.raises(BegunError):
+        _shaped(written, last, tmp_path)
 
 
 def test_a_build_that_was_interrupted_continues_to_the_same_corpus(written, tmp_path, monkeypatch):
