@@ -21,6 +21,7 @@ BOTTOM = {
     "plugins",
     "_device",
     "_files",
+    "_parquet",
     "_progress",
     "_threads",
     "_processes",

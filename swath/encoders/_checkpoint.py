@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import pandas as pd
+import pyarrow as pa
 import torch
 from pydantic import Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
@@ -20,6 +21,7 @@ from safetensors.torch import save_file
 import swath
 from swath import plugins
 from swath._files import read_json, whole, write_whole
+from swath._parquet import measured
 from swath.batch import NO_DAY, Image
 from swath.encoders._base import Encoder, evaluating
 from swath.encoders._contract import InputContract
@@ -258,6 +260,10 @@ def load_seen(path: Path | str) -> pd.DataFrame | None:
         raise CheckpointError(
             "the list of the locations that the encoder saw is not the card's", where=str(file), remedy=_AGAIN
         )
+    try:
+        measured(file)
+    except (ValueError, pa.ArrowException) as error:
+        raise CheckpointError(str(error), where=str(file), remedy=_AGAIN) from None
     return pd.read_parquet(io.BytesIO(content))
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from swath._files import whole, write_whole
+from swath._parquet import measured
 from swath.errors import SwathError
 
 Role = Literal["pretrained", "random-twin", "scratch", "floor", "reference"]
@@ -378,7 +379,7 @@ class Table:
     def _read_parquet(self, path: Path, only: Mapping[str, str]) -> pd.DataFrame:
         self._check(path, pq.read_schema(path).names)
         filters = [(column, "==", value) for column, value in only.items()] or None
-        return pq.read_table(path, columns=self.columns, filters=filters).cast(self.schema).to_pandas()
+        return pq.read_table(measured(path), columns=self.columns, filters=filters).cast(self.schema).to_pandas()
 
     def _check(self, path: Path, there: list[str]) -> None:
         missing = [name for name in self.columns if name not in there]

@@ -4,6 +4,8 @@ Files are opened by the one GDAL driver that their ending names, after their fir
 follow a virtual data set of another name to files and hosts anywhere.
 """
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import geopandas as gpd
@@ -13,7 +15,7 @@ import pyarrow as pa
 import pyogrio
 from shapely.errors import ShapelyError
 
-from swath.corpus import parquet
+from swath import _parquet
 from swath.errors import CorpusError
 
 X = ("lon", "lng", "longitude", "long", "x")
@@ -28,12 +30,14 @@ DRIVERS = {
 }
 """By ending: GDAL's driver, and how such a file begins."""
 VIRTUAL = (b"<OGRVRT", b"<VRTDataset")
-LARGEST_BYTES = 4 * 10**9
-"""What a GeoParquet file may take in memory."""
+MAX_TABLE_GB = 4.0
+"""Gigabytes that a GeoParquet file may take in memory."""
 KINDS = "GeoPackage (.gpkg), GeoJSON (.geojson), Shapefile (.shp), FlatGeobuf (.fgb), GeoParquet (.parquet), or CSV"
 
 
-def read(path: Path, key: str, table: str | None = None, crs: str | None = None) -> gpd.GeoDataFrame:
+def read(
+    path: Path, key: str, table: str | None = None, crs: str | None = None, limit_gb: float = MAX_TABLE_GB
+) -> gpd.GeoDataFrame:
     """Shapes of a file, with its reference system.
 
     Args:
@@ -41,10 +45,11 @@ def read(path: Path, key: str, table: str | None = None, crs: str | None = None)
         key: recipe key that named it, for messages.
         table: of a file that has several.
         crs: of a file that says none; of a CSV WGS 84 if not given.
+        limit_gb: what GeoParquet may take in memory; other kinds take no more than a few times their size.
 
     Raises:
-        CorpusError: the file is not there, of another kind, damaged or empty, has several tables, or nobody says its
-            reference system.
+        CorpusError: the file is not there, of another kind, damaged, empty or too large, has several tables, or nobody
+            says its reference system.
     """
     if not path.is_file():
         raise CorpusError("there is no such file", where=f"{path}, for {key}", remedy="mend the path")
@@ -53,10 +58,10 @@ def read(path: Path, key: str, table: str | None = None, crs: str | None = None)
         if suffix in {".csv", ".txt"}:
             shapes = _csv_points(path, key, crs)
         elif suffix == ".parquet":
-            shapes = _parquet_shapes(path, key)
+            shapes = _parquet_shapes(path, key, limit_gb)
         else:
             shapes = _opened(path, suffix, key, table)
-    except (OSError, ValueError, TypeError, RuntimeError, pa.ArrowException, ShapelyError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, pa.ArrowException, ShapelyError, sqlite3.Error) as error:
         raise CorpusError(
             f"cannot read the shapes: {str(error).splitlines()[0]}", where=f"{path}, for {key}", remedy=f"give {KINDS}"
         ) from None
@@ -65,12 +70,13 @@ def read(path: Path, key: str, table: str | None = None, crs: str | None = None)
     return _with_crs(shapes, crs, path, key)
 
 
-def _parquet_shapes(path: Path, key: str) -> gpd.GeoDataFrame:
-    if (size := parquet.decoded_size(path, LARGEST_BYTES)) > LARGEST_BYTES:
+def _parquet_shapes(path: Path, key: str, limit_gb: float) -> gpd.GeoDataFrame:
+    if (size := _parquet.decoded_size(path, limit := int(limit_gb * 1e9))) > limit:
         raise CorpusError(
-            f"it would take {size / 1e9:,.1f} GB to read, the limit is {LARGEST_BYTES / 1e9:g}",
+            f"it would take {size / 1e9:,.1f} GB to read, the limit is {limit_gb:g}",
             where=f"{path}, for {key}",
-            remedy="leave out columns and shapes that are not needed",
+            remedy="leave out columns and shapes that are not needed, or, for a label layer and if there is memory, "
+            "raise its max_table_gb",
         )
     return gpd.read_parquet(path)
 
@@ -86,6 +92,8 @@ def _opened(path: Path, suffix: str, key: str, table: str | None) -> gpd.GeoData
     if not plain.startswith(begins) or any(mark in head for mark in VIRTUAL):
         raise CorpusError(f"it is no {driver} file", where=f"{path}, for {key}", remedy=f"give {KINDS}")
     path = path.resolve()
+    if driver == "GPKG":
+        _check_stored(path, key, table)
     tables = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
     if table is None and len(tables) != 1:
         raise CorpusError(
@@ -106,6 +114,34 @@ def _opened(path: Path, suffix: str, key: str, table: str | None) -> gpd.GeoData
         what = f"it says that it holds {info['features']:,} shapes, more than it has bytes"
         raise CorpusError(what, where=f"{path}, for {key}", remedy="mend the file")
     return gpd.GeoDataFrame(pyogrio.read_dataframe(path, layer=table or tables[0]))
+
+
+def _check_stored(path: Path, key: str, table: str | None) -> None:
+    """Raise CorpusError unless the one table that is read of a GeoPackage, and those that describe it, are stored.
+
+    A view, a virtual table or a generated column is computed while it is read, which may go on for ever.
+    """
+    beside = path.with_name(f"{path.name}-wal").exists()  # holds what is not in the file yet
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro{'' if beside else '&immutable=1'}", uri=True)) as file:
+        made = "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'view')"
+        entries = {str(name).lower(): str(sql) for name, sql in file.execute(made)}
+        for name in entries:
+            if name.startswith("gpkg_"):
+                _check_entry(file, name, entries[name], f"{path}, for {key}")
+        listed = "SELECT table_name FROM gpkg_contents WHERE data_type = 'features'"
+        names = [str(name) for (name,) in file.execute(listed)] if table is None else [table]
+        if len(names) == 1 and (name := names[0].lower()) in entries:
+            _check_entry(file, name, entries[name], f"{path}, for {key}")
+
+
+def _check_entry(file: sqlite3.Connection, name: str, sql: str, where: str) -> None:
+    columns = file.execute("SELECT name, hidden FROM pragma_table_xinfo(?)", (name,)).fetchall()
+    computed = [f"column {column!r} of {name}" for column, hidden in columns if hidden]
+    if sql.upper().split()[:2] != ["CREATE", "TABLE"]:
+        computed = [name]
+    if computed:
+        remedy = "save its shapes as a table, such as with ogr2ogr -nln NAME NEW.gpkg OLD.gpkg NAME"
+        raise CorpusError(f"{computed[0]} is not stored but computed when it is read", where=where, remedy=remedy)
 
 
 def _csv_points(path: Path, key: str, crs: str | None) -> gpd.GeoDataFrame:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from swath._files import whole
+from swath._parquet import measured
 from swath._progress import console
 from swath.corpus.sources._contents import Contents, write_log
 from swath.corpus.store import CorpusInfo
@@ -202,7 +203,7 @@ def _recorded(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     try:
-        return {row["name"]: row for row in pq.read_table(path, schema=SCHEMA).to_pylist()}
+        return {row["name"]: row for row in pq.read_table(measured(path), schema=SCHEMA).to_pylist()}
     except (OSError, ValueError, pa.ArrowException) as error:
         raise CorpusError(f"{FILES} cannot be read: {error}", where=str(path), remedy=f"restore it, {ANEW}") from error
 

@@ -75,6 +75,8 @@ class ShapeLayer(Settings):
     """Where shapes of different classes cover a pixel: void, or the first or the last in the file, or the smallest."""
     group: str | None = None
     """Column of what a split must not part, such as a farm or a region: locations that share one are one group."""
+    max_table_gb: float = Field(default=_vector.MAX_TABLE_GB, gt=0)
+    """A GeoParquet file that would take more gigabytes in memory, by its footer, is an error."""
     since: str | None = None
     """Column of the first day (or year) for which a shape holds; it counts where an image is not from before."""
     until: str | None = None
@@ -300,7 +302,7 @@ def _path(config: ShapeLayer, data: Path | None, key: str, log: list[LogEntry]) 
 
 
 def _load(config: ShapeLayer, path: Path, key: str, log: list[LogEntry]) -> _Source:
-    table = _vector.read(path, f"{key}.file", config.table, config.crs)
+    table = _vector.read(path, f"{key}.file", config.table, config.crs, config.max_table_gb)
     known = [str(name) for name in table.columns if name != table.geometry.name]
     for setting in ("column", "group", "since", "until"):
         name = getattr(config, setting)

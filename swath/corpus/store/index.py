@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from swath import _parquet
 from swath._files import publish
 from swath.errors import CorpusError
 
@@ -162,11 +163,11 @@ def _measured(path: Path) -> Path:
     """The path of a file whose rows are at most as many as its bytes: each row of an index is another one.
 
     Raises:
-        ValueError: it says that it has more, for which memory would be taken.
+        ValueError: it says that it has more, for which memory would be taken, or stands for far more than its size.
     """
     if (rows := pq.read_metadata(path).num_rows) > (size := path.stat().st_size):
         raise ValueError(f"{path.name} says that it has {rows:,} rows, in {size:,} bytes")
-    return path
+    return _parquet.measured(path)
 
 
 def _folders(corpus: Path, complete: bool) -> list[Path]:

@@ -54,8 +54,11 @@ def _check_filters(path: Path, dataset: Any) -> None:
 
 
 def decoded_size(dataset: Any, rows: int | None = None) -> int:
-    """Bytes that are decoded for all values, or for those of some rows: a chunk is decoded whole."""
-    whole = dataset.nbytes
+    """Bytes that are decoded for all values, or for those of some rows: a chunk is decoded whole.
+
+    Texts of any length lie elsewhere in the file, and many may be one of them: each may be as long as the file.
+    """
+    whole = dataset.size * Path(dataset.file.filename).stat().st_size if dataset.dtype.hasobject else dataset.nbytes
     wanted = whole if rows is None else whole // max(1, len(dataset)) * rows
     return max(wanted, _chunk_bytes(dataset))
 

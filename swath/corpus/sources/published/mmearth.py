@@ -147,10 +147,9 @@ def _opened(folder: Path, limit_gb: float) -> Iterator[Archive]:
 def _archive(path: Path, file: Any, tiles: dict[str, Any], splits: Mapping[str, Any], limit_gb: float) -> Archive:
     _hdf5.datasets(path, file)
     _check(path, file)
-    for name, rows in {**dict.fromkeys(_WANTED, 1), "metadata": None, "biome": 1, "eco_region": 1}.items():
-        check_size(File(path, f"{path.name}, {name}"), _hdf5.decoded_size(file[name], rows), limit_gb)
-    _hdf5.check_chunks(path, file["metadata"])
-    names = [row[0].decode() for row in file["metadata"][:]]
+    for name in (*_WANTED, "biome", "eco_region"):
+        check_size(File(path, f"{path.name}, {name}"), _hdf5.decoded_size(file[name], rows=1), limit_gb)
+    names = _names(path, file["metadata"], limit_gb)
     if unknown := [name for name in names if name not in tiles]:
         what = f"{len(unknown)} tiles are not in the tile info, such as {unknown[0]}"
         raise CorpusError(what, where=str(path), remedy="get the file …_tile_info.json of this edition")
@@ -159,6 +158,19 @@ def _archive(path: Path, file: Any, tiles: dict[str, Any], splits: Mapping[str, 
         what = f"the splits name tile {max(parts)}, there are {len(names)}"
         raise CorpusError(what, where=str(path), remedy="get the file …_splits.json of this edition")
     return Archive(path, file, {name: tiles[name] for name in names}, names, parts)
+
+
+def _names(path: Path, table: Any, limit_gb: float) -> list[str]:
+    """Ids of all tiles. Texts of any length are read one by one, since each of many may be as long as the file."""
+    one_by_one, file = table.dtype.hasobject, File(path, f"{path.name}, metadata")
+    check_size(file, _hdf5.decoded_size(table, rows=1) if one_by_one else _hdf5.decoded_size(table), limit_gb)
+    _hdf5.check_chunks(path, table)
+    names, size = [], 0
+    for row in table if one_by_one else table[:]:
+        names.append(row[0].decode())
+        size += len(names[-1])
+        check_size(file, size, limit_gb)
+    return names
 
 
 def _check(path: Path, file: Any) -> None:

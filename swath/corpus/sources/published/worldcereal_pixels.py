@@ -20,7 +20,7 @@ from jaxtyping import Integer, Shaped
 from numpy import ndarray
 from pydantic import Field
 
-from swath.corpus import parquet
+from swath import _parquet
 from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._names import what_is_there
 from swath.corpus.sources._raster import GIGABYTE, BadFileError, File, check_size
@@ -148,7 +148,7 @@ def _series(
 
 def _table(path: Path, limit_gb: float) -> pd.DataFrame:
     try:
-        check_size(File(path, path.name), parquet.decoded_size(path, int(limit_gb * GIGABYTE)), limit_gb)
+        check_size(File(path, path.name), _parquet.decoded_size(path, int(limit_gb * GIGABYTE)), limit_gb)
         return pq.read_table(path).to_pandas()
     except FileNotFoundError:
         raise BadFileError(f"{path.name} is missing", where=str(path), remedy=SKIP) from None

@@ -22,6 +22,7 @@ from dask import config as dask_config
 from distributed import CancelledError, Client, Future, KilledWorker
 from distributed.client import ClosedClientError
 
+from swath import _parquet
 from swath._files import named, whole
 from swath._progress import console, track
 from swath.corpus import places
@@ -184,7 +185,7 @@ def _plan(section: StacSection, target: Path) -> gpd.GeoDataFrame:
         with whole(path) as temporary:
             drawn.to_parquet(temporary, index=False)
     try:
-        return gpd.read_parquet(path)
+        return gpd.read_parquet(_parquet.measured(path))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise CorpusError(
             f"the plan cannot be read: {str(error).splitlines()[0]}",

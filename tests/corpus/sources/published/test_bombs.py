@@ -15,7 +15,7 @@ from affine import Affine
 from numcodecs import Blosc, VLenUTF8, Zstd
 
 from swath.corpus.sources._raster import BadFileError, File, read_whole
-from swath.corpus.sources.published import _codecs, _hdf5, _netcdf, _numpy, _zarr
+from swath.corpus.sources.published import _codecs, _hdf5, _netcdf, _numpy, _zarr, mmearth
 from tests.corpus.sources import image_layouts
 from tests.corpus.sources.reading import log, made
 
@@ -269,6 +269,32 @@ def test_hdf5_filters_that_no_format_uses(tmp_path):
     path = netcdf(tmp_path / "a.nc", compression="lzf")
     with pytest.raises(BadFileError, match=r"packs /x by the HDF5 filters \[32000\]"), _netcdf.opened(path, LIMIT):
         pass
+
+
+def test_hdf5_texts_of_any_length_are_bounded(tmp_path):
+    path = tmp_path / "a.nc"
+    with h5py.File(path, "w") as file:
+        texts = file.create_dataset("texts", (20_000,), h5py.string_dtype())
+        texts[0] = "x" * 1000  # the others may say that theirs is this one
+        few = file.create_dataset("few", (3,), h5py.string_dtype())
+        few[:] = ["VV", "VH", "x"]
+    size = path.stat().st_size
+    with h5py.File(path) as file:
+        assert _hdf5.decoded_size(file["texts"]) == 20_000 * size > LIMIT * 1e9
+        assert _hdf5.decoded_size(file["few"]) == 3 * size
+    with pytest.raises(BadFileError, match=r"a\.nc would take .* GB to read, the limit is 0\.01"):
+        _netcdf._check(path, LIMIT)
+
+
+@pytest.mark.parametrize("kind", ["S100", h5py.string_dtype()])
+def test_tiles_of_mmearth_are_read_while_they_fit(tmp_path, kind):
+    path = tmp_path / "a.h5"
+    rows = np.array([(f"tile{k}".encode(), b"l2a") for k in range(50)], np.dtype([("tile_id", kind), ("type", "S10")]))
+    with h5py.File(path, "w") as file:
+        table = file.create_dataset("metadata", data=rows)
+        assert mmearth._names(path, table, LIMIT) == [f"tile{k}" for k in range(50)]
+        with pytest.raises(BadFileError, match=r"a\.h5, metadata would take"):
+            mmearth._names(path, table, 1e-7)
 
 
 def test_hdf5_chunks_of_a_row(tmp_path):

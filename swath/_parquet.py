@@ -5,10 +5,32 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+OWN_BYTES = 4 * 10**9
+"""What a table of swath's own may take in memory in any case."""
+OWN_TIMES = 1000
+"""How many times its own size a larger one may take: tables that repeat little are far from it."""
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
 """Bytes of a value, by physical type."""
 _DICTIONARIES = {"PLAIN_DICTIONARY", "RLE_DICTIONARY"}
 """Encodings whose values are references to others."""
+
+
+def measured(path: Path) -> Path:
+    """The path of a table that swath wrote, which may come from someone else.
+
+    Raises:
+        ValueError: it would take more than 4 GB in memory, and more than a thousand times the file's size.
+        OSError: the file cannot be read.
+        pyarrow.ArrowException: it is damaged.
+    """
+    limit = max(OWN_BYTES, OWN_TIMES * path.stat().st_size)
+    total, referred = _by_footer(path)
+    # no text is longer than all that its column stores, and no more has to be known of most tables
+    if total + sum(chunk.num_values * chunk.total_uncompressed_size for chunk, _ in referred) <= limit:
+        return path
+    if (size := decoded_size(path, limit)) > limit:
+        raise ValueError(f"{path.name} would take {size / 1e9:,.1f} GB to read, the limit is {limit / 1e9:,.4g}")
+    return path
 
 
 def decoded_size(path: Path, limit: int) -> int:
@@ -24,6 +46,14 @@ def decoded_size(path: Path, limit: int) -> int:
         OSError: the file cannot be read.
         pyarrow.ArrowException: its footer, or a page of texts, is damaged.
     """
+    total, referred = _by_footer(path)
+    for name in sorted({column.path for _, column in referred}) if total <= limit else ():
+        total += _text_bytes(path, name)
+    return total
+
+
+def _by_footer(path: Path) -> tuple[int, list[tuple[pq.ColumnChunkMetaData, pq.ColumnSchema]]]:
+    """Bytes by the footer alone, and the pieces of columns of which it counts only references to texts."""
     with pq.ParquetFile(path) as file:
         footer = file.metadata
     chunks = [
@@ -31,11 +61,7 @@ def decoded_size(path: Path, limit: int) -> int:
         for group in range(footer.num_row_groups)
         for column in range(footer.num_columns)
     ]
-    total = sum(_claimed(chunk, column) for chunk, column in chunks)
-    texts = {column.path for chunk, column in chunks if _refers(chunk, column) and not _uncounted(chunk, column)}
-    for name in sorted(texts) if total <= limit else ():
-        total += _text_bytes(path, name)
-    return total
+    return sum(_claimed(*one) for one in chunks), [one for one in chunks if _refers(*one) and not _uncounted(*one)]
 
 
 def _claimed(chunk: pq.ColumnChunkMetaData, column: pq.ColumnSchema) -> int:
