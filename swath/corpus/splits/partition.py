@@ -74,6 +74,8 @@ class SplitConfig(Settings):
             raise ValueError("folds and fold belong together")
         if self.folds is not None and self.fold is not None and self.fold >= self.folds:
             raise ValueError(f"fold {self.fold} of {self.folds}: they are numbered from 0")
+        if self.folds == 2 and self.fractions[1]:
+            raise ValueError("one of two folds tests, one trains: say that there is no val, fractions: [0.5, 0, 0.5]")
         return self
 
 

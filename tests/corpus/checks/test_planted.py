@@ -1,6 +1,8 @@
 """Faults planted into the synthetic landscape are found, one by one, and the landscape itself has none."""
 
+import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from swath.corpus.checks import _register, _spectra, kinds
 from swath.corpus.sources.synth import OPTICAL, RADAR, Config, build
 from swath.corpus.store import arrays as _arrays
 from swath.corpus.store.format import SensorLayout, pixel_path
+from tests.corpus import fakes
 from tests.corpus.fakes import resealed
 
 
@@ -216,3 +219,27 @@ def test_kinds_run_in_stages():
     stages = [module.STAGE for module in kinds()]
     assert stages == sorted(stages)
     assert all(callable(module.inspect) for module in kinds())
+
+
+BROKEN = {
+    "cannot be imported: ModuleNotFoundError": "import nowhere_to_be_found",
+    "STAGE and inspect": "STAGE = 5",
+    "failed: ZeroDivisionError": "STAGE = 0\n\n\ndef inspect(sample):\n    return 1 / 0",
+}
+
+
+@pytest.mark.parametrize("said", BROKEN)
+def test_a_check_of_a_package_that_is_broken_is_named_and_stops_no_other(said, tmp_path, monkeypatch):
+    (tmp_path / "their_check.py").write_text(BROKEN[said])
+    metadata = tmp_path / "theirs-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[swath.checks]\nweather = their_check\n")
+    corpus = fakes.make(tmp_path / "corpus", count=2)
+    before = check(corpus)
+    monkeypatch.syspath_prepend(tmp_path)
+    (more,) = [finding for finding in check(corpus) if finding not in before]
+    sys.modules.pop("their_check", None)
+    assert more.level == "warning"
+    assert re.search(said, more.what)
+    assert "was not looked for" in more.remedy

@@ -214,6 +214,7 @@ def test_every_location_tests_once(folds, sizes, seed):
         ({"by": "given", "largest": 0.5}, "leave out largest"),
         ({"folds": 3}, "belong together"),
         ({"folds": 3, "fold": 3}, "numbered from 0"),
+        ({"folds": 2, "fold": 0}, "say that there is no val"),
     ],
 )
 def test_settings_that_contradict_each_other(settings, said):

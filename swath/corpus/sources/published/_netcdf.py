@@ -103,6 +103,7 @@ def opened(path: Path, limit_gb: float) -> Iterator[Cube]:
     """
     try:
         import h5netcdf  # noqa: F401  xarray reads through it
+        import h5py
         import xarray
     except ImportError as error:
         raise CorpusError(
@@ -110,7 +111,9 @@ def opened(path: Path, limit_gb: float) -> Iterator[Cube]:
         ) from error
     try:
         _check(path, limit_gb)
-        with xarray.open_dataset(path, mask_and_scale=False, decode_coords=False) as data:
+        # dimensions without a name get one, which the library would remark on
+        how = {"engine": "h5netcdf", "phony_dims": "access"} if h5py.is_hdf5(path) else {}
+        with xarray.open_dataset(path, mask_and_scale=False, decode_coords=False, **how) as data:
             yield Cube(path, data)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         reason = str(error).strip("'\"").splitlines()[0] if str(error) else type(error).__name__

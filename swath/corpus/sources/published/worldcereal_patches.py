@@ -110,9 +110,10 @@ def _by_content(root: Path, kinds: list[str], omissions: Omissions) -> dict[Key,
     for path in sorted(root.glob("*.nc")):
         try:
             with opened(path, omissions.settings.max_image_gb) as cube:
-                kind = next((kind for kind in kinds if set(HOLDS[kind]) <= set(cube.variables)), None)
-                if kind is None:
+                kind = next((kind for kind in HOLDS if set(HOLDS[kind]) <= set(cube.variables)), None)
+                if kind not in kinds:
                     what = "holds no variables of a kind that is read"
+                    what = "holds bands of 10 m, which fine_bands=true stores" if kind == "fine" else what
                     omissions.log.append({"event": "extra file", "id": path.name, "what": what, "where": path.name})
                     continue
                 ground = (cube.grid.crs, *(round(edge) for edge in cube.grid.bounds))

@@ -2,12 +2,15 @@
 
 from collections import Counter
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
 
 from swath.corpus import Corpus, check
 from swath.corpus.sources import build
+from swath.corpus.sources._raster import BadFileError
+from swath.corpus.sources.published import _netcdf
 from swath.corpus.sources.published.worldcereal_patches import BANDS, FINE_BANDS, Config, coarser
 from swath.errors import CorpusError
 from tests.corpus.sources.published.formats import worldcereal_patches as files
@@ -177,6 +180,21 @@ def test_files_of_other_names_are_told_by_what_is_in_them(written, tmp_path):
             np.testing.assert_array_equal(counts, wanted[list(files.SITES)[int(uid[-1])], date])
     np.testing.assert_array_equal(labels(corpus, "CT")["field0"], labels(usual, "CT")[SITE])
     assert {entry["event"] for entry in log(corpus)} == {"extra file", "no valid pixel"}
+    fine = [
+        entry["where"] for entry in log(corpus) if entry["what"] == "holds bands of 10 m, which fine_bands=true stores"
+    ]
+    assert len(fine) == 2
+    assert all(name.startswith("S2_L2A_10m_") for name in fine)
+
+
+def test_a_file_without_named_dimensions_is_a_bad_file_and_no_warning(tmp_path):
+    path = tmp_path / "a.nc"
+    with h5py.File(path, "w") as file:
+        file["VV"] = np.zeros((2, 32, 32), "i4")
+    with _netcdf.opened(path, 4.0) as cube:
+        assert cube.variables == ("VV",)
+        with pytest.raises(BadFileError, match="a.nc says no place: it lacks x, y or the reference system"):
+            assert cube.grid
 
 
 def test_other_names_need_one_file_of_each_kind_for_a_ground(tmp_path):
