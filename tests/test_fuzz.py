@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import rasterio
 import yaml
 
 from swath import config, encoders, pipeline, sensors
@@ -26,20 +27,21 @@ from swath.cli._tables import print_table
 from swath.corpus import Corpus, Reader, Selection, check
 from swath.corpus.ground import vector
 from swath.corpus.places import draw
-from swath.corpus.sources import build
 from swath.corpus.sources.published._tar import members
-from swath.corpus.sources.published.south_sudan import Config as SouthSudan
 from swath.corpus.sources.stac._addresses import checked
 from swath.corpus.sources.stac._scenes import scene_of
 from swath.encoders.timm import Config as Timm
 from swath.errors import SwathError
+from swath.products.maps import maps
 from swath.recipes import shipped, source_text
 from tests.corpus import fakes
 from tests.corpus.places.test_every_strategy import SMALL, settings
-from tests.corpus.sources.published.formats import south_sudan
+from tests.corpus.sources.published.cases import CASES
 from tests.corpus.sources.published.test_tar import written
+from tests.corpus.sources.reading import made
 from tests.corpus.sources.stac.test_malformed import good
 from tests.products.conftest import make_run
+from tests.products.test_maps import make_run as run_with_maps
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -375,23 +377,62 @@ def test_plans(tmp_path):
     assert faults(cases) == []
 
 
-def test_archives(tmp_path):
+ARCHIVES = {
+    "south-sudan": 30,  # npz and JSON
+    "worldcereal-patches": 16,  # netCDF
+    "worldcereal-cubes": 16,
+    "ssl4eo-s12-v1-1": 16,  # Zarr in zip files
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_archives(name, tmp_path):
     """Published files, damaged: an error, or named in the log; what is stored of the others is right."""
-    data = south_sudan.write(tmp_path / "data").parent
-    files = sorted(path for path in data.rglob("*") if path.is_file())
+    (tmp_path / "data").mkdir()
+    CASES[name].write(tmp_path / "data")
+    files = sorted(path for path in (tmp_path / "data").rglob("*") if path.is_file())
     good, rng = {path: path.read_bytes() for path in files}, random.Random(7)
 
     def ingested(path: Path, content: bytes) -> bool:
-        for one, right in good.items():
-            one.write_bytes(right)
         path.write_bytes(content)
         shutil.rmtree(tmp_path / "c", ignore_errors=True)
-        build(SouthSudan(on_bad_file="skip"), tmp_path / "c", data)
-        return any(finding.level == "error" for finding in check(Corpus.open(tmp_path / "c")))
+        try:
+            corpus = made(name, tmp_path / "data", tmp_path / "c", **CASES[name].settings, on_bad_file="skip")
+        finally:
+            path.write_bytes(good[path])
+        return any(finding.level == "error" for finding in check(corpus))
 
     cases = []
-    for number in range(30):
+    for number in range(ARCHIVES[name]):
         path = files[number % len(files)]
         what, content = damaged(good[path], rng)
         cases.append((f"{path.name}: {what}", partial(ingested, path, content)))
+    assert faults(cases) == []
+
+
+def test_maps(tmp_path):
+    """`swath map` of a damaged run: maps as they were, or an error."""
+    run_with_maps(run := tmp_path / "run")
+    files = [run / "evaluate" / name for name in ("maps.parquet", "predictions.parquet", "classes.json")]
+    files += [run / "manifest.json", *sorted((run / "corpus").glob("*.*"))]
+    good = {path: path.read_bytes() for path in files if path.is_file()}
+    rng, was = random.Random(11), {}
+
+    def mapped(path: Path, content: bytes) -> bool:
+        path.write_bytes(content)
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        try:
+            written = maps(run, tmp_path / "out", task="cover", input="optical", row="s4")
+        finally:
+            path.write_bytes(good[path])
+        found = {one.name: rasterio.open(one).read() for one in written if one.suffix == ".tif"}
+        was.setdefault("maps", found)
+        same = found.keys() == was["maps"].keys()
+        return not (same and all(np.array_equal(found[name], was["maps"][name]) for name in found))
+
+    path, content = next(iter(good.items()))
+    cases = [("as it is", partial(mapped, path, content))]
+    for path, content in good.items():
+        changes = [damaged(content, rng) for _ in range(40)]
+        cases += [(f"{path.name}: {what}", partial(mapped, path, other)) for what, other in changes]
     assert faults(cases) == []
