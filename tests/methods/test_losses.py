@@ -9,7 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swath.methods._losses import byol_loss, info_nce_queue, nt_xent
+from swath.methods import dino, lejepa, moco_v3, vicreg, visreg
+from swath.methods._losses import byol_loss, info_nce_queue, mean_cosine, nt_xent, squares_beside_diagonal
+from swath.methods.barlow_twins import barlow_twins
 
 
 def unit(z):
@@ -116,3 +118,26 @@ def test_autocast_does_not_reach_the_logits():
         narrow = nt_xent(a.bfloat16(), b.bfloat16(), a.bfloat16(), b.bfloat16(), 0, 0.07)
     assert torch.equal(exact, inside)
     assert narrow.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        mean_cosine,
+        squares_beside_diagonal,
+        lambda a, b: barlow_twins(a, b, 0.005),
+        lambda a, b: vicreg.variance(a) + vicreg.covariance(b),
+        lambda a, b: moco_v3.contrast(a, b, 0, 0.07),
+        lambda a, b: dino.cross_entropy(a.unflatten(0, (4, 4)), b[:8].unflatten(0, (2, 4)), b[0], 0.1, 0.04),
+        lambda a, b: lejepa.characteristic(a[None], b.T, b[0, :3]).sum(),
+        lambda a, b: visreg.centre(a[None]) + visreg.scale(b[None]) + visreg.shape(a[None], b.T),
+    ],
+)
+def test_losses_of_embeddings_are_in_full_precision(loss):
+    a, b = (torch.tensor(rows(16, 32, seed)).float().bfloat16() for seed in (5, 6))
+    exact = loss(a.float(), b.float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside, narrow = loss(a.float(), b.float()), loss(a, b)
+    assert narrow.dtype == torch.float32
+    assert torch.equal(exact, inside)
+    assert torch.equal(exact, narrow)

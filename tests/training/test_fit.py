@@ -78,8 +78,16 @@ def test_every_step_is_logged(undisturbed, name):
     assert float(rows[-1]["lr"]) < 0.002
 
 
-@pytest.mark.parametrize("name", ["byol", "simclr", "moco-v2"])
-@pytest.mark.parametrize("step", [3, 6, 11])
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        *((name, step) for name in ("byol", "simclr", "moco-v2") for step in (3, 6, 11)),
+        ("simsiam", 6),
+        ("dino", 11),
+        ("lejepa", 3),
+        *(pytest.param(name, 6, marks=pytest.mark.slow) for name in ("barlow-twins", "vicreg", "moco-v3", "visreg")),
+    ],
+)
 def test_killed_after_any_step_and_continued_is_as_if_not_killed(undisturbed, tmp_path, monkeypatch, name, step):
     with killed_after(monkeypatch, step), pytest.raises(Killed):
         helpers.train(tmp_path, name)
