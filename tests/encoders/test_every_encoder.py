@@ -116,6 +116,22 @@ def test_nothing_valid_at_all_is_still_finite(make, image, case, t):
 
 
 @EVERY
+def test_a_constant_band_says_nothing_and_blows_nothing_up(make, image, case):
+    """Its deviation is what rounding left: standardised by that, a hair's breadth would be 1e16."""
+    usual = make(case)
+    encoder = encoders.build(configure(case), replace(usual.contract, std=(2.7e-20, *usual.contract.std[1:])))
+    encoder.load_state_dict(usual.state_dict())
+    batch = image()
+    level = torch.full_like(batch.pixels[:, :, :1], encoder.contract.mean[0])
+    one, other = (
+        replace(batch, pixels=torch.cat([level + offset, batch.pixels[:, :, 1:]], dim=2)) for offset in (0.0, 1e-3)
+    )
+    embedded = encoder.embed(one, trusted=True)
+    torch.testing.assert_close(encoder.embed(other, trusted=True), embedded, rtol=0, atol=0)
+    assert embedded.abs().max() < 1e4
+
+
+@EVERY
 def test_units_do_not_matter_once_standardised(make, image, case):
     """An affine change of units, made in the pixels and in the statistics, is no change at all."""
     encoder, batch = make(case), image()

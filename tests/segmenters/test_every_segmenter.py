@@ -80,6 +80,24 @@ def test_logits_and_gradients(name):
 
 
 @EVERY
+def test_a_constant_band_says_nothing_and_blows_nothing_up(name, monkeypatch):
+    """Its deviation is what rounding left: standardised by that, a hair's breadth would be 1e16."""
+    flat = {sensor: replace(c, std=(2.7e-20, *c.std[1:])) for sensor, c in contracts(name).items()}
+    monkeypatch.setitem(globals(), "contracts", lambda _: flat)
+    network, given = make(name).eval(), images(name)
+    other = {
+        sensor: replace(each, pixels=torch.cat([each.pixels[:, :, :1] + 1e-3, each.pixels[:, :, 1:]], dim=2))
+        for sensor, each in given.items()
+    }
+    logits = network(given)
+    torch.testing.assert_close(network(other), logits, rtol=0, atol=0)
+    loss = F.cross_entropy(logits, torch.randint(0, 4, (2, 16, 16)))
+    assert loss < 20
+    loss.backward()
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.grad is not None)
+
+
+@EVERY
 def test_padding_changes_nothing(name):
     network, given = make(name).eval(), images(name)
     longer = {
