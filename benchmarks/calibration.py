@@ -1,8 +1,16 @@
-"""How often equal methods are called different: type-I error and coverage of `swath.tasks.spread`, by simulation."""
+"""How often equal methods are called different: type-I error and coverage of `swath.tasks.spread`, by simulation.
 
+All takes 10 minutes of one core. Each design that is finished is kept in `runs/calibration`, so that the command
+continues where it was stopped; a change of the code, here or of the statistics, computes everything anew.
+"""
+
+import hashlib
 import itertools
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -10,6 +18,8 @@ from rich.table import Table
 from scipy import special
 
 from benchmarks import Result, on_one_core, versions
+from swath._files import write_whole
+from swath._progress import bar
 from swath.tasks import Spread, has_verdict, metrics, number_of_equal_groups, spread
 
 CLASSES, UNITS = 4, 40
@@ -26,6 +36,11 @@ NOISE = np.rint(special.ndtri((np.arange(2**16) + 0.5) / 2**16) * 0.5 / SCORE_ST
 scores needs counts instead of sorted lists."""
 SCORE_LEVELS = int(np.ptp(NOISE)) + int(1 / SCORE_STEP) + 1
 EXPERIMENTS, EXPERIMENTS_WITHOUT_VERDICT = 2000, 200
+MEASURES = {name: metrics.find(name).of_matrices(multi_label=False) for name in ("accuracy", "macro_f1", "miou")}
+ROOT = Path(__file__).parents[1]
+KEPT = ROOT / "runs" / "calibration"
+CODE = ("benchmarks/calibration.py", "swath/tasks/statistics/jackknife.py", "swath/tasks/metrics/_confusion.py")
+"""What the rates depend on."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,10 @@ class Design:
         if not self.one_has_half:
             return np.full(self.groups, UNITS)
         return np.r_[UNITS * (self.groups - 1), np.full(self.groups - 1, UNITS)]
+
+    @property
+    def name(self) -> str:
+        return "-".join(map(str, (self.groups, self.trainings, f"{self.points:g}", int(self.one_has_half))))
 
     @property
     def equal_groups(self) -> float:
@@ -73,7 +92,7 @@ def run(quick: bool = False) -> Result:
         for one in itertools.product((6, 18, 60), (2, 3, 5, 10), (0.0, 2.0, 4.0), (False, True))
         if not quick or (one[0] < 60 and one[1] < 5)
     ]
-    rates = {design: _rates(design, quick=quick) for design in designs}
+    rates = _all_rates(designs, quick=quick)
     _print(rates)
     judged = [found for design, by_metric in rates.items() if design.has_verdict for found in by_metric.values()]
     worst = max(found.error for found in judged)
@@ -98,6 +117,35 @@ def _number(*, judged: bool, quick: bool) -> int:
     if quick:
         return 20
     return EXPERIMENTS if judged else EXPERIMENTS_WITHOUT_VERDICT
+
+
+def _all_rates(designs: list[Design], *, quick: bool) -> dict[Design, dict[str, Rates]]:
+    rates = {}
+    with bar() as progress:
+        line = progress.add_task("simulating", total=len(designs))
+        for design in designs:
+            rates[design] = _rates(design, quick=True) if quick else _kept_rates(design)
+            progress.advance(line)
+    return rates
+
+
+def _kept_rates(design: Design) -> dict[str, Rates]:
+    """The rates of a design, from its file if they are there and of this code."""
+    file = KEPT / f"{design.name}.json"
+    if file.exists():
+        kept = json.loads(file.read_text())
+        if kept["code"] == _code():
+            return {name: Rates(**found) for name, found in kept["rates"].items()}
+    rates = _rates(design, quick=False)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    write_whole(file, json.dumps({"code": _code(), "rates": {name: asdict(found) for name, found in rates.items()}}))
+    return rates
+
+
+@cache
+def _code() -> str:
+    """Hash of what the rates depend on."""
+    return hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in CODE)).hexdigest()[:16]
 
 
 def _rates(design: Design, *, quick: bool) -> dict[str, Rates]:
@@ -166,8 +214,8 @@ def _values(design: Design, group, y, predicted, rng) -> Iterator[tuple[str, Val
     """Each metric of one method."""
     matrices = _counts(design, group, y * CLASSES + predicted, CLASSES**2)
     matrices = matrices.reshape(design.groups, design.trainings, CLASSES, CLASSES)
-    for name in ("accuracy", "macro_f1", "miou"):
-        yield name, _with_and_without(metrics.find(name).of_matrices(multi_label=False), matrices)
+    for name, measure in MEASURES.items():
+        yield name, _with_and_without(measure, matrices)
     yield "macro_ap", _with_and_without(macro_ap, _scored(design, group, y, predicted, rng))
 
 

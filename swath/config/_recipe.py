@@ -148,14 +148,15 @@ class Recipe(Settings):
     def _floors_are_of_its_arms(self) -> "Recipe":
         for name, task in self.tasks.items():
             for arm in task.floor_arms:
-                if arm not in self.arms:
+                if self.arms and arm not in self.arms:
                     raise ValueError(f"tasks.{name}.floor_arms: no arm {arm!r}; {nearest(arm, list(self.arms))}")
         return self
 
     @model_validator(mode="after")
     def _claims_are_about_what_is_there(self) -> "Recipe":
         try:
-            stated_claims(self.claims, self.tasks, list(self.arms))
+            # without arms the recipe is for encoders that are given when it is evaluated
+            stated_claims(self.claims, self.tasks, list(self.arms), some_are_away=not self.arms)
         except RecipeError as error:
             raise ValueError(f"{error.where}: {error.what}; {error.remedy}".rstrip("; ")) from None
         return self

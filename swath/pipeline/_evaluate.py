@@ -85,7 +85,8 @@ def _evaluation(recipe: Recipe, folder: Path, corpus: Corpus, given: Mapping[str
             new = config.encoder.model_copy(update={"weights": None}) if own_start(config.encoder) else config.encoder
             return build_encoder(new, contract_of(config, corpus))
 
-    claims = tasks.stated_claims(recipe.claims, recipe.tasks, [*recipe.arms, *given])
+    judged = [*recipe.arms, *given]
+    claims = tasks.stated_claims(recipe.claims, recipe.tasks, judged, some_are_away=not recipe.arms)
     return tasks.Evaluation(
         recipe.tasks,
         folds(recipe, corpus),

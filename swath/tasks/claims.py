@@ -8,7 +8,7 @@ from swath.tasks.statistics import Claim, band_parts
 
 
 def stated_claims(
-    claims: Sequence[Claim] | None, tasks: Mapping[str, TaskConfig], arms: Sequence[str]
+    claims: Sequence[Claim] | None, tasks: Mapping[str, TaskConfig], arms: Sequence[str], *, some_are_away: bool = False
 ) -> tuple[Claim, ...] | None:
     """Claims with the name of a task, an input and a probe each; None if none were stated.
 
@@ -16,12 +16,17 @@ def stated_claims(
         claims: as a recipe states them: whatever they leave out, they claim of all tasks, label fractions or inputs.
         tasks: by name, as the recipe has them.
         arms: names of all rows that are pre-trained.
+        some_are_away: a name that nothing here has may be that of an arm that is not judged. A claim about it will be
+            among the results, without one.
 
     Raises:
         RecipeError: a claim is about an arm, task, input, probe or label fraction that is not there.
     """
     if claims is None:
         return None
+    if some_are_away:
+        there = {row for config in tasks.values() for row in _rows(config, arms)}
+        arms = [*arms, *(name for claim in claims for name in (claim.better, claim.than) if name not in there)]
     found = [whole for number, claim in enumerate(claims) for whole in _whole(claim, tasks, arms, f"claims.{number}")]
     return tuple(dict.fromkeys(found))
 

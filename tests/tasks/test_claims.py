@@ -113,6 +113,18 @@ def test_a_recipe_with_a_wrong_claim_is_refused():
         recipe(claims=[{"better": "byl", "than": "scratch"}])
 
 
+def test_without_its_arms_a_recipes_claims_wait_for_encoders_that_are_given():
+    claims = [{"better": "byol", "than": "scratch"}, {"better": "scratch", "than": "image-statistics"}]
+    alone = recipe(claims=claims, arms={}, pretrain=None)
+    found = stated_claims(alone.claims, alone.tasks, ["mine"], some_are_away=True)
+    assert [(claim.better, claim.than) for claim in found] == [("byol", "scratch"), ("scratch", "image-statistics")]
+    assert {claim.task for claim in found} == {"crops"}
+    with pytest.raises(RecipeError, match=r"no task 'corps'.*did you mean 'crops'"):
+        recipe(claims=[{"better": "byol", "than": "scratch", "task": "corps"}], arms={}, pretrain=None)
+    with pytest.raises(RecipeError, match="no arm, reference or floor 'byol'"):
+        stated_claims(alone.claims, alone.tasks, ["mine"])
+
+
 def test_a_recipe_without_claims_has_the_digest_that_it_had():
     plain = recipe()
     assert {"claims", "replicates"}.isdisjoint(plain.model_dump())

@@ -99,11 +99,11 @@ def _tasks(run: Run, panels: Sequence[Panel]) -> list[str]:
     for task, part in run.tasks.groupby("task", sort=False):
         own = [panel for panel in panels if panel.task == task]
         noun = f"{part['label'].iloc[0]}s"
-        learnt, chosen = (part[column].astype(float).mean() for column in ("train_labels", "val_labels"))
+        of = {name: part[name].to_numpy(float) for name in ("train_labels", "val_labels", "test")}
         groups = next((score.n_groups for panel in own for score in panel.ranked), None)
         trained = words.trainings(max((panel.trainings for panel in own), default=0), run.folds(str(task)))
-        labels = [f"{learnt:,.0f} {noun}", f"{chosen:,.0f} {noun}"]
-        rows.append([*map(escape, (str(task), *labels, f"{int(part['test'].sum()):,}", words.count(groups), trained))])
+        labels = [f"{of[name].mean():,.0f} {noun}" for name in ("train_labels", "val_labels")]
+        rows.append([*map(escape, (str(task), *labels, f"{of['test'].sum():,.0f}", words.count(groups), trained))])
     return [f"**Labels**\n\n{_table(header, rows)}"]
 
 

@@ -102,7 +102,7 @@ def jobs_of(drawn: Mapping[int, Task], encoders: Mapping[tuple[str, int], Path],
     first = next(iter(drawn.values()))
     several_draws = len({task.draw for task in drawn.values()}) > 1
     for (arm, seed), path in encoders.items():
-        yield _pretrained(drawn[seed], arm, seed, path)
+        yield _pretrained(drawn[seed], arm, seed, path, ONE_PRETRAINING if _is_shared(arm, encoders) else "")
     for name, reference in first.config.references.items():
         for seed, task in drawn.items():
             yield Job(
@@ -119,7 +119,16 @@ def jobs_of(drawn: Mapping[int, Task], encoders: Mapping[tuple[str, int], Path],
             yield from _floor_jobs(drawn[seed], floor, seed, networks)
 
 
-def _pretrained(task: Task, arm: str, seed: int, path: Path) -> Job:
+ONE_PRETRAINING = "one pre-training for all seeds: intervals and verdicts know nothing of its luck"
+
+
+def _is_shared(arm: str, encoders: Mapping[tuple[str, int], Path]) -> bool:
+    """Whether one encoder stands for several seeds."""
+    own = [path for (name, _), path in encoders.items() if name == arm]
+    return len(set(own)) < len(own)
+
+
+def _pretrained(task: Task, arm: str, seed: int, path: Path, remark: str) -> Job:
     card = load_card(path)
 
     def outcomes(panels: Sequence[Panel]) -> Iterator[Outcome]:
@@ -135,7 +144,7 @@ def _pretrained(task: Task, arm: str, seed: int, path: Path) -> Job:
         source=digest(card.sha256, card.contract.as_dict()),
         panels=task.panels,
         outcomes=outcomes,
-        remark=checked(task, arm, path),
+        remark="; ".join(filter(None, [remark, checked(task, arm, path)])),
     )
 
 

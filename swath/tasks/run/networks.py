@@ -23,8 +23,9 @@ class Networks:
         self.fingerprint = cache(lambda arm, seed: fingerprint(build(arm, seed)))
 
     def of(self, arms: Sequence[str]) -> list[list[str]]:
-        """Arms by network: of all networks, or of those of these arms."""
-        return [same for same in self.shared if not arms or not set(arms).isdisjoint(same)]
+        """Arms by network: of all networks, or of those of these arms if any of them is judged."""
+        own = [same for same in self.shared if not set(arms).isdisjoint(same)]
+        return own or self.shared
 
 
 def shared(arms: Sequence[str], build: Callable[[str], Encoder]) -> list[list[str]]:

@@ -124,6 +124,15 @@ def refusal(trainings: int, sizes: np.ndarray) -> str:
     return f"no verdict: {'; '.join(said)}" if said else ""
 
 
+def unknown(spread: Spread) -> str:
+    """Why nothing can be said of a difference whose design would do; empty if something can."""
+    if np.isfinite(spread.p()):
+        return ""
+    if spread.variance == 0:
+        return "no verdict: the difference is the same without any group and in every training, so chance is not known"
+    return "no verdict: the metric is not defined without some of the groups"
+
+
 MORE_TRAININGS = f"{LEAST_TRAININGS} trainings of each fold: of one, nothing is known of its luck"
 
 

@@ -126,12 +126,10 @@ class TaskResults:
         keys = ["input", "probe", "row", "role", "of_arm", "replicate"]
         results = {tuple(key): lines for key, lines in predictions.groupby(keys, sort=False)}  # type: ignore[arg-type]
         first = _truth(next(iter(results.values())))
-        for key, lines in results.items():
-            _check_units(key, _truth(lines), first)
+        results = {key: _aligned(key, lines, first) for key, lines in results.items()}
         units = first.drop_duplicates("uid")
         codes, names = pd.factorize(units["group"], sort=True)
-        fold_of = predictions.drop_duplicates("uid").set_index("uid")["fold"]
-        unit_fold, folds = pd.factorize(fold_of.loc[units["uid"]].to_numpy(np.int64), sort=True)
+        unit_fold, folds = pd.factorize(units["fold"].to_numpy(np.int64), sort=True)
         classes = _classes(predictions, multi_label=multi_label)
         y_true = units["y_true"].to_numpy(np.int64)
         return cls(
@@ -300,17 +298,53 @@ def replicate_pairs(a: tuple[int, ...], b: tuple[int, ...]) -> list[tuple[int, i
 
 def _truth(lines: pd.DataFrame) -> pd.DataFrame:
     """The units of a result, and how often each class is true in them."""
-    return lines.groupby(["uid", "group", "y_true"], sort=False, as_index=False).agg({"count": "sum"})
+    return lines.groupby(["uid", "group", "fold", "y_true"], sort=False, as_index=False).agg({"count": "sum"})
 
 
-def _check_units(key: tuple, truth: pd.DataFrame, first: pd.DataFrame) -> None:
-    if not truth.equals(first):
-        name, probe, row, _, _, replicate = key
-        raise SwathError(
-            f"the evaluation units of row {row!r} are not those of the task's other rows, so they cannot be paired",
-            where=f"input {name}, probe {probe}, replicate {replicate}",
-            remedy="remove the run's evaluate folder and evaluate again",
-        )
+def _aligned(key: tuple, lines: pd.DataFrame, first: pd.DataFrame) -> pd.DataFrame:
+    """The lines of a result, in the order of the first result's units.
+
+    Raises:
+        SwathError: they are of other units.
+    """
+    truth = _truth(lines)
+    if truth.equals(first):
+        return lines
+    order = list(truth)
+    if not truth.sort_values(order, ignore_index=True).equals(first.sort_values(order, ignore_index=True)):
+        raise _other_units(key, truth, first)
+    place = {uid: i for i, uid in enumerate(dict.fromkeys(first["uid"]))}
+    return lines.iloc[np.argsort([place[uid] for uid in lines["uid"]], kind="stable")]
+
+
+def _other_units(key: tuple, truth: pd.DataFrame, first: pd.DataFrame) -> SwathError:
+    """Which units of a result are not those of the first one, such as where runs with different splits are compared."""
+    name, probe, row, _, _, replicate = key
+    own, others = _by_uid(truth), _by_uid(first)
+    different = {
+        "are in no other row": [uid for uid in own if uid not in others],
+        "are missing": [uid for uid in others if uid not in own],
+        "have another group, fold or label": [uid for uid in own if uid in others and own[uid] != others[uid]],
+    }
+    said = [f"{len(uids):,} {what} ({_some(uids)})" for what, uids in different.items() if uids]
+    return SwathError(
+        f"the evaluation units of row {row!r} are not those of the task's other rows, so they cannot be paired: "
+        f"{'; '.join(said)}",
+        where=f"input {name}, probe {probe}, replicate {replicate}",
+        remedy="compare rows of the same split; in a run, remove its evaluate folder and evaluate again",
+    )
+
+
+def _by_uid(truth: pd.DataFrame) -> dict[str, list[tuple]]:
+    """What each unit is, whatever the order of its lines."""
+    found: dict[str, list[tuple]] = {}
+    for uid, *content in truth.itertuples(index=False, name=None):
+        found.setdefault(uid, []).append(tuple(content))
+    return {uid: sorted(lines) for uid, lines in found.items()}
+
+
+def _some(uids: Sequence[str], most: int = 3) -> str:
+    return ", ".join(uids[:most]) + (", ..." if len(uids) > most else "")
 
 
 def _parts(weights: np.ndarray, size: int) -> list[np.ndarray]:

@@ -24,8 +24,8 @@ from swath.tasks import floors, metrics
 from swath.tasks.metrics import MetricName
 from swath.tasks.schema import CLAIMS, COMPARISONS, NOTES, TABLE, ClaimResult, Comparison, RowValue, Standing, Verdict
 from swath.tasks.statistics import resample
-from swath.tasks.statistics.claims import MORE_TRAININGS, Claim, advice, caution, claimed, compared, refusal
-from swath.tasks.statistics.jackknife import Spread, number_of_equal_groups
+from swath.tasks.statistics.claims import MORE_TRAININGS, Claim, advice, caution, claimed, compared, refusal, unknown
+from swath.tasks.statistics.jackknife import LEAST_TRAININGS, Spread, number_of_equal_groups
 from swath.tasks.statistics.left_out import LeftOut
 from swath.tasks.statistics.panels import Panel, Row, TaskResults
 from swath.tasks.statistics.significance import holm, paired_t, t_interval, wilcoxon
@@ -128,6 +128,8 @@ class _Judged:
     """None where nothing could be paired."""
     metric: str = ""
     trainings: int = 0
+    is_conditional: bool = True
+    """There is one training of each fold, which could have come out otherwise."""
     folds: int = 1
     sizes: np.ndarray = field(default_factory=lambda: np.ones(1))
     """Units in each group."""
@@ -143,7 +145,7 @@ class _Judged:
         """The line of claims.csv; `family` claims are corrected together."""
         line, strictest = self.line, alpha / max(family, 1)
         # what is conditional on single trainings says nothing of what others would have shown
-        known = self.spread if self.spread is not None and self.trainings > 1 else None
+        known = self.spread if self.spread is not None and not self.is_conditional else None
         spread = known or Spread.unknown()
         return ClaimResult(
             task=line.task,
@@ -252,7 +254,7 @@ class _Judge:
         spread, remark = spread_of(apart, [a, b])
         low, high = spread.interval(self.config.confidence)
         trainings = len(apart.value)
-        refused = refusal(trainings, sizes)
+        refused = refusal(trainings if _is_random([a, b]) else LEAST_TRAININGS, sizes) or unknown(spread)
         notes = [remark, refused, caution(sizes)] if standing == "claim" else [remark]
         line = replace(
             line,
@@ -266,7 +268,8 @@ class _Judge:
             n_pairs=self.results.groups,
             note="; ".join(filter(None, notes)),
         )
-        return _Judged(line, claim, spread, metric, trainings, len(apart.swapped), sizes, refused)
+        is_conditional = trainings == 1 and _is_random([a, b])
+        return _Judged(line, claim, spread, metric, trainings, is_conditional, len(apart.swapped), sizes, refused)
 
     def _over_bands(self, panel: Panel, a: Row, b: Row) -> Comparison:
         """Paired over bands, as RS-BYOL tests; over seeds where the group holds one band only.
@@ -297,11 +300,10 @@ class _Judge:
 
     def _comparison(self, panel: Panel, a: Row, b: Row, pairing: str, test: str) -> Comparison:
         """Without a result yet."""
-        numbers = [float("nan")] * 8
+        nan = float("nan")
+        names = (self.task, panel.input, panel.probe, a.name, a.role, a.of_arm, b.name, b.role, b.of_arm)
         return Comparison(
-            *(self.task, panel.input, panel.probe, *a, *b),
-            *numbers,
-            *("exploratory", "untested", 0, pairing, test, ""),
+            *names, nan, nan, nan, nan, nan, nan, nan, nan, "exploratory", "untested", 0, pairing, test, ""
         )
 
 
@@ -314,11 +316,16 @@ def without_chance() -> frozenset[str]:
 def spread_of(apart: LeftOut, rows: Sequence[Row]) -> tuple[Spread, str]:
     """How far a value that is of these rows may be chance, and what must be said of it."""
     folds, trainings = apart.swapped.shape
-    is_random = any(row.name not in without_chance() for row in rows)
+    is_random = _is_random(rows)
     if is_random and trainings == 1 and folds == 1:
         return apart.spread(random=False), "one training: conditional on these trained networks"
     remark = "one training of each fold: folds are the units" if is_random and trainings == 1 else ""
     return apart.spread(random=is_random or trainings > 1), remark
+
+
+def _is_random(rows: Sequence[Row]) -> bool:
+    """Whether something of these rows could have come out otherwise."""
+    return any(row.name not in without_chance() for row in rows)
 
 
 def interval_of(apart: LeftOut, rows: Sequence[Row], confidence: float) -> tuple[float, float]:
@@ -386,7 +393,7 @@ def _without_result(claim: Claim) -> ClaimResult:
         trainings_freedom=0.0,
         interaction=nan,
         advice="",
-        note="no verdict: one of the two rows has no result here, or there is no such row",
+        note=f"no verdict: {claim.better} or {claim.than} is not judged here, or has no result",
     )
 
 

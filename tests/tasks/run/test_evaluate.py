@@ -20,10 +20,10 @@ from swath.corpus.splits.partition import SplitConfig, split
 from swath.corpus.splits.seen import places
 from swath.encoders.random_convolutions import Config
 from swath.errors import RecipeError, SwathError
-from swath.tasks import Evaluation, StatisticsConfig, TaskConfig
+from swath.tasks import Claim, Evaluation, StatisticsConfig, TaskConfig
 from swath.tasks.run.networks import Networks, fingerprint, named, shared
 from swath.tasks.run.results import ResultStore, joined
-from swath.tasks.schema import COMPARISONS, OUTPUT, PREDICTIONS, TABLE
+from swath.tasks.schema import CLAIMS, COMPARISONS, OUTPUT, PREDICTIONS, TABLE
 from tests.tasks.fakes import ALL, contract, make, result_key
 
 SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
@@ -273,6 +273,7 @@ def test_the_networks_of_some_arms_may_stand_alone():
     networks = Networks(["one", "two", "wide"], lambda arm, _: build["one" if arm == "two" else arm], [0])
     assert networks.of([]) == [["one", "two"], ["wide"]]
     assert networks.of(["two"]) == [["one", "two"]]
+    assert networks.of(["not judged"]) == [["one", "two"], ["wide"]]
 
 
 def test_fingerprints_tell_weights_and_contracts_apart():
@@ -361,6 +362,41 @@ def test_fewer_labels_are_tasks_of_their_own(corpus, tmp_path):
     again = tasks(label_fractions=[0.5], probes=[{"name": "linear", "c_count": 3}], floors=["majority"])
     run(corpus, tmp_path, tmp_path / "out", again)
     assert len(list((tmp_path / "out" / "cells").glob("*.parquet"))) == figures["cells"]
+
+
+def test_a_run_grows_by_further_trainings(corpus, tmp_path):
+    """Nothing that is there is computed anew, and claims are judged with all trainings."""
+    config = tasks(probes=[{"name": "knn"}], floors=["image-statistics", "random-convolutions"], label_fraction=0.5)
+    paths, out = saved(tmp_path, seeds=(0, 1, 2)), tmp_path / "out"
+    claim = Claim(better="a", than="random-convolutions", task="kinds", input="both", probe="knn")
+    statistics = STATISTICS.model_copy(update={"claims": (claim,)})
+
+    def grown(seeds):
+        own = {key: path for key, path in paths.items() if key[1] in seeds}
+        Evaluation(config, SPLIT, corpus, own, random_encoder, seeds, out, statistics=statistics).run()
+        there = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (out / "cells").glob("*.parquet")}
+        return there, CLAIMS.read(out).iloc[0], pd.read_parquet(out / "predictions.parquet")
+
+    before, two, predictions = grown((0, 1))
+    after, three, more = grown((0, 1, 2))
+    assert before.items() <= after.items(), "what was finished was computed anew"
+    assert len(after) == len(before) + 4, "two arms and two floors of the third draw of the labels"
+    pd.testing.assert_frame_equal(more[more.seed < 2].reset_index(drop=True), predictions, check_dtype=False)
+    assert (two.trainings, three.trainings) == (2, 3)
+    assert "a verdict needs 3" in two.note
+    assert "a verdict needs 3" not in three.note
+    assert three.trainings_freedom == 2
+
+
+def test_one_encoder_for_all_seeds_is_said(corpus, tmp_path):
+    path = saved(tmp_path, ("a",), (0,))["a", 0]
+    config = tasks(probes=[{"name": "knn"}], floors=["majority"])
+    Evaluation(
+        config, SPLIT, corpus, dict.fromkeys([("mine", 0), ("mine", 1)], path), random_encoder, (0, 1), tmp_path
+    ).run()
+    table = TABLE.read(tmp_path)
+    assert "one pre-training for all seeds" in table[table.row == "mine"].note.iloc[0]
+    assert "one pre-training" not in table[table.row == "majority"].note.iloc[0]
 
 
 def test_digests_are_those_of_before(corpus, tmp_path):

@@ -232,7 +232,7 @@ def test_a_claim_without_a_result_is_said():
     _, comparisons, claims = summarise(p, CONFIG)
     assert comparisons.empty
     assert (claims.better[0], claims.than[0], claims.verdict[0]) == ("a", "b", "untested")
-    assert "has no result" in claims.note[0]
+    assert claims.note[0] == "no verdict: a or b is not judged here, or has no result"
 
 
 def test_one_training_is_conditional_and_gets_no_verdict():
@@ -376,11 +376,86 @@ def test_a_group_that_dominates_is_said_and_may_cost_the_verdict():
     assert "which say as much as 4.3 of equal size" in comparisons.note[0]
 
 
-def test_rows_with_other_units_are_refused():
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda b: b.assign(uid=b.uid.replace("u3", "elsewhere")),
+            "1 are in no other row (elsewhere); 1 are missing (u3)",
+        ),
+        (lambda b: b[b.uid.isin([f"u{i}" for i in range(236)])], "4 are missing (u236, u237, u238, ...)"),
+        (lambda b: b.assign(group=b.group.where(b.uid != "u7", "g0x")), "1 have another group, fold or label (u7)"),
+        (lambda b: b.assign(fold=(b.uid == "u7").astype(int)), "1 have another group, fold or label (u7)"),
+        (lambda b: b.assign(y_true=(b.y_true + b.uid.isin(["u1", "u2"])) % CLASSES), "fold or label (u1, u2)"),
+    ],
+)
+def test_rows_of_another_split_are_refused_with_the_units_that_differ(change, said):
     p = rows(("a", "pretrained", 0.7, (0,)), ("b", "floor", 0.7, (0,)))
-    p.loc[(p.row == "b") & (p.uid == "u3"), "uid"] = "elsewhere"
-    with pytest.raises(SwathError, match="row 'b' are not those"):
-        summarise(p, CONFIG)
+    with pytest.raises(SwathError, match="row 'b' are not those of the task's other rows") as caught:
+        summarise(pd.concat([p[p.row == "a"], change(p[p.row == "b"])]), CONFIG)
+    assert said in caught.value.what
+
+
+def test_the_order_of_units_is_of_no_account():
+    p = rows(("a", "pretrained", 0.7, SEEDS), ("b", "floor", 0.4, SEEDS))
+    p["score"] = list(np.eye(CLASSES)[p.y_pred] + np.random.default_rng(0).random((len(p), CLASSES)))
+    config = CONFIG.model_copy(update={"tasks": {"t": TaskRules(metrics=("accuracy", "roc_auc"))}})
+    other = pd.concat([p[p.row == "a"], p[p.row == "b"].sample(frac=1, random_state=0)])
+    for one, two in zip(summarise(p, config), summarise(other, config), strict=True):
+        pd.testing.assert_frame_equal(one, two)
+
+
+def test_two_groups_have_an_interval_and_no_verdict():
+    p = rows(("a", "pretrained", 0.9, SEEDS), ("b", "floor", 0.2, SEEDS), groups=2)
+    table, comparisons, claims = summarise(p, CONFIG)
+    expected = anova(p, "a", "b")
+    assert (comparisons.low[0], comparisons.high[0]) == pytest.approx(expected.interval())
+    assert expected.places.freedom == 1
+    assert (comparisons.verdict[0], claims.groups[0]) == ("untested", 2)
+    assert "2 groups" in claims.note[0]
+    assert "a verdict needs 8" in claims.note[0]
+    assert np.isfinite(claims.detectable[0])
+    assert table.note[0].startswith("2 groups only: they say as much as")
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "miou", "balanced_accuracy"])
+def test_a_class_that_one_fold_has_nowhere_counts_in_the_whole(metric):
+    seeds = tuple(range(6))
+    y, group, rng = world()
+    y[group % 2 == 0] %= 2  # class 2 is in fold 1 alone
+    each = [
+        cell(y, group, guess(y, rng, right), row, seed=seed)
+        for row, right in (("a", 0.8), ("b", 0.5))
+        for seed in seeds
+    ]
+    p = in_folds(pd.concat(each), folds=2, trainings=3)
+    table, comparisons, _ = summarise(p, CONFIG.model_copy(update={"tasks": {"t": TaskRules(metrics=(metric,))}}))
+    independent = {
+        "macro_f1": lambda y, said: sk.f1_score(y, said, average="macro"),
+        "miou": lambda y, said: sk.jaccard_score(y, said, average="macro"),
+        "balanced_accuracy": sk.balanced_accuracy_score,
+    }[metric]
+    values = [independent(part.y_true, part.y_pred) for _, part in p[p.row == "a"].groupby("replicate")]
+    assert table.value[0] == pytest.approx(np.mean(values))
+    assert np.isfinite(table[["low", "high"]]).all(axis=None)
+    assert comparisons.verdict[0] == "better"
+
+
+def test_where_nothing_varies_there_is_no_verdict():
+    y, group, _ = world()
+    p = pd.concat([cell(y, group, y if row == "a" else (y + 1) % CLASSES, row, seed=s) for row in "ab" for s in SEEDS])
+    _, comparisons, claims = summarise(p, CONFIG)
+    assert comparisons.difference[0] == 1
+    assert claims.verdict[0] == "untested"
+    assert "the same without any group and in every training" in claims.note[0]
+
+
+def test_what_is_not_random_needs_no_trainings():
+    p = rows(("logistic regression", "floor", 0.9, (0,)), ("image statistics + linear", "floor", 0.3, (0,)))
+    claim = CLAIM.model_copy(update={"better": "logistic-regression", "than": "image-statistics"})
+    _, comparisons, claims = summarise(p, CONFIG.model_copy(update={"claims": (claim,)}))
+    assert comparisons.verdict[0] == "better"
+    assert claims.advice[0].startswith("0 % of the variance is how trainings came out")
 
 
 def test_nothing_in_nothing_out():

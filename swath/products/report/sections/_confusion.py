@@ -77,7 +77,7 @@ class ByClass:
 def by_class(predictions: pd.DataFrame, row: str, classes: list[str]) -> ByClass:
     """Decisions over all trainings, class by class."""
     truth, said = (unpacked(predictions[column].to_numpy(int), len(classes)) for column in ("y_true", "y_pred"))
-    trainings = predictions["replicate"].nunique()
+    trainings = len(set(predictions["replicate"]))
     lines = {}
     for name, cm in zip(classes, confusion_by_class(truth, said), strict=True):
         hits, predicted, true = cm[1, 1], cm[:, 1].sum(), cm[1].sum()
@@ -87,8 +87,8 @@ def by_class(predictions: pd.DataFrame, row: str, classes: list[str]) -> ByClass
 
 
 def _trainings(predictions: pd.DataFrame) -> str:
-    number = predictions["replicate"].nunique()
-    return words.trainings(number, predictions["fold"].nunique()) if number > 1 else ""
+    number, folds = (len(set(predictions[column])) for column in ("replicate", "fold"))
+    return words.trainings(number, folds) if number > 1 else ""
 
 
 def heatmap(shares: np.ndarray, names: Sequence[str]) -> Figure:
