@@ -5,13 +5,28 @@ it is found by its module name. What else is known of it, its `Config` says: `En
 """
 
 from swath import plugins
+from swath.encoders._adopt import adopt
 from swath.encoders._base import Encoder, Standardize
-from swath.encoders._checkpoint import EncoderCard, build, fresh, load, load_card, load_seen, own_start, save
+from swath.encoders._checkpoint import (
+    EncoderCard,
+    build,
+    fresh,
+    load,
+    load_card,
+    load_seen,
+    own_start,
+    save,
+    saw_unknown_places,
+    untrained,
+)
 from swath.encoders._contract import InputContract
 from swath.encoders._dense import DenseEncoder, backbone_of, head_of
+from swath.encoders._export import Library, export
+from swath.encoders._foreign import StartReport
 from swath.encoders._maps import MapEncoder
 from swath.encoders._norm import FrameBatchNorm
 from swath.encoders._plugin import EncoderPlugin, EncoderSettings, StartableSettings
+from swath.encoders._published import PublishedCard, published_card, published_names
 from swath.encoders._series import SeriesEncoder, seen_frames, temporal_mean
 
 __all__ = [
@@ -22,12 +37,17 @@ __all__ = [
     "EncoderSettings",
     "FrameBatchNorm",
     "InputContract",
+    "Library",
     "MapEncoder",
+    "PublishedCard",
     "SeriesEncoder",
     "Standardize",
+    "StartReport",
     "StartableSettings",
+    "adopt",
     "backbone_of",
     "build",
+    "export",
     "fresh",
     "head_of",
     "load",
@@ -35,9 +55,13 @@ __all__ = [
     "load_seen",
     "names",
     "own_start",
+    "published_card",
+    "published_names",
     "save",
+    "saw_unknown_places",
     "seen_frames",
     "temporal_mean",
+    "untrained",
 ]
 
 

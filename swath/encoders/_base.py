@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from swath.batch import NO_DAY, Image
 from swath.encoders._contract import InputContract
+from swath.encoders._foreign import StartReport
 from swath.encoders._units import check_values
 from swath.errors import ContractError
 from swath.sensors import band_id, bands, is_constant
@@ -70,6 +71,8 @@ class Encoder(nn.Module):
         """
         super().__init__()
         self.contract, self.dim, self.example_px = contract, dim, example_px
+        self.start: StartReport | None = None
+        """What became of the published weights that it began with; None where it began with none."""
         self.standardize = Standardize(contract)
         self.network = network.to(memory_format=self.layout)
 

@@ -87,6 +87,7 @@ def build(config: EncoderSettings, contract: InputContract) -> Encoder:
             remedy="choose an encoder with a branch per sensor, such as unet-3d",
         )
     if start := own_start(config):
+        _check_says_nothing_foreign(config, start)
         return _continued(plugin, config, contract, start)
     if isinstance(config, StartableSettings) and config.weights is not None and not config.TAKES_FOREIGN_WEIGHTS:
         raise RecipeError(
@@ -97,6 +98,16 @@ def build(config: EncoderSettings, contract: InputContract) -> Encoder:
     return plugin.build(config, contract)
 
 
+def _check_says_nothing_foreign(config: EncoderSettings, start: Path) -> None:
+    extra = config.OF_FOREIGN_WEIGHTS if isinstance(config, StartableSettings) else ()
+    if said := [name for name in extra if getattr(config, name) != type(config).model_fields[name].default]:
+        raise RecipeError(
+            f"the weights are swath's own, and their card says what {', '.join(said)} would say",
+            where=str(start),
+            remedy=f"leave out {', '.join(said)}",
+        )
+
+
 def _plugin(name: str) -> EncoderPlugin:
     return cast(EncoderPlugin, plugins.find("swath.encoders", name))
 
@@ -105,6 +116,16 @@ def own_start(config: EncoderSettings) -> Path | None:
     """The checkpoint of swath's own that an encoder's settings name as its start; None for any other start."""
     start = config.weights if isinstance(config, StartableSettings) else None
     return start if start is not None and _files(start)[1].exists() else None
+
+
+def saw_unknown_places(config: EncoderSettings) -> bool:
+    """Whether an encoder starts from published weights that were trained on Earth observation, nobody knows where."""
+    return isinstance(config, StartableSettings) and own_start(config) is None and config.saw_the_earth
+
+
+def untrained(config: EncoderSettings) -> EncoderSettings:
+    """The settings of its random twin, which does not start from what was trained on Earth observation already."""
+    return _without_weights(config) if own_start(config) or saw_unknown_places(config) else config
 
 
 def _continued(plugin: EncoderPlugin, config: EncoderSettings, contract: InputContract, start: Path) -> Encoder:
@@ -189,7 +210,7 @@ def save(
             sensors=definitions(dict.fromkeys(key.partition("/")[0] for key in encoder.contract.bands)),
             sha256=hashlib.sha256(partial.read_bytes()).hexdigest(),
             self_check=check,
-            provenance=provenance,
+            provenance=provenance | ({"start": encoder.start.as_dict()} if encoder.start else {}),
             seen=None if seen is None else _write_seen(seen, seen_path),
         )
         said = card.model_dump(mode="json", exclude=set() if card.sensors else {"sensors"})
@@ -450,7 +471,7 @@ def _picture_of_format_1(encoder: Encoder) -> Image:
 
 
 def _without_weights(config: EncoderSettings) -> EncoderSettings:
-    return config.model_copy(update={"weights": None}) if isinstance(config, StartableSettings) else config
+    return config.without_start if isinstance(config, StartableSettings) else config
 
 
 def _files(path: Path | str) -> tuple[Path, Path, Path]:

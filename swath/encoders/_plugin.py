@@ -22,6 +22,20 @@ class StartableSettings(EncoderSettings):
     """An encoder that swath saved, of the same bands and settings, to start from."""
     TAKES_FOREIGN_WEIGHTS: ClassVar[bool] = False
     """Whether `weights` may be a file that swath did not write; `build` reads it then."""
+    OF_FOREIGN_WEIGHTS: ClassVar[tuple[str, ...]] = ()
+    """Settings that speak of such a file."""
+
+    @property
+    def saw_the_earth(self) -> bool:
+        """Whether such a file comes from a training on Earth observation: on places that nobody knows."""
+        return False
+
+    @property
+    def without_start(self) -> "StartableSettings":
+        """The same settings for a network that begins with random weights."""
+        fields = type(self).model_fields
+        usual = {name: fields[name].default for name in ("weights", *self.OF_FOREIGN_WEIGHTS)}
+        return self.model_copy(update=usual)
 
 
 @runtime_checkable

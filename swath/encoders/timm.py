@@ -4,24 +4,23 @@ timm is imported when a network is built, not when a recipe is read: it takes se
 """
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
-from safetensors.torch import load_file
+from pydantic import Field, model_serializer, model_validator
 from torch import Tensor, nn
 
 from swath.encoders._base import Encoder
 from swath.encoders._contract import InputContract
 from swath.encoders._dilation import dilate
+from swath.encoders._foreign import Match, StartReport, read_tensors
 from swath.encoders._maps import MapEncoder
 from swath.encoders._plugin import StartableSettings
+from swath.encoders._published import PublishedCard, published_card
 from swath.errors import ContractError, RecipeError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _TRANSFORMERS = {"vision_transformer", "deit"}
 """timm's modules whose models take pictures of any size when asked to."""
@@ -31,17 +30,43 @@ class Config(StartableSettings):
     """Which network, and what it starts from."""
 
     TAKES_FOREIGN_WEIGHTS: ClassVar[bool] = True
+    OF_FOREIGN_WEIGHTS: ClassVar[tuple[str, ...]] = ("card", "prefix", "at_least")
 
     name: Literal["timm"] = "timm"
     model: str = "resnet18"
     """A name that `timm.list_models()` lists, such as `resnet18`, `convnext_atto` or `vit_small_patch16_224`."""
     weights: Path | None = None
-    """What to start from: an encoder that swath saved, of the same bands and settings; or a state dict (.safetensors or
-    .pth) trained on RGB, whose first kernels are adapted to the bands."""
+    """What to start from: an encoder that swath saved, of the same bands and settings; or a file of tensors that others
+    published (.safetensors, or torch's). Without a card it is taken for a network of RGB, whose first kernels are
+    adapted to the bands."""
+    card: str | None = None
+    """What the published file was trained on: a card that swath ships, such as `ssl4eo-l-oli-sr`, or the path of a YAML
+    file of your own. The bands' kernels are chosen by their names, and pixels are scaled as its authors did it."""
+    prefix: str | None = None
+    """What stands before the names of the network's tensors in the file; None: what is known of published layouts."""
+    at_least: float = Field(default=1.0, gt=0, le=1)
+    """Share of the network's numbers that the file must hold; the rest stays random."""
     small_stem: bool = False
     """For chips of 64 pixels and less: a ResNet whose stem is one 3×3 convolution without stride or pooling."""
     image_size: int | None = Field(default=None, ge=1)
     """Height and width in pixels that position embeddings are made for; for transformers."""
+
+    @property
+    def saw_the_earth(self) -> bool:
+        """Whether the published weights were trained on Earth observation, as their card says."""
+        return self.card is not None and published_card(self.card).of_the_earth
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        # settings that say nothing of these have the digest that they had before they were there
+        usual = {name for name in self.OF_FOREIGN_WEIGHTS if getattr(self, name) == type(self).model_fields[name].default}
+        return {key: value for key, value in handler(self).items() if key not in usual}
+
+    @model_validator(mode="after")
+    def _speaks_of_weights(self) -> "Config":
+        if self.weights is None and (self.card, self.prefix, self.at_least) != (None, None, 1.0):
+            raise ValueError("card, prefix and at_least speak of weights: give weights, or leave them out")
+        return self
 
 
 def build(config: Config, contract: InputContract) -> Encoder:
@@ -50,15 +75,22 @@ def build(config: Config, contract: InputContract) -> Encoder:
     Raises:
         RecipeError: timm has no such model, or the model has no small stem, takes no image size, or the weights are
             not its own.
+        ContractError: a band is none of those that the weights were trained on.
     """
     network = _create(config, contract.channels)
     if config.small_stem:
         _shrink_stem(network, config)
+    card, start = None, None
+    if config.card is not None:
+        card = published_card(config.card)
+        contract = card.scaled(contract, config.card)
     if config.weights is not None:
-        _load_rgb(network, config.weights, contract.channels)
+        start = _load(network, config, config.weights, contract, card)
     _guard_strides(network)
     kind = TimmEncoder if _has_maps(network) else Encoder
-    return kind(network, contract, dim=_width(network), example_px=_example_px(network, config))
+    encoder = kind(network, contract, dim=_width(network), example_px=_example_px(network, config))
+    encoder.start = start
+    return encoder
 
 
 class TimmEncoder(MapEncoder):
@@ -108,22 +140,28 @@ def adapt_rgb(kernels: Float[Tensor, "o 3 h w"], channels: int) -> Float[Tensor,
     return kernels[:, torch.arange(channels) % 3] * (3 / channels)
 
 
+def options(config: Config) -> dict[str, Any]:
+    """What `timm.create_model` is told beside the model's name and the number of channels."""
+    from timm.models import is_model_in_modules
+
+    said: dict[str, Any] = {"num_classes": 0}
+    if config.image_size is not None:
+        said["img_size"] = config.image_size
+    if is_model_in_modules(config.model, _TRANSFORMERS):
+        # average the normalised patch tokens: the norm keeps the place and name it has in published weights
+        said |= {"global_pool": "avg", "fc_norm": False, "dynamic_img_size": True, "dynamic_img_pad": True}
+    return said
+
+
 def _create(config: Config, channels: int) -> Any:
     import timm
-    from timm.models import is_model_in_modules
 
     if not timm.is_model(config.model):
         close = difflib.get_close_matches(config.model, timm.list_models(), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
         raise RecipeError(f"timm has no model {config.model!r}", remedy=f"{hint}`timm.list_models()` lists all")
-    options: dict[str, Any] = {}
-    if config.image_size is not None:
-        options["img_size"] = config.image_size
-    if is_model_in_modules(config.model, _TRANSFORMERS):
-        # average the normalised patch tokens: the norm keeps the place and name it has in published weights
-        options |= {"global_pool": "avg", "fc_norm": False, "dynamic_img_size": True, "dynamic_img_pad": True}
     try:
-        return timm.create_model(config.model, pretrained=False, num_classes=0, in_chans=channels, **options)
+        return timm.create_model(config.model, pretrained=False, in_chans=channels, **options(config))
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         if "img_size" in str(error):
             raise RecipeError(f"{config.model} takes images of any size", remedy="leave image_size out") from error
@@ -164,60 +202,67 @@ def _refuse_one_pixel(conv: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         )
 
 
-def _load_rgb(network: Any, path: Path, channels: int) -> None:
-    own, classifier = network.state_dict(), _names(network.default_cfg["classifier"])
-    state = {key: value for key, value in _read(path).items() if key.rpartition(".")[0] not in classifier}
-    for conv in _names(network.default_cfg["first_conv"]):
-        kernels = state.get(f"{conv}.weight")
-        if kernels is not None and kernels.ndim == 4 and kernels.shape[1] == 3:
-            state[f"{conv}.weight"] = adapt_rgb(kernels, channels)
-    if "pos_embed" in state and "pos_embed" in own and state["pos_embed"].shape != own["pos_embed"].shape:
-        state["pos_embed"] = _resample_positions(network, state["pos_embed"])
-    _check_same(own, state, path)
-    network.load_state_dict(state)
+def _load(
+    network: Any, config: Config, path: Path, contract: InputContract, card: PublishedCard | None
+) -> StartReport:
+    """Fill a network from a file, first kernels adapted to the bands and positions to the size of pictures."""
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    stems = [f"{conv}.weight" for conv in first_convolutions(network)]
+    children = [name for name, _ in network.named_children()]
+    match = Match(before, children, read_tensors(path), dict.fromkeys(stems, (1,)) | {"pos_embed": (1,)})
+    naming = match.naming(path, config.prefix)
+    heads = tuple(f"{name}." for name in _names(network.default_cfg["classifier"]))
+    match.check(naming, path, heads, card.may_lack if card else (), config.at_least)
+    taken, remarks = match.taken(naming), []
+    for stem in stems:
+        if stem in taken:
+            taken[stem], how = _adapted(taken[stem], contract, card, f"{path}, {stem}")
+            remarks.append(f"{stem}: {how}")
+    if "pos_embed" in taken and taken["pos_embed"].shape != before["pos_embed"].shape:
+        taken["pos_embed"] = resample_positions(network, taken["pos_embed"])
+        remarks.append("pos_embed: interpolated to the size of pictures")
+    network.load_state_dict({**before, **match.counted(naming), **taken})
+    return match.report(naming, path, before, network.state_dict(), config.card, remarks)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        for wrapper in ("state_dict", "model"):
-            state = state.get(wrapper, state)
-        return dict(state)
-    except OSError as error:
-        raise RecipeError(f"cannot read weights: {error}", where=str(path)) from error
-    except Exception as error:  # torch's words for it, whatever it stumbles over first, say how to run the file's code
-        raise RecipeError(
-            "cannot read weights: it is damaged, or holds more than tensors",
-            where=str(path),
-            remedy="give a file of tensors alone, such as torch.save(model.state_dict()) or safetensors writes",
-        ) from error
-
-
-def _check_same(own: "Mapping[str, Tensor]", state: "Mapping[str, Tensor]", path: Path) -> None:
-    wrong = [f"{key} is missing" for key in own if key not in state]
-    wrong += [f"{key} is not the model's" for key in state if key not in own]
-    wrong += [
-        f"{key} has shape {tuple(state[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in own.items()
-        if key in state and state[key].shape != value.shape
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise RecipeError(
-            f"the weights are not this model's: {'; '.join(wrong[:3])}{more}",
-            where=str(path),
-            remedy="give weights of the same timm model, trained on three channels",
+def _adapted(
+    kernels: Tensor, contract: InputContract, card: PublishedCard | None, where: str
+) -> tuple[Tensor, str]:
+    """Kernels "o c h w" for the contract's channels, and how they came about, for people."""
+    channels = kernels.shape[1]
+    if card is not None:
+        if channels != len(card.bands):
+            raise ContractError(
+                f"the file's first kernels take {channels} channels, the card says {len(card.bands)}",
+                where=where,
+                remedy="give the card of these weights",
+            )
+        rows = card.channels(contract.bands)
+        return kernels[:, rows], f"channels of the card by name: {', '.join(contract.bands)}"
+    if channels == 3:
+        return adapt_rgb(kernels, contract.channels), "taken for kernels of red, green and blue"
+    if channels != contract.channels:
+        raise ContractError(
+            f"the file's first kernels take {channels} channels, the encoder has {contract.channels}, and which bands "
+            "they are nobody says",
+            where=where,
+            remedy="give the card of these weights (docs/encoders.md lists those that swath ships)",
         )
+    return kernels, "channels taken in the encoder's order, which no card confirms"
 
 
-def _resample_positions(network: Any, positions: Tensor) -> Tensor:
+def resample_positions(network: Any, positions: Float[Tensor, "1 n d"]) -> Float[Tensor, "1 m d"]:
+    """Position embeddings for a transformer's grid of patches, interpolated from those for another one."""
     from timm.layers import resample_abs_pos_embed  # pyright: ignore[reportPrivateImportUsage]
 
     return resample_abs_pos_embed(
         positions, list(network.patch_embed.grid_size), num_prefix_tokens=network.num_prefix_tokens
     )
+
+
+def first_convolutions(network: Any) -> tuple[str, ...]:
+    """Names of the convolutions that pixels meet first."""
+    return _names(network.default_cfg["first_conv"])
 
 
 def _names(setting: str | tuple[str, ...] | None) -> tuple[str, ...]:

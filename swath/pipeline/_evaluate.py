@@ -8,8 +8,9 @@ from swath import tasks
 from swath._processes import side_by_side
 from swath.config import Recipe
 from swath.corpus import Corpus
-from swath.encoders import Encoder, fresh, load_card, own_start
+from swath.encoders import Encoder, fresh, load_card
 from swath.encoders import build as build_encoder
+from swath.encoders import untrained as of_random_twin
 from swath.errors import RecipeError
 from swath.pipeline._corpus import build_corpus
 from swath.pipeline._folder import arm_folder, corpus_path, is_trained, run_folder
@@ -82,8 +83,7 @@ def _evaluation(recipe: Recipe, folder: Path, corpus: Corpus, given: Mapping[str
                 return fresh(given[arm])
             config = recipe.arms[arm]
             # where an arm starts from an encoder that is trained already, the floors do not
-            new = config.encoder.model_copy(update={"weights": None}) if own_start(config.encoder) else config.encoder
-            return build_encoder(new, contract_of(config, corpus))
+            return build_encoder(of_random_twin(config.encoder), contract_of(config, corpus))
 
     judged = [*recipe.arms, *given]
     claims = tasks.stated_claims(recipe.claims, recipe.tasks, judged, some_are_away=not recipe.arms)

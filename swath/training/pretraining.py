@@ -14,6 +14,7 @@ import torch
 from swath import encoders, methods, views
 from swath._device import here
 from swath._files import read_json, write_whole
+from swath._progress import console
 from swath.corpus import Corpus, Loader, Selection
 from swath.corpus.splits import places
 from swath.encoders import EncoderSettings, InputContract
@@ -89,6 +90,8 @@ def pretrain(
     }
     with seeded(seed):
         encoder = encoders.build(encoder_config, contract)
+        if encoder.start and distributed.launch().rank == 0:
+            console().print(str(encoder.start), soft_wrap=True)
         method = _method(method_config, encoder, policy, corpus, locations)
         if begin(out, settings):
             fit(method, train, loader, out, seed=seed, knn=knn, devices=devices, label=label)
@@ -135,7 +138,7 @@ def _seen(config: EncoderSettings, corpus: Corpus, locations: np.ndarray) -> pd.
     """The locations that were trained on, here and by what the encoder started from; None where nobody knows."""
     own, start = places(corpus, locations), encoders.own_start(config)
     if start is None:
-        return own
+        return None if encoders.saw_unknown_places(config) else own
     before = encoders.load_seen(start)
     return None if before is None else pd.concat([own, before])
 

@@ -1,0 +1,212 @@
+"""Weights for other libraries: a file that they load, and a card beside it that says what its network must be fed."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import swath
+from swath._files import whole, write_whole
+from swath.encoders._base import Encoder
+from swath.encoders._checkpoint import load, load_card
+from swath.encoders._contract import InputContract
+from swath.encoders.timm import Config, first_convolutions, options, resample_positions
+from swath.errors import RecipeError
+from swath.sensors import band, is_constant
+
+Library = Literal["timm", "torchgeo", "terratorch"]
+State = dict[str, Tensor]
+
+
+def export(path: Path | str, to: Path | str, library: Library, *, fold: bool = False) -> tuple[Path, Path]:
+    """Write a saved encoder's network for another library.
+
+    Args:
+        path: of the encoder, as `load` takes it.
+        to: path of the files to write, without suffix.
+        library: who shall load them. timm: a `.safetensors` under timm's names; torchgeo: a `.ckpt` that its tasks take
+            as `weights`; terratorch: a `.pth` that its backbones of timm take as `checkpoint_path`.
+        fold: put the standardisation of pixels into the first convolution, so that the network takes physical units.
+
+    Returns:
+        The weights, and their card (JSON).
+
+    Raises:
+        RecipeError: the other library has no such network, or folding would change what the network computes.
+        CheckpointError: the encoder cannot be loaded.
+    """
+    encoder, config = load(path), Config.model_validate(_settings(path))
+    if config.small_stem:
+        raise RecipeError(
+            f"no library has a {config.model} with a small stem",
+            where=str(path),
+            remedy="train the network without small_stem to use it elsewhere",
+        )
+    contract = _steady(encoder)
+    if fold:
+        _fold(encoder, contract, config.model)
+    write, suffix = _WRITERS[library]
+    state = {name: tensor.detach().contiguous() for name, tensor in encoder.network.state_dict().items()}
+    weights, card = (Path(to).with_name(f"{Path(to).name}{end}") for end in (suffix, ".json"))
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    with whole(weights) as partial:
+        write(state, config, contract.channels, partial)
+        said = _card(encoder, contract, config, fold=fold) | {
+            "for": library,
+            "file": weights.name,
+            "sha256": hashlib.sha256(partial.read_bytes()).hexdigest(),
+            "load": _HOW[library].format(model=config.model, file=weights.name, n=contract.channels, kw=_kw(config)),
+            "provenance": load_card(path).provenance,
+        }
+    write_whole(card, json.dumps(said, indent=1) + "\n")
+    return weights, card
+
+
+def _settings(path: Path | str) -> dict[str, Any]:
+    said = load_card(path).encoder
+    if said["name"] != "timm":
+        raise RecipeError(
+            f"{said['name']} is a network of swath's, which no other library has",
+            where=str(path),
+            remedy="encoders of the kind timm can be exported",
+        )
+    return said
+
+
+def _steady(encoder: Encoder) -> InputContract:
+    """The contract, with bands that were constant in the corpus shut off by kernels of 0 instead of a scale of 0."""
+    contract = encoder.contract
+    constant = [is_constant(key, std) for key, std in zip(contract.bands, contract.std, strict=True)]
+    if not any(constant):
+        return contract
+    if not contract.fixed:
+        raise RecipeError(
+            "a band was constant in the corpus, and any channel may hold it",
+            remedy="train without that band to use the network elsewhere",
+        )
+    for name in first_convolutions(encoder.network):
+        conv = encoder.network.get_submodule(name)
+        assert isinstance(conv.weight, Tensor)
+        conv.weight.data[:, constant] = 0.0
+    std = tuple(1.0 if off else value for off, value in zip(constant, contract.std, strict=True))
+    return InputContract(**{**contract.as_dict(), "std": std, "gsd_m": contract.gsd_m})
+
+
+def _fold(encoder: Encoder, contract: InputContract, model: str) -> None:
+    """Standardise by the first convolution: `w (x - m) / s = (w / s) x - (w / s) m`."""
+    if why := _why_not_foldable(encoder, contract):
+        raise RecipeError(
+            f"the standardisation cannot be folded into {model}: {why}",
+            remedy="export without folding, and standardise pixels as the card says",
+        )
+    conv = cast(nn.Conv2d, encoder.network.get_submodule(first_convolutions(encoder.network)[0]))
+    mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (contract.mean, contract.std))
+    kernels = conv.weight.data.double() / std
+    if conv.bias is not None:
+        conv.bias.data = (conv.bias.data.double() - (kernels * mean).sum(dim=(1, 2, 3))).float()
+    conv.weight.data = kernels.float()
+
+
+def _why_not_foldable(encoder: Encoder, contract: InputContract) -> str:
+    """Why a convolution cannot standardise exactly; empty where it can.
+
+    It can where no zeros are padded, which would no longer stand for the means; or where nothing is subtracted.
+    """
+    names = first_convolutions(encoder.network)
+    conv = encoder.network.get_submodule(names[0])
+    if not contract.fixed:
+        return "any channel may hold any band"
+    if len(names) > 1 or type(conv) is not nn.Conv2d:
+        return "its first convolution is no plain one"
+    if any(contract.mean) and (conv.padding == "same" or any(conv.padding)):
+        return "its first convolution pads with 0, which stands for the bands' means and would no longer do so"
+    if any(contract.mean) and conv.bias is None:
+        return "its first convolution has no bias that could take the means"
+    return ""
+
+
+def _card(encoder: Encoder, contract: InputContract, config: Config, *, fold: bool) -> dict[str, Any]:
+    sizes = contract.gsd_m or (None,) * len(contract.bands)
+    rows = zip(contract.bands, contract.units, contract.mean, contract.std, sizes, strict=True)
+    bands = [
+        {"band": key, "common_name": band(key).common_name, "unit": unit, "gsd_m": size}
+        | ({"invalid": mean} if fold else {"mean": mean, "std": std, "invalid": 0.0})
+        for key, unit, mean, std, size in rows
+    ]
+    each = "channel i is bands[i]" if contract.fixed else "any channel may hold any of bands"
+    prepare = "physical units as they are" if fold else "(physical value - mean) / std, of each band"
+    return {
+        "written_by": f"swath {swath.__version__}",
+        "model": config.model,
+        "in_chans": contract.channels,
+        "create_model": options(config),
+        "features": f"{encoder.dim} numbers: the average over positions"
+        + (" of the normalised patch tokens, without the class token" if "fc_norm" in options(config) else ""),
+        "bands": bands,
+        "pixels": f"{prepare}; {each}; `invalid` is what invalid pixels hold after that",
+        "folded": fold,
+    }
+
+
+def _kw(config: Config) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in options(config).items())
+
+
+def _for_timm(state: State, config: Config, channels: int, to: Path) -> None:  # noqa: ARG001 - a writer's signature
+    save_file(state, to)
+
+
+def _for_torchgeo(state: State, config: Config, channels: int, to: Path) -> None:
+    """As `extract_backbone` reads it. torchgeo makes the model of its own size of pictures, and fills what has a name."""
+    import timm
+
+    theirs = timm.create_model(config.model, num_classes=2, in_chans=channels)
+    if not isinstance(list(theirs.children())[-1], nn.Linear):
+        raise RecipeError(
+            f"torchgeo cannot read weights of {config.model} from a file: it expects a linear layer at the end",
+            remedy="export for timm, and load that file into the task's model",
+        )
+    if "pos_embed" in state:
+        state = {**state, "pos_embed": resample_positions(theirs, state["pos_embed"])}
+    torch.save(
+        {
+            "hyper_parameters": {"model": config.model, "in_channels": channels},
+            "state_dict": {f"model.{name}": tensor for name, tensor in state.items()},
+        },
+        to,
+    )
+
+
+def _for_terratorch(state: State, config: Config, channels: int, to: Path) -> None:
+    """Under the names of timm's `features_only` networks, which are terratorch's backbones of timm."""
+    import timm
+
+    size = {name: value for name, value in options(config).items() if name == "img_size"}
+    features = timm.create_model(config.model, features_only=True, in_chans=channels, **size)
+    ours = {_plain(name): name for name in state}
+    torch.save({name: state[ours[_plain(name)]] for name in features.state_dict()}, to)
+
+
+def _plain(name: str) -> str:
+    """A tensor's name without what timm makes of it where it takes a network apart."""
+    return name.removeprefix("model.").replace("_", ".")
+
+
+_WRITERS: dict[Library, tuple[Callable[[State, Config, int, Path], None], str]] = {
+    "timm": (_for_timm, ".safetensors"),
+    "torchgeo": (_for_torchgeo, ".ckpt"),
+    "terratorch": (_for_terratorch, ".pth"),
+}
+_HOW: dict[Library, str] = {
+    "timm": "timm.create_model({model!r}, in_chans={n}, checkpoint_path={file!r}, {kw})",
+    "torchgeo": "torchgeo.trainers.ClassificationTask(model={model!r}, weights={file!r}, in_channels={n}, ...)",
+    "terratorch": "terratorch.registry.BACKBONE_REGISTRY.build('timm_{model}', in_chans={n}, "
+    "checkpoint_path={file!r}); of its factories: backbone 'timm_{model}', backbone_pretrained false, "
+    "backbone_in_chans {n}, backbone_checkpoint_path {file!r}",
+}
+"""What to call there; the keys of their own settings."""
