@@ -29,6 +29,8 @@ COMMANDS = (
     "power",
     "map",
     "report",
+    "adopt",
+    "export",
     "plugins",
     "corpus",
     "recipes",

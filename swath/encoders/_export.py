@@ -162,7 +162,7 @@ def _for_timm(state: State, config: Config, channels: int, to: Path) -> None:  #
 
 
 def _for_torchgeo(state: State, config: Config, channels: int, to: Path) -> None:
-    """As `extract_backbone` reads it. torchgeo makes the model of its own size of pictures, and fills what has a name."""
+    """As its `extract_backbone` reads it; torchgeo makes the model of its own size of pictures."""
     import timm
 
     theirs = timm.create_model(config.model, num_classes=2, in_chans=channels)

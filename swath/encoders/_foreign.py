@@ -241,7 +241,9 @@ class Match:
         names = self.under(naming)
         return {short: self.file[names[short]] for short in self.counters if short in names}
 
-    def check(self, naming: Naming, path: Path, heads: tuple[str, ...], optional: Sequence[str], at_least: float) -> None:
+    def check(
+        self, naming: Naming, path: Path, heads: tuple[str, ...], optional: Sequence[str], at_least: float
+    ) -> None:
         """Raise RecipeError unless the file holds the network, and no larger one.
 
         Args:

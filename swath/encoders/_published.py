@@ -6,6 +6,7 @@ One YAML file in `published/` per kind of checkpoint, found by its name; a path 
 import difflib
 from dataclasses import replace
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from pydantic import Field, ValidationError, model_validator
@@ -131,5 +132,5 @@ def published_card(name: str) -> PublishedCard:
         ) from None
 
 
-def _folder() -> "resources.abc.Traversable":
+def _folder() -> Traversable:
     return resources.files("swath.encoders") / "published"

@@ -59,7 +59,9 @@ class Config(StartableSettings):
     @model_serializer(mode="wrap")
     def _without_what_is_not_there(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         # settings that say nothing of these have the digest that they had before they were there
-        usual = {name for name in self.OF_FOREIGN_WEIGHTS if getattr(self, name) == type(self).model_fields[name].default}
+        usual = {
+            name for name in self.OF_FOREIGN_WEIGHTS if getattr(self, name) == type(self).model_fields[name].default
+        }
         return {key: value for key, value in handler(self).items() if key not in usual}
 
     @model_validator(mode="after")
@@ -202,9 +204,7 @@ def _refuse_one_pixel(conv: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         )
 
 
-def _load(
-    network: Any, config: Config, path: Path, contract: InputContract, card: PublishedCard | None
-) -> StartReport:
+def _load(network: Any, config: Config, path: Path, contract: InputContract, card: PublishedCard | None) -> StartReport:
     """Fill a network from a file, first kernels adapted to the bands and positions to the size of pictures."""
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     stems = [f"{conv}.weight" for conv in first_convolutions(network)]
@@ -225,9 +225,7 @@ def _load(
     return match.report(naming, path, before, network.state_dict(), config.card, remarks)
 
 
-def _adapted(
-    kernels: Tensor, contract: InputContract, card: PublishedCard | None, where: str
-) -> tuple[Tensor, str]:
+def _adapted(kernels: Tensor, contract: InputContract, card: PublishedCard | None, where: str) -> tuple[Tensor, str]:
     """Kernels "o c h w" for the contract's channels, and how they came about, for people."""
     channels = kernels.shape[1]
     if card is not None:

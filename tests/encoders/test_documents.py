@@ -12,8 +12,18 @@ def test_examples_run():
     assert names["encoder"].dim == 512
 
 
+def rows_of(section):
+    return {row.split("|")[1].strip(): row.split("|") for row in section.splitlines() if row.startswith("| `")}
+
+
+def test_every_card_of_published_weights_is_named():
+    section = DOCUMENT.partition("## Published weights")[2].partition("\n## ")[0]
+    named = [part.strip(" `") for row in rows_of(section) for part in row.split(",")]
+    assert sorted(f"ssl4eo-l{name}" if name.startswith("-") else name for name in named) == encoders.published_names()
+
+
 def test_every_encoder_has_a_row_with_its_settings():
-    rows = {row.split("|")[1].strip(" `"): row.split("|") for row in DOCUMENT.splitlines() if row.startswith("| `")}
+    rows = {name.strip("`"): row for name, row in rows_of(DOCUMENT.partition("\n## ")[0]).items()}
     assert sorted(rows) == encoders.names()
     for name, row in rows.items():
         settings = set(plugins.find("swath.encoders", name).Config.model_fields) - {"name"}

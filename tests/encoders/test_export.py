@@ -146,13 +146,15 @@ def test_folded_standardisation_takes_physical_units(tmp_path, model):
 
 
 def test_folding_is_refused_where_padding_would_make_it_wrong(tmp_path):
-    """Zeros about a picture stand for the means; in physical units they would be darkness, a border's worth of error."""
+    """Zeros about a picture stand for the means; in physical units they would be darkness."""
     encoder = trained(tmp_path, "test_resnet")
     with pytest.raises(RecipeError, match="folded into test_resnet: its first convolution pads with 0"):
         exported(tmp_path, "timm", fold=True)
     conv = encoder.network.conv1[0]
     std = torch.tensor(STD)[:, None, None]
-    wrong = torch.nn.functional.conv2d(image().pixels[:, 0], conv.weight / std, stride=conv.stride, padding=conv.padding)
+    wrong = torch.nn.functional.conv2d(
+        image().pixels[:, 0], conv.weight / std, stride=conv.stride, padding=conv.padding
+    )
     wrong = wrong - (conv.weight / std * torch.tensor(MEAN)[:, None, None]).sum((1, 2, 3))[:, None, None]
     right = conv((image().pixels[:, 0] - torch.tensor(MEAN)[:, None, None]) / std)
     torch.testing.assert_close(wrong[..., 1:-1, 1:-1], right[..., 1:-1, 1:-1], rtol=1e-3, atol=1e-4)

@@ -53,7 +53,8 @@ def under(prefix, state):
 
 
 def noise(state):
-    return {name: torch.randn_like(tensor, dtype=torch.float32) for name, tensor in state.items()}
+    """Other tensors of the same shapes; one number stands for all of each, so that files stay small."""
+    return {name: torch.zeros(1).expand(tensor.shape) for name, tensor in state.items()}
 
 
 @contextmanager
@@ -117,7 +118,10 @@ LAYOUTS = {
         len(HEAD),
     ),
     "torchgeo's tasks": lambda s: (
-        {"hyper_parameters": {"model": "resnet50"}, "state_dict": under("model.", s) | {"criterion.weight": HEAD["0.bias"]}},
+        {
+            "hyper_parameters": {"model": "resnet50"},
+            "state_dict": under("model.", s) | {"criterion.weight": HEAD["0.bias"]},
+        },
         "state_dict.model.",
         1,
     ),
@@ -154,11 +158,11 @@ def test_a_network_is_filled_and_says_of_what(state, tmp_path):
 
 
 def seco(tmp_path, base, model="resnet18"):
-    """A checkpoint as SeCo's and CaCo's repositories write it: `Sequential(*children[:-1], Flatten())` of torchvision's."""
+    """A checkpoint as SeCo's and CACo's repositories write it: torchvision's network in a `Sequential`."""
     torch.manual_seed(2)
     made = getattr(torchvision.models, model)(num_classes=128)
     query = torch.nn.Sequential(*list(made.children())[:-1], torch.nn.Flatten())
-    other = {name: torch.randn_like(tensor.float()) for name, tensor in query.state_dict().items()}
+    other = noise(query.state_dict())
     with old_lightning() as (AttributeDict, ModelCheckpoint):
         content = {
             "epoch": 1,
@@ -188,7 +192,11 @@ def test_numbered_children_of_seco_and_caco_become_the_networks_own(tmp_path):
 def test_masked_autoencoders_are_read_without_their_decoders(tmp_path):
     torch.manual_seed(3)
     state = timm.create_model("test_vit", in_chans=2, num_classes=0).state_dict()
-    more = {"mask_token": torch.zeros(1, 1, 8), "decoder_blocks.0.norm1.weight": torch.ones(8), "decoder_embed.bias": torch.ones(8)}
+    more = {
+        "mask_token": torch.zeros(1, 1, 8),
+        "decoder_blocks.0.norm1.weight": torch.ones(8),
+        "decoder_embed.bias": torch.ones(8),
+    }
     torch.save({"model": state | more, "args": argparse.Namespace(mask=0.7)}, tmp_path / "mae.pth")
     config = Config(model="test_vit", weights=tmp_path / "mae.pth", card="ssl4eo-s12-s1")
     encoder = encoders.build(config, published_card("ssl4eo-s12-s1").contract)
@@ -234,7 +242,9 @@ def test_a_file_of_which_nothing_fits_is_refused(tmp_path):
 def test_another_architecture_is_refused_with_what_is_missing(state, tmp_path):
     stem = {name: tensor for name, tensor in state.items() if name.startswith("conv1.")}
     path = file_of(under("module.", stem | {"stages.0.weight": torch.zeros(3)}), tmp_path)
-    with pytest.raises(RecipeError, match=r"bn1\.weight is missing; .*stages\.0\.weight is not the model's and .* more") as error:
+    with pytest.raises(
+        RecipeError, match=r"bn1\.weight is missing; .*stages\.0\.weight is not the model's and .* more"
+    ) as error:
         build(path)
     assert "at_least" not in error.value.remedy, "what fits by chance is not offered as a start"
     assert "'module.'" in error.value.what
@@ -267,7 +277,15 @@ def test_bands_are_chosen_by_name_in_any_order(state, tmp_path):
     """What is left out is as if it were at its mean: it adds nothing to the first convolution."""
     path, card = file_of(state, tmp_path), published_card(CARD)
     some = tuple(BANDS[i] for i in (4, 0, 2))
-    inputs = replace(card.contract, channels=3, bands=some, units=("reflectance",) * 3, mean=(0.3,) * 3, std=(0.1,) * 3, gsd_m=(30.0,) * 3)
+    inputs = replace(
+        card.contract,
+        channels=3,
+        bands=some,
+        units=("reflectance",) * 3,
+        mean=(0.3,) * 3,
+        std=(0.1,) * 3,
+        gsd_m=(30.0,) * 3,
+    )
     few = encoders.build(Config(model="test_resnet", weights=path, card=CARD), inputs).eval()
     assert torch.equal(few.network.state_dict()["conv1.0.weight"], state["conv1.0.weight"][:, [4, 0, 2]])
     assert few.contract.mean == (0.0, 0.0, 0.0)
@@ -288,9 +306,11 @@ def test_what_the_card_does_not_say_is_refused(state, tmp_path):
     with pytest.raises(ContractError, match="published weights want each band in its own"):
         encoders.build(Config(model="test_resnet", weights=path, card=CARD), replace(contract, fixed=False))
     with pytest.raises(ContractError, match="take 6 channels, the card says 2"):
-        encoders.build(Config(model="test_resnet", weights=path, card="ssl4eo-s12-s1"), published_card("ssl4eo-s12-s1").contract)
+        encoders.build(
+            Config(model="test_resnet", weights=path, card="ssl4eo-s12-s1"), published_card("ssl4eo-s12-s1").contract
+        )
     counts = replace(contract, mean=(1200.0,) * 6)
-    with pytest.raises(ContractError, match="by the corpus's means, .*10,000 times too large"):
+    with pytest.raises(ContractError, match=r"by the corpus's means, .*10,000 times too large"):
         encoders.build(Config(model="test_resnet", weights=path, card=CARD), counts)
 
 

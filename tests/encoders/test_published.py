@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from swath import encoders
-from swath.batch import Image
 from swath.encoders import Standardize, published_card
 from swath.errors import RecipeError
 from swath.sensors import band_id, get
@@ -28,7 +27,10 @@ def test_every_card_can_be_used(name):
     card = published_card(name)
     assert card.contract.channels == len(card.bands) == len(card.contract.units)
     assert {get(key.partition("/")[0]).name for key in card.bands} == {card.bands[0].partition("/")[0]}
-    assert np.abs(prepared(card, np.broadcast_to(np.array(card.mean)[:, None, None], (len(card.bands), 2, 2)))).max() < 1e-4
+    assert (
+        np.abs(prepared(card, np.broadcast_to(np.array(card.mean)[:, None, None], (len(card.bands), 2, 2)))).max()
+        < 1e-4
+    )
 
 
 @pytest.mark.parametrize("product", ["tm-toa", "etm-toa", "etm-sr", "oli-toa", "oli-sr"])
@@ -47,7 +49,9 @@ def test_landsat_goes_in_as_ssl4eo_ls_bytes_over_255(product):
 def test_sentinel_2_goes_in_as_counts_over_10_000():
     counts = rng.integers(1, 9000, (13, 8, 8))
     np.testing.assert_allclose(prepared(published_card("ssl4eo-s12-s2"), counts / 1e4), counts / 1e4, rtol=1e-6)
-    np.testing.assert_allclose(prepared(published_card("ssl4eo-s12-s2-rgb"), counts[:3] / 1e4), counts[:3] / 1e4, rtol=1e-6)
+    np.testing.assert_allclose(
+        prepared(published_card("ssl4eo-s12-s2-rgb"), counts[:3] / 1e4), counts[:3] / 1e4, rtol=1e-6
+    )
     mean, std = (np.array(values)[:, None, None] for values in (S12_MEAN, S12_STD))
     np.testing.assert_allclose(prepared(published_card("softcon-s2"), counts / 1e4), (counts - mean) / std, atol=2e-4)
 
@@ -64,7 +68,9 @@ def test_rgb_goes_in_as_secos_dataset_reads_it(name):
     quantiles = {"B04": (0.0, 129.0), "B03": (2.0, 103.0), "B02": (3.0, 88.0)}
     reflectance = rng.uniform(0.02, 0.34, (3, 8, 8))
     expected = []
-    for key, one, mean, std in zip(published_card(name).bands, reflectance, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True):
+    for key, one, mean, std in zip(
+        published_card(name).bands, reflectance, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True
+    ):
         low, high = quantiles[key.partition("/")[2]]
         expected.append(((one * 255 - low) / (high - low) - mean) / std)
     np.testing.assert_allclose(prepared(published_card(name), reflectance), expected, atol=1e-5)
@@ -72,7 +78,9 @@ def test_rgb_goes_in_as_secos_dataset_reads_it(name):
 
 def test_photographs_go_in_as_imagenets():
     display = rng.random((3, 8, 8))
-    expected = (display - np.array([0.485, 0.456, 0.406])[:, None, None]) / np.array([0.229, 0.224, 0.225])[:, None, None]
+    expected = (display - np.array([0.485, 0.456, 0.406])[:, None, None]) / np.array([0.229, 0.224, 0.225])[
+        :, None, None
+    ]
     for name in ("gassl", "imagenet-rgb"):
         np.testing.assert_allclose(prepared(published_card(name), display), expected, atol=1e-5)
     assert not published_card("imagenet-rgb").of_the_earth
@@ -133,8 +141,16 @@ def test_bands_and_scalings_are_those_that_torchgeo_states():
         "LANDSAT_OLI_SR": "ssl4eo-l-oli-sr",
     }
     wanted = {f"{sensor}_{method}": card for sensor, card in cards.items() for method in ("MOCO", "SIMCLR")}
-    wanted |= {"SENTINEL2_ALL_MOCO": "ssl4eo-s12-s2", "SENTINEL2_ALL_DINO": "ssl4eo-s12-s2", "SENTINEL2_ALL_MAE": "ssl4eo-s12-s2"}
-    wanted |= {"SENTINEL2_RGB_MOCO": "ssl4eo-s12-s2-rgb", "SENTINEL2_ALL_SOFTCON": "softcon-s2", "SENTINEL1_GRD_SOFTCON": "ssl4eo-s12-s1"}
+    wanted |= {
+        "SENTINEL2_ALL_MOCO": "ssl4eo-s12-s2",
+        "SENTINEL2_ALL_DINO": "ssl4eo-s12-s2",
+        "SENTINEL2_ALL_MAE": "ssl4eo-s12-s2",
+    }
+    wanted |= {
+        "SENTINEL2_RGB_MOCO": "ssl4eo-s12-s2-rgb",
+        "SENTINEL2_ALL_SOFTCON": "softcon-s2",
+        "SENTINEL1_GRD_SOFTCON": "ssl4eo-s12-s1",
+    }
     wanted |= {"SENTINEL1_GRD_MAE": "ssl4eo-s12-s1", "FMOW_RGB_GASSL": "gassl"}
     seen = set()
     for weights in (*ResNet18_Weights, *ResNet50_Weights, *ViTSmall16_Weights):
@@ -154,7 +170,7 @@ def test_bands_and_scalings_are_those_that_torchgeo_states():
 
 
 def as_stored(raw, card):
-    """The middle in physical units, which torchgeo's crop and resize leave alone, and the picture in torchgeo's numbers.
+    """The middle of a picture in physical units, and the picture in torchgeo's numbers.
 
     Pictures are the same everywhere, band by band, so that no resampling matters.
     """

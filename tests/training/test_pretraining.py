@@ -95,6 +95,23 @@ def test_an_encoder_that_starts_from_another_saw_what_that_saw(corpus, tmp_path)
     assert encoders.load_seen(tmp_path / "unknown" / "encoder") is None
 
 
+def test_an_encoder_that_starts_from_published_weights_says_so_and_saw_what_nobody_knows(corpus, tmp_path, capsys):
+    torch.manual_seed(0)
+    published = encoders.build(Timm(model="test_resnet"), arguments(corpus, tmp_path)["contract"])
+    torch.save({"model": published.network.state_dict()}, tmp_path / "w.pth")
+    (tmp_path / "mine.yaml").write_text(
+        f"{{title: mine, source: here, models: [], bands: [{', '.join(KEYS)}], mean: [0.1, 0.2], std: [0.3, 0.4], "
+        "size_px: 32, prepared: as it is}"
+    )
+    begun = Timm(model="test_resnet", weights=tmp_path / "w.pth", card=str(tmp_path / "mine.yaml"))
+    pretrain(**arguments(corpus, tmp_path / "on", encoder_config=begun, train=TrainConfig(epochs=1, batch_size=24)))
+    assert "tensors (100 % of the numbers) used, " in capsys.readouterr().err
+    card = encoders.load_card(tmp_path / "on" / "encoder")
+    assert (card.contract.mean, card.contract.std) == ((0.1, 0.2), (0.3, 0.4))
+    assert card.provenance["start"]["card"] == "mine.yaml"
+    assert encoders.load_seen(tmp_path / "on" / "encoder") is None
+
+
 def test_a_finished_run_is_left_alone_and_other_settings_are_refused(corpus, tmp_path):
     first = pretrain(**arguments(corpus, tmp_path))
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
