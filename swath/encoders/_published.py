@@ -110,7 +110,7 @@ def published_card(name: str) -> PublishedCard:
     """
     known = published_names()
     path = _folder() / f"{name}.yaml" if name in known else Path(name)
-    if name not in known and path.suffix not in (".yaml", ".yml"):
+    if name not in known and not name.endswith((".yaml", ".yml")):
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
         raise RecipeError(

@@ -54,7 +54,7 @@ def under(prefix, state):
 
 def noise(state):
     """Other tensors of the same shapes; one number stands for all of each, so that files stay small."""
-    return {name: torch.zeros(1).expand(tensor.shape) for name, tensor in state.items()}
+    return {name: torch.zeros(()).expand(tensor.shape) for name, tensor in state.items()}
 
 
 @contextmanager
