@@ -29,12 +29,18 @@ class SelfSupervised(LightningModule):
         self.peak_lr = peak_lr(train.optimizer, train.samples_per_step)
         self.parts: list[Loss] = []
         """Losses of the forward passes since the last optimiser step, detached."""
+        self.locations: list[str] = []
+        """Ids of what they were of, in this process."""
+        self.gradient = torch.zeros(())
+        """Sum of the norms of all parameters' gradients at the last optimiser step, on the device: whether all are
+        finite."""
         self.room = MemoryGuard("training.batch_size", "views.most", distributed.launch().world)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Views, then loss. Lightning counts batches over the whole run, as it sees one epoch only."""
         if batch_idx % self.train_config.accumulate == 0:
             self.parts.clear()
+            self.locations.clear()
         self.room.require(batch.images, lambda images: self._trial(batch, images))
         generator = self._randomness(batch_idx)
         with torch.autocast(self.device.type, enabled=False):
@@ -43,6 +49,7 @@ class SelfSupervised(LightningModule):
         loss = self.method.loss(views, self.gather)
         terms = {name: term.detach() for name, term in loss.terms.items()}
         self.parts.append(replace(loss, total=loss.total.detach(), terms=terms))
+        self.locations += batch.uid
         return loss.total
 
     def _trial(self, batch: Batch, images: dict[str, Image]) -> Tensor:
@@ -59,6 +66,11 @@ class SelfSupervised(LightningModule):
         set_rates(optimizer, self.lr_at(done), self.peak_lr)
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.method.after_step((done + 1) / self.plan.total)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: ARG002 - Lightning's signature
+        """Look at the gradients, without waiting for them."""
+        norms = torch._foreach_norm([p.grad for p in self.method.parameters() if p.grad is not None])  # pyright: ignore
+        self.gradient = torch.stack(norms).sum()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser; `optimizer_step` sets its learning rate."""

@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,37 @@ from swath.training.gauges import CollapseWatch, LabelledSet, effective_rank, fe
 from swath.training.module import SelfSupervised
 
 
+@dataclass(slots=True, eq=False)
+class _Steps:
+    """What must be finite of some optimiser steps, one after the other."""
+
+    losses: list[Tensor] = field(default_factory=list)
+    gradients: list[Tensor] = field(default_factory=list)
+    """Sums of norms."""
+    locations: list[tuple[str, ...]] = field(default_factory=list)
+    """Ids of the locations that this process saw in each."""
+
+    def add(self, module: SelfSupervised) -> None:
+        """Another step, as it is on the device."""
+        self.losses.append(torch.stack([part.total for part in module.parts]).mean())
+        self.gradients.append(module.gradient)
+        self.locations.append(tuple(module.locations))
+
+    def numbers(self) -> Tensor:
+        """Losses and gradients, "2 n", on the device; the means over all processes."""
+        return distributed.mean(torch.stack([torch.stack(self.losses), torch.stack(self.gradients)]).float())
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Row:
     """A row of log.csv, some of it still on its way from the device."""
 
     step: int
     known: dict[str, float | int | None]
-    losses: Tensor
-    """Of the steps since the row before, in memory of the host as all that follows."""
+    locations: list[tuple[str, ...]]
+    """Of the steps since the row before."""
+    numbers: Tensor
+    """Their losses and gradients, in memory of the host as all that follows."""
     terms: dict[str, Tensor]
     features: Tensor | None
     """Where gauges are due."""
@@ -39,6 +62,15 @@ class _Row:
     def wait(self) -> None:
         if self.done is not None:
             self.done.synchronize()
+
+
+LISTED = 16
+"""Locations that an error names at most."""
+
+
+def _listed(locations: tuple[str, ...]) -> str:
+    more = f" and {len(locations) - LISTED} more" if len(locations) > LISTED else ""
+    return ", ".join(locations[:LISTED]) + more
 
 
 def _gauges(features: Tensor) -> dict[str, float]:
@@ -54,8 +86,8 @@ class Recorder(Callback):
         self.seconds_before = 0.0
         self.started = time.monotonic()
         self.seen = 0
-        self.losses: list[torch.Tensor] = []
-        """Of the steps since the last row, on the device."""
+        self.steps = _Steps()
+        """Those since the last row."""
         self.awaited: _Row | None = None
         self.device = CPU
         """Where processes compare what they measured."""
@@ -80,7 +112,7 @@ class Recorder(Callback):
         step = trainer.global_step
         if step != self.seen:
             self.seen = step
-            self.losses.append(torch.stack([part.total for part in pl_module.parts]).mean())
+            self.steps.add(pl_module)
             if self._due(step, self.train.log_every, self.train.gauge_every, self.train.knn_every):
                 self.flush()
                 self.awaited = self._row(trainer, pl_module, step)
@@ -99,17 +131,20 @@ class Recorder(Callback):
             self._write(row)
 
     def check_finite(self, step: int) -> None:
-        """TrainingError if a loss up to step `step`, the newest, is not finite; waits for the device."""
+        """TrainingError if a loss or gradient up to step `step`, the newest, is not finite; waits for the device."""
         self.flush()
-        if self.losses:
-            self._require_finite(distributed.mean(torch.stack(self.losses).float()).tolist(), step)
-            self.losses.clear()
+        if self.steps.losses:
+            self._require_finite(self.steps.numbers(), self.steps.locations, step)
+            self.steps = _Steps()
 
-    def _require_finite(self, losses: list[float], step: int) -> None:
-        for i, value in enumerate(losses):
+    def _require_finite(self, numbers: Tensor, locations: list[tuple[str, ...]], step: int) -> None:
+        """Name the first step whose loss or gradient is not finite, of those up to `step`, and its locations."""
+        for i, (loss, gradient) in enumerate(numbers.T.tolist()):
+            what, value = ("loss", loss) if not math.isfinite(loss) else ("gradient", gradient)
             if not math.isfinite(value):
                 raise TrainingError(
-                    f"the loss became {value} at step {step - len(losses) + 1 + i} of {self.total}",
+                    f"the {what} became {value} at step {step - len(locations) + 1 + i} of {self.total}, of the "
+                    f"locations {_listed(locations[i])}",
                     where=str(self.rows.path.parent),
                     remedy="lower training.optimizer.lr, lengthen the warm-up, set training.gradient_clip, or check "
                     "the corpus for impossible values with `swath corpus check`",
@@ -129,21 +164,19 @@ class Recorder(Callback):
         if self.labelled is not None and self._due(step, self.train.knn_every):
             with trainer.precision_plugin.forward_context():
                 known["knn"] = knn_accuracy(module.method.encoder, self.labelled)
-        losses = distributed.mean(torch.stack(self.losses).float())
-        self.losses.clear()
+        steps, self.steps = self.steps, _Steps()
         gauged = [newest.gauged()] if self._due(step, self.train.gauge_every) else []
-        (losses, *rest), done = fetch([losses, *newest.terms.values(), *gauged])
+        (numbers, *rest), done = fetch([steps.numbers(), *newest.terms.values(), *gauged])
         terms = dict(zip(newest.terms, rest, strict=False))
-        return _Row(step, known, losses, terms, rest[-1] if gauged else None, done)
+        return _Row(step, known, steps.locations, numbers, terms, rest[-1] if gauged else None, done)
 
     def _write(self, row: _Row) -> None:
         row.wait()
-        losses = row.losses.tolist()
-        self._require_finite(losses, row.step)
+        self._require_finite(row.numbers, row.locations, row.step)
         gauges = {} if row.features is None else _gauges(row.features)
         if distributed.rank() == 0:
             terms = {name: float(term) for name, term in row.terms.items()}
-            self.rows.append({"step": row.step, "loss": losses[-1]} | row.known | gauges, terms)
+            self.rows.append({"step": row.step, "loss": float(row.numbers[0, -1])} | row.known | gauges, terms)
         self._stop_if_collapsed(row.step, gauges)
 
     def _stop_if_collapsed(self, step: int, gauges: dict[str, float]) -> None:

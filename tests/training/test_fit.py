@@ -285,7 +285,33 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(tmp_path, monkeypat
     fitted = broken(monkeypatch, 7, lambda made: Loss(total=made.total * torch.nan, features=made.features))
     with pytest.raises(TrainingError, match="the loss became nan at step 8 of 18") as error:
         fit(fitted, helpers.settings(log_every=50, gauge_every=50), helpers.FakeLoader, tmp_path, devices=1)
+    assert "at step 8 of 18, of the locations 0, 1, 2, 3, 4, 5, 6, 7\n" in str(error.value)
     assert "training.optimizer.lr" in str(error.value)
+    assert read(tmp_path / "last.ckpt")["global_step"] == 5
+
+
+class Treacherous(torch.autograd.Function):
+    """Changes nothing, and has no gradient that can be used."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, *grads):
+        return grads[0] * torch.nan
+
+
+@pytest.mark.parametrize("rows", [1, 50])
+def test_a_gradient_that_is_not_finite_stops_the_run_at_its_step(tmp_path, monkeypatch, rows):
+    """The loss of that step is as good as any; without looking, the next one would be blamed, and its locations."""
+    fitted = broken(monkeypatch, 7, lambda made: Loss(total=Treacherous.apply(made.total), features=made.features))
+    monkeypatch.setattr(recorder, "LISTED", 3)
+    settings = helpers.settings(log_every=rows, gauge_every=50)
+    with pytest.raises(
+        TrainingError, match="the gradient became nan at step 8 of 18, of the locations 0, 1, 2 and 5 more"
+    ):
+        fit(fitted, settings, helpers.FakeLoader, tmp_path, devices=1)
     assert read(tmp_path / "last.ckpt")["global_step"] == 5
 
 
