@@ -22,13 +22,12 @@ from pydantic import TypeAdapter
 from typer.main import get_command
 
 from benchmarks import __main__ as benchmarks
-from swath import cli, config, encoders, pipeline, plugins
+from swath import cli, config, encoders, pipeline, plugins, tasks
 from swath.corpus import Corpus, cluster, sources
 from swath.corpus.labels.target import TargetConfig
 from swath.encoders import InputContract, image_statistics
 from swath.products import documents, maps
 from swath.recipes import shipped, source_text
-from swath.tasks import power
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text() for path in [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]}
@@ -50,6 +49,7 @@ OWN_TESTS = {
 FRAGMENTS = {
     "building.md": ("build-landsat-parallel", "corpus.source"),
     "s4.md": ("s4-canada-distil", "tasks.crops"),
+    "sweeps.md": ("quickstart", ""),
     "views.md": ("hls-landcover", "pretrain"),
 }
 """Pages with YAML: a recipe, and where in it the blocks belong."""
@@ -162,7 +162,7 @@ def at_the_desk(desk, monkeypatch):
     monkeypatch.setattr(maps, "maps", bound(maps.maps, []))
     for name, result in {"write": Path("docs/results.md"), "verify": [], "stale": []}.items():
         monkeypatch.setattr(documents, name, bound(getattr(documents, name), result))
-    monkeypatch.setattr(power, "needed_for", bound(power.needed_for, []))
+    monkeypatch.setattr(tasks, "needed_for", bound(tasks.needed_for, []))
     monkeypatch.setattr(cluster, "cluster", bound(cluster.cluster, nullcontext()))
     monkeypatch.setattr("distributed.Client", lambda _: nullcontext())
 
@@ -238,9 +238,11 @@ def test_yaml_blocks():
             recipe, key = FRAGMENTS[page]
             document = yaml.safe_load(source_text(recipe)[1])
             section = document
-            for part in key.split("."):
+            for part in filter(None, key.split(".")):
                 section = section[part]
             section.update(yaml.safe_load(block))
+            if page == "sweeps.md":  # a sweep stands for arms and claims
+                document |= {"arms": None, "claims": None}
             config.resolve(document)
 
 

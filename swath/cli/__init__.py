@@ -25,6 +25,7 @@ COMMANDS = (
     "quickstart",
     "pretrain",
     "evaluate",
+    "sweep",
     "embed",
     "power",
     "map",

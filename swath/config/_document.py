@@ -1,6 +1,7 @@
 """From the text of a recipe to the typed recipe, and back."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from swath.errors import RecipeError
 from swath.recipes import source_text
 from swath.sensors import load_file
 from swath.sensors import read as read_sensors
+from swath.sweep import SweepConfig, arms_of, name_of
 
 
 def load(recipe: str | Path, overrides: list[str] | None = None, sensors: Path | None = None) -> Recipe:
@@ -39,6 +41,50 @@ def load(recipe: str | Path, overrides: list[str] | None = None, sensors: Path |
     return resolve(document, where, lines)
 
 
+def load_sweep(
+    recipe: str | Path, axes: Sequence[str], overrides: list[str] | None = None, sensors: Path | None = None
+) -> Recipe:
+    """Read a recipe as a sweep: over the axes that it states, or over those that are given here.
+
+    Args:
+        recipe: as `load`; where axes are given, of one arm, which all points of the sweep start from.
+        axes: `key=[value, value]` each, the values in YAML.
+        overrides: as `load`.
+        sensors: as `load`.
+
+    Raises:
+        RecipeError: as `load`; there is no axis, or the recipe has several arms.
+    """
+    where, _ = source_text(recipe)
+    if not axes:
+        if (given := load(recipe, overrides, sensors)).sweep is None:
+            raise RecipeError(
+                "the recipe states no sweep",
+                where=where,
+                remedy="give --axis key=[value, value], such as --axis method=[simclr, byol]",
+            )
+        return given
+    # claims are about arms, and there will be others
+    whole = load(recipe, [*(overrides or []), "claims=null"], sensors).model_dump(mode="json", exclude={"sweep"})
+    if len(whole["arms"]) != 1:
+        raise RecipeError(
+            f"the recipe has {len(whole['arms'])} arms, and a sweep starts from one",
+            where=where,
+            remedy="state the sweep in a recipe of your own, with what arms have in common in pretrain",
+        )
+    (whole["pretrain"],) = whole.pop("arms").values()
+    for task in whole["tasks"].values():
+        task["floor_arms"] = []
+    named: dict[str, Any] = {}
+    for axis in axes:
+        key, equals, text = axis.partition("=")
+        value, _ = _yaml.read(text, f"the axis {short(axis)}") if equals else (None, None)
+        if not isinstance(value, list):
+            raise RecipeError(f"cannot understand the axis {short(axis)}", remedy="write key=[value, value]")
+        named[key.strip()] = value
+    return resolve(whole | {"sweep": {"axes": named}}, where)
+
+
 def resolve(document: dict[str, Any], where: str = "recipe", lines: Lines | None = None) -> Recipe:
     """Complete every arm from `pretrain`, name the task of the k-NN gauge, and validate the whole.
 
@@ -47,6 +93,8 @@ def resolve(document: dict[str, Any], where: str = "recipe", lines: Lines | None
     """
     document = dict(document)
     common = _section(document.pop("pretrain", None), "pretrain", where)
+    if document.get("sweep") is not None:
+        document["arms"] = _swept(document, common, where, lines or {})
     arms = _section(document.get("arms"), "arms", where) or ({"encoder": {}} if common else {})
     document["arms"] = {name: merge(common, _section(arm, f"arms.{name}", where)) for name, arm in arms.items()}
     document.setdefault("knn_task", next(iter(_section(document.get("tasks"), "tasks", where)), None))
@@ -54,11 +102,52 @@ def resolve(document: dict[str, Any], where: str = "recipe", lines: Lines | None
         # through JSON, so that validation is strict (no "3" for 3) and lists may still stand for tuples
         return Recipe.model_validate_json(json.dumps(document, default=str), strict=True)
     except ValidationError as error:
+        raise _explained(error, where, lines or {}) from None
+
+
+def _explained(error: ValidationError, where: str, lines: Lines, below: tuple[str, ...] = ()) -> RecipeError:
+    """Everything that is wrong, a line each; what is wrong with several arms in the same way is said once.
+
+    Args:
+        error: of a recipe, or of one of its sections.
+        where: the document.
+        lines: of its keys.
+        below: keys that lead to the section.
+    """
+    errors = [dict(one) | {"loc": (*below, *one["loc"])} for one in error.errors()]
+    once = {_regardless_of_arm(one): one for one in reversed(causes(errors))}
+    return RecipeError(
+        "\n".join(explain(one, lines) for one in reversed(once.values())),
+        where=where,
+        remedy="`swath recipes schema` prints every key, `swath recipes show quickstart` an example",
+    )
+
+
+def _regardless_of_arm(error: dict[str, Any]) -> str:
+    keys = error["loc"][2:] if error["loc"][:1] == ("arms",) else error["loc"]
+    return f"{keys} {error['type']} {error['msg']} {short(error['input'])}"
+
+
+def _swept(document: dict[str, Any], common: dict[str, Any], where: str, lines: Lines) -> dict[str, Any]:
+    """The arms of a sweep; those that a resolved recipe holds already stay.
+
+    Raises:
+        RecipeError: the sweep is wrong, or the recipe states arms of its own as well.
+    """
+    try:
+        sweep = SweepConfig.model_validate_json(json.dumps(document["sweep"], default=str), strict=True)
+    except ValidationError as error:
+        raise _explained(error, where, lines, ("sweep",)) from None
+    stated = _section(document.get("arms"), "arms", where)
+    if not stated:
+        return arms_of(sweep, common, merge)
+    if list(stated) != [name_of(point) for point in sweep.points()]:
         raise RecipeError(
-            "\n".join(explain(e, lines or {}) for e in causes([dict(e) for e in error.errors()])),
+            "arms: a sweep makes the arms, and the recipe states others",
             where=where,
-            remedy="`swath recipes schema` prints every key, `swath recipes show quickstart` an example",
-        ) from None
+            remedy="leave out arms, or sweep",
+        )
+    return stated
 
 
 def _with_sensors_of(path: Path, declared: dict[str, Any]) -> dict[str, Any]:
@@ -70,8 +159,8 @@ def _with_sensors_of(path: Path, declared: dict[str, Any]) -> dict[str, Any]:
 def merge(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """`common` with everything that `own` says put over it, key by key.
 
-    A section that names another plug-in replaces the common section whole: the settings of one method mean nothing to
-    another.
+    A section that names another plug-in than the common one replaces it whole: the settings of one method mean nothing
+    to another. What a common section without a name says is common to all plug-ins.
     """
     merged = dict(common)
     for key, value in own.items():
@@ -79,7 +168,7 @@ def merge(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
         if (
             isinstance(base, dict)
             and isinstance(value, dict)
-            and value.get("name", base.get("name")) == base.get("name")
+            and base.get("name") in (None, value.get("name", base.get("name")))
         ):
             merged[key] = merge(base, value)
         else:

@@ -15,6 +15,7 @@ from swath.encoders import EncoderSettings
 from swath.errors import RecipeError, nearest
 from swath.sensors import SensorDefinition, SensorName, declare
 from swath.settings import PluginSettings, Seed, Settings
+from swath.sweep import SweepConfig
 from swath.tasks import Claim, TaskConfig, stated_claims
 from swath.training import TrainConfig
 
@@ -83,6 +84,8 @@ class Recipe(Settings):
     one result. Needs folds, and a multiple of their number of seeds."""
     arms: dict[str, ArmConfig] = Field(default_factory=dict)
     """The encoders to compare, by name; `pretrain` holds what they have in common."""
+    sweep: SweepConfig | None = None
+    """Axes whose combinations are the arms, instead of `arms`: see docs/sweeps.md."""
     tasks: dict[str, TaskConfig] = Field(default_factory=dict)
     """What the encoders are judged on, by name."""
     claims: list[Claim] | None = None
@@ -105,7 +108,7 @@ class Recipe(Settings):
     @model_serializer(mode="wrap")
     def _without_what_is_not_there(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         # a recipe that says nothing of these has the digest that it had before they were there
-        absent = [key for key in ("sensors", "claims", "replicates") if getattr(self, key) in (None, {})]
+        absent = [key for key in ("sensors", "claims", "replicates", "sweep") if getattr(self, key) in (None, {})]
         return {key: value for key, value in handler(self).items() if key not in absent}
 
     @field_validator("seeds")

@@ -86,7 +86,9 @@ def _evaluation(recipe: Recipe, folder: Path, corpus: Corpus, given: Mapping[str
             return build_encoder(of_random_twin(config.encoder), contract_of(config, corpus))
 
     judged = [*recipe.arms, *given]
-    claims = tasks.stated_claims(recipe.claims, recipe.tasks, judged, some_are_away=not recipe.arms)
+    # the arms of a sweep are there for the effects of its axes; its best one is put to the test afterwards
+    stated = [] if recipe.sweep and recipe.claims is None else recipe.claims
+    claims = tasks.stated_claims(stated, recipe.tasks, judged, some_are_away=not recipe.arms)
     return tasks.Evaluation(
         recipe.tasks,
         folds(recipe, corpus),

@@ -82,7 +82,8 @@ def fixed(recipe: Recipe) -> dict[str, Any]:
     """What of a recipe may not change once its run has begun."""
     # tasks may change: finished cells are kept under a hash of all that they depend on, and a gauge teaches nothing
     content = recipe.model_dump(
-        mode="json", exclude={"data", "description", "tasks", "knn_task", "claims", "replicates"}
+        mode="json",
+        exclude={"data", "description", "tasks", "knn_task", "claims", "replicates", "sweep"},
     )
     if content["corpus"]["source"]:
         for key in ANSWERS:

@@ -8,6 +8,7 @@ from swath.config import Recipe
 from swath.pipeline._evaluate import evaluate
 from swath.pipeline._folder import run_folder
 from swath.pipeline._pretrain import pretrain
+from swath.pipeline._sweep import CONFIRMATION, confirmation, tell_effects
 from swath.products.report import report as write_report
 from swath.products.report import require_run
 from swath.training import Manifest
@@ -17,7 +18,7 @@ from swath.training.distributed import launch
 def run(
     recipe: Recipe | str, out: Path | str | None = None, *, jobs: int = 1, devices: int | Literal["auto"] = "auto"
 ) -> Path:
-    """Corpus if missing, pre-training, evaluation, report.
+    """Corpus if missing, pre-training, evaluation, report; of a sweep also its effects, and its best arm once more.
 
     Args:
         recipe: a loaded recipe, or the name or path of one.
@@ -40,6 +41,10 @@ def run(
         return folder / "report.html"
     if recipe.tasks:
         evaluate(recipe, folder, jobs=jobs)
+    if recipe.tasks and recipe.sweep:
+        tell_effects(recipe, folder)
+        if once_more := confirmation(recipe, folder):
+            run(once_more, folder / CONFIRMATION, jobs=jobs, devices=devices)
     return report(folder)
 
 

@@ -3,7 +3,7 @@
 from swath.tasks import schema
 from swath.tasks._types import Features, Outcome, Prediction, Units
 from swath.tasks.claims import stated_claims
-from swath.tasks.config import TaskConfig, with_fraction
+from swath.tasks.config import TaskConfig, by_fraction, with_fraction
 from swath.tasks.data import extract, unpacked
 from swath.tasks.metrics import class_iou, confusion_by_class
 from swath.tasks.power import needed_for
@@ -35,6 +35,7 @@ __all__ = [
     "Task",
     "TaskConfig",
     "Units",
+    "by_fraction",
     "class_iou",
     "confusion_by_class",
     "extract",

@@ -1,8 +1,9 @@
 """What a recipe can say about training."""
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, model_serializer, model_validator
 
 from swath.settings import Settings
 
@@ -89,6 +90,8 @@ class TrainConfig(Settings):
     """How an encoder is trained, whatever the method."""
 
     epochs: int = Field(default=100, ge=1)
+    samples: int | None = Field(default=None, ge=1)
+    """Locations seen in all, instead of `epochs`: the same for batches of any size, up to less than a step."""
     batch_size: int = Field(default=64, ge=2)
     """Locations in one forward pass, over all devices."""
     accumulate: int = Field(default=1, ge=1)
@@ -112,6 +115,11 @@ class TrainConfig(Settings):
     """Optimiser steps between checkpoints."""
     collapse: Collapse | None = Collapse()
     """Null: a collapsed run goes on."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        # settings that say nothing of it have the digest that they had before it was there
+        return {key: value for key, value in handler(self).items() if key != "samples" or value is not None}
 
     @property
     def samples_per_step(self) -> int:

@@ -1,5 +1,6 @@
 """How many steps there are, and the batches of all of them as one stream."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -40,7 +41,7 @@ class Plan:
         """The plan for epochs of so many batches.
 
         Raises:
-            TrainingError: an epoch has too few batches for one step.
+            TrainingError: an epoch has too few batches for one step, or the samples are fewer than a step's.
         """
         per_epoch = batches // train.accumulate
         if per_epoch < 1:
@@ -49,7 +50,15 @@ class Plan:
                 f"an optimiser step needs {train.accumulate}",
                 remedy="use a smaller training.batch_size or training.accumulate, or more locations",
             )
-        return cls(per_epoch=per_epoch, total=per_epoch * train.epochs, accumulate=train.accumulate)
+        if train.samples is None:
+            return cls(per_epoch=per_epoch, total=per_epoch * train.epochs, accumulate=train.accumulate)
+        if train.samples < train.samples_per_step:
+            raise TrainingError(
+                f"training.samples is {train.samples}, one optimiser step sees {train.samples_per_step}",
+                remedy="give more samples, or a smaller training.batch_size or training.accumulate",
+            )
+        total = train.samples // train.samples_per_step
+        return cls(per_epoch=per_epoch, total=total, accumulate=train.accumulate)
 
 
 class Stream:
@@ -65,7 +74,7 @@ class Stream:
         loader = self.make(per_process(self.train, distributed.world()), distributed.rank(), distributed.world())
         per_epoch = self.plan.per_epoch * self.plan.accumulate
         epoch, start = divmod(self.done * self.plan.accumulate, per_epoch)
-        for e in range(epoch, self.train.epochs):
+        for e in range(epoch, math.ceil(self.plan.total / self.plan.per_epoch)):
             batches = loader.epoch(e, start_step=start)
             for _, batch in zip(range(start, per_epoch), batches, strict=False):
                 yield batch

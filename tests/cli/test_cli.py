@@ -243,7 +243,10 @@ def test_plug_ins_are_listed_with_who_offers_them(call):
     code, _, err = call("plugins", "methods")
     assert code == 0
     rows = [line.split("│")[1:4] for line in err.splitlines() if line.count("│") > 3]
-    assert [" ".join(cell.strip() for cell in row) for row in rows][:1] == ["methods byol swath"]
+    assert [" ".join(cell.strip() for cell in row) for row in rows][:2] == [
+        "methods barlow-twins swath",
+        "methods byol swath",
+    ]
     code, _, err = call("plugins", "method")
     assert code == 2
     assert "did you mean 'methods'" in err

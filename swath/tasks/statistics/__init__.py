@@ -10,7 +10,8 @@ from swath.tasks.statistics.jackknife import (
     spread,
     spread_of_folds,
 )
-from swath.tasks.statistics.panels import band_parts
+from swath.tasks.statistics.left_out import LeftOut, weighted_sum
+from swath.tasks.statistics.panels import Panel, TaskResults, band_parts
 from swath.tasks.statistics.significance import DeLong, delong, holm, mcnemar, nadeau_bengio, paired_t, wilcoxon
 from swath.tasks.statistics.summary import (
     StatisticsConfig,
@@ -23,10 +24,13 @@ from swath.tasks.statistics.summary import (
 __all__ = [
     "Claim",
     "DeLong",
+    "LeftOut",
+    "Panel",
     "Source",
     "Spread",
     "StatisticsConfig",
     "Summary",
+    "TaskResults",
     "TaskRules",
     "at_level",
     "band_parts",
@@ -43,5 +47,6 @@ __all__ = [
     "spread_of_folds",
     "summarise",
     "verdict",
+    "weighted_sum",
     "wilcoxon",
 ]

@@ -1,0 +1,106 @@
+"""What a sweep has beside an ordinary run: effects of its axes, and its best arm trained once more."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from swath import config as recipes
+from swath import sweep
+from swath._files import LONGEST, write_whole
+from swath.config import Recipe
+from swath.errors import RecipeError
+from swath.pipeline._folder import corpus_path
+from swath.sweep import Point, SweepConfig
+from swath.tasks import by_fraction, schema
+from swath.training import Manifest
+
+CONFIRMATION = "confirm"
+"""Folder of the run that trains the best arm once more, in the folder of the sweep's run."""
+
+
+def tell_effects(recipe: Recipe, folder: Path) -> Path:
+    """Write what each axis of an evaluated sweep does: `sweep/effects.csv`, and its arms with their levels and costs.
+
+    Returns:
+        The folder of effects.csv and arms.csv.
+    """
+    assert recipe.sweep is not None
+    target = folder / "sweep"
+    target.mkdir(exist_ok=True)
+    points = _points(recipe.sweep)
+    rules = {
+        name: task.rules for stem, given in recipe.tasks.items() for name, task in by_fraction(stem, given).items()
+    }
+    predictions = schema.PREDICTIONS.read(folder / "evaluate")
+    effects = sweep.effects_of(predictions, recipe.sweep.levels, points, rules)
+    sweep.EFFECTS.write(target, sweep.EFFECTS.frame(effects))
+    write_whole(target / "arms.csv", _arms(recipe, folder, points).to_csv(index=False))
+    return target
+
+
+def confirmation(recipe: Recipe, folder: Path) -> Recipe | None:
+    """The recipe that trains the best arm of an evaluated sweep with fresh seeds; None where none is asked for.
+
+    The best is the arm with the highest value in the first panel of the table. Where the split has folds that do not
+    rotate, the next fold is tested: places that took no part in the choice.
+
+    Raises:
+        RecipeError: no arm has a value.
+    """
+    assert recipe.sweep is not None
+    if not recipe.sweep.confirm:
+        return None
+    best = best_arm(folder)
+    document = recipe.model_dump(mode="json", exclude={"sweep", "claims", "replicates", "seeds"})
+    folds = recipe.split.folds or 1
+    fresh = max(recipe.seeds) + 1
+    trainings = recipe.sweep.confirm * (folds if recipe.rotate else 1)
+    document |= {
+        "name": f"{recipe.name[: LONGEST - len(CONFIRMATION) - 1]}-{CONFIRMATION}",
+        "description": f"Trainings with fresh seeds of {best}, which came first in the sweep {recipe.name}.",
+        "seeds": list(range(fresh, fresh + trainings)),
+        "arms": {best: document["arms"][best]},
+        "corpus": {"path": str(corpus_path(recipe, folder).absolute())},
+    }
+    if folds > 1 and not recipe.rotate:
+        document["split"]["fold"] = (int(document["split"]["fold"]) + 1) % folds
+    for task in document["tasks"].values():
+        task["floor_arms"] = [arm for arm in task["floor_arms"] if arm == best]
+    return recipes.resolve(document, where=f"the confirmation of {recipe.name}")
+
+
+def best_arm(folder: Path) -> str:
+    """The arm with the highest value in the first panel of an evaluated run."""
+    table = schema.TABLE.read(folder / "evaluate")
+    arms = table.loc[(table["role"] == "pretrained") & table["value"].notna()]
+    if arms.empty:
+        raise RecipeError("no arm has a value, so none is the best", where=str(folder / "evaluate" / "notes.csv"))
+    panel = ["task", "input", "probe", "metric"]
+    first = arms.loc[(arms[panel] == arms[panel].iloc[0]).all(axis=1)]
+    return str(first.loc[first["value"].idxmax(), "row"])
+
+
+def _points(config: SweepConfig) -> dict[str, Point]:
+    return {sweep.name_of(point): point for point in config.points()}
+
+
+def _arms(recipe: Recipe, folder: Path, points: Mapping[str, Point]) -> pd.DataFrame:
+    """A line for each arm and panel: its levels, its value with the interval, and what one training took."""
+    table = schema.TABLE.read(folder / "evaluate", role="pretrained")
+    shown = pd.DataFrame(table[["task", "input", "probe", "metric", "value", "low", "high"]]).assign(arm=table["row"])
+    levels = pd.DataFrame([{"arm": arm, **point} for arm, point in points.items()])
+    costs = pd.DataFrame([{"arm": arm, **_cost(recipe, folder, arm)} for arm in points])
+    return levels.merge(shown, on="arm", how="left").merge(costs, on="arm")
+
+
+def _cost(recipe: Recipe, folder: Path, arm: str) -> dict[str, float]:
+    """Mean over its trainings: seconds by the clock, and locations seen."""
+    stages = [stage for stage in Manifest.open(folder).stages if stage.stage == "pretrain" and stage.arm == arm]
+    steps = [stage.figures.get("step", np.nan) for stage in stages]
+    seen = np.mean(steps) * recipe.arms[arm].training.samples_per_step if steps else np.nan
+    return {
+        "seconds": round(float(np.mean([stage.seconds for stage in stages])), 3) if stages else np.nan,
+        "samples": float(seen),
+    }

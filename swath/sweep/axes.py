@@ -1,0 +1,162 @@
+"""What a recipe says of a sweep, and the arms that come of it."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from swath.errors import RecipeError, nearest
+from swath.settings import Settings
+from swath.sweep.design import Design, GridDesign, Levels, Point, points_of
+
+Merge = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
+"""(what arms have in common, what is put over it) -> both as one."""
+NAMED = ("encoder", "method", "views")
+"""Sections of an arm that name a plug-in: an axis over one may give the names alone."""
+
+
+class SweepConfig(Settings):
+    """Axes of pre-training, the combinations of their levels that are trained, and the confirmation of the best."""
+
+    axes: dict[str, dict[str, dict[str, Any]]] = Field(min_length=1)
+    """Levels by axis: each level a name, and what it puts over `pretrain`. Short for an axis over one key: the key, and
+    a list of its values (`training.batch_size: [64, 128]`, `method: [simclr, byol]`). An axis over `method` begins with
+    the method's defaults; one over `views.name` keeps what `pretrain.views` says."""
+    design: Design = GridDesign()
+    """Which combinations are trained."""
+    without: list[dict[str, str]] = Field(default_factory=list)
+    """Combinations that are left out, such as `{objective: dino, views: seasons}`: level by axis; an axis that is not
+    named may have any level."""
+    samples: int | None = Field(default=None, ge=1)
+    """Locations that each training sees, whatever its batch size; null: as `training` says."""
+    confirm: int = Field(default=3, ge=0)
+    """Fresh trainings of the best arm in each fold, judged once more; 0: none."""
+
+    @field_validator("axes", mode="before")
+    @classmethod
+    def _written_out(cls, axes: Any) -> Any:
+        return {str(key): _levels(str(key), given) for key, given in axes.items()} if isinstance(axes, dict) else axes
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "SweepConfig":
+        for axis, levels in self.axes.items():
+            if len(levels) < 2:
+                raise ValueError(f"axes.{axis} has {len(levels)} level(s): there is nothing to compare")
+        for combination in self.without:
+            for axis, level in combination.items():
+                if axis not in self.axes:
+                    raise ValueError(f"without: no axis {axis!r}; {nearest(axis, list(self.axes))}")
+                if level not in self.axes[axis]:
+                    raise ValueError(f"without: {axis} has no level {level!r}; {nearest(level, list(self.axes[axis]))}")
+        _refuse_common_keys(self.axes)
+        return self
+
+    @property
+    def levels(self) -> Levels:
+        """Names of the levels, by axis."""
+        return {axis: tuple(levels) for axis, levels in self.axes.items()}
+
+    def points(self) -> list[Point]:
+        """The combinations that are trained.
+
+        Raises:
+            RecipeError: none is left, or a fraction is too small to tell the axes apart.
+        """
+        return points_of(self.levels, self.design, self.without)
+
+
+def arms_of(sweep: SweepConfig, common: dict[str, Any], merge: Merge) -> dict[str, dict[str, Any]]:
+    """The arms of a sweep as a recipe would write them out, by name.
+
+    Args:
+        sweep: its axes and design.
+        common: what all arms have in common (`pretrain`).
+        merge: puts a section over another.
+
+    Raises:
+        RecipeError: as `SweepConfig.points`, or two arms would have one name.
+    """
+    arms: dict[str, dict[str, Any]] = {}
+    for point in sweep.points():
+        name = name_of(point)
+        if name in arms:
+            raise RecipeError(
+                f"two combinations of levels would both be called {name}",
+                where="sweep.axes",
+                remedy="name the levels such that letters, digits and hyphens tell them apart",
+            )
+        arms[name] = _arm(sweep, point, common, merge)
+    return arms
+
+
+def name_of(point: Point) -> str:
+    """What the arm of a combination is called: its levels, joined by underscores."""
+    return "_".join(re.sub(r"[^A-Za-z0-9-]+", "-", level) for level in point.values())
+
+
+def _arm(sweep: SweepConfig, point: Point, common: dict[str, Any], merge: Merge) -> dict[str, Any]:
+    said = [(axis, sweep.axes[axis][level]) for axis, level in point.items()]
+    # a section that names another plug-in replaces the whole section: such levels come before those that refine it
+    for axis, level in sorted(said, key=lambda one: not _names_plugin(one[1])):
+        common = merge(_unnamed(common, axis), level)
+    return merge(common, {"training": {"samples": sweep.samples}}) if sweep.samples else common
+
+
+def _unnamed(common: dict[str, Any], axis: str) -> dict[str, Any]:
+    """Without the name that an axis such as `views.name` gives anew: the other settings stay as they are."""
+    section, _, key = axis.partition(".")
+    if key != "name" or not isinstance(common.get(section), Mapping):
+        return common
+    return common | {section: {name: value for name, value in common[section].items() if name != "name"}}
+
+
+def _names_plugin(level: Mapping[str, Any]) -> bool:
+    return any(isinstance(section, Mapping) and "name" in section for section in level.values())
+
+
+def _levels(axis: str, given: Any) -> Any:
+    """The levels of an axis by name, also where the recipe gives a list of values of the key that the axis is."""
+    if not isinstance(given, list):
+        return given
+    levels = {}
+    for value in given:
+        section = {"name": value} if axis in NAMED and isinstance(value, str) else value
+        named = section.get("name") if isinstance(section, dict) else value
+        if named is None or isinstance(named, dict | list):
+            raise ValueError(f"{axis}: a value of a list has no name of its own: write NAME: {{key: value}} instead")
+        levels[_text(named)] = _nested(axis.split("."), section)
+    if len(levels) < len(given):
+        raise ValueError(f"{axis}: two values of the list have the same name: write NAME: {{key: value}} instead")
+    return levels
+
+
+def _text(value: Any) -> str:
+    """A value as it stands in a recipe."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _nested(keys: list[str], value: Any) -> dict[str, Any]:
+    for key in reversed(keys):
+        value = {key: value}
+    return value
+
+
+def _refuse_common_keys(axes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    """ValueError where two axes set the same key: the later one would undo the earlier without a word."""
+    of_key: dict[tuple[str, ...], str] = {}
+    for axis, levels in axes.items():
+        keys = {key for level in levels.values() for key in _leaves(level)}
+        for key in keys:
+            for other, owner in of_key.items():
+                if owner != axis and (other[: len(key)] == key or key[: len(other)] == other):
+                    raise ValueError(f"axes {owner} and {axis} both set {'.'.join(max(key, other, key=len))}")
+        of_key |= dict.fromkeys(keys, axis)
+
+
+def _leaves(level: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in level.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, (*path, str(key)))
+        else:
+            yield (*path, str(key))

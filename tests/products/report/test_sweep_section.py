@@ -1,0 +1,84 @@
+"""The section of a sweep: what it says, from tables made up here."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from swath.products import report, words
+from swath.products.tables import load
+from swath.sweep import EFFECTS
+from swath.tasks import schema
+
+ARMS = {"byol": ("byol", "<b>mild"), "simclr": ("simclr", "<b>mild"), "moco-v2": ("moco", "strong")}
+
+
+@pytest.fixture
+def swept(run):
+    """A run whose arms are called the points of a sweep."""
+    folder = run / "sweep"
+    folder.mkdir()
+    values = schema.TABLE.read(run / "evaluate", role="pretrained").rename(columns={"row": "arm"})
+    levels = pd.DataFrame([(arm, *own) for arm, own in ARMS.items()], columns=["arm", "method", "crops"])
+    costs = levels[["arm"]].assign(seconds=[61.0, 62.0, float("nan")], samples=[5000.0, 5000.0, 4000.0])
+    columns = ["arm", "task", "input", "probe", "metric", "value", "low", "high"]
+    levels.merge(values[columns], on="arm").merge(costs, on="arm").to_csv(folder / "arms.csv", index=False)
+    panel = {name: values[name].iloc[0] for name in ("task", "input", "probe", "metric")}
+    usual = {**panel, "other_axis": "", "other_level": "", "mean": 0.8, "low": -0.01, "high": 0.05, "p": 0.2, "arms": 1}
+    lines = [
+        usual | {"axis": "method", "level": "byol", "effect": 0.021},
+        usual | {"axis": "method", "level": "moco", "effect": -0.021, "low": float("nan"), "high": float("nan")},
+        usual | {"axis": "crops", "level": "<b>mild", "effect": 0.003},
+        usual | {"axis": "method", "level": "byol", "other_axis": "crops", "other_level": "<b>mild", "effect": 0.004},
+    ]
+    EFFECTS.write(folder, EFFECTS.frame(line | {"note": "9 groups and 2 trainings are too few"} for line in lines))
+    return run
+
+
+def section(run) -> str:
+    html = report.render(load(run))
+    start = html.index('<section id="sweep"')
+    return html[start : html.index("</section>", start)]
+
+
+def test_it_tells_effects_costs_and_what_is_not_alike(swept):
+    html = section(swept)
+    for text in (
+        "method: byol",
+        "+2.1",
+        "−2.1",
+        "9 groups and 2 trainings are too few",
+        "4,000 to 5,000",
+        "1\N{NO-BREAK SPACE}min 01",
+    ):
+        assert text in html, text
+    assert "<b>mild" not in html
+    assert "&lt;b&gt;mild" in html
+    assert "Trained again" not in html
+
+
+def test_it_sets_the_value_of_fresh_trainings_beside_that_of_the_choice(swept):
+    best = schema.TABLE.read(swept / "evaluate", role="pretrained").iloc[0]
+    fresh = swept / "confirm"
+    shutil.copytree(swept / "evaluate", fresh / "evaluate")
+    shutil.copy(swept / "manifest.json", fresh)
+    lines = pd.DataFrame([best.to_dict() | {"value": 0.512, "low": 0.4, "high": 0.6, "per_seed": (0.5, 0.52)}])
+    schema.TABLE.write(fresh / "evaluate", lines)
+    html = section(swept)
+    assert f"First came {best['row']}" in html
+    assert (
+        f"Trained again with 2 fresh seeds: {words.percent(0.512)} (95 % interval {words.interval(0.4, 0.6)})" in html
+    )
+    assert "The same places chose it" in html
+
+
+def test_runs_without_a_sweep_have_no_such_section(run):
+    assert '<section id="sweep"' not in report.render(load(run))
+
+
+@pytest.mark.parametrize("broken", ["effects.csv", "arms.csv"])
+def test_a_damaged_table_becomes_a_note(swept, broken):
+    (swept / "sweep" / broken).write_text("axis,level\nx,y\n")
+    html = report.render(load(swept))
+    assert '<section id="sweep"' not in html
+    assert "The sweep cannot be shown" in html
