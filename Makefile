@@ -19,8 +19,9 @@ setup: .venv/.ready
 quickstart: setup ## the main job on the built-in synthetic landscape, minutes on two cores
 	$(BIN)/swath quickstart
 
-# one thread a process: several processes with several threads each wait for one another
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# one thread a process: several processes with several threads each wait for one another; what they compile is kept for the
+# processes that tests start
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test: setup ## the fast tests
 	$(PYTEST) -m "not slow"

@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
-import torch
-
 from swath import _progress
 from swath._progress import track
 from swath._signals import Stopped, follow_parent
@@ -65,6 +63,8 @@ def _results(
     *,
     joined: bool = False,
 ) -> list[T]:
+    import torch  # not above: every process imports this module, and seconds of torch only if its work does
+
     threads = max(1, torch.get_num_threads() // processes)
     # a forked process would inherit the threads of torch and TensorStore, but not what they do
     spawn = multiprocessing.get_context("spawn")

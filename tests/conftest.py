@@ -3,26 +3,17 @@
 The first calls in every test are, to be exact: see `sparing`.
 """
 
+import argparse
+import gc
+import importlib
 import importlib.util
 import inspect
 import os
 import signal
+import sys
 from pathlib import Path
 
-import torch
-
-if not torch.cuda.is_available():
-    # before anything imports Triton: its kernels are then run by NumPy
-    os.environ.setdefault("TRITON_INTERPRET", "1")
-
-# before the hook below, which hides the bytecode of whatever is imported while a module of swath is
-import distributed  # noqa: F401
-import geopandas  # noqa: F401
-import lightning.pytorch  # noqa: F401
-import matplotlib.figure  # noqa: F401
 import pytest
-import sklearn.linear_model  # noqa: F401
-import timm  # noqa: F401
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -32,13 +23,42 @@ from tests import sparing
 settings.register_profile("swath", deadline=None)
 settings.load_profile("swath")
 
-if importlib.util.find_spec("triton"):
-    import triton
+FIRST = (
+    "torch",
+    "distributed",
+    "geopandas",
+    "lightning.pytorch",
+    "matplotlib.figure",
+    "sklearn.linear_model",
+    "timm",
+)
+"""Imported before the hook below, which hides the bytecode of whatever is imported while a module of swath is."""
 
-    # it compiles a function's source, and must not be given the hook's wrapper around it
-    _JIT = triton.jit
-    triton.jit = lambda function: _JIT(inspect.unwrap(function))
 
+def runs_tests() -> bool:
+    """Whether this process runs tests itself: one that hands all of them to others waits for no imports."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("-n", "--numprocesses", default="0")
+    return "PYTEST_XDIST_WORKER" in os.environ or parser.parse_known_args(sys.argv[1:])[0].numprocesses == "0"
+
+
+def prepare() -> None:
+    """Import what is large, and have Triton's kernels run by NumPy where there is no GPU."""
+    torch = importlib.import_module("torch")
+    if not torch.cuda.is_available():
+        # before anything imports Triton
+        os.environ.setdefault("TRITON_INTERPRET", "1")
+    for name in FIRST:
+        importlib.import_module(name)
+    if importlib.util.find_spec("triton"):
+        triton = importlib.import_module("triton")
+        # it compiles a function's source, and must not be given the hook's wrapper around it
+        compiled = triton.jit
+        triton.jit = lambda function: compiled(inspect.unwrap(function))
+
+
+if runs_tests():
+    prepare()
 sparing.install()
 _HOOK = install_import_hook("swath", "beartype.beartype")
 
@@ -46,15 +66,24 @@ _HOOK = install_import_hook("swath", "beartype.beartype")
 LONGEST = (
     "test_recipes.py",
     "test_pipeline.py",
-    "corpus/checks/test_planted.py",
-    "corpus/sources/synth/test_synth.py",
+    "training/test_fit.py",
+    "corpus/sources/stac/test_run.py",
     "training/test_distributed.py",
+    "corpus/checks/test_planted.py",
+    "tasks/run/test_evaluate.py",
+    "corpus/store/test_writer.py",
+    "products/report/test_report.py",
+    "corpus/sources/synth/test_synth.py",
 )
 """Files that take the longest. They come first, so that no process has one of them left when all others are done."""
 
 
 def pytest_configure() -> None:
-    """Answer Ctrl-C also where a shell has started the tests in the background, which ignores it for them."""
+    """Answer Ctrl-C also where a shell has started the tests in the background, which ignores it for them.
+
+    No file is waited for until it lies on the disk: what that guards against is the loss of power, which no test has.
+    """
+    os.fsync = lambda _: None
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -64,6 +93,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     place = {here / name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays to the end: no search for garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Libraries in C++ look at what is left when a process ends."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
@@ -78,5 +118,5 @@ def shared_data() -> Path:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Every test has its own first calls, and tests of a GPU need one."""
     sparing.calls.clear()
-    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+    if item.get_closest_marker("gpu") and not importlib.import_module("torch").cuda.is_available():
         pytest.skip("no CUDA device")

@@ -1,13 +1,13 @@
-"""Parts of a run in processes of their own."""
+"""Parts of a run in processes of their own, which import this file: torch where it is used, as that takes seconds."""
 
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 
 import pytest
-import torch
 
 from swath import _progress
 from swath._processes import side_by_side
@@ -16,7 +16,11 @@ from swath.errors import CorpusError, TrainingError
 
 
 def described(number):
-    return number, os.getpid(), torch.get_num_threads(), os.environ["OMP_NUM_THREADS"], _progress._Bar.silent
+    unused = "torch" not in sys.modules
+    import torch
+
+    threads = torch.get_num_threads()
+    return number, os.getpid(), unused, threads, os.environ["OMP_NUM_THREADS"], _progress._Bar.silent
 
 
 def failing(number, log):
@@ -31,6 +35,8 @@ def killed():
 
 
 def test_results_come_in_order_from_processes_that_share_the_cores(monkeypatch):
+    import torch
+
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     torch_threads = torch.get_num_threads()
     monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
@@ -38,7 +44,8 @@ def test_results_come_in_order_from_processes_that_share_the_cores(monkeypatch):
     monkeypatch.undo()
     assert [number for number, *_ in found] == list(range(6))
     assert {pid for _, pid, *_ in found} - {os.getpid()}
-    assert all(one[2:] == (2, "2", True) for one in found)
+    assert all(one[3:] == (2, "2", True) for one in found)
+    assert found[0][2], "a process imported torch before its work did"
     assert torch.get_num_threads() == torch_threads
     assert not _progress._Bar.silent
 

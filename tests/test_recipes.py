@@ -128,7 +128,8 @@ def test_s4_on_south_sudan_runs_to_its_report(tmp_path):
 def test_s4_on_patches_holds_each_site_out_once(tmp_path):
     worldcereal_patches.write(tmp_path / "data")
     over = [*STEPS, f"data={tmp_path / 'data'}", "split.folds=2", "seeds=[0, 1]", "tasks.crops.target.classes=null"]
-    recipe = config.load("s4-belgium", [*over, "tasks.crops.floors=[majority, random-forest]", "claims=null"])
+    floors = "tasks.crops.floors=[majority, {name: random-forest, trees: 9}]"
+    recipe = config.load("s4-belgium", [*over, floors, "claims=null"])
     pipeline.run(recipe, tmp_path / "run")
     table = pd.read_csv(tmp_path / "run" / "evaluate" / "table.csv")
     assert {"s4", "random forest", "majority"} <= set(table["row"])
@@ -157,6 +158,8 @@ SHORT_SERIES = [
     "tasks.crops.target.classes=['1110', '1120']",
     "tasks.crops.label_fractions=[1.0]",
 ]
+LINEAR = "{name: linear, c_count: 3}"
+"""As the recipes' own, on a shorter grid."""
 
 
 def test_s4_on_pixel_series_has_every_row_where_it_belongs(pixels, tmp_path):
@@ -178,7 +181,8 @@ def test_s4_on_pixel_series_has_every_row_where_it_belongs(pixels, tmp_path):
 
 
 def judged(name, overrides, pixels, out):
-    recipe = config.load(name, [*SHORT_SERIES, *overrides, "tasks.crops.floors=[majority]", f"data={pixels}"])
+    settings = [*SHORT_SERIES, f"tasks.crops.probes=[{LINEAR}]", "tasks.crops.floors=[majority]"]
+    recipe = config.load(name, [*settings, *overrides, f"data={pixels}"])
     pipeline.pretrain(recipe, out)
     table = pd.read_csv(pipeline.evaluate(recipe, out) / "table.csv")
     assert set(table["row"]) == {*recipe.arms, "majority"}

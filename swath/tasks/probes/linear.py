@@ -12,7 +12,8 @@ the macro average precision.
 
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -22,6 +23,9 @@ from swath.tasks._types import Features, Prediction
 from swath.tasks.metrics.macro_ap import macro_ap
 from swath.tasks.probes._scale import ZScore, check_learnable
 from swath.tasks.probes._types import ProbeSettings, Validation
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 class Config(ProbeSettings):
@@ -210,10 +214,17 @@ def _model(config: Config) -> Any:
 
 def _fit(model: Any, c: float, x: np.ndarray, y: np.ndarray) -> Any:
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits  # scikit-learn's own
 
     # thousands of products of small matrices: threads cost more than they give, and on shared cores a hundredfold
-    with threadpool_limits(1), warnings.catch_warnings():
+    with _pools().limit(limits=1), warnings.catch_warnings():
         # at weak regularisation of separable classes the optimum is far away and validation decides anyway
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.set_params(C=c).fit(x, y)
+
+
+@cache
+def _pools() -> "ThreadpoolController":
+    """The libraries that compute with threads. To look for them takes as long as a small fit, and finds the same."""
+    from threadpoolctl import ThreadpoolController  # scikit-learn's own
+
+    return ThreadpoolController()

@@ -13,9 +13,14 @@ from swath.errors import CorpusError
 from tests.corpus.fakes import LAYOUTS, OPTICAL, PX, RADAR, make, resealed
 
 
+@pytest.fixture(scope="module")
+def undamaged(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("undamaged") / "corpus").path
+
+
 @pytest.fixture
-def corpus(tmp_path):
-    return make(tmp_path / "corpus")
+def corpus(undamaged, tmp_path):
+    return Corpus.open(shutil.copytree(undamaged, tmp_path / "corpus"))
 
 
 def messages(corpus: Corpus, level: str) -> str:

@@ -5,16 +5,19 @@ import sys
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 import zarr
+from geopandas.testing import assert_geodataframe_equal
 from pydantic import ValidationError
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 
 from swath import sensors
 from swath.corpus import BandStatistics, Chip, Corpus, CorpusWriter, LabelLayer, Location, Part, SensorLayout, footprint
+from swath.corpus.store import index
 from swath.errors import CorpusError
-from tests.corpus.fakes import OPTICAL, PX, RADAR, location, make
+from tests.corpus.fakes import OPTICAL, PX, RADAR, location, make, part, writer
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +91,42 @@ def test_no_corpus_and_a_damaged_one_say_so(corpus, tmp_path):
         Corpus.open(tmp_path)
     (tmp_path / "corpus.json").write_text(json.dumps(content))
     with pytest.raises(CorpusError, match="index cannot be read"):
+        Corpus.open(tmp_path)
+
+
+def test_locations_are_read_as_geopandas_reads_them_and_their_reference_system_once(corpus, tmp_path, monkeypatch):
+    with writer(tmp_path / "parts") as w:
+        w.append(part(range(2)))
+        w.append(part(range(2, 5)))
+    parts = [gpd.read_parquet(folder / "locations.parquet") for folder in index.parts(tmp_path / "parts")]
+    wholes = [corpus.locations, Corpus.open(corpus.path).locations]
+    expected = gpd.GeoDataFrame(pd.concat(parts, ignore_index=True))
+    parsed = []
+    monkeypatch.setattr(index, "CRS", lambda text: parsed.append(text) or CRS(text))
+    index._crs.cache_clear()
+    assert_geodataframe_equal(Corpus.open(tmp_path / "parts").locations, expected)
+    for whole in wholes:
+        assert_geodataframe_equal(whole, gpd.read_parquet(corpus.path / "locations.parquet"))
+    assert len(parsed) == 1
+    assert corpus.locations.crs == CRS(4326)
+
+
+@pytest.mark.parametrize(
+    ("geo", "said"),
+    [
+        (None, "locations.parquet does not say where on the ground"),
+        ({"columns": {"geometry": {"encoding": "WKB"}}}, "locations.parquet does not say where on the ground"),
+        ({"columns": {"geometry": {"encoding": "point", "crs": None}}}, "geometry as point, not as WKB"),
+        ({"columns": {"geometry": {"encoding": "WKB", "crs": {"type": "nonsense"}}}}, "nvalid projection"),
+    ],
+)
+def test_locations_of_nobody_knows_where_are_refused(tmp_path, geo, said):
+    with writer(tmp_path) as w:
+        w.append(part(range(2)))
+    path = tmp_path / "index" / "part-000000" / "locations.parquet"
+    metadata = {} if geo is None else {"geo": json.dumps(geo)}
+    pq.write_table(pq.read_table(path).replace_schema_metadata(metadata), path)
+    with pytest.raises(CorpusError, match=f"the index cannot be read: .*{said}"):
         Corpus.open(tmp_path)
 
 

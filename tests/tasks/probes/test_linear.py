@@ -3,6 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 from swath.tasks._types import Features
 from swath.tasks.probes import linear
@@ -106,3 +107,25 @@ def test_labels_of_classes_that_nobody_learnt_do_not_choose():
     assert value == pytest.approx(np.log(model.predict_proba(train[0][:2])[[0, 1], [0, 1]]).mean())
     assert not trivial
     assert linear._likelihood(model, train[0][:1], np.array([7]))[0] == 0.0
+
+
+def test_fits_have_one_thread_and_the_libraries_are_looked_for_once(monkeypatch):
+    features, _ = clouds(classes=2)
+    model = linear._model(linear.Config())
+    seen, looked, fit, look = [], [], model.fit, ThreadpoolController.__init__
+
+    def fits(x, y):
+        seen.extend(pool["num_threads"] for pool in threadpool_info())
+        return fit(x, y)
+
+    monkeypatch.setattr(model, "fit", fits)
+    linear._pools.cache_clear()
+    monkeypatch.setattr(ThreadpoolController, "__init__", lambda self: looked.append(1) or look(self))
+    with threadpool_limits(2):
+        looked.clear()
+        linear._fit(model, 1.0, features.train_x, features.train_y)
+        linear._fit(model, 1.0, features.train_x, features.train_y)
+        found = sum(looked)
+        assert {pool["num_threads"] for pool in threadpool_info()} == {2}
+    assert set(seen) == {1}
+    assert found == 3, "once, and twice by this test"
