@@ -84,7 +84,8 @@ def _pixels(sample: Sample, sensor: str) -> tuple[list[Finding], list[dict]]:
 def _filled(counts: Shaped[ndarray, "n c y x"], good: Bool[ndarray, "n y x"]) -> Float[ndarray, "c f"]:
     """How many good pixels of each band are each of the fillers."""
     limits = np.iinfo(counts.dtype) if counts.dtype.kind != "f" else np.finfo(counts.dtype)
-    possible = [limits.min <= value <= limits.max for value in FILLERS]
+    low, high = float(limits.min), float(limits.max)  # in half precision itself, 65535 overflows
+    possible = [low <= value <= high for value in FILLERS]
     result = np.zeros((counts.shape[1], len(FILLERS)))
     for i, found in enumerate(result):
         band = counts[:, i][good]

@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, Reader, SensorLayout, check, info
-from swath.corpus.checks import Sample, copies, dates
+from swath.corpus.checks import Sample, copies, dates, values
 from swath.errors import CorpusError
 from tests.corpus.fakes import LAYOUTS, OPTICAL, PX, RADAR, make, resealed
 
@@ -223,3 +223,12 @@ def test_info_of_a_corpus_without_dates_places_and_statistics(tmp_path):
     assert tables["bands"][0]["mean"] == "-"
     assert "labels" not in tables
     assert isinstance(pd.DataFrame(tables["bands"]), pd.DataFrame)
+
+
+def test_half_precision_has_no_filler_that_it_cannot_hold():
+    counts = np.zeros((1, 2, 4, 4), np.float16)
+    counts[0, 1, 0] = -32768
+    shares = values._filled(counts, np.ones((1, 4, 4), bool))
+    assert dict(zip(values.FILLERS, shares[1].tolist(), strict=True)) == {
+        value: {0: 12.0, -32768: 4.0}.get(value, 0.0) for value in values.FILLERS
+    }

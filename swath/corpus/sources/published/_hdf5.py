@@ -19,7 +19,8 @@ def datasets(path: Path, opened: Any) -> list[Any]:
     """All data sets of an open file, by their heads.
 
     Raises:
-        BadFileError: one lies in another file, which might be any of this machine, or is packed by an unknown filter.
+        BadFileError: one lies in another file, which might be any of this machine, or is packed by an unknown filter;
+            or the file is damaged.
     """
     import h5py
 
@@ -32,7 +33,12 @@ def datasets(path: Path, opened: Any) -> list[Any]:
             return name if found[-1].external or found[-1].is_virtual else None
         return name if isinstance(link, h5py.ExternalLink) else None
 
-    if name := opened.visititems_links(elsewhere):
+    try:
+        name = opened.visititems_links(elsewhere)
+    except (OSError, RuntimeError, KeyError, ValueError, SystemError) as error:  # the last is a bug of h5py
+        what = f"{path.name} is damaged: its data sets cannot be listed"
+        raise BadFileError(what, where=str(path), remedy=SKIP) from error
+    if name:
         raise BadFileError(f"{path.name} takes {name} from another file", where=str(path), remedy=SKIP)
     for dataset in found:
         _check_filters(path, dataset)

@@ -271,6 +271,16 @@ def test_hdf5_filters_that_no_format_uses(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("error", [SystemError("returned a result with an exception set"), KeyError("x"), OSError()])
+def test_hdf5_whose_data_sets_cannot_be_listed(error):
+    class Damaged:
+        def visititems_links(self, _):
+            raise error
+
+    with pytest.raises(BadFileError, match=r"a\.nc is damaged: its data sets cannot be listed"):
+        _hdf5.datasets(Path("a.nc"), Damaged())
+
+
 def test_hdf5_texts_of_any_length_are_bounded(tmp_path):
     path = tmp_path / "a.nc"
     with h5py.File(path, "w") as file:
