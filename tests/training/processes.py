@@ -1,5 +1,6 @@
 """Several processes on one CPU, joined by gloo."""
 
+import multiprocessing
 import os
 import socket
 import warnings
@@ -15,7 +16,9 @@ def run_distributed(function: Callable[..., None], *args, world: int = 2) -> Non
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.spawn(_process, (world, port, function, args), nprocs=world)
+    # torch and swath are imported by one process that has no threads, and the others are forked from it
+    multiprocessing.set_forkserver_preload([function.__module__])
+    mp.start_processes(_process, (world, port, function, args), nprocs=world, start_method="forkserver")
 
 
 def _process(rank: int, world: int, port: int, function: Callable[..., None], args: tuple) -> None:
