@@ -16,6 +16,7 @@ from jaxtyping import Int, Integer
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from numpy import ndarray
+from pydantic import ValidationError
 
 from swath._files import file_name, whole
 from swath._progress import console
@@ -123,9 +124,9 @@ def _said(kept: int, tested: int, located: int, unplaced: int) -> Iterator[str]:
 
 
 def _legend(run: Run, task: str, corpus: Corpus, kept: Sequence[_Map]) -> _Legend:
-    target = Pixels.model_validate(run.target(task))
+    target = _target(run, task)
     labels, layer = targets(corpus, target), corpus.label_layers[target.layer]
-    if labels.maps is None or labels.classes != run.classes[task] or not _same_labels(kept, labels.maps):
+    if labels.maps is None or labels.classes != run.classes.get(task) or not _same_labels(kept, labels.maps):
         raise SwathError(
             f"the labels of task {task} in the corpus are not those that the run was evaluated with",
             where=f"{corpus.path}, label layer {target.layer}",
@@ -135,6 +136,17 @@ def _legend(run: Run, task: str, corpus: Corpus, kept: Sequence[_Map]) -> _Legen
     unused = (code for code in chain((255, 0), count(-1, -1)) if code not in layer.codes)
     nodata = next(unused) if layer.void is None else layer.void
     return _Legend(codes, tuple(labels.classes), tuple(shades[code] for code in codes), nodata)
+
+
+def _target(run: Run, task: str) -> Pixels:
+    try:
+        return Pixels.model_validate(run.target(task))
+    except ValidationError:
+        raise SwathError(
+            f"the run does not say which label layer task {task} has",
+            where=str(run.path),
+            remedy="restore manifest.json or recipe.yaml, or run the same recipe again",
+        ) from None
 
 
 def _same_labels(kept: Sequence[_Map], maps: LabelMaps) -> bool:

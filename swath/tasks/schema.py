@@ -335,9 +335,11 @@ class Table:
         path = folder / self.file
         try:
             frame = self._read_csv(path) if path.suffix == ".csv" else self._read_parquet(path, only)
-        except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
             raise SwathError(
-                f"the table cannot be read: {error}",
+                f"the table cannot be read: {str(error).partition(chr(10))[0]}",
                 where=str(path),
                 remedy="run the same recipe again: finished results are kept, and the tables are written anew",
             ) from None

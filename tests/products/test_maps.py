@@ -134,3 +134,28 @@ def test_ids_and_classes_of_any_form_become_files_in_the_folder(tmp_path):
     assert sorted(files) == sorted((tmp_path / "out").iterdir())
     assert len(files) == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("evaluate/maps.parquet", b"PAR1" + bytes(100) + b"PAR1", "the table cannot be read"),
+        ("evaluate/classes.json", b"{", "labels of task cover .* are not those"),
+        ("manifest.json", b"{}", "does not say which label layer task cover has"),
+    ],
+)
+def test_a_damaged_run_is_said(tmp_path, name, content, said):
+    make_run(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SwathError, match=said):
+        maps(tmp_path, tmp_path / "out", task="cover", input="optical", row="s4")
+
+
+def test_a_table_with_a_damaged_page_is_said(tmp_path):
+    make_run(tmp_path)
+    path = tmp_path / "evaluate" / "maps.parquet"
+    content = bytearray(path.read_bytes())
+    content[4:60] = bytes(56)  # the head of the first page
+    path.write_bytes(content)
+    with pytest.raises(SwathError, match="the table cannot be read"):
+        maps(tmp_path, tmp_path / "out", task="cover", input="optical", row="s4")
