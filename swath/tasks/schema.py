@@ -127,7 +127,7 @@ class Comparison:
     """What is said of a, compared with b; only of claims."""
     n_pairs: int
     pairing: str
-    """What was paired: groups of units (and trainings), bands, or seeds of one band."""
+    """What was paired: groups of units (and trainings), bands, or trainings of one band."""
     test: str
     """Name of the test that `p` is of."""
     note: str

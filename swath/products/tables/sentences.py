@@ -21,7 +21,7 @@ VERDICTS: dict[Verdict, str] = {
     "better": "better",
     "worse": "worse",
     "tie": "not distinguishable",
-    "untested": "not tested",
+    "untested": "no verdict",
 }
 
 

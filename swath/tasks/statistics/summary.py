@@ -272,12 +272,12 @@ class _Judge:
         return _Judged(line, claim, spread, metric, trainings, is_conditional, len(apart.swapped), sizes, refused)
 
     def _over_bands(self, panel: Panel, a: Row, b: Row) -> Comparison:
-        """Paired over bands, as RS-BYOL tests; over seeds where the group holds one band only.
+        """Paired over bands, as RS-BYOL tests; over trainings where the group holds one band only.
 
-        Bands are not independent of each other, and neither are seeds tested on the same places: no verdict.
+        Bands are not independent of each other, and neither are trainings tested on the same places: no verdict.
         """
         single = len(panel.parts) == 1
-        line = self._comparison(panel, a, b, "seeds of one band" if single else "bands", "paired t")
+        line = self._comparison(panel, a, b, "trainings of one band" if single else "bands", "paired t")
         found = self.results.difference(panel, a, b, self.rules.metrics[0])
         if found is None:
             return replace(line, note="the rows have no replicate in common")

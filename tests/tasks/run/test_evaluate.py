@@ -126,7 +126,7 @@ def test_every_arm_is_compared_with_every_row_that_says_something_of_it(evaluate
     assert len(both) == 1 + 2 * 3
     assert set(both[both.a == "a"].b) == {"b", *both[both.a == "b"].b}
     assert set(comparisons[comparisons.pairing == "bands"].input) == {"all bands"}
-    assert set(comparisons[comparisons.pairing == "seeds of one band"].input) == {"optical bands", "radar bands"}
+    assert set(comparisons[comparisons.pairing == "trainings of one band"].input) == {"optical bands", "radar bands"}
     assert "radar bands minus optical bands" in set(comparisons.input)
 
 

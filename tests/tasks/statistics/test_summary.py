@@ -613,9 +613,9 @@ def test_one_radar_band_is_paired_over_seeds_and_over_groups():
     config = CONFIG.model_copy(update={"tasks": {"t": TaskRules(band_groups=groups)}})
     _, comparisons, _ = summarise(band_rows(dict.fromkeys(BANDS, 0.3), BANDS[:4]), config)
     radar = comparisons[comparisons.input == "radar bands"].set_index("pairing")
-    assert radar.loc["seeds of one band", "n_pairs"] == 3
+    assert radar.loc["trainings of one band", "n_pairs"] == 3
     assert radar.loc["groups", "n_pairs"] == 24
-    assert radar.loc["groups", "difference"] == pytest.approx(radar.loc["seeds of one band", "difference"])
+    assert radar.loc["groups", "difference"] == pytest.approx(radar.loc["trainings of one band", "difference"])
 
 
 def test_a_row_that_lacks_a_band_is_in_no_mean_over_it():
