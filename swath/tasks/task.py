@@ -184,7 +184,7 @@ class Task:
         return f"no training label of {', '.join(names)}" if names else ""
 
     def _rare(self) -> list[str]:
-        """Classes that the test part has nowhere, or in so few groups that a resample may miss them."""
+        """Classes that the test part has nowhere, or in so few groups that its mean over classes jumps."""
         has, groups = self.parts["test"].has(len(self.classes)), self.groups[self.parts["test"].locations]
         count = {name: len(np.unique(groups[there])) for name, there in zip(self.classes, has.T, strict=True)}
         absent = [name for name, n in count.items() if not n]
@@ -192,8 +192,8 @@ class Task:
         said = [f"no test label of {', '.join(absent)}: not judged"] if absent else []
         if rare and any(metrics.find(name).averages_classes for name in self.config.rules.metrics):
             said.append(
-                f"classes in fewer than {RARE} groups of the test part: {', '.join(rare)}; resamples may miss them, so "
-                "intervals of means over classes (macro F1, mIoU, balanced accuracy, mAP) are not to be trusted"
+                f"classes in fewer than {RARE} groups of the test part: {', '.join(rare)}; without some group they are gone, "
+                "so intervals of means over classes (macro F1, mIoU, balanced accuracy, mAP) are not to be trusted"
             )
         return said
 

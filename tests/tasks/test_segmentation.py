@@ -9,6 +9,7 @@ from sklearn import metrics as sk
 from swath.corpus.splits.partition import SplitConfig, split
 from swath.errors import TrainingError
 from swath.tasks import Task, TaskConfig, references
+from swath.tasks.data import Labelled, subset
 from swath.tasks.run.results import SHOWN, ResultStore, maps_of, output_of
 from tests.tasks.fakes import ALL, dense_encoder, judged, judged_floors, result_key, small_encoder
 
@@ -188,3 +189,21 @@ def test_supervised_references_stand_beside_on_their_inputs(fields):
 def test_settings_that_make_no_sense(changes, said):
     with pytest.raises(ValidationError, match=said):
         config(**changes)
+
+
+def test_a_label_fraction_that_leaves_a_class_out_says_which(fields):
+    """Locations are drawn by the class that most of their pixels have, so that a rare class may be in none of them."""
+    made = task(fields)
+    train = made.parts["train"]
+    y = np.where(train.y < 0, train.y, np.arange(len(train))[:, None, None] % 2)
+    y[0, 0, 0] = 2
+    without = set()
+    for draw in range(6):
+        made.parts = made.parts | {"train": subset(Labelled(train.locations, y), 0.2, draw)}
+        own = made.parts["train"]
+        assert {0, 1} <= set(own.y[own.y >= 0]), "classes that some location has most of are kept"
+        has_it = train.locations[0] in own.locations
+        assert made.unseen == ("" if has_it else f"no training label of {made.classes[2]}")
+        assert has_it or made.unseen in made.remarks
+        without.add(has_it)
+    assert without == {True, False}

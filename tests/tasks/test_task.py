@@ -64,7 +64,7 @@ def test_rare_classes_and_few_groups_are_said(corpus):
     assert any(f"in {len(set(groups))} groups: with fewer than 30" in said for said in made.remarks)
     each = [len(set(groups[np.array(made.units.y_true) == k])) for k in range(3)]
     rare = [f"class {k} ({n})" for k, n in enumerate(each) if n < 5]
-    assert any(f"{', '.join(rare)}; resamples may miss them" in said for said in made.remarks) == bool(rare)
+    assert any(f"{', '.join(rare)}; without some group they are gone" in said for said in made.remarks) == bool(rare)
     # a class of which one group of the test part is left
     y, locations = made.parts["test"].y, made.parts["test"].locations
     kept = (y != 1) | (groups == groups[y == 1][0])
