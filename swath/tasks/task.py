@@ -192,9 +192,9 @@ class Task:
         said = [f"no test label of {', '.join(absent)}: not judged"] if absent else []
         if rare and any(metrics.find(name).averages_classes for name in self.config.rules.metrics):
             said.append(
-                f"classes in fewer than {RARE} groups of the test part: {', '.join(rare)}; without some group "
-                "they are gone, so intervals of means over classes (macro F1, mIoU, balanced accuracy, mAP) are not to be "
-                "trusted"
+                f"classes in fewer than {RARE} groups of the test part: {', '.join(rare)}; "
+                "without some group they are gone, so intervals of means over classes (macro F1, mIoU, balanced "
+                "accuracy, mAP) are not to be trusted"
             )
         return said
 
