@@ -2,10 +2,12 @@
 
 import ast
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import psutil
 import pytest
 from distributed import Client, LocalCluster, default_client
+from distributed.client import ClosedClientError
 
 import swath
 from swath.corpus import cluster as clusters
@@ -65,27 +67,32 @@ def test_a_client_that_never_reached_its_scheduler_is_not_waited_for(monkeypatch
     assert active() is None
 
 
-def test_a_closed_client_is_not_used(running):
-    with Client(running) as client:
-        client.close()
-        with pytest.raises(CorpusError, match="is closed, not running"), run._client():
-            pass
+def client_that_is(status: str):
+    """No real one: to close one that has just connected takes distributed a minute, now and then."""
+    return create_autospec(Client, instance=True, status=status)
 
 
-def test_a_client_that_connects_in_time_is_used(running, monkeypatch):
-    with Client(running) as client:
-        client.status = "connecting"
-        monkeypatch.setattr(clusters.time, "sleep", lambda _: setattr(client, "status", "running"))
-        assert active() is client
-
-
-def test_a_client_that_is_lost_amid_a_build_is_an_error(running, monkeypatch):
-    with Client(running, set_as_default=False) as client:
+@pytest.mark.parametrize("status", ["closing", "closed"])
+def test_a_client_that_is_not_open_is_not_used(monkeypatch, status):
+    monkeypatch.setattr("distributed.default_client", lambda: client_that_is(status))
+    with pytest.raises(CorpusError, match=f"is {status}, not running"), run._client():
         pass
+
+
+def test_a_client_that_connects_in_time_is_used(monkeypatch):
+    client = client_that_is("connecting")
+    monkeypatch.setattr("distributed.default_client", lambda: client)
+    monkeypatch.setattr(clusters.time, "sleep", lambda _: setattr(client, "status", "running"))
+    assert active() is client
+
+
+def test_a_client_that_is_lost_amid_a_build_is_an_error(monkeypatch):
+    client = client_that_is("closed")
     with pytest.raises(CorpusError, match="the connection to the cluster is lost: its client is closed") as caught:
         run._threads(client)
     assert "continues" in caught.value.remedy
     monkeypatch.setattr(run, "_threads", lambda _: 1)
+    client.submit.side_effect = ClosedClientError("Client is closed")
     with pytest.raises(CorpusError, match="the connection to the cluster is lost: Client is closed"):
         next(run._in_order(client, run.StacSection.model_construct(), [run.Location("a")]))
 
