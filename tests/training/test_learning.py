@@ -43,7 +43,8 @@ METHODS = {
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Corpus:
     path = tmp_path_factory.mktemp("landscape") / "corpus"
-    world = synth.Config(locations=640, chip_px=32, crops=4, dates_optical=2, dates_radar=0, cloud_fraction=0.02)
+    said = {"locations": 640, "chip_px": 32, "crops": 4, "dates_optical": 2, "dates_radar": 0, "cloud_fraction": 0.02}
+    world = synth.Config.model_validate({"name": "synth", **said})
     synth.build(world, path)
     return Corpus.open(path)
 

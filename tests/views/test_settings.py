@@ -31,7 +31,16 @@ def test_a_range_says_what_is_wrong_with_it():
 
 
 @pytest.mark.parametrize(
-    "preset", [presets.moco_v2(96), presets.gassl(), presets.simclr(), *presets.byol(224), presets.rs_byol(grey=0.2)]
+    "preset",
+    [
+        presets.moco_v2(96),
+        presets.gassl(),
+        presets.simclr(),
+        *presets.byol(224),
+        *presets.dino(224),
+        *presets.lejepa(224),
+        presets.rs_byol(grey=0.2),
+    ],
 )
 def test_presets_survive_writing_and_reading(preset):
     assert Augment.model_validate_json(preset.model_dump_json()) == preset
