@@ -182,7 +182,7 @@ def test_tasks_that_cannot_be_are_refused_with_what_to_do(corpus):
         ({"inputs": {"x": [ALL[0], ALL[0]]}}, "give each band once"),
         ({"inputs": {"x": []}}, "at least one"),
         ({"inputs": {}}, "at least 1"),
-        ({"metric": "roc_auc"}, "'macro_ap', 'macro_f1', 'micro_ap', 'micro_f1' or 'miou'"),
+        ({"metric": "roc_auc"}, "'macro_ap', 'macro_f1', 'micro_ap', 'micro_f1', 'micro_jaccard' or 'miou'"),
         ({"label_fraction": 0.0}, "greater than 0"),
         ({"floors": ["imagenet"]}, "floors"),
         ({"probes": [{"name": "liner"}]}, "liner"),
