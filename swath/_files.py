@@ -49,7 +49,7 @@ def named(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; it becomes `path` when the block ends well.
 
     No two processes get the same one: several may begin in one folder, and the last to end counts.
@@ -65,7 +65,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file beside the target and rename it: readers see the old file or the new one."""
-    with whole(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 

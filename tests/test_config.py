@@ -253,3 +253,53 @@ def test_the_gauges_task_stands_in_the_resolved_recipe_and_is_the_first_if_nothi
     assert config.load("quickstart", ["knn_task=null"]).knn_task is None
     with pytest.raises(RecipeError, match="knn_task: no task 'landcovr'; did you mean 'landcover'"):
         config.load("quickstart", ["knn_task=landcovr"])
+
+
+SERIES = """
+name: series
+corpus: {path: c}
+pretrain:
+  encoder: {name: unet-3d}
+  method: {name: s4}
+  views: {name: augmented-series, bands: [sentinel-2-l2a/B04], KEY: 24}
+arms: {s4: {}}
+tasks:
+  crops: {target: {rule: dominant, layer: landcover}, inputs: {optical: [sentinel-2-l2a/B04]}, dates: all, KEY: 12}
+"""
+
+
+def test_a_key_and_its_clearer_name_are_one(write):
+    own, clearer = (config.load(write(SERIES.replace("KEY", key))) for key in ("most", "max_dates"))
+    assert own == clearer
+    assert own.tasks["crops"].most == 12
+    assert own.arms["s4"].views.most == 24
+    assert "max_dates" not in config.dump(clearer), "digests of finished results are of the keys' own names"
+
+
+@pytest.mark.parametrize("key", ["most", "max_dates"])
+@pytest.mark.parametrize(
+    "override",
+    [
+        "pretrain.views.max_dates=4",
+        "pretrain.views.most=4",
+        "arms.s4.views.max_dates=4",
+        "arms.s4.views={name: augmented-series, bands: [sentinel-2-l2a/B04], max_dates: 4}",
+    ],
+)
+def test_an_override_by_either_name_counts(write, key, override):
+    assert config.load(write(SERIES.replace("KEY", key)), [override]).arms["s4"].views.most == 4
+
+
+def test_a_key_by_both_of_its_names_is_refused(write):
+    with pytest.raises(RecipeError, match=r"tasks\.crops says most and max_dates, which are one key"):
+        config.load(write(SERIES.replace("KEY: 12", "most: 12, max_dates: 12").replace("KEY", "most")))
+
+
+def test_clearer_names_stand_only_where_the_key_does(write):
+    with pytest.raises(RecipeError, match=r"corpus\.max_dates: unknown key"):
+        config.load(write(SERIES.replace("KEY", "most")), ["corpus.max_dates=3"])
+
+
+def test_a_clearer_name_is_named_by_its_line(write):
+    with pytest.raises(RecipeError, match=r"line 7: arms\.s4\.views\..*most: "):
+        config.load(write(SERIES.replace("KEY: 24", "max_dates: 0").replace("KEY", "most")))

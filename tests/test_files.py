@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swath._files import LONGEST, file_name, read_json, whole, write_whole
+from swath._files import LONGEST, file_name, read_json, replacing, write_whole
 
 ODD = [
     "../x",
@@ -60,7 +60,7 @@ def test_long_names_that_begin_alike_stay_apart():
 
 def test_processes_that_write_one_file_do_not_meet(tmp_path):
     """Both begin before either ends, as two runs of one folder do."""
-    with whole(tmp_path / "recipe.yaml") as one, whole(tmp_path / "recipe.yaml") as other:
+    with replacing(tmp_path / "recipe.yaml") as one, replacing(tmp_path / "recipe.yaml") as other:
         one.write_text("one")
         other.write_text("other")
     assert (tmp_path / "recipe.yaml").read_text() == "one"
@@ -78,6 +78,6 @@ def test_damaged_json_is_a_value_error(tmp_path, text):
 
 def test_what_fails_leaves_the_old_file(tmp_path):
     write_whole(tmp_path / "a", "old")
-    with pytest.raises(FileNotFoundError), whole(tmp_path / "a") as temporary:
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "a") as temporary:
         (temporary / "half").write_text("x")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a", "old")]

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from swath import _yaml
 from swath._yaml import Lines
+from swath.config._clearer import own_names, with_clearer_names
 from swath.config._messages import causes, explain, short
 from swath.config._overrides import apply_override
 from swath.config._recipe import Recipe
@@ -38,7 +39,7 @@ def load(recipe: str | Path, overrides: list[str] | None = None, sensors: Path |
         document["sensors"] = _with_sensors_of(sensors, _section(document.get("sensors"), "sensors", where))
     for override in overrides or []:
         apply_override(document, override)
-    return resolve(document, where, lines)
+    return resolve(own_names(document, {}, where)[0], where, lines)
 
 
 def load_sweep(
@@ -207,7 +208,7 @@ def resolve_split(overrides: list[str]) -> SplitConfig:
 
 def schema() -> dict[str, Any]:
     """JSON schema of a resolved recipe, for editors."""
-    return Recipe.model_json_schema()
+    return with_clearer_names(Recipe.model_json_schema())
 
 
 def _parse(text: str, where: str) -> tuple[dict[str, Any], Lines]:
@@ -218,7 +219,7 @@ def _parse(text: str, where: str) -> tuple[dict[str, Any], Lines]:
             where=where,
             remedy="start from `swath recipes show quickstart`",
         )
-    return document, lines
+    return own_names(document, lines, where)
 
 
 def _section(value: Any, name: str, where: str) -> dict[str, Any]:

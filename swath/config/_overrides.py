@@ -3,6 +3,7 @@
 from typing import Any
 
 from swath import _yaml
+from swath.config._clearer import own_path
 from swath.config._messages import short
 from swath.errors import RecipeError
 
@@ -15,6 +16,7 @@ def apply_override(document: dict[str, Any], override: str) -> None:
             f"cannot understand the override {short(override)}",
             remedy="write key.key=value, such as training.epochs=5",
         )
+    keys = list(own_path(tuple(keys)))
     value, _ = _yaml.read(text, f"the override {short(override)}")
     section: Any = document
     for depth, key in enumerate(keys[:-1]):

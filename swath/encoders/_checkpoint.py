@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 import swath
 from swath import plugins
-from swath._files import read_json, whole, write_whole
+from swath._files import read_json, replacing, write_whole
 from swath._parquet import measured
 from swath.batch import NO_DAY, Image
 from swath.encoders._base import Encoder, evaluating
@@ -201,7 +201,7 @@ def save(
         raise CheckpointError(f"{what} not finite", remedy="train it again with a lower learning rate")
     weights, card_path, seen_path = _files(path)
     weights.parent.mkdir(parents=True, exist_ok=True)
-    with whole(weights) as partial:
+    with replacing(weights) as partial:
         save_file(state, partial)
         card = EncoderCard(
             swath_version=swath.__version__,
@@ -290,7 +290,7 @@ def load_seen(path: Path | str) -> pd.DataFrame | None:
 
 def _write_seen(seen: pd.DataFrame, path: Path) -> SeenFile:
     seen = seen.drop_duplicates().sort_values(["corpus", "uid"], ignore_index=True)
-    with whole(path) as partial:
+    with replacing(path) as partial:
         seen.to_parquet(partial, index=False)
         digest = hashlib.sha256(partial.read_bytes()).hexdigest()
     return SeenFile(locations=len(seen), corpora=sorted(seen["corpus"].unique()), sha256=digest)

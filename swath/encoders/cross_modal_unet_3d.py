@@ -22,7 +22,7 @@ from swath.encoders._dense import DenseEncoder
 from swath.encoders._norm import FrameBatchNorm
 from swath.encoders._plugin import StartableSettings
 from swath.encoders._series import SeriesEncoder, masked_mean, seen_frames
-from swath.encoders.unet_3d import Contracted, Expanding, Unit, contract, final_convolution
+from swath.encoders.unet_3d import Contracted, ConvUnit, Expanding, contract, final_convolution
 from swath.errors import RecipeError
 from swath.settings import Settings
 
@@ -64,7 +64,7 @@ class Config(SeriesNet, StartableSettings):
     """Each sensor has batch normalisations of its own in the layers that are shared."""
 
 
-class Network(nn.Module):
+class CrossModalNetwork(nn.Module):
     """Contracting paths by branch, their shared end, the expanding path, and one reconstruction per branch."""
 
     def __init__(self, channels: tuple[int, ...], config: Config):
@@ -73,9 +73,9 @@ class Network(nn.Module):
         inner = [4 * f, 4 * f, 8 * f, 8 * f]
         own, rest = inner[: config.specific], inner[config.specific - 1 :]
         self.own = nn.ModuleList(
-            nn.ModuleList(Unit.of(*pair) for pair in pairwise([count + extra, *own])) for count in channels
+            nn.ModuleList(ConvUnit.of(*pair) for pair in pairwise([count + extra, *own])) for count in channels
         )
-        self.shared = nn.ModuleList(Unit.of(*pair) for pair in pairwise(rest))
+        self.shared = nn.ModuleList(ConvUnit.of(*pair) for pair in pairwise(rest))
         self.norms = nn.ModuleList(
             nn.ModuleList(FrameBatchNorm(count) for count in rest[1:]) for _ in channels[1:] if config.own_norms
         )
@@ -97,9 +97,9 @@ class Network(nn.Module):
 class CrossModalUNet3d(SeriesEncoder, DenseEncoder):
     """The network behind a contract whose inputs are the sensors' bands; an image says by its bands whose it is."""
 
-    network: Network
+    network: CrossModalNetwork
 
-    def __init__(self, network: Network, contract: InputContract, config: Config):
+    def __init__(self, network: CrossModalNetwork, contract: InputContract, config: Config):
         by_month = 2 * config.width * MONTHS
         super().__init__(
             network, contract, dim=8 * config.width if config.collapse == "mean" else by_month, example_px=8
@@ -162,7 +162,7 @@ def build(config: Config, contract: InputContract) -> CrossModalUNet3d:
             remedy="give views of two sensors",
         )
     channels = tuple(map(len, contract.inputs)) if contract.fixed else (contract.channels,)
-    return CrossModalUNet3d(Network(channels, config), contract, config)
+    return CrossModalUNet3d(CrossModalNetwork(channels, config), contract, config)
 
 
 def branch_of(image: Image, contract: InputContract) -> int:

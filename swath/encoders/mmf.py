@@ -44,7 +44,7 @@ class Generator(nn.Module):
         return self.final(self.encoder.network.expanding(contracted))
 
 
-class Network(nn.Module):
+class GeneratorsAndFusion(nn.Module):
     """A generator for each of the two sensors to be given, and the network that fuses."""
 
     def __init__(self, config: SeriesNet, contract: InputContract):
@@ -60,9 +60,9 @@ class Mmf(SeriesEncoder, DenseEncoder):
     Before that the fusion network is as it was initialised, so the embedding is the generator's, of the real sensor.
     """
 
-    network: Network
+    network: GeneratorsAndFusion
 
-    def __init__(self, network: Network, contract: InputContract):
+    def __init__(self, network: GeneratorsAndFusion, contract: InputContract):
         first = cast(Generator, network.generators[0]).encoder
         super().__init__(network, contract, dim=first.dim, example_px=first.example_px)
         self.dense_dim, self.needs_days = network.fusion.dense_dim, first.needs_days
@@ -125,7 +125,7 @@ def build(config: Config, contract: InputContract) -> Mmf:
             "mmf makes one sensor from another, and the views are of one input",
             remedy="choose the policy paired-series",
         )
-    network = Network(config, contract)
+    network = GeneratorsAndFusion(config, contract)
     network.generators.requires_grad_(requires_grad=False)
     return Mmf(network, contract)
 

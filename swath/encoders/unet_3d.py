@@ -61,7 +61,7 @@ class Contracted:
         return self.skips[1], self.valid_half
 
 
-class Unit(nn.Module):
+class ConvUnit(nn.Module):
     """Convolution, batch normalisation, leaky ReLU; 0 at dates that have no valid pixel."""
 
     def __init__(self, conv: nn.Module, norm: FrameBatchNorm):
@@ -69,7 +69,7 @@ class Unit(nn.Module):
         self.conv, self.norm = conv, norm
 
     @classmethod
-    def of(cls, channels: int, out: int) -> "Unit":
+    def of(cls, channels: int, out: int) -> "ConvUnit":
         """A unit whose convolution has a kernel of 3 along every axis."""
         return cls(nn.Conv3d(channels, out, 3, padding=1), FrameBatchNorm(out))
 
@@ -112,7 +112,7 @@ class Contracting(nn.Module):
     def __init__(self, channels: int, width: int = 8):
         super().__init__()
         sizes = [channels, 4 * width, 4 * width, 8 * width, 8 * width]
-        self.units = nn.ModuleList(Unit.of(*pair) for pair in pairwise(sizes))
+        self.units = nn.ModuleList(ConvUnit.of(*pair) for pair in pairwise(sizes))
 
     def forward(self, x: Float[Tensor, "b c t h w"], valid: Bool[Tensor, "b t h w"]) -> Contracted:
         """Contract standardised series, whose invalid pixels are 0."""
@@ -125,12 +125,12 @@ class Expanding(nn.Module):
     def __init__(self, width: int = 8):
         super().__init__()
         w2, w4, w8, w16 = 2 * width, 4 * width, 8 * width, 16 * width
-        self.centre_in = Unit.of(w8, w16)
-        self.centre_out = Unit.of(w16, w16)
+        self.centre_in = ConvUnit.of(w8, w16)
+        self.centre_out = ConvUnit.of(w16, w16)
         self.up4 = nn.ConvTranspose3d(w16, w8, 3, stride=2, padding=1)
-        self.dc4 = nn.ModuleList([Unit.of(w16, w8), Unit.of(w8, w8)])
-        self.up3 = Unit(nn.ConvTranspose3d(w8, w4, 3, stride=2, padding=1), FrameBatchNorm(w4))
-        self.dc3 = nn.ModuleList([Unit.of(w8, w4), Unit.of(w4, w2)])
+        self.dc4 = nn.ModuleList([ConvUnit.of(w16, w8), ConvUnit.of(w8, w8)])
+        self.up3 = ConvUnit(nn.ConvTranspose3d(w8, w4, 3, stride=2, padding=1), FrameBatchNorm(w4))
+        self.dc3 = nn.ModuleList([ConvUnit.of(w8, w4), ConvUnit.of(w4, w2)])
         self.out_channels = w2
 
     def forward(self, contracted: Contracted) -> Float[Tensor, "b k t h w"]:

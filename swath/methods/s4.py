@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from swath.batch import Image, View
 from swath.encoders import Encoder, FrameBatchNorm, seen_frames
 from swath.encoders.cross_modal_unet_3d import CrossModalUNet3d
-from swath.encoders.unet_3d import Contracted, Unit
+from swath.encoders.unet_3d import Contracted, ConvUnit
 from swath.errors import RecipeError
 from swath.methods import _types
 from swath.methods._dense import dense_info_nce
@@ -104,7 +104,7 @@ class Method(_types.Method):
             idle += [self.projection, *(own for i, own in enumerate(network.own) if i not in self.given)]
             idle += [] if 1 in self.given else list(network.norms)
             if len(network.norms) and 0 not in self.given:
-                idle += [cast(Unit, unit).norm for unit in network.shared]
+                idle += [cast(ConvUnit, unit).norm for unit in network.shared]
         return idle
 
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:  # noqa: ARG002 - samples do not interact

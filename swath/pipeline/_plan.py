@@ -4,7 +4,7 @@ from pathlib import Path
 
 from swath import config as recipes
 from swath import plugins
-from swath._files import whole
+from swath._files import replacing
 from swath.corpus.places import draw
 from swath.corpus.sources.stac import Cost, Rate, StacSection, cost, footprint
 from swath.errors import RecipeError, nearest
@@ -58,7 +58,7 @@ def plan_corpus(
         )
     plan = draw(section.where, footprint(section))
     to.parent.mkdir(parents=True, exist_ok=True)
-    with whole(to) as temporary:
+    with replacing(to) as temporary:
         plan.to_parquet(temporary, index=False)
     plan_map(plan, to.with_suffix(".png"), land)
     return len(plan), None if strategy else cost(section, plan, Rate(request_s, workers))

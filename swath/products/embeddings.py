@@ -14,7 +14,7 @@ from numpy import ndarray
 from pydantic import ValidationError
 from torch import Tensor
 
-from swath._files import whole
+from swath._files import replacing
 from swath.batch import NO_DAY, Image
 from swath.corpus import Corpus, Selection
 from swath.corpus.sources import folder
@@ -77,7 +77,7 @@ def write(embeddings: pd.DataFrame, path: Path) -> Path:
     """Write embeddings as Parquet: `uid`, and `embedding`, a list of float32."""
     table = pd.DataFrame({"uid": embeddings.index.astype(str), "embedding": list(embeddings.to_numpy())})
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as temporary:
+    with replacing(path) as temporary:
         table.to_parquet(temporary, index=False)
     return path
 

@@ -18,7 +18,7 @@ from matplotlib.patches import Patch
 from numpy import ndarray
 from pydantic import ValidationError
 
-from swath._files import file_name, whole
+from swath._files import file_name, replacing
 from swath._progress import console
 from swath.corpus import Corpus
 from swath.corpus.labels import VOID, LabelMaps, Pixels, class_colours, targets
@@ -180,7 +180,7 @@ def _geotiff(one: _Map, location: pd.Series, legend: _Legend, path: Path) -> Pat
         profile["nodata"] = legend.nodata
     height, width = one.said.shape
     said = zip(legend.codes, legend.names, legend.colours, strict=True)
-    with whole(path) as temporary:
+    with replacing(path) as temporary:
         grid = {"height": height, "width": width, "crs": location["crs"], "transform": Affine(*location["transform"])}
         with rasterio.open(temporary, "w", **profile, **grid) as file:
             file.write(legend.coded(one.said), 1)

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from swath._files import whole, write_whole
+from swath._files import replacing, write_whole
 from swath._parquet import measured
 from swath.errors import SwathError
 
@@ -317,7 +317,7 @@ class Table:
             write_whole(path, self._spelt(pd.DataFrame(content, columns=self.columns)).to_csv(index=False))
             return
         table = content if isinstance(content, pa.Table) else pa.Table.from_pandas(content, preserve_index=False)
-        with whole(path) as temporary:
+        with replacing(path) as temporary:
             pq.write_table(table.select(self.columns).cast(self.schema), temporary, compression="zstd")
 
     def read(self, folder: Path, **only: str) -> pd.DataFrame:

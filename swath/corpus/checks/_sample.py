@@ -25,7 +25,7 @@ CLEAR = 0.3
 """Chips with more cloud than this are not drawn from while there are others."""
 
 
-class Block(NamedTuple):
+class StoredChips(NamedTuple):
     """Some chips of one sensor as they are stored."""
 
     chips: pd.DataFrame
@@ -60,12 +60,12 @@ class Sample:
         chips = self.corpus.chips_of(sensor)
         return chips if self.complete else pd.DataFrame(chips[chips["location"].isin(self.locations.tolist())])
 
-    def blocks(self, sensor: str) -> Iterator[Block]:
+    def blocks(self, sensor: str) -> Iterator[StoredChips]:
         """All of the sample's chips of a sensor as stored, in constant memory, with a progress bar."""
         chips = self.chips(sensor)
         for start in track(range(0, len(chips), BLOCK), None, f"checking {sensor}"):
             block = chips.iloc[start : start + BLOCK]
-            yield Block(block, *self.stored(sensor, block["row"].to_numpy()))
+            yield StoredChips(block, *self.stored(sensor, block["row"].to_numpy()))
 
     def stored(
         self, sensor: str, rows: Integer[ndarray, " n"]

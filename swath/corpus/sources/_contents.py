@@ -1,6 +1,6 @@
 """From what a source reads to the corpus: in order, in bounded memory, and with a log.
 
-A source reads units: an image, a patch with all of its dates, a table. Units are read by a pool of threads and stored
+A source reads portions: an image, a patch with all of its dates, a table. Threads read them, and they are stored
 in their order, so that a build that was killed continues to the same corpus.
 """
 
@@ -26,16 +26,16 @@ _PART_BYTES = 128 * 2**20
 """Pixels that are committed at once: bounds memory, and what a killed build has to read again."""
 _PART_LOCATIONS = 2048
 _AHEAD = 8
-"""Units that are read before the one at hand is stored."""
+"""Portions that are read before the one at hand is stored."""
 
 LogEntry = dict[str, Any]
 """What was left out, where, and why; a line of the corpus's `log.jsonl`."""
-Unit = TypeVar("Unit")
+Portion = TypeVar("Portion")
 
 
 @dataclass(slots=True)
 class Contents:
-    """What one unit gives to the corpus: locations with chips and labels, and what of it was left out."""
+    """What one portion gives to the corpus: locations with chips and labels, and what of it was left out."""
 
     locations: list[Location] = field(default_factory=list)
     chips: list[Chip] = field(default_factory=list)
@@ -100,15 +100,15 @@ def moved(transform: Affine, row: int, column: int, px: int) -> tuple[float, flo
 
 def store(
     writer: CorpusWriter,
-    units: Sequence[Unit],
-    read: Callable[[Unit], Contents],
+    portions: Sequence[Portion],
+    read: Callable[[Portion], Contents],
     pool: ThreadPoolExecutor,
     log: list[LogEntry],
 ) -> None:
-    """Read the units and append them to the corpus in committed parts; what they leave out goes to the log."""
+    """Read the portions and append them to the corpus in committed parts; what they leave out goes to the log."""
     part = Contents()
     size = 0
-    for contents in track(_read_ahead(units, read, pool), len(units), "storing images"):
+    for contents in track(_read_ahead(portions, read, pool), len(portions), "storing images"):
         part.locations += contents.locations
         part.chips += contents.chips
         part.labels += contents.labels
@@ -127,12 +127,12 @@ def _append(writer: CorpusWriter, part: Contents, log: list[LogEntry]) -> None:
 
 
 def _read_ahead(
-    units: Iterable[Unit], read: Callable[[Unit], Contents], pool: ThreadPoolExecutor
+    portions: Iterable[Portion], read: Callable[[Portion], Contents], pool: ThreadPoolExecutor
 ) -> Iterator[Contents]:
     waiting: deque[Future[Contents]] = deque()
     try:
-        for unit in units:
-            waiting.append(pool.submit(read, unit))
+        for portion in portions:
+            waiting.append(pool.submit(read, portion))
             if len(waiting) > _AHEAD:
                 yield waiting.popleft().result()
         while waiting:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from swath._files import whole
+from swath._files import replacing
 from swath._parquet import measured
 from swath._progress import console
 from swath.corpus.sources._contents import Contents, write_log
@@ -40,7 +40,7 @@ nothing that is stored depends on them."""
 NAMED = 5
 ANEW = "give another folder for a new corpus, or remove this one to make it anew"
 
-Unit = TypeVar("Unit")
+Portion = TypeVar("Portion")
 
 
 class OutOfOrderError(Exception):
@@ -186,7 +186,7 @@ class Stock:
             }
             for name, source in self._files.items()
         ]
-        with whole(self._path) as temporary:
+        with replacing(self._path) as temporary:
             pq.write_table(pa.Table.from_pylist(rows, SCHEMA), temporary)
         self._was = {row["name"]: row for row in rows}
 
@@ -237,24 +237,24 @@ def _named(names: Sequence[str]) -> str:
 
 
 def following(
-    units: Sequence[Unit], done: Callable[[Unit], bool], read: Callable[[Unit], Contents]
-) -> tuple[list[Unit], Callable[[Unit], Contents]]:
-    """Units that are not stored, and how to read them: one before the last that is stored may give no location.
+    portions: Sequence[Portion], done: Callable[[Portion], bool], read: Callable[[Portion], Contents]
+) -> tuple[list[Portion], Callable[[Portion], Contents]]:
+    """Portions that are not stored, and how to read them: one before the last that is stored may give no location.
 
     Those were left out before; a location of theirs is new, and the corpus has to be made anew (OutOfOrderError).
     """
-    stored = [done(unit) for unit in units]
+    stored = [done(portion) for portion in portions]
     last = max((position for position, one in enumerate(stored) if one), default=-1)
-    todo = [(position, unit) for position, unit in enumerate(units) if not stored[position]]
-    early = {id(unit) for position, unit in todo if position < last}
+    todo = [(position, portion) for position, portion in enumerate(portions) if not stored[position]]
+    early = {id(portion) for position, portion in todo if position < last}
 
-    def careful(unit: Unit) -> Contents:
-        contents = read(unit)
-        if contents.locations and id(unit) in early:
+    def careful(portion: Portion) -> Contents:
+        contents = read(portion)
+        if contents.locations and id(portion) in early:
             raise OutOfOrderError
         return contents
 
-    return [unit for _, unit in todo], careful
+    return [portion for _, portion in todo], careful
 
 
 def settle(target: Path) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from swath._files import file_name, whole, write_whole
+from swath._files import file_name, replacing, write_whole
 from swath.errors import SwathError
 from swath.products.documents._markdown import render
 from swath.products.documents._record import FORMAT, dumped, numbers_of, restored
@@ -158,6 +158,6 @@ def _cloud_picture(run: Run, images: Path, target: Path) -> str | None:
 def _stored(data: bytes, path: Path, target: Path) -> str:
     """Write a figure; its path as the document links it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_bytes(data)
     return Path(os.path.relpath(path, target.parent)).as_posix()

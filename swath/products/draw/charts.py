@@ -14,7 +14,7 @@ from swath.products.words import metric
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Curve:
     """One row of a chart: values with their intervals, by the quantity on the horizontal axis."""
 
     name: str
@@ -26,11 +26,11 @@ class Line:
     high: np.ndarray
 
     @staticmethod
-    def of(name: str, shade: str, x: np.ndarray, table: pd.DataFrame, value: str) -> "Line":
+    def of(name: str, shade: str, x: np.ndarray, table: pd.DataFrame, value: str) -> "Curve":
         """The line of a table's rows: the column of that name, with its interval in `low` and `high`."""
         y = table[value].to_numpy(float)
         low, high = (table[end].fillna(table[value]).to_numpy(float) for end in ("low", "high"))
-        return Line(name, shade, x, y, np.minimum(low, y), np.maximum(high, y))
+        return Curve(name, shade, x, y, np.minimum(low, y), np.maximum(high, y))
 
 
 def comparison(panel: Panel, arms: Sequence[str]) -> Figure:
@@ -58,7 +58,7 @@ def cloud_curve(title: str, chart: CloudChart) -> Figure:
     """A metric against the share of painted clouds: a line per row, dashed if it is level; its interval as a band."""
     figure, axes = blank(height=3.6)
     for i, (name, table) in enumerate(chart.rows):
-        line = Line.of(name, colour(i), table["cloud"].to_numpy(float), table, "value")
+        line = Curve.of(name, colour(i), table["cloud"].to_numpy(float), table, "value")
         style = "--" if np.ptp(line.y) == 0 else "-"
         axes.fill_between(line.x, line.low, line.high, color=line.colour, alpha=0.12, linewidth=0)
         axes.plot(

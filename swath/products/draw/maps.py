@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from swath._files import whole
+from swath._files import replacing
 from swath.corpus.places import shapes
 from swath.products.draw.style import DATA, blank, colour
 
@@ -52,5 +52,5 @@ def plan_map(plan: gpd.GeoDataFrame, path: Path, land: Path | None = None) -> No
     axes.set_aspect(stretch, adjustable="box")
     axes.grid(color="#cccccc", linewidth=0.4)
     axes.set_axisbelow(True)
-    with whole(path) as temporary:
+    with replacing(path) as temporary:
         figure.savefig(temporary, format="png")

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from swath._files import whole
+from swath._files import replacing
 from swath.corpus.labels import VOID
 from swath.tasks._types import Outcome, Units
 from swath.tasks.data import packed
@@ -191,5 +191,5 @@ def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    with whole(path) as temporary:
+    with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")

@@ -34,13 +34,13 @@ from swath.corpus.sources.folder._check import (
     check_channels,
     check_clouds,
     check_facts,
-    check_place,
+    check_location_files,
     check_shot,
     finest,
 )
 from swath.corpus.sources.folder._cut import Plan, chip_locations, cut, nodata_of, shape_of
 from swath.corpus.sources.folder._scaling import common, given
-from swath.corpus.sources.folder._scan import Place, Shot, scan
+from swath.corpus.sources.folder._scan import LocationFiles, Shot, scan
 from swath.corpus.sources.folder._section import FolderSection, Ground, ImageEntry
 from swath.corpus.store import Corpus, CorpusInfo, CorpusWriter, LabelLayer, SensorLayout
 from swath.errors import CorpusError, RecipeError
@@ -76,23 +76,23 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
 
 def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -> None:
     strays: list[File] = []
-    places = scan(data, config, strays)
-    check_facts(places, config)
-    found = _stock(places, target)
+    locations = scan(data, config, strays)
+    check_facts(locations, config)
+    found = _stock(locations, target)
     if found.known and not found.new and not config.shapes and CorpusInfo.read(target).complete:
         return
     log: list[dict[str, Any]] = []
-    headers = _headers(places, config, log, pool)
-    _scale(places, config, headers, log)
-    layouts = _layouts(places, config, headers)
-    places = _fitting(places, config, layouts, headers, log)
+    headers = _headers(locations, config, log, pool)
+    _scale(locations, config, headers, log)
+    layouts = _layouts(locations, config, headers)
+    locations = _fitting(locations, config, layouts, headers, log)
     log += [_stray(file) for file in strays]
-    log += _other_sizes(places, headers)
+    log += _other_sizes(locations, headers)
     log += _by_points(headers)
-    _check_ids(places, config, headers)
+    _check_ids(locations, config, headers)
     layers = {e.layer: LabelLayer(classes=e.classes, colours=e.colours, void=e.void) for e in config.labels}
     shapes = Shapes(config.shapes, data, layers)
-    shapes.look_ahead(chip_locations(places, headers, config.chip_px), config.chip_px)
+    shapes.look_ahead(chip_locations(locations, headers, config.chip_px), config.chip_px)
     log += shapes.log
     provenance = {"source": "folder", "files": len(headers), "section": config.model_dump(mode="json")}
     provenance |= {"shapes": shapes.digests} if config.shapes else {}
@@ -100,15 +100,15 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
         target, layouts, config.chip_px, layers | shapes.layers, provenance, config.licences, config.compression
     ) as writer:
         shapes.begin(writer)
-        _check_order(found, places, config, writer.committed)
+        _check_order(found, locations, config, writer.committed)
         if not found.known and not writer.committed:
             found.record()
-        if any(not _done(place, headers, config.chip_px, writer.committed) for place in places):
-            groups = _groups(places, config, headers, log, pool)
+        if any(not _done(location, headers, config.chip_px, writer.committed) for location in locations):
+            groups = _groups(locations, config, headers, log, pool)
             plan = Plan(config, layouts, layers, headers, groups)
             done = partial(_done, headers=headers, px=config.chip_px, committed=frozenset(writer.committed))
-            todo, one = following(places, done, lambda place: cut(place, plan))
-            store(writer, todo, lambda place: shapes.add_to(one(place)), pool, log)
+            todo, one = following(locations, done, lambda location: cut(location, plan))
+            store(writer, todo, lambda location: shapes.add_to(one(location)), pool, log)
         write_log(target, log)
         shapes.finish(writer)
     found.record(pool)
@@ -123,35 +123,35 @@ def stock(config: FolderSection, target: Path, data: Path) -> Stock:
     return _stock(scan(data, config), target)
 
 
-def _stock(places: list[Place], target: Path) -> Stock:
-    files = {c.file.name: Source(c.file.path, place.id) for place in places for c in channels(place)}
+def _stock(locations: list[LocationFiles], target: Path) -> Stock:
+    files = {c.file.name: Source(c.file.path, location.id) for location in locations for c in channels(location)}
     if not (target / "corpus.json").exists():
         return Stock(target, files, ())
     corpus = Corpus.open(target)
     found = Stock(target, files, places_of(corpus.locations["uid"]))
     if corpus.info.complete and not found.known:
-        found.compare(set(corpus.chips["source"].dropna()), _images(places, target))
+        found.compare(set(corpus.chips["source"].dropna()), _images(locations, target))
         say_unknown(target, "images that are new or gone are found by their names, changed ones cannot be told")
     return found
 
 
-def _images(places: list[Place], target: Path) -> set[str]:
+def _images(locations: list[LocationFiles], target: Path) -> set[str]:
     """Names of the images that become chips, without those of which the corpus's log says that they were left out."""
     notes = read_log(target)
     lost = {note.get("id") for note in notes if note["event"] in {"left out", "bad file"}}
     named = " ".join(str(note.get("where")) for note in notes if note["event"] in {"bad file", "no valid pixel"})
     return {
         shot.first.name
-        for place in places
-        for shot in place.shots.values()
-        if place.id not in lost and not any(channel.file.name in named for channel in shot.bands.values())
+        for location in locations
+        for shot in location.shots.values()
+        if location.id not in lost and not any(channel.file.name in named for channel in shot.bands.values())
     }
 
 
-def _check_order(found: Stock, places: list[Place], config: Config, committed: Collection[str]) -> None:
-    """Raise OutOfOrderError if a stored place has a new file, or new images may join the groups of stored ones."""
+def _check_order(found: Stock, locations: list[LocationFiles], config: Config, committed: Collection[str]) -> None:
+    """Raise OutOfOrderError if a stored location has a new file, or new images may join the groups of stored ones."""
     stored = places_of(committed)
-    own = {channel.file.name for place in places if place.id in stored for channel in channels(place)}
+    own = {channel.file.name for location in locations if location.id in stored for channel in channels(location)}
     if found.new & own or (found.new and stored and config.group.ground):
         raise OutOfOrderError
 
@@ -167,9 +167,9 @@ def _stray(file: File) -> dict[str, Any]:
 
 
 def _headers(
-    places: list[Place], config: Config, log: list[dict[str, Any]], pool: ThreadPoolExecutor
+    locations: list[LocationFiles], config: Config, log: list[dict[str, Any]], pool: ThreadPoolExecutor
 ) -> dict[str, Header]:
-    files = {channel.file.name: channel.file for place in places for channel in channels(place)}
+    files = {channel.file.name: channel.file for location in locations for channel in channels(location)}
 
     def look(file: File) -> Header | BadFileError:
         try:
@@ -181,8 +181,8 @@ def _headers(
     bad = {name: error for name, error in found.items() if isinstance(error, BadFileError)}
     for error in bad.values():
         _reject(error, config, log)
-    for place in places:
-        _drop(place, lambda channel: channel.file.name in bad)
+    for location in locations:
+        _drop(location, lambda channel: channel.file.name in bad)
     return {name: head for name, head in found.items() if isinstance(head, Header)}
 
 
@@ -192,51 +192,57 @@ def _reject(error: BadFileError, config: Config, log: list[dict[str, Any]]) -> N
     log.append({"event": "bad file", "what": error.what, "where": error.where})
 
 
-def _drop(place: Place, bad: Callable[[Channel], bool]) -> None:
-    """Take out shots with a bad file; a place whose map is bad loses all, for a wrong label is worse than none."""
-    if any(bad(channel) for channel in place.labels.values()):
-        place.shots.clear()
-    for key, shot in list(place.shots.items()):
+def _drop(location: LocationFiles, bad: Callable[[Channel], bool]) -> None:
+    """Take out shots with a bad file; a location whose map is bad loses all, for a wrong label is worse than none."""
+    if any(bad(channel) for channel in location.labels.values()):
+        location.shots.clear()
+    for key, shot in list(location.shots.items()):
         if any(bad(channel) for channel in [*shot.bands.values(), *shot.quality.values()]):
-            del place.shots[key]
+            del location.shots[key]
 
 
-def _scale(places: list[Place], config: Config, headers: dict[str, Header], log: list[dict[str, Any]]) -> None:
+def _scale(
+    locations: list[LocationFiles], config: Config, headers: dict[str, Header], log: list[dict[str, Any]]
+) -> None:
     """Note of every image how its counts become physical values; what contradicts itself is left out."""
-    for place in places:
-        for key, shot in list(place.shots.items()):
+    for location in locations:
+        for key, shot in list(location.shots.items()):
             try:
-                check_clouds(place, shot, config)
+                check_clouds(location, shot, config)
                 check_channels(shot, headers)
                 shot.scalings = given(shot, headers)
             except BadFileError as error:
                 _reject(error, config, log)
-                del place.shots[key]
+                del location.shots[key]
 
 
 def _fitting(
-    places: list[Place],
+    locations: list[LocationFiles],
     config: Config,
     layouts: dict[str, SensorLayout],
     headers: dict[str, Header],
     log: list[dict[str, Any]],
-) -> list[Place]:
+) -> list[LocationFiles]:
     """Places that have an image; what does not fit the recipe is an error or, if asked, left out."""
-    for place in places:
-        for key, shot in list(place.shots.items()):
+    for location in locations:
+        for key, shot in list(location.shots.items()):
             try:
                 check_shot(shot, layouts[shot.entry.sensor], config, headers)
             except BadFileError as error:
                 _reject(error, config, log)
-                del place.shots[key]
+                del location.shots[key]
         try:
-            if place.shots:
-                check_place(place, config, headers)
+            if location.shots:
+                check_location_files(location, config, headers)
         except BadFileError as error:
             _reject(error, config, log)
-            place.shots.clear()
-    kept = [place for place in places if place.shots]
-    log += [{"event": "left out", "id": place.id, "what": "no image of it fits"} for place in places if not place.shots]
+            location.shots.clear()
+    kept = [location for location in locations if location.shots]
+    log += [
+        {"event": "left out", "id": location.id, "what": "no image of it fits"}
+        for location in locations
+        if not location.shots
+    ]
     if not kept:
         first = next((entry for entry in log if entry.get("where")), log[0])
         raise CorpusError(
@@ -245,11 +251,11 @@ def _fitting(
     return kept
 
 
-def _layouts(places: list[Place], config: Config, headers: dict[str, Header]) -> dict[str, SensorLayout]:
+def _layouts(locations: list[LocationFiles], config: Config, headers: dict[str, Header]) -> dict[str, SensorLayout]:
     layouts: dict[str, SensorLayout] = {}
     for position, entry in enumerate(config.images):
         if entry.sensor not in layouts:
-            shots = [s for place in places for s in place.shots.values() if s.entry.sensor == entry.sensor]
+            shots = [s for location in locations for s in location.shots.values() if s.entry.sensor == entry.sensor]
             key = f"corpus.source.images.{position}.gsd_m"
             gsd = entry.gsd_m or _resolution(shots, headers, key)
             layouts[entry.sensor] = _layout(entry, gsd, shots, key)
@@ -272,10 +278,10 @@ def _resolution(shots: list[Shot], headers: dict[str, Header], key: str) -> floa
     return None
 
 
-def _other_sizes(places: list[Place], headers: dict[str, Header]) -> Iterator[dict[str, Any]]:
+def _other_sizes(locations: list[LocationFiles], headers: dict[str, Header]) -> Iterator[dict[str, Any]]:
     """Notes on sensors of whose images some have other pixels than the recipe says; where it says none, none has."""
     other: dict[str, list[tuple[Shot, tuple[float, float]]]] = {}
-    for shot in (shot for place in places for shot in place.shots.values()):
+    for shot in (shot for location in locations for shot in location.shots.values()):
         gsd = shot.entry.gsd_m
         sizes = None if gsd is None else pixel_m(finest(shot, headers)[1])
         if gsd is not None and sizes and off_size(sizes, gsd):
@@ -297,13 +303,13 @@ def _by_points(headers: dict[str, Header]) -> Iterator[dict[str, Any]]:
         yield {"event": "position not read", "id": "", "what": what, "where": names[0]}
 
 
-def _check_ids(places: list[Place], config: Config, headers: dict[str, Header]) -> None:
-    """Raise CorpusError if a place is called as a chip of another is: it would be taken to be stored already."""
-    of: dict[str, Place] = {}
-    for place in places:
-        for uid, _, _ in cells(place.id, shape_of(place, headers), config.chip_px):
-            if (other := of.setdefault(uid, place)) is not place:
-                first, second = (next(iter(one.shots.values())).first.name for one in (other, place))
+def _check_ids(locations: list[LocationFiles], config: Config, headers: dict[str, Header]) -> None:
+    """Raise CorpusError if a location is called as a chip of another is: it would be taken to be stored already."""
+    of: dict[str, LocationFiles] = {}
+    for location in locations:
+        for uid, _, _ in cells(location.id, shape_of(location, headers), config.chip_px):
+            if (other := of.setdefault(uid, location)) is not location:
+                first, second = (next(iter(one.shots.values())).first.name for one in (other, location))
                 raise CorpusError(
                     f"two locations have the id {uid!r}: of {first} and of {second}",
                     where="corpus.source.images",
@@ -338,42 +344,42 @@ def _layout(entry: ImageEntry, gsd_m: float | None, shots: list[Shot], key: str)
 
 
 def _groups(
-    places: list[Place],
+    locations: list[LocationFiles],
     config: Config,
     headers: dict[str, Header],
     log: list[dict[str, Any]],
     pool: ThreadPoolExecutor,
 ) -> dict[str, str]:
-    """Group of each place, by its id: the name of the group's first member."""
-    names = [_group_name(place, config) for place in places]
-    pairs = _touching(places, config, config.group.ground, headers, log, pool) if config.group.ground else []
+    """Group of each location, by its id: the name of the group's first member."""
+    names = [_group_name(location, config) for location in locations]
+    pairs = _touching(locations, config, config.group.ground, headers, log, pool) if config.group.ground else []
     labels = adjacency.linked([[name] for name in names], pairs)
     first = {label: names[position] for position, label in reversed(list(enumerate(labels)))}
-    return {place.id: first[label] for place, label in zip(places, labels, strict=True)}
+    return {location.id: first[label] for location, label in zip(locations, labels, strict=True)}
 
 
-def _group_name(place: Place, config: Config) -> str:
+def _group_name(location: LocationFiles, config: Config) -> str:
     if config.group.by == "parent":
-        return place.facts["parent"]
+        return location.facts["parent"]
     if config.group.by == "id-block":
-        *_, number = re.finditer(r"\d+", place.id)
+        *_, number = re.finditer(r"\d+", location.id)
         start = int(number[0]) // config.group.size * config.group.size
         block = f"{start}-{start + config.group.size - 1}"
-        return place.id[: number.start()] + block + place.id[number.end() :]
-    return place.id
+        return location.id[: number.start()] + block + location.id[number.end() :]
+    return location.id
 
 
 def _touching(
-    places: list[Place],
+    locations: list[LocationFiles],
     config: Config,
     ground: Ground,
     headers: dict[str, Header],
     log: list[dict[str, Any]],
     pool: ThreadPoolExecutor,
 ) -> list[tuple[int, int]]:
-    """Positions of places whose images show the same or touching ground."""
+    """Positions of locations whose images show the same or touching ground."""
     numbers = sorted({*ground.overlap, *ground.match, *ground.seam})
-    files = _comparable(places, ground, headers, max(numbers, default=1))
+    files = _comparable(locations, ground, headers, max(numbers, default=1))
     images = pool.map(lambda file: _ground_pixels(file, numbers, config), files)
     seen = list(track(images, len(files), "looking at the ground"))
     readable = [position for position, image in enumerate(seen) if image is not None]
@@ -385,9 +391,9 @@ def _touching(
     return [(readable[link.first], readable[link.second]) for link in links]
 
 
-def _comparable(places: list[Place], ground: Ground, headers: dict[str, Header], channel: int) -> list[File]:
-    files = [_ground_file(place, ground) for place in places]
-    shapes = Counter(shape_of(place, headers) for place in places)
+def _comparable(locations: list[LocationFiles], ground: Ground, headers: dict[str, Header], channel: int) -> list[File]:
+    files = [_ground_file(location, ground) for location in locations]
+    shapes = Counter(shape_of(location, headers) for location in locations)
     if len(shapes) > 1:
         raise CorpusError(
             f"images of different sizes ({', '.join(f'{w} x {h}' for h, w in shapes)}) cannot be compared",
@@ -409,12 +415,12 @@ def _ground_pixels(file: File, numbers: list[int], config: Config) -> Num[ndarra
         return None
 
 
-def _ground_file(place: Place, ground: Ground) -> File:
-    for shot in place.shots.values():
+def _ground_file(location: LocationFiles, ground: Ground) -> File:
+    for shot in location.shots.values():
         if shot.position == ground.images:
             return shot.first
     raise CorpusError(
-        f"location {place.id!r} has no image of images.{ground.images}",
+        f"location {location.id!r} has no image of images.{ground.images}",
         where="corpus.source.group.ground.images",
         remedy="name an entry that has an image of every location",
     )
@@ -423,5 +429,5 @@ def _ground_file(place: Place, ground: Ground) -> File:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def _done(place: Place, headers: dict[str, Header], px: int, committed: Collection[str]) -> bool:
-    return any(uid in committed for uid, _, _ in cells(place.id, shape_of(place, headers), px))
+def _done(location: LocationFiles, headers: dict[str, Header], px: int, committed: Collection[str]) -> bool:
+    return any(uid in committed for uid, _, _ in cells(location.id, shape_of(location, headers), px))

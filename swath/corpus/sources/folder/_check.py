@@ -4,18 +4,18 @@ from collections.abc import Iterable, Iterator
 
 from swath.corpus.sources._position import check_same_place, off_size, pixel_m
 from swath.corpus.sources._raster import NARROWER, UPRIGHT, BadFileError, Channel, File, Header, check_size, itemsize
-from swath.corpus.sources.folder._scan import Place, Shot
+from swath.corpus.sources.folder._scan import LocationFiles, Shot
 from swath.corpus.sources.folder._section import COMPLEX, FolderSection
 from swath.corpus.store import SensorLayout
 from swath.errors import CorpusError
 
 
-def channels(place: Place) -> Iterator[Channel]:
-    """All channels that will be read for a place."""
-    for shot in place.shots.values():
+def channels(location: LocationFiles) -> Iterator[Channel]:
+    """All channels that will be read for a location."""
+    for shot in location.shots.values():
         yield from shot.bands.values()
         yield from shot.quality.values()
-    yield from place.labels.values()
+    yield from location.labels.values()
 
 
 def finest(shot: Shot, headers: dict[str, Header]) -> tuple[File, Header]:
@@ -27,13 +27,13 @@ def finest(shot: Shot, headers: dict[str, Header]) -> tuple[File, Header]:
     )
 
 
-def turns_of(place: Place, headers: dict[str, Header]) -> tuple[bool, bool]:
-    """Whether rows, and columns, of the place's files that say no position are reversed, as those beside them are.
+def turns_of(location: LocationFiles, headers: dict[str, Header]) -> tuple[bool, bool]:
+    """Whether rows, and columns, of the location's files that say no position are reversed, as those beside them are.
 
     Raises:
         BadFileError: there is such a file, and others are stored in several ways.
     """
-    files = {channel.file.name: channel.file for channel in channels(place)}
+    files = {channel.file.name: channel.file for channel in channels(location)}
     placed = {name: headers[name].turns for name in files if headers[name].transform is not None}
     ways = set(placed.values())
     if len(ways) > 1 and len(placed) < len(files):
@@ -49,14 +49,14 @@ def turns_of(place: Place, headers: dict[str, Header]) -> tuple[bool, bool]:
     return ways.pop() if len(ways) == 1 else UPRIGHT
 
 
-def check_clouds(place: Place, shot: Shot, section: FolderSection) -> None:
+def check_clouds(location: LocationFiles, shot: Shot, section: FolderSection) -> None:
     """Raise BadFileError unless every cloud layer of the recipe is there: without it, clouds would be ground."""
     for position, entry in enumerate(section.quality):
         if entry.judges(shot.entry.sensor, shot.entry.tag) and position not in shot.quality:
-            others = f"; of another date there is {place.strays[0].name}" if place.strays else ""
+            others = f"; of another date there is {location.strays[0].name}" if location.strays else ""
             raise BadFileError(
                 f"{shot.first.name} has no cloud layer: no file of {entry.files!r} has its id and date{others}",
-                where=f"corpus.source.quality.{position}, id {place.id!r}",
+                where=f"corpus.source.quality.{position}, id {location.id!r}",
                 remedy="add the file; or let both id expressions find the same id and date, the time of day in both or "
                 "in neither; or leave such images out: corpus.source.on_bad_file=skip",
             )
@@ -134,10 +134,10 @@ def check_channel(channel: Channel, header: Header) -> None:
         )
 
 
-def check_place(place: Place, section: FolderSection, headers: dict[str, Header]) -> None:
-    """Raise BadFileError unless the place's images have one size, one grid, hold a chip, and its maps are there."""
-    turns_of(place, headers)
-    images = [finest(shot, headers) for shot in place.shots.values()]
+def check_location_files(location: LocationFiles, section: FolderSection, headers: dict[str, Header]) -> None:
+    """Raise BadFileError unless the location's images have one size, one grid, hold a chip, and its maps are there."""
+    turns_of(location, headers)
+    images = [finest(shot, headers) for shot in location.shots.values()]
     first, wanted = max(images, key=lambda one: (one[1].transform is not None, one[1].crs is not None))
     for file, head in images:
         if min(head.height, head.width) < section.chip_px:
@@ -154,7 +154,7 @@ def check_place(place: Place, section: FolderSection, headers: dict[str, Header]
                 remedy="bring them onto one grid, or let the id expression tell them apart",
             )
         check_same_place(file, head, first, wanted)
-    for channel in place.labels.values():
+    for channel in location.labels.values():
         head = headers[channel.file.name]
         check_channel(channel, head)
         check_size(channel.file, _size(channel, headers), section.max_image_gb)
@@ -162,25 +162,25 @@ def check_place(place: Place, section: FolderSection, headers: dict[str, Header]
             check_same_place(channel.file, head, first, wanted)
 
 
-def check_facts(places: Iterable[Place], section: FolderSection) -> None:
+def check_facts(locations: Iterable[LocationFiles], section: FolderSection) -> None:
     """Raise CorpusError unless names say what the recipe builds on."""
-    for place in places:
-        split = place.facts.get("split")
+    for location in locations:
+        split = location.facts.get("split")
         if split is not None and split not in section.split_names:
             raise CorpusError(
-                f"{place.id!r} is of the part {split!r}, which the recipe does not know",
+                f"{location.id!r} is of the part {split!r}, which the recipe does not know",
                 where="corpus.source.split_names",
                 remedy=f"say which of train, val and test it is; known: {', '.join(section.split_names)}",
             )
-        if section.group.by == "parent" and "parent" not in place.facts:
+        if section.group.by == "parent" and "parent" not in location.facts:
             raise CorpusError(
-                f"no name of {place.id!r} says its parent",
+                f"no name of {location.id!r} says its parent",
                 where="corpus.source.group.by",
                 remedy="add a group (?P<parent>...) to the id expression of the images, or group by id",
             )
-        if section.group.by == "id-block" and not any(ch.isdecimal() for ch in place.id):
+        if section.group.by == "id-block" and not any(ch.isdecimal() for ch in location.id):
             raise CorpusError(
-                f"the id {place.id!r} holds no number",
+                f"the id {location.id!r} holds no number",
                 where="corpus.source.group.by",
                 remedy="group by id, or let the id expression find a number",
             )

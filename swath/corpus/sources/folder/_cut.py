@@ -1,4 +1,4 @@
-"""From the files of a place to the chips, label maps and locations that the corpus stores."""
+"""From the files of a location to the chips, label maps and locations that the corpus stores."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from swath.corpus.sources._contents import Contents, cells, moved, window
 from swath.corpus.sources._raster import BadFileError, Channel, File, Header, enlarged, narrowed, read, there
 from swath.corpus.sources.folder._check import finest, turns_of
 from swath.corpus.sources.folder._scaling import brought
-from swath.corpus.sources.folder._scan import Place, Shot
+from swath.corpus.sources.folder._scan import LocationFiles, Shot
 from swath.corpus.sources.folder._section import FolderSection, ImageEntry, LabelEntry, QualityEntry
 from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
 from swath.corpus.store.codes import codes_of_map, whole_codes
@@ -23,7 +23,7 @@ from swath.sensors import CloudRule, Scaling
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is the same for all places."""
+    """What is the same for all locations."""
 
     section: FolderSection
     layouts: dict[str, SensorLayout]
@@ -31,7 +31,7 @@ class Plan:
     headers: dict[str, Header]
     """By file name."""
     groups: dict[str, str]
-    """By id of the place."""
+    """By id of the location."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,14 @@ class _Image:
     cloud: Bool[ndarray, "y x"] | None
 
 
-def shape_of(place: Place, headers: dict[str, Header]) -> tuple[int, int]:
-    """Height and width of a place's images: of its finest band."""
-    known = [headers[c.file.name] for shot in place.shots.values() for c in shot.bands.values()]
+def shape_of(location: LocationFiles, headers: dict[str, Header]) -> tuple[int, int]:
+    """Height and width of a location's images: of its finest band."""
+    known = [headers[c.file.name] for shot in location.shots.values() for c in shot.bands.values()]
     return max((header.height, header.width) for header in known)
 
 
-def cut(place: Place, plan: Plan) -> Contents:
-    """Read a place and cut it into chips.
+def cut(location: LocationFiles, plan: Plan) -> Contents:
+    """Read a location and cut it into chips.
 
     Raises:
         CorpusError: a file is bad and the recipe does not say `skip`, or a mask holds a class that is not declared.
@@ -58,35 +58,35 @@ def cut(place: Place, plan: Plan) -> Contents:
     result = Contents()
     images: list[tuple[Shot, _Image]] = []
     try:
-        maps = _label_maps(place, plan)
+        maps = _label_maps(location, plan)
     except BadFileError as error:
-        _skip(place, plan, error, result)
+        _skip(location, plan, error, result)
         return result
-    for shot in place.shots.values():
+    for shot in location.shots.values():
         try:
-            images.append((shot, _image(shot, place, plan)))
+            images.append((shot, _image(shot, location, plan)))
         except BadFileError as error:
-            _skip(place, plan, error, result)
-    for uid, row, column in cells(place.id, shape_of(place, plan.headers), plan.section.chip_px):
-        _add_chip(result, place, plan, images, maps, (uid, row, column))
+            _skip(location, plan, error, result)
+    for uid, row, column in cells(location.id, shape_of(location, plan.headers), plan.section.chip_px):
+        _add_chip(result, location, plan, images, maps, (uid, row, column))
     return result
 
 
-def _skip(place: Place, plan: Plan, error: BadFileError, result: Contents) -> None:
+def _skip(location: LocationFiles, plan: Plan, error: BadFileError, result: Contents) -> None:
     if plan.section.on_bad_file == "error":
         raise error
-    result.left_out.append({"event": "bad file", "id": place.id, "what": error.what, "where": error.where or ""})
+    result.left_out.append({"event": "bad file", "id": location.id, "what": error.what, "where": error.where or ""})
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def _image(shot: Shot, place: Place, plan: Plan) -> _Image:
-    shape, turns = shape_of(place, plan.headers), turns_of(place, plan.headers)
+def _image(shot: Shot, location: LocationFiles, plan: Plan) -> _Image:
+    shape, turns = shape_of(location, plan.headers), turns_of(location, plan.headers)
     bands = list(shot.bands.values())
     raw = [enlarged(one, shape, channel.file) for one, channel in zip(read(bands, turns), bands, strict=True)]
     valid = _valid(raw, shot, plan.headers)
-    for channels in _with_masks(shot, place, plan.headers):
+    for channels in _with_masks(shot, location, plan.headers):
         valid &= enlarged(there(*channels, turns), shape, channels[0])
     pixels = np.stack(list(_stored(raw, valid, shot, plan.layouts[shot.entry.sensor])))
     cloud = None
@@ -118,13 +118,13 @@ def nodata_of(entry: ImageEntry) -> float | None:
 
 
 def _with_masks(
-    shot: Shot, place: Place, headers: dict[str, Header]
+    shot: Shot, location: LocationFiles, headers: dict[str, Header]
 ) -> Iterator[tuple[File, list[Channel], list[int]]]:
     """Files, with the channels that a mask in the file says more of, and the file's channels of opacity.
 
     Opacity that the recipe reads as something else, a band or a map, is that: writers call a fourth channel so unasked.
     """
-    used = [*shot.bands.values(), *shot.quality.values(), *place.labels.values()]
+    used = [*shot.bands.values(), *shot.quality.values(), *location.labels.values()]
     for name in dict.fromkeys(channel.file.name for channel in shot.bands.values()):
         head = headers[name]
         channels = [channel for channel in shot.bands.values() if channel.file.name == name]
@@ -179,17 +179,17 @@ def _rule(entry: QualityEntry) -> CloudRule:
     return rule
 
 
-def _label_maps(place: Place, plan: Plan) -> dict[str, Integer[ndarray, "y x"]]:
-    shape = shape_of(place, plan.headers)
+def _label_maps(location: LocationFiles, plan: Plan) -> dict[str, Integer[ndarray, "y x"]]:
+    shape = shape_of(location, plan.headers)
     maps = {}
     for position, entry in enumerate(plan.section.labels):
-        if entry.layer in place.labels:
-            maps[entry.layer] = _label_map(place, plan, entry, position, shape)
+        if entry.layer in location.labels:
+            maps[entry.layer] = _label_map(location, plan, entry, position, shape)
         elif entry.void is not None:
             maps[entry.layer] = np.full(shape, entry.void)
         else:
             raise BadFileError(
-                f"location {place.id!r} has no map for label layer {entry.layer!r}",
+                f"location {location.id!r} has no map for label layer {entry.layer!r}",
                 where=f"corpus.source.labels.{position}",
                 remedy="add the file, declare a void code for locations without one, or set on_bad_file=skip",
             )
@@ -197,11 +197,11 @@ def _label_maps(place: Place, plan: Plan) -> dict[str, Integer[ndarray, "y x"]]:
 
 
 def _label_map(
-    place: Place, plan: Plan, entry: LabelEntry, position: int, shape: tuple[int, int]
+    location: LocationFiles, plan: Plan, entry: LabelEntry, position: int, shape: tuple[int, int]
 ) -> Integer[ndarray, "y x"]:
-    channel = place.labels[entry.layer]
+    channel = location.labels[entry.layer]
     where = f"{channel.file.path}, for corpus.source.labels.{position} (layer {entry.layer!r})"
-    turns = turns_of(place, plan.headers)
+    turns = turns_of(location, plan.headers)
     codes = read([channel], turns)[0]
     if codes.shape != shape:
         size, wanted = (f"{width} x {height}" for height, width in (codes.shape, shape))
@@ -229,7 +229,7 @@ def _label_map(
 
 def _add_chip(
     result: Contents,
-    place: Place,
+    location: LocationFiles,
     plan: Plan,
     images: list[tuple[Shot, _Image]],
     maps: dict[str, Integer[ndarray, "y x"]],
@@ -239,7 +239,7 @@ def _add_chip(
     here = window(row, column, plan.section.chip_px)
     chips = [_chip(uid, shot, image, here) for shot, image in images]
     labels = {name: codes[here] for name, codes in maps.items()}
-    result.add(_location(place, plan, uid, row, column), chips, labels, plan.layouts)
+    result.add(_location(location, plan, uid, row, column), chips, labels, plan.layouts)
 
 
 def _chip(uid: str, shot: Shot, image: _Image, here: tuple[slice, slice]) -> Chip:
@@ -255,32 +255,32 @@ def _chip(uid: str, shot: Shot, image: _Image, here: tuple[slice, slice]) -> Chi
     )
 
 
-def chip_locations(places: Iterable[Place], headers: dict[str, Header], px: int) -> Iterator[Location]:
-    """Where the chips of all places lie, by id and georeference alone."""
-    for place in places:
-        crs, transform = _georeference(place, headers)
-        for uid, row, column in cells(place.id, shape_of(place, headers), px):
+def chip_locations(locations: Iterable[LocationFiles], headers: dict[str, Header], px: int) -> Iterator[Location]:
+    """Where the chips of all locations lie, by id and georeference alone."""
+    for location in locations:
+        crs, transform = _georeference(location, headers)
+        for uid, row, column in cells(location.id, shape_of(location, headers), px):
             yield Location(uid, crs=crs, transform=None if transform is None else moved(transform, row, column, px))
 
 
-def _location(place: Place, plan: Plan, uid: str, row: int, column: int) -> Location:
-    crs, transform = _georeference(place, plan.headers)
-    facts = dict(place.facts)
+def _location(location: LocationFiles, plan: Plan, uid: str, row: int, column: int) -> Location:
+    crs, transform = _georeference(location, plan.headers)
+    facts = dict(location.facts)
     split = facts.pop("split", None)
     facts.pop("parent", None)
     return Location(
         uid=uid,
         crs=crs,
         transform=None if transform is None else moved(transform, row, column, plan.section.chip_px),
-        group=plan.groups[place.id],
+        group=plan.groups[location.id],
         split=None if split is None else plan.section.split_names[split],
         scalars=dict(facts),
     )
 
 
-def _georeference(place: Place, headers: dict[str, Header]) -> tuple[str | None, Affine | None]:
+def _georeference(location: LocationFiles, headers: dict[str, Header]) -> tuple[str | None, Affine | None]:
     """Reference system and transform of the finest band of the first image that has both."""
-    for shot in place.shots.values():
+    for shot in location.shots.values():
         _, head = finest(shot, headers)
         if head.crs is not None:
             return head.crs, head.transform

@@ -1,4 +1,4 @@
-"""From file names to places: which files belong to which location, sensor and date."""
+"""From file names to locations: which files belong to which location, sensor and date."""
 
 import os
 import re
@@ -46,7 +46,7 @@ class Shot:
 
 
 @dataclass(slots=True)
-class Place:
+class LocationFiles:
     """A location and all of its files."""
 
     id: str
@@ -59,7 +59,7 @@ class Place:
     """Cloud layers that are of none of its images."""
 
 
-def scan(root: Path, section: FolderSection, strays: list[File] | None = None) -> list[Place]:
+def scan(root: Path, section: FolderSection, strays: list[File] | None = None) -> list[LocationFiles]:
     """All locations, in the natural order of their ids.
 
     Args:
@@ -73,19 +73,19 @@ def scan(root: Path, section: FolderSection, strays: list[File] | None = None) -
     """
     _readable(root)
     strays = [] if strays is None else strays
-    places: dict[str, Place] = {}
+    locations: dict[str, LocationFiles] = {}
     for position, entry in enumerate(section.images):
         files = list(_matching(root, entry.files, entry.id, f"corpus.source.images.{position}"))
         _check_bands(entry, files)
         for file in files:
-            _add_image(places.setdefault(file.fields["id"], Place(file.fields["id"])), entry, position, file)
-    for place in places.values():
-        _order_bands(place)
+            _add_image(locations.setdefault(file.fields["id"], LocationFiles(file.fields["id"])), entry, position, file)
+    for location in locations.values():
+        _order_bands(location)
     for position, entry in enumerate(section.labels):
-        _add_labels(root, places, entry, f"corpus.source.labels.{position}", strays)
+        _add_labels(root, locations, entry, f"corpus.source.labels.{position}", strays)
     for position, entry in enumerate(section.quality):
-        _add_quality(root, places, entry, position, strays)
-    return sorted(places.values(), key=lambda place: natural(place.id))
+        _add_quality(root, locations, entry, position, strays)
+    return sorted(locations.values(), key=lambda location: natural(location.id))
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -168,18 +168,18 @@ def _check_bands(entry: ImageEntry, files: list[File]) -> None:
         )
 
 
-def _add_image(place: Place, entry: ImageEntry, position: int, file: File) -> None:
+def _add_image(location: LocationFiles, entry: ImageEntry, position: int, file: File) -> None:
     date = _date(file, entry)
     key = (entry.sensor, date, entry.tag)
     bands = _bands_in(entry, file)
     if not bands:
         return
-    shot = place.shots.setdefault(key, Shot(entry, position, date, {}))
+    shot = location.shots.setdefault(key, Shot(entry, position, date, {}))
     for band, channel in bands.items():
         if band in shot.bands:
-            _refuse_twice(place, shot.bands[band].file, file, band if entry.by_file else None)
+            _refuse_twice(location, shot.bands[band].file, file, band if entry.by_file else None)
         shot.bands[band] = channel
-    _note_all(place, file, entry.scaling.group if isinstance(entry.scaling, ScaleByName) else None)
+    _note_all(location, file, entry.scaling.group if isinstance(entry.scaling, ScaleByName) else None)
 
 
 def _bands_in(entry: ImageEntry, file: File) -> dict[str, Channel]:
@@ -189,87 +189,91 @@ def _bands_in(entry: ImageEntry, file: File) -> dict[str, Channel]:
     return {band: Channel(file, 1, only=True) for band, name in entry.channels.items() if name == said}
 
 
-def _refuse_twice(place: Place, one: File, other: File, band: str | None) -> None:
+def _refuse_twice(location: LocationFiles, one: File, other: File, band: str | None) -> None:
     what = (
         "the same id, sensor, date and tag" if band is None else f"the same id, sensor, date and tag, and band {band}"
     )
     raise CorpusError(
         f"two files have {what}: {one.name} and {other.name}",
-        where=f"{other.key}, id {place.id!r}",
+        where=f"{other.key}, id {location.id!r}",
         remedy="let the id expression tell them apart (by id or date), or give their entries different tags",
     )
 
 
-def _note_all(place: Place, file: File, besides: str | None = None) -> None:
+def _note_all(location: LocationFiles, file: File, besides: str | None = None) -> None:
     """Note what a name says of its location, but for what the group `besides` finds."""
     for name, text in file.fields.items():
         if name != besides and (name not in RESERVED or name in ("split", "parent")):
-            _note(place, name, text, file)
+            _note(location, name, text, file)
 
 
-def _note(place: Place, name: str, text: str, file: File) -> None:
-    if place.facts.setdefault(name, text) != text:
+def _note(location: LocationFiles, name: str, text: str, file: File) -> None:
+    if location.facts.setdefault(name, text) != text:
         raise CorpusError(
-            f"files of {place.id!r} disagree: {name} is {place.facts[name]!r} and, by {file.name}, {text!r}",
+            f"files of {location.id!r} disagree: {name} is {location.facts[name]!r} and, by {file.name}, {text!r}",
             where=f"{file.key}.id",
             remedy="mend the expression: what it finds must be the same on all dates",
         )
 
 
-def _order_bands(place: Place) -> None:
+def _order_bands(location: LocationFiles) -> None:
     """Put the bands in the recipe's order; files came in the order of their names."""
-    for shot in place.shots.values():
+    for shot in location.shots.values():
         missing = [band for band in shot.entry.channels if band not in shot.bands]
         if missing:
             raise CorpusError(
-                f"no file for band {', '.join(missing)} of {place.id!r}, which has {shot.first.name}",
+                f"no file for band {', '.join(missing)} of {location.id!r}, which has {shot.first.name}",
                 where=shot.first.key,
                 remedy="add the file, leave the band out of bands, or mend what the group `band` finds",
             )
         shot.bands = {band: shot.bands[band] for band in shot.entry.channels}
 
 
-def _add_labels(root: Path, places: dict[str, Place], entry: LabelEntry, key: str, strays: list[File]) -> None:
+def _add_labels(
+    root: Path, locations: dict[str, LocationFiles], entry: LabelEntry, key: str, strays: list[File]
+) -> None:
     if entry.files is None or entry.id is None:
-        for place in places.values():
-            _label_from_image(place, entry, key)
+        for location in locations.values():
+            _label_from_image(location, entry, key)
         return
-    for file in _of_places(_matching(root, entry.files, entry.id, key), places, strays):
-        place = places[file.fields["id"]]
-        _note_all(place, file)
-        if entry.layer in place.labels:
-            _refuse_twice(place, place.labels[entry.layer].file, file, None)
-        place.labels[entry.layer] = Channel(file, entry.channel or 1, only=entry.channel is None)
+    for file in _of_locations(_matching(root, entry.files, entry.id, key), locations, strays):
+        location = locations[file.fields["id"]]
+        _note_all(location, file)
+        if entry.layer in location.labels:
+            _refuse_twice(location, location.labels[entry.layer].file, file, None)
+        location.labels[entry.layer] = Channel(file, entry.channel or 1, only=entry.channel is None)
 
 
-def _label_from_image(place: Place, entry: LabelEntry, key: str) -> None:
-    for shot in place.shots.values():
-        if shot.position == entry.images and entry.layer not in place.labels:
+def _label_from_image(location: LocationFiles, entry: LabelEntry, key: str) -> None:
+    for shot in location.shots.values():
+        if shot.position == entry.images and entry.layer not in location.labels:
             file = shot.first
-            place.labels[entry.layer] = Channel(File(file.path, file.name, file.fields, key), entry.channel or 1)
+            location.labels[entry.layer] = Channel(File(file.path, file.name, file.fields, key), entry.channel or 1)
 
 
-def _add_quality(root: Path, places: dict[str, Place], entry: QualityEntry, position: int, strays: list[File]) -> None:
+def _add_quality(
+    root: Path, locations: dict[str, LocationFiles], entry: QualityEntry, position: int, strays: list[File]
+) -> None:
     key = f"corpus.source.quality.{position}"
     if entry.files is None or entry.id is None:
-        for place in places.values():
-            for shot in place.shots.values():
+        for location in locations.values():
+            for shot in location.shots.values():
                 if entry.judges(shot.entry.sensor, shot.entry.tag):
                     file = shot.first
                     shot.quality[position] = Channel(File(file.path, file.name, file.fields, key), entry.channel)
         return
-    for file in _of_places(_matching(root, entry.files, entry.id, key), places, strays):
-        place, date = places[file.fields["id"]], _date(file, entry)
+    for file in _of_locations(_matching(root, entry.files, entry.id, key), locations, strays):
+        location, date = locations[file.fields["id"]], _date(file, entry)
         shots = [
-            shot for (sensor, when, tag), shot in place.shots.items() if when == date and entry.judges(sensor, tag)
+            shot for (sensor, when, tag), shot in location.shots.items() if when == date and entry.judges(sensor, tag)
         ]
         _check_one(shots, file)
         for shot in shots:
             if position in shot.quality:
-                _refuse_twice(place, shot.quality[position].file, file, None)
+                _refuse_twice(location, shot.quality[position].file, file, None)
             shot.quality[position] = Channel(file, entry.channel)
         if not shots:
-            place.strays.append(file)
+            location.strays.append(file)
             strays.append(file)
 
 
@@ -282,16 +286,16 @@ def _check_one(shots: list[Shot], file: File) -> None:
         )
 
 
-def _of_places(files: Iterable[File], places: dict[str, Place], strays: list[File]) -> list[File]:
+def _of_locations(files: Iterable[File], locations: dict[str, LocationFiles], strays: list[File]) -> list[File]:
     """Files of locations that have images, others are added to `strays`; it is an error if there is none."""
     files = list(files)
-    known = [file for file in files if file.fields["id"] in places]
-    strays += [file for file in files if file.fields["id"] not in places]
+    known = [file for file in files if file.fields["id"] in locations]
+    strays += [file for file in files if file.fields["id"] not in locations]
     if not known:
         first = files[0]
         raise CorpusError(
             f"no location of these {len(files)} files has an image; {first.name} has the id {first.fields['id']!r}",
             where=f"{first.key}.id",
-            remedy=f"let both expressions find the same ids; {nearest(first.fields['id'], list(places)[:20])}",
+            remedy=f"let both expressions find the same ids; {nearest(first.fields['id'], list(locations)[:20])}",
         )
     return known

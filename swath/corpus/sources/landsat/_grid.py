@@ -28,7 +28,7 @@ BLOCK = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class SceneGrid:
     """Pixels that scenes share."""
 
     name: str
@@ -49,10 +49,10 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class CellRow:
     """Neighbouring cells of a row, read together."""
 
-    grid: Grid
+    grid: SceneGrid
     row: int
     """Row of the grid in which the cells lie."""
     columns: range
@@ -79,7 +79,7 @@ class Block:
         return self.px, self.px * len(self.columns)
 
 
-def grids(scenes: Iterable[Scene]) -> list[Grid]:
+def grids(scenes: Iterable[Scene]) -> list[SceneGrid]:
     """The scenes by grid: same reference system and pixel size, and corners a whole number of pixels apart."""
     groups: dict[tuple[str, float, float, float, float], list[Scene]] = {}
     for scene in scenes:
@@ -99,12 +99,12 @@ def grids(scenes: Iterable[Scene]) -> list[Grid]:
     return found
 
 
-def scattered(all_grids: Iterable[Grid]) -> list[LogEntry]:
+def scattered(all_grids: Iterable[SceneGrid]) -> list[LogEntry]:
     """Notes on paths and rows of which the scenes lie on several grids of one zone, so that their dates are not joined.
 
     Scenes as the provider ships them share one; scenes that were cut or resampled each by themselves do not.
     """
-    found: dict[tuple[str, str], list[Grid]] = defaultdict(list)
+    found: dict[tuple[str, str], list[SceneGrid]] = defaultdict(list)
     for one in all_grids:
         for scene in one.scenes:
             found[scene.place[1:], one.crs].append(one)
@@ -118,25 +118,25 @@ def scattered(all_grids: Iterable[Grid]) -> list[LogEntry]:
     return entries
 
 
-def _grid(name: str, crs: str, scenes: list[Scene]) -> Grid:
+def _grid(name: str, crs: str, scenes: list[Scene]) -> SceneGrid:
     transforms = [scene.grid.transform for scene in scenes if scene.grid.transform is not None]
     first = transforms[0]
     corner = Affine(first.a, 0.0, min(t.c for t in transforms), 0.0, first.e, max(t.f for t in transforms))
-    bare = Grid(name, crs, corner, tuple(scenes), 0, 0)
+    bare = SceneGrid(name, crs, corner, tuple(scenes), 0, 0)
     ends = [(row + s.grid.height, column + s.grid.width) for s in scenes for row, column in [bare.offset(s.grid)]]
     return replace(bare, height=max(row for row, _ in ends), width=max(column for _, column in ends))
 
 
-def blocks(all_grids: Sequence[Grid], px: int) -> Iterator[Block]:
+def blocks(all_grids: Sequence[SceneGrid], px: int) -> Iterator[CellRow]:
     """All cells in order, in blocks; what is left over at the right and lower edge is not used."""
     for grid in all_grids:
         columns = grid.width // px
         for row in range(grid.height // px):
             for start in range(0, columns, BLOCK):
-                yield Block(grid, row, range(start, min(start + BLOCK, columns)), px)
+                yield CellRow(grid, row, range(start, min(start + BLOCK, columns)), px)
 
 
-def read(block: Block, scene: Scene, names: Sequence[str]) -> Shaped[ndarray, "c y x"] | None:
+def read(block: CellRow, scene: Scene, names: Sequence[str]) -> Shaped[ndarray, "c y x"] | None:
     """Counts of some bands of a scene in a block, 0 beyond its edge; None where it does not reach the block.
 
     Bands of other pixel sizes (panchromatic) are averaged, or repeated, to the scene's grid.
@@ -166,7 +166,7 @@ def _window(file: File, window: Window, grid: Header) -> Shaped[ndarray, "y x"]:
         return source.read(1, window=own, out_shape=(window.height, window.width), resampling=method)
 
 
-def labels(block: Block, file: File, layer: LabelLayer) -> Int64[ndarray, "y x"]:
+def labels(block: CellRow, file: File, layer: LabelLayer) -> Int64[ndarray, "y x"]:
     """Class codes of a raster in any reference system, brought to the block's pixels by the nearest neighbour.
 
     Raises:

@@ -52,7 +52,7 @@ class Scene:
     date: datetime
     path: str
     """Path of the World Reference System: the ground track."""
-    place: str
+    track_and_satellite: str
     """Satellite, path and row: with the day, what tells scenes apart that are no versions of each other."""
     version: tuple[int, str, str, str]
     """Grows with every processing of a scene: collection, day, whether it is final, and the id."""
@@ -83,7 +83,7 @@ class Scene:
     @property
     def swath(self) -> tuple[str, str, str]:
         """Sensor, satellite and path, day: what one pass saw, of which the provider makes scenes that overlap."""
-        return self.sensor, self.place[:4], self.date.strftime("%Y%m%d")
+        return self.sensor, self.track_and_satellite[:4], self.date.strftime("%Y%m%d")
 
     @property
     def grid(self) -> Header:
@@ -168,7 +168,7 @@ def _named(match: re.Match[str]) -> Scene | None:
         sensor=f"landsat-{family}-{'toa' if level == '1' else 'sr'}",
         date=date,
         path=said["path"],
-        place=f"{satellite}{said['path']}{said['row']}",
+        track_and_satellite=f"{satellite}{said['path']}{said['row']}",
         version=(collection or 0, made, final, name),
         collection=collection,
     )
@@ -178,7 +178,7 @@ def _newest(scenes: Sequence[Scene], omissions: Omissions) -> list[Scene]:
     """The newest processing of every scene; the others are noted."""
     kept: dict[tuple[str, str, datetime], Scene] = {}
     for scene in sorted(scenes, key=lambda scene: scene.version, reverse=True):
-        newest = kept.setdefault((scene.sensor, scene.place, scene.date), scene)
+        newest = kept.setdefault((scene.sensor, scene.track_and_satellite, scene.date), scene)
         if newest is not scene:
             what = f"{newest.id} is a newer processing of the same scene"
             omissions.log.append({"event": "older processing", "id": scene.id, "what": what, "where": scene.id})

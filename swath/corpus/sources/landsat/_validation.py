@@ -67,7 +67,7 @@ class ValidationSettings(FormatSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class LabelledScene:
     """One scene, its mask and its metadata."""
 
     name: str
@@ -79,10 +79,10 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class ReadyScene:
     """A scene whose headers and metadata are read."""
 
-    scene: Scene
+    scene: LabelledScene
     split: str
     head: Header
     calibration: Calibration
@@ -93,10 +93,10 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class ChipRow:
     """Neighbouring chips of a row."""
 
-    ready: Ready
+    ready: ReadyScene
     row: int
     columns: range
 
@@ -130,7 +130,7 @@ def build(
     target: Path,
     root: Path,
     sensor: str,
-    scenes: Sequence[Scene],
+    scenes: Sequence[LabelledScene],
     whole: int,
     dtypes: dict[str, float | None],
     estimate: Literal["error", "estimate"],
@@ -174,22 +174,22 @@ def build(
     layout = eight_bit.layout(sensor, names, GSD_M) if config.uint8 else shipped
     spec = CorpusSpec(px, {sensor: layout}, {"cloud": LAYER}, ("public domain",))
 
-    def read(block: Block) -> Contents:
+    def read(block: ChipRow) -> Contents:
         return _look(block, spec, config, dtypes, shipped, sensor)
 
     known = outlines((one.scene.image.path for one in ready), px)
-    convert(target, spec, omissions, blocks, Block.uids, read, known)
+    convert(target, spec, omissions, blocks, ChipRow.uids, read, known)
 
 
 def _prepared(
-    scene: Scene,
+    scene: LabelledScene,
     part: str,
     sensor: str,
     names: Sequence[str],
     dtypes: dict[str, float | None],
     estimate: Literal["error", "estimate"],
     limit_gb: float,
-) -> Ready:
+) -> ReadyScene:
     for file in (scene.image, scene.mask):
         if not file.path.is_file():
             raise BadFileError(f"{file.name} is missing", where=str(file.path), remedy=SKIP)
@@ -214,19 +214,19 @@ def _prepared(
     else:
         what = f"the metadata *_MTL.txt of {scene.name} are missing, so its counts cannot become reflectance"
         raise BadFileError(what, where=str(scene.image.path.parent), remedy=SKIP)
-    return Ready(scene, part, head, calibration)
+    return ReadyScene(scene, part, head, calibration)
 
 
-def _blocks(ready: Sequence[Ready], px: int) -> Iterator[Block]:
+def _blocks(ready: Sequence[ReadyScene], px: int) -> Iterator[ChipRow]:
     for scene in ready:
         rows, columns = scene.cells(px)
         for row in range(rows):
             for start in range(0, columns, BLOCK):
-                yield Block(scene, row, range(start, min(start + BLOCK, columns)))
+                yield ChipRow(scene, row, range(start, min(start + BLOCK, columns)))
 
 
 def _look(
-    block: Block,
+    block: ChipRow,
     spec: CorpusSpec,
     config: ValidationSettings,
     dtypes: dict[str, float | None],
@@ -274,13 +274,13 @@ def _look(
     return contents
 
 
-def _window(file: File, block: Block, px: int) -> Shaped[ndarray, "c y x"]:
+def _window(file: File, block: ChipRow, px: int) -> Shaped[ndarray, "c y x"]:
     part = Window(block.columns.start * px, block.row * px, len(block.columns) * px, px)  # type: ignore[call-arg]
     with explained(file), rasterio.open(file.path) as source:
         return source.read(window=part)
 
 
-def found(root: Path, glob: str, make: Callable[[Path], Scene | None], example: str) -> list[Scene]:
+def found(root: Path, glob: str, make: Callable[[Path], LabelledScene | None], example: str) -> list[LabelledScene]:
     """Scenes whose image matches, in the order of their paths.
 
     Raises:
@@ -292,9 +292,9 @@ def found(root: Path, glob: str, make: Callable[[Path], Scene | None], example: 
     return scenes
 
 
-def scene_of(folder: Path, image: Path, mask: Path, date: datetime) -> Scene:
+def scene_of(folder: Path, image: Path, mask: Path, date: datetime) -> LabelledScene:
     """A scene by its image: the biome is the folder above the scene's own, the metadata lies beside the image."""
-    return Scene(
+    return LabelledScene(
         name=image.stem,
         biome=image.parent.parent.name,
         date=date.replace(tzinfo=UTC),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from swath.corpus.sources.landsat import _validation as validation
-from swath.corpus.sources.landsat._validation import Scene, ValidationSettings
+from swath.corpus.sources.landsat._validation import LabelledScene, ValidationSettings
 from swath.corpus.sources.published import Omissions, data_folder
 
 SENSOR = "landsat-etm-toa"
@@ -34,7 +34,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     """
     folder = data_folder(data)
 
-    def scene(path: Path) -> Scene | None:
+    def scene(path: Path) -> LabelledScene | None:
         match = re.fullmatch(r"L71\d{6}_\d{3}(\d{8})\.TIF", path.name)
         if match is None:
             return None

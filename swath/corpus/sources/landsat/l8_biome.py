@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from swath.corpus.sources.landsat import _validation as validation
-from swath.corpus.sources.landsat._validation import Scene, ValidationSettings
+from swath.corpus.sources.landsat._validation import LabelledScene, ValidationSettings
 from swath.corpus.sources.published import Omissions, data_folder
 
 SENSOR = "landsat-oli-toa"
@@ -40,7 +40,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     """
     folder = data_folder(data)
 
-    def scene(path: Path) -> Scene | None:
+    def scene(path: Path) -> LabelledScene | None:
         match = re.fullmatch(r"LC8\d{6}(\d{7})[A-Z]{3}\d{2}\.TIF", path.name)
         if match is None:
             return None

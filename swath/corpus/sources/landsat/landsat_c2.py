@@ -127,7 +127,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         for block in units
         for column in block.columns
     )
-    convert(target, spec, omissions, units, grid.Block.uids, lambda block: _look(block, config, spec, rasters), known)
+    convert(target, spec, omissions, units, grid.CellRow.uids, lambda block: _look(block, config, spec, rasters), known)
     write_log(target, _without_chips(target, ready, config))
 
 
@@ -193,7 +193,7 @@ class Image:
     """None where the scene has no quality band."""
 
 
-def _look(block: grid.Block, config: Config, spec: CorpusSpec, rasters: dict[str, File]) -> Contents:
+def _look(block: grid.CellRow, config: Config, spec: CorpusSpec, rasters: dict[str, File]) -> Contents:
     """The chips of all passes in a row of cells."""
     passes: dict[tuple[str, str, str], list[Image]] = {}
     for scene in block.grid.scenes:
@@ -211,7 +211,7 @@ def _look(block: grid.Block, config: Config, spec: CorpusSpec, rasters: dict[str
     return contents
 
 
-def _image(block: grid.Block, scene: Scene, config: Config, spec: CorpusSpec) -> Image | None:
+def _image(block: grid.CellRow, scene: Scene, config: Config, spec: CorpusSpec) -> Image | None:
     """None where the scene does not reach the block."""
     layout = spec.sensors[scene.sensor]
     counts = grid.read(block, scene, layout.bands)
@@ -269,7 +269,7 @@ def _chip(uid: str, images: list[Image], cell: tuple[slice, slice], config: Conf
     )
 
 
-def _codes(block: grid.Block, name: str, file: File, spec: CorpusSpec) -> Integer[ndarray, "y x"]:
+def _codes(block: grid.CellRow, name: str, file: File, spec: CorpusSpec) -> Integer[ndarray, "y x"]:
     layer = spec.labels[name]
     try:
         return grid.labels(block, file, layer)

@@ -1,6 +1,6 @@
 """What the published formats have in common: settings, checks for missing and extra files, and the build itself.
 
-A format's module lists its units (a patch, a site, a table), says how one is read, and calls `convert`.
+A format's module lists its portions (a patch, a site, a table), says how one is read, and calls `convert`.
 """
 
 import os
@@ -27,7 +27,7 @@ from swath.settings import PluginSettings
 SKIP = "get the file again, or leave such files out: on_bad_file=skip"
 """What to do about a file that cannot be used."""
 
-Unit = TypeVar("Unit")
+Portion = TypeVar("Portion")
 
 
 class FormatSettings(PluginSettings):
@@ -162,9 +162,9 @@ def convert(
     target: Path,
     spec: CorpusSpec,
     omissions: Omissions,
-    units: Sequence[Unit],
-    uids: Callable[[Unit], Iterable[str]],
-    read: Callable[[Unit], Contents],
+    portions: Sequence[Portion],
+    uids: Callable[[Portion], Iterable[str]],
+    read: Callable[[Portion], Contents],
     known: Iterable[Location] = (),
 ) -> None:
     """Make the corpus, or continue one that was interrupted.
@@ -173,20 +173,20 @@ def convert(
         target: folder of the corpus.
         spec: what it holds.
         omissions: settings of the format, and what was left out so far.
-        units: what is read at once, in the order of the corpus.
-        uids: ids of the locations that a unit may become.
-        read: a unit's pixels and labels; BadFileError where they cannot be had.
+        portions: what is read at once, in the order of the corpus.
+        uids: ids of the locations that a portion may become.
+        read: a portion's pixels and labels; BadFileError where they cannot be had.
         known: all locations that the corpus may get, or what covers them, where a format knows their ground before
             pixels are read, such as `outlines` of its images. Shapes that meet none of them are refused then.
     """
 
-    def careful(unit: Unit) -> Contents:
+    def careful(portion: Portion) -> Contents:
         try:
-            return read(unit)
+            return read(portion)
         except BadFileError as error:
             if omissions.settings.on_bad_file == "error":
                 raise
-            return Contents(left_out=[_entry(error, next(iter(uids(unit)), ""))])
+            return Contents(left_out=[_entry(error, next(iter(uids(portion)), ""))])
 
     shapes = Shapes(omissions.settings.shapes, omissions.root, spec.labels)
     if shapes.layers:
@@ -202,18 +202,18 @@ def convert(
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with CorpusWriter(target, spec.sensors, spec.chip_px, labels, provenance, licences, keep) as writer:
             shapes.begin(writer)
-            _none_gone(target, writer.committed, units, uids)
-            todo, one = following(units, lambda unit: not writer.committed.isdisjoint(uids(unit)), careful)
-            store(writer, todo, lambda unit: shapes.add_to(one(unit)), pool, omissions.log)
+            _none_gone(target, writer.committed, portions, uids)
+            todo, one = following(portions, lambda portion: not writer.committed.isdisjoint(uids(portion)), careful)
+            store(writer, todo, lambda portion: shapes.add_to(one(portion)), pool, omissions.log)
             write_log(target, omissions.log)
             shapes.finish(writer)
 
 
 def _none_gone(
-    target: Path, committed: Collection[str], units: Sequence[Unit], uids: Callable[[Unit], Iterable[str]]
+    target: Path, committed: Collection[str], portions: Sequence[Portion], uids: Callable[[Portion], Iterable[str]]
 ) -> None:
     """Raise CorpusError if locations are stored that the data do not hold."""
-    gone = set(committed).difference(uid for unit in units for uid in uids(unit)) if committed else set()
+    gone = set(committed).difference(uid for portion in portions for uid in uids(portion)) if committed else set()
     if gone:
         raise CorpusError(
             f"the corpus holds {len(gone)} locations that the data do not, such as {min(gone)}",

@@ -14,7 +14,7 @@ from swath.corpus.sources._names import what_is_there
 from swath.corpus.sources._position import check_same_place, distance, pixels_apart
 from swath.corpus.sources._raster import BadFileError, File, Header, header, read_whole
 from swath.corpus.sources.published._convert import SKIP
-from swath.corpus.sources.published._netcdf import Grid
+from swath.corpus.sources.published._netcdf import FileGrid
 from swath.corpus.store import Chip, LabelLayer, Location
 from swath.corpus.store.codes import codes_of_map
 from swath.errors import CorpusError, RecipeError, nearest
@@ -96,7 +96,7 @@ def outlines(images: Iterable[Path], px: int) -> Iterator[Location]:
             yield covering(path.stem, head, px)
 
 
-def covering(uid: str, head: Header | Grid, px: int) -> Location:
+def covering(uid: str, head: Header | FileGrid, px: int) -> Location:
     """A location of so many pixels that covers a whole image."""
     if head.transform is None or head.crs is None:
         return Location(uid)

@@ -21,7 +21,7 @@ REMEDY = "get the file again, or leave such files out: on_bad_file=skip"
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class FileGrid:
     """Where the pixels of a file lie."""
 
     height: int
@@ -72,7 +72,7 @@ class Cube:
         return bool(self._data["y"].values[0] < self._data["y"].values[-1])
 
     @property
-    def grid(self) -> Grid:
+    def grid(self) -> FileGrid:
         """From the coordinates of the pixels' centres."""
         try:
             x, y = (np.asarray(self._data[name].values, np.float64) for name in ("x", "y"))
@@ -82,7 +82,7 @@ class Cube:
             raise self.bad("says no place: it lacks x, y or the reference system") from None
         y = y[::-1] if self._south_up else y
         (dx, dy) = ((c[-1] - c[0]) / (len(c) - 1) for c in (x, y))
-        return Grid(len(y), len(x), Affine(dx, 0, x[0] - dx / 2, 0, dy, y[0] - dy / 2), _short(crs))
+        return FileGrid(len(y), len(x), Affine(dx, 0, x[0] - dx / 2, 0, dy, y[0] - dy / 2), _short(crs))
 
 
 def _short(wkt: str) -> str:

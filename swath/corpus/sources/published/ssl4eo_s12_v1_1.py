@@ -88,7 +88,7 @@ IN_CHUNKS = Edition(CHUNKS, ADDED, batched=True, time="time_", x="x_", y="y_")
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class StoredLocation:
     """One location: in a file of its own for each modality, or at a place in files of many."""
 
     uid: str
@@ -175,7 +175,7 @@ def _folders(root: Path, config: Config, edition: Edition) -> list[str]:
 
 def _units(
     root: Path, edition: Edition, files: Mapping[tuple[str, ...], dict[str, Path]], omissions: Omissions
-) -> Iterator[Unit]:
+) -> Iterator[StoredLocation]:
     members = _in_chunk if edition.batched else _in_shard
     seen: set[str] = set()
     for key, paths in track(files.items(), len(files), "listing locations"):
@@ -193,7 +193,7 @@ def _units(
                 yield unit
 
 
-def _in_chunk(root: Path, part: str, paths: Mapping[str, Path], omissions: Omissions) -> list[Unit]:
+def _in_chunk(root: Path, part: str, paths: Mapping[str, Path], omissions: Omissions) -> list[StoredLocation]:
     files = {name: Zipped(path, path.relative_to(root).as_posix()) for name, path in paths.items()}
     limit = omissions.settings.max_image_gb
     samples = {
@@ -203,10 +203,10 @@ def _in_chunk(root: Path, part: str, paths: Mapping[str, Path], omissions: Omiss
     for name, uids in samples.items():
         if uids != samples[first]:
             raise files[name].bad(f"holds other locations than {files[first].name}")
-    return [Unit(uid, part, files, position) for position, uid in enumerate(samples[first])]
+    return [StoredLocation(uid, part, files, position) for position, uid in enumerate(samples[first])]
 
 
-def _in_shard(root: Path, part: str, paths: Mapping[str, Path], omissions: Omissions) -> list[Unit]:
+def _in_shard(root: Path, part: str, paths: Mapping[str, Path], omissions: Omissions) -> list[StoredLocation]:
     members = {name: _members(root, path) for name, path in paths.items()}
     units = []
     for key in sorted({key for found in members.values() for key in found}):
@@ -215,7 +215,7 @@ def _in_shard(root: Path, part: str, paths: Mapping[str, Path], omissions: Omiss
             what = f"{key} is missing in {path.relative_to(root).as_posix()}"
             omissions.reject(BadFileError(what, where=str(path), remedy=SKIP), key)
         else:
-            units.append(Unit(key, part, {name: found[key] for name, found in members.items()}))
+            units.append(StoredLocation(key, part, {name: found[key] for name, found in members.items()}))
     return units
 
 
@@ -251,7 +251,7 @@ class _Reader:
     folders: list[str]
     recent: Recent = field(default_factory=Recent)
 
-    def look(self, unit: Unit) -> Contents:
+    def look(self, unit: StoredLocation) -> Contents:
         """The location, its chips and its land cover."""
         heads: list[Header] = []
         chips: list[Chip] = []
@@ -269,14 +269,14 @@ class _Reader:
         contents.add(location, chips, labels, self.spec.sensors)
         return contents
 
-    def grounds(self, unit: Unit) -> Iterator[Location]:
+    def grounds(self, unit: StoredLocation) -> Iterator[Location]:
         """Where the location lies, by its coordinates alone; nothing where they cannot be read."""
         file, edition = unit.files[next(name for name in SENSORS if name in self.folders)], self.edition
         with suppress(BadFileError):
             found = arrays(file, ["crs", edition.x, edition.y], self.config.max_image_gb)
             yield placed(unit.uid, _header(file, _own(found, unit) if edition.batched else found, edition))
 
-    def _arrays(self, unit: Unit, modality: str) -> dict[str, Array]:
+    def _arrays(self, unit: StoredLocation, modality: str) -> dict[str, Array]:
         """Arrays of the location alone."""
         file, edition, limit = unit.files[modality], self.edition, self.config.max_image_gb
         names = ["sample", "band", "bands", "crs", edition.time, edition.x, edition.y]
@@ -308,7 +308,7 @@ class _Reader:
                 contents.left_out.append({"event": "no time", "id": uid, "what": what, "where": file.name})
             yield Chip(uid, sensor, pixels[number], valid, date, cloud=cloud, source=f"{file.name}/{uid}_{number}")
 
-    def _cover(self, unit: Unit) -> Int64[ndarray, "y x"]:
+    def _cover(self, unit: StoredLocation) -> Int64[ndarray, "y x"]:
         """Esri's map, before clouds and snow of the images are drawn into it."""
         file = unit.files[COVER]
         codes = arrays(file, ["esri_original"], self.config.max_image_gb)["esri_original"].values
@@ -320,7 +320,7 @@ class _Reader:
             raise file.bad(str(error)) from None
 
 
-def _own(found: Mapping[str, Array], unit: Unit) -> dict[str, Array]:
+def _own(found: Mapping[str, Array], unit: StoredLocation) -> dict[str, Array]:
     """A location's part of arrays of many: a copy, so that the rest of the file can be let go."""
     return {name: Array(np.array(one.values[unit.position]), one.attributes) for name, one in found.items()}
 

@@ -27,7 +27,7 @@ from swath.corpus.sources.published._convert import (
     data_folder,
     files_by_key,
 )
-from swath.corpus.sources.published._netcdf import Cube, Grid, opened
+from swath.corpus.sources.published._netcdf import Cube, FileGrid, opened
 from swath.corpus.store import Chip, LabelLayer, Location
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11", "B12")
@@ -55,7 +55,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     root = data_folder(data)
     omissions = Omissions(config, root)
     areas = files_by_key(root, {"cube": CUBES}, omissions)
-    grids: dict[Key, Grid] = {}
+    grids: dict[Key, FileGrid] = {}
     for key, files in areas.items():
         try:
             with opened(files["cube"], config.max_image_gb) as cube:
@@ -80,7 +80,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     convert(target, spec, omissions, list(grids), uids, read, known)
 
 
-def _groups(grids: dict[Key, Grid]) -> dict[Key, str]:
+def _groups(grids: dict[Key, FileGrid]) -> dict[Key, str]:
     """The name of the first of the areas that share ground."""
     keys = list(grids)
     pairs = [(i, j) for i, j in combinations(range(len(keys)), 2) if _overlap(grids[keys[i]], grids[keys[j]])]
@@ -89,7 +89,7 @@ def _groups(grids: dict[Key, Grid]) -> dict[Key, str]:
     return {key: first[label] for key, label in zip(keys, joined, strict=True)}
 
 
-def _overlap(one: Grid, other: Grid) -> bool:
+def _overlap(one: FileGrid, other: FileGrid) -> bool:
     (w1, s1, e1, n1), (w2, s2, e2, n2) = one.bounds, other.bounds
     return one.crs == other.crs and w1 < e2 and w2 < e1 and s1 < n2 and s2 < n1
 

@@ -31,7 +31,7 @@ from swath.corpus.sources.published._convert import (
     files_by_key,
 )
 from swath.corpus.sources.published._images import covering
-from swath.corpus.sources.published._netcdf import Cube, Grid, opened
+from swath.corpus.sources.published._netcdf import Cube, FileGrid, opened
 from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
 from swath.errors import CorpusError
 
@@ -264,7 +264,7 @@ def _cloud_classes() -> list[int]:
     return list(rule.classes)
 
 
-def _fine(path: Path, grid: Grid, dates: list[datetime], limit_gb: float) -> UInt16[ndarray, "t c y x"]:
+def _fine(path: Path, grid: FileGrid, dates: list[datetime], limit_gb: float) -> UInt16[ndarray, "t c y x"]:
     with opened(path, limit_gb) as cube:
         _grid(cube, 2 * PX, grid)
         if cube.dates("timestamp") != dates:
@@ -272,7 +272,7 @@ def _fine(path: Path, grid: Grid, dates: list[datetime], limit_gb: float) -> UIn
         return np.stack([mean_of_four(cube.counts(band, "uint16")) for band in FINE_BANDS], axis=1)
 
 
-def _grid(cube: Cube, px: int, like: Grid | None) -> Grid:
+def _grid(cube: Cube, px: int, like: FileGrid | None) -> FileGrid:
     """The file's grid, if it has this many pixels and covers the same ground."""
     grid = cube.grid
     if (grid.height, grid.width) != (px, px):

@@ -16,7 +16,7 @@ from swath.corpus.sources.stac._addresses import checked
 from swath.corpus.sources.stac._catalogue import Catalogue
 from swath.corpus.sources.stac._hosts import GoneError, Patience, TransientError
 from swath.corpus.sources.stac._pixels import chip_of, mask_of
-from swath.corpus.sources.stac._read import Grid, configure
+from swath.corpus.sources.stac._read import LocationGrid, configure
 from swath.corpus.sources.stac._scenes import Acquisition, Scene, acquisitions, scene_of, twins
 from swath.corpus.sources.stac._search import Item, items
 from swath.corpus.sources.stac._section import Product, StacSection
@@ -70,7 +70,7 @@ def _build(section: StacSection, location: Location) -> Outcome:
     configure(section.timeout_s)
     assert location.crs is not None
     assert location.transform is not None
-    grid = Grid(location.crs, location.transform, section.chip_px)
+    grid = LocationGrid(location.crs, location.transform, section.chip_px)
     patience = Patience(section.retries, section.backoff_s, section.timeout_s, section.limits)
     site = Site(section, sections.layouts(section), location, grid, patience)
     for leader, *followers in _groups(section):

@@ -54,7 +54,7 @@ def configure(timeout_s: float) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class LocationGrid:
     """The pixels of a location."""
 
     crs: str
@@ -83,7 +83,7 @@ class Access:
     patience: Patience
 
     def read(
-        self, file: File, crs: str | None, grid: Grid, dtype: str, nodata: float | None, resampling: str
+        self, file: File, crs: str | None, grid: LocationGrid, dtype: str, nodata: float | None, resampling: str
     ) -> Shaped[ndarray, "y x"]:
         """A file's first channel on the grid; `nodata` (0 if there is none) where it has no pixel.
 

@@ -23,7 +23,7 @@ from distributed import CancelledError, Client, Future, KilledWorker
 from distributed.client import ClosedClientError
 
 from swath import _parquet
-from swath._files import named, whole
+from swath._files import named, replacing
 from swath._progress import console, track
 from swath.corpus import places
 from swath.corpus.cluster import active, threads
@@ -182,7 +182,7 @@ def _plan(section: StacSection, target: Path) -> gpd.GeoDataFrame:
     path = target / PLAN
     if not path.exists():
         drawn = places.draw(section.where, sections.footprint(section))
-        with whole(path) as temporary:
+        with replacing(path) as temporary:
             drawn.to_parquet(temporary, index=False)
     try:
         return gpd.read_parquet(_parquet.measured(path))
@@ -346,6 +346,6 @@ class FailureLog:
         """Write and return the table of failures."""
         rows = [failure for failures in self._by_uid.values() for failure in failures]
         table = pa.Table.from_pylist(rows, SCHEMA)
-        with whole(self._table) as temporary:
+        with replacing(self._table) as temporary:
             pq.write_table(table, temporary)
         return pd.DataFrame(table.to_pandas())

@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from swath.corpus.dates import Window
 from swath.corpus.sources.stac._hosts import Patience
-from swath.corpus.sources.stac._read import Grid
+from swath.corpus.sources.stac._read import LocationGrid
 from swath.corpus.sources.stac._section import Product, StacSection
 from swath.corpus.store import Chip, Location, SensorLayout
 
@@ -55,7 +55,7 @@ class Site:
     layouts: dict[str, SensorLayout]
     """How each sensor is stored."""
     location: Location
-    grid: Grid
+    grid: LocationGrid
     patience: Patience
     chosen: dict[tuple[str, str | None], dt.datetime] = field(default_factory=dict)
     """When a sensor's chip of a window was taken: radar follows."""

@@ -10,9 +10,9 @@ from swath.corpus.sources.synth._build import (
     build,
     clear_counts,
     cloud_truth,
+    locations,
     make,
     passes,
-    places,
 )
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "build",
     "clear_counts",
     "cloud_truth",
+    "locations",
     "make",
     "passes",
-    "places",
 ]

@@ -113,7 +113,7 @@ class Config(PluginSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LandscapeLocation:
     """A location before anything is drawn there."""
 
     uid: str
@@ -158,10 +158,10 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scene:
+class RenderedLocation:
     """Everything known of one location."""
 
-    place: Place
+    location: LandscapeLocation
     landcover: Integer[np.ndarray, "h w"]
     """Codes of the classes that `label_layer` names."""
     optical: Series
@@ -173,7 +173,7 @@ class Scene:
 # --- where ----------------------------------------------------------------------------------------------------------
 
 
-def places(config: Config) -> list[Place]:
+def locations(config: Config) -> list[LandscapeLocation]:
     """The locations: one in each cell of a square grid over the region, on the lattice of chips of its UTM zone.
 
     With `extent_km` equal to the chips of a row side by side, they tile the region.
@@ -190,7 +190,7 @@ def places(config: Config) -> list[Place]:
             where="source.extent_km",
             remedy=f"make extent_km at least {need:g}, or ask for fewer locations",
         )
-    key = stream(config.seed, "places")
+    key = stream(config.seed, "locations")
     chosen = np.argsort(uniform(key, np.arange(side * side)), kind="stable")[: config.locations]
     row, column = np.divmod(np.sort(chosen), side)
     west, north = _corner(config)
@@ -206,19 +206,19 @@ def _corner(config: Config) -> tuple[float, float]:
     return _snap(centre[0] - half, config), _snap(centre[1] + half, config)
 
 
-def _distinct(config: Config, west: np.ndarray, north: np.ndarray) -> list[Place]:
+def _distinct(config: Config, west: np.ndarray, north: np.ndarray) -> list[LandscapeLocation]:
     """Places in the zone that each chip's centre lies in; snapping to another zone's lattice may merge two."""
     inverse = _transformer(_zone(config.lon), config.lat < 0)
     half = config.chip_m / 2
     lon, lat = inverse.transform(west + half, north - half, direction="INVERSE")
-    found: dict[str, Place] = {}
+    found: dict[str, LandscapeLocation] = {}
     for i in range(len(lon)):
-        place = _place(config, float(lon[i]), float(lat[i]))
-        found.setdefault(place.uid, place)
+        location = _location_at(config, float(lon[i]), float(lat[i]))
+        found.setdefault(location.uid, location)
     return list(found.values())
 
 
-def _place(config: Config, lon: float, lat: float) -> Place:
+def _location_at(config: Config, lon: float, lat: float) -> LandscapeLocation:
     zone, south = _zone(lon), lat < 0
     project = _transformer(zone, south)
     half = config.chip_m / 2
@@ -227,7 +227,7 @@ def _place(config: Config, lon: float, lat: float) -> Place:
     lon, lat = project.transform(west + half, north - half, direction="INVERSE")
     block = config.block_km * 1000
     hemisphere = "S" if south else "N"
-    return Place(
+    return LandscapeLocation(
         uid=f"{zone:02d}{hemisphere}-{west:.0f}-{north:.0f}",
         zone=zone,
         south=south,
@@ -259,27 +259,29 @@ def _transformer(zone: int, south: bool) -> Transformer:
 # --- what is seen there ---------------------------------------------------------------------------------------------
 
 
-def passes(config: Config, place: Place) -> tuple[list[Pass], list[Pass]]:
-    """The optical and radar acquisitions that the corpus holds of a place."""
-    rng = _rng(config, place, "dates")
-    s2 = _calendar.optical_passes(config.seed, config.year, place.tile, config.lon, config.lat, config.cloud_fraction)
-    s1 = _calendar.radar_passes(config.seed, config.year, place.tile, config.lon, config.radar_revisit)
+def passes(config: Config, location: LandscapeLocation) -> tuple[list[Pass], list[Pass]]:
+    """The optical and radar acquisitions that the corpus holds of a location."""
+    rng = _rng(config, location, "dates")
+    s2 = _calendar.optical_passes(
+        config.seed, config.year, location.tile, config.lon, config.lat, config.cloud_fraction
+    )
+    s1 = _calendar.radar_passes(config.seed, config.year, location.tile, config.lon, config.radar_revisit)
     optical = _calendar.choose(s2, config.dates_optical, rng)
     return optical, _calendar.choose_near(s1, config.dates_radar, optical, rng)
 
 
-def make(config: Config, place: Place) -> Scene:
-    """All chips, labels and truth of one place: a pure function of the two arguments."""
-    at = window(place.zone, place.west, place.north, config.chip_px)
+def make(config: Config, location: LandscapeLocation) -> RenderedLocation:
+    """All chips, labels and truth of one location: a pure function of the two arguments."""
+    at = window(location.zone, location.west, location.north, config.chip_px)
     ground = _landscape(config).ground(at)
     plants = Plants(ground, _lands(config))
-    optical, radar = passes(config, place)
-    clouds = _clouds(config, place, at, optical)
-    return Scene(
-        place=place,
+    optical, radar = passes(config, location)
+    clouds = _clouds(config, location, at, optical)
+    return RenderedLocation(
+        location=location,
         landcover=crop(ground.code).astype(np.uint8),
-        optical=Series(optical, _optical(config, place, plants, optical, clouds)),
-        radar=Series(radar, _radar_counts(config, place, plants, radar)),
+        optical=Series(optical, _optical(config, location, plants, optical, clouds)),
+        radar=Series(radar, _radar_counts(config, location, plants, radar)),
         truth=_truth(clouds),
     )
 
@@ -292,45 +294,45 @@ def _lands(config: Config) -> tuple[Land, ...]:
     return classes(config.crops, structures=config.structures)
 
 
-def cloud_truth(config: Config, place: Place) -> UInt8[np.ndarray, "t h w"]:
+def cloud_truth(config: Config, location: LandscapeLocation) -> UInt8[np.ndarray, "t h w"]:
     """CLEAR, CLOUD or SHADOW for the pixels of the optical dates, without making the rest."""
-    at = window(place.zone, place.west, place.north, config.chip_px)
-    return _truth(_clouds(config, place, at, passes(config, place)[0]))
+    at = window(location.zone, location.west, location.north, config.chip_px)
+    return _truth(_clouds(config, location, at, passes(config, location)[0]))
 
 
-def clear_counts(config: Config, place: Place) -> Shaped[np.ndarray, "t c h w"]:
+def clear_counts(config: Config, location: LandscapeLocation) -> Shaped[np.ndarray, "t c h w"]:
     """The optical dates without clouds and shadows; haze, gain and noise are those of the corpus."""
-    at = window(place.zone, place.west, place.north, config.chip_px)
+    at = window(location.zone, location.west, location.north, config.chip_px)
     plants = Plants(_landscape(config).ground(at), _lands(config))
-    optical = passes(config, place)[0]
-    clouds = _clouds(config, place, at, optical)
+    optical = passes(config, location)[0]
+    clouds = _clouds(config, location, at, optical)
     open_sky = replace(clouds, cloud=np.zeros_like(clouds.cloud), shadow=np.zeros_like(clouds.shadow))
-    return _optical(config, place, plants, optical, open_sky)
+    return _optical(config, location, plants, optical, open_sky)
 
 
 def _truth(clouds: Sky) -> UInt8[np.ndarray, "t h w"]:
     return crop(np.where(clouds.cloudy, CLOUD, np.where(clouds.shaded, SHADOW, CLEAR)).astype(np.uint8))
 
 
-def _clouds(config: Config, place: Place, at: Window, dates: list[Pass]) -> Sky:
+def _clouds(config: Config, location: LandscapeLocation, at: Window, dates: list[Pass]) -> Sky:
     day_of_year, cover = np.array([p.day_of_year for p in dates]), np.array([p.cover for p in dates])
-    return sky(config.seed, at, np.array([p.day for p in dates], dtype=int), day_of_year, cover, place.lat)
+    return sky(config.seed, at, np.array([p.day for p in dates], dtype=int), day_of_year, cover, location.lat)
 
 
-def _season(place: Place, dates: list[Pass]) -> Float[np.ndarray, " t"]:
+def _season(location: LandscapeLocation, dates: list[Pass]) -> Float[np.ndarray, " t"]:
     """Day of the northern year that has the same season."""
     day = np.array([p.day_of_year for p in dates], dtype=float)
-    return (day + 182.6) % 365.25 if place.south else day
+    return (day + 182.6) % 365.25 if location.south else day
 
 
-def _moisture(config: Config, place: Place, dates: list[Pass]) -> Float[np.ndarray, " t"]:
-    by_day = _weather.moisture(config.seed, place.south)
+def _moisture(config: Config, location: LandscapeLocation, dates: list[Pass]) -> Float[np.ndarray, " t"]:
+    by_day = _weather.moisture(config.seed, location.south)
     return by_day[np.array([int(p.day_of_year) - 1 for p in dates], dtype=int)]
 
 
-def _optical(config: Config, place: Place, plants: Plants, dates: list[Pass], clouds: Sky) -> np.ndarray:
-    rng = _rng(config, place, OPTICAL)
-    surface = _render.optical(plants, plants.state(_season(place, dates)), _moisture(config, place, dates))
+def _optical(config: Config, location: LandscapeLocation, plants: Plants, dates: list[Pass], clouds: Sky) -> np.ndarray:
+    rng = _rng(config, location, OPTICAL)
+    surface = _render.optical(plants, plants.state(_season(location, dates)), _moisture(config, location, dates))
     # residual view and sun effects: one gain for the date, a smaller one for each band
     gain = np.exp(rng.normal(0, 0.07, (len(dates), 1)) + rng.normal(0, 0.02, (len(dates), surface.shape[1])))
     seen = _spectra.atmosphere(surface, clouds.haze, gain)
@@ -342,29 +344,29 @@ def _optical(config: Config, place: Place, plants: Plants, dates: list[Pass], cl
     return _spectra.counts(crop(seen), OPTICAL_SCALE, OPTICAL_OFFSET)
 
 
-def _radar_counts(config: Config, place: Place, plants: Plants, dates: list[Pass]) -> np.ndarray:
-    rng = _rng(config, place, RADAR)
+def _radar_counts(config: Config, location: LandscapeLocation, plants: Plants, dates: list[Pass]) -> np.ndarray:
+    rng = _rng(config, location, RADAR)
     days = np.array([p.day for p in dates], dtype=float)
     power = _render.radar(
         plants,
-        plants.state(_season(place, dates)),
-        _moisture(config, place, dates),
+        plants.state(_season(location, dates)),
+        _moisture(config, location, dates),
         _weather.wind(config.seed, days),
-        np.array([_incidence(config, place, p.orbit) for p in dates], dtype=float),
+        np.array([_incidence(config, location, p.orbit) for p in dates], dtype=float),
     )
     speckled = _radar.speckle(crop(_spectra.blur(power)), config.looks, rng)
     calibration = rng.normal(0, 0.25, (len(dates), 1, 1, 1))
     return np.rint((_radar.decibel(speckled) + calibration) / RADAR_SCALE).astype(np.int16)
 
 
-def _incidence(config: Config, place: Place, orbit: str) -> float:
+def _incidence(config: Config, location: LandscapeLocation, orbit: str) -> float:
     """Radians; 31 to 45 degrees, fixed for a tile and direction, as on a repeated orbit."""
-    return math.radians(31 + 14 * float(uniform(stream(config.seed, f"swath-{orbit}"), place.tile)[0]))
+    return math.radians(31 + 14 * float(uniform(stream(config.seed, f"swath-{orbit}"), location.tile)[0]))
 
 
-def _rng(config: Config, place: Place, purpose: str) -> np.random.Generator:
-    """Noise of one place and purpose; independent of all other places."""
-    key = scramble(stream(config.seed, purpose), place.zone, round(place.west), round(place.north))
+def _rng(config: Config, location: LandscapeLocation, purpose: str) -> np.random.Generator:
+    """Noise of one location and purpose; independent of all other locations."""
+    key = scramble(stream(config.seed, purpose), location.zone, round(location.west), round(location.north))
     return np.random.default_rng(int(key[0]))
 
 
@@ -382,7 +384,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:  # no
         CorpusError: The target holds another world, or something else.
     """
     _same_world(config, target)
-    wanted = places(config)
+    wanted = locations(config)
     with CorpusWriter(
         target,
         sensors=_layouts(config),
@@ -391,9 +393,9 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:  # no
         provenance=_provenance(config),
         licences=["CC0-1.0"],
     ) as writer:
-        missing = [place for place in wanted if place.uid not in writer.committed]
+        missing = [location for location in wanted if location.uid not in writer.committed]
         groups = [missing[i : i + PART] for i in range(0, len(missing), PART)]
-        made = (make(config, place) for place in track(missing, len(missing), "synthetic landscape"))
+        made = (make(config, location) for location in track(missing, len(missing), "synthetic landscape"))
         for group in groups:
             writer.append(_part(config, [next(made) for _ in group]))
         corpus = writer.finish()
@@ -444,50 +446,52 @@ def _same_world(config: Config, target: Path) -> None:
             )
 
 
-def _part(config: Config, scenes: Sequence[Scene]) -> Part:
+def _part(config: Config, scenes: Sequence[RenderedLocation]) -> Part:
     chips = [chip for scene in scenes for chip in _chips(config, scene)]
     layer = np.stack([scene.landcover for scene in scenes])
     return Part([_location(config, scene) for scene in scenes], chips, {LAYER: layer})
 
 
-def _location(config: Config, scene: Scene) -> Location:
+def _location(config: Config, scene: RenderedLocation) -> Location:
     """Scalar labels: the class that covers most, its share, and the share of every class."""
-    lands, place = _lands(config), scene.place
+    lands, location = _lands(config), scene.location
     share = np.bincount(scene.landcover.ravel(), minlength=len(lands)) / scene.landcover.size
     most = int(share.argmax())
     shares = {f"share_{land.name.replace('-', '_')}": float(s) for land, s in zip(lands, share, strict=True)}
     return Location(
-        uid=place.uid,
-        lonlat=(place.lon, place.lat),
-        crs=place.crs,
-        transform=place.transform,
-        group=place.group,
+        uid=location.uid,
+        lonlat=(location.lon, location.lat),
+        crs=location.crs,
+        transform=location.transform,
+        group=location.group,
         scalars={"dominant": lands[most].name, "dominant_share": float(share[most]), **shares},
     )
 
 
-def _chips(config: Config, scene: Scene) -> Iterator[Chip]:
-    place = scene.place
+def _chips(config: Config, scene: RenderedLocation) -> Iterator[Chip]:
+    location = scene.location
     for when, pixels, truth in zip(scene.optical.passes, scene.optical.pixels, scene.truth, strict=True):
         yield Chip(
-            uid=place.uid,
+            uid=location.uid,
             sensor=OPTICAL,
             pixels=pixels,
             valid=truth == CLEAR if config.mask_clouds else None,
             datetime=when.time,
             cloud=float((truth == CLOUD).mean()),
-            source=_item("S2", place, when),
+            source=_item("S2", location, when),
             orbit=when.orbit,
         )
     for when, pixels in zip(scene.radar.passes, scene.radar.pixels, strict=True):
-        yield Chip(place.uid, RADAR, pixels, datetime=when.time, source=_item("S1", place, when), orbit=when.orbit)
+        yield Chip(
+            location.uid, RADAR, pixels, datetime=when.time, source=_item("S1", location, when), orbit=when.orbit
+        )
 
 
-def _item(mission: str, place: Place, when: Pass) -> str:
-    return f"synthetic-{mission}-{place.tile}-{when.time:%Y%m%dT%H%M%S}"
+def _item(mission: str, location: LandscapeLocation, when: Pass) -> str:
+    return f"synthetic-{mission}-{location.tile}-{when.time:%Y%m%dT%H%M%S}"
 
 
-def _write_truth(config: Config, corpus: Corpus, wanted: Sequence[Place]) -> None:
+def _write_truth(config: Config, corpus: Corpus, wanted: Sequence[LandscapeLocation]) -> None:
     """Computed again rather than kept while building, so that an interrupted build needs no second index."""
     final = truth_path(corpus.path, OPTICAL)
     if final.exists():
@@ -496,7 +500,7 @@ def _write_truth(config: Config, corpus: Corpus, wanted: Sequence[Place]) -> Non
     shutil.rmtree(beside, ignore_errors=True)
     chips = corpus.chips.query(f"sensor == '{OPTICAL}'").sort_values("row")
     location, date = chips["location"].to_numpy(), chips.groupby("location").cumcount().to_numpy()
-    uids, by_uid = corpus.locations["uid"].tolist(), {place.uid: place for place in wanted}
+    uids, by_uid = corpus.locations["uid"].tolist(), {location.uid: location for location in wanted}
     meaning = {"classes": {"clear": CLEAR, "cloud": CLOUD, "shadow": SHADOW}}
     shape = (len(chips), config.chip_px, config.chip_px)
     made = {cloud_truth: _arrays.create(beside, "truth", shape, "uint8", ("chip", "y", "x"), meaning)}

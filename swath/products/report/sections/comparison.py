@@ -26,7 +26,7 @@ def content(material: Material) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row of a comparison table."""
 
     name: str
@@ -48,7 +48,7 @@ class Table:
 
     title: str
     metrics: list[str]
-    rows: list[Row]
+    rows: list[TableRow]
     axis: Markup
     compared: PairTable
     left_out: list[tuple[str, str]]
@@ -92,14 +92,14 @@ def _grouped(panel: Panel) -> list[Score]:
     return sorted(panel.ranked, key=lambda score: FIRST.index(score.role) if score.role in FIRST else len(FIRST))
 
 
-def _row(panel: Panel, score: Score, arms: Sequence[str], scale: Scale, floor: Score | None) -> Row:
+def _row(panel: Panel, score: Score, arms: Sequence[str], scale: Scale, floor: Score | None) -> TableRow:
     values = [panel.score(score.row, metric) for metric in panel.metrics]
     interval = words.score_interval(panel.metric, score.low, score.high)
     text = f"{words.score(panel.metric, score.value)}, 95 % interval {interval}"
     shade = f"s{arms.index(score.row) % len(SERIES)}" if score.row in arms else "s-floor"
     mark = floor.value if floor else None
     others = (panel.twin(score.row), panel.scratch(score.row), floor) if score.role == "pretrained" else (None,) * 3
-    return Row(
+    return TableRow(
         name=score.row,
         shade=shade,
         role=score.role,

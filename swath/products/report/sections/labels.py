@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from swath.products import words
-from swath.products.draw.charts import Line, cloud_curve
+from swath.products.draw.charts import Curve, cloud_curve
 from swath.products.draw.style import MUTED, blank, colour, metric_axis, shorten, styled, svg
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import Panel, Run, cloud_charts, difference_by_cloud
@@ -59,11 +59,11 @@ def label_curves(run: Run, panels: Sequence[Panel]) -> list[tuple[Markup, str]]:
     return curves
 
 
-def _curve(row: str, panels: Sequence[Panel], labels: Mapping[str, float], arms: Sequence[str]) -> Line:
+def _curve(row: str, panels: Sequence[Panel], labels: Mapping[str, float], arms: Sequence[str]) -> Curve:
     points = [(labels[panel.task], score) for panel in panels if (score := panel.score(row))]
     shade = colour(arms.index(row)) if row in arms else MUTED
     table = pd.DataFrame([{"value": score.value, "low": score.low, "high": score.high} for _, score in points])
-    return Line.of(row, shade, np.array([labels for labels, _ in points]), table, "value")
+    return Curve.of(row, shade, np.array([labels for labels, _ in points]), table, "value")
 
 
 def cloud_curves(run: Run, panels: Sequence[Panel]) -> list[tuple[Markup, str]]:
@@ -91,7 +91,7 @@ def cloud_gains(run: Run, panel: Panel | None) -> list[tuple[Markup, str]]:
         table = difference_by_cloud(run.clouds, panel, best.row, other)
         if table.empty:
             continue
-        line = Line.of(best.row, shade, np.arange(len(table)), table, "difference")
+        line = Curve.of(best.row, shade, np.arange(len(table)), table, "difference")
         edges = list(zip(table["low_cloud"], table["high_cloud"], strict=True))
         counts = ", ".join(words.count(int(n)) for n in table["n_units"])
         heading = f"{best.row} minus {other}"
@@ -102,7 +102,7 @@ def cloud_gains(run: Run, panel: Panel | None) -> list[tuple[Markup, str]]:
     return charts
 
 
-def label_curve(title: str, lines: Sequence[Line], label: str, metric: str) -> Figure:
+def label_curve(title: str, lines: Sequence[Curve], label: str, metric: str) -> Figure:
     """A metric against the number of training labels, on a logarithmic axis; a line and its intervals per row."""
     figure, axes = blank(height=2.6)
     for i, line in enumerate(lines):
@@ -133,7 +133,7 @@ def label_curve(title: str, lines: Sequence[Line], label: str, metric: str) -> F
     return figure
 
 
-def gains(title: str, line: Line, edges: Sequence[tuple[float, float]], metric: str) -> Figure:
+def gains(title: str, line: Curve, edges: Sequence[tuple[float, float]], metric: str) -> Figure:
     """Differences with their intervals, bin by bin of the cloud fraction."""
     figure, axes = blank()
     axes.axhline(0, color=MUTED, linewidth=0.8)

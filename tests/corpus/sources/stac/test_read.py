@@ -9,14 +9,14 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
 from swath.corpus.sources.stac._hosts import Limits, Patience
-from swath.corpus.sources.stac._read import Access, Grid, configure
+from swath.corpus.sources.stac._read import Access, LocationGrid, configure
 from swath.corpus.sources.stac._scenes import File
 from swath.corpus.sources.stac._signing import Unsigned
 from swath.errors import CorpusError
 from swath.sensors import Scaling
 
 WEST, NORTH = 500_000.0, 5_300_000.0
-GRID = Grid("EPSG:32632", (10.0, 0.0, WEST + 100, 0.0, -10.0, NORTH - 200), 12)
+GRID = LocationGrid("EPSG:32632", (10.0, 0.0, WEST + 100, 0.0, -10.0, NORTH - 200), 12)
 """Columns 10 to 21 and rows 20 to 31 of the files below."""
 
 
@@ -53,7 +53,7 @@ def test_what_lies_beyond_the_file_or_says_nodata_is_missing(tmp_path):
     pixels = counts()
     pixels[30, 12] = 65535
     path = save(tmp_path / "a.tif", pixels, nodata=65535)
-    grid = Grid("EPSG:32632", (10.0, 0.0, WEST - 20, 0.0, -10.0, NORTH - 280), 24)
+    grid = LocationGrid("EPSG:32632", (10.0, 0.0, WEST - 20, 0.0, -10.0, NORTH - 280), 24)
     wanted = np.zeros((24, 24), np.uint16)
     wanted[:, 2:] = pixels[28:52, :22]
     wanted[2, 14] = 0
@@ -132,7 +132,7 @@ def test_a_file_in_one_strip_is_refused_by_its_header(tmp_path):
 def test_a_file_of_far_finer_pixels_is_refused(tmp_path):
     """Many small blocks are as much as a large one."""
     path = save(tmp_path / "a.tif", np.ones((2048, 2048), np.uint16), tiled=True, blockxsize=256, blockysize=256)
-    coarse = Grid("EPSG:32632", (2000.0, 0.0, WEST, 0.0, -2000.0, NORTH), 10)
+    coarse = LocationGrid("EPSG:32632", (2000.0, 0.0, WEST, 0.0, -2000.0, NORTH), 10)
     with pytest.raises(CorpusError, match="8 MB would have to be decoded"):
         read(path, grid=coarse, read_mb=4)
 
@@ -143,7 +143,7 @@ def test_another_zone_is_warped_and_what_lies_outside_is_missing(tmp_path):
 
     path = save(tmp_path / "a.tif", counts(), nodata=0)
     (x,), (y,) = transform("EPSG:32632", "EPSG:32633", [WEST + 300], [NORTH - 300])
-    grid = Grid("EPSG:32633", (10.0, 0.0, 10.0 * round(x / 10), 0.0, -10.0, 10.0 * round(y / 10)), 60)
+    grid = LocationGrid("EPSG:32633", (10.0, 0.0, 10.0 * round(x / 10), 0.0, -10.0, 10.0 * round(y / 10)), 60)
     wanted = np.zeros((60, 60), np.uint16)
     reproject(
         counts(), wanted, src_transform=from_origin(WEST, NORTH, 10, 10), src_crs="EPSG:32632", src_nodata=0,
@@ -201,7 +201,7 @@ def test_what_a_mask_or_opacity_hides_is_missing(kind, nodata, tmp_path):
 
 @pytest.mark.parametrize("kind", ["mask", "opacity"])
 def test_a_hidden_filler_does_not_bleed_into_what_is_resampled(kind, tmp_path):
-    half = Grid("EPSG:32632", (10.0, 0.0, WEST + 105, 0.0, -10.0, NORTH - 205), 10)
+    half = LocationGrid("EPSG:32632", (10.0, 0.0, WEST + 105, 0.0, -10.0, NORTH - 205), 10)
     found = read(holed(tmp_path / "a.tif", kind), grid=half, resampling="bilinear")
     assert found.max() <= counts().max() < 9999
     assert (found[2:4, 2:5] == 0).all()

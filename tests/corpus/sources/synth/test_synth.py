@@ -50,7 +50,7 @@ def config():
 
 @pytest.fixture(scope="module")
 def scenes(config):
-    return [synth.make(config, place) for place in synth.places(config)]
+    return [synth.make(config, place) for place in synth.locations(config)]
 
 
 def ndvi(reflectance):
@@ -120,7 +120,7 @@ def test_a_big_chip_is_the_mosaic_of_small_ones():
 def test_every_class_occurs_and_none_takes_over():
     config = synth.Config(locations=150)
     land = Landscape(0, 5)
-    codes = [land.ground(window(p.zone, p.west, p.north, 16)).code.ravel() for p in synth.places(config)]
+    codes = [land.ground(window(p.zone, p.west, p.north, 16)).code.ravel() for p in synth.locations(config)]
     share = np.bincount(np.concatenate(codes), minlength=9) / np.concatenate(codes).size
     assert share.min() > 0.03
     assert share.max() < 0.35
@@ -207,7 +207,7 @@ def test_a_corpus_of_before_structures_is_continued(tmp_path):
 def test_crop_mix_is_regional():
     """Neighbouring chips are more alike than distant ones: spatial blocks mean something."""
     config = synth.Config(locations=225, seed=1)
-    land, places = Landscape(1, 5), synth.places(config)
+    land, places = Landscape(1, 5), synth.locations(config)
     shares = np.array(
         [np.bincount(land.ground(window(p.zone, p.west, p.north, 16)).code.ravel(), minlength=9) for p in places]
     )
@@ -286,7 +286,7 @@ def test_wet_soil_is_darker():
 def test_water_is_dark_in_the_near_infrared_and_forest_is_green_in_summer():
     config = synth.Config(locations=60, seed=2, cloud_fraction=0.0)
     water, forest = [], []
-    for place in synth.places(config):
+    for place in synth.locations(config):
         at = window(place.zone, place.west, place.north, 64)
         plants = Plants(Landscape(2, 5).ground(at), classes(5))
         image = _render.optical(plants, plants.state(np.array([190.0])), np.array([0.2]))[0]
@@ -332,7 +332,7 @@ def test_speckle_is_gamma_with_the_stated_looks():
 
 
 def test_speckle_of_a_scene_has_the_configured_looks(config):
-    place = synth.places(config)[3]
+    place = synth.locations(config)[3]
     speckled = synth.make(config, place).radar.pixels
     smooth = synth.make(config.model_copy(update={"looks": 1e7}), place).radar.pixels
     ratio = _radar.power((speckled.astype(float) - smooth) * synth.RADAR_SCALE)
@@ -356,7 +356,7 @@ def test_water_cloud_model_limits():
 
 
 def test_rain_brightens_bare_fields_more_than_forest():
-    place = synth.places(synth.Config(locations=9, seed=4))[0]
+    place = synth.locations(synth.Config(locations=9, seed=4))[0]
     plants = Plants(Landscape(4, 5).ground(window(place.zone, place.west, place.north, 64)), classes(5))
     two, winter = np.full(2, 0.65), np.full(2, 40.0)
     power = _render.radar(plants, plants.state(winter), np.array([0.10, 0.32]), np.zeros(2), two)
@@ -384,7 +384,7 @@ def test_clouds_are_in_optical_images_only_and_bright():
     clear = synth.Config(locations=20, seed=5, cloud_fraction=0.0, dates_optical=6, dates_radar=3)
     cloudy = clear.model_copy(update={"cloud_fraction": 0.5})
     seen = 0
-    for place in synth.places(clear):
+    for place in synth.locations(clear):
         a, b = synth.make(clear, place), synth.make(cloudy, place)
         np.testing.assert_array_equal(a.radar.pixels, b.radar.pixels)
         assert not a.truth.any()
@@ -429,7 +429,7 @@ def test_cloud_cover_is_what_was_asked_for(cover):
 
 def test_cloud_truth_can_be_had_alone(config, scenes):
     for scene in scenes[:4]:
-        np.testing.assert_array_equal(synth.cloud_truth(config, scene.place), scene.truth)
+        np.testing.assert_array_equal(synth.cloud_truth(config, scene.location), scene.truth)
 
 
 # --- dates ----------------------------------------------------------------------------------------------------------
@@ -478,22 +478,22 @@ def test_chosen_dates_cover_the_seasons_and_pair_up():
 def test_seasons_are_reversed_in_the_south():
     north, south = (synth.Config(lat=lat, locations=1) for lat in (45.0, -45.0))
     january = [_calendar.Pass(datetime(2021, 1, 10, tzinfo=UTC), "R022")]
-    days = [synth._season(synth.places(c)[0], january)[0] for c in (north, south)]
+    days = [synth._season(synth.locations(c)[0], january)[0] for c in (north, south)]
     assert days[0] == 10
     assert 180 < days[1] < 200
-    assert synth.places(south)[0].crs.startswith("EPSG:327")
+    assert synth.locations(south)[0].crs.startswith("EPSG:327")
 
 
 # --- places ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_default_region_lies_in_two_utm_zones():
-    assert {place.crs for place in synth.places(synth.Config(locations=50))} == {"EPSG:32632", "EPSG:32633"}
+    assert {place.crs for place in synth.locations(synth.Config(locations=50))} == {"EPSG:32632", "EPSG:32633"}
 
 
 def test_georeference_agrees_with_proj():
     config = synth.Config(locations=30, lon=20.0, lat=-33.0)
-    for place in synth.places(config):
+    for place in synth.locations(config):
         a, _, west, _, e, north = place.transform
         lon, lat = Transformer.from_crs(place.crs, "EPSG:4326", always_xy=True).transform(
             west + a * config.chip_px / 2, north + e * config.chip_px / 2
@@ -504,7 +504,7 @@ def test_georeference_agrees_with_proj():
 
 def test_locations_do_not_overlap_and_can_tile_the_region():
     config = synth.Config(locations=36, extent_km=3.84, lon=9.0)
-    places = synth.places(config)
+    places = synth.locations(config)
     assert len(places) == 36
     assert len({p.west for p in places}) == 6
     assert np.diff(sorted({p.west for p in places})) == pytest.approx(640)
@@ -513,7 +513,7 @@ def test_locations_do_not_overlap_and_can_tile_the_region():
 
 def test_groups_are_spatial_blocks():
     config = synth.Config(locations=100, block_km=10, lon=9.0)
-    places = synth.places(config)
+    places = synth.locations(config)
     groups = {}
     for place in places:
         groups.setdefault(place.group, []).append((place.west, place.north))
@@ -523,9 +523,9 @@ def test_groups_are_spatial_blocks():
 
 def test_too_many_locations_say_how_large_the_region_must_be():
     with pytest.raises(RecipeError, match=r"do not fit") as error:
-        synth.places(synth.Config(locations=10_000, extent_km=20))
+        synth.locations(synth.Config(locations=10_000, extent_km=20))
     assert "64" in str(error.value)
-    assert synth.places(synth.Config(locations=10_000, extent_km=64))
+    assert synth.locations(synth.Config(locations=10_000, extent_km=64))
 
 
 def test_a_corpus_without_dates_is_refused():
@@ -538,7 +538,7 @@ def test_a_corpus_without_dates_is_refused():
 
 def test_a_place_is_a_pure_function_of_seed_and_place(config, scenes):
     for scene in (scenes[17], scenes[4]):
-        again = synth.make(config, scene.place)
+        again = synth.make(config, scene.location)
         np.testing.assert_array_equal(again.optical.pixels, scene.optical.pixels)
         np.testing.assert_array_equal(again.radar.pixels, scene.radar.pixels)
         np.testing.assert_array_equal(again.landcover, scene.landcover)
@@ -546,7 +546,7 @@ def test_a_place_is_a_pure_function_of_seed_and_place(config, scenes):
 
 
 def test_another_seed_is_another_world(config, scenes):
-    other = synth.make(config.model_copy(update={"seed": 8}), scenes[0].place)
+    other = synth.make(config.model_copy(update={"seed": 8}), scenes[0].location)
     assert (other.landcover != scenes[0].landcover).any()
 
 
@@ -566,7 +566,7 @@ def test_the_corpus_holds_what_was_made(small, corpus):
     assert corpus.info.complete
     assert len(corpus.locations) == 9
     assert set(corpus.info.sensors) == {synth.OPTICAL, synth.RADAR}
-    places = {place.uid: place for place in synth.places(small)}
+    places = {place.uid: place for place in synth.locations(small)}
     optical = zarr.open_group(corpus.path / "pixels" / f"{synth.OPTICAL}.zarr", mode="r")
     values = next(iter(optical.arrays()))[1]
     for row, location in corpus.locations.iterrows():
