@@ -107,7 +107,7 @@ def scattered(all_grids: Iterable[SceneGrid]) -> list[LogEntry]:
     found: dict[tuple[str, str], list[SceneGrid]] = defaultdict(list)
     for one in all_grids:
         for scene in one.scenes:
-            found[scene.place[1:], one.crs].append(one)
+            found[scene.track_and_satellite[1:], one.crs].append(one)
     entries = []
     for (place, crs), of_scenes in sorted(found.items()):
         names = list(dict.fromkeys(one.name for one in of_scenes))
