@@ -1,13 +1,16 @@
 """`swath evaluate`: encoders against the floors."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from swath.cli._arguments import JobsOption, OutOption, OverridesArgument, RecipeArgument, SensorsOption
 from swath.cli._tables import print_table
 from swath.errors import RecipeError
+
+if TYPE_CHECKING:
+    from swath.sensors import SensorDefinition
 
 app = typer.Typer()
 
@@ -31,21 +34,25 @@ def evaluate(
     from swath import pipeline
     from swath.config import load
 
-    resolved = load(recipe, overrides, sensors)
-    folder = pipeline.evaluate(resolved, out, encoders=_named_encoders(encoder or []), jobs=jobs)
+    encoders, own_sensors = _named_encoders(encoder or [])
+    resolved = load(recipe, overrides, sensors, own_sensors)
+    folder = pipeline.evaluate(resolved, out, encoders=encoders, jobs=jobs)
     print_table(folder / "table.csv")
     typer.echo(folder)
 
 
-def _named_encoders(given: list[str]) -> dict[str, Path]:
-    """Saved encoders by name: the one that is given, or that of the arm that it was pre-trained as."""
+def _named_encoders(given: list[str]) -> tuple[dict[str, Path], dict[str, "SensorDefinition"]]:
+    """Saved encoders by name (the one that is given, or the arm that it was pre-trained as), and their own sensors."""
     from swath.encoders import load_card
 
-    found: dict[str, Path] = {}
+    encoders: dict[str, Path] = {}
+    sensors: dict[str, SensorDefinition] = {}
     for text in given:
         said, equals, path = text.rpartition("=")
-        name = said if equals else str(load_card(path).provenance.get("arm") or Path(path).stem)
-        if name in found:
+        card = load_card(path)
+        name = said if equals else str(card.provenance.get("arm") or Path(path).stem)
+        if name in encoders:
             raise RecipeError(f"two encoders are called {name!r}", remedy="name them: --encoder NAME=PATH")
-        found[name] = Path(path)
-    return found
+        encoders[name] = Path(path)
+        sensors |= card.sensors
+    return encoders, sensors

@@ -1,7 +1,7 @@
 """From the text of a recipe to the typed recipe, and back."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,25 @@ from swath.config._recipe import Recipe
 from swath.corpus.splits import SplitConfig
 from swath.errors import RecipeError
 from swath.recipes import source_text
-from swath.sensors import load_file
+from swath.sensors import SensorDefinition, load_file
 from swath.sensors import read as read_sensors
 from swath.sweep import SweepConfig, arms_of, name_of
 
 
-def load(recipe: str | Path, overrides: list[str] | None = None, sensors: Path | None = None) -> Recipe:
+def load(
+    recipe: str | Path,
+    overrides: list[str] | None = None,
+    sensors: Path | None = None,
+    known: Mapping[str, SensorDefinition] | None = None,
+) -> Recipe:
     """Read, override and validate a recipe.
 
     Args:
         recipe: name of a shipped recipe, or path of a YAML file.
         overrides: `a.b=value` each, the value in YAML, applied before arms are completed from `pretrain`.
         sensors: a YAML file of sensors of one's own, which stand in the recipe then as if its `sensors` held them.
+        known: sensors of one's own that are known from elsewhere, such as an encoder's card; those that the recipe
+            names and does not declare stand in it likewise.
 
     Raises:
         RecipeError: with the line of the document, and the nearest known name where one is unknown.
@@ -39,6 +46,9 @@ def load(recipe: str | Path, overrides: list[str] | None = None, sensors: Path |
         document["sensors"] = _with_sensors_of(sensors, _section(document.get("sensors"), "sensors", where))
     for override in overrides or []:
         apply_override(document, override)
+    declared = _section(document.get("sensors"), "sensors", where)
+    if needed := {name: one for name, one in (known or {}).items() if name not in declared and _names(document, name)}:
+        document["sensors"] = {name: one.model_dump(mode="json") for name, one in needed.items()} | declared
     return resolve(own_names(document, {}, where)[0], where, lines)
 
 
@@ -155,6 +165,14 @@ def _with_sensors_of(path: Path, declared: dict[str, Any]) -> dict[str, Any]:
     """The sensors of a file beside those that a recipe declares; declared at once, so that messages name its lines."""
     read_sensors(path)
     return load_file(path)[0] | declared
+
+
+def _names(section: Any, sensor: str) -> bool:
+    """Whether a document names a sensor, alone or in the key of a band."""
+    if isinstance(section, dict | list):
+        parts = [*section.keys(), *section.values()] if isinstance(section, dict) else section
+        return any(_names(part, sensor) for part in parts)
+    return isinstance(section, str) and (section == sensor or section.startswith(f"{sensor}/"))
 
 
 def merge(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import yaml
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from swath import cli, encoders
+from swath import cli, encoders, sensors
 from swath.cli import corpus as corpus_commands
 from swath.cli._tables import print_table
 from swath.cli.evaluate import _named_encoders
@@ -69,13 +69,34 @@ def test_encoders_are_named_as_they_are_asked_for_or_as_their_arm(tmp_path):
     for name, provenance in (("one", {"arm": "simclr"}), ("two", {"arm": "simclr"}), ("three", {})):
         encoders.save(encoders.build(settings, contract), settings, tmp_path / name, provenance)
     one, two, three = (str(tmp_path / name) for name in ("one", "two", "three"))
-    assert _named_encoders([one, f"mine={two}", three]) == {
+    assert _named_encoders([one, f"mine={two}", three])[0] == {
         "simclr": tmp_path / "one",
         "mine": tmp_path / "two",
         "three": tmp_path / "three",
     }
     with pytest.raises(RecipeError, match="two encoders are called 'simclr'"):
         _named_encoders([one, two])
+
+
+def test_an_encoders_own_sensor_needs_no_file_beside_it(tmp_path, monkeypatch, call):
+    bands = [{"name": "R", "unit": "reflectance", "centre_um": 0.66, "width_um": 0.04, "gsd_m": 0.1}]
+    sensors.declare({"cli-drone": {"kind": "optical", "dtype": "uint16", "scale": 0.0001, "bands": bands}})
+    contract = encoders.InputContract(1, ("cli-drone/R",), True, ("reflectance",), (0.1,), (0.1,))
+    settings = image_statistics.Config()
+    encoders.save(encoders.build(settings, contract), settings, tmp_path / "mine", {})
+    sensors.forget("cli-drone")
+    (tmp_path / "recipe.yaml").write_text(
+        "name: drone\ncorpus: {path: c}\n"
+        "tasks: {cover: {target: {rule: dominant, layer: cover}, inputs: {red: [cli-drone/R]}}}\n"
+    )
+    seen = []
+    monkeypatch.setattr("swath.pipeline.evaluate", lambda recipe, *_, **__: seen.append(recipe) or tmp_path)
+    command = ["evaluate", str(tmp_path / "recipe.yaml")]
+    assert call(*command, "--encoder", f"mine={tmp_path / 'mine'}")[0] == 0
+    assert seen[0].sensors["cli-drone"].bands[0].name == "R"
+    assert call(*command[:1], "quickstart", "--encoder", f"mine={tmp_path / 'mine'}")[0] == 0
+    assert seen[1].sensors == {}, "a recipe that does not name it stays as it is"
+    sensors.forget("cli-drone")
 
 
 def test_version(call):

@@ -7,15 +7,15 @@ from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._names import Key, Names
 from swath.corpus.sources._raster import File
 from swath.corpus.sources.published import _sen12
+from swath.corpus.sources.published._by_key import convert_by_key
 from swath.corpus.sources.published._convert import (
     CorpusSpec,
     FormatSettings,
     Omissions,
-    convert,
     data_folder,
     files_by_key,
 )
-from swath.corpus.sources.published._images import declared, outlines, placed
+from swath.corpus.sources.published._images import declared, placed
 
 KINDS = {
     kind: Names(f"ROIs0000_{{part}}/{kind}_{{scene}}/{{front}}_{kind}_{{rest}}.tif") for kind in ("s1", "s2", "dfc")
@@ -41,15 +41,11 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     omissions = Omissions(config, root)
     files = files_by_key(root, KINDS, omissions)
     spec = CorpusSpec(_sen12.PX, _sen12.layouts(), {"dfc": _sen12.DFC})
-    convert(
-        target,
-        spec,
-        omissions,
-        list(files),
-        lambda key: [_uid(key)],
-        lambda key: _read(files[key], key, root, spec, config),
-        outlines((one["s2"] for one in files.values()), _sen12.PX),
-    )
+
+    def read(key: Key) -> Contents:
+        return _read(files[key], key, root, spec, config)
+
+    convert_by_key(target, spec, omissions, files, _uid, read, ground="s2")
 
 
 def _uid(key: Key) -> str:

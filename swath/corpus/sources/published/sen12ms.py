@@ -12,15 +12,15 @@ from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._names import Key, Names
 from swath.corpus.sources._raster import File
 from swath.corpus.sources.published import _sen12
+from swath.corpus.sources.published._by_key import convert_by_key
 from swath.corpus.sources.published._convert import (
     CorpusSpec,
     FormatSettings,
     Omissions,
-    convert,
     data_folder,
     files_by_key,
 )
-from swath.corpus.sources.published._images import declared, outlines, placed
+from swath.corpus.sources.published._images import declared, placed
 from swath.corpus.store import LabelLayer
 from swath.errors import CorpusError
 
@@ -85,15 +85,11 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
             omissions.log.append({"event": "left out", "id": _uid(key), "what": what, "where": "_".join(key)})
     layers = {"igbp": LabelLayer(classes=dict(enumerate(IGBP, 1)), void=0), "dfc": _sen12.DFC}
     spec = CorpusSpec(_sen12.PX, _sen12.layouts(), layers)
-    convert(
-        target,
-        spec,
-        omissions,
-        list(files),
-        lambda key: [_uid(key)],
-        lambda key: _read(files[key], key, root, spec, parts),
-        outlines((one["s2"] for one in files.values()), _sen12.PX),
-    )
+
+    def read(key: Key) -> Contents:
+        return _read(files[key], key, root, spec, parts)
+
+    convert_by_key(target, spec, omissions, files, _uid, read, ground="s2")
 
 
 def _uid(key: Key) -> str:

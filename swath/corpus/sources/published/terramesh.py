@@ -11,15 +11,15 @@ from swath.corpus.sources._contents import Contents
 from swath.corpus.sources._names import Key, Names
 from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._raster import File, narrowed
+from swath.corpus.sources.published._by_key import convert_by_key
 from swath.corpus.sources.published._convert import (
     CorpusSpec,
     FormatSettings,
     Omissions,
-    convert,
     data_folder,
     files_by_key,
 )
-from swath.corpus.sources.published._images import codes, image, outlines, placed
+from swath.corpus.sources.published._images import codes, image, placed
 from swath.corpus.store import Chip, LabelLayer, SensorLayout
 
 OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-rtc"
@@ -53,12 +53,11 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     # Already in dB, unlike what the STAC catalogues serve under this name.
     radar = SensorLayout(bands=("VV", "VH"), gsd_m=10, dtype="float32")
     spec = CorpusSpec(PX, {OPTICAL: optical, RADAR: radar}, {"landcover": COVER}, ("CC-BY-SA-4.0",))
-    known = outlines((one["S2L2A"] for one in files.values()), PX)
 
     def read(key: Key) -> Contents:
         return _read(files[key], key, root, spec)
 
-    convert(target, spec, omissions, list(files), lambda key: key, read, known)
+    convert_by_key(target, spec, omissions, files, lambda key: key[0], read, ground="S2L2A")
 
 
 def _read(files: dict[str, Path], key: Key, root: Path, spec: CorpusSpec) -> Contents:

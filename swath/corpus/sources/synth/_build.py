@@ -190,7 +190,7 @@ def locations(config: Config) -> list[LandscapeLocation]:
             where="source.extent_km",
             remedy=f"make extent_km at least {need:g}, or ask for fewer locations",
         )
-    key = stream(config.seed, "locations")
+    key = stream(config.seed, "places")  # the word of before: another one would draw other locations
     chosen = np.argsort(uniform(key, np.arange(side * side)), kind="stable")[: config.locations]
     row, column = np.divmod(np.sort(chosen), side)
     west, north = _corner(config)
