@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import swath
-from swath._files import whole, write_whole
+from swath._files import replacing, write_whole
 from swath.encoders._base import Encoder
 from swath.encoders._checkpoint import load, load_card
 from swath.encoders._contract import InputContract
@@ -54,7 +54,7 @@ def export(path: Path | str, to: Path | str, library: Library, *, fold: bool = F
     state = {name: tensor.detach().contiguous() for name, tensor in encoder.network.state_dict().items()}
     weights, card = (Path(to).with_name(f"{Path(to).name}{end}") for end in (suffix, ".json"))
     weights.parent.mkdir(parents=True, exist_ok=True)
-    with whole(weights) as partial:
+    with replacing(weights) as partial:
         write(state, config, contract.channels, partial)
         said = _card(encoder, contract, config, fold=fold) | {
             "for": library,
