@@ -114,15 +114,15 @@ def _step(method: Method, given: list[View]) -> int:
 def _bare(method: Method, given: list[View]) -> int:
     """The passes of the networks alone, on pixels that are ready for them; views of a size together as it does."""
     method.zero_grad()
+    parts = dict(method.named_children())
+    student = nn.Sequential(method.encoder.network, *(part for name, part in parts.items() if name in HEADS))
     groups = [_pixels(view) for view in given]
     if method.multi_crop:
-        groups = [torch.cat([x for x in groups if x.shape[2] == size]) for size in sorted({x.shape[2] for x in groups})]
-    parts = dict(method.named_children())
-    student = nn.Sequential(parts.pop("encoder").network, *(parts.pop(name) for name in HEADS if name in parts))
-    if teacher := parts.get("teacher"):
-        with torch.no_grad():
-            for pixels in groups[-1:] if method.multi_crop else groups:
-                teacher.head(teacher.encoder.network(pixels))
+        groups = [torch.cat([x for x in groups if x.shape[2] == size]) for size in {x.shape[2] for x in groups}]
+    if "teacher" in parts:
+        for view in given:
+            if not view.local:
+                parts["teacher"](view)
     sum((student(pixels).sum() for pixels in groups), start=torch.zeros(())).backward()
     return len(given[0].image)
 

@@ -185,10 +185,12 @@ def _shrink_stem(network: Any, config: Config) -> None:
 
 
 def _guard_strides(network: nn.Module) -> None:
-    """Have every strided convolution refuse what it would learn nonsense from; see `_refuse_one_pixel`."""
+    """Have every strided convolution refuse what it cannot take, and what it would learn nonsense from."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and max(module.stride) > 1 and max(module.kernel_size) > 1:
             module.register_forward_pre_hook(_refuse_one_pixel)
+            if type(module) is nn.Conv2d:  # others pad as they go along
+                module.register_forward_pre_hook(_refuse_less_than_a_kernel)
 
 
 def _refuse_one_pixel(conv: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -201,6 +203,20 @@ def _refuse_one_pixel(conv: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         raise ContractError(
             "the views are so small that a strided convolution sees one pixel: bfloat16 on a CPU learns noise there",
             remedy="larger views, a network with a smaller total stride, or training.precision: '32'",
+        )
+
+
+def _refuse_less_than_a_kernel(conv: nn.Conv2d, inputs: tuple[Tensor, ...]) -> None:
+    """Stop before torch does, without saying what it means."""
+    if isinstance(conv.padding, str):
+        return
+    sides = tuple(inputs[0].shape[-2:])
+    if any(side + 2 * pad < kernel for side, pad, kernel in zip(sides, conv.padding, conv.kernel_size, strict=True)):
+        raise ContractError(
+            f"the views are so small that a convolution of {conv.kernel_size[0]} x {conv.kernel_size[1]} pixels sees "
+            f"{sides[0]} x {sides[1]}",
+            remedy="larger views (local crops of 32 pixels and more for a network that halves them five times), or a "
+            "network with a smaller total stride",
         )
 
 

@@ -157,6 +157,13 @@ def test_weights_of_another_model_are_refused_whole(contract, tmp_path, damage):
     assert ("other.weight" if damage == "foreign" else key) in error.value.what
 
 
+def test_views_smaller_than_a_kernel_are_refused_before_torch_does(contract, image):
+    encoder = encoders.build(Config(model="test_convnext"), contract())
+    encoder(image(px=32))
+    with pytest.raises(ContractError, match=r"convolution of 2 x 2 pixels sees 1 x 1[\s\S]*local crops of 32 pixels"):
+        encoder(image(px=16))
+
+
 def test_views_too_small_for_bfloat16_are_refused_instead_of_learnt_from(contract, image):
     encoder = encoders.build(Config(model="resnet18"), contract()).train()
     with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(ContractError, match="one pixel"):
