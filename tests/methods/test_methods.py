@@ -144,6 +144,37 @@ def test_which_views_share_a_forward_pass():
         assert seen == [8 // passes] * passes
 
 
+class Counting(methods.OneProcess):
+    """Counts the numbers that a step hands over."""
+
+    numbers = 0
+
+    def __call__(self, tensor):
+        self.numbers += tensor.numel()
+        return tensor
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("byol", 0),
+        ("simsiam", 0),
+        ("simclr", 2 * 4 * 8),
+        ("barlow-twins", 2 * 4 * 8),
+        ("vicreg", 2 * 4 * 8),
+        ("moco-v3", 2 * 4 * 8),
+        ("dino", 24),
+        ("lejepa", 32 * (8 + 2 * 2 * 17)),
+        ("visreg", 32 * 8 + 2 * 4 * 8),
+    ],
+)
+def test_as_much_is_gathered_as_the_docstrings_say(name, expected):
+    """For two views of a batch of 4, embeddings of 8 numbers, 32 slices and 24 prototypes."""
+    method, gather = fakes.method(name), Counting()
+    method.loss(method.views(fakes.batch(4), torch.Generator().manual_seed(0)), gather)
+    assert gather.numbers == expected
+
+
 def test_official_heads():
     shapes = [tuple(type(layer).__name__ for layer in head) for head in (
         mlp([8, 16, 4]), mlp([8, 8, 8, 4], bias=False, last_norm=True), mlp([8, 8, 4], norm=False, last_bias=True),
