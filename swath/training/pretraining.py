@@ -77,7 +77,7 @@ def pretrain(
     from swath.training.fit import fit  # Lightning takes seconds to import: not for `swath --help`
 
     policy = views.build(views_config)
-    loader = _FromCorpus(corpus, policy.reads, _selection(policy, train), locations, seed)
+    loader = _FromCorpus(corpus, policy.reads, _selection(policy, train), locations, seed, _neighbours_m(policy))
     settings = {
         "encoder": encoder_config.model_dump(mode="json"),
         "method": method_config.model_dump(mode="json"),
@@ -119,7 +119,7 @@ def check(
         SwathError: there are too few chips for a step, or encoder, method and views do not go together.
     """
     policy = views.build(views_config)
-    loader = _FromCorpus(corpus, policy.reads, _selection(policy, train), locations, 0)
+    loader = _FromCorpus(corpus, policy.reads, _selection(policy, train), locations, 0, _neighbours_m(policy))
     Plan.of(train, len(loader(train.batch_size, 0, 1)))
     with seeded(0):
         _method(method_config, encoders.build(encoder_config, contract), policy, corpus, locations)
@@ -152,9 +152,10 @@ class _FromCorpus:
     select: Selection
     locations: np.ndarray
     seed: int
+    neighbours_m: float | None = None
 
     def __call__(self, batch_size: int, rank: int, world: int) -> Loader:
-        return Loader(
+        loader = Loader(
             self.corpus,
             self.reads,
             self.locations,
@@ -164,7 +165,22 @@ class _FromCorpus:
             rank=rank,
             world=world,
             device=here(),
+            neighbours_m=self.neighbours_m,
         )
+        if rank == 0:
+            self._say_what_is_left_out(loader)
+        return loader
+
+    def _say_what_is_left_out(self, loader: Loader) -> None:
+        whole = f"of {len(self.locations)} locations"
+        if loader.lonely:
+            what = f"{loader.lonely} {whole} have no other one within {self.neighbours_m:g} m"
+            console().print(f"{what}, and are left out", soft_wrap=True)
+        if loader.left_out and self.select.apart_days is not None:
+            what = (
+                f"{loader.left_out} {whole} have no two usable dates {self.select.apart_days:g} days of the year apart"
+            )
+            console().print(f"{what}, and are left out", soft_wrap=True)
 
 
 def _said(train: TrainConfig) -> dict[str, Any]:
@@ -178,7 +194,15 @@ def _said(train: TrainConfig) -> dict[str, Any]:
 
 def _selection(policy: views.Policy, train: TrainConfig) -> Selection:
     """The chips that a policy's views are made of."""
-    return Selection(dates=policy.dates, most=policy.most, gaps=policy.gaps, min_valid=train.min_valid)
+    usable: dict[str, Any] = {"most": policy.most, "gaps": policy.gaps, "min_valid": train.min_valid}
+    if isinstance(policy.dates, views.Seasons):
+        return Selection(dates=2, apart_days=policy.dates.apart_days, **usable)
+    return Selection(dates=1 if isinstance(policy.dates, views.Nearby) else policy.dates, **usable)
+
+
+def _neighbours_m(policy: views.Policy) -> float | None:
+    """How far the other location of a pair may lie away; None where views are of one location."""
+    return policy.dates.metres if isinstance(policy.dates, views.Nearby) else None
 
 
 def begin(out: Path, settings: dict[str, Any]) -> bool:

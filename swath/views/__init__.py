@@ -8,7 +8,7 @@ from swath.views import _presets as presets
 from swath.views._augment import augment, draw_geometry
 from swath.views._geometry import Geometry
 from swath.views._settings import Augment, Blur, Crop, Erase, Jitter, Rotation, Speckle
-from swath.views._types import Inputs, Policy, PolicyPlugin
+from swath.views._types import Inputs, Nearby, Policy, PolicyPlugin, Seasons
 
 __all__ = [
     "Augment",
@@ -18,9 +18,11 @@ __all__ = [
     "Geometry",
     "Inputs",
     "Jitter",
+    "Nearby",
     "Policy",
     "PolicyPlugin",
     "Rotation",
+    "Seasons",
     "Speckle",
     "augment",
     "build",

@@ -24,6 +24,22 @@ class Inputs:
     """Fixed only: how many of `bands`, one after the other, make a view each, where views are of different sensors."""
 
 
+@dataclass(frozen=True, slots=True)
+class Nearby:
+    """One date of each location, and one of another location near it, in this order."""
+
+    metres: float
+    """Largest distance between their centres."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seasons:
+    """Two dates of each location that lie in different seasons, in either order."""
+
+    apart_days: float
+    """Least distance within the year, in days: of 20 December and 10 January it is 21."""
+
+
 @runtime_checkable
 class PolicyPlugin(Protocol):
     """A module of `swath.views.policies`, or one that an installed package offers."""
@@ -42,8 +58,9 @@ class Policy(Protocol):
     """What its views hold."""
     reads: dict[str, tuple[str, ...]]
     """Sensor name -> names of the bands that it wants in a batch's image, in order."""
-    dates: int | Literal["all", "paired"]
-    """Dates per sensor and location that it wants in a batch, as `corpus.Selection` says it."""
+    dates: int | Literal["all", "paired"] | Nearby | Seasons
+    """Dates per sensor and location that it wants in a batch, as `corpus.Selection` says it; or
+    those of a neighbour or of different seasons."""
     most: int | None
     """How many dates of whole series ("all", "paired") it wants at most; None: all."""
     gaps: bool

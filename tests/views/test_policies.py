@@ -11,10 +11,13 @@ from swath.views import Augment, Crop, Inputs
 from swath.views.policies import (
     augmented_series,
     ms_only,
+    neighbours,
+    other_sensor,
     paired_series,
     rgb_s1s2,
     rs_byol_1,
     rs_byol_3,
+    seasons,
     two_crops,
     two_dates,
 )
@@ -39,7 +42,7 @@ def t_of(policy):
 
 def of_single_dates(policy):
     """Whether its views are single dates, and not series."""
-    return isinstance(policy.dates, int) or policy.config.name in NUMBER
+    return isinstance(policy.dates, int | views.Nearby | views.Seasons) or policy.config.name in NUMBER
 
 
 def keys_of(view):
@@ -60,7 +63,7 @@ def test_names():
 
 def test_it_says_what_it_reads(policy):
     assert isinstance(policy.inputs, Inputs)
-    assert policy.dates in {1, 2, "all", "paired"}
+    assert policy.dates in {1, 2, "all", "paired"} or isinstance(policy.dates, views.Nearby | views.Seasons)
     assert policy.most is None
     assert policy.inputs.channels == (policy.inputs.branches or (policy.inputs.channels,))[0]
     read = [f"{sensor}/{name}" for sensor, names in policy.reads.items() for name in names]
@@ -178,6 +181,36 @@ def test_an_augmented_series_keeps_its_pixels_in_place():
     first, second = policy(batch(policy.reads, t=3), generator())
     assert torch.equal(first.image.pixels, second.image.pixels)
     assert torch.equal(first.affine, second.affine)
+
+
+def test_seasons_shows_the_dates_that_were_chosen_for_it():
+    policy = views.build(seasons.Config(bands=OPTICAL, apart_days=90, augment=QUIET))
+    first, second = policy(batch(policy.reads, t=2), generator())
+    assert (second.image.days - first.image.days == 1).all()
+    assert policy.dates == views.Seasons(90.0)
+
+
+def test_neighbours_shows_the_location_first_and_the_other_one_second():
+    policy = views.build(neighbours.Config(bands=OPTICAL, within_m=500.0, augment=QUIET))
+    given = batch(policy.reads, t=2)
+    query, key = policy(given, generator())
+    assert torch.equal(query.image.pixels, given.images["sentinel-2-l2a"].pixels[:, :1])
+    assert torch.equal(key.image.pixels, given.images["sentinel-2-l2a"].pixels[:, 1:])
+    assert policy.dates == views.Nearby(500.0)
+
+
+def test_other_sensor_shows_both_sensors_in_one_contract_or_two_branches():
+    toa, sr = ("landsat-oli-toa/B4", "landsat-oli-toa/B5"), ("landsat-oli-sr/SR_B4", "landsat-oli-sr/SR_B5")
+    policy = views.build(other_sensor.Config(bands=toa, other=sr, augment=QUIET))
+    given = batch(policy.reads)
+    query, key = policy(given, generator())
+    assert torch.equal(query.image.pixels, given.images["landsat-oli-toa"].pixels)
+    assert torch.equal(key.image.pixels, given.images["landsat-oli-sr"].pixels)
+    assert policy.inputs == Inputs(2, (*toa, *sr), fixed=False)
+    radar = views.build(other_sensor.Config(bands=OPTICAL, other=RADAR))
+    assert radar.inputs == Inputs(4, (*OPTICAL, *RADAR), fixed=True, branches=(4, 2))
+    with pytest.raises(RecipeError, match="both of landsat-oli-toa"):
+        other_sensor.Config(bands=toa[:1], other=toa[1:])
 
 
 def test_two_dates_shows_two_dates_in_either_order():

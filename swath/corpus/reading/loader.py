@@ -13,6 +13,7 @@ from numpy import ndarray
 from swath._device import CPU
 from swath.batch import Batch
 from swath.corpus.reading._crossing import Crossing
+from swath.corpus.reading.neighbours import Neighbours
 from swath.corpus.reading.reader import Reader
 from swath.corpus.reading.sampler import Selection, epoch_order, mix, steps_per_epoch
 from swath.corpus.store import Corpus
@@ -40,6 +41,7 @@ class Loader:
         labels: Sequence[str] = (),
         threads: int | None = None,
         device: torch.device | str = CPU,
+        neighbours_m: float | None = None,
     ):
         """Choose the locations that can be read.
 
@@ -56,9 +58,11 @@ class Loader:
             threads: cores to decode with; default all.
             device: where the batches shall be. Counts are copied to another device than the CPU while it computes, and
                 decoded there when the batch is asked for.
+            neighbours_m: read chips of another one of these locations as well, at most so many metres away, drawn anew
+                each epoch: its dates follow those of the location itself.
 
         Raises:
-            CorpusError: fewer locations can be read than a step needs.
+            CorpusError: fewer locations can be read than a step needs; neighbours of locations without coordinates.
         """
         self._reader = Reader(corpus, reads, threads)
         self._sampler = self._reader.sampler(select or Selection())
@@ -67,16 +71,30 @@ class Loader:
         """Row numbers of the locations that are read: those with an eligible chip of every sensor."""
         self.left_out = len(wanted) - len(self.locations)
         """How many locations have no such chips."""
+        self._neighbours, self.lonely = self._find_neighbours(neighbours_m), 0
+        """How many more have no neighbour, and are not read."""
+        if self._neighbours is not None:
+            accompanied = self._neighbours.count[self.locations] > 0
+            self.locations, self.lonely = self.locations[accompanied], int((~accompanied).sum())
         self._batch_size, self._seed, self._rank, self._world = batch_size, seed, rank, world
         self._labels = tuple(labels)
         self._device = torch.device(device)
         self._require_a_step()
 
+    def _find_neighbours(self, metres: float | None) -> Neighbours | None:
+        if metres is None:
+            return None
+        corpus = self._reader.corpus
+        lonlat = corpus.locations[["lon", "lat"]].to_numpy(dtype=np.float64)
+        return Neighbours.within(metres, lonlat, self.locations, str(corpus.path))
+
     def _require_a_step(self) -> None:
         if len(self) > 0:
             return
         needed = self._batch_size * self._world
-        left_out = f"; {self.left_out} more lack a usable chip of some sensor" if self.left_out else ""
+        lack = "a usable chip of some sensor" + (", or of another season" if self._sampler.selection.apart_days else "")
+        left_out = f"; {self.left_out} more lack {lack}" if self.left_out else ""
+        left_out += f"; {self.lonely} more have no neighbour within the distance" if self.lonely else ""
         raise CorpusError(
             f"{len(self.locations)} locations can be read, one step needs {needed}{left_out}",
             where=str(self._reader.corpus.path),
@@ -104,7 +122,11 @@ class Loader:
         """The locations of a step, and their chips by sensor."""
         start = (step * self._world + self._rank) * self._batch_size
         locations = order[start : start + self._batch_size]
-        return locations, self._sampler.choose(locations, seed)
+        chips = self._sampler.choose(locations, seed)
+        if self._neighbours is None:
+            return locations, chips
+        beside = self._sampler.choose(self._neighbours.choose(locations, mix(seed, 1)), mix(seed, 2))
+        return locations, {name: np.concatenate([own, beside[name]], axis=1) for name, own in chips.items()}
 
 
 def _ahead(batches: Iterator[T]) -> Iterator[T]:

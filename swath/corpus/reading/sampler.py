@@ -20,6 +20,8 @@ PADDING = -1
 """Chip position of a date that is not there."""
 Dates = int | Literal["all", "paired"]
 """See `Selection.dates`."""
+_YEAR = 365.2425
+"""Days, on average."""
 _GAP_BLOCK = 256
 """Locations whose dates are compared at a time: all pairs of dates are in memory."""
 
@@ -42,6 +44,8 @@ class Selection:
     gaps: bool = False
     """Read dates whose chips have too few usable pixels, or none, as well: gaps in the series, by their validity. A
     location needs one date that is none."""
+    apart_days: float | None = None
+    """With two dates: of different seasons, so many days of the year apart or more. Locations without are left out."""
     seed: int = 0
 
 
@@ -95,6 +99,15 @@ class Sampler:
             sensor: np.bincount(at[chosen & good], minlength=len(corpus.locations)) > 0
             for sensor, chosen in of_sensor.items()
         }
+        if selection.apart_days is not None:
+            self._usable[sensors[0]] &= self._has_seasons(selection.apart_days)
+
+    def _has_seasons(self, apart_days: float) -> Bool[ndarray, " n"]:
+        """Whether each location of the corpus has two dates of the first sensor in different seasons."""
+        series = next(iter(self._series.values()))
+        everyone = np.arange(len(series.count))
+        parts = [everyone[start : start + _GAP_BLOCK] for start in range(0, len(everyone), _GAP_BLOCK)]
+        return np.concatenate([_apart(series, part, apart_days).any(axis=(1, 2)) for part in parts])
 
     def complete(self, locations: Integer[ndarray, " n"]) -> Integer[ndarray, " m"]:
         """The locations among these that have an eligible chip of every sensor."""
@@ -111,13 +124,22 @@ class Sampler:
         if isinstance(self.selection.dates, str):
             return self._whole(locations, seed)
         leader, *followers = self._series
-        anchor, known = _random_dates(self._series[leader], locations, self.selection.dates, seed)
+        anchor, known = self._dates(self._series[leader], locations, seed)
         result = {leader: _take(self._series[leader], anchor, known)}
         for number, sensor in enumerate(followers, start=1):
             result[sensor] = _nearest(
                 self._series[leader], anchor, known, self._series[sensor], locations, mix(seed, number)
             )
         return result
+
+    def _dates(
+        self, series: _Series, locations: Integer[ndarray, " b"], seed: int
+    ) -> tuple[Integer[ndarray, "b t"], Bool[ndarray, "b t"]]:
+        """Random chips of a series, of different seasons where that is asked for."""
+        if self.selection.apart_days is not None:
+            return _two_seasons(series, locations, self.selection.apart_days, seed)
+        assert isinstance(self.selection.dates, int)
+        return _random_dates(series, locations, self.selection.dates, seed)
 
     def _whole(self, locations: Integer[ndarray, " b"], seed: int) -> dict[str, Integer[ndarray, "b t"]]:
         """Whole series, or so many random dates of them: the same of all sensors where they are paired."""
@@ -142,9 +164,35 @@ def _require_sense(selection: Selection) -> None:
     if isinstance(selection.dates, int) and selection.dates < 1:
         remedy = 'give a number above 0, "all" or "paired"'
         raise CorpusError(f"{selection.dates} dates cannot be read", remedy=remedy)
+    if selection.apart_days is not None and selection.dates != 2:
+        raise CorpusError(f"seasons of {selection.dates} dates cannot be compared", remedy="give two dates")
     if selection.most is not None and (isinstance(selection.dates, int) or selection.most < 1):
         remedy = 'give a number above 0 with dates: "all" or "paired", or leave it out'
         raise CorpusError(f"most = {selection.most} means nothing with dates = {selection.dates!r}", remedy=remedy)
+
+
+def _apart(series: _Series, locations: Integer[ndarray, " b"], days: float) -> Bool[ndarray, "b k k"]:
+    """Which two dates of each location are so many days of the year apart; those of unknown time are not."""
+    table, there = series.table(locations)
+    when = series.time[table] if len(series.time) else np.full(table.shape, np.nan)
+    between = np.abs(when[:, :, None] - when[:, None, :]) % _YEAR
+    seasons = np.asarray(np.minimum(between, _YEAR - between) >= days)
+    return seasons & there[:, :, None] & there[:, None, :]
+
+
+def _two_seasons(
+    series: _Series, locations: Integer[ndarray, " b"], days: float, seed: int
+) -> tuple[Integer[ndarray, "b t"], Bool[ndarray, "b t"]]:
+    """Two chips of each location that are so many days of the year apart, in either order; all pairs equally likely."""
+    table, _ = series.table(locations)
+    pairs = _apart(series, locations, days).reshape(len(locations), -1)
+    column = np.arange(table.shape[1])
+    # numbers of pairs that do not depend on how many dates the longest series of the batch has
+    luck = uniform(seed, locations[:, None], np.add.outer(column << 32, column).ravel())
+    chosen = np.where(pairs, luck, np.inf).argmin(axis=1)
+    columns = np.stack(np.divmod(chosen, table.shape[1]), axis=1)
+    found = np.repeat(pairs.any(axis=1)[:, None], 2, axis=1)
+    return np.take_along_axis(table, columns, axis=1), found
 
 
 def _some(

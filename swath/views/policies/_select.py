@@ -84,6 +84,12 @@ def take_date(image: Image, choice: Int[Tensor, " b"]) -> Image:
     )
 
 
+def both_dates(image: Image) -> tuple[Image, Image]:
+    """The first and the second date of every sample, as they were read."""
+    at = torch.zeros(len(image), dtype=torch.long, device=image.pixels.device)
+    return take_date(image, at), take_date(image, at + 1)
+
+
 def two_dates(image: Image, generator: torch.Generator) -> tuple[Int[Tensor, " b"], Int[Tensor, " b"]]:
     """Two different random dates of each sample that have valid pixels; the same one twice where there is only one."""
     present = image.valid.flatten(2).any(dim=2)
