@@ -176,8 +176,8 @@ def _apart(series: _Series, locations: Integer[ndarray, " b"], days: float) -> B
     table, there = series.table(locations)
     when = series.time[table] if len(series.time) else np.full(table.shape, np.nan)
     between = np.abs(when[:, :, None] - when[:, None, :]) % _YEAR
-    seasons = np.asarray(np.minimum(between, _YEAR - between) >= days)
-    return seasons & there[:, :, None] & there[:, None, :]
+    both = there[:, :, None] & there[:, None, :]
+    return both & (np.minimum(between, _YEAR - between) >= days)
 
 
 def _two_seasons(
@@ -191,7 +191,7 @@ def _two_seasons(
     luck = uniform(seed, locations[:, None], np.add.outer(column << 32, column).ravel())
     chosen = np.where(pairs, luck, np.inf).argmin(axis=1)
     columns = np.stack(np.divmod(chosen, table.shape[1]), axis=1)
-    found = np.repeat(pairs.any(axis=1)[:, None], 2, axis=1)
+    found = np.repeat(pairs.any(axis=1, keepdims=True), 2, axis=1)
     return np.take_along_axis(table, columns, axis=1), found
 
 
