@@ -14,7 +14,18 @@ from swath.corpus import Corpus
 from swath.corpus.sources.published.worldcereal_pixels import REGIONS
 from swath.corpus.splits.partition import split
 from swath.recipes import shipped
-from tests.corpus.sources.image_layouts import UTM, landsat_l1, read, tif
+from swath.tasks import Task
+from tests.corpus.sources.image_layouts import (
+    UTM,
+    cloudmask_ukis,
+    l7_irish,
+    l8_biome,
+    landsat_l1,
+    noise,
+    read,
+    ssl4eo_l_benchmark,
+    tif,
+)
 from tests.corpus.sources.published.formats import pastis_r, south_sudan, worldcereal_patches, worldcereal_pixels
 
 SHORT = [
@@ -248,3 +259,117 @@ def test_raw_series_of_landsat_need_no_metadata_and_no_dates_but_those_of_the_na
     table = pd.read_csv(tmp_path / "run" / "evaluate" / "table.csv").set_index("row")
     values = table[table["metric"] == "miou"]["value"]
     assert values["logistic regression"] > 0.95 > 0.55 > values["majority"]
+
+
+# ------------------------------------------------------------------------------------ segmentation of single dates
+
+DENSE = [
+    "pretrain.encoder.model=test_resnet",
+    "pretrain.training.epochs=1",
+    "pretrain.training.batch_size=8",
+    "pretrain.training.schedule.warmup_epochs=0",
+    "seeds=[0]",
+]
+ONE_EPOCH = "batch_size: 8, epochs: 1, min_epochs: 1"
+ROWS = {"majority", "random encoder (frozen)", "scratch", "random forest (5 x 5)"}
+
+
+def table_of(recipe, out) -> pd.DataFrame:
+    pipeline.run(recipe, out)
+    return pd.read_csv(out / "evaluate" / "table.csv")
+
+
+def test_landsat_scenes_with_nlcd_on_a_grid_of_its_own(tmp_path):
+    data, land = tmp_path / "in", np.zeros((1, 64, 64), np.uint8)
+    land[:, :, :32], land[:, :, 32:] = 4, 5
+    for number in range(2, 6):
+        counts = noise(number, (1, 64, 64), 8_000, 9_000, "uint16") + 8_000 * (land == 4).astype(np.uint16)
+        tif(data / f"landsat_b{number}.tif", counts)
+    tif(data / "nlcd.tif", land[:, ::2, ::2], transform=UTM * rasterio.Affine.scale(2), nodata=255)
+    floors = "[majority, random-encoder, scratch, {name: window-random-forest, trees: 5}]"
+    over = [
+        *DENSE,
+        "corpus.source.chip_px=16",
+        "split={by: location, fractions: [0.5, 0.25, 0.25]}",
+        "pretrain.method.queue=16",
+        "arms.simclr=null",
+        "claims=null",
+        f"tasks.landcover.probes=[{{name: segment, decoder: unet, {ONE_EPOCH}}}]",
+        "tasks.landcover.label_fractions=[1.0]",
+        f"tasks.landcover.floors={floors}",
+    ]
+    table = table_of(config.load("landsat-zion", [*over, f"data={data}"]), tmp_path / "run")
+    assert set(table["row"]) == ROWS | {"moco-v2"}
+    assert set(table["metric"]) == {"miou", "accuracy", "balanced_accuracy", "micro_jaccard"}
+    values = table.set_index(["row", "metric"])["value"]
+    assert values["random forest (5 x 5)", "miou"] > 0.9
+    right = values["moco-v2", "accuracy"]
+    assert values["moco-v2", "micro_jaccard"] == pytest.approx(right / (2 - right))
+
+
+def test_clouds_are_seen_on_a_sensor_that_taught_nothing(tmp_path):
+    cloudmask_ukis(tmp_path)
+    recipe = config.load(
+        "cloudmask", ["corpus.source.chip_px=16", "split.folds=4", "seeds=[0, 1, 2, 3]", f"data={tmp_path}"]
+    )
+    corpus = pipeline.build_corpus(recipe, tmp_path / "run")
+    assert list(corpus.info.sensors) == ["six-bands-toa"]
+    images = corpus.locations["group"].to_numpy()
+    tested = []
+    for fold in pipeline.folds(recipe, corpus):
+        parts = {name: set(images[rows]) for name, rows in split(corpus, fold).items()}
+        assert len(parts["train"]) == 3
+        assert not parts["train"] & parts["test"]
+        assert not parts["val"]
+        tested += parts["test"]
+        task = Task("clouds", recipe.tasks["clouds"], corpus, split(corpus, fold), fold)
+        assert task.classes == ["cloud shadow", "water", "snow/ice", "land", "cloud"]
+    assert sorted(tested) == ["landsat5", "landsat7", "landsat8", "sentinel2"]
+
+
+def test_water_and_land_cover_of_hls_by_two_decoders(tmp_path):
+    for number in range(8):
+        codes = noise(number, (1, 64, 64), 0, 2).astype(np.int16)
+        bands = noise(number, (7, 64, 64), 100, 4000, "int16") * (1 + codes)
+        relief = noise(number, (1, 64, 64), 0, 900, "int16")
+        channels = [bands, np.zeros_like(codes), relief, 10 + 70 * codes, codes]
+        tif(tmp_path / "images" / f"{number}.tif", np.concatenate(channels), None)
+        tif(tmp_path / "labels" / f"{number}.png", codes.astype(np.uint8), None, driver="PNG")
+    over = [
+        *DENSE,
+        "corpus.source.chip_px=32",
+        "corpus.source.group.ground=null",
+        "split={by: group, fractions: [0.5, 0.25, 0.25]}",
+        "claims=null",
+    ]
+    for task in ("landcover", "water"):
+        decoders = ("unet", "deeplabv3plus")
+        probes = ", ".join(f"{{name: segment, decoder: {name}, {ONE_EPOCH}}}" for name in decoders)
+        over += [f"tasks.{task}.probes=[{probes}]", f"tasks.{task}.floors=[majority, pixel-logistic-regression]"]
+    table = table_of(config.load("hls-segmentation", [*over, f"data={tmp_path}"]), tmp_path / "run")
+    assert set(table["task"]) == {"landcover", "water"}
+    assert set(table["probe"]) == {"segment (unet, frozen)", "segment (deeplabv3plus, frozen)"}
+    assert table["value"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("name", ["ssl4eo-l-nlcd", "ssl4eo-l-cdl", "l7-irish", "l8-biome"])
+def test_ssl4eo_ls_downstream_tasks_read_their_files(name, tmp_path):
+    over = [f"data={tmp_path}"]
+    if name == "l7-irish":
+        l7_irish(tmp_path)
+    elif name == "l8-biome":
+        l8_biome(tmp_path)
+    else:
+        ssl4eo_l_benchmark(tmp_path, "oli_sr", 7)
+    if name.startswith("l"):
+        over += ["corpus.source.chip_px=16", "corpus.source.on_bad_file=error"]
+    recipe = config.load(name, over)
+    corpus = pipeline.build_corpus(recipe, tmp_path / "run")
+    (task,) = recipe.tasks.values()
+    found = Task("task", task, corpus, split(corpus, recipe.split), recipe.split)
+    assert [probe.label() for probe in task.probes] == ["segment (unet, frozen)"]
+    assert set(found.classes) >= {
+        "ssl4eo-l-nlcd": {"Open Water", "Deciduous Forest"},
+        "ssl4eo-l-cdl": {"Corn", "Soybeans"},
+    }.get(name, {"cloud shadow", "clear", "thin cloud", "cloud"})
+    assert found.reader.read(found.parts["train"].locations[:1])

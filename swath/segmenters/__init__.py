@@ -8,10 +8,11 @@ like any other network of the supervised tasks. Those that can stand on any enco
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, Discriminator, Tag
 
 from swath import plugins
 from swath.encoders import Encoder, InputContract
+from swath.errors import RecipeError
 from swath.segmenters._base import Segmenter, SegmenterPlugin
 from swath.segmenters._decoders import Decoded, DecoderPlugin, DecoderSettings, with_maps
 from swath.settings import PluginSettings
@@ -61,18 +62,30 @@ def around(config: DecoderSettings, encoder: Encoder) -> Decoded:
     return cast(DecoderPlugin, plugins.find(__name__, config.name)).around(config, with_maps(encoder))
 
 
-def _spelt_out(said: Any) -> Any:
-    return {"name": said} if isinstance(said, str) else said
-
-
-def _is_decoder(config: PluginSettings) -> PluginSettings:
+def _as_decoder(said: str | PluginSettings) -> PluginSettings:
+    """The settings of a decoder, of which the name alone may have been said."""
+    config = _usual(said) if isinstance(said, str) else said
     if isinstance(config, DecoderSettings):
         return config
     raise ValueError(f"{config.name} stands alone: give a decoder, such as unet")
 
 
+def _usual(name: str) -> PluginSettings:
+    try:
+        return cast(SegmenterPlugin, plugins.find(__name__, name)).Config(name=name)
+    except RecipeError as error:
+        raise ValueError(f"{error.what}; {error.remedy}") from None
+
+
+def _said_how(said: Any) -> str:
+    return "name" if isinstance(said, str) else "settings"
+
+
 if TYPE_CHECKING:
     DecoderConfig: TypeAlias = DecoderSettings
 else:
-    DecoderConfig = Annotated[plugins.union(__name__), BeforeValidator(_spelt_out), AfterValidator(_is_decoder)]
+    _Settings = Annotated[plugins.union(__name__), Tag("settings")]
+    DecoderConfig = Annotated[
+        Annotated[str, Tag("name")] | _Settings, Discriminator(_said_how), AfterValidator(_as_decoder)
+    ]
 """The settings of any decoder, or its name alone."""

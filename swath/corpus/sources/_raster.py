@@ -16,9 +16,10 @@ import rasterio
 from affine import Affine
 from jaxtyping import Bool, Shaped
 from numpy import ndarray
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
 
 from swath.errors import CorpusError
 from swath.sensors import Scaling
@@ -313,6 +314,31 @@ def narrowed(
             remedy=f"convert it to {stored.dtype}, say its nodata, or leave it out: corpus.source.on_bad_file=skip",
         )
     return stored
+
+
+def nearest_pixels(
+    channel: Channel, crs: str, transform: Affine, shape: tuple[int, int]
+) -> tuple[Shaped[ndarray, "y x"], Bool[ndarray, "y x"]]:
+    """A channel of a file in any reference system on another grid, whose pixels take the value that lies nearest.
+
+    Returns:
+        the values, and where the file has one: not outside of it, and not where it says nodata.
+    """
+    height, width = shape
+    with (
+        explained(channel.file),
+        rasterio.open(channel.file.path) as source,
+        WarpedVRT(
+            source,
+            crs=crs,
+            transform=transform,
+            width=width,
+            height=height,
+            resampling=Resampling.nearest,
+            add_alpha=source.nodata is None,
+        ) as warped,
+    ):
+        return warped.read(channel.number), warped.dataset_mask() != 0
 
 
 def check_size(file: File, size: int, limit_gb: float) -> None:

@@ -1,6 +1,7 @@
 """The probe `segment`: what it trains and what it leaves, beside what it stands, and what it refuses."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -186,9 +187,18 @@ def test_any_band_encoders_see_each_band_by_itself(fields):
     assert cell.note == "3 single-band embeddings concatenated"
 
 
+@pytest.mark.parametrize("decoder", ["fpn", UNET])
+def test_settings_come_back_from_a_recipe_and_from_a_run(decoder):
+    made = Config.model_validate_json(json.dumps({"name": "segment", "decoder": decoder}), strict=True)
+    assert made.decoder.name == (decoder if isinstance(decoder, str) else "unet")
+    assert Config.model_validate_json(made.model_dump_json(), strict=True) == made
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
+        ({"decoder": "unett"}, "unknown segmenter 'unett'; did you mean 'unet'"),
+        ({"decoder": {"name": "unet", "width": 3}}, "width"),
         ({"decoder": "u-tae"}, "u-tae stands alone"),
         ({"decoder": {"name": "unet", "encoder": {"name": "timm"}}}, "it is the encoder that is judged"),
         ({"layer_decay": 0.8}, "a frozen backbone has no learning rates"),

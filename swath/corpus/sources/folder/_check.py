@@ -154,12 +154,26 @@ def check_location_files(location: LocationFiles, section: FolderSection, header
                 remedy="bring them onto one grid, or let the id expression tell them apart",
             )
         check_same_place(file, head, first, wanted)
-    for channel in location.labels.values():
+    rasters = {entry.layer for entry in section.labels if entry.raster is not None}
+    for layer, channel in location.labels.items():
         head = headers[channel.file.name]
         check_channel(channel, head)
+        if layer in rasters:
+            _check_georeference(channel.file, head, first, wanted)
+            continue
         check_size(channel.file, _size(channel, headers), section.max_image_gb)
         if (head.height, head.width) == (wanted.height, wanted.width):  # of another size it is refused when it is read
             check_same_place(channel.file, head, first, wanted)
+
+
+def _check_georeference(file: File, head: Header, image: File, wanted: Header) -> None:
+    for one, its in ((file, head), (image, wanted)):
+        if its.crs is None or its.transform is None:
+            raise BadFileError(
+                f"{one.name} says no position in a reference system, so nobody knows what {file.name} says there",
+                where=f"{one.path}, for {file.key}",
+                remedy="georeference it, or give each location a map of its own: files and id",
+            )
 
 
 def check_facts(locations: Iterable[LocationFiles], section: FolderSection) -> None:

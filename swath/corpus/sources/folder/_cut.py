@@ -10,7 +10,17 @@ from numpy import ndarray
 
 from swath import sensors
 from swath.corpus.sources._contents import Contents, cells, moved, window
-from swath.corpus.sources._raster import BadFileError, Channel, File, Header, enlarged, narrowed, read, there
+from swath.corpus.sources._raster import (
+    BadFileError,
+    Channel,
+    File,
+    Header,
+    enlarged,
+    narrowed,
+    nearest_pixels,
+    read,
+    there,
+)
 from swath.corpus.sources.folder._check import finest, turns_of
 from swath.corpus.sources.folder._scaling import brought
 from swath.corpus.sources.folder._scan import LocationFiles, Shot
@@ -183,7 +193,9 @@ def _label_maps(location: LocationFiles, plan: Plan) -> dict[str, Integer[ndarra
     shape = shape_of(location, plan.headers)
     maps = {}
     for position, entry in enumerate(plan.section.labels):
-        if entry.layer in location.labels:
+        if entry.raster is not None:
+            maps[entry.layer] = _warped_map(location, plan, entry, position, shape)
+        elif entry.layer in location.labels:
             maps[entry.layer] = _label_map(location, plan, entry, position, shape)
         elif entry.void is not None:
             maps[entry.layer] = np.full(shape, entry.void)
@@ -221,6 +233,24 @@ def _label_map(
             f"the mask {channel.file.name} {error}",
             where=where,
             remedy="add the code to classes, or as void; or name the channel that holds class codes",
+        ) from None
+
+
+def _warped_map(
+    location: LocationFiles, plan: Plan, entry: LabelEntry, position: int, shape: tuple[int, int]
+) -> Integer[ndarray, "y x"]:
+    channel, layer = location.labels[entry.layer], plan.layers[entry.layer]
+    crs, transform = _georeference(location, plan.headers)
+    assert crs is not None
+    assert transform is not None
+    codes, there = nearest_pixels(channel, crs, transform, shape)
+    try:
+        return codes_of_map(codes, layer.codes, layer.void, there)
+    except ValueError as error:
+        raise CorpusError(
+            f"the raster {channel.file.name} {error}",
+            where=f"{channel.file.path}, for corpus.source.labels.{position} (layer {entry.layer!r})",
+            remedy="add the code to classes, or as void",
         ) from None
 
 

@@ -232,6 +232,9 @@ def _order_bands(location: LocationFiles) -> None:
 def _add_labels(
     root: Path, locations: dict[str, LocationFiles], entry: LabelEntry, key: str, strays: list[File]
 ) -> None:
+    if entry.raster is not None:
+        _add_raster(root, locations, entry, entry.raster, f"{key}.raster")
+        return
     if entry.files is None or entry.id is None:
         for location in locations.values():
             _label_from_image(location, entry, key)
@@ -242,6 +245,14 @@ def _add_labels(
         if entry.layer in location.labels:
             _refuse_twice(location, location.labels[entry.layer].file, file, None)
         location.labels[entry.layer] = Channel(file, entry.channel or 1, only=entry.channel is None)
+
+
+def _add_raster(root: Path, locations: dict[str, LocationFiles], entry: LabelEntry, name: str, key: str) -> None:
+    """One map for all."""
+    if not (root / name).is_file():
+        raise CorpusError(f"the raster {name} is not there", where=f"{root / name}, for {key}", remedy="mend the path")
+    for location in locations.values():
+        location.labels[entry.layer] = Channel(File(root / name, name, {}, key), entry.channel or 1)
 
 
 def _label_from_image(location: LocationFiles, entry: LabelEntry, key: str) -> None:

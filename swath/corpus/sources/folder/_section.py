@@ -205,6 +205,10 @@ class LabelEntry(Settings):
     """Which files, as for images; without it, the map is a channel of the image files."""
     id: str | None = None
     """Regular expression with a group `id`, as for images."""
+    raster: str | None = None
+    """One file for all locations instead, relative to the data folder: a raster of class codes in any reference system,
+    such as NLCD. Each pixel of an image takes the code that lies nearest; needs a code of void, for what lies outside
+    of it or has its nodata."""
     images: int = Field(default=0, ge=0)
     """Position in `images` of the files that hold the map, where it has none of its own."""
     channel: int | None = Field(default=None, ge=1)
@@ -220,8 +224,10 @@ class LabelEntry(Settings):
     def _findable(self) -> "LabelEntry":
         if (self.files is None) != (self.id is None):
             raise ValueError("files and id belong together")
-        if self.files is None and self.channel is None:
-            raise ValueError("give files and id, or the channel of the image files that holds the map")
+        if self.raster is not None and (self.files is not None or self.void is None):
+            raise ValueError("a raster is one file for all locations, without files and id, and needs a code of void")
+        if self.files is None and self.channel is None and self.raster is None:
+            raise ValueError("give files and id, a raster, or the channel of the image files that holds the map")
         if self.id is not None:
             _expression(self.id)
         check_declared(self.classes, self.void)
@@ -329,7 +335,7 @@ class FolderSection(Settings):
         referred = [entry.images for entry in self.labels] + ([self.group.ground.images] if self.group.ground else [])
         if referred and max(referred) >= len(self.images):
             raise ValueError(f"there is no images.{max(referred)}: positions go from 0 to {len(self.images) - 1}")
-        inside = [self.images[e.images] for e in self.labels if not e.files]
+        inside = [self.images[e.images] for e in self.labels if not (e.files or e.raster)]
         inside += [image for e in self.quality if not e.files for image in self.images if image.sensor == e.sensor]
         if any(image.by_file for image in inside):
             raise ValueError("where every band is a file, labels and quality need files and id of their own")

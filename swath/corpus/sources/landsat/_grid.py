@@ -14,11 +14,10 @@ from affine import Affine
 from jaxtyping import Int64, Shaped
 from numpy import ndarray
 from rasterio.enums import Resampling
-from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from swath.corpus.sources._contents import LogEntry
-from swath.corpus.sources._raster import File, Header, explained
+from swath.corpus.sources._raster import Channel, File, Header, explained, nearest_pixels
 from swath.corpus.sources.landsat._scenes import Scene
 from swath.corpus.store import LabelLayer
 from swath.corpus.store.codes import codes_of_map
@@ -172,20 +171,6 @@ def labels(block: CellRow, file: File, layer: LabelLayer) -> Int64[ndarray, "y x
     Raises:
         ValueError: it holds what is no code of the layer, which has one for void.
     """
-    height, width = block.shape
     transform = block.transform_of(block.columns.start)
-    with (
-        explained(file),
-        rasterio.open(file.path) as source,
-        WarpedVRT(
-            source,
-            crs=block.grid.crs,
-            transform=transform,
-            width=width,
-            height=height,
-            resampling=Resampling.nearest,
-            add_alpha=source.nodata is None,
-        ) as warped,
-    ):
-        values, there = warped.read(1), warped.dataset_mask() != 0
+    values, there = nearest_pixels(Channel(file, 1), block.grid.crs, transform, block.shape)
     return codes_of_map(values, layer.codes, layer.void, there)

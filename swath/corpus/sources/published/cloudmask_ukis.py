@@ -21,7 +21,8 @@ from swath.corpus.sources.published import _numpy as npy
 from swath.corpus.sources.published._convert import CorpusSpec, FormatSettings, Omissions, convert, data_folder
 from swath.corpus.sources.published._images import declared, stranger
 from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
-from swath.errors import CorpusError
+from swath.errors import CorpusError, RecipeError
+from swath.sensors import Sensor
 
 BANDS = {
     "landsat5": ("landsat-tm-toa", ("B1", "B2", "B3", "B4", "B5", "B7")),
@@ -42,6 +43,9 @@ class Config(FormatSettings):
     name: Literal["cloudmask-ukis"] = "cloudmask-ukis"
     chip_px: int = Field(default=256, gt=0)
     """Images are cut into chips of this size, which stay together in every split."""
+    sensor: str | None = None
+    """Store all images as of this sensor, such as one of your own with the six bands in their order, blue to short-wave
+    infrared: then one network takes all of them. Each image's own sensor if not given."""
 
 
 def build(config: Config, target: Path, data: Path | None = None) -> None:
@@ -63,7 +67,8 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     omissions.log += [stranger(path, folder) for path in sorted(folder.glob("*.npz")) if path.stem not in BANDS]
     absent = [f"{name}.npz" for name in BANDS if name not in found]
     omissions.log += [{"event": "missing file", "id": n, "what": "left out", "where": str(folder)} for n in absent]
-    layouts = {BANDS[name][0]: layout(name) for name in found}
+    own = {name: layout(name, config.sensor) for name in found}
+    layouts = dict(own.values())
     spec = CorpusSpec(config.chip_px, layouts, {"cloud": LAYER}, ("Apache-2.0",))
     shapes = _shapes(found, omissions)
     convert(
@@ -72,15 +77,30 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         omissions,
         list(shapes),
         lambda name: [uid for uid, _, _ in cells(name, shapes[name], config.chip_px)],
-        lambda name: _look(name, found[name], spec, config.max_image_gb),
+        lambda name: _look(name, found[name], own[name][0], spec, config.max_image_gb),
     )
 
 
-def layout(name: str) -> SensorLayout:
-    """Reflectance as it stands."""
-    sensor, bands = BANDS[name]
+def layout(name: str, common: str | None = None) -> tuple[str, SensorLayout]:
+    """Name of an image's sensor, its own or the common one, and its layout: reflectance as it stands.
+
+    Raises:
+        RecipeError: the common sensor is unknown, or has not six bands of reflectance.
+    """
+    sensor, bands = BANDS[name] if common is None else (common, _six_of(sensors.get(common)))
     layout = SensorLayout.of(sensors.get(sensor), bands, gsd_m=30, dtype="float32")
-    return layout.model_copy(update={"nodata": None, "scale": (1.0,) * 6, "offset": (0.0,) * 6})
+    return sensor, layout.model_copy(update={"nodata": None, "scale": (1.0,) * 6, "offset": (0.0,) * 6})
+
+
+def _six_of(sensor: Sensor) -> tuple[str, ...]:
+    bands = tuple(band.name for band in sensor.bands)
+    if len(bands) != 6 or any(band.unit != "reflectance" for band in sensor.bands):
+        raise RecipeError(
+            f"{sensor.name} has the bands {', '.join(bands)}, not six of reflectance, from blue to short-wave infrared",
+            where="corpus.source.sensor",
+            remedy="describe such a sensor in the recipe's section `sensors`",
+        )
+    return bands
 
 
 def _shapes(found: dict[str, Path], omissions: Omissions) -> dict[str, tuple[int, int]]:
@@ -105,12 +125,12 @@ def _arrays(path: Path, limit_gb: float) -> tuple[Float32[ndarray, "c y x"], Int
     return image.transpose(2, 0, 1), declared(mask[..., 0], LAYER, File(path, path.name))
 
 
-def _look(name: str, path: Path, spec: CorpusSpec, limit_gb: float) -> Contents:
+def _look(name: str, path: Path, sensor: str, spec: CorpusSpec, limit_gb: float) -> Contents:
     image, mask = _arrays(path, limit_gb)
     contents = Contents()
     for uid, row, column in cells(name, mask.shape, spec.chip_px):
         part = window(row, column, spec.chip_px)
         pixels = np.ascontiguousarray(image[:, *part])
-        chip = Chip(uid, BANDS[name][0], pixels, cloud=float((mask[part] == 4).mean()), source=path.name)
+        chip = Chip(uid, sensor, pixels, cloud=float((mask[part] == 4).mean()), source=path.name)
         contents.add(Location(uid, group=name), [chip], {"cloud": mask[part]}, spec.sensors)
     return contents

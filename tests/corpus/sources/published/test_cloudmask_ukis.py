@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from swath import sensors
 from swath.corpus.sources.published import cloudmask_ukis as source
-from swath.errors import CorpusError
+from swath.errors import CorpusError, RecipeError
 from tests.corpus.sources.image_layouts import cloudmask_ukis
 from tests.corpus.sources.reading import log, made
 from tests.corpus.sources.reading import stored as counts
@@ -28,6 +29,25 @@ def test_chips_are_windows_of_the_arrays(tmp_path):
                 chip = corpus.chips.set_index("uid").loc[uid]
                 assert chip["cloud"] == pytest.approx((arrays["msk"][part] == 4).mean())
     assert corpus.locations.groupby("group").size().to_dict() == dict.fromkeys(source.BANDS, 4)
+
+
+def test_one_sensor_of_six_bands_takes_all_images(tmp_path):
+    cloudmask_ukis(tmp_path)
+    bands = [
+        {"name": name, "unit": "reflectance", "centre_um": 0.4 + 0.2 * k, "width_um": 0.1, "gsd_m": 30}
+        for k, name in enumerate("uvwxyz")
+    ]
+    sensors.declare({"six-of-all": {"kind": "optical", "dtype": "float32", "bands": bands}})
+    corpus = made("cloudmask-ukis", tmp_path, tmp_path / "c", chip_px=16, sensor="six-of-all")
+    assert list(corpus.info.sensors) == ["six-of-all"]
+    assert corpus.info.sensors["six-of-all"].bands == tuple("uvwxyz")
+    stored = counts(corpus, "six-of-all")
+    for name in source.BANDS:
+        image = np.load(tmp_path / f"{name}.npz")["img"]
+        np.testing.assert_array_equal(stored[f"{name}_0_0", None], image[:16, :16].transpose(2, 0, 1))
+    with pytest.raises(RecipeError, match="not six of reflectance"):
+        made("cloudmask-ukis", tmp_path, tmp_path / "d", chip_px=16, sensor="sentinel-2-l2a")
+    sensors.forget("six-of-all")
 
 
 def test_the_real_files(shared_data, tmp_path):
