@@ -292,7 +292,7 @@ def test_landsat_scenes_with_nlcd_on_a_grid_of_its_own(tmp_path):
         "corpus.source.chip_px=16",
         "split={by: location, fractions: [0.5, 0.25, 0.25]}",
         "pretrain.method.queue=16",
-        "arms.simclr=null",
+        "arms={moco-v2: {}}",
         "claims=null",
         f"tasks.landcover.probes=[{{name: segment, decoder: unet, {ONE_EPOCH}}}]",
         "tasks.landcover.label_fractions=[1.0]",
