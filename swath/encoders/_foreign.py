@@ -241,16 +241,13 @@ class Match:
         names = self.under(naming)
         return {short: self.file[names[short]] for short in self.counters if short in names}
 
-    def check(
-        self, naming: Naming, path: Path, heads: tuple[str, ...], optional: Sequence[str], at_least: float
-    ) -> None:
+    def check(self, naming: Naming, path: Path, heads: tuple[str, ...], at_least: float) -> None:
         """Raise RecipeError unless the file holds the network, and no larger one.
 
         Args:
             naming: how the file names it.
             path: of the file, for messages.
             heads: what the names of tensors begin with that are no part of an encoder: the classifier's.
-            optional: tensors that the file may lack.
             at_least: share of the network's numbers that it has to hold.
         """
         names, taken = self.under(naming), self.taken(naming)
@@ -263,7 +260,7 @@ class Match:
             for name, tensor in self.own.items()
             if name in names and name not in taken
         ]
-        filled = sum(self.own[name].numel() for name in {*taken, *optional} & set(self.own))
+        filled = sum(self.own[name].numel() for name in taken)
         share = filled / sum(tensor.numel() for tensor in self.own.values())
         if larger or share < at_least:
             said = wrong[:_SHOWN] + [f"{names[name]} is not the model's" for name in (larger or others)[:_SHOWN]]
@@ -290,7 +287,7 @@ class Match:
         size = sum(self.own[name].numel() for name in taken)
         return StartReport(
             file=path.name,
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            sha256=_digest(path),
             card=card and Path(card).name,
             prefix=naming.prefix,
             used=tuple(taken),
@@ -305,6 +302,11 @@ class Match:
             left_over=tuple(sorted(set(self.file) - {names[name] for name in (*taken, *filter(_counts, names))})),
             remarks=tuple(remarks),
         )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _counts(name: str) -> bool:

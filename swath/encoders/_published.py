@@ -42,8 +42,6 @@ class PublishedCard(Settings):
     """How its authors prepare pixels, in their units; `mean` and `std` say the same in swath's."""
     remarks: tuple[str, ...] = ()
     """What a user must know besides."""
-    may_lack: tuple[str, ...] = ()
-    """Tensors of the network that published files do not hold."""
     of_the_earth: bool = True
     """Whether it was trained on Earth observation, so that it may have seen what it will be judged on."""
 

@@ -228,7 +228,7 @@ def _load(network: Any, config: Config, path: Path, contract: InputContract, car
     match = Match(before, children, read_tensors(path), dict.fromkeys(stems, (1,)) | {"pos_embed": (1,)})
     naming = match.naming(path, config.prefix)
     heads = tuple(f"{name}." for name in _names(network.default_cfg["classifier"]))
-    match.check(naming, path, heads, card.may_lack if card else (), config.at_least)
+    match.check(naming, path, heads, config.at_least)
     taken, remarks = match.taken(naming), []
     for stem in stems:
         if stem in taken:
