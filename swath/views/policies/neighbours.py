@@ -33,7 +33,8 @@ class Config(
 class Policy:
     """Roles `query`, of a location, and `key`, of another one of the training part, each on a date of its own.
 
-    Locations without another one within the distance are left out, and counted.
+    Locations without another one within the distance are left out, and counted. What is kept of a pair (in a queue of
+    keys, say) stands under the first location's id.
     """
 
     def __init__(self, config: Config):
