@@ -327,6 +327,7 @@ def test_clouds_are_seen_on_a_sensor_that_taught_nothing(tmp_path):
     assert sorted(tested) == ["landsat5", "landsat7", "landsat8", "sentinel2"]
 
 
+@pytest.mark.slow
 def test_water_and_land_cover_of_hls_by_two_decoders(tmp_path):
     for number in range(8):
         codes = noise(number, (1, 64, 64), 0, 2).astype(np.int16)
