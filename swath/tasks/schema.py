@@ -6,7 +6,7 @@ columns `role` and `of_arm`; its displayed name is for people and is never taken
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -90,8 +90,13 @@ class RowValue:
     n_units: int | None
     """Number of evaluation units of the test set."""
     n_groups: int | None
-    """Number of independent groups that they fall in."""
+    """Number of independent groups (locations, clusters, blocks) that they fall in."""
     note: str
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms of `of_arm`; none of a floor or a reference."""
+        return tuple(filter(None, self.of_arm.split(",")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,23 @@ class Comparison:
     test: str
     """Name of the test that `p` is of."""
     note: str
+
+    def flipped(self) -> "Comparison":
+        """The same comparison as row b minus row a."""
+        turned: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
+        return replace(
+            self,
+            a=self.b,
+            role_a=self.role_b,
+            of_arm_a=self.of_arm_b,
+            b=self.a,
+            role_b=self.role_a,
+            of_arm_b=self.of_arm_a,
+            difference=-self.difference,
+            low=-self.high,
+            high=-self.low,
+            verdict=turned.get(self.verdict, self.verdict),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

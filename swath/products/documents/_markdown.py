@@ -11,10 +11,8 @@ from swath.products.tables import (
     ROLES,
     VERDICTS,
     ClaimInWords,
-    Pair,
     Panel,
     Run,
-    Score,
     band_of,
     claims_of,
     contrasts,
@@ -28,6 +26,7 @@ from swath.products.tables import (
     panels_of,
     seconds_in_all,
 )
+from swath.tasks.schema import Comparison, RowValue
 
 
 def render(run: Run, image: str | None = None, cloud_image: str | None = None) -> str:
@@ -126,14 +125,14 @@ def _panel_table(panel: Panel) -> str:
     return f"**{escape(panel.title)}**\n\n{_table(header, rows, numeric_from=2)}"
 
 
-def _panel_row(panel: Panel, score: Score) -> list[str]:
+def _panel_row(panel: Panel, score: RowValue) -> list[str]:
     scores = [panel.score(score.row, metric) for metric in panel.metrics]
     others = (panel.twin(score.row), panel.scratch(score.row), panel.best_floor())
     gains = [_gain(panel, score, other) if score.role == "pretrained" else "" for other in others]
     return [escape(score.row), ROLES[score.role], *map(_value, scores), *gains]
 
 
-def _gain(panel: Panel, score: Score, other: Score | None) -> str:
+def _gain(panel: Panel, score: RowValue, other: RowValue | None) -> str:
     """The difference from another row; with a verdict if it is claimed."""
     if other is None:
         return words.DASH
@@ -201,14 +200,14 @@ def _band_table(task: str, probe: str, members: Sequence[Panel], arms: Sequence[
 
 
 def _value(score: Any | None) -> str:
-    """A value with its interval: of a `Score`, or of a line of a table that has the same names."""
+    """A value with its interval: of a `RowValue`, or of a line of a table that has the same names."""
     if score is None:
         return words.DASH
     interval = words.score_interval(score.metric, score.low, score.high)
     return f"{words.score(score.metric, score.value)} ({interval})"
 
 
-def _beside_claims(panel: Panel) -> list[Pair]:
+def _beside_claims(panel: Panel) -> list[Comparison]:
     """Comparisons of pre-trained encoders that nobody claimed; all of them where nothing is scored (a contrast)."""
     arms = {score.row for score in panel.pretrained}
     return [

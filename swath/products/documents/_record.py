@@ -105,13 +105,22 @@ def restored(content: dict[str, Any]) -> Run:
         recipe_text="",
         logs={},
         table=table,
-        comparisons=_frame(content["comparisons"]),
+        comparisons=_with_roles(_frame(content["comparisons"]), table),
         cloud_levels=_frame(content["cloud_levels"]) if content.get("cloud_levels") else pd.DataFrame(),
         cloud_gains=_frame(content["cloud_gains"]) if content.get("cloud_gains") else pd.DataFrame(),
         classes=content["classes"],
         claims=_frame(content["claims"]),
         tasks=_frame(content["tasks"]),
     )
+
+
+def _with_roles(comparisons: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Comparisons that say what both rows are: a record names them, and has the rest in its table."""
+    rows = table.drop_duplicates("row").set_index("row")
+    roles = {
+        f"{column}_{side}": comparisons[side].map(rows[column]) for side in ("a", "b") for column in ("role", "of_arm")
+    }
+    return comparisons.assign(n_pairs=comparisons["n_pairs"].astype(int), **roles)
 
 
 def _frame(rows: list[list[Any]]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
 from swath.products.draw.style import markup
-from swath.products.tables import Score
+from swath.tasks.schema import RowValue
 
 STRIP, PAD = 220, 14
 """Width of a strip and the margin at its ends, in CSS pixels."""
@@ -28,7 +28,7 @@ class Scale:
     """Ticks are written in percent."""
 
     @staticmethod
-    def of(scores: Sequence[Score], *, is_share: bool = True) -> "Scale":
+    def of(scores: Sequence[RowValue], *, is_share: bool = True) -> "Scale":
         """An axis with round ticks; of shares, what is far below the best value lies off it."""
         values = np.array([v for s in scores for v in (s.value, s.low, s.high, *s.per_seed)])
         values = values[np.isfinite(values)]
@@ -43,7 +43,7 @@ class Scale:
         return round(PAD + (STRIP - 2 * PAD) * float(np.clip(share, 0, 1)), 2)
 
 
-def strip(score: Score, scale: Scale, shade: str, mark: float | None, alt: str) -> Markup:
+def strip(score: RowValue, scale: Scale, shade: str, mark: float | None, alt: str) -> Markup:
     """One row's dot, interval and trainings as a strip that fits in a table cell; an arrow says that more is off it.
 
     Args:
@@ -58,7 +58,7 @@ def strip(score: Score, scale: Scale, shade: str, mark: float | None, alt: str) 
     return markup(f"{head}{''.join(parts)}</svg>")
 
 
-def _marks(score: Score, scale: Scale) -> list[str]:
+def _marks(score: RowValue, scale: Scale) -> list[str]:
     parts = []
     if np.isfinite([score.low, score.high]).all() and score.high > scale.low:
         parts.append(f'<path class="whisker" d="M{scale.x(score.low)} 13H{scale.x(score.high)}"/>')

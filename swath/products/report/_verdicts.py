@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from swath.products import words
-from swath.products.tables import VERDICTS, Pair, Panel, Score, evidence
-from swath.tasks.schema import Verdict
+from swath.products.tables import VERDICTS, Panel, evidence
+from swath.tasks.schema import Comparison, RowValue, Verdict
 
 SYMBOLS: dict[Verdict, str] = {"better": "▲", "worse": "▼", "tie": "≈", "untested": "·"}
 
@@ -24,7 +24,7 @@ class Judgement:
     """The evidence, in words."""
 
 
-def judgement(panel: Panel, score: Score, other: Score | None) -> Judgement | None:
+def judgement(panel: Panel, score: RowValue, other: RowValue | None) -> Judgement | None:
     """The verdict of a panel on one row against another; None where there is no other."""
     if other is None:
         return None
@@ -56,7 +56,7 @@ def pair_table(panel: Panel) -> PairTable:
     return PairTable(panel.title, panel.unit, [_pair(panel.metric, pair) for pair in panel.pairs])
 
 
-def _pair(metric: str, pair: Pair) -> dict[str, str]:
+def _pair(metric: str, pair: Comparison) -> dict[str, str]:
     return {
         "a": pair.a,
         "b": pair.b,

@@ -10,9 +10,7 @@ from swath.products.tables.clouds import (
 )
 from swath.products.tables.notes import left_out, remarks, rows_by_reason
 from swath.products.tables.panels import (
-    Pair,
     Panel,
-    Score,
     band_of,
     contrasts,
     headline_panel,
@@ -27,10 +25,8 @@ __all__ = [
     "VERDICTS",
     "ClaimInWords",
     "CloudChart",
-    "Pair",
     "Panel",
     "Run",
-    "Score",
     "against",
     "band_of",
     "claims_of",

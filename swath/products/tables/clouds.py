@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from swath.products.tables.panels import Panel, Score
+from swath.products.tables.panels import Panel
 from swath.products.tables.run import Run
 from swath.products.tables.sentences import ROLES
+from swath.tasks.schema import RowValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,12 @@ def level_curves(run: Run, panel: Panel) -> dict[str, pd.DataFrame]:
     return {str(row): part.sort_values(by="cloud") for row, part in own.groupby("row", sort=False)}
 
 
-def _called(score: Score) -> str:
+def _called(score: RowValue) -> str:
     """The row's name, or what it is, where the name says whose network it is: there is one of each in a chart."""
     return ROLES[score.role] if score.role in {"random-twin", "scratch"} else score.row
 
 
-def _rows_that_matter(panel: Panel, arms: Sequence[str]) -> list[Score]:
+def _rows_that_matter(panel: Panel, arms: Sequence[str]) -> list[RowValue]:
     first = next((score for arm in arms for score in panel.pretrained if score.row == arm), None)
     references = [score for score in panel.ranked if score.role == "reference"]
     scratch = panel.scratch(first.row) if first else None

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
@@ -10,72 +11,7 @@ from swath.errors import SwathError
 from swath.products.tables.run import Run
 from swath.products.words import is_share, lower_is_better
 from swath.sensors import Band, band, get
-from swath.tasks.schema import Role, Standing, Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """One row's result in one panel, for one metric."""
-
-    row: str
-    """Name of the arm, floor or reference, as it is shown."""
-    role: Role
-    of_arm: tuple[str, ...]
-    """Arms whose network a random twin or a scratch row is; a pre-trained row's own name; else empty."""
-    metric: str
-    value: float
-    """Mean over the trainings of each fold."""
-    low: float
-    """Lower end of the 95 % interval."""
-    high: float
-    per_seed: tuple[float, ...]
-    """The value of each training; where splits rotate, of each round of trainings over all folds."""
-    n_units: int | None
-    """Number of evaluation units of the test set."""
-    n_groups: int | None
-    """Number of groups (locations, clusters, blocks) that they fall in."""
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A paired comparison: `difference` is a minus b."""
-
-    a: str
-    b: str
-    difference: float
-    low: float
-    high: float
-    p: float
-    """p-value that belongs to the interval, before correction."""
-    p_conditional: float
-    """That of sign flips by group: conditional on these trained networks."""
-    p_t: float
-    p_wilcoxon: float
-    p_holm: float
-    """`p` after Holm's correction."""
-    verdict: Verdict
-    """How a compares with b; only claims have one."""
-    standing: Standing
-    n_pairs: int | None
-    pairing: str
-    """What was paired, in words."""
-    test: str
-    """Name of the test that `p` is of."""
-    note: str
-
-    def flipped(self) -> "Pair":
-        """The same comparison seen from b."""
-        turned: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
-        return replace(
-            self,
-            a=self.b,
-            b=self.a,
-            difference=-self.difference,
-            low=-self.high,
-            high=-self.low,
-            verdict=turned.get(self.verdict, self.verdict),
-        )
+from swath.tasks.schema import Comparison, Role, RowValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +23,11 @@ class Panel:
     probe: str
     metrics: tuple[str, ...]
     """The first one ranks the rows."""
-    scores: tuple[Score, ...]
+    scores: tuple[RowValue, ...]
     """Every row and metric that has a value."""
-    left_out: tuple[Score, ...]
+    left_out: tuple[RowValue, ...]
     """Rows without a value; their note says why."""
-    pairs: tuple[Pair, ...]
+    pairs: tuple[Comparison, ...]
     folds: int = 1
     """How many folds are tested in turn, each by trainings of its own."""
 
@@ -116,7 +52,7 @@ class Panel:
         return "points" if is_share(self.metric) else ""
 
     @property
-    def ranked(self) -> list[Score]:
+    def ranked(self) -> list[RowValue]:
         """Scores in the first metric, best first."""
         sign = 1 if lower_is_better(self.metric) else -1
         return sorted((s for s in self.scores if s.metric == self.metric), key=lambda s: (sign * s.value, s.row))
@@ -127,16 +63,16 @@ class Panel:
         return max((len(score.per_seed) for score in self.scores), default=0)
 
     @property
-    def pretrained(self) -> list[Score]:
+    def pretrained(self) -> list[RowValue]:
         """Scores of the pre-trained encoders in the first metric, best first."""
         return [s for s in self.ranked if s.role == "pretrained"]
 
-    def score(self, row: str, metric: str | None = None) -> Score | None:
+    def score(self, row: str, metric: str | None = None) -> RowValue | None:
         """The row's score, in the first metric unless another is named."""
         metric = metric or self.metric
         return next((s for s in self.scores if s.row == row and s.metric == metric), None)
 
-    def pair(self, a: str, b: str) -> Pair | None:
+    def pair(self, a: str, b: str) -> Comparison | None:
         """The comparison of a with b, whichever way round the table has it."""
         for pair in self.pairs:
             if (pair.a, pair.b) == (a, b):
@@ -145,20 +81,20 @@ class Panel:
                 return pair.flipped()
         return None
 
-    def twin(self, arm: str) -> Score | None:
+    def twin(self, arm: str) -> RowValue | None:
         """The arm's network, randomly initialised and frozen."""
         return self._of_arm("random-twin", arm)
 
-    def scratch(self, arm: str) -> Score | None:
+    def scratch(self, arm: str) -> RowValue | None:
         """The arm's network, trained on the labels alone."""
         return self._of_arm("scratch", arm)
 
-    def best_floor(self) -> Score | None:
+    def best_floor(self) -> RowValue | None:
         """The best of the floors and random twins; a network trained from scratch is none."""
         return next((score for score in self.ranked if score.role in {"floor", "random-twin"}), None)
 
-    def _of_arm(self, role: Role, arm: str) -> Score | None:
-        return next((score for score in self.ranked if score.role == role and arm in score.of_arm), None)
+    def _of_arm(self, role: Role, arm: str) -> RowValue | None:
+        return next((score for score in self.ranked if score.role == role and arm in score.arms), None)
 
 
 def panels_of(run: Run) -> list[Panel]:
@@ -186,7 +122,7 @@ def contrasts(run: Run) -> list[Panel]:
 
 
 def _panel(key: tuple[str, ...], part: pd.DataFrame, compared: pd.DataFrame | None) -> Panel:
-    scores = [_score(record) for record in part.to_dict("records")]
+    scores = [_row_value(record) for record in part.to_dict("records")]
     valued = [s for s in scores if math.isfinite(s.value)]
     metrics = dict.fromkeys(s.metric for s in valued or scores)
     present = {s.row for s in valued}
@@ -198,26 +134,14 @@ def _panel(key: tuple[str, ...], part: pd.DataFrame, compared: pd.DataFrame | No
         metrics=tuple(metrics),
         scores=tuple(valued),
         left_out=tuple(left_out.values()),
-        pairs=tuple(_pair(r) for r in compared.to_dict("records")) if compared is not None else (),
+        pairs=tuple(Comparison(**r) for r in compared.to_dict("records")) if compared is not None else (),
     )
 
 
-def _score(record: dict) -> Score:
-    fields = {name: record[name] for name in ("row", "role", "metric", "value", "low", "high", "per_seed", "note")}
-    of_arm = tuple(filter(None, record["of_arm"].split(",")))
-    return Score(**fields, of_arm=of_arm, n_units=_count(record["n_units"]), n_groups=_count(record["n_groups"]))
-
-
-def _count(value: float | int) -> int | None:
-    return int(value) if math.isfinite(value) else None
-
-
-def _pair(record: dict) -> Pair:
-    names = (
-        *("a", "b", "difference", "low", "high", "p", "p_conditional", "p_t", "p_wilcoxon", "p_holm"),
-        *("verdict", "standing", "pairing", "test", "note"),
-    )
-    return Pair(**{name: record[name] for name in names}, n_pairs=_count(record["n_pairs"]))
+def _row_value(record: dict[str, Any]) -> RowValue:
+    # a count that is missing is read as NaN
+    counts = {name: int(record[name]) if math.isfinite(record[name]) else None for name in ("n_units", "n_groups")}
+    return RowValue(**record | counts)
 
 
 def band_of(input_name: str) -> Band | None:

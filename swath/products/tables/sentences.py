@@ -3,10 +3,10 @@
 import math
 
 from swath.products import words
-from swath.products.tables.panels import Pair, Panel, Score
+from swath.products.tables.panels import Panel
 from swath.products.tables.run import Run, stage_name
 from swath.products.words import NO_BREAK, listing, metric, p_value, plural
-from swath.tasks.schema import Role, Verdict
+from swath.tasks.schema import Comparison, Role, RowValue, Verdict
 
 NUMERALS = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine"}
 ROLES: dict[Role, str] = {
@@ -100,7 +100,7 @@ def _against_second(panel: Panel) -> list[str]:
     return [f"It is {gap}, and the difference is distinguishable ({evidence(panel, pair)})."]
 
 
-def against(panel: Panel, best: Score, other: Score | None, description: str) -> str:
+def against(panel: Panel, best: RowValue, other: RowValue | None, description: str) -> str:
     """One sentence: the row against a floor or reference, with the evidence."""
     if other is None:
         return f"It was not compared with {description}."
@@ -115,14 +115,14 @@ def against(panel: Panel, best: Score, other: Score | None, description: str) ->
     return f"It is {pair.verdict} than {named}: {gain} ({evidence(panel, pair)})."
 
 
-def evidence(panel: Panel, pair: Pair) -> str:
+def evidence(panel: Panel, pair: Comparison) -> str:
     """Interval and corrected p-value of a comparison, and what limits it."""
     limit = f"; {pair.note}" if pair.note else ""
     p = p_value(pair.p_holm) if math.isfinite(pair.p_holm) else f"{p_value(pair.p)} without correction"
     return f"95{NO_BREAK}% interval {words.gain_interval(panel.metric, pair.low, pair.high)}, {p}{limit}"
 
 
-def without_verdict(panel: Panel, pair: Pair | None) -> str:
+def without_verdict(panel: Panel, pair: Comparison | None) -> str:
     """What there is to say of a difference that gets no verdict, after its size."""
     if pair is None or not math.isfinite(pair.low):
         return "; that difference was not tested"

@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swath.products.draw.strips import STRIP, Scale, strip
-from swath.products.tables import Score
+from swath.tasks.schema import RowValue
 
 
-def score(value: float, low: float = math.nan, high: float = math.nan, seeds: tuple[float, ...] = ()) -> Score:
-    return Score("row", "pretrained", ("row",), "accuracy", value, low, high, seeds, None, None, "")
+def score(value: float, low: float = math.nan, high: float = math.nan, seeds: tuple[float, ...] = ()) -> RowValue:
+    row = "cover", "all", "linear", "row", "pretrained", "row"
+    return RowValue(*row, "accuracy", value, low, high, seeds, None, None, "")
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

@@ -3,17 +3,20 @@
 import math
 from dataclasses import replace
 
-from swath.products.tables import Panel, Score, left_out, remarks, rows_by_reason
+from swath.products.tables import Panel, left_out, remarks, rows_by_reason
+from swath.tasks.schema import RowValue
 
 REASON = "no weights are given"
-SCORE = Score("byol", "pretrained", ("byol",), "accuracy", 0.5, 0.4, 0.6, (0.5,), 100, 20, "")
+SCORE = RowValue(
+    *("crops", "optical", "knn", "byol", "pretrained", "byol"), "accuracy", 0.5, 0.4, 0.6, (0.5,), 100, 20, ""
+)
 
 
-def missing(row: str, note: str = REASON) -> Score:
+def missing(row: str, note: str = REASON) -> RowValue:
     return replace(SCORE, row=row, value=math.nan, note=note)
 
 
-def panel(*rows: Score, task: str = "crops", input: str = "optical", probe: str = "knn") -> Panel:  # noqa: A002
+def panel(*rows: RowValue, task: str = "crops", input: str = "optical", probe: str = "knn") -> Panel:  # noqa: A002
     valued = tuple(row for row in rows if math.isfinite(row.value))
     return Panel(task, input, probe, ("accuracy",), valued, tuple(row for row in rows if row not in valued), ())
 

@@ -3,9 +3,7 @@ from dataclasses import replace
 import pytest
 
 from swath.products.tables import (
-    Pair,
     Panel,
-    Score,
     band_of,
     contrasts,
     headline_panel,
@@ -15,21 +13,22 @@ from swath.products.tables import (
 )
 from swath.sensors import band
 from swath.tasks import metrics
-from swath.tasks.schema import Role
+from swath.tasks.schema import Comparison, Role, RowValue
 
 
-def score(row: str, role: Role, value: float, *of_arm: str) -> Score:
-    return Score(row, role, of_arm, "accuracy", value, value - 0.05, value + 0.05, (value,), 100, 20, "")
+def score(row: str, role: Role, value: float, *of_arm: str) -> RowValue:
+    arms, low, high = ",".join(of_arm), value - 0.05, value + 0.05
+    return RowValue("cover", "all", "linear", row, role, arms, "accuracy", value, low, high, (value,), 100, 20, "")
 
 
-def pair(a: str, b: str, difference: float, verdict) -> Pair:
-    low, high = difference - 0.02, difference + 0.03
-    return Pair(
-        a, b, difference, low, high, 0.01, 0.01, 0.01, 0.01, 0.02, verdict, "claim", 20, "groups", "jackknife", ""
-    )
+def pair(a: str, b: str, difference: float, verdict) -> Comparison:
+    rows = a, "pretrained", a, b, "pretrained", b
+    low, high, p = difference - 0.02, difference + 0.03, (0.01, 0.01, 0.01, 0.01, 0.02)
+    said = "claim", verdict, 20, "groups", "jackknife", ""
+    return Comparison("cover", "all", "linear", *rows, difference, low, high, *p, *said)
 
 
-def panel(*scores: Score, pairs: tuple[Pair, ...] = ()) -> Panel:
+def panel(*scores: RowValue, pairs: tuple[Comparison, ...] = ()) -> Panel:
     return Panel("cover", "all", "linear", ("accuracy",), scores, (), pairs)
 
 
@@ -40,6 +39,7 @@ def test_a_comparison_reads_the_same_from_both_sides():
     assert other is not None
     assert (other.difference, other.low, other.high, other.verdict) == (-0.1, -0.13, -0.08, "worse")
     assert other.flipped() == one
+    assert (other.a, other.of_arm_a, other.b, other.of_arm_b) == ("random", "random", "byol", "byol")
     assert there.pair("byol", "nobody") is None
 
 

@@ -3,23 +3,24 @@ from pathlib import Path
 
 import pandas as pd
 
-from swath.products.tables import Pair, Panel, Run, Score, judged, outcome
+from swath.products.tables import Panel, Run, judged, outcome
 from swath.products.words import NO_BREAK
-from swath.tasks.schema import Role
+from swath.tasks.schema import Comparison, Role, RowValue
 
 
-def score(row: str, role: Role, value: float, *of_arm: str) -> Score:
-    return Score(row, role, of_arm, "accuracy", value, value - 0.05, value + 0.05, (value,), 100, 20, "")
+def score(row: str, role: Role, value: float, *of_arm: str) -> RowValue:
+    arms, low, high = ",".join(of_arm), value - 0.05, value + 0.05
+    return RowValue("cover", "all", "linear", row, role, arms, "accuracy", value, low, high, (value,), 100, 20, "")
 
 
-def pair(a: str, b: str, difference: float, verdict) -> Pair:
-    low, high = difference - 0.02, difference + 0.03
-    return Pair(
-        a, b, difference, low, high, 0.01, 0.01, 0.01, 0.01, 0.02, verdict, "claim", 20, "groups", "jackknife", ""
-    )
+def pair(a: str, b: str, difference: float, verdict) -> Comparison:
+    rows = a, "pretrained", a, b, "pretrained", b
+    low, high, p = difference - 0.02, difference + 0.03, (0.01, 0.01, 0.01, 0.01, 0.02)
+    said = "claim", verdict, 20, "groups", "jackknife", ""
+    return Comparison("cover", "all", "linear", *rows, difference, low, high, *p, *said)
 
 
-def panel(*scores: Score, pairs: tuple[Pair, ...] = ()) -> Panel:
+def panel(*scores: RowValue, pairs: tuple[Comparison, ...] = ()) -> Panel:
     return Panel("cover", "all", "linear", ("accuracy",), scores, (), pairs)
 
 

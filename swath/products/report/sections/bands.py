@@ -13,8 +13,9 @@ from swath.products import words
 from swath.products.draw.style import INK, OPTICAL, RADAR, blank, metric_axis, shorten, styled, svg
 from swath.products.report._verdicts import pair_table
 from swath.products.report.sections import Material, Section, beside
-from swath.products.tables import Panel, Score, band_of, contrasts, is_radar
+from swath.products.tables import Panel, band_of, contrasts, is_radar
 from swath.sensors import Band
+from swath.tasks.schema import RowValue
 
 
 def content(material: Material) -> dict[str, Any] | None:
@@ -94,7 +95,7 @@ def _band_mean(row: str, members: list[tuple[Band, Panel]], *, radar: bool) -> s
     return words.score(known[0].metric, float(np.mean([score.value for score in known])))
 
 
-def _limits(scores: Sequence[Score]) -> tuple[float, float]:
+def _limits(scores: Sequence[RowValue]) -> tuple[float, float]:
     """A common axis from 0, for bars must begin there; of shares in steps of 5 points."""
     values = np.array([v for s in scores for v in (s.value, s.high)])
     most = float(values[np.isfinite(values)].max())
@@ -112,7 +113,9 @@ def _band_plot(
         return svg(figure, name, f"{metric} of {row} by band: {described}")
 
 
-def band_chart(title: str, scores: Sequence[tuple[Band, Score, Score | None]], limits: tuple[float, float]) -> Figure:
+def band_chart(
+    title: str, scores: Sequence[tuple[Band, RowValue, RowValue | None]], limits: tuple[float, float]
+) -> Figure:
     """One arm's result on each band alone: bar, 95 % interval, and a tick for its frozen random twin."""
     figure, axes = blank(height=0.7 + 0.24 * len(scores))
     for y, (band, score, twin) in enumerate(scores):

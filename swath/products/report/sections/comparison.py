@@ -11,8 +11,8 @@ from swath.products.draw.strips import Scale, strip, strip_axis
 from swath.products.draw.style import SERIES
 from swath.products.report._verdicts import Judgement, PairTable, judgement, pair_table
 from swath.products.report.sections import Material, Section, beside
-from swath.products.tables import ROLES, Panel, Run, Score, band_of, outcome, rows_by_reason
-from swath.tasks.schema import Role
+from swath.products.tables import ROLES, Panel, Run, band_of, outcome, rows_by_reason
+from swath.tasks.schema import Role, RowValue
 
 FIRST: tuple[Role, ...] = ("pretrained", "reference")
 """Roles of the rows that stand above all others."""
@@ -87,12 +87,12 @@ def _remark(run: Run, task: str) -> str:
     return "; ".join(dict.fromkeys(note for note in own if note))
 
 
-def _grouped(panel: Panel) -> list[Score]:
+def _grouped(panel: Panel) -> list[RowValue]:
     """Pre-trained encoders, then references, then all others; best first in each."""
     return sorted(panel.ranked, key=lambda score: FIRST.index(score.role) if score.role in FIRST else len(FIRST))
 
 
-def _row(panel: Panel, score: Score, arms: Sequence[str], scale: Scale, floor: Score | None) -> TableRow:
+def _row(panel: Panel, score: RowValue, arms: Sequence[str], scale: Scale, floor: RowValue | None) -> TableRow:
     values = [panel.score(score.row, metric) for metric in panel.metrics]
     interval = words.score_interval(panel.metric, score.low, score.high)
     text = f"{words.score(panel.metric, score.value)}, 95 % interval {interval}"
