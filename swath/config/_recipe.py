@@ -156,6 +156,18 @@ class Recipe(Settings):
         return self
 
     @model_validator(mode="after")
+    def _arms_of_a_sweep_differ(self) -> "Recipe":
+        seen: dict[str, str] = {}
+        for name, arm in self.arms.items() if self.sweep else ():
+            training = arm.training.model_copy(update={"epochs": 1} if arm.training.samples else {})
+            if (same := seen.setdefault(arm.model_copy(update={"training": training}).model_dump_json(), name)) != name:
+                raise ValueError(
+                    f"sweep: {same} and {name} are the same training, so their levels are one; where samples are given "
+                    "(sweep.samples), they stand instead of training.epochs and training.samples"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _claims_are_about_what_is_there(self) -> "Recipe":
         try:
             # without arms the recipe is for encoders that are given when it is evaluated

@@ -166,11 +166,12 @@ def _both(encoder: Encoder, new: View, old: View, sub_batches: int = 1) -> list[
 
 
 def which_changed(ratio: Float[Tensor, " n"]) -> Tensor:
-    """True for places of the component with the higher mean, of a mixture of two Gaussians over all known ratios."""
+    """True for places of the component with the higher mean, of a mixture of two Gaussians over all known ratios; of
+    no place where all ratios are the same."""
     from sklearn.mixture import GaussianMixture
 
     known = ratio.isfinite()
-    if int(known.sum()) < 2:
+    if len(ratio[known].unique()) < 2:
         return torch.zeros_like(known)
     values = ratio[known, None].double().cpu().numpy()
     mixture = GaussianMixture(2, random_state=0).fit(values)

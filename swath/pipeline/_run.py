@@ -8,7 +8,7 @@ from swath.config import Recipe
 from swath.pipeline._evaluate import evaluate
 from swath.pipeline._folder import run_folder
 from swath.pipeline._pretrain import pretrain
-from swath.pipeline._sweep import CONFIRMATION, confirmation, tell_effects
+from swath.pipeline._sweep import CONFIRMATION, confirmation, set_aside, tell_effects
 from swath.products.report import report as write_report
 from swath.products.report import require_run
 from swath.training import Manifest
@@ -44,6 +44,7 @@ def run(
     if recipe.tasks and recipe.sweep:
         tell_effects(recipe, folder)
         if once_more := confirmation(recipe, folder):
+            set_aside(folder, once_more)
             run(once_more, folder / CONFIRMATION, jobs=jobs, devices=devices)
     return report(folder)
 

@@ -1,5 +1,6 @@
 """What a sweep has beside an ordinary run: effects of its axes, and its best arm trained once more."""
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from swath import config as recipes
 from swath import sweep
 from swath._files import LONGEST, write_whole
 from swath.config import Recipe
+from swath.corpus import Corpus
+from swath.corpus.splits import rotations
 from swath.errors import RecipeError
 from swath.pipeline._folder import corpus_path
 from swath.sweep import Point, SweepConfig
@@ -54,7 +57,8 @@ def confirmation(recipe: Recipe, folder: Path) -> Recipe | None:
         return None
     best = best_arm(folder)
     document = recipe.model_dump(mode="json", exclude={"sweep", "claims", "replicates", "seeds"})
-    folds = recipe.split.folds or 1
+    path = corpus_path(recipe, folder).absolute()
+    folds = 1 if recipe.split.fold is None else len(rotations(Corpus.open(path), recipe.split))
     fresh = max(recipe.seeds) + 1
     trainings = recipe.sweep.confirm * (folds if recipe.rotate else 1)
     document |= {
@@ -62,13 +66,25 @@ def confirmation(recipe: Recipe, folder: Path) -> Recipe | None:
         "description": f"Trainings with fresh seeds of {best}, which came first in the sweep {recipe.name}.",
         "seeds": list(range(fresh, fresh + trainings)),
         "arms": {best: document["arms"][best]},
-        "corpus": {"path": str(corpus_path(recipe, folder).absolute())},
+        "corpus": {"path": str(path)},
     }
     if folds > 1 and not recipe.rotate:
         document["split"]["fold"] = (int(document["split"]["fold"]) + 1) % folds
     for task in document["tasks"].values():
         task["floor_arms"] = [arm for arm in task["floor_arms"] if arm == best]
     return recipes.resolve(document, where=f"the confirmation of {recipe.name}")
+
+
+def set_aside(folder: Path, once_more: Recipe) -> None:
+    """Keep an earlier confirmation, of another arm or of seeds that the sweep has by now, as `confirm-1` and so on."""
+    stored = folder / CONFIRMATION / "recipe.yaml"
+    if not stored.is_file():
+        return
+    there = recipes.load(stored)
+    if list(there.arms) == list(once_more.arms) and once_more.seeds[: len(there.seeds)] == there.seeds:
+        return
+    number = next(n for n in itertools.count(1) if not (folder / f"{CONFIRMATION}-{n}").exists())
+    (folder / CONFIRMATION).rename(folder / f"{CONFIRMATION}-{number}")
 
 
 def best_arm(folder: Path) -> str:

@@ -12,6 +12,8 @@ from swath.sweep.design import Design, GridDesign, Levels, Point, points_of
 
 Merge = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
 """(what arms have in common, what is put over it) -> both as one."""
+COLUMNS = ("arm", "task", "input", "probe", "metric", "value", "low", "high", "seconds", "samples")
+"""What sweep/arms.csv says of an arm beside its levels, each of which is a column with the name of its axis."""
 NAMED = ("encoder", "method", "views")
 """Sections of an arm that name a plug-in: an axis over one may give the names alone."""
 
@@ -38,9 +40,25 @@ class SweepConfig(Settings):
     def _written_out(cls, axes: Any) -> Any:
         return {str(key): _levels(str(key), given) for key, given in axes.items()} if isinstance(axes, dict) else axes
 
+    @field_validator("without", mode="before")
+    @classmethod
+    def _named_as_in_the_axes(cls, without: Any) -> Any:
+        # 64 for the level of [64, 128]
+        if not isinstance(without, list):
+            return without
+        return [
+            {k: _text(v) if isinstance(v, int | float) else v for k, v in one.items()} if isinstance(one, dict) else one
+            for one in without
+        ]
+
     @model_validator(mode="after")
     def _fits_together(self) -> "SweepConfig":
         for axis, levels in self.axes.items():
+            if axis in COLUMNS or not axis or "" in levels:
+                raise ValueError(
+                    f"axes.{axis}: an axis and its levels need names, and these are columns of arms.csv: "
+                    + ", ".join(COLUMNS)
+                )
             if len(levels) < 2:
                 raise ValueError(f"axes.{axis} has {len(levels)} level(s): there is nothing to compare")
         for combination in self.without:

@@ -23,6 +23,8 @@ Point: TypeAlias = dict[str, str]
 
 STARTS = 8
 """Random designs that the exchange starts from."""
+DRAWS = 100
+"""Random designs that are drawn until one tells the axes apart."""
 MOST_COMBINATIONS = 20_000
 """More than these are not enumerated."""
 
@@ -61,7 +63,7 @@ def points_of(levels: Levels, design: Design, without: Sequence[Mapping[str, str
         without: combinations that are none: level by axis.
 
     Raises:
-        RecipeError: nothing is left, there are too many combinations, or a fraction has fewer arms than effects.
+        RecipeError: nothing is left, there are too many combinations, or those of the design do not tell axes apart.
     """
     number = int(np.prod([len(names) for names in levels.values()], dtype=object))
     if number > MOST_COMBINATIONS:
@@ -74,14 +76,32 @@ def points_of(levels: Levels, design: Design, without: Sequence[Mapping[str, str
     points = [point for point in every if not any(one.items() <= point.items() for one in without)]
     if lost := _lost(levels, points):
         raise RecipeError(f"no combination with {lost} is left", where="sweep.without", remedy="leave out fewer")
-    if isinstance(design, GridDesign) or design.arms >= len(points):
-        return points
+    chosen = points if isinstance(design, GridDesign) or design.arms >= len(points) else _some(levels, points, design)
+    # else least squares would share out between axes what belongs to one of them, without a word
+    if not _tells_axes_apart(levels, chosen):
+        raise RecipeError(
+            f"these {len(chosen)} combinations do not tell the axes apart",
+            where="sweep",
+            remedy="leave out fewer combinations, or take a fraction instead of random ones, or more of them",
+        )
+    return chosen
+
+
+def _some(levels: Levels, points: list[Point], design: FractionDesign | RandomDesign) -> list[Point]:
     generator = np.random.default_rng(design.seed)
-    if isinstance(design, RandomDesign):
-        chosen = generator.choice(len(points), design.arms, replace=False)
-    else:
-        chosen = _most_telling(levels, points, design.arms, generator)
-    return [points[i] for i in sorted(chosen)]
+    if isinstance(design, FractionDesign):
+        return [points[i] for i in sorted(_most_telling(levels, points, design.arms, generator))]
+    drawn: list[Point] = []
+    for _ in range(DRAWS):
+        drawn = [points[i] for i in sorted(generator.choice(len(points), design.arms, replace=False))]
+        if _tells_axes_apart(levels, drawn):
+            break
+    return drawn
+
+
+def _tells_axes_apart(levels: Levels, points: Sequence[Point]) -> bool:
+    matrix = columns(levels, points)
+    return int(np.linalg.matrix_rank(matrix)) == matrix.shape[1]
 
 
 def columns(levels: Levels, points: Sequence[Point], pairs: Sequence[tuple[str, str]] = ()) -> Float[np.ndarray, "n p"]:

@@ -102,10 +102,12 @@ def weights_of(
 def _values(results: TaskResults, panel: Panel, points: Mapping[str, Point], metric: str) -> list[LeftOut] | None:
     """The value of each arm, and without parts of the experiment; None where an arm has none."""
     rows = {row.name: row for row in panel.rows if row.role == "pretrained"}
-    parts = [results.left_out(panel, rows[arm], metric) if arm in rows else None for arm in points]
+    if not points.keys() <= rows.keys():
+        return None
+    parts = [results.left_out(panel, rows[arm], metric) for arm in points]
     known = [part for part in parts if part is not None]
-    same = len({len(part.value) for part in known}) == 1
-    return known if len(known) == len(points) and same else None
+    trainings = {one.replicates for arm in points for _, one in results.members(panel, rows[arm])}
+    return known if len(known) == len(points) and len(trainings) == 1 else None
 
 
 def _note(results: TaskResults, value: LeftOut) -> str:

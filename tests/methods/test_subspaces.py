@@ -102,6 +102,7 @@ def test_changed_places_are_those_of_the_higher_gaussian():
     ratio = torch.tensor(np.concatenate([g.normal(1, 0.1, 50), g.normal(3, 0.2, 10), [np.nan]])).float()
     assert torch.equal(which_changed(ratio), (ratio > 2))
     assert not which_changed(torch.tensor([1.0, math.nan])).any()
+    assert not which_changed(torch.full((5,), 1.3)).any()
 
 
 def test_caco_queue_is_interleaved():

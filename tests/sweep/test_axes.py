@@ -59,6 +59,12 @@ def test_a_resolved_sweep_is_read_back_as_the_same():
     assert len(again.arms) == 3
 
 
+def test_what_is_left_out_is_written_as_in_the_axes():
+    axes = "{training.batch_size: [64, 128], training.compile: [true, false]}"
+    recipe = load(f"{{axes: {axes}, without: [{{training.batch_size: 64, training.compile: true}}]}}")
+    assert list(recipe.arms) == ["64_false", "128_true", "128_false"]
+
+
 def test_recipes_without_one_say_nothing_of_it():
     assert "sweep" not in config.load("quickstart").model_dump(mode="json")
     assert "samples" not in config.load("quickstart").model_dump(mode="json")["arms"]["simclr"]["training"]
@@ -81,6 +87,12 @@ def test_recipes_without_one_say_nothing_of_it():
         ("{axes: {training.optimizer.lr: [0.1, -1]}}", "greater than 0"),
         ("{axes: {training.epochs: [1, 2]}, confirm: -1}", "greater than or equal to 0"),
         ("{axes: {a: {b.c: {}, b-c: {}}}}", "both be called b-c"),
+        ("{axes: {training.optimizer.lr: [1.0, 1]}}", "1-0 and 1 are the same training"),
+        ("{axes: {method: {a: {}, b: {method: {name: simclr}}}}}", "a and b are the same training"),
+        ("{axes: {training.epochs: [1, 5]}, samples: 900}", "1 and 5 are the same training"),
+        ("{axes: {training.samples: [100, 500]}, samples: 900}", "100 and 500 are the same training"),
+        ("{axes: {value: {a: {training: {epochs: 1}}, b: {training: {epochs: 2}}}}}", "columns of arms.csv"),
+        ("{axes: {'': {a: {training: {epochs: 1}}, b: {training: {epochs: 2}}}}}", "need names"),
     ],
 )
 def test_what_is_wrong_is_said(sweep, message):

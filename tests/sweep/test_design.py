@@ -65,6 +65,21 @@ def test_too_few_arms_are_refused():
         points_of(LEVELS, FractionDesign(arms=6))
 
 
+@pytest.mark.parametrize(
+    ("design", "without"),
+    [
+        # net is what method is: nobody can say whose effect it is
+        (GridDesign(), [{"method": "a", "net": "q"}, {"method": "b", "net": "p"}]),
+        # two of the three crops are left
+        (RandomDesign(arms=2, seed=1), []),
+    ],
+)
+def test_combinations_that_confound_axes_are_refused(design, without):
+    levels = {"method": ("a", "b"), "net": ("p", "q"), "crops": ("mild", "strong", "none")}
+    with pytest.raises(RecipeError, match="do not tell the axes apart"):
+        points_of(levels, design, without)
+
+
 def test_columns_are_differences_from_the_mean_of_an_axis():
     levels = {"a": ("x", "y", "z"), "b": ("p", "q")}
     points = points_of(levels, GridDesign())

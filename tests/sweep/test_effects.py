@@ -54,6 +54,14 @@ def table(predictions, points=POINTS):
     return EFFECTS.frame(effects_of(predictions, LEVELS, points, RULES))
 
 
+def test_trainings_of_other_seeds_are_not_compared(predictions):
+    arm = next(iter(POINTS))
+    lost = (predictions["row"] == arm) & (predictions["seed"] == 0)
+    lost |= (predictions["row"] != arm) & (predictions["seed"] == 3)
+    assert table(predictions[~lost]).empty
+    assert not table(predictions[predictions["seed"] > 0]).empty
+
+
 def accuracies(predictions, without_group=None):
     """By arm and seed."""
     kept = predictions if without_group is None else predictions[predictions["group"] != without_group]

@@ -8,6 +8,7 @@ import pytest
 from swath import config, pipeline
 from swath.errors import RecipeError, TrainingError
 from swath.pipeline import _sweep
+from swath.products.report.sections import sweep as section
 from swath.sweep import EFFECTS
 from swath.tasks import schema
 from swath.training import TrainConfig
@@ -104,6 +105,47 @@ def test_other_axes_in_the_same_folder_are_refused(finished):
     other = config.load_sweep("quickstart", ["training.batch_size=[8, 32]", AXES[1]], TINY)
     with pytest.raises(RecipeError, match="another recipe"):
         pipeline.run(other, finished)
+
+
+def confirmed(monkeypatch, *more: str) -> config.Recipe:
+    """The confirmation of a sweep whose column of folds has five."""
+    monkeypatch.setattr(_sweep.Corpus, "open", lambda path: path)
+    monkeypatch.setattr(_sweep, "rotations", lambda *_: range(5))
+    monkeypatch.setattr(_sweep, "best_arm", lambda _: "8_0-5")
+    given = _sweep.confirmation(tiny("split={by: column, column: fold, fold: 4}", *more), Path("run"))
+    assert given is not None
+    return given
+
+
+def test_folds_of_a_column_are_known_to_the_corpus(monkeypatch):
+    again = confirmed(monkeypatch)
+    assert (again.seeds, again.split.fold) == ([1], 0)
+    again = confirmed(monkeypatch, "rotate=true", "seeds=[0, 1, 2, 3, 4]")
+    assert (again.seeds, again.split.fold) == ([5, 6, 7, 8, 9], 4)
+
+
+def test_a_confirmation_of_other_seeds_is_set_aside(monkeypatch, tmp_path):
+    first, longer = (confirmed(monkeypatch, f"seeds={seeds}") for seeds in ([0], [0, 1]))
+    stored = tmp_path / "confirm" / "recipe.yaml"
+    for given in (first, longer):
+        _sweep.set_aside(tmp_path, given)
+        stored.parent.mkdir(exist_ok=True)
+        stored.write_text(config.dump(given))
+    _sweep.set_aside(tmp_path, longer)
+    assert config.load(stored).seeds == [2]
+    assert config.load(tmp_path / "confirm-1" / "recipe.yaml").seeds == [1]
+    assert not (tmp_path / "confirm-2").exists()
+
+
+def test_an_arm_called_na_has_a_name_and_a_panel_without_effects_is_named(tmp_path):
+    columns = "arm,task,input,probe,metric,value,seconds,samples"
+    (tmp_path / "arms.csv").write_text(
+        f"{columns}\nNA,crops,null,knn,accuracy,0.5,1,\nnull,crops,null,mlp,accuracy,,1,\n"
+    )
+    arms = section._arms(tmp_path / "arms.csv")
+    assert arms["arm"].tolist() == ["NA", "null"]
+    assert arms["value"].tolist()[0] == 0.5
+    assert section._untold(arms, EFFECTS.frame()) == ["crops · null · knn"]
 
 
 def test_without_any_value_none_is_the_best(tmp_path):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def content(material: Material) -> dict[str, Any] | None:
     if not (folder / EFFECTS.file).is_file():
         return None
     try:
-        effects, arms = EFFECTS.read(folder), pd.read_csv(folder / "arms.csv", dtype={"arm": str})
+        effects, arms = EFFECTS.read(folder), _arms(folder / "arms.csv")
         confirmed = _confirmed(material.run, arms)
     except (SwathError, OSError, ValueError, KeyError) as error:
         material.problems.append(f"The sweep cannot be shown: {error}")
@@ -38,6 +39,7 @@ def content(material: Material) -> dict[str, Any] | None:
     panels = [_panel(i, *part) for i, part in enumerate(effects.groupby(PANEL, sort=False))]
     return {"panels": panels, "arms": _ranked(arms), "left_out": max(0, arms["arm"].nunique() - DEAREST)} | {
         "unequal": _unequal(arms),
+        "untold": _untold(arms, effects),
         "confirmed": confirmed,
     }
 
@@ -156,6 +158,20 @@ def _ranked(arms: pd.DataFrame) -> list[dict[str, str]]:
         }
         for line in first.head(DEAREST).to_dict("records")
     ]
+
+
+def _arms(path: Path) -> pd.DataFrame:
+    """The arms; one that is called NA has a name."""
+    numbers = ("value", "low", "high", "seconds", "samples")
+    return pd.read_csv(path, dtype={"arm": str}, keep_default_na=False, na_values={name: [""] for name in numbers})
+
+
+def _untold(arms: pd.DataFrame, effects: pd.DataFrame) -> list[str]:
+    """Tasks, inputs and probes of which arms have values, but not all of them of the same trainings."""
+    keys = PANEL[:3]
+    told = set(effects[keys].itertuples(index=False, name=None))
+    judged = arms.loc[arms["value"].notna(), keys].drop_duplicates().itertuples(index=False, name=None)
+    return [" · ".join(panel) for panel in judged if panel not in told]
 
 
 def _unequal(arms: pd.DataFrame) -> str:
