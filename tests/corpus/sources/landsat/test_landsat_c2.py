@@ -11,7 +11,7 @@ from rasterio.warp import Resampling, reproject, transform
 
 from swath.corpus import Corpus
 from swath.corpus.sources.landsat import _mtl as mtl
-from swath.errors import CorpusError
+from swath.errors import CorpusError, SwathError
 from tests.corpus.sources.image_layouts import UTM, at, landsat_l1, landsat_l2, noise, read, tif
 from tests.corpus.sources.reading import labels, log, made, stored, valid
 
@@ -288,19 +288,23 @@ def test_scenes_without_a_quality_band_are_named(tmp_path):
 # -- real scenes -------------------------------------------------------------------------------------------------------
 
 
-def test_real_level_2_scenes(shared_data, tmp_path):
-    folder = shared_data / "landsat_c2l2_scenes"
+@pytest.mark.parametrize(("part", "crs"), [("assets", "EPSG:32624"), ("assets3", "EPSG:32618")])
+def test_real_level_2_scenes(shared_data, tmp_path, part, crs):
+    folder = shared_data / "landsat_c2l2_scenes" / part
     corpus = made("landsat-c2", folder, tmp_path / "c", chip_px=128, min_valid=0.6)
-    assert set(corpus.locations["crs"]) == {"EPSG:32624", "EPSG:32618"}
-    chips = corpus.chips.set_index("uid")
+    assert set(corpus.locations["crs"]) == {crs}
     for (uid, _), pixels in stored(corpus, SR).items():
-        scene = chips.loc[uid, "source"]
         for band, one in zip(corpus.info.sensors[SR].bands, pixels, strict=True):
-            with rasterio.open(next(folder.rglob(f"{scene}_{band}.TIF"))) as file:
+            with rasterio.open(next(folder.rglob(f"*_{band}.TIF"))) as file:
                 a, _, x, _, e, y = corpus.locations.set_index("uid").loc[uid, "transform"]
                 row, column = round((y - file.transform.f) / e), round((x - file.transform.c) / a)
                 wanted = file.read(1, window=((row, row + 128), (column, column + 128)))
             np.testing.assert_array_equal(one, wanted)
+
+
+def test_real_scenes_that_were_decimated_differently_are_no_one_corpus(shared_data, tmp_path):
+    with pytest.raises(SwathError, match=r"pixels of 444\.8 x 453\.6 m on the ground, not of 515\.1 m"):
+        made("landsat-c2", shared_data / "landsat_c2l2_scenes", tmp_path / "c", chip_px=128, min_valid=0.6)
 
 
 def test_real_series_of_level_1_without_metadata(shared_data, tmp_path):
