@@ -1,7 +1,7 @@
 """VISReg: LeJEPA's prediction, with centre, scale and shape of the embeddings kept apart.
 
 Wu et al. 2026, https://arxiv.org/abs/2606.02572. Sorted random projections are compared with a Gaussian's quantiles, so
-that there is a gradient where all embeddings are the same. Views and optimiser as for LeJEPA.
+that embeddings which are all the same are parted. Views and optimiser as for LeJEPA.
 """
 
 from typing import Literal
