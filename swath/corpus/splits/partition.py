@@ -127,9 +127,18 @@ def thin_parts(groups: Mapping[str, Shaped[ndarray, " _"]], config: SplitConfig 
     said.append(_dominated(groups["test"]) if "test" in groups else "")
     if config is not None and config.by not in {"given", "column"}:
         total = sum(map(len, groups.values()))
-        shares = config.fractions if config.folds is None else (1.0, 0.0, 1 / config.folds)
-        said += [_small(part, len(groups[part]), total, asked) for part, asked in zip(PARTS, shares, strict=True)]
+        said += [
+            _small(part, len(groups[part]), total, asked) for part, asked in zip(PARTS, _asked(config), strict=True)
+        ]
     return [remark for remark in said if remark]
+
+
+def _asked(config: SplitConfig) -> tuple[float, float, float]:
+    """Shares of train, val and test that a split asks for."""
+    if config.folds is None:
+        return config.fractions
+    val, test = (1 / config.folds if share else 0.0 for share in (config.fractions[1], 1.0))
+    return 1 - val - test, val, test
 
 
 def _thin(part: str, members: Shaped[ndarray, " _"]) -> str:

@@ -287,6 +287,15 @@ def test_parts_of_one_group_or_of_few_are_said():
     assert few[0].startswith("the test part has 12 locations in 12 groups: with fewer than 30 groups")
 
 
+@pytest.mark.parametrize(("folds", "fractions"), [(3, (0.6, 0.2, 0.2)), (5, (0.6, 0.2, 0.2)), (2, (0.8, 0.0, 0.2))])
+def test_folds_ask_for_what_they_leave(folds, fractions):
+    config = SplitConfig(folds=folds, fold=0, fractions=fractions)
+    assert remarks(np.arange(200), config) == []
+    groups = {"train": np.arange(9), "val": np.arange(91 - 40), "test": np.arange(40)}
+    asked = {2: "50%", 3: "33%", 5: "60%"}[folds]
+    assert f"the train part has 9 of 100 locations, where the split asks for {asked}" in thin_parts(groups, config)[0]
+
+
 def test_a_group_that_dominates_the_test_part_is_said():
     found = thin_parts({"train": np.arange(100), "test": np.r_[np.zeros(26, int), np.arange(1, 75)]}, None)
     assert len(found) == 1
