@@ -272,6 +272,16 @@ class Match:
                 where=str(path),
                 remedy="give weights of the same model" + (enough if share > _WORTHWHILE and not larger else ""),
             )
+        self._check_numbers(names, taken, path)
+
+    def _check_numbers(self, names: Mapping[str, str], taken: Mapping[str, Tensor], path: Path) -> None:
+        for name, tensor in taken.items():
+            if self.own[name].is_floating_point() and (why := _unusable(name, tensor)):
+                raise RecipeError(
+                    f"the weights cannot be used: {names[name]} {why}",
+                    where=str(path),
+                    remedy="give the file of a training that went well, in numbers of 16 bits or more",
+                )
 
     def report(
         self,
@@ -302,6 +312,15 @@ class Match:
             left_over=tuple(sorted(set(self.file) - {names[name] for name in (*taken, *filter(_counts, names))})),
             remarks=tuple(remarks),
         )
+
+
+def _unusable(name: str, tensor: Tensor) -> str:
+    """Why numbers are no weights; empty if they may be some."""
+    if not tensor.is_floating_point():
+        return f"holds {str(tensor.dtype).removeprefix('torch.')}, as of a quantised network, instead of real numbers"
+    if not tensor.isfinite().all():
+        return "holds numbers that are not finite"
+    return "holds negative variances" if name.endswith("running_var") and tensor.min() < 0 else ""
 
 
 def _digest(path: Path) -> str:

@@ -364,3 +364,26 @@ def test_the_random_twin_of_published_weights_is_random(tmp_path):
     assert encoders.untrained(photographs) == photographs
     assert not encoders.saw_unknown_places(photographs)
     assert not encoders.saw_unknown_places(Config(model="test_resnet"))
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "why"),
+    [
+        ("layer1.0.conv1.weight", lambda t: t.where(t > 0, torch.nan), "not finite"),
+        ("layer1.0.bn1.running_var", lambda t: -t, "negative variances"),
+        ("layer1.0.conv1.weight", lambda t: (100 * t).to(torch.int8), "holds int8"),
+        ("layer1.0.conv1.weight", lambda t: t.to(torch.complex64), "holds complex64"),
+    ],
+)
+def test_numbers_that_are_no_weights_are_refused(state, children, tmp_path, name, spoil, why):
+    file = under("model.", state | {name: spoil(state[name])})
+    match = Match(state, children, file, {})
+    with pytest.raises(RecipeError, match=rf"model\.{name} .*{why}"):
+        match.check(match.naming(tmp_path, None), tmp_path, (), 1.0)
+
+
+def test_weights_of_16_bits_are_weights(state, children, tmp_path):
+    file = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    match = Match(state, children, file, {})
+    match.check(match.naming(tmp_path, None), tmp_path, (), 1.0)
+    assert set(match.taken(match.naming(tmp_path, None))) == {name for name in state if "batches" not in name}
