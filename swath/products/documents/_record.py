@@ -116,9 +116,10 @@ def restored(content: dict[str, Any]) -> Run:
 
 def _with_roles(comparisons: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Comparisons that say what both rows are: a record names them, and has the rest in its table."""
-    rows = table.drop_duplicates("row").set_index("row")
     roles = {
-        f"{column}_{side}": comparisons[side].map(rows[column]) for side in ("a", "b") for column in ("role", "of_arm")
+        f"{column}_{side}": comparisons[side].map(dict(zip(table["row"], table[column], strict=True)))
+        for side in ("a", "b")
+        for column in ("role", "of_arm")
     }
     return comparisons.assign(n_pairs=comparisons["n_pairs"].astype(int), **roles)
 

@@ -140,7 +140,9 @@ def _panel(key: tuple[str, ...], part: pd.DataFrame, compared: pd.DataFrame | No
 
 def _row_value(record: dict[str, Any]) -> RowValue:
     # a count that is missing is read as NaN
-    counts = {name: int(record[name]) if math.isfinite(record[name]) else None for name in ("n_units", "n_groups")}
+    counts: dict[str, Any] = {
+        name: int(record[name]) if math.isfinite(record[name]) else None for name in ("n_units", "n_groups")
+    }
     return RowValue(**record | counts)
 
 
