@@ -108,9 +108,9 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
 
 def _require_swath(client: "Client", address: str) -> None:
     """A worker that cannot import what it is sent ends without a word, and so does the next one that gets the task."""
-    found = client.get_versions(packages=["swath"])
-    assert isinstance(found, dict)
-    for worker, said in found["workers"].items():
+    versions = client.get_versions(packages=["swath"])
+    assert isinstance(versions, dict)
+    for worker, said in versions["workers"].items():
         if (there := said["packages"]["swath"]) != __version__:
             raise CorpusError(
                 f"the worker {worker} has {f'swath {there}' if there else 'no swath'}",

@@ -55,12 +55,12 @@ def opacity(
     noise = np.stack([_noise(uid, day, valid.shape[1:], gsd_m) for day in days.tolist()])
     noise = np.where(valid, noise, -np.inf).ravel()
     order = np.argsort(-noise, kind="stable")[: round(share * int(valid.sum()))]
-    found = np.zeros(valid.size)
+    opacities = np.zeros(valid.size)
     if len(order):
         # thicker the further the noise is above the level that leaves the share, as in the synthetic landscape
-        found[order] = OPAQUE + (1 - OPAQUE) * (1 - np.exp(-5 * (noise[order] - noise[order[-1]])))
-        found[order] = np.maximum(found[order], np.nextafter(OPAQUE, 1))
-    return found.reshape(valid.shape)
+        opacities[order] = OPAQUE + (1 - OPAQUE) * (1 - np.exp(-5 * (noise[order] - noise[order[-1]])))
+        opacities[order] = np.maximum(opacities[order], np.nextafter(OPAQUE, 1))
+    return opacities.reshape(valid.shape)
 
 
 def _noise(uid: str, day: int, shape: Sequence[int], gsd_m: float) -> Float[np.ndarray, "h w"]:

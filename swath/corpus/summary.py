@@ -61,11 +61,11 @@ def _sensor_row(corpus: Corpus, sensor: str) -> dict[str, Any]:
 
 def _band_rows(corpus: Corpus, sensor: str) -> Iterator[dict[str, Any]]:
     for band in corpus.info.sensors[sensor].bands:
-        found = corpus.statistics.get(sensor, {}).get(band)
+        statistics = corpus.statistics.get(sensor, {}).get(band)
         names = ("mean", "std", "min", "max")
-        figures = {name: "-" if found is None else f"{getattr(found, name):.4g}" for name in names}
+        figures = {name: "-" if statistics is None else f"{getattr(statistics, name):.4g}" for name in names}
         key = f"{sensor}/{band}"
-        if found is not None and sensors.is_constant(key, found.std):
+        if statistics is not None and sensors.is_constant(key, statistics.std):
             figures["std"] = "0 (constant)"
         yield {"band": key, "unit": sensors.band(key).unit, **figures}
 

@@ -126,7 +126,7 @@ class Method(nn.Module, ABC):
         """
 
 
-def several(views: list[View], method: str, policy: str, number: int) -> list[View]:
+def require_number(views: list[View], method: str, policy: str, number: int) -> list[View]:
     """The views of a method that takes more than two; RecipeError if the view policy draws another number."""
     if len(views) != number:
         raise RecipeError(

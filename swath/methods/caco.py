@@ -23,7 +23,7 @@ from swath.methods._losses import info_nce_queue
 from swath.methods._queue import Length, owner_of
 from swath.methods._sub_batches import GhostBatch, in_sub_batches, number_of
 from swath.methods._subspaces import SUBSPACES, Subspaces
-from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, several
+from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, require_number
 from swath.settings import PluginSettings
 
 SEASON = 1
@@ -79,7 +79,7 @@ class Method(Subspaces):
         every location, and but for the first subspace the other two keys of all items. A location's own other period is
         none of them unless the location has changed.
         """
-        views = several(views, "caco", "two-periods", 8)
+        views = require_number(views, "caco", "two-periods", 8)
         rows, owner = self._rows(views[0]), owner_of(views[0])
         # as in the official code both periods go through each encoder together: their batch statistics are the same
         number = number_of(2 * len(gather(owner)), self.config.ghost_batch, self.teacher.encoder)

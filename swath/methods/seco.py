@@ -17,7 +17,7 @@ from swath.methods._losses import info_nce_queue
 from swath.methods._queue import Length, owner_of
 from swath.methods._sub_batches import GhostBatch, in_sub_batches, number_of
 from swath.methods._subspaces import SUBSPACES, Subspaces
-from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, several
+from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, require_number
 from swath.settings import PluginSettings
 
 
@@ -50,7 +50,7 @@ class Method(Subspaces):
         Negatives are the queue, without keys of a query's own location, and but for the first subspace the other two
         keys of all samples of the batch.
         """
-        query, *keys = several(views, "seco", "three-dates", 4)
+        query, *keys = require_number(views, "seco", "three-dates", 4)
         features, owner = self.encoder(query.image), owner_of(query)
         number = number_of(len(gather(owner)), self.config.ghost_batch, self.teacher.encoder)
         with torch.no_grad():

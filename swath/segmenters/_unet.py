@@ -58,7 +58,7 @@ class Expanding(nn.Module):
         return self.out(x)
 
 
-class Network(nn.Module):
+class SpatialUNet(nn.Module):
     """Encoders that collapse dates, and one decoder, which gets their maps side by side: late fusion, or one sensor."""
 
     def __init__(self, encoders: Sequence[nn.Module], expanding: nn.Module):

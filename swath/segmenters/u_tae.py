@@ -13,7 +13,7 @@ from swath.encoders import InputContract
 from swath.encoders.unet_3d import pastis_init
 from swath.segmenters._base import OneSensor, Series, channels_of_one, check_size
 from swath.segmenters._ltae import TemporalAttention, weighted
-from swath.segmenters._unet import Contracting, Expanding, Network
+from swath.segmenters._unet import Contracting, Expanding, SpatialUNet
 from swath.settings import PluginSettings
 
 
@@ -47,13 +47,13 @@ class Maps(nn.Module):
         return [*(weighted(each, attention) for each in maps), out]
 
 
-def network(config: Config, channels: Sequence[int], classes: int) -> Network:
+def network(config: Config, channels: Sequence[int], classes: int) -> SpatialUNet:
     """With an encoder for each number of channels."""
     maps = [width * len(channels) for width in config.encoder_widths]
     expanding = Expanding(maps, config.decoder_widths, classes, "reflect")
     if config.init == "pastis":
         expanding.apply(pastis_init)
-    return Network([Maps(config, count) for count in channels], expanding)
+    return SpatialUNet([Maps(config, count) for count in channels], expanding)
 
 
 def build(config: Config, contracts: Mapping[str, InputContract], classes: int) -> OneSensor:

@@ -23,7 +23,7 @@ class Config(PluginSettings):
     """Initial weights: torch's, or those of PASTIS' code."""
 
 
-class Network(nn.Module):
+class SeriesUNet3d(nn.Module):
     """1,553,796 parameters with 10 bands and 20 classes."""
 
     def __init__(self, config: Config, channels: int, classes: int):
@@ -39,9 +39,9 @@ class Network(nn.Module):
         return temporal_mean(self.final(x), series.frames)
 
 
-def network(config: Config, channels: Sequence[int], classes: int) -> Network:
+def network(config: Config, channels: Sequence[int], classes: int) -> SeriesUNet3d:
     """The network with the bands of all sensors as its channels."""
-    return Network(config, sum(channels), classes)
+    return SeriesUNet3d(config, sum(channels), classes)
 
 
 def build(config: Config, contracts: Mapping[str, InputContract], classes: int) -> OneSensor:

@@ -1,7 +1,7 @@
 """What an encoder is worth: probes on frozen features, the floors beside them, and the statistics of the difference."""
 
 from swath.tasks import schema
-from swath.tasks._types import Features, Outcome, Prediction, Units
+from swath.tasks._types import EvaluationUnits, Features, Outcome, Prediction
 from swath.tasks.claims import stated_claims
 from swath.tasks.config import TaskConfig, by_fraction, with_fraction
 from swath.tasks.data import extract, unpacked
@@ -25,6 +25,7 @@ from swath.tasks.task import Task
 __all__ = [
     "Claim",
     "Evaluation",
+    "EvaluationUnits",
     "Features",
     "Outcome",
     "Prediction",
@@ -34,7 +35,6 @@ __all__ = [
     "Summary",
     "Task",
     "TaskConfig",
-    "Units",
     "by_fraction",
     "class_iou",
     "confusion_by_class",

@@ -65,8 +65,8 @@ def balanced(counts: Int[np.ndarray, " k"]) -> Float[Tensor, " k"]:
 
     scikit-learn's `balanced`. A class without a label, of which nothing can be learnt, has 0.
     """
-    found = counts > 0
-    weight = np.divide(counts.sum(), found.sum() * counts, out=np.zeros(len(counts)), where=found)
+    occurs = counts > 0
+    weight = np.divide(counts.sum(), occurs.sum() * counts, out=np.zeros(len(counts)), where=occurs)
     return torch.from_numpy(weight).float()
 
 

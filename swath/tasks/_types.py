@@ -76,7 +76,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Units:
+class EvaluationUnits:
     """The evaluation units of a task's test part, the same for every row so that rows are paired."""
 
     uid: tuple[str, ...]

@@ -27,8 +27,8 @@ def stated_claims(
     if some_are_away:
         there = {row for config in tasks.values() for row in _rows(config, arms)}
         arms = [*arms, *(name for claim in claims for name in (claim.better, claim.than) if name not in there)]
-    found = [whole for number, claim in enumerate(claims) for whole in _whole(claim, tasks, arms, f"claims.{number}")]
-    return tuple(dict.fromkeys(found))
+    stated = [whole for number, claim in enumerate(claims) for whole in _whole(claim, tasks, arms, f"claims.{number}")]
+    return tuple(dict.fromkeys(stated))
 
 
 def _whole(claim: Claim, tasks: Mapping[str, TaskConfig], arms: Sequence[str], where: str) -> Iterator[Claim]:

@@ -199,18 +199,18 @@ def by_fraction(name: str, config: TaskConfig) -> dict[str, TaskConfig]:
 
 def inputs_of(config: TaskConfig) -> dict[str, TaskInput]:
     """All inputs with the probes that read them: the named ones first, then those that probes ask for."""
-    found: dict[str, TaskInput] = {}
+    inputs: dict[str, TaskInput] = {}
     for probe in config.probes:
         for name, keys in probe.inputs(config.named_inputs).items():
             bands = tuple(keys)
-            known = found.setdefault(name, TaskInput(name, bands, ()))
+            known = inputs.setdefault(name, TaskInput(name, bands, ()))
             if known.bands != bands:
                 raise RecipeError(
                     f"input {name!r} means two things: {', '.join(known.bands)}, and {', '.join(bands)}",
                     remedy="give the named input another name",
                 )
-            found[name] = TaskInput(name, bands, (*known.probes, probe))
+            inputs[name] = TaskInput(name, bands, (*known.probes, probe))
     for name in (name for probe in config.probes for name in probe.taught_by()):
         # a teacher may read an input that no probe is judged on
-        found.setdefault(name, TaskInput(name, config.inputs[name], ()))
-    return found
+        inputs.setdefault(name, TaskInput(name, config.inputs[name], ()))
+    return inputs

@@ -15,7 +15,7 @@ from swath.corpus.splits import SplitConfig, independent, rows_of, thin_parts
 from swath.encoders import Encoder
 from swath.errors import ContractError, RecipeError, SwathError
 from swath.tasks import metrics
-from swath.tasks._types import Features, Outcome, Units, concatenated
+from swath.tasks._types import EvaluationUnits, Features, Outcome, concatenated
 from swath.tasks.config import TaskConfig, inputs_of
 from swath.tasks.data import (
     BandReader,
@@ -65,8 +65,8 @@ class Task:
             RecipeError: a part that is needed holds no labelled location.
         """
         self.name, self.config, self.corpus, self.split_config = name, config, corpus, split_config
-        found = targets(corpus, config.target)
-        self.classes = list(found.classes)
+        labelled = targets(corpus, config.target)
+        self.classes = list(labelled.classes)
         self.inputs = inputs_of(config)
         self._check_bands()
         self.bands = tuple(dict.fromkeys(key for item in self.inputs.values() for key in item.bands))
@@ -79,7 +79,7 @@ class Task:
         self.incomplete = 0
         """Labelled locations of the split that are left out, because a chip of some sensor is missing."""
         rows = {part: rows_of(corpus, split[part], config.only) for part in PARTS}
-        self.parts = {part: self._labelled(part, rows[part], found) for part in PARTS}
+        self.parts = {part: self._labelled(part, rows[part], labelled) for part in PARTS}
         self._thin = thin_parts({part: self.groups[self.parts[part].locations] for part in PARTS}, split_config)
         self.all_labelled = len(self.parts["train"])
         """Locations of the training part before the label fraction."""
@@ -138,7 +138,7 @@ class Task:
             )
         if found.maps:
             return Labelled(rows, found.maps.read(rows))
-        y = found.y if found.several is None else found.several
+        y = found.y if found.has_class is None else found.has_class
         return Labelled(rows, y[np.searchsorted(found.locations, rows)].astype(np.int64))
 
     def _pool(self, parts: Mapping[str, Labelled], rows: Int[np.ndarray, " _"]) -> Labelled:
@@ -199,11 +199,11 @@ class Task:
         return said
 
     @cached_property
-    def units(self) -> Units:
+    def units(self) -> EvaluationUnits:
         """The test part, the same for all rows."""
         rows = self.parts["test"].locations
         uid = self.corpus.locations["uid"].to_numpy(dtype=object)[rows]
-        return Units(tuple(map(str, uid)), tuple(map(str, self.groups[rows])), self.parts["test"].y)
+        return EvaluationUnits(tuple(map(str, uid)), tuple(map(str, self.groups[rows])), self.parts["test"].y)
 
     @property
     def panels(self) -> list[Panel]:

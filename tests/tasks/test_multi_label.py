@@ -18,7 +18,16 @@ from swath.corpus.labels.target import MultiLabel, targets
 from swath.corpus.splits.partition import SplitConfig
 from swath.encoders.random_convolutions import Config
 from swath.errors import CorpusError, TrainingError
-from swath.tasks import Evaluation, Features, StatisticsConfig, TaskConfig, Units, metrics, summarise, unpacked
+from swath.tasks import (
+    Evaluation,
+    EvaluationUnits,
+    Features,
+    StatisticsConfig,
+    TaskConfig,
+    metrics,
+    summarise,
+    unpacked,
+)
 from swath.tasks.data import Labelled, learnable, packed, subset
 from swath.tasks.floors.majority import majority
 from swath.tasks.metrics import average_precision, confusion_by_class, share_right_by_class
@@ -69,7 +78,7 @@ def test_labels_are_parted_and_locations_without_any_left_out(corpus):
     expected = [i for i in range(120) if i % 7 and any(has(i).values())]
     np.testing.assert_array_equal(found.locations, expected)
     truth = [[has(i)[name] for name in found.classes] for i in expected]
-    np.testing.assert_array_equal(found.several, np.array(truth, int))
+    np.testing.assert_array_equal(found.has_class, np.array(truth, int))
     often = np.array(truth).sum(axis=0)
     rare = [min((often[k], k) for k in range(3) if row[k])[1] for row in truth]
     np.testing.assert_array_equal(found.y, rare)
@@ -208,7 +217,7 @@ def test_what_all_or_none_are_is_said_of_everything():
 
 def test_majority_scores_each_class_by_its_share():
     y = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
-    said = majority(Labelled(np.arange(4), y), Units(("a", "b"), ("a", "b"), y[:2]), 3)
+    said = majority(Labelled(np.arange(4), y), EvaluationUnits(("a", "b"), ("a", "b"), y[:2]), 3)
     np.testing.assert_allclose(said.scores, [[0.75, 0.5, 0.0]] * 2)
     np.testing.assert_array_equal(said.y_pred, [[1, 0, 0]] * 2)
 
@@ -353,7 +362,7 @@ def test_real_bigearthnet_patches(shared_data, tmp_path):
     bigearthnet_mm.build(bigearthnet_mm.Config(), tmp_path / "c", shared_data / "bigearthnet_mm_examples")
     corpus = Corpus.open(tmp_path / "c")
     found = targets(corpus, MultiLabel(column="labels_19"))
-    for row, has_them in zip(found.locations, found.several, strict=True):
+    for row, has_them in zip(found.locations, found.has_class, strict=True):
         said = corpus.locations["labels_19"].iloc[row].split("; ")
         assert sorted(said) == sorted(np.array(found.classes)[has_them == 1])
     config = task(

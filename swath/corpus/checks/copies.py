@@ -38,16 +38,16 @@ def inspect(sample: Sample) -> Section:
 def _elsewhere(chips: pd.DataFrame) -> list[Finding]:
     remedy = "remove copies of files, and make sure that both do not end on different sides of a split"
     what = f"{len(chips)} chips have the same pixels as another"
-    return [Finding("warning", what, some(chips), remedy)] if len(chips) else []
+    return [Finding("warning", what, first_series(chips), remedy)] if len(chips) else []
 
 
 def _repeated(chips: pd.DataFrame) -> list[Finding]:
     remedy = "fine for composites, which repeat where nothing new was seen; otherwise look at the dates of the files"
     what = f"{len(chips)} chips have the same pixels as another date of their own series"
-    return [Finding("warning", what, some(chips), remedy)] if len(chips) else []
+    return [Finding("warning", what, first_series(chips), remedy)] if len(chips) else []
 
 
-def some(chips: pd.DataFrame) -> str:
+def first_series(chips: pd.DataFrame) -> str:
     """The first three series in words."""
     series = chips.drop_duplicates(["uid", "sensor", "source"])
     first = series.head(3)

@@ -106,9 +106,9 @@ def _content(sample: Sample) -> Iterator[Finding]:
     corpus = sample.corpus
     if not sample.complete or corpus.info.content_hash is None:
         return
-    found = _index.content_hash(corpus.info_header(), corpus.locations, corpus.chips)
-    if found != corpus.info.content_hash:
-        what = f"the content hash is {found[:16]}…, corpus.json says {corpus.info.content_hash[:16]}…"
+    computed = _index.content_hash(corpus.info_header(), corpus.locations, corpus.chips)
+    if computed != corpus.info.content_hash:
+        what = f"the content hash is {computed[:16]}…, corpus.json says {corpus.info.content_hash[:16]}…"
         remedy = "restore corpus.json and the index from the same build, or build the corpus again"
         yield Finding("error", what, str(corpus.path), remedy)
 

@@ -13,7 +13,7 @@ from swath._files import file_name
 from swath._progress import track
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Section
-from swath.corpus.checks.copies import some
+from swath.corpus.checks.copies import first_series
 from swath.corpus.store import Corpus, label_path, pixel_path, valid_path
 from swath.corpus.store import arrays as _arrays
 from swath.errors import CorpusError
@@ -56,7 +56,7 @@ def _misfits(corpus: Corpus) -> Iterator[Finding]:
     own = corpus.locations["uid"].to_numpy()[chips["location"].to_numpy()]
     if (other := chips["uid"].to_numpy() != own).any():
         what = f"{other.sum()} chips have the id of another location than the one they point to"
-        yield Finding("error", f"{what}: {some(pd.DataFrame(chips[other]))}", where, remedy)
+        yield Finding("error", f"{what}: {first_series(pd.DataFrame(chips[other]))}", where, remedy)
     for sensor, rows in chips.groupby("sensor")["row"]:
         if not np.array_equal(np.sort(rows.to_numpy()), np.arange(len(rows))):
             yield Finding("error", f"the rows of {sensor} are not 0 to {len(rows) - 1}, each once", where, remedy)

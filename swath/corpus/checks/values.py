@@ -10,7 +10,7 @@ from numpy import ndarray
 from swath import sensors
 from swath.corpus.checks._sample import Sample
 from swath.corpus.checks._types import Finding, Histogram, Section
-from swath.corpus.checks.copies import some
+from swath.corpus.checks.copies import first_series
 from swath.corpus.store import SensorLayout
 
 STAGE = 2
@@ -43,7 +43,9 @@ def _empty(sample: Sample) -> Iterator[Finding]:
     empty = pd.DataFrame(chips[chips["valid"] == 0])
     if len(empty):
         remedy = "nothing has to be done: such chips are never read"
-        yield Finding("warning", f"{len(empty)} of {len(chips)} chips have no usable pixel", some(empty), remedy)
+        yield Finding(
+            "warning", f"{len(empty)} of {len(chips)} chips have no usable pixel", first_series(empty), remedy
+        )
 
 
 def _pixels(sample: Sample, sensor: str) -> tuple[list[Finding], list[dict]]:

@@ -127,14 +127,14 @@ def _shifts(coded: Int[ndarray, "n y x"], run: int, relief: int) -> set[tuple[in
     weights = np.random.default_rng(0).integers(1, 2**62, run) | 1
     anchors = _anchors(coded, run, relief, weights)
     wanted = np.sort(np.fromiter(anchors, np.int64, len(anchors)))
-    found = set()
+    shifts = set()
     for image, pixels in enumerate(coded):
         hashes = sliding_window_view(pixels, run, axis=1) @ weights
         for row, column in np.argwhere(_among(hashes, wanted)):
             for other, r, c in anchors[int(hashes[row, column])]:
-                found.add((image, other, int(row) - r, int(column) - c))
+                shifts.add((image, other, int(row) - r, int(column) - c))
     # a pair found from the other side is the same pair the other way round
-    return {(a, b, dy, dx) if a < b else (b, a, -dy, -dx) for a, b, dy, dx in found if a != b}
+    return {(a, b, dy, dx) if a < b else (b, a, -dy, -dx) for a, b, dy, dx in shifts if a != b}
 
 
 def _anchors(

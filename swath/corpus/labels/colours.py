@@ -42,15 +42,15 @@ def class_colours(layer: LabelLayer) -> dict[int, str]:
                 where="labels, colours",
                 remedy="write #rrggbb, such as #1f77b4, in the corpus.json",
             )
-    found = {code: to_hex(layer.colours[code]) for code in layer.labelled if code in layer.colours}
-    missing = {code: name for code, name in layer.labelled.items() if code not in found}
+    colours = {code: to_hex(layer.colours[code]) for code in layer.labelled if code in layer.colours}
+    missing = {code: name for code, name in layer.labelled.items() if code not in colours}
     for code, name in missing.items():
-        if (colour := _suggested(name)) and colour not in found.values():
-            found[code] = colour
-    rest = [colour for colour in OTHERS if colour not in found.values()] or list(OTHERS)
-    for i, code in enumerate(code for code in missing if code not in found):
-        found[code] = rest[i % len(rest)]
-    return {code: found[code] for code in layer.labelled}
+        if (colour := _suggested(name)) and colour not in colours.values():
+            colours[code] = colour
+    rest = [colour for colour in OTHERS if colour not in colours.values()] or list(OTHERS)
+    for i, code in enumerate(code for code in missing if code not in colours):
+        colours[code] = rest[i % len(rest)]
+    return {code: colours[code] for code in layer.labelled}
 
 
 def _suggested(name: str) -> str | None:

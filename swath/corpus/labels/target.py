@@ -142,8 +142,8 @@ class Targets:
     """Names; of one class per location, every one occurs at least twice."""
     maps: LabelMaps | None = None
     """The class of every pixel, where that is the target."""
-    several: Int[ndarray, "n k"] | None = None
-    """1 for the classes that a location has, 0 for the others, where it may have several."""
+    has_class: Int[ndarray, "n k"] | None = None
+    """1 for the classes that a location has, 0 for the others, where it may have several; None where it has one."""
 
 
 def targets(corpus: Corpus, config: Dominant | Fraction | Scalar | MultiLabel | Pixels) -> Targets:
@@ -224,13 +224,13 @@ def _multi_label(corpus: Corpus, config: MultiLabel) -> Targets:
             where=f"{where}, target {config.model_dump(exclude_none=True)}",
             remedy=f"a multi-label task needs 2 to {MOST_LABELS}: see separator, classes and ignore",
         )
-    several = np.array([[name in labels[row] for name in found] for row in rows], dtype=np.int64)
-    return Targets(rows, rarest(several), found, several=several)
+    has_class = np.array([[name in labels[row] for name in found] for row in rows], dtype=np.int64)
+    return Targets(rows, rarest(has_class), found, has_class=has_class)
 
 
-def rarest(several: Int[ndarray, "n k"]) -> Int[ndarray, " n"]:
+def rarest(has_class: Int[ndarray, "n k"]) -> Int[ndarray, " n"]:
     """For each location, the one of its classes that the fewest locations have."""
-    often = np.where(several == 1, several.sum(axis=0), len(several) + 1)
+    often = np.where(has_class == 1, has_class.sum(axis=0), len(has_class) + 1)
     return often.argmin(axis=1)
 
 

@@ -71,14 +71,14 @@ class PlainArray:
         Raises:
             DamagedError: a file is missing, truncated or damaged.
         """
-        number, place = np.divmod(rows, self.rows_per_file)
+        number, row_in_file = np.divmod(rows, self.rows_per_file)
         same_file = [(first, end, int(number[first])) for first, end in stretches(number, 0)]
         memory = np.empty((min(most, len(rows)) if bands is None else 1, self.step), np.uint8)
         chosen = None if bands is None else np.empty((min(most, len(rows)), len(bands), *self.row[1:]), self.dtype)
         # opened twice, for a batch may be spread over more files than a process may hold open
         for first, end, file in same_file:
             with self._opened(file) as shard:
-                shard.announce(place[first:end])
+                shard.announce(row_in_file[first:end])
         for first, end, file in same_file:
             with self._opened(file) as shard:
                 for start in range(first, end, most):

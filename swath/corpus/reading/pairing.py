@@ -29,16 +29,16 @@ def pair(series: Sequence[Shaped[ndarray, "b _"]]) -> tuple[Int64[ndarray, "b t"
     """
     counts = np.array([(~np.isnat(when)).sum(axis=1) for when in series])
     shortest, common = counts.argmin(axis=0), counts.min(axis=0)
-    place = np.arange(common.max(initial=0))
-    anchors = np.zeros((len(common), len(place)), "datetime64[us]")
+    columns = np.arange(common.max(initial=0))
+    anchors = np.zeros((len(common), len(columns)), "datetime64[us]")
     for number, when in enumerate(series):
-        rows = (shortest == number)[:, None] & (place < common[:, None])
-        width = min(len(place), when.shape[1])
+        rows = (shortest == number)[:, None] & (columns < common[:, None])
+        width = min(len(columns), when.shape[1])
         anchors[:, :width] = np.where(rows[:, :width], when[:, :width], anchors[:, :width])
     return tuple(
         np.where(
-            place < common[:, None],
-            np.where((shortest == number)[:, None], place, nearest(anchors, when)),
+            columns < common[:, None],
+            np.where((shortest == number)[:, None], columns, nearest(anchors, when)),
             ABSENT,
         )
         for number, when in enumerate(series)

@@ -319,15 +319,15 @@ def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | No
 
 
 def _validity(corpus: Corpus, sensor: str, threads: int | None) -> ts.TensorStore | None:
-    found = corpus.valid_array(sensor, threads, sparse=False)
+    array = corpus.valid_array(sensor, threads, sparse=False)
     own = (corpus.chip_index["sensor"] == sensor).to_numpy()
-    if found is None and (corpus.chip_index["valid"].to_numpy()[own] < 1).any():
+    if array is None and (corpus.chip_index["valid"].to_numpy()[own] < 1).any():
         raise CorpusError(
             f"chips of {sensor} have invalid pixels, but the array that says which is missing",
             where=str(valid_path(corpus.path, sensor)),
             remedy="restore the folder, or build the corpus again",
         )
-    return found
+    return array
 
 
 def _unless(values: Sequence[float], neutral: float) -> Float[Tensor, "c 1 1"] | None:

@@ -212,8 +212,8 @@ def below(root: Path, target: Path) -> dict[str, Source]:
     """All files in a folder, except hidden ones, and those beside a corpus that is written into the folder itself."""
     root, target = root.resolve(), target.resolve()
     own = root / target.relative_to(root).parts[0] if root in target.parents else None
-    found = (path for path in sorted(root.rglob("*")) if path.is_file() and not path.name.startswith("."))
-    return {path.relative_to(root).as_posix(): Source(path) for path in found if own not in (path, *path.parents)}
+    files = (path for path in sorted(root.rglob("*")) if path.is_file() and not path.name.startswith("."))
+    return {path.relative_to(root).as_posix(): Source(path) for path in files if own not in (path, *path.parents)}
 
 
 def places_of(uids: Iterable[str]) -> set[str]:

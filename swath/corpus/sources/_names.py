@@ -33,12 +33,12 @@ class Names:
     def find(self, root: Path) -> dict[Key, Path]:
         """Files of that kind below a folder."""
         expression = re.compile(_expression(self.template))
-        found = {}
+        files = {}
         for path in sorted(root.glob(re.sub(r"{\w+}", "*", self.template))):
             match = expression.fullmatch(path.relative_to(root).as_posix())
             if match and path.is_file():
-                found.setdefault(tuple(match[name] for name in self.fields), path)
-        return found
+                files.setdefault(tuple(match[name] for name in self.fields), path)
+        return files
 
     def path(self, root: Path, key: Key) -> Path:
         """Where the file of that key must be."""
@@ -80,14 +80,14 @@ def below(root: Path) -> list[Path]:
         CorpusError: a folder cannot be read.
     """
     entered: set[str] = set()
-    found: list[Path] = []
+    files: list[Path] = []
     folders = [root]
     while folders:
         links: list[Path] = []
         for folder in folders:
-            found += _walk(folder, entered, links)
+            files += _walk(folder, entered, links)
         folders = sorted(links)
-    return sorted(found)
+    return sorted(files)
 
 
 def _walk(top: Path, entered: set[str], links: list[Path]) -> Iterator[Path]:

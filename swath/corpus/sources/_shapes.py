@@ -376,8 +376,8 @@ def _codes(
     names = Counter(config.classes.values())
     by_name = {name: code for code, name in config.classes.items() if names[name] == 1}
     values = [None if pd.isna(value) else value for value in table[config.column]]
-    found = {value: _code(value, config, by_name) for value in dict.fromkeys(values) if value is not None}
-    unknown = [value for value, code in found.items() if code is None]
+    code_of = {value: _code(value, config, by_name) for value in dict.fromkeys(values) if value is not None}
+    unknown = [value for value, code in code_of.items() if code is None]
     if unknown and config.others == "error":
         shown = ", ".join(map(repr, unknown[:10])) + (", …" if len(unknown) > 10 else "")
         raise CorpusError(
@@ -385,7 +385,7 @@ def _codes(
             where=f"{path}, for {key}.classes",
             remedy="add them to classes by code or by name, or say others: void",
         )
-    codes = [found.get(value) for value in values]
+    codes = [code_of.get(value) for value in values]
     notes["shapes without a class, void"] = values.count(None)
     notes["shapes of other classes, void"] = codes.count(None) - values.count(None)
     return np.array([config.void if code is None else code for code in codes])

@@ -6,7 +6,7 @@ already, and `subset` picks locations by their columns.
 
 from swath.corpus.splits.audit import SINGLE_PX, Leakage, copy_key, leakage, nearest_train_km
 from swath.corpus.splits.partition import SplitConfig, independent, rotations, split, thin_parts
-from swath.corpus.splits.seen import places, refuse_seen, some_of
+from swath.corpus.splits.seen import first_few, places, refuse_seen
 from swath.corpus.splits.subset import Only, rows_of
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Only",
     "SplitConfig",
     "copy_key",
+    "first_few",
     "independent",
     "leakage",
     "nearest_train_km",
@@ -22,7 +23,6 @@ __all__ = [
     "refuse_seen",
     "rotations",
     "rows_of",
-    "some_of",
     "split",
     "thin_parts",
 ]

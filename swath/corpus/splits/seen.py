@@ -13,7 +13,7 @@ import shapely
 from jaxtyping import Bool, Int, Shaped
 from numpy import ndarray
 
-from swath.corpus.store import Corpus, wrapped
+from swath.corpus.store import Corpus, split_at_antimeridian
 from swath.errors import RecipeError
 
 SHARED = 0.01
@@ -77,9 +77,9 @@ def _on_the_ground_of(own: pd.DataFrame, others: pd.DataFrame) -> Bool[ndarray, 
     # a share of an area is the same in degrees: both are narrowed alike
     common = shapely.area(shapely.intersection(outlines[first], there[second]))
     smaller = np.minimum(shapely.area(outlines[first]), shapely.area(there[second]))
-    found = np.zeros(len(own), bool)
-    found[first[common > SHARED * smaller]] = True
-    return found
+    covered = np.zeros(len(own), bool)
+    covered[first[common > SHARED * smaller]] = True
+    return covered
 
 
 def _given(listed: pd.DataFrame) -> Shaped[ndarray, " n"]:
@@ -98,7 +98,7 @@ def _outlines(listed: pd.DataFrame, given: Shaped[ndarray, " n"]) -> Shaped[ndar
     high = width / 2 / DEGREE_M
     wide = np.minimum(high / np.maximum(np.cos(np.radians(lat)), 1e-6), 180)
     squares = shapely.box(lon - wide, np.maximum(lat - high, -90), lon + wide, np.minimum(lat + high, 90))
-    outlines[lacking] = [wrapped(square) for square in squares]
+    outlines[lacking] = [split_at_antimeridian(square) for square in squares]
     return outlines
 
 
@@ -108,13 +108,13 @@ def refuse_seen(seen: pd.DataFrame, corpus: Corpus, tested: Int[ndarray, " n"], 
     if found.again:
         raise RecipeError(
             f"{who} was pre-trained on {len(found.again)} of the {len(tested)} locations that are tested: "
-            f"{some_of(found.again)}",
+            f"{first_few(found.again)}",
             where=str(where),
             remedy="test other locations (`split`), or take one that was pre-trained on this split's training part",
         )
     return found
 
 
-def some_of(uids: list[str]) -> str:
+def first_few(uids: list[str]) -> str:
     """The first few, for a message."""
     return ", ".join(uids[:3]) + (", …" if len(uids) > 3 else "")

@@ -18,7 +18,7 @@ from swath.corpus.store.format import (
     truth_path,
     valid_path,
 )
-from swath.corpus.store.part import Chip, Location, Part, footprint, usable, wrapped
+from swath.corpus.store.part import Chip, Location, Part, footprint, split_at_antimeridian, usable
 from swath.corpus.store.statistics import band_statistics
 from swath.corpus.store.writer import CorpusWriter
 
@@ -41,8 +41,8 @@ __all__ = [
     "index",
     "label_path",
     "pixel_path",
+    "split_at_antimeridian",
     "truth_path",
     "usable",
     "valid_path",
-    "wrapped",
 ]

@@ -184,9 +184,9 @@ def _reason(error: Exception) -> str:
 
 def damaged(file: Path, why: str, row: int | None = None, location: str | None = None) -> DamagedError:
     """What to raise for such a file of an array."""
-    place = [f"row {row}"] * (row is not None) + [f"location {location!r}"] * (location is not None)
+    details = [f"row {row}"] * (row is not None) + [f"location {location!r}"] * (location is not None)
     error = DamagedError(
-        f"a file of the corpus is damaged: {why}" + (f" ({', '.join(place)})" if place else ""),
+        f"a file of the corpus is damaged: {why}" + (f" ({', '.join(details)})" if details else ""),
         where=str(file),
         remedy="restore the file, or build the corpus again",
     )

@@ -36,12 +36,12 @@ HASHED_FORMAT = 1
 def pixel_type(name: str) -> str:
     """NumPy's own name of a type that counts may be stored in; ValueError for any other."""
     try:
-        found = np.dtype(name)
+        dtype = np.dtype(name)
     except TypeError:
-        found = np.dtype(object)
-    if found.kind not in "iuf" or found.itemsize > 4:
+        dtype = np.dtype(object)
+    if dtype.kind not in "iuf" or dtype.itemsize > 4:
         raise ValueError(f"{name} is no pixel type: use 8, 16 or 32 bit integers, float16 or float32")
-    return found.name
+    return dtype.name
 
 
 class SensorLayout(Settings):
@@ -434,10 +434,10 @@ class Corpus:
                 f"the array of {name} is missing", where=str(path), remedy="restore the folder, or build again"
             )
         array = _arrays.open_array(path, name, threads, sparse=sparse)
-        found, kind = tuple(array.shape[1:]), array.dtype.numpy_dtype.name
-        if (found, kind) != (row, dtype):
+        shape, kind = tuple(array.shape[1:]), array.dtype.numpy_dtype.name
+        if (shape, kind) != (row, dtype):
             raise CorpusError(
-                f"the array of {name} holds {kind} of shape {found}, corpus.json says {dtype} of shape {row}",
+                f"the array of {name} holds {kind} of shape {shape}, corpus.json says {dtype} of shape {row}",
                 where=str(path),
                 remedy="restore corpus.json, or the folder, from the same build",
             )

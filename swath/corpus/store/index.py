@@ -116,9 +116,9 @@ def checksums(folder: Path) -> dict[str, str]:
 def verify(corpus: Path, said: dict[str, str]) -> None:
     """Raise CorpusError unless the files of a finished corpus's index have these checksums, if any are known."""
     with _explained(corpus):
-        found = checksums(corpus) if said else {}
+        actual = checksums(corpus) if said else {}
     for name, checksum in said.items():
-        if found.get(name) != checksum:
+        if actual.get(name) != checksum:
             raise CorpusError(
                 f"{name} is not the file that was written when the corpus was finished: its checksum is another",
                 where=str(corpus / name),

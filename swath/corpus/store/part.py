@@ -110,14 +110,14 @@ def footprint(crs: str, transform: tuple[float, ...], px: int) -> Polygon | Mult
         if _width(outline) > HALF:  # around a pole: all that is as near to it as the farthest corner
             _, south, _, north = outline.bounds
             return shapely.box(-HALF, -90, HALF, north) if south < 0 else shapely.box(-HALF, south, HALF, 90)
-    return wrapped(outline)
+    return split_at_antimeridian(outline)
 
 
 def _width(outline: BaseGeometry) -> float:
     return outline.bounds[2] - outline.bounds[0]
 
 
-def wrapped(outline: Polygon) -> Polygon | MultiPolygon:
+def split_at_antimeridian(outline: Polygon) -> Polygon | MultiPolygon:
     """An outline with all longitudes between -180 and 180 degrees."""
     if outline.bounds[0] >= -HALF and outline.bounds[2] <= HALF:
         return outline

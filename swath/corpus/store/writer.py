@@ -318,22 +318,22 @@ def _open_or_create(path: Path, wanted: CorpusInfo) -> CorpusInfo:
             )
         wanted.write(path)
         return wanted
-    found = CorpusInfo.read(path)
-    if not found.complete and not _index.parts(path):
+    info = CorpusInfo.read(path)
+    if not info.complete and not _index.parts(path):
         wanted.write(path)  # nothing was stored under the settings that are there
         return wanted
     for name in ("chip_px", "sensors", "labels"):
-        if getattr(found, name) != getattr(wanted, name):
-            was, now = (settings.model_dump(mode="json")[name] for settings in (found, wanted))
+        if getattr(info, name) != getattr(wanted, name):
+            was, now = (settings.model_dump(mode="json")[name] for settings in (info, wanted))
             said = "; ".join(differences(was, now, name))
             raise CorpusError(
                 f"the corpus that is there was made otherwise: {said}",
                 where=str(path),
                 remedy="continue with the same settings, or give another folder",
             )
-    new = tuple(entry for entry in wanted.provenance if entry not in found.provenance)
-    licences = tuple(dict.fromkeys((*found.licences, *wanted.licences)))
-    return found.model_copy(update={"provenance": (*found.provenance, *new), "licences": licences})
+    new = tuple(entry for entry in wanted.provenance if entry not in info.provenance)
+    licences = tuple(dict.fromkeys((*info.licences, *wanted.licences)))
+    return info.model_copy(update={"provenance": (*info.provenance, *new), "licences": licences})
 
 
 def _joined_groups(locations: pd.DataFrame, shared: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from swath.encoders import Encoder
-from swath.tasks._types import Outcome, Prediction, Units
+from swath.tasks._types import EvaluationUnits, Outcome, Prediction
 from swath.tasks.data import Labelled
 from swath.tasks.floors._types import FloorSettings, Task
 from swath.tasks.panel import Panel
@@ -36,7 +36,7 @@ def outcomes(
     return (panel.outcome(prediction) for panel in panels)
 
 
-def majority(train: Labelled, units: Units, classes: int) -> Prediction:
+def majority(train: Labelled, units: EvaluationUnits, classes: int) -> Prediction:
     """The most frequent training class for every unit or pixel.
 
     Where units have several classes: those that more than half of the training part has.

@@ -47,9 +47,9 @@ def average_precision(
     # units in rows, so that sums over them run over whole rows of weightings
     w = np.ascontiguousarray(weights.T)[order]
     said, hits = np.cumsum(w, axis=0)[last], w[positive]
-    found = np.cumsum(hits, axis=0)
-    precision = found[hit] / np.maximum(said, np.finfo(np.float64).tiny)
-    return ratio(np.einsum("pb,pb->b", hits, precision), found[-1])
+    hits_so_far = np.cumsum(hits, axis=0)
+    precision = hits_so_far[hit] / np.maximum(said, np.finfo(np.float64).tiny)
+    return ratio(np.einsum("pb,pb->b", hits, precision), hits_so_far[-1])
 
 
 def mean_of_present(each: Float[np.ndarray, "k b"]) -> Float[np.ndarray, " b"]:

@@ -114,9 +114,9 @@ def scored(model: Any, classes: int, scale: Callable[[np.ndarray], np.ndarray] =
     """A fitted model of scikit-learn's, with a score for every class; those that it never saw get none."""
 
     def scores(x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m k"]:
-        found = np.zeros((len(x), classes), np.float32)
-        found[:, model.classes_] = model.predict_proba(scale(x))
-        return found
+        full = np.zeros((len(x), classes), np.float32)
+        full[:, model.classes_] = model.predict_proba(scale(x))
+        return full
 
     return scores
 

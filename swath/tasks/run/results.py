@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from swath._files import replacing
 from swath.corpus.labels import VOID
-from swath.tasks._types import Outcome, Units
+from swath.tasks._types import EvaluationUnits, Outcome
 from swath.tasks.data import packed
 from swath.tasks.schema import CLASS_MAP, CLOUD, OUTPUT, Note, ResultKey, Table
 
@@ -26,7 +26,7 @@ CLOUDED = OUTPUT.append(CLOUD)
 _NOTE = b"swath"
 
 
-def output_of(outcome: Outcome, units: Units) -> pa.Table:
+def output_of(outcome: Outcome, units: EvaluationUnits) -> pa.Table:
     """What an outcome says of each unit; no line if it could not be computed."""
     said = outcome.prediction
     if said is None:
@@ -34,7 +34,7 @@ def output_of(outcome: Outcome, units: Units) -> pa.Table:
     return pa.Table.from_pydict(_columns(units, said.y_pred, said.scores), schema=OUTPUT)
 
 
-def under_clouds_of(outcome: Outcome, units: Units) -> pa.Table:
+def under_clouds_of(outcome: Outcome, units: EvaluationUnits) -> pa.Table:
     """What an outcome says under painted clouds; no line if the task asks for none, or nothing was trained."""
     levels = {} if outcome.prediction is None else outcome.prediction.under_clouds
     columns = {share: _columns(units, y_pred, None) for share, y_pred in levels.items()}
@@ -45,7 +45,7 @@ def under_clouds_of(outcome: Outcome, units: Units) -> pa.Table:
     return pa.concat_tables([CLOUDED.empty_table(), *tables])
 
 
-def _columns(units: Units, y_pred: np.ndarray, scores: np.ndarray | None) -> dict[str, Any]:
+def _columns(units: EvaluationUnits, y_pred: np.ndarray, scores: np.ndarray | None) -> dict[str, Any]:
     unit, y_true, y_pred, count = _entries(units.y_true, y_pred)
     return {
         "uid": np.array(units.uid, dtype=object)[unit],
@@ -70,7 +70,7 @@ def _entries(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, ...]:
     return distinct[:, 0], distinct[:, 1], distinct[:, 2], count
 
 
-def maps_of(outcome: Outcome, units: Units) -> pa.Table:
+def maps_of(outcome: Outcome, units: EvaluationUnits) -> pa.Table:
     """Maps of the units that are most and least right, by the share of labelled pixels; none of whole locations."""
     if outcome.prediction is None or units.y_true.ndim < 3:
         return CLASS_MAP.empty_table()
@@ -150,7 +150,7 @@ class ResultStore:
         """Whether the result is finished."""
         return self.path(digest).exists()
 
-    def write(self, digest: str, about: Mapping[str, Any], outcome: Outcome, units: Units) -> None:
+    def write(self, digest: str, about: Mapping[str, Any], outcome: Outcome, units: EvaluationUnits) -> None:
         """Store an outcome; the file appears whole or not at all.
 
         Args:

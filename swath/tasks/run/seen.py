@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from swath.corpus.splits import refuse_seen, some_of
+from swath.corpus.splits import first_few, refuse_seen
 from swath.encoders import load_seen
 from swath.tasks.task import Task
 
@@ -23,7 +23,7 @@ def checked(task: Task, row: str, path: Path) -> str:
     if perhaps:
         said.append(
             f"it may have seen {len(perhaps)} of the {len(tested)} test locations: the ids are those of locations that "
-            f"it was pre-trained on ({some_of(perhaps)}), and where they lie is not known"
+            f"it was pre-trained on ({first_few(perhaps)}), and where they lie is not known"
         )
     if met.roughly:
         said.append(

@@ -13,7 +13,7 @@ from swath.settings import Settings
 from swath.tasks import floors
 from swath.tasks.metrics import Metric
 from swath.tasks.statistics.jackknife import LEAST_EQUAL_GROUPS, LEAST_TRAININGS, Spread, number_of_equal_groups
-from swath.tasks.statistics.panels import Panel, Row
+from swath.tasks.statistics.panels import Panel, RowIdentity
 
 NAMED_FLOORS = ("image-statistics", "random-forest")
 """The floor that an arm is claimed to beat if its recipe states no claims: the first of these that is there."""
@@ -43,7 +43,7 @@ class Claim(Settings):
 
 def claimed(
     claims: Sequence[Claim] | None, task: str, panel: Panel, *, is_first: bool
-) -> list[tuple[Claim | None, Row, Row]]:
+) -> list[tuple[Claim | None, RowIdentity, RowIdentity]]:
     """The pairs of rows of a panel that are claimed to differ.
 
     Args:
@@ -58,16 +58,16 @@ def claimed(
     if claims is None:
         return [(None, *pair) for pair in _usual(panel.rows)] if is_first else []
     here = [claim for claim in claims if (claim.task, claim.input, claim.probe) == (task, panel.input, panel.probe)]
-    found = []
+    pairs = []
     for claim in here:
         better = _called(claim.better, panel.rows, claim.than)
         than = _called(claim.than, panel.rows, claim.better)
         if better and than:
-            found.append((claim, better, than))
-    return found
+            pairs.append((claim, better, than))
+    return pairs
 
 
-def _usual(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
+def _usual(rows: Sequence[RowIdentity]) -> Iterator[tuple[RowIdentity, RowIdentity]]:
     """Each arm against its own random twin, its own training from scratch, and one named floor."""
     named = [_called(name, rows, "") for name in NAMED_FLOORS]
     floor = next((row for row in named if row is not None), None)
@@ -77,7 +77,7 @@ def _usual(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
             yield from ((arm, row) for row in [*own, floor] if row is not None)
 
 
-def _called(name: str, rows: Sequence[Row], beside: str) -> Row | None:
+def _called(name: str, rows: Sequence[RowIdentity], beside: str) -> RowIdentity | None:
     """The row of that name; of an arm's own network, that of the arm that it is compared with."""
     role = {"random-encoder": "random-twin", "scratch": "scratch"}.get(name)
     if role:
@@ -86,7 +86,7 @@ def _called(name: str, rows: Sequence[Row], beside: str) -> Row | None:
     return next((row for row in rows if row.name == shown), None)
 
 
-def compared(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
+def compared(rows: Sequence[RowIdentity]) -> Iterator[tuple[RowIdentity, RowIdentity]]:
     """What stands in the table beside the claims: every arm against every other row that says something of it.
 
     Not against `majority`, nor against what is the twin or the training from scratch of other arms alone.
@@ -97,7 +97,7 @@ def compared(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
         yield from ((arm, row) for row in rows if row.role != "pretrained" and _says_something(row, arm))
 
 
-def _says_something(row: Row, arm: Row) -> bool:
+def _says_something(row: RowIdentity, arm: RowIdentity) -> bool:
     if row.role in ("random-twin", "scratch"):
         return arm.name in row.of_arm.split(",")
     return row.name not in {floors.find(name).row for name in UNTESTED_FLOORS}

@@ -11,7 +11,7 @@ import pandas as pd
 
 from swath.corpus import Corpus
 from swath.tasks.schema import CloudGain, CloudValue
-from swath.tasks.statistics.panels import Panel, Row, TaskResults
+from swath.tasks.statistics.panels import Panel, RowIdentity, TaskResults
 from swath.tasks.statistics.summary import StatisticsConfig, TaskRules, interval_of, interval_of_value
 
 
@@ -113,7 +113,7 @@ def _differences(
         )
 
 
-def _pairs(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
+def _pairs(rows: Sequence[RowIdentity]) -> Iterator[tuple[RowIdentity, RowIdentity]]:
     for a in rows:
         if a.role == "pretrained":
             yield from ((a, b) for b in rows if b != a)

@@ -171,13 +171,13 @@ def _jackknife(left_out: Float[np.ndarray, " n"]) -> float:
 
 def _both(without_place: Float[np.ndarray, "g r"], fold: Int[np.ndarray, " g"], rounds: int) -> float:
     """Variance of the interaction: what is left of each place in each training when the means of both are taken off."""
-    found = 0.0
+    variance = 0.0
     for number in np.unique(fold):
         own = without_place[fold == number]
         rest = own - own.mean(axis=0) - own.mean(axis=1, keepdims=True) + own.mean()
         places = len(without_place)
-        found += float((rest**2).sum()) * (places - 1) / places / (rounds * (rounds - 1))
-    return found
+        variance += float((rest**2).sum()) * (places - 1) / places / (rounds * (rounds - 1))
+    return variance
 
 
 def spread_of_folds(value: float, without_fold: Float[np.ndarray, " f"]) -> Spread:

@@ -103,8 +103,8 @@ def of_scores(
     group, fold_of_group = blocks(group, fold)
     in_group, in_fold = (np.arange(units.max() + 1)[:, None] == units for units in (group, fold))
     weights = np.concatenate([whole, ~in_group, ~in_fold]).astype(float)
-    found = np.stack([measure(one, weights) for one in scores], axis=1)
-    (value,), without_group, without_fold = np.split(found, [1, 1 + len(in_group)])
+    values = np.stack([measure(one, weights) for one in scores], axis=1)
+    (value,), without_group, without_fold = np.split(values, [1, 1 + len(in_group)])
 
     def swapped(own: int, other: int, of_fold: ndarray) -> float:
         return float(measure(np.where(of_fold[:, None], scores[other], scores[own]), whole)[0])

@@ -23,7 +23,7 @@ _MOST_WEIGHTS = 2**23
 """Weights of single scores that are in memory at a time: 64 MiB."""
 
 
-class Row(NamedTuple):
+class RowIdentity(NamedTuple):
     """A row of the tables: what it is called, and what it is."""
 
     name: str
@@ -72,7 +72,7 @@ class Panel:
     input: str
     """Name of the input, or of the group of bands."""
     probe: str
-    rows: tuple[Row, ...]
+    rows: tuple[RowIdentity, ...]
     parts: dict[str, float]
     """Weight of each input in the sum."""
 
@@ -102,7 +102,7 @@ class TaskResults:
     fold: np.ndarray
     """Number of the fold that tests each group, from 0."""
     groups: int
-    rows: dict[tuple[str, str], dict[Row, RowResults]]
+    rows: dict[tuple[str, str], dict[RowIdentity, RowResults]]
     """By input and probe."""
     signs: np.ndarray
     """Sign flips, shape (flips, groups)."""
@@ -168,18 +168,18 @@ class TaskResults:
                 if rows := self._rows_of_all(probe, parts):
                     yield Panel(name, probe, rows, parts)
 
-    def _rows_of_all(self, probe: str, parts: dict[str, float]) -> tuple[Row, ...]:
+    def _rows_of_all(self, probe: str, parts: dict[str, float]) -> tuple[RowIdentity, ...]:
         """Rows that have a result on every one of the inputs."""
         each = [self.rows.get((part, probe), {}) for part in parts]
         return tuple(row for row in each[0] if all(row in rows for rows in each))
 
     # ------------------------------------------------------------------------------------------------ of one row
 
-    def members(self, panel: Panel, row: Row) -> list[tuple[float, RowResults]]:
+    def members(self, panel: Panel, row: RowIdentity) -> list[tuple[float, RowResults]]:
         """The row on each of the panel's inputs, with the input's weight."""
         return [(weight, self.rows[part, panel.probe][row]) for part, weight in panel.parts.items()]
 
-    def per_replicate(self, panel: Panel, row: Row, metric: str) -> dict[int, float]:
+    def per_replicate(self, panel: Panel, row: RowIdentity, metric: str) -> dict[int, float]:
         """The row's value in each replicate that it has on all the panel's inputs."""
         members = [
             (w, dict(zip(one.replicates, self._values(one, metric), strict=True)))
@@ -188,7 +188,7 @@ class TaskResults:
         common = [number for number in members[0][1] if all(number in values for _, values in members)]
         return {number: float(sum(w * values[number] for w, values in members)) for number in common}
 
-    def value(self, panel: Panel, row: Row, metric: str) -> float:
+    def value(self, panel: Panel, row: RowIdentity, metric: str) -> float:
         """The row's value: the weighted sum over the panel's inputs of the mean over replicates."""
         return float(sum(w * self._values(one, metric).mean() for w, one in self.members(panel, row)))
 
@@ -201,7 +201,7 @@ class TaskResults:
         once = np.ones((1, self.groups))
         return np.concatenate([self._scored(metric, scores, once) for scores in one.scores])
 
-    def left_out(self, panel: Panel, row: Row, metric: str) -> LeftOut | None:
+    def left_out(self, panel: Panel, row: RowIdentity, metric: str) -> LeftOut | None:
         """What becomes of the row's value without parts of the experiment; None where it needs scores and has none."""
         members = self.members(panel, row)
         if metrics.find(metric).needs_scores and any(one.scores is None for _, one in members):
@@ -240,11 +240,11 @@ class TaskResults:
 
     # ----------------------------------------------------------------------------------------------- of two rows
 
-    def difference(self, panel: Panel, a: Row, b: Row, metric: str) -> Difference | None:
+    def difference(self, panel: Panel, a: RowIdentity, b: RowIdentity, metric: str) -> Difference | None:
         """a minus b; None where no replicates pair, or the metric needs scores that are not there."""
-        found = [(w, self._difference(part, panel.probe, a, b, metric)) for part, w in panel.parts.items()]
-        known = [(w, one) for w, one in found if one is not None]
-        if len(known) < len(found) or len({len(one.value) for _, (one, _, _) in known}) > 1:
+        differences = [(w, self._difference(part, panel.probe, a, b, metric)) for part, w in panel.parts.items()]
+        known = [(w, one) for w, one in differences if one is not None]
+        if len(known) < len(differences) or len({len(one.value) for _, (one, _, _) in known}) > 1:
             return None
         weights = tuple(w for w, _ in known)
         parts, flips, accuracy = zip(*(one for _, one in known), strict=True)
@@ -254,7 +254,7 @@ class TaskResults:
         return Difference(parts, weights, flips, accuracy)
 
     def _difference(
-        self, part: str, probe: str, a: Row, b: Row, metric: str
+        self, part: str, probe: str, a: RowIdentity, b: RowIdentity, metric: str
     ) -> tuple[LeftOut, np.ndarray, np.ndarray] | None:
         first, second = self.rows[part, probe][a], self.rows[part, probe][b]
         pairs = replicate_pairs(first.replicates, second.replicates)
@@ -277,13 +277,13 @@ class TaskResults:
 
     def _swapped(self, metric: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """`resample.paired_flips` for class scores: both rows' units in one list, of which each side takes half."""
-        y, scores, found = np.concatenate([self.y_true] * 2), np.concatenate([a, b]), []
+        y, scores, changes = np.concatenate([self.y_true] * 2), np.concatenate([a, b]), []
         for signs in _parts(self.signs, scores.size):
             own = (signs > 0).astype(np.float64)[:, self.codes]
             sides = (np.concatenate(pair, axis=1) for pair in ((own, 1 - own), (1 - own, own)))
             first, second = (self._score(metric)(y, scores, weights) for weights in sides)
-            found.append(first - second)
-        return np.concatenate(found)
+            changes.append(first - second)
+        return np.concatenate(changes)
 
 
 def replicate_pairs(a: tuple[int, ...], b: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -313,8 +313,8 @@ def _aligned(key: tuple, lines: pd.DataFrame, first: pd.DataFrame) -> pd.DataFra
     order = list(truth)
     if not truth.sort_values(order, ignore_index=True).equals(first.sort_values(order, ignore_index=True)):
         raise _other_units(key, truth, first)
-    place = {uid: i for i, uid in enumerate(dict.fromkeys(first["uid"]))}
-    return lines.iloc[np.argsort([place[uid] for uid in lines["uid"]], kind="stable")]
+    position = {uid: i for i, uid in enumerate(dict.fromkeys(first["uid"]))}
+    return lines.iloc[np.argsort([position[uid] for uid in lines["uid"]], kind="stable")]
 
 
 def _other_units(key: tuple, truth: pd.DataFrame, first: pd.DataFrame) -> SwathError:
@@ -337,10 +337,10 @@ def _other_units(key: tuple, truth: pd.DataFrame, first: pd.DataFrame) -> SwathE
 
 def _by_uid(truth: pd.DataFrame) -> dict[str, list[tuple]]:
     """What each unit is, whatever the order of its lines."""
-    found: dict[str, list[tuple]] = {}
+    by_uid: dict[str, list[tuple]] = {}
     for uid, *content in truth.itertuples(index=False, name=None):
-        found.setdefault(uid, []).append(tuple(content))
-    return {uid: sorted(lines) for uid, lines in found.items()}
+        by_uid.setdefault(uid, []).append(tuple(content))
+    return {uid: sorted(lines) for uid, lines in by_uid.items()}
 
 
 def _some(uids: Sequence[str], most: int = 3) -> str:
@@ -363,30 +363,30 @@ def _classes(predictions: pd.DataFrame, *, multi_label: bool) -> int:
 Matrices = Callable[[pd.DataFrame, str, np.ndarray, int], np.ndarray]
 
 
-Units = tuple[np.ndarray, np.ndarray]
+GroupsAndFolds = tuple[np.ndarray, np.ndarray]
 """Names of the groups, and numbers of the folds."""
 
 
-def _rows(results: dict[tuple, pd.DataFrame], units: Units, matrices: Matrices, classes: int) -> dict:
-    collected: dict[tuple[str, str], dict[Row, list[tuple[int, pd.DataFrame]]]] = {}
+def _rows(results: dict[tuple, pd.DataFrame], parts: GroupsAndFolds, matrices: Matrices, classes: int) -> dict:
+    collected: dict[tuple[str, str], dict[RowIdentity, list[tuple[int, pd.DataFrame]]]] = {}
     for (name, probe, *row, replicate), lines in results.items():
-        collected.setdefault((name, probe), {}).setdefault(Row(*row), []).append((int(replicate), lines))
+        collected.setdefault((name, probe), {}).setdefault(RowIdentity(*row), []).append((int(replicate), lines))
     return {
-        panel: {row: _row_results(replicates, units, matrices, classes) for row, replicates in rows.items()}
+        panel: {row: _row_results(replicates, parts, matrices, classes) for row, replicates in rows.items()}
         for panel, rows in collected.items()
     }
 
 
 def _row_results(
-    replicates: list[tuple[int, pd.DataFrame]], units: Units, matrices: Matrices, classes: int
+    replicates: list[tuple[int, pd.DataFrame]], parts: GroupsAndFolds, matrices: Matrices, classes: int
 ) -> RowResults:
     replicates = sorted(replicates, key=lambda pair: pair[0])
     scores = [_scores(list(lines["score"])) for _, lines in replicates]
     complete = [s for s in scores if s is not None]
     return RowResults(
         replicates=tuple(number for number, _ in replicates),
-        matrices=np.stack([matrices(lines, "group", units[0], classes) for _, lines in replicates], axis=1),
-        by_fold=np.stack([matrices(lines, "fold", units[1], classes) for _, lines in replicates], axis=1),
+        matrices=np.stack([matrices(lines, "group", parts[0], classes) for _, lines in replicates], axis=1),
+        by_fold=np.stack([matrices(lines, "fold", parts[1], classes) for _, lines in replicates], axis=1),
         scores=np.stack(complete) if len(complete) == len(scores) else None,
     )
 

@@ -27,7 +27,7 @@ from swath.tasks.statistics import resample
 from swath.tasks.statistics.claims import MORE_TRAININGS, Claim, advice, caution, claimed, compared, refusal, unknown
 from swath.tasks.statistics.jackknife import LEAST_TRAININGS, Spread, number_of_equal_groups
 from swath.tasks.statistics.left_out import LeftOut
-from swath.tasks.statistics.panels import Panel, Row, TaskResults
+from swath.tasks.statistics.panels import Panel, RowIdentity, TaskResults
 from swath.tasks.statistics.significance import holm, paired_t, t_interval, wilcoxon
 
 
@@ -196,7 +196,7 @@ class _Judge:
             return []
         return [self._value(panel, row, metric, said) for row in panel.rows for metric in self.rules.metrics]
 
-    def _value(self, panel: Panel, row: Row, metric: str, said: "_Notes") -> RowValue:
+    def _value(self, panel: Panel, row: RowIdentity, metric: str, said: "_Notes") -> RowValue:
         value = self.results.value(panel, row, metric)
         apart = self.results.left_out(panel, row, metric)
         (low, high), remark = (np.nan, np.nan), ""
@@ -242,15 +242,17 @@ class _Judge:
         first = dict(reversed(plain))
         return first.get(panel.input) == panel.probe and (panel.input, panel.probe) in plain
 
-    def _over_groups(self, panel: Panel, a: Row, b: Row, standing: Standing, claim: Claim | None = None) -> _Judged:
+    def _over_groups(
+        self, panel: Panel, a: RowIdentity, b: RowIdentity, standing: Standing, claim: Claim | None = None
+    ) -> _Judged:
         metric = self.rules.metrics[0]
-        found = self.results.difference(panel, a, b, metric)
+        difference = self.results.difference(panel, a, b, metric)
         line = self._comparison(panel, a, b, "groups", "two-way jackknife")
         line = replace(line, standing=standing)
-        if found is None:
+        if difference is None:
             needed = "class scores or " if metrics.find(metric).needs_scores else ""
             return _Judged(replace(line, note=f"the rows have no {needed}replicate in common"), claim, metric=metric)
-        apart, sizes = found.total, self.results.sizes
+        apart, sizes = difference.total, self.results.sizes
         spread, remark = spread_of(apart, [a, b])
         low, high = spread.interval(self.config.confidence)
         trainings = len(apart.value)
@@ -262,26 +264,28 @@ class _Judge:
             low=low,
             high=high,
             p=spread.p(),
-            p_conditional=resample.flip_p(found.flips),
-            p_t=paired_t(found.accuracy),
-            p_wilcoxon=wilcoxon(found.accuracy),
+            p_conditional=resample.flip_p(difference.flips),
+            p_t=paired_t(difference.accuracy),
+            p_wilcoxon=wilcoxon(difference.accuracy),
             n_pairs=self.results.groups,
             note="; ".join(filter(None, notes)),
         )
         is_conditional = trainings == 1 and _is_random([a, b])
         return _Judged(line, claim, spread, metric, trainings, is_conditional, len(apart.swapped), sizes, refused)
 
-    def _over_bands(self, panel: Panel, a: Row, b: Row) -> Comparison:
+    def _over_bands(self, panel: Panel, a: RowIdentity, b: RowIdentity) -> Comparison:
         """Paired over bands, as RS-BYOL tests; over trainings where the group holds one band only.
 
         Bands are not independent of each other, and neither are trainings tested on the same places: no verdict.
         """
         single = len(panel.parts) == 1
         line = self._comparison(panel, a, b, "trainings of one band" if single else "bands", "paired t")
-        found = self.results.difference(panel, a, b, self.rules.metrics[0])
-        if found is None:
+        difference = self.results.difference(panel, a, b, self.rules.metrics[0])
+        if difference is None:
             return replace(line, note="the rows have no replicate in common")
-        differences = found.parts[0].value if single else np.array([part.value.mean() for part in found.parts])
+        differences = (
+            difference.parts[0].value if single else np.array([part.value.mean() for part in difference.parts])
+        )
         low, high = t_interval(differences, self.config.confidence)
         p = paired_t(differences)
         return replace(
@@ -298,7 +302,7 @@ class _Judge:
             else "too few pairs, or pairs without spread, for a t-test",
         )
 
-    def _comparison(self, panel: Panel, a: Row, b: Row, pairing: str, test: str) -> Comparison:
+    def _comparison(self, panel: Panel, a: RowIdentity, b: RowIdentity, pairing: str, test: str) -> Comparison:
         """Without a result yet."""
         nan = float("nan")
         names = (self.task, panel.input, panel.probe, a.name, a.role, a.of_arm, b.name, b.role, b.of_arm)
@@ -313,7 +317,7 @@ def without_chance() -> frozenset[str]:
     return frozenset(floor.row for floor in map(floors.find, floors.names()) if not floor.random)
 
 
-def spread_of(apart: LeftOut, rows: Sequence[Row]) -> tuple[Spread, str]:
+def spread_of(apart: LeftOut, rows: Sequence[RowIdentity]) -> tuple[Spread, str]:
     """How far a value that is of these rows may be chance, and what must be said of it."""
     folds, trainings = apart.swapped.shape
     is_random = _is_random(rows)
@@ -323,17 +327,17 @@ def spread_of(apart: LeftOut, rows: Sequence[Row]) -> tuple[Spread, str]:
     return apart.spread(random=is_random or trainings > 1), remark
 
 
-def _is_random(rows: Sequence[Row]) -> bool:
+def _is_random(rows: Sequence[RowIdentity]) -> bool:
     """Whether something of these rows could have come out otherwise."""
     return any(row.name not in without_chance() for row in rows)
 
 
-def interval_of(apart: LeftOut, rows: Sequence[Row], confidence: float) -> tuple[float, float]:
+def interval_of(apart: LeftOut, rows: Sequence[RowIdentity], confidence: float) -> tuple[float, float]:
     """The interval of a difference between rows."""
     return spread_of(apart, rows)[0].interval(confidence)
 
 
-def interval_of_value(apart: LeftOut, row: Row, confidence: float, metric: str) -> tuple[float, float]:
+def interval_of_value(apart: LeftOut, row: RowIdentity, confidence: float, metric: str) -> tuple[float, float]:
     """The interval of what a row scored; of a share within 0 and 1."""
     low, high = interval_of(apart, [row], confidence)
     if metrics.find(metric).unit == "share":
@@ -417,7 +421,7 @@ class _Notes:
         }
         self._used: set[tuple[str, ...]] = set()
 
-    def of(self, task: str, panel: Panel, row: Row) -> str:
+    def of(self, task: str, panel: Panel, row: RowIdentity) -> str:
         """The note of a row that has a result."""
         key = (task, panel.input, panel.probe, *row)
         self._used.add(key)

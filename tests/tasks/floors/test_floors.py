@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from swath.errors import ContractError
-from swath.tasks._types import Units
+from swath.tasks._types import EvaluationUnits
 from swath.tasks.data import Labelled, contract_of, extract
 from swath.tasks.floors import image_statistics, random_convolutions
 from swath.tasks.floors.majority import majority
@@ -13,7 +13,7 @@ def test_majority_is_scikit_learns_dummy():
     from sklearn.dummy import DummyClassifier
 
     y = np.array([0, 2, 2, 1, 2])
-    units = Units(tuple("abcd"), tuple("abcd"), np.zeros(4, int))
+    units = EvaluationUnits(tuple("abcd"), tuple("abcd"), np.zeros(4, int))
     found = majority(Labelled(np.arange(5), y), units, 3)
     dummy = DummyClassifier(strategy="prior").fit(np.zeros((5, 1)), y)
     assert (found.y_pred == dummy.predict(np.zeros((4, 1)))).all()
@@ -22,7 +22,7 @@ def test_majority_is_scikit_learns_dummy():
 
 def test_majority_of_pixels_counts_pixels_without_void():
     y = np.array([[[0, 1], [1, -1]], [[-1, -1], [-1, -1]]])
-    units = Units(("a",), ("a",), np.zeros((1, 2, 2), int))
+    units = EvaluationUnits(("a",), ("a",), np.zeros((1, 2, 2), int))
     found = majority(Labelled(np.arange(2), y), units, 2)
     assert found.y_pred.tolist() == [[[1, 1], [1, 1]]]
     assert found.scores is None

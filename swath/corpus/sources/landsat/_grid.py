@@ -90,12 +90,12 @@ def grids(scenes: Iterable[Scene]) -> list[SceneGrid]:
         groups.setdefault((head.crs, round(a, 6), round(e, 6), x, y), []).append(scene)
     many = Counter(crs for crs, *_ in groups)
     count: Counter[str] = Counter()
-    found = []
+    scene_grids = []
     for (crs, *_), members in sorted(groups.items(), key=lambda item: item[0]):
         number = crs.rpartition(":")[2]
-        found.append(_grid(number if many[crs] == 1 else f"{number}-{count[crs]}", crs, members))
+        scene_grids.append(_grid(number if many[crs] == 1 else f"{number}-{count[crs]}", crs, members))
         count[crs] += 1
-    return found
+    return scene_grids
 
 
 def scattered(all_grids: Iterable[SceneGrid]) -> list[LogEntry]:
@@ -103,17 +103,17 @@ def scattered(all_grids: Iterable[SceneGrid]) -> list[LogEntry]:
 
     Scenes as the provider ships them share one; scenes that were cut or resampled each by themselves do not.
     """
-    found: dict[tuple[str, str], list[SceneGrid]] = defaultdict(list)
+    by_track: dict[tuple[str, str], list[SceneGrid]] = defaultdict(list)
     for one in all_grids:
         for scene in one.scenes:
-            found[scene.track_and_satellite[1:], one.crs].append(one)
+            by_track[scene.track_and_satellite[1:], one.crs].append(one)
     entries = []
-    for (place, crs), of_scenes in sorted(found.items()):
+    for (track, crs), of_scenes in sorted(by_track.items()):
         names = list(dict.fromkeys(one.name for one in of_scenes))
         if len(names) > 1:
-            what = f"{len(of_scenes)} scenes of path {place[:3]}, row {place[3:]} lie on {len(names)} grids of pixels: "
+            what = f"{len(of_scenes)} scenes of path {track[:3]}, row {track[3:]} lie on {len(names)} grids of pixels: "
             what += "only dates of one grid are a series (bring them onto one, such as with gdalwarp -tr 30 30 -tap)"
-            entries.append({"event": "several grids", "id": f"{place}, {crs}", "what": what, "where": " ".join(names)})
+            entries.append({"event": "several grids", "id": f"{track}, {crs}", "what": what, "where": " ".join(names)})
     return entries
 
 

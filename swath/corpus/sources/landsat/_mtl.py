@@ -82,35 +82,37 @@ def parsed(text: str, path: Path) -> Fields:
     Raises:
         BadFileError: it is no metadata file, or cut off.
     """
-    found: Fields = {}
+    entries: Fields = {}
     level_2 = False
     for name, value in re.findall(r"^\s*(\w+)\s*=\s*(.*?)\s*$", text, re.MULTILINE):
         if name == "GROUP":
             level_2 = value.startswith("LEVEL2")
         elif not level_2 and name != "END_GROUP":
-            found.setdefault(name, value.strip('"'))
-    if not re.search(r"^\s*END\s*\0*\s*$", text, re.MULTILINE) or not found:
+            entries.setdefault(name, value.strip('"'))
+    if not re.search(r"^\s*END\s*\0*\s*$", text, re.MULTILINE) or not entries:
         raise BadFileError(f"{path.name} is cut off, or no metadata file", where=str(path), remedy=SKIP)
-    return found
+    return entries
 
 
-def acquired(found: Fields, path: Path) -> datetime:
+def acquired(entries: Fields, path: Path) -> datetime:
     """Time of acquisition, at the scene's centre."""
-    day = _get(found, path, "DATE_ACQUIRED", "ACQUISITION_DATE")
-    clock = next((found[name] for name in ("SCENE_CENTER_TIME", "SCENE_CENTER_SCAN_TIME") if name in found), "00:00:00")
+    day = _get(entries, path, "DATE_ACQUIRED", "ACQUISITION_DATE")
+    clock = next(
+        (entries[name] for name in ("SCENE_CENTER_TIME", "SCENE_CENTER_SCAN_TIME") if name in entries), "00:00:00"
+    )
     try:
         return datetime.fromisoformat(f"{day}T{clock.rstrip('Z')[:15]}").replace(tzinfo=UTC)
     except ValueError:
         raise BadFileError(f"{path.name} says no time: {day} {clock}", where=str(path), remedy=SKIP) from None
 
 
-def collection(found: Fields) -> int:
+def collection(entries: Fields) -> int:
     """Number of the collection; 0 for scenes that were processed before there were any, whose metadata name none."""
-    said = found.get("COLLECTION_NUMBER", "")
+    said = entries.get("COLLECTION_NUMBER", "")
     return int(said) if said.isdecimal() else 0
 
 
-def calibration(found: Fields, path: Path, sensor: str, bands: dict[str, str]) -> Calibration:
+def calibration(entries: Fields, path: Path, sensor: str, bands: dict[str, str]) -> Calibration:
     """Calibration of a level-1 scene.
 
     Args:
@@ -122,49 +124,49 @@ def calibration(found: Fields, path: Path, sensor: str, bands: dict[str, str]) -
     Raises:
         BadFileError: a coefficient is missing.
     """
-    elevation = _number(found, path, "SUN_ELEVATION")
+    elevation = _number(entries, path, "SUN_ELEVATION")
     if elevation > 90:
         raise BadFileError(f"{path.name} has the sun at {elevation}°", where=str(path), remedy=SKIP)
     if elevation <= 0:
         raise BadFileError(f"the sun is below the horizon ({elevation}°)", where=str(path), remedy=SKIP)
     made = {
-        band: _temperature(found, path, sensor, band) if unit == "K" else _reflectance(found, path, sensor, band)
+        band: _temperature(entries, path, sensor, band) if unit == "K" else _reflectance(entries, path, sensor, band)
         for band, unit in bands.items()
     }
     return Calibration(made, elevation)
 
 
-def _reflectance(found: Fields, path: Path, sensor: str, band: str) -> Reflectance:
+def _reflectance(entries: Fields, path: Path, sensor: str, band: str) -> Reflectance:
     number = band.removeprefix("B")
-    if f"REFLECTANCE_MULT_BAND_{number}" in found:
-        return Reflectance(*(_number(found, path, f"REFLECTANCE_{what}_BAND_{number}") for what in ("MULT", "ADD")))
+    if f"REFLECTANCE_MULT_BAND_{number}" in entries:
+        return Reflectance(*(_number(entries, path, f"REFLECTANCE_{what}_BAND_{number}") for what in ("MULT", "ADD")))
     if sensor not in SOLAR_IRRADIANCE:
         raise BadFileError(f"{path.name} has no REFLECTANCE_MULT_BAND_{number}", where=str(path), remedy=SKIP)
-    multiplier, addend = _radiance(found, path, number)
-    day = acquired(found, path).timetuple().tm_yday
+    multiplier, addend = _radiance(entries, path, number)
+    day = acquired(entries, path).timetuple().tm_yday
     usual = 1 - 0.01672 * math.cos(math.radians(0.9856 * (day - 4)))
-    distance = _number({"EARTH_SUN_DISTANCE": str(usual)} | found, path, "EARTH_SUN_DISTANCE")
+    distance = _number({"EARTH_SUN_DISTANCE": str(usual)} | entries, path, "EARTH_SUN_DISTANCE")
     factor = math.pi * distance**2 / SOLAR_IRRADIANCE[sensor][band]
     return Reflectance(multiplier * factor, addend * factor)
 
 
-def _temperature(found: Fields, path: Path, sensor: str, band: str) -> Temperature:
+def _temperature(entries: Fields, path: Path, sensor: str, band: str) -> Temperature:
     number = band.removeprefix("B")
     known = THERMAL_CONSTANTS[sensor][band]
     names = [f"K{i}_CONSTANT_BAND_{number}" for i in (1, 2)]
     usual = {name: str(value) for name, value in zip(names, known, strict=True)}
-    k1, k2 = (_number(usual | found, path, name) for name in names)
-    return Temperature(*_radiance(found, path, number), k1, k2)
+    k1, k2 = (_number(usual | entries, path, name) for name in names)
+    return Temperature(*_radiance(entries, path, number), k1, k2)
 
 
-def _radiance(found: Fields, path: Path, number: str) -> tuple[float, float]:
+def _radiance(entries: Fields, path: Path, number: str) -> tuple[float, float]:
     """Multiplier and addend of counts to radiance in W/(m² sr µm)."""
-    if f"RADIANCE_MULT_BAND_{number}" in found:
-        multiplier, addend = (_number(found, path, f"RADIANCE_{what}_BAND_{number}") for what in ("MULT", "ADD"))
+    if f"RADIANCE_MULT_BAND_{number}" in entries:
+        multiplier, addend = (_number(entries, path, f"RADIANCE_{what}_BAND_{number}") for what in ("MULT", "ADD"))
         return multiplier, addend
     old = f"BAND{number.replace('_VCID_', '')}"
     high, low, last, first = (
-        _number(found, path, f"{new}_BAND_{number}", f"{short}_{old}")
+        _number(entries, path, f"{new}_BAND_{number}", f"{short}_{old}")
         for new, short in (
             ("RADIANCE_MAXIMUM", "LMAX"),
             ("RADIANCE_MINIMUM", "LMIN"),
@@ -176,16 +178,16 @@ def _radiance(found: Fields, path: Path, number: str) -> tuple[float, float]:
     return gain, low - gain * first
 
 
-def _get(found: Fields, path: Path, *names: str) -> str:
+def _get(entries: Fields, path: Path, *names: str) -> str:
     for name in names:
-        if name in found:
-            return found[name]
+        if name in entries:
+            return entries[name]
     raise BadFileError(f"{path.name} has no {names[0]}", where=str(path), remedy=SKIP)
 
 
-def _number(found: Fields, path: Path, *names: str) -> float:
+def _number(entries: Fields, path: Path, *names: str) -> float:
     """A finite number; one that counts are multiplied with is none of those that make nothing of them."""
-    text = _get(found, path, *names)
+    text = _get(entries, path, *names)
     try:
         value = float(text)
     except ValueError:

@@ -114,21 +114,21 @@ def find(root: Path, omissions: Omissions) -> list[Scene]:
         if scene.files.setdefault(layer, file) is not file:
             what = f"two files are {layer} of {scene.id}: {scene.files[layer].name} and {file.name}"
             raise CorpusError(what, where=str(root), remedy="leave one of them out")
-    found = _newest([scene for scene in scenes.values() if _bands_of(scene)], omissions)
-    if not found:
+    newest = _newest([scene for scene in scenes.values() if _bands_of(scene)], omissions)
+    if not newest:
         raise CorpusError(
             "no Landsat scene is here",
             where=str(root),
             remedy="files must be named as USGS names them, such as LC08_L2SP_005009_20150710_20200908_02_T2_SR_B4.TIF",
         )
-    for scene in found:
+    for scene in newest:
         known = {band.name for band in sensors.get(scene.sensor).bands} | set(QUALITY)
         for layer in sorted(scene.files.keys() - known):
             what = "not a band that is stored"
             omissions.log.append(
                 {"event": "extra file", "id": scene.id, "what": what, "where": scene.files[layer].name}
             )
-    return sorted(found, key=lambda scene: (scene.date, scene.id))
+    return sorted(newest, key=lambda scene: (scene.date, scene.id))
 
 
 def _before_2012(layer: str) -> str:
@@ -266,14 +266,14 @@ def prepare(
         check_windows(scene.files[name], head, limit_gb)
         check_same_place(scene.files[name], head, scene.files[first], scene.header)
     if scene.metadata is not None:
-        found = mtl.fields(scene.metadata)
-        if found.get("SENSOR_ID", "").startswith("MSS"):
+        metadata = mtl.fields(scene.metadata)
+        if metadata.get("SENSOR_ID", "").startswith("MSS"):
             what = f"{scene.id} is of the multispectral scanner, by {scene.metadata.name}, which is not stored"
             raise BadFileError(what, where=str(scene.metadata), remedy="take it out; or leave it out: on_bad_file=skip")
-        scene.date = mtl.acquired(found, scene.metadata)
-        scene.collection = mtl.collection(found)
+        scene.date = mtl.acquired(metadata, scene.metadata)
+        scene.collection = mtl.collection(metadata)
         if sensors.get(scene.sensor).top_of_atmosphere:
-            scene.calibration = mtl.calibration(found, scene.metadata, scene.sensor, units)
+            scene.calibration = mtl.calibration(metadata, scene.metadata, scene.sensor, units)
     elif sensors.get(scene.sensor).top_of_atmosphere:
         scene.calibration = _without_metadata(scene, units, missing_metadata)
     if scene.quality == "BQA" and scene.collection is None:

@@ -175,7 +175,7 @@ def build(
     spec = CorpusSpec(px, {sensor: layout}, {"cloud": LAYER}, ("public domain",))
 
     def read(block: ChipRow) -> Contents:
-        return _look(block, spec, config, dtypes, shipped, sensor)
+        return _contents_of(block, spec, config, dtypes, shipped, sensor)
 
     known = outlines((one.scene.image.path for one in ready), px)
     convert(target, spec, omissions, blocks, ChipRow.uids, read, known)
@@ -225,7 +225,7 @@ def _blocks(ready: Sequence[ReadyScene], px: int) -> Iterator[ChipRow]:
                 yield ChipRow(scene, row, range(start, min(start + BLOCK, columns)))
 
 
-def _look(
+def _contents_of(
     block: ChipRow,
     spec: CorpusSpec,
     config: ValidationSettings,
@@ -253,7 +253,7 @@ def _look(
         if ready.head.transform is None or seen[cell].mean() < config.min_valid or not seen[cell].any():
             continue
         uid = block.uid(column)
-        place = Location(
+        location = Location(
             uid,
             crs=ready.head.crs,
             transform=moved(ready.head.transform, block.row, column, px),
@@ -270,7 +270,7 @@ def _look(
             cloud=float((codes[cell][seen[cell]] >= 3).mean()),
             source=ready.scene.image.name,
         )
-        contents.add(place, [chip], {"cloud": codes[cell]}, spec.sensors)
+        contents.add(location, [chip], {"cloud": codes[cell]}, spec.sensors)
     return contents
 
 

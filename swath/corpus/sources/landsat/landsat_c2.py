@@ -127,7 +127,15 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         for block in units
         for column in block.columns
     )
-    convert(target, spec, omissions, units, grid.CellRow.uids, lambda block: _look(block, config, spec, rasters), known)
+    convert(
+        target,
+        spec,
+        omissions,
+        units,
+        grid.CellRow.uids,
+        lambda block: _contents_of(block, config, spec, rasters),
+        known,
+    )
     write_log(target, _without_chips(target, ready, config))
 
 
@@ -193,7 +201,7 @@ class Image:
     """None where the scene has no quality band."""
 
 
-def _look(block: grid.CellRow, config: Config, spec: CorpusSpec, rasters: dict[str, File]) -> Contents:
+def _contents_of(block: grid.CellRow, config: Config, spec: CorpusSpec, rasters: dict[str, File]) -> Contents:
     """The chips of all passes in a row of cells."""
     passes: dict[tuple[str, str, str], list[Image]] = {}
     for scene in block.grid.scenes:
@@ -206,8 +214,8 @@ def _look(block: grid.CellRow, config: Config, spec: CorpusSpec, rasters: dict[s
         uid, corner = block.uid(column), moved(block.transform_of(column), 0, 0, 0)
         chips = [chip for images in passes.values() if (chip := _chip(uid, images, cell, config))]
         if chips:
-            place = Location(uid, crs=block.grid.crs, transform=corner)
-            contents.add(place, chips, {name: codes[cell] for name, codes in maps.items()}, spec.sensors)
+            location = Location(uid, crs=block.grid.crs, transform=corner)
+            contents.add(location, chips, {name: codes[cell] for name, codes in maps.items()}, spec.sensors)
     return contents
 
 

@@ -109,22 +109,22 @@ def files_by_key(
         CorpusError: there is no file of a kind at all.
         BadFileError: a file is missing or extra and the settings do not say `skip`.
     """
-    found = {kind: names.find(root) for kind, names in kinds.items()}
+    by_kind = {kind: names.find(root) for kind, names in kinds.items()}
     for kind, names in kinds.items():
-        if not found[kind]:
+        if not by_kind[kind]:
             raise CorpusError(
                 f"no file is named {names.template}", where=str(root), remedy=what_is_there(root, names.template)
             )
     complete = {}
-    for key in in_order({key for files in found.values() for key in files}.union(listed or ())):
-        there = {kind: files[key] for kind, files in found.items() if key in files}
+    for key in in_order({key for files in by_kind.values() for key in files}.union(listed or ())):
+        there = {kind: files[key] for kind, files in by_kind.items() if key in files}
         if key in unwanted:
             continue
         if error := _wrong(root, kinds, key, there, listed):
             omissions.reject(error, "_".join(key))
         else:
             complete[key] = there
-    known = {path for files in found.values() for path in files.values()}
+    known = {path for files in by_kind.values() for path in files.values()}
     labelling = (one.file.name for one in omissions.settings.shapes)
     _note_strangers(root, known, (*unused, "README*", *labelling), omissions)
     return complete

@@ -51,13 +51,13 @@ def members(path: Path, name: str) -> list[tarfile.TarInfo]:
     """
     try:
         with _Heads(path) as heads, tarfile.open(fileobj=heads, mode="r:") as archive:
-            found = [member for member in archive if member.isfile()]
+            files = [member for member in archive if member.isfile()]
             complete = heads.last == tarfile.NUL * tarfile.BLOCKSIZE
     except (OSError, tarfile.TarError, ValueError, OverflowError, LookupError, RecursionError) as error:
         raise BadFileError(f"{name} cannot be read: {error}", where=str(path), remedy=SKIP) from error
     if not complete:
-        what = f"{name} is damaged or cut: no mark of the end follows its {len(found)} files"
+        what = f"{name} is damaged or cut: no mark of the end follows its {len(files)} files"
         raise BadFileError(what, where=str(path), remedy=SKIP)
-    if holes := next((member.name for member in found if member.issparse()), None):
+    if holes := next((member.name for member in files if member.issparse()), None):
         raise BadFileError(f"{name} leaves out parts of {holes} (sparse)", where=str(path), remedy=SKIP)
-    return found
+    return files

@@ -164,9 +164,9 @@ def times(file: Zipped, array: Array) -> Shaped[ndarray, "..."]:
         code, start = _UNITS[match[1]], datetime.fromisoformat(match[2])  # type: ignore[index] — None is caught
     except (KeyError, TypeError, ValueError) as error:
         raise file.bad(f"gives its times in units that cannot be understood: {units!r}") from error
-    found = np.datetime64(start.replace(tzinfo=None), "ns") + array.values.astype(np.int64).astype(f"m8[{code}]")
-    found[found <= np.datetime64(0, "ns")] = np.datetime64("NaT")
-    return found
+    moments = np.datetime64(start.replace(tzinfo=None), "ns") + array.values.astype(np.int64).astype(f"m8[{code}]")
+    moments[moments <= np.datetime64(0, "ns")] = np.datetime64("NaT")
+    return moments
 
 
 def when(time: np.datetime64) -> datetime | None:

@@ -150,12 +150,12 @@ def _field(folder: Path, *names: str) -> Any:
 
 
 def _parts(root: Path) -> dict[str, str]:
-    found = {}
+    parts = {}
     for part, name in LISTS.items():
         if (root / name).is_file():
             with (root / name).open(newline="") as file:
-                found |= {row[0]: part for row in csv.reader(file) if row}
-    return found
+                parts |= {row[0]: part for row in csv.reader(file) if row}
+    return parts
 
 
 def _read(root: Path, optical: Path, radar: Path, spec: CorpusSpec, split: str | None) -> Contents:

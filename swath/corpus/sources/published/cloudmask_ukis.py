@@ -77,7 +77,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         omissions,
         list(shapes),
         lambda name: [uid for uid, _, _ in cells(name, shapes[name], config.chip_px)],
-        lambda name: _look(name, found[name], own[name][0], spec, config.max_image_gb),
+        lambda name: _contents_of(name, found[name], own[name][0], spec, config.max_image_gb),
     )
 
 
@@ -125,7 +125,7 @@ def _arrays(path: Path, limit_gb: float) -> tuple[Float32[ndarray, "c y x"], Int
     return image.transpose(2, 0, 1), declared(mask[..., 0], LAYER, File(path, path.name))
 
 
-def _look(name: str, path: Path, sensor: str, spec: CorpusSpec, limit_gb: float) -> Contents:
+def _contents_of(name: str, path: Path, sensor: str, spec: CorpusSpec, limit_gb: float) -> Contents:
     image, mask = _arrays(path, limit_gb)
     contents = Contents()
     for uid, row, column in cells(name, mask.shape, spec.chip_px):

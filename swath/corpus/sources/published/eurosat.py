@@ -61,12 +61,20 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     order = np.array([BANDS.index(band) for band in layout.bands])
     spec = CorpusSpec(PX, {SENSOR: layout}, licences=("MIT",))
 
-    def look(file: File) -> Contents:
+    def contents_of(file: File) -> Contents:
         pixels, head = image(file, len(BANDS), "uint16", PX)
         uid = file.path.stem
-        place = placed(uid, head, split=file.fields.get("split"), scalars={"class": file.fields["class"]})
+        location = placed(uid, head, split=file.fields.get("split"), scalars={"class": file.fields["class"]})
         contents = Contents()
-        contents.add(place, [chip_of(uid, SENSOR, pixels[order], file.name)], {}, spec.sensors)
+        contents.add(location, [chip_of(uid, SENSOR, pixels[order], file.name)], {}, spec.sensors)
         return contents
 
-    convert(target, spec, omissions, files, lambda file: [file.path.stem], look, outlines((f.path for f in files), PX))
+    convert(
+        target,
+        spec,
+        omissions,
+        files,
+        lambda file: [file.path.stem],
+        contents_of,
+        outlines((f.path for f in files), PX),
+    )

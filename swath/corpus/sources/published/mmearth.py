@@ -113,7 +113,9 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
             layouts[RADAR] = SensorLayout.of(sensors.get(RADAR), ("VV", "VH"), gsd_m=10)
         spec = CorpusSpec(archive.px, layouts, LAYERS if config.labels else {}, ("CC-BY-4.0",))
         positions = list(range(len(archive.names)))
-        convert(target, spec, omissions, positions, lambda k: [archive.names[k]], lambda k: _look(archive, k, spec))
+        convert(
+            target, spec, omissions, positions, lambda k: [archive.names[k]], lambda k: _contents_of(archive, k, spec)
+        )
 
 
 def _optical(level: str) -> SensorLayout:
@@ -127,7 +129,7 @@ def _optical(level: str) -> SensorLayout:
 @contextmanager
 def _opened(folder: Path, limit_gb: float) -> Iterator[Archive]:
     h5py = _h5py()
-    places = [place / f"{name}.h5" for name in EDITIONS for place in (folder, folder / name)]
+    places = [parent / f"{name}.h5" for name in EDITIONS for parent in (folder, folder / name)]
     path = next((path for path in places if path.is_file()), None)
     if path is None:
         known = ", ".join(f"{name}.h5" for name in EDITIONS)
@@ -181,9 +183,11 @@ def _check(path: Path, file: Any) -> None:
             raise CorpusError(f"{path.name} has no {name}", where=str(path), remedy=remedy)
     count, px = len(file["metadata"]), file["sentinel2"].shape[-1]
     for name, (dtype, channels) in _WANTED.items():
-        found = file[name]
-        if found.shape != (count, channels, px, px) or dtype not in (None, found.dtype.name):
-            what = f"{name} is {found.dtype} {found.shape}, not {dtype or 'whole numbers'} {(count, channels, px, px)}"
+        dataset = file[name]
+        if dataset.shape != (count, channels, px, px) or dtype not in (None, dataset.dtype.name):
+            what = (
+                f"{name} is {dataset.dtype} {dataset.shape}, not {dtype or 'whole numbers'} {(count, channels, px, px)}"
+            )
             raise CorpusError(what, where=str(path), remedy=remedy)
 
 
@@ -210,10 +214,10 @@ def _h5py() -> ModuleType:
 # -- one tile ----------------------------------------------------------------------------------------------------------
 
 
-def _look(archive: Archive, position: int, spec: CorpusSpec) -> Contents:
+def _contents_of(archive: Archive, position: int, spec: CorpusSpec) -> Contents:
     uid = archive.names[position]
     info = archive.tiles[uid]
-    place = Location(
+    location = Location(
         uid,
         lonlat=_centre(archive, uid, info),
         split=archive.parts.get(position),
@@ -227,7 +231,7 @@ def _look(archive: Archive, position: int, spec: CorpusSpec) -> Contents:
             for name, channels in PASSES.items()
         ]
     contents = Contents()
-    contents.add(place, chips, {name: _codes(archive, name, position) for name in spec.labels}, spec.sensors)
+    contents.add(location, chips, {name: _codes(archive, name, position) for name in spec.labels}, spec.sensors)
     return contents
 
 

@@ -53,12 +53,12 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     layout = SensorLayout.of(sensors.get(SENSOR), BANDS, gsd_m=config.gsd_m)
     spec = CorpusSpec(PX, {SENSOR: layout})
 
-    def look(file: File) -> Contents:
+    def contents_of(file: File) -> Contents:
         pixels, _ = image(file, len(BANDS), "uint8", PX)
         uid = file.path.stem
-        place = Location(uid, split=file.fields.get("split"), scalars={"class": file.fields["class"]})
+        location = Location(uid, split=file.fields.get("split"), scalars={"class": file.fields["class"]})
         contents = Contents()
-        contents.add(place, [Chip(uid, SENSOR, pixels, source=file.name)], {}, spec.sensors)
+        contents.add(location, [Chip(uid, SENSOR, pixels, source=file.name)], {}, spec.sensors)
         return contents
 
-    convert(target, spec, omissions, files, lambda file: [file.path.stem], look)
+    convert(target, spec, omissions, files, lambda file: [file.path.stem], contents_of)

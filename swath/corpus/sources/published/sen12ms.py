@@ -102,7 +102,7 @@ def _season(key: Key) -> str:
 
 def _parts(root: Path) -> Mapping[Key, Literal["train", "test"]]:
     """Part of each patch that is on one of the official lists."""
-    found: dict[Key, Literal["train", "test"]] = {}
+    parts: dict[Key, Literal["train", "test"]] = {}
     for part in ("train", "test"):
         path = root / f"{part}_list.txt"
         if not path.is_file():
@@ -110,8 +110,8 @@ def _parts(root: Path) -> Mapping[Key, Literal["train", "test"]]:
             raise CorpusError(f"the list {path.name} of the split is missing", where=str(path), remedy=remedy)
         for line in path.read_text().split():
             fields = line.removesuffix(".tif").split("_")
-            found["_".join(fields[:2]), fields[3], fields[4].removeprefix("p")] = part
-    return found
+            parts["_".join(fields[:2]), fields[3], fields[4].removeprefix("p")] = part
+    return parts
 
 
 def _read(files: dict[str, Path], key: Key, root: Path, spec: CorpusSpec, parts: Mapping[Key, str]) -> Contents:

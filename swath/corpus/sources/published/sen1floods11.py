@@ -79,12 +79,12 @@ def _events(root: Path) -> dict[str, dict[str, Any]]:
 
 def _parts(root: Path) -> dict[str, str]:
     """Part of each chip, if the lists are there."""
-    found = {}
+    parts = {}
     for part, name in LISTS.items():
         for path in matching(root, f"**/{name}"):
             for line in path.read_text().split():
-                found[line.partition(",")[0].removesuffix("_S1Hand.tif")] = part
-    return found
+                parts[line.partition(",")[0].removesuffix("_S1Hand.tif")] = part
+    return parts
 
 
 def _read(files: dict[str, Path], key: Key, spec: CorpusSpec, event: dict[str, Any], split: str | None) -> Contents:

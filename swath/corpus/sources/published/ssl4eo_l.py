@@ -62,7 +62,9 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     spec = CorpusSpec(PX, {SENSORS[split]: layout(split) for split in splits}, licences=("CC0-1.0",))
     units = list(places.items())
     known = outlines((_first(folder, *unit) for unit in units if any(unit[1].values())), PX)
-    convert(target, spec, omissions, units, lambda unit: [unit[0]], lambda unit: _look(folder, spec, *unit), known)
+    convert(
+        target, spec, omissions, units, lambda unit: [unit[0]], lambda unit: _contents_of(folder, spec, *unit), known
+    )
 
 
 def layout(split: str) -> SensorLayout:
@@ -157,7 +159,7 @@ def _first(data: Path, uid: str, scenes: Scenes) -> Path:
     return data / f"ssl4eo_l_{split}" / uid / scene / FILE
 
 
-def _look(data: Path, spec: CorpusSpec, uid: str, scenes: Scenes) -> Contents:
+def _contents_of(data: Path, spec: CorpusSpec, uid: str, scenes: Scenes) -> Contents:
     heads: list[Header] = []
     chips: list[Chip] = []
     for split, names in scenes.items():

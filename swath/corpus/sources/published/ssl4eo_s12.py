@@ -64,7 +64,9 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     spec = CorpusSpec(PX, {SENSORS[name]: layout(name) for name in wanted}, licences=("CC-BY-4.0",))
     units = sorted(places.items())
     known = outlines((path for uid, names in units for path in _first(folder / names[0] / uid)), PX)
-    convert(target, spec, omissions, units, lambda unit: [unit[0]], lambda unit: _look(folder, spec, *unit), known)
+    convert(
+        target, spec, omissions, units, lambda unit: [unit[0]], lambda unit: _contents_of(folder, spec, *unit), known
+    )
 
 
 def layout(modality: str) -> SensorLayout:
@@ -90,7 +92,7 @@ def _first(place: Path) -> list[Path]:
     return [path for scene in scenes[:1] for name in FINEST if (path := scene / name).is_file()]
 
 
-def _look(data: Path, spec: CorpusSpec, uid: str, modalities: list[str]) -> Contents:
+def _contents_of(data: Path, spec: CorpusSpec, uid: str, modalities: list[str]) -> Contents:
     heads: list[Header] = []
     chips: list[Chip] = []
     for modality in modalities:

@@ -108,10 +108,10 @@ class Recent:
         """What `decode` makes of the file; of `keep` files it is remembered."""
         with self.lock:
             if file.path not in self.held:
-                found = decode()
+                content = decode()
                 while len(self.held) >= keep:
                     self.held.pop(next(iter(self.held)))
-                self.held[file.path] = found
+                self.held[file.path] = content
             return self.held[file.path]
 
 
@@ -251,7 +251,7 @@ class _Reader:
     folders: list[str]
     recent: Recent = field(default_factory=Recent)
 
-    def look(self, unit: StoredLocation) -> Contents:
+    def contents_of(self, unit: StoredLocation) -> Contents:
         """The location, its chips and its land cover."""
         heads: list[Header] = []
         chips: list[Chip] = []
@@ -345,8 +345,8 @@ def _header(file: Zipped, own: Mapping[str, Array], edition: Edition) -> Header:
     a, e = float(x[-1] - x[0]) / (PX - 1), float(y[-1] - y[0]) / (PX - 1)
     if not a or not e or not np.isfinite([a, e]).all():
         raise file.bad("has coordinates that are no grid")
-    place = Affine(a, 0, float(x[0]) - a / 2, 0, e, float(y[0]) - e / 2)
-    return Header(height=PX, width=PX, crs=f"EPSG:{int(own['crs'].values)}", transform=place)
+    transform = Affine(a, 0, float(x[0]) - a / 2, 0, e, float(y[0]) - e / 2)
+    return Header(height=PX, width=PX, crs=f"EPSG:{int(own['crs'].values)}", transform=transform)
 
 
 def _expect(file: Zipped, name: str, values: Shaped[ndarray, "..."], shape: tuple[int, ...]) -> None:

@@ -121,7 +121,7 @@ def _files(root: Path, config: Config) -> dict[str, Path]:
         raise CorpusError(
             "two files have one name apart from their ending", where=str(root), remedy="rename one, or name regions"
         )
-    order = {region: place for place, region in enumerate(REGIONS)}
+    order = {region: position for position, region in enumerate(REGIONS)}
     regions = config.regions or sorted(there, key=lambda region: (order.get(region, len(order)), region))
     if unknown := [region for region in regions if region not in there and region not in REGIONS]:
         raise CorpusError(f"no file of the region {unknown[0]!r}", where=str(root), remedy=nearest(unknown[0], there))

@@ -87,10 +87,10 @@ def is_private(host: str) -> bool:
     A name that nobody knows here may be known to a proxy; it is not held for private.
     """
     try:
-        found = {ipaddress.ip_address(host)}
+        addresses = {ipaddress.ip_address(host)}
     except ValueError:
         try:
-            found = {ipaddress.ip_address(entry[4][0]) for entry in socket.getaddrinfo(host or "localhost", None)}
+            addresses = {ipaddress.ip_address(entry[4][0]) for entry in socket.getaddrinfo(host or "localhost", None)}
         except (OSError, ValueError):
             return False
-    return any(not (getattr(one, "ipv4_mapped", None) or one).is_global for one in found)
+    return any(not (getattr(one, "ipv4_mapped", None) or one).is_global for one in addresses)

@@ -81,11 +81,11 @@ def cost(section: StacSection, plan: gpd.GeoDataFrame, rate: Rate) -> Cost:
         # an outline across the antimeridian is two, each of which is searched
         outlines = int(shapely.get_num_geometries(plan.geometry.to_numpy()).sum())
         asked += outlines * len(periods) * len(sections.entries(product, section))
-        found = _acquisitions(product, periods) * len(plan)
+        acquisitions = _acquisitions(product, periods) * len(plan)
         each_requests, each_bytes, raw = _reads(section, product, gsd, compare=not windows[0].every)
         chips += round(taken)
         requests += round(taken * each_requests)
-        downloaded += taken * each_bytes + found * ITEM_BYTES
+        downloaded += taken * each_bytes + acquisitions * ITEM_BYTES
         stored += taken * raw * COMPRESSED
     requests += asked
     hours = requests * rate.request_s / rate.workers / 3600

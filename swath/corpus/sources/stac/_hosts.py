@@ -147,9 +147,9 @@ def status_of(error: BaseException) -> int | None:
             value = getattr(one, name, None)
             if isinstance(value, int) and 400 <= value < 600:
                 return value
-        found = re.search(r"(?:HTTP response code|HTTP error code|response_code)\D{0,3}(\d{3})", str(one))
-        if found:
-            return int(found[1])
+        match = re.search(r"(?:HTTP response code|HTTP error code|response_code)\D{0,3}(\d{3})", str(one))
+        if match:
+            return int(match[1])
     # a local file that is not there
     return 404 if "No such file or directory" in str(error) else None
 
@@ -295,7 +295,7 @@ def _object(url: str, patience: Patience) -> bytes:
         beyond = store.read(key, byte_range=slice(most, most + 1)).result(timeout=patience.timeout_s)
         if beyond.state == "value":
             raise TooLargeError(f"{url} holds more than {most >> 20} MB", "answer_mb")
-    found = store.read(key).result(timeout=patience.timeout_s)
-    if found.state != "value":
+    answer = store.read(key).result(timeout=patience.timeout_s)
+    if answer.state != "value":
         raise HTTPError(url, 404, "there is no such object", Message(), None)
-    return found.value
+    return answer.value

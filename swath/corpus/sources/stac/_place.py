@@ -183,7 +183,7 @@ def _why_none(site: Site, product: Product, window: Window) -> str:
     if product.orbit is not None:
         limits.append(f"orbit {product.orbit}")
     platforms = _platforms(sensor, sections.catalogue_of(product, site.section))
-    seen = [item for _, found in _items(site, product, [window], _among(platforms)) for item in found]
+    seen = [item for _, listed in _items(site, product, [window], _among(platforms)) for item in listed]
     # an API may not filter
     count = sum(not platforms or _properties(item).get("platform") in platforms for item in seen)
     useless = [one.reason for (name, _), one in site.malformed.items() if name == product.sensor]
@@ -205,8 +205,8 @@ def _search(site: Site, product: Product, windows: Sequence[Window]) -> list[Acq
     assert outline is not None
     look = partial(checked, home=catalogue.address, local=catalogue.local)
     scenes: list[Scene] = []
-    for key, found in _items(site, product, windows, _filters(product, sensor, catalogue)):
-        for item in (item for item in found if product.only.items() <= _properties(item).items()):
+    for key, listed in _items(site, product, windows, _filters(product, sensor, catalogue)):
+        for item in (item for item in listed if product.only.items() <= _properties(item).items()):
             try:
                 scenes.append(scene_of(item, sensor, bands, sensor.assets[key], catalogue.alternate, look))
             except CorpusError as error:

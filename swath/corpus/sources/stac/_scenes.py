@@ -297,9 +297,9 @@ def _plausible(scale: float, offset: float | None, default: Scaling, sensor: Sen
 
 def _raster(asset: dict[str, Any]) -> dict[str, float]:
     bands = asset.get("raster:bands") or asset.get("bands") or [{}]
-    found = {name: bands[0].get(name, bands[0].get(f"raster:{name}", asset.get(f"raster:{name}"))) for name in
+    values = {name: bands[0].get(name, bands[0].get(f"raster:{name}", asset.get(f"raster:{name}"))) for name in
              ("scale", "offset")}  # fmt: skip
-    return {name: _number(value, f"the {name} of raster:bands") for name, value in found.items() if value is not None}
+    return {name: _number(value, f"the {name} of raster:bands") for name, value in values.items() if value is not None}
 
 
 def _baseline(item: dict[str, Any]) -> str:
@@ -312,8 +312,8 @@ def _baseline(item: dict[str, Any]) -> str:
         *(str(properties.get(k, "")) for k in ("s2:product_uri", "sentinel:product_id", "title")),
     ]
     for name in names:
-        if found := re.search(r"_N(\d{2})\.?(\d{2})(?:_|$)", name):
-            return f"{found[1]}.{found[2]}"
+        if match := re.search(r"_N(\d{2})\.?(\d{2})(?:_|$)", name):
+            return f"{match[1]}.{match[2]}"
     return ""
 
 
@@ -379,8 +379,8 @@ def acquisitions(scenes: Iterable[Scene], outline: BaseGeometry, crs: str) -> li
         shared = round(scene.outline.intersection(outline).area / outline.area, 3) if outline.area else 0.0
         return (-shared, scene.crs != crs, scene.id)
 
-    found = [Acquisition(tuple(sorted(_newest(one), key=order))) for one in passes]
-    return sorted(found, key=lambda one: (one.when, one.name))
+    joined = [Acquisition(tuple(sorted(_newest(one), key=order))) for one in passes]
+    return sorted(joined, key=lambda one: (one.when, one.name))
 
 
 def _newest(scenes: Iterable[Scene]) -> list[Scene]:

@@ -59,7 +59,7 @@ def items(
     def request() -> list[Item]:
         client = _client(address, patience)
         query = filters if filters and _can_query(client) else None
-        found = {}
+        by_identity = {}
         for part in _boxes(outline):
             area = shapely.box(*part)
             for start, end in periods:
@@ -67,8 +67,8 @@ def items(
                     collections=[collection], bbox=part, datetime=[start, end], limit=PAGE, query=query
                 )
                 for page in _pages(search.pages_as_dicts(), address, patience):
-                    found |= {_identity(item): item for item in page if _may_touch(item, area)}
-        return list(found.values())
+                    by_identity |= {_identity(item): item for item in page if _may_touch(item, area)}
+        return list(by_identity.values())
 
     return patience.call(address, request)
 

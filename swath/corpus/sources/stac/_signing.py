@@ -81,8 +81,8 @@ class TokenSigner:
         """Where the token for an address is had; None if its host gets none."""
         if "{account}" not in self._template:
             return self._template if host_of(address) in self._hosts else None
-        found = _AZURE.match(address)
-        return self._template.format(**found.groupdict()) if found else None
+        match = _AZURE.match(address)
+        return self._template.format(**match.groupdict()) if match else None
 
     def _fetched(self, url: str) -> _Token:
         def request() -> _Token:

@@ -106,7 +106,9 @@ def _labels(run: Run, corpus: Corpus, task: str | None) -> pd.Series:
     except (SwathError, ValueError):
         return pd.Series(pd.Categorical([]))
     # a location that has several classes stands there once for each
-    rows, codes = (np.arange(len(labelled.y)), labelled.y) if labelled.several is None else np.nonzero(labelled.several)
+    rows, codes = (
+        (np.arange(len(labelled.y)), labelled.y) if labelled.has_class is None else np.nonzero(labelled.has_class)
+    )
     return pd.Series(pd.Categorical.from_codes(codes, labelled.classes), index=labelled.locations[rows])
 
 
