@@ -14,11 +14,11 @@ class Arrival(Protocol):
     """When something that was sent is there: torch's events of GPUs."""
 
     def query(self) -> bool:
-        """Whether it is."""
+        """Whether all that was sent has arrived."""
         ...
 
     def synchronize(self) -> None:
-        """Wait for it."""
+        """Wait until all that was sent has arrived."""
         ...
 
 

@@ -13,7 +13,7 @@ from swath.settings import Settings, plainly
 
 
 def causes(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without what follows from the rest.
+    """The errors of pydantic, without those that only follow from others.
 
     A list is not "too short" because its entries are wrong, and where a value may be of several types, what comes
     nearest to one of them was meant.

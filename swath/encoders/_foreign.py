@@ -79,7 +79,7 @@ class StartReport:
     changed: int
     """How many of them hold other values than before."""
     share: float
-    """How many of the network's numbers the file filled: 0 to 1."""
+    """Share of the network's numbers that the file filled, 0 to 1."""
     missing: tuple[str, ...]
     """Tensors of the network that stayed as they were, for want of one in the file."""
     reshaped: dict[str, str] = field(default_factory=dict)

@@ -106,7 +106,7 @@ class TimmEncoder(MapEncoder):
         return network.forward_intermediates(pixels, intermediates_only=True)
 
     def layers(self) -> list[list[nn.Parameter]]:
-        """As timm groups them: the stem, then block by block."""
+        """Parameters by layer as timm groups them: the stem, then block by block."""
         from timm.models import group_parameters
 
         network: Any = self.network

@@ -93,7 +93,7 @@ class Pyramid(nn.Module):
 
 
 def needed(pyramid: Pyramid, name: str) -> Pyramid:
-    """A pyramid without gaps.
+    """The pyramid itself, none of whose maps may be missing.
 
     Raises:
         ContractError: the encoder has no map at some stride that the decoder of that name needs.
@@ -139,7 +139,7 @@ class Decoded(DenseEncoder):
         self.pyramid, self.decoder, self.dense_dim, self._kernel = pyramid, decoder, width, kernel
 
     def encode(self, pixels: Float[Tensor, "n c h w"], valid: Bool[Tensor, "n h w"]) -> Float[Tensor, "n d"]:
-        """As the encoder alone."""
+        """Embeddings by the encoder alone, without the decoder."""
         return self.backbone.encode(pixels, valid)
 
     @property
@@ -222,7 +222,7 @@ def standing(
 
 
 def with_maps(encoder: encoders.Encoder) -> MapEncoder:
-    """An encoder, if it has maps of features.
+    """The encoder itself, which has to have maps of features.
 
     Raises:
         ContractError: it has none.

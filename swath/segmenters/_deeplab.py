@@ -48,7 +48,7 @@ class Enlarged(nn.Module):
         self.decoder, self.by = decoder, by
 
     def forward(self, maps: list[Float[Tensor, "n _ _ _"]]) -> Float[Tensor, "n d _ _"]:
-        """What the decoder makes of them.
+        """The decoder's features of these maps, the coarsest one enlarged.
 
         Raises:
             ContractError: it is to learn from a single picture.

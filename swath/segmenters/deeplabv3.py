@@ -10,7 +10,7 @@ from swath.segmenters._deeplab import DeepLabSettings, Enlarged, coarsest_of
 
 
 class Config(DeepLabSettings):
-    """As of DeepLabV3+."""
+    """Settings of DeepLabV3's decoder, which are those of DeepLabV3+."""
 
     name: Literal["deeplabv3"] = "deeplabv3"
 
@@ -32,5 +32,5 @@ def around(config: Config, encoder: MapEncoder) -> Decoded:
 
 
 def build(config: Config, contracts: Mapping[str, InputContract], classes: int) -> Segmenter:
-    """For one sensor."""
+    """A segmenter of one sensor's images, randomly initialised."""
     return standing(config, contracts, classes, around)

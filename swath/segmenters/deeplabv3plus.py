@@ -16,7 +16,7 @@ from swath.segmenters._deeplab import STRIDE, DeepLabSettings, Enlarged, coarses
 
 
 class Config(DeepLabSettings):
-    """As of DeepLabV3."""
+    """Settings of DeepLabV3+'s decoder, which are those of DeepLabV3."""
 
     name: Literal["deeplabv3plus"] = "deeplabv3plus"
 
@@ -60,5 +60,5 @@ class _ThirdAndLast(nn.Module):
 
 
 def build(config: Config, contracts: Mapping[str, InputContract], classes: int) -> Segmenter:
-    """For one sensor."""
+    """A segmenter of one sensor's images, randomly initialised."""
     return standing(config, contracts, classes, around)

@@ -38,7 +38,7 @@ class Early(Segmenter):
 
 
 def build(config: Config, contracts: Mapping[str, InputContract], classes: int) -> Early:
-    """For two sensors or more."""
+    """A segmenter of two sensors or more, randomly initialised."""
     module = network_of(config.network)
     channels = [sum(channels_of_all(contracts, "early-fusion"))]
     return Early(contracts, module.network(module.Config(name=config.network), channels, classes))

@@ -25,7 +25,7 @@ class Config(DecoderSettings):
 
 
 def around(config: Config, encoder: MapEncoder) -> Decoded:
-    """On the four coarsest maps.
+    """A feature pyramid on the four coarsest maps of an encoder.
 
     Raises:
         ContractError: the encoder's maps are at other strides, or one is missing.
@@ -45,5 +45,5 @@ def around(config: Config, encoder: MapEncoder) -> Decoded:
 
 
 def build(config: Config, contracts: Mapping[str, InputContract], classes: int) -> Segmenter:
-    """For one sensor."""
+    """A segmenter of one sensor's images, randomly initialised."""
     return standing(config, contracts, classes, around)

@@ -23,7 +23,7 @@ class Config(DecoderSettings):
 
 
 def around(config: Config, encoder: MapEncoder) -> Decoded:  # noqa: ARG001 - as every decoder
-    """On all maps that the encoder has.
+    """All maps that the encoder has, joined for each pixel.
 
     Raises:
         ContractError: the encoder's maps are at other strides than powers of two.
@@ -47,5 +47,5 @@ class _Joined(nn.Module):
 
 
 def build(config: Config, contracts: Mapping[str, InputContract], classes: int) -> Segmenter:
-    """For one sensor."""
+    """A segmenter of one sensor's images, randomly initialised."""
     return standing(config, contracts, classes, around)

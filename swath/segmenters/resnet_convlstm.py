@@ -121,7 +121,7 @@ def around(encoder: Encoder, classes: int, hidden: int = HIDDEN) -> ResNetConvLS
 
 
 def build(config: Config, contracts: Mapping[str, InputContract], classes: int) -> ResNetConvLSTM:
-    """For one sensor."""
+    """A segmenter of one sensor's images, randomly initialised."""
     channels_of_one(contracts, "resnet-convlstm")
     model = Timm(model=config.model, small_stem=config.small_stem)
     return around(encoders.build(model, next(iter(contracts.values()))), classes, config.hidden)

@@ -48,7 +48,7 @@ class Maps(nn.Module):
 
 
 def network(config: Config, channels: Sequence[int], classes: int) -> SpatialUNet:
-    """With an encoder for each number of channels."""
+    """The network with an encoder for each sensor, given the number of its bands."""
     maps = [width * len(channels) for width in config.encoder_widths]
     expanding = Expanding(maps, config.decoder_widths, classes, "reflect")
     if config.init == "pastis":
@@ -57,5 +57,5 @@ def network(config: Config, channels: Sequence[int], classes: int) -> SpatialUNe
 
 
 def build(config: Config, contracts: Mapping[str, InputContract], classes: int) -> OneSensor:
-    """For one sensor."""
+    """A segmenter of one sensor's images, randomly initialised."""
     return OneSensor(contracts, network(config, [channels_of_one(contracts, config.name)], classes))

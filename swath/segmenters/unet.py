@@ -24,7 +24,7 @@ class Config(DecoderSettings):
 
 
 def around(config: Config, encoder: MapEncoder) -> Decoded:
-    """On an encoder's maps at every power of two up to the coarsest.
+    """A U-Net's decoder on an encoder's maps, whose strides are powers of two up to the coarsest.
 
     Raises:
         ContractError: the encoder's maps are at other strides, or there are more of them than widths.
@@ -44,5 +44,5 @@ def around(config: Config, encoder: MapEncoder) -> Decoded:
 
 
 def build(config: Config, contracts: Mapping[str, InputContract], classes: int) -> Segmenter:
-    """For one sensor."""
+    """A segmenter of one sensor's images, randomly initialised."""
     return standing(config, contracts, classes, around)

@@ -13,7 +13,7 @@ from swath.views._random import chance, factors, noise, uniform
 from swath.views._settings import Augment, Speckle
 
 UNITS = ("reflectance", "display", "dB", "K")
-"""Of light first."""
+"""Units of channels; those of light stand first."""
 _DB = UNITS.index("dB")
 _KELVIN = UNITS.index("K")
 

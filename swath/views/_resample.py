@@ -76,7 +76,7 @@ class Resampler:
         return self._matrices(self.y_line, axis=0)
 
     def of(self, index: Tensor, device: torch.device) -> "Resampler":
-        """That of the samples at these positions, on a device."""
+        """The geometry and blur of the samples at these positions, on a device."""
         geometry = replace(self.geometry, affine=send(self.geometry.affine[index], device))
         sigma = None if self.sigma is None else send(self.sigma[index], device)
         return Resampler(geometry, sigma, 2 * self.radius + 1, self.interpolation)

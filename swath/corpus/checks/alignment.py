@@ -50,7 +50,7 @@ _Part = tuple[list[Finding], list[dict[str, Any]], list[Chart]]
 
 
 def inspect(sample: Sample) -> Section:
-    """Every two sensors over all sampled locations; every sensor from date to date."""
+    """Measure how far every two sensors, and the dates of each sensor, are displaced against each other."""
     meaning = (
         "Displacement of the second against the first in pixels (down, right), by phase correlation of edges. Between "
         f"sensors all locations are taken together. Confidence: height of the peak over the noise, in its standard "

@@ -29,7 +29,7 @@ STRONGER = 3.0
 
 
 def inspect(sample: Sample) -> Section:
-    """Every sensor's sampled pixels against the spectra that land can have."""
+    """Compare every sensor's sampled pixels with the spectra that land can have."""
     meaning = (
         "Whether the pixels' spectra fit land better if bands are exchanged. 1: no exchange helps; below "
         f"{LIKELY:g} (below {LIKELY_OF_FEW:g} with fewer than {FEW} bands) another order is suspected. Neighbours in "

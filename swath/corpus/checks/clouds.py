@@ -11,7 +11,7 @@ OVERCAST = 0.5
 
 
 def inspect(sample: Sample) -> Section:
-    """All chips whose cloud share is known."""
+    """Measure how cloudy each sensor's chips are, where their share of cloud is known."""
     findings, table, shares = [], [], {}
     for sensor in sample.corpus.info.sensors:
         cloud = sample.corpus.chips_of(sensor)["cloud"].to_numpy(np.float64)

@@ -14,7 +14,7 @@ SERIES_STEP = ["location", "sensor", "datetime", "digest"]
 
 
 def inspect(sample: Sample) -> Section:
-    """All chips are compared by the digests of their pixels."""
+    """Find chips with the same pixels by comparing the digests of all chips."""
     meaning = "Copies teach nothing new, and in two parts of a split they give the answers away."
     chips = sample.corpus.chips
     # of single pixels, whose whole series is compared, all dates have one key: count each location once
@@ -48,7 +48,7 @@ def _repeated(chips: pd.DataFrame) -> list[Finding]:
 
 
 def first_series(chips: pd.DataFrame) -> str:
-    """The first three series in words."""
+    """Location, sensor and source of the first three series of some chips, as text for a message."""
     series = chips.drop_duplicates(["uid", "sensor", "source"])
     first = series.head(3)
     names = [" ".join(filter(None, row)) for row in zip(first["uid"], first["sensor"], first["source"], strict=True)]

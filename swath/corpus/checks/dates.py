@@ -38,7 +38,7 @@ LINEAR, FADED = -1.0, -3.0
 
 
 def inspect(sample: Sample) -> Section:
-    """The sample's places with several dates."""
+    """Look for dates in other units at all sampled locations that have several dates."""
     meaning = (
         "Dates of one place, two by two: all bands of one date must not lie above another's by a product's offset, nor "
         "be many times as bright."

@@ -24,7 +24,7 @@ REMEDY = "restore the files, or build the corpus again"
 
 
 def inspect(sample: Sample) -> Section:
-    """All chips and label maps of the sample; the content hash where that is every one."""
+    """Compare chips and label maps of the sample with their digests, and the content hash if it is the whole corpus."""
     meaning = "Pixels, masks, labels and index are those that were written when the corpus was made."
     findings = [*_chips(sample), *_labels(sample), *_content(sample)]
     return Section("Stored content", meaning if sample.complete else f"{meaning} Of some locations.", findings)

@@ -25,7 +25,7 @@ MOST = 100_000
 
 
 def inspect(sample: Sample) -> Section:
-    """Usable pixels by sensor, and outlines by group."""
+    """Compare where the sensors of a location have usable pixels; find groups whose footprints overlap."""
     meaning = (
         "Overlap of the usable pixels of two sensors (intersection over union, after putting several dates together): "
         "a low one means cut or displaced footprints."

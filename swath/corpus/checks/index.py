@@ -22,7 +22,7 @@ STAGE = 0
 
 
 def inspect(sample: Sample) -> Section:
-    """Ids, references, arrays and their files."""
+    """Check ids, the references from chips to locations and to rows of arrays, and that the arrays' files exist."""
     corpus = sample.corpus
     meaning = "Every location has one id, every chip a location, and every array a row for everything that is named."
     return Section("Index and arrays", meaning, [*_index(corpus), *_stored(corpus)])

@@ -11,7 +11,7 @@ STAGE = 2
 
 
 def inspect(sample: Sample) -> Section:
-    """All label maps of the sample."""
+    """Count the codes in the sample's label maps and report those that their layer does not declare."""
     findings, table = [], []
     for name, layer in sample.corpus.label_layers.items():
         unknown: dict[int, int] = {}

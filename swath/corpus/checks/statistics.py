@@ -13,7 +13,7 @@ STAGE = 3
 
 
 def inspect(sample: Sample) -> Section:
-    """Mean and standard deviation of every band, as stored and computed anew."""
+    """Report constant bands, and compare stored means and standard deviations with those computed anew."""
     corpus = sample.corpus
     findings = list(_constant(corpus))
     title, meaning = "Statistics", "The stored mean and standard deviation of every band are those of the pixels."

@@ -14,7 +14,7 @@ FAR = 30
 
 
 def inspect(sample: Sample) -> Section:
-    """The sample's series of every two sensors, paired as training pairs them."""
+    """Pair the sample's series of every two sensors as training does, and measure the days between the pairs."""
     corpus = sample.corpus
     findings, table, charts = [], [], []
     for first, second in combinations(corpus.info.sensors, 2):

@@ -25,7 +25,7 @@ RAW_CHIPS = 16
 
 
 def inspect(sample: Sample) -> Section:
-    """Dark end, middle and bright end of the sampled pixels, band by band."""
+    """Judge the dark end, middle and bright end of each band's sampled pixels by what its unit allows."""
     meaning = (
         "The dark end, the middle and the bright end of every band. Somewhere a band is next to 0 reflectance, and "
         "nowhere below; backscatter in decibels is negative nearly everywhere."

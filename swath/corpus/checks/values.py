@@ -23,7 +23,7 @@ SUSPICIOUS = 0.01
 
 
 def inspect(sample: Sample) -> Section:
-    """All pixels of the sample."""
+    """Count impossible values, and values that mean nodata, among all pixels of the sample."""
     meaning = (
         "Pixels without a value must be marked as invalid, and valid ones lie in the range that the sensor can measure."
     )

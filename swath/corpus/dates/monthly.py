@@ -20,7 +20,7 @@ class Config(PluginSettings):
 
 
 def windows(config: Config, uid: str) -> tuple[Window, ...]:  # noqa: ARG001
-    """One window a month, whose tag is the month."""
+    """One window for each month, whose tag is the month."""
     year, month = map(int, config.start.split("-"))
     numbers = [12 * year + month - 1 + offset for offset in range(config.months + 1)]
     firsts = [day(dt.date(number // 12, number % 12 + 1, 1)) for number in numbers]

@@ -33,7 +33,7 @@ class Config(PluginSettings):
 
 
 def windows(config: Config, uid: str) -> tuple[Window, ...]:  # noqa: ARG001
-    """One window a date, with one period a year."""
+    """One window for each date of the settings, with a period in each year."""
     years = range(config.year, config.year - config.years, -1)
     return tuple(
         Window(date, tuple(around(dt.date.fromisoformat(f"{year}-{date}"), config.days) for year in years))

@@ -31,11 +31,11 @@ class Squares:
     north: Float[ndarray, " n"]
 
     def at(self, rows: Int[ndarray, " m"]) -> "Squares":
-        """Only these rows."""
+        """The squares at these positions."""
         return Squares(self.lon[rows], self.lat[rows], self.epsg[rows], self.west[rows], self.north[rows])
 
     def then(self, other: "Squares") -> "Squares":
-        """These and the others."""
+        """These squares, followed by the others."""
         pairs = ((getattr(self, name), getattr(other, name)) for name in ("lon", "lat", "epsg", "west", "north"))
         return Squares(*(np.concatenate(pair) for pair in pairs))
 

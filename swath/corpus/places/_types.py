@@ -47,7 +47,7 @@ class Candidates:
         return len(self.lon)
 
     def at(self, rows: Shaped[ndarray, " m"]) -> "Candidates":
-        """Only these rows."""
+        """The candidates at these positions."""
         return Candidates(self.lon[rows], self.lat[rows], {name: values[rows] for name, values in self.facts.items()})
 
 

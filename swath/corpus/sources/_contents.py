@@ -63,13 +63,13 @@ class Contents:
             self.labels.append(dict(labels))
 
     def part(self) -> Part:
-        """The same as the writer takes it; there is at least one location."""
+        """The contents as a `Part` for the corpus's writer; there has to be at least one location."""
         stacked = {name: np.stack([maps[name] for maps in self.labels]) for name in self.labels[0]}
         return Part(self.locations, self.chips, stacked)
 
     @property
     def size(self) -> int:
-        """Bytes of pixels."""
+        """Bytes that the pixels of all chips take."""
         return sum(chip.pixels.nbytes for chip in self.chips)
 
 
@@ -88,12 +88,12 @@ def cells(name: str, shape: tuple[int, int], px: int) -> list[tuple[str, int, in
 
 
 def window(row: int, column: int, px: int) -> tuple[slice, slice]:
-    """Rows and columns of a cell."""
+    """Slices of the rows and columns that a cell covers in its image."""
     return slice(row * px, row * px + px), slice(column * px, column * px + px)
 
 
 def moved(transform: Affine, row: int, column: int, px: int) -> tuple[float, float, float, float, float, float]:
-    """Transform of a cell of an image that has this one."""
+    """Transform of the cell at a row and column of an image, from the transform of the whole image."""
     x, y = corner(transform, column * px, row * px)
     return (transform.a, transform.b, x, transform.d, transform.e, y)
 

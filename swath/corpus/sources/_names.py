@@ -31,7 +31,7 @@ class Names:
         return tuple(dict.fromkeys(re.findall(r"{(\w+)}", self.template)))
 
     def find(self, root: Path) -> dict[Key, Path]:
-        """Files of that kind below a folder."""
+        """Files of that kind below a folder, by what the fields of their names say."""
         expression = re.compile(_expression(self.template))
         files = {}
         for path in sorted(root.glob(re.sub(r"{\w+}", "*", self.template))):

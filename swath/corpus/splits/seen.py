@@ -116,5 +116,5 @@ def refuse_seen(seen: pd.DataFrame, corpus: Corpus, tested: Int[ndarray, " n"], 
 
 
 def first_few(uids: list[str]) -> str:
-    """The first few, for a message."""
+    """The first three ids as text for a message, with an ellipsis if there are more."""
     return ", ".join(uids[:3]) + (", …" if len(uids) > 3 else "")

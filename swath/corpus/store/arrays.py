@@ -183,7 +183,7 @@ def _reason(error: Exception) -> str:
 
 
 def damaged(file: Path, why: str, row: int | None = None, location: str | None = None) -> DamagedError:
-    """What to raise for such a file of an array."""
+    """The error for a damaged file of an array, with the row and location where they are known."""
     details = [f"row {row}"] * (row is not None) + [f"location {location!r}"] * (location is not None)
     error = DamagedError(
         f"a file of the corpus is damaged: {why}" + (f" ({', '.join(details)})" if details else ""),
@@ -195,7 +195,7 @@ def damaged(file: Path, why: str, row: int | None = None, location: str | None =
 
 
 def rows_per_file(array: ts.TensorStore) -> int:
-    """Rows of a shard."""
+    """How many rows of an array a shard file holds."""
     return cast("tuple[int, ...]", array.chunk_layout.write_chunk.shape)[0]
 
 

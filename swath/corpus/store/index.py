@@ -72,7 +72,7 @@ def chip_frame(records: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def parts(corpus: Path) -> list[Path]:
-    """Committed parts in order."""
+    """Folders of the committed parts, in the order in which they were committed."""
     return sorted((corpus / "index").glob("part-*"))
 
 
@@ -161,7 +161,7 @@ def _crs(text: str) -> CRS:
 
 
 def read_chips(corpus: Path, *, complete: bool) -> pd.DataFrame:
-    """All chips, likewise."""
+    """All chips, from the top of a finished corpus or from the parts of one being built."""
     with _explained(corpus):
         tables = [
             pq.read_table(_measured(folder / FILES[1]), schema=CHIP_SCHEMA, page_checksum_verification=True)

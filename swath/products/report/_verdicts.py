@@ -47,7 +47,7 @@ class PairTable:
 
     title: str
     unit: str
-    """As of a `Judgement`."""
+    """`points`, or nothing where the metric is no share."""
     pairs: list[dict[str, str]]
 
 

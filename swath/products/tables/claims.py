@@ -51,7 +51,7 @@ def claims_of(run: Run) -> list[ClaimInWords]:
 
 
 def decided(claims: Sequence[ClaimInWords]) -> list[ClaimInWords]:
-    """Those of which one row is better than the other."""
+    """The claims that got a verdict: one row is better than the other."""
     return [claim for claim in claims if claim.verdict in ("better", "worse")]
 
 

@@ -53,7 +53,7 @@ class Labelled:
 
 
 def both(first: Labelled, second: Labelled) -> Labelled:
-    """Two parts as one."""
+    """The labelled locations of two parts as one."""
     return Labelled(np.concatenate([first.locations, second.locations]), np.concatenate([first.y, second.y]))
 
 

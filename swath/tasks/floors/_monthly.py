@@ -84,7 +84,7 @@ class SeriesFloorSettings(PixelFloorSettings):
     """What the floors on raw series have in common."""
 
     def once(self, probe: ProbeSettings) -> Validation:  # noqa: ARG002 — as every floor
-        """They were learnt from, whatever the probe did."""
+        """Earlier versions learnt from the validation labels, whatever the probe did."""
         return "fits"
 
 

@@ -61,7 +61,7 @@ class PixelFloorSettings(FloorSettings):
 def predicted(
     task: Task, panels: Sequence[Panel], seed: int, pixels: int, learns_as: LearnsAs, describe: Describe
 ) -> Iterator[Outcome]:
-    """The same outcome under all of an input's probes, but for those with a teacher, or that say how to learn.
+    """A classifier's outcomes: all probes of an input share one, but those with a teacher, or that say how to learn.
 
     Args:
         task: what is judged.

@@ -20,7 +20,7 @@ class Config(FloorSettings):
     random: ClassVar[bool] = False
 
     def once(self, probe: ProbeSettings) -> Validation:  # noqa: ARG002 — as every floor
-        """They were learnt from, whatever the probe did."""
+        """Earlier versions learnt from the validation labels, whatever the probe did."""
         return "fits"
 
 

@@ -31,7 +31,7 @@ def outcomes(
     seed: int,
     network: Encoder | None,  # noqa: ARG001 — as every floor
 ) -> Iterator[Outcome]:
-    """One for each way to learn and teacher."""
+    """What a regression says, fitted once for each way to learn and each teacher of the panels' probes."""
     return predicted(task, panels, seed, config.pixels, learns_as, by_month)
 
 

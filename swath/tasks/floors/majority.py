@@ -20,7 +20,7 @@ class Config(FloorSettings):
     random: ClassVar[bool] = False
 
     def stands(self, task: Task, panel: Panel) -> bool:  # noqa: ARG002 — as every floor
-        """Whatever the input and the probe."""
+        """Always: it depends neither on the input nor on the probe."""
         return True
 
 
@@ -31,7 +31,7 @@ def outcomes(
     seed: int,  # noqa: ARG001
     network: Encoder | None,  # noqa: ARG001
 ) -> Iterator[Outcome]:
-    """The same in every panel."""
+    """The most frequent class as a prediction, which is the same in every panel."""
     prediction = majority(task.parts["train"], task.units, len(task.classes))
     return (panel.outcome(prediction) for panel in panels)
 

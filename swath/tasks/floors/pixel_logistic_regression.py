@@ -30,5 +30,5 @@ def outcomes(
     seed: int,
     network: Encoder | None,  # noqa: ARG001 — as every floor
 ) -> Iterator[Outcome]:
-    """One for each way to learn."""
+    """What a regression says, fitted once for each way to learn that the panels' probes ask for."""
     return predicted(task, panels, seed, config.pixels, learns_as, pixel)

@@ -32,5 +32,5 @@ def outcomes(
     seed: int,
     network: Encoder | None,  # noqa: ARG001 — as every floor
 ) -> Iterator[Outcome]:
-    """The same under each of an input's probes."""
+    """What a forest says, which is the same under each of an input's probes."""
     return predicted(task, panels, seed, config.pixels, forest(config.trees, seed), pixel)

@@ -19,7 +19,7 @@ class Config(FloorSettings):
     row: ClassVar[str] = "random convolutions"
 
     def once(self, probe: ProbeSettings) -> Validation | None:
-        """They were learnt from beside a probe that trains encoders."""
+        """Earlier versions learnt from the validation labels beside a probe that trains encoders."""
         return "fits" if probe.supervision() else None
 
 

@@ -18,7 +18,7 @@ class Config(FloorSettings):
     role: ClassVar[Role] = "random-twin"
 
     def stands(self, task: Task, panel: Panel) -> bool:  # noqa: ARG002 — as every floor
-        """Where the probe keeps the encoder as it is: trained, it would be `scratch`."""
+        """Under probes that keep the encoder as it is: with one that trains it, this would be `scratch`."""
         return panel.probe.keeps_encoder()
 
 
@@ -29,6 +29,6 @@ def outcomes(
     seed: int,
     network: Encoder | None,
 ) -> Iterator[Outcome]:
-    """As of a pre-trained encoder."""
+    """What the panels' probes read out of the untrained network, as they do out of a pre-trained encoder."""
     assert network is not None
     return task.outcomes(network, panels, seed)

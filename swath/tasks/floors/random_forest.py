@@ -30,7 +30,7 @@ def outcomes(
     seed: int,
     network: Encoder | None,  # noqa: ARG001 — as every floor
 ) -> Iterator[Outcome]:
-    """The same under each of an input's probes, but for those that have a teacher."""
+    """What a forest says, which is the same under each of an input's probes but those that have a teacher."""
     return predicted(task, panels, seed, config.pixels, forest(config.trees, seed), by_month)
 
 

@@ -27,7 +27,7 @@ class Config(FloorSettings):
     task_settings: ClassVar[tuple[str, ...]] = ("scratch",)
 
     def once(self, probe: ProbeSettings) -> Validation:  # noqa: ARG002 — as every floor
-        """The epoch was chosen by them, whatever the probe did."""
+        """Earlier versions chose the epoch by the validation labels, whatever the probe did."""
         return "tunes"
 
     def stands(self, task: Task, panel: Panel) -> bool:
@@ -42,7 +42,7 @@ def outcomes(
     seed: int,
     network: Encoder | None,
 ) -> Iterator[Outcome]:
-    """A training for each input, way to train and use of the validation labels."""
+    """What networks trained from scratch say: one for each input, way to train and use of the validation labels."""
     assert network is not None
     lent = with_corpus_statistics(network, task.corpus, task.bands)
     made: dict[tuple[str, Supervision, Validation], Outcome] = {}

@@ -66,15 +66,15 @@ class Config(ProbeSettings):
         return self.probe.supervision()
 
     def keeps_encoder(self) -> bool:
-        """Whether the inner probe keeps it."""
+        """Whether the inner probe keeps the encoder's weights as they are."""
         return self.probe.keeps_encoder()
 
     def validation(self) -> Validation:
-        """As the inner probe does."""
+        """What the inner probe uses the validation labels for."""
         return self.probe.validation()
 
     def regression(self) -> linear.Config | None:
-        """As the inner probe says."""
+        """The regression that the inner probe asks for."""
         return self.probe.regression()
 
 

@@ -41,16 +41,16 @@ class Config(ProbeSettings):
         return {name: keys for name, keys in named.items() if not seen <= set(keys)}
 
     def validation(self) -> Validation:
-        """As teacher and student do."""
+        """What teacher and student use the validation labels for."""
         return self.probe.validation()
 
     def regression(self) -> linear.Config:
-        """As teacher and student learn."""
+        """The linear probe by which teacher and student learn."""
         return self.probe
 
 
 def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  # noqa: ARG001 — as the linear probe
-    """What the student says.
+    """Train the teacher, let it label what has no label, train the student on that, and predict by the student.
 
     Raises:
         TrainingError: one class only, or features that are not finite.

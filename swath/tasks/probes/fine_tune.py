@@ -24,11 +24,11 @@ class Config(Supervision, ProbeSettings):
         return "fine-tune (encoder frozen)" if self.frozen else "fine-tune"
 
     def supervision(self) -> Supervision:
-        """By these settings."""
+        """These settings, which say how encoder and head are trained."""
         return plain(self)
 
     def keeps_encoder(self) -> bool:
-        """Where it is frozen."""
+        """True where the encoder is frozen."""
         return self.frozen
 
 

@@ -33,7 +33,7 @@ class Config(ProbeSettings):
         return f"knn ({', '.join(f'{key}={value}' for key, value in changed.items())})" if changed else "knn"
 
     def validation(self) -> Validation:
-        """They are not looked at."""
+        """What the validation labels are used for: nothing."""
         return "unused"
 
 

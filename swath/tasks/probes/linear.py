@@ -59,11 +59,11 @@ class Config(ProbeSettings):
         return {key: value for key, value in handler(self).items() if key != "refit" or not value}
 
     def validation(self) -> Validation:
-        """C is chosen by them, and they are learnt from in the end unless the settings say otherwise."""
+        """The validation labels choose C, and are learnt from in the end unless the settings say otherwise."""
         return "fits" if self.refit else "tunes"
 
     def regression(self) -> "Config":
-        """As this probe learns."""
+        """This probe itself."""
         return self
 
 
@@ -106,7 +106,7 @@ def learnt_from(config: Config, train: Labelled, val: Labelled) -> Labelled:
 
 
 def joined(train: Labelled, val: Labelled) -> Labelled:
-    """Both parts in one."""
+    """Two labelled parts as one."""
     return np.concatenate([train[0], val[0]]), np.concatenate([train[1], val[1]])
 
 
@@ -139,7 +139,7 @@ class OneVsRest:
         return self
 
     def fit(self, x: Float[np.ndarray, "n d"], y: Int[np.ndarray, "n k"]) -> "OneVsRest":
-        """Each class on its own column."""
+        """Fit a regression for each class on its own column of `y`."""
         self.known = [float(has[0]) if (has == has[0]).all() else None for has in y.T]
         for model, known, has in zip(self.models, self.known, y.T, strict=True):
             if known is None:

@@ -29,7 +29,7 @@ class Config(ProbeSettings):
     learning_rate: float = Field(default=1e-3, gt=0)
 
     def validation(self) -> Validation:
-        """They are not looked at."""
+        """What the validation labels are used for: nothing."""
         return "unused"
 
 

@@ -45,11 +45,11 @@ class Config(Decoding, ProbeSettings):
         return f"segment ({self.decoder.name}{', frozen' if self.keeps_encoder() else ''})"
 
     def supervision(self) -> Supervision:
-        """By these settings, all layers at one learning rate."""
+        """How encoder and decoder are trained: by these settings, with all layers at one learning rate."""
         return plain(self)
 
     def keeps_encoder(self) -> bool:
-        """Where it is frozen."""
+        """True where the encoder is frozen."""
         return self.backbone == "frozen"
 
 

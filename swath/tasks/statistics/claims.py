@@ -31,7 +31,7 @@ class Claim(Settings):
     better: str = Field(min_length=1)
     """An arm; or a floor or reference, as the task names it."""
     than: str = Field(min_length=1)
-    """Likewise; `scratch` and `random-encoder` mean the arm's own."""
+    """An arm, floor or reference likewise; `scratch` and `random-encoder` mean the arm's own."""
     task: str | None = None
     """All tasks if not given; so are inputs and label fractions."""
     input: str | None = None

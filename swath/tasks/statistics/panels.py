@@ -241,7 +241,7 @@ class TaskResults:
     # ----------------------------------------------------------------------------------------------- of two rows
 
     def difference(self, panel: Panel, a: RowIdentity, b: RowIdentity, metric: str) -> Difference | None:
-        """a minus b; None where no replicates pair, or the metric needs scores that are not there."""
+        """Row a minus row b; None where no replicates pair, or the metric needs scores that are not there."""
         differences = [(w, self._difference(part, panel.probe, a, b, metric)) for part, w in panel.parts.items()]
         known = [(w, one) for w, one in differences if one is not None]
         if len(known) < len(differences) or len({len(one.value) for _, (one, _, _) in known}) > 1:

@@ -62,7 +62,7 @@ class CellRow:
         return [self.uid(column) for column in self.columns]
 
     def uid(self, column: int) -> str:
-        """Id of a cell."""
+        """Id of the cell at that position of the row."""
         transform = self.transform_of(column)
         return f"{self.grid.name}_{round(transform.c)}_{round(transform.f)}"
 

@@ -45,7 +45,7 @@ class Cube:
         self.variables: tuple[str, ...] = tuple(str(name) for name in data.data_vars)
 
     def bad(self, what: str) -> BadFileError:
-        """That something is wrong with this file."""
+        """The error that names this file and says `what` is wrong with it."""
         return BadFileError(f"{self.path.name} {what}", where=str(self.path), remedy=REMEDY)
 
     def counts(self, name: str, dtype: str) -> Shaped[ndarray, "*t y x"]:

@@ -23,7 +23,7 @@ Shape = Sequence[int | None]
 
 
 def bad(path: Path, what: str) -> BadFileError:
-    """That something is wrong with a file."""
+    """The error that names a file and says `what` is wrong with it."""
     return BadFileError(f"{path.name} {what}", where=str(path), remedy=REMEDY)
 
 

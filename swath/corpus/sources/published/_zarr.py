@@ -42,7 +42,7 @@ class Zipped:
         return File(self.path, self.name)
 
     def bad(self, what: str) -> BadFileError:
-        """That something is wrong with it."""
+        """The error that names this file and says `what` is wrong with it."""
         return BadFileError(f"{self.name} {what}", where=str(self.path), remedy=SKIP)
 
 

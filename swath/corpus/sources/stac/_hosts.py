@@ -68,12 +68,12 @@ class Hosts:
         self._until: dict[str, float] = defaultdict(float)
 
     def wait(self, host: str) -> None:
-        """Until the host may be asked again."""
+        """Sleep until the host may be asked again."""
         while (left := self._until[host] - time.monotonic()) > 0:
             time.sleep(min(left, 1.0))
 
     def failed(self, host: str, first_pause_s: float) -> None:
-        """Ask the host later."""
+        """Note a failure of the host, so that it is asked again later."""
         with self._lock:
             now = time.monotonic()
             # threads that fail together count once
@@ -194,7 +194,7 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 
 
 def bounded(chunks: Iterator[bytes], what: str, patience: Patience) -> bytes:
-    """All of an answer.
+    """All bytes of an answer, read piece by piece so that it cannot fill the memory.
 
     Raises:
         TooLargeError: it holds more than `limits.answer_mb`.
@@ -212,7 +212,7 @@ def bounded(chunks: Iterator[bytes], what: str, patience: Patience) -> bytes:
 
 
 def json_of(url: str, patience: Patience) -> dict:
-    """What an address answers.
+    """The JSON that an address answers.
 
     Raises:
         HTTPError: the host refuses.

@@ -35,7 +35,7 @@ class Mosaic:
 
 
 def chip_of(site: Site, product: Product, acquisition: Acquisition, window: Window) -> Chip:
-    """Read an acquisition.
+    """Read an acquisition as a chip of the location's grid.
 
     Raises:
         UnusableError: too little data, too much cloud, no mask where the product asks for one, or a band that no scene
@@ -194,7 +194,7 @@ def _by_quality_layer(site: Site, product: Product, acquisition: Acquisition) ->
 
 
 def access(site: Site, product: Product) -> Access:
-    """How a product's files are had."""
+    """How a product's files are opened: addresses signed, limits kept."""
     catalogue = sections.catalogue_of(product, site.section)
     collection = next(iter(sections.entries(product, site.section).values()))
     tokens = catalogue.tokens and catalogue.tokens.replace("{collection}", collection)

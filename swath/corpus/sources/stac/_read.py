@@ -63,7 +63,7 @@ class LocationGrid:
 
     @property
     def geobox(self) -> GeoBox:
-        """The same for odc-geo."""
+        """The grid as odc-geo describes it."""
         return GeoBox((self.px, self.px), Affine(*self.transform), self.crs)
 
     def factor(self, pixel_m: float | None, file_crs: str | None) -> int:

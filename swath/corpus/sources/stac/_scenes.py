@@ -85,7 +85,7 @@ def scene_of(
     alternate: str | None = None,
     address: Callable[[object], str] = str,
 ) -> Scene:
-    """What is needed of an item.
+    """What a build needs of a catalogue's item, checked.
 
     Args:
         item: as the API sends it.
@@ -352,7 +352,7 @@ class Acquisition:
 
     @property
     def name(self) -> str:
-        """Ids of its scenes."""
+        """Ids of its scenes, as one text."""
         return " ".join(scene.id for scene in self.scenes)
 
 

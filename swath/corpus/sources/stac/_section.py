@@ -160,7 +160,7 @@ class StacSection(Settings):
 
 
 def catalogue_of(product: Product, section: StacSection) -> Catalogue:
-    """Where a product is looked for."""
+    """The catalogue that a product is looked for in: its own, or the section's."""
     return product.catalogue or section.catalogue
 
 

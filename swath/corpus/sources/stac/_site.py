@@ -69,7 +69,7 @@ class Site:
     """Items that cannot be used, by sensor and reason; no chip is missing for that alone."""
 
     def fail(self, product: Product, window: Window, reason: str, *, transient: bool = False) -> None:
-        """Note what is missing."""
+        """Note that a chip is missing, and why."""
         self.failures.append(self._failure(product, window.tag, reason, transient))
 
     def leave_out(self, product: Product, reason: str) -> None:
