@@ -3,13 +3,14 @@
 import copy
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath import config
+from swath import config, recipes
 from swath.errors import RecipeError
 from swath.recipes import shipped, source_text
 
@@ -30,6 +31,13 @@ def test_every_shipped_recipe_is_valid_named_and_described(name):
     assert recipe.name == name
     assert len(recipe.description) > 20
     assert source_text(name)[1].startswith("#"), "the header says the command and the expected time"
+
+
+def test_a_file_in_the_folder_is_a_recipe(tmp_path, monkeypatch):
+    (tmp_path / "mine.yaml").write_text("name: mine\ncorpus: {source: {name: synth}}\nseeds: [3]\n")
+    monkeypatch.setattr(recipes, "resources", SimpleNamespace(files=lambda _: tmp_path))
+    assert shipped() == ["mine"]
+    assert (config.load("mine").name, config.load("mine").seeds) == ("mine", [3])
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -137,4 +137,6 @@ def test_a_segmenter_is_one_file(add):
     assert "one-by-one" in segmenters.names()
     assert isinstance(plugins.find("swath.segmenters", "one-by-one"), SegmenterPlugin)
     segmenter = segmenters.build(config, {"sentinel-2-l2a": contract()}, classes=3)
-    assert segmenter(batch(2).images).shape == (2, 3, 8, 8)
+    torch.nn.init.zeros_(segmenter.last.weight)
+    segmenter.last.bias.data = torch.tensor([1.0, 2.0, 3.0])
+    torch.testing.assert_close(segmenter(batch(2).images), torch.tensor([1.0, 2, 3])[:, None, None].expand(2, 3, 8, 8))

@@ -1,6 +1,8 @@
 """Two sensors that swath does not ship, a radar and an optical one, each added by one file: from images to a report."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +102,31 @@ def elsewhere():
 def forget():
     for name in (RADAR, OPTICAL):
         sensors.forget(name)
+
+
+def test_a_file_in_the_package_is_a_sensor(tmp_path):
+    (tmp_path / "skysat_sr.py").write_text("""
+from swath.sensors import Band, Scaling, Sensor
+
+SENSOR = Sensor(
+    name="skysat-sr", title="SkySat", kind="optical", family="skysat", dtype="uint16", nodata=0.0,
+    bands=(Band("skysat-sr", "nir", 0.82, 0.16, 0.5, "reflectance", "nir"),),
+    scaling=Scaling(1e-4), valid_range=(0.0, 1.6), rgb=("nir",), display_range=(0.0, 0.4),
+)
+""")
+    # in a process of its own: the table of bands is made once and for all
+    script = """
+import json, sys
+import numpy as np
+import swath.sensors as sensors
+sensors.__path__.append(sys.argv[1])
+sensor = sensors.get("skysat-sr")
+row = sensors.bands()[sensors.band_id("skysat-sr/nir")]
+value = float(sensor.scaling_of("nir").physical(np.array([2500]))[0])
+print(json.dumps(["skysat-sr" in sensors.names(), row.key, row.centre_um, value]))
+"""
+    said = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert json.loads(said.stdout) == [True, "skysat-sr/nir", 0.82, pytest.approx(0.25)]
 
 
 def test_without_the_file_the_recipe_says_what_to_do(recipe):
