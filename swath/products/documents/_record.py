@@ -116,11 +116,10 @@ def restored(content: dict[str, Any]) -> Run:
 
 def _with_roles(comparisons: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Comparisons that say what both rows are: a record names them, and has the rest in its table."""
-    roles = {
-        f"{column}_{side}": comparisons[side].map(dict(zip(table["row"], table[column], strict=True)))
-        for side in ("a", "b")
-        for column in ("role", "of_arm")
-    }
+    roles: dict[str, list[str]] = {}
+    for column in ("role", "of_arm"):
+        known = dict(zip(table["row"], table[column], strict=True))
+        roles |= {f"{column}_{side}": [known.get(row, "") for row in comparisons[side]] for side in ("a", "b")}
     return comparisons.assign(n_pairs=comparisons["n_pairs"].astype(int), **roles)
 
 
