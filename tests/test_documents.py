@@ -65,6 +65,8 @@ PLACEHOLDERS = {
     "runs/NAME": "runs/quickstart",
     "ENCODER": "runs/quickstart/pretrain/simclr/seed-0/encoder",
     "NAME=ENCODER": "mine=runs/quickstart/pretrain/simclr/seed-0/encoder",
+    "moco-v2=ENCODER": "moco-v2=runs/quickstart/pretrain/simclr/seed-0/encoder",
+    "moco=encoders/moco": "moco=runs/quickstart/pretrain/simclr/seed-0/encoder",
     "DATA": "landscape",
     "A": "simclr",
     "S": "0",
@@ -160,6 +162,8 @@ def at_the_desk(desk, monkeypatch):
         monkeypatch.setattr(pipeline, name, bound(getattr(pipeline, name), result))
     monkeypatch.setattr(pipeline, "plan_corpus", planned)
     monkeypatch.setattr(maps, "maps", bound(maps.maps, []))
+    for name in ("adopt", "export"):
+        monkeypatch.setattr(encoders, name, bound(getattr(encoders, name), [Path("written")]))
     for name, result in {"write": Path("docs/results.md"), "verify": [], "stale": []}.items():
         monkeypatch.setattr(documents, name, bound(getattr(documents, name), result))
     monkeypatch.setattr(tasks, "needed_for", bound(tasks.needed_for, []))

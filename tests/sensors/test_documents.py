@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from swath import sensors
+from swath import plugins, sensors
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "sensors.md").read_text(encoding="utf-8")
 
@@ -28,7 +28,7 @@ def test_the_sensor_of_the_document_can_be_declared():
 
 def test_every_sensor_has_a_row_that_says_its_missing_value():
     rows = {row.split("|")[1].strip(" `"): row.split("|") for row in DOCUMENT.splitlines() if row.startswith("| `")}
-    assert sorted(rows) == sensors.names()
+    assert sorted(rows) == plugins.shipped("swath.sensors")  # tests before may have declared others
     for name, row in rows.items():
         sensor = sensors.get(name)
         missing = "NaN" if sensor.dtype == "float32" else "none"

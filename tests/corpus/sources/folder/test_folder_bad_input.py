@@ -262,7 +262,7 @@ def test_a_section_that_says_something_impossible(change, said):
 @pytest.mark.parametrize(
     ("section", "said"),
     [
-        ({"labels": [{"layer": "m", "classes": {1: "x"}}]}, "give files and id, or the channel"),
+        ({"labels": [{"layer": "m", "classes": {1: "x"}}]}, "give files and id, a raster, or the channel"),
         ({"labels": [{"layer": "m", "classes": {1: "x"}, "files": "*"}]}, "belong together"),
         ({"labels": [{"layer": "m", "classes": {1: "x"}, "channel": 1, "images": 3}]}, "no images.3"),
         ({"labels": [{"layer": "m", "classes": {1: "x"}, "channel": 1, "void": 1}]}, "code 1 is void and a class"),
