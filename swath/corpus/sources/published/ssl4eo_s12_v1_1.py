@@ -144,7 +144,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     )
     reader = _Reader(config, edition, spec, folders)
     known = (place for unit in units for place in reader.grounds(unit))
-    convert(target, spec, omissions, units, lambda unit: [unit.uid], reader.look, known)
+    convert(target, spec, omissions, units, lambda unit: [unit.uid], reader.contents_of, known)
 
 
 def _edition(root: Path) -> Edition:
