@@ -43,7 +43,9 @@ def test_block_is_built_around_the_claims(document, finished_run):
         assert f"| {' | '.join(cells)} | " in block
         assert f"| {100 * line.difference:+.1f} points | ".replace("-", "−") in block
         assert f" | {line.p:.3f} | {line.p_holm:.3f} | {100 * line.detectable:.1f} points | " in block
-        assert f" | 40 groups, 3 trainings | {line.advice} |" in block
+        assert " | 40 groups, 3 trainings |\n" in block
+        place = f"{line.task} · {line.input} · {line.probe}"
+        assert f"\n- {line.better} than {line.than}, {place}: {line.advice}\n" in block, "below the table"
     exploratory = text[text.index("encoders against each other, exploratory, without a verdict") :]
     assert "distinguishable" not in exploratory
     assert "| byol | simclr | groups | +1.1 |" in exploratory

@@ -66,20 +66,23 @@ def _in_short(claims: Sequence[ClaimInWords]) -> list[str]:
 
 
 def _claims(claims: Sequence[ClaimInWords]) -> list[str]:
-    """The table of claims, and below it what must be known of them."""
+    """The table of claims, and below it what must be known of them and what would help."""
     if not claims:
         return []
     header = ["claimed to be better", "than", "on", "verdict", "difference", "95 % interval", "p", "p, Holm"]
-    header += ["smallest that would have been seen", "design", "what would help"]
+    header += ["smallest that would have been seen", "design"]
     rows = [
         [
             *map(escape, (claim.better, claim.than, claim.where, claim.word, claim.difference, claim.interval)),
-            *map(escape, (claim.p, claim.p_holm, claim.detectable, claim.design, claim.advice)),
+            *map(escape, (claim.p, claim.p_holm, claim.detectable, claim.design)),
         ]
         for claim in claims
     ]
     notes = [f"- {escape(_whose(about, claims))}: {escape(note)}" for note, about in notes_by_text(claims).items()]
-    return [f"**Claims**\n\n{_table(header, rows, numeric_from=4)}", *(["\n".join(notes)] if notes else [])]
+    # a list, as a sentence in the last column of a wide table makes its rows as high as a page
+    advice = [f"- {escape(_whose([claim], claims))}: {escape(claim.advice)}" for claim in claims if claim.advice]
+    lists = ["What would help:", "\n".join(advice)] if advice else []
+    return [f"**Claims**\n\n{_table(header, rows, numeric_from=4)}", *(["\n".join(notes)] if notes else []), *lists]
 
 
 def _whose(about: Sequence[ClaimInWords], claims: Sequence[ClaimInWords]) -> str:
