@@ -23,7 +23,7 @@ from swath.corpus.sources.stac import Config
 from swath.corpus.sources.stac import _pixels as pixels
 from swath.corpus.sources.stac import _section as sections
 from swath.corpus.sources.stac._hosts import Patience
-from swath.corpus.sources.stac._read import Grid, configure
+from swath.corpus.sources.stac._read import LocationGrid, configure
 from swath.corpus.sources.stac._scenes import Acquisition, File, Scene
 from swath.corpus.sources.stac._site import Site
 from swath.corpus.store.part import Location
@@ -80,7 +80,7 @@ class _Builds:
         for location in sites:
             assert location.crs
             assert location.transform
-            grid = Grid(location.crs, location.transform, PX)
+            grid = LocationGrid(location.crs, location.transform, PX)
             site = Site(self.section, layouts, location, grid, Patience(0, 1.0, 60.0))
             chips.append(pixels.chip_of(site, product, acquisition, window))
         with CorpusWriter(self.folder / f"corpus-{self.number}", layouts, PX) as writer:

@@ -112,7 +112,7 @@ def opened(path: Path, limit_gb: float) -> Iterator[Cube]:
     try:
         _check(path, limit_gb)
         # dimensions without a name get one, which the library would remark on
-        how = {"engine": "h5netcdf", "phony_dims": "access"} if h5py.is_hdf5(path) else {}
+        how: dict[str, Any] = {"engine": "h5netcdf", "phony_dims": "access"} if h5py.is_hdf5(path) else {}
         with xarray.open_dataset(path, mask_and_scale=False, decode_coords=False, **how) as data:
             yield Cube(path, data)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
