@@ -5,6 +5,7 @@ is compared differs in nothing but the network and where it starts.
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
@@ -64,6 +65,9 @@ class Supervision(Settings):
     """Chance that a date of a series is left out of a training step; one always stays."""
     patience: Annotated[int | None, Counts.WHERE_GIVEN] = Field(default=None, ge=1)
     """Stop after so many epochs that were no better on validation; never where there is no validation part."""
+    min_steps: Annotated[int, Counts.WHERE_GIVEN] = Field(default=1, ge=1)
+    """At least so many optimiser steps, in more epochs: with few labels an epoch is a step or two, and a network that
+    was trained for a dozen steps is no comparison."""
     min_epochs: Annotated[int, Counts.WHERE_GIVEN] = Field(default=1, ge=1)
     """But not before so many."""
     loss: Annotated[LossName, Counts.WHERE_GIVEN] = "cross-entropy"
@@ -354,8 +358,9 @@ class _Loop:
         self.config, self.model, self.data, self.device = config, model, data, device
         self.train = data.parts["train"]
         self.steps = max(1, len(self.train) // config.batch_size)
+        self.epochs = max(config.epochs, math.ceil(config.min_steps / self.steps))
         self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
-        total = config.epochs * self.steps if config.schedule == "cosine" else None
+        total = self.epochs * self.steps if config.schedule == "cosine" else None
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, total) if total else None
         falls = config.schedule == "plateau" and len(data.parts["val"])
         self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimiser, patience=PLATEAU) if falls else None
@@ -368,7 +373,7 @@ class _Loop:
     def run(self) -> None:
         """Leave the model with the weights of its best epoch on validation, or of the last without validation."""
         best, kept, at = (-1.0, 0.0), self.model.state_dict(), 0
-        for epoch in track(range(self.config.epochs), self.config.epochs, "  training, epochs"):
+        for epoch in track(range(self.epochs), self.epochs, "  training, epochs"):
             self._epoch()
             quality = self._quality(self.data.parts["val"])
             if quality > best or not len(self.data.parts["val"]):

@@ -46,6 +46,17 @@ def test_it_learns_what_the_labels_say(corpus, parts):
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
 
 
+@pytest.mark.parametrize(("least", "epochs"), [(1, 4), (12, 4), (13, 5), (100, 34)])
+def test_few_labels_get_as_many_steps_as_are_asked_for(corpus, parts, least, epochs):
+    data = LabelledInput(BandReader(corpus, BANDS, Selection()), BANDS, parts, 2)
+    model = supervised.Classifier(small_encoder(0, channels=2), data)
+    config = ScratchConfig(epochs=4, batch_size=16, min_steps=least)
+    loop = supervised._Loop(config, model, data, torch.device("cpu"), 0, supervised.by_layer(model, 1e-3, 1.0))
+    assert (loop.steps, loop.epochs) == (3, epochs)  # 54 labels
+    assert loop.schedule is not None
+    assert loop.schedule.T_max == 3 * epochs
+
+
 def test_between_epochs_that_are_equally_right_the_likelihood_of_the_labels_decides(corpus, parts, monkeypatch):
     data = LabelledInput(BandReader(corpus, BANDS, Selection()), BANDS, parts, 2)
     model = supervised.Classifier(small_encoder(0, channels=2), data)

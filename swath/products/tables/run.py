@@ -175,13 +175,14 @@ def load(path: Path) -> Run:
     if not manifest.get("recipe"):  # it is there once there is a corpus
         manifest["recipe"] = _lenient(path / "recipe.yaml", _recipe, {}, problems)
     evaluate = path / "evaluate"
+    table = _table(evaluate, schema.TABLE, problems)
     return Run(
         path=path,
         manifest=manifest,
         recipe_text=_lenient(path / "recipe.yaml", _text, "", problems),
         logs=_logs(path / "pretrain", problems),
-        table=_table(evaluate, schema.TABLE, problems),
-        comparisons=_table(evaluate, schema.COMPARISONS, problems),
+        table=table,
+        comparisons=_of_known_tasks(_table(evaluate, schema.COMPARISONS, problems), table, problems),
         classes=_lenient(evaluate / "classes.json", _classes, {}, problems),
         tasks=_table(evaluate, schema.TASKS, problems),
         clouds=_table(evaluate, schema.CLOUDS, problems),
@@ -250,6 +251,15 @@ def _table(folder: Path, table: schema.Table, problems: list[str]) -> pd.DataFra
         SwathError: an earlier version of swath wrote it, which did not say what a row is.
     """
     return _lenient(folder / table.file, lambda _: table.read(folder), table.frame(), problems)
+
+
+def _of_known_tasks(comparisons: pd.DataFrame, table: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
+    """The comparisons of tasks that the table of values has too; of others no metric is known."""
+    known = comparisons["task"].isin(table["task"])
+    if not known.all() and len(table):
+        strange = ", ".join(sorted(set(comparisons.loc[~known, "task"])))
+        problems.append(f"comparisons.csv speaks of tasks that table.csv does not have: {strange}")
+    return comparisons.loc[known]
 
 
 def _lenient(file: Path, read: Callable[[Path], T], otherwise: T, problems: list[str]) -> T:

@@ -12,7 +12,7 @@ from swath.products.tables import (
     panels_of,
 )
 from swath.sensors import band
-from swath.tasks import metrics
+from swath.tasks import metrics, schema
 from swath.tasks.schema import Comparison, Role, RowValue
 
 
@@ -113,3 +113,13 @@ def test_rows_are_ranked_by_what_the_metric_calls_better(monkeypatch):
     monkeypatch.setattr("swath.tasks.metrics.find", lambda name: lower)
     assert [one.row for one in there.ranked] == ["simclr", "few", "byol"]
     assert there.pretrained[0].row == "simclr"
+
+
+def test_comparisons_of_a_task_that_has_no_values_are_said_and_left_out(run):
+    folder = run / "evaluate"
+    table = schema.COMPARISONS.read(folder)
+    schema.COMPARISONS.write(folder, table.assign(task=["damaged", *table["task"][1:]]))
+    opened = load(run)
+    assert "comparisons.csv speaks of tasks that table.csv does not have: damaged" in opened.problems
+    assert len(opened.comparisons) == len(table) - 1
+    assert contrasts(opened) is not None
