@@ -255,11 +255,11 @@ def _table(folder: Path, table: schema.Table, problems: list[str]) -> pd.DataFra
 
 def _of_known_tasks(comparisons: pd.DataFrame, table: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
     """The comparisons of tasks that the table of values has too; of others no metric is known."""
-    known = comparisons["task"].isin(table["task"])
-    if not known.all() and len(table):
-        strange = ", ".join(sorted(set(comparisons.loc[~known, "task"])))
-        problems.append(f"comparisons.csv speaks of tasks that table.csv does not have: {strange}")
-    return comparisons.loc[known]
+    strange = set(comparisons["task"]) - set(table["task"])
+    if strange and len(table):
+        named = ", ".join(sorted(strange))
+        problems.append(f"comparisons.csv speaks of tasks that table.csv does not have: {named}")
+    return comparisons.loc[~comparisons["task"].isin(list(strange))]
 
 
 def _lenient(file: Path, read: Callable[[Path], T], otherwise: T, problems: list[str]) -> T:

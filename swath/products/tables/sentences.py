@@ -116,9 +116,11 @@ def against(panel: Panel, best: RowValue, other: RowValue | None, description: s
 
 
 def evidence(panel: Panel, pair: Comparison) -> str:
-    """Interval and corrected p-value of a comparison, and what limits it."""
+    """Interval of a comparison, the p that belongs to it, a claim's p after correction, and what limits it."""
     limit = f"; {pair.note}" if pair.note else ""
-    p = p_value(pair.p_holm) if math.isfinite(pair.p_holm) else f"{p_value(pair.p)} without correction"
+    p = p_value(pair.p)
+    if math.isfinite(pair.p_holm):
+        p += f"; {p_value(pair.p_holm)} after Holm's correction"
     return f"95{NO_BREAK}% interval {words.gain_interval(panel.metric, pair.low, pair.high)}, {p}{limit}"
 
 

@@ -147,9 +147,11 @@ def advice(spread: Spread, alpha: float, metric: Metric) -> str:
     }
     options = ", ".join(f"{name} {metric.in_words(value)}" for name, value in halves.items())
     best = min(halves, key=lambda name: halves[name])
+    # more groups leave trainings a larger share of the variance, whose few degrees of freedom then weigh more
+    helps = f"{best} would help most" if halves[best] < spread.detectable(alpha=alpha) else "neither would help"
     return (
         f"{100 * share:.0f} % of the variance is how trainings came out, the rest which groups were tested; "
-        f"{best} would help most (detectable: {options})"
+        f"{helps} (detectable: {options})"
     )
 
 

@@ -35,7 +35,7 @@ def test_words_of_an_outcome():
     assert "byol came first with 80.0 % accuracy (95 % interval 75.0–85.0)." in said
     assert "2.0 points ahead of simclr, the next, but the two are not distinguishable" in said
     assert "It is better than the same network frozen at its random initial weights (60.0 %)" in said
-    assert "+20.0 points (95 % interval +18.0 to +23.0, p = 0.020)" in said
+    assert "+20.0 points (95 % interval +18.0 to +23.0, p = 0.010; p = 0.020 after Holm's correction)" in said
     assert "It was not compared with the same network trained from scratch" in said
     worse = replace(pairs[1], verdict="worse", difference=-0.2)
     assert "It is worse than" in " ".join(outcome(panel(*rows, pairs=(worse,))))
@@ -57,6 +57,7 @@ def test_differences_of_a_metric_that_is_no_share_have_no_points(metric_in_kelvi
     there = replace(panel(*rows, pairs=(pair("byol", "labels", -1.25, "better"),)), metrics=(metric_in_kelvin,))
     said = " ".join(outcome(there)).replace(NO_BREAK, " ")
     assert "byol reaches 2.5 error in K (95 % interval 2.45–2.55)." in said
-    assert "trained from scratch on the labels (3.75): −1.25 (95 % interval −1.27 to −1.22, p = 0.020)" in said
+    p = "p = 0.010; p = 0.020 after Holm's correction"
+    assert f"trained from scratch on the labels (3.75): −1.25 (95 % interval −1.27 to −1.22, {p})" in said
     assert "points" not in said
     assert there.unit == ""
