@@ -46,7 +46,7 @@ def tell_effects(recipe: Recipe, folder: Path) -> Path:
 def confirmation(recipe: Recipe, folder: Path) -> Recipe | None:
     """The recipe that trains the best arm of an evaluated sweep with fresh seeds; None where none is asked for.
 
-    The best is the arm with the highest value in the first panel of the table. Where the split has folds that do not
+    The best is the arm that comes first in the first panel of the table. Where the split has folds that do not
     rotate, the next fold is tested: places that took no part in the choice.
 
     Raises:
@@ -88,14 +88,11 @@ def set_aside(folder: Path, once_more: Recipe) -> None:
 
 
 def best_arm(folder: Path) -> str:
-    """The arm with the highest value in the first panel of an evaluated run."""
-    table = schema.TABLE.read(folder / "evaluate")
-    arms = table.loc[(table["role"] == "pretrained") & table["value"].notna()]
-    if arms.empty:
+    """The arm that comes first in the first panel of an evaluated run, by what is good of its metric."""
+    first = sweep.ranked(schema.TABLE.read(folder / "evaluate", role="pretrained"))
+    if first.empty:
         raise RecipeError("no arm has a value, so none is the best", where=str(folder / "evaluate" / "notes.csv"))
-    panel = ["task", "input", "probe", "metric"]
-    first = arms.loc[(arms[panel] == arms[panel].iloc[0]).all(axis=1)]
-    return str(first.loc[first["value"].idxmax(), "row"])
+    return str(first["row"].iloc[0])
 
 
 def _points(config: SweepConfig) -> dict[str, Point]:
@@ -105,7 +102,7 @@ def _points(config: SweepConfig) -> dict[str, Point]:
 def _arms(recipe: Recipe, folder: Path, points: Mapping[str, Point]) -> pd.DataFrame:
     """A line for each arm and panel: its levels, its value with the interval, and what one training took."""
     table = schema.TABLE.read(folder / "evaluate", role="pretrained")
-    shown = pd.DataFrame(table[["task", "input", "probe", "metric", "value", "low", "high"]]).assign(arm=table["row"])
+    shown = pd.DataFrame(table[[*sweep.PANEL, "value", "low", "high"]]).assign(arm=table["row"])
     levels = pd.DataFrame([{"arm": arm, **point} for arm, point in points.items()])
     costs = pd.DataFrame([{"arm": arm, **_cost(recipe, folder, arm)} for arm in points])
     return levels.merge(shown, on="arm", how="left").merge(costs, on="arm")

@@ -7,9 +7,11 @@ beside that is the effect of each level of each axis, and of each pair, with its
 from swath.sweep.axes import SweepConfig, arms_of, name_of
 from swath.sweep.design import Design, FractionDesign, GridDesign, Levels, Point, RandomDesign, points_of
 from swath.sweep.effects import EFFECTS, Effect, effects_of
+from swath.sweep.ranking import PANEL, ranked
 
 __all__ = [
     "EFFECTS",
+    "PANEL",
     "Design",
     "Effect",
     "FractionDesign",
@@ -22,4 +24,5 @@ __all__ = [
     "effects_of",
     "name_of",
     "points_of",
+    "ranked",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from swath.batch import NO_DAY, Image
 from swath.errors import TrainingError
-from swath.tasks.floors._pixels import READ, Description, PixelFloorSettings, read
+from swath.tasks.floors._pixels import READ, Description, PixelFloorSettings, by_sensor, read
 from swath.tasks.probes import ProbeSettings, Validation
 from swath.tasks.supervised import LabelledInput
 
@@ -100,10 +100,8 @@ def by_month(data: LabelledInput) -> Description:
 
 def features(data: LabelledInput, images: dict[str, Image], calendar: Calendar) -> Float[ndarray, "b h w d"]:
     """Months x bands of every pixel, in physical units."""
-    sensors = dict.fromkeys(key.partition("/")[0] for key in data.bands)
     parts = []
-    for sensor in sensors:
-        own = [key for key in data.bands if key.startswith(f"{sensor}/")]
+    for own in by_sensor(data.bands):
         series = monthly(data.reader.compose(images, own), calendar)
         parts.append(series.reshape(len(series), -1, *series.shape[3:]))
     return np.moveaxis(np.concatenate(parts, axis=1), 1, -1)

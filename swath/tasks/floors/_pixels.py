@@ -125,6 +125,12 @@ def predict(
     return data.tested(judge)
 
 
+def by_sensor(bands: Bands) -> list[list[str]]:
+    """The bands of each sensor, in the order in which sensors appear."""
+    sensors = dict.fromkeys(key.partition("/")[0] for key in bands)
+    return [[key for key in bands if key.startswith(f"{sensor}/")] for sensor in sensors]
+
+
 def _filler(train: Float[ndarray, "n d"]) -> Callable[[Float[ndarray, "..."]], Float[ndarray, "..."]]:
     """A pixel that is never valid says what the average one says."""
     mean = np.nan_to_num(np.nanmean(train, axis=0)) if len(train) else np.zeros(train.shape[1])

@@ -1,6 +1,5 @@
 """The bands of a pixel, or of the pixels around it: what the floors on single dates are told."""
 
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -8,7 +7,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from swath.batch import Image
-from swath.tasks.floors._pixels import Description
+from swath.tasks.floors._pixels import Description, by_sensor
 from swath.tasks.supervised import LabelledInput
 
 SIZE = 5
@@ -26,9 +25,7 @@ def surroundings(data: LabelledInput, size: int = SIZE) -> Description:
 
 
 def _around(data: LabelledInput, size: int, images: dict[str, Image]) -> Float[ndarray, "b h w d"]:
-    sensors = dict.fromkeys(key.partition("/")[0] for key in data.bands)
-    own: list[Sequence[str]] = [[key for key in data.bands if key.startswith(f"{name}/")] for name in sensors]
-    bands = np.concatenate([values(data.reader.compose(images, keys)) for keys in own], axis=1)
+    bands = np.concatenate([values(data.reader.compose(images, keys)) for keys in by_sensor(data.bands)], axis=1)
     border = size // 2
     padded = np.pad(bands, [(0, 0), (0, 0), (border, border), (border, border)], mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(2, 3))

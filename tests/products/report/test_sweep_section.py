@@ -82,3 +82,13 @@ def test_a_damaged_table_becomes_a_note(swept, broken):
     html = report.render(load(swept))
     assert '<section id="sweep"' not in html
     assert "The sweep cannot be shown" in html
+
+
+def test_a_metric_that_is_no_share_is_told_in_its_own_unit(swept, metric_in_kelvin):
+    for table in (swept / "sweep" / "arms.csv", swept / "sweep" / "effects.csv"):
+        pd.read_csv(table).assign(metric=metric_in_kelvin).to_csv(table, index=False)
+    html = section(swept)
+    assert "+0.021" in html
+    assert "+2.1" not in html
+    assert "error in K from the mean of the axis" in html
+    assert "in per cent" not in html

@@ -17,10 +17,9 @@ from swath.products import words
 from swath.products.draw.style import GRID, INK, MUTED, OPTICAL, RADAR, blank, shorten, styled, svg
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import Run, load
-from swath.sweep import EFFECTS
+from swath.sweep import EFFECTS, PANEL, ranked
 from swath.tasks.schema import TABLE
 
-PANEL = ["task", "input", "probe", "metric"]
 DEAREST = 60
 """Most arms in the table of costs; arms.csv has all."""
 
@@ -36,7 +35,7 @@ def content(material: Material) -> dict[str, Any] | None:
     except (SwathError, OSError, ValueError, KeyError) as error:
         material.problems.append(f"The sweep cannot be shown: {error}")
         return None
-    panels = [_panel(i, *part) for i, part in enumerate(effects.groupby(PANEL, sort=False))]
+    panels = [_panel(i, *part) for i, part in enumerate(effects.groupby(list(PANEL), sort=False))]
     return {"panels": panels, "arms": _ranked(arms), "left_out": max(0, arms["arm"].nunique() - DEAREST)} | {
         "unequal": _unequal(arms),
         "untold": _untold(arms, effects),
@@ -54,12 +53,13 @@ def _panel(i: int, key: Any, effects: pd.DataFrame) -> dict[str, Any]:
         "pairs": [
             {
                 "title": f"{first} and {second}",
-                "figure": _heat_map(f"sweep{i}-{n}", part, words.metric(metric)),
+                "figure": _heat_map(f"sweep{i}-{n}", part),
                 "lines": [_line(line) for line in part.to_dict("records")],
             }
             for n, ((first, second), part) in enumerate(pairs.groupby(["axis", "other_axis"], sort=False))
         ],
         "note": str(effects["note"].iloc[0]),
+        "share": words.is_share(metric),
     }
 
 
@@ -67,9 +67,9 @@ def _line(line: dict[Any, Any]) -> dict[str, str]:
     other = f" with {line['other_axis']}: {line['other_level']}" if line["other_axis"] else ""
     return {
         "level": f"{line['axis']}: {line['level']}{other}",
-        "mean": words.percent(line["mean"]),
-        "effect": words.points(line["effect"]),
-        "interval": words.difference_interval(line["low"], line["high"]),
+        "mean": words.score(line["metric"], line["mean"]),
+        "effect": words.gain(line["metric"], line["effect"]),
+        "interval": words.gain_interval(line["metric"], line["low"], line["high"]),
         "p": words.p_cell(line["p"]),
         "arms": str(line["arms"]),
     }
@@ -77,7 +77,7 @@ def _line(line: dict[Any, Any]) -> dict[str, str]:
 
 def _chart(name: str, effects: pd.DataFrame) -> Markup:
     lines = effects.to_dict("records")
-    said = ", ".join(f"{line['axis']} {line['level']} {words.points(line['effect'])}" for line in lines)
+    said = ", ".join(f"{line['axis']} {line['level']} {words.gain(line['metric'], line['effect'])}" for line in lines)
     with styled():
         return svg(effects_chart(lines), name, f"Effect of each level in points: {said}")
 
@@ -85,6 +85,8 @@ def _chart(name: str, effects: pd.DataFrame) -> Markup:
 def effects_chart(lines: Sequence[dict[Any, Any]]) -> Figure:
     """Effect and interval of each level, in points from the mean of its axis."""
     axes_of = [(axis, list(own)) for axis, own in groupby(lines, key=lambda line: line["axis"])]
+    share = words.is_share(lines[0]["metric"])
+    times = 100 if share else 1
     figure, axes = blank(height=0.7 + 0.26 * (len(lines) + len(axes_of)))
     axes.axvline(0, color=MUTED, linewidth=0.8)
     labels, y = [], 0
@@ -94,42 +96,53 @@ def effects_chart(lines: Sequence[dict[Any, Any]]) -> Figure:
             y += 1
             labels.append((y, shorten(line["level"], 20)))
             if np.isfinite([line["low"], line["high"]]).all():
-                axes.plot([100 * line["low"], 100 * line["high"]], [y, y], color=OPTICAL, linewidth=2)
-            axes.scatter([100 * line["effect"]], [y], s=30, color=OPTICAL, zorder=3)
+                axes.plot([times * line["low"], times * line["high"]], [y, y], color=OPTICAL, linewidth=2)
+            axes.scatter([times * line["effect"]], [y], s=30, color=OPTICAL, zorder=3)
         y += 1
     axes.set_yticks([at for at, _ in labels], [text for _, text in labels])
     axes.set_ylim(y - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:+g}" if v else "0"))
-    axes.set_xlabel("points from the mean of the axis")
+    axes.set_xlabel(f"{'points' if share else words.metric(lines[0]['metric'])} from the mean of the axis")
     return figure
 
 
-def _heat_map(name: str, pairs: pd.DataFrame, metric: str) -> Markup:
+def _heat_map(name: str, pairs: pd.DataFrame) -> Markup:
     means = pairs.pivot(index="level", columns="other_level", values="mean")
     means = means.loc[pairs["level"].unique(), pairs["other_level"].unique()]
     first, second = pairs["axis"].iloc[0], pairs["other_axis"].iloc[0]
-    best = pairs.loc[pairs["mean"].idxmax()]
+    metric, highest = str(pairs["metric"].iloc[0]), pairs.loc[pairs["mean"].idxmax()]
     with styled():
-        alt = f"{metric} by {first} and {second}; highest: {best['level']} with {best['other_level']}"
-        return svg(heat_map(means, first, second), name, f"{alt}, {words.percent(best['mean'])}")
+        alt = (
+            f"{words.metric(metric)} by {first} and {second}; highest: {highest['level']} with {highest['other_level']}"
+        )
+        figure = heat_map(means, first, second, share=words.is_share(metric))
+        return svg(figure, name, f"{alt}, {words.score(metric, highest['mean'])}")
 
 
-def heat_map(means: pd.DataFrame, first: str, second: str) -> Figure:
-    """Expected value of each pair of levels, in per cent."""
+def heat_map(means: pd.DataFrame, first: str, second: str, *, share: bool) -> Figure:
+    """Expected value of each pair of levels; of a share in per cent."""
     width = 1.6 + 0.62 * means.shape[1]
     figure, axes = blank(height=1.1 + 0.34 * means.shape[0], width=max(3.6, width))
-    values = 100 * means.to_numpy(float)
+    values = (100 if share else 1) * means.to_numpy(float)
     low, high = np.nanmin(values), max(np.nanmax(values), np.nanmin(values) + 1e-9)
     scale = LinearSegmentedColormap.from_list("sweep", [RADAR, GRID, OPTICAL])
     for (row, column), value in np.ndenumerate(values):
-        share = (value - low) / (high - low)
+        height = (value - low) / (high - low)
         # rectangles, not an image: the page's fonts and sharp edges stay at any size
         axes.fill_between(
-            [column - 0.5, column + 0.5], row - 0.5, row + 0.5, color=scale(share), linewidth=0, alpha=0.55
+            [column - 0.5, column + 0.5], row - 0.5, row + 0.5, color=scale(height), linewidth=0, alpha=0.55
         )
-        axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=INK, fontsize=8.5)
+        axes.text(
+            column,
+            row,
+            f"{value:.1f}" if share else words.significant(value),
+            ha="center",
+            va="center",
+            color=INK,
+            fontsize=8.5,
+        )
     axes.set_xticks(range(means.shape[1]), [shorten(str(name), 14) for name in means.columns], rotation=30, ha="right")
     axes.set_yticks(range(means.shape[0]), [shorten(str(name), 22) for name in means.index])
     axes.set_xlim(-0.5, means.shape[1] - 0.5)
@@ -140,23 +153,17 @@ def heat_map(means: pd.DataFrame, first: str, second: str) -> Figure:
     return figure
 
 
-def _first_panel(arms: pd.DataFrame) -> pd.DataFrame:
-    known = arms.loc[arms["value"].notna()]
-    return known if known.empty else known.loc[(known[PANEL] == known[PANEL].iloc[0]).all(axis=1)]
-
-
 def _ranked(arms: pd.DataFrame) -> list[dict[str, str]]:
     """The arms of the first panel, best first, with what one training took."""
-    first = _first_panel(arms).sort_values("value", ascending=False, kind="stable")
     return [
         {
             "arm": str(line["arm"]),
-            "value": words.percent(line["value"]),
-            "interval": words.interval(line["low"], line["high"]),
+            "value": words.score(line["metric"], line["value"]),
+            "interval": words.score_interval(line["metric"], line["low"], line["high"]),
             "seconds": words.duration(line["seconds"]) if np.isfinite(line["seconds"]) else words.DASH,
             "samples": f"{line['samples']:,.0f}" if np.isfinite(line["samples"]) else words.DASH,
         }
-        for line in first.head(DEAREST).to_dict("records")
+        for line in ranked(arms).head(DEAREST).to_dict("records")
     ]
 
 
@@ -168,7 +175,7 @@ def _arms(path: Path) -> pd.DataFrame:
 
 def _untold(arms: pd.DataFrame, effects: pd.DataFrame) -> list[str]:
     """Tasks, inputs and probes of which arms have values, but not all of them of the same trainings."""
-    keys = PANEL[:3]
+    keys = list(PANEL[:3])
     told = set(effects[keys].itertuples(index=False, name=None))
     judged = arms.loc[arms["value"].notna(), keys].drop_duplicates().itertuples(index=False, name=None)
     return [" · ".join(panel) for panel in judged if panel not in told]
@@ -185,22 +192,22 @@ def _unequal(arms: pd.DataFrame) -> str:
 def _confirmed(run: Run, arms: pd.DataFrame) -> dict[str, Any] | None:
     """The best arm in the sweep and with fresh seeds; None where it was not trained again yet."""
     folder = run.path / "confirm"
-    first = _first_panel(arms)
+    first = ranked(arms)
     if first.empty or not (folder / "evaluate" / TABLE.file).is_file():
         return None
     again = load(folder)
-    line = first.loc[first["value"].idxmax()]
+    line = first.iloc[0]
     table = again.table.loc[again.table["role"] == "pretrained"]
-    same = table.loc[(table[PANEL] == line[PANEL]).all(axis=1) & (table["row"] == line["arm"])]
+    same = table.loc[(table[list(PANEL)] == line[list(PANEL)]).all(axis=1) & (table["row"] == line["arm"])]
     if same.empty:
         return None
     fold = [(one.recipe.get("split") or {}).get("fold") for one in (run, again)]
     fresh = same.iloc[0]
     return {
         "arm": str(line["arm"]),
-        "in_sweep": words.percent(line["value"]),
-        "fresh": words.percent(fresh["value"]),
-        "interval": words.interval(fresh["low"], fresh["high"]),
+        "in_sweep": words.score(line["metric"], line["value"]),
+        "fresh": words.score(line["metric"], fresh["value"]),
+        "interval": words.score_interval(line["metric"], fresh["low"], fresh["high"]),
         "other_places": fold[0] != fold[1],
         "trainings": len(fresh["per_seed"]),
     }
