@@ -1,4 +1,4 @@
-"""From the host to a device without waiting for it."""
+"""Moving tensors between the host and a device without making the host wait."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -11,19 +11,19 @@ CPU = torch.device("cpu")
 
 @runtime_checkable
 class Arrival(Protocol):
-    """When something that was sent is there: torch's events of GPUs."""
+    """An event that tells when a copy between host and device is done; torch's GPU events are of this kind."""
 
     def query(self) -> bool:
-        """Whether all that was sent has arrived."""
+        """Say whether the copy is done, without waiting."""
         ...
 
     def synchronize(self) -> None:
-        """Wait until all that was sent has arrived."""
+        """Wait until the copy is done."""
         ...
 
 
 def here() -> torch.device:
-    """What this process computes on: its GPU, or the CPU where there is none."""
+    """The device that this process computes on: its GPU, or the CPU where there is none."""
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
 
 
@@ -33,7 +33,7 @@ def has_bfloat16(kind: str) -> bool:
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """The same numbers on a device; the host goes on at once, and what it computes there next comes after the copy.
+    """Copy a tensor to a device without waiting: what the host computes on that device next comes after the copy.
 
     torch keeps pinned memory for the next copy once the device is done with this one.
     """
@@ -43,12 +43,14 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def room_to_send(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Memory of the host with arbitrary content, from where `send` needs no copy of its own."""
+    """Allocate uninitialised host memory from which `send` can copy directly, without a copy of its own."""
     return torch.empty(shape, dtype=dtype, pin_memory=device.type == "cuda")
 
 
 def fetch(tensors: Sequence[Tensor]) -> tuple[list[Tensor], Arrival | None]:
-    """The same numbers on the host, once the event has come to pass; None: they are there already."""
+    """Copy tensors to the host. Their values are there once the returned event has happened; None: they are there
+    already.
+    """
     if not any(tensor.is_cuda for tensor in tensors):
         return list(tensors), None
     found = [

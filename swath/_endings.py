@@ -32,7 +32,7 @@ _MEMORY = f"use a smaller batch (training.batch_size), fewer --jobs or a larger 
 
 
 def ending(error: Exception) -> tuple[str, int]:
-    """What is said of an error, and the exit code; of what was not foreseen the details are written to a file."""
+    """The message for an error, and the exit code. The details of an unforeseen error are written to a file."""
     if isinstance(error, SwathError):
         return str(error), MISTAKE
     if _is_of_memory(error):
@@ -46,13 +46,13 @@ def ending(error: Exception) -> tuple[str, int]:
 
 
 def _is_of_memory(error: Exception) -> bool:
-    """Python's and NumPy's own, and what torch says of a CPU and of a GPU."""
+    """Whether an error means that memory ran out: Python's and NumPy's own, and torch's on a CPU or GPU."""
     torch_says = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
     return isinstance(error, MemoryError) or torch_says or getattr(error, "errno", None) == errno.ENOMEM
 
 
 def _system_error(error: Exception) -> int | None:
-    """The system's number of an error; libraries in C++ and Rust hide a full disk in an error of their own."""
+    """The operating system's number of an error. Libraries in C++ and Rust hide a full disk inside their own errors."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     hidden = any(said in str(error) for said in ("No space left on device", "os error 28"))
@@ -65,7 +65,7 @@ def _short(error: Exception) -> str:
 
 
 def _details(error: Exception) -> str:
-    """The file with the details; where none can be written they are printed."""
+    """Write the details of an error to a file and say where it is; print them where no file can be written."""
     packages = sorted({f"{d.metadata['Name']} {d.version}" for d in metadata.distributions()})
     text = "\n".join(
         [

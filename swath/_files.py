@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 LONGEST = 120
-"""Bytes of a file's name that is made of a user's; endings come on top, and file systems end at 255."""
+"""Most bytes of a user's name that go into a file name; the ending comes on top, and file systems allow 255 in all."""
 SPECIAL = frozenset('/\\:*?"<>|%~')
 """Characters that mean something to a file system, a shell or `file_name`."""
 
@@ -39,7 +39,7 @@ def _percent(char: str) -> str:
 
 @contextmanager
 def named(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Say in the system's errors which file was to be written: of a full disk they do not know."""
+    """Add the name of the file that was being written to the system's errors: those of a full disk do not have it."""
     try:
         yield
     except OSError as error:
@@ -70,7 +70,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """What a JSON text says; whatever is wrong with it is a ValueError."""
+    """Parse JSON; whatever is wrong with the text is a ValueError."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -78,7 +78,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file says.
+    """Parse the JSON in a file.
 
     Raises:
         ValueError: it is damaged.

@@ -1,4 +1,4 @@
-"""Whether a step fits in memory, said before the system ends the process, or a GPU its step, without a word."""
+"""Whether a training step fits in memory: told before the system kills the process, or a GPU fails without a reason."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -13,16 +13,16 @@ from swath.batch import Image
 from swath.errors import TrainingError
 
 _DATES = 4
-"""Dates of the shorter of two trials: four are what two poolings in time leave one of."""
+"""Number of dates in the shorter of the two trials: after two poolings in time, one of four is left."""
 _GIB = 2**30
 
 Forward = Callable[[dict[str, Image]], Tensor]
-"""Images by sensor to anything that can be differentiated; it must leave no trace."""
+"""A forward pass: images by sensor in, tensors that can be differentiated out. It must leave no trace."""
 
 
 @dataclass
 class MemoryGuard:
-    """Refuses batches whose step needs more than there is memory.
+    """Refuse batches whose training step needs more memory than there is.
 
     What is needed grows with the positions (samples, dates, pixels); two trials on a small part of the batch say by how
     much for each. On a CPU that is what series keep for their backward pass, which is less than a step needs in the
@@ -31,18 +31,19 @@ class MemoryGuard:
     """
 
     batch_setting: str
-    """What the user calls the number of samples."""
+    """Name of the recipe key that sets the number of samples, for messages."""
     dates_setting: str
-    """What the user calls the number of dates."""
+    """Name of the recipe key that sets the number of dates, for messages."""
     processes: int = 1
-    """How many share what the user calls the number of samples."""
+    """Number of processes that share the number of samples that the user asked for."""
     _largest: int = 0
-    """Positions of the largest batch that was checked."""
+    """Positions (samples x dates x pixels) of the largest batch that was checked so far."""
     _kept: tuple[float, float] | None = None
-    """Bytes kept for any batch, and bytes for each of its positions."""
+    """Bytes that any batch needs, and bytes that each position adds."""
 
     def require(self, images: Mapping[str, Image], forward: Forward) -> None:
-        """Check a batch, unless it is no larger than one that was checked, or on a CPU and of single dates.
+        """Raise unless a batch fits. Batches no larger than one checked before, and single dates on a CPU, are let
+        through.
 
         Raises:
             TrainingError: with the number of samples, or of dates, that would fit.
@@ -82,13 +83,13 @@ class MemoryGuard:
 
 
 def same_random_numbers(device: torch.device) -> AbstractContextManager[None]:
-    """Puts torch's global random numbers back afterwards, on the CPU and on this device."""
+    """Restore torch's global random state, on the CPU and on this device, when the block ends."""
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 @contextmanager
 def untouched(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """Puts back what forward passes inside change: buffers, such as batch statistics, and global random numbers."""
+    """Restore what forward passes inside the block change: buffers, such as batch statistics, and random state."""
     with same_random_numbers(device):
         before = [buffer.clone() for buffer in module.buffers()]
         yield
@@ -113,7 +114,7 @@ def kept_bytes(forward: Callable[[], Tensor]) -> int:
 
 
 def peak_bytes(forward: Callable[[], Tensor], device: torch.device) -> int:
-    """The most that a forward and a backward pass have of a GPU's memory at a time, beside what is there already."""
+    """Peak GPU memory, in bytes, of a forward and backward pass, beyond what is allocated already."""
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     out = forward()
@@ -123,7 +124,7 @@ def peak_bytes(forward: Callable[[], Tensor], device: torch.device) -> int:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can still be had on a device."""
+    """Bytes that can still be allocated on a device."""
     if not _on_gpu(device):
         return psutil.virtual_memory().available
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -135,7 +136,7 @@ def _on_gpu(device: torch.device) -> bool:
 
 
 def _trials(samples: int, longest: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Samples and dates of two trials, the second twice as large; None for a batch that is no larger than that."""
+    """Samples and dates of the two trials, the second twice as large; None if the batch is no larger than that."""
     if longest > 1:
         dates = min(_DATES, longest // 2)
         return (2, dates), (2, 2 * dates)
@@ -146,7 +147,7 @@ def _trials(samples: int, longest: int) -> tuple[tuple[int, int], tuple[int, int
 def _measured(
     images: Mapping[str, Image], forward: Forward, trials: tuple[tuple[int, int], tuple[int, int]]
 ) -> tuple[float, float]:
-    """Bytes needed for any batch and for each position, from two trials.
+    """Bytes that any batch needs and bytes that each position adds, measured by two trials.
 
     Raises:
         TrainingError: the smaller trial does not even fit on the GPU.

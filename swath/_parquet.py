@@ -1,4 +1,4 @@
-"""What a Parquet file becomes in memory, known before it is read: kilobytes can stand for gigabytes."""
+"""How much memory a Parquet file takes, estimated before it is read: kilobytes on disk can stand for gigabytes."""
 
 from pathlib import Path
 
@@ -6,17 +6,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 OWN_BYTES = 4 * 10**9
-"""What a table of swath's own may take in memory in any case."""
+"""Bytes that a table written by swath may always take in memory."""
 OWN_TIMES = 1000
-"""How many times its own size a larger one may take: tables that repeat little are far from it."""
+"""A larger table may take this many times its file's size; swath's tables, which repeat little, stay far below."""
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
-"""Bytes of a value, by physical type."""
+"""Bytes of one value of each of Parquet's physical types."""
 _DICTIONARIES = {"PLAIN_DICTIONARY", "RLE_DICTIONARY"}
-"""Encodings whose values are references to others."""
+"""Parquet encodings that store references to a dictionary of values."""
 
 
 def measured(path: Path) -> Path:
-    """The path of a table that swath wrote, which may come from someone else.
+    """Return the path of a table that claims to be swath's own, if reading it takes an acceptable amount of memory.
 
     Raises:
         ValueError: it would take more than 4 GB in memory, and more than a thousand times the file's size.
@@ -53,7 +53,7 @@ def decoded_size(path: Path, limit: int) -> int:
 
 
 def _by_footer(path: Path) -> tuple[int, list[tuple[pq.ColumnChunkMetaData, pq.ColumnSchema]]]:
-    """Bytes by the footer alone, and the pieces of columns of which it counts only references to texts."""
+    """Bytes according to the footer alone, and the column chunks whose texts it counts as references only."""
     with pq.ParquetFile(path) as file:
         footer = file.metadata
     chunks = [
@@ -65,7 +65,7 @@ def _by_footer(path: Path) -> tuple[int, list[tuple[pq.ColumnChunkMetaData, pq.C
 
 
 def _claimed(chunk: pq.ColumnChunkMetaData, column: pq.ColumnSchema) -> int:
-    """Bytes by the footer; of texts that are references, those of the references."""
+    """Bytes of a column chunk according to the footer; where texts are stored as references, of the references alone."""
     if _uncounted(chunk, column):  # each may be as long as all that is stored
         return chunk.num_values * chunk.total_uncompressed_size
     width = column.length if column.physical_type == "FIXED_LEN_BYTE_ARRAY" else _WIDTHS.get(column.physical_type, 4)
@@ -83,7 +83,7 @@ def _uncounted(chunk: pq.ColumnChunkMetaData, column: pq.ColumnSchema) -> bool:
 
 
 def _text_bytes(path: Path, name: str) -> int:
-    """Bytes of a column of texts, of which each is held once."""
+    """Bytes of all distinct texts of a column."""
     with pq.ParquetFile(path, read_dictionary=[name]) as file:
         column = file.read([name])[name]
     # pyarrow makes its functions when it is imported, so no type checker knows them

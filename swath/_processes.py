@@ -22,9 +22,9 @@ from swath.errors import TrainingError
 T = TypeVar("T")
 
 GRACE_S = 20.0
-"""Time for a process that is told to stop: batch systems kill after about 30 seconds."""
+"""Seconds that a process told to stop gets before it is killed; batch systems allow about 30."""
 _ENDED: list[Stopped] = []
-"""In a process of a run: the signal that told it to stop, if one did."""
+"""Signals that told this worker process to stop, if any."""
 
 
 def side_by_side(work: Callable[..., T], calls: Sequence[tuple[Any, ...]], processes: int, said: str) -> list[T]:
@@ -47,7 +47,8 @@ def side_by_side(work: Callable[..., T], calls: Sequence[tuple[Any, ...]], proce
 
 
 def together(work: Callable[..., None], calls: Sequence[tuple[Any, ...]]) -> None:
-    """Calls that wait for one another, all at once: when one fails the others are killed, and its error is raised.
+    """Run calls that wait for one another, all at the same time; when one fails the others are killed and its error is
+    raised.
 
     Otherwise as `side_by_side`.
     """
@@ -96,13 +97,13 @@ def _results(
 
 
 def _begin() -> None:
-    """What a process does before its first call."""
+    """Prepare a new worker process before its first call."""
     _progress.silence()
     follow_parent()
 
 
 def _call(work: Callable[..., T], *arguments: Any) -> T:
-    """One call; a process that was told to stop begins no other."""
+    """Run one call in a worker process, unless the process was told to stop."""
     if _ENDED:
         raise _ENDED[0]
     try:
@@ -124,7 +125,7 @@ def _stop(children: Iterable[BaseProcess], grace_s: float) -> None:
 
 @contextmanager
 def _threads_of_children(count: int) -> Iterator[None]:
-    """Libraries read these variables once, when a process loads them: nothing changes in this one."""
+    """Set the number of threads for processes to come; libraries read these variables once, when they load."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, str(count)))

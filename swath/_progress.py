@@ -21,11 +21,11 @@ from rich.progress import (
 T = TypeVar("T")
 
 EVERY_S = 25.0
-"""Between two lines where there is no terminal: whoever watches a log learns within half a minute that all is well."""
+"""Seconds between two lines where there is no terminal, so that a log shows twice a minute that work goes on."""
 
 
 def console() -> Console:
-    """Where messages for the user go: standard error, so that standard output stays data.
+    """The console for messages to the user: standard error, so that standard output stays data.
 
     Brackets and colons stay what they are: names of the user's are no markup.
     """
@@ -33,7 +33,7 @@ def console() -> Console:
 
 
 class _Bar(Progress):
-    """A display that others can add their lines to: a terminal has room for one at a time."""
+    """A progress display that further tasks can join, since a terminal has room for one at a time."""
 
     running: ClassVar[list["_Bar"]] = []
     silent: ClassVar[bool] = False
@@ -42,7 +42,7 @@ class _Bar(Progress):
         super().__init__(*columns, **options)
         self.ended = threading.Event()
         self.begun: dict[TaskID, float] = {}
-        """What was already done when a task began, such as the steps before a training was continued."""
+        """Steps of each task that were done before it began here, such as before a training was continued."""
 
     def add_task(self, *arguments: Any, **options: Any) -> TaskID:
         task = super().add_task(*arguments, **options)
@@ -62,14 +62,14 @@ class _Bar(Progress):
         super().stop()
 
     def _say(self) -> None:
-        """A line every so often, however long a step takes."""
+        """Print a line at regular intervals, however long a single step takes."""
         while not self.ended.wait(EVERY_S):
             if lines := [said(task, self.begun[task.id]) for task in self.tasks if not task.finished]:
                 console().print("; ".join(lines), soft_wrap=True)
 
 
 def said(task: Task, begun: float) -> str:
-    """How far a task is, in words; `begun` of it were done before it was started here."""
+    """How far a task is, in words, of which `begun` steps were done before it started here."""
     elapsed = task.elapsed or 0.0
     spent = timedelta(seconds=round(elapsed))
     if task.total is None:
@@ -80,12 +80,12 @@ def said(task: Task, begun: float) -> str:
 
 
 def silence() -> None:
-    """No progress from this process: it is one of several that share a terminal."""
+    """Switch off progress in this process, one of several that share a terminal."""
     _Bar.silent = True
 
 
 def bar() -> _Bar:
-    """A progress display; lines where standard error is no terminal, such as the log of a batch job."""
+    """The progress display: a bar, or plain lines where standard error is no terminal, as in the log of a batch job."""
     hidden = _Bar.silent or not sys.stderr.isatty()
     return _Bar(
         TextColumn("{task.description}", markup=False),
@@ -101,7 +101,7 @@ def bar() -> _Bar:
 
 
 def track(items: Iterable[T], total: int | None, description: str) -> Iterator[T]:
-    """Yield the items while a bar shows how far along they are: a line of the display that is running, if any is."""
+    """Yield the items while a bar shows how many are done; where a display is running it becomes a line of that one."""
     if _Bar.running:
         progress = _Bar.running[-1]
         line = progress.add_task(description, total=total)

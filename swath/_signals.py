@@ -1,7 +1,7 @@
-"""Being told to stop: Ctrl-C, and SIGTERM as batch systems send it.
+"""Being told to stop, by Ctrl-C or by the SIGTERM that batch systems send.
 
-Python turns Ctrl-C into `KeyboardInterrupt`, which libraries answer as they like (Lightning leaves with 1), and dies of
-SIGTERM without a word. A command of swath's turns both into `Stopped`, which ends it by the shell's exit code.
+Python turns Ctrl-C into `KeyboardInterrupt`, which libraries answer in their own ways (Lightning exits with 1), and
+SIGTERM kills it without a word. A command of swath turns both into `Stopped`, which ends it with the shell's exit code.
 """
 
 import multiprocessing
@@ -34,7 +34,9 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 @contextmanager
 def answered() -> Iterator[None]:
-    """Inside, Ctrl-C and SIGTERM raise `Stopped` in the main thread; one that is ignored (nohup) stays so."""
+    """Raise `Stopped` in the main thread when Ctrl-C or SIGTERM arrives inside the block; an ignored signal (nohup)
+    stays ignored.
+    """
     wanted = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
     with ExitStack() as stack:
         for number in wanted:
@@ -43,7 +45,7 @@ def answered() -> Iterator[None]:
 
 
 def left_to_others(number: signal.Signals) -> AbstractContextManager[None]:
-    """Inside, a signal is not answered by this module: a library that looks for a free signal takes it."""
+    """Leave a signal to a library inside the block: one that looks for an unused signal handler finds it."""
     return _handled(number, signal.SIG_DFL)
 
 
@@ -60,13 +62,13 @@ def _handled(number: signal.Signals, handler: Callable[..., None] | signal.Handl
 
 
 def follow_parent() -> None:
-    """For a process that works for another: Ctrl-C is the parent's to answer, and this one ends when that one does."""
+    """Make this process a worker of its parent: it ignores Ctrl-C, and ends when the parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if parent := multiprocessing.parent_process():
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
 
 
 def _end_with(sentinel: int) -> None:
-    """However the parent ends, `kill -9` included; all that a run does can be killed at any moment."""
+    """End this process when its parent ends, however that happens, `kill -9` included."""
     wait([sentinel])
     os.kill(os.getpid(), signal.SIGKILL)

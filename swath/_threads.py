@@ -1,7 +1,7 @@
-"""Independent pieces of work side by side on a CPU: one thread works on one piece (a sample, a block), start to end.
+"""Independent pieces of work side by side on a CPU: each thread takes one piece, such as a sample, from start to end.
 
 torch's own threads split every small operation and meet after each: thousands of meetings a batch, each as slow as the
-slowest thread, and a factor of ten lost where the cores are shared. The pieces are independent, so here nobody waits.
+slowest thread, and a factor of ten lost where the cores are shared. The pieces are independent, so nobody waits here.
 """
 
 import os
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def each(work: Callable[[T], None], items: Iterable[T]) -> None:
-    """Call `work` on every item, on as many threads as torch may use, without gradients."""
+    """Call `work` on every item, without gradients, on as many threads as torch may use."""
     items = list(items)
     threads = min(torch.get_num_threads(), len(items)) if torch.backends.openmp.is_available() else 1
     if threads == 1:
@@ -35,7 +35,7 @@ def _keep_to_itself() -> None:
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads whose torch operations stay on them.
+    """Threads inside which torch operations run on a single core.
 
     OpenMP keeps the number of threads for each caller on its own, but torch remembers the last one that anybody set for
     threads to come: so all threads are started here, and the number is set back.

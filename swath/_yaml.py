@@ -13,14 +13,14 @@ import yaml
 from swath.errors import UNPRINTABLE, RecipeError
 
 MOST_CHARACTERS, MOST_VALUES, DEEPEST = 1_000_000, 100_000, 50
-"""Of a document: its text, its values with all references unfolded, and sections within each other."""
+"""Limits of a document: characters of text, values after all references are unfolded, and depth of nesting."""
 Lines = dict[tuple[str, ...], int]
-"""Line of each key, from 1, by path."""
+"""Line number, from 1, of each key, by the key's path."""
 
 _TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
 _KINDS = {"int": "whole number", "float": "number", "bool": "true or false", "timestamp": "date"}
 _OTHER_BASE = re.compile(r"[-+]?(0_*[0-9][0-9_]*|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)")
-"""What YAML 1.1 reads to the base 8 (010 is eight) or 60 (1:30 is ninety)."""
+"""Numbers that YAML 1.1 reads in base 8 (010 is eight) or base 60 (1:30 is ninety)."""
 _MERGE = "tag:yaml.org,2002:merge"
 _QUOTE = "put quotes around a value that starts with *, which YAML takes for a reference: files: '*.tif'"
 
@@ -52,7 +52,7 @@ def read(text: str, where: str | None = None) -> tuple[Any, Lines]:
 
 
 def _read(text: str) -> tuple[Any, Lines]:
-    """By libyaml, several times as fast, where it is there; what it refuses, the parser in Python says in its words."""
+    """Parse with libyaml, which is several times as fast, and with Python's parser to word the errors that it finds."""
     if yaml.__with_libyaml__:
         try:
             return _built(text, _FastLoader)
@@ -73,7 +73,7 @@ def _built(text: str, kind: "type[_Loader | _FastLoader]") -> tuple[Any, Lines]:
 
 
 def _said(error: yaml.MarkedYAMLError, text: str) -> str:
-    """The problem with the line that it is in."""
+    """The problem in words, with its line."""
     mark = error.problem_mark or error.context_mark
     problem = error.problem or error.context or "it cannot be read"
     if mark is None:
@@ -88,7 +88,7 @@ def _refuse(node: yaml.Node | yaml.Event, problem: str) -> yaml.MarkedYAMLError:
 
 
 class _Plain(yaml.constructor.SafeConstructor):
-    """Builds plain data; a value that its tag does not fit is an error with its line."""
+    """A YAML constructor of plain data, for which a value that does not fit its tag is an error with a line."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -103,15 +103,15 @@ class _Plain(yaml.constructor.SafeConstructor):
 
 
 class _Loader(_Plain, yaml.SafeLoader):
-    """The parser in Python."""
+    """The parser written in Python."""
 
 
 class _FastLoader(_Plain, yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # pyright: ignore
-    """The parser of libyaml."""
+    """The parser of libyaml, in C."""
 
 
 def _check_depth(text: str, kind: "type[_Loader | _FastLoader]") -> None:
-    """Before anything that calls itself for what is inside."""
+    """Refuse deep nesting before anything recursive sees the document."""
     depth = 0
     for event in yaml.parse(text, kind):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -120,16 +120,16 @@ def _check_depth(text: str, kind: "type[_Loader | _FastLoader]") -> None:
 
 
 class _Check:
-    """Refuses what YAML lets pass, before it is built."""
+    """Refuse what YAML would let pass, before any value is built."""
 
     def __init__(self, loader: "_Loader | _FastLoader"):
         self.loader = loader
         self.known: dict[int, tuple[int, int]] = {}
-        """Values and depth of the nodes seen so far, with all references unfolded."""
+        """Number of values below each node seen so far, and its depth, with all references unfolded."""
         self.open: set[int] = set()
 
     def size(self, node: yaml.Node) -> tuple[int, int]:
-        """How many values a node holds, and how deep they lie."""
+        """Number of values below a node, and the depth of the deepest."""
         if id(node) in self.open:
             raise _refuse(node, "a reference leads to a section that it is a part of")
         if id(node) not in self.known:

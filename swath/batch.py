@@ -29,7 +29,9 @@ class Image:
     gsd_m: float
     """Ground sampling distance of the pixels, in metres."""
     common_ids: tuple[int, ...] | None = None
-    """The band ids that all samples share, for whoever must not wait until a device tells; None: ask `band_ids`."""
+    """Band ids common to all samples, known on the host so that nobody has to wait for the device; None: see
+    `band_ids`.
+    """
 
     def __len__(self) -> int:
         return self.pixels.shape[0]
@@ -43,7 +45,7 @@ class Image:
         return self.common_ids or tuple(self.band_ids[0].tolist())
 
     def to(self, device: torch.device | str, *, non_blocking: bool = True) -> "Image":
-        """The same image on another device."""
+        """The same image on another device; the copy does not block the host unless asked to."""
         moved = {
             name: getattr(self, name).to(device, non_blocking=non_blocking)
             for name in ("pixels", "valid", "days", "band_ids")
@@ -70,35 +72,39 @@ class Image:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """What the counts of some bands mean: physical value = counts * scale + offset, in decibels if so stored."""
+    """How the counts of some bands become physical values: `counts * scale + offset`, then decibels where stored as
+    power.
+    """
 
     scale: Float[Tensor, "c 1 1"] | None
-    """None where all are 1."""
+    """Factor per band; None where all are 1."""
     offset: Float[Tensor, "c 1 1"] | None
-    """None where all are 0."""
+    """Added per band; None where all are 0."""
     decibel: bool
-    """Whether the scaled counts are a power that becomes decibels."""
+    """Whether the scaled counts are a linear power that is to be turned into decibels."""
 
     def apply(self, values: Float[Tensor, "*n c h w"]) -> None:
-        """Turn counts into physical values, in place; those of impossible counts are not finite."""
+        """Turn counts into physical values in place; counts that have none, such as a negative power, become
+        non-finite.
+        """
         calibrate(values, self.scale, self.offset, torch.log10 if self.decibel else None)
 
     def to(self, device: torch.device) -> "Calibration":
-        """The same on another device."""
+        """The same calibration on another device."""
         scale, offset = (None if numbers is None else send(numbers, device) for numbers in (self.scale, self.offset))
         return replace(self, scale=scale, offset=offset)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counts:
-    """Chips of one sensor as a corpus stores them: what travels to a device, which makes an `Image` of it."""
+    """Chips of one sensor as the corpus stores them. Counts travel to the device, and become an `Image` there."""
 
     stored: Shaped[Tensor, "b t c h w"]
-    """Counts as stored, of the wanted bands alone; anything on padding dates."""
+    """Stored counts of the wanted bands; padding dates hold arbitrary values."""
     known: UInt8[Tensor, "b t n"] | None
-    """Validity, a bit a pixel, row after row from the highest bit on; None: every pixel is valid."""
+    """Validity packed to one bit a pixel, row after row, the highest bit first; None: every pixel is valid."""
     days: Int32[Tensor, "b t"]
-    """As in `Image`, like the following two."""
+    """`days`, `band_ids` and `gsd_m` are those of `Image`."""
     band_ids: Int32[Tensor, "b c"]
     gsd_m: float
     calibration: Calibration
@@ -106,22 +112,22 @@ class Counts:
 
     @property
     def real(self) -> bool:
-        """Whether values may be other than finite: floating-point counts and decibels."""
+        """Whether decoded values may be non-finite, as floating-point counts and decibels can be."""
         return self.calibration.decibel or self.stored.is_floating_point()
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tensors that travel with each batch."""
+        """Total bytes of the tensors that travel with each batch."""
         return sum(t.nbytes for t in (self.stored, self.known, self.days, self.band_ids) if t is not None)
 
     def to(self, device: torch.device) -> "Counts":
-        """The same on another device, copied while the host goes on."""
+        """Copy to another device while the host goes on."""
         moved = {name: send(getattr(self, name), device) for name in ("stored", "days", "band_ids")}
         known = None if self.known is None else send(self.known, device)
         return replace(self, **moved, known=known, calibration=self.calibration.to(device))
 
     def decode(self) -> Image:
-        """Physical values, where the counts are; invalid pixels are 0, and those that are not finite are invalid."""
+        """The image in physical units, on the same device. Invalid pixels are 0, and non-finite values are invalid."""
         pixels = self.stored.to(torch.float32, copy=True)
         self.calibration.apply(pixels)
         valid = self._valid()
@@ -149,23 +155,23 @@ class View:
     affine: Float[Tensor, "b 2 3"]
     """Maps view pixel centres (x, y) to chip pixel centres: `chip = A[:, :2] @ (x, y) + A[:, 2]`."""
     lonlat: Float64[Tensor, "b 2"] | None = None
-    """Where the chips lie, as in `Batch`; None: not told."""
+    """Centre of each chip, as in `Batch`; None where the policy does not say."""
     uid: tuple[str, ...] | None = None
-    """Which locations they are of, as in `Batch`; None: not told."""
+    """Location id of each chip, as in `Batch`; None where the policy does not say."""
     local: bool = False
-    """Whether it is a small crop beside larger ones of the same chip: a teacher does not see it."""
+    """Whether this is a small crop beside larger ones of the same chip, which a teacher network does not see."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """A number of locations: images by sensor, where they are, and what is known of them."""
+    """Some locations: their images by sensor, their positions and ids, and their labels."""
 
     images: dict[str, Image]
-    """By sensor name; all of the same length."""
+    """Images by sensor name, all of the same number of samples."""
     lonlat: Float64[Tensor, "b 2"]
     """Centre of the footprint in degrees, WGS 84; NaN where the source had no georeference."""
     uid: list[str]
-    """The locations' ids in the corpus."""
+    """Location ids in the corpus."""
     targets: dict[str, Tensor] = field(default_factory=dict)
     """Label layers `b h w` or scalar labels `b`, by name."""
 

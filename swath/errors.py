@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable
 
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters other than tabs and line ends, and what stands for bytes that are no UTF-8: in no text of a user's
-are they meant, terminals obey them, and files cannot hold them."""
+"""Control characters other than tabs and line ends, and surrogates that stand for bytes outside UTF-8. No text of a
+user means them, terminals obey them, and files cannot hold them.
+"""
 
 
 class SwathError(Exception):
@@ -56,7 +57,7 @@ class TrainingError(SwathError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A remedy that names the closest known name, then all of them.
+    """Advice for an unknown name: the closest known name, then all of them.
 
     >>> nearest("byool", ["byol", "simclr"])
     "did you mean 'byol'? known: byol, simclr"

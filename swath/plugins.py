@@ -34,7 +34,7 @@ PACKAGES = {
     "metrics": "swath.tasks.metrics",
     "sections": "swath.products.report.sections",
 }
-"""Where swath's own plug-ins of each kind are. An installed package adds to a kind by the group `swath.KIND`."""
+"""Package of swath that holds the plug-ins of each kind. Installed packages add to a kind by the group `swath.KIND`."""
 
 
 def names(package: str) -> list[str]:
@@ -47,12 +47,12 @@ def names(package: str) -> list[str]:
 
 
 def shipped(package: str) -> list[str]:
-    """Names of swath's own plug-ins alone, sorted."""
+    """Names of the plug-ins that swath itself ships, sorted."""
     return sorted(_modules(package))
 
 
 def origins(package: str) -> dict[str, str]:
-    """Who offers each plug-in, by name: `swath`, or the installed package with its version."""
+    """By plug-in name, the distribution that offers it: `swath`, or an installed package with its version."""
     found = dict.fromkeys(_modules(package), "swath")
     for name, offers in _offered(package).items():
         found[name] = " and ".join([*([found[name]] if name in found else []), *(one.origin for one in offers)])
@@ -60,7 +60,7 @@ def origins(package: str) -> dict[str, str]:
 
 
 def group_of(package: str) -> str:
-    """Group of the entry points that add to a package: `swath.views.policies` -> `swath.policies`."""
+    """The entry-point group that adds to a package: `swath.views.policies` -> `swath.policies`."""
     return f"swath.{package.rpartition('.')[2]}"
 
 
@@ -86,12 +86,12 @@ def find(package: str, name: str) -> ModuleType:
 
 
 def shipped_modules(package: str) -> dict[str, ModuleType]:
-    """Modules of swath's own plug-ins alone by name, whatever installed packages claim."""
+    """Modules of the plug-ins that swath ships, by name, whatever installed packages claim."""
     return {name: importlib.import_module(path) for name, path in sorted(_modules(package).items())}
 
 
 def usable(package: str) -> dict[str, ModuleType]:
-    """The plug-ins' modules by name, without those of installed packages that cannot be used."""
+    """Modules of all plug-ins by name, without those of installed packages that fail to import or clash."""
     modules = {}
     for name in names(package):
         try:
@@ -104,7 +104,7 @@ def usable(package: str) -> dict[str, ModuleType]:
 
 @dataclass(frozen=True)
 class AnyOf:
-    """Stands in an annotation for the settings of any plug-in of a package.
+    """Annotation for a recipe field that takes the settings of any plug-in of a package.
 
     The type is made when a recipe is first validated, not when the module with the annotation is imported: by then
     packages that offer plug-ins can import all of swath.
@@ -112,12 +112,12 @@ class AnyOf:
 
     package: str
     base: type[PluginSettings] = PluginSettings
-    """What their settings derive from."""
+    """The common base class of the plug-ins' settings."""
     without: tuple[str, ...] = ()
-    """Names of plug-ins that are left out."""
+    """Names of plug-ins that the field does not take."""
 
     def settings(self) -> list[type[Settings]]:
-        """The settings of all plug-ins; of one that cannot be used, settings that say why when they are validated."""
+        """The `Config` classes of all plug-ins; an unusable plug-in has one that says why when it is validated."""
         return [self._settings_of(name) for name in names(self.package) if name not in self.without]
 
     def _settings_of(self, name: str) -> type[Settings]:
@@ -148,7 +148,7 @@ class AnyOf:
 
 
 def union(package: str, base: type[PluginSettings] = PluginSettings, without: tuple[str, ...] = ()) -> Any:
-    """The settings of any plug-in of a package, told apart by `name`: an annotation for a field of settings.
+    """Annotation for a recipe field that takes the settings of any plug-in of a package, told apart by `name`.
 
     Args:
         package: where the plug-ins are.
@@ -159,12 +159,14 @@ def union(package: str, base: type[PluginSettings] = PluginSettings, without: tu
 
 
 def _modules(package: str) -> dict[str, str]:
-    """Swath's own plug-ins' modules by name; none of them is imported."""
+    """Import paths of swath's own plug-ins by name; nothing is imported."""
     return _modules_in(package, importlib.import_module(package).__path__)
 
 
 def _modules_in(package: str, folders: Iterable[str]) -> dict[str, str]:
-    """A plug-in may be a package whose parts all start with underscores; any other package is a family of plug-ins."""
+    """The plug-in modules inside folders. A package whose parts all start with underscores is a plug-in; any other is a
+    family of plug-ins.
+    """
     modules = {}
     for folder in folders:
         for module in pkgutil.iter_modules([folder]):
@@ -178,17 +180,17 @@ def _modules_in(package: str, folders: Iterable[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Offer:
-    """An entry point of an installed package."""
+    """An entry point by which an installed package offers a plug-in."""
 
     name: str
     module: str
-    """What the package says it is: the path of a module."""
+    """Import path of the plug-in's module."""
     origin: str
-    """The package and its version."""
+    """The distribution and its version."""
 
 
 def _offered(package: str) -> dict[str, list[_Offer]]:
-    """What installed packages offer beside a package's own modules, by name; nothing of it is imported."""
+    """Plug-ins that installed packages offer to a package, by name; nothing is imported."""
     return _offers(group_of(package), tuple(sys.path))
 
 
@@ -214,7 +216,7 @@ def _loaded(package: str, offer: _Offer) -> ModuleType:
 
 
 def _beside(package: str) -> str:
-    """Which of the known names are of installed packages, for a message."""
+    """For a message: which of the known names come from installed packages."""
     offered = [f"{name} ({one.origin})" for name, offers in _offered(package).items() for one in offers]
     return f"; of installed packages: {', '.join(offered)}" if offered else ""
 
@@ -230,7 +232,7 @@ def _name_of(settings: type[Settings]) -> Any:
 
 
 def _refusing(name: str, why: RecipeError) -> type[Settings]:
-    """Settings of a plug-in that cannot be used: a recipe that names it is told why, all others are not bothered."""
+    """Settings that stand for an unusable plug-in: a recipe that names it is told why, all others are unaffected."""
 
     def refuse(values: Any) -> Any:  # noqa: ARG001
         raise ValueError(f"{why.what}; {why.remedy}")

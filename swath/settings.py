@@ -1,4 +1,4 @@
-"""The strict base of everything that a recipe can say."""
+"""The strict base class of all settings in a recipe."""
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-"""Seed of random numbers: the range that every library takes."""
+"""Seed of random numbers, within the range that every library accepts."""
 
 
 class Settings(BaseModel):
-    """A part of a recipe: unknown keys are errors, values keep their type, and nothing changes after validation."""
+    """A section of a recipe: unknown keys are errors, values are not converted, nothing changes after validation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
@@ -24,19 +24,19 @@ class PluginSettings(Settings):
 
 
 class Counts(Enum):
-    """For whether results are computed anew when a setting changes; one without a mark always counts.
+    """Marks whether changing a setting makes finished results invalid; a setting without a mark always does.
 
     A mark stands in the setting's annotation: `metric: Annotated[str, Counts.NEVER]`.
     """
 
     NEVER = "never"
-    """It changes no result, or each result that it changes says so itself."""
+    """Changing it changes no result, or only results that record the change themselves."""
     WHERE_GIVEN = "where given"
-    """It counts where it is not the default: what was computed before there was such a setting stays."""
+    """It matters only where it differs from its default, so results from before the setting existed stay valid."""
 
 
 def counting(settings: Settings) -> dict[str, Any]:
-    """The settings that results depend on, as plain data, those in sections of their own too; see `Counts`."""
+    """The settings that results depend on, as plain data, nested sections included; see `Counts`."""
     said = settings.model_dump(mode="json")
     for name in said:
         if isinstance(section := getattr(settings, name), Settings) and isinstance(said[name], dict):
@@ -52,7 +52,7 @@ def _counts(settings: Settings, name: str) -> bool:
 
 
 def differences(was: Any, now: Any, path: str = "") -> Iterator[str]:
-    """Every leaf in which two nested settings differ, as `a.b: was 1, is 2`."""
+    """Every leaf in which two nested mappings differ, worded `a.b: was 1, is 2`."""
     if isinstance(was, dict) and isinstance(now, dict):
         for key in {**was, **now}:
             yield from differences(was.get(key), now.get(key), f"{path}.{key}" if path else str(key))
@@ -75,11 +75,11 @@ _WANTED = {
     ("dict", "model"): "should be a mapping of keys to values",
     ("finite",): "should be a finite number",
 }
-"""What pydantic calls a "valid array" or "object" in the words of a document."""
+"""Words for what pydantic calls a "valid array" or "object", as a user of YAML would say them."""
 
 
 def plainly(error: Mapping[str, Any]) -> str:
-    """What is wrong with a value, in the words of a document and not of pydantic, whose error it is."""
+    """What is wrong with a value according to pydantic, in the words of the user's document."""
     if error["type"].endswith(("_type", "int_from_float", "_parsing", "finite_number")):
         kind = error["type"].partition("_")[0]
         for kinds, wanted in _WANTED.items():

@@ -57,7 +57,7 @@ __all__ = [
 
 
 def offset_left_in(sensor: str, darkest: np.ndarray) -> float | None:
-    """The offset that a sensor's products come with, if reflectance looks as if it were still in it.
+    """The product's offset, if reflectance looks as if it had never been subtracted.
 
     Args:
         sensor: name of the sensor.
@@ -71,11 +71,11 @@ def offset_left_in(sensor: str, darkest: np.ndarray) -> float | None:
 
 
 CONSTANT = 1e-6
-"""A standard deviation below this share of the range that a band's values lie in is rounding, not contrast."""
+"""A standard deviation below this share of the range of a band's values is due to rounding."""
 
 
 def is_constant(key: str, std: float) -> bool:
-    """Whether a band is the same everywhere, by its standard deviation in its unit.
+    """Whether a band has the same value everywhere, judged by its standard deviation in physical units.
 
     Sums of many equal numbers round, so that the deviation of a constant band is seldom exactly 0.
     """

@@ -1,4 +1,4 @@
-"""Small helpers that keep a sensor's file a table."""
+"""Small helpers that let a sensor's file be a plain table."""
 
 from collections.abc import Iterable
 

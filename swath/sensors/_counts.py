@@ -1,4 +1,4 @@
-"""From counts to physical values: calculated here and nowhere else, for NumPy's arrays and for torch's tensors."""
+"""The one place where counts become physical values, for NumPy's arrays and torch's tensors alike."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ def calibrate(values: Any, scale: Any, offset: Any, log10: Callable[..., Any] | 
 
 
 def physical(counts: np.ndarray, scale: Any = 1.0, offset: Any = 0.0, *, decibel: bool = False) -> np.ndarray:
-    """Physical values of counts, as float64; NaN where a power is not positive and has no decibels.
+    """Physical values of counts, as float64; NaN where a power is not positive and so has no decibels.
 
     Args:
         counts: as stored, of any shape.

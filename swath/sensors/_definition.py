@@ -1,4 +1,4 @@
-"""A sensor as plain data: what a YAML file, a recipe, a corpus or a checkpoint says of one that swath does not ship."""
+"""A sensor as plain data, in the form of YAML files, recipes, corpora and checkpoints that define one."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def _band_name(name: str) -> str:
 
 LONGEST_NAME = 64
 SensorName = Annotated[str, AfterValidator(_sensor_name)]
-"""It names files, and stands before the slash of a band's key."""
+"""The name of a sensor: part of file names, and of every band's key before the slash."""
 BandName = Annotated[str, AfterValidator(_band_name)]
 Positive = Annotated[float, Field(gt=0)]
 Range = tuple[float, float]
@@ -42,7 +42,7 @@ WAVELENGTHS_UM: dict[Unit, Range] = {
     "dB": (2e3, 3e6),
     "display": (0.2, 3e6),
 }
-"""Between which wavelengths something of that unit is measured: a number outside is in another unit of length."""
+"""Plausible wavelengths in micrometres by unit; a number outside is probably in another unit of length."""
 UNITS: dict[Kind, tuple[Unit, ...]] = {"optical": ("reflectance", "K", "display"), "radar": ("dB", "display")}
 PLAUSIBLE: dict[Unit, Range] = {
     "reflectance": (-0.1, 2.0),
@@ -51,9 +51,9 @@ PLAUSIBLE: dict[Unit, Range] = {
     "display": (0.0, 1.0),
 }
 SHOWN: dict[Unit, Range] = {"reflectance": (0.0, 0.3), "dB": (-25.0, 0.0), "K": (265.0, 310.0), "display": (0.0, 1.0)}
-"""Physical values that a picture maps to black and white, by unit."""
+"""Default physical values that pictures map to black and white, by unit."""
 PICTURE_ONLY = {"title", "rgb", "display_range"}
-"""What may differ between two definitions of one sensor: it changes how pictures look, and no number."""
+"""Fields in which two definitions of one sensor may differ, as they change pictures and no number."""
 
 
 class BandDefinition(Settings):
@@ -71,10 +71,10 @@ class BandDefinition(Settings):
     common_name: BandName | None = None
     """STAC common name, such as `red`, `nir08` or `swir16`."""
     scale: Positive | None = None
-    """Where it is scaled otherwise than the sensor's other bands."""
+    """`scale` and `offset` of a band that is scaled otherwise than the sensor's other bands."""
     offset: float | None = None
     valid_range: Range | None = None
-    """Plausible physical values, where they are others than usual for the unit."""
+    """Plausible physical values, if not the usual ones of the unit."""
 
     @model_validator(mode="after")
     def _of_light(self) -> "BandDefinition":
@@ -97,12 +97,12 @@ class SensorDefinition(Settings):
     """An instrument at one processing level: its bands, what its counts mean, and what marks missing pixels."""
 
     kind: Kind
-    """`optical` for light and heat, which clouds hide; `radar` for backscatter."""
+    """`optical` for reflected light and heat, which clouds hide; `radar` for backscatter."""
     bands: tuple[BandDefinition, ...] = Field(min_length=1, max_length=1000)
     dtype: Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32"]
     """NumPy type of the counts as shipped."""
     scale: Positive = 1.0
-    """Physical value = counts * scale + offset."""
+    """Factor of `physical value = counts * scale + offset`."""
     offset: float = 0.0
     decibel: bool = False
     """The scaled counts are a linear power, and the physical value is 10 * log10 of it."""
@@ -113,10 +113,10 @@ class SensorDefinition(Settings):
     top_of_atmosphere: bool = False
     """Whether its reflectance is that at the top of the atmosphere."""
     product_offset: Positive | None = None
-    """What its products add to reflectance before they store it."""
+    """Reflectance that the provider adds before it stores the values."""
     revisit_days: Positive | None = None
     title: str = Field(default="", max_length=100)
-    """What reports call it; its name if not given."""
+    """Name in reports; by default the sensor's name."""
     rgb: tuple[BandName, ...] = ()
     """Bands for a picture: three for colour, one for grey. If not given, those whose common names are red, green and
     blue, or else the first band."""
@@ -149,12 +149,12 @@ class SensorDefinition(Settings):
         _ordered(self.display_range, "display_range")
 
     def facts(self) -> dict[str, Any]:
-        """All that numbers depend on as plain data, bands by name, to be compared with another definition's."""
+        """Everything that numbers depend on, as plain data with bands by name, to compare with another definition's."""
         content = self.model_dump(mode="json", exclude=PICTURE_ONLY)
         return content | {"bands": {band["name"]: band for band in content["bands"]}}
 
     def sensor(self, name: str) -> Sensor:
-        """The sensor of that name."""
+        """The `Sensor` that this defines, under a name."""
         own = {band.name: band for band in self.bands if band.scale is not None or band.offset is not None}
         unit = self.bands[0].unit
         ranges = {band.name: band.valid_range or PLAUSIBLE[band.unit] for band in self.bands}
@@ -190,7 +190,7 @@ class SensorDefinition(Settings):
 
 
 def definition_of(sensor: Sensor) -> SensorDefinition:
-    """What a sensor says, as plain data; what catalogues need to know of it is left out."""
+    """The definition of a sensor as plain data, without what only catalogues need."""
     return SensorDefinition(
         kind=sensor.kind,
         bands=tuple(_band_definition(sensor, band) for band in sensor.bands),
@@ -237,7 +237,7 @@ def _ordered(limits: Range | None, what: str) -> None:
 
 
 def _holds(dtype: str, value: float) -> bool:
-    """Whether a count of that type can have exactly that value."""
+    """Whether a NumPy type can hold exactly this value."""
     kind = np.dtype(dtype)
     if kind.kind == "f":
         return abs(value) <= float(np.finfo(kind).max)

@@ -14,17 +14,20 @@ SR_RANGE = (-0.1999, 1.6022)
 """Reflectance of counts 1 to 65535; 0 marks missing pixels."""
 TOA_RANGE = (-0.1, 2.0)
 PRODUCT_OFFSET = 0.2
-"""Added to surface reflectance before it is stored. Stands on the sensors of level 1 too: counts of level 2 that are
-taken for theirs are told by it."""
+"""Reflectance added to surface reflectance before it is stored. Sensors of level 1 carry it too, because it shows when
+level-2 counts are mistaken for theirs.
+"""
 REVISIT_DAYS = 8.0
-"""Of two satellites, such as Landsat 8 and 9, at the equator."""
+"""Days between acquisitions at the equator by two satellites, such as Landsat 8 and 9."""
 EIGHT_BIT_TOA: dict[Unit, tuple[float, float]] = {"reflectance": (0.0, 0.4), "K": (248.15, 318.15)}
 EIGHT_BIT_SR: dict[Unit, tuple[float, float]] = {"reflectance": (0.0, 0.3), "K": (248.15, 318.15)}
 """SSL4EO-L's tables (Stewart et al. 2023); temperatures are -25 to 45 degrees Celsius."""
 THERMAL_RANGE = (150.0, 373.0)
 DISPLAY_RANGE = (0.0, 0.3)
 CLOUD = CloudRule("QA_PIXEL", bits=(0, 1, 2, 3, 4), dtype="uint16", fill=1)
-"""Fill, dilated cloud, cirrus (never set for TM and ETM+), cloud, cloud shadow."""
+"""Bits of the quality layer that make a pixel unusable: fill, dilated cloud, cirrus (never set for TM and ETM+), cloud,
+cloud shadow.
+"""
 
 # (STAC common name, lower edge µm, upper edge µm, GSD m) by band number
 OLI = {
@@ -63,7 +66,7 @@ Row = tuple[str, float, float, float]
 
 
 def reflective(sensor: str, table: dict[int, Row], prefix: str) -> tuple[Band, ...]:
-    """Reflectance bands named prefix + number."""
+    """Reflectance bands, named by a prefix and a number."""
     return edges(sensor, ((f"{prefix}{number}", *row) for number, row in table.items()))
 
 
@@ -93,12 +96,12 @@ def level_1_assets(bands: tuple[Band, ...]) -> dict[str, dict[str, str]]:
 
 
 LEVEL_2 = {"earth-search": "landsat-c2-l2", "planetary-computer": "landsat-c2-l2", "usgs": "landsat-c2l2-sr"}
-"""One collection for all Landsats: search it with `platform` as well."""
+"""Collection by catalogue. One collection holds all Landsats, so searches filter by `platform` as well."""
 LEVEL_1 = {"usgs": "landsat-c2l1"}
 TM_PLATFORMS = ("landsat-4", "landsat-5")
 ETM_PLATFORMS = ("landsat-7",)
 OLI_PLATFORMS = ("landsat-8", "landsat-9")
 SHIPPED_M = 30.0
-"""Thermal bands are shipped on the grid of the reflective ones."""
+"""Pixel size of thermal bands as shipped: that of the reflective bands."""
 ANCHOR_M = 15.0
-"""Pixel centres, not edges, lie on multiples of 30 m."""
+"""Coordinates of a pixel edge: pixel centres, not edges, lie on multiples of 30 m."""

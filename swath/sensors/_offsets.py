@@ -1,4 +1,4 @@
-"""How pixels tell that what a product adds to reflectance was never taken away again."""
+"""Recognise, by the pixels alone, an offset that a product adds to reflectance and that was never subtracted."""
 
 import numpy as np
 from jaxtyping import Float

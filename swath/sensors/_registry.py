@@ -1,4 +1,4 @@
-"""All sensors that this process knows: those shipped with swath, of installed packages, and of one's own."""
+"""All sensors that this process knows: shipped with swath, from installed packages, and defined by the user."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -19,33 +19,33 @@ PACKAGE = "swath.sensors"
 
 
 class _Declared(Settings):
-    """A file of sensors of one's own, by name."""
+    """Sensors in a file of the user's, by name."""
 
     sensors: dict[SensorName, SensorDefinition]
 
 
 class _Table:
-    """The global band table. It only ever grows, so that a band's id stays what it was while the process lives."""
+    """The global band table. It only ever grows, so a band keeps its id as long as the process lives."""
 
     def __init__(self):
         self.lock = RLock()
         self.bands: tuple[Band, ...] = ()
         self.ids: dict[str, int] = {}
         self.added: dict[str, Sensor] = {}
-        """Sensors beside those shipped, by name."""
+        """Sensors beyond those shipped, by name."""
         self.origin: dict[str, str] = {}
         """Where each of them was defined, for messages."""
         for module in plugins.shipped_modules(PACKAGE).values():
             self.put(module.SENSOR)
 
     def put(self, sensor: Sensor) -> None:
-        """Give the sensor's bands the next ids."""
+        """Give a sensor's bands the next ids."""
         start = len(self.bands)
         self.bands += sensor.bands
         self.ids |= {band.key: start + i for i, band in enumerate(sensor.bands)}
 
     def add(self, sensor: Sensor, origin: str) -> Sensor:
-        """Know a sensor beside those shipped."""
+        """Register a sensor that swath does not ship."""
         with self.lock:
             if sensor.name not in self.added:
                 self.put(sensor)
@@ -94,7 +94,7 @@ def get(name: str) -> Sensor:
 
 
 def _of_package(name: str) -> Sensor:
-    """The sensor that an installed package offers, held to what holds for those of a file."""
+    """The sensor that an installed package offers, validated like one from a file."""
     sensor = vars(plugins.find(PACKAGE, name)).get("SENSOR")
     said = f"the sensor {name!r} of {plugins.origins(PACKAGE)[name]} cannot be used"
     remedy = "mend or uninstall that package"
@@ -187,7 +187,9 @@ def load_file(path: Path | str) -> tuple[dict[str, Any], _yaml.Lines]:
 
 
 def definitions(of_sensors: Iterable[str]) -> dict[str, SensorDefinition]:
-    """Definitions of those of the sensors that swath does not ship, for whoever stores what holds their bands."""
+    """Definitions of those of the given sensors that swath does not ship, to be stored beside data that uses their
+    bands.
+    """
     return {name: definition_of(get(name)) for name in of_sensors if name not in _shipped()}
 
 
@@ -217,7 +219,7 @@ def _validated(given: Mapping[str, Any], where: str, lines: _yaml.Lines) -> dict
 
 
 def _explained(error: dict[str, Any], lines: _yaml.Lines) -> str:
-    """One thing that is wrong with a definition, with its line where it stands in a file."""
+    """One fault of a definition in words, with its line where it stands in a file."""
     keys = tuple(str(part) for part in error["loc"][1:] if part != "[key]")
     line = next((lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines), None)
     at = f"line {line}: " if line else ""

@@ -3,9 +3,9 @@
 from swath.sensors._types import Band
 
 WAVELENGTH_UM = 55465.8
-"""c / 5.405 GHz."""
+"""Wavelength in micrometres: the speed of light divided by 5.405 GHz."""
 REVISIT_DAYS = 6.0
-"""With both satellites in orbit, at the equator."""
+"""Days between acquisitions at the equator with both satellites in orbit."""
 POLARISATIONS = ("VV", "VH", "HH", "HV")
 
 

@@ -37,18 +37,18 @@ EARTH_SEARCH = {
     "B12": "swir22",
     "SCL": "scl",
 }
-"""Asset keys of Earth Search v1."""
+"""Asset keys of the catalogue Earth Search v1, by band."""
 SCALE = 1e-4
 PRODUCT_OFFSET = 0.1
-"""Added to reflectance before it is stored, since processing baseline 04.00."""
+"""Reflectance added before storing, since processing baseline 04.00."""
 REVISIT_DAYS = 5.0
-"""With both satellites in orbit, at the equator."""
+"""Days between acquisitions at the equator with both satellites in orbit."""
 VALID_RANGE = (-0.1, 2.0)
-"""Clouds, snow and glint go beyond 1; shaded pixels of the newer baselines below 0."""
+"""Plausible reflectance: clouds, snow and glint exceed 1, and shaded pixels of the newer baselines fall below 0."""
 
 
 def bands(sensor: str, without: frozenset[str] = frozenset()) -> tuple[Band, ...]:
-    """The MSI's bands in the order of its focal plane."""
+    """The MSI's bands in the order of its focal plane, without those named."""
     return optical(sensor, (row for row in _BANDS if row[0] not in without))
 
 

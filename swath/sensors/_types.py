@@ -8,10 +8,10 @@ import numpy as np
 from swath.sensors._counts import physical
 
 METADATA = "MTL"
-"""Name, among a sensor's assets, of the text file with a scene's calibration."""
+"""Key, among a sensor's assets, of the text file with a scene's calibration."""
 Unit = Literal["reflectance", "dB", "K", "display"]
 Kind = Literal["optical", "radar"]
-"""What an instrument sees: light and heat, which clouds hide, or the speckled echo of its own microwaves."""
+"""What an instrument measures: light and heat, which clouds hide, or the speckled echo of its own microwaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Scaling:
     scale: float = 1.0
     offset: float = 0.0
     decibel: bool = False
-    """The scaled counts are a linear power and the physical value is `10 * log10` of it."""
+    """Whether the scaled counts are a linear power, whose physical value is `10 * log10` of it."""
 
     def physical(self, counts: np.ndarray) -> np.ndarray:
         """Physical values of counts, float32; NaN where a power is not positive and has no decibels."""
@@ -58,16 +58,16 @@ class CloudRule:
     """Which pixels of a quality layer are unusable: listed classes, or any of the listed bits."""
 
     layer: str
-    """Name of the quality band, such as `SCL`, `QA_PIXEL` or `Fmask`."""
+    """Name of the quality layer, such as `SCL`, `QA_PIXEL` or `Fmask`."""
     classes: tuple[int, ...] = ()
     bits: tuple[int, ...] = ()
     dtype: str = "uint8"
     """NumPy type of the layer."""
     fill: int = 0
-    """Its value where nothing was observed."""
+    """Value of the layer where nothing was observed."""
 
     def unusable(self, layer: np.ndarray) -> np.ndarray:
-        """True where a quality layer says so."""
+        """True where a quality layer marks a pixel as cloudy or otherwise unusable."""
         codes = layer.astype(np.int64)
         return (codes & sum(1 << bit for bit in self.bits) != 0) | np.isin(codes, self.classes)
 
@@ -80,7 +80,7 @@ class Sensor:
     title: str
     """Human name for reports."""
     kind: Kind
-    """Whether it is optical or a radar, pictures without a unit included."""
+    """Whether it is optical or radar; pictures without a unit have a kind too."""
     family: str
     """The instrument without the processing level, such as `sentinel-2`, or the series of instruments that continue one
     another, such as `landsat`."""
@@ -92,15 +92,15 @@ class Sensor:
     scaling: Scaling
     """Counts to physical units for most bands."""
     valid_range: tuple[float, float]
-    """Physical values outside this are suspicious (used by checks, never to clip)."""
+    """Plausible physical values: checks report values outside, and nothing is ever clipped to it."""
     top_of_atmosphere: bool = False
-    """Whether its reflectance is that at the top of the atmosphere, with the air's own light in it."""
+    """Whether reflectance is measured above the atmosphere, whose scattered light is part of it."""
     revisit_days: float | None = None
-    """Days between acquisitions of a location at the equator with all platforms in orbit; None where nobody knows."""
+    """Days between acquisitions at the equator with all platforms in orbit; None where that is unknown."""
     has_baselines: bool = False
     """Whether the offset of the counts depends on the processing baseline of the product."""
     product_offset: float | None = None
-    """What products add to reflectance before they store it; None where they add nothing."""
+    """Reflectance that the provider adds before it stores the values; None where it adds nothing."""
     eight_bit: dict[Unit, tuple[float, float]] = field(default_factory=dict)
     """By unit, the physical values that become 0 and 255 where values are stored as bytes; empty where no table is
     agreed upon."""
@@ -139,9 +139,9 @@ class Sensor:
         return min(sizes, default=None)
 
     def scaling_of(self, band: str) -> Scaling:
-        """How that band's counts become physical values."""
+        """The scaling of that band's counts to physical values."""
         return self.band_scaling.get(band, self.scaling)
 
     def range_of(self, band: str) -> tuple[float, float]:
-        """Physical values that are plausible for that band."""
+        """Plausible physical values of that band."""
         return self.band_range.get(band, self.valid_range)

@@ -1,4 +1,4 @@
-"""Radar pictures of 8 bits without a physical unit; value = counts / 255. P is a channel of unknown polarisation."""
+"""Radar pictures of 8 bits without a physical unit; value = counts / 255. Band P is of unknown polarisation."""
 
 from swath.sensors._types import Band, Scaling, Sensor
 
