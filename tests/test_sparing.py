@@ -3,6 +3,8 @@
 import jaxtyping
 import numpy as np
 import pytest
+from beartype import beartype
+from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import Float
 
 from swath.encoders import Encoder
@@ -12,7 +14,7 @@ from tests import sparing
 def test_functions_of_swath_are_checked_at_their_first_calls_and_then_left_alone():
     right, wrong = np.zeros((2, 3)), np.zeros((2, 4))
 
-    @jaxtyping.jaxtyped(typechecker=__import__("beartype").beartype)
+    @jaxtyping.jaxtyped(typechecker=beartype)
     def width(values: Float[np.ndarray, "n 3"]) -> int:
         return values.shape[1]
 
@@ -24,6 +26,18 @@ def test_functions_of_swath_are_checked_at_their_first_calls_and_then_left_alone
     sparing.calls.clear()  # as before every test
     with pytest.raises(jaxtyping.TypeCheckError):
         width(wrong)
+
+
+@pytest.mark.parametrize("annotation", [int, "int", Float[np.ndarray, "n 3"] | int])
+def test_types_are_checked_with_and_without_arrays(annotation):
+    def twice(value):
+        return 2 * value
+
+    twice.__annotations__ = {"value": annotation}
+    checked = jaxtyping.jaxtyped(typechecker=beartype)(twice)
+    assert checked(2) == 4
+    with pytest.raises((jaxtyping.TypeCheckError, BeartypeCallHintViolation), match="value"):
+        checked("no number")
 
 
 def test_the_import_hook_uses_it():
