@@ -65,7 +65,9 @@ def _by_footer(path: Path) -> tuple[int, list[tuple[pq.ColumnChunkMetaData, pq.C
 
 
 def _claimed(chunk: pq.ColumnChunkMetaData, column: pq.ColumnSchema) -> int:
-    """Bytes of a column chunk according to the footer; where texts are stored as references, of the references alone."""
+    """Bytes of a column chunk according to the footer; where texts are stored as references, of the references
+    alone.
+    """
     if _uncounted(chunk, column):  # each may be as long as all that is stored
         return chunk.num_values * chunk.total_uncompressed_size
     width = column.length if column.physical_type == "FIXED_LEN_BYTE_ARRAY" else _WIDTHS.get(column.physical_type, 4)

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 
 HERE = "127.0.0.1:0"
-"""A free port that this machine alone can reach. Without an address, Dask's pages are open to the whole network."""
+"""Address of Dask's status pages: a free port that only this machine can reach. By default they are open to the whole
+network.
+"""
 CONNECT_SECONDS = 20.0
-"""How long a scheduler may take to answer."""
+"""Seconds that a scheduler may take to answer."""
 
 
 def active() -> "Client | None":
@@ -107,7 +109,9 @@ def cluster(workers: int | None = None, address: str | None = None) -> Iterator[
 
 
 def _require_swath(client: "Client", address: str) -> None:
-    """A worker that cannot import what it is sent ends without a word, and so does the next one that gets the task."""
+    """Raise CorpusError unless every worker has this version of swath: one that cannot import what it is sent dies, and
+    so does the next one that gets the task.
+    """
     versions = client.get_versions(packages=["swath"])
     assert isinstance(versions, dict)
     for worker, said in versions["workers"].items():

@@ -16,7 +16,7 @@ from swath.errors import RecipeError
 
 
 def limits(sensor: str, band: str) -> tuple[float, float]:
-    """Physical values that become 0 and 255.
+    """Physical values that become the bytes 0 and 255.
 
     Raises:
         RecipeError: the sensor has no 8-bit table for bands of that unit.
@@ -31,7 +31,7 @@ def limits(sensor: str, band: str) -> tuple[float, float]:
 
 
 def layout(sensor: str, bands: Sequence[str], gsd_m: float) -> SensorLayout:
-    """How such bytes are stored: scale and offset turn them back into reflectance and kelvin."""
+    """The layout of such bytes, whose scale and offset turn them back into reflectance and kelvin."""
     ranges = [limits(sensor, band) for band in bands]
     return SensorLayout(
         bands=tuple(bands),

@@ -1,7 +1,7 @@
-"""Clouds painted over clear optical series, of a share that is known exactly.
+"""Clouds painted over clear optical series, with an exactly known share of cloudy pixels.
 
-They are the synthetic landscape's: bright pixels like any other, not marked invalid, without shadows. A larger share
-holds the clouds of every smaller one. Radar sees none.
+The clouds are those of the synthetic landscape: bright pixels like any other, not marked invalid, without shadows. A
+larger share contains the clouds of every smaller one. Radar sees none.
 """
 
 import zlib
@@ -26,12 +26,12 @@ _OCTAVES, _GAIN = 4, 0.6
 
 
 def knows_clear(corpus: Corpus, sensor: str) -> bool:
-    """Whether the corpus holds what a sensor's chips would be under a clear sky."""
+    """Whether the corpus holds the chips of a sensor as they would be under a clear sky."""
     return _arrays.exists(truth_path(corpus.path, sensor), "clear")
 
 
 def paint(image: Image, uids: Sequence[str], share: float) -> Image:
-    """Clouds over so many of the valid pixels of each sample's series, all dates together.
+    """Paint clouds over the given share of the valid pixels of each sample's series, all dates together.
 
     Args:
         image: optical, reflectance.

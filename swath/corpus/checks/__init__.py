@@ -82,7 +82,7 @@ def _unusable() -> list[Section]:
 
 
 def _inspected(module: CheckPlugin, sample: Sample) -> Section:
-    """What a check found, or that it failed, where it is another package's."""
+    """The section of one kind of check; where a check of another package fails, a section that says so."""
     name = cast(ModuleType, module).__name__
     try:
         return module.inspect(sample)

@@ -21,19 +21,19 @@ FARTHEST = 8
 GROUPS = 10
 """Groups of the jackknife."""
 EDGE_LIMITS = (2, 98)
-"""Percentiles that gradient magnitudes are cut at, so that no bright roof decides."""
+"""Percentiles at which gradient magnitudes are cut off, so that no single bright roof decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Displacement of the second picture against the first."""
+    """Displacement of the second picture relative to the first."""
 
     down: float
     """Pixels that the second picture lies further down."""
     right: float
     """Pixels that it lies further to the right."""
     confidence: float
-    """Height of the peak over the rest of the correlation, in robust standard deviations of the rest."""
+    """Height of the correlation peak above the rest, in robust standard deviations of the rest."""
     error: float
     """Standard error of the length, in pixels, by jackknife over groups of places; NaN for a single place."""
 
@@ -68,7 +68,7 @@ def _spectrum(edge: Float[ndarray, "y x"]) -> Complex[ndarray, "y x"]:
 
 
 def joint(powers: Sequence[Complex[ndarray, "y x"]]) -> Shift:
-    """The displacement that all places have in common."""
+    """The displacement that all locations have in common, from their averaged cross-power spectra."""
     total = np.sum(powers, axis=0)
     down, right, confidence = _peak(total)
     groups = [np.sum(powers[k::GROUPS], axis=0) for k in range(min(GROUPS, len(powers)))]
@@ -80,7 +80,7 @@ def joint(powers: Sequence[Complex[ndarray, "y x"]]) -> Shift:
 
 
 def _peak(power: Complex[ndarray, "y x"]) -> tuple[float, float, float]:
-    """Place of the highest correlation, by a parabola through its neighbours, and how far it stands out."""
+    """Position of the highest correlation, refined by a parabola through its neighbours, and how far it stands out."""
     side = len(power)
     frequency = np.fft.fftfreq(side)
     smooth = np.exp(-2 * (np.pi * SOFTEN) ** 2 * (frequency[:, None] ** 2 + frequency**2))

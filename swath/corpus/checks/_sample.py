@@ -34,7 +34,7 @@ class StoredChips(NamedTuple):
 
 
 class Sample:
-    """Some locations of a corpus; the same for all kinds of check."""
+    """Some locations of a corpus, the same for all kinds of check."""
 
     def __init__(self, corpus: Corpus, locations: int | None = None, seed: int = 0):
         """Draw locations.
@@ -52,7 +52,7 @@ class Sample:
 
     @property
     def complete(self) -> bool:
-        """Whether every location is in the sample."""
+        """Whether every location of the corpus is in the sample."""
         return len(self.locations) == len(self.corpus)
 
     def chips(self, sensor: str) -> pd.DataFrame:

@@ -25,12 +25,12 @@ _LAND = [
     *land.BUILT,
 ]
 _SNOW = np.array([0.95, 0.94, 0.92, 0.91, 0.90, 0.88, 0.84, 0.83, 0.12, 0.10])
-"""Fine-grained snow at the wavelengths of the land's spectra."""
+"""Reflectance of fine-grained snow at the wavelengths of `spectra`."""
 MIXTURES = 6000
 RAYLEIGH = (0.05, 0.10)
 """Reflectance of clean air at 0.49 µm, from the sun in the zenith to a low one."""
 NOISE = 0.1
-"""Relative, of every band by itself: what no mixture of these materials explains."""
+"""Relative noise of every band by itself: what no mixture of these materials explains."""
 
 
 def expected(wavelengths: Float[ndarray, " c"], *, above_air: bool = False) -> Float[ndarray, "c c"]:

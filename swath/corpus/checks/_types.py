@@ -25,43 +25,43 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Histogram:
-    """How often something has which size."""
+    """Numbers of which a histogram is drawn."""
 
     title: str
     unit: str
     """What the horizontal axis is measured in."""
     values: Mapping[str, Float[ndarray, " _"]]
-    """By series, such as one a sensor."""
+    """Numbers by series, such as one series a sensor."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lines:
-    """Something over something, such as reflectance over wavelength."""
+    """Curves in one diagram, such as reflectance over wavelength."""
 
     title: str
     x_unit: str
     y_unit: str
     lines: Mapping[str, tuple[Float[ndarray, " n"], Float[ndarray, " n"]]]
-    """x and y by series."""
+    """x and y values by series."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Offsets:
-    """Displacements in the plane."""
+    """Displacements in the plane, drawn as points."""
 
     title: str
     unit: str
     points: Float[ndarray, "n 2"]
-    """Down and right, one a location."""
+    """Displacement of each location: pixels down and pixels right."""
     centre: tuple[float, float]
-    """Down and right, of all together."""
+    """Displacement of all locations together: pixels down and right."""
     limit: float
     """Radius up to which a displacement is accepted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gallery:
-    """Pictures beside one another."""
+    """Pictures shown side by side."""
 
     title: str
     pictures: Sequence[tuple[str, UInt8[ndarray, "y x 3"]]]
@@ -77,13 +77,13 @@ class Section:
 
     title: str
     meaning: str
-    """One or two sentences: what is looked at, and how to read it."""
+    """One or two sentences on what was looked at, and how to read it."""
     findings: list[Finding] = field(default_factory=list)
     table: list[dict[str, Any]] = field(default_factory=list)
     """Rows with the same keys; values are strings, numbers or None."""
     charts: Sequence[Chart] = ()
     idle: str = ""
-    """Why nothing was looked at, if that is so: nothing found is then no praise."""
+    """Why nothing was looked at, if so: then the absence of findings is no praise."""
 
 
 @runtime_checkable
@@ -91,8 +91,9 @@ class CheckPlugin(Protocol):
     """A module of this folder, or one that an installed package offers."""
 
     STAGE: int
-    """When it runs: 0 for the index and the arrays, 1 for the stored bytes, 2 for what they mean, 3 for what follows
-    from right pixels."""
+    """When it runs: 0 for the index and the arrays, 1 for the stored bytes, 2 for what they mean, 3 for what is only
+    meaningful once the pixels are right.
+    """
 
     def inspect(self, sample: Sample) -> Section:
         """Everything that this kind of check finds and measures in the chosen locations of a corpus."""

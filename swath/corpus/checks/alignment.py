@@ -15,35 +15,36 @@ from swath.corpus.checks._types import Chart, Finding, Gallery, Histogram, Offse
 
 STAGE = 2
 SMALLEST = 24
-"""Pixels of a chip's side below which edges say nothing."""
+"""Chips with a side of fewer pixels are not compared: they have too few edges."""
 SURE = 8.0
-"""Confidence from which on a displacement that many places share is believed."""
+"""Confidence from which a displacement that many locations share is believed."""
 SURE_ALONE, MEASURED = 15.0, 5
-"""Confidence from which on that of a single pair of pictures is (with less, one in ten is a chance resemblance of two
-borders), and how many such pairs a judgement needs."""
+"""Confidence from which the displacement of a single pair of pictures is believed (with less, one in ten is a chance
+resemblance of two borders), and the number of such pairs that a judgement needs.
+"""
 LIMIT = 0.75
-"""Pixels by which sensors may be displaced."""
+"""Largest accepted displacement between two sensors, in pixels."""
 ERRORS = 2.0
-"""Standard errors by which a displacement must be beyond the limit."""
+"""Number of standard errors by which a displacement must exceed the limit."""
 BETWEEN_DATES, DATES_SHARE = 1.0, 0.2
-"""Pixels that two dates may be displaced, and the share of pairs that may be displaced more."""
+"""Largest accepted displacement between two dates, in pixels, and the share of pairs that may exceed it."""
 DATES = 6
-"""Clearest dates of a location that are used."""
+"""Number of dates of a location that are used, the clearest ones."""
 USABLE = 0.95
 """Share of usable pixels that a chip must have: a missing strip has edges of its own."""
 SHOWN = 4
-"""Locations of the gallery."""
+"""Number of locations in the gallery."""
 SOFTEN: dict[sensors.Kind, float] = {"optical": 1.0, "radar": 1.5}
-"""Pixels of smoothing before edges are looked for: speckle has edges everywhere."""
+"""Smoothing in pixels before edges are looked for: speckle has edges everywhere."""
 
 
 class _Views(NamedTuple):
-    """One sensor at one location."""
+    """Edge pictures of one sensor at one location."""
 
     mean: Float[ndarray, "y x"]
-    """Edges, all dates together."""
+    """Edges averaged over all dates."""
     dates: list[Float[ndarray, "y x"]]
-    """Edges, date by date."""
+    """Edges of each date."""
 
 
 _Part = tuple[list[Finding], list[dict[str, Any]], list[Chart]]
@@ -132,7 +133,9 @@ def _row(what: str, places: int, shift: _register.Shift) -> dict[str, Any]:
 
 
 def _over_time(sensor: str, seen: dict[int, _Views]) -> _Part:
-    """Displacements between neighbouring dates: each by itself, as one product may be off and the next not."""
+    """Displacements between neighbouring dates, each on its own, since one product may be displaced and the
+    next not.
+    """
     powers: list[Complex[ndarray, "y x"]] = [
         _register.cross_power(one, other) for views in seen.values() for one, other in pairwise(views.dates)
     ]

@@ -1,4 +1,4 @@
-"""Bands in another order than they are declared in."""
+"""Whether the stored bands are in the order in which they are declared."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -12,20 +12,20 @@ from swath.sensors import Band
 
 STAGE = 2
 FEW = 6
-"""Below this number of bands a spectrum says less, and only a much better order is believed."""
+"""With fewer bands than this, only a much better order is reported, because a short spectrum says less."""
 LIKELY, LIKELY_OF_FEW = 0.9, 0.75
 """Relative scores below which another order is reported. Of real Sentinel-2, HLS and Landsat pixels in their right
 order the best other order scored 0.98 and more with all bands, 0.79 and more with three or four (snow)."""
 PIXELS = 500
-"""Pixels that a judgement needs."""
+"""Number of sampled pixels that a judgement needs."""
 PLACES = 10
-"""Locations from which on another order is an error, not just a suspicion."""
+"""Number of locations from which another order is an error and not just a suspicion."""
 ABSORBED = ((0.92, 0.97), (1.3, 1.45))
-"""Wavelengths that water vapour takes away: these bands show the air."""
+"""Wavelength ranges absorbed by water vapour, in micrometres: bands there show the air and not the ground."""
 CROSS = {"VH": "VV", "HV": "HH"}
-"""Cross-polarised backscatter is weaker than the co-polarised one, everywhere (by 6 to 8 dB over land)."""
+"""Cross-polarised channels: weaker than co-polarised ones everywhere (by 6 to 8 dB over land)."""
 STRONGER = 3.0
-"""Median decibels by which it must be the stronger one to be reported."""
+"""Median difference in decibels by which a cross-polarised channel must be the stronger one to be reported."""
 
 
 def inspect(sample: Sample) -> Section:
@@ -61,8 +61,10 @@ def inspect(sample: Sample) -> Section:
 def _order(
     sensor: str, wavelengths: Float[ndarray, " c"], seen: Float[ndarray, "c c"]
 ) -> tuple[Int[ndarray, " c"], float]:
-    """The likeliest order and its relative score: from above the air, the one that needs fewer changes of the two with
-    much and with little light of the air itself, as how blue a picture is depends on the sun and on what lies below.
+    """The likeliest order and its relative score.
+
+    Both much and little light scattered by the air are tried, as how blue a picture is depends on the sun and on what
+    lies below; of the two results the one that changes fewer bands counts.
     """
     skies = (False, True) if sensors.get(sensor).top_of_atmosphere else (False,)
     orders = [_spectra.best_order(_spectra.expected(wavelengths, above_air=sky), seen) for sky in skies]
@@ -81,7 +83,7 @@ def _looks_like(bands: list[Band], order: Int[ndarray, " c"]) -> list[str]:
 
 
 def _curves(sensor: str, wavelengths: Float[ndarray, " c"], pixels: Float[ndarray, "n c"]) -> Lines:
-    """Spectra of the darkest, middle and brightest tenth, by their mean."""
+    """Mean spectra of the darkest, the middle and the brightest tenth of the pixels."""
     along = np.argsort(wavelengths, kind="stable")
     ranked = pixels[np.argsort(pixels.mean(axis=1), kind="stable")][:, along]
     tenth = max(1, len(ranked) // 10)

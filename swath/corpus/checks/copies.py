@@ -8,9 +8,9 @@ from swath.corpus.splits import SINGLE_PX, copy_key
 
 STAGE = 0
 SHOWN = 20
-"""Copies in the table."""
+"""Largest number of copies in the table."""
 SERIES_STEP = ["location", "sensor", "datetime", "digest"]
-"""Chips that are alike in these are one file twice, not two steps of a series."""
+"""Columns by which chips are compared: two that agree in these are one file twice, not two dates of a series."""
 
 
 def inspect(sample: Sample) -> Section:

@@ -17,24 +17,27 @@ from swath.corpus.checks._types import Finding, Section
 
 STAGE = 2
 DATES = 6
-"""Chips of a location that are compared, the clearest ones."""
+"""Number of chips of a location that are compared, the clearest ones."""
 PLACES = 200
 PIXELS = 4096
-"""Pixels that are compared of a chip, spread over it."""
+"""Number of pixels of a chip that are compared, spread over it."""
 ENOUGH = 64
-"""Usable pixels of a chip, at least: a single one is in shadow on one date and in cloud on the next."""
+"""Least number of usable pixels of a chip: a single one may be in shadow on one date and in cloud on the next."""
 DARK = 2
 """Percentile of a chip's pixels that stands for its dark end."""
 WIDTH = 0.2
-"""How far from the offset, as a share of it, a step may be and still count as the offset."""
+"""Relative difference from the offset up to which a step still counts as the offset."""
 LEAST, SHARE, PEAK = 4, 0.05, 3
-"""So many pairs of dates, and this share of them, with such a step are reported, if they are so many times those with
-a step of half or of one and a half times the offset."""
+"""Steps of the offset's size are reported if at least so many pairs of dates have one, they are this share of all
+pairs, and so many times more than pairs with a step of half or of one and a half times the offset.
+"""
 FACTOR, FAINT = 50, 1e-4
-"""Between two dates' medians in every band, as far as they are above the second: hardly any cloud or snow does that."""
+"""Ratio between two dates' medians that is reported where every band has it, as far as the medians are above the second
+number: hardly any cloud or snow does that.
+"""
 
 LINEAR, FADED = -1.0, -3.0
-"""Decibels: the dark end of linear power taken as decibels lies above the first, that of decibels below the second."""
+"""Decibels: linear power taken as decibels has its dark end above the first, decibels of decibels below the second."""
 
 
 def inspect(sample: Sample) -> Section:
@@ -72,13 +75,13 @@ def _ends(values: Float[ndarray, "c n"]) -> Float[ndarray, "2 c"]:
 
 
 def _steps(dark: Float[ndarray, "n 2 c"]) -> Float[ndarray, " n"]:
-    """By how much all bands of one date are brighter than the other's; 0 where some are darker."""
+    """By how much every band of one date is at least brighter than the other's; 0 where some are darker."""
     change = dark[:, 1] - dark[:, 0]
     return np.maximum(np.maximum(change.min(axis=1), -change.max(axis=1)), 0)
 
 
 def _factors(middle: Float[ndarray, "n 2 c"]) -> Float[ndarray, " n"]:
-    """By which factor all bands of one date are brighter than the other's; 1 where some are darker."""
+    """By which factor every band of one date is at least brighter than the other's; 1 where some are darker."""
     ratio = np.diff(np.log(np.maximum(middle, FAINT)), axis=1)[:, 0]
     return np.exp(np.maximum(np.maximum(ratio.min(axis=1), -ratio.max(axis=1)), 0))
 

@@ -1,5 +1,6 @@
-"""What is stored is what was written: every chip and label map has the digest that the index says, and all of it the
-content hash."""
+"""Whether what is stored is what was written: chips and label maps against their digests in the index, and the whole
+corpus against its content hash.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
@@ -19,7 +20,7 @@ from swath.errors import CorpusError
 
 STAGE = 1
 NAMED = 3
-"""Locations that a finding names."""
+"""Largest number of locations that a finding names."""
 REMEDY = "restore the files, or build the corpus again"
 
 
@@ -72,7 +73,7 @@ def _labels(sample: Sample) -> Iterator[Finding]:
 
 
 def _possible(corpus: Corpus, layers: Sequence[str], codes: Sequence[Integer[ndarray, "y x"]]) -> set[str]:
-    """Digests of these maps: an earlier swath left out layers that a source gave no map for, which are void."""
+    """Digests that these maps may have: an earlier swath left out layers for which a source gave no map."""
     maps = dict(zip(layers, codes, strict=True))
     void = [name for name, one in maps.items() if (one == corpus.label_layers[name].void).all()]
     left_out = (set(names) for count in range(len(void) + 1) for names in combinations(void, count))
@@ -82,7 +83,7 @@ def _possible(corpus: Corpus, layers: Sequence[str], codes: Sequence[Integer[nda
 def _compared(
     count: int, same: Callable[[Int[ndarray, " n"]], Bool[ndarray, " n"]], title: str
 ) -> tuple[list[Finding], Int[ndarray, " m"]]:
-    """What cannot be read, a finding each, and the positions of what is not the same."""
+    """A finding for each of `count` items that cannot be read, and the positions of those that are not the same."""
     broken: list[Finding] = []
     changed: list[int] = []
 
@@ -102,7 +103,7 @@ def _compared(
 
 
 def _content(sample: Sample) -> Iterator[Finding]:
-    """The hash is of the whole index, and with its digests of every pixel."""
+    """Compare the content hash, which covers the whole index and, through its digests, every pixel."""
     corpus = sample.corpus
     if not sample.complete or corpus.info.content_hash is None:
         return

@@ -13,15 +13,15 @@ from swath.corpus.checks._types import Finding, Section
 
 STAGE = 2
 SMALL = 0.5
-"""Overlap, as intersection over union, below which two sensors' pixels are reported."""
+"""Overlap (intersection over union) of two sensors' usable pixels below which a location is reported."""
 LOCATIONS_SHARE = 0.05
-"""Share of such locations that is accepted."""
+"""Share of locations with a small overlap that is accepted."""
 DATES = 4
-"""Chips of a location that are put together: clouds come and go, a missing strip stays."""
+"""Number of chips of a location that are put together: clouds come and go, a missing strip stays."""
 COMMON = 0.05
 """Share of a footprint that another group may cover: neighbours of two UTM zones overlap by a strip."""
 MOST = 100_000
-"""Locations whose footprints are compared with each other."""
+"""Largest number of locations whose footprints are compared with each other."""
 
 
 def inspect(sample: Sample) -> Section:
@@ -55,7 +55,7 @@ def inspect(sample: Sample) -> Section:
 
 
 def _seen(sample: Sample, sensor: str) -> dict[int, Bool[ndarray, "y x"]]:
-    """By location: the pixels that are usable on one of the clearest dates."""
+    """By location, the pixels that are usable on at least one of the clearest dates."""
     px, rows = sample.corpus.info.chip_px, sample.corpus.chips["row"].to_numpy()
     share, result = sample.corpus.chips["valid"].to_numpy(), {}
     for location, positions in sample.clearest(sensor, DATES).items():
@@ -69,7 +69,9 @@ def _overlap(one: Bool[ndarray, "y x"], other: Bool[ndarray, "y x"]) -> float:
 
 
 def _between_groups(sample: Sample) -> Iterator[Finding]:
-    """Locations of different groups that show the same ground: a split by group would not keep them apart."""
+    """A finding on locations of different groups that show the same ground, which a split by group would not keep
+    apart.
+    """
     places = sample.corpus.locations
     places = gpd.GeoDataFrame(places[places.geometry.notna()])
     if len(places) < 2 or len(places) > MOST:

@@ -81,7 +81,7 @@ def _stored(corpus: Corpus) -> Iterator[Finding]:
 
 
 def _described(corpus: Corpus, path: Path, name: str) -> Iterator[Finding]:
-    """What the array's own description says of bands, scales and classes is what corpus.json says."""
+    """Compare what an array's own description says of bands, scales and classes with corpus.json."""
     attributes = json.loads((path / name / "zarr.json").read_bytes()).get("attributes", {})
     declared = {"pixels": corpus.info.sensors, "labels": corpus.info.labels}.get(name, {})
     said = next((one for key, one in declared.items() if file_name(key) == path.stem), None)
@@ -93,7 +93,7 @@ def _described(corpus: Corpus, path: Path, name: str) -> Iterator[Finding]:
 
 
 def _files(array: TensorStore, name: str, count: int, path: Path) -> Iterator[Finding]:
-    """One row of every file is read: a truncated file has lost the list of its rows, which stands at its end.
+    """Read one row of every file: a truncated file has lost the list of its rows, which stands at its end.
 
     In an old array, without checksums, a file that is not there reads as zeros: labels of one class may be that, pixels
     hardly.
@@ -113,7 +113,7 @@ def _files(array: TensorStore, name: str, count: int, path: Path) -> Iterator[Fi
 
 
 def _wanted(corpus: Corpus) -> Iterator[tuple[Path, str, int, Callable[[], TensorStore | None]]]:
-    """Group, array and number of rows of all that the index needs, and how to open it."""
+    """Group, array name and number of rows of every array that the index needs, and a function that opens it."""
     for sensor in corpus.info.sensors:
         chips = corpus.chips_of(sensor)
         if len(chips):

@@ -1,4 +1,4 @@
-"""Label maps hold declared codes only, and how often each occurs."""
+"""Whether label maps hold declared codes only, and how often each code occurs."""
 
 import numpy as np
 

@@ -1,4 +1,6 @@
-"""The stored statistics: no band is constant, and where the whole corpus is read, they are those of its pixels."""
+"""Whether a band is constant, and whether the stored statistics are those of the pixels where the whole corpus
+is read.
+"""
 
 from collections.abc import Iterator
 
@@ -31,7 +33,7 @@ def inspect(sample: Sample) -> Section:
 
 
 def _constant(corpus: Corpus) -> Iterator[Finding]:
-    """Bands filled for want of the real one, such as with a nodata value that is not declared."""
+    """Findings on constant bands: perhaps filled for want of real data, with a nodata value that is not declared."""
     for sensor, bands in corpus.statistics.items():
         for band, found in bands.items():
             if sensors.is_constant(f"{sensor}/{band}", found.std):

@@ -10,7 +10,7 @@ from swath.corpus.reading import gaps
 
 STAGE = 0
 FAR = 30
-"""Median days between paired chips from which on it is reported: fields are ploughed and harvested within a month."""
+"""Median number of days between paired chips from which it is reported: fields are ploughed and cut within a month."""
 
 
 def inspect(sample: Sample) -> Section:

@@ -17,11 +17,13 @@ from swath.corpus.checks._types import Finding, Section
 
 STAGE = 2
 NEGATIVE, NEGATIVE_SHARE = -0.03, 0.05
-"""Correction for the atmosphere leaves single dark pixels a little below 0, but not this share of a band this far."""
+"""Reflectance, and the share of a band's pixels below it, that are reported: atmospheric correction leaves single dark
+pixels a little below 0 but not many.
+"""
 FAINT, GLARING = 0.004, 2.0
 """Median reflectances between which at least one band of any landscape lies."""
 RAW_CHIPS = 16
-"""Chips whose counts are looked at where nothing could be converted."""
+"""Number of chips whose counts are looked at where none could be converted."""
 
 
 def inspect(sample: Sample) -> Section:
@@ -108,7 +110,7 @@ def _display(sensor: str, bands: list[str], values: Float[ndarray, "n c"]) -> It
 
 
 def _powers(sample: Sample, sensor: str) -> Iterator[Finding]:
-    """Decibels taken as linear power have no logarithm, so that nothing is left of them: only their counts tell."""
+    """A finding where decibels were taken as linear power: those have no logarithm, so only the counts can tell."""
     layout = sample.corpus.info.sensors[sensor]
     rows = sample.chips(sensor)["row"].to_numpy()[:RAW_CHIPS]
     if not layout.decibel or not len(rows):

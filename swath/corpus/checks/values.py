@@ -15,11 +15,11 @@ from swath.corpus.store import SensorLayout
 
 STAGE = 2
 FILLERS = (0, -9999, -32768, 32767, 65535)
-"""Values that providers put where nothing was measured."""
+"""Values that providers commonly store where nothing was measured."""
 FILLED = 0.05
-"""Share of a band's valid pixels that are such a value from which on it is reported."""
+"""Share of a band's valid pixels with such a value from which it is reported."""
 SUSPICIOUS = 0.01
-"""Share of valid pixels outside a band's plausible range from which on it is reported."""
+"""Share of a band's valid pixels outside its plausible range from which it is reported."""
 
 
 def inspect(sample: Sample) -> Section:
@@ -84,7 +84,7 @@ def _pixels(sample: Sample, sensor: str) -> tuple[list[Finding], list[dict]]:
 
 
 def _filled(counts: Shaped[ndarray, "n c y x"], good: Bool[ndarray, "n y x"]) -> Float[ndarray, "c f"]:
-    """How many good pixels of each band are each of the fillers."""
+    """How many good pixels of each band have each of the filler values."""
     limits = np.iinfo(counts.dtype) if counts.dtype.kind != "f" else np.finfo(counts.dtype)
     low, high = float(limits.min), float(limits.max)  # in half precision itself, 65535 overflows
     possible = [low <= value <= high for value in FILLERS]
@@ -96,7 +96,7 @@ def _filled(counts: Shaped[ndarray, "n c y x"], good: Bool[ndarray, "n y x"]) ->
 
 
 def _unmarked(band: str, shares: Float[ndarray, " f"]) -> Iterator[Finding]:
-    """Finds a value that stands in much of a band and is nowhere said to be nodata."""
+    """A finding where one value makes up much of a band and is nowhere declared as nodata."""
     worst = int(shares.argmax())
     if shares[worst] > FILLED:
         what = f"{shares[worst]:.0%} of the valid pixels hold the count {FILLERS[worst]}: nodata that no tag tells?"

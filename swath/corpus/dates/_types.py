@@ -8,22 +8,22 @@ from typing import Any, Protocol, runtime_checkable
 from swath.settings import PluginSettings
 
 Interval = tuple[dt.datetime, dt.datetime]
-"""From the first moment, included, to the second, excluded; UTC."""
+"""A period of time in UTC, from the first moment (included) to the second (excluded)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Periods that are searched together for one acquisition, or for all."""
+    """Periods that are searched together, for their best acquisition or for all."""
 
     tag: str | None
-    """Becomes the chips' tag: the season or month."""
+    """Name of the window, such as the season or month, which becomes the chips' tag."""
     intervals: tuple[Interval, ...]
     every: bool = False
-    """All acquisitions are wanted, not only the best one."""
+    """Whether all acquisitions are wanted, and not only the best one."""
 
     @property
     def middle(self) -> dt.datetime:
-        """Halfway through the first period."""
+        """The moment halfway through the first period."""
         start, end = self.intervals[0]
         return start + (end - start) / 2
 
@@ -45,17 +45,17 @@ class DateRulePlugin(Protocol):
 
 
 def day(date: dt.date) -> dt.datetime:
-    """The first moment of a day."""
+    """The first moment of a day, UTC."""
     return dt.datetime(date.year, date.month, date.day, tzinfo=dt.UTC)
 
 
 def around(date: dt.date, days: float) -> Interval:
-    """A day and so many days before and after it."""
+    """The period from so many days before a day to so many after it."""
     return day(date) - dt.timedelta(days=days), day(date) + dt.timedelta(days=days + 1)
 
 
 def joined(windows: Iterable[Window]) -> list[Interval]:
-    """The periods of all windows in order of time, those that touch made one: what has to be searched."""
+    """The periods of all windows in order of time, those that touch merged: what has to be searched."""
     result: list[Interval] = []
     for start, end in sorted(interval for window in windows for interval in window.intervals):
         if result and start <= result[-1][1]:

@@ -10,13 +10,13 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Settings of the rule."""
+    """A time series: every acquisition between two days."""
 
     name: Literal["every"] = "every"
     start: dt.date
-    """First day."""
+    """First day of the period."""
     end: dt.date
-    """Last day."""
+    """Last day of the period."""
 
     @model_validator(mode="after")
     def _forward(self) -> "Config":
@@ -26,5 +26,5 @@ class Config(PluginSettings):
 
 
 def windows(config: Config, uid: str) -> tuple[Window, ...]:  # noqa: ARG001
-    """One window, of which all acquisitions are wanted."""
+    """A single window, of which all acquisitions are wanted."""
     return (Window(None, ((day(config.start), day(config.end) + dt.timedelta(days=1)),), every=True),)

@@ -11,7 +11,7 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Settings of the rule."""
+    """The best acquisition of each month, from a first month on."""
 
     name: Literal["monthly"] = "monthly"
     start: str = Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")

@@ -13,7 +13,7 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Settings of the rule."""
+    """The best acquisition around each of some dates of the year, by default the equinoxes and solstices."""
 
     name: Literal["seasons"] = "seasons"
     year: int = Field(ge=1972, le=2100)
@@ -22,7 +22,7 @@ class Config(PluginSettings):
     dates: tuple[str, ...] = Field(default=("03-20", "06-21", "09-23", "12-21"), min_length=1)
     """Month and day that a window is centred on; also the chips' tag."""
     days: float = Field(default=30, ge=0)
-    """Before and after that day."""
+    """Days before and after each date that are searched."""
 
     @field_validator("dates")
     @classmethod
@@ -33,7 +33,7 @@ class Config(PluginSettings):
 
 
 def windows(config: Config, uid: str) -> tuple[Window, ...]:  # noqa: ARG001
-    """One window for each date of the settings, with a period in each year."""
+    """A window for each date, with one period in each year."""
     years = range(config.year, config.year - config.years, -1)
     return tuple(
         Window(date, tuple(around(dt.date.fromisoformat(f"{year}-{date}"), config.days) for year in years))

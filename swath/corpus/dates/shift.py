@@ -15,23 +15,23 @@ from swath.settings import PluginSettings, Seed
 
 
 class Config(PluginSettings):
-    """Settings of the rule."""
+    """Dates at equal distances that end at a day of the location's own, drawn at random: SeCo, SSL4EO-S12."""
 
     name: Literal["shift"] = "shift"
     until: dt.date
-    """The latest date of a location that is not shifted."""
+    """The latest date of a location whose shift is 0."""
     count: int = Field(default=4, ge=1, le=100)
-    """Dates a location."""
+    """Number of dates per location."""
     spacing_days: float = Field(default=91.25, gt=0)
     days: float = Field(default=15, ge=0)
-    """Before and after a date."""
+    """Days before and after each date that are searched."""
     most_days: int = Field(default=365, ge=0)
-    """Largest shift, towards the past."""
+    """Largest shift towards the past, in days."""
     seed: Seed = 0
 
 
 def windows(config: Config, uid: str) -> tuple[Window, ...]:
-    """One window a date, latest first; tags `0`, `1`, ..."""
+    """A window for each date, the latest first, with the tags `0`, `1`, ..."""
     digest = hashlib.blake2b(f"{config.seed} {uid}".encode(), digest_size=8).digest()
     shift = int.from_bytes(digest, "little") % (config.most_days + 1)
     latest = config.until - dt.timedelta(days=shift)

@@ -34,7 +34,7 @@ from scipy.sparse.csgraph import connected_components
 from swath._progress import track
 
 _BLOCK = 64
-"""Images compared at a time: bounds memory."""
+"""Images compared at a time, to bound memory."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,9 +42,9 @@ class Link:
     """Two images that show the same or touching ground."""
 
     first: int
-    """Position of the one image."""
+    """Position of one image in the stack."""
     second: int
-    """Position of the other; larger than `first`, except for seams, where `first` is left or above."""
+    """Position of the other; larger than `first`, except for seams, where `first` lies to the left or above."""
     kind: Literal["overlap", "match", "seam"]
     dy: int
     """Rows from the origin of `first` to the origin of `second`; negative is up."""
@@ -78,7 +78,9 @@ def clusters(count: int, links: Iterable[Link]) -> Int[ndarray, " n"]:
 
 
 def joined(count: int, pairs: Iterable[tuple[int, int]]) -> Int[ndarray, " n"]:
-    """Group number of each of `count` things, 0 up, in the order of their first members."""
+    """Group number of each of `count` items, from 0 in the order of their first members, where pairs belong
+    together.
+    """
     ends = np.array(list(pairs), int).reshape(-1, 2)
     graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
     labels = connected_components(graph, directed=False)[1]
@@ -87,7 +89,7 @@ def joined(count: int, pairs: Iterable[tuple[int, int]]) -> Int[ndarray, " n"]:
 
 
 def linked(names: Sequence[Iterable[Hashable]], pairs: Iterable[tuple[int, int]] = ()) -> Int[ndarray, " n"]:
-    """Group number of each of several things, as `joined`: those that have a name in common, or are a pair, are one."""
+    """Group number of each item, where those that share a name or form a pair belong together."""
     members: dict[Hashable, list[int]] = {}
     for position, own in enumerate(names):
         for name in own:
@@ -229,7 +231,9 @@ class _Correlation:
         return np.asarray(fft.irfft2(spectrum, self.padded))
 
     def best(self, least: float, description: str) -> list[tuple[int, int, int, int, float]]:
-        """(first, second, dy, dx, correlation) of each pair of different groups that correlates at `least` so much."""
+        """(first, second, dy, dx, correlation) of each pair of different groups whose correlation is at least
+        `least`.
+        """
         found = []
         for i in track(range(len(self.one)), len(self.one), description):
             later = np.flatnonzero(self.groups[i + 1 :] != self.groups[i]) + i + 1

@@ -1,4 +1,4 @@
-"""Places on the UTM grid: zones, chips snapped to a provider's pixel grid, and their outlines in WGS 84."""
+"""Locations on the UTM grid: zones, chips snapped to a provider's pixel grid, and their outlines in WGS 84."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +11,7 @@ from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 SOUTH, NORTH = -80.0, 84.0
-"""Latitudes between which UTM is defined; the poles have another projection."""
+"""Latitudes between which UTM is defined; the poles have other projections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,10 @@ class Footprint:
     gsd_m: float
     """Size of a pixel, in metres."""
     step_m: float | None = None
-    """Corners lie on multiples of this, so that coarser bands need no resampling; by default of one pixel."""
+    """Corners lie on multiples of this many metres, so that coarser bands need no resampling; by default one pixel."""
     anchor_m: float = 0.0
-    """Coordinate of one pixel edge of the provider's grid: Landsat's edges are 15 m off the multiples of 30."""
+    """Coordinate of a pixel edge of the provider's grid, in metres: Landsat's edges lie 15 m off the multiples of 30.
+    """
 
     @property
     def side_m(self) -> float:
@@ -44,13 +45,13 @@ def zone(lon: Float[ndarray, " n"], lat: Float[ndarray, " n"]) -> Int[ndarray, "
 
 @cache
 def from_degrees(epsg: int) -> Transformer:
-    """Longitude and latitude to the zone's metres."""
+    """A transformer from longitude and latitude to a zone's metres."""
     return Transformer.from_crs(4326, epsg, always_xy=True)
 
 
 @cache
 def between(source: int, target: int) -> Transformer:
-    """One zone's metres to another's."""
+    """A transformer from one zone's metres to another's."""
     return Transformer.from_crs(source, target, always_xy=True)
 
 
@@ -108,7 +109,7 @@ def _crosses(lon: Float[ndarray, "n 4"]) -> Bool[ndarray, " n"]:
 
 
 def _halves(polygon: shapely.Polygon) -> BaseGeometry:
-    """The parts on both sides of 180 degrees of a polygon in longitudes 0 to 360."""
+    """The parts of a polygon on both sides of 180 degrees, given in longitudes from 0 to 360."""
     west = shapely.clip_by_rect(polygon, 0, -90, 180, 90)
     east = shapely.transform(shapely.clip_by_rect(polygon, 180, -90, 360, 90), lambda points: points - [360, 0])
     return shapely.union(west, east)

@@ -20,7 +20,7 @@ from swath.errors import CorpusError
 
 X = ("lon", "lng", "longitude", "long", "x")
 Y = ("lat", "latitude", "y")
-"""What columns of coordinates are called in tables, in any case."""
+"""Names of columns of coordinates, in lower case: of the east (`X`) and of the north (`Y`)."""
 DRIVERS = {
     ".gpkg": ("GPKG", b"SQLite format 3\0"),
     ".geojson": ("GeoJSON", b"{"),
@@ -28,7 +28,7 @@ DRIVERS = {
     ".shp": ("ESRI Shapefile", b"\0\0\x27\x0a"),
     ".fgb": ("FlatGeobuf", b"fgb"),
 }
-"""By ending: GDAL's driver, and how such a file begins."""
+"""By file ending, GDAL's driver and how such a file begins."""
 VIRTUAL = (b"<OGRVRT", b"<VRTDataset")
 MAX_TABLE_GB = 4.0
 """Gigabytes that a GeoParquet file may take in memory."""
@@ -153,7 +153,7 @@ def _csv_points(path: Path, key: str, crs: str | None) -> gpd.GeoDataFrame:
 
 
 def csv(path: Path, key: str) -> pd.DataFrame:
-    """A table as it is.
+    """Read a CSV file as a table, without interpretation.
 
     Raises:
         CorpusError: it cannot be read.
@@ -165,7 +165,7 @@ def csv(path: Path, key: str) -> pd.DataFrame:
 
 
 def coordinates(table: pd.DataFrame, path: Path, key: str) -> tuple[str, str]:
-    """Names of a table's columns of coordinates, east and north.
+    """Names of the columns of a table that hold its coordinates: east, then north.
 
     Raises:
         CorpusError: it has none.

@@ -1,4 +1,4 @@
-"""Classes: what is learnt from a corpus's labels (`target`), and the colours that they are shown in (`colours`)."""
+"""Classes: what is learnt from a corpus's labels (`target`), and the colours that classes are shown in (`colours`)."""
 
 from swath.corpus.labels.colours import class_colours
 from swath.corpus.labels.target import VOID, LabelMaps, MultiLabel, Pixels, TargetConfig, Targets, rarest, targets

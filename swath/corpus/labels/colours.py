@@ -1,4 +1,6 @@
-"""Colours of classes, for pictures and maps: as declared, else what their names suggest, else one that is left."""
+"""Colours of classes for pictures and maps: those declared, else those that the names suggest, else the next
+free one.
+"""
 
 import re
 
@@ -24,7 +26,7 @@ OTHERS = (
     *("#e69f00", "#9467bd", "#e377c2", "#8c564b", "#17becf", "#bcbd22", "#ff7f0e", "#5a3d8a", "#f7b6d2", "#6b8e23"),
     *("#c49c94", "#2f4b7c", "#ff9896", "#7f7f7f", "#aec7e8", "#98df8a", "#a05195", "#665191", "#dbdb8d", "#003f5c"),
 )
-"""For what no word tells, told apart from one another and from what is suggested."""
+"""Colours for names that suggest none, easily told apart from one another and from the suggested ones."""
 
 
 def class_colours(layer: LabelLayer) -> dict[int, str]:

@@ -1,4 +1,6 @@
-"""A class per location or per pixel, or several per location, from label maps or scalar labels: what is judged."""
+"""What is judged, from label maps or scalar labels: one class a location, several classes a location, or one a
+pixel.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,38 +22,39 @@ _BLOCK = 1024
 
 
 class Dominant(Settings):
-    """The class that covers most of a label map."""
+    """The class of a location is the one that covers most of its label map."""
 
     rule: Literal["dominant"] = "dominant"
     layer: str
-    """Label layer."""
+    """Name of the label layer."""
     min_share: float = Field(default=0.6, ge=0, le=1)
-    """Leave out locations where the class covers less of the labelled pixels than this."""
+    """Leave out locations whose most frequent class covers a smaller share of the labelled pixels."""
     min_labelled: float = Field(default=0.5, ge=0, le=1)
-    """Leave out locations of whose pixels fewer are labelled (not void) than this."""
+    """Leave out locations with a smaller share of labelled (not void) pixels."""
     classes: tuple[str, ...] | None = None
-    """Keep locations of these classes only; all if not given."""
+    """Keep only locations of these classes; by default of all."""
     ignore: tuple[str, ...] = ()
     """Leave out locations of these classes."""
 
 
 class Fraction(Settings):
-    """Whether a class covers much (1) or little (0) of a label map; what lies between is left out.
+    """The class of a location says whether one class covers much (1) or little (0) of its label map.
 
-    Class 0 is called as the layer's other class where it has two, else `not` and the class's name.
+    Locations between the two limits are left out. Class 0 is named as the layer's other class where it has two, else
+    `not` and the class's name.
     """
 
     rule: Literal["fraction"] = "fraction"
     layer: str
-    """Label layer."""
+    """Name of the label layer."""
     code: int
-    """Code of the class."""
+    """Code of the class whose share counts."""
     above: float = Field(default=0.5, ge=0, le=1)
-    """Class 1: a share of the labelled pixels larger than this."""
+    """A location is of class 1 if the class covers more than this share of the labelled pixels."""
     below: float = Field(default=0.05, ge=0, le=1)
-    """Class 0: a share smaller than this."""
+    """A location is of class 0 if the class covers less than this share."""
     min_labelled: float = Field(default=0.5, ge=0, le=1)
-    """Leave out locations of whose pixels fewer are labelled (not void) than this."""
+    """Leave out locations with a smaller share of labelled (not void) pixels."""
 
     @model_validator(mode="after")
     def _apart(self) -> "Fraction":
@@ -61,59 +64,59 @@ class Fraction(Settings):
 
 
 class Scalar(Settings):
-    """The value of a scalar label, as it stands."""
+    """The class of a location is the value of a scalar label."""
 
     rule: Literal["scalar"] = "scalar"
     column: str
-    """Column of the corpus's locations."""
+    """Column of the corpus's locations that holds the label."""
     classes: tuple[str, ...] | None = None
-    """Keep locations of these classes only; all if not given."""
+    """Keep only locations of these classes; by default of all."""
     ignore: tuple[str, ...] = ()
     """Leave out locations of these classes."""
 
 
 class MultiLabel(Settings):
-    """All the classes that a location has, from a scalar label that joins their names.
+    """A location has any number of classes, whose names a scalar label joins in one text.
 
     Locations without one are left out.
     """
 
     rule: Literal["multi-label"] = "multi-label"
     column: str
-    """Column of the corpus's locations."""
+    """Column of the corpus's locations that holds the names."""
     separator: str = Field(default=";", min_length=1)
-    """Between two names; space around a name does not count."""
+    """What stands between two names; space around a name is ignored."""
     classes: tuple[str, ...] | None = None
-    """Only these classes are labels; all if not given."""
+    """Only these classes are labels; by default all are."""
     ignore: tuple[str, ...] = ()
     """These classes are no labels."""
 
 
 class Pixels(Settings):
-    """The class of every pixel of a label map: segmentation."""
+    """Every pixel has the class that a label map gives it: segmentation."""
 
     rule: Literal["pixels"] = "pixels"
     layer: str
-    """Label layer."""
+    """Name of the label layer."""
     min_labelled: int = Field(default=1, ge=1)
-    """Leave out locations that have fewer labelled pixels than this."""
+    """Leave out locations with a smaller share of labelled pixels."""
     classes: tuple[str, ...] | None = None
-    """Pixels of all other classes become void; all count if not given."""
+    """Pixels of all other classes become void; by default none do."""
     ignore: tuple[str, ...] = ()
     """Pixels of these classes become void."""
 
 
 TargetConfig = Annotated[Dominant | Fraction | Scalar | MultiLabel | Pixels, Field(discriminator="rule")]
-"""How a location, or each of its pixels, gets its class or classes; told apart by `rule`."""
+"""How locations or pixels get their classes; the rules are told apart by `rule`."""
 VOID = -1
-"""Instead of a class, for pixels without a label: what `positions` says of codes that are none."""
+"""Stands for the class of a pixel without a label in `LabelMaps` and `positions`."""
 MOST_LABELS = 62
-"""Classes of a multi-label target: a unit's labels are stored as the bits of one number."""
+"""Largest number of classes of a multi-label target: a location's labels are stored as the bits of one number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelMaps:
-    """Label maps as positions in a list of classes."""
+    """Label maps with each code replaced by its position in a list of classes."""
 
     corpus: Corpus
     layer: str
@@ -131,19 +134,20 @@ class LabelMaps:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """Locations that have a class, and the class."""
+    """Locations that have a class, and their classes."""
 
     locations: Int[ndarray, " n"]
     """Rows of `corpus.locations`, ascending."""
     y: Int[ndarray, " n"]
-    """Position in `classes`; of pixels, the class that most of the location's labelled ones have; of several labels,
-    the rarest."""
+    """Position of each location's class in `classes`; of label maps, the class of most labelled pixels; of several
+    labels, the rarest.
+    """
     classes: list[str]
-    """Names; of one class per location, every one occurs at least twice."""
+    """Names of the classes; where locations have one class each, every class occurs at least twice."""
     maps: LabelMaps | None = None
-    """The class of every pixel, where that is the target."""
+    """Label maps where every pixel has a class; else None."""
     has_class: Int[ndarray, "n k"] | None = None
-    """1 for the classes that a location has, 0 for the others, where it may have several; None where it has one."""
+    """1 for the classes that a location has and 0 for the others, where it may have several; else None."""
 
 
 def targets(corpus: Corpus, config: Dominant | Fraction | Scalar | MultiLabel | Pixels) -> Targets:
@@ -304,7 +308,7 @@ def _kept(order: Sequence[str], config: Dominant | Scalar | MultiLabel | Pixels,
 
 
 def _counts(corpus: Corpus, layer: str, codes: list[int]) -> Iterator[tuple[Float[ndarray, "n k"], int]]:
-    """Pixels per class and location, void left out, and pixels per location; a block of locations at a time."""
+    """Pixels per class and location without void, and pixels per location, a block of locations at a time."""
     for start in range(0, len(corpus.locations), _BLOCK):
         rows = np.arange(start, min(start + _BLOCK, len(corpus.locations)))
         maps = positions(corpus.labels(layer, rows).reshape(len(rows), -1), codes)

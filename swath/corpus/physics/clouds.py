@@ -16,23 +16,23 @@ OPAQUE = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sky:
-    """What is between the ground and the instrument, and the sun."""
+    """What lies between the ground and the instrument at every pixel and date, and the sun's light."""
 
     cloud: Float[np.ndarray, "t h w"]
     """Opacity, 0 to 1."""
     shadow: Float[np.ndarray, "t h w"]
     """Share of the direct sunlight that a cloud takes away, 0 to 1."""
     haze: Float[np.ndarray, "t h w"]
-    """Share of blue light that is haze instead of ground."""
+    """Share of the blue light that comes from haze instead of the ground."""
 
     @property
     def cloudy(self) -> Bool[np.ndarray, "t h w"]:
-        """Pixels that count as cloud, from the opacity `OPAQUE` on."""
+        """True where a pixel counts as cloud: from the opacity `OPAQUE` on."""
         return self.cloud > OPAQUE
 
     @property
     def shaded(self) -> Bool[np.ndarray, "t h w"]:
-        """Shadow truth: shaded ground that is not itself under a cloud."""
+        """True where a pixel counts as shadow: shaded ground that is not itself under a cloud."""
         return (self.shadow > OPAQUE) & ~self.cloudy
 
 
@@ -67,14 +67,16 @@ def _draw(seed: int, day: int, purpose: int) -> float:
 
 
 def _opacity(seed: int, at: Window, day: int, cover: float) -> np.ndarray:
-    """From small cumulus to broad decks; thicker the further the noise is above the level that leaves `cover`."""
+    """Cloud opacity, from small cumulus to broad decks; thicker the further the noise is above the level that leaves
+    `cover`.
+    """
     octaves = 3 + int(4 * _draw(seed, day, 1))
     noise = fractal(stream(seed, f"cloud{day}"), at.x, at.y, 75.0 * 2**octaves, octaves, 0.6)
     return 1 - np.exp(-5 * np.maximum(noise - _level(cover), 0))
 
 
 def _level(cover: float) -> float:
-    """Value that a standard normal exceeds with that probability (the noise is nearly normal)."""
+    """Value that a standard normal variable exceeds with that probability (the noise is nearly normal)."""
     # a little lower, because the thinnest rim stays below OPAQUE
     return float(ndtri(1 - min(cover, 0.999))) - 0.02
 

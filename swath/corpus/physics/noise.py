@@ -59,7 +59,7 @@ def smooth(key: int, x: Float[np.ndarray, " w"], y: Float[np.ndarray, " h"], cel
 
 
 def smooth_at(key: int, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], cell: float) -> Float[np.ndarray, " n"]:
-    """The same noise as `smooth`, at scattered places."""
+    """The same noise as `smooth`, at scattered points."""
     (column, wx), (row, wy) = _taps(x / cell), _taps(y / cell)
     step = np.arange(-1, 3)
     lattice = uniform(key, (column[:, None] + step)[:, None, :], (row[:, None] + step)[:, :, None])

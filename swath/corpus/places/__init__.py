@@ -1,4 +1,4 @@
-"""Where the chips of a corpus lie: strategies, one file each, that draw locations by a seed.
+"""Where the chips of a corpus lie: strategies, one file each, that draw locations from a seed.
 
 A strategy defines `Config` and `candidates(config, footprint, rng)`, which yields points in blocks (`StrategyPlugin`);
 one that reads its locations from somewhere defines `plan` instead (`ListingStrategyPlugin`). What is the same for all
@@ -40,7 +40,7 @@ PATIENCE = 10
 
 
 def draw(config: PlacesConfig, footprint: Footprint) -> gpd.GeoDataFrame:
-    """Locations of a strategy: a function of the settings, the files that they name, and the footprint.
+    """Draw the locations of a strategy: a function of the settings, the files that they name, and the footprint.
 
     Returns:
         One row a location: `uid`, `lon` and `lat` of the centre in degrees, `crs` of its UTM zone, `transform` (six
@@ -93,7 +93,7 @@ def _choose(strategy: StrategyPlugin, config: PlacesConfig, footprint: Footprint
 
 
 def _placed(block: Candidates, region: Area | None, footprint: Footprint) -> tuple[Squares, Candidates]:
-    """The candidates that lie inside, and their footprints."""
+    """The candidates of a block whose centre lies in the region, and their footprints."""
     lon = (block.lon + 180) % 360 - 180
     rows = np.flatnonzero(_inside(lon, block.lat, region))
     kept = block.at(rows)

@@ -30,7 +30,7 @@ class Area:
         return inside
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
-        """Points inside, about `count`, uniform on the sphere: drawn from the polygons' boxes, those outside dropped.
+        """About `count` points inside, uniform on the sphere: drawn from the polygons' boxes, those outside dropped.
 
         Longitude is uniform and so is the sine of latitude (Archimedes), so no pole is crowded.
         """
@@ -49,7 +49,7 @@ class Area:
 
 
 def area(given: Path | Sequence[float] | None, key: str = "area") -> Area:
-    """The region that a setting means; all of the globe that UTM covers if it is None.
+    """The region that a setting means; the whole globe as far as UTM covers it if the setting is None.
 
     Raises:
         CorpusError: a file without polygons, or a box that is none.

@@ -1,7 +1,7 @@
 """Exact rejection of footprints that overlap an earlier one.
 
-The result is that of looking at the candidates one by one. A k-d tree finds all pairs that could overlap, an exact
-test decides each, and one pass over the pairs that do, in order, settles who stays.
+The result is as if the candidates were looked at one by one. A k-d tree finds all pairs that could overlap, an exact
+test decides each, and one pass over the overlapping pairs, in order, settles which stay.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +23,7 @@ class Squares:
     """Footprints of candidates, each in its own UTM zone."""
 
     lon: Float[ndarray, " n"]
-    """Degrees; the point that was drawn, before its footprint was snapped to the pixel grid."""
+    """Degrees of the point as drawn, before its footprint was snapped to the pixel grid."""
     lat: Float[ndarray, " n"]
     epsg: Int[ndarray, " n"]
     west: Float[ndarray, " n"]
@@ -41,7 +41,7 @@ class Squares:
 
 
 class Separation(ABC):
-    """Remembers the squares that were accepted."""
+    """Decides which squares to accept, and remembers them."""
 
     def __init__(self) -> None:
         self._accepted: Squares | None = None
@@ -65,7 +65,7 @@ class Separation(ABC):
         return alive
 
     _norm: float
-    """Which distance the tree measures: 2 is the Euclidean, infinity the larger of the two differences."""
+    """The norm in which the tree measures distances: 2 is Euclidean, infinity the larger of the two differences."""
     _reach: float
     """Squares farther apart than this cannot overlap."""
 
@@ -114,7 +114,7 @@ class InMetres(Separation):
 
 
 class InDegrees(Separation):
-    """SSL4EO-L's rule: boxes of equal size in degrees around the points as drawn; boxes that touch overlap."""
+    """SSL4EO-L's rule: equal boxes in degrees around the points as drawn, where boxes that touch overlap."""
 
     def __init__(self, side_deg: float):
         super().__init__()

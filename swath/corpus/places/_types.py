@@ -1,4 +1,4 @@
-"""What a strategy has to define, what it is given and what it yields."""
+"""What a strategy for locations has to define, what it is given and what it yields."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,19 +17,22 @@ from swath.settings import PluginSettings, Seed
 
 
 class PlacesConfig(PluginSettings):
-    """Base of every strategy's `Config`: what all of them can be told."""
+    """Base of every strategy's `Config`: the settings that all of them have."""
 
     count: int | None = Field(default=None, gt=0)
-    """Locations wanted; strategies that come to an end (`grid`, `points`, `planned`) give all if it is not said."""
+    """Number of locations wanted. Strategies that come to an end (`grid`, `points`, `planned`) give all if it is not
+    set.
+    """
     seed: Seed = 0
     area: Path | tuple[float, float, float, float] | None = None
-    """Centres lie inside: a file of polygons, or west, south, east, north in degrees (west > east crosses the
-    antimeridian)."""
+    """Region that must hold the centres: a file of polygons, or west, south, east, north in degrees (west > east
+    crosses the antimeridian).
+    """
     overlap: Literal["reject", "allow"] = "reject"
     """Whether chips may show the same ground. Rejection is exact: footprints that share an edge only do not overlap."""
 
     def separation(self, footprint: Footprint) -> Separation | None:
-        """What rejects a location that overlaps an earlier one; None where they may overlap."""
+        """The object that rejects locations overlapping an earlier one; None where they may overlap."""
         return None if self.overlap == "allow" else InMetres(footprint.side_m)
 
 
@@ -38,10 +41,10 @@ class Candidates:
     """Points that may become the centres of chips, in the order in which they are considered."""
 
     lon: Float[ndarray, " n"]
-    """Degrees; any multiple of 360 too much or too little is removed later."""
+    """Degrees; multiples of 360 are removed later."""
     lat: Float[ndarray, " n"]
     facts: dict[str, Shaped[ndarray, " n"]] = field(default_factory=dict)
-    """What else is known of each, such as the place it was drawn around; becomes a column of the plan."""
+    """Further facts of each point, such as the city that it was drawn around, which become columns of the plan."""
 
     def __len__(self) -> int:
         return len(self.lon)
@@ -68,7 +71,7 @@ class StrategyPlugin(Protocol):
 
 @runtime_checkable
 class ListingStrategyPlugin(Protocol):
-    """A module that knows its locations already, and needs nothing to be drawn or rejected."""
+    """A module that knows its locations already, so that nothing is drawn or rejected."""
 
     Config: type[PlacesConfig]
     """Its settings in a recipe."""
@@ -79,7 +82,7 @@ class ListingStrategyPlugin(Protocol):
 
 
 BLOCK = 16384
-"""Points drawn at once."""
+"""Largest number of points drawn at once."""
 
 
 def block_size(config: PlacesConfig) -> int:

@@ -21,7 +21,7 @@ from swath.corpus.places._types import Candidates, PlacesConfig, block_size
 from swath.errors import CorpusError
 
 DEGREES_PER_KM = 360 / (2 * np.pi * 6371)
-"""Degrees in a kilometre of a great circle, with the Earth's radius that SSL4EO-L takes."""
+"""Degrees of a great circle per kilometre, with the Earth's radius that SSL4EO-L uses."""
 POPULATION = ("population", "pop", "pop_max", "pop_est")
 NEEDS = (
     "a table of places needs the columns lon, lat (degrees) and population (larger for places that matter more); "
@@ -30,21 +30,23 @@ NEEDS = (
 
 
 class Config(PlacesConfig):
-    """Settings of the strategy."""
+    """Normal scatter around the most populous cities, as in SeCo, SSL4EO-S12 and SSL4EO-L."""
 
     name: Literal["cities"] = "cities"
     count: int = Field(default=1000, gt=0)
-    """Locations wanted."""
+    """Number of locations wanted."""
     places: Path | None = None
-    """Table of places with longitude, latitude and population: simplemaps' worldcities.csv, Natural Earth's populated
-    places, or a file of your own. GeoNames' cities of more than 15,000 inhabitants, which come with swath, if not
-    given."""
+    """Table of cities with longitude, latitude and population: simplemaps' worldcities.csv, Natural Earth's populated
+    places, or a file of your own. By default GeoNames' cities of more than 15,000 inhabitants, which come with swath.
+    """
     top: int = Field(default=10_000, gt=0)
-    """The most populous places that are used."""
+    """Number of cities that are used, the most populous ones."""
     sigma_km: float = Field(default=50.0, gt=0)
-    """Standard deviation of the scatter, north-south and east-west."""
+    """Standard deviation of the scatter in kilometres, north-south and east-west."""
     rule: Literal["ground", "ssl4eo-l"] = "ground"
-    """`ground`: scatter in kilometres and footprints as they lie. `ssl4eo-l`: both in degrees, as published."""
+    """`ground`: scatter in kilometres, and footprints as they lie on the ground. `ssl4eo-l`: both in degrees, as
+    published.
+    """
 
     def separation(self, footprint: Footprint) -> Separation | None:
         """As for all strategies, but by boxes in degrees if SSL4EO-L's rule is asked for."""
@@ -58,7 +60,7 @@ def candidates(
     footprint: Footprint,  # noqa: ARG001
     rng: np.random.Generator,
 ) -> Iterator[Candidates]:
-    """Points around places, without end."""
+    """Points around cities, without end."""
     table = _of_geonames() if config.places is None else _of_file(config.places)
     table = table.sort_values("population", ascending=False, kind="stable").head(config.top)
     names = table["name" if "name" in table.columns else table.columns[0]].astype(str).to_numpy(dtype=object)
@@ -85,7 +87,7 @@ def _of_geonames() -> pd.DataFrame:
 
 
 def _of_file(path: Path) -> pd.DataFrame:
-    """Places of a file, with the columns that are needed.
+    """Cities of a file, with the columns that are needed.
 
     Raises:
         CorpusError: it cannot be read or lacks one; says which it needs.

@@ -13,16 +13,17 @@ from swath.corpus.places._area import Area, area
 from swath.corpus.places._types import Candidates, PlacesConfig, in_blocks
 
 _STRIPE_DEG = 1.0
-"""Height of the stripes that a zone is gone through in: bounds memory."""
+"""Height in degrees of the stripes in which a zone is gone through, to bound memory."""
 
 
 class Config(PlacesConfig):
-    """Settings of the strategy."""
+    """A regular grid: centres at equal distances in every UTM zone, to cover an area without gaps."""
 
     name: Literal["grid"] = "grid"
     spacing_km: float | None = Field(default=None, gt=0)
-    """Distance of neighbouring centres; by default the chip's width, so that chips lie edge to edge. Where two zones
-    meet, a chip that would overlap one of the other zone is left out."""
+    """Distance of neighbouring centres in kilometres; by default the chip's width, so that chips lie edge to edge.
+    Where two zones meet, a chip that would overlap one of the other zone is left out.
+    """
 
 
 def candidates(config: Config, footprint: Footprint, rng: np.random.Generator) -> Iterator[Candidates]:
@@ -53,7 +54,7 @@ def _lattice(region: Area, spacing: float, first: float) -> Iterator[Candidates]
 
 
 def _stripe(region: Area, number: int, low: float, spacing: float, first: float) -> Candidates:
-    """Grid points of one zone between two parallels, those of its neighbours and of the outside left out."""
+    """Grid points of one zone between two parallels, without those that belong to neighbouring zones or lie outside."""
     epsg = (32600 if low >= 0 else 32700) + number
     middle = 6 * number - 183
     lon = np.linspace(middle - 9, middle + 9, 37)

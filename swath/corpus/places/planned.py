@@ -15,15 +15,15 @@ from swath.corpus.places._types import PlacesConfig
 from swath.errors import CorpusError
 
 METRES_PER_DEGREE = 111_320.0
-"""Of latitude."""
+"""Metres in a degree of latitude."""
 
 
 class Config(PlacesConfig):
-    """Settings of the strategy."""
+    """The locations of a plan that `swath corpus plan` wrote, perhaps edited since."""
 
     name: Literal["planned"] = "planned"
     path: Path
-    """GeoParquet with the columns of a plan."""
+    """GeoParquet file with the columns of a plan."""
 
 
 def plan(config: Config, footprint: Footprint) -> gpd.GeoDataFrame:
@@ -60,7 +60,9 @@ def plan(config: Config, footprint: Footprint) -> gpd.GeoDataFrame:
 
 
 def _problem(row: dict[Hashable, Any]) -> str | None:
-    """Why a row of a plan cannot be one: its position is said three times, and pixels are taken by one of them."""
+    """Why a row of a plan is unusable. It states its position three times, of which pixels follow only one, so all must
+    agree.
+    """
     try:
         a, _, west, _, e, north = (float(number) for number in row["transform"])
         size = int(row["px"])

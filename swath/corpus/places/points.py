@@ -14,15 +14,15 @@ from swath.corpus.places.cities import DEGREES_PER_KM
 
 
 class Config(PlacesConfig):
-    """Settings of the strategy."""
+    """Locations around given points, such as field sites or stations: at the points, or scattered over a disc."""
 
     name: Literal["points"] = "points"
     points: Path
     """CSV with longitude and latitude, or a file of points; its other columns become columns of the plan."""
     each: int = Field(default=1, gt=0)
-    """Chips around every point."""
+    """Number of chips around every point."""
     radius_km: float = Field(default=0.0, ge=0)
-    """Radius of the disc that centres are drawn from; 0 centres the chip on the point."""
+    """Radius in kilometres of the disc from which centres are drawn; 0 centres the chip on the point."""
 
 
 def candidates(

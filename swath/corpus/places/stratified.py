@@ -20,15 +20,15 @@ MOST_PIXELS = 2_000_000_000
 
 
 class Config(PlacesConfig):
-    """Settings of the strategy."""
+    """Equal numbers of locations for every class of a raster, such as a land-cover map."""
 
     name: Literal["stratified"] = "stratified"
     count: int = Field(default=1000, gt=0)
-    """Locations wanted, all classes together."""
+    """Number of locations wanted, all classes together."""
     raster: Path
-    """Class codes in its first channel, in any reference system."""
+    """Raster whose first channel holds class codes, in any reference system."""
     classes: tuple[int, ...] | None = None
-    """Codes to draw from; by default all but the file's nodata."""
+    """Codes to draw from; by default all except the file's nodata."""
 
 
 def candidates(

@@ -12,11 +12,11 @@ from swath.corpus.places._types import Candidates, PlacesConfig, block_size
 
 
 class Config(PlacesConfig):
-    """Settings of the strategy. Give a file of land polygons as `area` to stay out of the sea."""
+    """Locations uniform on the sphere inside an area. Give a file of land polygons as `area` to stay out of the sea."""
 
     name: Literal["uniform"] = "uniform"
     count: int = Field(default=1000, gt=0)
-    """Locations wanted."""
+    """Number of locations wanted."""
 
 
 def candidates(
