@@ -1,4 +1,6 @@
-"""Batches on their way to a device: counts are copied beside what the device computes, and become images there."""
+"""Batches on their way to a device: counts are copied while the device computes, and become images once they
+are there.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,16 +17,16 @@ from swath.corpus.reading.reader import Reader
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sent:
-    """What was sent to the device of one batch."""
+    """A batch of which the counts are being copied to the device."""
 
     counts: dict[str, Counts]
     rest: Batch
-    """The batch without its images: locations, ids and targets."""
+    """The batch without its images: positions, ids and targets."""
     done: torch.cuda.Event | None
-    """When all of it is there."""
+    """Event that tells when all of the batch has arrived."""
 
     def tensors(self) -> Iterator[Tensor]:
-        """Everything that was allocated on the device."""
+        """All tensors of the batch on the device."""
         for counts in self.counts.values():
             scale, offset = counts.calibration.scale, counts.calibration.offset
             for tensor in (counts.stored, counts.known, counts.days, counts.band_ids, scale, offset):
@@ -55,7 +57,7 @@ class Crossing:
             return Sent(counts, rest, self._mark())
 
     def arrive(self, sent: Sent) -> Batch:
-        """The batch, for what the device computes from now on."""
+        """The batch with its images decoded, ready for whatever the device computes from now on."""
         if sent.done is not None:
             computing = torch.cuda.current_stream(self._device)
             computing.wait_event(sent.done)
@@ -65,7 +67,7 @@ class Crossing:
         return Batch(images, sent.rest.lonlat, sent.rest.uid, sent.rest.targets)
 
     def _mark(self) -> torch.cuda.Event | None:
-        """Tells when all that was sent so far is there."""
+        """An event that tells when all that was sent so far has arrived."""
         if self._stream is None:
             return None
         event = torch.cuda.Event()

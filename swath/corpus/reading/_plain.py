@@ -21,13 +21,17 @@ from numpy import ndarray
 from swath.corpus.store import arrays as _arrays
 
 ENTRY_BYTES = 16
-"""An entry of a shard's index: offset and length of a row, unsigned and little-endian; all bits are set for no row."""
+"""Bytes of an entry of a shard's index: offset and length of a row, unsigned and little-endian; all bits are
+set for an absent row.
+"""
 CHECKSUM_BYTES = 4
-"""Behind the index, which ends a shard, and behind a row that has a checksum; little-endian."""
+"""Bytes of a checksum, little-endian: it follows the index, which ends a shard, and each row of an array with
+checksums.
+"""
 ABSENT = -1
 
 Runs = list[tuple[int, int]]
-"""First band and number of bands of stretches of neighbours."""
+"""Stretches of neighbouring bands: first band and number of bands of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +45,18 @@ class PlainArray:
     row_bytes: int
     """Bytes of a row without its checksum."""
     step: int
-    """Bytes from a row to the next."""
+    """Bytes from the start of a row to that of the next."""
     rows_per_file: int
     unread: Bool[ndarray, " n"] | None
-    """Rows whose checksum was not compared yet; None where there are no checksums."""
+    """True for rows whose checksum has not been compared yet; None where there are no checksums."""
     _indices: "dict[int, _Index]" = field(default_factory=dict)
-    """The indices of files that were opened before."""
+    """Indices of the files that were opened before."""
 
     @classmethod
     def of(cls, array: ts.TensorStore) -> "PlainArray | None":
-        """The array if its rows are stored as they are and this system reads at any place of a file; else None."""
+        """The array, if its rows are stored uncompressed and this system can read at any position of a file;
+        else None.
+        """
         bands, height, width = array.shape[1:]
         if not _is_plain(array) or not hasattr(os, "posix_fadvise"):
             return None
@@ -64,7 +70,7 @@ class PlainArray:
     def pieces(
         self, rows: Integer[ndarray, " n"], bands: Integer[ndarray, " c"] | None, most: int
     ) -> Generator[tuple[slice, Shaped[ndarray, "m c y x"]]]:
-        """These bands (None: all) of these rows, at most so many at a time.
+        """Yield these bands (None: all) of these rows, in pieces of limited size.
 
         Every piece lies in the same memory: it has to be used before the next is asked for.
 
@@ -113,7 +119,7 @@ class PlainArray:
     def _whole(
         self, shard: "_Shard", rows: Integer[ndarray, " m"], memory: UInt8[ndarray, "most step"]
     ) -> Shaped[ndarray, "m c y x"]:
-        """All bands of rows of a file; their checksums stay between them in memory."""
+        """Read all bands of some rows of a file; the rows' checksums stay between them in memory."""
         raw = memory[: len(rows)]
         shard.read(rows % self.rows_per_file, raw)
         self._compare(shard.path, rows, raw)
@@ -128,7 +134,7 @@ class PlainArray:
         memory: UInt8[ndarray, "1 step"],
         into: Shaped[ndarray, "most c y x"],
     ) -> Shaped[ndarray, "m c y x"]:
-        """Some bands of rows of a file: alone, where the row's checksum was compared before."""
+        """Read some bands of rows of a file, without the others where the row's checksum was compared before."""
         runs = _runs(bands)
         for index, row in enumerate(rows.tolist()):
             self._copy(shard, row, bands, runs, memory, into[index])
@@ -143,7 +149,7 @@ class PlainArray:
         memory: UInt8[ndarray, "1 step"],
         into: Shaped[ndarray, "c y x"],
     ) -> None:
-        """Some bands of a row: by way of `memory` where its checksum has to be compared first."""
+        """Copy some bands of a row, by way of `memory` where its checksum has to be compared first."""
         if self.unread is not None and self.unread[row]:
             whole = self._whole(shard, np.array([row]), memory)[0]
             into[:] = whole if bands is None else whole[bands]
@@ -183,7 +189,7 @@ class PlainArray:
         return _Shard(path, file, offsets, self.step, band_bytes, first, complete=self.unread is not None)
 
     def _offsets(self, path: Path, file: int) -> Int64[ndarray, " n"]:
-        """Where each row of an open file begins."""
+        """Position in an open file at which each of its rows begins."""
         length = ENTRY_BYTES * self.rows_per_file
         end = os.fstat(file).st_size - length - CHECKSUM_BYTES
         if end < 0:
@@ -201,7 +207,7 @@ class PlainArray:
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """What a file said when it was opened before."""
+    """The index of a file as read when the file was opened before."""
 
     path: Path
     version: tuple[int, ...]
@@ -209,36 +215,36 @@ class _Index:
 
 
 def _version(file: int) -> tuple[int, ...]:
-    """Differs once a file is replaced or written."""
+    """What identifies the state of a file: it changes when the file is replaced or written to."""
     status = os.fstat(file)
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @dataclass(frozen=True, slots=True)
 class _Shard:
-    """One file of an array."""
+    """One open file of an array."""
 
     path: Path
     file: int
-    """Open; negative where there is none."""
+    """Descriptor of the open file; negative where there is no file."""
     offsets: Int64[ndarray, " n"]
-    """Where each row begins."""
+    """Position in the file at which each row begins."""
     step: int
-    """Bytes from a row to the next."""
+    """Bytes from the start of a row to that of the next."""
     band_bytes: int
     first: int
-    """Number of its first row in the array."""
+    """Number of the file's first row within the array."""
     complete: bool
-    """A row that is not there is damage; otherwise it is 0, as Zarr has it."""
+    """Whether an absent row is damage; otherwise its values are 0, as in Zarr."""
 
     def announce(self, places: Integer[ndarray, " m"]) -> None:
-        """Let the system fetch these rows from the disk; it does not wait for them."""
+        """Ask the system to fetch these rows from the disk, without waiting for them."""
         for first, end, offset in self._side_by_side(places):
             if offset != ABSENT:
                 os.posix_fadvise(self.file, offset, (end - first) * self.step, os.POSIX_FADV_WILLNEED)
 
     def read(self, places: Integer[ndarray, " m"], into: UInt8[ndarray, "m step"]) -> None:
-        """Copy rows as they lie in the file."""
+        """Copy rows as they lie in the file, checksums included."""
         for first, end, offset in self._side_by_side(places):
             self._copy(offset, into[first:end], int(places[first]))
 
@@ -251,7 +257,9 @@ class _Shard:
             put += count
 
     def _side_by_side(self, places: Integer[ndarray, " m"]) -> Iterator[tuple[int, int, int]]:
-        """Stretches of rows that follow each other in the file (or one that is absent): first, end and where."""
+        """Stretches of rows that follow each other in the file (or one absent row): first, end, and position in
+        the file.
+        """
         offsets = self.offsets[places]
         for first, end in stretches(offsets, self.step):
             yield first, end, int(offsets[first])
@@ -278,7 +286,7 @@ def _runs(bands: Integer[ndarray, " c"]) -> Runs:
 
 
 def stretches(values: Integer[ndarray, " n"], step: int) -> Iterator[tuple[int, int]]:
-    """First and end of the longest stretches in which each value is the one before it and so much more."""
+    """First and end of the longest stretches in which each value exceeds the one before it by `step`."""
     first = 0
     for end in (*(np.flatnonzero(np.diff(values) != step) + 1).tolist(), len(values)):
         if end > first:

@@ -20,7 +20,7 @@ from swath.corpus.store import Corpus
 from swath.errors import CorpusError
 
 AHEAD = 2
-"""Batches that are read ahead."""
+"""Number of batches that are read ahead."""
 T = TypeVar("T")
 
 
@@ -70,9 +70,9 @@ class Loader:
         self.locations = self._sampler.complete(wanted)
         """Row numbers of the locations that are read: those with an eligible chip of every sensor."""
         self.left_out = len(wanted) - len(self.locations)
-        """How many locations have no such chips."""
+        """Number of locations that lack such a chip, and are not read."""
         self._neighbours, self.lonely = self._find_neighbours(neighbours_m), 0
-        """How many more have no neighbour, and are not read."""
+        """Neighbours of each location, and the number of locations that have none and are not read."""
         if self._neighbours is not None:
             accompanied = self._neighbours.count[self.locations] > 0
             self.locations, self.lonely = self.locations[accompanied], int((~accompanied).sum())
@@ -130,7 +130,7 @@ class Loader:
 
 
 def _ahead(batches: Iterator[T]) -> Iterator[T]:
-    """The same batches, produced by a thread that stays a little ahead; its errors are raised here."""
+    """The same batches, produced by a thread that stays a little ahead; its errors are raised in the caller."""
     ready: queue.Queue[T | Exception | None] = queue.Queue(maxsize=AHEAD)
     stop = threading.Event()
     thread = threading.Thread(target=_produce, args=(batches, ready, stop), name="swath-loader", daemon=True)
@@ -156,7 +156,7 @@ def _produce(batches: Iterator[T], ready: queue.Queue, stop: threading.Event) ->
 
 
 def _put(item: object, ready: queue.Queue, stop: threading.Event) -> bool:
-    """Wait for room, but not once nobody wants the item any more."""
+    """Put an item into the queue, unless nobody wants it any more."""
     while not stop.is_set():
         try:
             ready.put(item, timeout=0.1)

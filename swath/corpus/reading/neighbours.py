@@ -13,18 +13,20 @@ from swath.errors import CorpusError
 
 _GEOD = Geod(ellps="WGS84")
 _RADIUS_M = 6_335_439.0
-"""Smallest radius of curvature of the ellipsoid: on a sphere of it no distance is longer than on the ground."""
+"""Smallest radius of curvature of the ellipsoid, in metres: on a sphere of it no distance is longer than on the
+ground.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
-    """The locations within a distance of each of some locations, that one itself left out."""
+    """For each of some locations, the other ones within a distance."""
 
     start: Integer[ndarray, " n"]
-    """By row of the corpus: where its neighbours begin in `row`."""
+    """By row of the corpus, where the neighbours of that location begin in `row`."""
     count: Integer[ndarray, " n"]
     row: Integer[ndarray, " m"]
-    """Rows of the corpus."""
+    """Rows of the corpus: the neighbours of all locations, one location after the other."""
 
     @classmethod
     def within(
@@ -55,13 +57,13 @@ class Neighbours:
         return cls(np.cumsum(count) - count, count, second[order])
 
     def choose(self, rows: Integer[ndarray, " b"], seed: int) -> Integer[ndarray, " b"]:
-        """One neighbour of each, all equally likely; each must have one."""
+        """A random neighbour of each location, all equally likely; each location must have one."""
         luck = uniform(seed, rows[:, None], np.arange(1))[:, 0]
         return self.row[self.start[rows] + (luck * self.count[rows]).astype(np.int64)]
 
 
 def _pairs(lonlat: Float[ndarray, "k 2"], metres: float) -> tuple[Integer[ndarray, " m"], Integer[ndarray, " m"]]:
-    """Both orders of all pairs that are at most so far apart."""
+    """All ordered pairs of locations that are at most so many metres apart."""
     lon, lat = np.deg2rad(lonlat).T
     points = _RADIUS_M * np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
     one, other = KDTree(points).query_pairs(metres, output_type="ndarray").T

@@ -10,7 +10,7 @@ from jaxtyping import Int64, Shaped
 from numpy import ndarray
 
 ABSENT = -1
-"""Column of a date that is not there."""
+"""Stands for the column of a date that is not there."""
 _FAR = np.iinfo(np.int64).max
 
 

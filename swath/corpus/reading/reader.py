@@ -23,31 +23,31 @@ from swath.errors import CorpusError, nearest
 from swath.sensors import band_id
 
 BLOCK_BYTES = 2 * 2**20
-"""Converted pixels per block: about the size of a core's cache."""
+"""Bytes of converted pixels per block: about the size of a core's cache."""
 PIECE_BYTES = 24 * 2**20
-"""Counts that are decoded at a time: the system hands larger memory out anew each time, a page fault per 4 KiB."""
+"""Bytes of counts that are decoded at a time: the system maps larger memory anew each time, a page fault per 4 KiB."""
 
 GATHERING = 4
-"""Threads that gather at most: beside a training on an H200, one, two and four took equally long."""
+"""Largest number of threads that gather: beside a training on an H200, one, two and four took equally long."""
 FEWEST = 8
-"""Chips that a thread gathers at least."""
+"""Least number of chips per gathering thread."""
 TRAVELLING = {
     np.dtype(name): getattr(torch, name)
     for name in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32")
 }
-"""Types of counts that every device can turn into float32."""
+"""Types of counts that every device can convert to float32."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Source:
-    """One sensor's arrays and how to turn its counts into physical values."""
+    """One sensor's arrays, and what is needed to turn its counts into physical values."""
 
     counts: ts.TensorStore
     plain: PlainArray | None
-    """The counts where nothing has to be decoded."""
+    """The array of counts, where its rows are stored uncompressed; else None."""
     valid: ts.TensorStore | None
     bands: Integer[ndarray, " c"] | None
-    """Positions of the wanted bands in the array; None for all of them in order."""
+    """Positions of the wanted bands in the array; None for all bands in order."""
     calibration: Calibration
     band_ids: Int32[Tensor, "1 c"]
     gsd_m: float
@@ -64,7 +64,7 @@ class _Source:
 
     @property
     def real(self) -> bool:
-        """Whether values may be other than finite: floating-point counts and decibels."""
+        """Whether decoded values may be non-finite, as floating-point counts and decibels can be."""
         return self.calibration.decibel or self.dtype.kind == "f"
 
     @property
@@ -75,7 +75,7 @@ class _Source:
 
     @property
     def per_block(self) -> int:
-        """Chips of a block, as float32."""
+        """Number of chips per block of converted pixels."""
         return max(1, BLOCK_BYTES // max(1, 4 * int(np.prod(self.shape))))
 
 
@@ -136,7 +136,8 @@ class Reader:
     def counts(
         self, chip_rows: Mapping[str, Integer[ndarray, "b t"]], device: torch.device | str = CPU
     ) -> dict[str, Counts]:
-        """What `read` reads, as it is stored: `decode` makes the same images of it, on whatever device it was sent to.
+        """Read the same chips as `read` does, as stored counts; their `decode` makes the images, on whatever device
+        they are.
 
         Args:
             chip_rows: by sensor, positions in `corpus.chips`; -1 is a padding date.
@@ -174,7 +175,7 @@ class Reader:
         labels: Sequence[str] = (),
         device: torch.device | str = CPU,
     ) -> Batch:
-        """A batch of these locations' images, with what else the corpus knows of them."""
+        """A batch of these locations' images, with positions, ids and labels."""
         device = torch.device(device)
         codes = {name: send(torch.from_numpy(self.corpus.labels(name, locations)), device).long() for name in labels}
         return Batch(
@@ -237,7 +238,7 @@ class Reader:
         place: Integer[ndarray, " n"],
         stored: Shaped[ndarray, "m c y x"],
     ) -> None:
-        """Copy counts of these rows to their places, on several threads; rows of one file are read together."""
+        """Copy the counts of these rows to their positions, on several threads; rows of one file are read together."""
         order = np.argsort(rows, kind="stable")
         shares = np.array_split(order, max(1, min(self._threads, GATHERING, len(order) // FEWEST)))
 
@@ -253,7 +254,9 @@ class Reader:
     def _there(
         self, sensor: str, flat: Integer[ndarray, " m"]
     ) -> tuple[Integer[ndarray, " n"], Integer[ndarray, " n"]]:
-        """Where a chip is wanted, and which; CorpusError if one is another sensor's."""
+        """True where a chip is wanted (no padding), and the positions of those; CorpusError if one is another
+        sensor's.
+        """
         place = np.flatnonzero(flat >= 0)
         chips = flat[place]
         if (self._sensor[chips] != self._code_of.get(sensor)).any():
@@ -264,7 +267,7 @@ class Reader:
         return torch.from_numpy(np.where(positions >= 0, self._days[positions], NO_DAY).astype(np.int32))
 
     def _counts(self, source: _Source, rows: Integer[ndarray, " n"]) -> Iterator[tuple[slice, Shaped[ndarray, "..."]]]:
-        """Counts of these rows, piece by piece; each has to be used before the next is asked for."""
+        """Yield the counts of these rows piece by piece; each piece has to be used before the next is asked for."""
         if source.plain is not None:
             yield from source.plain.pieces(rows, source.bands, source.per_block)
             return
@@ -274,7 +277,7 @@ class Reader:
             yield part, _arrays.read(source.counts, rows[part], source.bands)
 
     def _valid(self, source: _Source, flat: Integer[ndarray, " m"]) -> Bool[Tensor, "m y x"]:
-        """Validity of these chips, False where there is none (-1); only those with invalid pixels are read."""
+        """Validity of these chips, False for padding (-1); only masks of chips with invalid pixels are read."""
         valid = torch.from_numpy(self._buffers.take((len(flat), *source.shape[1:]), "bool")).fill_(value=True)
         for _, padding in _stretches(np.flatnonzero(flat < 0), len(flat)):
             valid[padding] = False
@@ -331,7 +334,7 @@ def _validity(corpus: Corpus, sensor: str, threads: int | None) -> ts.TensorStor
 
 
 def _unless(values: Sequence[float], neutral: float) -> Float[Tensor, "c 1 1"] | None:
-    """One number a band, or None where they would change nothing."""
+    """One number per band, or None where all are the neutral one and would change nothing."""
     if all(value == neutral for value in values):
         return None
     return torch.tensor(values, dtype=torch.float32)[:, None, None]
@@ -381,7 +384,7 @@ def _to_physical(
 
 
 def _stretches(place: Integer[ndarray, " n"], most: int) -> Iterator[tuple[slice, slice]]:
-    """Runs of places side by side, of so many at most: where they are taken from, where they are put."""
+    """Runs of consecutive positions, of limited length: slices of where they come from and where they go."""
     for first, end in stretches(place, 1):
         for start in range(first, end, most):
             count = min(most, end - start)

@@ -17,13 +17,13 @@ from swath.corpus.store import Corpus
 from swath.errors import CorpusError
 
 PADDING = -1
-"""Chip position of a date that is not there."""
+"""Stands for the chip of a date that is not there."""
 Dates = int | Literal["all", "paired"]
-"""See `Selection.dates`."""
+"""Which dates of a location are read; see `Selection.dates`."""
 _YEAR = 365.2425
-"""Days, on average."""
+"""Mean length of a year in days."""
 _GAP_BLOCK = 256
-"""Locations whose dates are compared at a time: all pairs of dates are in memory."""
+"""Number of locations whose dates are compared at a time, to bound memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +54,19 @@ class _Series:
     """The eligible chips of one sensor, grouped by location and sorted by date."""
 
     start: Integer[ndarray, " n"]
-    """Where the chips of each location begin in the arrays below."""
+    """For each location, where its chips begin in the arrays below."""
     count: Integer[ndarray, " n"]
     position: Integer[ndarray, " m"]
-    """In `corpus.chips`."""
+    """Position of each chip in `corpus.chips`."""
     time: Float[ndarray, " m"]
-    """Days since 1970-01-01; NaN if unknown."""
+    """Acquisition time of each chip in days since 1970-01-01; NaN if unknown."""
     when: Shaped[ndarray, " m"]
-    """The same as datetime64[us]; NaT if unknown."""
+    """Acquisition time of each chip as datetime64[us]; NaT if unknown."""
     tag: Integer[ndarray, " m"]
-    """Code of the tag; -1 if there is none."""
+    """Code of each chip's tag; -1 if there is none."""
 
     def table(self, locations: Integer[ndarray, " b"]) -> tuple[Integer[ndarray, "b k"], Bool[ndarray, "b k"]]:
-        """Indices into the arrays, one row a location, and which of them exist."""
+        """Indices into the arrays, one row a location, and which of them are filled."""
         column = np.arange(max(1, int(self.count[locations].max(initial=0))))
         there = column < self.count[locations][:, None]
         return np.where(there, self.start[locations][:, None] + column, 0), there
@@ -114,7 +114,7 @@ class Sampler:
         return locations[np.all([there[locations] for there in self._usable.values()], axis=0)]
 
     def choose(self, locations: Integer[ndarray, " b"], seed: int | None = None) -> dict[str, Integer[ndarray, "b t"]]:
-        """Positions in `corpus.chips` by sensor; -1 where there is no chip.
+        """Choose chips for each location: positions in `corpus.chips` by sensor, -1 for padding.
 
         Args:
             locations: row numbers in `corpus.locations`.
@@ -135,14 +135,14 @@ class Sampler:
     def _dates(
         self, series: _Series, locations: Integer[ndarray, " b"], seed: int
     ) -> tuple[Integer[ndarray, "b t"], Bool[ndarray, "b t"]]:
-        """Random chips of a series, of different seasons where that is asked for."""
+        """Random chips of a series, from different seasons if the selection says so."""
         if self.selection.apart_days is not None:
             return _two_seasons(series, locations, self.selection.apart_days, seed)
         assert isinstance(self.selection.dates, int)
         return _random_dates(series, locations, self.selection.dates, seed)
 
     def _whole(self, locations: Integer[ndarray, " b"], seed: int) -> dict[str, Integer[ndarray, "b t"]]:
-        """Whole series, or so many random dates of them: the same of all sensors where they are paired."""
+        """Whole series, or a number of random dates of them: the same dates of all sensors where they are paired."""
         tables = {sensor: series.table(locations) for sensor, series in self._series.items()}
         if self.selection.dates == "paired":
             columns = pairing.pair([series.times(locations) for series in self._series.values()])
@@ -172,7 +172,9 @@ def _require_sense(selection: Selection) -> None:
 
 
 def _apart(series: _Series, locations: Integer[ndarray, " b"], days: float) -> Bool[ndarray, "b k k"]:
-    """Which two dates of each location are so many days of the year apart; those of unknown time are not."""
+    """For each location, the pairs of dates that are at least so many days of the year apart; unknown dates are
+    in no pair.
+    """
     table, there = series.table(locations)
     when = series.time[table] if len(series.time) else np.full(table.shape, np.nan)
     between = np.abs(when[:, :, None] - when[:, None, :]) % _YEAR
@@ -198,7 +200,7 @@ def _two_seasons(
 def _some(
     there: Bool[ndarray, "b k"], most: int, locations: Integer[ndarray, " b"], seed: int
 ) -> Integer[ndarray, "b t"]:
-    """Ascending columns of so many random dates that are there; padding stays at the end."""
+    """Ascending columns of a number of random dates that exist; padding stays at the end."""
     key = np.where(there, uniform(seed, locations[:, None], np.arange(there.shape[1])), np.inf)
     return np.sort(np.argsort(key, axis=1, kind="stable")[:, :most], axis=1)
 
@@ -265,7 +267,7 @@ def gaps(corpus: Corpus, first: str, second: str, locations: Integer[ndarray, " 
 def _random_dates(
     series: _Series, locations: Integer[ndarray, " b"], dates: int, seed: int
 ) -> tuple[Integer[ndarray, "b t"], Bool[ndarray, "b t"]]:
-    """So many different chips of every location, in random order; repeated where there are fewer."""
+    """A number of different chips of every location, in random order; repeated where there are fewer."""
     table, there = series.table(locations)
     key = np.where(there, uniform(seed, locations[:, None], np.arange(table.shape[1])), np.inf)
     order = np.argsort(key, axis=1, kind="stable")
@@ -282,7 +284,7 @@ def _nearest(
     locations: Integer[ndarray, " b"],
     seed: int,
 ) -> Integer[ndarray, "b t"]:
-    """Positions of the follower's chips that fit the leader's best."""
+    """Positions of the following sensor's chips that match the leading sensor's best."""
     table, there = follower.table(locations)
     if not len(follower.position):
         return np.full(anchor.shape, PADDING)
@@ -301,7 +303,7 @@ def _nearest(
 def _at(
     series: _Series, index: Integer[ndarray, "b t"], there: Bool[ndarray, "b t"]
 ) -> tuple[Float[ndarray, "t b"], Integer[ndarray, "t b"], Bool[ndarray, "t b"]]:
-    """Time and tag of chosen chips, date by date; unknown where there is no chip."""
+    """Time and tag of chosen chips, date by date; unknown for padding."""
     if not len(series.time):
         return np.full(index.T.shape, np.nan), np.full(index.T.shape, -1), there.T
     return np.where(there, series.time[index], np.nan).T, np.where(there, series.tag[index], -1).T, there.T
@@ -314,7 +316,7 @@ def _take(series: _Series, index: Integer[ndarray, "b t"], there: Bool[ndarray, 
 
 
 def mix(*numbers: int) -> int:
-    """One 64-bit seed from several numbers: SplitMix64 (Steele et al. 2014), absorbed one after the other."""
+    """Mix several numbers into one 64-bit seed, one after the other, by SplitMix64 (Steele et al. 2014)."""
     state = np.uint64(0)
     for number in numbers:
         state = _splitmix(state ^ np.uint64(number % 2**64))

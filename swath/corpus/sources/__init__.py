@@ -1,6 +1,6 @@
-"""Where a corpus can come from: one module or package a source, by family (`SourcePlugin`).
+"""Where a corpus can come from: one module or package per source, in families (`SourcePlugin`).
 
-`published` holds one module a published format, `landsat` what USGS ships, `folder` images of one's own, `stac`
+`published` holds one module per published format, `landsat` what USGS ships, `folder` a user's own images, `stac`
 catalogues on the web, and `synth` a generated world. A new source may also lie here, beside the families.
 """
 
@@ -71,7 +71,8 @@ def _continued(config: PluginSettings, target: Path, data: Path | None) -> bool:
 
 
 def new_files(config: PluginSettings, target: Path, data: Path | None) -> set[str] | None:
-    """Files of a source's data that the corpus at `target` does not know; none where it reads none or none are given.
+    """Files of a source that the corpus at `target` does not know yet; none for sources without files, or if no data
+    folder is given.
 
     None where only `build` can tell: an earlier swath made the corpus and did not note a published format's files.
 
@@ -94,7 +95,7 @@ def formats() -> dict[str, str]:
 
 
 def needed(name: str) -> dict[str, tuple[str, ...]]:
-    """Settings that a format cannot do without, each with the values that it may have (none where any will do)."""
+    """Settings that a format requires, each with its possible values (none where any value will do)."""
     fields = _source(name).Config.model_fields
     types = {key: field.annotation for key, field in fields.items() if field.is_required()}
     return {key: get_args(one) if get_origin(one) is Literal else () for key, one in types.items()}

@@ -23,24 +23,24 @@ from swath.corpus.sources._raster import corner
 from swath.corpus.store import Chip, CorpusWriter, Location, Part, SensorLayout, usable
 
 _PART_BYTES = 128 * 2**20
-"""Pixels that are committed at once: bounds memory, and what a killed build has to read again."""
+"""Bytes of pixels that are committed at once; bounds memory, and what a killed build has to read again."""
 _PART_LOCATIONS = 2048
 _AHEAD = 8
-"""Portions that are read before the one at hand is stored."""
+"""Number of portions that are read before the current one is stored."""
 
 LogEntry = dict[str, Any]
-"""What was left out, where, and why; a line of the corpus's `log.jsonl`."""
+"""A line of the corpus's `log.jsonl`: what was left out, where, and why."""
 Portion = TypeVar("Portion")
 
 
 @dataclass(slots=True)
 class Contents:
-    """What one portion gives to the corpus: locations with chips and labels, and what of it was left out."""
+    """What one portion adds to the corpus: locations with chips and labels, and log entries on what was left out."""
 
     locations: list[Location] = field(default_factory=list)
     chips: list[Chip] = field(default_factory=list)
     labels: list[dict[str, Integer[ndarray, "y x"]]] = field(default_factory=list)
-    """Class codes by layer, one entry a location."""
+    """Class codes by layer, one map per location."""
     left_out: list[LogEntry] = field(default_factory=list)
 
     def add(
@@ -79,7 +79,7 @@ def _empty(chip: Chip) -> LogEntry:
 
 
 def cells(name: str, shape: tuple[int, int], px: int) -> list[tuple[str, int, int]]:
-    """Ids of the chips that an image is cut into, with row and column of the grid; its own name if there is only one.
+    """Ids of the chips that an image is cut into, with row and column; the image's own name if it is a single chip.
 
     What is left over at the right and lower edge is not used.
     """
@@ -143,14 +143,14 @@ def _read_ahead(
 
 
 def announce(target: Path, before: Sequence[LogEntry]) -> None:
-    """Tell the user of a corpus's log, if a build added to it what was not there `before`."""
+    """Tell the user of a corpus's log if a build added entries to it."""
     log = read_log(target)
     if log != before:
         console().print(f"{len(log)} notes on what was left out or found: {target / 'log.jsonl'}", soft_wrap=True)
 
 
 def read_log(target: Path) -> list[LogEntry]:
-    """Entries of a corpus's log, without a line that was cut off."""
+    """Entries of a corpus's log; a last line that was cut off is ignored."""
     entries = []
     for line in path.read_text().splitlines() if (path := target / "log.jsonl").exists() else []:
         with suppress(ValueError):
@@ -159,7 +159,7 @@ def read_log(target: Path) -> list[LogEntry]:
 
 
 def write_log(target: Path, log: Iterable[LogEntry]) -> None:
-    """Add entries that are not in the corpus's log yet: a build that is continued finds the same again."""
+    """Append entries that are not in the corpus's log yet, since a continued build finds the same ones again."""
     path = target / "log.jsonl"
     there = set(path.read_text().splitlines()) if path.exists() else set()
     lines = [line for line in dict.fromkeys(json.dumps(entry) for entry in log) if line not in there]

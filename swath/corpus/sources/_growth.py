@@ -1,5 +1,8 @@
-"""A corpus whose data have changed since it was made: what is new is added so that the result is that of one ingest of
-all; files that were changed or are gone, and other settings, are named."""
+"""A corpus whose source data have changed since it was made.
+
+New files are added so that the result is that of one ingest of all; files that were changed or are gone, and changed
+settings, are reported as errors.
+"""
 
 import re
 import shutil
@@ -35,8 +38,9 @@ SCHEMA = pa.schema(
     ]
 )
 ANSWERS = ("on_bad_file", "on_failure", "limits", "retries", "backoff_s", "timeout_s", "max_image_gb")
-"""Settings of a source that answer to what was met on the way: they may change in a corpus that was begun, since
-nothing that is stored depends on them."""
+"""Settings that say how a build reacts to failures on the way. They may change in a corpus that was begun,
+since nothing that is stored depends on them.
+"""
 NAMED = 5
 ANEW = "give another folder for a new corpus, or remove this one to make it anew"
 
@@ -44,7 +48,7 @@ Portion = TypeVar("Portion")
 
 
 class OutOfOrderError(Exception):
-    """New data belong before or into what is stored."""
+    """New data would have to be stored before or among what is already stored."""
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------
@@ -74,7 +78,7 @@ def same_settings(config: Settings, target: Path) -> None:
 
 
 def _said(config: Settings, stored: dict[str, Any]) -> dict[str, Any]:
-    """Settings as stored, with the defaults of those that an earlier swath did not have."""
+    """Settings as stored, completed by the defaults of those that an earlier swath did not have."""
     try:
         return type(config).model_validate(stored).model_dump(mode="json")
     except ValidationError:
@@ -86,15 +90,15 @@ def _said(config: Settings, stored: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file that a corpus is made of."""
+    """One of the files that a corpus is made of."""
 
     path: Path
     place: str | None = None
-    """Id of the location that it is of; None where that is not known."""
+    """Id of the location that the file belongs to; None where that is not known."""
 
 
 class Stock:
-    """The files that a corpus is made of, against those that it was made of."""
+    """The files of a source as they are now, compared with the files that the corpus was made of."""
 
     def __init__(self, target: Path, files: Mapping[str, Source], stored: Collection[str] | None = None):
         """Look at the files' sizes and times.
@@ -115,12 +119,12 @@ class Stock:
         own = {name for name, was in self._was.items() if stored is None or was["place"] in stored}
         changed = {name for name in self._was if name in files and self._changed(name)}
         self.new = (set(files) - set(self._was) if self.known else set()) | (changed - own)
-        """Files that the corpus does not know, or knew as something that could not be stored."""
+        """Files that the corpus does not know, or that it noted as unusable."""
         self._require(sorted(own - set(files)), sorted(changed & own))
 
     @property
     def known(self) -> bool:
-        """Whether the corpus says what it was made of; those of an earlier swath do not."""
+        """Whether the corpus recorded its files; corpora of an earlier swath did not."""
         return bool(self._was)
 
     @property
@@ -153,7 +157,7 @@ class Stock:
             )
 
     def _changed(self, name: str) -> bool:
-        """By size, by time, and where only the time is another, by what is in it."""
+        """Whether a file was changed: judged by size and time, and where only the time differs, by its content."""
         was = self._was[name]
         if self._size[name] != was["size"]:
             return True
@@ -162,7 +166,7 @@ class Stock:
         return was["checksum"] is None or _checksum(self._files[name].path) != was["checksum"]
 
     def _checksum_of(self, name: str) -> str | None:
-        """Of a file that is still the one that was looked at first; None of one that changed while it was read."""
+        """Checksum of a file; None if it changed while it was read."""
         path = self._files[name].path
         try:
             checksum, stat = _checksum(path), path.stat()
@@ -171,7 +175,7 @@ class Stock:
         return checksum if (stat.st_size, stat.st_mtime_ns) == (self._size[name], self._modified[name]) else None
 
     def record(self, pool: ThreadPoolExecutor | None = None) -> None:
-        """Write what the corpus is made of; with a pool, what is in the files too, for when only their times change."""
+        """Write down what the corpus is made of; with a pool, checksums too, for when only the files' times change."""
         known = {name: was["checksum"] for name, was in self._was.items() if name not in self.new}
         lacking = [name for name in self._files if known.get(name) is None] if pool else []
         if pool:
@@ -192,7 +196,7 @@ class Stock:
 
 
 def say_unknown(target: Path, what: str) -> None:
-    """Tell, on the terminal and in the log, what nobody knows of the files of a corpus of an earlier swath."""
+    """Tell, on the terminal and in the log, what cannot be known about the files of a corpus of an earlier swath."""
     what = f"the corpus was made by an earlier swath, which did not note its files: {what}"
     console().print(f"{target}: {what}", style="yellow", soft_wrap=True, markup=False)
     with suppress(OSError):  # a corpus that is only read
@@ -209,7 +213,7 @@ def _recorded(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def below(root: Path, target: Path) -> dict[str, Source]:
-    """All files in a folder, except hidden ones, and those beside a corpus that is written into the folder itself."""
+    """All files in a folder except hidden ones, and except the corpus's own if it is written into that folder."""
     root, target = root.resolve(), target.resolve()
     own = root / target.relative_to(root).parts[0] if root in target.parents else None
     files = (path for path in sorted(root.rglob("*")) if path.is_file() and not path.name.startswith("."))
@@ -217,7 +221,7 @@ def below(root: Path, target: Path) -> dict[str, Source]:
 
 
 def places_of(uids: Iterable[str]) -> set[str]:
-    """Ids of images whose chips have these ids: their own, or with row and column behind."""
+    """Ids of the images that these chips were cut from: the chip's own id, or without row and column."""
     return {name for uid in uids for name in (uid, re.sub(r"_\d+_\d+$", "", uid))}
 
 
@@ -258,7 +262,7 @@ def following(
 
 
 def settle(target: Path) -> None:
-    """End an exchange of corpora that was interrupted."""
+    """Finish an exchange of an old corpus for a new one that was interrupted."""
     old, new = _beside(target, "old"), _beside(target, "new")
     if not target.exists() and old.exists() and (new / "corpus.json").exists():
         new.rename(target)
@@ -268,7 +272,7 @@ def settle(target: Path) -> None:
 
 
 def anew(target: Path, build: Callable[[Path], None], why: str) -> None:
-    """Make a corpus anew beside the one that is there, and put it into its place when it is whole."""
+    """Make a corpus anew beside the existing one, and replace that one once the new one is whole."""
     settle(target)
     old, new = _beside(target, "old"), _beside(target, "new")
     console().print(f"{why}: the corpus is made anew from all files", soft_wrap=True, markup=False)

@@ -215,7 +215,7 @@ WORLDCOVER = _legend(_WORLDCOVER, void=255)
 
 
 def only(layer: LabelLayer, codes: tuple[int, ...]) -> LabelLayer:
-    """The layer with these classes; all others become void."""
+    """The layer restricted to these classes; all others become void."""
     return LabelLayer(
         classes={code: layer.classes[code] for code in codes},
         colours={code: layer.colours[code] for code in codes},

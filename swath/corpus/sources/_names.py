@@ -12,7 +12,7 @@ from pathlib import Path
 from swath.errors import CorpusError
 
 Key = tuple[str, ...]
-"""What a name says, field by field: tells the files of one patch from those of another."""
+"""The fields of a file's name that tell the files of one patch from those of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Names:
         return tuple(dict.fromkeys(re.findall(r"{(\w+)}", self.template)))
 
     def find(self, root: Path) -> dict[Key, Path]:
-        """Files of that kind below a folder, by what the fields of their names say."""
+        """Files of this kind below a folder, by the values of the fields in their names."""
         expression = re.compile(_expression(self.template))
         files = {}
         for path in sorted(root.glob(re.sub(r"{\w+}", "*", self.template))):
@@ -41,7 +41,7 @@ class Names:
         return files
 
     def path(self, root: Path, key: Key) -> Path:
-        """Where the file of that key must be."""
+        """Path at which the file with this key must lie."""
         return root / self.template.format(**dict(zip(self.fields, key, strict=True)))
 
 
@@ -104,7 +104,7 @@ def _walk(top: Path, entered: set[str], links: list[Path]) -> Iterator[Path]:
 
 
 def unreadable(error: OSError) -> None:
-    """Raise CorpusError for a folder that cannot be read, which globs and walks pass over."""
+    """Raise CorpusError for an unreadable folder, which globs and walks would skip in silence."""
     raise CorpusError(
         f"cannot read the folder: {error.strerror}",
         where=str(error.filename),
@@ -113,7 +113,7 @@ def unreadable(error: OSError) -> None:
 
 
 def _around(link: Path, folder: str) -> bool:
-    """Whether a link leads to a folder that it lies in."""
+    """Whether a link leads to a folder that contains the link."""
     target = os.path.realpath(link)
     return os.path.commonpath([target, folder]) == target
 
@@ -139,12 +139,12 @@ def natural(text: str) -> tuple[tuple[bool, int, str], ...]:
 
 
 def in_order(keys: Iterable[Key]) -> list[Key]:
-    """Keys in the natural order of what they say."""
+    """Keys in the natural order of their values."""
     return sorted(keys, key=lambda key: [natural(text) for text in key])
 
 
 def what_is_there(root: Path, pattern: str) -> str:
-    """The deepest folder of a pattern that exists, what it holds, and the nearest name."""
+    """The deepest existing folder of a pattern, what it holds, and the nearest name, for a message."""
     folder, parts = root, list(Path(pattern).parts)
     while len(parts) > 1 and (folder / parts[0]).is_dir():
         folder /= parts.pop(0)

@@ -12,15 +12,17 @@ from pyproj.exceptions import ProjError
 from swath.corpus.sources._raster import BadFileError, File, Header, corner
 
 SAME = 0.5
-"""Pixels by which the corners of two files of one image have to differ to be elsewhere: with less, the centre of every
-pixel still lies in the right pixel of the other."""
+"""Corners of two files of one image may differ by this many pixels and still show the same place: with less,
+the centre of every pixel lies in the right pixel of the other.
+"""
 NOMINAL = 0.01
-"""Relative difference between a pixel on the ground and in the map's own units up to which the latter count: the scale
-of UTM and of national systems differs from 1 by less."""
+"""Relative difference between a pixel's size on the ground and in the map's own units up to which the latter is
+used: the scale of UTM and of national systems differs from 1 by less.
+"""
 PIXEL_SIZES = 0.1
-"""Relative difference that sizes of a sensor's pixels may have: in width and height, and from place to place."""
+"""Accepted relative difference between the sizes of a sensor's pixels: between width and height, and between places."""
 _ROUNDING = 1e-3
-"""Pixels: coordinates have finitely many digits."""
+"""Tolerance in pixels, because coordinates have finitely many digits."""
 _GEOD = Geod(ellps="WGS84")
 
 
@@ -46,7 +48,7 @@ def check_same_place(file: File, head: Header, other: File, wanted: Header) -> N
 
 
 def distance(first: Header, other: Header) -> str:
-    """How far the corners of two images are apart, in metres, or in pixels of the first where nobody knows more."""
+    """Distance between the corners of two images, in metres, or in pixels of the first where metres are unknown."""
     metres = metres_apart(first, other)
     if not isfinite(metres):
         return f"{pixels_apart(first, other):,.1f} pixels"
@@ -102,7 +104,7 @@ def pixel_m(head: Header) -> tuple[float, float] | None:
 
 
 def off_size(sizes: tuple[float, float], gsd_m: float) -> bool:
-    """Whether width or height of a pixel differ too much from what they are said to be."""
+    """Whether the width or height of a pixel differs too much from the declared size."""
     return max(abs(size / gsd_m - 1) for size in sizes) > PIXEL_SIZES
 
 
@@ -113,7 +115,7 @@ def _rounded(metres: float, units: float, crs: str) -> float:
 
 
 def _corners(head: Header) -> Float[ndarray, "4 2"]:
-    """Native coordinates: upper left, upper right, lower left, lower right."""
+    """Native coordinates of the corners: upper left, upper right, lower left, lower right."""
     assert head.transform is not None
     ends = ((0, 0), (head.width, 0), (0, head.height), (head.width, head.height))
     return np.array([corner(head.transform, *end) for end in ends])
@@ -138,7 +140,7 @@ def _between(crs: str, to: str) -> Transformer:
 
 @lru_cache(256)
 def _metres_a_unit(crs: str) -> float:
-    """0 where the unit is no length."""
+    """Metres per unit of a reference system; 0 where the unit is no length."""
     system = _system(crs)
     return system.axis_info[0].unit_conversion_factor if system.is_projected else 0.0
 

@@ -25,18 +25,18 @@ from swath.errors import CorpusError
 from swath.sensors import Scaling
 
 NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
-"""Type that pixels of a type are stored as, where it is not their own: a corpus holds at most 32 bits."""
+"""Type in which pixels of a 64-bit type are stored, as a corpus holds at most 32 bits."""
 ROUNDING = 1e-6
-"""Relative difference that a stored value may have from the file's; that of single precision is 6e-8."""
+"""Accepted relative difference between a stored value and the file's; single precision has 6e-8."""
 TINY = 1.2e-38
-"""Smaller values are 0 in single precision, which is no loss of any physical value."""
+"""Values smaller than this become 0 in single precision, which loses nothing of any physical value."""
 UPRIGHT = (False, False)
-"""Neither rows nor columns are to be reversed."""
+"""Stands for an image in which neither rows nor columns are to be reversed."""
 UNSAID = (1.0, 0.0)
-"""Scale and offset of a file that says none."""
+"""Scale and offset of a file that states none."""
 GIGABYTE = 10**9
 MAX_IMAGE_GB = 4.0
-"""Gigabytes that are decoded at once: thirteen bands of a whole Sentinel-2 tile at 10 m take 3.1."""
+"""Gigabytes that may be decoded at once: thirteen bands of a whole Sentinel-2 tile at 10 m take 3.1."""
 
 
 class BadFileError(CorpusError):
@@ -45,15 +45,15 @@ class BadFileError(CorpusError):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that matched."""
+    """A file that matched a pattern of the recipe."""
 
     path: Path
     name: str
     """Relative to the data folder, for messages and the index."""
     fields: dict[str, str] = field(default_factory=dict)
-    """What an id expression found in the name; groups that took no part are absent."""
+    """What the groups of an id expression found in the name; groups that took no part are absent."""
     key: str = "corpus.source"
-    """Recipe key that named it, such as `corpus.source.images.0`."""
+    """Recipe key of the pattern, such as `corpus.source.images.0`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,36 +62,38 @@ class Channel:
 
     file: File
     number: int
-    """From 1."""
+    """Number of the channel, from 1."""
     only: bool = False
-    """The file must have no other channel."""
+    """Whether the file must have no other channel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says about itself."""
+    """What a file's header says."""
 
     height: int
     width: int
     crs: str | None
-    """None where there is no georeference, or one that cannot be related to longitude and latitude."""
+    """Reference system; None without a georeference, or with one that cannot be related to longitude and latitude."""
     transform: Affine | None
-    """Pixel corners (column, row) of the upright image to native coordinates; None where the file says none."""
+    """Transform from pixel corners (column, row) of the upright image to native coordinates; None without one."""
     turns: tuple[bool, bool] = UPRIGHT
     """Whether rows are stored from south to north, and columns from east to west."""
     dtypes: tuple[str, ...] = ()
-    """By channel, as all of the following."""
+    """NumPy type of each channel; all following lists are by channel too."""
     nodata: tuple[float | None, ...] = ()
     scalings: tuple[tuple[float, float], ...] = ()
-    """Scale and offset of the counts; `UNSAID` where the file says none."""
+    """Scale and offset of each channel's counts; `UNSAID` where the file states none."""
     masked: tuple[bool, ...] = ()
-    """Whether a mask in the file or beside it (`.msk`) says which pixels are there."""
+    """Whether a mask in the file or beside it (`.msk`) says which pixels exist."""
     alpha: tuple[int, ...] = ()
-    """Numbers of the channels that the file calls opacity: 0 where a pixel is not there."""
+    """Numbers of the channels that the file declares as opacity: 0 where a pixel does not exist."""
     points: bool = False
-    """The file says where it lies by ground control points or rational polynomials alone, which are not read."""
+    """Whether the file states its position only by ground control points or rational polynomials, which are not
+    read.
+    """
     block_bytes: int = 0
-    """Size of the largest piece that can be decoded by itself."""
+    """Bytes of the largest block, the smallest piece that can be decoded by itself."""
 
     @property
     def count(self) -> int:
@@ -100,18 +102,18 @@ class Header:
 
     @property
     def turned(self) -> bool:
-        """Whether the file's windows are not the upright image's."""
+        """Whether windows of the file differ from those of the upright image."""
         return self.turns != UPRIGHT
 
     @property
     def dtype(self) -> str:
-        """Type of the first channel."""
+        """NumPy type of the first channel."""
         return self.dtypes[0]
 
 
 @contextmanager
 def explained(file: File) -> Iterator[None]:
-    """Turn what the raster library raises into a message that names the file."""
+    """Turn errors of the raster library inside the block into a message that names the file."""
     try:
         yield
     except (RasterioError, OSError) as error:
@@ -162,12 +164,12 @@ def itemsize(dtype: str) -> int:
 
 
 def _has_mask(flags: Sequence[MaskFlags]) -> bool:
-    """Whether a channel has a mask that is neither nodata nor opacity, which are told by their values."""
+    """Whether a channel has a mask other than nodata and opacity, which are recognised by their values."""
     return MaskFlags.alpha not in flags and list(flags) not in ([MaskFlags.all_valid], [MaskFlags.nodata])
 
 
 def _placed(source: DatasetReader) -> bool:
-    """Whether a file says where it lies."""
+    """Whether a file states its position."""
     return not (source.transform.is_identity or source.transform.is_degenerate)
 
 
@@ -201,7 +203,7 @@ def _turned(
 
 
 def contradict(tags: tuple[float, float], scaling: Scaling) -> bool:
-    """Whether a file says another scale or offset than is declared."""
+    """Whether a file's tags state another scale or offset than the declared one."""
     near = isclose(tags[0], scaling.scale, rel_tol=1e-3) and isclose(
         tags[1], scaling.offset, rel_tol=1e-3, abs_tol=1e-6
     )
@@ -262,7 +264,7 @@ def read(channels: Sequence[Channel], unplaced: tuple[bool, bool] = UPRIGHT) -> 
 def there(
     file: File, channels: Sequence[Channel], alpha: Sequence[int], unplaced: tuple[bool, bool] = UPRIGHT
 ) -> Bool[ndarray, "y x"]:
-    """Where the masks of a file's channels, and its channels of opacity `alpha`, say that pixels are there.
+    """True where the masks of a file's channels, and its opacity channels `alpha`, say that pixels exist.
 
     `unplaced` is as for `read`.
     """
@@ -295,7 +297,7 @@ def enlarged(pixels: Shaped[ndarray, "y x"], shape: tuple[int, int], file: File)
 def narrowed(
     pixels: Shaped[ndarray, "*n y x"], valid: Bool[ndarray, "*n y x"], file: File
 ) -> Shaped[ndarray, "*n y x"]:
-    """Pixels of 64 bits in 32, others as they are.
+    """Pixels of 64 bits converted to 32; others unchanged.
 
     Raises:
         BadFileError: a valid value would become another one.

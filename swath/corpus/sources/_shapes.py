@@ -36,27 +36,29 @@ from swath.errors import CorpusError, RecipeError, nearest
 from swath.settings import Settings
 
 POLYGONS, POINTS = {3, 6}, {0, 4}
-"""Types of geometries, as Shapely numbers them: single and multiple."""
+"""Shapely's numbers of geometry types: single and multiple polygons, single and multiple points."""
 JOINED = "; "
-"""Between the groups of one location in the index."""
+"""Separator between the groups of one location in the index."""
 
 
 class ShapeLayer(Settings):
-    """A label layer from the polygons or points of a vector file."""
+    """A label layer burnt from the polygons or points of a vector file."""
 
     layer: str
     """Name of the layer."""
     file: Path
-    """GeoPackage, GeoJSON, Shapefile, FlatGeobuf or GeoParquet, or a CSV of points, in any reference system. A relative
-    path is looked for in the data folder, where the source has one, and then where the command is run."""
+    """Vector file: GeoPackage, GeoJSON, Shapefile, FlatGeobuf or GeoParquet, or a CSV of points, in any
+    reference system. A relative path is looked for in the data folder, where the source has one, and then where
+    the command is run.
+    """
     table: str | None = None
-    """Which, of a GeoPackage that has several."""
+    """Name of the table, for a GeoPackage that has several."""
     crs: str | None = None
-    """Reference system of a file that says none, such as `EPSG:32632`; a CSV has degrees if it is not given."""
+    """Reference system, such as `EPSG:32632`, of a file that states none; a CSV has degrees by default."""
     column: str | None = None
-    """Holds the class of a shape: a code, or a name of `classes`."""
+    """Column that holds the class of a shape: a code, or a name of `classes`."""
     code: int | None = None
-    """Class of all shapes, where no column says it."""
+    """Code of all shapes, where there is no column of classes."""
     classes: dict[int, str] = Field(min_length=1)
     """Name of every code that occurs, apart from `void`."""
     colours: dict[int, str] = Field(default_factory=dict)
@@ -68,19 +70,21 @@ class ShapeLayer(Settings):
     others: Literal["error", "void"] = "error"
     """Shapes of a class that is not in `classes`: an error, or void under them."""
     border: Literal["centre", "touched"] = "centre"
-    """A polygon covers the pixels whose centre lies in it, or all that it touches."""
+    """Whether a polygon covers the pixels whose centre lies inside, or all pixels that it touches."""
     min_share: float = Field(default=0.0, ge=0, le=1)
     """Smallest share of a pixel's area that its class (or the background) must cover; with less it is void."""
     overlap: Literal["void", "first", "last", "smallest"] = "void"
     """Where shapes of different classes cover a pixel: void, or the first or the last in the file, or the smallest."""
     group: str | None = None
-    """Column of what a split must not part, such as a farm or a region: locations that share one are one group."""
+    """Column of what a split must keep together, such as a farm or region: locations that share a value form
+    one group.
+    """
     max_table_gb: float = Field(default=_vector.MAX_TABLE_GB, gt=0)
-    """A GeoParquet file that would take more gigabytes in memory, by its footer, is an error."""
+    """Gigabytes that a GeoParquet file may take in memory, by its footer; a larger one is an error."""
     since: str | None = None
-    """Column of the first day (or year) for which a shape holds; it counts where an image is not from before."""
+    """Column with the first day (or year) on which a shape is valid: it does not apply to earlier images."""
     until: str | None = None
-    """Column of the last day (or year) for which a shape holds; it counts where an image is not from after."""
+    """Column with the last day (or year) on which a shape is valid: it does not apply to later images."""
 
     @field_validator("crs")
     @classmethod
@@ -102,33 +106,33 @@ class ShapeLayer(Settings):
 
     @property
     def labels(self) -> LabelLayer:
-        """The layer as the corpus describes it."""
+        """The layer as `corpus.json` describes it."""
         return LabelLayer(classes=self.classes, colours=self.colours, void=self.void)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Source:
-    """A layer's shapes as read: one entry a shape in all arrays, in the file's order."""
+    """The shapes of one layer as read: all arrays have one entry per shape, in the file's order."""
 
     config: ShapeLayer
     path: Path
-    """Of the file that was read."""
+    """Path of the file."""
     crs: CRS
     shapes: Shaped[ndarray, " n"]
     """Valid polygons and points, in `crs`."""
     codes: Integer[ndarray, " n"]
     groups: Shaped[ndarray, " n"]
-    """Names, or None."""
+    """Name of each shape's group, or None."""
     since: Shaped[ndarray, " n"]
     until: Shaped[ndarray, " n"]
-    """Days; NaT where there is no limit."""
+    """Last day on which each shape is valid; NaT without a limit."""
     tree: shapely.STRtree
     digest: str
     """SHA-256 of the file."""
 
 
 class Shapes:
-    """All layers of a section that come from vector files."""
+    """All label layers of a recipe section that come from vector files."""
 
     def __init__(self, configs: Iterable[ShapeLayer], data: Path | None, others: Iterable[str] = ()):
         """Read the files.
@@ -143,7 +147,7 @@ class Shapes:
             CorpusError: a file cannot be used, or holds a class that is not declared.
         """
         self.log: list[LogEntry] = []
-        """What was left out of the files, and why."""
+        """Log entries on what was left out of the files."""
         names = list(others)
         self._sources: list[_Source] = []
         for position, config in enumerate(configs):
@@ -155,7 +159,7 @@ class Shapes:
 
     @property
     def layers(self) -> dict[str, LabelLayer]:
-        """By name, as the corpus describes them."""
+        """The layers by name, as `corpus.json` describes them."""
         return {source.config.layer: source.config.labels for source in self._sources}
 
     @property
@@ -165,11 +169,11 @@ class Shapes:
 
     @property
     def groups(self) -> list[str]:
-        """Columns of the index that name what locations share, joined by semicolons."""
+        """Index columns that name groups of locations, joined by semicolons."""
         return [_group_column(source.config) for source in self._sources if source.config.group]
 
     def add_to(self, contents: Contents) -> Contents:
-        """The contents with these layers' labels, and with what the shapes say of each location."""
+        """The contents of a portion, completed by these layers' labels and groups."""
         chips: dict[str, list[Chip]] = defaultdict(list)
         for chip in contents.chips:
             chips[chip.uid].append(chip)
@@ -257,7 +261,7 @@ def _check_met(source: _Source, locations: gpd.GeoDataFrame, corpus: Path) -> No
 
 
 def _elsewhere(source: _Source, ground: Float[ndarray, " 4"], which: str, where: str) -> CorpusError:
-    """That a layer's shapes meet no location; `ground` is where these lie: west, south, east and north in degrees."""
+    """The error that a layer's shapes meet no location, which lie at `ground`: west, south, east, north in degrees."""
     shapes = _in_degrees(shapely.box(*shapely.total_bounds(source.shapes)), source.crs).bounds
     (w1, s1, e1, n1), (w2, s2, e2, n2) = shapes, ground.tolist()
     return CorpusError(
@@ -344,7 +348,7 @@ def _digest(path: Path) -> str:
 def _usable(
     table: gpd.GeoDataFrame, config: ShapeLayer, path: Path, key: str
 ) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
-    """Rows with polygons or points that are valid and lie in a plane, and how many were mended or left out."""
+    """Rows with polygons or points that are valid and planar, and how many were mended or left out."""
     shapes = shapely.force_2d(np.asarray(table.geometry.array))
     empty = ~np.isfinite(shapely.bounds(shapes)).all(axis=1)  # none, or nowhere
     kinds = shapely.get_type_id(shapes)
@@ -370,7 +374,7 @@ def _usable(
 def _codes(
     table: gpd.GeoDataFrame, config: ShapeLayer, path: Path, key: str, notes: dict[str, int]
 ) -> Integer[ndarray, " n"]:
-    """Code of each shape; void without a class, and for classes that are not declared if the recipe says so."""
+    """Code of each shape; void without a class, and for undeclared classes if the recipe says so."""
     if config.column is None:
         return np.full(len(table), config.code)
     names = Counter(config.classes.values())
@@ -392,7 +396,7 @@ def _codes(
 
 
 def _code(value: Any, config: ShapeLayer, by_name: Mapping[str, int]) -> int | None:
-    """Code that a value of the class column says: itself, as number or text, or the one of its name."""
+    """Code that a value of the class column stands for: a number, its text, or the name of a class."""
     text = str(value).strip()
     if text in by_name:
         return by_name[text]
@@ -402,7 +406,7 @@ def _code(value: Any, config: ShapeLayer, by_name: Mapping[str, int]) -> int | N
 
 
 def _names(table: gpd.GeoDataFrame, config: ShapeLayer) -> Shaped[ndarray, " n"]:
-    """Groups as text, without the mark that joins them."""
+    """Group names as text, without the separator that joins them."""
     if config.group is None:
         return np.full(len(table), None, object)
     names = [None if pd.isna(value) else str(value).replace(";", ",") for value in table[config.group]]
@@ -410,7 +414,7 @@ def _names(table: gpd.GeoDataFrame, config: ShapeLayer) -> Shaped[ndarray, " n"]
 
 
 def _days(table: gpd.GeoDataFrame, column: str | None, path: Path, key: str, end: str) -> Shaped[ndarray, " n"]:
-    """Days that a column says; of a year the first or last."""
+    """The days that a column states; a year becomes its first or last day."""
     if column is None:
         return np.full(len(table), "NaT", "datetime64[D]")
     try:
@@ -436,15 +440,15 @@ def _day(value: Any, end: str) -> dt.date:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Burnt:
-    """One layer of one location."""
+    """One layer burnt into one location."""
 
     codes: Integer[ndarray, "y x"]
     count: int
-    """Shapes that cover at least a pixel."""
+    """Number of shapes that cover at least one pixel."""
     groups: list[str]
     """Groups of those shapes, in order."""
     contested: int
-    """Pixels that shapes of different classes cover."""
+    """Number of pixels that shapes of different classes cover."""
 
 
 def _burn(source: _Source, location: Location, chips: Sequence[Chip]) -> _Burnt:
@@ -471,7 +475,7 @@ def _burn(source: _Source, location: Location, chips: Sequence[Chip]) -> _Burnt:
 
 
 def _ordered(hits: list[int], source: _Source, rows: Integer[ndarray, " n"]) -> list[int]:
-    """Shapes in the order in which they take pixels that no other has taken."""
+    """Shapes in the order in which they take pixels that no other has taken yet."""
     if source.config.overlap == "last":
         return hits[::-1]
     if source.config.overlap == "smallest":
@@ -480,7 +484,7 @@ def _ordered(hits: list[int], source: _Source, rows: Integer[ndarray, " n"]) -> 
 
 
 def _days_of(source: _Source, location: Location, chips: Sequence[Chip]) -> Shaped[ndarray, " d"] | None:
-    """Days of the location's images, where shapes hold for a time only."""
+    """Days of the location's images, if the shapes are valid for limited times; else None."""
     if source.config.since is None and source.config.until is None:
         return None
     days = [chip.datetime.date() for chip in chips if chip.datetime is not None]
@@ -494,7 +498,7 @@ def _days_of(source: _Source, location: Location, chips: Sequence[Chip]) -> Shap
 
 
 def _rows(source: _Source, location: Location, px: int, days: Shaped[ndarray, " d"] | None) -> Integer[ndarray, " n"]:
-    """Positions of shapes near the location that hold on one of the days, in the file's order."""
+    """Positions of shapes near the location that are valid on one of the days, in the file's order."""
     rows = np.unique(np.concatenate([source.tree.query(box) for box in _boxes(source, location, px)] or [[]]))
     rows = rows.astype(np.int64)
     if days is None:
@@ -505,7 +509,7 @@ def _rows(source: _Source, location: Location, px: int, days: Shaped[ndarray, " 
 
 
 def _boxes(source: _Source, location: Location, px: int) -> list[shapely.Polygon]:
-    """What surely holds the location, in the file's reference system; two boxes across the antimeridian."""
+    """Boxes that surely contain the location, in the file's reference system; two across the antimeridian."""
     crs, transform = _grid(location)
     outline = shapely.segmentize(shapely.box(-1, -1, px + 1, px + 1), px / 8)
     corners = _mapped(transform, shapely.get_coordinates(outline))
@@ -578,7 +582,7 @@ def _mask(shape: shapely.Geometry, px: int, *, touched: bool) -> tuple[tuple[sli
 def _rasterized(
     shapes: Sequence[shapely.Geometry], shape: tuple[int, ...], corner: tuple[int, int] = (0, 0), *, touched: bool
 ) -> Bool[ndarray, "y x"]:
-    """Pixels that shapes cover, in a window whose first column and row are `corner`."""
+    """True for the pixels that shapes cover, in a window whose first column and row are `corner`."""
     at = Affine.translation(*corner)
     return np.asarray(rasterize(shapes, shape, transform=at, all_touched=touched, dtype="uint8")) > 0
 
@@ -592,7 +596,7 @@ def _parts(shape: shapely.Geometry, kinds: set[int]) -> list[shapely.Geometry]:
 def _share(
     codes: Integer[ndarray, "y x"], shapes: Sequence[shapely.Geometry], classes: Sequence[int], config: ShapeLayer
 ) -> Float[ndarray, "y x"]:
-    """Share of each pixel that its class or the background covers: exact on the shapes' borders, 1 elsewhere."""
+    """Share of each pixel that its class or the background covers: exact along the shapes' borders, 1 elsewhere."""
     parts: dict[int, list[shapely.Geometry]] = defaultdict(list)
     for shape, code in zip(shapes, classes, strict=True):
         parts[code] += _parts(shape, POLYGONS)
@@ -611,7 +615,7 @@ def _share(
 
 
 def _near_borders(areas: Iterable[shapely.Geometry], shape: tuple[int, ...]) -> Bool[ndarray, "y x"]:
-    """Pixels that a border crosses, and those around them."""
+    """True for the pixels that a border crosses, and those around them."""
     near = np.zeros(shape, bool)
     for line in shapely.get_parts([shapely.boundary(area) for area in areas]):
         near |= _rasterized([line], shape, touched=True)

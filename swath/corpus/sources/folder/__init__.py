@@ -1,4 +1,4 @@
-"""A folder of images that a user has: as described in the recipe, from scan to corpus."""
+"""Corpora from a folder of a user's own images, as the recipe describes it."""
 
 from swath.corpus.sources.folder._build import Config, build, stock
 from swath.corpus.sources.folder._section import FolderSection

@@ -48,7 +48,7 @@ from swath.settings import PluginSettings
 
 
 class Config(FolderSection, PluginSettings):
-    """Settings of the source."""
+    """A folder of the user's own GeoTIFF, PNG or JPEG images, described file pattern by file pattern."""
 
     name: Literal["folder"] = "folder"
 
@@ -193,7 +193,9 @@ def _reject(error: BadFileError, config: Config, log: list[dict[str, Any]]) -> N
 
 
 def _drop(location: LocationFiles, bad: Callable[[Channel], bool]) -> None:
-    """Take out shots with a bad file; a location whose map is bad loses all, for a wrong label is worse than none."""
+    """Remove shots with a bad file; a location with a bad label map is removed as a whole: a wrong label is
+    worse than none.
+    """
     if any(bad(channel) for channel in location.labels.values()):
         location.shots.clear()
     for key, shot in list(location.shots.items()):
@@ -204,7 +206,9 @@ def _drop(location: LocationFiles, bad: Callable[[Channel], bool]) -> None:
 def _scale(
     locations: list[LocationFiles], config: Config, headers: dict[str, Header], log: list[dict[str, Any]]
 ) -> None:
-    """Note of every image how its counts become physical values; what contradicts itself is left out."""
+    """Record of every image how its counts become physical values; images with contradictory statements are
+    left out.
+    """
     for location in locations:
         for key, shot in list(location.shots.items()):
             try:
@@ -223,7 +227,7 @@ def _fitting(
     headers: dict[str, Header],
     log: list[dict[str, Any]],
 ) -> list[LocationFiles]:
-    """Places that have an image; what does not fit the recipe is an error or, if asked, left out."""
+    """Locations that have an image that fits the recipe; others are an error or, if the recipe says so, left out."""
     for location in locations:
         for key, shot in list(location.shots.items()):
             try:
@@ -263,7 +267,7 @@ def _layouts(locations: list[LocationFiles], config: Config, headers: dict[str, 
 
 
 def _resolution(shots: list[Shot], headers: dict[str, Header], key: str) -> float | None:
-    """Pixel size, in metres on the ground, of the first image that says where it lies."""
+    """Pixel size, in metres on the ground, of the first georeferenced image."""
     for shot in shots:
         file, head = finest(shot, headers)
         if (sizes := pixel_m(head)) is not None:
@@ -279,7 +283,7 @@ def _resolution(shots: list[Shot], headers: dict[str, Header], key: str) -> floa
 
 
 def _other_sizes(locations: list[LocationFiles], headers: dict[str, Header]) -> Iterator[dict[str, Any]]:
-    """Notes on sensors of whose images some have other pixels than the recipe says; where it says none, none has."""
+    """Log entries on sensors some of whose images have other pixel sizes than the recipe, or else all others, have."""
     other: dict[str, list[tuple[Shot, tuple[float, float]]]] = {}
     for shot in (shot for location in locations for shot in location.shots.values()):
         gsd = shot.entry.gsd_m
@@ -294,7 +298,7 @@ def _other_sizes(locations: list[LocationFiles], headers: dict[str, Header]) -> 
 
 
 def _by_points(headers: dict[str, Header]) -> Iterator[dict[str, Any]]:
-    """A note on files whose position is not read."""
+    """Log entry on files whose position is stated in a way that is not read."""
     if names := [name for name, head in headers.items() if head.points]:
         what = (
             f"{len(names)} files say where they lie by ground control points or rational polynomials, which are not "
@@ -304,7 +308,7 @@ def _by_points(headers: dict[str, Header]) -> Iterator[dict[str, Any]]:
 
 
 def _check_ids(locations: list[LocationFiles], config: Config, headers: dict[str, Header]) -> None:
-    """Raise CorpusError if a location is called as a chip of another is: it would be taken to be stored already."""
+    """Raise CorpusError if a location has the id of another's chip: it would be taken as stored already."""
     of: dict[str, LocationFiles] = {}
     for location in locations:
         for uid, _, _ in cells(location.id, shape_of(location, headers), config.chip_px):
@@ -350,7 +354,7 @@ def _groups(
     log: list[dict[str, Any]],
     pool: ThreadPoolExecutor,
 ) -> dict[str, str]:
-    """Group of each location, by its id: the name of the group's first member."""
+    """Group of each location by its id, named after its first member."""
     names = [_group_name(location, config) for location in locations]
     pairs = _touching(locations, config, config.group.ground, headers, log, pool) if config.group.ground else []
     labels = adjacency.linked([[name] for name in names], pairs)
@@ -406,7 +410,7 @@ def _comparable(locations: list[LocationFiles], ground: Ground, headers: dict[st
 
 
 def _ground_pixels(file: File, numbers: list[int], config: Config) -> Num[ndarray, "c y x"] | None:
-    """Channels of an image; None if it is bad and bad images are skipped, as it will be when it is to be stored."""
+    """Some channels of an image; None for a bad image that will be skipped."""
     try:
         return np.stack(read([Channel(file, number) for number in numbers]))
     except BadFileError:

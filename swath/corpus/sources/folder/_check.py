@@ -1,4 +1,4 @@
-"""Every file's header against the recipe, before anything is written."""
+"""Check every file's header against the recipe, before anything is written."""
 
 from collections.abc import Iterable, Iterator
 
@@ -19,7 +19,7 @@ def channels(location: LocationFiles) -> Iterator[Channel]:
 
 
 def finest(shot: Shot, headers: dict[str, Header]) -> tuple[File, Header]:
-    """The file of the finest band, whose pixels are the image's; of several one that says where it lies."""
+    """The file with the finest pixels of a shot, which define its grid; among equals, one that states its position."""
     files = [channel.file for channel in shot.bands.values()]
     return max(
         ((file, headers[file.name]) for file in files),
@@ -28,7 +28,7 @@ def finest(shot: Shot, headers: dict[str, Header]) -> tuple[File, Header]:
 
 
 def turns_of(location: LocationFiles, headers: dict[str, Header]) -> tuple[bool, bool]:
-    """Whether rows, and columns, of the location's files that say no position are reversed, as those beside them are.
+    """How files that state no position are turned: as the positioned files of the same location are.
 
     Raises:
         BadFileError: there is such a file, and others are stored in several ways.
@@ -85,7 +85,7 @@ def check_shot(shot: Shot, layout: SensorLayout, section: FolderSection, headers
 
 
 def _size(channel: Channel, headers: dict[str, Header], grid: Header | None = None) -> int:
-    """Bytes of a channel's pixels, as they are or on the grid of another file."""
+    """Bytes of a channel's pixels, in its own grid or in that of another file."""
     own = headers[channel.file.name]
     grid = grid or own
     return grid.height * grid.width * itemsize(own.dtypes[channel.number - 1])
@@ -177,7 +177,7 @@ def _check_georeference(file: File, head: Header, image: File, wanted: Header) -
 
 
 def check_facts(locations: Iterable[LocationFiles], section: FolderSection) -> None:
-    """Raise CorpusError unless names say what the recipe builds on."""
+    """Raise CorpusError unless file names state what the recipe builds on."""
     for location in locations:
         split = location.facts.get("split")
         if split is not None and split not in section.split_names:

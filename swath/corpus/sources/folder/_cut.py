@@ -33,20 +33,20 @@ from swath.sensors import CloudRule, Scaling
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is the same for all locations."""
+    """Everything that is the same for all locations."""
 
     section: FolderSection
     layouts: dict[str, SensorLayout]
     layers: dict[str, LabelLayer]
     headers: dict[str, Header]
-    """By file name."""
+    """Header of every file, by file name."""
     groups: dict[str, str]
-    """By id of the location."""
+    """Group of every location, by id."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """One shot as read."""
+    """The pixels of one shot."""
 
     pixels: Shaped[ndarray, "c y x"]
     valid: Bool[ndarray, "y x"]
@@ -54,7 +54,7 @@ class _Image:
 
 
 def shape_of(location: LocationFiles, headers: dict[str, Header]) -> tuple[int, int]:
-    """Height and width of a location's images: of its finest band."""
+    """Height and width of a location's images, in pixels of the finest band."""
     known = [headers[c.file.name] for shot in location.shots.values() for c in shot.bands.values()]
     return max((header.height, header.width) for header in known)
 
@@ -109,7 +109,7 @@ def _image(shot: Shot, location: LocationFiles, plan: Plan) -> _Image:
 
 
 def _valid(pixels: list[Shaped[ndarray, "y x"]], shot: Shot, headers: dict[str, Header]) -> Bool[ndarray, "y x"]:
-    """Which pixels are neither nodata of file or sensor nor one of the recipe's invalid values."""
+    """True for pixels that are neither nodata, of the file or the sensor, nor one of the recipe's invalid values."""
     valid = np.ones(pixels[0].shape, bool)
     for band, channel in zip(pixels, shot.bands.values(), strict=True):
         nodata = headers[channel.file.name].nodata[channel.number - 1]
@@ -130,7 +130,7 @@ def nodata_of(entry: ImageEntry) -> float | None:
 def _with_masks(
     shot: Shot, location: LocationFiles, headers: dict[str, Header]
 ) -> Iterator[tuple[File, list[Channel], list[int]]]:
-    """Files, with the channels that a mask in the file says more of, and the file's channels of opacity.
+    """Files with the channels that a mask in the file qualifies, and the file's opacity channels.
 
     Opacity that the recipe reads as something else, a band or a map, is that: writers call a fourth channel so unasked.
     """
@@ -148,14 +148,14 @@ def _with_masks(
 def _stored(
     raw: list[Shaped[ndarray, "y x"]], valid: Bool[ndarray, "y x"], shot: Shot, layout: SensorLayout
 ) -> Iterator[Shaped[ndarray, "y x"]]:
-    """Bands in the type and scaling of the corpus."""
+    """Pixels of all bands in the type and scaling of the corpus."""
     for position, ((band, channel), pixels) in enumerate(zip(shot.bands.items(), raw, strict=True)):
         scaling = Scaling(layout.scale[position], layout.offset[position], layout.decibel)
         yield brought(narrowed(pixels, valid, channel.file), ~valid, shot.scalings[band], scaling, channel.file)
 
 
 def _cloudy(channel: Channel, plan: Plan, position: int, turns: tuple[bool, bool]) -> Bool[ndarray, "y x"]:
-    """Where a cloud layer says so, and where it says nothing: NaN, or hidden by a mask of its own."""
+    """Where a cloud layer marks clouds, and where it has no value: NaN, or hidden by a mask of its own."""
     layer, entry = read([channel], turns)[0], plan.section.quality[position]
     try:
         codes = whole_codes(layer, 0)
@@ -173,7 +173,7 @@ def _cloudy(channel: Channel, plan: Plan, position: int, turns: tuple[bool, bool
 
 
 def _seen(channel: Channel, headers: dict[str, Header], turns: tuple[bool, bool]) -> Bool[ndarray, "y x"]:
-    """Where a mask in a file or beside it, or its channel of opacity, lets a channel be seen."""
+    """True where no mask, in a file or beside it, and no opacity channel hides a channel."""
     head = headers[channel.file.name]
     masked = [channel] if head.masked[channel.number - 1] else []
     alpha = [number for number in head.alpha if number != channel.number]
@@ -309,7 +309,7 @@ def _location(location: LocationFiles, plan: Plan, uid: str, row: int, column: i
 
 
 def _georeference(location: LocationFiles, headers: dict[str, Header]) -> tuple[str | None, Affine | None]:
-    """Reference system and transform of the finest band of the first image that has both."""
+    """Reference system and transform of the finest band of the first georeferenced image."""
     for shot in location.shots.values():
         _, head = finest(shot, headers)
         if head.crs is not None:

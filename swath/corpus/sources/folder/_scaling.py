@@ -90,7 +90,7 @@ def common(scalings: Iterable[Scaling]) -> Scaling:
 def brought(
     counts: Shaped[ndarray, "y x"], missing: Bool[ndarray, "y x"], given: Scaling, stored: Scaling, file: File
 ) -> Shaped[ndarray, "y x"]:
-    """Counts that mean the same in the stored scaling; missing and saturated pixels keep theirs.
+    """Counts converted from one scaling to another; missing and saturated pixels keep theirs.
 
     Raises:
         BadFileError: a value is beyond what the type can hold in that scaling.

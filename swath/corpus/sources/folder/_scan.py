@@ -22,7 +22,7 @@ from swath.errors import CorpusError, nearest
 from swath.sensors import Scaling
 
 ShotKey = tuple[str, datetime | None, str | None]
-"""Sensor, date and tag: what tells the images of a location apart."""
+"""Sensor, date and tag, which tell the images of a location apart."""
 
 
 @dataclass(slots=True)
@@ -35,13 +35,13 @@ class Shot:
     date: datetime | None
     bands: dict[str, Channel]
     quality: dict[int, Channel] = field(default_factory=dict)
-    """By position in `quality`."""
+    """Cloud layers by position in `quality`."""
     scalings: dict[str, Scaling] = field(default_factory=dict)
-    """Counts of the files to physical values, by band."""
+    """Scaling of the files' counts, by band."""
 
     @property
     def first(self) -> File:
-        """The file that stands for the shot in messages."""
+        """The file that messages name for the shot."""
         return next(iter(self.bands.values())).file
 
 
@@ -52,11 +52,11 @@ class LocationFiles:
     id: str
     shots: dict[ShotKey, Shot] = field(default_factory=dict)
     labels: dict[str, Channel] = field(default_factory=dict)
-    """By layer."""
+    """Label files by layer."""
     facts: dict[str, str] = field(default_factory=dict)
-    """What names say of the location: split, parent and scalar labels."""
+    """What file names state about the location: split, parent and scalar labels."""
     strays: list[File] = field(default_factory=list)
-    """Cloud layers that are of none of its images."""
+    """Cloud layers that belong to none of the location's images."""
 
 
 def scan(root: Path, section: FolderSection, strays: list[File] | None = None) -> list[LocationFiles]:
@@ -126,13 +126,13 @@ def _matching(root: Path, pattern: str, expression: str, key: str) -> Iterator[F
 
 
 def _fields(match: re.Match[str]) -> dict[str, str]:
-    """What the expression's groups say; the parts of an id are joined."""
+    """What the groups of an expression found; the parts of an id are joined."""
     fields = {name: text for name, text in match.groupdict().items() if text is not None}
     return fields | {"id": "_".join(fields[part] for part in ID_PARTS if part in fields)}
 
 
 def _readable(root: Path) -> None:
-    """Path.glob passes over folders that it may not read; a user wants to know."""
+    """Raise CorpusError for an unreadable folder, which `Path.glob` would skip in silence."""
     if not root.is_dir():
         unreadable(FileNotFoundError(2, "it is not there" if not root.exists() else "it is a file", str(root)))
     for _ in os.walk(root, onerror=unreadable):
@@ -157,7 +157,7 @@ def _date(file: File, entry: ImageEntry | QualityEntry) -> datetime | None:
 
 
 def _check_bands(entry: ImageEntry, files: list[File]) -> None:
-    """Files of bands that nobody asks for are passed over, but not if that leaves none: B2 is not b2."""
+    """Raise CorpusError if no file is of a wanted band. Files of other bands are skipped: B2 is not b2."""
     if not any(_bands_in(entry, file) for file in files):
         said = sorted({file.fields.get("band", "") for file in files})
         wanted = [str(name) for name in entry.channels.values()]
@@ -201,7 +201,7 @@ def _refuse_twice(location: LocationFiles, one: File, other: File, band: str | N
 
 
 def _note_all(location: LocationFiles, file: File, besides: str | None = None) -> None:
-    """Note what a name says of its location, but for what the group `besides` finds."""
+    """Record what a file's name states about its location, except for what the group `besides` finds."""
     for name, text in file.fields.items():
         if name != besides and (name not in RESERVED or name in ("split", "parent")):
             _note(location, name, text, file)
@@ -248,7 +248,7 @@ def _add_labels(
 
 
 def _add_raster(root: Path, locations: dict[str, LocationFiles], entry: LabelEntry, name: str, key: str) -> None:
-    """One map for all."""
+    """Make one raster the label map of all locations."""
     if not (root / name).is_file():
         raise CorpusError(f"the raster {name} is not there", where=f"{root / name}, for {key}", remedy="mend the path")
     for location in locations.values():
@@ -298,7 +298,7 @@ def _check_one(shots: list[Shot], file: File) -> None:
 
 
 def _of_locations(files: Iterable[File], locations: dict[str, LocationFiles], strays: list[File]) -> list[File]:
-    """Files of locations that have images, others are added to `strays`; it is an error if there is none."""
+    """Files of locations that have images; others are added to `strays`. It is an error if there is none."""
     files = list(files)
     known = [file for file in files if file.fields["id"] in locations]
     strays += [file for file in files if file.fields["id"] not in locations]

@@ -1,4 +1,4 @@
-"""What a recipe says about a folder of images."""
+"""The section of a recipe that describes a folder of images."""
 
 import re
 from datetime import datetime
@@ -16,10 +16,10 @@ from swath.errors import RecipeError, nearest
 from swath.settings import Settings
 
 ID_PARTS = ("id", "id2", "id3")
-"""Groups whose texts, joined by underscores, are a location's id."""
+"""Named groups whose texts, joined by underscores, form a location's id."""
 
 RESERVED = {*ID_PARTS, "date", "band", "split", "parent"}
-"""Groups of an id expression that have a meaning; any other becomes a scalar label of that name."""
+"""Named groups of an id expression with a fixed meaning; any other becomes a scalar label of that name."""
 
 COMPLEX = (
     "complex numbers (single-look radar) cannot be stored: convert them to intensity in decibels, "
@@ -63,7 +63,7 @@ class Scale(Settings):
     scale: float = 1.0
     offset: float = 0.0
     against_tags: bool = False
-    """Also where a file's own tags say another scale or offset, which is an error otherwise: the tags are wrong."""
+    """Use this scaling even where a file's own tags state another one, which is otherwise an error."""
 
     _not_zero = field_validator("scale")(_not_zero)
 
@@ -74,7 +74,9 @@ class ScaleByName(Settings):
     group: str
     """Name of the group, such as `baseline` for `(?P<baseline>...)`."""
     values: dict[str, Scale] = Field(default_factory=dict)
-    """Scaling by what the group finds; without it, the group finds Sentinel-2's processing baseline (N0301, N0509)."""
+    """Scaling by the text that the group finds. If not given, the group finds Sentinel-2's processing baseline
+    (N0301, N0509).
+    """
 
 
 def _kind_of_scaling(value: Any) -> str:
@@ -90,7 +92,9 @@ AnyScaling = Annotated[
 
 
 def _date_format(text: str) -> str:
-    """Refuse what says too little: without a year all dates are of 1900, and a week without its day is ignored."""
+    """Refuse formats that state too little: without a year all dates are in 1900, and a week without its day is
+    ignored.
+    """
     if not re.search("%[YyGcx]", text):
         raise ValueError(f"'{text}' says no year")
     if re.search("%[UW]", text) and not re.search("%[aAuw]", text):
@@ -99,17 +103,17 @@ def _date_format(text: str) -> str:
 
 
 class _Named(Settings):
-    """Files whose names say which location and date they are of."""
+    """Files whose names state which location and date they belong to."""
 
     files: str
-    """Which files: a glob relative to the data folder, such as `images/*.tif` or `**/S2_*.png`."""
+    """Glob relative to the data folder, such as `images/*.tif` or `**/S2_*.png`."""
     id: str
     """Regular expression, searched in the file's path relative to the data folder. The group `(?P<id>...)` is the
     location's id (where its parts stand apart: `id2` and `id3`, joined by underscores); optional are `date`, `band`
     (where every band is a file), `split` (train, val or test) and `parent` (what a split must not part). Any other
     named group becomes a scalar label."""
     date_format: str = "%Y%m%d"
-    """How the group `date` is written, in the codes of strftime."""
+    """How the group `date` is written, in strftime codes."""
 
     _checked = field_validator("id")(_expression)
     _dated = field_validator("date_format")(_date_format)
@@ -120,7 +124,7 @@ class _Named(Settings):
 
 
 class ImageEntry(_Named):
-    """Images of one sensor."""
+    """The images of one sensor."""
 
     sensor: str
     """Name of the sensor."""
@@ -128,22 +132,24 @@ class ImageEntry(_Named):
     """The file's channels in order, with `-` or null for one to leave out; or channel numbers (from 1) by band; or,
     where the id has a group `band`, the bands' names there: all alike, or by band."""
     tag: str | None = None
-    """What the date means where dates are unknown, such as `before`."""
+    """Tag of the images where dates are unknown, such as `before`."""
     dtype: str | None = None
     """NumPy type of the counts; the sensor's own if not given. 64 bits are stored as 32."""
     scaling: AnyScaling | None = None
-    """Counts to physical units: of all files, by a group of the id expression, or as each file's own `tags` of scale
-    and offset say; the sensor's own if not given. Files of other scalings are brought to one."""
+    """How counts become physical values: one scaling for all files, one by a group of the id expression, or
+    `tags` for each file's own scale and offset; by default the sensor's. Files of different scalings are
+    converted to one.
+    """
     nodata: float | Literal["sensor"] | None = "sensor"
     """Count that marks a missing pixel; null for none."""
     invalid_values: tuple[float, ...] = ()
     """A pixel is missing if all its channels have one of these values, such as the black border of a picture."""
     gsd_m: float | None = Field(default=None, gt=0)
-    """Ground sampling distance; from the files' georeference, else the sensor's own, if not given."""
+    """Pixel size in metres; by default the files' own by their georeference, else the sensor's."""
 
     @property
     def by_file(self) -> bool:
-        """Every band is a file of its own."""
+        """Whether every band is a file of its own."""
         return "band" in re.compile(self.id).groupindex
 
     @property
@@ -197,12 +203,12 @@ class ImageEntry(_Named):
 
 
 class LabelEntry(Settings):
-    """A map of class codes per location."""
+    """Label maps: one map of class codes per location."""
 
     layer: str
     """Name of the layer."""
     files: str | None = None
-    """Which files, as for images; without it, the map is a channel of the image files."""
+    """Glob of the label files, as for images; if not given, the map is a channel of the image files."""
     id: str | None = None
     """Regular expression with a group `id`, as for images."""
     raster: str | None = None
@@ -210,15 +216,15 @@ class LabelEntry(Settings):
     such as NLCD. Each pixel of an image takes the code that lies nearest; needs a code of void, for what lies outside
     of it or has its nodata."""
     images: int = Field(default=0, ge=0)
-    """Position in `images` of the files that hold the map, where it has none of its own."""
+    """Position in `images` of the entry whose files hold the map, where it has no files of its own."""
     channel: int | None = Field(default=None, ge=1)
-    """Channel number, from 1; may be left out where the map is a file of one channel."""
+    """Channel number from 1; may be omitted where the label files have one channel."""
     classes: dict[int, str] = Field(min_length=1)
     """Name of every code that occurs, apart from `void`."""
     colours: dict[int, Colour] = Field(default_factory=dict)
     """Colour of a code, `#rrggbb`."""
     void: int | None = None
-    """Code of pixels without a label, and of locations without a map."""
+    """Code of pixels without a label; locations without a map have it everywhere."""
 
     @model_validator(mode="after")
     def _findable(self) -> "LabelEntry":
@@ -240,25 +246,27 @@ class QualityEntry(Settings):
     sensor: str
     """Sensor whose images it judges."""
     channel: int = Field(default=1, ge=1)
-    """Channel number, from 1, in the image file, or in the file of its own."""
+    """Channel number from 1, in the image files or in the layer's own files."""
     files: str | None = None
-    """Which files, as for images; without it, the layer is a channel of the image files."""
+    """Glob of the layer's files, as for images; if not given, the layer is a channel of the image files."""
     id: str | None = None
     """Regular expression with the groups `id` and, if the images have it, `date`."""
     date_format: str = "%Y%m%d"
     tag: str | None = None
-    """Tag of the images that the files are of; without it, all of an id and date, which then have one tag."""
+    """Tag of the images that the files belong to; if not given, all images of an id and date, which then share
+    one tag.
+    """
     bits: tuple[Annotated[int, Field(ge=0, lt=63)], ...] | None = None
-    """Bits of which any means unusable; the sensor's own rule if neither bits nor classes are given."""
+    """Bits of which any one means unusable; the sensor's own rule applies if neither bits nor classes are given."""
     classes: tuple[int, ...] | None = None
     """Values that mean unusable."""
     mask: bool = True
-    """Treat such pixels as invalid; otherwise only their share is noted."""
+    """Treat such pixels as invalid; otherwise only their share is recorded."""
 
     _dated = field_validator("date_format")(_date_format)
 
     def judges(self, sensor: str, tag: str | None) -> bool:
-        """Whether it is for images of that sensor and tag."""
+        """Whether the layer applies to images of this sensor and tag."""
         return sensor == self.sensor and self.tag in (None, tag)
 
     @model_validator(mode="after")
@@ -288,7 +296,7 @@ class Ground(Settings):
 
 
 class Group(Settings):
-    """What a split must not part."""
+    """What a split must keep together."""
 
     by: Literal["id", "id-block", "parent"] = "id"
     """`id`: chips of one image. `id-block`: ids that are alike but for their last number, which lies in one block of
@@ -296,14 +304,16 @@ class Group(Settings):
     size: int = Field(default=10, ge=1)
     """Numbers in a block."""
     ground: Ground | None = None
-    """Also keep together what shows the same ground."""
+    """Also keep images together that show the same ground."""
 
 
 class FolderSection(Settings):
-    """A folder of GeoTIFF, PNG or JPEG images."""
+    """A folder of GeoTIFF, PNG or JPEG images of one's own."""
 
     chip_px: int = Field(gt=0)
-    """Images are cut into chips of this size; what is left over at the right and lower edge is not used."""
+    """Side in pixels of the chips that images are cut into; what is left over at the right and lower edge is
+    not used.
+    """
     images: tuple[ImageEntry, ...] = Field(min_length=1)
     labels: tuple[LabelEntry, ...] = ()
     shapes: tuple[ShapeLayer, ...] = ()
@@ -311,11 +321,13 @@ class FolderSection(Settings):
     quality: tuple[QualityEntry, ...] = ()
     group: Group = Group()
     on_bad_file: Literal["error", "skip"] = "error"
-    """Files that cannot be read or do not fit: stop, or leave them out and name them in the corpus's log."""
+    """What to do about files that cannot be read or do not fit: stop, or leave them out and name them in the
+    corpus's log.
+    """
     max_image_gb: float = Field(default=MAX_IMAGE_GB, gt=0)
-    """Larger images are an error, before they are read: gigabytes of all bands that are stored, on the finest grid."""
+    """Gigabytes of all stored bands of an image on the finest grid above which it is an error, before it is read."""
     split_names: dict[str, Part] = Field(default_factory=lambda: dict(SPLIT_NAMES))
-    """What the group `split` calls the parts."""
+    """Names that the group `split` uses for the parts of the split."""
     licences: tuple[str, ...] = ()
     compression: Compression = "fast"
     """How pixels are packed: `none`, `fast` to read, or `small` on disk (Zstandard), several times slower to read."""
