@@ -30,8 +30,7 @@ class Image:
     """Ground sampling distance of the pixels, in metres."""
     common_ids: tuple[int, ...] | None = None
     """Band ids common to all samples, known on the host so that nobody has to wait for the device; None: see
-    `band_ids`.
-    """
+    `band_ids`."""
 
     def __len__(self) -> int:
         return self.pixels.shape[0]

@@ -9,8 +9,7 @@ from collections.abc import Iterable
 
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters other than tabs and line ends, and surrogates that stand for bytes outside UTF-8. No text of a
-user means them, terminals obey them, and files cannot hold them.
-"""
+user means them, terminals obey them, and files cannot hold them."""
 
 
 class SwathError(Exception):

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 HERE = "127.0.0.1:0"
 """Address of Dask's status pages: a free port that only this machine can reach. By default they are open to the whole
-network.
-"""
+network."""
 CONNECT_SECONDS = 20.0
 """Seconds that a scheduler may take to answer."""
 

@@ -15,8 +15,7 @@ SR_RANGE = (-0.1999, 1.6022)
 TOA_RANGE = (-0.1, 2.0)
 PRODUCT_OFFSET = 0.2
 """Reflectance added to surface reflectance before it is stored. Sensors of level 1 carry it too, because it shows when
-level-2 counts are mistaken for theirs.
-"""
+level-2 counts are mistaken for theirs."""
 REVISIT_DAYS = 8.0
 """Days between acquisitions at the equator by two satellites, such as Landsat 8 and 9."""
 EIGHT_BIT_TOA: dict[Unit, tuple[float, float]] = {"reflectance": (0.0, 0.4), "K": (248.15, 318.15)}
@@ -26,8 +25,7 @@ THERMAL_RANGE = (150.0, 373.0)
 DISPLAY_RANGE = (0.0, 0.3)
 CLOUD = CloudRule("QA_PIXEL", bits=(0, 1, 2, 3, 4), dtype="uint16", fill=1)
 """Bits of the quality layer that make a pixel unusable: fill, dilated cloud, cirrus (never set for TM and ETM+), cloud,
-cloud shadow.
-"""
+cloud shadow."""
 
 # (STAC common name, lower edge µm, upper edge µm, GSD m) by band number
 OLI = {

@@ -92,8 +92,7 @@ class CheckPlugin(Protocol):
 
     STAGE: int
     """When it runs: 0 for the index and the arrays, 1 for the stored bytes, 2 for what they mean, 3 for what is only
-    meaningful once the pixels are right.
-    """
+    meaningful once the pixels are right."""
 
     def inspect(self, sample: Sample) -> Section:
         """Everything that this kind of check finds and measures in the chosen locations of a corpus."""

@@ -20,8 +20,7 @@ SURE = 8.0
 """Confidence from which a displacement that many locations share is believed."""
 SURE_ALONE, MEASURED = 15.0, 5
 """Confidence from which the displacement of a single pair of pictures is believed (with less, one in ten is a chance
-resemblance of two borders), and the number of such pairs that a judgement needs.
-"""
+resemblance of two borders), and the number of such pairs that a judgement needs."""
 LIMIT = 0.75
 """Largest accepted displacement between two sensors, in pixels."""
 ERRORS = 2.0

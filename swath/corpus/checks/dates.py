@@ -29,12 +29,10 @@ WIDTH = 0.2
 """Relative difference from the offset up to which a step still counts as the offset."""
 LEAST, SHARE, PEAK = 4, 0.05, 3
 """Steps of the offset's size are reported if at least so many pairs of dates have one, they are this share of all
-pairs, and so many times more than pairs with a step of half or of one and a half times the offset.
-"""
+pairs, and so many times more than pairs with a step of half or of one and a half times the offset."""
 FACTOR, FAINT = 50, 1e-4
 """Ratio between two dates' medians that is reported where every band has it, as far as the medians are above the second
-number: hardly any cloud or snow does that.
-"""
+number: hardly any cloud or snow does that."""
 
 LINEAR, FADED = -1.0, -3.0
 """Decibels: linear power taken as decibels has its dark end above the first, decibels of decibels below the second."""

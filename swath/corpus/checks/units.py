@@ -18,8 +18,7 @@ from swath.corpus.checks._types import Finding, Section
 STAGE = 2
 NEGATIVE, NEGATIVE_SHARE = -0.03, 0.05
 """Reflectance, and the share of a band's pixels below it, that are reported: atmospheric correction leaves single dark
-pixels a little below 0 but not many.
-"""
+pixels a little below 0 but not many."""
 FAINT, GLARING = 0.004, 2.0
 """Median reflectances between which at least one band of any landscape lies."""
 RAW_CHIPS = 16

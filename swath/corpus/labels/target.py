@@ -140,8 +140,7 @@ class Targets:
     """Rows of `corpus.locations`, ascending."""
     y: Int[ndarray, " n"]
     """Position of each location's class in `classes`; of label maps, the class of most labelled pixels; of several
-    labels, the rarest.
-    """
+    labels, the rarest."""
     classes: list[str]
     """Names of the classes; where locations have one class each, every class occurs at least twice."""
     maps: LabelMaps | None = None

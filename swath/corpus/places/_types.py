@@ -21,13 +21,11 @@ class PlacesConfig(PluginSettings):
 
     count: int | None = Field(default=None, gt=0)
     """Number of locations wanted. Strategies that come to an end (`grid`, `points`, `planned`) give all if it is not
-    set.
-    """
+    set."""
     seed: Seed = 0
     area: Path | tuple[float, float, float, float] | None = None
     """Region that must hold the centres: a file of polygons, or west, south, east, north in degrees (west > east
-    crosses the antimeridian).
-    """
+    crosses the antimeridian)."""
     overlap: Literal["reject", "allow"] = "reject"
     """Whether chips may show the same ground. Rejection is exact: footprints that share an edge only do not overlap."""
 

@@ -45,8 +45,7 @@ class Config(PlacesConfig):
     """Standard deviation of the scatter in kilometres, north-south and east-west."""
     rule: Literal["ground", "ssl4eo-l"] = "ground"
     """`ground`: scatter in kilometres, and footprints as they lie on the ground. `ssl4eo-l`: both in degrees, as
-    published.
-    """
+    published."""
 
     def separation(self, footprint: Footprint) -> Separation | None:
         """As for all strategies, but by boxes in degrees if SSL4EO-L's rule is asked for."""

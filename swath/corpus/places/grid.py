@@ -22,8 +22,7 @@ class Config(PlacesConfig):
     name: Literal["grid"] = "grid"
     spacing_km: float | None = Field(default=None, gt=0)
     """Distance of neighbouring centres in kilometres; by default the chip's width, so that chips lie edge to edge.
-    Where two zones meet, a chip that would overlap one of the other zone is left out.
-    """
+    Where two zones meet, a chip that would overlap one of the other zone is left out."""
 
 
 def candidates(config: Config, footprint: Footprint, rng: np.random.Generator) -> Iterator[Candidates]:

@@ -22,12 +22,10 @@ from swath.corpus.store import arrays as _arrays
 
 ENTRY_BYTES = 16
 """Bytes of an entry of a shard's index: offset and length of a row, unsigned and little-endian; all bits are
-set for an absent row.
-"""
+set for an absent row."""
 CHECKSUM_BYTES = 4
 """Bytes of a checksum, little-endian: it follows the index, which ends a shard, and each row of an array with
-checksums.
-"""
+checksums."""
 ABSENT = -1
 
 Runs = list[tuple[int, int]]

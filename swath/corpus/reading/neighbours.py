@@ -14,8 +14,7 @@ from swath.errors import CorpusError
 _GEOD = Geod(ellps="WGS84")
 _RADIUS_M = 6_335_439.0
 """Smallest radius of curvature of the ellipsoid, in metres: on a sphere of it no distance is longer than on the
-ground.
-"""
+ground."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -39,8 +39,7 @@ SCHEMA = pa.schema(
 )
 ANSWERS = ("on_bad_file", "on_failure", "limits", "retries", "backoff_s", "timeout_s", "max_image_gb")
 """Settings that say how a build reacts to failures on the way. They may change in a corpus that was begun,
-since nothing that is stored depends on them.
-"""
+since nothing that is stored depends on them."""
 NAMED = 5
 ANEW = "give another folder for a new corpus, or remove this one to make it anew"
 

@@ -13,12 +13,10 @@ from swath.corpus.sources._raster import BadFileError, File, Header, corner
 
 SAME = 0.5
 """Corners of two files of one image may differ by this many pixels and still show the same place: with less,
-the centre of every pixel lies in the right pixel of the other.
-"""
+the centre of every pixel lies in the right pixel of the other."""
 NOMINAL = 0.01
 """Relative difference between a pixel's size on the ground and in the map's own units up to which the latter is
-used: the scale of UTM and of national systems differs from 1 by less.
-"""
+used: the scale of UTM and of national systems differs from 1 by less."""
 PIXEL_SIZES = 0.1
 """Accepted relative difference between the sizes of a sensor's pixels: between width and height, and between places."""
 _ROUNDING = 1e-3

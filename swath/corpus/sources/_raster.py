@@ -90,8 +90,7 @@ class Header:
     """Numbers of the channels that the file declares as opacity: 0 where a pixel does not exist."""
     points: bool = False
     """Whether the file states its position only by ground control points or rational polynomials, which are not
-    read.
-    """
+    read."""
     block_bytes: int = 0
     """Bytes of the largest block, the smallest piece that can be decoded by itself."""
 

@@ -49,8 +49,7 @@ class ShapeLayer(Settings):
     file: Path
     """Vector file: GeoPackage, GeoJSON, Shapefile, FlatGeobuf or GeoParquet, or a CSV of points, in any
     reference system. A relative path is looked for in the data folder, where the source has one, and then where
-    the command is run.
-    """
+    the command is run."""
     table: str | None = None
     """Name of the table, for a GeoPackage that has several."""
     crs: str | None = None
@@ -77,8 +76,7 @@ class ShapeLayer(Settings):
     """Where shapes of different classes cover a pixel: void, or the first or the last in the file, or the smallest."""
     group: str | None = None
     """Column of what a split must keep together, such as a farm or region: locations that share a value form
-    one group.
-    """
+    one group."""
     max_table_gb: float = Field(default=_vector.MAX_TABLE_GB, gt=0)
     """Gigabytes that a GeoParquet file may take in memory, by its footer; a larger one is an error."""
     since: str | None = None

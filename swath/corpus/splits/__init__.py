@@ -1,7 +1,7 @@
 """Which locations train, validate and test, and whether a split is honest.
 
-`partition` makes the parts, `audit` looks for what a split lets through, `seen` tells which locations an encoder knows
-already, and `subset` picks locations by their columns.
+`partition` makes the parts, `audit` looks for what a split lets through, `seen` tells which locations an encoder was
+trained on, and `subset` picks locations by their columns.
 """
 
 from swath.corpus.splits.audit import SINGLE_PX, Leakage, copy_key, leakage, nearest_train_km

@@ -11,7 +11,7 @@ from swath.corpus.splits.partition import distances_km, on_sphere
 from swath.corpus.store import Corpus
 
 SINGLE_PX = 8
-"""Side of a chip, in pixels, below which whole series are compared: a few pixels are alike by chance."""
+"""Chips with fewer pixels a side are compared by their whole series: a few pixels are alike by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,9 @@ def _copies(corpus: Corpus, rows: dict[str, Int[ndarray, " _"]]) -> int:
 
 
 def copy_key(corpus: Corpus) -> Shaped[ndarray, " n"]:
-    """A text per chip that two chips share if they are copies: sensor and digest, or those of the whole series."""
+    """A text per chip that is equal for copies: sensor and digest, or the digests of the whole series for tiny
+    chips.
+    """
     chips = corpus.chips
     digest = pd.Series(chips["digest"])
     if corpus.info.chip_px < SINGLE_PX:

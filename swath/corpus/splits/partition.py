@@ -1,4 +1,4 @@
-"""Which locations train, validate and test: split by group, place, block, region or fold, never by chip."""
+"""Which locations train, validate and test: split by group, location, block, region or fold, never by chip."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -18,12 +18,12 @@ PARTS = ("train", "val", "test")
 FEW_GROUPS = 30
 """With fewer groups in the test part, only large differences can be told from chance."""
 LARGE_SHARE = 0.25
-"""A group that holds more than this of the test part says more than all others together may make up for."""
+"""Share of the test part from which a single group outweighs all others."""
 _EARTH_KM = 6371.0088
 
 
 class SplitConfig(Settings):
-    """How locations are parted."""
+    """How locations are divided into train, val and test."""
 
     by: Literal["group", "location", "block", "given", "column"] = "group"
     """`group`: the corpus's groups stay whole. `location`: every location by itself. `block`: squares of `block_km`
@@ -117,7 +117,7 @@ def independent(corpus: Corpus, config: SplitConfig | None) -> Shaped[ndarray, "
 
 
 def thin_parts(groups: Mapping[str, Shaped[ndarray, " _"]], config: SplitConfig | None = None) -> list[str]:
-    """What the parts of a split are too small for, in words; nothing where they will do.
+    """What is too small about the parts of a split, in words; empty where they suffice.
 
     Args:
         groups: by part, the group of each of its locations: what is not independent of one another.
@@ -134,7 +134,7 @@ def thin_parts(groups: Mapping[str, Shaped[ndarray, " _"]], config: SplitConfig 
 
 
 def _asked(config: SplitConfig) -> tuple[float, float, float]:
-    """Shares of train, val and test that a split asks for."""
+    """Shares of train, val and test that a split's settings ask for."""
     if config.folds is None:
         return config.fractions
     val, test = (1 / config.folds if share else 0.0 for share in (config.fractions[1], 1.0))
@@ -154,7 +154,7 @@ def _thin(part: str, members: Shaped[ndarray, " _"]) -> str:
 
 
 def _dominated(members: Shaped[ndarray, " _"]) -> str:
-    """What to say of a test part of which one group makes up much; empty if none does."""
+    """A warning on a test part that one group dominates; empty if none does."""
     sizes = np.unique(members, return_counts=True)[1]
     if len(sizes) < 2 or sizes.max() <= LARGE_SHARE * len(members):
         return ""
@@ -188,7 +188,7 @@ def rotations(corpus: Corpus, config: SplitConfig) -> list[SplitConfig]:
 
 
 def _dealt(units: Shaped[ndarray, " n"], config: SplitConfig, where: str) -> Shaped[ndarray, " n"]:
-    """Part of each location, by shares or by folds of equal size; what is too large for the test part trains."""
+    """Part of each location, by shares or by folds of equal size; units too large for the test part train."""
     large = _too_large(units, config.largest)
     assigned = np.full(len(units), "train", dtype="<U5")
     if config.folds is None or config.fold is None:
@@ -201,7 +201,7 @@ def _dealt(units: Shaped[ndarray, " n"], config: SplitConfig, where: str) -> Sha
 
 
 def _of_the_rest(fractions: tuple[float, float, float], share: float) -> tuple[float, float, float]:
-    """Shares of the locations that are left when so many of all are in the training part already."""
+    """Shares among the remaining locations, when some are in the training part already."""
     train, val, test = fractions
     left = max(train - share, 0.0)
     whole = left + val + test
@@ -247,7 +247,7 @@ def _by_column(locations: pd.DataFrame, config: SplitConfig, where: str) -> Shap
 
 
 def _values(locations: pd.DataFrame, config: SplitConfig, where: str) -> tuple[Shaped[ndarray, " n"], list[str]]:
-    """The column as text, "" where it has none, and its values: numbers in their order, else by name."""
+    """A column as text, "" where it has no value, and its distinct values: numbers in their order, others by name."""
     if config.column not in locations.columns:
         known = [name for name in locations.columns if name not in {"geometry", "transform"}]
         remedy = nearest(config.column or "", known)
@@ -260,7 +260,7 @@ def _values(locations: pd.DataFrame, config: SplitConfig, where: str) -> tuple[S
 
 
 def _units(locations: pd.DataFrame, config: SplitConfig, where: str) -> Shaped[ndarray, " n"]:
-    """What must not be parted: a label per location."""
+    """Label per location; locations with the same label must not be separated."""
     if config.by == "location":
         return np.arange(len(locations))
     if config.by == "group":
@@ -278,7 +278,7 @@ def blocks(lon: Float[ndarray, " n"], lat: Float[ndarray, " n"], block_km: float
 
 
 def _balanced(units: Shaped[ndarray, " n"], fractions: tuple[float, ...], seed: int, where: str) -> Int[ndarray, " n"]:
-    """Number of the part of each location: large groups first, each to the part that misses most.
+    """Part number of each location. Large groups come first, each to the part that lacks most.
 
     Large ones first because a small group can fill a gap and a large one cannot; the seed decides among equals.
     """
@@ -320,7 +320,7 @@ def _given(locations: pd.DataFrame, config: SplitConfig, where: str) -> Shaped[n
 def _with_val(
     assigned: Shaped[ndarray, " n"], locations: pd.DataFrame, config: SplitConfig, where: str
 ) -> Shaped[ndarray, " n"]:
-    """Groups of the training part become the validation part, if there shall be one."""
+    """Move groups of the training part to the validation part, if the settings ask for one."""
     if not config.fractions[1]:
         return assigned
     train = np.flatnonzero(assigned == "train")
@@ -348,7 +348,7 @@ def _km(chord: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
 
 
 def distances_km(points: Float[ndarray, "n 3"], others: Float[ndarray, "m 3"]) -> Float[ndarray, " n"]:
-    """Great-circle distance of each point to the nearest of the others; infinite if there are none."""
+    """Great-circle distance in kilometres of each point to the nearest of the others; infinite if there are none."""
     if not len(others):
         return np.full(len(points), np.inf)
     return _km(np.asarray(KDTree(others).query(points)[0], dtype=float))

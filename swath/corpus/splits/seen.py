@@ -1,7 +1,7 @@
-"""Which locations an encoder saw, and which of a corpus's are among them: by id, or by the ground itself.
+"""Which locations an encoder was trained on, and which of a corpus's are among them: by id, or by the ground itself.
 
 An id means the same location in the same corpus only. Between corpora (one that has grown, another one of the same
-region) it is the ground that tells: a location is met again if its footprint shares ground with one that was seen.
+region) the ground decides: a location counts as seen if its footprint overlaps one that was.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from swath.corpus.store import Corpus, split_at_antimeridian
 from swath.errors import RecipeError
 
 SHARED = 0.01
-"""Share of the smaller of two footprints that both may cover without being met again: edges of chips that lie side by
-side are rounded, and bent by the reference system of each."""
+"""Share of the smaller of two footprints that both may cover without counting as the same ground: edges of
+chips that lie side by side are rounded, and bent by the reference system of each."""
 DEGREE_M = 111_195.0
 """Metres in a degree of latitude, on the sphere."""
 
 
 def places(corpus: Corpus, rows: Int[ndarray, " n"]) -> pd.DataFrame:
-    """What is to be remembered of locations.
+    """The table of locations that an encoder's checkpoint keeps, to recognise them later.
 
     Columns: uid; lon and lat of the centre (NaN where unknown); corpus (its content hash); chip_m, the width of a chip
     in metres; and footprint, the outline in degrees as well-known binary (None where unknown): the location's own, else
@@ -46,12 +46,12 @@ def places(corpus: Corpus, rows: Int[ndarray, " n"]) -> pd.DataFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Met:
-    """Locations of a corpus that are among those seen before."""
+    """Locations of a corpus that an encoder has seen before."""
 
     again: list[str]
-    """Ids of those that are."""
+    """Ids of locations that it certainly saw."""
     perhaps: list[str]
-    """Ids of those that share the id with a location of another corpus, where nobody knows the ground of both."""
+    """Ids that also occur in another corpus that it saw, where the ground of both is unknown."""
     roughly: bool
     """Whether the list of what was seen is of an earlier swath, with centres and widths and no footprints: chips of
     other corpora were taken as squares that face north."""
@@ -71,7 +71,7 @@ def met(seen: pd.DataFrame, corpus: Corpus, rows: Int[ndarray, " n"]) -> Met:
 
 
 def _on_the_ground_of(own: pd.DataFrame, others: pd.DataFrame) -> Bool[ndarray, " n"]:
-    """True where more than `SHARED` of a footprint, or of one of the others, is ground of both."""
+    """True where more than `SHARED` of a footprint, or of one of the others, is covered by both."""
     outlines, there = (_outlines(some, shapely.from_wkb(_given(some))) for some in (own, others))
     first, second = shapely.STRtree(there).query(outlines, predicate="intersects")
     # a share of an area is the same in degrees: both are narrowed alike
@@ -83,7 +83,7 @@ def _on_the_ground_of(own: pd.DataFrame, others: pd.DataFrame) -> Bool[ndarray, 
 
 
 def _given(listed: pd.DataFrame) -> Shaped[ndarray, " n"]:
-    """Footprints of a list, as written; None in those of an earlier swath."""
+    """Footprints of a list as stored; None in lists of an earlier swath."""
     written = listed["footprint"] if "footprint" in listed else [None] * len(listed)
     return np.array([one if isinstance(one, bytes) else None for one in written], dtype=object)
 
@@ -103,7 +103,7 @@ def _outlines(listed: pd.DataFrame, given: Shaped[ndarray, " n"]) -> Shaped[ndar
 
 
 def refuse_seen(seen: pd.DataFrame, corpus: Corpus, tested: Int[ndarray, " n"], who: str, where: Path) -> Met:
-    """Locations that `who` may have seen; RecipeError if it certainly saw one that is tested."""
+    """Ids of locations that an encoder may have seen; RecipeError if it certainly saw one that is tested."""
     found = met(seen, corpus, tested)
     if found.again:
         raise RecipeError(

@@ -1,4 +1,4 @@
-"""Some of a corpus's locations, by what their scalar columns say."""
+"""Some of a corpus's locations, selected by their scalar columns."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,11 +10,11 @@ from swath.corpus.store import Corpus
 from swath.errors import CorpusError, nearest
 
 Only = dict[str, tuple[str | int, ...]]
-"""Values that are wanted, by column; a location needs one of them in every column."""
+"""Wanted values by column; a location must have one of them in every column."""
 
 
 def rows_of(corpus: Corpus, rows: Int[ndarray, " n"], only: Mapping[str, Sequence[str | int]]) -> Int[ndarray, " m"]:
-    """The wanted ones among rows of `corpus.locations`, in their order.
+    """Those of the given rows of `corpus.locations` that have wanted values, in their order.
 
     Raises:
         CorpusError: no such column, or no location of the corpus has such a value.

@@ -17,29 +17,29 @@ from swath._files import write_whole
 from swath.errors import CorpusError
 
 Compression = Literal["none", "fast", "small"]
-"""`none` stores counts as they are, and wanted bands are read alone; `fast` does so with bytes, and packs wider counts
-into about two thirds of the room, for half as much time again to read whole series; `small` takes the least room and is
-several times slower to read."""
+"""`none` stores counts as they are, and wanted bands can be read alone. `fast` does so with bytes, and packs
+wider counts into about two thirds of the room, for half as much time again to read whole series. `small` takes
+the least room and is several times slower to read."""
 
 SHARD_BYTES = 32 * 2**20
-"""Wanted size of a shard file: few files for large corpora, and cheap to rewrite when a part ends inside one."""
+"""Wanted size of a shard file: large enough for few files, small enough to rewrite when a part ends inside one."""
 
 
 CHECKSUM = "crc32c"
-"""Zarr's codec that ends every row and every shard's index. An array that has it holds all of its rows, also those of
-the fill value alone, so that one that is not there is damage."""
+"""Zarr's checksum codec, which ends every row and every shard's index. An array with checksums stores all of
+its rows, also those of the fill value alone, so that an absent row is damage."""
 
 
 UNREADABLE = (ValueError, NotImplementedError)
-"""What TensorStore raises for damage; the second where a row's length and its bytes do not agree."""
+"""Exceptions that TensorStore raises for damage; the second one where a row's length and its bytes disagree."""
 
 
 class DamagedError(CorpusError):
-    """A file of an array cannot be read, or holds something else than was written."""
+    """A file of an array cannot be read, or holds something else than what was written."""
 
     why: str = ""
     row: int | None = None
-    """Row of the array in question; None where it is not about one row."""
+    """Row of the array that is damaged; None where it is not about one row."""
 
 
 def create(
@@ -77,7 +77,7 @@ def create(
 
 
 def _sharding(row: tuple[int, ...], dtype: str, compression: Compression) -> dict[str, Any]:
-    """One row an inner chunk, followed by its checksum.
+    """The sharding codec: one row per inner chunk, followed by its checksum.
 
     None: as it is. Fast: LZ4, except for single bytes of imagery, which it can hardly compress but slows down.
     Small: Zstandard.
@@ -140,7 +140,7 @@ def has_checksums(array: ts.TensorStore) -> bool:
 
 
 def row_codecs(array: ts.TensorStore) -> list[str]:
-    """Names of what a row goes through on its way to a shard; none where rows are no inner chunks of shards."""
+    """Names of the codecs that a row passes on its way to a shard; empty where rows are no inner chunks of shards."""
     assert array.codec is not None
     first = array.codec.to_json()["codecs"][0]
     if first["name"] != "sharding_indexed" or first["configuration"]["chunk_shape"] != [1, *array.shape[1:]]:
@@ -151,7 +151,7 @@ def row_codecs(array: ts.TensorStore) -> list[str]:
 def read(
     array: ts.TensorStore, rows: Integer[ndarray, " n"], bands: Integer[ndarray, " c"] | None = None
 ) -> Shaped[ndarray, "n ..."]:
-    """These rows of an array, in memory; with `bands`, these places of the second axis.
+    """These rows of an array, in memory; with `bands`, only these positions of the second axis.
 
     Raises:
         DamagedError: a file is missing, truncated or damaged; names the first row that cannot be read.
@@ -173,7 +173,7 @@ def _first_damage(array: ts.TensorStore, rows: Integer[ndarray, " n"], error: Ex
 
 
 def _reason(error: Exception) -> str:
-    """TensorStore's message without the file, which is named anyway."""
+    """TensorStore's message without the file, which is named elsewhere."""
     text = str(error)
     if text.startswith("NOT_FOUND"):
         return "a row is missing"
@@ -200,7 +200,7 @@ def rows_per_file(array: ts.TensorStore) -> int:
 
 
 def file_of(array: ts.TensorStore, number: int) -> Path:
-    """Path of a shard. A row that is the fill value need not be in it, and a shard of such rows need not be there."""
+    """Path of a shard. Without checksums, rows of the fill value may be absent from it, and so may the file."""
     assert array.kvstore is not None
     return Path(array.kvstore.path, "c", str(number), *["0"] * (array.ndim - 1))
 

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int16, Int64, Integer, Num
 from numpy import ndarray
 
 MOST = 2**63
-"""Codes lie below this, and not below its negative: they are stored in 64 bits at most."""
+"""Codes lie between the negative of this and this: they are stored in 64 bits at most."""
 
 
 def check_declared(classes: Mapping[int, str], void: int | None) -> None:
@@ -70,14 +70,14 @@ def _where_seen(
 
 
 def holds(unknown: dict[int, int]) -> str:
-    """Which codes occur and are not declared, in words."""
+    """Codes that occur and are not declared, in words."""
     code, count = next(iter(unknown.items()))
     others = f" (and {len(unknown) - 1} others)" if len(unknown) > 1 else ""
     return f"holds the code {code} at {count} pixels{others}, which is not declared as a class or as void"
 
 
 def whole_codes(values: Num[ndarray, "..."], void: int | None) -> Int64[ndarray, "..."]:
-    """As `codes_of_map`, whatever whole numbers they are."""
+    """As `codes_of_map`, for any whole numbers."""
     if values.dtype.kind == "f":
         return _of_reals(values, void)
     if values.dtype.kind not in "iu":

@@ -1,4 +1,4 @@
-"""What `corpus.json` says, and an opened corpus. `docs/corpus-format.md` describes the files."""
+"""The content of `corpus.json`, and an opened corpus. `docs/corpus-format.md` describes the files."""
 
 import hashlib
 import json
@@ -25,12 +25,12 @@ from swath.sensors import Sensor, SensorDefinition, SensorName, declare, physica
 from swath.settings import Settings, plainly
 
 FORMAT = 2
-"""Version of the layout on disk that this code writes. Arrays of version 1 have no checksums, and its corpus.json has
-none of the index."""
+"""Version of the layout on disk that this code writes. Arrays of version 1 have no checksums, and its
+corpus.json has none for the index."""
 NEWEST = 3
 """Version of corpora whose corpus.json defines sensors of one's own, which an earlier swath does not know."""
 HASHED_FORMAT = 1
-"""Version that the content hash names: it did not change since, so that the same content has the same hash."""
+"""Version that enters the content hash. It does not change, so that equal content keeps an equal hash."""
 
 
 def pixel_type(name: str) -> str:
@@ -54,12 +54,12 @@ class SensorLayout(Settings):
     dtype: str
     """NumPy type of the stored counts, such as `uint16`."""
     scale: tuple[float, ...] = ()
-    """Per band: physical value = counts * scale + offset. Default 1."""
+    """Scale of each band: physical value = counts * scale + offset. Default 1."""
     offset: tuple[float, ...] = ()
-    """Per band. Default 0."""
+    """Offset of each band. Default 0."""
     decibel: bool = False
-    """The scaled counts are a linear power, and the physical value is 10 * log10 of it; without one where it is not
-    positive."""
+    """Whether the scaled counts are a linear power whose physical value is 10 * log10 of it, undefined where it
+    is not positive."""
     nodata: float | None = None
     """Count that marks a missing pixel (in any band); None where every count is data. NaN is always missing."""
 
@@ -174,27 +174,27 @@ class CorpusInfo(Settings):
 
     format: int = Field(default=FORMAT, ge=1)
     complete: bool = False
-    """False while the corpus is being built: what is committed can be read, statistics and hash are missing."""
+    """False while the corpus is being built: committed parts can be read, statistics and hash are missing."""
     chip_px: int = Field(gt=0)
     """Width and height of every chip, in pixels."""
     sensors: dict[str, SensorLayout]
     definitions: dict[SensorName, SensorDefinition] = Field(default_factory=dict)
-    """What those of the sensors are that swath does not ship, so that every machine can read the corpus."""
+    """Definitions of those sensors that swath does not ship, so that every machine can read the corpus."""
     labels: dict[str, LabelLayer] = Field(default_factory=dict)
     statistics: dict[str, dict[str, BandStatistics]] = Field(default_factory=dict)
-    """By sensor and band, in physical units; a band without one valid pixel has none."""
+    """Statistics by sensor and band, in physical units; a band without a valid pixel has none."""
     provenance: tuple[dict[str, Any], ...] = ()
-    """Where the pixels came from: one entry per build that added to the corpus."""
+    """Origin of the pixels: one entry per build that added to the corpus."""
     licences: tuple[str, ...] = ()
     locations: int = 0
     chips: int = 0
     index: dict[str, str] = Field(default_factory=dict)
-    """CRC-32C of locations.parquet and chips.parquet as hexadecimal numbers; of a finished corpus."""
+    """CRC-32C of locations.parquet and chips.parquet of a finished corpus, as hexadecimal numbers."""
     content_hash: str | None = None
-    """Digest of all that a reader can see except provenance; the same however often the build was interrupted."""
+    """Hash of everything that a reader sees except provenance; independent of interruptions."""
 
     digest: str | None = None
-    """BLAKE2b of the rest of a finished corpus's corpus.json, compared at opening; None in one of an earlier swath."""
+    """BLAKE2b of the rest of a finished corpus.json, compared at opening; None in one of an earlier swath."""
 
     def write(self, folder: Path) -> None:
         """Replace the corpus.json of a corpus."""
@@ -251,14 +251,14 @@ class CorpusInfo(Settings):
 
 
 def _digest(content: dict[str, Any]) -> str:
-    """Digest of what a corpus.json says, apart from the digest itself and from colours, which only pictures show."""
+    """Digest of a corpus.json without the digest itself and without colours, which only pictures show."""
     labels = {name: layer | {"colours": {}} for name, layer in content.get("labels", {}).items()}
     rest = {key: value for key, value in content.items() if key != "digest"} | {"labels": labels}
     return hashlib.blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 class Corpus:
-    """An opened corpus: what choosing chips needs is in memory, the rest stays on disk. Use `Corpus.open`."""
+    """An opened corpus: what is needed to choose chips is in memory, the rest stays on disk. Use `Corpus.open`."""
 
     def __init__(
         self,
@@ -319,16 +319,16 @@ class Corpus:
 
     @property
     def label_layers(self) -> dict[str, LabelLayer]:
-        """Label maps by name."""
+        """Label layers by name."""
         return self.info.labels
 
     @cached_property
     def content_hash(self) -> str:
-        """Identifies what a reader sees; of a corpus still being built, of what is committed."""
+        """Hash of what a reader sees; for a corpus still being built, of what is committed."""
         return self.info.content_hash or _index.content_hash(self.info_header(), self.locations, self.chips)
 
     def chips_of(self, sensor: str) -> pd.DataFrame:
-        """The chips of one sensor; the index is that of `chips`."""
+        """Chips of one sensor, with the index of `chips`."""
         return pd.DataFrame(self.chips[self.chips["sensor"] == sensor])
 
     def info_header(self) -> dict[str, Any]:
@@ -445,7 +445,7 @@ class Corpus:
 
     @contextmanager
     def naming_locations(self, sensor: str | None = None) -> Iterator[None]:
-        """Add to the error of a damaged row which location it is of; without a sensor, rows are locations."""
+        """Complete the error of a damaged row by the id of its location; without a sensor, rows are locations."""
         try:
             yield
         except _arrays.DamagedError as error:
@@ -478,5 +478,5 @@ def label_path(corpus: Path, layer: str) -> Path:
 
 
 def truth_path(corpus: Path, sensor: str) -> Path:
-    """Zarr group of what is known of a sensor's chips in a generated world: `truth`, and `clear`, row by row."""
+    """Zarr group of the truth about a sensor's chips in a generated world: `truth`, and `clear`, row by row."""
     return corpus / "truth" / f"{file_name(sensor)}.zarr"

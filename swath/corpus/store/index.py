@@ -51,7 +51,7 @@ LOCATION_COLUMNS = {
     "lat": "float64",
     "digest": "str",
 }
-"""Columns that every corpus has; anything else beside `geometry` is a scalar label."""
+"""Columns that every corpus has; any other column beside `geometry` is a scalar label."""
 FILES = ("locations.parquet", "chips.parquet")
 
 
@@ -114,7 +114,7 @@ def checksums(folder: Path) -> dict[str, str]:
 
 
 def verify(corpus: Path, said: dict[str, str]) -> None:
-    """Raise CorpusError unless the files of a finished corpus's index have these checksums, if any are known."""
+    """Raise CorpusError unless the files of a finished corpus's index match these checksums, if any are known."""
     with _explained(corpus):
         actual = checksums(corpus) if said else {}
     for name, checksum in said.items():
@@ -141,7 +141,7 @@ def read_locations(corpus: Path, *, complete: bool) -> gpd.GeoDataFrame:
 
 
 def _read_locations(path: Path) -> gpd.GeoDataFrame:
-    """As GeoPandas reads a file, but for the reference system, which takes PROJ longer than all the rest."""
+    """Read locations as GeoPandas does, except for the reference system, which takes PROJ longer than all the rest."""
     table = pq.read_table(path, page_checksum_verification=True)
     try:
         said = json.loads(table.schema.metadata[b"geo"])["columns"]["geometry"]
@@ -156,7 +156,7 @@ def _read_locations(path: Path) -> gpd.GeoDataFrame:
 
 @lru_cache(maxsize=8)
 def _crs(text: str) -> CRS:
-    """Of PROJJSON, which every file says in the same words."""
+    """A reference system from PROJJSON, cached because every file has the same."""
     return CRS(text)
 
 
@@ -180,7 +180,7 @@ def read_chip_index(corpus: Path) -> pd.DataFrame:
 
 
 def _measured(path: Path) -> Path:
-    """The path of a file whose rows are at most as many as its bytes: each row of an index is another one.
+    """Return the path of an index file, if it has at most as many rows as bytes: each row of an index is distinct.
 
     Raises:
         ValueError: it says that it has more, for which memory would be taken, or stands for far more than its size.
@@ -227,7 +227,7 @@ def content_hash(header: dict[str, Any], locations: gpd.GeoDataFrame, chips: pd.
 
 
 def _column_bytes(column: pd.Series) -> bytes:
-    """The same bytes for the same values, whatever type the missing ones gave the column."""
+    """Bytes of a column's values that do not depend on the type that missing ones gave it."""
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return column.astype("int64").to_numpy().tobytes()
     if pd.api.types.is_numeric_dtype(column.dtype):

@@ -1,4 +1,4 @@
-"""What a source hands to the writer, and the checks that it must pass."""
+"""What a source hands to the writer, and the checks that this must pass."""
 
 import datetime as dt
 from collections import Counter
@@ -25,13 +25,13 @@ from swath.corpus.store.index import LOCATION_COLUMNS
 from swath.errors import UNPRINTABLE, CorpusError, nearest
 
 LONGEST_ID = 500
-"""Characters of a location's id."""
+"""Most characters of a location's id."""
 EXACT = 2**53
-"""Whole numbers up to this are real numbers as well."""
+"""Whole numbers up to this are exact as floating-point numbers."""
 KINDS = {bool: "true or false", (int, float): "a number", str: "text"}
-"""What a scalar label may be, in words; `bool` comes first because Python counts it among whole numbers."""
+"""Types that a scalar label may have, in words; `bool` comes first because Python counts it among whole numbers."""
 HALF = 180
-"""Degrees of longitude to the antimeridian."""
+"""Longitude of the antimeridian in degrees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Location:
     """A fixed footprint on the ground."""
 
     uid: str
-    """Unique in the corpus."""
+    """Id, unique within the corpus."""
     lonlat: tuple[float, float] | None = None
-    """Centre in degrees, WGS 84; by default the footprint's."""
+    """Centre in degrees, WGS 84; by default that of the footprint."""
     footprint: BaseGeometry | None = None
     """Outline in WGS 84; by default computed from `crs` and `transform`."""
     crs: str | None = None
@@ -50,7 +50,8 @@ class Location:
     """Pixel (column, row) corners to native coordinates: the six numbers a, b, c, d, e, f of an affine transform,
     for the chips with the finest pixels."""
     group: str | None = None
-    """Locations that must stay on the same side of a split, such as a cluster of adjacent chips; by default the uid."""
+    """Name shared by locations that must stay on the same side of a split, such as adjacent chips; by default
+    the uid."""
     split: str | None = None
     """The provider's split, such as `train`, `val` or `test`."""
     scalars: dict[str, float | int | str | bool | None] = field(default_factory=dict)
@@ -67,27 +68,27 @@ class Chip:
     pixels: Shaped[ndarray, "c y x"]
     """Counts as the provider stores them, bands in the order of the sensor's layout."""
     valid: Bool[ndarray, "rows columns"] | None = None
-    """False where a pixel must not be used. Nodata and NaN need not be marked: the writer sees them."""
+    """False where a pixel must not be used. Nodata and NaN need not be marked: the writer recognises them."""
     datetime: dt.datetime | None = None
     """Acquisition time; without a time zone it is taken as UTC."""
     tag: str | None = None
-    """What the date means where dates are unknown, such as `before` and `after`."""
+    """Name of the date where dates are unknown, such as `before` and `after`."""
     cloud: float | None = None
-    """Share of cloudy pixels, 0..1."""
+    """Share of cloudy pixels, 0 to 1."""
     source: str = ""
-    """The provider's item or file."""
+    """Name of the provider's item or file."""
     orbit: str | None = None
     """Pass or relative orbit, such as `ascending`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """Whole locations with all of their chips and labels: what is committed at once."""
+    """Whole locations with all of their chips and labels, committed at once."""
 
     locations: list[Location]
     chips: list[Chip]
     labels: dict[str, Integer[ndarray, "n y x"]] = field(default_factory=dict)
-    """Class codes by layer, one map a location; a layer that is left out is void everywhere."""
+    """Class codes by layer, one map per location; a layer that is left out is void everywhere."""
 
 
 def footprint(crs: str, transform: tuple[float, ...], px: int) -> Polygon | MultiPolygon:
@@ -134,7 +135,7 @@ def _centre(crs: str, transform: tuple[float, ...], px: int) -> tuple[float, flo
 
 
 def location_record(location: Location, px: int, digest: str) -> dict[str, Any]:
-    """The location as a row of the index, with everything filled in that follows from the rest."""
+    """The location as a row of the index, completed by what follows from its other fields."""
     outline = location.footprint
     if outline is None and location.crs and location.transform:
         outline = footprint(location.crs, location.transform, px)
@@ -160,7 +161,7 @@ def location_record(location: Location, px: int, digest: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A scalar label in Python's own types; dates as text."""
+    """A scalar label as a plain Python value; dates become text."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is pd.NA or value is pd.NaT:
@@ -169,7 +170,7 @@ def _plain(value: Any) -> Any:
 
 
 def scalar_kinds(locations: Iterable[Location], known: Mapping[str, str]) -> dict[str, str]:
-    """What each scalar label is, in words: text, number, or true or false.
+    """Type of each scalar label, in words: text, number, or true or false.
 
     Args:
         locations: new ones.
@@ -235,7 +236,7 @@ def check_part(part: Part, info: CorpusInfo, committed: Collection[str]) -> None
 
 
 def _check_names(location: Location) -> None:
-    """An id is a few words of text: it names files, stands in tables, and Parquet takes UTF-8 alone."""
+    """Raise unless an id is a few words of text: it names files and stands in tables, and Parquet takes UTF-8 only."""
     given = {"id": location.uid, "group": location.group, "split": location.split}
     texts = {what: text for what, text in given.items() if text is not None}
     scalars = {f"scalar label {name!r}": text for name, text in location.scalars.items() if isinstance(text, str)}

@@ -17,7 +17,7 @@ from swath.corpus.store import arrays as _arrays
 from swath.corpus.store.format import BandStatistics, Corpus, SensorLayout
 
 BLOCK_BYTES = 4 * 2**20
-"""Counts that are in memory at once; as float64 they take up to eight times as much."""
+"""Bytes of counts in memory at once; as float64 they take up to eight times as much."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

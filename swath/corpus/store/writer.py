@@ -96,10 +96,10 @@ class CorpusWriter:
             raise
 
     def _take_stock(self) -> None:
-        """What is committed: ids, and how many rows each array has."""
+        """Read what is committed already: ids, and the number of rows of each array."""
         corpus = Corpus.open(self.path)
         self.committed: set[str] = set(corpus.locations["uid"])
-        """Ids of the locations that are already stored."""
+        """Ids of the locations that are stored already."""
         counts = Counter(corpus.chips["sensor"])
         self._rows = {sensor: counts[sensor] for sensor in self.info.sensors}
         self._parts = len(_index.parts(self.path))
@@ -114,7 +114,7 @@ class CorpusWriter:
         self.close()
 
     def close(self) -> None:
-        """Let others write. What was appended stays; a corpus that was not finished can be continued."""
+        """Let others write. What was appended stays, and an unfinished corpus can be continued."""
         self._lock.close()
 
     def append(self, part: Part) -> None:
@@ -262,7 +262,7 @@ class CorpusWriter:
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
-        """Turn the errors of the disk into one that says what is left and how to go on."""
+        """Turn errors of the disk into one that tells what is left and how to go on."""
         try:
             yield
         except (OSError, ValueError) as error:
@@ -276,7 +276,9 @@ class CorpusWriter:
 
 
 def _of_the_disk(error: Exception) -> bool:
-    """TensorStore raises ValueError with the status code in front, such as `RESOURCE_EXHAUSTED: …`."""
+    """Whether an error is the disk's: TensorStore raises ValueError with the status code in front, as in
+    `RESOURCE_EXHAUSTED: …`.
+    """
     return isinstance(error, OSError) or str(error).partition(":")[0].replace("_", "").isupper()
 
 
@@ -289,7 +291,7 @@ def _reason(error: Exception) -> str:
 
 
 def _lock(folder: Path) -> IO[bytes]:
-    """Held as long as the file is open; the system drops it when the process dies, however that happens."""
+    """Lock the folder as long as the returned file is open; the system releases it when the process dies."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("wb")
@@ -337,7 +339,7 @@ def _open_or_create(path: Path, wanted: CorpusInfo) -> CorpusInfo:
 
 
 def _joined_groups(locations: pd.DataFrame, shared: Sequence[str]) -> list[str]:
-    """Group of each location: the first of those that are linked by a name in common."""
+    """Group of each location: the first of those linked by a name in common."""
     names = [[("group", group)] for group in locations["group"]]
     for column in shared:
         for own, text in zip(names, locations[column], strict=True):
@@ -348,7 +350,7 @@ def _joined_groups(locations: pd.DataFrame, shared: Sequence[str]) -> list[str]:
 
 
 def _kinds(locations: pd.DataFrame) -> dict[str, str]:
-    """What each scalar label that is stored is, as far as it is anything that is known."""
+    """Type of each stored scalar label, as far as it is known."""
     kinds: dict[str, str] = {}
     for name in locations.columns.difference([*_index.LOCATION_COLUMNS, "geometry"]):
         first = locations[name].dropna().head(1).tolist()
@@ -358,7 +360,7 @@ def _kinds(locations: pd.DataFrame) -> dict[str, str]:
 
 
 def _fill(layer: LabelLayer) -> int:
-    """Code of locations that a part gives no labels for."""
+    """Code of locations for which a part has no labels."""
     return 0 if layer.void is None else layer.void
 
 

@@ -75,8 +75,7 @@ class ScaleByName(Settings):
     """Name of the group, such as `baseline` for `(?P<baseline>...)`."""
     values: dict[str, Scale] = Field(default_factory=dict)
     """Scaling by the text that the group finds. If not given, the group finds Sentinel-2's processing baseline
-    (N0301, N0509).
-    """
+    (N0301, N0509)."""
 
 
 def _kind_of_scaling(value: Any) -> str:
@@ -138,8 +137,7 @@ class ImageEntry(_Named):
     scaling: AnyScaling | None = None
     """How counts become physical values: one scaling for all files, one by a group of the id expression, or
     `tags` for each file's own scale and offset; by default the sensor's. Files of different scalings are
-    converted to one.
-    """
+    converted to one."""
     nodata: float | Literal["sensor"] | None = "sensor"
     """Count that marks a missing pixel; null for none."""
     invalid_values: tuple[float, ...] = ()
@@ -254,8 +252,7 @@ class QualityEntry(Settings):
     date_format: str = "%Y%m%d"
     tag: str | None = None
     """Tag of the images that the files belong to; if not given, all images of an id and date, which then share
-    one tag.
-    """
+    one tag."""
     bits: tuple[Annotated[int, Field(ge=0, lt=63)], ...] | None = None
     """Bits of which any one means unusable; the sensor's own rule applies if neither bits nor classes are given."""
     classes: tuple[int, ...] | None = None
@@ -312,8 +309,7 @@ class FolderSection(Settings):
 
     chip_px: int = Field(gt=0)
     """Side in pixels of the chips that images are cut into; what is left over at the right and lower edge is
-    not used.
-    """
+    not used."""
     images: tuple[ImageEntry, ...] = Field(min_length=1)
     labels: tuple[LabelEntry, ...] = ()
     shapes: tuple[ShapeLayer, ...] = ()
@@ -322,8 +318,7 @@ class FolderSection(Settings):
     group: Group = Group()
     on_bad_file: Literal["error", "skip"] = "error"
     """What to do about files that cannot be read or do not fit: stop, or leave them out and name them in the
-    corpus's log.
-    """
+    corpus's log."""
     max_image_gb: float = Field(default=MAX_IMAGE_GB, gt=0)
     """Gigabytes of all stored bands of an image on the finest grid above which it is an error, before it is read."""
     split_names: dict[str, Part] = Field(default_factory=lambda: dict(SPLIT_NAMES))

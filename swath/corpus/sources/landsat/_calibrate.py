@@ -31,7 +31,7 @@ def physical(
 def fill_and_cloud(
     codes: Integer[ndarray, "y x"], collection: int
 ) -> tuple[Bool[ndarray, "y x"], Bool[ndarray, "y x"]]:
-    """What is missing, and what is cloud: dilated cloud, cirrus, cloud or shadow.
+    """Where pixels are missing, and where they are cloud: dilated cloud, cirrus, cloud or shadow.
 
     Confidences have two bits, of which only 3 (high) counts.
 

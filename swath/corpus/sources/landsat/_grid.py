@@ -23,15 +23,16 @@ from swath.corpus.store import LabelLayer
 from swath.corpus.store.codes import codes_of_map
 
 BLOCK = 8
-"""Cells of a row that are read at once."""
+"""Number of cells of a row that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneGrid:
-    """Pixels that scenes share."""
+    """A pixel grid that several scenes share."""
 
     name: str
-    """Number of the reference system, and of the grid where several have this system: what ids begin with."""
+    """First part of the locations' ids: the reference system's number, and the grid's where several have that
+    system."""
     crs: str
     transform: Affine
     """Transform of the grid, whose origin is the upper left corner of all its scenes."""
@@ -62,7 +63,7 @@ class CellRow:
         return [self.uid(column) for column in self.columns]
 
     def uid(self, column: int) -> str:
-        """Id of the cell at that position of the row."""
+        """Id of the cell at a position in the row."""
         transform = self.transform_of(column)
         return f"{self.grid.name}_{round(transform.c)}_{round(transform.f)}"
 

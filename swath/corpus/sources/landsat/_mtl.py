@@ -31,7 +31,7 @@ TIRS_RADIANCE = (3.342e-4, 0.1)
 
 @dataclass(frozen=True, slots=True)
 class Reflectance:
-    """`(multiplier * DN + addend) / sin(sun elevation)`."""
+    """Coefficients of `(multiplier * DN + addend) / sin(sun elevation)`."""
 
     multiplier: float
     addend: float
@@ -39,7 +39,7 @@ class Reflectance:
 
 @dataclass(frozen=True, slots=True)
 class Temperature:
-    """`K2 / ln(K1 / (multiplier * DN + addend) + 1)`."""
+    """Coefficients of `K2 / ln(K1 / (multiplier * DN + addend) + 1)`."""
 
     multiplier: float
     addend: float
@@ -49,7 +49,7 @@ class Temperature:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """From counts to reflectance and brightness temperature at the top of the atmosphere."""
+    """How counts become reflectance and brightness temperature at the top of the atmosphere."""
 
     bands: dict[str, Reflectance | Temperature]
     sun_elevation: float
@@ -186,7 +186,7 @@ def _get(entries: Fields, path: Path, *names: str) -> str:
 
 
 def _number(entries: Fields, path: Path, *names: str) -> float:
-    """A finite number; one that counts are multiplied with is none of those that make nothing of them."""
+    """A finite number; a factor of counts must not be one that makes nothing of them."""
     text = _get(entries, path, *names)
     try:
         value = float(text)
@@ -225,7 +225,7 @@ def local_hour(lat: float) -> float:
 
 
 def sun_elevation(day_of_year: int, lat: float, hour: float) -> float:
-    """Degrees of the sun above the horizon at a mean local solar time, by Spencer's series of 1971."""
+    """Elevation of the sun in degrees at a mean local solar time, by Spencer's series of 1971."""
     b = 2 * math.pi * (day_of_year - 1 + (hour - 12) / 24) / 365
     sin, cos = math.sin, math.cos
     declination = 0.006918 - 0.399912 * cos(b) + 0.070257 * sin(b) - 0.006758 * cos(2 * b)

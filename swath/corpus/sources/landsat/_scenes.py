@@ -40,7 +40,7 @@ _NAMES = (
 )
 _PRODUCT = re.compile(r"(?P<scene>L[COTE]0\d_L[12]\w{2}_\d{6}_\d{8})_\d{8}_\d{2}_\w{2}")
 QUALITY = ("QA_PIXEL", "BQA")
-"""Quality bands of Collection 2, and of all before it."""
+"""Names of the quality band: in Collection 2, and in all before it."""
 
 
 @dataclass(slots=True)
@@ -53,13 +53,14 @@ class Scene:
     path: str
     """Path of the World Reference System: the ground track."""
     track_and_satellite: str
-    """Satellite, path and row: with the day, what tells scenes apart that are no versions of each other."""
+    """Satellite, path and row, which together with the day identify a scene across its versions."""
     version: tuple[int, str, str, str]
-    """Grows with every processing of a scene: collection, day, whether it is final, and the id."""
+    """A key that grows with every processing of a scene: collection, day, whether it is final, and id."""
     collection: int | None
-    """0 before there were any; None where neither name nor metadata say, until the scene is prepared."""
+    """Number of the collection, 0 before there were any; None until the scene is prepared where its name does
+    not tell."""
     files: dict[str, File] = field(default_factory=dict)
-    """Files by band, the quality band included."""
+    """File of each band, the quality band included."""
     metadata: Path | None = None
     calibration: Calibration | None = None
     """How counts become physical values, for level-1 scenes."""
@@ -82,7 +83,7 @@ class Scene:
 
     @property
     def swath(self) -> tuple[str, str, str]:
-        """Sensor, satellite and path, day: what one pass saw, of which the provider makes scenes that overlap."""
+        """Sensor, satellite and path, day: one pass, of which the provider makes overlapping scenes."""
         return self.sensor, self.track_and_satellite[:4], self.date.strftime("%Y%m%d")
 
     @property
@@ -132,7 +133,9 @@ def find(root: Path, omissions: Omissions) -> list[Scene]:
 
 
 def _before_2012(layer: str) -> str:
-    """The band that files of those names call B10 to B80, or B61 and B62: thermal radiation in two gains."""
+    """The band of a layer named B10 to B80, or B61 and B62 for thermal radiation in two gains, as files were
+    named before 2012.
+    """
     band = re.fullmatch(r"B(\d)([012])", layer)
     if band is None:
         return layer
@@ -216,7 +219,7 @@ def bands(scenes: Sequence[Scene], wanted: Sequence[str]) -> dict[str, tuple[str
 
 
 def not_in_common(scenes: Sequence[Scene], stored: Mapping[str, Sequence[str]]) -> list[LogEntry]:
-    """What to say of bands of which some scenes of a sensor have the file and others do not: they are not stored.
+    """Log entries on bands that some scenes of a sensor have and others lack: they are not stored.
 
     Args:
         scenes: all that were found.
@@ -323,7 +326,7 @@ def _without_metadata(scene: Scene, units: dict[str, str], missing: Literal["err
 
 
 def folder_of(scene: Scene) -> Path:
-    """Where the scene's files lie."""
+    """Folder of the scene's files."""
     return next(iter(scene.files.values())).path.parent
 
 

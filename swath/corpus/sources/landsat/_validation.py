@@ -36,7 +36,7 @@ from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
 from swath.errors import CorpusError, nearest
 
 CLASSES = {0: "fill", 64: "cloud shadow", 128: "clear", 192: "thin cloud", 255: "cloud"}
-"""Codes of the masks; the corpus numbers them 0 to 4, as torchgeo does, and 0 is void."""
+"""Codes of the masks. The corpus numbers them 0 to 4, as torchgeo does, with 0 as void."""
 LAYER = LabelLayer(
     classes={1: "cloud shadow", 2: "clear", 3: "thin cloud", 4: "cloud"},
     colours={1: "#404040", 2: "#808080", 3: "#c0c0c0", 4: "#ffffff"},
@@ -49,21 +49,21 @@ EIGHT_BITS = (
     "say counts_per_step, how many of the 65,536 counts one of its steps is (257 if 0..65535 became 0..255): the "
     "16-bit files divided by the copy tell, of one scene (docs/formats.md)"
 )
-"""What to do about a copy whose steps nobody knows."""
+"""Advice for an 8-bit copy of which nobody knows the steps."""
 
 
 class ValidationSettings(FormatSettings):
-    """What both data sets can be told."""
+    """The settings that both cloud validation sets have."""
 
     chip_px: int = Field(default=224, gt=0)
     """Width and height of a chip in pixels of 30 m."""
     uint8: bool = False
-    """Store a byte a value, by the tables of SSL4EO-L."""
+    """Store one byte per value, by the tables of SSL4EO-L."""
     biomes: tuple[str, ...] = ()
     """Only scenes of these biomes or zones, a subset that the corpus's provenance names; by default all that are there.
     The split is dealt among all scenes that are there."""
     min_valid: float = Field(default=0.5, ge=0, le=1)
-    """Leave out chips of which a smaller share of the pixels shows anything."""
+    """Leave out chips with a smaller share of pixels that hold data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class ReadyScene:
     calibration: Calibration
 
     def cells(self, px: int) -> tuple[int, int]:
-        """Rows and columns of chips."""
+        """Number of rows and columns of chips."""
         return self.head.height // px, self.head.width // px
 
 

@@ -16,11 +16,11 @@ from swath.corpus.sources.published import Omissions, data_folder
 SENSOR = "landsat-etm-toa"
 SCENES = 206
 BANDS = ("B10", "B20", "B30", "B40", "B50", "B61", "B62", "B70", "B80")
-"""Names in the data set; the sensor's own bands are in the same order."""
+"""Band names in the data set; the sensor's own bands are in the same order."""
 
 
 class Config(ValidationSettings):
-    """Settings of the source."""
+    """L7 Irish (Scaramuzza et al. 2012; Foga et al. 2017): how its scenes are cut and stored."""
 
     name: Literal["l7-irish"] = "l7-irish"
 

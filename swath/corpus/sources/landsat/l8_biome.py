@@ -20,12 +20,14 @@ SCENES = 96
 
 
 class Config(ValidationSettings):
-    """Settings of the source."""
+    """L8 Biome (Foga et al. 2017): how its scenes are cut and stored, and what to do where the files do not say
+    enough.
+    """
 
     name: Literal["l8-biome"] = "l8-biome"
     counts_per_step: float | None = Field(default=None, gt=0)
-    """Copies of 8 bits: how many of the 65,536 counts a step of theirs is (257 if 0..65535 became 0..255). Nothing in
-    the files says so, hence there is no default; files of 16 bits do not need it."""
+    """For copies of 8 bits: how many of the 65,536 counts one of their steps is (257 if 0..65535 became
+    0..255). Nothing in the files states it, hence there is no default; files of 16 bits do not need it."""
     missing_metadata: Literal["error", "estimate"] = "error"
     """Scenes without `*_MTL.txt`: stop, or take the coefficients that all scenes share and the sun's elevation at the
     satellite's mean local time (about two degrees off)."""

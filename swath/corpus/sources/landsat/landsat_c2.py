@@ -36,9 +36,9 @@ class LabelRaster(Settings):
     """A raster of class codes in any reference system, such as NLCD."""
 
     file: Path
-    """Relative to the data folder, or absolute."""
+    """Path of the raster, absolute or relative to the data folder."""
     legend: Literal["nlcd", "cdl"] | None = None
-    """Classes and colours of a known product; else give `classes`."""
+    """Name of a known product, for its classes and colours; otherwise give `classes`."""
     classes: dict[int, str] = Field(default_factory=dict)
     colours: dict[int, str] = Field(default_factory=dict)
     void: int = 0
@@ -55,14 +55,14 @@ class LabelRaster(Settings):
 
     @property
     def layer(self) -> LabelLayer:
-        """The label layer that it becomes."""
+        """The label layer of the corpus that it becomes."""
         if self.legend:
             return {"nlcd": legends.NLCD, "cdl": legends.CDL}[self.legend]
         return LabelLayer(classes=self.classes, colours=self.colours, void=self.void)
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """Landsat scenes as USGS ships them: which bands to store, cut into which chips, with labels from a raster."""
 
     name: Literal["landsat-c2"] = "landsat-c2"
     chip_px: int = Field(default=264, gt=0)
@@ -70,9 +70,9 @@ class Config(FormatSettings):
     bands: tuple[str, ...] = ()
     """Names such as `SR_B4` or `B10`; by default all that every scene of a sensor has, except the panchromatic one."""
     uint8: bool = False
-    """Store a byte a value, by the tables of SSL4EO-L."""
+    """Store one byte per value, by the tables of SSL4EO-L."""
     min_valid: float = Field(default=0.5, ge=0, le=1)
-    """Leave out chips of which a smaller share of the pixels can be used."""
+    """Leave out chips with a smaller share of usable pixels."""
     mask_clouds: bool = False
     """Mark cloud, its shadow and cirrus as invalid; their share is kept either way."""
     missing_metadata: Literal["error", "estimate"] = "error"

@@ -15,14 +15,14 @@ COMPRESSORS = ("blosc", "zstd")
 FILTERS = ("vlen-utf8",)
 _ZSTD = bytes.fromhex("28b52ffd")
 _SIZE_FIELD, _DICTIONARY_FIELD = (0, 2, 4, 8), (0, 1, 2, 4)
-"""Bytes of two fields in the head of a Zstandard frame (RFC 8878), by two bits of its flags each."""
+"""Lengths in bytes of two fields in the head of a Zstandard frame (RFC 8878), by two bits of its flags each."""
 _TEXT_BYTES = 80
-"""What a short text takes in memory, with the reference to it."""
+"""Bytes that a short text takes in memory, with the reference to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What an array's `.zarray` says of it."""
+    """What an array's `.zarray` states about it."""
 
     shape: tuple[int, ...]
     chunks: tuple[int, ...]

@@ -25,20 +25,20 @@ from swath.errors import CorpusError, RecipeError
 from swath.settings import PluginSettings
 
 SKIP = "get the file again, or leave such files out: on_bad_file=skip"
-"""What to do about a file that cannot be used."""
+"""Advice for a file that cannot be used."""
 
 Portion = TypeVar("Portion")
 
 
 class FormatSettings(PluginSettings):
-    """Base of every format's `Config`: what all published formats can be told."""
+    """Base of every published format's `Config`: the settings that all of them have."""
 
     on_bad_file: Literal["error", "skip"] = "error"
     """Files that are missing, cannot be read or do not fit: stop, or leave out what they belong to and name them in
     the corpus's `log.jsonl`."""
     max_image_gb: float = Field(default=MAX_IMAGE_GB, gt=0)
-    """Files that can only be read in pieces of more gigabytes, by their heads, are bad ones; nothing of them is
-    unpacked."""
+    """Gigabytes up to which a file may be decoded in one piece, judged by its header; larger ones count as bad
+    files and are not unpacked."""
     shapes: tuple[ShapeLayer, ...] = ()
     """Label layers of your own, from polygons or points in vector files."""
     compression: Compression = "fast"
@@ -47,11 +47,11 @@ class FormatSettings(PluginSettings):
 
 @dataclass(slots=True)
 class Omissions:
-    """What is left out of a corpus: an error or a line of its log, as the settings say."""
+    """What is left out of a corpus: raised as an error or written to its log, as the settings say."""
 
     settings: FormatSettings
     root: Path
-    """Folder of the data."""
+    """Folder of the data set."""
     log: list[LogEntry] = field(default_factory=list)
 
     def reject(self, error: BadFileError, name: str = "") -> None:
@@ -63,7 +63,7 @@ class Omissions:
 
 @dataclass(frozen=True, slots=True)
 class CorpusSpec:
-    """What the corpus holds that a format becomes: sizes, bands, label layers and licences."""
+    """What a format's corpus holds: chip size, bands, label layers and licences."""
 
     chip_px: int
     sensors: dict[str, SensorLayout]
@@ -147,7 +147,7 @@ def _wrong(
 
 
 def _note_strangers(root: Path, known: set[Path], unused: Sequence[str], omissions: Omissions) -> None:
-    """Name files that lie among the data but are of no kind: perhaps misspelt."""
+    """Log files that lie among the data but belong to no kind of file: perhaps their names are misspelt."""
     for folder in sorted({path.parent for path in known}):
         for path in sorted(folder.iterdir()):
             expected = path in known or path.name.startswith(".") or any(path.match(one) for one in unused)
@@ -212,7 +212,7 @@ def convert(
 def _none_gone(
     target: Path, committed: Collection[str], portions: Sequence[Portion], uids: Callable[[Portion], Iterable[str]]
 ) -> None:
-    """Raise CorpusError if locations are stored that the data do not hold."""
+    """Raise CorpusError if the corpus holds locations that the data set no longer has."""
     gone = set(committed).difference(uid for portion in portions for uid in uids(portion)) if committed else set()
     if gone:
         raise CorpusError(

@@ -1,4 +1,4 @@
-"""The data sets of an HDF5 file, looked at before one is read."""
+"""The data sets of an HDF5 file, examined before any of them is read."""
 
 import zlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from swath.corpus.sources._raster import BadFileError
 from swath.corpus.sources.published._convert import SKIP
 
 _DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
-"""Numbers of the filters that published files use, in HDF5's registry."""
+"""Numbers, in HDF5's registry, of the filters that published files use."""
 _CHECKSUM_BYTES = 4
 
 
@@ -93,7 +93,7 @@ def check_chunks(path: Path, dataset: Any, row: int | None = None) -> None:
 
 
 def _stored(dataset: Any, row: int | None) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Where chunks begin that were written, all or those that hold a row, and which filters each was spared."""
+    """Start of each written chunk (all chunks, or those of a row), and which filters each of them skipped."""
     if row is None:
         found: list[Any] = []
         dataset.id.chunk_iter(found.append)
@@ -108,7 +108,7 @@ def _stored(dataset: Any, row: int | None) -> Iterator[tuple[tuple[int, ...], in
 
 
 def _becomes(packed: bytes, size: int) -> bool:
-    """Whether deflated bytes inflate to so many, of which no more than one further is unpacked."""
+    """Whether deflated bytes inflate to exactly this size; at most one byte more is unpacked."""
     inflating = zlib.decompressobj()
     try:
         return len(inflating.decompress(packed, size + 1)) == size

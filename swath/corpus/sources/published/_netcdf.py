@@ -22,7 +22,7 @@ REMEDY = "get the file again, or leave such files out: on_bad_file=skip"
 
 @dataclass(frozen=True, slots=True)
 class FileGrid:
-    """Where the pixels of a file lie."""
+    """The pixel grid of a file."""
 
     height: int
     width: int
@@ -32,20 +32,20 @@ class FileGrid:
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """West, south, east, north."""
+        """Native coordinates: west, south, east, north."""
         west, north = self.transform.c, self.transform.f
         return (west, north + self.height * self.transform.e, west + self.width * self.transform.a, north)
 
 
 class Cube:
-    """An open file."""
+    """An open NetCDF file."""
 
     def __init__(self, path: Path, data: Any):
         self.path, self._data = path, data
         self.variables: tuple[str, ...] = tuple(str(name) for name in data.data_vars)
 
     def bad(self, what: str) -> BadFileError:
-        """The error that names this file and says `what` is wrong with it."""
+        """The error that names this file and states what is wrong with it."""
         return BadFileError(f"{self.path.name} {what}", where=str(self.path), remedy=REMEDY)
 
     def counts(self, name: str, dtype: str) -> Shaped[ndarray, "*t y x"]:
@@ -73,7 +73,7 @@ class Cube:
 
     @property
     def grid(self) -> FileGrid:
-        """From the coordinates of the pixels' centres."""
+        """Pixel grid, derived from the coordinates of the pixels' centres."""
         try:
             x, y = (np.asarray(self._data[name].values, np.float64) for name in ("x", "y"))
             mapping = next(self._data[name] for name in ("spatial_ref", "crs") if name in self._data)
@@ -86,7 +86,7 @@ class Cube:
 
 
 def _short(wkt: str) -> str:
-    """`EPSG:32631` where the text says so."""
+    """A reference system as `EPSG:32631` where the text states such a code; else unchanged."""
     from rasterio.crs import CRS
 
     return CRS.from_wkt(wkt).to_string()

@@ -19,11 +19,11 @@ from swath.corpus.sources.published import _zip
 
 REMEDY = "get the file again, or leave such files out: on_bad_file=skip"
 Shape = Sequence[int | None]
-"""Size of each axis; None where any will do."""
+"""Expected size of each axis; None where any size will do."""
 
 
 def bad(path: Path, what: str) -> BadFileError:
-    """The error that names a file and says `what` is wrong with it."""
+    """The error that names a file and states what is wrong with it."""
     return BadFileError(f"{path.name} {what}", where=str(path), remedy=REMEDY)
 
 
@@ -132,7 +132,7 @@ def dates(path: Path, said: Any) -> list[datetime]:
 
 
 def _mapping(text: str) -> Any:
-    """JSON, or the same with single quotes, as some tools write it."""
+    """Parse JSON, or the same with single quotes, as some tools write it."""
     try:
         return parse_json(text)
     except ValueError:

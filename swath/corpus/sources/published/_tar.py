@@ -8,17 +8,17 @@ from swath.corpus.sources._raster import BadFileError
 from swath.corpus.sources.published._convert import SKIP
 
 _LARGEST_HEAD = 2**20
-"""Bytes of a name or of further attributes that come before a member; real ones have hundreds."""
+"""Bytes allowed for a member's name and extended attributes; real ones have hundreds."""
 
 
 class _Heads(io.FileIO):
-    """A tar file of which only heads are read, one after the other: tarfile believes any size and goes anywhere."""
+    """A tar file of which only headers can be read, in sequence: tarfile itself trusts any size and seeks anywhere."""
 
     last = b""
-    """What was read last."""
+    """The bytes that were read last."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Bytes from here.
+        """Read a header at the current position.
 
         Raises:
             tarfile.ReadError: more than a head has.

@@ -26,15 +26,15 @@ _UNITS |= {"minutes": "m", "hours": "h", "days": "D"}
 
 @dataclass(frozen=True, slots=True)
 class Zipped:
-    """A zip file, or one that lies uncompressed in a larger file, such as a tar file."""
+    """A zip file, or one that lies uncompressed inside a larger file, such as a tar file."""
 
     path: Path
     name: str
-    """For messages and the index."""
+    """Name for messages and the index."""
     offset: int = 0
-    """First byte."""
+    """Position of its first byte."""
     size: int | None = None
-    """Bytes; None for the whole file."""
+    """Size in bytes; None for the whole file."""
 
     @property
     def whole(self) -> File:
@@ -42,13 +42,13 @@ class Zipped:
         return File(self.path, self.name)
 
     def bad(self, what: str) -> BadFileError:
-        """The error that names this file and says `what` is wrong with it."""
+        """The error that names this file and states what is wrong with it."""
         return BadFileError(f"{self.name} {what}", where=str(self.path), remedy=SKIP)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Array:
-    """An array in memory and what the file says of it."""
+    """An array in memory and its attributes."""
 
     values: Shaped[ndarray, "..."]
     attributes: dict[str, Any]
@@ -170,5 +170,5 @@ def times(file: Zipped, array: Array) -> Shaped[ndarray, "..."]:
 
 
 def when(time: np.datetime64) -> datetime | None:
-    """The time for an index."""
+    """A time as the index stores it."""
     return None if np.isnat(time) else time.astype("M8[us]").item().replace(tzinfo=UTC)

@@ -7,7 +7,7 @@ from swath.corpus.sources._raster import BadFileError, File, check_size
 from swath.corpus.sources.published._convert import SKIP
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""What Python unpacks no further than it is told; of the others a few bytes become gigabytes at once."""
+"""Compression methods that Python unpacks no further than asked; with others a few bytes become gigabytes at once."""
 
 
 def check(file: File, members: Sequence[zipfile.ZipInfo], limit_gb: float) -> None:
@@ -20,6 +20,6 @@ def check(file: File, members: Sequence[zipfile.ZipInfo], limit_gb: float) -> No
 
 
 def content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """What a member holds, of which no more is unpacked than it says it has."""
+    """Content of a member, of which no more is unpacked than the archive states."""
     with archive.open(member) as stream:
         return stream.read(member.file_size)

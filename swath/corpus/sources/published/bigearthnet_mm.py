@@ -60,7 +60,7 @@ NINETEEN: dict[str, tuple[str, ...]] = {
     "Inland waters": ("Water courses", "Water bodies"),
     "Marine waters": ("Coastal lagoons", "Estuaries", "Sea and ocean"),
 }
-"""The nomenclature of 19 classes: what becomes of the 43 of CORINE."""
+"""The nomenclature of 19 classes, with the 43 CORINE classes that each is made of."""
 DROPPED = (
     "Road and rail networks and associated land",
     "Port areas",
@@ -74,14 +74,14 @@ DROPPED = (
     "Burnt areas",
     "Intertidal flats",
 )
-"""Classes of the 43 that have none of the 19."""
+"""Those of the 43 classes that belong to none of the 19."""
 TO_NINETEEN = {old: new for new, olds in NINETEEN.items() for old in olds}
 LISTS = {part: f"bigearthnet-{part}.csv" for part in ("train", "val", "test")}
-"""Official lists of pairs, `<Sentinel-2 patch>,<Sentinel-1 patch>` a line; used where they are."""
+"""Official lists of pairs, `<Sentinel-2 patch>,<Sentinel-1 patch>` a line, which are used if present."""
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """BigEarthNet-MM (Sumbul et al. 2021). Its layout needs no settings beyond those of all published formats."""
 
     name: Literal["bigearthnet-mm"] = "bigearthnet-mm"
 
@@ -110,7 +110,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
 
 
 def _pairs(root: Path, omissions: Omissions) -> dict[str, tuple[Path, Path]]:
-    """Folders of the optical and the radar patch, by the name of the optical one."""
+    """Folders of the optical and the radar patch of each pair, by the name of the optical patch."""
     optical = {path.name: path for path in root.glob("*/S2?_MSIL2A_*") if path.is_dir()}
     radar = [path for path in root.glob("*/S1?_IW_GRDH_*") if path.is_dir()]
     if not optical or not radar:
@@ -140,7 +140,7 @@ def _partner(folder: Path) -> str | BadFileError:
 
 
 def _field(folder: Path, *names: str) -> Any:
-    """The first of these fields that a patch's metadata have."""
+    """The first of these fields that a patch's metadata contain."""
     path = folder / f"{folder.name}{METADATA}"
     said = npy.document(path)
     for name in names:

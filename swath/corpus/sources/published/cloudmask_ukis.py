@@ -30,7 +30,7 @@ BANDS = {
     "landsat8": ("landsat-oli-toa", ("B2", "B3", "B4", "B5", "B6", "B7")),
     "sentinel2": ("sentinel-2-l1c", ("B02", "B03", "B04", "B08", "B11", "B12")),
 }
-"""Sensor and bands by file."""
+"""Sensor and bands of each file."""
 LAYER = LabelLayer(
     classes={0: "cloud shadow", 1: "water", 2: "snow/ice", 3: "land", 4: "cloud"},
     colours={0: "#4a5568", 1: "#2b6cb0", 2: "#bee3f8", 3: "#68ab5f", 4: "#f7fafc"},
@@ -38,11 +38,13 @@ LAYER = LabelLayer(
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """Cloud masks of ukis-csmask (Wieland et al. 2019): how the four images are cut into chips and of which
+    sensor they are.
+    """
 
     name: Literal["cloudmask-ukis"] = "cloudmask-ukis"
     chip_px: int = Field(default=256, gt=0)
-    """Images are cut into chips of this size, which stay together in every split."""
+    """Side in pixels of the chips that images are cut into; chips of one image stay together in every split."""
     sensor: str | None = None
     """Store all images as of this sensor, such as one of your own with the six bands in their order, blue to short-wave
     infrared: then one network takes all of them. Each image's own sensor if not given."""
@@ -104,7 +106,7 @@ def _six_of(sensor: Sensor) -> tuple[str, ...]:
 
 
 def _shapes(found: dict[str, Path], omissions: Omissions) -> dict[str, tuple[int, int]]:
-    """Sizes of the images that can be used."""
+    """Sizes of the usable images."""
     shapes = {}
     for name, path in found.items():
         try:

@@ -23,11 +23,12 @@ KINDS = {
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """DFC2020, the land-cover data of the IEEE GRSS Data Fusion Contest 2020: how its parts become a split."""
 
     name: Literal["dfc2020"] = "dfc2020"
     validation_as: Literal["train", "val"] = "train"
-    """What the contest's validation patches are for here: the contest trained on SEN12MS, a probe trains on them."""
+    """Part of the split that the contest's validation patches become: the contest trained on SEN12MS, whereas a
+    probe trains on them."""
 
 
 def build(config: Config, target: Path, data: Path | None = None) -> None:

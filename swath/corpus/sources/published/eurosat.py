@@ -18,7 +18,7 @@ from swath.corpus.store import SensorLayout
 
 SENSOR = "sentinel-2-l1c"
 BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12", "B8A")
-"""Order in the files."""
+"""Order of the bands in the files."""
 CLASSES = (
     "AnnualCrop",
     "Forest",
@@ -33,16 +33,17 @@ CLASSES = (
 )
 PX = 64
 FOLDERS = ("ds/images/remote_sensing/otherDatasets/sentinel_2/tif", "EuroSATallBands", "EuroSAT_MS", ".")
-"""Where the classes' folders may be: as torchgeo's archive nests them, in the newer archives, or at the top."""
+"""Where the classes' folders may lie: as torchgeo's archive nests them, as in the newer archives, or at the top."""
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """EuroSAT (Helber et al. 2019): which official split and which classes to store."""
 
     name: Literal["eurosat"] = "eurosat"
     split: Literal["eurosat", "eurosat-spatial", "eurosat-100", "none"] = "eurosat"
-    """Beginning of the names of the lists: `eurosat` (arXiv 1911.06721, 60/20/20 at random), `eurosat-spatial` (by
-    longitude), `eurosat-100` (a hundred images); `none` to store the images without a split."""
+    """First part of the names of the split's lists: `eurosat` (arXiv 1911.06721, 60/20/20 at random),
+    `eurosat-spatial` (by longitude), `eurosat-100` (a hundred images); `none` to store the images without a
+    split."""
     classes: tuple[str, ...] = ()
     """Only these classes, a subset that the corpus's provenance names; by default all, and all have to be there."""
 

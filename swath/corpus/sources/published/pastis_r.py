@@ -41,7 +41,7 @@ POLARISATIONS = ("VV", "VH")
 PX = 128
 NODATA = -10_000
 CRS = "EPSG:2154"
-"""Reference system of the outlines, where metadata.geojson names none."""
+"""Reference system of the outlines if metadata.geojson names none."""
 FOLDS = 5
 ORBITS = {"s1a": "ascending", "s1d": "descending"}
 CLASSES = (
@@ -66,7 +66,7 @@ CLASSES = (
     ("Sorghum", "#17becf"),
 )
 VOID = 19
-"""Parcels that lie mostly outside of their patch."""
+"""Code of parcels that lie mostly outside their patch."""
 LAYER = "crop"
 KINDS = {
     "s2": Names("DATA_S2/S2_{id}.npy"),
@@ -77,16 +77,16 @@ KINDS = {
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """PASTIS and PASTIS-R (Garnot and Landrieu 2021; Garnot et al. 2022): which series and folds to store, cut how."""
 
     name: Literal["pastis-r"] = "pastis-r"
     compression: Compression = "none"
-    """How pixels are packed. By default they are not: they take the room of the original files, and dates and bands are
-    read alone; `fast` takes two thirds of it."""
+    """How pixels are packed. By default they are not: they take the room of the original files, and dates and
+    bands are read alone; `fast` takes two thirds of that."""
     sensors: tuple[Literal["s2", "s1a", "s1d"], ...] = Field(default=("s2", "s1a"), min_length=1)
-    """Which series: optical, ascending radar, descending radar."""
+    """Which series to store: optical, ascending radar, descending radar."""
     chip_px: int = Field(default=PX, ge=1, le=PX)
-    """Patches are cut into chips of this many pixels."""
+    """Side in pixels of the chips that patches are cut into."""
     folds: tuple[int, ...] = tuple(range(1, FOLDS + 1))
     """Only patches of these folds, a subset that the corpus's provenance names; files of others need not be there."""
     test_fold: int = Field(default=FOLDS, ge=1, le=FOLDS)
@@ -95,14 +95,14 @@ class Config(FormatSettings):
 
 @dataclass(frozen=True, slots=True)
 class _Patch:
-    """What metadata.geojson says of a patch."""
+    """What metadata.geojson states about a patch."""
 
     fold: int
     tile: str | None
     dates: dict[str, list[datetime]]
-    """By sensor, in the order of the array's first axis."""
+    """Dates by sensor, in the order of the array's first axis."""
     outline: BaseGeometry
-    """WGS 84."""
+    """Outline of the patch in WGS 84."""
 
 
 def build(config: Config, target: Path, data: Path | None = None) -> None:
@@ -131,7 +131,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
 
 
 def _radar_type(patches: Iterable[dict[str, Path]]) -> str:
-    """Half precision where all files are of it; editions with single precision lose nothing."""
+    """Type in which radar is stored: half precision where all files have it, single precision otherwise."""
     paths = (files[kind] for files in patches for kind in ORBITS if kind in files)
     return "float32" if any(npy.type_of(path) == "float32" for path in paths) else "float16"
 

@@ -29,11 +29,12 @@ PX = 256
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """NWPU-RESISC45 (Cheng et al. 2017): which split and which classes to store."""
 
     name: Literal["resisc45"] = "resisc45"
     split: Literal["resisc45", "none"] = "resisc45"
-    """Beginning of the names of the lists (arXiv 1911.06721, 60/20/20); `none` to store the images without a split."""
+    """First part of the names of the split's lists (arXiv 1911.06721, 60/20/20); `none` to store the images
+    without a split."""
     gsd_m: float = Field(default=1.0, gt=0)
     """Nominal pixel size in metres: the pictures have 0.2 to 30 m, and none says which."""
     classes: tuple[str, ...] = ()

@@ -55,11 +55,11 @@ UNCLASSIFIED = 255
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """SEN12MS (Schmitt et al. 2019): which seasons to store, with or without the official split."""
 
     name: Literal["sen12ms"] = "sen12ms"
     split: Literal["official", "none"] = "official"
-    """The lists train_list.txt and test_list.txt beside the seasons' folders, or no split."""
+    """`official` for the lists train_list.txt and test_list.txt beside the seasons' folders, or no split."""
     seasons: tuple[Literal["spring", "summer", "fall", "winter"], ...] = ()
     """Only patches of these seasons, a subset that the corpus's provenance names; by default all that are there."""
 

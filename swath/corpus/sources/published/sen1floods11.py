@@ -30,15 +30,16 @@ WATER = LabelLayer(classes={0: "no water", 1: "water"}, colours={0: "#e8e4d8", 1
 HAND = ("v1.1/data/flood_events/HandLabeled", "data/flood_events/HandLabeled", "HandLabeled", ".")
 METADATA = "Sen1Floods11_Metadata.geojson"
 LISTS = {"train": "flood_train_data.csv", "val": "flood_valid_data.csv", "test": "flood_test_data.csv"}
-"""Lists of chips by part; Bolivia's (`flood_bolivia_data.csv`) are on none of them and have no part."""
+"""Lists of chips by part of the split; Bolivia's chips (`flood_bolivia_data.csv`) are on none of them and have
+no part."""
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """Sen1Floods11 (Bonafilia et al. 2020): how the hand-labelled chips are cut."""
 
     name: Literal["sen1floods11"] = "sen1floods11"
     chip_px: int = Field(256, ge=1, le=PX)
-    """Chips of 512 px are cut into chips of this many."""
+    """Side in pixels of the chips that the images of 512 px are cut into."""
 
 
 def build(config: Config, target: Path, data: Path | None = None) -> None:
@@ -71,14 +72,14 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
 
 
 def _events(root: Path) -> dict[str, dict[str, Any]]:
-    """What the metadata say of each flood, by country, if they are there."""
+    """By country, what the metadata state about its flood, if the metadata are present."""
     path = next(iter(matching(root, f"**/{METADATA}")), None)
     features = npy.document(path)["features"] if path else []
     return {str(one["properties"]["location"]).lower(): one["properties"] for one in features}
 
 
 def _parts(root: Path) -> dict[str, str]:
-    """Part of each chip, if the lists are there."""
+    """Part of the split of each chip, if the lists are present."""
     parts = {}
     for part, name in LISTS.items():
         for path in matching(root, f"**/{name}"):

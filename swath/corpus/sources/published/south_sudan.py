@@ -33,9 +33,9 @@ from swath.errors import CorpusError
 RADAR = "sentinel-1-grd"
 PX = 64
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
-"""The first ten of the optical channels."""
+"""Bands of the first ten optical channels, the ones that are stored."""
 POLARISATIONS = ("VV", "VH")
-"""The first two of the radar channels; a third is their ratio."""
+"""Polarisations of the first two radar channels; the third is their ratio."""
 CROPS = LabelLayer(
     classes={1: "Sorghum", 2: "Maize", 3: "Rice", 4: "Groundnut"},
     colours={1: "#e6a532", 2: "#f6e05e", 3: "#3d9be9", 4: "#a0522d"},
@@ -56,11 +56,11 @@ TYPES = ("int16", "uint16", "int32", "int64", "float32", "float64")
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """Crop types in South Sudan (SustainBench; Rustowicz et al. 2019): the processing level of the optical images."""
 
     name: Literal["south-sudan"] = "south-sudan"
     level: Literal["l1c", "l2a"] = "l1c"
-    """Processing level of the optical images, which the files do not say: top of the atmosphere or surface."""
+    """Processing level of the optical images, which the files do not state: top of the atmosphere or surface."""
 
 
 def build(config: Config, target: Path, data: Path | None = None) -> None:
@@ -158,7 +158,7 @@ def _series(
 
 
 def _whole(counts: Shaped[ndarray, "t c y x"], path: Path) -> UInt16[ndarray, "t c y x"]:
-    """Reflectance x 10,000 as the provider's 16 bits, whatever type the archive gave them; no number is nodata."""
+    """Reflectance x 10,000 as unsigned 16-bit counts, whatever type the archive used; NaN becomes nodata."""
     filled = np.nan_to_num(counts, nan=0.0)
     if (filled < 0).any() or (filled > 65535).any() or (filled != np.rint(filled)).any():
         raise npy.bad(path, "holds optical values that are no whole numbers from 0 to 65535")

@@ -28,9 +28,9 @@ SENSORS: dict[str, str] = {
     "oli_tirs_toa": "landsat-oli-toa",
     "oli_sr": "landsat-oli-sr",
 }
-"""Sensor by split. The files' bands are in the sensor's own order; surface products come without temperature."""
+"""Sensor of each split. The files' bands are in the sensor's order; surface products come without temperature."""
 PARALLEL = (("etm_toa", "etm_sr"), ("oli_tirs_toa", "oli_sr"))
-"""Splits that show the same acquisitions at two levels."""
+"""Pairs of splits that show the same acquisitions at two levels."""
 SEASONS = {(3, 20): "march", (6, 21): "june", (9, 23): "september", (12, 21): "december"}
 """Equinoxes and solstices around which the scenes were searched (30 days before and after); names of the tags."""
 PX = 264
@@ -39,7 +39,7 @@ FILE = "all_bands.tif"
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """SSL4EO-L (Stewart et al. 2023): which of its five sensors and levels to store."""
 
     name: Literal["ssl4eo-l"] = "ssl4eo-l"
     splits: tuple[Split, ...] = ()
@@ -154,7 +154,7 @@ def _same_dates(scenes: Scenes, splits: tuple[str, ...]) -> bool:
 
 
 def _first(data: Path, uid: str, scenes: Scenes) -> Path:
-    """The file that says where the location lies, of those that have a scene at all."""
+    """A file that states where the location lies, from the first split that has a scene there."""
     split, scene = next((split, names[0]) for split, names in scenes.items() if names)
     return data / f"ssl4eo_l_{split}" / uid / scene / FILE
 

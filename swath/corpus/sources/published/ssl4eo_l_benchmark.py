@@ -36,7 +36,7 @@ FRACTIONS = (0.7, 0.15, 0.15)
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """SSL4EO-L Benchmark (Stewart et al. 2023): the sensor and the label layers to store."""
 
     name: Literal["ssl4eo-l-benchmark"] = "ssl4eo-l-benchmark"
     sensor: Split
@@ -44,7 +44,8 @@ class Config(FormatSettings):
     products: tuple[Product, ...] = ("nlcd", "cdl")
     """Label layers to store."""
     classes: Literal["frequent", "all"] = "frequent"
-    """`frequent`: as in the paper, what covers more than 1 % of the pixels, the rest is void; or every class."""
+    """`frequent`: only classes that cover more than 1 % of the pixels, as in the paper, the rest void; `all`:
+    every class."""
 
 
 def build(config: Config, target: Path, data: Path | None = None) -> None:
@@ -113,7 +114,7 @@ def _mask_names(config: Config, product: str) -> Names:
 
 
 def _masks_alone(folder: Path, config: Config, images: Collection[Key]) -> list[LogEntry]:
-    """What to say of masks whose image is not there: perhaps it was lost."""
+    """Log entries on masks whose image is missing, perhaps lost."""
     return [
         {
             "event": "mask without its image",

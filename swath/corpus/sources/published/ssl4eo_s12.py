@@ -30,13 +30,13 @@ PX = 264
 SIZES = {10.0: 264, 20.0: 132, 60.0: 44}
 """Pixels a side by pixel size of a Sentinel-2 band, in metres."""
 FINEST = ("VV.tif", "B2.tif")
-"""Bands of 10 m, of Sentinel-1 and 2."""
+"""The bands of 10 m of Sentinel-1 and Sentinel-2."""
 _DATES = {"s1": r".{16}_(\d{8}T\d{6})", "s2c": r"(\d{8}T\d{6})", "s2a": r"(\d{8}T\d{6})"}
-"""Where the name of a scene holds the time of acquisition."""
+"""Position of the acquisition time within a scene's name."""
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """SSL4EO-S12 v1.0 (Wang et al. 2023): which of Sentinel-1 GRD, Sentinel-2 L1C and L2A to store."""
 
     name: Literal["ssl4eo-s12"] = "ssl4eo-s12"
     modalities: tuple[Modality, ...] = ()
@@ -70,7 +70,9 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
 
 
 def layout(modality: str) -> SensorLayout:
-    """All bands as shipped: counts of reflectance (the years are before baseline 04.00, so without offset), or dB."""
+    """How all bands of a part are stored: counts of reflectance (without offset, as the years precede baseline
+    04.00), or dB.
+    """
     layout = SensorLayout.of(sensors.get(SENSORS[modality]), ("VV", "VH") if modality == "s1" else None, gsd_m=10)
     return layout.model_copy(update={"nodata": None})
 
@@ -87,7 +89,7 @@ def _places(data: Path, modalities: tuple[str, ...], log: list[LogEntry]) -> dic
 
 
 def _first(place: Path) -> list[Path]:
-    """A file of 10 m that says where the location lies, if there is one."""
+    """A 10 m file that states where the location lies, if there is one."""
     scenes = sorted(path for path in place.iterdir() if path.is_dir())
     return [path for scene in scenes[:1] for name in FINEST if (path := scene / name).is_file()]
 

@@ -48,7 +48,7 @@ COVER = "LULC"
 PX = 264
 DATES = 4
 ADDED = 1000
-"""To the optical counts of the edition in chunks; ESA does so since processing baseline 04.00."""
+"""Offset that the edition in chunks adds to optical counts, as ESA does since processing baseline 04.00."""
 TYPES = {"S2L1C": ("int16", "uint16"), "S2L2A": ("int16", "uint16"), "S1GRD": ("float16", "float32")}
 CLOUD, SHADOW, NODATA = (3, 4), 5, 6
 """Codes of the cloud mask: thin and thick cloud; shadow; no data. 0 is land, 1 water, 2 snow."""
@@ -57,7 +57,7 @@ CHUNKS = "{{part}}/{folder}/ssl4eos12_{{part}}_seasonal_data_{{number}}.zarr.zip
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """SSL4EO-S12 v1.1 (Blumenstiel et al. 2025): which parts and labels to store, and whether clouds are masked."""
 
     name: Literal["ssl4eo-s12-v1-1"] = "ssl4eo-s12-v1-1"
     modalities: tuple[Modality, ...] = ()
@@ -74,9 +74,9 @@ class Edition:
 
     template: str
     added: int
-    """To the optical counts."""
+    """Offset added to the optical counts."""
     batched: bool
-    """Arrays have an axis of locations."""
+    """Whether arrays have an axis of locations."""
     time: str
     """Names of the arrays of acquisition times and of the coordinates."""
     x: str
@@ -89,7 +89,7 @@ IN_CHUNKS = Edition(CHUNKS, ADDED, batched=True, time="time_", x="x_", y="y_")
 
 @dataclass(frozen=True, slots=True)
 class StoredLocation:
-    """One location: in a file of its own for each modality, or at a place in files of many."""
+    """One location: a file of its own per modality, or a position in files of many locations."""
 
     uid: str
     part: str
@@ -99,13 +99,15 @@ class StoredLocation:
 
 @dataclass(slots=True)
 class Recent:
-    """Decoded files of the edition in chunks: one holds many locations, which are read one after the other."""
+    """Keeps recently decoded files of the edition in chunks, each of which holds many locations that are read
+    in turn.
+    """
 
     held: dict[Path, dict[str, Array]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, file: Zipped, decode: Callable[[], dict[str, Array]], keep: int) -> dict[str, Array]:
-        """What `decode` makes of the file; of `keep` files it is remembered."""
+        """Decode a file, or return it from memory; the last `keep` files are kept."""
         with self.lock:
             if file.path not in self.held:
                 content = decode()
@@ -160,7 +162,7 @@ def _pattern(edition: Edition) -> str:
 
 
 def _folders(root: Path, config: Config, edition: Edition) -> list[str]:
-    """Folders that are read."""
+    """The folders to read."""
     there = {path.parent.name for path in root.glob(_pattern(edition))}
     wanted = config.modalities or tuple(name for name in SENSORS if name in there)
     if not wanted or set(wanted) - there:
@@ -270,14 +272,14 @@ class _Reader:
         return contents
 
     def grounds(self, unit: StoredLocation) -> Iterator[Location]:
-        """Where the location lies, by its coordinates alone; nothing where they cannot be read."""
+        """Outline of the location, by its coordinates alone; none where they cannot be read."""
         file, edition = unit.files[next(name for name in SENSORS if name in self.folders)], self.edition
         with suppress(BadFileError):
             found = arrays(file, ["crs", edition.x, edition.y], self.config.max_image_gb)
             yield placed(unit.uid, _header(file, _own(found, unit) if edition.batched else found, edition))
 
     def _arrays(self, unit: StoredLocation, modality: str) -> dict[str, Array]:
-        """Arrays of the location alone."""
+        """The arrays of this location only."""
         file, edition, limit = unit.files[modality], self.edition, self.config.max_image_gb
         names = ["sample", "band", "bands", "crs", edition.time, edition.x, edition.y]
         if not edition.batched:
@@ -321,7 +323,7 @@ class _Reader:
 
 
 def _own(found: Mapping[str, Array], unit: StoredLocation) -> dict[str, Array]:
-    """A location's part of arrays of many: a copy, so that the rest of the file can be let go."""
+    """One location's part of arrays of many locations, copied so that the rest of the file can be freed."""
     return {name: Array(np.array(one.values[unit.position]), one.attributes) for name, one in found.items()}
 
 

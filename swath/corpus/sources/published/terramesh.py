@@ -30,11 +30,11 @@ COVER = LabelLayer(
     colours=dict(enumerate(legends.ESRI.colours.values(), 1)),
     void=0,
 )
-"""Esri's land cover, numbered through from 1 as TerraMesh does."""
+"""Esri's land cover, numbered consecutively from 1 as in TerraMesh."""
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """TerraMesh (Blumenstiel et al. 2025). Its layout needs no settings beyond those of all published formats."""
 
     name: Literal["terramesh"] = "terramesh"
 

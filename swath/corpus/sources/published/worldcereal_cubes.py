@@ -38,7 +38,7 @@ CROPLAND = LabelLayer(classes={0: "no cropland", 100: "temporary crops"}, colour
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """WorldCereal cubes (NetCDF): the side of the chips that each area's monthly composites are cut into."""
 
     name: Literal["worldcereal-cubes"] = "worldcereal-cubes"
     chip_px: int = Field(50, ge=1)
@@ -81,7 +81,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
 
 
 def _groups(grids: dict[Key, FileGrid]) -> dict[Key, str]:
-    """The name of the first of the areas that share ground."""
+    """Group of each area: the name of the first area that shares ground with it."""
     keys = list(grids)
     pairs = [(i, j) for i, j in combinations(range(len(keys)), 2) if _overlap(grids[keys[i]], grids[keys[j]])]
     joined = adjacency.joined(len(keys), pairs)

@@ -39,11 +39,11 @@ BANDS = ("B05", "B06", "B07", "B8A", "B11", "B12")
 FINE_BANDS = ("B02", "B03", "B04", "B08")
 POLARISATIONS = ("VV", "VH")
 LAYERS = ("CT", "LC", "IRR")
-"""Crop type, land cover, irrigation."""
+"""Label layers by variable: crop type, land cover, irrigation."""
 PX = 32
 """Side of a site, in pixels of 20 m."""
 RADAR_SCALE = 1e-4
-"""Counts to dB."""
+"""Decibels per count."""
 _NAME = "{site}_{epsg}_{start}_{end}.nc"
 KINDS = {
     "radar": Names(f"S1_GRD-*_20m_{_NAME}"),
@@ -52,18 +52,20 @@ KINDS = {
 }
 FINE = Names(f"S2_L2A_10m_{_NAME}")
 HOLDS = {"radar": POLARISATIONS, "optical": (*BANDS, "SCL"), "labels": LAYERS, "fine": FINE_BANDS}
-"""Variables that tell what a file of another name is of."""
+"""Variables that identify what a file of unknown name contains."""
 UNUSED = ("AgERA5_*.nc", "CropCalendar_*.nc", "L8_*.nc", "S2_L2A_10m_*.nc")
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """WorldCereal patches (NetCDF): how the sites' series are cut, which bands are stored and whether clouds
+    are masked.
+    """
 
     name: Literal["worldcereal-patches"] = "worldcereal-patches"
     chip_px: int = Field(PX, ge=1, le=PX)
     """Sites are cut into chips of this many pixels of 20 m."""
     fine_bands: bool = False
-    """Also the 10 m bands, as means of four pixels. Sites without a file of them are bad ones."""
+    """Also store the 10 m bands, as means of four pixels. Sites without a file of them are then bad ones."""
     mask_clouds: bool = True
     """Treat what the scene classification calls cloud, shadow or defective as invalid; otherwise only its share is
     noted."""
@@ -175,7 +177,9 @@ def _layers(sites: dict[Key, dict[str, Path]], omissions: Omissions) -> dict[str
 
 
 def coarser(codes: Integer[ndarray, "y x"]) -> Integer[ndarray, "y2 x2"]:
-    """The code of most of each four pixels; 0 where fewer than two agree, or two and two."""
+    """The most frequent code of each four pixels; 0 where fewer than two agree, or two agree with each other
+    and two others.
+    """
     four = np.stack([codes[row::2, column::2] for row in (0, 1) for column in (0, 1)])
     votes = np.where(four == 0, 0, (four[:, None] == four[None]).sum(axis=0))
     most = votes.max(axis=0)
@@ -185,7 +189,7 @@ def coarser(codes: Integer[ndarray, "y x"]) -> Integer[ndarray, "y2 x2"]:
 
 
 def mean_of_four(counts: UInt16[ndarray, "t y x"]) -> UInt16[ndarray, "t y2 x2"]:
-    """Rounded mean of each four pixels; 0, which is nodata, where one of them is."""
+    """Rounded mean of each four pixels; 0, which is nodata, where one of them is 0."""
     four = np.stack([counts[:, row::2, column::2] for row in (0, 1) for column in (0, 1)]).astype(np.uint32)
     return np.where((four == 0).any(axis=0), 0, (four.sum(axis=0) + 2) // 4).astype(np.uint16)
 
@@ -230,7 +234,7 @@ def _site(files: dict[str, Path], key: Key, spec: CorpusSpec, config: Config) ->
 
 
 def _covering(key: Key, files: dict[str, Path], config: Config) -> Location:
-    """The ground of all locations of a site."""
+    """The ground that the locations of a site cover."""
     with opened(files["labels"], config.max_image_gb) as cube:
         return covering(key[0], cube.grid, config.chip_px)
 
@@ -273,7 +277,7 @@ def _fine(path: Path, grid: FileGrid, dates: list[datetime], limit_gb: float) ->
 
 
 def _grid(cube: Cube, px: int, like: FileGrid | None) -> FileGrid:
-    """The file's grid, if it has this many pixels and covers the same ground."""
+    """Grid of a file, which must have this many pixels and cover the same ground."""
     grid = cube.grid
     if (grid.height, grid.width) != (px, px):
         raise cube.bad(f"has {grid.width} x {grid.height} pixels, not {px} x {px}")

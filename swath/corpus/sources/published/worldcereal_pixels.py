@@ -38,19 +38,19 @@ REGIONS = {
     "belgium": "worldcereal_testdf_2018_BE.parquet",
     "africa": "test_public_extractions.parquet",
 }
-"""File of each region; any other is called by its name without ending."""
+"""File of each region; any other region is named as its file without the ending."""
 LEGEND = "crop_type_class_mappings.csv"
 Step = Literal["month", "dekad"]
 WIDE = (*(f"OPTICAL-{band}" for band in BANDS), *(f"SAR-{band}" for band in POLARISATIONS))
-"""How columns of a wide file begin."""
+"""How the names of a wide file's columns begin."""
 BEGINS = {"month": (1,), "dekad": (1, 11, 21)}
-"""Days of a month on which a step begins."""
+"""Days of the month on which a step begins."""
 LABELS = ("ewoc_code", "CROPTYPE_LABEL", "CT")
 """Columns that may hold the crop."""
 
 
 class Config(FormatSettings):
-    """Settings of the source."""
+    """WorldCereal pixel series (Parquet): which regions to store, the length of a step, and what counts as cloud."""
 
     name: Literal["worldcereal-pixels"] = "worldcereal-pixels"
     regions: tuple[str, ...] = ()
@@ -69,9 +69,9 @@ class _Series:
 
     locations: list[Location]
     dates: list[list[datetime]]
-    """First day of each step, in the order of time, for each sample."""
+    """First day of each step of each sample, in the order of time."""
     optical: Integer[ndarray, "s t 9"]
-    """Counts; samples with fewer steps than others are filled with nodata."""
+    """Optical counts; samples with fewer steps than others are filled up with nodata."""
     radar: Integer[ndarray, "s t 2"]
     labelled: bool
     """Whether the file has a column of crops."""

@@ -1,7 +1,7 @@
-"""Chips from STAC catalogues: places, dates and products in, a corpus out; see `docs/building.md`.
+"""Chips from STAC catalogues: locations, dates and products in, a corpus out; see `docs/building.md`.
 
-Locations are drawn by a strategy and built as Dask tasks: on the client that is active in the process, such as
-`with distributed.Client("tcp://scheduler:8786"):`, or else in threads.
+Locations are drawn by a strategy and built as Dask tasks: on the client that is active in the process, such as `with
+distributed.Client("tcp://scheduler:8786"):`, or else in threads.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ __all__ = ["Config", "Cost", "Rate", "StacSection", "build", "cost", "footprint"
 
 
 class Config(StacSection, PluginSettings):
-    """Settings of the source."""
+    """A corpus of chips read from STAC catalogues on the web, such as Earth Search or Planetary Computer."""
 
     name: Literal["stac"] = "stac"
 

@@ -16,7 +16,7 @@ from swath.errors import CorpusError
 
 WEB, STORES = ("http", "https"), ("s3", "gs", "az")
 LONGEST = 8192
-"""Characters of an address, its signature included."""
+"""Most characters of an address, its signature included."""
 
 
 def checked(href: object, home: str, *, local: bool = False) -> str:
@@ -47,7 +47,7 @@ def checked(href: object, home: str, *, local: bool = False) -> str:
 
 
 def host_of(address: str) -> str:
-    """Name and port of the host, in small letters; empty for a file of this machine."""
+    """Name and port of the host, in lower case; empty for a file of this machine."""
     return urlsplit(address).netloc.lower()
 
 

@@ -1,4 +1,4 @@
-"""The catalogues that are known, and how each of them is spoken to. A new one is an entry here and in the sensors."""
+"""The known catalogues and how to talk to each of them. A new one is an entry here and in the sensors."""
 
 from typing import Literal
 
@@ -16,12 +16,12 @@ TOKENS: dict[Name, str] = {
 
 
 class Catalogue(Settings):
-    """A STAC API and how its files are had."""
+    """A STAC API, and how its files are reached."""
 
     name: Name = "earth-search"
-    """Whose collections and asset keys are meant."""
+    """The catalogue whose collections and asset keys apply."""
     url: str | None = None
-    """Address of an API that serves the same; by default the public one of that name."""
+    """Address of an API that serves the same content; by default the public API of that name."""
     token_url: str | None = None
     """Address that signatures come from: JSON with `token`, a query string that is put behind a file's address, and
     `msft:expiry`. `{collection}` in it stands for the collection's id, `{account}` and `{container}` for the parts of
@@ -43,7 +43,7 @@ class Catalogue(Settings):
 
     @property
     def tokens(self) -> str | None:
-        """Address that signatures for files come from; None if files need none."""
+        """Address from which signatures for files come; None if files need none."""
         return self.token_url or (TOKENS.get(self.name) if self.url is None else None)
 
     def platform(self, name: str) -> str:

@@ -19,20 +19,21 @@ if TYPE_CHECKING:
 
 SENSOR = "sentinel-2-l1c"
 BANDS = ("B01", "B02", "B04", "B05", "B08", "B8A", "B09", "B10", "B11", "B12")
-"""What the classifier looks at, in its order: reflectance at the top of the atmosphere."""
+"""The classifier's input bands, in its order: reflectance at the top of the atmosphere."""
 
 
 class S2Cloudless(Settings):
-    """What becomes of the classifier's probabilities. The radii are what its authors recommend: 22 and 11 pixels of
-    10 m, 4 and 2 of 60 m."""
+    """Cloud masks of Sentinel-2 L1C by s2cloudless. The radii are those that its authors recommend: 22 and 11
+    pixels of 10 m, 4 and 2 of 60 m.
+    """
 
     name: Literal["s2cloudless"] = "s2cloudless"
     threshold: float = Field(default=0.4, gt=0, lt=1)
     """Probability above which a pixel is cloud."""
     average_m: float = Field(default=220.0, ge=0)
-    """Radius of the disc over which probabilities are averaged first; 0: none."""
+    """Radius in metres of the disc over which probabilities are averaged first; 0 for none."""
     dilate_m: float = Field(default=110.0, ge=0)
-    """Radius by which clouds are grown; 0: none."""
+    """Radius in metres by which clouds are grown; 0 for none."""
 
 
 def mask(

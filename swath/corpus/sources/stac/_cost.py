@@ -15,15 +15,16 @@ from swath.corpus.sources.stac import _section as sections
 from swath.corpus.sources.stac._section import Product, StacSection
 
 BLOCK_PX = 512
-"""Tiles of the providers' cloud-optimised GeoTIFFs: 512 at Planetary Computer and USGS, 1024 at Earth Search."""
+"""Side of the blocks of the providers' cloud-optimised GeoTIFFs: 512 at Planetary Computer and USGS, 1024 at
+Earth Search."""
 HEADER_BYTES = 32_768
-"""Read when a file is opened: holds the header of most cloud-optimised GeoTIFFs."""
+"""Bytes read when a file is opened: they contain the header of most cloud-optimised GeoTIFFs."""
 COMPRESSED = 0.6
-"""Size of deflated counts against raw ones, remote and stored."""
+"""Size of deflated counts relative to raw ones, remote and stored."""
 METADATA_BYTES = 15_000
-"""Size of a Landsat scene's metadata file."""
+"""Bytes of a Landsat scene's metadata file."""
 ITEM_BYTES = 30_000
-"""Size of an item in a search's answer."""
+"""Bytes of an item in a search's answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,11 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """An upper bound: every window is taken to have a usable scene."""
+    """An upper bound on what a build reads and stores: every window is assumed to have a usable scene."""
 
     locations: int
     chips: int
-    """Locations times products times windows; of whole series, by the revisit time."""
+    """Locations times products times windows; for whole series, the number of dates by the revisit time."""
     searches: int
     requests: int
     """Searches, headers and blocks of files."""
@@ -69,7 +70,7 @@ def _size(count: float) -> str:
 
 
 def cost(section: StacSection, plan: gpd.GeoDataFrame, rate: Rate) -> Cost:
-    """What building a plan's locations costs at most."""
+    """The most that building a plan's locations can cost."""
     gsd = sections.pixel_size(section)
     chips = asked = requests = 0
     downloaded = stored = 0.0

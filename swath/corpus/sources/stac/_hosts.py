@@ -1,4 +1,6 @@
-"""Patience with hosts: retries at growing distances, shared by all threads of a process, and bounded answers."""
+"""Patience with hosts: retries at growing intervals, shared by all threads of a process, and answers of bounded
+size.
+"""
 
 import http.cookiejar
 import json
@@ -27,11 +29,11 @@ T = TypeVar("T")
 
 LONGEST_PAUSE_S = 60.0
 CHUNK = 16_384
-"""Bytes that are taken at once: a compressed answer grows by at most a thousand times that between two looks."""
+"""Bytes taken at once: between two checks a compressed answer grows by at most a thousand times that."""
 
 
 class TransientError(Exception):
-    """A host did not answer, or not properly, in spite of all retries."""
+    """A host did not answer, or not properly, despite all retries."""
 
 
 class TooLargeError(TransientError):
@@ -46,17 +48,17 @@ class GoneError(Exception):
 
 
 class Limits(Settings):
-    """How much a host may send, so that no answer fills the memory or takes for ever. One MB is 2^20 bytes."""
+    """How much a host may send, so that no answer fills the memory or takes forever. One MB is 2^20 bytes."""
 
     read_mb: int = Field(default=256, gt=0)
     """Megabytes of a file for one chip and band: the blocks that the chip touches, decoded, by the file's header. A
     file in one strip is one block, however small the chip."""
     answer_mb: int = Field(default=16, gt=0)
-    """Megabytes of one answer of a catalogue, and of a metadata file, decompressed."""
+    """Megabytes of one answer of a catalogue, or of a metadata file, decompressed."""
     search_mb: int = Field(default=256, gt=0)
-    """Megabytes of all answers of one search."""
+    """Megabytes of all answers to one search."""
     pages: int = Field(default=500, gt=0)
-    """Answers of one search."""
+    """Number of answers to one search."""
 
 
 class Hosts:
@@ -89,7 +91,7 @@ class Hosts:
 
 
 HOSTS = Hosts()
-"""What this process knows of the hosts that it has asked."""
+"""The failures and pauses of all hosts that this process has contacted."""
 
 
 USUAL = Limits()
@@ -97,7 +99,7 @@ USUAL = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to keep trying, and how much to take."""
+    """How long to keep trying, and how much data to accept."""
 
     retries: int
     backoff_s: float
@@ -105,7 +107,7 @@ class Patience:
     limits: Limits = USUAL
 
     def call(self, address: str, request: Callable[[], T], refused: Callable[[], None] | None = None) -> T:
-        """Do a request, and again while the host fails.
+        """Make a request, and repeat it while the host fails.
 
         Args:
             address: whose host is asked; a local file has none.
@@ -164,7 +166,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _shown(address: str) -> str:
-    """An address without its query, which may hold a signature."""
+    """An address without its query, which may contain a signature."""
     return address.partition("?")[0]
 
 
@@ -229,7 +231,7 @@ def json_of(url: str, patience: Patience) -> dict:
 
 
 def content(url: str, patience: Patience) -> bytes:
-    """All of a small file at an address of the web, or in a bucket of S3.
+    """The whole content of a small file at a web address or in an S3 bucket.
 
     GDAL reads the pixels; what GDAL is told in the environment holds here too: `GDAL_HTTP_COOKIEFILE` (the cookies of a
     login), `AWS_REQUEST_PAYER` and `AWS_S3_ENDPOINT`.
@@ -253,7 +255,7 @@ def content(url: str, patience: Patience) -> bytes:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """To where a catalogue's items may point as well, and nowhere else."""
+    """Follows redirects only to addresses that a catalogue's items may name as well."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str

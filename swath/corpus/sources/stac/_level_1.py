@@ -14,7 +14,7 @@ from swath.corpus.sources.stac._hosts import Patience, content
 from swath.errors import CorpusError
 
 DTYPE, FILL = "uint16", 0.0
-"""Counts of all level-1 files fit into it (TM's and ETM+'s are bytes); the count of missing pixels."""
+"""Type that holds the counts of all level-1 files (TM's and ETM+'s are bytes), and the count of missing pixels."""
 
 
 def calibration(scene: str, address: str, sensor: str, bands: tuple[str, ...], patience: Patience) -> Calibration:

@@ -24,14 +24,14 @@ from swath.sensors import Scaling
 
 @dataclass(slots=True)
 class Mosaic:
-    """Scenes of an acquisition laid over one another, the best on top."""
+    """The scenes of an acquisition laid over one another, the best on top."""
 
     pixels: Shaped[ndarray, "c y x"]
     empty: Bool[ndarray, "y x"]
-    """Where no scene has data in all bands."""
+    """True where no scene has data in all bands."""
     used: list[Scene]
     problems: list[str]
-    """Why scenes are left out."""
+    """Reasons for which scenes were left out."""
 
 
 def chip_of(site: Site, product: Product, acquisition: Acquisition, window: Window) -> Chip:
@@ -137,7 +137,7 @@ def _read(
 
 
 def _clouds(site: Site, product: Product, acquisition: Acquisition) -> Clouds | None:
-    """What the mask says; None where none is there and the product does not ask for one.
+    """The mask's statement about clouds; None if there is no mask and the product asks for none.
 
     Raises:
         UnusableError: too much of it is cloud, or nobody can say.
@@ -194,7 +194,7 @@ def _by_quality_layer(site: Site, product: Product, acquisition: Acquisition) ->
 
 
 def access(site: Site, product: Product) -> Access:
-    """How a product's files are opened: addresses signed, limits kept."""
+    """How a product's files are opened: with signed addresses, within the limits."""
     catalogue = sections.catalogue_of(product, site.section)
     collection = next(iter(sections.entries(product, site.section).values()))
     tokens = catalogue.tokens and catalogue.tokens.replace("{collection}", collection)

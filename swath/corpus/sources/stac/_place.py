@@ -1,4 +1,6 @@
-"""One location: search, choose, read. What a Dask task does; a function of its argument and of what the hosts serve."""
+"""One location: search, choose, read. This is what a Dask task does: a function of its argument and of what
+hosts serve.
+"""
 
 import re
 import traceback
@@ -28,25 +30,25 @@ from swath.sensors import Sensor
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a location."""
+    """The result of building one location."""
 
     location: Location | None
-    """None if it is left out."""
+    """The location; None if it is left out."""
     chips: tuple[Chip, ...]
     failures: tuple[Failure, ...]
 
     @property
     def transient(self) -> bool:
-        """Whether the location may do better another time."""
+        """Whether another attempt may succeed."""
         return any(failure.transient for failure in self.failures)
 
 
 UNUSABLE = (UnusableError, GoneError, CorpusError)
-"""What another acquisition may make up for."""
+"""Errors for which another acquisition may make up."""
 
 
 UNFORESEEN = "unforeseen"
-"""Beginning of the reason of a failure that is a fault of swath's, or of a package of its."""
+"""First words of the reason for a failure that is a fault of swath or of one of its packages."""
 
 
 def build(section: StacSection, location: Location) -> Outcome:
@@ -169,13 +171,13 @@ def _take_best(
 
 
 def _take(site: Site, products: tuple[Product, ...], window: Window, group: tuple[Acquisition, ...]) -> None:
-    """Store an acquisition of every product, or none."""
+    """Store an acquisition of every product, or of none."""
     site.chips += [chip_of(site, product, one, window) for product, one in zip(products, group, strict=True)]
     site.chosen[products[0].sensor, window.tag] = group[0].when
 
 
 def _why_none(site: Site, product: Product, window: Window) -> str:
-    """Whether there was nothing, or nothing that the product allows: asked again without its limits."""
+    """Whether nothing was found at all, or nothing that the product allows: searches again without its limits."""
     sensor = sensors.get(product.sensor)
     limits = [f"{name} = {value}" for name, value in product.only.items()]
     if product.max_cloud is not None and sections.sees_clouds(sensor):
@@ -240,7 +242,7 @@ def _filters(product: Product, sensor: Sensor, catalogue: Catalogue) -> dict:
 
 
 def _platforms(sensor: Sensor, catalogue: Catalogue) -> list[str]:
-    """The platforms that carry the sensor, as the catalogue calls them; empty if any that it has will do."""
+    """The platforms that carry the sensor, in the catalogue's spelling; empty if all that it has qualify."""
     return [catalogue.platform(name) for name in sensor.platforms]
 
 
@@ -278,7 +280,7 @@ def _ranked(
 def _by_cloud_over_the_chip(
     site: Site, product: Product, groups: list[tuple[Acquisition, ...]]
 ) -> Iterator[tuple[Acquisition, ...]]:
-    """A few candidates by what their masks say; a mask without any cloud ends the comparison."""
+    """A few candidates ranked by their masks; a mask without any cloud ends the comparison."""
     if len(groups) == 1:
         yield from groups
         return

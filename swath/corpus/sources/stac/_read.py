@@ -1,4 +1,6 @@
-"""Windows of remote files on a chip's grid, and what is not read: other things than images, and whole files."""
+"""Windows of remote files on a chip's grid. Refused are whatever is no image, and files that would have to be
+read whole.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,17 +31,16 @@ from swath.corpus.sources.stac._signing import Signer
 from swath.errors import CorpusError
 
 Slices: TypeAlias = tuple[slice, slice]
-"""Rows and columns."""
+"""Slices of rows and columns."""
 DRIVER = RioDriver()
-"""Keeps GDAL's settings and the session of a cloud's store for a thread."""
+"""Holds GDAL's settings and the cloud store's session of a thread."""
 FORMATS = {".jp2": "JP2OpenJPEG"}
 """GDAL's driver by the end of a file's name, and GTiff for all others. No other is tried, whatever the bytes are: many
 of GDAL's formats (VRT, WMS, and others) are documents that have further files read, of this machine as well."""
 
 
 def configure(timeout_s: float) -> None:
-    """Set GDAL up for files far away: no look at files beside them, and no memory of failures, so that a retry is
-    one."""
+    """Set GDAL up for remote files: no look at sibling files, and no memory of failures, so that retries are real."""
     configure_rio(
         GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
         GDAL_PAM_ENABLED="NO",
@@ -55,7 +56,7 @@ def configure(timeout_s: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LocationGrid:
-    """The pixels of a location."""
+    """The pixel grid of a location."""
 
     crs: str
     transform: tuple[float, ...]
@@ -67,7 +68,7 @@ class LocationGrid:
         return GeoBox((self.px, self.px), Affine(*self.transform), self.crs)
 
     def factor(self, pixel_m: float | None, file_crs: str | None) -> int:
-        """How many of the grid's pixels lie along one of a coarser file's, where both share their edges; else 1."""
+        """Number of the grid's pixels along a side of a coarser file's pixel, where both share their edges; else 1."""
         a, _, west, _, _, north = self.transform[:6]
         if pixel_m is None or file_crs != self.crs or pixel_m <= a or pixel_m % a or west % pixel_m or north % pixel_m:
             return 1
@@ -77,7 +78,7 @@ class LocationGrid:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How files are had."""
+    """How remote files are opened: signatures, limits and patience."""
 
     signer: Signer
     patience: Patience
@@ -190,7 +191,7 @@ def _holds(dtype: np.dtype, value: float) -> bool:
 
 
 def _as(pixels: Shaped[ndarray, "y x"], absent: Bool[ndarray, "y x"], dtype: str, name: str) -> Shaped[ndarray, "y x"]:
-    """Pixels in the sensor's type, which must hold every one of them; decimals may be rounded."""
+    """Pixels converted to the sensor's type, which must hold every value; decimals may be rounded."""
     wanted = np.dtype(dtype)
     if pixels.dtype == wanted:
         return pixels

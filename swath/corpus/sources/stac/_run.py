@@ -40,12 +40,12 @@ from swath.corpus.store import CorpusWriter, Location
 from swath.errors import CorpusError, RecipeError
 
 AHEAD = 3
-"""Locations under way for every thread of the cluster: enough that none waits for the slowest."""
+"""Number of locations under way per thread of the cluster: enough that none waits for the slowest."""
 PART_BYTES = 32 * 2**20
 PART_SECONDS = 60.0
-"""A part is committed when it holds so many bytes or is so old: what a kill costs at most."""
+"""Age in seconds at which a part is committed even if it is small: all that a kill can cost."""
 ALONE_SECONDS, LOOK_SECONDS = 120.0, 5.0
-"""A cluster may be without workers so long; how often that is looked at."""
+"""Seconds that a cluster may be without workers, and seconds between two looks."""
 PLAN, LOG, TABLE = "plan.parquet", "failures.jsonl", "failures.parquet"
 SCHEMA = pa.schema(
     [
@@ -114,7 +114,7 @@ def _labelled(outcomes: Iterable[Outcome], shapes: Shapes) -> Contents:
 
 
 def _look_ahead(section: StacSection) -> None:
-    """Refuse at once what no location could get."""
+    """Refuse at once what would fail at every location."""
     if any(product.cloud_mask for product in section.products):
         cloudless.require()
     for product in section.products:
@@ -143,7 +143,9 @@ def _require(address: str, collection: str, section: StacSection, where: str) ->
 
 
 def _say_what_waits(part: Sequence[Outcome]) -> None:
-    """An outage lasts longer than anybody watches a bar that does not move."""
+    """Tell the user which hosts are waited for: an outage lasts longer than anybody watches a bar that does not
+    move.
+    """
     waiting = {failure.uid: failure.reason for outcome in part for failure in outcome.failures if failure.transient}
     if waiting:
         said = (
@@ -178,7 +180,7 @@ def _say_what_failed(section: StacSection, target: Path, table: pd.DataFrame, *,
 
 
 def _plan(section: StacSection, target: Path) -> gpd.GeoDataFrame:
-    """The locations: drawn once and kept with the corpus, so that a build continues with the same."""
+    """The locations, drawn once and kept with the corpus, so that a continued build uses the same."""
     path = target / PLAN
     if not path.exists():
         drawn = places.draw(section.where, sections.footprint(section))
@@ -223,7 +225,7 @@ def _client() -> Iterator[Client]:
 
 
 def _in_order(client: Client, section: StacSection, todo: Sequence[Location]) -> Iterator[Outcome]:
-    """Outcomes in the order of the locations, however they arrive."""
+    """Outcomes in the order of the locations, whatever order they arrive in."""
     pending: deque = deque()
     for location in todo:
         if len(pending) >= AHEAD * max(1, _threads(client)):
@@ -236,7 +238,7 @@ def _in_order(client: Client, section: StacSection, todo: Sequence[Location]) ->
 
 @contextmanager
 def _connected() -> Iterator[None]:
-    """Say what to do where the scheduler has gone."""
+    """Explain an error that means that the scheduler has gone."""
     try:
         yield
     except (CancelledError, ClosedClientError, OSError) as error:
@@ -268,7 +270,7 @@ def _outcome(client: Client, location: Location, future: Future) -> Outcome:
 
 
 def _wait(client: Client, future: Future) -> None:
-    """Until a task is done; a cluster without workers gets some time to find new ones.
+    """Wait for a task; a cluster without workers gets some time to find new ones.
 
     Raises:
         CorpusError: it found none.
@@ -303,7 +305,7 @@ def _parts(outcomes: Iterable[Outcome], part_bytes: int) -> Iterator[list[Outcom
 
 
 class FailureLog:
-    """What the corpus lacks: a line a location, appended before its part is committed; a table at the end."""
+    """What the corpus lacks: a line per location, appended before its part is committed, and a table at the end."""
 
     def __init__(self, folder: Path):
         self._path = folder / LOG
@@ -324,7 +326,7 @@ class FailureLog:
             self.settled.add(entry["uid"])
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
-        """Append what went wrong; what went well after all takes back what an earlier attempt said."""
+        """Append failures; a success takes back what an earlier attempt noted."""
         lines = [line for outcome in outcomes if (line := self._line(outcome))]
         if lines:
             with named(self._path), self._path.open("a") as file:
@@ -343,7 +345,7 @@ class FailureLog:
         return json.dumps({"uid": uid, "left_out": outcome.location is None, "failures": failures})
 
     def table(self) -> pd.DataFrame:
-        """Write and return the table of failures."""
+        """Write the table of failures, and return it."""
         rows = [failure for failures in self._by_uid.values() for failure in failures]
         table = pa.Table.from_pylist(rows, SCHEMA)
         with replacing(self._table) as temporary:

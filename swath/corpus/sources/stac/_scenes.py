@@ -18,14 +18,14 @@ from swath.errors import CorpusError
 from swath.sensors import METADATA, Scaling, Sensor, offset_for_baseline
 
 SAME_PASS = dt.timedelta(minutes=5)
-"""Scenes of one platform that are no farther apart are one acquisition, cut up by the provider."""
+"""Scenes of one platform that are at most this far apart in time are one acquisition, cut up by the provider."""
 SAME_OUTLINE = 0.95
-"""Two outlines are the same if they share so much of what they cover together: processing moves an edge by pixels,
-while the parts of a tile that was cut in two overlap by little."""
+"""Two outlines count as the same if they share this part of what they cover together: processing moves an edge
+by pixels, while the parts of a tile that was cut in two overlap by little."""
 SCALE_FACTOR = 1000.0
-"""An item's scale is one of its sensor, give or take such a factor; anything else is a mistake."""
+"""Largest factor by which an item's scale may differ from its sensor's; anything else is a mistake."""
 LONGEST_NAME = 512
-"""Characters of an item's id."""
+"""Most characters of an item's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class File:
     scaling: Scaling
     """How the counts in the file become physical values."""
     pixel_m: float | None
-    """Size of a pixel, if it is known without opening the file."""
+    """Size of a pixel in metres, if known without opening the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,13 @@ class Scene:
     when: dt.datetime
     platform: str
     files: dict[str, File]
-    """Files by band."""
+    """File of each band."""
     quality: File | None
-    """The mask that the sensor's cloud rule reads."""
+    """The mask that the sensor's cloud rule reads, if there is one."""
     metadata: str | None
-    """Address of the file that calibrates the counts; None where counts need none."""
+    """Address of the metadata file that calibrates the counts; None where none is needed."""
     missing: tuple[str, ...]
-    """Wanted bands that the item does not have."""
+    """Wanted bands that the item lacks."""
     cloud: float | None
     """Cloud over the whole scene, in percent, as the provider says; None where it does not."""
     orbit: str | None
@@ -64,16 +64,16 @@ class Scene:
     tile: str
     """Cell of the provider's grid; two scenes of one pass, tile and outline are versions of each other."""
     generated: str = ""
-    """When the provider made it, in an order of text; empty where the item does not say."""
+    """When the provider made it, as text that sorts by time; empty where the item does not say."""
 
     @property
     def key(self) -> tuple[str, dt.date, str]:
-        """What the product levels of a scene have in common."""
+        """What identifies a scene across its product levels."""
         return self.platform, self.when.date(), self.tile
 
     @property
     def version(self) -> tuple[str, str, str]:
-        """Grows with every processing."""
+        """A key that grows with every processing of a scene."""
         return self.baseline, self.generated, self.id
 
 
@@ -109,7 +109,7 @@ def scene_of(
 
 
 def _name(item: Any) -> str:
-    """For messages, whatever the item says."""
+    """Name of an item for messages, whatever the item contains."""
     name = item.get("id") if isinstance(item, dict) else None
     return re.sub(r"[^\x20-\x7e]", "?", name)[:80] if isinstance(name, str) and name else "without an id"
 
@@ -287,7 +287,7 @@ def _scaling(item: dict[str, Any], asset: dict[str, Any], sensor: Sensor, band: 
 
 
 def _plausible(scale: float, offset: float | None, default: Scaling, sensor: Sensor, band: str) -> None:
-    """Refuse what would turn counts into nonsense: no scale, or one that is not of this sensor."""
+    """Refuse a scale that would make nonsense of the counts: none at all, or one that is not of this sensor."""
     if not default.scale / SCALE_FACTOR <= scale <= default.scale * SCALE_FACTOR:
         raise CorpusError(f"the scale {scale:g} of {band} cannot be, {sensor.name} has {default.scale:g}")
     low, high = sensor.range_of(band)
@@ -318,7 +318,7 @@ def _baseline(item: dict[str, Any]) -> str:
 
 
 def _tile(properties: dict[str, Any]) -> str:
-    """Spelled alike whatever the catalogue: `32TPT`, or path and row as `193027`."""
+    """Tile in one spelling for all catalogues: `32TPT`, or path and row as `193027`."""
     path, row = properties.get("landsat:wrs_path"), properties.get("landsat:wrs_row")
     if path is not None and row is not None:
         return f"{int(path):03}{int(row):03}"
@@ -331,7 +331,7 @@ def _tile(properties: dict[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Acquisition:
-    """All scenes of one pass over a location, the best to begin with first."""
+    """All scenes of one pass over a location, the best first."""
 
     scenes: tuple[Scene, ...]
 
@@ -346,7 +346,7 @@ class Acquisition:
         return max((scene.cloud or 0.0 for scene in self.scenes), default=0.0)
 
     def only(self, keys: Set[tuple]) -> "Acquisition | None":
-        """Its scenes of these keys; None if there is none."""
+        """The acquisition with only the scenes of these keys; None if there is none."""
         kept = tuple(scene for scene in self.scenes if scene.key in keys)
         return Acquisition(kept) if kept else None
 
@@ -384,7 +384,7 @@ def acquisitions(scenes: Iterable[Scene], outline: BaseGeometry, crs: str) -> li
 
 
 def _newest(scenes: Iterable[Scene]) -> list[Scene]:
-    """The scenes of a pass without earlier versions of the same scene."""
+    """The scenes of a pass, without earlier versions of the same scene."""
     kept: list[Scene] = []
     for scene in sorted(scenes, key=lambda scene: scene.version, reverse=True):
         if not any(scene.tile == one.tile and _same_ground(scene.outline, one.outline) for one in kept):
@@ -421,7 +421,7 @@ def twins(levels: Sequence[Sequence[Acquisition]]) -> list[tuple[Acquisition, ..
 def rescaled(
     counts: Shaped[ndarray, "y x"], missing: Bool[ndarray, "y x"], given: Scaling, stored: Scaling
 ) -> Shaped[ndarray, "y x"]:
-    """Counts that mean the same in the corpus's scaling; missing pixels keep theirs.
+    """Counts converted to the corpus's scaling; missing pixels keep theirs.
 
     An item of another offset is shifted by a whole number, so that nothing is lost; counts at the end of the type's
     range, which mean saturation, stay there.

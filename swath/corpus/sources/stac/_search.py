@@ -26,10 +26,10 @@ Item: TypeAlias = Any
 """An item as the API sends it, unchecked: objects of pystac would take longer to make than the pixels
 to read."""
 PAGE = 100
-"""Items in an answer."""
+"""Number of items per answer."""
 REDIRECTS = 5
 SEARCH_TIMEOUTS = 30
-"""So many times its timeout a search may take, all of its answers together."""
+"""A search may take this many times the timeout of a request, all of its answers together."""
 
 
 def items(
@@ -117,13 +117,15 @@ def _pages(pages: Iterator[dict[str, Any]], address: str, patience: Patience) ->
 
 
 def _identity(item: Item) -> str:
-    """The same for an item that two answers hold."""
+    """A key that is the same for an item found in two answers."""
     name = item.get("id") if isinstance(item, dict) else None
     return name if isinstance(name, str) else json.dumps(item, sort_keys=True)
 
 
 def _may_touch(item: Item, area: shapely.Geometry) -> bool:
-    """Some servers compare bounding boxes only, and a tile's box is larger than what was seen of it."""
+    """Whether an item's outline may touch an area: some servers compare bounding boxes, and a tile's box is
+    larger than its outline.
+    """
     try:
         return bool(shape(item["geometry"]).intersects(area))
     except Exception:  # whatever may be wrong with it: that is said where the item is read
@@ -133,11 +135,11 @@ def _may_touch(item: Item, area: shapely.Geometry) -> bool:
 # -- the API -----------------------------------------------------------------------------------------------------------
 
 _SIZE = "swath:bytes"
-"""Where an answer's size is noted."""
+"""Where the size of an answer is recorded."""
 
 
 class _BoundedIO(StacApiIO):
-    """pystac-client's requests, with an end: in time, in size, in redirects, and in where they go.
+    """pystac-client's requests, bounded in time, size, redirects and destinations.
 
     As it comes it reads files where a link names one, forgets its timeout, and takes whatever is sent.
     """

@@ -1,4 +1,4 @@
-"""The section of a recipe that says where, when and from where."""
+"""The section of a recipe that states where, when and from which catalogue chips are taken."""
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -32,35 +32,35 @@ class Product(Settings):
 
     sensor: str
     bands: tuple[str, ...] | None = None
-    """In the order in which they are stored; by default all that the catalogue has."""
+    """Bands in the order in which they are stored; by default all that the catalogue has."""
     catalogue: Catalogue | None = None
-    """If another than the section's."""
+    """Catalogue, if another than the section's."""
     collection: str | None = None
-    """If another than the sensor's own, such as `sentinel-2-c1-l2a`."""
+    """Collection, if another than the sensor's own, such as `sentinel-2-c1-l2a`."""
     when: DatesSettings | None = None
-    """If another rule than the section's."""
+    """Rule for dates, if another than the section's."""
     only: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Properties that an item must have, such as `landsat:collection_category: T1`."""
     max_cloud: float | None = Field(default=20, ge=0, le=100)
-    """Scenes with more cloud are left out, in percent as the catalogue says; null for all. Means nothing for radar."""
+    """Largest cloud cover of a scene in percent, as the catalogue states it; null for no limit. Ignored for radar."""
     max_chip_cloud: float = Field(default=1.0, ge=0, le=1)
-    """Chips with a larger share of cloud are left out, where the sensor has a mask; below 1, scenes without it as
-    well."""
+    """Largest share of cloud in a chip, where the sensor has a mask; below 1, scenes without a mask are left
+    out as well."""
     min_valid: float = Field(default=1.0, ge=0, le=1)
-    """Chips with a smaller share of pixels that hold data are left out."""
+    """Least share of a chip's pixels that hold data."""
     look: int = Field(default=3, ge=1)
-    """How many of a window's clearest scenes are compared by the cloud over the chip itself."""
+    """Number of a window's clearest scenes that are compared by the cloud over the chip itself."""
     mask_clouds: bool = False
-    """Mark pixels as not valid that are cloudy, or of which the mask says nothing; scenes without a mask are left out
-    then. By default they are data, and their share is in the index."""
+    """Mark pixels as invalid that are cloudy, or about which the mask says nothing; scenes without a mask are
+    then left out. By default they are data, and their share is in the index."""
     cloud_mask: S2Cloudless | None = None
-    """What says which pixels are cloud; by default the sensor's own quality layer. Sentinel-2 L1C has none."""
+    """How cloudy pixels are recognised; by default by the sensor's quality layer. Sentinel-2 L1C has none."""
     uint8: bool = False
-    """Store a byte a value, by the tables of SSL4EO-L for Landsat; what lies outside their ranges is lost."""
+    """Store one byte per value, by the tables of SSL4EO-L for Landsat; values outside their ranges are lost."""
     resampling: Literal["nearest", "bilinear", "cubic", "average"] = "nearest"
-    """For files that are on another grid than the chip: coarser bands, and scenes of a neighbouring UTM zone."""
+    """Resampling of files on another grid than the chip's: coarser bands, and scenes of a neighbouring UTM zone."""
     orbit: Literal["ascending", "descending"] | None = None
-    """Only this pass."""
+    """Only acquisitions of this pass."""
     same_dates_as: str | None = None
     """Sensor of another product of the section: only scenes (platform, day and tile, or path and row) that both have
     are taken, so that two product levels are parallel."""
@@ -98,11 +98,11 @@ class StacSection(Settings):
     """A corpus from STAC catalogues."""
 
     where: PlacesSettings
-    """Locations: a strategy and its settings."""
+    """The strategy that chooses locations, with its settings."""
     when: DatesSettings
-    """Periods, and whether one acquisition of each is wanted or all."""
+    """The rule for dates: periods, and whether one acquisition of each is wanted or all."""
     products: tuple[Product, ...] = Field(min_length=1)
-    """Sensors; the first gives the pixel grid."""
+    """The products to store, one per sensor; the first defines the pixel grid."""
     chip_px: int = Field(default=264, gt=0)
     """Width and height of all chips."""
     gsd_m: float | None = Field(default=None, gt=0)
@@ -112,8 +112,8 @@ class StacSection(Settings):
     """`all`: a location without a chip of every product and window is left out, as in SSL4EO-L. `any`: one is enough.
     What is missing is in `failures.parquet` either way."""
     on_failure: Literal["stop", "leave-out"] = "stop"
-    """When hosts did not answer in spite of all retries. `stop`: the corpus stays unfinished, and the same command
-    tries those locations again. `leave-out`: it is finished without them."""
+    """What to do when hosts did not answer despite all retries. `stop`: the corpus stays unfinished, and the
+    same command tries those locations again. `leave-out`: it is finished without them."""
     retries: int = Field(default=6, ge=0)
     """How often a request that failed is repeated, at growing distances in time."""
     backoff_s: float = Field(default=1.0, gt=0)
@@ -212,12 +212,12 @@ def shipped(sensor: Sensor, bands: tuple[str, ...], gsd_m: float) -> SensorLayou
 
 
 def sees_clouds(sensor: Sensor) -> bool:
-    """Whether clouds are in the way, so that clear scenes are looked for: not for radar."""
+    """Whether clouds hide what the product shows, so that clear scenes are looked for: not for radar."""
     return sensor.kind == "optical"
 
 
 def has_mask(product: Product) -> bool:
-    """Whether something says which pixels of the product are cloudy."""
+    """Whether there is anything that tells cloudy pixels of the product."""
     return product.cloud_mask is not None or sensors.get(product.sensor).cloud is not None
 
 

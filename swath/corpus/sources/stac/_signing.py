@@ -26,7 +26,7 @@ class Signer(Protocol):
 
 
 class Unsigned:
-    """For hosts that serve everybody."""
+    """Signer for hosts that serve everybody."""
 
     def sign(self, address: str) -> str:
         """The address itself."""
@@ -45,7 +45,7 @@ class TokenSigner:
     """Shared access signatures of Azure and the like: a query string, for whole containers, that expires."""
 
     MARGIN = dt.timedelta(minutes=2)
-    """A token is renewed this long before it expires, so that it lasts for a read."""
+    """How long before it expires a token is renewed, so that it outlasts a read."""
 
     def __init__(self, template: str, hosts: tuple[str, ...], patience: Patience):
         """Make a signer.
@@ -62,7 +62,7 @@ class TokenSigner:
         self._tokens: dict[str, _Token] = {}
 
     def sign(self, address: str) -> str:
-        """The address with the token; a new token is had where the old one is about to expire."""
+        """The address with a token; a new token is fetched where the old one is about to expire."""
         url = self._url(address)
         if url is None:
             return address
@@ -73,12 +73,12 @@ class TokenSigner:
             return f"{address}{'&' if '?' in address else '?'}{token.query}"
 
     def renew(self) -> None:
-        """Have new tokens next time."""
+        """Discard all tokens, so that new ones are fetched."""
         with self._lock:
             self._tokens.clear()
 
     def _url(self, address: str) -> str | None:
-        """Where the token for an address is had; None if its host gets none."""
+        """Address of the token for an address; None if its host gets none."""
         if "{account}" not in self._template:
             return self._template if host_of(address) in self._hosts else None
         match = _AZURE.match(address)

@@ -1,4 +1,4 @@
-"""A location while it is being built: what was looked up for it, and what came of it."""
+"""A location while it is being built: what was looked up for it, and the resulting chips and failures."""
 
 import datetime as dt
 from dataclasses import dataclass, field
@@ -16,40 +16,40 @@ from swath.corpus.store import Chip, Location, SensorLayout
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A chip that the corpus lacks, and why."""
+    """A chip that the corpus lacks, and the reason."""
 
     uid: str
     sensor: str
     window: str | None
-    """Season, month or other tag; None too for an item that cannot be used, whose window nobody knows."""
+    """Season, month or other tag; None also for an unusable item, whose window is unknown."""
     reason: str
     transient: bool
-    """Another attempt may succeed: a host did not answer."""
+    """Whether another attempt may succeed, because a host did not answer."""
     lon: float
     lat: float
 
 
 @dataclass(frozen=True, slots=True)
 class Clouds:
-    """What a mask says of an acquisition."""
+    """A mask's statement about an acquisition."""
 
     cloudy: Bool[ndarray, "y x"]
     unknown: Bool[ndarray, "y x"]
-    """Where the mask says nothing."""
+    """True where the mask says nothing."""
 
     @property
     def share(self) -> float:
-        """Share of the chip, 0 to 1, that is known to be cloudy."""
+        """Share of the chip that is known to be cloudy, 0 to 1."""
         return float(self.cloudy.mean())
 
 
 class UnusableError(Exception):
-    """An acquisition that cannot become a chip, and why."""
+    """An acquisition that cannot become a chip, and the reason."""
 
 
 @dataclass(slots=True)
 class Site:
-    """A location and everything that is looked up for it."""
+    """A location, and everything that is looked up for it."""
 
     section: StacSection
     layouts: dict[str, SensorLayout]
@@ -58,9 +58,9 @@ class Site:
     grid: LocationGrid
     patience: Patience
     chosen: dict[tuple[str, str | None], dt.datetime] = field(default_factory=dict)
-    """When a sensor's chip of a window was taken: radar follows."""
+    """Time at which a sensor's chip of a window was taken, which radar follows."""
     masks: dict[tuple[str, str], "Clouds | None"] = field(default_factory=dict)
-    """By sensor and acquisition: a mask that was compared is not made again."""
+    """Cloud masks by sensor and acquisition, so that a mask that was compared is not made again."""
     counts: dict[str, Shaped[ndarray, "y x"]] = field(default_factory=dict)
     """By address, of the window under way: bands that a mask was made from are not read again for the chip."""
     chips: list[Chip] = field(default_factory=list)
@@ -69,11 +69,11 @@ class Site:
     """Items that cannot be used, by sensor and reason; no chip is missing for that alone."""
 
     def fail(self, product: Product, window: Window, reason: str, *, transient: bool = False) -> None:
-        """Note that a chip is missing, and why."""
+        """Record that a chip is missing, and why."""
         self.failures.append(self._failure(product, window.tag, reason, transient))
 
     def leave_out(self, product: Product, reason: str) -> None:
-        """Note an item that cannot be used, once, however often it is found."""
+        """Record an unusable item, once, however often it is found."""
         self.malformed[product.sensor, reason] = self._failure(product, None, reason, transient=False)
 
     def _failure(self, product: Product, tag: str | None, reason: str, transient: bool) -> Failure:

@@ -54,21 +54,21 @@ RADAR_SCALE = 0.01
 """Counts to dB: hundredths of a decibel."""
 LAYER = "landcover"
 PART = 64
-"""Locations that are committed at once."""
+"""Number of locations that are committed at once."""
 TRUTH_ROWS = 1024
-"""Chips whose cloud truth is in memory at once."""
+"""Number of chips whose cloud truth is in memory at once."""
 CLEAR, CLOUD, SHADOW = range(3)
 """Codes of the cloud truth."""
 
 
 class Config(PluginSettings):
-    """Settings of the synthetic landscape."""
+    """The synthetic landscape: a generated world of several sensors, with known land cover, clouds and shadows."""
 
     name: Literal["synth"] = "synth"
     seed: Seed = 0
     """Seed of the whole world; the same seed and settings give the same bytes."""
     locations: int = Field(400, ge=1, le=10_000_000)
-    """How many, spread over the extent; 400 or more of chip size side by side make a mosaic."""
+    """Number of locations, spread over the extent; 400 or more side by side make a mosaic."""
     chip_px: int = Field(64, ge=8, le=512, multiple_of=2)
     """Rows and columns of a chip, in pixels of 10 m."""
     year: int = Field(2021, ge=2016, le=2100)
@@ -92,7 +92,7 @@ class Config(PluginSettings):
     cloud_fraction: float = Field(0.1, ge=0, le=0.9)
     """Mean cloud cover of the optical dates."""
     mask_clouds: bool = False
-    """Mark clouds and their shadows as invalid (the truth); otherwise they are pixels like any other."""
+    """Mark clouds and their shadows as invalid, by the truth; otherwise they are pixels like any other."""
     clear: bool = False
     """Also keep what the optical dates would show without clouds and shadows, for `cloud_levels` of a task."""
     looks: float = Field(4.4, gt=0)
@@ -114,13 +114,13 @@ class Config(PluginSettings):
 
 @dataclass(frozen=True, slots=True)
 class LandscapeLocation:
-    """A location before anything is drawn there."""
+    """A location before anything is rendered there."""
 
     uid: str
     zone: int
-    """UTM zone, 1..60."""
+    """UTM zone, 1 to 60."""
     south: bool
-    """On the southern hemisphere."""
+    """Whether it lies on the southern hemisphere."""
     west: float
     """Easting of the west edge, metres."""
     north: float
@@ -129,7 +129,7 @@ class LandscapeLocation:
     """Longitude of the centre, degrees."""
     lat: float
     group: str
-    """Spatial block."""
+    """Name of its spatial block."""
 
     @property
     def crs(self) -> str:
@@ -138,7 +138,7 @@ class LandscapeLocation:
 
     @property
     def transform(self) -> tuple[float, float, float, float, float, float]:
-        """Column, row -> easting, northing, in the order of `affine.Affine`."""
+        """Transform from column and row to easting and northing, in the order of `affine.Affine`."""
         return (PIXEL, 0.0, self.west, 0.0, -PIXEL, self.north)
 
     @property
@@ -159,7 +159,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RenderedLocation:
-    """Everything known of one location."""
+    """Everything that is known of one location: chips, labels and truth."""
 
     location: LandscapeLocation
     landcover: Integer[np.ndarray, "h w"]
@@ -207,7 +207,7 @@ def _corner(config: Config) -> tuple[float, float]:
 
 
 def _distinct(config: Config, west: np.ndarray, north: np.ndarray) -> list[LandscapeLocation]:
-    """Places in the zone that each chip's centre lies in; snapping to another zone's lattice may merge two."""
+    """Positions in the zone of each chip's centre; snapping to another zone's lattice may merge two."""
     inverse = _transformer(_zone(config.lon), config.lat < 0)
     half = config.chip_m / 2
     lon, lat = inverse.transform(west + half, north - half, direction="INVERSE")
@@ -360,12 +360,12 @@ def _radar_counts(config: Config, location: LandscapeLocation, plants: Plants, d
 
 
 def _incidence(config: Config, location: LandscapeLocation, orbit: str) -> float:
-    """Radians; 31 to 45 degrees, fixed for a tile and direction, as on a repeated orbit."""
+    """Incidence angle in radians: 31 to 45 degrees, fixed for a tile and direction, as on a repeated orbit."""
     return math.radians(31 + 14 * float(uniform(stream(config.seed, f"swath-{orbit}"), location.tile)[0]))
 
 
 def _rng(config: Config, location: LandscapeLocation, purpose: str) -> np.random.Generator:
-    """Noise of one location and purpose; independent of all other locations."""
+    """Random generator of one location and purpose, independent of all other locations."""
     key = scramble(stream(config.seed, purpose), location.zone, round(location.west), round(location.north))
     return np.random.default_rng(int(key[0]))
 
@@ -492,7 +492,9 @@ def _item(mission: str, location: LandscapeLocation, when: Pass) -> str:
 
 
 def _write_truth(config: Config, corpus: Corpus, wanted: Sequence[LandscapeLocation]) -> None:
-    """Computed again rather than kept while building, so that an interrupted build needs no second index."""
+    """Store the truth. It is computed again rather than kept while building, so that an interrupted build needs
+    no second index.
+    """
     final = truth_path(corpus.path, OPTICAL)
     if final.exists():
         return

@@ -29,7 +29,7 @@ class Pass:
     """One pass of a satellite that is shipped as an acquisition."""
 
     time: datetime
-    """UTC."""
+    """Time in UTC."""
     orbit: str
     """`R` and the number of the orbit for optical; ascending or descending for radar."""
     cover: float = 0.0

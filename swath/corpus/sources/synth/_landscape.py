@@ -14,7 +14,7 @@ from swath.corpus.physics.window import Window
 from swath.corpus.sources.synth._classes import BUILT_CODE, FIRST_CROP, FOREST_CODE, GRASS_CODE, WATER_CODE
 
 PIXEL = 10.0
-"""Metres."""
+"""Side of a pixel in metres."""
 MARGIN = 2
 """Pixels made on each side beyond the chip, for the instrument's blur."""
 FARM = 800.0
@@ -59,9 +59,9 @@ class Ground:
     along: Float[np.ndarray, "h w"]
     """Metres along it."""
     wood: Bool[np.ndarray, "h w"]
-    """Where forest grows."""
+    """True where forest grows."""
     lateness: Float[np.ndarray, " u"]
-    """Days by which each unit is late, regional and own."""
+    """Days by which each unit is late, regional and individual parts together."""
 
     @cached_property
     def water(self) -> np.ndarray:
@@ -137,7 +137,7 @@ class Landscape:
     # --- farms and fields -------------------------------------------------------------------------------------------
 
     def _farms(self, at: Window) -> "Farms":
-        """Voronoi cells of a jittered lattice, with a lane along their borders."""
+        """Farm blocks: Voronoi cells of a jittered lattice, with a lane along their borders."""
         columns = np.arange(int(at.x[0] // FARM) - 1, int(at.x[-1] // FARM) + 2)
         rows = np.arange(int(at.y[-1] // FARM) - 1, int(at.y[0] // FARM) + 2)
         column, row = (a.ravel() for a in np.meshgrid(columns, rows))
@@ -183,7 +183,9 @@ class Landscape:
         return codes[np.where(follows, favourite, chance)]
 
     def _lateness(self, key: np.ndarray, where: tuple, at: Window) -> np.ndarray:
-        """Regional (5 days) and own (8 days) standard deviation; forest stands and gardens follow the region."""
+        """Lateness in days with regional (5) and individual (8) standard deviations; forest stands and gardens
+        follow the region.
+        """
         fixed = len(key) - len(where[0])
         x = np.concatenate([np.full(fixed, at.x.mean()), where[0]])
         y = np.concatenate([np.full(fixed, at.y.mean()), where[1]])

@@ -19,7 +19,7 @@ CONTRAST = 0.6
 
 @dataclass(frozen=True, eq=False)
 class Plants:
-    """What a chip's ground is covered with, by class; the same for both instruments and all dates."""
+    """The vegetation of a chip by class, the same for both instruments and all dates."""
 
     ground: Ground
     lands: tuple[Land, ...]
@@ -45,7 +45,7 @@ class Plants:
         return out
 
     def table(self, *values: str) -> np.ndarray:
-        """An attribute of each unit's class (dotted path)."""
+        """Values of an attribute (a dotted path) of each unit's class."""
         return np.array([_attribute(land, values) for land in self.unit_lands])
 
     def lai(self, state: State) -> Float[np.ndarray, "t p"]:
