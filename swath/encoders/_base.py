@@ -56,9 +56,9 @@ class Encoder(nn.Module):
     """A network behind the contract that says what it may be fed."""
 
     layout = torch.channels_last
-    """How the network's kernels lie in memory."""
+    """Memory format of the network's kernels."""
     needs_days = False
-    """Whether it goes by the day of each date: of a series without any it would see nothing."""
+    """Whether the network uses the day of each date, so that a series without any known day is refused."""
 
     def __init__(self, network: nn.Module, contract: InputContract, dim: int, example_px: int = 64):
         """Wrap a network.
@@ -72,7 +72,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.contract, self.dim, self.example_px = contract, dim, example_px
         self.start: StartReport | None = None
-        """What became of the published weights that it began with; None where it began with none."""
+        """Report on the published weights that it started from; None where it started from none."""
         self.standardize = Standardize(contract)
         self.network = network.to(memory_format=self.layout)
 

@@ -32,40 +32,41 @@ from swath.sensors import SensorDefinition, SensorName, band, band_id, declare, 
 from swath.settings import Settings, plainly
 
 FORMAT = 2
-"""Version of the card. Raised when a reader of the older one would misread it. Format 1 has no digest, and its
-self-check is of a picture that was made from the statistics that it should have checked."""
+"""Version of the card, raised when a reader of the older one would misread it. Format 1 has no digest, and its
+self-check uses a picture made from the very statistics that it should check."""
 
 
 class SeenFile(Settings):
-    """The list of the locations that an encoder was trained on, in a file beside it."""
+    """The list of the locations that an encoder was trained on, a file beside it."""
 
     locations: int
     corpora: list[str]
-    """Content hashes of the corpora that they are of."""
+    """Content hashes of the corpora that the locations belong to."""
     sha256: str
     """SHA-256 of the file."""
 
 
 class EncoderCard(Settings):
-    """What has to be known of the weights, in plain JSON."""
+    """Everything that has to be known about the weights, as plain JSON."""
 
     format: Literal[1, 2] = FORMAT
     swath_version: str
     """Version of swath that wrote it."""
     encoder: dict[str, Any]
-    """The plug-in's settings, `weights` left out: the checkpoint's own take their place."""
+    """Settings of the encoder plug-in, without `weights`, which the checkpoint's own replace."""
     contract: InputContract
     """Bands, units and statistics of the input."""
     sensors: dict[SensorName, SensorDefinition] = Field(default_factory=dict)
-    """What those of the input's sensors are that swath does not ship, so that every machine can use the encoder."""
+    """Definitions of those of the input's sensors that swath does not ship, so that every machine can use the
+    encoder."""
     sha256: str
     """SHA-256 of the safetensors file."""
     self_check: list[float]
-    """Embeddings of pictures in physical units that every machine can make, which loading can repeat."""
+    """Embeddings of reproducible pictures in physical units, which loading repeats."""
     provenance: dict[str, Any]
-    """Whatever the writer knows: recipe, corpus hash, seed, epochs."""
+    """Whatever the writer recorded: recipe, corpus hash, seed, epochs."""
     seen: SeenFile | None = None
-    """Which locations it was trained on; None where nobody knows."""
+    """The list of locations that it was trained on; None where unknown."""
     digest: str = ""
     """SHA-256 of everything else in the card."""
 
@@ -113,7 +114,7 @@ def _plugin(name: str) -> EncoderPlugin:
 
 
 def own_start(config: EncoderSettings) -> Path | None:
-    """The checkpoint of swath's own that an encoder's settings name as its start; None for any other start."""
+    """The checkpoint of swath's own that an encoder's settings name as their start; None for any other start."""
     start = config.weights if isinstance(config, StartableSettings) else None
     return start if start is not None and _files(start)[1].exists() else None
 
@@ -124,7 +125,7 @@ def saw_unknown_places(config: EncoderSettings) -> bool:
 
 
 def untrained(config: EncoderSettings) -> EncoderSettings:
-    """The settings of its random twin, which does not start from what was trained on Earth observation already."""
+    """Settings of the encoder's random twin: the same, but without weights that were trained on Earth observation."""
     return _without_weights(config) if own_start(config) or saw_unknown_places(config) else config
 
 
@@ -144,7 +145,7 @@ def _continued(plugin: EncoderPlugin, config: EncoderSettings, contract: InputCo
 
 
 def _with_statistics_of(then: InputContract, now: InputContract, start: Path) -> InputContract:
-    """The contract of now, standardised as then; ContractError unless bands and units are the same."""
+    """The new contract with the statistics of the old one; ContractError unless bands and units are the same."""
     same = now.inputs == then.inputs if now.fixed else set(now.bands) <= set(then.bands)
     if (now.fixed, now.channels) != (then.fixed, then.channels) or not same:
         raise ContractError(
@@ -170,7 +171,7 @@ def _said(contract: InputContract) -> str:
 
 
 def fresh(path: Path | str) -> Encoder:
-    """The network of the encoder saved at `path` with new random weights, from torch's global random numbers."""
+    """The network of the encoder saved at `path` with new random weights, drawn from torch's global random state."""
     card = load_card(path)
     return build(_config(card), card.contract)
 
@@ -383,7 +384,7 @@ def _check_contract(card: EncoderCard, where: Path) -> None:
 
 
 def _not_finite(state: Mapping[str, torch.Tensor], contract: InputContract, check: list[float]) -> str:
-    """What of an encoder holds NaN or infinity, for a message; empty where nothing does."""
+    """For a message: which parts of an encoder hold NaN or infinity; empty where none does."""
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             return f"the encoder's weights are ({name})"
@@ -420,15 +421,15 @@ def _verify(encoder: Encoder, card: EncoderCard, where: Path) -> None:
 
 
 USUAL = {"reflectance": (0.02, 0.5), "dB": (-22.0, -4.0), "K": (265.0, 310.0), "display": (0.1, 0.9)}
-"""Between which values the pictures of the self-check lie, by unit."""
+"""Range of values in the self-check's pictures, by unit."""
 
 
 MIDSUMMER = 171
-"""Day of the pictures, since 1970-01-01: an encoder of series that goes by days would see nothing of undated ones."""
+"""Day of the self-check's pictures, since 1970-01-01: an encoder that uses days would ignore undated series."""
 
 
 def _pictures(encoder: Encoder) -> list[Image]:
-    """Smooth pictures, part of them invalid, that depend on the bands' keys and units alone; together of all bands."""
+    """Smooth, partly invalid pictures of all bands together, which depend on the bands' keys and units only."""
     contract = encoder.contract
     if contract.fixed:
         return [_picture([keys], encoder.example_px) for keys in contract.inputs]
@@ -452,7 +453,7 @@ def _picture(rows: list[tuple[str, ...]], px: int) -> Image:
 
 
 def _surface(key: str, px: int) -> torch.Tensor:
-    """Waves about a level that hardly two bands share, in the band's unit: the same on every machine."""
+    """Waves around a level that hardly two bands share, in the band's unit: the same on every machine."""
     low, high = USUAL[band(key).unit]
     own = zlib.crc32(key.encode()) / 2**32
     waves = torch.arange(px * px, dtype=torch.float64).mul(0.37).add(100 * own).sin()
@@ -475,7 +476,7 @@ def _without_weights(config: EncoderSettings) -> EncoderSettings:
 
 
 def _files(path: Path | str) -> tuple[Path, Path, Path]:
-    """Weights, card, and what it saw."""
+    """Paths of the weights, the card, and the list of locations."""
     path = Path(path)
     stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
     weights, card, seen = (stem.with_name(f"{stem.name}.{end}") for end in ("safetensors", "json", "seen.parquet"))

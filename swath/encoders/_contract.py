@@ -11,17 +11,17 @@ from swath.errors import ContractError
 from swath.sensors import band_id, bands
 
 GSD_TOLERANCE = 0.1
-"""Relative difference of pixel sizes that makes none to an encoder."""
+"""Relative difference of pixel sizes up to which an encoder accepts an image."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputContract:
-    """Bands, units and statistics of an encoder's input. Travels with the checkpoint."""
+    """What an encoder must be fed: bands, units and statistics. It travels with the checkpoint."""
 
     channels: int
     """Number of input channels; of the first branch where there are several."""
     bands: tuple[str, ...]
-    """Band keys with statistics. Fixed: the channels, in order. Free: what any channel may hold."""
+    """Band keys with statistics. Fixed: those of the channels, in order. Free: those that any channel may hold."""
     fixed: bool
     """True: channel i is always `bands[i]`. False: any `channels` of `bands`, in any order (RS-BYOL)."""
     units: tuple[str, ...]
@@ -34,7 +34,7 @@ class InputContract:
     """Fixed only: how many of `bands`, one after the other, make an input each, for a network with a branch per
     sensor that takes any one of them (S4). Default: all of them are one input."""
     gsd_m: tuple[float, ...] = ()
-    """Pixel size of each band in the corpus, in metres; empty where nobody knows it (swath before its format 2)."""
+    """Pixel size of each band in the corpus, in metres; empty where unknown (checkpoints of format 1)."""
 
     @property
     def inputs(self) -> tuple[tuple[str, ...], ...]:

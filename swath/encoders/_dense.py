@@ -10,10 +10,10 @@ from swath.encoders._base import Encoder
 
 
 class DenseEncoder(Encoder, ABC):
-    """An encoder that also gives features of every pixel, its dates already collapsed."""
+    """An encoder that also gives features of every pixel, with its dates already merged."""
 
     dense_dim: int
-    """Length of a pixel's features."""
+    """Length of a pixel's feature vector."""
 
     @abstractmethod
     def dense(self, image: Image) -> Float[Tensor, "b d h w"]:

@@ -28,7 +28,9 @@ def dilate(stage: nn.Module) -> bool:
 
 
 def _centred(conv: nn.Conv2d) -> bool:
-    """Whether its output lies on its input: a plain convolution of odd size, padded on all sides alike."""
+    """Whether a convolution's output lies centred on its input: a plain one of odd size, padded equally on all
+    sides.
+    """
     return type(conv) is nn.Conv2d and all(
         size % 2 and pad == size // 2 * by
         for size, pad, by in zip(conv.kernel_size, conv.padding, conv.dilation, strict=True)

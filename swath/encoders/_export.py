@@ -79,7 +79,7 @@ def _settings(path: Path | str) -> dict[str, Any]:
 
 
 def _steady(encoder: Encoder) -> InputContract:
-    """The contract, with bands that were constant in the corpus shut off by kernels of 0 instead of a scale of 0."""
+    """The contract, with bands that were constant in the corpus disabled by zero kernels instead of a scale of 0."""
     contract = encoder.contract
     constant = [is_constant(key, std) for key, std in zip(contract.bands, contract.std, strict=True)]
     if not any(constant):
@@ -162,7 +162,9 @@ def _for_timm(state: State, config: Config, channels: int, to: Path) -> None:  #
 
 
 def _for_torchgeo(state: State, config: Config, channels: int, to: Path) -> None:
-    """As its `extract_backbone` reads it; torchgeo makes the model of its own size of pictures."""
+    """Write a checkpoint as torchgeo's `extract_backbone` reads it; torchgeo builds the model for its own
+    picture size.
+    """
     import timm
 
     theirs = timm.create_model(config.model, num_classes=2, in_chans=channels)
@@ -183,7 +185,7 @@ def _for_torchgeo(state: State, config: Config, channels: int, to: Path) -> None
 
 
 def _for_terratorch(state: State, config: Config, channels: int, to: Path) -> None:
-    """Under the names of timm's `features_only` networks, which are terratorch's backbones of timm."""
+    """Write weights under the names of timm's `features_only` networks, which terratorch uses as backbones."""
     import timm
 
     size = {name: value for name, value in options(config).items() if name == "img_size"}
@@ -209,4 +211,4 @@ _HOW: dict[Library, str] = {
     "checkpoint_path={file!r}); of its factories: backbone 'timm_{model}', backbone_pretrained false, "
     "backbone_in_chans {n}, backbone_checkpoint_path {file!r}",
 }
-"""What to call there; the keys of their own settings."""
+"""For each library, the function to call; the keys are settings of that library."""

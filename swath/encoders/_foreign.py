@@ -31,7 +31,7 @@ KNOWN = {
     "base_encoder",  # MoCo v3, likewise
     "teacher",  # DINO: the one that its authors use
 }
-"""Words before a tensor's name that say that it belongs to the network to use."""
+"""Words in a tensor's name that tell that it belongs to the network to use."""
 _INERT = [
     (OrderedDict, "pytorch_lightning.utilities.parsing.AttributeDict"),
     (OrderedDict, "lightning_fabric.utilities.data.AttributeDict"),
@@ -39,18 +39,18 @@ _INERT = [
     (argparse.Namespace, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
     argparse.Namespace,
 ]
-"""What trainings leave beside weights, read as plain settings: no class of theirs is imported, and nothing is run."""
+"""Classes that trainings store beside weights. They are read as plain settings: none is imported, and no code runs."""
 _SHOWN = 3
 _WORTHWHILE = 0.5
-"""Share of a network from which on the rest may be meant to be new."""
+"""Share of a network from which a file counts as one for it, with the rest meant to be new."""
 
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """How a file calls the tensors of a network."""
+    """How the tensors of a network are named in a file."""
 
     prefix: str
-    """What stands before their names."""
+    """What stands before the tensors' names."""
     numbered: bool = False
     """Whether the network's children are numbered, as in torch's `Sequential`, instead of named."""
 
@@ -65,27 +65,27 @@ class Naming:
 
 @dataclass(frozen=True, slots=True)
 class StartReport:
-    """What became of a file of weights: nothing is used, left or missing in silence."""
+    """What was done with every tensor of a file of weights, so that nothing is used, left or missing in silence."""
 
     file: str
-    """Its name, without the folder: cards travel."""
+    """Name of the file without its folder, since cards travel."""
     sha256: str
     card: str | None
-    """Name of the card that said what its channels are; None where nobody did."""
+    """Name of the card that described its channels; None where none did."""
     prefix: str
-    """What stood before the names of the network's tensors."""
+    """Prefix of the tensors' names in the file."""
     used: tuple[str, ...]
     """Tensors of the network that the file filled."""
     changed: int
-    """How many of them hold other values than before."""
+    """Number of tensors whose values changed."""
     share: float
     """Share of the network's numbers that the file filled, 0 to 1."""
     missing: tuple[str, ...]
-    """Tensors of the network that stayed as they were, for want of one in the file."""
+    """Tensors of the network that the file lacks, which stayed as they were."""
     reshaped: dict[str, str] = field(default_factory=dict)
-    """Tensors that did not have the network's shape, and what was done."""
+    """Tensors whose shape differed from the network's, and what was done about it."""
     left_over: tuple[str, ...] = ()
-    """Tensors of the file that nothing was done with: heads, queues, other networks."""
+    """Tensors of the file that were not used: heads, queues, other networks."""
     remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -138,7 +138,7 @@ def _tensors(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 class Match:
-    """The tensors of a file under the names of a network."""
+    """The tensors of a file, matched to the names of a network."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class Match:
                     self.fitting[naming] += self.own[short].numel()
 
     def _readings(self, name: str) -> Iterator[tuple[Naming, str]]:
-        """Every way to read a file's name as a prefix and a name of the network."""
+        """All ways to read a file's tensor name as a prefix and a name of the network."""
         words = name.split(".")
         for start, word in enumerate(words):
             prefix = "".join(f"{before}." for before in words[:start])
@@ -212,7 +212,7 @@ class Match:
         return usable[0]
 
     def _offer(self) -> str:
-        """The prefixes to write into a recipe, best first, with what they would fill."""
+        """Prefixes that a recipe may name, best first, with the share that each would fill."""
         total = sum(tensor.numel() for tensor in self.own.values())
         shown = [
             f"prefix: {naming.prefix!r} ({100 * size / total:.3g} %)"
@@ -228,7 +228,7 @@ class Match:
         return found
 
     def taken(self, naming: Naming) -> dict[str, Tensor]:
-        """The tensors that fit, by the network's names; not those that count steps."""
+        """The tensors that fit, under the network's names, without step counters."""
         names = self.under(naming)
         return {
             short: self.file[names[short]]
@@ -237,7 +237,7 @@ class Match:
         }
 
     def counted(self, naming: Naming) -> dict[str, Tensor]:
-        """The tensors that count the steps of batch normalisation, where the file has them."""
+        """The step counters of batch normalisation, where the file has them."""
         names = self.under(naming)
         return {short: self.file[names[short]] for short in self.counters if short in names}
 
@@ -315,7 +315,7 @@ class Match:
 
 
 def _unusable(name: str, tensor: Tensor) -> str:
-    """Why numbers are no weights; empty if they may be some."""
+    """Why numbers cannot be weights; empty if they can."""
     if not tensor.is_floating_point():
         return f"holds {str(tensor.dtype).removeprefix('torch.')}, as of a quantised network, instead of real numbers"
     if not tensor.isfinite().all():
@@ -329,7 +329,7 @@ def _digest(path: Path) -> str:
 
 
 def _counts(name: str) -> bool:
-    """Whether a tensor counts the steps of a training, and is no weight."""
+    """Whether a tensor is a training's step counter, and no weight."""
     return name.endswith("num_batches_tracked")
 
 

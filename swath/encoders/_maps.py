@@ -10,7 +10,7 @@ from swath.encoders._base import Encoder, evaluating
 
 
 class MapEncoder(Encoder, ABC):
-    """An encoder whose network also gives maps of features, of several sizes or, as a transformer's tokens, of one."""
+    """An encoder whose network also gives feature maps: of several sizes or, for a transformer's tokens, of one."""
 
     @abstractmethod
     def maps(self, pixels: Float[Tensor, "n c h w"]) -> list[Float[Tensor, "n _ _ _"]]:
@@ -18,7 +18,7 @@ class MapEncoder(Encoder, ABC):
 
     @abstractmethod
     def layers(self) -> list[list[nn.Parameter]]:
-        """The network's parameters by layer, from the input to the output: for learning rates that fall with depth."""
+        """Parameters of the network by layer, from input to output, for learning rates that fall with depth."""
 
     def dilate(self) -> bool:
         """Have the last stage keep its input's size, dilated, so that the last map has twice the resolution.

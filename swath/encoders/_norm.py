@@ -1,4 +1,4 @@
-"""Batch normalisation that padded dates neither enter nor leave."""
+"""Batch normalisation whose statistics leave out padded dates."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 Reduce = Callable[[Tensor], Tensor]
-"""Sums a tensor over all processes, without gradients."""
+"""A function that sums a tensor over all processes, without gradients."""
 
 
 def _alone(tensor: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class FrameBatchNorm(nn.Module):
 def _affine(
     x: Float[Tensor, "b c t h w"], scale: Float[Tensor, " c"], shift: Float[Tensor, " c"], kept: Float[Tensor, "b t"]
 ) -> Float[Tensor, "b c t h w"]:
-    """Scale and shift by channel where kept, else 0: in one pass."""
+    """Scale and shift each channel at dates that count, 0 at others, in one pass."""
     return torch.addcmul(_where(shift, kept), x.to(shift.dtype), _where(scale, kept)).to(x.dtype)
 
 
@@ -129,5 +129,5 @@ def _products(x: Float[Tensor, "b c t h w"], y: Float[Tensor, "b c t h w"], like
 
 
 def _over(values: Float[Tensor, "b c t"], kept: Float[Tensor, "b t"]) -> Float[Tensor, " c"]:
-    """Sum over the dates that are kept; others may hold anything finite."""
+    """Sum over the dates that count; the values at others may be any finite numbers."""
     return (values * kept[:, None]).sum(dim=(0, 2))

@@ -16,23 +16,23 @@ class EncoderSettings(PluginSettings):
 
 
 class StartableSettings(EncoderSettings):
-    """Base of the `Config` of encoders that are trained, and may start from weights that are there already."""
+    """Base of the `Config` of encoders that are trained and may start from existing weights."""
 
     weights: Path | None = None
-    """An encoder that swath saved, of the same bands and settings, to start from."""
+    """A saved encoder of swath's, with the same bands and settings, to start from."""
     TAKES_FOREIGN_WEIGHTS: ClassVar[bool] = False
-    """Whether `weights` may be a file that swath did not write; `build` reads it then."""
+    """Whether `weights` may be a file that swath did not write, which `build` then reads."""
     OF_FOREIGN_WEIGHTS: ClassVar[tuple[str, ...]] = ()
-    """Settings that speak of such a file."""
+    """Settings that only apply to such a file."""
 
     @property
     def saw_the_earth(self) -> bool:
-        """Whether such a file comes from a training on Earth observation: on places that nobody knows."""
+        """Whether such a file was trained on Earth observation, at locations that nobody knows."""
         return False
 
     @property
     def without_start(self) -> "StartableSettings":
-        """The same settings for a network that begins with random weights."""
+        """The same settings, but for a network that begins with random weights."""
         fields = type(self).model_fields
         usual = {name: fields[name].default for name in ("weights", *self.OF_FOREIGN_WEIGHTS)}
         return self.model_copy(update=usual)

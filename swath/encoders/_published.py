@@ -20,30 +20,30 @@ from swath.settings import Settings, plainly
 
 
 class PublishedCard(Settings):
-    """What has to be known of published weights that do not say it themselves."""
+    """What has to be known about published weights that do not state it themselves."""
 
     title: str
-    """What was trained, for people."""
+    """What was trained, in words for people."""
     source: str
     """Where weights and preparation are described: paper, repository, file."""
     models: tuple[str, ...]
-    """Networks that were published so, as timm calls them; empty for any."""
+    """timm's names of the networks that were published; empty for any."""
     bands: tuple[str, ...] = Field(min_length=1)
-    """Band keys of swath's in the order of the first convolution's channels."""
+    """Band keys in the order of the first convolution's channels."""
     mean: tuple[float, ...]
-    """What is subtracted from each band, in swath's unit of it."""
+    """Subtracted from each band, in swath's unit."""
     std: tuple[float, ...]
-    """What each band is divided by then, in that unit."""
+    """Divisor of each band after that, in swath's unit."""
     gsd_m: float | None = Field(default=None, gt=0)
-    """Pixel size that it was trained on, in metres; None for pictures of no fixed pixel size."""
+    """Pixel size of the training images, in metres; None for pictures of no fixed pixel size."""
     size_px: int = Field(gt=0)
-    """Height and width of the pictures that it was trained on."""
+    """Height and width of the training images, in pixels."""
     prepared: str
-    """How its authors prepare pixels, in their units; `mean` and `std` say the same in swath's."""
+    """How the authors prepare pixels, in their units; `mean` and `std` express the same in swath's."""
     remarks: tuple[str, ...] = ()
-    """What a user must know besides."""
+    """Anything else that a user must know."""
     of_the_earth: bool = True
-    """Whether it was trained on Earth observation, so that it may have seen what it will be judged on."""
+    """Whether it was trained on Earth observation, so that it may have seen the locations that it is judged on."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "PublishedCard":
@@ -62,7 +62,7 @@ class PublishedCard(Settings):
 
     @property
     def contract(self) -> InputContract:
-        """What an encoder of all its bands is fed."""
+        """The input contract of an encoder of all its bands."""
         size = () if self.gsd_m is None else (self.gsd_m,) * len(self.bands)
         units = tuple(band(key).unit for key in self.bands)
         return InputContract(len(self.bands), self.bands, True, units, self.mean, self.std, gsd_m=size)

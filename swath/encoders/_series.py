@@ -12,7 +12,7 @@ from swath.encoders._base import Encoder
 
 
 class SeriesEncoder(Encoder, ABC):
-    """An encoder whose network convolves over dates as well, instead of taking them one by one."""
+    """An encoder whose network convolves over dates too, instead of encoding them one by one."""
 
     layout = torch.preserve_format
 
@@ -34,7 +34,7 @@ def seen_frames(valid: Bool[Tensor, "b t h w"]) -> Bool[Tensor, "b t"]:
 
 
 def halved(seen: Bool[Tensor, "b t *s"]) -> Bool[Tensor, "b u *r"]:
-    """Pool a mask by 2 along every axis: True where any of the positions that are put together is True."""
+    """A mask pooled by 2 along every axis: True where any of the merged positions is True."""
     pool = F.max_pool1d if seen.ndim == 2 else F.max_pool3d
     return pool(seen[:, None].float(), 2, ceil_mode=True)[:, 0] > 0
 

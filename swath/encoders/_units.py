@@ -1,7 +1,8 @@
-"""Values in another unit than the encoder's, told by what no surface shows and by the statistics it was trained with.
+"""Recognise values in another unit than the encoder's, by what no surface shows and by the statistics it was trained
+with.
 
-Counts for reflectance, linear power for decibels: an encoder gives an embedding of anything, and nothing tells that it
-is worthless. What is refused here is impossible, not unusual: snow above a reflectance of 1, decibels above 0 and a
+Counts for reflectance, linear power for decibels: an encoder embeds anything, and nothing tells that the result is
+worthless. What is refused here is impossible, not unusual: snow above a reflectance of 1, decibels above 0 and a
 landscape that the encoder never saw pass. Some pixels of a batch tell as well as all of them.
 """
 
@@ -17,21 +18,21 @@ from swath.errors import ContractError
 from swath.sensors import band, bands, offset_left_in
 
 SAMPLES, DATES, PIXELS = 64, 8, 32
-"""What is looked at: so many samples, dates of each, and pixels along each axis, evenly spaced."""
+"""Number of samples, dates of each, and pixels along each axis that are examined, evenly spaced."""
 MANY = 8
-"""Pictures from which on an offset can be told: a single one under thin haze looks the same."""
+"""Number of pictures from which an offset can be recognised: a single one under thin haze looks the same."""
 GLARING, NEGATIVE = 2.0, -0.05
 """Median reflectances of a band that no scene has, however bright or badly corrected."""
 FAINT = 5e-4
 """Reflectance that all bands of all pixels stay below if they were scaled down twice; stored counts are 1e-4 apart."""
 PLAUSIBLE_DB, PLAUSIBLE_K = (-50.0, 30.0), (180.0, 350.0)
-"""Medians."""
+"""Plausible medians in decibels and kelvin."""
 TRAINED = {"reflectance": (NEGATIVE, GLARING), "dB": (-50.0, -1.0), "K": PLAUSIBLE_K, "display": (0.005, 1.5)}
-"""Means over a corpus in the unit. An encoder that was trained on something else is given what it was trained on."""
+"""Plausible means over a corpus by unit. An encoder trained on others gets what it was trained on."""
 FACTORS = {10_000: "counts", 1000: "counts", 255: "display values", 100: "percent or hundredths"}
 
 Values = dict[str, Float[ndarray, " n"]]
-"""Some valid pixels of each band."""
+"""Some valid pixels of each band, by band key."""
 
 
 def check_values(contract: InputContract, image: Image) -> None:
@@ -76,7 +77,7 @@ def _impossible(contract: InputContract, found: Values, pictures: int) -> Iterat
 
 
 def _some(image: Image) -> tuple[int, Values]:
-    """Number of pictures with a valid pixel among those that are looked at, and valid pixels by band."""
+    """Number of examined pictures with a valid pixel, and their valid pixels by band."""
     b, t, _, h, w = image.pixels.shape
     every = [slice(None, None, -(-size // most)) for size, most in ((b, SAMPLES), (t, DATES), (h, PIXELS), (w, PIXELS))]
     pixels = image.pixels[every[0], every[1], :, every[2], every[3]].float().cpu().numpy()
@@ -153,7 +154,7 @@ def _shown(key: str, medians: dict[str, float]) -> str:
 
 
 def _factor(values: Values, usual: float) -> str:
-    """By what the values are too large, to the nearest of the usual factors."""
+    """The factor by which the values are too large, as the nearest of the usual ones."""
     size = np.mean([abs(pixels).mean() for pixels in values.values()])
     nearest = min(FACTORS, key=lambda factor: abs(np.log(size / (factor * max(usual, 1e-3)))))
     return f"about {nearest:,} times too large, as {FACTORS[nearest]} are"

@@ -32,36 +32,37 @@ YEAR = 365.25
 
 
 class SeriesNet(Settings):
-    """How wide the network is, what it is fed besides the bands, and what an embedding is."""
+    """Settings of networks for series: how wide, what input besides the bands, and what an embedding is."""
 
     width: int = Field(default=8, ge=1)
     """f: the first block has 4 f channels, the last of the contracting path 8 f. PASTIS: 8."""
     dates: bool = False
-    """Two more channels, the sine and cosine of the day of the year: convolutions cannot tell June from October. Not
-    part of S4, whose parcels are large and whose series all begin in the same month."""
+    """Add two channels with the sine and cosine of the day of the year: convolutions cannot tell June from
+    October. Not part of S4, whose parcels are large and whose series all begin in the same month."""
     gaps: Literal["zero", "interpolate"] = "zero"
-    """What stands where a pixel is invalid at some date: 0, which is the band's mean, or a straight line in time from
+    """What replaces invalid pixels of some dates: 0, which is the band's mean, or a straight line in time from
     the pixel's last valid date to its next one (at the ends, the nearest). Padding stays padding."""
     collapse: Literal["mean", "months"] = "mean"
-    """What becomes of the dates, for probes and in fine-tuning: a mean over time, as in S4 (the embedding is that of
-    the contracted features, 8 f numbers), or one for each month of the year, which keeps what happened when (24 f)."""
+    """How dates are merged for probes and in fine-tuning: a mean over time, as in S4 (the embedding is that of
+    the contracted features, 8 f numbers), or one for each month of the year, which keeps what happened when (24
+    f)."""
 
     @property
     def needs_days(self) -> bool:
-        """Whether the network goes by the day of each date."""
+        """Whether the network uses the day of each date."""
         return self.dates or self.gaps == "interpolate" or self.collapse == "months"
 
 
 class Config(SeriesNet, StartableSettings):
-    """The network's size and input, and what the sensors share."""
+    """S4's cross-modal 3-D U-Net (Shenoy et al. 2024): its size and input, and what the sensors share."""
 
     HAS_BRANCHES: ClassVar[bool] = True
 
     name: Literal["cross-modal-unet-3d"] = "cross-modal-unet-3d"
     specific: int = Field(default=2, ge=1, le=4)
-    """So many of the four convolutions of the contracting path are each sensor's own; S4: 2."""
+    """Number of the four convolutions of the contracting path that each sensor has of its own; S4: 2."""
     own_norms: bool = False
-    """Each sensor has batch normalisations of its own in the layers that are shared."""
+    """Whether each sensor has its own batch normalisations in the shared layers."""
 
 
 class CrossModalNetwork(nn.Module):
@@ -95,7 +96,7 @@ class CrossModalNetwork(nn.Module):
 
 
 class CrossModalUNet3d(SeriesEncoder, DenseEncoder):
-    """The network behind a contract whose inputs are the sensors' bands; an image says by its bands whose it is."""
+    """The network behind a contract with an input per sensor; an image's bands tell which sensor it is of."""
 
     network: CrossModalNetwork
 

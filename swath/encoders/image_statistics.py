@@ -12,7 +12,7 @@ from swath.encoders._plugin import EncoderSettings
 
 
 class Config(EncoderSettings):
-    """Image statistics have no settings."""
+    """Means, deviations, minima and maxima of the channels: a floor that needs no network and has no settings."""
 
     name: Literal["image-statistics"] = "image-statistics"
 

@@ -25,7 +25,7 @@ from swath.sensors import band_id
 
 
 class Config(SeriesNet, StartableSettings):
-    """Settings of the network that each generator, and the fusion network, is."""
+    """MMF (Shenoy et al. 2024, section 5.3): the size of each generator and of the fusion network."""
 
     HAS_BRANCHES: ClassVar[bool] = True
     name: Literal["mmf"] = "mmf"
@@ -55,9 +55,10 @@ class GeneratorsAndFusion(nn.Module):
 
 
 class Mmf(SeriesEncoder, DenseEncoder):
-    """What is fine-tuned on labels is the fusion alone: generators stay as unlabelled pairs made them.
+    """Generators and a fusion network, of which labels fine-tune the fusion only.
 
-    Before that the fusion network is as it was initialised, so the embedding is the generator's, of the real sensor.
+    Unlabelled pairs train the generators, which then stay as they are. Until labels have trained the fusion network,
+    the embedding is the generator's, of the real sensor.
     """
 
     network: GeneratorsAndFusion

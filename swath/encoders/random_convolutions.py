@@ -17,11 +17,11 @@ _BIAS = -1.0
 
 
 class Config(EncoderSettings):
-    """How many filters of which size, and which."""
+    """Random convolutional features (MOSAIKS; Rolf et al. 2021): a floor of fixed random filters."""
 
     name: Literal["random-convolutions"] = "random-convolutions"
     features: int = Field(default=512, ge=2, multiple_of=2)
-    """Length of the embedding; half as many filters."""
+    """Length of the embedding, twice the number of filters."""
     kernel_size: int = Field(default=3, ge=1)
     """Height and width of the filters in pixels; 3 and 7 are usual."""
     seed: Seed = 0

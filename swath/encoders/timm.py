@@ -23,11 +23,13 @@ from swath.encoders._published import PublishedCard, published_card
 from swath.errors import ContractError, RecipeError
 
 _TRANSFORMERS = {"vision_transformer", "deit"}
-"""timm's modules whose models take pictures of any size when asked to."""
+"""Modules of timm whose models accept another picture size."""
 
 
 class Config(StartableSettings):
-    """Which network, and what it starts from."""
+    """A convolutional network or vision transformer of timm (Wightman 2019): which one, and what weights it
+    starts from.
+    """
 
     TAKES_FOREIGN_WEIGHTS: ClassVar[bool] = True
     OF_FOREIGN_WEIGHTS: ClassVar[tuple[str, ...]] = ("card", "prefix", "at_least")
@@ -43,13 +45,13 @@ class Config(StartableSettings):
     """What the published file was trained on: a card that swath ships, such as `ssl4eo-l-oli-sr`, or the path of a YAML
     file of your own. The bands' kernels are chosen by their names, and pixels are scaled as its authors did it."""
     prefix: str | None = None
-    """What stands before the names of the network's tensors in the file; None: what is known of published layouts."""
+    """Prefix of the network's tensors in the file; null: recognise the known published layouts."""
     at_least: float = Field(default=1.0, gt=0, le=1)
     """Share of the network's numbers that the file must hold; the rest stays random."""
     small_stem: bool = False
     """For chips of 64 pixels and less: a ResNet whose stem is one 3×3 convolution without stride or pooling."""
     image_size: int | None = Field(default=None, ge=1)
-    """Height and width in pixels that position embeddings are made for; for transformers."""
+    """Height and width in pixels that a transformer's position embeddings are made for."""
 
     @property
     def saw_the_earth(self) -> bool:
@@ -96,7 +98,7 @@ def build(config: Config, contract: InputContract) -> Encoder:
 
 
 class TimmEncoder(MapEncoder):
-    """A network of timm that gives its intermediate features: nearly all of them do."""
+    """A network of timm with intermediate features, which nearly all of its networks have."""
 
     def maps(self, pixels: Float[Tensor, "n c h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         """The output of each stage, finest first; of a transformer that of the last block alone, normalised."""
@@ -127,7 +129,7 @@ def _has_maps(network: Any) -> bool:
 
 
 def _one_size(network: Any) -> bool:
-    """Whether all blocks see one grid, as a plain transformer's."""
+    """Whether all blocks work on one grid, as in a plain transformer."""
     return len({stage["reduction"] for stage in network.feature_info}) == 1
 
 
@@ -143,7 +145,7 @@ def adapt_rgb(kernels: Float[Tensor, "o 3 h w"], channels: int) -> Float[Tensor,
 
 
 def options(config: Config) -> dict[str, Any]:
-    """What `timm.create_model` is told beside the model's name and the number of channels."""
+    """Arguments of `timm.create_model` besides the model's name and the number of channels."""
     from timm.models import is_model_in_modules
 
     said: dict[str, Any] = {"num_classes": 0}
@@ -185,7 +187,7 @@ def _shrink_stem(network: Any, config: Config) -> None:
 
 
 def _guard_strides(network: nn.Module) -> None:
-    """Have every strided convolution refuse what it cannot take, and what it would learn nonsense from."""
+    """Make every strided convolution refuse input that it cannot take, or from which it would learn nonsense."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and max(module.stride) > 1 and max(module.kernel_size) > 1:
             module.register_forward_pre_hook(_refuse_one_pixel)
@@ -207,7 +209,7 @@ def _refuse_one_pixel(conv: nn.Module, inputs: tuple[Tensor, ...]) -> None:
 
 
 def _refuse_less_than_a_kernel(conv: nn.Conv2d, inputs: tuple[Tensor, ...]) -> None:
-    """Stop before torch does, without saying what it means."""
+    """Raise before torch does, whose message does not say what it means."""
     if isinstance(conv.padding, str):
         return
     sides = tuple(inputs[0].shape[-2:])
@@ -275,7 +277,7 @@ def resample_positions(network: Any, positions: Float[Tensor, "1 n d"]) -> Float
 
 
 def first_convolutions(network: Any) -> tuple[str, ...]:
-    """Names of the convolutions that pixels meet first."""
+    """Names of the convolutions that take the input pixels."""
     return _names(network.default_cfg["first_conv"])
 
 

@@ -24,25 +24,27 @@ from swath.encoders._plugin import StartableSettings
 from swath.encoders._series import SeriesEncoder, halved, masked_mean, seen_frames
 
 Frames = Bool[Tensor, "b _"] | None
-"""True for dates that have a valid pixel; None: all do."""
+"""True for dates that have a valid pixel; None: all dates count."""
 
 
 class Config(StartableSettings):
-    """How wide the network is, and whether it has the expanding path."""
+    """The 3-D U-Net of PASTIS (Rustowicz et al. 2019; Garnot and Landrieu 2021): its width, and whether it can
+    expand.
+    """
 
     name: Literal["unet-3d"] = "unet-3d"
     width: int = Field(default=8, ge=1)
     """f: the first block has 4 f channels, the embedding 8 f. PASTIS: 8; Rustowicz et al.: 16."""
     expanding: bool = True
-    """Hold the expanding path too, which S4's reconstruction trains and segmentation starts from. Methods that compare
-    embeddings only do not reach it: false for those."""
+    """Include the expanding path, which S4's reconstruction trains and segmentation starts from. Methods that
+    compare embeddings only do not reach it: false for those."""
     init: Literal["torch", "pastis"] = "torch"
-    """Torch's own initial weights, or those of PASTIS' code (`pastis_init`)."""
+    """Initial weights: torch's, or those of PASTIS' code (`pastis_init`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contracted:
-    """What the contracting path makes of series: the halves are rounded up."""
+    """Output of the contracting path; halved sizes are rounded up."""
 
     features: Float[Tensor, "b d u i j"]
     """At a quarter of the resolution in time and space; 0 at dates that have no valid pixel."""
@@ -240,7 +242,9 @@ def convolve(
 
 
 def _known(frames: Bool[Tensor, "b t"]) -> Frames:
-    """None where all dates are known to count: nothing to mask then. Asking a GPU would mean waiting for it."""
+    """The mask of dates that count, or None where all are known to count, so that nothing is masked. Asking a
+    GPU would mean to wait for it.
+    """
     return None if frames.device.type == "cpu" and bool(frames.all()) else frames
 
 

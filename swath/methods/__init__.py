@@ -21,5 +21,5 @@ def names() -> list[str]:
 
 
 def build(config: PluginSettings, encoder: Encoder, policy: DrawViews) -> Method:
-    """The method that the settings name, around an encoder and a view policy."""
+    """Make the method that the settings name, around an encoder and a view policy."""
     return cast(MethodPlugin, plugins.find(__name__, config.name)).Method(config, encoder, policy)

@@ -14,11 +14,11 @@ from swath.errors import RecipeError
 from swath.methods._losses import full_precision
 
 _SIDE = {"cpu": 512, "cuda": 8192}
-"""Anchors and candidates of one block. On a CPU a block of similarities stays in a core's second-level cache, between
-the product that makes it and those that use it; a GPU wants products large enough to fill it."""
+"""Number of anchors and candidates of a block. On a CPU a block of similarities stays in a core's second-level
+cache between the product that makes it and those that use it; a GPU wants products large enough to fill it."""
 
 _TOGETHER = 256
-"""Positions up to which the matrix of similarities is small, and a loop over samples would cost more."""
+"""Number of positions up to which the matrix of similarities is small, and a loop over samples would cost more."""
 
 
 @full_precision
@@ -63,7 +63,7 @@ def dense_info_nce(
 def _one_by_one(
     a: Float[Tensor, "b p d"], b: Float[Tensor, "b p d"], temperature: float, valid: Bool[Tensor, "b p"]
 ) -> Float[Tensor, ""]:
-    """Of each sample only what is valid."""
+    """Losses sample by sample, with only the valid positions of each."""
     samples = zip(a, b, valid, strict=True)
     losses = [_one_sample(x[seen], y[seen], None, temperature) for x, y, seen in samples if seen.any()]
     # without any, an empty sum: a zero that is still connected, so that every parameter has a gradient
@@ -73,7 +73,7 @@ def _one_by_one(
 def _together(
     a: Float[Tensor, "b p d"], b: Float[Tensor, "b p d"], temperature: float, valid: Bool[Tensor, "b p"]
 ) -> Float[Tensor, ""]:
-    """All samples at once, by the naive formula: many small maps, such as series of pixels."""
+    """Losses of all samples at once by the naive formula, for many small maps such as series of pixels."""
     a, b = (z.masked_fill(~valid[:, :, None], 0) for z in (a, b))
     similar = F.normalize(a, dim=2) @ F.normalize(b, dim=2).transpose(1, 2) / temperature
     own = similar.diagonal(dim1=1, dim2=2)
@@ -86,7 +86,9 @@ def _together(
 
 
 def _check(temperature: float, dtype: torch.dtype) -> None:
-    """No shift is needed under the exponential as cosines are bounded; this is how far that goes."""
+    """Refuse temperatures at which the exponential may overflow: cosines are bounded, so that no shift is
+    needed up to there.
+    """
     lowest = 1 / (0.85 * math.log(torch.finfo(dtype).max))
     if temperature < lowest:
         raise RecipeError(
@@ -98,7 +100,7 @@ def _check(temperature: float, dtype: torch.dtype) -> None:
 def _masked(
     a: Float[Tensor, "b p d"], b: Float[Tensor, "b p d"], temperature: float, valid: Bool[Tensor, "b p"]
 ) -> Float[Tensor, ""]:
-    """Invalid positions take part with a weight of 0: to leave them out would mean to wait until a device has told."""
+    """Losses with invalid positions at a weight of 0: leaving them out would mean to wait for the device."""
     a, b = (z.masked_fill(~valid[:, :, None], 0) for z in (a, b))
     counts = valid.to(a.dtype)
     losses = [_one_sample(x, y, seen, temperature) for x, y, seen in zip(a, b, counts, strict=True)]
@@ -108,7 +110,7 @@ def _masked(
 def _one_sample(
     a: Float[Tensor, "p d"], b: Float[Tensor, "p d"], counts: Float[Tensor, " p"] | None, temperature: float
 ) -> Float[Tensor, ""]:
-    """The loss of one sample's positions, or of those that count 1, not 0; vectors of the others are 0."""
+    """The loss of one sample's positions, or of those whose count is 1; the vectors of the others are 0."""
     return _Blocked.apply(F.normalize(a, dim=1) / temperature, F.normalize(b, dim=1), counts)  # pyright: ignore
 
 

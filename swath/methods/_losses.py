@@ -68,7 +68,9 @@ def nt_xent(
 
 
 def _anchors(anchor: Tensor, other: Tensor, same: Tensor, own: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy of anchors whose positive is row `own` of the other views; row `own` of the same is itself."""
+    """Cross-entropy of anchors. The positive of each is row `own` of the other views; row `own` of the same
+    views is itself.
+    """
     itself = F.one_hot(own, len(same)).bool()
     logits = torch.cat([anchor @ other.T, (anchor @ same.T).masked_fill(itself, -torch.inf)], dim=1)
     return F.cross_entropy(logits / temperature, own)

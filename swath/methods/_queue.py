@@ -21,7 +21,9 @@ holds keys that are older than an epoch."""
 
 
 class KeyQueue(nn.Module):
-    """Unit keys in one or more subspaces, each with the location that it is of; the oldest make room for new ones."""
+    """A queue of normalised keys in one or more subspaces, each with the id of its location; the oldest are
+    replaced first.
+    """
 
     keys: Tensor
     owner: Tensor
@@ -49,13 +51,13 @@ class KeyQueue(nn.Module):
         return len(self.owner)
 
     def fit_to(self, locations: int) -> None:
-        """Where its length is `auto`: keep no more keys than there are locations; an even number."""
+        """If the length is `auto`, keep no more keys than there are locations, rounded to an even number."""
         if self.is_auto and locations < len(self):
             size = max(2, locations // 2 * 2)
             self.keys, self.owner = self.keys[:, :size].clone(), self.owner[:size].clone()
 
     def is_of(self, owner: Float64[Tensor, " b"]) -> Bool[Tensor, "b q"]:
-        """Whether each key is of a sample's own location, which can be no negative of it."""
+        """Whether each key belongs to a sample's own location, and so is no negative of it."""
         return owner[:, None] == self.owner
 
     def remember(self, keys: Sequence[Float[Tensor, "b d"]], owner: Float64[Tensor, " b"], gather: Gather) -> None:
@@ -85,7 +87,7 @@ class KeyQueue(nn.Module):
 
 
 def owner_of(view: View) -> Float64[Tensor, " b"]:
-    """A number for each sample's location, the same in every process and run; NaN, which equals nothing, if unknown."""
+    """A number for each sample's location, equal in every process and run; NaN, which equals nothing, if unknown."""
     device = view.image.pixels.device
     if view.uid is None:
         return torch.full((len(view.image),), torch.nan, dtype=torch.float64, device=device)

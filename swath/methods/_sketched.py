@@ -18,14 +18,14 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Settings of both."""
+    """The settings that LeJEPA and VISReg share."""
 
     hidden: int = Field(default=2048, ge=1)
     """Width of the projector's two hidden layers."""
     out: int = Field(default=64, ge=1)
     """Length of the embedding."""
     weight: float = Field(default=0.05, ge=0, le=1)
-    """Weight of the regulariser; the prediction's is 1 minus it."""
+    """Weight of the regulariser; the prediction has 1 minus it."""
     slices: int = Field(default=1024, ge=1)
     """Number of random directions, drawn anew for every step."""
 
@@ -61,6 +61,6 @@ class Sketched(_types.Method):
 
 
 def directions(z: Float[Tensor, "v b d"], number: int, gather: Gather) -> Float[Tensor, "d s"]:
-    """Random unit vectors, of torch's global random numbers: those of the first process, in all of them."""
+    """Random unit vectors from torch's global random state: those of the first process, in all processes."""
     drawn = send(torch.randn(number, z.shape[2]), z.device)
     return F.normalize(gather(drawn)[:number], dim=1).T

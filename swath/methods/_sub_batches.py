@@ -18,10 +18,10 @@ from swath._device import send
 from swath.batch import Image
 
 GhostBatch = Annotated[int, Field(ge=2)] | None
-"""Largest number of images that share batch statistics when keys are made, over all devices. None: the whole batch."""
+"""Largest number of images that share batch statistics when keys are made, over all devices. null: the whole batch."""
 
 Features = Callable[[Sequence[Image]], Float[Tensor, "b *d"]]
-"""What a network makes of images of the same samples."""
+"""A function from images of the same samples to features."""
 
 
 def has_batch_statistics(module: nn.Module) -> bool:
@@ -49,7 +49,7 @@ def in_sub_batches(features: Features, images: Sequence[Image], number: int) -> 
 
 
 def number_of(images: int, ghost_batch: GhostBatch, network: nn.Module) -> int:
-    """How many sub-batches so many images of all processes are divided into."""
+    """Number of sub-batches into which so many images of all processes are divided."""
     if ghost_batch is None or not has_batch_statistics(network):
         return 1
     return -(-images // ghost_batch)

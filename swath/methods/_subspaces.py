@@ -14,9 +14,9 @@ from swath.methods._queue import KeyQueue, Length
 from swath.methods._types import DrawViews, Teacher, mlp
 
 SUBSPACES = 3
-"""0: what season and augmentation leave as it is; 1: what the season does; 2: what the augmentation does."""
+"""The subspaces: 0 is invariant to season and augmentation, 1 varies with the season, 2 with the augmentation."""
 LONGEST = 16_384
-"""Keys in each published queue."""
+"""Number of keys in each published queue."""
 
 
 class Subspaces(_types.Method):

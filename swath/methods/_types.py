@@ -19,26 +19,26 @@ from swath.errors import RecipeError
 from swath.settings import PluginSettings
 
 DrawViews = Callable[[Batch, torch.Generator], list[View]]
-"""Draws the views of a batch; all randomness comes from the generator."""
+"""A function that draws the views of a batch; all randomness comes from the generator."""
 
 GAUGED = 512
-"""About how many positions the collapse gauges look at. Averages over positions will not do: those of different
-locations may well be alike without any collapse."""
+"""Number of positions, about, that the collapse gauges look at. Averages over positions would not do: those of
+different locations may well be alike without any collapse."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loss:
-    """What a method makes of its views."""
+    """The result of a method's loss."""
 
     total: Float[Tensor, ""]
     """The number to minimise, in float32; the mean over this process's samples."""
     features: Float[Tensor, "n d"]
-    """The encoder's output for the first view, detached: what the collapse gauges look at. A vector a sample, or of
-    methods that compare positions, one a position."""
+    """The encoder's output for the first view, detached, for the collapse gauges: one vector a sample, or one a
+    position for methods that compare positions."""
     terms: dict[str, Tensor] = field(default_factory=dict)
     """Other numbers worth logging, by name; detached scalars."""
     seen: Bool[Tensor, " n"] | None = None
-    """Features that mean something; None: all."""
+    """True for features that mean something; None: all do."""
 
     def gauged(self) -> Float[Tensor, "m d"]:
         """The features that gauges look at: about `GAUGED` where they are of positions. Waits for the device."""
@@ -50,7 +50,7 @@ class Loss:
 
 @runtime_checkable
 class Gather(Protocol):
-    """Joins the same tensor of all processes; methods know of other processes only through this."""
+    """Joins a tensor of all processes; methods communicate with other processes only through this."""
 
     @property
     def rank(self) -> int:
@@ -63,7 +63,7 @@ class Gather(Protocol):
 
 
 class OneProcess:
-    """The `Gather` of a training that is in one process: it joins nothing."""
+    """The `Gather` of a training in a single process, which joins nothing."""
 
     rank = 0
 
@@ -86,10 +86,11 @@ class MethodPlugin(Protocol):
 
 
 class Method(nn.Module, ABC):
-    """Base of all methods; `encoder` is the network that is kept when training is over."""
+    """Base of all methods; `encoder` is the network that is kept after training."""
 
     multi_crop: ClassVar[bool] = False
-    """Whether it compares any number of views from two on, of any sizes and local crops among them; else so many."""
+    """Whether it takes any number of views from two on, of any sizes and local crops among them; otherwise it
+    takes exactly two."""
 
     def __init__(self, encoder: Encoder, policy: DrawViews):
         super().__init__()
@@ -98,7 +99,7 @@ class Method(nn.Module, ABC):
 
     @torch.no_grad()
     def views(self, batch: Batch, generator: torch.Generator) -> list[View]:
-        """Select and augment, on the device of the batch; the generator lives on the host."""
+        """Draw the views on the batch's device; the generator lives on the host."""
         uid = tuple(batch.uid)
         return [replace(view, lonlat=batch.lonlat, uid=uid) for view in self.policy(batch, generator)]
 
@@ -112,7 +113,7 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
-        """The objective. The mean of the processes' `total` is the objective of their joined batch."""
+        """The objective of these views. The mean over processes of `total` is the objective of their joined batch."""
 
     def at_peak_rate(self) -> list[nn.Parameter]:
         """Parameters whose learning rate does not decay with that of the others."""
@@ -147,7 +148,7 @@ def pair(views: list[View], method: str) -> tuple[View, View]:
 
 
 def relu() -> nn.Module:
-    """The activation of almost all heads."""
+    """The activation of nearly all heads."""
     return nn.ReLU(inplace=True)
 
 

@@ -22,7 +22,7 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Settings of Barlow Twins."""
+    """Barlow Twins (Zbontar et al. 2021): each dimension of two views' embeddings correlates with itself only."""
 
     name: Literal["barlow-twins"] = "barlow-twins"
     hidden: int = Field(default=8192, ge=1)

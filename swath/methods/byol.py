@@ -17,7 +17,7 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Settings of BYOL."""
+    """BYOL (Grill et al. 2020): a student predicts the embedding that a slow teacher makes of another view."""
 
     name: Literal["byol"] = "byol"
     hidden: int = Field(default=4096, ge=1)
@@ -25,7 +25,7 @@ class Config(PluginSettings):
     out: int = Field(default=256, ge=1)
     """Length of the projection and of the prediction."""
     momentum: float = Field(default=0.99, ge=0, lt=1)
-    """Share of the teacher that every step keeps, at the start."""
+    """Share of the teacher that each step keeps, at the start of training."""
     momentum_schedule: Literal["cosine", "constant"] = "cosine"
     """Whether the momentum rises to 1 at the end, along half a cosine, or stays."""
 

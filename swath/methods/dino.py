@@ -25,7 +25,9 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Settings of DINO. What the code gives in epochs is a share of the training here."""
+    """DINO (Caron et al. 2021): crops predict a teacher's choice of prototypes. What its code gives in epochs
+    is a share of the training here.
+    """
 
     name: Literal["dino"] = "dino"
     prototypes: int = Field(default=65_536, ge=2)
@@ -35,22 +37,22 @@ class Config(PluginSettings):
     bottleneck: int = Field(default=256, ge=1)
     """Length of what is compared with the prototypes (code: `DINOHead`)."""
     momentum: float = Field(default=0.996, ge=0, lt=1)
-    """Share of the teacher that every step keeps, at the start; it rises to 1 (code: `--momentum_teacher`)."""
+    """Share of the teacher that each step keeps, at the start; it rises to 1 (code: `--momentum_teacher`)."""
     student_temperature: float = Field(default=0.1, gt=0)
     teacher_temperature: float = Field(default=0.04, gt=0)
-    """After its warm-up (code: `--teacher_temp`; 0.07 where 300 epochs are trained)."""
+    """The teacher's temperature after its warm-up (code: `--teacher_temp`; 0.07 for 300 epochs)."""
     first_teacher_temperature: float = Field(default=0.04, gt=0)
-    """At the start of the training (code: `--warmup_teacher_temp`)."""
+    """The teacher's temperature at the start (code: `--warmup_teacher_temp`)."""
     temperature_warmup: float = Field(default=0.0, ge=0, le=1)
     """Share of the training in which the teacher's temperature rises (code: none; 30 of 300 epochs)."""
     centre_momentum: float = Field(default=0.9, ge=0, lt=1)
     """Share of the centre that every step keeps (code: `center_momentum`)."""
     frozen: float = Field(default=0.01, ge=0, le=1)
-    """Share of the training in which the prototypes stay (code: `--freeze_last_layer`, one epoch of 100)."""
+    """Share of the training during which the prototypes are frozen (code: `--freeze_last_layer`, one epoch of 100)."""
 
 
 class Head(nn.Module):
-    """Three layers with GELU, and the cosines of what comes out with the prototypes."""
+    """Three layers with GELU, then cosines with the prototypes."""
 
     thawed: Tensor
 

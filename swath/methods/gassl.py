@@ -24,12 +24,13 @@ UNKNOWN = -1
 
 
 class Config(moco_v2.Config):
-    """Settings of GASSL; those of MoCo v2 with other defaults, and the classification."""
+    """GASSL (Ayush et al. 2021): MoCo v2 with other defaults, and a classification of the query's place on Earth."""
 
     name: Literal["gassl"] = "gassl"  # pyright: ignore[reportIncompatibleVariableOverride]
     temperature: float = Field(default=0.02, gt=0)
     clusters: int = Field(default=100, ge=2)
-    """Parts of the world; no more than there are different locations."""
+    """Number of clusters of the training locations that the query is assigned to; no more than there are
+    different locations."""
     weight: float = Field(default=1.0, ge=0)
     """Weight of the classification in the loss."""
 
@@ -79,7 +80,7 @@ class Method(moco_v2.Method):
 
     @torch.no_grad()
     def _labels(self, view: View) -> Int[Tensor, " b"]:
-        """The nearest cluster; UNKNOWN where the place is."""
+        """The nearest cluster of each location; UNKNOWN where its coordinates are."""
         device = self.centres.device
         if view.lonlat is None:
             return torch.full((len(view.image),), UNKNOWN, device=device)

@@ -19,16 +19,17 @@ from swath.methods._types import Gather
 
 
 class Config(_sketched.Config):
-    """Settings of LeJEPA; lambda is `weight` (0.05, as lightly; 0.02 in the authors' minimal example).
+    """LeJEPA (Balestriero and LeCun 2025); its lambda is `weight` (0.05, as lightly; 0.02 in the authors' minimal
+    example).
 
     The authors' examples have embeddings of 16 to 512 numbers and 256 or 1024 slices; lightly's of 64, with 1024.
     """
 
     name: Literal["lejepa"] = "lejepa"  # pyright: ignore[reportIncompatibleVariableOverride]
     knots: int = Field(default=17, ge=2)
-    """Points at which characteristic functions are compared (code: `n_points`)."""
+    """Number of points at which characteristic functions are compared (code: `n_points`)."""
     furthest: float = Field(default=3.0, gt=0)
-    """The last of them; the first is 0 (code: `t_max`)."""
+    """The last of these points; the first is 0 (code: `t_max`)."""
 
 
 class Method(_sketched.Sketched):

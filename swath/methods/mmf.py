@@ -18,20 +18,22 @@ from swath.methods.s4 import masked_mean_error, positions
 from swath.settings import PluginSettings
 
 FROM = ("from_first", "from_second")
-"""What the generators' errors are called in the log."""
+"""Names of the generators' errors in the log."""
 
 
 class Config(PluginSettings):
-    """Settings of MMF."""
+    """The first stage of MMF (Shenoy et al. 2024, section 5.3): generators that make one sensor's series from
+    the other's.
+    """
 
     name: Literal["mmf"] = "mmf"
     inference: Literal["first", "second", "both"] = "first"
-    """The modality that will be there when the encoder is used: the other one is generated from it. "both" trains a
-    generator for each, in one run; they share nothing."""
+    """The modality that will be available when the encoder is used; the other one is generated from it. "both"
+    trains a generator for each, in one run; they share nothing."""
 
 
 class Method(_types.Method):
-    """Each generator's error on what it makes of its own view, against the other one."""
+    """MMF's first stage: the error of each generator's output, made from its own view, against the other view."""
 
     encoder: Mmf
 

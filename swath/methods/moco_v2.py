@@ -25,11 +25,11 @@ from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, Teacher, 
 from swath.settings import PluginSettings
 
 LONGEST = 65_536
-"""Keys in the published queue."""
+"""Number of keys in the published queue."""
 
 
 class Config(PluginSettings):
-    """Settings of MoCo v2."""
+    """MoCo v2 (He et al. 2020; Chen et al. 2020): a query finds its key among a queue of older keys."""
 
     name: Literal["moco-v2"] = "moco-v2"
     hidden: int | None = Field(default=None, ge=1)
@@ -39,7 +39,7 @@ class Config(PluginSettings):
     queue: Length = "auto"
     """Number of keys kept; auto: 65,536, or as many as there are training locations if they are fewer."""
     momentum: float = Field(default=0.999, ge=0, lt=1)
-    """Share of the key encoder that every step keeps."""
+    """Share of the key encoder that each step keeps."""
     temperature: float = Field(default=0.2, gt=0)
     ghost_batch: GhostBatch = 32
     """Keys go through BatchNorm in sub-batches of at most so many images, as on the official codes' devices; null: all

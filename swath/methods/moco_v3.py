@@ -25,7 +25,7 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Settings of MoCo v3."""
+    """MoCo v3 (Chen et al. 2021): each view finds the key that a slow teacher makes of the other, within the batch."""
 
     name: Literal["moco-v3"] = "moco-v3"
     hidden: int = Field(default=4096, ge=1)
@@ -33,9 +33,9 @@ class Config(PluginSettings):
     out: int = Field(default=256, ge=1)
     """Length of queries and keys (code: `--moco-dim`)."""
     momentum: float = Field(default=0.99, ge=0, lt=1)
-    """Share of the teacher that every step keeps, at the start; it rises to 1 (code: `--moco-m`, `--moco-m-cos`)."""
+    """Share of the teacher that each step keeps, at the start; it rises to 1 (code: `--moco-m`, `--moco-m-cos`)."""
     temperature: float = Field(default=1.0, gt=0)
-    """Divides the cosines (code: `--moco-t`; 0.2 for ViT)."""
+    """Temperature that cosines are divided by (code: `--moco-t`; 0.2 for ViT)."""
     heads: Literal["auto", "resnet", "vit"] = "auto"
     """`resnet`: a projector of two layers; `vit`: of three, and BatchNorm at the predictor's end. `auto`: `resnet` for
     networks with BatchNorm."""

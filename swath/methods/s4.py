@@ -27,7 +27,7 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Settings of S4."""
+    """S4 (Shenoy et al. 2024): the weights of contrast and reconstruction, and what is contrasted."""
 
     name: Literal["s4"] = "s4"
     contrast: float = Field(default=1.0, ge=0)
@@ -35,17 +35,18 @@ class Config(PluginSettings):
     reconstruction: float = Field(default=1.0, ge=0)
     """Weight of the reconstruction (eq. 3), lambda of eq. 1."""
     inference: Literal["first", "second", "both"] = "first"
-    """The modality that will be there when the encoder is used: the other one is reconstructed from it. The paper
-    trains an encoder for each; "both" serves either one, reconstructing each from the other at half the weight."""
+    """The modality that will be available when the encoder is used; the other one is reconstructed from it. The
+    paper trains an encoder for each; "both" serves either one, reconstructing each from the other at half the
+    weight."""
     projection: tuple[int, int] = (64, 64)
     """Widths of the two layers of the projection head."""
     temperature: float = Field(default=0.5, gt=0)
-    """The paper's 0.5."""
+    """Temperature of the contrast; the paper's is 0.5."""
     resolution: Literal["quarter", "half"] = "quarter"
     """Where positions are compared: at the end of the contracting path, or before its last pooling, where there are up
     to eight times as many."""
     across_batch: bool = False
-    """The positions of the whole batch are negatives; in the paper those of the same place alone."""
+    """Whether positions of the whole batch are negatives; in the paper only those of the same location are."""
 
     @model_validator(mode="after")
     def _learns_something(self) -> "Config":
@@ -96,7 +97,7 @@ class Method(_types.Method):
             part.requires_grad_(requires_grad=False)
 
     def _idle(self) -> list[nn.Module]:
-        """What this loss does not reach: to be left alone, which several processes have to know beforehand."""
+        """Parameters that this loss does not reach, to be frozen, which several processes have to know beforehand."""
         network = self.encoder.network
         idle = [head for i, head in enumerate(network.reconstructing) if i not in self.given]
         idle += [] if self.given else [network.expanding]

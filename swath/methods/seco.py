@@ -22,15 +22,18 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Settings of SeCo."""
+    """SeCo (Mañas et al. 2021): contrast in three subspaces, for seasons, augmentations, and what is invariant
+    to both.
+    """
 
     name: Literal["seco"] = "seco"
     out: int = Field(default=128, ge=1)
     """Length of the projections."""
     queue: Length = "auto"
-    """Keys kept for each subspace; auto: 16,384, or as many as there are training locations if they are fewer."""
+    """Number of keys kept for each subspace; auto: 16,384, or as many as there are training locations if they
+    are fewer."""
     momentum: float = Field(default=0.999, ge=0, lt=1)
-    """Share of the key encoder that every step keeps."""
+    """Share of the key encoder that each step keeps."""
     temperature: float = Field(default=0.07, gt=0)
     ghost_batch: GhostBatch = 32
     """Keys go through BatchNorm in sub-batches of at most so many images, as on the official codes' devices; null: all

@@ -18,7 +18,7 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Settings of SimCLR."""
+    """SimCLR (Chen et al. 2020): two views of a chip attract, all other views of the batch repel."""
 
     name: Literal["simclr"] = "simclr"
     hidden: int | None = Field(default=None, ge=1)
@@ -26,9 +26,9 @@ class Config(PluginSettings):
     out: int = Field(default=128, ge=1)
     """Length of the projection."""
     layers: int = Field(default=3, ge=1)
-    """Layers of the projector: 2 in v1, 3 in v2."""
+    """Number of layers of the projector: 2 in v1, 3 in v2."""
     temperature: float = Field(default=0.1, gt=0)
-    """0.1 for large batches, 0.5 for small ones."""
+    """Temperature that cosines are divided by: 0.1 for large batches, 0.5 for small ones."""
 
 
 class Method(_types.Method):

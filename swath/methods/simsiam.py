@@ -19,7 +19,7 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Settings of SimSiam."""
+    """SimSiam (Chen and He 2021): each view predicts the other's embedding, through which no gradient flows."""
 
     name: Literal["simsiam"] = "simsiam"
     hidden: int | None = Field(default=None, ge=1)

@@ -22,7 +22,7 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Settings of VICReg."""
+    """VICReg (Bardes et al. 2022): two views agree, every dimension varies, no two dimensions vary together."""
 
     name: Literal["vicreg"] = "vicreg"
     hidden: int = Field(default=8192, ge=1)

@@ -17,7 +17,9 @@ from swath.methods._types import Gather, joined
 
 
 class Config(_sketched.Config):
-    """Settings of VISReg; projector as LeJEPA's."""
+    """VISReg (Wu et al. 2026): LeJEPA's prediction with a regulariser of centre, scale and shape; projector as
+    LeJEPA's.
+    """
 
     name: Literal["visreg"] = "visreg"  # pyright: ignore[reportIncompatibleVariableOverride]
     weight: float = Field(default=0.9, ge=0, le=1)
@@ -26,10 +28,10 @@ class Config(_sketched.Config):
     slices: int = Field(default=256, ge=1)
     """Number of random directions (stable-pretraining; lightly: 4096)."""
     centre: float = Field(default=1.0, ge=0)
-    """Weight of the centre within the regulariser (table 12), as the following two."""
+    """Weight of the centre within the regulariser (table 12); the following two weigh scale and shape."""
     scale: float = Field(default=1.0, ge=0)
     shape: float = Field(default=1.0, ge=0)
-    """More of it where data are long-tailed."""
+    """Weight of the shape, to be raised for long-tailed data."""
 
 
 class Method(_sketched.Sketched):

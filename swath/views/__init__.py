@@ -1,4 +1,4 @@
-"""Views: what a method compares. Augmentation in physical units, and policies that say which chips become views."""
+"""Views: what a method compares. Augmentation in physical units, and policies that choose which chips become views."""
 
 from typing import cast
 

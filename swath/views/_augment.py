@@ -53,13 +53,13 @@ def augment(
 
 
 def draw_geometry(settings: Augment, n: int, chip: tuple[int, int], generator: torch.Generator) -> Geometry:
-    """Crops for n samples of chips of this height and width, to be shared between views."""
+    """Random crops for n samples of chips of this height and width, which several views may share."""
     return _geometry.draw(settings, n, chip, generator)
 
 
 @contextmanager
 def _exact(device: torch.device) -> Iterator[None]:
-    """Float32 products: what Lightning allows encoders (TF32, autocast) would round 290 K to the next quarter."""
+    """Multiply in full float32: the TF32 and autocast that Lightning allows would round 290 K to the next quarter."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -82,7 +82,7 @@ def _render(image: Image, resampler: Resampler, colour: Colour) -> Image:
 
 
 def _in_parts(image: Image, resampler: Resampler, colour: Colour) -> Image:
-    """Resample and recolour by torch, so that on a CPU a sample stays in cache."""
+    """Resample and recolour with torch, part by part, so that on a CPU a sample stays in cache."""
     complete = bool(image.valid.all())
     n, t, c = image.pixels.shape[:3]
     pixels = image.pixels.new_empty(n, t, c, *resampler.geometry.view)
@@ -98,7 +98,7 @@ def _in_parts(image: Image, resampler: Resampler, colour: Colour) -> Image:
 
 
 def _spoil(image: Image, settings: Augment, unit: Tensor, generator: torch.Generator) -> Image:
-    """Noise, and what takes pixels, channels or dates away."""
+    """Add noise, and remove pixels, channels and dates."""
     pixels, valid, days = image.pixels, image.valid, image.days
     if settings.speckle.p:
         pixels = _colour.speckle(settings.speckle, pixels, unit, generator)

@@ -1,4 +1,4 @@
-"""Brightness, contrast, grey, speckle and dropped channels, each as its unit demands; nothing is ever clipped."""
+"""Brightness, contrast, grey, speckle and dropped channels, each as the unit demands; nothing is ever clipped."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +13,7 @@ from swath.views._random import chance, factors, noise, uniform
 from swath.views._settings import Augment, Speckle
 
 UNITS = ("reflectance", "display", "dB", "K")
-"""Units of channels; those of light stand first."""
+"""Units of channels, those of reflected light first."""
 _DB = UNITS.index("dB")
 _KELVIN = UNITS.index("K")
 
@@ -39,11 +39,11 @@ class Colour:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether no sample has any of it."""
+        """Whether no sample is changed."""
         return self.brightness is None and self.contrast is None and self.grey is None
 
     def on(self, device: torch.device) -> "Colour":
-        """The same on another device."""
+        """The same parameters on another device."""
         numbers = (self.brightness, self.contrast, self.grey)
         return Colour(self.unit, *(None if one is None else send(one, device) for one in numbers))
 
@@ -105,7 +105,7 @@ def _means(pixels: Tensor, valid: Tensor | None) -> Tensor:
 
 
 def hide(pixels: Tensor, valid: Tensor | None) -> Tensor:
-    """The same pixels with 0 where invalid."""
+    """The same pixels, with 0 where invalid."""
     return pixels if valid is None else pixels * valid[:, :, None].to(pixels.dtype)
 
 
@@ -131,7 +131,7 @@ def gamma(looks: Tensor, normal: Tensor) -> Tensor:
 
 
 def drop_channels(p: float, pixels: Tensor, valid: Tensor, generator: torch.Generator) -> Tensor:
-    """Each channel becomes flat at its own mean with probability p; the luckiest channel of a sample always stays."""
+    """Replace each channel by its own mean with probability p; at least one channel of a sample always stays."""
     n, _, c = pixels.shape[:3]
     draw = send(uniform(generator, (n, c)), pixels.device)
     dropped = (draw < p) & (draw < draw.amax(dim=1, keepdim=True))

@@ -24,10 +24,10 @@ class Geometry:
     view: tuple[int, int]
     """Height and width of the view."""
     chip: tuple[int, int]
-    """Height and width of the chip that the affine speaks of."""
+    """Height and width of the chips that the affine refers to."""
 
     def on(self, chip: tuple[int, int]) -> "Geometry":
-        """The same crop of the same footprint, for a chip that is sampled on another grid."""
+        """The same footprints for chips that are sampled on another grid."""
         if chip == self.chip:
             return self
         factor = self.affine.new_tensor([chip[1] / self.chip[1], chip[0] / self.chip[0]])[:, None]
@@ -36,7 +36,7 @@ class Geometry:
 
 
 def draw(settings: Augment, n: int, chip: tuple[int, int], generator: torch.Generator) -> Geometry:
-    """The geometry of n samples.
+    """Draw the geometry of n samples.
 
     Raises:
         RecipeError: quarter turns of a view that is not square.
@@ -107,6 +107,8 @@ def scales(geometry: Geometry) -> Float[Tensor, "b 2"]:
 
 
 def largest_scale(geometry: Geometry) -> float:
-    """A bound of every scale, as no box exceeds its chip: needs no look at the drawn values (and no device sync)."""
+    """An upper bound of every scale: no box exceeds its chip. It reads no drawn values, so no device has to be
+    waited for.
+    """
     height, width = geometry.chip
     return max(1.0, height / geometry.view[0], width / geometry.view[1])

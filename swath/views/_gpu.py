@@ -1,4 +1,4 @@
-"""Views on a GPU: the host draws a batch's parameters and sends them as one small table, kernels do the rest."""
+"""Views on a GPU: the host draws a batch's parameters and sends them as one small table; kernels do the rest."""
 
 from dataclasses import replace
 from math import ceil
@@ -17,13 +17,14 @@ from swath.views._geometry import largest_scale
 from swath.views._resample import Part, Resampler
 
 kernels: Any = _kernels
-"""They are launched with a grid, and with sizes that are not among their parameters."""
+"""The module of kernels, typed loosely: kernels are launched with a grid and with sizes that are not among
+their parameters."""
 ACROSS, DOWN = (8, 128), (32, 32)
-"""Rows and columns that a program works on in either pass."""
+"""Rows and columns that one program of each pass works on."""
 WARPS = 4
-"""Of such a program."""
+"""Number of warps of such a program."""
 STRIP = 1024
-"""Pixels that a program recolours."""
+"""Number of pixels that one program recolours."""
 
 
 def render(image: Image, resampler: Resampler, colour: Colour) -> Image:
@@ -137,7 +138,7 @@ def _table(resampler: Resampler, colour: Colour) -> Float[Tensor, "n p"]:
 
 
 def _rotate(pixels: Tensor, valid: Tensor, resampler: Resampler, made: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
-    """Samples with a free rotation need a general resampling: torch's, put where the kernels left a gap."""
+    """Resample samples with a free rotation by torch's general resampling, in the place that the kernels left."""
     out, known, sums, counts = made
     index = resampler.rotated.nonzero()[:, 0]
     there = send(index, pixels.device)

@@ -28,7 +28,7 @@ def erased(
 
 
 def kept_dates(p: float, valid: Bool[Tensor, "b t h w"], generator: torch.Generator) -> Bool[Tensor, "b t"]:
-    """False for dates that are dropped; of the dates that have valid pixels the luckiest always stays."""
+    """False for dates that are dropped; at least one date with valid pixels always stays."""
     present = valid.flatten(2).any(dim=2)
     draw = send(uniform(generator, (present.shape[0], present.shape[1])), present.device).masked_fill(~present, -1.0)
     return (draw >= p) | (draw >= draw.amax(dim=1, keepdim=True))

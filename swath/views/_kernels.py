@@ -15,12 +15,12 @@ TOUCH = tl.constexpr(1e-3)
 LEAST = tl.constexpr(0.1)
 DB = tl.constexpr(2)
 ROTATED = tl.constexpr(-1.0)
-"""As a sample's turn: it is none of this module's."""
+"""Value of a sample's turn that marks a free rotation, which these kernels leave alone."""
 
 
 @triton.jit
 def _interpolate(u, CUBIC: tl.constexpr):
-    """Weight of a pixel at this distance."""
+    """Interpolation weight of a pixel at this distance."""
     u = tl.abs(u)
     if CUBIC:
         near = (1.5 * u - 2.5) * u * u + 1
@@ -52,7 +52,7 @@ def weights(
     WIDE: tl.constexpr,
     NARROW: tl.constexpr,
 ):
-    """Which chip pixels each row and each column of a view is made of, and how much of each."""
+    """Compute which chip pixels each row and column of a view is made of, with their weights."""
     sample, axis = tl.program_id(0), tl.program_id(1)
     row = parameters + sample * PARAMETERS
     step, start = tl.load(row + 2 * axis), tl.load(row + 2 * axis + 1)
@@ -104,7 +104,7 @@ def weights(
 
 @triton.jit
 def _taps(step, sigma, RADIUS, SUPPORT: tl.constexpr, TAPS):
-    """How many taps of a sample can have a weight."""
+    """Number of chip pixels that can have a weight for a sample."""
     step = tl.abs(step)
     radius = tl.where(sigma > 0, RADIUS, 0)
     needed = tl.ceil(2 * radius * step + 2 * SUPPORT * tl.maximum(step, 1.0)).to(tl.int32) + 1
@@ -121,7 +121,7 @@ MISSING = tl.constexpr(3)
 def _columns(
     total, WHAT: tl.constexpr, pixels, valid, place, x, stride, weight, first, taps, length, VIEW_W, inside_a, LENGTH
 ):
-    """Sums over the taps of each column of a view; `place + stride * b` is where tap b of each row lies."""
+    """Sums over the taps of each column of a view; `place + stride * b` is the position of tap b of each row."""
     seen = x < VIEW_W
     origin = tl.load(first + x, mask=seen, other=0)
     for t in range(taps):
@@ -169,7 +169,9 @@ def across(
     BLOCK_A: tl.constexpr,
     BLOCK_X: tl.constexpr,
 ):
-    """The columns of a view, of each channel, of the validity and of what is missing."""
+    """Compute the columns of the view from each row of the chip: each channel, the validity, and the weight of
+    invalid pixels.
+    """
     plane, tile = tl.program_id(0).to(tl.int64), tl.program_id(1)
     frame, channel = plane // (CHANNELS + 2), plane % (CHANNELS + 2)
     sample = frame // DATES
@@ -260,7 +262,7 @@ def down(
     BLOCK_Y: tl.constexpr,
     BLOCK_X: tl.constexpr,
 ):
-    """The rows of a view, a mean over valid pixels, and where there are enough of them."""
+    """Compute the rows of the view from the columns: means over valid pixels, and where there are enough of them."""
     frame, tile = tl.program_id(0).to(tl.int64), tl.program_id(1)
     sample = frame // DATES
     row = parameters + sample * PARAMETERS
@@ -324,7 +326,7 @@ def colour(
     TILES_BLOCK: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Brightness, contrast and grey of a view; invalid pixels become 0."""
+    """Apply brightness, contrast and grey to a view; invalid pixels become 0."""
     frame = tl.program_id(0).to(tl.int64)
     sample = frame // DATES
     row = parameters + sample * PARAMETERS

@@ -22,16 +22,16 @@ from swath.views._geometry import Geometry, largest_scale, scales
 _SHARP = 1e-6
 """A sigma so small that its kernel is exactly (0, 1, 0)."""
 _TOUCH = 1e-3
-"""A source pixel of less weight than this does not count as touched: it is rounding of the affine, not data."""
+"""A source pixel with less weight than this counts as untouched: such weights are rounding of the affine."""
 _LEAST = 0.1
-"""Least share of a view pixel's weight that must lie on valid pixels."""
+"""Least share of a view pixel's weight that must come from valid pixels for it to be valid."""
 _WINDOWED = 2**15
-"""Values per sample from which a CPU works sample by sample: in cache, on the crop's window, and along the band."""
+"""Number of values per sample from which a CPU works sample by sample: in cache, and only where weights are."""
 _BLOCK = 32
-"""View pixels per block of a banded product."""
+"""Number of view pixels per block of a banded product."""
 
 Blocks = list[tuple[slice, slice]] | None
-"""Where a banded matrix has its weights, as (rows, columns); None: anywhere."""
+"""Blocks (rows, columns) that contain all weights of a banded matrix; None: anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ class Resampler:
 
     @cached_property
     def cols(self) -> Tensor:
-        """What each column of a view is made of: "b view chip"."""
+        """Weights "b view chip" that make each column of a view from columns of the chip."""
         return self._matrices(self.x_line, axis=1)
 
     @cached_property
     def rows(self) -> Tensor:
-        """What each row of a view is made of: "b view chip"."""
+        """Weights "b view chip" that make each row of a view from rows of the chip."""
         return self._matrices(self.y_line, axis=0)
 
     def of(self, index: Tensor, device: torch.device) -> "Resampler":
@@ -83,7 +83,7 @@ class Resampler:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether every view is its chip."""
+        """Whether every view equals its chip."""
         return not bool(self.rotated.any()) and self._leaves_alone(Part(slice(None), False, bool(self.turned.any())))
 
     def _matrices(self, line: Tensor, axis: int) -> Tensor:
@@ -102,7 +102,9 @@ class Resampler:
         return weights.new_zeros(*position.shape, max(self.geometry.chip)).scatter_add_(2, index, weights)
 
     def parts(self, values_per_sample: int) -> Iterator[Part]:
-        """Samples to be treated together: one by one on a CPU, by kind on an accelerator."""
+        """Groups of samples that are treated together: single samples on a CPU, samples of one kind on an
+        accelerator.
+        """
         _ = self.rows, self.cols  # made here, once, not by every thread that works on a part
         if self.turned.device.type == "cpu" and values_per_sample >= _WINDOWED:
             kinds = zip(self.turned.tolist(), self.rotated.tolist(), strict=True)

@@ -30,12 +30,12 @@ class Crop(Settings):
     scale: Fractions = (1.0, 1.0)
     """Share of the chip's area that the box covers."""
     ratio: Positives = (3 / 4, 4 / 3)
-    """How much wider than high the box may be, relative to the view: the stretch of its pixels. Without effect at
+    """Range of the box's width over height relative to the view, which stretches its pixels. Without effect at
     scale (1, 1)."""
 
 
 class Rotation(Settings):
-    """A free rotation about the centre of the box; what comes from outside the chip is invalid."""
+    """A free rotation about the centre of the box; pixels from outside the chip are invalid."""
 
     p: Probability = 0.0
     degrees: Degrees = (-10.0, 10.0)
@@ -63,9 +63,9 @@ class Erase(Settings):
 
     p: Probability = 0.0
     area: Fractions = (0.02, 0.2)
-    """Share of the view."""
+    """Share of the view's area."""
     ratio: Positives = (0.3, 3.3)
-    """Height over width."""
+    """Height over width of the rectangle."""
 
 
 class Speckle(Settings):

@@ -29,7 +29,7 @@ class Nearby:
     """One date of each location, and one of another location near it, in this order."""
 
     metres: float
-    """Largest distance between their centres."""
+    """Largest distance between the two locations' centres, in metres."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +57,17 @@ class Policy(Protocol):
     inputs: Inputs
     """What its views hold."""
     reads: dict[str, tuple[str, ...]]
-    """Sensor name -> names of the bands that it wants in a batch's image, in order."""
+    """Names of the bands wanted in a batch's image, in order, by sensor name."""
     dates: int | Literal["all", "paired"] | Nearby | Seasons
-    """Dates per sensor and location that it wants in a batch, as `corpus.Selection` says it; or
-    those of a neighbour or of different seasons."""
+    """Dates per sensor and location wanted in a batch, as in `corpus.Selection`, or those of a neighbour or of
+    different seasons."""
     most: int | None
-    """How many dates of whole series ("all", "paired") it wants at most; None: all."""
+    """Largest number of dates of whole series ("all", "paired"); None: all dates."""
     gaps: bool
-    """Whether it wants dates without a usable pixel as well."""
+    """Whether dates without a usable pixel are wanted as well."""
 
     def __init__(self, config: Any) -> None: ...
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:
-        """The views, on the batch's device; all randomness comes from `generator`, which lives on the host."""
+        """The views, on the batch's device. All randomness comes from `generator`, which lives on the host."""
         ...

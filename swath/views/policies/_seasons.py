@@ -38,7 +38,7 @@ def seasons(
 
 
 def draw_three(usable: Bool[Tensor, "b t"], generator: torch.Generator, *, replacement: bool) -> Int[Tensor, "b 3"]:
-    """Three usable dates of each sample."""
+    """Three random usable dates of each sample."""
     usable = usable | ~usable.any(dim=1, keepdim=True)
     b, t = usable.shape
     order = (send(uniform(generator, (b, t)), usable.device) + usable).argsort(dim=1, descending=True)

@@ -14,13 +14,13 @@ from swath.views.policies._select import image_of, one_sensor, reads
 
 
 class Config(PluginSettings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}):
-    """Which bands, and how the second view is augmented."""
+    """A series and its augmented copy, pixel on pixel: the views of the single-modal S4 (Shenoy et al. 2024)."""
 
     name: Literal["augmented-series"] = "augmented-series"
     bands: Annotated[tuple[str, ...], Field(min_length=1)]
     """Band keys of one sensor."""
     most: int | None = Field(default=None, ge=1)
-    """So many random dates of longer series, in order; None: whole series."""
+    """Largest number of dates: of longer series so many random ones are read, in order; null: whole series."""
     gaps: bool = False
     """Keep dates without a usable pixel (all cloud), as gaps."""
     augment: Augment = Augment(

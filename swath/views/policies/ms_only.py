@@ -17,7 +17,7 @@ from swath.views.policies._select import image_of, one_sensor, reads, take_chann
 
 
 class Config(PluginSettings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l1c/B04", "sentinel-2-l1c/B08"]}]}):
-    """Bands to choose from, and how many a view has."""
+    """Different random bands of one optical chip: RS-BYOL without radar (Jain et al. 2022)."""
 
     name: Literal["ms-only"] = "ms-only"
     bands: Annotated[tuple[str, ...], Field(min_length=2)]

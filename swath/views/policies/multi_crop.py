@@ -37,15 +37,15 @@ class Config(
         ]
     },
 ):
-    """Which bands, and which crops; by default DINO's, for chips of 96 pixels and more."""
+    """Large and small crops of one chip, by default DINO's (Caron et al. 2021), for chips of 96 pixels and more."""
 
     name: Literal["multi-crop"] = "multi-crop"
     bands: Annotated[tuple[str, ...], Field(min_length=1)]
     """Band keys of one sensor: the encoder's channels."""
     global_crops: Annotated[tuple[Crops, ...], Field(min_length=1)] = (Crops(augment=_FIRST), Crops(augment=_SECOND))
-    """What a teacher sees, and the student as well."""
+    """Large crops, seen by teacher and student."""
     local_crops: tuple[Crops, ...] = (Crops(number=8, augment=_LOCAL),)
-    """What the student alone sees."""
+    """Small crops, seen by the student only."""
 
     @model_validator(mode="after")
     def _something_to_compare(self) -> "Config":

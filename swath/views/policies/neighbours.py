@@ -18,7 +18,7 @@ class Config(
     PluginSettings,
     json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"], "within_m": 2000.0}]},
 ):
-    """Which bands, how near, and how both views are augmented."""
+    """Two locations near each other, as in Tile2Vec (Jean et al. 2019): which bands, how near, how augmented."""
 
     name: Literal["neighbours"] = "neighbours"
     bands: Annotated[tuple[str, ...], Field(min_length=1)]

@@ -26,14 +26,14 @@ class Config(
         ]
     },
 ):
-    """Which bands of which two sensors, and how both views are augmented."""
+    """One location as two sensors see it, such as optical and radar, at dates near each other."""
 
     name: Literal["other-sensor"] = "other-sensor"
     bands: Annotated[tuple[str, ...], Field(min_length=1)]
     """Band keys of one sensor."""
     other: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Band keys of another one. As many: one network takes either, channel by channel. Another number: the encoder
-    needs a branch per sensor."""
+    """Band keys of another sensor. With as many bands, one network takes either sensor, channel by channel;
+    with another number the encoder needs a branch per sensor."""
     augment: Augment = presets.moco_v2()
     second: Augment | None = None
     """Augmentation of the other sensor's view; None: the first one's."""

@@ -1,4 +1,6 @@
-"""Two sensors' series of one place at common dates, cut alike: what S4 compares (Shenoy et al. 2024, section 4)."""
+"""Two sensors' series of one location at common dates, cropped alike: what S4 compares (Shenoy et al. 2024,
+section 4).
+"""
 
 from typing import Annotated, Literal
 
@@ -25,7 +27,7 @@ class Config(
         ]
     },
 ):
-    """Which bands of which two sensors, and how many dates."""
+    """Two sensors' series of one location at common dates: S4's views (Shenoy et al. 2024)."""
 
     name: Literal["paired-series"] = "paired-series"
     bands: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -33,11 +35,11 @@ class Config(
     other: Annotated[tuple[str, ...], Field(min_length=1)]
     """Band keys of another one."""
     most: int | None = Field(default=None, ge=1)
-    """So many random dates of longer series, in order; None: whole series."""
+    """Largest number of dates: of longer series so many random ones are read, in order; null: whole series."""
     gaps: bool = False
     """Keep dates without a usable pixel (all cloud), as gaps."""
     augment: Augment = Augment()
-    """Both series are cut and turned alike; each has its own colours. S4 does neither."""
+    """Augmentation of both series, which share crops and turns; each has its own colours. S4 uses none."""
 
     @model_validator(mode="after")
     def _two_sensors(self) -> "Config":

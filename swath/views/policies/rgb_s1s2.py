@@ -26,7 +26,7 @@ _EXAMPLE = {
 
 
 class Config(PluginSettings, json_schema_extra={"examples": [_EXAMPLE]}):
-    """Bands of the first view, and bands to choose from for the second."""
+    """RS-BYOL's RGB-S1S2 views (Jain et al. 2022): the bands of the first view, and those to draw the second from."""
 
     name: Literal["rgb-s1s2"] = "rgb-s1s2"
     rgb: Annotated[tuple[str, ...], Field(min_length=3, max_length=3)]

@@ -21,7 +21,9 @@ _EXAMPLE = {
 
 
 class Config(PluginSettings, json_schema_extra={"examples": [_EXAMPLE]}):
-    """Bands to choose from. The paper takes Sentinel-2's ten bands of 10 and 20 m, and VV and VH."""
+    """RS-BYOL-3's views (Jain et al. 2022): the bands to draw from. The paper takes Sentinel-2's ten bands of
+    10 and 20 m, and VV and VH.
+    """
 
     name: Literal["rs-byol-3"] = "rs-byol-3"
     optical: Annotated[tuple[str, ...], Field(min_length=3)]

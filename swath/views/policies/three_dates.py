@@ -15,7 +15,7 @@ from swath.views.policies._select import image_of, one_sensor, reads
 
 
 class Config(PluginSettings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}):
-    """Which bands, and how augmented views are augmented."""
+    """SeCo's views (Mañas et al. 2021): a query and three keys from three dates of a location."""
 
     name: Literal["three-dates"] = "three-dates"
     bands: Annotated[tuple[str, ...], Field(min_length=1)]

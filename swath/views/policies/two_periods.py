@@ -15,7 +15,7 @@ from swath.views.policies._select import image_of, one_sensor, reads
 
 
 class Config(PluginSettings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}):
-    """Which bands, and how augmented views are augmented."""
+    """CaCo's views (Mall et al. 2023): SeCo's, once of the newer and once of the older half of a location's dates."""
 
     name: Literal["two-periods"] = "two-periods"
     bands: Annotated[tuple[str, ...], Field(min_length=1)]
