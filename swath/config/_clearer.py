@@ -1,4 +1,4 @@
-"""Keys that have a clearer name beside the one that runs and digests know."""
+"""Recipe keys that have a clearer alias beside the key that code and digests use."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from swath._yaml import Lines
 from swath.errors import RecipeError
 
 CLEARER = {"max_dates": "most"}
-"""Clearer name to the key's own: the largest number of dates of a series."""
+"""The alias of each key, for the largest number of dates of a series."""
 _SECTIONS = (("pretrain", "views"), ("arms", "*", "views"), ("tasks", "*"))
-"""Where such keys stand; `*` is any name."""
+"""Sections in which such keys occur; `*` is any name."""
 
 
 def own_names(document: dict[str, Any], lines: Lines, where: str) -> tuple[dict[str, Any], Lines]:
@@ -22,7 +22,7 @@ def own_names(document: dict[str, Any], lines: Lines, where: str) -> tuple[dict[
 
 
 def own_path(path: tuple[str, ...]) -> tuple[str, ...]:
-    """The path of a key by its own name."""
+    """The path of a key with aliases replaced."""
     return (*path[:-1], CLEARER[path[-1]]) if _may_be_clearer(path) else path
 
 

@@ -13,7 +13,7 @@ from swath.settings import Settings, plainly
 
 
 def causes(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The errors of pydantic, without those that only follow from others.
+    """The errors of pydantic that are causes, without those that merely follow from others.
 
     A list is not "too short" because its entries are wrong, and where a value may be of several types, what comes
     nearest to one of them was meant.
@@ -47,7 +47,7 @@ def explain(error: dict[str, Any], lines: Lines) -> str:
 
 
 def short(value: Any) -> str:
-    """A value as it would stand in a recipe."""
+    """A value as it would appear in a recipe."""
     try:
         text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     except (ValueError, TypeError, RecursionError):

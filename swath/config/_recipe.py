@@ -32,7 +32,7 @@ else:
 
 
 class CorpusConfig(Settings):
-    """Where the chips are, and how to make them if they are not there yet."""
+    """The corpus of an experiment: where its chips are, and how to make them if they do not exist yet."""
 
     path: Path | None = None
     """Folder of the corpus; the run's own folder if not given."""
@@ -41,7 +41,7 @@ class CorpusConfig(Settings):
 
 
 class ArmConfig(Settings):
-    """One way to pre-train an encoder."""
+    """One way to pre-train an encoder: encoder, method, views and training."""
 
     encoder: EncoderConfig
     method: MethodConfig
@@ -62,12 +62,12 @@ class ReplicatesConfig(Settings):
 
 
 class Recipe(Settings):
-    """Everything about one experiment."""
+    """Everything about one experiment: corpus, split, arms, tasks and claims."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST)
     """Names the run's folder."""
     description: str = ""
-    """What is asked, for the report."""
+    """The question that the experiment asks, for the report."""
     data: Path | None = None
     """Folder of the source data, for sources that read one: `data=PATH` on the command line."""
     seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1)
@@ -75,7 +75,7 @@ class Recipe(Settings):
     replicates: ReplicatesConfig | None = None
     """How often the experiment is repeated, instead of `seeds`."""
     sensors: dict[SensorName, SensorDefinition] = Field(default_factory=dict)
-    """Sensors of one's own by name, beside those of swath; docs/sensors.md says what each may say."""
+    """Sensors of one's own by name, beside those of swath; docs/sensors.md lists their settings."""
     corpus: CorpusConfig
     split: SplitConfig = SplitConfig()
     """Which locations train, validate and test; only the training part is ever pre-trained on."""
@@ -190,11 +190,11 @@ class Recipe(Settings):
 
     @property
     def digest(self) -> str:
-        """Hash of the resolved recipe without the place of its data."""
+        """Hash of the resolved recipe without the paths of its data."""
         content = self.model_dump(mode="json", exclude={"data"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def is_name(text: str) -> bool:
-    """Whether an arm or a task may be called that: letters, digits, '-' and '_', and not too long for a file's name."""
+    """Whether an arm or a task may have this name: letters, digits, '-' and '_', and short enough for a file's name."""
     return text.replace("-", "").replace("_", "").isalnum() and len(text.encode()) <= LONGEST

@@ -1,4 +1,4 @@
-"""What a sweep has beside an ordinary run: effects of its axes, and its best arm trained once more."""
+"""What a sweep has besides an ordinary run: effects of its axes, and its best arm trained once more."""
 
 import itertools
 from collections.abc import Mapping
@@ -76,7 +76,7 @@ def confirmation(recipe: Recipe, folder: Path) -> Recipe | None:
 
 
 def set_aside(folder: Path, once_more: Recipe) -> None:
-    """Keep an earlier confirmation, of another arm or of seeds that the sweep has by now, as `confirm-1` and so on."""
+    """Rename an earlier confirmation, of another arm or with fewer seeds, to `confirm-1` and so on."""
     stored = folder / CONFIRMATION / "recipe.yaml"
     if not stored.is_file():
         return

@@ -20,17 +20,17 @@ class Series:
     """Standardised images of one sensor, or of several on common dates."""
 
     pixels: Float[Tensor, "b t c h w"]
-    """Zero mean and unit variance by band; 0 where invalid."""
+    """Standardised values: zero mean and unit variance by band; 0 where invalid."""
     valid: Bool[Tensor, "b t h w"]
     """True where a pixel is valid."""
     frames: Bool[Tensor, "b t"]
-    """Dates that count: those that have a valid pixel; all of them in a sample where none has."""
+    """True for dates that count: those with a valid pixel, or all dates of a sample that has none."""
     days: Int32[Tensor, "b t"]
-    """Days since 1970-01-01; anything where a date does not count."""
+    """Days since 1970-01-01; arbitrary where a date does not count."""
 
 
 class Segmenter(nn.Module, ABC):
-    """Images by sensor to logits; statistics are inside, as in an encoder."""
+    """Maps images by sensor to logits of every pixel; statistics are inside, as in an encoder."""
 
     def __init__(self, contracts: Mapping[str, InputContract]):
         super().__init__()
@@ -112,7 +112,7 @@ def check_size(series: Series, name: str, smallest: int, multiple: int) -> None:
 def by_date(
     network: Callable[[Tensor], Tensor], x: Float[Tensor, "b t c h w"], frames: Bool[Tensor, "b t"]
 ) -> Float[Tensor, "b t d h2 w2"]:
-    """A network of single images on the dates that count; 0 at the others, which it never sees."""
+    """Apply a network of single images to the dates that count; 0 at the others, which it never sees."""
     found = network(x[frames])
     out = found.new_zeros(*frames.shape, *found.shape[1:])
     out[frames] = found

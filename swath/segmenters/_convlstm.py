@@ -1,4 +1,4 @@
-"""A convolutional LSTM (Shi et al. 2015) that stands still at dates that do not count."""
+"""A convolutional LSTM (Shi et al. 2015) whose state does not change at dates that do not count."""
 
 import torch
 from jaxtyping import Bool, Float

@@ -26,8 +26,8 @@ class DecoderSettings(PluginSettings):
     """Base of the `Config` of segmenters that can stand on any encoder with maps of features."""
 
     encoder: Timm | None = None
-    """What sees the image where the segmenter stands alone, as a reference: ResNet-18 if nothing is said. Under the
-    probe `segment` it is the encoder that is judged, and nothing may be said here."""
+    """Encoder below the decoder where the segmenter stands alone, as a reference: ResNet-18 by default. Under
+    the probe `segment` the encoder that is judged takes its place, and this must be empty."""
 
 
 @runtime_checkable
@@ -65,7 +65,7 @@ def offered(encoder: MapEncoder) -> dict[int, int]:
 
 
 class Pyramid(nn.Module):
-    """Maps of an encoder at the strides that a decoder asks for; one that the encoder has none of has no channels."""
+    """Maps of an encoder at the strides that a decoder asks for; a stride that the encoder lacks has no channels."""
 
     def __init__(self, encoder: MapEncoder, strides: Sequence[int]):
         super().__init__()
@@ -93,7 +93,7 @@ class Pyramid(nn.Module):
 
 
 def needed(pyramid: Pyramid, name: str) -> Pyramid:
-    """The pyramid itself, none of whose maps may be missing.
+    """The pyramid, checked to have all of its maps.
 
     Raises:
         ContractError: the encoder has no map at some stride that the decoder of that name needs.
@@ -107,7 +107,9 @@ def needed(pyramid: Pyramid, name: str) -> Pyramid:
 
 
 def _resized(width: int, own: int, stride: int) -> nn.Module:
-    """A transformer's map at another stride: enlarged by learnt 2 x 2 kernels, or the larger of 2 x 2."""
+    """A layer that brings a transformer's map to another stride: enlarges it by learnt 2 x 2 kernels, or takes
+    2 x 2 maxima.
+    """
     if stride > own:
         return nn.MaxPool2d(stride // own)
     layers: list[nn.Module] = []
@@ -126,7 +128,7 @@ class Decoded(DenseEncoder):
     """
 
     def __init__(self, encoder: MapEncoder, pyramid: Pyramid, decoder: nn.Module, width: int, kernel: int = 1):
-        """Join them.
+        """Join an encoder, a pyramid and a decoder.
 
         Args:
             encoder: frozen or not; it is not copied.
@@ -192,7 +194,7 @@ def _mean(maps: Float[Tensor, "n d h w"], frames: Bool[Tensor, "b t"]) -> Float[
 
 
 class Standing(Segmenter):
-    """A decoder on an encoder that nothing was known of before: trained whole on the labels."""
+    """A decoder on an encoder that is randomly initialised with it: both are trained on the labels."""
 
     def __init__(self, sensor: str, dense: Decoded, classes: int):
         super().__init__({sensor: dense.contract})

@@ -14,14 +14,14 @@ STRIDE = 16
 
 
 class DeepLabSettings(DecoderSettings):
-    """How wide it is, and how far it looks."""
+    """Settings of both DeepLab decoders: how wide they are, and how far they look."""
 
     channels: int = Field(default=256, ge=1)
     """Channels at each rate, and of a pixel's features."""
     rates: tuple[int, int, int] = (12, 24, 36)
     """Rates of dilation, in pixels of the coarsest map."""
     dropout: float = Field(default=0.5, ge=0, lt=1)
-    """Chance that a number of the coarsest map, convolved at all rates, is left out in a training step."""
+    """Probability that a value of the coarsest map, convolved at all rates, is dropped in a training step."""
 
 
 def coarsest_of(encoder: MapEncoder) -> tuple[int, int]:
@@ -41,7 +41,7 @@ def _coarsest(encoder: MapEncoder) -> int:
 
 
 class Enlarged(nn.Module):
-    """A decoder whose coarsest map is enlarged first."""
+    """A decoder whose coarsest map is enlarged before it is decoded."""
 
     def __init__(self, decoder: nn.Module, by: int):
         super().__init__()

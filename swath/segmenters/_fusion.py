@@ -1,4 +1,4 @@
-"""Several sensors: which networks can join them, and series of one on the dates of another."""
+"""Fusion of several sensors: the networks that can join them, and one sensor's series on the dates of another."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
@@ -56,7 +56,7 @@ def nearest(days: Int[Tensor, "b t"], others: Int[Tensor, "b u"], count: Bool[Te
 
 
 def joined(several: list[Series]) -> Series:
-    """Channels side by side, on the first one's dates; a pixel is valid where any sensor saw it."""
+    """Channels of several series side by side, on the first one's dates; a pixel is valid where any sensor saw it."""
     first = several[0]
     rest = [on_dates_of(series, first) for series in several[1:]]
     valid = torch.stack([series.valid for series in (first, *rest)]).any(dim=0) & first.frames[:, :, None, None]

@@ -10,13 +10,14 @@ from swath.segmenters._deeplab import DeepLabSettings, Enlarged, coarsest_of
 
 
 class Config(DeepLabSettings):
-    """Settings of DeepLabV3's decoder, which are those of DeepLabV3+."""
+    """DeepLabV3 (Chen et al. 2017): its decoder on an encoder's coarsest map, convolved at several rates."""
 
     name: Literal["deeplabv3"] = "deeplabv3"
 
 
 def around(config: Config, encoder: MapEncoder) -> Decoded:
-    """On the coarsest map, at a stride of 16; an encoder that would come to 32 is dilated, and so changed.
+    """Put the decoder on the coarsest map, at a stride of 16; an encoder that would come to 32 is dilated, and so
+    changed.
 
     Raises:
         ContractError: the encoder's maps are at other strides.

@@ -16,13 +16,13 @@ from swath.segmenters._deeplab import STRIDE, DeepLabSettings, Enlarged, coarses
 
 
 class Config(DeepLabSettings):
-    """Settings of DeepLabV3+'s decoder, which are those of DeepLabV3."""
+    """DeepLabV3+ (Chen et al. 2018): its decoder on a coarse map, convolved at several rates, and a fine map."""
 
     name: Literal["deeplabv3plus"] = "deeplabv3plus"
 
 
 def around(config: Config, encoder: MapEncoder) -> Decoded:
-    """On the coarsest map, at a stride of 16, and one of a quarter of its stride.
+    """Put the decoder on the coarsest map, at a stride of 16, and on one of a quarter of its stride.
 
     An encoder that would come to a stride of 32 is dilated where that is possible, and so changed.
 

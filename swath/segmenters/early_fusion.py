@@ -18,15 +18,15 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Which network joins the sensors."""
+    """Early fusion (Garnot et al. 2022): one network on the stacked bands of all sensors; which network that is."""
 
     name: Literal["early-fusion"] = "early-fusion"
     network: Literal["u-tae", "u-convlstm", "unet-3d"] = "u-tae"
-    """With its defaults."""
+    """Name of the network, which has its default settings."""
 
 
 class Early(Segmenter):
-    """Sensors are standardised each by itself, then stacked."""
+    """Standardises each sensor by itself, then stacks their bands."""
 
     def __init__(self, contracts: Mapping[str, InputContract], network: nn.Module):
         super().__init__(contracts)

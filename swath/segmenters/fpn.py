@@ -13,7 +13,9 @@ from swath.segmenters._decoders import Decoded, DecoderSettings, Pyramid, initia
 
 
 class Config(DecoderSettings):
-    """How wide it is."""
+    """A feature pyramid network's decoder (Lin et al. 2017; Kirillov et al. 2019) on an encoder's four coarsest
+    maps.
+    """
 
     name: Literal["fpn"] = "fpn"
     channels: int = Field(default=256, ge=1)

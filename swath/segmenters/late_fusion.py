@@ -18,15 +18,16 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Which network joins the sensors."""
+    """Late fusion (Garnot et al. 2022): an encoder per sensor and a common decoder; of which network these are."""
 
     name: Literal["late-fusion"] = "late-fusion"
     network: Literal["u-tae", "u-convlstm"] = "u-tae"
-    """With its defaults; the 3-D U-Net has no maps without dates that could be joined."""
+    """Name of the network, which has its default settings; the 3-D U-Net has no maps without dates that could
+    be joined."""
 
 
 class Late(Segmenter):
-    """One network with an encoder for each sensor."""
+    """A network with an encoder for each sensor and one decoder."""
 
     def __init__(self, contracts: Mapping[str, InputContract], network: nn.Module):
         super().__init__(contracts)

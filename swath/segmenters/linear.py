@@ -17,7 +17,7 @@ from swath.segmenters._decoders import Decoded, DecoderSettings, Pyramid, offere
 
 
 class Config(DecoderSettings):
-    """There is nothing to set."""
+    """No decoder: a linear function of the encoder's maps at each pixel (DINOv2's linear probe). It has no settings."""
 
     name: Literal["linear"] = "linear"
 
@@ -34,7 +34,7 @@ def around(config: Config, encoder: MapEncoder) -> Decoded:  # noqa: ARG001 - as
 
 
 class _Joined(nn.Module):
-    """Maps of several sizes as one of the largest."""
+    """Joins maps of several sizes, enlarged to the size of the largest."""
 
     def __init__(self, widths: list[int]):
         super().__init__()

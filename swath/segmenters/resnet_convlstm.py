@@ -29,7 +29,7 @@ HIDDEN = 64
 
 
 class Config(PluginSettings):
-    """Which ResNet sees each date, and the size of what remembers them."""
+    """A ResNet per date and a ConvLSTM decoder (Shenoy et al. 2024): which ResNet, and the size of the LSTM."""
 
     name: Literal["resnet-convlstm"] = "resnet-convlstm"
     model: str = "resnet18"
@@ -41,7 +41,7 @@ class Config(PluginSettings):
 
 
 class ResNetConvLSTM(Segmenter):
-    """Around an encoder of single dates, random or pre-trained, which it goes on training."""
+    """The segmenter around an encoder of single dates, random or pre-trained, which is trained on."""
 
     def __init__(self, encoder: Encoder, sensor: str, hidden: int, classes: int):
         super().__init__({sensor: encoder.contract})

@@ -18,7 +18,7 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Widths, finest first."""
+    """U-ConvLSTM (Rustowicz et al. 2019, in PASTIS' version): its widths, finest first, and the size of the LSTM."""
 
     name: Literal["u-convlstm"] = "u-convlstm"
     encoder_widths: tuple[int, ...] = (64, 64, 64, 128)

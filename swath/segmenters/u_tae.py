@@ -18,7 +18,7 @@ from swath.settings import PluginSettings
 
 
 class Config(PluginSettings):
-    """Widths, finest first."""
+    """U-TAE (Garnot and Landrieu 2021): widths, finest first, and the settings of its temporal attention."""
 
     name: Literal["u-tae"] = "u-tae"
     encoder_widths: tuple[int, ...] = (64, 64, 64, 128)

@@ -11,11 +11,11 @@ from swath.settings import Settings
 from swath.sweep.design import Design, GridDesign, Levels, Point, points_of
 
 Merge = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
-"""(what arms have in common, what is put over it) -> both as one."""
+"""A function of what arms have in common and what is put over it, which returns both as one section."""
 COLUMNS = ("arm", "task", "input", "probe", "metric", "value", "low", "high", "seconds", "samples")
-"""What sweep/arms.csv says of an arm beside its levels, each of which is a column with the name of its axis."""
+"""Columns of sweep/arms.csv besides the levels, each of which has a column with the name of its axis."""
 NAMED = ("encoder", "method", "views")
-"""Sections of an arm that name a plug-in: an axis over one may give the names alone."""
+"""Sections of an arm that name a plug-in: the levels of an axis over one may be plain names."""
 
 
 class SweepConfig(Settings):
@@ -109,7 +109,7 @@ def arms_of(sweep: SweepConfig, common: dict[str, Any], merge: Merge) -> dict[st
 
 
 def name_of(point: Point) -> str:
-    """What the arm of a combination is called: its levels, joined by underscores."""
+    """Name of a combination's arm: its levels, joined by underscores."""
     return "_".join(re.sub(r"[^A-Za-z0-9-]+", "-", level) for level in point.values())
 
 
@@ -122,7 +122,9 @@ def _arm(sweep: SweepConfig, point: Point, common: dict[str, Any], merge: Merge)
 
 
 def _unnamed(common: dict[str, Any], axis: str) -> dict[str, Any]:
-    """Without the name that an axis such as `views.name` gives anew: the other settings stay as they are."""
+    """The common section without the plug-in's name that an axis such as `views.name` replaces: the other
+    settings stay.
+    """
     section, _, key = axis.partition(".")
     if key != "name" or not isinstance(common.get(section), Mapping):
         return common

@@ -19,14 +19,14 @@ from swath.settings import Seed, Settings
 Levels: TypeAlias = Mapping[str, tuple[str, ...]]
 """Names of the levels, by axis."""
 Point: TypeAlias = dict[str, str]
-"""One combination: the level of each axis."""
+"""One combination: a level for each axis."""
 
 STARTS = 8
-"""Random designs that the exchange starts from."""
+"""Number of random designs that the exchange starts from."""
 DRAWS = 100
-"""Random designs that are drawn until one tells the axes apart."""
+"""Number of random designs that are tried until one tells the axes apart."""
 MOST_COMBINATIONS = 20_000
-"""More than these are not enumerated."""
+"""Largest number of combinations that are enumerated."""
 
 
 class GridDesign(Settings):
@@ -138,7 +138,7 @@ def _coded(names: Sequence[str], given: Sequence[str]) -> Float[np.ndarray, "n k
 
 
 def _lost(levels: Levels, points: Sequence[Point]) -> str:
-    """The first level that no combination has; empty if every one is there."""
+    """The first level that no combination has; empty if every level occurs."""
     there = {(axis, point[axis]) for point in points for axis in levels}
     return next(
         (f"{axis}: {name}" for axis, names in levels.items() for name in names if (axis, name) not in there), ""

@@ -20,7 +20,7 @@ from swath.tasks.schema import Table
 from swath.tasks.statistics import LeftOut, Panel, TaskResults, TaskRules, weighted_sum
 
 DROPPED = 1e-12
-"""Weights below this are rounding."""
+"""Weights below this are rounding errors, and are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Effect:
     axis: str
     level: str
     other_axis: str
-    """Empty for an axis alone."""
+    """The second axis of a pair; empty for the effect of a single axis."""
     other_level: str
     mean: float
     """Expected value with this level, or these two, and all levels of the other axes alike."""
@@ -45,9 +45,9 @@ class Effect:
     high: float
     """Ends of the interval of the effect, over groups and trainings."""
     p: float
-    """That the effect is 0, not adjusted for how many effects there are."""
+    """p-value of the hypothesis that the effect is 0, not adjusted for the number of effects."""
     arms: int
-    """Arms that have the level, or both."""
+    """Number of arms that have the level, or both levels."""
     note: str
     """Why interval and p must not be relied on."""
 

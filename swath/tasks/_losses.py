@@ -1,4 +1,4 @@
-"""What supervised training minimises. Void pixels are in none of it."""
+"""Losses of supervised training, which leave out void pixels."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -13,9 +13,9 @@ from swath.corpus.labels import VOID
 
 LossName = Literal["cross-entropy", "focal", "dice"]
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Logits and classes to a number."""
+"""A function of logits and classes that returns a number."""
 GAMMA = 2.0
-"""How much less a pixel counts in the focal loss the surer it is: Lin et al. 2017."""
+"""Exponent of the focal loss: the larger, the less a pixel counts of which the network is sure (Lin et al. 2017)."""
 
 
 def classification_loss(
@@ -61,7 +61,7 @@ def dice_loss(logits: Float[Tensor, "b k *hw"], y: Int[Tensor, "b *hw"]) -> Floa
 
 
 def balanced(counts: Int[np.ndarray, " k"]) -> Float[Tensor, " k"]:
-    """Weights of classes with so many labels: n / (classes that occur x labels of this one), so that all weigh alike.
+    """Weights n / (classes that occur x labels of this class), by which all classes count alike.
 
     scikit-learn's `balanced`. A class without a label, of which nothing can be learnt, has 0.
     """

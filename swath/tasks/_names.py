@@ -9,7 +9,7 @@ from pydantic_core import core_schema
 
 @dataclass(frozen=True)
 class OneOf:
-    """Stands in an annotation for some names, which are looked up when settings are first validated."""
+    """Annotation for a setting that takes one of some names, which are looked up when settings are first validated."""
 
     names: Callable[[], list[str]]
 

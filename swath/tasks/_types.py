@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 THRESHOLD = 0.5
-"""Where units have several classes, one is said to have those with a score above this."""
+"""Score above which a class is predicted where units have several classes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,10 +26,9 @@ class Features:
     classes: int
     """Number of classes; labels are 0..classes-1, and a class may be missing from any part."""
     pool_x: Float[np.ndarray, "pool d"] = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    """Features of locations of the training and validation parts whose labels are not there or not used, for probes
-    that have a teacher."""
+    """Features of training and validation locations whose labels are missing or not used, for probes with a teacher."""
     teacher: "Features | None" = None
-    """What a probe's teacher reads of the same locations, if it has one."""
+    """Features of the same locations that a probe's teacher reads, if it has one."""
 
     @property
     def multi_label(self) -> bool:
@@ -37,12 +36,12 @@ class Features:
         return self.train_y.ndim == 2
 
     def without_validation(self) -> "Features":
-        """The same where validation labels are not to be looked at."""
+        """The same features without the validation part, where its labels are not to be used."""
         return replace(self, val_x=self.val_x[:0], val_y=self.val_y[:0])
 
 
 def concatenated(features: Sequence[Features]) -> Features:
-    """Several features of the same locations as one, longer."""
+    """Several features of the same locations, concatenated to longer ones."""
     first = features[0]
     joined = {name: np.concatenate([getattr(one, name) for one in features], axis=1) for name in _XS}
     return replace(first, **joined)
@@ -53,24 +52,24 @@ _XS = ("train_x", "val_x", "test_x", "pool_x")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """What a probe says of the test part."""
+    """What a probe predicts for the test part."""
 
     y_pred: Int[np.ndarray, " test"] | Int[np.ndarray, "test classes"] | Int[np.ndarray, "test h w"]
-    """A class for every unit or pixel, void ones too; 0 or 1 for each class where units have several."""
+    """Predicted class of every unit or pixel, void ones included; 0 or 1 for each class where units have several."""
     scores: Float[np.ndarray, "test classes"] | None = None
-    """Higher means more likely: probabilities or vote shares, each row summing to 1; of each class by itself where
-    units have several. Of pixels none are kept."""
+    """Class scores: probabilities or vote shares in rows that sum to 1, or one probability for each class where
+    units have several. None are kept for pixels."""
     under_clouds: Mapping[float, Int[np.ndarray, "..."]] = field(default_factory=dict)
-    """`y_pred` of the same classifier with so much cloud painted over the test series, where the task asks for it."""
+    """By share of cloud painted over the test series, the same classifier's `y_pred`, where the task asks for it."""
 
     @classmethod
     def of(cls, scores: Float[np.ndarray, "test classes"], *, multi_label: bool) -> "Prediction":
-        """The class with the highest score, or all classes whose score is above a half."""
+        """The class with the highest score, or all classes with a score above a half."""
         return cls((scores > THRESHOLD).astype(np.int64) if multi_label else scores.argmax(axis=1), scores)
 
     @classmethod
     def joined(cls, parts: Sequence["Prediction"]) -> "Prediction":
-        """Predictions of consecutive stretches of the test part as one of all of it."""
+        """Predictions of consecutive parts of the test set, as one prediction of all of it."""
         scores = [part.scores for part in parts if part.scores is not None]
         return cls(np.concatenate([part.y_pred for part in parts]), np.concatenate(scores) if scores else None)
 
@@ -82,7 +81,7 @@ class EvaluationUnits:
     uid: tuple[str, ...]
     """Id of the location in the corpus."""
     group: tuple[str, ...]
-    """Cluster of units that are not independent of each other: resampling and tests go by group."""
+    """Group of each unit. Units of a group are not independent: resampling and tests go by group."""
     y_true: Int[np.ndarray, " test"] | Int[np.ndarray, "test classes"] | Int[np.ndarray, "test h w"]
 
     def __len__(self) -> int:
@@ -91,13 +90,13 @@ class EvaluationUnits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What one row says of a task's test part on one input, read by one probe; or why it says nothing."""
+    """One row's prediction for a task's test part on one input, read by one probe, or the reason why there is none."""
 
     input: str
     """Name of the input: a named list of bands, or a band key under a band-wise probe."""
     probe: str
-    """What the probe is called in the tables."""
+    """Name of the probe in the tables."""
     prediction: Prediction | None = field(repr=False)
-    """None where it could not be computed; `note` then says why."""
+    """The prediction; None where it could not be computed, as `note` explains."""
     note: str = ""
-    """What a reader must know of it."""
+    """What a reader must know about it."""

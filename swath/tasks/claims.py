@@ -1,4 +1,4 @@
-"""The claims of a recipe: checked against what is there, and told apart for each task, label fraction and input."""
+"""A recipe's claims, checked against its arms and tasks, and expanded by task, label fraction and input."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -44,7 +44,7 @@ def _whole(claim: Claim, tasks: Mapping[str, TaskConfig], arms: Sequence[str], w
 
 
 def _tasks(claim: Claim, tasks: Mapping[str, TaskConfig], arms: Sequence[str], where: str) -> list[str]:
-    """Names of the tasks that a claim is about: the one that it names, or all that have its rows and label fraction."""
+    """Names of the tasks that a claim is about: the named one, or all that have its rows and label fraction."""
     if claim.task is not None:
         names = [_known(claim.task, list(tasks), "task", where)]
     else:

@@ -1,4 +1,4 @@
-"""What a recipe says of a task."""
+"""The section of a recipe that describes a task."""
 
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -53,9 +53,9 @@ class TaskConfig(Settings):
     probes: Annotated[tuple[ProbeConfig, ...], Counts.NEVER] = Field(default=(linear.Config(),), min_length=1)
     """How labels are read out of the features, or the encoder is trained on them."""
     metric: Annotated[RankingMetricName, Counts.NEVER] = "accuracy"
-    """Ranks the rows and is compared."""
+    """The metric that ranks the rows and is compared."""
     more_metrics: Annotated[tuple[MetricName, ...], Counts.NEVER] = ()
-    """Are shown beside it."""
+    """Metrics that are shown beside it."""
     floors: Annotated[tuple[FloorConfig, ...], Counts.NEVER] = tuple(find_floor(name) for name in USUAL)
     """Rows that no pre-training went into, by name, or with settings; leaving one out makes a comparison weaker."""
     floor_arms: Annotated[tuple[str, ...], Counts.NEVER] = ()
@@ -69,13 +69,13 @@ class TaskConfig(Settings):
     """Dates per location: a number, whole series, or those of several sensors paired by time. Encoders of single dates
     average their embeddings."""
     most: int | None = Field(default=None, ge=1)
-    """At most so many dates of a series, the same ones for all rows."""
+    """Largest number of dates of a series, the same dates for all rows."""
     tag: str | None = None
     """Only chips with this tag, such as `after`."""
     min_valid: float = Field(default=0.0, ge=0, le=1)
     """Only chips with at least this share of usable pixels."""
     gaps: bool = False
-    """Dates without a usable pixel stay in a series, as gaps."""
+    """Keep dates without a usable pixel in a series, as gaps."""
     label_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of each class's training and validation labels that may be used; smaller shares are part of larger ones."""
     label_fractions: Annotated[tuple[float, ...], Counts.NEVER] = ()
@@ -162,7 +162,7 @@ class TaskConfig(Settings):
 
     @property
     def rules(self) -> TaskRules:
-        """What the statistics measure."""
+        """What the statistics need to know of the task: metrics, kind of labels, groups of bands."""
         band_groups = {
             probe.label(): {name: tuple(keys) for name, keys in groups.items()}
             for probe in self.probes
@@ -183,7 +183,7 @@ class TaskConfig(Settings):
 
 
 def with_fraction(name: str, fraction: float) -> str:
-    """What a task is called in the tables where it learns from this share of the labels: `crops@10%`."""
+    """Name in the tables of a task that learns from this share of the labels: `crops@10%`."""
     return f"{name}@{100 * fraction:g}%"
 
 

@@ -1,4 +1,4 @@
-"""Where the rows of a task are compared: one input, read by one probe."""
+"""Panels, in which the rows of a task are compared: one input, read by one probe."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,11 +31,13 @@ class Panel:
         return self.input.name, self.probe.label()
 
     def outcome(self, prediction: Prediction | None, note: str = "") -> Outcome:
-        """What some row says here, or why it says nothing."""
+        """The outcome of a row in this panel: a prediction, or a note that says why there is none."""
         return Outcome(*self.key, prediction, note)
 
     def tried(self, predict: Callable[[], Prediction], note: str = "") -> Outcome:
-        """What some row says here if it can; what keeps it from saying anything becomes the note."""
+        """The outcome of a row in this panel: of its prediction, or of the error that prevents it, which
+        becomes the note.
+        """
         try:
             return self.outcome(predict(), note)
         except SwathError as error:

@@ -1,4 +1,4 @@
-"""What a design can see: how many trainings or groups a difference of a certain size would take."""
+"""What a design can detect: how many trainings or groups a difference of a certain size would take."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,24 +9,24 @@ from swath.tasks import metrics, schema
 from swath.tasks.statistics import Source, Spread
 
 MOST_TIMES = 64
-"""More than so many times the trainings or groups are not worth asking for."""
+"""Largest multiple of the existing trainings or groups that is worth asking for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """What a claim's design can see, by the variances that its run found."""
+    """What a claim's design can detect, by the variances that its run found."""
 
     claim: str
     metric: str
     detectable: float
-    """The smallest difference that is found with a probability of 80 %; NaN where nothing is known."""
+    """The smallest difference that is found with a probability of 80 %; NaN where unknown."""
     trainings: int
-    """Trainings of each fold that there are."""
+    """Number of trainings of each fold in the run."""
     groups: int
     trainings_needed: int | None
-    """With the groups that there are; None: no number of trainings will do, or nothing is known."""
+    """Number of trainings needed with the existing groups; None: no number suffices, or it is unknown."""
     groups_needed: int | None
-    """With the trainings that there are."""
+    """Number of groups needed with the existing trainings; None likewise."""
 
 
 def needed_for(evaluation: Path, difference: float, alpha: float = 0.05) -> list[Power]:

@@ -10,12 +10,12 @@ from swath.tasks.task import Task
 
 
 def panels(config: ReferenceConfig, task: Task) -> list[Panel]:
-    """Where a reference stands: on its inputs, under every probe that trains encoders."""
+    """The panels in which a reference has a row: on its inputs, under every probe that trains encoders."""
     return [panel for panel in task.panels if panel.input.name in config.inputs and panel.probe.supervision()]
 
 
 def outcomes(config: ReferenceConfig, task: Task, wanted: Sequence[Panel], seed: int, device: str) -> Iterator[Outcome]:
-    """What a reference says in some of its panels, for one seed."""
+    """What a reference predicts in some of its panels, for one seed."""
     for panel in wanted:
         how, data = panel.probe.supervision(), task.labelled(panel.input)
         assert how is not None

@@ -35,11 +35,11 @@ from swath.tasks.metrics.macro_ap import macro_ap
 from swath.tasks.metrics.miou import miou
 
 LOOKED_AT = 16
-"""Training locations whose units and pixel size are compared with an encoder's before it is trained."""
+"""Number of training locations whose units and pixel size are checked before an encoder is trained."""
 PLATEAU = 6
-"""Epochs without likelier validation labels that `plateau` bears: SSL4EO-L's."""
+"""Number of epochs without likelier validation labels that `plateau` tolerates, as in SSL4EO-L."""
 LARGE_PX = 64
-"""Halved five times, as by a ResNet, two pixels are left."""
+"""Side of chips from which a CPU may use bfloat16: halved five times, as by a ResNet, two pixels are left."""
 
 
 class Supervision(Settings):
@@ -60,7 +60,7 @@ class Supervision(Settings):
     """How the learning rate changes: not, by half a cosine over all steps, or to a tenth where the validation labels
     have not become likelier for more than six epochs (needs a validation part; without one it stays)."""
     flips: bool = True
-    """Mirror samples left-right and top-bottom at random; chips of one pixel have nothing to mirror."""
+    """Mirror samples at random, left-right and top-bottom; chips of one pixel stay as they are."""
     frame_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Chance that a date of a series is left out of a training step; one always stays."""
     patience: Annotated[int | None, Counts.WHERE_GIVEN] = Field(default=None, ge=1)
@@ -69,12 +69,12 @@ class Supervision(Settings):
     """At least so many optimiser steps, in more epochs: with few labels an epoch is a step or two, and a network that
     was trained for a dozen steps is no comparison."""
     min_epochs: Annotated[int, Counts.WHERE_GIVEN] = Field(default=1, ge=1)
-    """But not before so many."""
+    """Least number of epochs before `patience` may stop the training."""
     loss: Annotated[LossName, Counts.WHERE_GIVEN] = "cross-entropy"
-    """What is minimised where units or pixels have one class each: cross-entropy, the focal loss, which looks at what
-    is not yet sure, or Dice, to which each class is worth the same."""
+    """Loss where units or pixels have one class each: cross-entropy, the focal loss, which weighs uncertain
+    pixels more, or Dice, to which each class is worth the same."""
     class_weights: Annotated[Literal["none", "balanced"], Counts.WHERE_GIVEN] = "none"
-    """What a label counts in cross-entropy and focal loss: as much as any other, or the less the more its class has."""
+    """Weight of a label in cross-entropy and focal loss: equal for all, or smaller the more labels its class has."""
 
     @model_validator(mode="after")
     def _dice_weighs_by_itself(self) -> "Supervision":
@@ -84,13 +84,13 @@ class Supervision(Settings):
 
 
 class Decoding(Supervision):
-    """How a network is trained to segment that is a decoder on an encoder's maps."""
+    """How a network that is a decoder on an encoder's maps is trained to segment."""
 
     # built when a recipe is read: packages that offer segmenters import what this module is a part of
     model_config = ConfigDict(defer_build=True)
 
     decoder: DecoderConfig = unet.Config()
-    """What makes features of pixels of the encoder's maps: `unet`, or with settings `{name: unet, channels: [...]}`."""
+    """The decoder: `unet`, or with settings `{name: unet, channels: [...]}`."""
 
     @model_validator(mode="after")
     def _encoder_is_the_rows(self) -> "Decoding":
@@ -117,12 +117,12 @@ def plain(config: Supervision) -> Supervision:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledInput:
-    """One input of a task with the labels: what a network learns from, and is tested on."""
+    """One input of a task with its labels: what a network learns from, and is tested on."""
 
     reader: BandReader
     bands: Bands
     parts: dict[str, Labelled]
-    """train, val, test."""
+    """Labelled locations by part: train, val, test."""
     classes: int
     cloud_levels: tuple[float, ...] = ()
     """Shares of clouds under which the test part is predicted as well."""
@@ -133,7 +133,7 @@ class LabelledInput:
         return self.parts["train"].per_pixel
 
     def tested(self, predict: Callable[[BandReader], Prediction]) -> Prediction:
-        """What a classifier says of the test part's pictures, as they are and under painted clouds."""
+        """Predictions of a classifier for the test part's images, as they are and under painted clouds."""
         clouds = {share: predict(self.reader.under_clouds(share)).y_pred for share in self.cloud_levels}
         return replace(predict(self.reader), under_clouds=clouds)
 
@@ -158,7 +158,7 @@ class Classifier(nn.Module):
     """
 
     def __init__(self, encoder: Encoder, data: LabelledInput):
-        """Put a head on an encoder.
+        """Put a new head on an encoder.
 
         Raises:
             ContractError: it cannot take the bands.

@@ -1,4 +1,4 @@
-"""A task: labelled locations, a split, inputs and probes; running it on an encoder leaves paired predictions."""
+"""A task: labelled locations, a split, inputs and probes. Running it on an encoder gives paired predictions."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
@@ -36,7 +36,7 @@ from swath.tasks.supervised import LabelledInput
 
 PARTS = ("train", "val", "test")
 RARE = 5
-"""Groups of the test part that have a class: below this, one resample in a hundred or more has none of them."""
+"""Number of the test part's groups with a class below which one resample in a hundred or more has none of them."""
 
 
 class Task:
@@ -164,7 +164,7 @@ class Task:
 
     @property
     def remarks(self) -> list[str]:
-        """What a reader must know of the task itself."""
+        """What a reader must know about the task itself."""
         said = []
         if self.incomplete:
             said.append(f"{self.incomplete} labelled locations are left out: a chip of some sensor is missing")
@@ -178,13 +178,13 @@ class Task:
 
     @property
     def unseen(self) -> str:
-        """Which classes the labels that are used leave out; empty if none."""
+        """A remark on classes that the used labels leave out; empty if there are none."""
         counts = self.parts["train"].counts(len(self.classes))
         names = [name for name, n in zip(self.classes, counts, strict=True) if not n]
         return f"no training label of {', '.join(names)}" if names else ""
 
     def _rare(self) -> list[str]:
-        """Classes that the test part has nowhere, or in so few groups that its mean over classes jumps."""
+        """A remark on classes that the test part lacks, or has in so few groups that its mean over classes jumps."""
         has, groups = self.parts["test"].has(len(self.classes)), self.groups[self.parts["test"].locations]
         count = {name: len(np.unique(groups[there])) for name, there in zip(self.classes, has.T, strict=True)}
         absent = [name for name, n in count.items() if not n]
@@ -200,7 +200,7 @@ class Task:
 
     @cached_property
     def units(self) -> EvaluationUnits:
-        """The test part, the same for all rows."""
+        """The evaluation units of the test part, the same for all rows."""
         rows = self.parts["test"].locations
         uid = self.corpus.locations["uid"].to_numpy(dtype=object)[rows]
         return EvaluationUnits(tuple(map(str, uid)), tuple(map(str, self.groups[rows])), self.parts["test"].y)

@@ -24,7 +24,7 @@ class Checkpoint(Callback):
         self.seen = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ARG002
-        """Begin from where the run continues."""
+        """Start counting from where the run continues."""
         self.seen = trainer.global_step
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ARG002

@@ -51,7 +51,7 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def _check_sums(path: Path) -> None:
-    """Compare every record with the checksum that torch stores beside it, and itself never looks at."""
+    """Compare every record with the checksum that torch stores beside it but never checks."""
     with zipfile.ZipFile(path) as records:
         if damaged := records.testzip():
             raise zipfile.BadZipFile(f"{damaged} has another checksum than when it was written")

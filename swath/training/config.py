@@ -9,7 +9,7 @@ from swath.settings import Settings
 
 
 class Optimizer(Settings):
-    """SGD, AdamW or LARS."""
+    """The optimiser: SGD, AdamW or LARS, with its rates and weight decay."""
 
     name: Literal["sgd", "adamw", "lars"] = "sgd"
     lr: float = Field(default=0.03, gt=0)
@@ -17,9 +17,9 @@ class Optimizer(Settings):
     scale_lr: bool = True
     """Multiply lr by (samples per optimiser step) / 256."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    """For sgd and lars."""
+    """Momentum of sgd and lars."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """For adamw."""
+    """Decay rates of adamw's running averages."""
     weight_decay: float = Field(default=1e-4, ge=0)
     decay_all: bool = False
     """Weight decay on all parameters, as in the codes of MoCo, SeCo, GASSL and CaCo; false: not on biases and
@@ -38,7 +38,7 @@ class Cosine(Settings):
     name: Literal["cosine"] = "cosine"
     warmup_epochs: float = Field(default=0.0, ge=0)
     lr_min: float = Field(default=0.0, ge=0)
-    """Learning rate at the end, not scaled by the batch."""
+    """Learning rate at the end, which is not scaled by the batch."""
 
 
 class WarmRestarts(Settings):
@@ -58,7 +58,7 @@ class Steps(Settings):
 
     name: Literal["steps"] = "steps"
     milestones: tuple[float, ...] = (120.0, 160.0)
-    """Epochs."""
+    """Epochs at which the learning rate is multiplied by `factor`."""
     factor: float = Field(default=0.1, gt=0, le=1)
     warmup_epochs: float = Field(default=0.0, ge=0)
 
@@ -74,16 +74,16 @@ Schedule = Annotated[Cosine | WarmRestarts | Steps | Constant, Field(discriminat
 
 
 class Collapse(Settings):
-    """When a run counts as collapsed: a gauge is below its floor at several measurements in a row."""
+    """When a run counts as collapsed: a gauge is below its floor in several measurements in a row."""
 
     feature_std: float = Field(default=0.05, ge=0)
     """Floor of the feature std x sqrt(d): 1 where features fill the sphere, 0 where all are the same."""
     feature_std_ratio: float = Field(default=0.3, ge=0, le=1)
-    """The same, as a share of its value at the first step: networks with BatchNorm never come down to 0."""
+    """Floor as a share of the first step's value: networks with BatchNorm never come down to 0."""
     effective_rank: float = Field(default=1.5, ge=0)
     """Floor of the effective rank of a batch of features."""
     patience: int = Field(default=3, ge=1)
-    """Measurements in a row."""
+    """Number of measurements in a row."""
 
 
 class TrainConfig(Settings):
@@ -91,7 +91,8 @@ class TrainConfig(Settings):
 
     epochs: int = Field(default=100, ge=1)
     samples: int | None = Field(default=None, ge=1)
-    """Locations seen in all, instead of `epochs`: the same for batches of any size, up to less than a step."""
+    """Number of locations seen in all, instead of `epochs`: the same for batches of any size, up to less than a
+    step."""
     batch_size: int = Field(default=64, ge=2)
     """Locations in one forward pass, over all devices."""
     accumulate: int = Field(default=1, ge=1)
@@ -100,7 +101,7 @@ class TrainConfig(Settings):
     schedule: Schedule = Cosine()
     precision: Literal["bf16", "32"] = "bf16"
     compile: bool = False
-    """Compile the network by torch.compile: faster on a GPU after minutes of compiling; its rounding is another."""
+    """Compile the network by torch.compile: faster on a GPU after minutes of compiling, with different rounding."""
     gradient_clip: float | None = Field(default=None, gt=0)
     """Largest norm of the gradient; null: no clipping."""
     min_valid: float = Field(default=0.0, ge=0, le=1)
@@ -114,7 +115,7 @@ class TrainConfig(Settings):
     checkpoint_every: int = Field(default=200, ge=1)
     """Optimiser steps between checkpoints."""
     collapse: Collapse | None = Collapse()
-    """Null: a collapsed run goes on."""
+    """When to stop a collapsed run; null: never."""
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_there(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:

@@ -20,22 +20,22 @@ def world() -> int:
 
 
 def rank() -> int:
-    """Position of this process, from 0."""
+    """Number of this process, from 0."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """The processes that one training is given, and which of them this is."""
+    """How many processes one training has, and what started them."""
 
     world: int = 1
-    """How many there are, on all machines."""
+    """Number of processes on all machines."""
     local: int = 1
-    """How many of them are on this machine."""
+    """Number of processes on this machine."""
     rank: int = 0
     local_rank: int = 0
     by: Literal["torchrun", "srun"] | None = None
-    """What started them; None: this process is alone."""
+    """The launcher that started them; None: this process is alone."""
 
 
 _LAUNCHERS: dict[Literal["torchrun", "srun"], tuple[str, ...]] = {
@@ -43,11 +43,11 @@ _LAUNCHERS: dict[Literal["torchrun", "srun"], tuple[str, ...]] = {
     # of the step: a batch script that calls swath without srun is one process, however many tasks its job has
     "srun": ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_TASKS_PER_NODE", "SLURM_PROCID", "SLURM_LOCALID"),
 }
-"""Variables that say what `Launch` holds, in its order."""
+"""For each launcher, the environment variables that hold the fields of `Launch`, in order."""
 
 
 def launch() -> Launch:
-    """What torchrun, or Slurm's srun, says of the processes that it started."""
+    """What torchrun, or Slurm's srun, states in the environment about the processes that it started."""
     for by, names in _LAUNCHERS.items():
         if all(name in os.environ for name in names):
             # Slurm writes 4(x2) for four tasks on each of two machines, and 4,3 where they differ
@@ -58,25 +58,25 @@ def launch() -> Launch:
 
 
 def joined(rank: int, world: int, port: int) -> None:
-    """Say, as torchrun does, that this process is one of several on this machine."""
+    """Declare, as torchrun does, that this process is one of several on this machine."""
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens at."""
+    """A port of this machine that is not in use."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
 
 
 def is_loss_of_another(error: RuntimeError) -> bool:
-    """Whether an error is that another process is gone: NCCL and gloo name themselves."""
+    """Whether an error means that another process is gone: NCCL and gloo name themselves."""
     return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
 def leave() -> None:
-    """Part from the other processes, once nothing is left to do together."""
+    """Leave the group of processes, once nothing is left to do together."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 

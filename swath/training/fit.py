@@ -131,7 +131,7 @@ def _fit_apart(
     knn: LabelledSet | None,
     label: str,
 ) -> None:
-    """One of the processes of a training on this machine; the first one shows the bar."""
+    """Run one process of a training on this machine; the first one shows the bar."""
     distributed.joined(rank, world, port)
     # what arrives lies in memory that all processes share
     fit(copy.deepcopy(method), train, loader, out, seed=seed, knn=knn, label=label)
@@ -164,7 +164,7 @@ def _check_precision(method: Method, train: TrainConfig, accelerator: str) -> No
 
 
 def _precision(train: TrainConfig, accelerator: str) -> Literal["bf16-mixed", "32-true"]:
-    """In Lightning's words; float32 where bfloat16 would only be imitated."""
+    """The precision in Lightning's words; float32 where bfloat16 would only be imitated."""
     if train.precision == "bf16" and not has_bfloat16(accelerator):
         console().print("this processor has no bfloat16, which would be several times slower: training in float32")
         return "32-true"
@@ -201,7 +201,7 @@ def _strategy(world: int) -> Strategy | str:
 
 
 def _environment(launch: distributed.Launch) -> ClusterEnvironment:
-    """Lightning is told who started the processes: it would take any Slurm job for several."""
+    """Tell Lightning who started the processes: it would take any Slurm job for several."""
     if launch.by == "srun":
         return SLURMEnvironment(auto_requeue=False)
     return TorchElasticEnvironment() if launch.by else LightningEnvironment()
@@ -209,7 +209,7 @@ def _environment(launch: distributed.Launch) -> ClusterEnvironment:
 
 @contextmanager
 def _device_errors(last: Path, train: TrainConfig) -> Iterator[None]:
-    """What a GPU's failures mean for the run: they come as errors of whatever was computed just then."""
+    """Explain a GPU's failures: they are raised from whatever happens to be computed at that moment."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -244,7 +244,8 @@ def _device_errors(last: Path, train: TrainConfig) -> Iterator[None]:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """SIGTERM ends the training after the step under way, once its checkpoint is written (see `Checkpoint`).
+    """Inside the block, SIGTERM ends the training after the current step, once its checkpoint is written (see
+    `Checkpoint`).
 
     Lightning notes the signal and leaves by a SystemExit that means success, and Ctrl-C by one that means 1.
     """
@@ -261,7 +262,7 @@ def _stoppable() -> Iterator[None]:
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Lightning announces devices and tips on standard error; a run says what matters itself."""
+    """Silence Lightning, which announces devices and tips on standard error; a run reports what matters itself."""
     names = ["lightning", *(name for name in logging.root.manager.loggerDict if name.startswith("lightning."))]
     # loggers without a level of their own follow those above them; each change empties the caches of all loggers
     levels = {name: level for name in names if (level := logging.getLogger(name).level) or name == "lightning"}

@@ -1,4 +1,4 @@
-"""Whether an encoder is learning: a falling loss is no evidence, these are."""
+"""Gauges that tell whether an encoder is learning: a falling loss is no evidence."""
 
 import math
 from dataclasses import dataclass
@@ -38,10 +38,10 @@ def effective_rank(features: Float[Tensor, "b d"]) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledSet:
-    """A few labelled chips for the k-NN gauge; the labels are only looked at, never learnt from."""
+    """A few labelled chips for the k-NN gauge, which nothing is trained on."""
 
     image: Image
-    """In the bands that the encoder takes."""
+    """The chips, in the bands that the encoder takes."""
     classes: Int[Tensor, "n"]
     """Class of each chip, from 0."""
     groups: Int[Tensor, "n"] | None = None
@@ -71,7 +71,7 @@ def vote(
     k: int = 20,
     temperature: float = 0.07,
 ) -> float:
-    """Accuracy of `knn_accuracy` on features that are there already."""
+    """The accuracy of `knn_accuracy`, from features that exist already."""
     unit = F.normalize(features, dim=1)
     own = (torch.arange(len(unit)) if groups is None else groups).to(unit.device)
     cosine = (unit @ unit.T).masked_fill(own[:, None] == own[None, :], -torch.inf)
@@ -82,7 +82,7 @@ def vote(
 
 @dataclass(slots=True)
 class CollapseWatch:
-    """Counts measurements in a row that are below a floor."""
+    """Counts consecutive measurements below a floor."""
 
     rule: Collapse
     first_std: float | None = None
@@ -91,7 +91,7 @@ class CollapseWatch:
 
     @property
     def floor(self) -> float:
-        """The smallest standard deviation of features that is no collapse: the rule's, or a share of the first."""
+        """The smallest standard deviation of features that is no collapse: the rule's, or a share of the first one."""
         return max(self.rule.feature_std, self.rule.feature_std_ratio * (self.first_std or 0.0))
 
     def verdict(self, std: float, rank: float) -> str | None:

@@ -32,7 +32,7 @@ class Stage:
     seconds: float = 0.0
     """Wall time, summed over all attempts."""
     jobs: int = 1
-    """How many such stages ran at a time: together they took the sum of `seconds / jobs`."""
+    """Number of such stages that ran at a time: together they took the sum of `seconds / jobs`."""
     status: Literal["done", "failed"] = "failed"
     figures: dict[str, Any] = field(default_factory=dict)
     """Numbers that reports may quote."""
@@ -50,16 +50,16 @@ class Manifest:
     name: str
     swath_version: str = ""
     created: str = ""
-    """UTC, ISO 8601."""
+    """Time of creation, UTC, ISO 8601."""
     updated: str = ""
-    """UTC, ISO 8601."""
+    """Time of the last change, UTC, ISO 8601."""
     recipe: dict[str, Any] = field(default_factory=dict)
-    """Resolved."""
+    """The resolved recipe."""
     recipe_hash: str = ""
     machine: dict[str, Any] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)
     corpus: dict[str, Any] = field(default_factory=dict)
-    """Path, content hash, numbers of locations and chips, sensors, licence."""
+    """The corpus: path, content hash, numbers of locations and chips, sensors, licence."""
     stages: list[Stage] = field(default_factory=list)
     format: int = FORMAT
 
@@ -126,7 +126,7 @@ class Manifest:
     @classmethod
     @contextmanager
     def changed(cls, folder: Path) -> Iterator["Manifest"]:
-        """A manifest to change, written at the end; other processes wait, such as those of the run's other arms."""
+        """Open the manifest for a change, written when the block ends; other processes of the run wait meanwhile."""
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".manifest.lock"):
             manifest = cls.open(folder)
@@ -142,7 +142,7 @@ class Manifest:
 
 
 def machine() -> dict[str, Any]:
-    """What the run runs on."""
+    """Facts about the machine that the run runs on."""
     return {
         "platform": platform.platform(),
         "cpu": _cpu(),

@@ -30,10 +30,10 @@ class SelfSupervised(LightningModule):
         self.parts: list[Loss] = []
         """Losses of the forward passes since the last optimiser step, detached."""
         self.locations: list[str] = []
-        """Ids of what they were of, in this process."""
+        """Ids of the locations in these forward passes, in this process."""
         self.gradient = torch.zeros(())
-        """Sum of the norms of all parameters' gradients at the last optimiser step, on the device: whether all are
-        finite."""
+        """Sum of the norms of all parameters' gradients at the last optimiser step, on the device; finite only
+        if all are."""
         self.room = MemoryGuard("training.batch_size", "views.most", distributed.launch().world)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -53,7 +53,9 @@ class SelfSupervised(LightningModule):
         return loss.total
 
     def _trial(self, batch: Batch, images: dict[str, Image]) -> Tensor:
-        """The loss of part of a batch by a copy: a method may keep more than buffers, such as keys for its queue."""
+        """The loss of part of a batch, computed by a copy: a method may change more than buffers, such as its
+        queue of keys.
+        """
         samples = len(next(iter(images.values())))
         part = Batch(images, batch.lonlat[:samples], batch.uid[:samples])
         method = copy.deepcopy(self.method)

@@ -25,7 +25,7 @@ class Batches(Protocol):
 
 
 MakeLoader = Callable[[int, int, int], Batches]
-"""(batch size of this process, rank, world) -> loader."""
+"""A function that makes a loader from the batch size of this process, its rank, and the number of processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Plan:
 
     @classmethod
     def of(cls, train: TrainConfig, batches: int) -> "Plan":
-        """The plan for epochs of so many batches.
+        """The plan for epochs of this many batches.
 
         Raises:
             TrainingError: an epoch has too few batches for one step, or the samples are fewer than a step's.

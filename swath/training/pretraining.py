@@ -29,7 +29,7 @@ from swath.training.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Pretrained:
-    """What a finished pre-training leaves."""
+    """What a finished pre-training leaves on disk."""
 
     path: Path
     """Path of `encoder.safetensors`; its card lies beside it."""
@@ -135,7 +135,7 @@ def _method(
 
 
 def _seen(config: EncoderSettings, corpus: Corpus, locations: np.ndarray) -> pd.DataFrame | None:
-    """The locations that were trained on, here and by what the encoder started from; None where nobody knows."""
+    """The locations that were trained on, here and by what the encoder started from; None where unknown."""
     own, start = places(corpus, locations), encoders.own_start(config)
     if start is None:
         return None if encoders.saw_unknown_places(config) else own
@@ -184,7 +184,7 @@ class _FromCorpus:
 
 
 def _said(train: TrainConfig) -> dict[str, Any]:
-    """The settings of a training, without those that folders of earlier versions do not say, where they are off."""
+    """Settings of a training, without those that earlier versions did not store and that are off."""
     said = train.model_dump(mode="json")
     for section, name in ((said, "compile"), (said["optimizer"], "decay_all")):
         if not section[name]:
@@ -193,7 +193,7 @@ def _said(train: TrainConfig) -> dict[str, Any]:
 
 
 def _selection(policy: views.Policy, train: TrainConfig) -> Selection:
-    """The chips that a policy's views are made of."""
+    """The selection of chips that a policy's views are made of."""
     usable: dict[str, Any] = {"most": policy.most, "gaps": policy.gaps, "min_valid": train.min_valid}
     if isinstance(policy.dates, views.Seasons):
         return Selection(dates=2, apart_days=policy.dates.apart_days, **usable)
@@ -201,12 +201,12 @@ def _selection(policy: views.Policy, train: TrainConfig) -> Selection:
 
 
 def _neighbours_m(policy: views.Policy) -> float | None:
-    """How far the other location of a pair may lie away; None where views are of one location."""
+    """Largest distance of a pair's other location in metres; None where views are of one location."""
     return policy.dates.metres if isinstance(policy.dates, views.Nearby) else None
 
 
 def begin(out: Path, settings: dict[str, Any]) -> bool:
-    """Whether there is anything left to do in a folder, for a run with these settings; writes config.json.
+    """Write config.json in a folder, and tell whether anything is left to do there for these settings.
 
     Raises:
         TrainingError: the folder holds a run with other settings; the message says which.
@@ -254,7 +254,7 @@ def figures(out: Path) -> dict[str, float]:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """torch's global random state is that of the seed inside, and what it was before after."""
+    """Inside the block torch's global random state is that of the seed; afterwards it is what it was before."""
     gpus = list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices=gpus):
         torch.manual_seed(seed)

@@ -21,16 +21,16 @@ from swath.training.module import SelfSupervised
 
 @dataclass(slots=True, eq=False)
 class _Steps:
-    """What must be finite of some optimiser steps, one after the other."""
+    """Losses and gradients of consecutive optimiser steps, which must all be finite."""
 
     losses: list[Tensor] = field(default_factory=list)
     gradients: list[Tensor] = field(default_factory=list)
-    """Sums of norms."""
+    """Sum of the gradients' norms of each step."""
     locations: list[tuple[str, ...]] = field(default_factory=list)
-    """Ids of the locations that this process saw in each."""
+    """Ids of the locations that this process saw in each step."""
 
     def add(self, module: SelfSupervised) -> None:
-        """Another step, as it is on the device."""
+        """Add a step, without waiting for its values."""
         self.losses.append(torch.stack([part.total for part in module.parts]).mean())
         self.gradients.append(module.gradient)
         self.locations.append(tuple(module.locations))
@@ -42,19 +42,19 @@ class _Steps:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Row:
-    """A row of log.csv, some of it still on its way from the device."""
+    """A row of log.csv, whose values may still be on their way from the device."""
 
     step: int
     known: dict[str, float | int | None]
     locations: list[tuple[str, ...]]
-    """Of the steps since the row before."""
+    """Ids of the locations in the steps since the row before."""
     numbers: Tensor
-    """Their losses and gradients, in memory of the host as all that follows."""
+    """Losses and gradients of these steps, in host memory like all that follows."""
     terms: dict[str, Tensor]
     features: Tensor | None
-    """Where gauges are due."""
+    """Features for the gauges; None where none are due."""
     done: Arrival | None
-    """When all of it is there; None: it is."""
+    """Event that tells when all values have arrived; None: they have."""
 
     def is_there(self) -> bool:
         return self.done is None or self.done.query()
@@ -65,7 +65,7 @@ class _Row:
 
 
 LISTED = 16
-"""Locations that an error names at most."""
+"""Most locations that an error names."""
 
 
 def _listed(locations: tuple[str, ...]) -> str:
@@ -87,13 +87,13 @@ class Recorder(Callback):
         self.started = time.monotonic()
         self.seen = 0
         self.steps = _Steps()
-        """Those since the last row."""
+        """The steps since the last row."""
         self.awaited: _Row | None = None
         self.device = CPU
-        """Where processes compare what they measured."""
+        """The device on which processes exchange what they measured."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a continued run must know: time spent, and measurements below the floors."""
+        """State that a continued run needs: time spent, and measurements below the floors."""
         watch = {"below": self.watch.below, "first_std": self.watch.first_std} if self.watch else {}
         return {"seconds": self._seconds(), **watch}
 

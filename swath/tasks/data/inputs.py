@@ -30,9 +30,9 @@ class BandMatch:
     """How an encoder is fed an input."""
 
     passes: tuple[Bands, ...]
-    """The bands in the encoder's channels, for each time that it is called; embeddings are concatenated."""
+    """For each call of the encoder, the bands in its channels; the embeddings are concatenated."""
     note: str = ""
-    """What a reader of the tables must know of it; empty where the bands are taken as they are."""
+    """What a reader of the tables must know about it; empty where the bands are taken as they are."""
 
 
 def match_bands(contract: InputContract, bands: Sequence[str]) -> BandMatch:
@@ -69,7 +69,7 @@ def contract_of(
     fixed: bool = True,
     branches: tuple[int, ...] = (),
 ) -> InputContract:
-    """What an encoder is fed that takes these bands of a corpus, with the corpus's statistics.
+    """The input contract, with the corpus's statistics, of an encoder that takes these bands.
 
     Args:
         corpus: finished, so that it has statistics.
@@ -100,7 +100,7 @@ def contract_of(
 
 
 def unseen(contract: InputContract, bands: Sequence[str]) -> list[str]:
-    """Those of the bands that an encoder which takes any band has no statistics of."""
+    """Those of the bands whose statistics an encoder that takes any band does not know."""
     return [] if contract.fixed else [key for key in dict.fromkeys(bands) if key not in contract.bands]
 
 
@@ -129,5 +129,5 @@ def with_corpus_statistics(encoder: Encoder, corpus: Corpus, bands: Sequence[str
 
 
 def device_of(encoder: Encoder) -> torch.device:
-    """Where the encoder's numbers are; every encoder has its bands' statistics as buffers."""
+    """The device that the encoder is on, known from its bands' statistics, which are buffers."""
     return next(encoder.buffers()).device

@@ -1,4 +1,4 @@
-"""Labelled locations: a class each, several each, or a class for each of their pixels."""
+"""Labelled locations: one class each, several classes each, or a class for each of their pixels."""
 
 from dataclasses import dataclass
 
@@ -31,11 +31,11 @@ class Labelled:
 
     @property
     def labels(self) -> int:
-        """How many labels there are: locations, whatever they have, or pixels that are not void."""
+        """Number of labels: locations, however many classes they have, or pixels that are not void."""
         return len(self) if self.multi_label else int(np.count_nonzero(self.y != VOID))
 
     def counts(self, classes: int) -> Int[np.ndarray, " k"]:
-        """Labels of each class."""
+        """Number of labels of each class."""
         if self.multi_label:
             return self.y.sum(axis=0)
         return np.bincount(self.y[self.y != VOID], minlength=classes)
@@ -53,12 +53,12 @@ class Labelled:
 
 
 def both(first: Labelled, second: Labelled) -> Labelled:
-    """The labelled locations of two parts as one."""
+    """The labelled locations of two parts as one part."""
     return Labelled(np.concatenate([first.locations, second.locations]), np.concatenate([first.y, second.y]))
 
 
 def learnable(y: Int[np.ndarray, "n *_"]) -> bool:
-    """Whether labels leave anything to tell apart."""
+    """Whether the labels hold at least two classes to tell apart."""
     if y.ndim == 2:
         return bool((y.min(axis=0) != y.max(axis=0)).any()) if len(y) else False
     return len(np.unique(y[y != VOID])) > 1

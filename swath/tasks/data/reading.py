@@ -37,7 +37,7 @@ class BandReader:
         return self._reader.batch(locations, self.select, device=device).images
 
     def under_clouds(self, share: float) -> "BandReader":
-        """The same dates as they would be under a clear sky, with clouds painted over so much of each series."""
+        """A reader of the same dates under a clear sky, with clouds painted over this share of each series."""
         return _PaintedReader(self.corpus, self._bands, self.select, share)
 
     def compose(self, images: dict[str, Image], bands: Sequence[str]) -> Image:

@@ -21,8 +21,8 @@ USUAL = (
     *("majority", "image-statistics", "random-convolutions", "random-encoder", "scratch"),
     *("random-forest", "logistic-regression"),
 )
-"""The floors of a task whose recipe names none, in the order of the tables. Others stand where a recipe names them, so
-that no table changes because something was installed."""
+"""The floors of a task whose recipe names none, in the order of the tables. Others have to be named, so that no
+table changes because something was installed."""
 
 
 def names() -> list[str]:
@@ -42,7 +42,7 @@ def find(name: str) -> FloorSettings:
 def outcomes(
     config: FloorSettings, task: Task, panels: Sequence[Panel], seed: int, network: Encoder | None = None
 ) -> Iterator[Outcome]:
-    """What a floor says in each of the panels where it stands.
+    """What a floor predicts in each of the given panels.
 
     Args:
         config: its settings.
@@ -60,7 +60,7 @@ def _spelt_out(said: Any) -> Any:
 
 
 def _short(config: FloorSettings) -> str | dict[str, Any]:
-    """The name alone where nothing else was said."""
+    """The name alone where all other settings are defaults."""
     said = config.model_dump(mode="json")
     return config.name if config == find(config.name) else said
 

@@ -81,7 +81,7 @@ def _filled(values: Float[ndarray, "b m c h w"], known: Bool[ndarray, "b m h w"]
 
 
 class SeriesFloorSettings(PixelFloorSettings):
-    """What the floors on raw series have in common."""
+    """Settings that the floors on raw series have in common."""
 
     def once(self, probe: ProbeSettings) -> Validation:  # noqa: ARG002 — as every floor
         """Earlier versions learnt from the validation labels, whatever the probe did."""

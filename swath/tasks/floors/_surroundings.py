@@ -1,4 +1,4 @@
-"""The bands of a pixel, or of the pixels around it: what the floors on single dates are told."""
+"""The bands of a pixel, or of the pixels around it: the features of the floors on single dates."""
 
 from functools import partial
 
@@ -15,12 +15,14 @@ SIZE = 5
 
 
 def pixel(data: LabelledInput) -> Description:
-    """The bands of a pixel, in physical units."""
+    """Features that are the bands of a pixel, in physical units."""
     return surroundings(data, 1)
 
 
 def surroundings(data: LabelledInput, size: int = SIZE) -> Description:
-    """The bands of the square of pixels around each one; beyond a chip's edge its outermost pixels are repeated."""
+    """Features that are the bands of the square of pixels around each one; beyond a chip's edge its outermost
+    pixels are repeated.
+    """
     return Description(len(data.bands) * size**2, partial(_around, data, size))
 
 
@@ -33,7 +35,7 @@ def _around(data: LabelledInput, size: int, images: dict[str, Image]) -> Float[n
 
 
 def values(image: Image) -> Float[ndarray, "b c h w"]:
-    """Means of the valid dates; NaN where there is none."""
+    """Mean of each pixel over its valid dates; NaN where there is none."""
     valid = image.valid[:, :, None].double()
     total, count = (image.pixels.double() * valid).sum(dim=1), valid.sum(dim=1)
     return (total / count).float().numpy()

@@ -21,19 +21,19 @@ class FloorSettings(PluginSettings):
     """Base of every floor's `Config`: its settings, and what the tables have to know of it."""
 
     row: ClassVar[str]
-    """What its row is called in the tables."""
+    """Name of its row in the tables."""
     role: ClassVar[Role] = "floor"
-    """What its row is; `random-twin` and `scratch` are the arms' own networks before their pre-training, with one row
-    for each network."""
+    """Role of its row; `random-twin` and `scratch` are the arms' own networks before pre-training, one row per
+    network."""
     random: ClassVar[bool] = True
-    """Whether seeds make a difference; otherwise it has the first one only."""
+    """Whether its result depends on the seed; otherwise only the first seed is computed."""
 
     task_settings: ClassVar[tuple[str, ...]] = ()
-    """Names of settings of the task that its rows alone depend on."""
+    """Names of task settings that only its rows depend on."""
 
     @property
     def needs_network(self) -> bool:
-        """Whether it is the arms' own network."""
+        """Whether it judges an arm's own, untrained network."""
         return self.role != "floor"
 
     def once(self, probe: ProbeSettings) -> Validation | None:  # noqa: ARG002 — some floors are read by the probe
@@ -55,5 +55,5 @@ class FloorPlugin(Protocol):
     Config: type[FloorSettings]
     """Its settings in a recipe."""
     outcomes: Callable[[Any, Task, Sequence[Panel], int, Encoder | None], Iterator[Outcome]]
-    """Its settings, a task, the panels that are wanted, a seed, and the untrained network of an arm if it needs one, to
-    its outcome in each of these panels."""
+    """A function of its settings, a task, panels, a seed, and the untrained network of an arm if it needs one,
+    which returns its outcome in each of these panels."""

@@ -13,7 +13,7 @@ from swath.tasks.probes import ProbeSettings, Validation, linear
 
 
 class Config(FloorSettings):
-    """There is nothing to set."""
+    """The floor of image statistics: mean, deviation, minimum and maximum of each band. It has no settings."""
 
     name: Literal["image-statistics"] = "image-statistics"
     row: ClassVar[str] = "image statistics + linear"

@@ -17,7 +17,7 @@ from swath.tasks.probes import ProbeSettings, linear
 
 
 class Config(SeriesFloorSettings):
-    """How it learns, the probe beside it says."""
+    """The floor of logistic regression on a pixel's raw series. The probe beside it says how it learns."""
 
     name: Literal["logistic-regression"] = "logistic-regression"
     row: ClassVar[str] = "logistic regression"

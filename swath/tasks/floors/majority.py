@@ -13,7 +13,7 @@ from swath.tasks.panel import Panel
 
 
 class Config(FloorSettings):
-    """There is nothing to set."""
+    """The floor that predicts the most frequent training class. It has no settings."""
 
     name: Literal["majority"] = "majority"
     row: ClassVar[str] = "majority"

@@ -13,7 +13,7 @@ from swath.tasks.probes import ProbeSettings, Validation, linear
 
 
 class Config(FloorSettings):
-    """There is nothing to set."""
+    """The floor of random filters (MOSAIKS; Rolf et al. 2021), read by the panel's probe. It has no settings."""
 
     name: Literal["random-convolutions"] = "random-convolutions"
     row: ClassVar[str] = "random convolutions"

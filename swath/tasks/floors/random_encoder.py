@@ -11,7 +11,7 @@ from swath.tasks.schema import Role
 
 
 class Config(FloorSettings):
-    """There is nothing to set."""
+    """The floor of an arm's own network before its pre-training, frozen: its random twin. It has no settings."""
 
     name: Literal["random-encoder"] = "random-encoder"
     row: ClassVar[str] = "random encoder (frozen)"

@@ -16,7 +16,7 @@ from swath.tasks.probes import ProbeSettings, linear
 
 
 class Config(SeriesFloorSettings):
-    """How many trees."""
+    """The floor of a random forest (Breiman 2001) on a pixel's raw series, and its number of trees."""
 
     name: Literal["random-forest"] = "random-forest"
     row: ClassVar[str] = "random forest"

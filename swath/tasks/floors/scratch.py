@@ -19,7 +19,9 @@ from swath.tasks.supervised import Supervision, plain, train_encoder, used
 
 
 class Config(FloorSettings):
-    """How it is trained, the task says: `scratch`."""
+    """The floor of an arm's own network trained from scratch on the labels. The task's `scratch` says how it is
+    trained.
+    """
 
     name: Literal["scratch"] = "scratch"
     row: ClassVar[str] = "scratch"
@@ -31,7 +33,7 @@ class Config(FloorSettings):
         return "tunes"
 
     def stands(self, task: Task, panel: Panel) -> bool:
-        """On named inputs: under a band-wise probe it would cost a training per band."""
+        """On named inputs only: under a band-wise probe it would cost a training per band."""
         return panel.input.name in task.config.inputs
 
 

@@ -7,37 +7,39 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 
 OfMatrices = Callable[[np.ndarray], np.ndarray]
-"""Confusion matrices, shape (..., classes, classes), to values (...); NaN for a matrix without a unit. Multi-label
-units have a matrix for each class: (..., classes, 2, 2)."""
+"""A function from confusion matrices, shape (..., classes, classes), to values (...); NaN for a matrix without
+a unit. Multi-label units have a matrix for each class: (..., classes, 2, 2)."""
 OfScores = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""Truth, class scores (units, classes) and weights of the units (weightings, units) to a value for each weighting; NaN
-where it is not defined. The truth of multi-label units is 0 or 1 for each class."""
+"""A function from truth, class scores (units, classes) and weights of the units (weightings, units) to a value
+for each weighting; NaN where it is not defined. The truth of multi-label units is 0 or 1 for each class."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """How well predictions are right, as one number of the whole test set."""
+    """A metric: one number for the predictions of a whole test set, and everything that others need to know
+    about it.
+    """
 
     name: str
-    """As in recipes and tables; the name of its module."""
+    """Name in recipes and tables: that of its module."""
     label: str
-    """As it is shown to people."""
+    """Name that people are shown."""
     unit: Literal["share", "number"] = "share"
-    """A share of 1 is shown in percent."""
+    """Unit of its values; a share of 1 is shown in percent."""
     better: Literal["higher", "lower"] = "higher"
-    """Which end of the scale is good."""
+    """Whether higher or lower values are better."""
     single_label: OfMatrices | OfScores | None = None
-    """Its value where units have one class each; None: it is not for those."""
+    """Its function for units with one class each; None: it does not apply to them."""
     multi_label: OfMatrices | OfScores | None = None
-    """Its value where units have several classes; None: it is not for those."""
+    """Its function for units with several classes; None: it does not apply to them."""
     needs_scores: bool = False
-    """It is computed from class scores, not from confusion matrices."""
+    """Whether it is computed from class scores instead of confusion matrices."""
     per_pixel: bool = True
-    """It is also for classes of pixels, of which no scores are kept."""
+    """Whether it applies to pixels too, whose scores are not kept."""
     averages_classes: bool = False
-    """It is a mean over classes, to which a rare one counts as much as any other."""
+    """Whether it is a mean over classes, in which a rare class counts as much as any other."""
     ranks: bool = True
-    """Rows may be ranked and compared by it."""
+    """Whether rows may be ranked and compared by it."""
 
     def in_words(self, size: float) -> str:
         """The size of a difference as people read it: `3.1 points` of a share; any other number as it is."""

@@ -1,4 +1,4 @@
-"""Standardisation of features, and the checks that every probe needs."""
+"""Standardisation of features, and checks that every probe needs."""
 
 import numpy as np
 from jaxtyping import Float

@@ -16,30 +16,30 @@ else:
 
 
 Validation = Literal["unused", "tunes", "fits"]
-"""What validation labels are used for: nothing; to choose settings or an epoch; or to be learnt from as well."""
+"""The use of validation labels: `none`; to choose settings or an epoch; or to be learnt from as well."""
 
 
 class ProbeSettings(PluginSettings):
-    """Base of every probe's `Config`: what the task has to know of it, with what holds for most probes."""
+    """Base of every probe's `Config`: its settings, and what a task has to know of the probe."""
 
     def label(self) -> str:
-        """What the probe is called in the tables, where its name does not say enough."""
+        """Name in the tables, where the probe's name alone does not say enough."""
         return self.name
 
     def inputs(self, named: Mapping[str, list[str]]) -> dict[str, list[str]]:
-        """The inputs that it reads, name -> band keys, given the task's named ones: those."""
+        """Inputs that it reads (name -> band keys), given the task's named ones: by default those."""
         return dict(named)
 
     def input_groups(self, named: Mapping[str, list[str]]) -> dict[str, list[str]]:  # noqa: ARG002 — for those with groups
-        """Groups of its inputs over which rows are also compared together, name -> inputs: none."""
+        """Groups of its inputs over which rows are also compared together (name -> inputs): by default none."""
         return {}
 
     def taught_by(self) -> tuple[str, ...]:
-        """Named inputs whose features it reads as well, of all locations, labelled or not: none."""
+        """Named inputs whose features its teacher reads for all locations, labelled or not: by default none."""
         return ()
 
     def supervision(self) -> Supervision | None:
-        """How it trains the encoder, if it does, and so takes images; None: it reads frozen features."""
+        """How it trains the encoder on images; None: it does not, and reads frozen features."""
         return None
 
     def keeps_encoder(self) -> bool:
@@ -68,7 +68,8 @@ class FeatureProbe(ProbePlugin, Protocol):
     """A probe that reads frozen features."""
 
     fit_predict: Callable[[Any, Features, int], Prediction]
-    """Its settings, features of the task's parts and a seed, to what it says of the test part."""
+    """A function of its settings, features of the task's parts and a seed, which returns a prediction for the
+    test part."""
 
 
 @runtime_checkable
@@ -76,4 +77,5 @@ class TrainingProbe(ProbePlugin, Protocol):
     """A probe that trains an encoder on the labels; its settings' `supervision` says how."""
 
     train_predict: Callable[[Any, Encoder, LabelledInput, int], Prediction]
-    """Its settings, an encoder that stays as it is, what is learnt, and a seed, to what it says of the test part."""
+    """A function of its settings, an encoder (which it must not change), the labelled input and a seed, which
+    returns a prediction for the test part."""

@@ -24,7 +24,9 @@ else:
 
 
 class Config(ProbeSettings):
-    """Which bands, in which groups, and the probe that reads each."""
+    """The band-wise probe (Jain et al. 2022): which bands are judged one by one, in which groups, and by which
+    probe.
+    """
 
     # built when it is first used: the other probes are not there yet while this module is imported
     model_config = ConfigDict(defer_build=True)
@@ -36,7 +38,7 @@ class Config(ProbeSettings):
     """Bands that are also judged together, by name. If empty: `optical` and `radar`, by the kind of
     their sensors, where both occur."""
     probe: InnerConfig = linear.Config()
-    """Reads the features of each band, or trains the encoder on each."""
+    """The probe that reads the features of each band, or trains the encoder on each."""
 
     def label(self) -> str:
         """`band-wise linear`, say."""

@@ -23,13 +23,15 @@ from swath.tasks.probes.linear import Fitted, Learn
 
 
 class Config(ProbeSettings):
-    """Which inputs the teacher reads, and how both learn."""
+    """Distillation: a teacher of several inputs labels unlabelled locations for a student of one; which inputs,
+    and how.
+    """
 
     name: Literal["distil"] = "distil"
     teacher: tuple[str, ...] = Field(min_length=1)
     """Names of inputs of the task, such as [optical, radar]; an encoder that cannot take one of them is left out."""
     probe: linear.Config = linear.Config(choose_by="likelihood")
-    """How teacher and student learn."""
+    """The linear probe by which teacher and student learn."""
 
     def taught_by(self) -> tuple[str, ...]:
         """The inputs whose features the teacher reads."""
@@ -63,7 +65,7 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  #
 
 
 def student(features: Features, learn: Learn) -> Fitted:
-    """A classifier of the features, fitted to the labels and to what one of the teacher's features says elsewhere.
+    """Fit a classifier of the features to the labels and, at unlabelled locations, to the teacher's predictions.
 
     Where every location has a label there is nothing to be taught.
     """

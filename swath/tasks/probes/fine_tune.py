@@ -13,7 +13,7 @@ from swath.tasks.supervised import LabelledInput, Supervision, plain, train_enco
 
 
 class Config(Supervision, ProbeSettings):
-    """How, and whether the encoder itself is trained."""
+    """Fine-tuning: encoder and a new head are trained on the labels; how, and whether the encoder is frozen."""
 
     name: Literal["fine-tune"] = "fine-tune"
     frozen: bool = False

@@ -1,4 +1,4 @@
-"""k-nearest neighbours: no training at all, so what it finds was put there by the encoder."""
+"""k-nearest neighbours: without any training, so that whatever it tells apart is the encoder's merit."""
 
 from typing import Literal
 
@@ -13,11 +13,11 @@ from swath.tasks.probes._scale import check_learnable
 from swath.tasks.probes._types import ProbeSettings, Validation
 
 _CHUNK = 4096
-"""Test samples compared with the training part at once: bounds the memory."""
+"""Number of test samples that are compared with the training part at once, to bound memory."""
 
 
 class Config(ProbeSettings):
-    """Cosine neighbours weighted by similarity, as DINO; torchgeo-bench takes k=5, l2, uniform."""
+    """k-nearest neighbours by cosine, weighted by similarity, as in DINO; torchgeo-bench takes k=5, l2, uniform."""
 
     name: Literal["knn"] = "knn"
     k: int = Field(default=20, ge=1)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Config(ProbeSettings):
-    """Logistic regression on z-scored features."""
+    """Logistic regression on standardised features, its strength chosen on the validation part (torchgeo-bench)."""
 
     name: Literal["linear"] = "linear"
     c_low: float = Field(default=1e-6, gt=0)
@@ -39,9 +39,9 @@ class Config(ProbeSettings):
     c_count: int = Field(default=21, ge=1)
     """Number of log-spaced values; torchgeo-bench takes 40 over the same range."""
     choose_by: Literal["accuracy", "likelihood"] = "accuracy"
-    """What C is chosen by: validation accuracy (macro average precision where locations have several classes), as
-    torchgeo-bench does, with the likelihood of the validation labels between equals; or that likelihood alone, which of
-    a few dozen says far more."""
+    """How C is chosen: by validation accuracy (macro average precision where locations have several classes),
+    as in torchgeo-bench, with the likelihood of the validation labels deciding between equals; or by that
+    likelihood alone, of which a few labels tell more."""
     patience: int = Field(default=6, ge=1)
     """The walk ends after this many values of C that are no better on validation, not counting those that predict one
     class for everything."""
@@ -51,7 +51,7 @@ class Config(ProbeSettings):
     """Largest component of the mean loss's gradient at which a fit has converged."""
 
     refit: bool = True
-    """Learn from the validation labels too, once C is chosen by them."""
+    """Also learn from the validation labels once C is chosen by them."""
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
@@ -85,11 +85,11 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  #
 
 
 Labelled = tuple[Float[np.ndarray, "_ d"], Int[np.ndarray, " _"] | Int[np.ndarray, "_ k"]]
-"""Features and classes."""
+"""Features and classes of a part."""
 Fitted = Callable[[Float[np.ndarray, "m d"]], Float[np.ndarray, "m k"]]
-"""Features to class scores."""
+"""A function from features to class scores."""
 Learn = Callable[[Labelled, Labelled, int], Fitted]
-"""Training part, validation part and number of classes to a fitted classifier."""
+"""A function of training part, validation part and number of classes that returns a fitted classifier."""
 
 
 def learn(config: Config, train: Labelled, val: Labelled, classes: int) -> Fitted:
@@ -101,7 +101,7 @@ def learn(config: Config, train: Labelled, val: Labelled, classes: int) -> Fitte
 
 
 def learnt_from(config: Config, train: Labelled, val: Labelled) -> Labelled:
-    """What a fit learns from once its settings are chosen."""
+    """What is learnt from once the settings are chosen: the training part, or both parts."""
     return joined(train, val) if config.refit else train
 
 
@@ -178,7 +178,7 @@ def choose_c(config: Config, train: Labelled, val: Labelled) -> float:
 
 
 def _accuracy(model: Any, x: np.ndarray, y: np.ndarray) -> tuple[float, bool]:
-    """How well a model does, and whether it says the same of everything."""
+    """Accuracy of a model, and whether it predicts the same for everything."""
     if y.ndim == 1:
         predicted = model.predict(x)
         return float(np.mean(predicted == y)), bool((predicted == predicted[0]).all())
@@ -224,7 +224,7 @@ def _fit(model: Any, c: float, x: np.ndarray, y: np.ndarray) -> Any:
 
 @cache
 def _pools() -> "ThreadpoolController":
-    """The libraries that compute with threads. To look for them takes as long as a small fit, and finds the same."""
+    """The libraries that compute with threads, looked up once: that takes as long as a small fit."""
     from threadpoolctl import ThreadpoolController  # scikit-learn's own
 
     return ThreadpoolController()

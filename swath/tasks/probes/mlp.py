@@ -19,13 +19,13 @@ from swath.tasks.probes._types import ProbeSettings, Validation
 
 
 class Config(ProbeSettings):
-    """A small network on frozen features."""
+    """RS-BYOL's classification probe (Jain et al. 2022): a small network on frozen features."""
 
     name: Literal["mlp"] = "mlp"
     hidden: int = Field(default=128, ge=1)
     epochs: int = Field(default=100, ge=1)
     batch_size: int = Field(default=256, ge=2)
-    """Samples per step; a rest of fewer than two is left to the next epoch's order, BatchNorm cannot take it."""
+    """Samples per step; a remainder of fewer than two is left out of the epoch, as BatchNorm cannot take it."""
     learning_rate: float = Field(default=1e-3, gt=0)
 
     def validation(self) -> Validation:

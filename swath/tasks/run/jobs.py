@@ -22,7 +22,7 @@ from swath.tasks.schema import ResultKey, Role
 from swath.tasks.task import Task
 
 _WORDS: dict[Role, str] = {"pretrained": "pretrained", "reference": "reference"}
-"""What digests call roles; all others are `floor` there. With other words everything would be computed anew."""
+"""What digests call roles, and `floor` for all others: with other words everything would be computed anew."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,13 +37,13 @@ class Job:
     source: Any
     """Plain data that identifies what is judged."""
     panels: list[Panel]
-    """Where it stands."""
+    """The panels in which it has a result."""
     outcomes: Callable[[Sequence[Panel]], Iterator[Outcome]]
-    """Computes what it says in some of these panels."""
+    """A function that computes its outcomes in some of these panels."""
     once: Callable[[ProbeSettings], Validation | None] = lambda _: None
     """What earlier versions used the validation labels for beside a probe; None where they did as the probe does."""
     settings: tuple[str, ...] = ()
-    """Names of the task's settings that it depends on beside those that all rows do."""
+    """Names of task settings that it depends on besides those that all rows depend on."""
     remark: str = ""
     """What a reader must know of the row whatever came out."""
 
@@ -59,7 +59,7 @@ class Job:
         return ResultKey(task=task, input=panel[0], probe=panel[1], **about, fold=fold, replicate=replicate)
 
     def about(self, panel: tuple[str, str]) -> dict[str, Any]:
-        """Whose result it is in a panel, for whoever looks into its file."""
+        """Plain data that says whose result in a panel a file holds."""
         return {"task": self.task.name, "row": self.row, "input": panel[0], "probe": panel[1], "seed": self.seed}
 
     def digests(self) -> dict[tuple[str, str], str]:
@@ -175,7 +175,7 @@ def _floor_jobs(task: Task, floor: FloorSettings, seed: int, networks: Networks)
 
 
 def _said(config: Settings, name: str) -> Any:
-    """What counts of one of the settings, as plain data."""
+    """One of the settings, as far as results depend on it, as plain data."""
     section = getattr(config, name)
     return counting(section) if isinstance(section, Settings) else config.model_dump(mode="json")[name]
 

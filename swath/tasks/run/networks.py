@@ -11,11 +11,11 @@ from swath.encoders import Encoder
 from swath.tasks.run.results import digest
 
 BuildRandom = Callable[[str, int], Encoder]
-"""Arm and seed to the arm's network as it was before its pre-training."""
+"""A function of arm and seed that returns the arm's network before its pre-training."""
 
 
 class Networks:
-    """The arms' networks before pre-training."""
+    """The arms' networks before pre-training, which floors judge."""
 
     def __init__(self, arms: Sequence[str], build: BuildRandom, seeds: Sequence[int]):
         self.build = build

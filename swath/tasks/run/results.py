@@ -18,16 +18,16 @@ from swath.tasks.data import packed
 from swath.tasks.schema import CLASS_MAP, CLOUD, OUTPUT, Note, ResultKey, Table
 
 FORMAT = 4
-"""Part of every digest: raise it when old results would mean something else. 4: label codes below 0 are looked up, and
-likelihood decides between equals on validation."""
+"""Version that is part of every digest, raised when old results would mean something else. 4: label codes below
+0 are looked up, and likelihood decides between equals on validation."""
 SHOWN = 8
-"""Maps are kept of so many of a result's units that are most right, and of as many that are least right."""
+"""Number of a result's units whose maps are kept: this many of those most right, and as many of those least right."""
 CLOUDED = OUTPUT.append(CLOUD)
 _NOTE = b"swath"
 
 
 def output_of(outcome: Outcome, units: EvaluationUnits) -> pa.Table:
-    """What an outcome says of each unit; no line if it could not be computed."""
+    """The prediction of each unit in the columns of `OUTPUT`; no line if it could not be computed."""
     said = outcome.prediction
     if said is None:
         return OUTPUT.empty_table()
@@ -89,7 +89,7 @@ def maps_of(outcome: Outcome, units: EvaluationUnits) -> pa.Table:
 
 
 def digest(*parts: Any) -> str:
-    """Short hash of plain data."""
+    """A short hash of plain data."""
     text = json.dumps([FORMAT, *parts], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
@@ -112,7 +112,7 @@ class Result:
         return [Note(**asdict(self.key), note=note) for note in self.notes]
 
     def without_output(self, reason: str) -> "Result":
-        """The same where nothing of it may go into the tables."""
+        """The result without its predictions, where they may not go into the tables; the note says why."""
         parts = {name: getattr(self, name).slice(0, 0) for name in ("output", "maps", "under_clouds")}
         return replace(self, notes=(*self.notes, reason), **parts)
 

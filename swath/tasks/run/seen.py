@@ -1,4 +1,4 @@
-"""What an encoder saw in its pre-training is not what it is judged on."""
+"""Refuse to judge an encoder on locations that it saw in its pre-training."""
 
 from pathlib import Path
 

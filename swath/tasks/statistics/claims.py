@@ -18,11 +18,11 @@ from swath.tasks.statistics.panels import Panel, RowIdentity
 NAMED_FLOORS = ("image-statistics", "random-forest")
 """The floor that an arm is claimed to beat if its recipe states no claims: the first of these that is there."""
 UNTESTED_FLOORS = ("majority",)
-"""To beat these proves nothing."""
+"""Floors that prove nothing when beaten."""
 ENOUGH_GROUPS = 30
-"""Below so many groups a note says what intervals are worth."""
+"""Number of groups below which a note says how far intervals can be trusted."""
 LARGE_SHARE = 0.25
-"""A group with more of the units than this is said."""
+"""Share of the units from which a single group is mentioned."""
 
 
 class Claim(Settings):
@@ -78,7 +78,7 @@ def _usual(rows: Sequence[RowIdentity]) -> Iterator[tuple[RowIdentity, RowIdenti
 
 
 def _called(name: str, rows: Sequence[RowIdentity], beside: str) -> RowIdentity | None:
-    """The row of that name; of an arm's own network, that of the arm that it is compared with."""
+    """The row of that name; an arm's own network is that of the arm that it is compared with."""
     role = {"random-encoder": "random-twin", "scratch": "scratch"}.get(name)
     if role:
         return next((row for row in rows if row.role == role and beside in row.of_arm.split(",")), None)
@@ -125,7 +125,7 @@ def refusal(trainings: int, sizes: np.ndarray) -> str:
 
 
 def unknown(spread: Spread) -> str:
-    """Why nothing can be said of a difference whose design would do; empty if something can."""
+    """Why a difference gets no verdict although its design would; empty if it gets one."""
     if np.isfinite(spread.p()):
         return ""
     if spread.variance == 0:

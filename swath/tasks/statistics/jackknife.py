@@ -17,7 +17,7 @@ from jaxtyping import Float, Int, Integer
 from scipy import special
 
 LEAST_P = 1e-12
-"""Smaller p-values are this one: nobody should believe in more zeros."""
+"""Smallest p-value that is reported: nobody should believe in more zeros."""
 LEAST_TRAININGS, LEAST_EQUAL_GROUPS = 3, 8.0
 """Designs below these get no verdict: there the simulation finds too many differences between equal methods."""
 
@@ -40,11 +40,11 @@ def has_verdict(trainings: int, sizes: Integer[np.ndarray, " g"] | Float[np.ndar
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source of chance: the variance that it gives the value, and how well that variance is known."""
+    """A source of chance: the variance that it adds to the value, and how well that variance is known."""
 
     variance: float
     freedom: float
-    """Degrees of freedom; 0: nothing is known of the variance."""
+    """Degrees of freedom; 0: the variance is unknown."""
 
     def shared(self, times: float) -> "Source":
         """The source where the mean is over so many times as many."""
@@ -54,17 +54,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A value, and how far it may be chance."""
+    """A value and its uncertainty."""
 
     value: float
     places: Source
     trainings: Source
     both: float
-    """Variance that both sources count: how differently each training does in each place."""
+    """Variance that both sources count: how differently each training does in each group."""
 
     @classmethod
     def unknown(cls) -> "Spread":
-        """The spread of what has no value."""
+        """The spread of a value that does not exist."""
         return cls(np.nan, Source(np.nan, 0.0), Source(np.nan, 0.0), np.nan)
 
     @property

@@ -1,4 +1,4 @@
-"""A metric with parts of an experiment left out or exchanged: all that the two-way jackknife asks of it."""
+"""A metric with parts of an experiment left out or exchanged: the input of the two-way jackknife."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,13 +10,13 @@ from numpy import ndarray
 from swath.tasks.statistics.jackknife import Source, Spread, spread, spread_of_folds
 
 Measure = Callable[[ndarray], ndarray]
-"""Confusion matrices "... k k" to values "..."."""
+"""A function from confusion matrices "... k k" to values "..."."""
 Weighted = Callable[[ndarray, ndarray], ndarray]
-"""Class scores "n k" and weights of the units "b n" to values "b"."""
+"""A function from class scores "n k" and weights of the units "b n" to values "b"."""
 
 
 MOST_BLOCKS = 300
-"""No more parts than these are left out one by one where a metric needs class scores."""
+"""Largest number of parts that are left out one by one where a metric needs class scores."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,16 +20,16 @@ from swath.tasks.statistics import left_out, resample
 from swath.tasks.statistics.left_out import LeftOut
 
 _MOST_WEIGHTS = 2**23
-"""Weights of single scores that are in memory at a time: 64 MiB."""
+"""Number of weights of single scores in memory at a time: 64 MiB."""
 
 
 class RowIdentity(NamedTuple):
-    """A row of the tables: what it is called, and what it is."""
+    """A row of the tables: its name, role, and the arms whose network it is."""
 
     name: str
     role: Role
     of_arm: str
-    """As in the tables: whose network a random twin or a scratch row is."""
+    """Arms whose network a random twin or a scratch row is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class RowResults:
     """The results of one row on one input by one probe: its confusion matrices by group and replicate."""
 
     replicates: tuple[int, ...]
-    """Their numbers, ascending: a replicate is one training, or one round of trainings over all folds."""
+    """Numbers of its replicates, ascending: each is one training, or one round of trainings over all folds."""
     matrices: np.ndarray
     """Shape (groups, replicates, classes, classes); (groups, replicates, classes, 2, 2) of multi-label units."""
     by_fold: np.ndarray
@@ -51,9 +51,9 @@ class Difference:
     """Row a minus row b in a panel, of the replicates that pair."""
 
     parts: tuple[LeftOut, ...]
-    """On each of the panel's inputs."""
+    """The difference on each of the panel's inputs."""
     weights: tuple[float, ...]
-    """How much each of these inputs counts."""
+    """Weight of each of these inputs."""
     flips: np.ndarray
     """The difference under each sign flip, the first being the data; see `resample.paired_flips`."""
     accuracy: np.ndarray
@@ -67,7 +67,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Panel:
-    """All rows that are compared on one input and probe, or on a weighted sum of multi_label inputs."""
+    """All rows that are compared on one input and probe, or on a weighted sum of several inputs."""
 
     input: str
     """Name of the input, or of the group of bands."""
@@ -96,14 +96,14 @@ class TaskResults:
     """The class of each unit, or 0 or 1 for each class, shape (units, classes), of multi-label units; it is used with
     class scores only, which pixels do not have."""
     codes: np.ndarray
-    """Number of the group of each unit."""
+    """Group number of each unit."""
     unit_fold: np.ndarray
     """Number of the fold that tests each unit, from 0."""
     fold: np.ndarray
     """Number of the fold that tests each group, from 0."""
     groups: int
     rows: dict[tuple[str, str], dict[RowIdentity, RowResults]]
-    """By input and probe."""
+    """Results of all rows, by input and probe."""
     signs: np.ndarray
     """Sign flips, shape (flips, groups)."""
     multi_label: bool
@@ -364,7 +364,7 @@ Matrices = Callable[[pd.DataFrame, str, np.ndarray, int], np.ndarray]
 
 
 GroupsAndFolds = tuple[np.ndarray, np.ndarray]
-"""Names of the groups, and numbers of the folds."""
+"""Names of the groups, and fold number of each."""
 
 
 def _rows(results: dict[tuple, pd.DataFrame], parts: GroupsAndFolds, matrices: Matrices, classes: int) -> dict:

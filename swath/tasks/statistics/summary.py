@@ -32,12 +32,12 @@ from swath.tasks.statistics.significance import holm, paired_t, t_interval, wilc
 
 
 class TaskRules(Settings):
-    """What is measured on one task."""
+    """What the statistics need to know of a task."""
 
     metrics: tuple[MetricName, ...] = Field(default=("accuracy",), min_length=1)
-    """The first one ranks the rows and is compared."""
+    """Metrics; the first one ranks the rows and is compared."""
     multi_label: bool = False
-    """Units have several classes, which are the bits of `y_true` and `y_pred`."""
+    """Whether units have several classes, which are the bits of `y_true` and `y_pred`."""
     band_groups: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
     """Probe -> name of a group of bands -> the inputs (band keys) that belong to it."""
 
@@ -53,7 +53,7 @@ class StatisticsConfig(Settings):
     """How intervals and tests are made."""
 
     tasks: dict[str, TaskRules] = Field(default_factory=dict)
-    """By task; accuracy alone where a task is not named."""
+    """Rules by task; accuracy alone where a task is not named."""
     claims: tuple[Claim, ...] | None = None
     """The comparisons that get a verdict, whole (`swath.tasks.stated_claims`); None: each arm against its own random
     twin, its own training from scratch and one named floor, under the first probe of each input."""
@@ -63,7 +63,7 @@ class StatisticsConfig(Settings):
     flips: int = Field(default=4999, ge=99)
     """Random sign flips where there are too many groups to try them all."""
     seed: int = 0
-    """Where the random sign flips start."""
+    """Seed of the random sign flips."""
 
 
 class Summary(NamedTuple):
@@ -112,29 +112,29 @@ def summarise(predictions: pd.DataFrame, config: StatisticsConfig, notes: pd.Dat
 
 
 def _completed(predictions: pd.DataFrame) -> pd.DataFrame:
-    """With what a plain table of predictions may leave out."""
+    """Predictions completed by what a plain table of them may leave out."""
     usual = {"count": 1, "of_arm": "", "fold": 0, "replicate": predictions["seed"]}
     return predictions.assign(**{name: value for name, value in usual.items() if name not in predictions})
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """A comparison, and what of it only claims say."""
+    """A comparison, with what only claims report of it."""
 
     line: Comparison
     claim: Claim | None = None
-    """Which stated claim it is."""
+    """The stated claim that it belongs to, if any."""
     spread: Spread | None = None
-    """None where nothing could be paired."""
+    """The difference and its uncertainty; None where nothing could be paired."""
     metric: str = ""
     trainings: int = 0
     is_conditional: bool = True
-    """There is one training of each fold, which could have come out otherwise."""
+    """Whether there is one training of each fold only, which could have come out otherwise."""
     folds: int = 1
     sizes: np.ndarray = field(default_factory=lambda: np.ones(1))
-    """Units in each group."""
+    """Number of units in each group."""
     refused: str = ""
-    """Why there is no verdict."""
+    """Why there is no verdict; empty if there is one."""
 
     @property
     def is_tested(self) -> bool:
@@ -183,7 +183,7 @@ class _Judged:
 
 @dataclass(frozen=True)
 class _Judge:
-    """Words and lines from one task's numbers."""
+    """Turns one task's results into lines of the tables."""
 
     task: str
     results: TaskResults
@@ -328,7 +328,7 @@ def spread_of(apart: LeftOut, rows: Sequence[RowIdentity]) -> tuple[Spread, str]
 
 
 def _is_random(rows: Sequence[RowIdentity]) -> bool:
-    """Whether something of these rows could have come out otherwise."""
+    """Whether any of these rows could have come out otherwise."""
     return any(row.name not in without_chance() for row in rows)
 
 
@@ -350,7 +350,7 @@ def _family(judged: Sequence[_Judged]) -> int:
 
 
 def _corrected(judged: list[_Judged], alpha: float) -> list[_Judged]:
-    """With Holm's p over all claims that are tested, and their verdicts."""
+    """Comparisons completed by Holm's p over all tested claims, and by their verdicts."""
     adjusted = iter(holm(np.array([one.line.p for one in judged if one.is_tested], dtype=float)))
     corrected = []
     for one in judged:
