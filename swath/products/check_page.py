@@ -21,7 +21,7 @@ from swath.products.pages import environment
 from swath.products.words import plural
 
 SHEET = 8
-"""Locations with pictures at the end of the page."""
+"""Number of locations with pictures at the end of the page."""
 BINS = 24
 
 
@@ -118,7 +118,9 @@ def _sheet(corpus: Corpus, findings: Sequence[Any]) -> list[tuple[list[Any], str
 
 @singledispatch
 def draw(chart: Any) -> tuple[Figure, str, list[str]]:
-    """A chart of a section, inside `style.styled`: the figure, what it says in words, and the names of its series."""
+    """Draw a chart of a section, inside `style.styled`: the figure, a description in words, and the names of
+    its series.
+    """
     raise TypeError(type(chart))
 
 

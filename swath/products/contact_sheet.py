@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 PICTURE_IN = 1.35
 """Side of one picture, in inches."""
 MARGIN_IN = 1.2
-"""Room for the names of the rows, in inches."""
+"""Width of the margin for the rows' names, in inches."""
 TITLE_CHARACTERS = 20
-"""A column's heading is folded after so many characters."""
+"""Number of characters after which a column's heading is wrapped."""
 UID_CHARACTERS = 18
-"""A row's name is folded after so many characters."""
+"""Number of characters after which a row's name is wrapped."""
 LEGEND_PT = 7
-"""Size of the type of class names."""
+"""Type size of class names, in points."""
 LEGEND_CHARACTERS = 60
-"""A class name in the legend is cut to so many characters."""
+"""Number of characters to which a class name in the legend is cut."""
 GAMMA = 0.8
-"""Lightens the middle tones, as most of the ground is dark."""
+"""Exponent that lightens the middle tones, as most of the ground is dark."""
 INVALID = (0.87, 0.80, 0.86)
 """Colour of invalid pixels: one that no landscape has."""
 
@@ -100,7 +100,7 @@ def _sensor_columns(corpus: Corpus, sensor: str, locations: Integer[ndarray, " n
 
 
 def _spread(series: Integer[ndarray, " t"], dates: int) -> Integer[ndarray, " d"]:
-    """So many dates of a series, first and last among them; padded where there are fewer."""
+    """A number of dates evenly chosen from a series, first and last included; padded where there are fewer."""
     picked = series[np.unique(np.linspace(0, len(series) - 1, min(dates, len(series))).round().astype(int))]
     return np.pad(picked, (0, dates - len(picked)), constant_values=PADDING)
 
@@ -108,7 +108,7 @@ def _spread(series: Integer[ndarray, " t"], dates: int) -> Integer[ndarray, " d"
 def _stretched(
     pixels: Float[ndarray, "n t y x c"], valid: Bool[ndarray, "n t y x"], shown: tuple[float, float]
 ) -> Float[ndarray, "n t y x 3"]:
-    """0..1, channel by channel, from the 2nd to the 98th percentile of the valid pixels within the shown range.
+    """Pixels scaled to 0..1, channel by channel, from the 2nd to the 98th percentile of the valid pixels.
 
     Clouds lie above what a sensor's pictures show, so they do not darken the ground.
     """
@@ -201,7 +201,7 @@ def _eight_bit(picture: Float[ndarray, "y x 3"]) -> UInt8[ndarray, "y x 3"]:
 
 
 def _row_name(corpus: Corpus, location: int) -> str:
-    """The id, folded so that it fits beside the row, and where that is."""
+    """The id of a location, wrapped to fit beside the row, and its position."""
     row = corpus.locations.iloc[location]
     uid = str(row["uid"])
     lines = [uid[i : i + UID_CHARACTERS] for i in range(0, min(len(uid), 60), UID_CHARACTERS)]
@@ -211,7 +211,7 @@ def _row_name(corpus: Corpus, location: int) -> str:
 
 
 def _legend_rows(corpus: Corpus, width_in: float) -> list[list[tuple[str, tuple[float, float, float]]]]:
-    """Class names with colours, as many in a line as there is room for; one alone may need more."""
+    """Class names with colours, as many in a line as fit; a single one may need more."""
     rows = []
     for layer in corpus.label_layers.values():
         entries = [(_short(layer.classes[code]), colour) for code, colour in _colours(layer).items()]

@@ -1,4 +1,4 @@
-"""Embeddings of whatever there is: a corpus, a folder of GeoTIFFs, or an array."""
+"""Embeddings of a corpus, a folder of GeoTIFFs, or an array."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -182,7 +182,7 @@ def _bands(contract: InputContract, asked: Sequence[str] | None, there: Sequence
 def _ingested(
     contract: InputContract, data: Path, target: Path, bands: Sequence[str] | None, images: Mapping[str, Any]
 ) -> Corpus:
-    """A passing corpus of a folder's GeoTIFFs: whole files, whose channels are the encoder's bands."""
+    """A temporary corpus of a folder's GeoTIFFs: whole files, whose channels are the encoder's bands."""
     pattern = str(images.get("files", "*.tif*"))
     files = sorted(file for file in data.glob(pattern) if file.suffix.lower() in IMAGES)
     if not files:

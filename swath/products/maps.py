@@ -27,16 +27,16 @@ from swath.products.draw.pictures import Pictures
 from swath.products.tables import Run, load
 
 SHOWN = 12
-"""Locations in the picture, at most."""
+"""Largest number of locations in the picture."""
 KINDS = ("uint8", "int16", "uint16", "int32", "int64")
-"""Types of the GeoTIFFs: the first that holds all codes."""
+"""Types of GeoTIFFs; the first that holds all codes is used."""
 EXACT = 2**53
 """Whole numbers up to this are exact in a GeoTIFF's nodata tag."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Map:
-    """Labels and prediction of one location: positions in the task's classes."""
+    """Label and prediction of one location, as positions in the task's classes."""
 
     uid: str
     label: Int[ndarray, "h w"]
@@ -45,14 +45,14 @@ class _Map:
 
 @dataclass(frozen=True, slots=True)
 class _Legend:
-    """What a task's classes are in the label layer."""
+    """The codes and colours of a task's classes in the label layer."""
 
     codes: tuple[int, ...]
-    """By position in the task's classes."""
+    """Code of each of the task's classes."""
     names: tuple[str, ...]
     colours: tuple[str, ...]
     nodata: int
-    """The layer's code for void; where it has none, a number that is no code of it."""
+    """The layer's code for void, or a number that is no code of it."""
 
     @property
     def kind(self) -> str:
@@ -116,7 +116,7 @@ def maps(run: Path, out: Path, *, task: str, input: str, row: str, probe: str = 
 
 
 def _said(kept: int, tested: int, located: int, unplaced: int) -> Iterator[str]:
-    """Which locations are written, in words."""
+    """A sentence on which locations are written."""
     which = "all" if kept >= tested else "those that are most and least right"
     yield f"{kept} of the {max(kept, tested)} test locations ({which}) of a corpus of {located}"
     if unplaced:
@@ -193,7 +193,7 @@ def _geotiff(one: _Map, location: pd.Series, legend: _Legend, path: Path) -> Pat
 
 
 def _picture(kept: Sequence[_Map], legend: _Legend, corpus: Corpus, path: Path, title: str) -> Path:
-    """One column a location: the clearest picture, the label, the prediction."""
+    """One column per location: the clearest picture, the label, the prediction."""
     with plt.rc_context({"text.parse_math": False}):  # a dollar in a name is a dollar
         return _drawn(kept, legend, corpus, path, title)
 

@@ -6,7 +6,7 @@ from swath.products.draw import style
 
 
 def environment() -> jinja2.Environment:
-    """The templates: everything is escaped, a name that has no value is an error, `macros` holds what pages share."""
+    """The Jinja2 environment of all templates: everything is escaped, and a name without a value is an error."""
     pages = jinja2.Environment(
         loader=jinja2.PackageLoader("swath.products"),
         autoescape=True,

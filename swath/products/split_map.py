@@ -67,7 +67,7 @@ def _draw(corpus: Corpus, rows: dict[str, np.ndarray]) -> Figure:
 
 
 def audit_rows(audit: Leakage) -> list[tuple[str, str]]:
-    """What a leakage audit found, as rows of a table: what was measured, and the value in words."""
+    """Findings of a leakage audit as rows of a table: what was measured, and the value in words."""
     rows = [
         (part, f"{count(number)} locations in {count(audit.groups[part])} groups")
         for part, number in audit.locations.items()

@@ -1,4 +1,4 @@
-"""Generated input for the checks: images in the units of their bands, batches, contracts, features with labels."""
+"""Generated input for the checks: images in physical units, batches, contracts, features with labels."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ USUAL: dict[Unit, tuple[float, float]] = {
 }
 """Mean and standard deviation of generated pixels, by unit."""
 FIRST_DAY = 20_000
-"""Day of the first generated date, since 1970-01-01: an encoder of series that goes by days needs some."""
+"""Day of the first generated date, since 1970-01-01: encoders that use days need some."""
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -31,7 +31,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def image(keys: Sequence[str], b: int = 4, t: int = 1, px: int = 32, *, invalid: float = 0.0, seed: int = 0) -> Image:
-    """Pixels of these bands in physical units; `invalid` is the share of pixels that are not valid.
+    """An image of these bands in physical units, of which the share `invalid` of the pixels is not valid.
 
     Samples and dates differ as wholes, so that there is something to learn. Of a band it is always the same picture,
     whatever other bands stand beside it.
@@ -54,7 +54,7 @@ def _pixels(key: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
 
 
 def batch(reads: Mapping[str, Sequence[str]], b: int = 4, t: int = 1, px: int = 32, *, seed: int = 0) -> Batch:
-    """What a loader would deliver for `reads`: band names by sensor."""
+    """A batch as a loader would deliver it for `reads`: band names by sensor."""
     images = {
         sensor: image([f"{sensor}/{name}" for name in names], b, t, px, invalid=0.02, seed=seed + i)
         for i, (sensor, names) in enumerate(reads.items())
@@ -79,7 +79,7 @@ def features(apart: float = 3.0, seed: int = 0, n: Sequence[int] = (90, 45, 60),
 
 
 def far(image: Image) -> Image:
-    """The image as if it were on a device; the host knows its bands, as a reader does."""
+    """The image as if it were on a device, with bands that the host knows, as from a reader."""
     tensors = {name: Far(one) for name, one in vars_of(image).items()}
     return replace(image, **tensors, common_ids=tuple(image.band_ids[0].tolist()))
 

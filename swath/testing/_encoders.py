@@ -1,4 +1,4 @@
-"""What an encoder has to keep."""
+"""The promises of an encoder."""
 
 import tempfile
 from dataclasses import replace
@@ -14,7 +14,7 @@ from swath.testing._data import OPTICAL, contract, image
 
 
 def made(settings: Any) -> Encoder:
-    """The encoder, always with the same weights; a small one needs small settings."""
+    """Build the encoder, always with the same weights; the settings should describe a small one."""
     torch.manual_seed(0)
     return encoders.build(settings, contract())
 

@@ -1,4 +1,4 @@
-"""A tensor that pretends to be on a device: whoever makes the host wait for its values fails."""
+"""A tensor that pretends to be on a device: code that makes the host wait for its values fails."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ INDEXING = {ATEN.index, ATEN.index_put, ATEN.index_put_}
 
 
 class Far(torch.Tensor):
-    """Computes as its content does, and so does what is computed from it; `near` is the content."""
+    """Wraps a tensor, `near`, and computes like it; whatever is computed from it is a `Far` too."""
 
     near: torch.Tensor
     __torch_function__ = torch._C._disabled_torch_function_impl  # pyright: ignore[reportAssignmentType]

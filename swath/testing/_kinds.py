@@ -1,4 +1,4 @@
-"""The kinds of plug-in, and the checks of each."""
+"""The kinds of plug-in, and the checks of each kind."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,16 +28,16 @@ class Kind:
     """One kind of plug-in."""
 
     name: str
-    """As in `plugins.PACKAGES`."""
+    """Name as in `plugins.PACKAGES`."""
     protocols: tuple[type, ...] = ()
-    """What a module defines: one of these."""
+    """Protocols, of which a module fulfils at least one."""
     own: tuple[Callable[[Any], None], ...] = ()
-    """Checks of this kind alone; each is given settings, or a sensor's name."""
+    """Checks of this kind only; each takes settings, or a sensor's name."""
     has_settings: bool = True
 
     @property
     def package(self) -> str:
-        """Where swath's own are."""
+        """Package that holds swath's own plug-ins of this kind."""
         return plugins.PACKAGES[self.name]
 
 
@@ -59,7 +59,7 @@ KINDS = {
         Kind("sections", own=_sections.CHECKS, has_settings=False),
     )
 }
-"""By the last part of the entry points' group, such as `methods` for `swath.methods`."""
+"""Kinds by the last part of their entry-point group, such as `methods` for `swath.methods`."""
 
 
 @dataclass(frozen=True)

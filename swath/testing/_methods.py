@@ -1,4 +1,4 @@
-"""What a method has to keep, around a tiny encoder of three optical bands."""
+"""The promises of a method, checked around a tiny encoder of three optical bands."""
 
 from dataclasses import replace
 from functools import partial
@@ -18,12 +18,12 @@ from swath.testing._far import Far
 SENSOR = OPTICAL[0].partition("/")[0]
 READS = {SENSOR: tuple(key.partition("/")[2] for key in OPTICAL)}
 NUMBERS = (2, 4, 8)
-"""How many views are drawn: the first number that the method takes."""
+"""Numbers of views to try: the first that the method takes is used."""
 DIM = 8
 
 
 def made(settings: Any) -> Method:
-    """The method, always with the same weights.
+    """Build the method, always with the same weights.
 
     Raises:
         RecipeError: it takes none of these numbers of views, or another encoder.
@@ -50,7 +50,7 @@ def given() -> Batch:
 
 
 def noisy_copies(batch: Batch, generator: torch.Generator, number: int) -> list[View]:
-    """Stands for a view policy."""
+    """Views that are noisy copies, in place of a view policy."""
     chip, views = batch.images[SENSOR], []
     for role in ("query", *["key"] * (number - 1)):
         noise = torch.randn(chip.pixels.shape, generator=generator).to(chip.pixels.device)

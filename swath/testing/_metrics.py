@@ -1,4 +1,4 @@
-"""What a metric has to keep."""
+"""The promises of a metric."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ UNITS, CLASSES, WEIGHTINGS = 60, 3, 4
 
 
 def measured(metric: Metric, weights: np.ndarray, *, multi_label: bool) -> np.ndarray:
-    """The metric of generated predictions, a number for each weighting "b n" of the units."""
+    """Values of the metric for generated predictions, one for each weighting "b n" of the units."""
     rng = np.random.default_rng(0)
     if multi_label:
         truth = rng.integers(0, 2, (UNITS, CLASSES))

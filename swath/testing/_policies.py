@@ -1,4 +1,4 @@
-"""What a view policy has to keep."""
+"""The promises of a view policy."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from swath.testing._data import batch, generator
 from swath.views import Policy
 
 SERIES = 3
-"""Dates of a batch for a policy that wants whole series."""
+"""Number of dates of a batch for a policy that wants whole series."""
 
 
 def drawn(settings: Any, seed: int = 0) -> tuple[Policy, list[View]]:

@@ -1,4 +1,4 @@
-"""What a probe of frozen features has to keep; one that trains encoders is held to its settings alone."""
+"""The promises of a probe of frozen features; of one that trains encoders only the settings are checked."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,11 +10,11 @@ from swath.tasks import Features, Prediction, probes
 from swath.testing._data import features
 
 SEPARABLE = 0.7
-"""Accuracy that any probe reaches on classes that lie far apart."""
+"""Accuracy that any probe must reach on classes that lie far apart."""
 
 
 def predicted(settings: Any, given: Features, seed: int = 0) -> Prediction | None:
-    """What the probe says; a teacher, where it has one, sees the same features. None of one that trains encoders."""
+    """The probe's prediction, with a teacher that sees the same features; None for a probe that trains encoders."""
     if settings.supervision():
         return None
     if settings.taught_by():

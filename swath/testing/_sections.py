@@ -1,4 +1,4 @@
-"""What a section of the report has to keep."""
+"""The promises of a section of the report."""
 
 import jinja2
 

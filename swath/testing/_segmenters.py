@@ -1,4 +1,4 @@
-"""What a segmenter has to keep, on series of one sensor or, if it joins several, of two."""
+"""The promises of a segmenter, checked on series of one sensor or, if it joins several, of two."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,7 +17,7 @@ CLASSES, PX, DATES = 4, 16, 3
 
 
 def made(settings: Any) -> tuple[Segmenter, dict[str, Image]]:
-    """The segmenter, always with the same weights, and images that it takes."""
+    """Build the segmenter, always with the same weights, and images that it takes."""
     contracts = {"sentinel-2-l2a": contract(OPTICAL), "sentinel-1-rtc": contract(RADAR)}
     alone = {"sentinel-2-l2a": contracts["sentinel-2-l2a"]}
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""What a sensor has to keep."""
+"""The promises of a sensor."""
 
 import numpy as np
 

@@ -62,7 +62,9 @@ def write(runs: Sequence[Path], target: Path, images: Path | None = None) -> Pat
 
 
 def verify(target: Path) -> list[str]:
-    """What in a document's blocks is not what was stored when they were written; empty if all is well."""
+    """Differences between a document's blocks and what was stored when they were written, in words; empty if
+    there are none.
+    """
     text = target.read_text(encoding="utf-8") if target.exists() else ""
     blocks = {match["name"]: match["body"] for match in BLOCK.finditer(text)}
     stored = {path.stem: path for path in sorted(_store(target, "x").parent.glob("*.json"))}
@@ -77,7 +79,7 @@ def verify(target: Path) -> list[str]:
 
 
 def stale(target: Path, runs: Sequence[Path]) -> list[str]:
-    """Names of runs whose files no longer say what the document's stored numbers say, or that it does not hold."""
+    """Names of runs whose files differ from the numbers stored beside the document, or that the document lacks."""
     changed = []
     for path in runs:
         content = numbers_of(load(Path(path)))
@@ -92,7 +94,7 @@ def stale(target: Path, runs: Sequence[Path]) -> list[str]:
 
 
 def _store(target: Path, name: str) -> Path:
-    """The file of what a block was made of."""
+    """Path of the file that holds the numbers of a block."""
     return target.with_suffix("") / f"{file_name(name)}.json"
 
 
@@ -136,7 +138,7 @@ def _placed(text: str, name: str, body: str) -> str:
 
 
 def _picture(run: Run, images: Path, target: Path) -> str | None:
-    """One small figure of the headline's comparison; its path as the document links it."""
+    """Draw a small figure of the headline's comparison; its path as the document links it."""
     panel = headline_panel(panels_of(run))
     if panel is None:
         return None
@@ -146,7 +148,7 @@ def _picture(run: Run, images: Path, target: Path) -> str | None:
 
 
 def _cloud_picture(run: Run, images: Path, target: Path) -> str | None:
-    """The first chart of painted clouds."""
+    """Draw the first chart of painted clouds; its path as the document links it."""
     charts = cloud_charts(run, panels_of(run))
     if not charts:
         return None
@@ -156,7 +158,7 @@ def _cloud_picture(run: Run, images: Path, target: Path) -> str | None:
 
 
 def _stored(data: bytes, path: Path, target: Path) -> str:
-    """Write a figure; its path as the document links it."""
+    """Write a figure to a file; its path as the document links it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_bytes(data)

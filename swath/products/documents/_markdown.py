@@ -1,4 +1,4 @@
-"""A run as Markdown, from what a document keeps of it and nothing else."""
+"""A run as Markdown, from the record that a document keeps of it and nothing else."""
 
 import re
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from swath.tasks.schema import Comparison, RowValue
 
 
 def render(run: Run, image: str | None = None, cloud_image: str | None = None) -> str:
-    """A run's claims and what came of them, then the tables of values.
+    """A run's claims with their verdicts, then the tables of values.
 
     Args:
         run: as far as a document keeps it.
@@ -66,7 +66,7 @@ def _in_short(claims: Sequence[ClaimInWords]) -> list[str]:
 
 
 def _claims(claims: Sequence[ClaimInWords]) -> list[str]:
-    """The table of claims, and below it what must be known of them and what would help."""
+    """The table of claims, and below it their notes and what would help."""
     if not claims:
         return []
     header = ["claimed to be better", "than", "on", "verdict", "difference", "95 % interval", "p", "p, Holm"]
@@ -93,7 +93,7 @@ def _whose(about: Sequence[ClaimInWords], claims: Sequence[ClaimInWords]) -> str
 
 
 def _tasks(run: Run, panels: Sequence[Panel]) -> list[str]:
-    """What each task learns from and is tested on; of several folds the mean of what is learnt from."""
+    """What each task learns from and is tested on; with several folds, the mean of the training parts."""
     if run.tasks.empty:
         return []
     header = ["task", "labels to learn from", "to choose by", "tested locations", "in groups", "trainings of each row"]
@@ -110,7 +110,7 @@ def _tasks(run: Run, panels: Sequence[Panel]) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """Text as Markdown shows it letter by letter, in a table cell too."""
+    """Text escaped so that Markdown shows it literally, in a table cell too."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|{}])", r"\\\1", text)
 
@@ -136,7 +136,7 @@ def _panel_row(panel: Panel, score: RowValue) -> list[str]:
 
 
 def _gain(panel: Panel, score: RowValue, other: RowValue | None) -> str:
-    """The difference from another row; with a verdict if it is claimed."""
+    """The difference from another row, with a verdict if it is claimed."""
     if other is None:
         return words.DASH
     pair = panel.pair(score.row, other.row)
@@ -259,7 +259,7 @@ def _provenance(run: Run, panels: Sequence[Panel]) -> str:
 
 
 def _what_values_are(panels: Sequence[Panel]) -> str:
-    """Of how many trainings a value is the mean, if it is one."""
+    """A sentence on how many trainings a value is the mean of, if it is one."""
     most = max(panels, key=lambda panel: panel.trainings)
     made = words.trainings(most.trainings, most.folds)
     if most.trainings > 1:

@@ -1,4 +1,4 @@
-"""What a document keeps of a run: the numbers of its tables, rounded, as JSON beside the document."""
+"""The record that a document keeps of a run: the numbers of its tables, rounded, as JSON beside the document."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from swath.products.tables import Run
 from swath.sensors import declare
 
 FORMAT = 3
-"""Format 1 did not say what a row is, format 2 knew no claims."""
+"""Version of the record. Format 1 did not say what a row is, format 2 had no claims."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _TABLE_COLUMNS = (
     *("task", "input", "probe", "row", "role", "of_arm", "metric", "value", "low", "high", "per_seed"),
@@ -95,7 +95,7 @@ def _rounded(value: Any) -> Any:
 
 
 def restored(content: dict[str, Any]) -> Run:
-    """The run as far as its numbers were kept; its own sensors are made known, as its tables name their bands."""
+    """The run as far as the record goes; its own sensors are declared, since tables name their bands."""
     declare(content["manifest"].get("corpus", {}).get("definitions") or {}, "the recorded run")
     table = _frame(content["table"])
     table["per_seed"] = [tuple(math.nan if v is None else v for v in values) for values in table["per_seed"]]
@@ -115,7 +115,7 @@ def restored(content: dict[str, Any]) -> Run:
 
 
 def _with_roles(comparisons: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """Comparisons that say what both rows are: a record names them, and has the rest in its table."""
+    """Comparisons completed by the roles of both rows, which a record keeps in its table only."""
     roles: dict[str, list[str]] = {}
     for column in ("role", "of_arm"):
         known = dict(zip(table["row"], table[column], strict=True))

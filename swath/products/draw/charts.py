@@ -15,7 +15,7 @@ from swath.products.words import metric
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One row of a chart: values with their intervals, by the quantity on the horizontal axis."""
+    """One row's curve in a chart: values with their intervals."""
 
     name: str
     colour: str
@@ -27,7 +27,7 @@ class Curve:
 
     @staticmethod
     def of(name: str, shade: str, x: np.ndarray, table: pd.DataFrame, value: str) -> "Curve":
-        """The line of a table's rows: the column of that name, with its interval in `low` and `high`."""
+        """The curve of a table's rows: the named column, with its interval in `low` and `high`."""
         y = table[value].to_numpy(float)
         low, high = (table[end].fillna(table[value]).to_numpy(float) for end in ("low", "high"))
         return Curve(name, shade, x, y, np.minimum(low, y), np.maximum(high, y))

@@ -13,7 +13,7 @@ from swath.products.draw.style import DATA, blank, colour
 
 
 def location_map(lon: np.ndarray, lat: np.ndarray, part: np.ndarray) -> Figure:
-    """Where the locations are (degrees), a colour per split; `part` is the position of each one's split."""
+    """A map of locations in degrees, coloured by split; `part` is the position of each location's split."""
     figure, axes = blank(height=2.8)
     for i in np.unique(part):
         here = part == i

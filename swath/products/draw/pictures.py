@@ -12,7 +12,7 @@ from swath.corpus import Corpus, Reader
 from swath.products.draw.style import picture
 
 MAX_SENSORS = 2
-"""Pictures of a location beside each other."""
+"""Largest number of pictures of a location side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,13 @@ class ChipPicture:
     """One chip as a picture."""
 
     uri: str
-    """PNG as a data URI."""
+    """The PNG as a data URI."""
     alt: str
-    """What it shows, for readers who cannot see it."""
+    """Description for readers who cannot see it."""
 
 
 class Pictures:
-    """Pictures of a corpus' locations, by uid."""
+    """Pictures of a corpus's locations, by uid."""
 
     def __init__(self, corpus: Corpus):
         self._corpus = corpus
@@ -43,7 +43,7 @@ class Pictures:
 
     @cached_property
     def _sensors(self) -> list[str]:
-        """Optical first: that is what people read."""
+        """Sensors in the order of pictures: optical first, which people read more easily."""
         names = list(self._corpus.info.sensors)
         return sorted(names, key=lambda name: sensors.get(name).kind == "radar")[:MAX_SENSORS]
 
@@ -85,7 +85,7 @@ def shown_bands(sensor: str, stored: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def stretch(name: str, pixels: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Physical values "c y x" to a picture, uint8 "y x" or "y x 3"; invalid pixels are black.
+    """Turn physical values "c y x" into a picture, uint8 "y x" or "y x 3"; invalid pixels are black.
 
     The sensor's display range is used, so that pictures can be compared with each other; only where nearly all of a
     picture would be black or white is it stretched by itself (2nd to 98th percentile).

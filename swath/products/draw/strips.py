@@ -12,9 +12,9 @@ from swath.products.draw.style import markup
 from swath.tasks.schema import RowValue
 
 STRIP, PAD = 220, 14
-"""Width of a strip and the margin at its ends, in CSS pixels."""
+"""Width of a strip and of the margins at its ends, in CSS pixels."""
 STRIP_SPAN = 0.4
-"""A strip shows at most this far below its table's best value: differences at the top are what is asked about."""
+"""Range of a strip below its table's best value: differences at the top are what is asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Scale:
     high: float
     ticks: tuple[float, ...]
     is_share: bool = True
-    """Ticks are written in percent."""
+    """Whether ticks are written in percent."""
 
     @staticmethod
     def of(scores: Sequence[RowValue], *, is_share: bool = True) -> "Scale":

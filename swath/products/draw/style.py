@@ -74,17 +74,17 @@ _STYLE: Any = {
 WIDTH = 3.6
 """Width of a figure, in inches: 259 pt, which reads well on a phone."""
 DATA = 4
-"""Sensors and splits take the palette's colours from here on, so that nobody takes them for arms."""
+"""Position in the palette from which sensors and splits take their colours, so that nobody takes them for arms."""
 
 
 def colour(i: int) -> str:
-    """The palette's colour at a position, going round."""
+    """The palette's colour at a position, repeating the palette."""
     return SERIES[i % len(SERIES)]
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """swath's style, whatever the user's own Matplotlib settings are."""
+    """Use swath's style inside the block, whatever the user's own Matplotlib settings are."""
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
@@ -113,7 +113,7 @@ def svg(figure: Figure, name: str, alt: str) -> Markup:
 
 
 def markup(text: str) -> Markup:
-    """An SVG element that templates must not escape again: its makers have escaped whatever comes from users."""
+    """An SVG element that templates must not escape: its makers have escaped all text of users."""
     return Markup(text)  # noqa: S704 — see above
 
 
@@ -143,7 +143,7 @@ def _themed(style: str) -> str:
 
 
 def _short_numbers(attribute: str) -> str:
-    """Hundredths of a point are enough for a screen."""
+    """Round numbers in an SVG attribute to hundredths of a point, enough for a screen."""
     return re.sub(r"(\d+\.\d\d)\d+", r"\1", attribute)
 
 

@@ -21,7 +21,7 @@ class Judgement:
     unit: str
     """`points`, or nothing where the metric is no share."""
     title: str
-    """The evidence, in words."""
+    """The evidence in words, shown on hovering."""
 
 
 def judgement(panel: Panel, score: RowValue, other: RowValue | None) -> Judgement | None:

@@ -1,4 +1,4 @@
-"""What an experiment was made to show, claim by claim, in words."""
+"""The claims of an experiment and their verdicts, in words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from swath.tasks.schema import Verdict
 
 @dataclass(frozen=True, slots=True)
 class ClaimInWords:
-    """A line of claims.csv, ready to show."""
+    """A line of claims.csv, ready to be shown."""
 
     better: str
     """The row that is claimed to be better."""
@@ -23,7 +23,7 @@ class ClaimInWords:
     word: str
     """The verdict as people read it."""
     difference: str
-    """With its unit."""
+    """The difference with its unit."""
     interval: str
     p: str
     p_holm: str
@@ -31,9 +31,9 @@ class ClaimInWords:
     detectable: str
     """The smallest difference that would have been seen."""
     design: str
-    """Groups, trainings and folds."""
+    """Numbers of groups, trainings and folds."""
     advice: str
-    """What would help."""
+    """What would make a smaller difference detectable."""
     note: str
     """Why there is no verdict, and what else must be said."""
 
@@ -51,12 +51,12 @@ def claims_of(run: Run) -> list[ClaimInWords]:
 
 
 def decided(claims: Sequence[ClaimInWords]) -> list[ClaimInWords]:
-    """The claims that got a verdict: one row is better than the other."""
+    """The claims that got a verdict of a difference."""
     return [claim for claim in claims if claim.verdict in ("better", "worse")]
 
 
 def notes_by_text(claims: Sequence[ClaimInWords]) -> dict[str, list[ClaimInWords]]:
-    """Each note, with the claims that it is about."""
+    """Each note, with the claims that it applies to."""
     notes: dict[str, list[ClaimInWords]] = {}
     for claim in claims:
         if claim.note:

@@ -1,4 +1,4 @@
-"""What clouds do to rows and to differences: the parts of a run's cloud tables that charts and documents show."""
+"""The parts of a run's cloud tables that charts and documents show."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class CloudChart:
     probe: str
     metric: str
     rows: list[tuple[str, pd.DataFrame]] = field(default_factory=list)
-    """What a line is called, and its part of `cloud_levels.csv`, by ascending `cloud`."""
+    """Names of the curves, each with its part of `cloud_levels.csv` by ascending `cloud`."""
 
     @property
     def title(self) -> str:
@@ -52,7 +52,7 @@ def level_curves(run: Run, panel: Panel) -> dict[str, pd.DataFrame]:
 
 
 def _called(score: RowValue) -> str:
-    """The row's name, or what it is, where the name says whose network it is: there is one of each in a chart."""
+    """A curve's name: the row's, or its role where the name says whose network it is, of which a chart has one."""
     return ROLES[score.role] if score.role in {"random-twin", "scratch"} else score.row
 
 

@@ -6,7 +6,7 @@ from swath.products.tables.panels import Panel
 from swath.products.words import listing, plural
 
 NAMED = 3
-"""Up to so many tasks, inputs or probes are named; more are counted."""
+"""Number of tasks, inputs or probes up to which they are named; more are counted."""
 
 
 def left_out(panels: Sequence[Panel]) -> list[str]:
@@ -28,7 +28,7 @@ def rows_by_reason(panel: Panel) -> list[tuple[str, str]]:
 
 
 def _by_note(noted: Iterable[tuple[str, Panel, str]]) -> list[str]:
-    """Lines of notes; each names the rows that have it, together where they have it in the same panels."""
+    """Lines of notes, each naming the rows that have it, together where they have it in the same panels."""
     panels_of: dict[str, dict[str, dict[str, Panel]]] = {}
     for row, panel, note in noted:
         panels_of.setdefault(note or "no reason recorded", {}).setdefault(row, {})[panel.title] = panel
@@ -48,7 +48,7 @@ def _names(rows: Sequence[str]) -> str:
 
 
 def _scope(panels: Iterable[Panel]) -> str:
-    """Where, in words: as a panel's title, with several tasks, inputs and probes named or counted."""
+    """Where a note applies, in words: as a panel's title, with several tasks, inputs and probes named or counted."""
     tasks, inputs, probes = (list(dict.fromkeys(names)) for names in zip(*(panel.key for panel in panels), strict=True))
     probe = f"{listing(probes)} {'probe' if len(probes) == 1 else 'probes'}"
     return f"{_named(tasks, 'task')} · {_named(inputs, 'input')} · {probe}"

@@ -1,4 +1,4 @@
-"""Who won, against what, and is the difference distinguishable: pure functions of a run's tables."""
+"""Which row won, against which, and whether the difference is distinguishable: pure functions of a run's tables."""
 
 import math
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ class Panel:
     input: str
     probe: str
     metrics: tuple[str, ...]
-    """The first one ranks the rows."""
+    """Metrics; the first one ranks the rows."""
     scores: tuple[RowValue, ...]
-    """Every row and metric that has a value."""
+    """Scores of every row that has a value, in every metric."""
     left_out: tuple[RowValue, ...]
-    """Rows without a value; their note says why."""
+    """Rows without a value, whose notes say why."""
     pairs: tuple[Comparison, ...]
     folds: int = 1
-    """How many folds are tested in turn, each by trainings of its own."""
+    """Number of folds that are tested in turn, each with trainings of its own."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -48,7 +48,7 @@ class Panel:
 
     @property
     def unit(self) -> str:
-        """What its differences are shown in: points, or the metric's own unit, which has no name."""
+        """Unit of differences: points, or the metric's own unit, which has no name."""
         return "points" if is_share(self.metric) else ""
 
     @property
@@ -59,7 +59,7 @@ class Panel:
 
     @property
     def trainings(self) -> int:
-        """Trainings of each fold, of the row that has most."""
+        """Largest number of trainings of each fold that a row has."""
         return max((len(score.per_seed) for score in self.scores), default=0)
 
     @property
@@ -73,7 +73,7 @@ class Panel:
         return next((s for s in self.scores if s.row == row and s.metric == metric), None)
 
     def pair(self, a: str, b: str) -> Comparison | None:
-        """The comparison of a with b, whichever way round the table has it."""
+        """The comparison of a with b, turned round if the table has b against a."""
         for pair in self.pairs:
             if (pair.a, pair.b) == (a, b):
                 return pair
@@ -82,11 +82,11 @@ class Panel:
         return None
 
     def twin(self, arm: str) -> RowValue | None:
-        """The arm's network, randomly initialised and frozen."""
+        """The score of the arm's network, randomly initialised and frozen."""
         return self._of_arm("random-twin", arm)
 
     def scratch(self, arm: str) -> RowValue | None:
-        """The arm's network, trained on the labels alone."""
+        """The score of the arm's network trained on the labels alone."""
         return self._of_arm("scratch", arm)
 
     def best_floor(self) -> RowValue | None:
@@ -110,7 +110,7 @@ def panels_of(run: Run) -> list[Panel]:
 
 
 def contrasts(run: Run) -> list[Panel]:
-    """Comparisons of what is no score and so has no line in the table, such as radar minus optical bands."""
+    """Comparisons of what is no score and has no line in the table, such as radar minus optical bands."""
     scored = {panel.key for panel in panels_of(run)}
     groups = run.comparisons.groupby(["task", "input", "probe"], sort=False) if len(run.comparisons) else ()
     metrics = run.table.drop_duplicates("task").set_index("task")["metric"].to_dict()

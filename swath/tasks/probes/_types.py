@@ -16,7 +16,7 @@ else:
 
 
 Validation = Literal["unused", "tunes", "fits"]
-"""The use of validation labels: `none`; to choose settings or an epoch; or to be learnt from as well."""
+"""How validation labels are used: not at all, to choose settings or an epoch, or to be learnt from as well."""
 
 
 class ProbeSettings(PluginSettings):

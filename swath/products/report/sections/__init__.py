@@ -20,7 +20,7 @@ __all__ = ["Material", "Section", "all_sections", "beside"]
 
 @dataclass(frozen=True)
 class Material:
-    """What a section may use of a run."""
+    """The parts of a run that a section may use."""
 
     run: Run
     panels: Sequence[Panel]
@@ -28,9 +28,9 @@ class Material:
     headline: Panel | None
     """The panel that the result in words speaks of; None where no pre-trained encoder was evaluated."""
     corpus: Corpus | None
-    """None where it is not there or cannot be opened."""
+    """The corpus; None where it is missing or cannot be opened."""
     problems: list[str]
-    """What could not be read, in words: a section appends, and the notes show it."""
+    """What could not be read, in words. A section appends to it, and the notes show it."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Section:
 
     title: str
     order: int
-    """Sections stand in ascending order."""
+    """Position: sections are shown in ascending order."""
     content: Callable[[Material], Mapping[str, Any] | None]
-    """What the template shows; None leaves the section out. What it cannot read it appends to the problems."""
+    """A function of the material that returns what the template shows, or None to leave the section out."""
     template: str
-    """Jinja2, without the section's heading; everything is escaped. `macros` holds what all sections share."""
+    """Jinja2 template without the section's heading; everything is escaped, and `macros` holds what sections share."""
     link: str = ""
-    """What the page's navigation calls it; the title if empty."""
+    """Name in the page's navigation; the title if empty."""
 
 
 def beside(module: str) -> str:

@@ -13,7 +13,7 @@ from swath.products.draw.style import WIDTH, blank, shorten, styled, svg
 from swath.tasks import class_iou, confusion_by_class, unpacked
 
 MAX_CLASSES_AS_TABLE = 16
-"""The matrix of more classes is drawn, not a table of numbers."""
+"""Number of classes up to which the matrix is a table of numbers; larger ones are drawn."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Confusion:
     ious: list[str]
     """Intersection over union of each class, where pixels have the classes; else empty."""
     plot: Markup | None
-    """Instead of the table where there are many classes."""
+    """A drawing instead of the table where there are many classes."""
     trainings: str
-    """How many there are in all, in words; empty where there is one of each fold."""
+    """Number of trainings in words; empty where there is one of each fold."""
 
 
 def confusion(predictions: pd.DataFrame, row: str, classes: list[str]) -> Confusion:
@@ -65,13 +65,13 @@ def of_pixels(predictions: pd.DataFrame) -> bool:
 
 @dataclass(frozen=True)
 class ByClass:
-    """How well each class is found, where locations have several."""
+    """How well each class is found, where locations may have several classes."""
 
     row: str
     lines: dict[str, tuple[str, ...]]
-    """By class: how many test locations have it, precision, recall, F1."""
+    """For each class: the number of test locations that have it, precision, recall and F1."""
     trainings: str
-    """How many there are in all, in words; empty where there is one of each fold."""
+    """Number of trainings in words; empty where there is one of each fold."""
 
 
 def by_class(predictions: pd.DataFrame, row: str, classes: list[str]) -> ByClass:

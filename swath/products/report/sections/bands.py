@@ -43,7 +43,7 @@ class BandWise:
 
     title: str
     plots: list[Markup]
-    """One per pre-trained encoder, all with the same axis."""
+    """One chart per pre-trained encoder, all with the same axis."""
     bands: list[str]
     rows: list[BandRow]
 
@@ -96,7 +96,7 @@ def _band_mean(row: str, members: list[tuple[Band, Panel]], *, radar: bool) -> s
 
 
 def _limits(scores: Sequence[RowValue]) -> tuple[float, float]:
-    """A common axis from 0, for bars must begin there; of shares in steps of 5 points."""
+    """Limits of a common axis. It begins at 0, as bars must; that of shares ends at a multiple of 5 points."""
     values = np.array([v for s in scores for v in (s.value, s.high)])
     most = float(values[np.isfinite(values)].max())
     return 0.0, min(1.0, float(np.ceil(most * 20 + 0.1)) / 20) if words.is_share(scores[0].metric) else 1.05 * most

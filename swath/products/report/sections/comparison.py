@@ -39,7 +39,7 @@ class TableRow:
     """Value and interval per metric."""
     strip: Markup
     judgements: list[Judgement | None]
-    """Against random twin, scratch and best floor; None where that makes no sense."""
+    """Verdicts against random twin, scratch and best floor; None where that makes no sense."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class Table:
     left_out: list[tuple[str, str]]
     size: str
     unit: str
-    """What differences are in: `points`, or nothing."""
+    """Unit of differences: `points`, or nothing."""
     legend: str
-    """How the drawing of a row is to be read."""
+    """How to read the drawing in a row."""
     outcome: str
-    """The table in words."""
+    """The table summarised in words."""
     remark: str
     """What a reader must know of the task before believing its intervals; empty if nothing."""
 
@@ -114,7 +114,7 @@ def _row(panel: Panel, score: RowValue, arms: Sequence[str], scale: Scale, floor
 
 
 def _legend(panel: Panel) -> str:
-    """What dot, line and rings are; a mean is only spoken of where there is one."""
+    """A sentence on what dot, line and rings mean; a mean is only mentioned where there is one."""
     if panel.trainings > 1:
         dot = f"mean over the trainings, {words.trainings(panel.trainings, panel.folds)} at most"
         rings = (

@@ -24,7 +24,7 @@ from swath.products.tables import Run
 from swath.products.words import DASH, NO_BREAK, count, listing, percent, plural
 
 CONTACT_SHEET = 12
-"""Locations on the contact sheet."""
+"""Number of locations on the contact sheet."""
 SPLITS = ("train", "val", "test")
 
 
@@ -51,15 +51,15 @@ class DataCard:
     facts: list[tuple[str, str]]
     sensors: list[dict[str, str]]
     plots: list[tuple[Markup, str, list[tuple[int, str]]]]
-    """Figure, caption, and the legend: palette position and name."""
+    """Figures with caption and legend (palette position and name)."""
     sheet: list[tuple[list[ChipPicture], str]]
-    """Pictures and caption of each location of the contact sheet."""
+    """Pictures and caption of each location on the contact sheet."""
     remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Division:
-    """How the run divided the corpus and what it is labelled with: recomputed, for both follow from the recipe."""
+    """How the run divided and labelled the corpus, recomputed from the recipe."""
 
     split: pd.Series
     """Part of each location; null where it is in none."""
@@ -67,7 +67,7 @@ class Division:
     """Class of each labelled location, by row; the categories are the task's classes in order."""
     task: str
     audit: Leakage | None
-    """How near training and test data are to each other; None where the corpus cannot be divided like this."""
+    """How near training and test data are; None where the corpus cannot be divided like this."""
 
 
 def data_card(run: Run, corpus: Corpus, task: str | None) -> DataCard:
@@ -182,7 +182,7 @@ def _sensor_legend(corpus: Corpus) -> list[tuple[int, str]]:
 
 
 def _legend(names: list[str]) -> list[tuple[int, str]]:
-    """Palette position and name; nothing where there is nothing to tell apart."""
+    """Palette positions and names; empty where there is only one."""
     return list(enumerate(names, start=DATA)) if len(names) > 1 else []
 
 

@@ -16,7 +16,7 @@ from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import Panel, Run, cloud_charts, difference_by_cloud
 
 TITLE = 44
-"""A chart's title is cut to this many characters."""
+"""Number of characters that a chart's title is cut to."""
 
 
 def content(material: Material) -> dict[str, Any] | None:

@@ -17,12 +17,12 @@ from swath.products.report.sections._confusion import by_class, confusion, of_pi
 from swath.products.tables import Panel
 
 SAMPLES = 8
-"""Pictures of right and of wrong predictions, each."""
+"""Number of pictures of right predictions, and of wrong ones."""
 NOTHING: dict[str, Any] = {
     **dict.fromkeys(("wrong", "right", "worst_maps", "best_maps", "map_classes"), ()),
     **dict.fromkeys(("confusion", "by_class")),
 }
-"""What the template shows where there are no predictions."""
+"""Content of the template where there are no predictions."""
 
 
 def content(material: Material) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _shades(material: Material, task: str, classes: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Sample:
-    """One test sample, as a picture with what it is and what was said."""
+    """One test sample: a picture, its class, and the prediction."""
 
     uid: str
     shots: list[ChipPicture]
@@ -141,7 +141,7 @@ def _share_right(record: Mapping) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Consensus:
-    """What all trainings that tested a sample predict of it together."""
+    """The joint prediction of all trainings that tested a sample."""
 
     uid: str
     y_true: int

@@ -26,7 +26,7 @@ GAUGES = (
     ("knn", "k-NN accuracy", "Nearest neighbours on a small labelled set that is never learnt from."),
 )
 MAX_POINTS = 240
-"""A curve is thinned to this many points; a screen shows no more."""
+"""Number of points that a curve is thinned to; a screen shows no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def _chart(run: Run, column: str, title: str, meaning: str) -> tuple[Markup, str
 
 
 def _collapse_floor(run: Run, column: str) -> float:
-    """Below this a run is stopped as collapsed: the strictest of the arms' floors; 0 for gauges without one."""
+    """Value below which a run is stopped as collapsed: the strictest of the arms' floors; 0 for gauges without one."""
     floors = [Collapse().model_dump().get(column, 0.0)]
     for arm in (run.recipe.get("arms") or {}).values():
         rule = ((arm or {}).get("training") or {}).get("collapse") or {}

@@ -21,7 +21,7 @@ def content(material: Material) -> dict[str, Any]:
 
 
 def tiles(panel: Panel) -> list[tuple[str, str, Judgement | None]]:
-    """The best encoder against twin, scratch and best floor: against what, the row's name, and the verdict."""
+    """The best encoder against twin, scratch and best floor: the opponent's kind, its name, and the verdict."""
     best = panel.pretrained[0]
     others = (
         ("frozen random twin", panel.twin(best.row)),

@@ -21,7 +21,7 @@ from swath.sweep import EFFECTS, PANEL, ranked
 from swath.tasks.schema import TABLE
 
 DEAREST = 60
-"""Most arms in the table of costs; arms.csv has all."""
+"""Largest number of arms in the table of costs; arms.csv has all."""
 
 
 def content(material: Material) -> dict[str, Any] | None:
@@ -174,7 +174,7 @@ def _arms(path: Path) -> pd.DataFrame:
 
 
 def _untold(arms: pd.DataFrame, effects: pd.DataFrame) -> list[str]:
-    """Tasks, inputs and probes of which arms have values, but not all of them of the same trainings."""
+    """A sentence on panels in which arms have values, but not all of them of the same trainings."""
     keys = list(PANEL[:3])
     told = set(effects[keys].itertuples(index=False, name=None))
     judged = arms.loc[arms["value"].notna(), keys].drop_duplicates().itertuples(index=False, name=None)
@@ -182,7 +182,7 @@ def _untold(arms: pd.DataFrame, effects: pd.DataFrame) -> list[str]:
 
 
 def _unequal(arms: pd.DataFrame) -> str:
-    """What to say where trainings saw different numbers of locations; empty where they did not."""
+    """A warning where trainings saw different numbers of locations; empty where they did not."""
     seen = arms["samples"].dropna().to_numpy(float)
     if not len(seen) or seen.max() <= 1.01 * seen.min():
         return ""
@@ -190,7 +190,7 @@ def _unequal(arms: pd.DataFrame) -> str:
 
 
 def _confirmed(run: Run, arms: pd.DataFrame) -> dict[str, Any] | None:
-    """The best arm in the sweep and with fresh seeds; None where it was not trained again yet."""
+    """The best arm in the sweep and with fresh seeds; None where it has not been trained again yet."""
     folder = run.path / "confirm"
     first = ranked(arms)
     if first.empty or not (folder / "evaluate" / TABLE.file).is_file():
