@@ -31,7 +31,7 @@ SEASON = 1
 
 
 class Config(PluginSettings):
-    """Settings of CaCo."""
+    """CaCo (Mall et al. 2023): SeCo's contrast with longer-term changes of a location, told from seasonal ones."""
 
     name: Literal["caco"] = "caco"
     out: int = Field(default=128, ge=1)

@@ -112,7 +112,7 @@ class Comparison:
     b: str
     role_b: Role
     of_arm_b: str
-    """As in table.csv, of both rows."""
+    """Arms whose network row b is, as in table.csv; likewise for row a."""
     difference: float
     low: float
     high: float
@@ -165,7 +165,7 @@ class ClaimResult:
     better: str
     """Name of the row that is claimed to be better."""
     role_better: str
-    """As in table.csv, and empty where there is no such row; so are the next three of that row and the other one."""
+    """Role of that row as in table.csv, empty where there is no such row; the next three columns are likewise."""
     of_arm_better: str
     than: str
     role_than: str
@@ -179,7 +179,7 @@ class ClaimResult:
     p: float
     p_conditional: float
     p_holm: float
-    """As in comparisons.csv."""
+    """`p` after Holm's correction, as in comparisons.csv."""
     verdict: Verdict
     """better: the claim holds; worse: the contrary does."""
     detectable: float
@@ -190,7 +190,7 @@ class ClaimResult:
     folds: int
     groups: int
     equal_groups: float
-    """As many groups of equal size say as much."""
+    """Number of groups of equal size that would say as much as these."""
     largest_share: float
     """Share of the units that the largest group holds."""
     groups_variance: float

@@ -451,7 +451,7 @@ class _Loop:
         return Prediction.joined([_said(logits, part) for _, logits in self._logits(part, reader)])
 
     def _logits(self, part: Labelled, reader: BandReader) -> Iterator[tuple[slice, Float[Tensor, "b k *hw"]]]:
-        """Of some locations at a time, and which."""
+        """Logits of some locations at a time, and which locations they are of."""
         self.model.eval()
         for start in range(0, len(part), self.config.batch_size):
             rows = slice(start, start + self.config.batch_size)

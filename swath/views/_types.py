@@ -55,7 +55,7 @@ class Policy(Protocol):
     """Turns a batch of locations into the views that a method compares."""
 
     inputs: Inputs
-    """What its views hold."""
+    """The channels of its views."""
     reads: dict[str, tuple[str, ...]]
     """Names of the bands wanted in a batch's image, in order, by sensor name."""
     dates: int | Literal["all", "paired"] | Nearby | Seasons

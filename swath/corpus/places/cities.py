@@ -48,7 +48,7 @@ class Config(PlacesConfig):
     published."""
 
     def separation(self, footprint: Footprint) -> Separation | None:
-        """As for all strategies, but by boxes in degrees if SSL4EO-L's rule is asked for."""
+        """The object that rejects locations overlapping an earlier one, by boxes in degrees for SSL4EO-L's rule."""
         if self.overlap == "allow" or self.rule == "ground":
             return super().separation(footprint)
         return InDegrees(footprint.side_m / 1000 * DEGREES_PER_KM)

@@ -45,7 +45,8 @@ class Selection:
     """Read dates whose chips have too few usable pixels, or none, as well: gaps in the series, by their validity. A
     location needs one date that is none."""
     apart_days: float | None = None
-    """With two dates: of different seasons, so many days of the year apart or more. Locations without are left out."""
+    """Least distance of the two dates within the year, in days, so that they are of different seasons.
+    Locations without two such dates are left out."""
     seed: int = 0
 
 

@@ -16,7 +16,7 @@ from swath.tasks.panel import Panel
 
 
 class Config(PixelFloorSettings):
-    """How it learns, the probe beside it says."""
+    """The floor of logistic regression on the bands of a single pixel. The probe beside it says how it learns."""
 
     name: Literal["pixel-logistic-regression"] = "pixel-logistic-regression"
     row: ClassVar[str] = "logistic regression (pixel)"

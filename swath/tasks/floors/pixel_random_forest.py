@@ -18,7 +18,7 @@ from swath.tasks.panel import Panel
 
 
 class Config(PixelFloorSettings):
-    """How many trees."""
+    """The floor of a random forest (Breiman 2001) on the bands of a single pixel, and its number of trees."""
 
     name: Literal["pixel-random-forest"] = "pixel-random-forest"
     row: ClassVar[str] = "random forest (pixel)"

@@ -16,7 +16,9 @@ from swath.tasks.panel import Panel
 
 
 class Config(PixelFloorSettings):
-    """How it learns, the probe beside it says."""
+    """The floor of logistic regression on the bands of a pixel and its surroundings. The probe beside it says
+    how it learns.
+    """
 
     name: Literal["window-logistic-regression"] = "window-logistic-regression"
     row: ClassVar[str] = "logistic regression (5 x 5)"

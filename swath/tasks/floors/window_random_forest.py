@@ -18,7 +18,7 @@ from swath.tasks.panel import Panel
 
 
 class Config(PixelFloorSettings):
-    """How many trees."""
+    """The floor of a random forest (Breiman 2001) on the bands of a pixel and its surroundings: its number of trees."""
 
     name: Literal["window-random-forest"] = "window-random-forest"
     row: ClassVar[str] = "random forest (5 x 5)"

@@ -26,8 +26,8 @@ class Config(Decoding, ProbeSettings):
     backbone: Literal["frozen", "trained"] = "frozen"
     """Whether the encoder stays as it is, its statistics of batch norm as well, or is trained with the decoder."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)
-    """By what the learning rate falls from the decoder to the encoder's last layer, and on to each one before it (0.65
-    to 0.9 are usual for transformers). Not for `scratch`, all of whose layers are as new."""
+    """Factor by which the learning rate falls from the decoder to the encoder's last layer, and on to each one
+    before it (0.65 to 0.9 are usual for transformers). Not for `scratch`, all of whose layers are as new."""
     epochs: int = Field(default=100, ge=1)
     min_epochs: int = Field(default=20, ge=1)
     patience: int | None = Field(default=10, ge=1)

@@ -53,7 +53,7 @@ class Job:
         return "; ".join(filter(None, [self.remark, self.task.unseen if self.task.draw else ""]))
 
     def key(self, panel: tuple[str, str], replicate: int) -> ResultKey:
-        """What its result in a panel is in the tables."""
+        """Key of its result in a panel, as the tables have it."""
         task, fold = self.task.name, self.task.fold
         about = {"row": self.row, "role": self.role, "of_arm": self.of_arm, "seed": self.seed}
         return ResultKey(task=task, input=panel[0], probe=panel[1], **about, fold=fold, replicate=replicate)

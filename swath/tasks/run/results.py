@@ -102,7 +102,7 @@ class Result:
     notes: tuple[str, ...]
     """What a reader must know of it, or why there is nothing."""
     output: pa.Table
-    """What it says of each unit, as `schema.OUTPUT`; no line where there is no result."""
+    """Its prediction for each unit, in the columns of `schema.OUTPUT`; no line where there is no result."""
     maps: pa.Table
     under_clouds: pa.Table
 

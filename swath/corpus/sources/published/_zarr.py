@@ -38,7 +38,7 @@ class Zipped:
 
     @property
     def whole(self) -> File:
-        """For messages about its size."""
+        """The file as messages about its size call it."""
         return File(self.path, self.name)
 
     def bad(self, what: str) -> BadFileError:

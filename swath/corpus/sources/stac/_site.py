@@ -62,7 +62,7 @@ class Site:
     masks: dict[tuple[str, str], "Clouds | None"] = field(default_factory=dict)
     """Cloud masks by sensor and acquisition, so that a mask that was compared is not made again."""
     counts: dict[str, Shaped[ndarray, "y x"]] = field(default_factory=dict)
-    """By address, of the window under way: bands that a mask was made from are not read again for the chip."""
+    """Counts by file address in the current window: bands that a mask was made from are not read again for the chip."""
     chips: list[Chip] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     malformed: dict[tuple[str, str], Failure] = field(default_factory=dict)
