@@ -53,10 +53,10 @@ def fetch(tensors: Sequence[Tensor]) -> tuple[list[Tensor], Arrival | None]:
     """
     if not any(tensor.is_cuda for tensor in tensors):
         return list(tensors), None
-    found = [
+    copies = [
         room_to_send(tuple(tensor.shape), tensor.dtype, tensor.device).copy_(tensor, non_blocking=True)
         for tensor in tensors
     ]
     done = torch.cuda.Event()
     done.record()
-    return found, done
+    return copies, done

@@ -70,14 +70,14 @@ class MemoryGuard:
             remedy = f"{self.batch_setting}={max(1, fitting) * self.processes} fits"
         else:
             remedy = f"{self.dates_setting}={max(1, int(longest * samples * share))} fits one at a time"
-        what = f"series of up to {longest} dates of {shape}" if longest > 1 else f"chips of {shape}"
+        batch = f"series of up to {longest} dates of {shape}" if longest > 1 else f"chips of {shape}"
         needs = (
             f"needs {needed / _GIB:.1f} GiB of the GPU"
             if _on_gpu(pixels.device)
             else (f"keeps {needed / _GIB:.1f} GiB for its backward pass")
         )
         return TrainingError(
-            f"a step on {samples} {what} {needs}, and {free / _GIB:.1f} GiB are free",
+            f"a step on {samples} {batch} {needs}, and {free / _GIB:.1f} GiB are free",
             remedy=remedy,
         )
 

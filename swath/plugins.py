@@ -53,10 +53,12 @@ def shipped(package: str) -> list[str]:
 
 def origins(package: str) -> dict[str, str]:
     """By plug-in name, the distribution that offers it: `swath`, or an installed package with its version."""
-    found = dict.fromkeys(_modules(package), "swath")
+    offered_by = dict.fromkeys(_modules(package), "swath")
     for name, offers in _offered(package).items():
-        found[name] = " and ".join([*([found[name]] if name in found else []), *(one.origin for one in offers)])
-    return dict(sorted(found.items()))
+        offered_by[name] = " and ".join(
+            [*([offered_by[name]] if name in offered_by else []), *(one.origin for one in offers)]
+        )
+    return dict(sorted(offered_by.items()))
 
 
 def group_of(package: str) -> str:
@@ -140,11 +142,11 @@ class AnyOf:
         return settings
 
     def __get_pydantic_core_schema__(self, _: Any, handler: Any) -> Any:
-        found = self.settings()
-        if len(found) == 1:
-            return handler.generate_schema(found[0])
+        settings = self.settings()
+        if len(settings) == 1:
+            return handler.generate_schema(settings[0])
         # Union[...] takes a tuple made at run time, which X | Y cannot
-        return handler.generate_schema(Annotated[Union[tuple(found)], Field(discriminator="name")])  # noqa: UP007
+        return handler.generate_schema(Annotated[Union[tuple(settings)], Field(discriminator="name")])  # noqa: UP007
 
 
 def union(package: str, base: type[PluginSettings] = PluginSettings, without: tuple[str, ...] = ()) -> Any:
@@ -196,12 +198,12 @@ def _offered(package: str) -> dict[str, list[_Offer]]:
 
 @cache
 def _offers(group: str, path: tuple[str, ...]) -> dict[str, list[_Offer]]:  # noqa: ARG001 - looked up once per path
-    found: dict[str, list[_Offer]] = {}
+    by_name: dict[str, list[_Offer]] = {}
     for entry in entry_points(group=group):
         name = entry.name.replace("_", "-")
         origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
-        found.setdefault(name, []).append(_Offer(name, entry.value, origin))
-    return {name: sorted(offers, key=lambda one: one.origin) for name, offers in sorted(found.items())}
+        by_name.setdefault(name, []).append(_Offer(name, entry.value, origin))
+    return {name: sorted(offers, key=lambda one: one.origin) for name, offers in sorted(by_name.items())}
 
 
 def _loaded(package: str, offer: _Offer) -> ModuleType:

@@ -76,15 +76,15 @@ def load_sweep(
             )
         return given
     # claims are about arms, and there will be others
-    whole = load(recipe, [*(overrides or []), "claims=null"], sensors).model_dump(mode="json", exclude={"sweep"})
-    if len(whole["arms"]) != 1:
+    resolved = load(recipe, [*(overrides or []), "claims=null"], sensors).model_dump(mode="json", exclude={"sweep"})
+    if len(resolved["arms"]) != 1:
         raise RecipeError(
-            f"the recipe has {len(whole['arms'])} arms, and a sweep starts from one",
+            f"the recipe has {len(resolved['arms'])} arms, and a sweep starts from one",
             where=where,
             remedy="state the sweep in a recipe of your own, with what arms have in common in pretrain",
         )
-    (whole["pretrain"],) = whole.pop("arms").values()
-    for task in whole["tasks"].values():
+    (resolved["pretrain"],) = resolved.pop("arms").values()
+    for task in resolved["tasks"].values():
         task["floor_arms"] = []
     named: dict[str, Any] = {}
     for axis in axes:
@@ -93,7 +93,7 @@ def load_sweep(
         if not isinstance(value, list):
             raise RecipeError(f"cannot understand the axis {short(axis)}", remedy="write key=[value, value]")
         named[key.strip()] = value
-    return resolve(whole | {"sweep": {"axes": named}}, where)
+    return resolve(resolved | {"sweep": {"axes": named}}, where)
 
 
 def resolve(document: dict[str, Any], where: str = "recipe", lines: Lines | None = None) -> Recipe:

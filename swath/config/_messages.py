@@ -30,20 +30,20 @@ def causes(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def explain(error: dict[str, Any], lines: Lines) -> str:
     keys = tuple(str(part) for part in error["loc"])
     line = _line_of(keys, lines)
-    place = ".".join(keys) or "recipe"
+    key = ".".join(keys) or "recipe"
     at = f"line {line}: " if line else ""
     if error["type"] == "extra_forbidden":
-        return f"{at}{place}: unknown key; {nearest(keys[-1], _known_keys(error['loc'][:-1]))}"
+        return f"{at}{key}: unknown key; {nearest(keys[-1], _known_keys(error['loc'][:-1]))}"
     if error["type"] == "union_tag_invalid":
         expected = [name.strip(" '") for name in error["ctx"]["expected_tags"].split(",")]
         given = error["input"].get("name") if isinstance(error["input"], dict) else None
-        return f"{at}{place}.name: unknown name {short(given)}; {nearest(str(given), expected)}"
+        return f"{at}{key}.name: unknown name {short(given)}; {nearest(str(given), expected)}"
     if error["type"] == "union_tag_not_found":
-        return f"{at}{place}: says no name"
+        return f"{at}{key}: says no name"
     if error["type"] == "missing" and (choices := _choices(error["loc"])):
-        return f"{at}{place}: is missing; one of {', '.join(choices)}"
+        return f"{at}{key}: is missing; one of {', '.join(choices)}"
     given = "" if error["type"] == "missing" else f" (given: {short(error['input'])})"
-    return f"{at}{place}: {plainly(error)}{given}"
+    return f"{at}{key}: {plainly(error)}{given}"
 
 
 def short(value: Any) -> str:
@@ -65,13 +65,13 @@ def _line_of(keys: tuple[str, ...], lines: Lines) -> int | None:
         candidates.append(("pretrain", *keys[2:]))
     best: tuple[int, int] | None = None
     for candidate in candidates:
-        found, current = None, ()
+        line, current = None, ()
         for key in candidate:
             if (*current, key) in lines:
                 current = (*current, key)
-                found = lines[current]
-        if found and (best is None or len(current) > best[0]):
-            best = (len(current), found)
+                line = lines[current]
+        if line and (best is None or len(current) > best[0]):
+            best = (len(current), line)
     return best[1] if best else None
 
 

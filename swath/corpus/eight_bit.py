@@ -22,12 +22,12 @@ def limits(sensor: str, band: str) -> tuple[float, float]:
         RecipeError: the sensor has no 8-bit table for bands of that unit.
     """
     facts = sensors.get(sensor)
-    found = facts.eight_bit.get(facts.band(band).unit)
-    if found is None:
+    table = facts.eight_bit.get(facts.band(band).unit)
+    if table is None:
         raise RecipeError(
             f"there is no 8-bit table for {sensor}", remedy="leave uint8 out: the tables of SSL4EO-L are for Landsat"
         )
-    return found
+    return table
 
 
 def layout(sensor: str, bands: Sequence[str], gsd_m: float) -> SensorLayout:

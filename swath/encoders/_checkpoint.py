@@ -198,8 +198,8 @@ def save(
     # the encoder's own layout is channels-last; what is written is a plain copy
     state = {key: value.detach().cpu().contiguous() for key, value in encoder.state_dict().items()}
     check = _self_check(encoder)
-    if what := _not_finite(state, encoder.contract, check):
-        raise CheckpointError(f"{what} not finite", remedy="train it again with a lower learning rate")
+    if broken := _not_finite(state, encoder.contract, check):
+        raise CheckpointError(f"{broken} not finite", remedy="train it again with a lower learning rate")
     weights, card_path, seen_path = _files(path)
     weights.parent.mkdir(parents=True, exist_ok=True)
     with replacing(weights) as partial:
@@ -316,8 +316,10 @@ def load(path: Path | str, verify: bool = True) -> Encoder:
         encoder.load_state_dict(state)
     except RuntimeError as error:
         raise CheckpointError(f"weights and card do not fit: {error}", where=str(weights), remedy=_AGAIN) from error
-    if what := _not_finite(state, card.contract, card.self_check):
-        raise CheckpointError(f"{what} not finite", where=str(weights), remedy="take a checkpoint of another training")
+    if broken := _not_finite(state, card.contract, card.self_check):
+        raise CheckpointError(
+            f"{broken} not finite", where=str(weights), remedy="take a checkpoint of another training"
+        )
     encoder.eval()
     if verify:
         _verify(encoder, card, weights)

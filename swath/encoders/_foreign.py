@@ -94,7 +94,7 @@ class StartReport:
             f"({100 * self.share:.4g} % of the numbers) used, {self.changed} changed by it; "
             f"left over {_some(self.left_over)}; missing {_some(self.missing)}"
         ]
-        lines += [f"{name}: {what}" for name, what in self.reshaped.items()]
+        lines += [f"{name}: {remark}" for name, remark in self.reshaped.items()]
         return "\n  ".join([*lines, *self.remarks])
 
     def as_dict(self) -> dict[str, Any]:
@@ -201,15 +201,15 @@ class Match:
                 remedy=self._offer() or "give weights of the same model",
             )
         equal = [naming for naming, size in best if size == best[0][1]]
-        usable = equal if asked is not None else [naming for naming in equal if naming.known]
-        if len(usable) != 1:
-            several = "which of them to use nobody says" if len(equal) > 1 else "swath does not know what that is"
+        candidates = equal if asked is not None else [naming for naming in equal if naming.known]
+        if len(candidates) != 1:
+            cause = "which of them to use nobody says" if len(equal) > 1 else "swath does not know what that is"
             raise RecipeError(
-                f"the file holds what fits the network under {' and '.join(map(str, equal[:_SHOWN]))}, and {several}",
+                f"the file holds what fits the network under {' and '.join(map(str, equal[:_SHOWN]))}, and {cause}",
                 where=str(path),
                 remedy=self._offer(),
             )
-        return usable[0]
+        return candidates[0]
 
     def _offer(self) -> str:
         """Prefixes that a recipe may name, best first, with the share that each would fill."""
@@ -222,10 +222,10 @@ class Match:
 
     def under(self, naming: Naming) -> dict[str, str]:
         """Names in the file by names that the network would have for them; of its own and foreign ones."""
-        found = {}
+        names = {}
         for name in self.file:
-            found |= {short: name for how, short in self._readings(name) if how == naming}
-        return found
+            names |= {short: name for how, short in self._readings(name) if how == naming}
+        return names
 
     def taken(self, naming: Naming) -> dict[str, Tensor]:
         """The tensors that fit, under the network's names, without step counters."""

@@ -34,5 +34,5 @@ class MapEncoder(Encoder, ABC):
         device = next(self.buffers()).device
         trial = torch.zeros(1, self.contract.channels, self.example_px, self.example_px, device=device)
         with evaluating(self):
-            found = self.maps(trial)
-        return [(one.shape[1], self.example_px / one.shape[-1]) for one in found]
+            maps = self.maps(trial)
+        return [(one.shape[1], self.example_px / one.shape[-1]) for one in maps]

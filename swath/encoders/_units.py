@@ -37,13 +37,13 @@ Values = dict[str, Float[ndarray, " n"]]
 
 def check_values(contract: InputContract, image: Image) -> None:
     """Raise ContractError, with the likely cause, if the image's values cannot be in the bands' units."""
-    pictures, found = _some(image)
-    for key, pixels in found.items():
+    pictures, values = _some(image)
+    for key, pixels in values.items():
         if not np.isfinite(pixels).all():
             raise ContractError(f"valid pixels of {key} are not finite", remedy="mark them as invalid")
-    for what, unit, keys in _impossible(contract, found, pictures):
+    for problem, unit, keys in _impossible(contract, values, pictures):
         raise ContractError(
-            what,
+            problem,
             where=", ".join(keys),
             remedy=f"give physical units ({unit}); if the values are right nevertheless, embed(..., trusted=True)",
         )
@@ -57,38 +57,40 @@ def check_means(then: InputContract, now: InputContract) -> None:
         now: of the encoder that starts from it, with the means of the corpus that it is to be trained on.
     """
     means = {key: np.array([mean]) for key, mean in zip(now.bands, now.mean, strict=True) if np.isfinite(mean)}
-    for what, unit, keys in _impossible(then, means, pictures=1):
+    for problem, unit, keys in _impossible(then, means, pictures=1):
         raise ContractError(
-            f"by the corpus's means, {what}",
+            f"by the corpus's means, {problem}",
             where=", ".join(keys),
             remedy=f"bring the corpus to physical units ({unit}), as the checkpoint's was; or start from other weights",
         )
 
 
-def _impossible(contract: InputContract, found: Values, pictures: int) -> Iterator[tuple[str, str, Values]]:
+def _impossible(contract: InputContract, sampled: Values, pictures: int) -> Iterator[tuple[str, str, Values]]:
     """What the values of bands cannot be, in which unit, and of which bands."""
     for unit, rule in RULES.items():
         low, high = TRAINED[unit]
-        ours = [key for key in found if band(key).unit == unit and low <= _mean(contract, key) <= high]
-        values = {key: found[key] for key in ours}
-        rules = (rule, _offset) if unit == "reflectance" and pictures >= MANY else (rule,)
-        for what in (said for look in rules if values for said in look(values, contract)):
-            yield what, unit, values
+        ours = [key for key in sampled if band(key).unit == unit and low <= _mean(contract, key) <= high]
+        values = {key: sampled[key] for key in ours}
+        checks = (rule, _offset) if unit == "reflectance" and pictures >= MANY else (rule,)
+        for problem in (problem for check in checks if values for problem in check(values, contract)):
+            yield problem, unit, values
 
 
 def _some(image: Image) -> tuple[int, Values]:
     """Number of examined pictures with a valid pixel, and their valid pixels by band."""
     b, t, _, h, w = image.pixels.shape
-    every = [slice(None, None, -(-size // most)) for size, most in ((b, SAMPLES), (t, DATES), (h, PIXELS), (w, PIXELS))]
+    every = [
+        slice(None, None, -(-size // wanted)) for size, wanted in ((b, SAMPLES), (t, DATES), (h, PIXELS), (w, PIXELS))
+    ]
     pixels = image.pixels[every[0], every[1], :, every[2], every[3]].float().cpu().numpy()
     valid = image.valid[every[0], every[1], every[2], every[3]].cpu().numpy()
     ids = image.band_ids[every[0]].cpu().numpy()
-    found = {}
-    for one in np.unique(ids):
-        samples, channels = np.nonzero(ids == one)
+    by_band = {}
+    for band_id in np.unique(ids):
+        samples, channels = np.nonzero(ids == band_id)
         if len(values := pixels[samples, :, channels][valid[samples]]):
-            found[bands()[one].key] = values.astype(np.float64)
-    return int(valid.any(axis=(2, 3)).sum()), found
+            by_band[bands()[band_id].key] = values.astype(np.float64)
+    return int(valid.any(axis=(2, 3)).sum()), by_band
 
 
 def _reflectance(values: Values, contract: InputContract) -> Iterator[str]:

@@ -194,9 +194,9 @@ def interpolated(
         days: ascending; NO_DAY where a date is padding, which stays invalid. So does a pixel that no date knows.
     """
     t = valid.shape[1]
-    place = torch.arange(t, device=x.device)[None, :, None, None]
-    before = torch.where(valid, place, -1).cummax(dim=1).values
-    after = torch.where(valid, place, t).flip(1).cummin(dim=1).values.flip(1)
+    index = torch.arange(t, device=x.device)[None, :, None, None]
+    before = torch.where(valid, index, -1).cummax(dim=1).values
+    after = torch.where(valid, index, t).flip(1).cummin(dim=1).values.flip(1)
     before, after = (
         torch.where(before < 0, after, before).clamp(max=t - 1),
         torch.where(after == t, before, after).clamp(min=0),
@@ -205,7 +205,7 @@ def interpolated(
     first, last = when.gather(1, before), when.gather(1, after)
     share = ((when - first) / (last - first).clamp(min=1)).clamp(0, 1)[:, None]
     known = (valid.any(dim=1, keepdim=True) & (days != NO_DAY)[:, :, None, None]).expand(valid.shape)
-    start, end = (x.gather(2, place[:, None].expand(x.shape)) for place in (before, after))
+    start, end = (x.gather(2, index[:, None].expand(x.shape)) for index in (before, after))
     filled = torch.lerp(start, end, share.to(x.dtype).expand(x.shape))
     return filled.masked_fill(~known[:, None], 0.0), known
 

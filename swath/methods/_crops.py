@@ -17,14 +17,14 @@ def global_first(views: Sequence[View], method: str) -> tuple[list[View], int]:
         RecipeError: there are fewer than two views, or all are local.
     """
     ordered = sorted(views, key=lambda view: view.local)
-    whole = sum(not view.local for view in views)
-    if len(views) < 2 or not whole:
+    number_global = sum(not view.local for view in views)
+    if len(views) < 2 or not number_global:
         raise RecipeError(
-            f"{method} compares two or more views, one of them global; the view policy draws {whole} global and "
-            f"{len(views) - whole} local",
+            f"{method} compares two or more views, one of them global; the view policy draws {number_global} global "
+            f"and {len(views) - number_global} local",
             remedy="choose multi-crop, or a policy that draws two views, such as two-crops",
         )
-    return ordered, whole
+    return ordered, number_global
 
 
 def together(network: Callable[[Image], Float[Tensor, "n d"]], views: Sequence[View]) -> Float[Tensor, "v b d"]:

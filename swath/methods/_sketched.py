@@ -45,10 +45,10 @@ class Sketched(_types.Method):
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """(1 - weight) times the distance of all views from the mean of the global ones, plus weight times the
         regulariser."""
-        ordered, whole = global_first(views, self.config.name)
+        ordered, number_global = global_first(views, self.config.name)
         features = together(self.encoder, ordered)
         z = self.projector(features.flatten(0, 1)).float().unflatten(0, features.shape[:2])
-        predicted = (z - z[:whole].mean(dim=0)).square().mean()
+        predicted = (z - z[:number_global].mean(dim=0)).square().mean()
         regular, terms = self.regulariser(z, directions(z, self.config.slices, gather), gather)
         total = (1.0 - self.config.weight) * predicted + self.config.weight * regular
         return Loss(total, features[0].detach(), {"prediction": predicted.detach(), **terms})

@@ -96,9 +96,9 @@ class Method(_types.Method):
 
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """Cross-entropy of teacher and student over all pairs of a global view and another view (eq. 3)."""
-        ordered, whole = global_first(views, "dino")
+        ordered, number_global = global_first(views, "dino")
         with torch.no_grad():
-            target = together(self.teacher.of, ordered[:whole])
+            target = together(self.teacher.of, ordered[:number_global])
         features = together(self.encoder, ordered)
         student = self.head(features.flatten(0, 1)).unflatten(0, features.shape[:2])
         total = cross_entropy(student, target, self.centre, self.config.student_temperature, self.temperature)
@@ -131,5 +131,5 @@ def cross_entropy(
     are the same, of the cross-entropy of softmax((teacher - centre) / T_t) and softmax(student / T_s) (eq. 1 and 3)."""
     chosen = ((teacher.detach() - centre) / teacher_temperature).softmax(dim=2)
     said = (student / student_temperature).log_softmax(dim=2)
-    whole, views, batch = len(teacher), len(student), student.shape[1]
-    return -(chosen * (said.sum(dim=0) - said[:whole])).sum() / (whole * (views - 1) * batch)
+    teacher_views, student_views, batch = len(teacher), len(student), student.shape[1]
+    return -(chosen * (said.sum(dim=0) - said[:teacher_views])).sum() / (teacher_views * (student_views - 1) * batch)

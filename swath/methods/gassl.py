@@ -63,8 +63,8 @@ class Method(moco_v2.Method):
                 remedy="take a corpus with coordinates, or moco-v2 with the policy two-dates",
             )
         k = min(self.clusters, len(places))
-        found = KMeans(k, random_state=0).fit(on_sphere(torch.from_numpy(places)).numpy())
-        self.centres[:k] = torch.from_numpy(found.cluster_centers_).to(self.centres)
+        clusters = KMeans(k, random_state=0).fit(on_sphere(torch.from_numpy(places)).numpy())
+        self.centres[:k] = torch.from_numpy(clusters.cluster_centers_).to(self.centres)
 
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """InfoNCE plus cross-entropy of the query's cluster, from its projection before normalisation."""
@@ -74,9 +74,9 @@ class Method(moco_v2.Method):
         per_sample = F.cross_entropy(self.geography(projected).float(), labels, ignore_index=UNKNOWN, reduction="none")
         # the mean over all processes' known locations, as this process's share of it
         share = gather(known.float()[:, None]).sum().clamp(min=1) * len(known) / len(gather(known.float()[:, None]))
-        place = per_sample.sum() / share
-        terms = {"contrast": contrast.total.detach(), "geography": place.detach()}
-        return Loss(contrast.total + self.weight * place, contrast.features, terms)
+        classification = per_sample.sum() / share
+        terms = {"contrast": contrast.total.detach(), "geography": classification.detach()}
+        return Loss(contrast.total + self.weight * classification, contrast.features, terms)
 
     @torch.no_grad()
     def _labels(self, view: View) -> Int[Tensor, " b"]:

@@ -50,8 +50,8 @@ def pretrain(
     Raises:
         RecipeError: several jobs, and several devices for each.
     """
-    several = launch().by or devices not in ("auto", 1)
-    if jobs > 1 and several:
+    on_many_devices = launch().by or devices not in ("auto", 1)
+    if jobs > 1 and on_many_devices:
         raise RecipeError(
             "several pre-trainings at a time, and several devices for each, are asked for",
             where=f"--jobs {jobs}",

@@ -111,12 +111,12 @@ def duration(seconds: float | int | None) -> str:
     """A time in words: `8 s`, `3 min 20 s`, `1 h 05 min`."""
     if seconds is None or not math.isfinite(seconds):
         return DASH
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f}{NO_BREAK}s" if seconds < 10 else f"{whole}{NO_BREAK}s"
-    if whole < 3600:
-        return f"{whole // 60}{NO_BREAK}min {whole % 60:02d}{NO_BREAK}s"
-    return f"{whole // 3600}{NO_BREAK}h {whole % 3600 // 60:02d}{NO_BREAK}min"
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{seconds:.1f}{NO_BREAK}s" if seconds < 10 else f"{rounded}{NO_BREAK}s"
+    if rounded < 3600:
+        return f"{rounded // 60}{NO_BREAK}min {rounded % 60:02d}{NO_BREAK}s"
+    return f"{rounded // 3600}{NO_BREAK}h {rounded % 3600 // 60:02d}{NO_BREAK}min"
 
 
 def metric(name: str) -> str:

@@ -113,9 +113,9 @@ def by_date(
     network: Callable[[Tensor], Tensor], x: Float[Tensor, "b t c h w"], frames: Bool[Tensor, "b t"]
 ) -> Float[Tensor, "b t d h2 w2"]:
     """Apply a network of single images to the dates that count; 0 at the others, which it never sees."""
-    found = network(x[frames])
-    out = found.new_zeros(*frames.shape, *found.shape[1:])
-    out[frames] = found
+    features = network(x[frames])
+    out = features.new_zeros(*frames.shape, *features.shape[1:])
+    out[frames] = features
     return out
 
 

@@ -69,14 +69,14 @@ class Pyramid(nn.Module):
 
     def __init__(self, encoder: MapEncoder, strides: Sequence[int]):
         super().__init__()
-        found, sizes = offered(encoder), encoder.map_sizes()
-        self.strides, self.multiple = tuple(strides), max(found)
-        self.widths = [found.get(stride, 0) for stride in strides]
+        channels, sizes = offered(encoder), encoder.map_sizes()
+        self.strides, self.multiple = tuple(strides), max(channels)
+        self.widths = [channels.get(stride, 0) for stride in strides]
         self._at = {int(stride): number for number, (_, stride) in enumerate(sizes)}
         self._first = int(sizes[0][1])
         self.resize = nn.ModuleDict()
         if len(sizes) == 1:
-            wanted = [stride for stride in strides if stride in found]
+            wanted = [stride for stride in strides if stride in channels]
             self.resize.update({str(stride): _resized(sizes[0][0], self._first, stride) for stride in wanted})
 
     def forward(self, maps: list[Float[Tensor, "n _ _ _"]]) -> list[Float[Tensor, "n _ _ _"]]:

@@ -138,9 +138,9 @@ class SensorDefinition(Settings):
                 yield f"band {band.name}: the bands of a sensor of kind {self.kind} are in {' or '.join(units)}"
         if self.decibel and any(band.unit != "dB" for band in self.bands):
             yield "decibel: all bands of such a sensor are in dB"
-        whole = np.dtype(self.dtype).kind in "iu"
+        integers = np.dtype(self.dtype).kind in "iu"
         for band in self.bands:
-            if whole and band.unit == "reflectance" and (band.scale or self.scale) == 1:
+            if integers and band.unit == "reflectance" and (band.scale or self.scale) == 1:
                 yield f"band {band.name}: whole numbers are no reflectance; give their scale, such as 0.0001"
         if self.nodata is not None and not _holds(self.dtype, self.nodata):
             yield f"nodata: {self.dtype} does not hold {self.nodata:g}"

@@ -69,7 +69,7 @@ def effects_of(
     Returns:
         Each axis's levels, then those of each pair of axes that the design tells apart, panel by panel.
     """
-    found = []
+    effects = []
     for task, lines in predictions.groupby("task", sort=False):
         rule = rules[str(task)]
         results = TaskResults.of(lines, flips=1, seed=0, multi_label=rule.multi_label)
@@ -77,8 +77,8 @@ def effects_of(
             values = _values(results, panel, points, rule.metrics[0])
             if values is not None:
                 about = (str(task), panel.input, panel.probe, rule.metrics[0])
-                found += _explained(about, levels, points, values, _note(results, values[0]))
-    return found
+                effects += _explained(about, levels, points, values, _note(results, values[0]))
+    return effects
 
 
 def weights_of(
@@ -135,14 +135,14 @@ def _explained(
         named = (axis, level, other_axis, other_level)
         return Effect(*about, *named, average, spread.value, low, high, spread.p(), having, note)
 
-    whole = weights_of(levels, arms, pairs, {})
+    overall = weights_of(levels, arms, pairs, {})
     alone = {(axis, level): weights_of(levels, arms, pairs, {axis: level}) for axis in levels for level in levels[axis]}
     for (axis, level), weights in alone.items():
-        yield effect(weights - whole, weights, {axis: level})
+        yield effect(weights - overall, weights, {axis: level})
     for a, b in pairs:
         for first, second in itertools.product(levels[a], levels[b]):
             weights = weights_of(levels, arms, pairs, {a: first, b: second})
-            rest = weights - alone[a, first] - alone[b, second] + whole
+            rest = weights - alone[a, first] - alone[b, second] + overall
             yield effect(rest, weights, {a: first, b: second})
 
 

@@ -27,7 +27,9 @@ def stated_claims(
     if some_are_away:
         there = {row for config in tasks.values() for row in _rows(config, arms)}
         arms = [*arms, *(name for claim in claims for name in (claim.better, claim.than) if name not in there)]
-    stated = [whole for number, claim in enumerate(claims) for whole in _whole(claim, tasks, arms, f"claims.{number}")]
+    stated = [
+        complete for number, claim in enumerate(claims) for complete in _whole(claim, tasks, arms, f"claims.{number}")
+    ]
     return tuple(dict.fromkeys(stated))
 
 
@@ -38,8 +40,8 @@ def _whole(claim: Claim, tasks: Mapping[str, TaskConfig], arms: Sequence[str], w
         for single, config in by_fraction(name, tasks[name]).items():
             if claim.label_fraction in (None, config.label_fraction):
                 yield from (
-                    claim.model_copy(update={"task": single, "label_fraction": None, **place})
-                    for place in _places(claim, config, where)
+                    claim.model_copy(update={"task": single, "label_fraction": None, **panel})
+                    for panel in _places(claim, config, where)
                 )
 
 
@@ -83,11 +85,11 @@ def _places(claim: Claim, config: TaskConfig, where: str) -> Iterator[dict[str, 
 
 def _probes(config: TaskConfig) -> dict[str, list[str]]:
     """Names of the probes of each input, and of each group of bands."""
-    found = {item.name: [probe.label() for probe in item.probes] for item in inputs_of(config).values()}
+    labels = {item.name: [probe.label() for probe in item.probes] for item in inputs_of(config).values()}
     for label, groups in config.rules.band_groups.items():
         for name in band_parts(groups):
-            found.setdefault(name, []).append(label)
-    return found
+            labels.setdefault(name, []).append(label)
+    return labels
 
 
 def _known(name: str, known: Sequence[str], kind: str, where: str) -> str:

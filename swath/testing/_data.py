@@ -49,8 +49,8 @@ def image(keys: Sequence[str], b: int = 4, t: int = 1, px: int = 32, *, invalid:
 def _pixels(key: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
     mean, std = USUAL[band(key).unit]
     draw = generator(seed + zlib.crc32(key.encode()))
-    whole = torch.randn((*shape[:2], 1, 1), generator=draw)
-    return mean + std * (0.5 * torch.randn(shape, generator=draw) + 0.8 * whole.clamp(-1.5, 1.5))
+    level = torch.randn((*shape[:2], 1, 1), generator=draw)
+    return mean + std * (0.5 * torch.randn(shape, generator=draw) + 0.8 * level.clamp(-1.5, 1.5))
 
 
 def batch(reads: Mapping[str, Sequence[str]], b: int = 4, t: int = 1, px: int = 32, *, seed: int = 0) -> Batch:

@@ -83,9 +83,9 @@ def checks(kind: str) -> list[Check]:
     """The checks of a kind of plug-in, such as `methods`; ValueError with the nearest if there is no such kind."""
     if kind not in KINDS:
         raise ValueError(f"unknown kind of plug-in {kind!r}; {nearest(kind, KINDS)}")
-    found = KINDS[kind]
-    common = [is_found_by_its_name, *([settings_are_strict_and_come_back] if found.has_settings else [])]
-    return [Check(found, function) for function in (*common, *found.own)]
+    plugin_kind = KINDS[kind]
+    common = [is_found_by_its_name, *([settings_are_strict_and_come_back] if plugin_kind.has_settings else [])]
+    return [Check(plugin_kind, function) for function in (*common, *plugin_kind.own)]
 
 
 def settings_of(kind: Kind, name: str, settings: dict[str, Any]) -> Any:

@@ -38,11 +38,11 @@ def it_gives_a_number_a_weighting(name: str) -> None:
     assert served, f"{name} serves no kind of units"
     weights = np.random.default_rng(1).integers(1, 4, (WEIGHTINGS, UNITS)).astype(float)
     for multi_label in served:
-        found = measured(metric, weights, multi_label=multi_label)
-        assert found.shape == (WEIGHTINGS,), f"{name} gives the shape {found.shape} for {WEIGHTINGS} weightings"
-        assert np.isfinite(found).all(), f"{name} is not finite"
+        values = measured(metric, weights, multi_label=multi_label)
+        assert values.shape == (WEIGHTINGS,), f"{name} gives the shape {values.shape} for {WEIGHTINGS} weightings"
+        assert np.isfinite(values).all(), f"{name} is not finite"
         again = measured(metric, 2 * weights, multi_label=multi_label)
-        assert np.allclose(found, again), f"{name} changes when every unit counts twice"
+        assert np.allclose(values, again), f"{name} changes when every unit counts twice"
 
 
 CHECKS = (it_gives_a_number_a_weighting,)

@@ -26,14 +26,14 @@ def predicted(settings: Any, given: Features, seed: int = 0) -> Prediction | Non
 def classes_that_lie_apart_are_told_apart(settings: Any) -> None:
     """On easy classes it is right, with a class and a row of scores that sum to 1 for each unit."""
     given, truth = features()
-    if (found := predicted(settings, given)) is None:
+    if (prediction := predicted(settings, given)) is None:
         return
-    accuracy = float((found.y_pred == truth).mean())
-    assert found.y_pred.shape == truth.shape, f"{found.y_pred.shape} predictions for {truth.shape} units"
+    accuracy = float((prediction.y_pred == truth).mean())
+    assert prediction.y_pred.shape == truth.shape, f"{prediction.y_pred.shape} predictions for {truth.shape} units"
     assert accuracy > SEPARABLE, f"classes that lie apart are told apart in {accuracy:.0%} of the cases"
-    assert found.scores is not None, "it gives no scores"
-    assert found.scores.shape == (len(truth), given.classes), f"scores have the shape {found.scores.shape}"
-    assert np.allclose(found.scores.sum(axis=1), 1, atol=1e-4), "the scores of a unit do not sum to 1"
+    assert prediction.scores is not None, "it gives no scores"
+    assert prediction.scores.shape == (len(truth), given.classes), f"scores have the shape {prediction.scores.shape}"
+    assert np.allclose(prediction.scores.sum(axis=1), 1, atol=1e-4), "the scores of a unit do not sum to 1"
 
 
 def the_same_seed_gives_the_same_prediction(settings: Any) -> None:
@@ -49,10 +49,10 @@ def labels_of_one_class_are_refused(settings: Any) -> None:
     given, _ = features()
     alone = replace(given, train_y=np.zeros_like(given.train_y), pool_x=given.test_x[:0])
     try:
-        found = predicted(settings, alone)
+        prediction = predicted(settings, alone)
     except TrainingError:
         return
-    assert found is None, "a training part of one class is not refused"
+    assert prediction is None, "a training part of one class is not refused"
 
 
 CHECKS = (

@@ -35,8 +35,8 @@ def counts_reach_plausible_values(name: str) -> None:
         if np.dtype(sensor.dtype).kind in "iu":
             limits = np.iinfo(sensor.dtype)
             assert limits.min <= count <= limits.max, f"no count of {band.key} is a plausible value"
-        found = float(scaling.physical(np.array([count]))[0])
-        assert low < found < high, f"{band.key}: the count {count:g} becomes {found:g}"
+        value = float(scaling.physical(np.array([count]))[0])
+        assert low < value < high, f"{band.key}: the count {count:g} becomes {value:g}"
 
 
 def missing_pixels_are_no_data(name: str) -> None:

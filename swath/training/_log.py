@@ -22,8 +22,8 @@ class Log:
         if not self.path.exists():
             return
         header, *rows = self.path.read_text().splitlines() or [""]
-        whole = [row for row in rows if row.count(",") == header.count(",") and self._step(row) <= steps]
-        write_whole(self.path, "".join(f"{line}\n" for line in [header, *whole]) if whole else "")
+        complete = [row for row in rows if row.count(",") == header.count(",") and self._step(row) <= steps]
+        write_whole(self.path, "".join(f"{line}\n" for line in [header, *complete]) if complete else "")
 
     def _step(self, row: str) -> int:
         try:

@@ -65,9 +65,9 @@ def joined(rank: int, world: int, port: int) -> None:
 
 def free_port() -> int:
     """A port of this machine that is not in use."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def is_loss_of_another(error: RuntimeError) -> bool:

@@ -172,15 +172,15 @@ class _FromCorpus:
         return loader
 
     def _say_what_is_left_out(self, loader: Loader) -> None:
-        whole = f"of {len(self.locations)} locations"
+        of_all = f"of {len(self.locations)} locations"
         if loader.lonely:
-            what = f"{loader.lonely} {whole} have no other one within {self.neighbours_m:g} m"
-            console().print(f"{what}, and are left out", soft_wrap=True)
+            notice = f"{loader.lonely} {of_all} have no other one within {self.neighbours_m:g} m"
+            console().print(f"{notice}, and are left out", soft_wrap=True)
         if loader.left_out and self.select.apart_days is not None:
-            what = (
-                f"{loader.left_out} {whole} have no two usable dates {self.select.apart_days:g} days of the year apart"
+            notice = (
+                f"{loader.left_out} {of_all} have no two usable dates {self.select.apart_days:g} days of the year apart"
             )
-            console().print(f"{what}, and are left out", soft_wrap=True)
+            console().print(f"{notice}, and are left out", soft_wrap=True)
 
 
 def _said(train: TrainConfig) -> dict[str, Any]:
@@ -194,10 +194,10 @@ def _said(train: TrainConfig) -> dict[str, Any]:
 
 def _selection(policy: views.Policy, train: TrainConfig) -> Selection:
     """The selection of chips that a policy's views are made of."""
-    usable: dict[str, Any] = {"most": policy.most, "gaps": policy.gaps, "min_valid": train.min_valid}
+    common: dict[str, Any] = {"most": policy.most, "gaps": policy.gaps, "min_valid": train.min_valid}
     if isinstance(policy.dates, views.Seasons):
-        return Selection(dates=2, apart_days=policy.dates.apart_days, **usable)
-    return Selection(dates=1 if isinstance(policy.dates, views.Nearby) else policy.dates, **usable)
+        return Selection(dates=2, apart_days=policy.dates.apart_days, **common)
+    return Selection(dates=1 if isinstance(policy.dates, views.Nearby) else policy.dates, **common)
 
 
 def _neighbours_m(policy: views.Policy) -> float | None:

@@ -140,10 +140,10 @@ class Recorder(Callback):
     def _require_finite(self, numbers: Tensor, locations: list[tuple[str, ...]], step: int) -> None:
         """Name the first step whose loss or gradient is not finite, of those up to `step`, and its locations."""
         for i, (loss, gradient) in enumerate(numbers.T.tolist()):
-            what, value = ("loss", loss) if not math.isfinite(loss) else ("gradient", gradient)
+            quantity, value = ("loss", loss) if not math.isfinite(loss) else ("gradient", gradient)
             if not math.isfinite(value):
                 raise TrainingError(
-                    f"the {what} became {value} at step {step - len(locations) + 1 + i} of {self.total}, of the "
+                    f"the {quantity} became {value} at step {step - len(locations) + 1 + i} of {self.total}, of the "
                     f"locations {_listed(locations[i])}",
                     where=str(self.rows.path.parent),
                     remedy="lower training.optimizer.lr, lengthen the warm-up, set training.gradient_clip, or check "

@@ -20,9 +20,9 @@ def erased(
     for axis, side, extent in ((1, height, (area * ratio).sqrt()), (2, width, (area / ratio).sqrt())):
         extent = extent.round().clamp(min=1, max=side)
         first = (uniform(generator, (n,)) * (side - extent + 1)).floor()
-        place = torch.arange(side, device=device)
+        index = torch.arange(side, device=device)
         begin, end = (send(edge, device)[:, None] for edge in (first, first + extent))
-        hit = (place >= begin) & (place < end)
+        hit = (index >= begin) & (index < end)
         inside = inside & hit.unsqueeze(3 - axis)
     return inside
 

@@ -95,11 +95,11 @@ def _curves(sensor: str, wavelengths: Float[ndarray, " c"], pixels: Float[ndarra
 
 def _polarisations(sensor: str, bands: list[Band], pixels: Float[ndarray, "n c"]) -> list[Finding]:
     names = [band.name for band in bands]
-    found = []
+    findings = []
     for cross, co in CROSS.items():
         if cross in names and co in names and len(pixels) >= PIXELS:
             excess = float(np.median(pixels[:, names.index(cross)] - pixels[:, names.index(co)]))
             if excess > STRONGER:
                 what = f"{cross} is {excess:.1f} dB stronger than {co}: they look exchanged"
-                found.append(Finding("error", what, sensor, "compare the source's band order with the file's"))
-    return found
+                findings.append(Finding("error", what, sensor, "compare the source's band order with the file's"))
+    return findings

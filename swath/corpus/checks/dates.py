@@ -58,14 +58,14 @@ def inspect(sample: Sample) -> Section:
 
 def _pairs(sample: Sample, sensor: str, bands: Bool[ndarray, " c"]) -> Float[ndarray, "n 2 2 _"]:
     """Dark end and median of each band for every two dates of a location."""
-    found = []
+    differences = []
     places = [positions for positions in sample.clearest(sensor, DATES).values() if len(positions) > 1][:PLACES]
     for positions in places:
         image = sample.reader.read({sensor: positions[None]})[sensor]
         pixels, valid = image.pixels[0][:, bands].numpy(), image.valid[0].numpy()
         ends = [_ends(one[:, good]) for one, good in zip(pixels, valid, strict=True) if good.sum() >= ENOUGH]
-        found += list(combinations(ends, 2))
-    return np.array(found) if found else np.zeros((0, 2, 2, int(bands.sum())))
+        differences += list(combinations(ends, 2))
+    return np.array(differences) if differences else np.zeros((0, 2, 2, int(bands.sum())))
 
 
 def _ends(values: Float[ndarray, "c n"]) -> Float[ndarray, "2 c"]:

@@ -60,8 +60,8 @@ def _labels(sample: Sample) -> Iterator[Finding]:
     def same(some: Int[ndarray, " n"]) -> Bool[ndarray, " n"]:
         rows = sample.locations[some]
         maps = [corpus.stored_labels(layer, rows) for layer in layers]
-        found = zip(zip(*maps, strict=True), digests[rows], strict=True)
-        return np.array([digest in _possible(corpus, layers, codes) for codes, digest in found], bool)
+        digests_of_maps = zip(zip(*maps, strict=True), digests[rows], strict=True)
+        return np.array([digest in _possible(corpus, layers, codes) for codes, digest in digests_of_maps], bool)
 
     broken, changed = _compared(len(sample.locations), same, "comparing labels")
     yield from broken

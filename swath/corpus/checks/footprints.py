@@ -59,8 +59,10 @@ def _seen(sample: Sample, sensor: str) -> dict[int, Bool[ndarray, "y x"]]:
     px, rows = sample.corpus.info.chip_px, sample.corpus.chips["row"].to_numpy()
     share, result = sample.corpus.chips["valid"].to_numpy(), {}
     for location, positions in sample.clearest(sensor, DATES).items():
-        whole = (share[positions] == 1).any()
-        result[location] = np.ones((px, px), bool) if whole else sample.stored(sensor, rows[positions])[1].any(axis=0)
+        any_complete = (share[positions] == 1).any()
+        result[location] = (
+            np.ones((px, px), bool) if any_complete else sample.stored(sensor, rows[positions])[1].any(axis=0)
+        )
     return result
 
 

@@ -35,8 +35,8 @@ def inspect(sample: Sample) -> Section:
 def _constant(corpus: Corpus) -> Iterator[Finding]:
     """Findings on constant bands: perhaps filled for want of real data, with a nodata value that is not declared."""
     for sensor, bands in corpus.statistics.items():
-        for band, found in bands.items():
-            if sensors.is_constant(f"{sensor}/{band}", found.std):
-                what = f"the band is {found.mean:.6g} everywhere: encoders will take no notice of it"
+        for band, moments in bands.items():
+            if sensors.is_constant(f"{sensor}/{band}", moments.std):
+                what = f"the band is {moments.mean:.6g} everywhere: encoders will take no notice of it"
                 remedy = "leave it out, or find out why the source holds no other value"
                 yield Finding("warning", what, f"{sensor}/{band}", remedy)

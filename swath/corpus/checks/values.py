@@ -29,11 +29,11 @@ def inspect(sample: Sample) -> Section:
     )
     findings, table = [*_empty(sample)], []
     for sensor in sample.corpus.info.sensors:
-        found, rows = _pixels(sample, sensor)
-        findings += found
+        of_sensor, rows = _pixels(sample, sensor)
+        findings += of_sensor
         table += rows
-    usable = {sensor: sample.chips(sensor)["valid"].to_numpy(np.float64) for sensor in sample.corpus.info.sensors}
-    partly = {sensor: shares[shares < 1] for sensor, shares in usable.items() if (shares < 1).any()}
+    valid_shares = {sensor: sample.chips(sensor)["valid"].to_numpy(np.float64) for sensor in sample.corpus.info.sensors}
+    partly = {sensor: shares[shares < 1] for sensor, shares in valid_shares.items() if (shares < 1).any()}
     charts = [Histogram("Chips that are not wholly usable", "share of usable pixels", partly)] if partly else []
     return Section("Nodata and ranges", meaning, findings, table, charts)
 
@@ -89,9 +89,9 @@ def _filled(counts: Shaped[ndarray, "n c y x"], good: Bool[ndarray, "n y x"]) ->
     low, high = float(limits.min), float(limits.max)  # in half precision itself, 65535 overflows
     possible = [low <= value <= high for value in FILLERS]
     result = np.zeros((counts.shape[1], len(FILLERS)))
-    for i, found in enumerate(result):
+    for i, of_band in enumerate(result):
         band = counts[:, i][good]
-        found[possible] = [np.count_nonzero(band == value) for value in np.array(FILLERS)[possible].tolist()]
+        of_band[possible] = [np.count_nonzero(band == value) for value in np.array(FILLERS)[possible].tolist()]
     return result
 
 

@@ -195,8 +195,10 @@ def matches(
     search = _Correlation(detail, detail, groups[keep], share)
     mirrored = _Correlation(detail, detail[:, ::-1, ::-1], groups[keep], share)
     limit = max([least, *(score for *_, score in mirrored.best(least, "looking for matches: decoys"))])
-    found = search.best(limit, "looking for matches")
-    return [Link(int(keep[a]), int(keep[b]), "match", dy, dx, score) for a, b, dy, dx, score in found if score > limit]
+    matching = search.best(limit, "looking for matches")
+    return [
+        Link(int(keep[a]), int(keep[b]), "match", dy, dx, score) for a, b, dy, dx, score in matching if score > limit
+    ]
 
 
 class _Correlation:
@@ -234,12 +236,12 @@ class _Correlation:
         """(first, second, dy, dx, correlation) of each pair of different groups whose correlation is at least
         `least`.
         """
-        found = []
+        pairs = []
         for i in track(range(len(self.one)), len(self.one), description):
             later = np.flatnonzero(self.groups[i + 1 :] != self.groups[i]) + i + 1
             for start in range(0, len(later), _BLOCK):
-                found += self._of(i, later[start : start + _BLOCK], least)
-        return found
+                pairs += self._of(i, later[start : start + _BLOCK], least)
+        return pairs
 
     def _of(self, i: int, others: Int[ndarray, " k"], least: float) -> list[tuple[int, int, int, int, float]]:
         product = self._back(self.one[i] * self.other[others].conj())
@@ -248,11 +250,11 @@ class _Correlation:
             len(others), -1
         )
         peak = score.argmax(1)
-        found = []
+        pairs = []
         for k in np.flatnonzero(score[np.arange(len(others)), peak] >= least):
             dy, dx = self._signed(int(peak[k]))
-            found.append((i, int(others[k]), dy, dx, float(score[k, peak[k]])))
-        return found
+            pairs.append((i, int(others[k]), dy, dx, float(score[k, peak[k]])))
+        return pairs
 
     def _signed(self, position: int) -> tuple[int, int]:
         dy, dx = divmod(position, self.padded[1])
@@ -283,8 +285,8 @@ def seams(
     for dy, dx, rows in ((0, images.shape[3], pixels.swapaxes(2, 3)), (images.shape[2], 0, pixels)):
         decoys = _seams_along(rows, groups, gap, mirrored=True)
         limit = min([most, *(score for *_, score in decoys)])
-        found = _seams_along(rows, groups, gap, mirrored=False)
-        links += [Link(a, b, "seam", dy, dx, score) for a, b, score in found if score < limit]
+        seamless = _seams_along(rows, groups, gap, mirrored=False)
+        links += [Link(a, b, "seam", dy, dx, score) for a, b, score in seamless if score < limit]
     return sorted(links)
 
 
@@ -296,14 +298,14 @@ def _seams_along(
     score[groups[:, None] == groups] = np.inf
     score[_flat(pixels[:, :, -1])] = np.inf
     score[:, _flat(pixels[:, :, 0])] = np.inf
-    found = []
+    pairs = []
     for a, b in enumerate(score.argmin(1)):
         if score[:, b].argmin() != a or not np.isfinite(score[a, b]):
             continue
         rivals = np.r_[score[a, groups != groups[b]], score[groups != groups[a], b]]
         if rivals.min(initial=np.inf) - score[a, b] >= gap:
-            found.append((a, int(b), float(score[a, b])))
-    return found
+            pairs.append((a, int(b), float(score[a, b])))
+    return pairs
 
 
 def _flat(border: Float[ndarray, "n c x"], relief: int = 8) -> Bool[ndarray, " n"]:

@@ -171,7 +171,7 @@ def coordinates(table: pd.DataFrame, path: Path, key: str) -> tuple[str, str]:
         CorpusError: it has none.
     """
     columns = {str(name).lower(): str(name) for name in table.columns}
-    found = []
+    chosen = []
     for names in (X, Y):
         known = [columns[name] for name in names if name in columns]
         if not known:
@@ -180,8 +180,8 @@ def coordinates(table: pd.DataFrame, path: Path, key: str) -> tuple[str, str]:
                 where=f"{path}, for {key}",
                 remedy=f"rename one of {', '.join(map(str, table.columns))}",
             )
-        found.append(known[0])
-    return found[0], found[1]
+        chosen.append(known[0])
+    return chosen[0], chosen[1]
 
 
 def check_degrees(table: pd.DataFrame, x: str, y: str, path: Path, key: str) -> None:

@@ -178,8 +178,8 @@ def _dominant(corpus: Corpus, config: Dominant) -> tuple[list[str | None], list[
         labelled = counts.sum(1)
         share = counts.max(1) / np.maximum(labelled, 1)
         clear = (share >= config.min_share) & (labelled > 0) & (labelled >= config.min_labelled * pixels)
-        found = [order[k] for k in counts.argmax(1)]
-        names += [name if ok and name in kept else None for name, ok in zip(found, clear, strict=True)]
+        dominant = [order[k] for k in counts.argmax(1)]
+        names += [name if ok and name in kept else None for name, ok in zip(dominant, clear, strict=True)]
     return names, order
 
 
@@ -192,15 +192,15 @@ def _pixels(corpus: Corpus, config: Pixels) -> Targets:
     rows = np.flatnonzero(counts.sum(1) >= config.min_labelled)
     present = np.flatnonzero(counts[rows].sum(axis=0))
     codes = [codes[k] for k in present]
-    found = [classes[code] for code in codes]
-    if len(found) < 2:
+    names = [classes[code] for code in codes]
+    if len(names) < 2:
         raise CorpusError(
-            f"the pixels of {len(rows)} of {len(counts)} locations have {len(found)} classes ({', '.join(found)})",
+            f"the pixels of {len(rows)} of {len(counts)} locations have {len(names)} classes ({', '.join(names)})",
             where=f"{corpus.path}, target {config.model_dump(exclude_none=True)}",
             remedy="the rest is void: lower min_labelled, or let other classes count; a task needs two",
         )
     dominant = counts[rows][:, present].argmax(axis=1)
-    return Targets(rows, dominant, found, LabelMaps(corpus, config.layer, tuple(codes)))
+    return Targets(rows, dominant, names, LabelMaps(corpus, config.layer, tuple(codes)))
 
 
 def _multi_label(corpus: Corpus, config: MultiLabel) -> Targets:
@@ -220,15 +220,15 @@ def _multi_label(corpus: Corpus, config: MultiLabel) -> Targets:
     kept = _kept(order, config, where)
     labels = [names & kept for names in said]
     rows = np.array([row for row, names in enumerate(labels) if names], int)
-    found = [name for name in order if name in kept]
-    if not 2 <= len(found) <= MOST_LABELS:
+    classes = [name for name in order if name in kept]
+    if not 2 <= len(classes) <= MOST_LABELS:
         raise CorpusError(
-            f"{len(rows)} of {len(labels)} locations have {len(found)} classes between them",
+            f"{len(rows)} of {len(labels)} locations have {len(classes)} classes between them",
             where=f"{where}, target {config.model_dump(exclude_none=True)}",
             remedy=f"a multi-label task needs 2 to {MOST_LABELS}: see separator, classes and ignore",
         )
-    has_class = np.array([[name in labels[row] for name in found] for row in rows], dtype=np.int64)
-    return Targets(rows, rarest(has_class), found, has_class=has_class)
+    has_class = np.array([[name in labels[row] for name in classes] for row in rows], dtype=np.int64)
+    return Targets(rows, rarest(has_class), classes, has_class=has_class)
 
 
 def rarest(has_class: Int[ndarray, "n k"]) -> Int[ndarray, " n"]:

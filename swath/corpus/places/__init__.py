@@ -61,7 +61,7 @@ def _choose(strategy: StrategyPlugin, config: PlacesConfig, footprint: Footprint
     separation = config.separation(footprint)
     chosen: list[tuple[Squares, Candidates]] = []
     dropped: Counter[str] = Counter()
-    found = idle = 0
+    count = idle = 0
     with bar() as progress:
         task = progress.add_task("drawing locations", total=config.count)
         for block in strategy.candidates(config, footprint, np.random.default_rng(config.seed)):
@@ -69,23 +69,23 @@ def _choose(strategy: StrategyPlugin, config: PlacesConfig, footprint: Footprint
             dropped["outside"] += len(block) - len(kept)
             alive = separation.add(squares) if separation else np.ones(len(kept), bool)
             dropped["overlapping"] += int((~alive).sum())
-            rows = np.flatnonzero(alive)[: None if config.count is None else config.count - found]
+            rows = np.flatnonzero(alive)[: None if config.count is None else config.count - count]
             chosen.append((squares.at(rows), kept.at(rows)))
-            found += len(rows)
+            count += len(rows)
             idle = 0 if len(rows) else idle + 1
-            progress.update(task, completed=found)
-            if found == config.count or (config.count is not None and idle == PATIENCE):
+            progress.update(task, completed=count)
+            if count == config.count or (config.count is not None and idle == PATIENCE):
                 break
-    if not found or (config.count is not None and found < config.count):
+    if not count or (config.count is not None and count < config.count):
         raise CorpusError(
-            f"only {found} of {config.count or 'any number of'} locations fit: "
+            f"only {count} of {config.count or 'any number of'} locations fit: "
             f"{dropped['overlapping']} candidates overlapped others, {dropped['outside']} lay outside",
             where=config.name,
             remedy="ask for fewer, make the area larger or the chips smaller, or set overlap: allow",
         )
     if config.count is None and dropped.total():
         console().print(
-            f"{found:,} of {found + dropped.total():,} candidates are taken: {dropped['overlapping']:,} overlap others "
+            f"{count:,} of {count + dropped.total():,} candidates are taken: {dropped['overlapping']:,} overlap others "
             f"(overlap: allow keeps them), {dropped['outside']:,} lie outside",
             soft_wrap=True,
         )

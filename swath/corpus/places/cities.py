@@ -66,11 +66,11 @@ def candidates(
     lon, lat = table["lon"].to_numpy(float), table["lat"].to_numpy(float)
     sigma, size = config.sigma_km * DEGREES_PER_KM, block_size(config)
     while True:
-        place = rng.integers(len(table), size=size)
+        city = rng.integers(len(table), size=size)
         east, north = sigma * rng.standard_normal((2, size))
         if config.rule == "ground":
-            east = east / np.cos(np.radians(lat[place]))
-        yield Candidates(lon[place] + east, lat[place] + north, {"place": names[place]})
+            east = east / np.cos(np.radians(lat[city]))
+        yield Candidates(lon[city] + east, lat[city] + north, {"place": names[city]})
 
 
 def _of_geonames() -> pd.DataFrame:

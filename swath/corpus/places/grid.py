@@ -33,8 +33,8 @@ def candidates(config: Config, footprint: Footprint, rng: np.random.Generator) -
     if config.count is None:
         yield from blocks
     else:
-        found = list(blocks)
-        lon, lat = (np.concatenate([getattr(one, axis) for one in found] or [np.empty(0)]) for axis in ("lon", "lat"))
+        listed = list(blocks)
+        lon, lat = (np.concatenate([getattr(one, axis) for one in listed] or [np.empty(0)]) for axis in ("lon", "lat"))
         yield from in_blocks(Candidates(lon, lat).at(rng.permutation(len(lon))))
 
 

@@ -149,8 +149,8 @@ class PlainArray:
     ) -> None:
         """Copy some bands of a row, by way of `memory` where its checksum has to be compared first."""
         if self.unread is not None and self.unread[row]:
-            whole = self._whole(shard, np.array([row]), memory)[0]
-            into[:] = whole if bands is None else whole[bands]
+            all_bands = self._whole(shard, np.array([row]), memory)[0]
+            into[:] = all_bands if bands is None else all_bands[bands]
         else:
             shard.read_bands(row % self.rows_per_file, runs, into)
 

@@ -193,7 +193,7 @@ class Reader:
 
     def _read(self, sensor: str, positions: Integer[ndarray, "b t"]) -> Image:
         source, flat = self._sources[sensor], positions.reshape(-1)
-        place, chips = self._there(sensor, flat)
+        filled, chips = self._there(sensor, flat)
         with self.corpus.naming_locations(sensor):
             valid = self._valid(source, flat)
         pixels = torch.from_numpy(self._buffers.take((len(flat), *source.shape), "float32"))
@@ -202,7 +202,7 @@ class Reader:
         masked = not self._all_valid[chips].all()
         with self.corpus.naming_locations(sensor):
             for part, counts in self._counts(source, self._rows[chips]):
-                _to_physical(counts, source, place[part], pixels, valid, masked=masked)
+                _to_physical(counts, source, filled[part], pixels, valid, masked=masked)
         return Image(
             pixels=pixels.unflatten(0, positions.shape),
             valid=valid.unflatten(0, positions.shape),
@@ -214,12 +214,12 @@ class Reader:
 
     def _gather(self, sensor: str, positions: Integer[ndarray, "b t"], device: torch.device) -> Counts:
         source, flat = self._sources[sensor], positions.reshape(-1)
-        place, chips = self._there(sensor, flat)
+        filled, chips = self._there(sensor, flat)
         stored = room_to_send((len(flat), *source.shape), _travelling(source.dtype, sensor), device)
         known = None
         with self.corpus.naming_locations(sensor):
-            self._fill(source, self._rows[chips], place, stored.numpy())
-            if len(place) < len(flat) or not self._all_valid[chips].all():
+            self._fill(source, self._rows[chips], filled, stored.numpy())
+            if len(filled) < len(flat) or not self._all_valid[chips].all():
                 known = torch.from_numpy(np.packbits(self._valid(source, flat).flatten(1).numpy(), axis=1))
         return Counts(
             stored=stored.unflatten(0, positions.shape),
@@ -254,14 +254,12 @@ class Reader:
     def _there(
         self, sensor: str, flat: Integer[ndarray, " m"]
     ) -> tuple[Integer[ndarray, " n"], Integer[ndarray, " n"]]:
-        """True where a chip is wanted (no padding), and the positions of those; CorpusError if one is another
-        sensor's.
-        """
-        place = np.flatnonzero(flat >= 0)
-        chips = flat[place]
+        """Positions that are no padding, and the chips there; CorpusError if one is another sensor's."""
+        filled = np.flatnonzero(flat >= 0)
+        chips = flat[filled]
         if (self._sensor[chips] != self._code_of.get(sensor)).any():
             raise CorpusError(f"a chip of another sensor was asked for as {sensor}", where=str(self.corpus.path))
-        return place, chips
+        return filled, chips
 
     def _days_of(self, positions: Integer[ndarray, "b t"]) -> Int32[Tensor, "b t"]:
         return torch.from_numpy(np.where(positions >= 0, self._days[positions], NO_DAY).astype(np.int32))

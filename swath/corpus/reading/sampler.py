@@ -194,8 +194,8 @@ def _two_seasons(
     luck = uniform(seed, locations[:, None], np.add.outer(column << 32, column).ravel())
     chosen = np.where(pairs, luck, np.inf).argmin(axis=1)
     columns = np.stack(np.divmod(chosen, table.shape[1]), axis=1)
-    found = np.repeat(pairs.any(axis=1, keepdims=True), 2, axis=1)
-    return np.take_along_axis(table, columns, axis=1), found
+    exists = np.repeat(pairs.any(axis=1, keepdims=True), 2, axis=1)
+    return np.take_along_axis(table, columns, axis=1), exists
 
 
 def _some(
@@ -254,14 +254,14 @@ def gaps(corpus: Corpus, first: str, second: str, locations: Integer[ndarray, " 
     """
     everyone = np.arange(len(corpus)) if locations is None else np.asarray(locations, dtype=np.int64)
     sampler, time = Sampler(corpus, (first, second), Selection(dates="paired")), days(corpus.chip_index)
-    found = []
+    pairs = []
     for start in range(0, len(everyone), _GAP_BLOCK):
         rows = everyone[start : start + _GAP_BLOCK]
         chosen = sampler.choose(rows)
         there = chosen[first] != PADDING
         one, other = chosen[first][there], chosen[second][there]
-        found.append((np.broadcast_to(rows[:, None], there.shape)[there], one, other, time[other] - time[one]))
-    columns = map(np.concatenate, zip(*found, strict=True)) if found else [np.zeros(0)] * 4
+        pairs.append((np.broadcast_to(rows[:, None], there.shape)[there], one, other, time[other] - time[one]))
+    columns = map(np.concatenate, zip(*pairs, strict=True)) if pairs else [np.zeros(0)] * 4
     return pd.DataFrame(dict(zip(("location", "first", "second", "days"), columns, strict=True)))
 
 

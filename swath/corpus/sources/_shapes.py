@@ -315,8 +315,8 @@ def _load(config: ShapeLayer, path: Path, key: str, log: list[LogEntry]) -> _Sou
     table, notes = _usable(table, config, path, key)
     codes = _codes(table, config, path, key, notes)
     log += [
-        {"event": "shapes", "id": config.layer, "what": f"{what}: {count} of {path.name}", "where": str(config.file)}
-        for what, count in notes.items()
+        {"event": "shapes", "id": config.layer, "what": f"{note}: {count} of {path.name}", "where": str(config.file)}
+        for note, count in notes.items()
         if count
     ]
     shapes = np.asarray(table.geometry.array)
@@ -398,8 +398,8 @@ def _code(value: Any, config: ShapeLayer, by_name: Mapping[str, int]) -> int | N
     text = str(value).strip()
     if text in by_name:
         return by_name[text]
-    whole = re.fullmatch(r"([+-]?\d+)(\.0*)?", text)  # a float cannot hold every code of 64 bits
-    code = int(whole[1]) if whole else None
+    integer = re.fullmatch(r"([+-]?\d+)(\.0*)?", text)  # a float cannot hold every code of 64 bits
+    code = int(integer[1]) if integer else None
     return code if code in {*config.classes, config.void} else None
 
 

@@ -64,8 +64,10 @@ def _copies(corpus: Corpus, rows: dict[str, Int[ndarray, " _"]]) -> int:
     if not len(corpus.chips):
         return 0
     key, location = copy_key(corpus), corpus.chips["location"].to_numpy()
-    usable = corpus.chips["valid"].to_numpy() > 0
-    train, held_out = (np.isin(location, index) & usable for index in (rows["train"], np.r_[rows["val"], rows["test"]]))
+    has_pixels = corpus.chips["valid"].to_numpy() > 0
+    train, held_out = (
+        np.isin(location, index) & has_pixels for index in (rows["train"], np.r_[rows["val"], rows["test"]])
+    )
     return len(np.unique(location[held_out & np.isin(key, np.unique(key[train]))]))
 
 

@@ -204,8 +204,8 @@ def _of_the_rest(fractions: tuple[float, float, float], share: float) -> tuple[f
     """Shares among the remaining locations, when some are in the training part already."""
     train, val, test = fractions
     left = max(train - share, 0.0)
-    whole = left + val + test
-    return left / whole, val / whole, test / whole
+    total = left + val + test
+    return left / total, val / total, test / total
 
 
 def _too_large(units: Shaped[ndarray, " n"], largest: float | None) -> Bool[ndarray, " n"]:

@@ -104,15 +104,15 @@ def _outlines(listed: pd.DataFrame, given: Shaped[ndarray, " n"]) -> Shaped[ndar
 
 def refuse_seen(seen: pd.DataFrame, corpus: Corpus, tested: Int[ndarray, " n"], who: str, where: Path) -> Met:
     """Ids of locations that an encoder may have seen; RecipeError if it certainly saw one that is tested."""
-    found = met(seen, corpus, tested)
-    if found.again:
+    overlap = met(seen, corpus, tested)
+    if overlap.again:
         raise RecipeError(
-            f"{who} was pre-trained on {len(found.again)} of the {len(tested)} locations that are tested: "
-            f"{first_few(found.again)}",
+            f"{who} was pre-trained on {len(overlap.again)} of the {len(tested)} locations that are tested: "
+            f"{first_few(overlap.again)}",
             where=str(where),
             remedy="test other locations (`split`), or take one that was pre-trained on this split's training part",
         )
-    return found
+    return overlap
 
 
 def first_few(uids: list[str]) -> str:

@@ -25,14 +25,14 @@ def positions(codes: Integer[ndarray, "..."], declared: Sequence[int]) -> Int16[
     if not len(declared):
         return np.full(codes.shape, -1, np.int16)
     known = np.asarray(declared, np.int64)
-    found = np.searchsorted(known, codes).clip(max=len(known) - 1)
-    return np.where(known[found] == codes, found, -1).astype(np.int16)
+    candidate = np.searchsorted(known, codes).clip(max=len(known) - 1)
+    return np.where(known[candidate] == codes, candidate, -1).astype(np.int16)
 
 
 def undeclared(codes: Integer[ndarray, "..."], declared: Sequence[int]) -> dict[int, int]:
     """How often each code occurs that is not in an ascending list of codes."""
     strange = codes[positions(codes, declared) < 0]
-    return dict(zip(*(found.tolist() for found in np.unique(strange, return_counts=True)), strict=True))
+    return dict(zip(*(values.tolist() for values in np.unique(strange, return_counts=True)), strict=True))
 
 
 def codes_of_map(

@@ -238,18 +238,18 @@ def check_part(part: Part, info: CorpusInfo, committed: Collection[str]) -> None
 def _check_names(location: Location) -> None:
     """Raise unless an id is a few words of text: it names files and stands in tables, and Parquet takes UTF-8 only."""
     given = {"id": location.uid, "group": location.group, "split": location.split}
-    texts = {what: text for what, text in given.items() if text is not None}
+    texts = {part: text for part, text in given.items() if text is not None}
     scalars = {f"scalar label {name!r}": text for name, text in location.scalars.items() if isinstance(text, str)}
-    for what, text in {**texts, **scalars}.items():
+    for part, text in {**texts, **scalars}.items():
         if not isinstance(text, str):
             raise CorpusError(
-                f"the {what} of a location is {text!r}, not text",
+                f"the {part} of a location is {text!r}, not text",
                 where=str(location.uid),
-                remedy=f"give text: str({what})",
+                remedy=f"give text: str({part})",
             )
-        if UNPRINTABLE.search(text) or (what == "id" and not 0 < len(text) <= LONGEST_ID):
+        if UNPRINTABLE.search(text) or (part == "id" and not 0 < len(text) <= LONGEST_ID):
             raise CorpusError(
-                f"the {what} of a location cannot be {text[:60]!r}",
+                f"the {part} of a location cannot be {text[:60]!r}",
                 where=repr(location.uid[:60])[1:-1],
                 remedy=f"give text in UTF-8 without control characters; an id has 1 to {LONGEST_ID} characters",
             )

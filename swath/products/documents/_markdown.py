@@ -58,11 +58,12 @@ def _in_short(claims: Sequence[ClaimInWords]) -> list[str]:
     """How many claims are decided, and which."""
     if not claims:
         return ["Nothing was claimed, so nothing here has a verdict."]
-    found, without = decided(claims), sum(claim.verdict == "untested" for claim in claims)
-    said = f"{len(found) or 'None'} of {words.plural(len(claims), 'claim')} {'are' if len(found) > 1 else 'is'} decided"
+    with_verdict, without = decided(claims), sum(claim.verdict == "untested" for claim in claims)
+    verb = "are" if len(with_verdict) > 1 else "is"
+    said = f"{len(with_verdict) or 'None'} of {words.plural(len(claims), 'claim')} {verb} decided"
     if without:
         said += f", and {without} {'have' if without > 1 else 'has'} no verdict"
-    return [f"{said}.", *(f"{claim.sentence}." for claim in found)]
+    return [f"{said}.", *(f"{claim.sentence}." for claim in with_verdict)]
 
 
 def _claims(claims: Sequence[ClaimInWords]) -> list[str]:
@@ -260,8 +261,8 @@ def _provenance(run: Run, panels: Sequence[Panel]) -> str:
 
 def _what_values_are(panels: Sequence[Panel]) -> str:
     """A sentence on how many trainings a value is the mean of, if it is one."""
-    most = max(panels, key=lambda panel: panel.trainings)
-    made = words.trainings(most.trainings, most.folds)
-    if most.trainings > 1:
+    longest = max(panels, key=lambda panel: panel.trainings)
+    made = words.trainings(longest.trainings, longest.folds)
+    if longest.trainings > 1:
         return f"Values are means over the trainings ({made} at most), with 95 % intervals."
     return f"Values are of {made}, with 95 % intervals."

@@ -162,5 +162,5 @@ def is_radar(input_band: Band) -> bool:
 def headline_panel(all_panels: Sequence[Panel]) -> Panel | None:
     """The panel that the headline speaks of: the first with results whose input is more than a single band."""
     with_results = [panel for panel in all_panels if panel.pretrained]
-    whole = [panel for panel in with_results if band_of(panel.input) is None]
-    return next(iter(whole or with_results), None)
+    named = [panel for panel in with_results if band_of(panel.input) is None]
+    return next(iter(named or with_results), None)

@@ -134,7 +134,7 @@ def by_sensor(bands: Bands) -> list[list[str]]:
 def _filler(train: Float[ndarray, "n d"]) -> Callable[[Float[ndarray, "..."]], Float[ndarray, "..."]]:
     """A pixel that is never valid says what the average one says."""
     mean = np.nan_to_num(np.nanmean(train, axis=0)) if len(train) else np.zeros(train.shape[1])
-    return lambda found: np.where(np.isnan(found), mean, found).astype(np.float32)
+    return lambda features: np.where(np.isnan(features), mean, features).astype(np.float32)
 
 
 def _features(data: LabelledInput, seed: int, pixels: int, describe: Describe) -> Features:
@@ -142,7 +142,7 @@ def _features(data: LabelledInput, seed: int, pixels: int, describe: Describe) -
     description = describe(data)
     parts = {name: _samples(data, description, name, seed, pixels) for name in ("train", "val", "test", "pool")}
     known = _filler(parts["train"][0])
-    x = {name: known(found) for name, (found, _) in parts.items()}
+    x = {name: known(features) for name, (features, _) in parts.items()}
     train_y, val_y = parts["train"][1], parts["val"][1]
     return Features(x["train"], train_y, x["val"], val_y, x["test"], data.classes, x["pool"])
 
@@ -152,10 +152,10 @@ def _predict(data: LabelledInput, description: Description, scores: linear.Fitte
     for images, _ in read(data, part, _at_a_time(part, description)):
         x = description.of(images)
         made.append(scores(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1))
-    found = np.concatenate(made)
+    class_scores = np.concatenate(made)
     if part.per_pixel:
-        return Prediction(found.argmax(-1).astype(np.int16))
-    return Prediction(found[:, 0, 0].argmax(-1), found[:, 0, 0])
+        return Prediction(class_scores.argmax(-1).astype(np.int16))
+    return Prediction(class_scores[:, 0, 0].argmax(-1), class_scores[:, 0, 0])
 
 
 def _samples(

@@ -99,15 +99,15 @@ def of_scores(
         group: number of the group of each unit, from 0.
         fold: number of the fold that tests each unit, from 0.
     """
-    whole = np.ones((1, len(group)))
+    equal_weights = np.ones((1, len(group)))
     group, fold_of_group = blocks(group, fold)
     in_group, in_fold = (np.arange(units.max() + 1)[:, None] == units for units in (group, fold))
-    weights = np.concatenate([whole, ~in_group, ~in_fold]).astype(float)
+    weights = np.concatenate([equal_weights, ~in_group, ~in_fold]).astype(float)
     values = np.stack([measure(one, weights) for one in scores], axis=1)
     (value,), without_group, without_fold = np.split(values, [1, 1 + len(in_group)])
 
     def swapped(own: int, other: int, of_fold: ndarray) -> float:
-        return float(measure(np.where(of_fold[:, None], scores[other], scores[own]), whole)[0])
+        return float(measure(np.where(of_fold[:, None], scores[other], scores[own]), equal_weights)[0])
 
     changes = [_changes(value, lambda i, j, f=of_fold: swapped(i, j, f)) for of_fold in in_fold]
     return LeftOut(value, without_group, without_fold, fold_of_group, np.stack(changes))

@@ -326,7 +326,7 @@ def _other_units(key: tuple, truth: pd.DataFrame, first: pd.DataFrame) -> SwathE
         "are missing": [uid for uid in others if uid not in own],
         "have another group, fold or label": [uid for uid in own if uid in others and own[uid] != others[uid]],
     }
-    said = [f"{len(uids):,} {what} ({_some(uids)})" for what, uids in different.items() if uids]
+    said = [f"{len(uids):,} {difference} ({_some(uids)})" for difference, uids in different.items() if uids]
     return SwathError(
         f"the evaluation units of row {row!r} are not those of the task's other rows, so they cannot be paired: "
         f"{'; '.join(said)}",
@@ -353,11 +353,11 @@ def _parts(weights: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def _classes(predictions: pd.DataFrame, *, multi_label: bool) -> int:
-    most = int(predictions[["y_true", "y_pred"]].to_numpy().max())
+    largest = int(predictions[["y_true", "y_pred"]].to_numpy().max())
     if not multi_label:
-        return most + 1
+        return largest + 1
     # a class that no unit has, and none is said to have, still has scores
-    return max([most.bit_length(), *(len(scores) for scores in predictions["score"].head(1) if np.ndim(scores))])
+    return max([largest.bit_length(), *(len(scores) for scores in predictions["score"].head(1) if np.ndim(scores))])
 
 
 Matrices = Callable[[pd.DataFrame, str, np.ndarray, int], np.ndarray]

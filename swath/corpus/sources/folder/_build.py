@@ -78,8 +78,8 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
     strays: list[File] = []
     locations = scan(data, config, strays)
     check_facts(locations, config)
-    found = _stock(locations, target)
-    if found.known and not found.new and not config.shapes and CorpusInfo.read(target).complete:
+    files = _stock(locations, target)
+    if files.known and not files.new and not config.shapes and CorpusInfo.read(target).complete:
         return
     log: list[dict[str, Any]] = []
     headers = _headers(locations, config, log, pool)
@@ -100,9 +100,9 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
         target, layouts, config.chip_px, layers | shapes.layers, provenance, config.licences, config.compression
     ) as writer:
         shapes.begin(writer)
-        _check_order(found, locations, config, writer.committed)
-        if not found.known and not writer.committed:
-            found.record()
+        _check_order(files, locations, config, writer.committed)
+        if not files.known and not writer.committed:
+            files.record()
         if any(not _done(location, headers, config.chip_px, writer.committed) for location in locations):
             groups = _groups(locations, config, headers, log, pool)
             plan = Plan(config, layouts, layers, headers, groups)
@@ -111,7 +111,7 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
             store(writer, todo, lambda location: shapes.add_to(one(location)), pool, log)
         write_log(target, log)
         shapes.finish(writer)
-    found.record(pool)
+    files.record(pool)
 
 
 def stock(config: FolderSection, target: Path, data: Path) -> Stock:
@@ -128,11 +128,11 @@ def _stock(locations: list[LocationFiles], target: Path) -> Stock:
     if not (target / "corpus.json").exists():
         return Stock(target, files, ())
     corpus = Corpus.open(target)
-    found = Stock(target, files, places_of(corpus.locations["uid"]))
-    if corpus.info.complete and not found.known:
-        found.compare(set(corpus.chips["source"].dropna()), _images(locations, target))
+    compared = Stock(target, files, places_of(corpus.locations["uid"]))
+    if corpus.info.complete and not compared.known:
+        compared.compare(set(corpus.chips["source"].dropna()), _images(locations, target))
         say_unknown(target, "images that are new or gone are found by their names, changed ones cannot be told")
-    return found
+    return compared
 
 
 def _images(locations: list[LocationFiles], target: Path) -> set[str]:
@@ -148,11 +148,11 @@ def _images(locations: list[LocationFiles], target: Path) -> set[str]:
     }
 
 
-def _check_order(found: Stock, locations: list[LocationFiles], config: Config, committed: Collection[str]) -> None:
+def _check_order(files: Stock, locations: list[LocationFiles], config: Config, committed: Collection[str]) -> None:
     """Raise OutOfOrderError if a stored location has a new file, or new images may join the groups of stored ones."""
     stored = places_of(committed)
     own = {channel.file.name for location in locations if location.id in stored for channel in channels(location)}
-    if found.new & own or (found.new and stored and config.group.ground):
+    if files.new & own or (files.new and stored and config.group.ground):
         raise OutOfOrderError
 
 
@@ -177,13 +177,13 @@ def _headers(
         except BadFileError as error:
             return error
 
-    found = dict(zip(files, track(pool.map(look, files.values()), len(files), "reading headers"), strict=True))
-    bad = {name: error for name, error in found.items() if isinstance(error, BadFileError)}
+    results = dict(zip(files, track(pool.map(look, files.values()), len(files), "reading headers"), strict=True))
+    bad = {name: error for name, error in results.items() if isinstance(error, BadFileError)}
     for error in bad.values():
         _reject(error, config, log)
     for location in locations:
         _drop(location, lambda channel: channel.file.name in bad)
-    return {name: head for name, head in found.items() if isinstance(head, Header)}
+    return {name: head for name, head in results.items() if isinstance(head, Header)}
 
 
 def _reject(error: BadFileError, config: Config, log: list[dict[str, Any]]) -> None:
@@ -290,10 +290,11 @@ def _other_sizes(locations: list[LocationFiles], headers: dict[str, Header]) -> 
         sizes = None if gsd is None else pixel_m(finest(shot, headers)[1])
         if gsd is not None and sizes and off_size(sizes, gsd):
             other.setdefault(shot.entry.sensor, []).append((shot, sizes))
-    for sensor, found in other.items():
-        shot = found[0][0]
-        least, most = (pick(size for _, sizes in found for size in sizes) for pick in (min, max))
-        what = f"{len(found)} images have pixels of {least:.4g} to {most:.4g} m on the ground, not {shot.entry.gsd_m:g}"
+    for sensor, shots in other.items():
+        shot = shots[0][0]
+        smallest, largest = (pick(size for _, sizes in shots for size in sizes) for pick in (min, max))
+        size = f"{smallest:.4g} to {largest:.4g} m on the ground, not {shot.entry.gsd_m:g}"
+        what = f"{len(shots)} images have pixels of {size}"
         yield {"event": "pixel size", "id": sensor, "what": what, "where": str(shot.first.path)}
 
 

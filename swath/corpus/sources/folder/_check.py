@@ -92,13 +92,13 @@ def _size(channel: Channel, headers: dict[str, Header], grid: Header | None = No
 
 
 def _check_type(shot: Shot, band: str, channel: Channel, layout: SensorLayout, header: Header) -> None:
-    found = header.dtypes[channel.number - 1]
-    if NARROWER.get(found, found) != layout.dtype:
-        advice = f"say dtype: {found} and the scaling of these counts, or convert the file"
+    dtype = header.dtypes[channel.number - 1]
+    if NARROWER.get(dtype, dtype) != layout.dtype:
+        advice = f"say dtype: {dtype} and the scaling of these counts, or convert the file"
         raise BadFileError(
-            f"{channel.file.name} holds {found}, band {band} of {shot.entry.sensor} is declared as {layout.dtype}",
+            f"{channel.file.name} holds {dtype}, band {band} of {shot.entry.sensor} is declared as {layout.dtype}",
             where=f"{channel.file.path}, for {channel.file.key}.dtype",
-            remedy=COMPLEX if "complex" in found else advice,
+            remedy=COMPLEX if "complex" in dtype else advice,
         )
 
 

@@ -41,9 +41,9 @@ def _given(shot: Shot, band: str, channel: Channel, headers: dict[str, Header]) 
 def _of_tags(file: File, tags: tuple[float, float], own: Scaling, dtype: str) -> Scaling:
     scale, offset = tags
     if not (np.isfinite(tags).all() and scale != 0) or (tags == UNSAID and not dtype.startswith("float")):
-        what = "no scale and offset" if tags == UNSAID else f"scale {scale:g} and offset {offset:g}"
+        stated = "no scale and offset" if tags == UNSAID else f"scale {scale:g} and offset {offset:g}"
         raise BadFileError(
-            f"{file.name} says {what} in its tags",
+            f"{file.name} says {stated} in its tags",
             where=f"{file.path}, for {file.key}.scaling",
             remedy="give such files an entry of their own with scaling: {scale: ..., offset: ...}, or leave them out: "
             "corpus.source.on_bad_file=skip",
@@ -82,9 +82,9 @@ def common(scalings: Iterable[Scaling]) -> Scaling:
     With the lowest of the offsets, counts of the others move up, so that none falls below the type's range; the finest
     scale keeps all their steps apart.
     """
-    found = list(dict.fromkeys(scalings))
-    scale = min((one.scale for one in found), key=abs)
-    return Scaling(scale, min(one.offset for one in found), any(one.decibel for one in found))
+    distinct = list(dict.fromkeys(scalings))
+    scale = min((one.scale for one in distinct), key=abs)
+    return Scaling(scale, min(one.offset for one in distinct), any(one.decibel for one in distinct))
 
 
 def brought(

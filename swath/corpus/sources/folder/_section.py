@@ -162,12 +162,12 @@ class ImageEntry(_Named):
     @classmethod
     def _storable(cls, dtype: str | None) -> str | None:
         try:
-            found = None if dtype is None else np.dtype(dtype)
+            numpy_type = None if dtype is None else np.dtype(dtype)
         except TypeError:
             raise ValueError(f"{dtype!r} is no NumPy type, such as uint16") from None
-        if found is None or found.kind in "iuf":
-            return None if found is None else NARROWER.get(found.name, found.name)
-        if found.kind == "c":
+        if numpy_type is None or numpy_type.kind in "iuf":
+            return None if numpy_type is None else NARROWER.get(numpy_type.name, numpy_type.name)
+        if numpy_type.kind == "c":
             raise ValueError(f"{dtype}: {COMPLEX}")
         raise ValueError(f"{dtype} is no type of pixels: use integers or floating point numbers, such as uint16")
 

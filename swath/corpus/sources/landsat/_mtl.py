@@ -139,7 +139,9 @@ def calibration(entries: Fields, path: Path, sensor: str, bands: dict[str, str])
 def _reflectance(entries: Fields, path: Path, sensor: str, band: str) -> Reflectance:
     number = band.removeprefix("B")
     if f"REFLECTANCE_MULT_BAND_{number}" in entries:
-        return Reflectance(*(_number(entries, path, f"REFLECTANCE_{what}_BAND_{number}") for what in ("MULT", "ADD")))
+        return Reflectance(
+            *(_number(entries, path, f"REFLECTANCE_{coefficient}_BAND_{number}") for coefficient in ("MULT", "ADD"))
+        )
     if sensor not in SOLAR_IRRADIANCE:
         raise BadFileError(f"{path.name} has no REFLECTANCE_MULT_BAND_{number}", where=str(path), remedy=SKIP)
     multiplier, addend = _radiance(entries, path, number)
@@ -162,7 +164,9 @@ def _temperature(entries: Fields, path: Path, sensor: str, band: str) -> Tempera
 def _radiance(entries: Fields, path: Path, number: str) -> tuple[float, float]:
     """Multiplier and addend of counts to radiance in W/(m² sr µm)."""
     if f"RADIANCE_MULT_BAND_{number}" in entries:
-        multiplier, addend = (_number(entries, path, f"RADIANCE_{what}_BAND_{number}") for what in ("MULT", "ADD"))
+        multiplier, addend = (
+            _number(entries, path, f"RADIANCE_{coefficient}_BAND_{number}") for coefficient in ("MULT", "ADD")
+        )
         return multiplier, addend
     old = f"BAND{number.replace('_VCID_', '')}"
     high, low, last, first = (

@@ -91,11 +91,11 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     """
     folder = data_folder(data)
     omissions = Omissions(config, folder)
-    found = scenes.find(folder, omissions)
-    bands = scenes.bands(found, config.bands)
-    omissions.log += scenes.not_in_common(found, bands) if not config.bands else []
+    all_scenes = scenes.find(folder, omissions)
+    bands = scenes.bands(all_scenes, config.bands)
+    omissions.log += scenes.not_in_common(all_scenes, bands) if not config.bands else []
     ready, sizes = [], {}
-    for scene in found:
+    for scene in all_scenes:
         try:
             scenes.prepare(scene, bands[scene.sensor], config.missing_metadata, config.max_image_gb)
             _require_quality(scene, config)

@@ -74,18 +74,20 @@ def description(text: bytes) -> Description:
     try:
         compressor = said["compressor"] and said["compressor"]["id"]
         filters = [one["id"] for one in said["filters"] or ()]
-        found = Description(_sizes(said["shape"], 0), _sizes(said["chunks"], 1), np.dtype(said["dtype"]), compressor)
+        described = Description(
+            _sizes(said["shape"], 0), _sizes(said["chunks"], 1), np.dtype(said["dtype"]), compressor
+        )
     except (KeyError, TypeError) as error:
         raise ValueError("its description has no shape, chunks, type or codec that can be understood") from error
-    if said.get("zarr_format") != 2 or len(found.shape) != len(found.chunks):
+    if said.get("zarr_format") != 2 or len(described.shape) != len(described.chunks):
         raise ValueError("its description is none of Zarr 2")
     if compressor not in (None, *COMPRESSORS):
         raise ValueError(f"it is packed by {compressor!r}, which is not decoded: only {' and '.join(COMPRESSORS)} are")
     if unknown := [name for name in filters if name not in FILTERS]:
         raise ValueError(f"it has the filter {unknown[0]!r}, which is not decoded: only {' and '.join(FILTERS)} is")
-    if found.dtype.hasobject and not filters:
+    if described.dtype.hasobject and not filters:
         raise ValueError("it holds Python objects")
-    return found
+    return described
 
 
 def _sizes(said: Any, least: int) -> tuple[int, ...]:

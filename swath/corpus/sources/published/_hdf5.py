@@ -24,13 +24,13 @@ def datasets(path: Path, opened: Any) -> list[Any]:
     """
     import h5py
 
-    found = []
+    listed = []
 
     def elsewhere(name: str, link: Any) -> str | None:
         """The name of what lies in another file, which ends the visit: an error must not cross the library."""
         if isinstance(link, h5py.HardLink) and isinstance(opened[name], h5py.Dataset):
-            found.append(opened[name])
-            return name if found[-1].external or found[-1].is_virtual else None
+            listed.append(opened[name])
+            return name if listed[-1].external or listed[-1].is_virtual else None
         return name if isinstance(link, h5py.ExternalLink) else None
 
     try:
@@ -40,9 +40,9 @@ def datasets(path: Path, opened: Any) -> list[Any]:
         raise BadFileError(what, where=str(path), remedy=SKIP) from error
     if name:
         raise BadFileError(f"{path.name} takes {name} from another file", where=str(path), remedy=SKIP)
-    for dataset in found:
+    for dataset in listed:
         _check_filters(path, dataset)
-    return found
+    return listed
 
 
 def _filters(dataset: Any) -> list[int]:
@@ -64,8 +64,8 @@ def decoded_size(dataset: Any, rows: int | None = None) -> int:
 
     Texts of any length lie elsewhere in the file, and many may be one of them: each may be as long as the file.
     """
-    whole = dataset.size * Path(dataset.file.filename).stat().st_size if dataset.dtype.hasobject else dataset.nbytes
-    wanted = whole if rows is None else whole // max(1, len(dataset)) * rows
+    all_rows = dataset.size * Path(dataset.file.filename).stat().st_size if dataset.dtype.hasobject else dataset.nbytes
+    wanted = all_rows if rows is None else all_rows // max(1, len(dataset)) * rows
     return max(wanted, _chunk_bytes(dataset))
 
 
@@ -95,9 +95,9 @@ def check_chunks(path: Path, dataset: Any, row: int | None = None) -> None:
 def _stored(dataset: Any, row: int | None) -> Iterator[tuple[tuple[int, ...], int]]:
     """Start of each written chunk (all chunks, or those of a row), and which filters each of them skipped."""
     if row is None:
-        found: list[Any] = []
-        dataset.id.chunk_iter(found.append)
-        yield from ((info.chunk_offset, info.filter_mask) for info in found)
+        chunks: list[Any] = []
+        dataset.id.chunk_iter(chunks.append)
+        yield from ((info.chunk_offset, info.filter_mask) for info in chunks)
         return
     first, *others = dataset.chunks
     steps = [range(0, size, step) for size, step in zip(dataset.shape[1:], others, strict=True)]

@@ -36,14 +36,14 @@ def image(
 def expect(file: File, head: Header, bands: int, dtype: str, px: int | tuple[int, int] | None) -> None:
     """Raise BadFileError unless the file has so many bands, this type and this size."""
     size = (px, px) if isinstance(px, int) else px
-    for what, found, wanted in (
+    for quality, actual, wanted in (
         ("bands", head.count, bands),
         ("values of type", head.dtype, dtype),
         ("rows and columns", (head.height, head.width), size),
     ):
-        if wanted is not None and found != wanted:
+        if wanted is not None and actual != wanted:
             raise BadFileError(
-                f"{file.name}: {what}: {found}, where this format has {wanted}", where=str(file.path), remedy=SKIP
+                f"{file.name}: {quality}: {actual}, where this format has {wanted}", where=str(file.path), remedy=SKIP
             )
 
 
@@ -161,39 +161,39 @@ def classified(
     if not root.is_dir():
         raise CorpusError(f"no folder {folders[0]}", where=str(data), remedy=what_is_there(data, folders[0]))
     log += [stranger(path, data) for path in sorted(root.iterdir()) if path.is_dir() and path.name not in classes]
-    found: dict[str, File] = {}
+    images: dict[str, File] = {}
     for name in wanted:
         if not (root / name).is_dir():
             remedy = f"{what_is_there(root, name)}; to store a part of the classes, name them: classes=[...]"
             raise CorpusError(f"no folder of the class {name}", where=str(root), remedy=remedy)
         for path in sorted((root / name).iterdir()):
             if path.suffix.lower() == suffix:
-                found[path.stem] = File(path, path.relative_to(data).as_posix(), {"class": name})
+                images[path.stem] = File(path, path.relative_to(data).as_posix(), {"class": name})
             else:
                 log.append(stranger(path, data))
     if lists == "none":
-        return list(found.values())
+        return list(images.values())
     parts = _parts(data, lists)
     if only:
         parts = {stem: part for stem, part in parts.items() if stem.rpartition("_")[0] in wanted}
-    return _listed(data, lists, parts, found, log)
+    return _listed(data, lists, parts, images, log)
 
 
 def _listed(
-    data: Path, lists: str, parts: Mapping[str, str], found: Mapping[str, File], log: list[LogEntry]
+    data: Path, lists: str, parts: Mapping[str, str], images: Mapping[str, File], log: list[LogEntry]
 ) -> list[File]:
-    if missing := sorted(parts.keys() - found.keys()):
+    if missing := sorted(parts.keys() - images.keys()):
         raise CorpusError(
             f"{len(missing)} images that the lists name are missing, such as {missing[0]}",
             where=str(data),
             remedy="unpack the data set again, or store what is there without a split: split=none",
         )
-    unlisted = (found[stem] for stem in sorted(found.keys() - parts.keys()))
+    unlisted = (images[stem] for stem in sorted(images.keys() - parts.keys()))
     what = f"on none of the lists {lists}-*.txt"
     log += [{"event": "left out", "id": file.path.stem, "what": what, "where": file.name} for file in unlisted]
     return [
         File(file.path, file.name, file.fields | {"split": parts[stem]})
-        for stem, file in found.items()
+        for stem, file in images.items()
         if stem in parts
     ]
 

@@ -90,13 +90,13 @@ def _check(
     where: str = "",
 ) -> None:
     """Raise BadFileError unless an array is of such a type and shape and within the limit."""
-    dtype, found = head
+    dtype, actual = head
     if dtype.name not in dtypes:
         raise bad(path, f"holds {dtype}{where}, not {' or '.join(dtypes)}")
-    if len(found) != len(shape) or any(w not in (None, s) for s, w in zip(found, shape, strict=True)):
+    if len(actual) != len(shape) or any(w not in (None, s) for s, w in zip(actual, shape, strict=True)):
         wanted = " x ".join("any" if size is None else str(size) for size in shape)
-        raise bad(path, f"has the shape {' x '.join(map(str, found))}{where}, not {wanted}")
-    check_size(File(path, path.name), prod(found) * dtype.itemsize, limit_gb)
+        raise bad(path, f"has the shape {' x '.join(map(str, actual))}{where}, not {wanted}")
+    check_size(File(path, path.name), prod(actual) * dtype.itemsize, limit_gb)
 
 
 def document(path: Path) -> Any:

@@ -63,13 +63,13 @@ def arrays(file: Zipped, names: Sequence[str], limit_gb: float, optional: Sequen
     """
     zarr = _zarr()
     contents = _contents(file, {*names, *optional}, limit_gb)
-    found = {}
+    decoded = {}
     for name in (*names, *optional):
         if f"{name}/.zarray" in contents:
-            found[name] = _decoded(file, zarr, contents, name, limit_gb)
+            decoded[name] = _decoded(file, zarr, contents, name, limit_gb)
         elif name in names:
             raise file.bad(f"holds no {name}")
-    return found
+    return decoded
 
 
 def dtype(file: Zipped, name: str, limit_gb: float) -> str:

@@ -59,27 +59,27 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     """
     folder = data_folder(data)
     omissions = Omissions(config, folder)
-    found = {path.stem: path for path in sorted(folder.glob("*.npz")) if path.stem in BANDS}
-    if not found:
+    paths = {path.stem: path for path in sorted(folder.glob("*.npz")) if path.stem in BANDS}
+    if not paths:
         raise CorpusError(
             f"none of the files {', '.join(BANDS)}.npz is here",
             where=str(folder),
             remedy=what_is_there(folder, "landsat5.npz"),
         )
     omissions.log += [stranger(path, folder) for path in sorted(folder.glob("*.npz")) if path.stem not in BANDS]
-    absent = [f"{name}.npz" for name in BANDS if name not in found]
+    absent = [f"{name}.npz" for name in BANDS if name not in paths]
     omissions.log += [{"event": "missing file", "id": n, "what": "left out", "where": str(folder)} for n in absent]
-    own = {name: layout(name, config.sensor) for name in found}
+    own = {name: layout(name, config.sensor) for name in paths}
     layouts = dict(own.values())
     spec = CorpusSpec(config.chip_px, layouts, {"cloud": LAYER}, ("Apache-2.0",))
-    shapes = _shapes(found, omissions)
+    shapes = _shapes(paths, omissions)
     convert(
         target,
         spec,
         omissions,
         list(shapes),
         lambda name: [uid for uid, _, _ in cells(name, shapes[name], config.chip_px)],
-        lambda name: _contents_of(name, found[name], own[name][0], spec, config.max_image_gb),
+        lambda name: _contents_of(name, paths[name], own[name][0], spec, config.max_image_gb),
     )
 
 
@@ -105,10 +105,10 @@ def _six_of(sensor: Sensor) -> tuple[str, ...]:
     return bands
 
 
-def _shapes(found: dict[str, Path], omissions: Omissions) -> dict[str, tuple[int, int]]:
+def _shapes(paths: dict[str, Path], omissions: Omissions) -> dict[str, tuple[int, int]]:
     """Sizes of the usable images."""
     shapes = {}
-    for name, path in found.items():
+    for name, path in paths.items():
         try:
             shapes[name] = _arrays(path, omissions.settings.max_image_gb)[1].shape
         except BadFileError as error:

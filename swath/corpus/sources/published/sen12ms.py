@@ -74,11 +74,11 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     root = data_folder(data)
     omissions = Omissions(config, root)
     parts = _parts(root) if config.split == "official" else {}
-    found = {key for names in KINDS.values() for key in names.find(root)} if config.seasons else set()
-    if missing := sorted(set(config.seasons) - {_season(key) for key in found}):
+    keys = {key for names in KINDS.values() for key in names.find(root)} if config.seasons else set()
+    if missing := sorted(set(config.seasons) - {_season(key) for key in keys}):
         remedy = "unpack it beside the others, or name the seasons that are there"
         raise CorpusError(f"no patch of {missing[0]} is here", where=str(root), remedy=remedy)
-    files = files_by_key(root, KINDS, omissions, unwanted={key for key in found if _season(key) not in config.seasons})
+    files = files_by_key(root, KINDS, omissions, unwanted={key for key in keys if _season(key) not in config.seasons})
     for key in BAD:
         if files.pop(key, None):
             what = "the authors say to drop it: the radar holds no numbers"

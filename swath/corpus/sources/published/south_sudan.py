@@ -122,8 +122,10 @@ def _read(
         raise npy.bad(files["truth"], str(error)) from None
     counts, stamps = _series(files, "s2", len(BANDS), limit_gb)
     power, radar_stamps = _series(files, "s1", len(POLARISATIONS), limit_gb)
-    whole = _whole(counts, files["images"])
-    chips = [chip_of(key[0], optical, whole[k], files["images"].name, datetime=stamps[k]) for k in npy.in_time(stamps)]
+    reflectance = _whole(counts, files["images"])
+    chips = [
+        chip_of(key[0], optical, reflectance[k], files["images"].name, datetime=stamps[k]) for k in npy.in_time(stamps)
+    ]
     # images that fill up a series are 0 throughout, which is no decibel value of land
     chips += [
         Chip(

@@ -135,11 +135,11 @@ def _places(data: Path, splits: tuple[str, ...], config: Config, log: list[LogEn
 
 
 def _listing(folder: Path, log: list[LogEntry]) -> Iterator[tuple[str, list[str]]]:
-    for place in sorted(folder.iterdir()):
-        if re.fullmatch(r"\d{7}", place.name) and place.is_dir():
-            yield place.name, sorted(scene.name for scene in place.iterdir() if scene.is_dir())
+    for location in sorted(folder.iterdir()):
+        if re.fullmatch(r"\d{7}", location.name) and location.is_dir():
+            yield location.name, sorted(scene.name for scene in location.iterdir() if scene.is_dir())
         else:
-            log.append(stranger(place, folder.parent))
+            log.append(stranger(location, folder.parent))
 
 
 def _same_dates(scenes: Scenes, splits: tuple[str, ...]) -> bool:

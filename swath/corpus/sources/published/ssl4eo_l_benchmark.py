@@ -59,15 +59,15 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     omissions = Omissions(config, folder)
     template = f"ssl4eo_l_{config.sensor}_benchmark/{{uid}}/{{scene}}/{FILE}"
     names = Names(template)
-    found = names.find(folder)
-    if not found:
+    files = names.find(folder)
+    if not files:
         raise CorpusError(f"no file is named {template}", where=str(folder), remedy=what_is_there(folder, template))
-    keys = in_order(found)
+    keys = in_order(files)
     parts = dict(zip(keys, split(len(keys)), strict=True))
     omissions.log += [
         stranger(p, folder) for p in sorted(names.path(folder, keys[0]).parents[2].iterdir()) if p.is_file()
     ]
-    omissions.log += _masks_alone(folder, config, found)
+    omissions.log += _masks_alone(folder, config, files)
     sensor = SENSORS[config.sensor]
     layers = {
         product: LEGENDS[product] if config.classes == "all" else legends.only(LEGENDS[product], FREQUENT[product])
@@ -77,7 +77,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
 
     def read(key: tuple[str, ...]) -> Contents:
         uid, scene = key
-        file = File(found[key], found[key].relative_to(folder).as_posix())
+        file = File(files[key], files[key].relative_to(folder).as_posix())
         pixels, head = image(file, len(spec.sensors[sensor].bands), "uint8", PX)
         chip = chip_of(uid, sensor, pixels, file.name, datetime=date_of(scene))
         maps = {product: _mask(folder, config, product, spec.labels[product], key, (file, head)) for product in layers}
@@ -89,7 +89,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         if uid == other:
             what = f"location {uid} has two scenes, where this benchmark has one"
             raise CorpusError(what, where=str(names.path(folder, keys[0]).parents[2]), remedy="remove one")
-    convert(target, spec, omissions, keys, lambda key: [key[0]], read, outlines(found.values(), PX))
+    convert(target, spec, omissions, keys, lambda key: [key[0]], read, outlines(files.values(), PX))
 
 
 def split(count: int) -> list[str]:

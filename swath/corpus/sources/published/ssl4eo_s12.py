@@ -78,19 +78,19 @@ def layout(modality: str) -> SensorLayout:
 
 
 def _places(data: Path, modalities: tuple[str, ...], log: list[LogEntry]) -> dict[str, list[str]]:
-    places: dict[str, list[str]] = {}
+    modalities_of: dict[str, list[str]] = {}
     for modality in modalities:
-        for place in sorted((data / modality).iterdir()):
-            if re.fullmatch(r"\d{7}", place.name) and place.is_dir():
-                places.setdefault(place.name, []).append(modality)
+        for location in sorted((data / modality).iterdir()):
+            if re.fullmatch(r"\d{7}", location.name) and location.is_dir():
+                modalities_of.setdefault(location.name, []).append(modality)
             else:
-                log.append(stranger(place, data))
-    return places
+                log.append(stranger(location, data))
+    return modalities_of
 
 
-def _first(place: Path) -> list[Path]:
+def _first(location: Path) -> list[Path]:
     """A 10 m file that states where the location lies, if there is one."""
-    scenes = sorted(path for path in place.iterdir() if path.is_dir())
+    scenes = sorted(path for path in location.iterdir() if path.is_dir())
     return [path for scene in scenes[:1] for name in FINEST if (path := scene / name).is_file()]
 
 

@@ -145,7 +145,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         ("CC-BY-4.0",),
     )
     reader = _Reader(config, edition, spec, folders)
-    known = (place for unit in units for place in reader.grounds(unit))
+    known = (location for unit in units for location in reader.grounds(unit))
     convert(target, spec, omissions, units, lambda unit: [unit.uid], reader.contents_of, known)
 
 
@@ -182,11 +182,11 @@ def _units(
     seen: set[str] = set()
     for key, paths in track(files.items(), len(files), "listing locations"):
         try:
-            found = members(root, key[0], paths, omissions)
+            locations = members(root, key[0], paths, omissions)
         except BadFileError as error:
             omissions.reject(error, "_".join(key))
             continue
-        for unit in found:
+        for unit in locations:
             if unit.uid in seen:
                 what = f"{unit.uid} is in two files"
                 omissions.reject(BadFileError(what, where=str(next(iter(paths.values()))), remedy=SKIP), unit.uid)
@@ -211,13 +211,13 @@ def _in_chunk(root: Path, part: str, paths: Mapping[str, Path], omissions: Omiss
 def _in_shard(root: Path, part: str, paths: Mapping[str, Path], omissions: Omissions) -> list[StoredLocation]:
     members = {name: _members(root, path) for name, path in paths.items()}
     units = []
-    for key in sorted({key for found in members.values() for key in found}):
-        if lacking := [name for name, found in members.items() if key not in found]:
+    for key in sorted({key for of_file in members.values() for key in of_file}):
+        if lacking := [name for name, of_file in members.items() if key not in of_file]:
             path = paths[lacking[0]]
             what = f"{key} is missing in {path.relative_to(root).as_posix()}"
             omissions.reject(BadFileError(what, where=str(path), remedy=SKIP), key)
         else:
-            units.append(StoredLocation(key, part, {name: found[key] for name, found in members.items()}))
+            units.append(StoredLocation(key, part, {name: of_file[key] for name, of_file in members.items()}))
     return units
 
 
@@ -275,8 +275,8 @@ class _Reader:
         """Outline of the location, by its coordinates alone; none where they cannot be read."""
         file, edition = unit.files[next(name for name in SENSORS if name in self.folders)], self.edition
         with suppress(BadFileError):
-            found = arrays(file, ["crs", edition.x, edition.y], self.config.max_image_gb)
-            yield placed(unit.uid, _header(file, _own(found, unit) if edition.batched else found, edition))
+            read = arrays(file, ["crs", edition.x, edition.y], self.config.max_image_gb)
+            yield placed(unit.uid, _header(file, _own(read, unit) if edition.batched else read, edition))
 
     def _arrays(self, unit: StoredLocation, modality: str) -> dict[str, Array]:
         """The arrays of this location only."""
@@ -285,9 +285,9 @@ class _Reader:
         if not edition.batched:
             return arrays(file, names, limit, ["cloud_mask"])
         keep = 2 * len(self.folders)
-        found = self.recent.read(file, lambda: arrays(file, names, limit, ["cloud_mask"]), keep)
-        shared = {"band": found["band"]}
-        return _own({name: one for name, one in found.items() if name not in shared}, unit) | shared
+        of_file = self.recent.read(file, lambda: arrays(file, names, limit, ["cloud_mask"]), keep)
+        shared = {"band": of_file["band"]}
+        return _own({name: one for name, one in of_file.items() if name not in shared}, unit) | shared
 
     def _chips(
         self, uid: str, sensor: str, file: Zipped, own: Mapping[str, Array], contents: Contents
@@ -322,9 +322,9 @@ class _Reader:
             raise file.bad(str(error)) from None
 
 
-def _own(found: Mapping[str, Array], unit: StoredLocation) -> dict[str, Array]:
+def _own(of_file: Mapping[str, Array], unit: StoredLocation) -> dict[str, Array]:
     """One location's part of arrays of many locations, copied so that the rest of the file can be freed."""
-    return {name: Array(np.array(one.values[unit.position]), one.attributes) for name, one in found.items()}
+    return {name: Array(np.array(one.values[unit.position]), one.attributes) for name, one in of_file.items()}
 
 
 def _ordered(file: Zipped, own: Mapping[str, Array], layout: SensorLayout) -> Shaped[ndarray, "t c y x"]:

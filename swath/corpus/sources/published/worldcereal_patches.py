@@ -182,10 +182,10 @@ def coarser(codes: Integer[ndarray, "y x"]) -> Integer[ndarray, "y2 x2"]:
     """
     four = np.stack([codes[row::2, column::2] for row in (0, 1) for column in (0, 1)])
     votes = np.where(four == 0, 0, (four[:, None] == four[None]).sum(axis=0))
-    most = votes.max(axis=0)
+    highest = votes.max(axis=0)
     winner = np.take_along_axis(four, votes.argmax(axis=0)[None], axis=0)[0]
-    tied = ((votes == most) & (four != winner)).any(axis=0)
-    return np.where((most >= 2) & ~tied, winner, 0)
+    tied = ((votes == highest) & (four != winner)).any(axis=0)
+    return np.where((highest >= 2) & ~tied, winner, 0)
 
 
 def mean_of_four(counts: UInt16[ndarray, "t y x"]) -> UInt16[ndarray, "t y2 x2"]:

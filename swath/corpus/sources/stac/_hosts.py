@@ -202,12 +202,12 @@ def bounded(chunks: Iterator[bytes], what: str, patience: Patience) -> bytes:
         TooLargeError: it holds more than `limits.answer_mb`.
         TimeoutError: it takes longer than `timeout_s`.
     """
-    most, end = patience.limits.answer_mb * 2**20, time.monotonic() + patience.timeout_s
+    limit, end = patience.limits.answer_mb * 2**20, time.monotonic() + patience.timeout_s
     taken = bytearray()
     for chunk in chunks:
         taken += chunk
-        if len(taken) > most:
-            raise TooLargeError(f"the answer of {_shown(what)} holds more than {most >> 20} MB", "answer_mb")
+        if len(taken) > limit:
+            raise TooLargeError(f"the answer of {_shown(what)} holds more than {limit >> 20} MB", "answer_mb")
         if time.monotonic() > end:
             raise TimeoutError(f"no whole answer in {patience.timeout_s:g} s")
     return bytes(taken)
@@ -292,11 +292,11 @@ def _object(url: str, patience: Patience) -> bytes:
         web = "http" if os.environ.get("AWS_HTTPS", "YES").upper() in {"NO", "FALSE", "OFF"} else "https"
         spec |= {"endpoint": f"{web}://{host}", "aws_region": os.environ.get("AWS_REGION", "us-east-1")}
     store = ts.KvStore.open(spec).result(timeout=patience.timeout_s)
-    key, most = parts.path.lstrip("/"), patience.limits.answer_mb * 2**20
+    key, limit = parts.path.lstrip("/"), patience.limits.answer_mb * 2**20
     with suppress(ValueError):  # there is no byte so far behind
-        beyond = store.read(key, byte_range=slice(most, most + 1)).result(timeout=patience.timeout_s)
+        beyond = store.read(key, byte_range=slice(limit, limit + 1)).result(timeout=patience.timeout_s)
         if beyond.state == "value":
-            raise TooLargeError(f"{url} holds more than {most >> 20} MB", "answer_mb")
+            raise TooLargeError(f"{url} holds more than {limit >> 20} MB", "answer_mb")
     answer = store.read(key).result(timeout=patience.timeout_s)
     if answer.state != "value":
         raise HTTPError(url, 404, "there is no such object", Message(), None)

@@ -97,17 +97,17 @@ def _groups(section: StacSection) -> list[list[Product]]:
 
 def _take_group(site: Site, leader: Product, followers: Sequence[Product]) -> None:
     windows = dates.windows(leader.when or site.section.when, site.location.uid)
-    found: dict[str, list[Acquisition]] = {}
+    acquisitions: dict[str, list[Acquisition]] = {}
     for product in (leader, *followers):
         try:
-            found[product.sensor] = _search(site, product, windows)
+            acquisitions[product.sensor] = _search(site, product, windows)
         except (TransientError, GoneError, CorpusError) as error:
             for window in windows:
                 site.fail(product, window, f"search: {error}", transient=isinstance(error, TransientError))
             return
-    groups = twins([found[product.sensor] for product in (leader, *followers)])
+    groups = twins([acquisitions[product.sensor] for product in (leader, *followers)])
     for window in windows:
-        inside = [one for one in found[leader.sensor] if window.holds(one.when)]
+        inside = [one for one in acquisitions[leader.sensor] if window.holds(one.when)]
         candidates = [group for group in groups if window.holds(group[0].when)]
         _take_window(site, (leader, *followers), window, candidates, len(inside))
 
@@ -205,12 +205,12 @@ def _search(site: Site, product: Product, windows: Sequence[Window]) -> list[Acq
     bands = sections.bands_read(product, site.section)
     outline = site.location.footprint
     assert outline is not None
-    look = partial(checked, home=catalogue.address, local=catalogue.local)
+    check_address = partial(checked, home=catalogue.address, local=catalogue.local)
     scenes: list[Scene] = []
     for key, listed in _items(site, product, windows, _filters(product, sensor, catalogue)):
         for item in (item for item in listed if product.only.items() <= _properties(item).items()):
             try:
-                scenes.append(scene_of(item, sensor, bands, sensor.assets[key], catalogue.alternate, look))
+                scenes.append(scene_of(item, sensor, bands, sensor.assets[key], catalogue.alternate, check_address))
             except CorpusError as error:
                 site.leave_out(product, error.what)
     wanted = [scene for scene in scenes if _wanted(scene, product, sensor)]

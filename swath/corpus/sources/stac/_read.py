@@ -99,7 +99,7 @@ class Access:
         factor = grid.factor(file.pixel_m, crs) if resampling == "nearest" else 1
         target = grid.geobox if factor == 1 else grid.geobox.zoom_out(factor)
         name = PurePosixPath(urlsplit(file.href).path).name
-        most = self.patience.limits.read_mb * 2**20
+        limit = self.patience.limits.read_mb * 2**20
 
         def request() -> Shaped[ndarray, "y x"]:
             address, driver = self.signer.sign(file.href), FORMATS.get(PurePosixPath(name).suffix.lower(), "GTiff")
@@ -107,7 +107,7 @@ class Access:
                 if source.crs is None:
                     raise CorpusError(f"{name} has no georeference")
                 there = compute_reproject_roi(rio_geobox(source), target, ttol=0.9 if resampling == "nearest" else 0.05)
-                _affordable(source, _slices(there.roi_src), most, name)
+                _affordable(source, _slices(there.roi_src), limit, name)
                 pixels, absent = _window(source, there, target, nodata, resampling)
             return np.where(absent, np.array(nodata or 0, dtype), _as(pixels, absent, dtype, name))
 

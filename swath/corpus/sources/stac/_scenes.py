@@ -403,7 +403,7 @@ def twins(levels: Sequence[Sequence[Acquisition]]) -> list[tuple[Acquisition, ..
         levels: acquisitions by product level.
     """
     common = set.intersection(*({scene.key for one in level for scene in one.scenes} for level in levels))
-    found: list[tuple[Acquisition, ...]] = []
+    matched: list[tuple[Acquisition, ...]] = []
     for first in levels[0]:
         shared = first.only(common)
         if shared is not None:
@@ -411,8 +411,8 @@ def twins(levels: Sequence[Sequence[Acquisition]]) -> list[tuple[Acquisition, ..
             partners = [other for level in levels[1:] for one in level if (other := one.only(keys)) is not None]
             # a pass that one level cuts in two has no single partner
             if len(partners) == len(levels) - 1:
-                found.append((shared, *partners))
-    return found
+                matched.append((shared, *partners))
+    return matched
 
 
 # -- counts ------------------------------------------------------------------------------------------------------------

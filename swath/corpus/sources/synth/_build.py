@@ -211,11 +211,11 @@ def _distinct(config: Config, west: np.ndarray, north: np.ndarray) -> list[Lands
     inverse = _transformer(_zone(config.lon), config.lat < 0)
     half = config.chip_m / 2
     lon, lat = inverse.transform(west + half, north - half, direction="INVERSE")
-    found: dict[str, LandscapeLocation] = {}
+    distinct: dict[str, LandscapeLocation] = {}
     for i in range(len(lon)):
         location = _location_at(config, float(lon[i]), float(lat[i]))
-        found.setdefault(location.uid, location)
-    return list(found.values())
+        distinct.setdefault(location.uid, location)
+    return list(distinct.values())
 
 
 def _location_at(config: Config, lon: float, lat: float) -> LandscapeLocation:
@@ -456,7 +456,7 @@ def _location(config: Config, scene: RenderedLocation) -> Location:
     """Scalar labels: the class that covers most, its share, and the share of every class."""
     lands, location = _lands(config), scene.location
     share = np.bincount(scene.landcover.ravel(), minlength=len(lands)) / scene.landcover.size
-    most = int(share.argmax())
+    dominant = int(share.argmax())
     shares = {f"share_{land.name.replace('-', '_')}": float(s) for land, s in zip(lands, share, strict=True)}
     return Location(
         uid=location.uid,
@@ -464,7 +464,7 @@ def _location(config: Config, scene: RenderedLocation) -> Location:
         crs=location.crs,
         transform=location.transform,
         group=location.group,
-        scalars={"dominant": lands[most].name, "dominant_share": float(share[most]), **shares},
+        scalars={"dominant": lands[dominant].name, "dominant_share": float(share[dominant]), **shares},
     )
 
 
@@ -513,7 +513,7 @@ def _write_truth(config: Config, corpus: Corpus, wanted: Sequence[LandscapeLocat
     for start in track(starts, len(starts), "cloud truth"):
         some = slice(start, min(start + TRUTH_ROWS, len(chips)))
         for make_one, array in made.items():
-            found = {i: make_one(config, by_uid[uids[i]]) for i in np.unique(location[some])}
-            rows = [found[i][k] for i, k in zip(location[some], date[some], strict=True)]
+            truths = {i: make_one(config, by_uid[uids[i]]) for i in np.unique(location[some])}
+            rows = [truths[i][k] for i, k in zip(location[some], date[some], strict=True)]
             array[some].write(np.stack(rows)).result()
     beside.replace(final)

@@ -98,8 +98,10 @@ def _band_mean(row: str, members: list[tuple[Band, Panel]], *, radar: bool) -> s
 def _limits(scores: Sequence[RowValue]) -> tuple[float, float]:
     """Limits of a common axis. It begins at 0, as bars must; that of shares ends at a multiple of 5 points."""
     values = np.array([v for s in scores for v in (s.value, s.high)])
-    most = float(values[np.isfinite(values)].max())
-    return 0.0, min(1.0, float(np.ceil(most * 20 + 0.1)) / 20) if words.is_share(scores[0].metric) else 1.05 * most
+    highest = float(values[np.isfinite(values)].max())
+    return 0.0, min(1.0, float(np.ceil(highest * 20 + 0.1)) / 20) if words.is_share(
+        scores[0].metric
+    ) else 1.05 * highest
 
 
 def _band_plot(
