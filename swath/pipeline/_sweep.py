@@ -37,7 +37,7 @@ def tell_effects(recipe: Recipe, folder: Path) -> Path:
         name: task.rules for stem, given in recipe.tasks.items() for name, task in by_fraction(stem, given).items()
     }
     predictions = schema.PREDICTIONS.read(folder / "evaluate")
-    effects = sweep.effects_of(predictions, recipe.sweep.levels, points, rules)
+    effects = sweep.effects_of(predictions, recipe.sweep.levels, points, rules, recipe.sweep.pairs)
     sweep.EFFECTS.write(target, sweep.EFFECTS.frame(effects))
     write_whole(target / "arms.csv", _arms(recipe, folder, points).to_csv(index=False))
     return target

@@ -1,10 +1,10 @@
 """What a recipe says of a sweep, and the arms that come of it."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_serializer, model_validator
 
 from swath.errors import RecipeError, nearest
 from swath.settings import Settings
@@ -30,6 +30,9 @@ class SweepConfig(Settings):
     without: list[dict[str, str]] = Field(default_factory=list)
     """Combinations that are left out, such as `{objective: dino, views: seasons}`: level by axis; an axis that is not
     named may have any level."""
+    pairs: list[tuple[str, str]] | None = None
+    """Pairs of axes whose joint effects are asked for, such as `[[method, views.name]]`: the design tells them apart,
+    and all other pairs are taken to add up. null: all pairs that the design happens to tell apart."""
     samples: int | None = Field(default=None, ge=1)
     """Locations that each training sees, whatever its batch size; null: as `training` says."""
     confirm: int = Field(default=3, ge=0)
@@ -67,8 +70,14 @@ class SweepConfig(Settings):
                     raise ValueError(f"without: no axis {axis!r}; {nearest(axis, list(self.axes))}")
                 if level not in self.axes[axis]:
                     raise ValueError(f"without: {axis} has no level {level!r}; {nearest(level, list(self.axes[axis]))}")
+        _refuse_unknown_pairs(self.pairs or (), list(self.axes))
         _refuse_common_keys(self.axes)
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        # a sweep that names no pairs has the digest that it had before they could be named
+        return {key: value for key, value in handler(self).items() if key != "pairs" or value is not None}
 
     @property
     def levels(self) -> Levels:
@@ -79,9 +88,9 @@ class SweepConfig(Settings):
         """The combinations that are trained.
 
         Raises:
-            RecipeError: none is left, or a fraction is too small to tell the axes apart.
+            RecipeError: none is left, or a fraction is too small to tell the axes and the pairs apart.
         """
-        return points_of(self.levels, self.design, self.without)
+        return points_of(self.levels, self.design, self.without, self.pairs or ())
 
 
 def arms_of(sweep: SweepConfig, common: dict[str, Any], merge: Merge) -> dict[str, dict[str, Any]]:
@@ -160,6 +169,16 @@ def _nested(keys: list[str], value: Any) -> dict[str, Any]:
     for key in reversed(keys):
         value = {key: value}
     return value
+
+
+def _refuse_unknown_pairs(pairs: Sequence[tuple[str, str]], axes: Sequence[str]) -> None:
+    for pair in pairs:
+        if unknown := [axis for axis in pair if axis not in axes]:
+            raise ValueError(f"pairs: no axis {unknown[0]!r}; {nearest(unknown[0], axes)}")
+        if pair[0] == pair[1]:
+            raise ValueError(f"pairs: {pair[0]} is no pair with itself")
+    if len(set(map(frozenset, pairs))) < len(pairs):
+        raise ValueError("pairs: name each pair once")
 
 
 def _refuse_common_keys(axes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:

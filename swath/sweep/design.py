@@ -1,8 +1,8 @@
 """Which combinations of levels are trained: all, some at random, or those that tell most.
 
 A fraction is chosen to be D-optimal in Bayes' sense (DuMouchel and Jones 1994, "A simple Bayesian modification of
-D-optimal designs"): every axis can be told apart from every other, and pairs of axes as well as the number of arms
-allows.
+D-optimal designs"): every axis can be told apart from every other, the pairs of axes that are asked for as well, and
+other pairs as well as the number of arms allows.
 """
 
 import itertools
@@ -54,16 +54,23 @@ class RandomDesign(Settings):
 Design = Annotated[GridDesign | FractionDesign | RandomDesign, Field(discriminator="name")]
 
 
-def points_of(levels: Levels, design: Design, without: Sequence[Mapping[str, str]] = ()) -> list[Point]:
+def points_of(
+    levels: Levels,
+    design: Design,
+    without: Sequence[Mapping[str, str]] = (),
+    pairs: Sequence[tuple[str, str]] = (),
+) -> list[Point]:
     """The combinations of a design, in the order of the axes.
 
     Args:
         levels: by axis.
         design: which of the combinations.
         without: combinations that are none: level by axis.
+        pairs: pairs of axes whose joint effects have to be told apart as well.
 
     Raises:
-        RecipeError: nothing is left, there are too many combinations, or those of the design do not tell axes apart.
+        RecipeError: nothing is left, there are too many combinations, or those of the design do not tell axes, or
+            these pairs of them, apart.
     """
     number = int(np.prod([len(names) for names in levels.values()], dtype=object))
     if number > MOST_COMBINATIONS:
@@ -76,31 +83,37 @@ def points_of(levels: Levels, design: Design, without: Sequence[Mapping[str, str
     points = [point for point in every if not any(one.items() <= point.items() for one in without)]
     if lost := _lost(levels, points):
         raise RecipeError(f"no combination with {lost} is left", where="sweep.without", remedy="leave out fewer")
-    chosen = points if isinstance(design, GridDesign) or design.arms >= len(points) else _some(levels, points, design)
+    if isinstance(design, GridDesign) or design.arms >= len(points):
+        chosen = points
+    else:
+        chosen = _some(levels, points, design, pairs)
     # else least squares would share out between axes what belongs to one of them, without a word
-    if not _tells_axes_apart(levels, chosen):
+    if not _tells_apart(levels, chosen, pairs):
+        named = "".join(f", and {a} with {b}" for a, b in pairs)
         raise RecipeError(
-            f"these {len(chosen)} combinations do not tell the axes apart",
+            f"these {len(chosen)} combinations do not tell the axes{named} apart",
             where="sweep",
             remedy="leave out fewer combinations, or take a fraction instead of random ones, or more of them",
         )
     return chosen
 
 
-def _some(levels: Levels, points: list[Point], design: FractionDesign | RandomDesign) -> list[Point]:
+def _some(
+    levels: Levels, points: list[Point], design: FractionDesign | RandomDesign, pairs: Sequence[tuple[str, str]]
+) -> list[Point]:
     generator = np.random.default_rng(design.seed)
     if isinstance(design, FractionDesign):
-        return [points[i] for i in sorted(_most_telling(levels, points, design.arms, generator))]
+        return [points[i] for i in sorted(_most_telling(levels, points, design.arms, pairs, generator))]
     drawn: list[Point] = []
     for _ in range(DRAWS):
         drawn = [points[i] for i in sorted(generator.choice(len(points), design.arms, replace=False))]
-        if _tells_axes_apart(levels, drawn):
+        if _tells_apart(levels, drawn, pairs):
             break
     return drawn
 
 
-def _tells_axes_apart(levels: Levels, points: Sequence[Point]) -> bool:
-    matrix = columns(levels, points)
+def _tells_apart(levels: Levels, points: Sequence[Point], pairs: Sequence[tuple[str, str]]) -> bool:
+    matrix = columns(levels, points, pairs)
     return int(np.linalg.matrix_rank(matrix)) == matrix.shape[1]
 
 
@@ -145,23 +158,30 @@ def _lost(levels: Levels, points: Sequence[Point]) -> str:
     )
 
 
-def _most_telling(levels: Levels, points: Sequence[Point], arms: int, generator: np.random.Generator) -> list[int]:
-    mains = columns(levels, points).shape[1]
-    if arms < mains:
+def _most_telling(
+    levels: Levels,
+    points: Sequence[Point],
+    arms: int,
+    pairs: Sequence[tuple[str, str]],
+    generator: np.random.Generator,
+) -> list[int]:
+    sought = columns(levels, points, pairs).shape[1]
+    if arms < sought:
         raise RecipeError(
-            f"{arms} arms cannot tell {mains - 1} effects of the axes apart",
+            f"{arms} arms cannot tell {sought - 1} effects of the axes{' and pairs' if pairs else ''} apart",
             where="sweep.design.arms",
-            remedy=f"give at least {mains}, or fewer levels",
+            remedy=f"give at least {sought}, or fewer levels{' or pairs' if pairs else ''}",
         )
-    matrix = columns(levels, points, list(itertools.combinations(levels, 2)))
-    # what is known before: nothing of the mean and the axes, and that pairs are of the order of one standard error
-    prior = np.where(np.arange(matrix.shape[1]) < mains, 1e-6, 1.0)
+    others = [pair for pair in itertools.combinations(levels, 2) if frozenset(pair) not in map(frozenset, pairs)]
+    matrix = columns(levels, points, [*pairs, *others])
+    # what is known before: nothing of what is sought, and that other pairs are of the order of one standard error
+    prior = np.where(np.arange(matrix.shape[1]) < sought, 1e-6, 1.0)
     designs = [_exchanged(matrix, prior, generator.permutation(len(points))[:arms].tolist()) for _ in range(STARTS)]
-    # of the best designs only those that tell all axes apart will do; the prior makes sure of it where one exists
+    # of the best designs only those that tell all apart will do; the prior makes sure of it where one exists
     best = max(designs, key=lambda design: np.linalg.slogdet(_information(matrix, prior, design))[1])
-    if np.linalg.matrix_rank(matrix[best][:, :mains]) < mains:
+    if np.linalg.matrix_rank(matrix[best][:, :sought]) < sought:
         raise RecipeError(
-            f"no {arms} of the {len(points)} combinations tell all axes apart",
+            f"no {arms} of the {len(points)} combinations tell all axes{' and pairs' if pairs else ''} apart",
             where="sweep.without",
             remedy="leave out fewer combinations, or give sweep.design.arms more",
         )

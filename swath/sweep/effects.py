@@ -56,7 +56,11 @@ EFFECTS = Table.of("effects.csv", Effect)
 
 
 def effects_of(
-    predictions: pd.DataFrame, levels: Levels, points: Mapping[str, Point], rules: Mapping[str, TaskRules]
+    predictions: pd.DataFrame,
+    levels: Levels,
+    points: Mapping[str, Point],
+    rules: Mapping[str, TaskRules],
+    pairs: Sequence[tuple[str, str]] | None = None,
 ) -> list[Effect]:
     """The effects in every panel in which all arms have a result of the same trainings.
 
@@ -65,11 +69,14 @@ def effects_of(
         levels: of the axes.
         points: the levels of each arm.
         rules: by task; the first metric is the one that is explained.
+        pairs: whose joint effects are asked for; None: all that the design tells apart.
 
     Returns:
-        Each axis's levels, then those of each pair of axes that the design tells apart, panel by panel.
+        Each axis's levels, then those of each of the pairs of axes, panel by panel.
     """
     effects = []
+    if pairs is None:
+        pairs = separable_pairs(levels, list(points.values()))
     for task, lines in predictions.groupby("task", sort=False):
         rule = rules[str(task)]
         results = TaskResults.of(lines, flips=1, seed=0, multi_label=rule.multi_label)
@@ -77,7 +84,7 @@ def effects_of(
             values = _values(results, panel, points, rule.metrics[0])
             if values is not None:
                 about = (str(task), panel.input, panel.probe, rule.metrics[0])
-                effects += _explained(about, levels, points, values, _note(results, values[0]))
+                effects += _explained(about, levels, points, pairs, values, _note(results, values[0]))
     return effects
 
 
@@ -120,11 +127,11 @@ def _explained(
     about: tuple[str, str, str, str],
     levels: Levels,
     points: Mapping[str, Point],
+    pairs: Sequence[tuple[str, str]],
     values: Sequence[LeftOut],
     note: str,
 ) -> Iterator[Effect]:
     arms = list(points.values())
-    pairs = separable_pairs(levels, arms)
 
     def effect(weights: np.ndarray, expected: np.ndarray, chosen: Mapping[str, str]) -> Effect:
         spread = _sum(weights, values).spread()

@@ -51,7 +51,8 @@ def test_an_axis_over_a_name_keeps_the_other_settings():
 
 def test_a_resolved_sweep_is_read_back_as_the_same():
     recipe = load(
-        "{axes: {training.epochs: [1, 2], encoder.model: [resnet18, resnet50]}, design: {name: random, arms: 3}}"
+        "{axes: {training.epochs: [1, 2], encoder.model: [resnet18, resnet50]}, design: {name: random, arms: 3}, "
+        "pairs: []}"
     )
     again = config.resolve(yaml.safe_load(config.dump(recipe)))
     assert again == recipe
@@ -67,6 +68,7 @@ def test_what_is_left_out_is_written_as_in_the_axes():
 
 def test_recipes_without_one_say_nothing_of_it():
     assert "sweep" not in config.load("quickstart").model_dump(mode="json")
+    assert "pairs" not in load("{axes: {training.epochs: [1, 2]}}").model_dump(mode="json")["sweep"]
     assert "samples" not in config.load("quickstart").model_dump(mode="json")["arms"]["simclr"]["training"]
 
 
@@ -83,6 +85,13 @@ def test_recipes_without_one_say_nothing_of_it():
         ("{axs: {}}", "did you mean 'axes'"),
         ("{axes: {method: [simclr, byol]}, without: [{method: byo}]}", "did you mean 'byol'"),
         ("{axes: {method: [simclr, byol]}, without: [{methods: byol}]}", "did you mean 'method'"),
+        ("{axes: {method: [simclr, byol]}, pairs: [[method, methd]]}", "did you mean 'method'"),
+        ("{axes: {method: [simclr, byol]}, pairs: [[method, method]]}", "no pair with itself"),
+        (
+            "{axes: {method: [simclr, byol], training.epochs: [1, 2]}, "
+            "pairs: [[method, training.epochs], [training.epochs, method]]}",
+            "name each pair once",
+        ),
         ("{axes: {method: [simclr, byol]}, design: {name: fracton}}", "did you mean 'fraction'"),
         ("{axes: {training.optimizer.lr: [0.1, -1]}}", "greater than 0"),
         ("{axes: {training.epochs: [1, 2]}, confirm: -1}", "greater than or equal to 0"),

@@ -80,6 +80,21 @@ def test_combinations_that_confound_axes_are_refused(design, without):
         points_of(levels, design, without)
 
 
+def test_a_fraction_tells_the_pairs_that_are_asked_for_apart():
+    pairs = [("method", "network")]
+    points = points_of(LEVELS, FractionDesign(arms=13), pairs=pairs)
+    # a mean, 3 + 1 + 2 effects of axes and 3 x 2 of the pair
+    assert np.linalg.matrix_rank(columns(LEVELS, points, pairs)) == 13
+    assert pairs[0] not in separable_pairs(LEVELS, points_of(LEVELS, FractionDesign(arms=13)))
+    with pytest.raises(RecipeError, match="12 arms cannot tell 12 effects of the axes and pairs apart"):
+        points_of(LEVELS, FractionDesign(arms=12), pairs=pairs)
+
+
+def test_combinations_that_confound_a_pair_that_is_asked_for_are_refused():
+    with pytest.raises(RecipeError, match="do not tell the axes, and method with network apart"):
+        points_of(LEVELS, RandomDesign(arms=12), pairs=[("method", "network")])
+
+
 def test_columns_are_differences_from_the_mean_of_an_axis():
     levels = {"a": ("x", "y", "z"), "b": ("p", "q")}
     points = points_of(levels, GridDesign())

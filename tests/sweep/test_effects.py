@@ -50,8 +50,8 @@ def predictions():
     return pd.concat(frames, ignore_index=True)
 
 
-def table(predictions, points=POINTS):
-    return EFFECTS.frame(effects_of(predictions, LEVELS, points, RULES))
+def table(predictions, points=POINTS, pairs=None):
+    return EFFECTS.frame(effects_of(predictions, LEVELS, points, RULES, pairs))
 
 
 def test_trainings_of_other_seeds_are_not_compared(predictions):
@@ -101,6 +101,14 @@ def test_intervals_are_those_of_the_jackknife_over_groups_and_trainings(predicti
     assert (line["low"], line["high"]) == pytest.approx((whole.mean() - half, whole.mean() + half))
     assert (line["p"] < 0.05) == (line["low"] > 0 or line["high"] < 0)
     assert line["note"] == ""
+
+
+def test_pairs_that_are_not_asked_for_add_up(predictions):
+    found = table(predictions, pairs=[])
+    assert (found["other_axis"] == "").all()
+    alone, every = found.set_index("level"), table(predictions).query("other_axis == ''").set_index("level")
+    # in a full grid all columns are at right angles: what else is in the fit changes nothing of an axis alone
+    assert alone["effect"].to_numpy() == pytest.approx(every["effect"].to_numpy())
 
 
 def test_a_fraction_finds_the_truth_where_axes_add_up():
