@@ -14,6 +14,8 @@ from swath.errors import TrainingError
 
 _DATES = 4
 """Number of dates in the shorter of the two trials: after two poolings in time, one of four is left."""
+_PAIR = 2
+"""Number of dates that stay together in the trials: they may be the two of a pair, of which one alone is nothing."""
 _GIB = 2**30
 
 Forward = Callable[[dict[str, Image]], Tensor]
@@ -137,11 +139,11 @@ def _on_gpu(device: torch.device) -> bool:
 
 def _trials(samples: int, longest: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """Samples and dates of the two trials, the second twice as large; None if the batch is no larger than that."""
-    if longest > 1:
+    if longest > _PAIR:
         dates = min(_DATES, longest // 2)
         return (2, dates), (2, 2 * dates)
     few = max(2, samples // 16)
-    return ((few, 1), (2 * few, 1)) if samples > 2 * few else None
+    return ((few, longest), (2 * few, longest)) if samples > 2 * few else None
 
 
 def _measured(

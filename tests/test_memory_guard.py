@@ -59,6 +59,18 @@ def test_growth_is_foretold(network, little, shape):
     assert foretold == pytest.approx(kept, rel=0.1)
 
 
+def test_both_dates_of_a_pair_are_tried_together(network, little):
+    tried = []
+
+    def watched(images):
+        tried.append(images["s2"].pixels.shape[:2])
+        return forward(network)(images)
+
+    little(10**12)
+    MemoryGuard("batch", "dates").require({"s2": image(b=8, t=2, px=16)}, watched)
+    assert tried == [(2, 2), (4, 2)]
+
+
 def test_what_keeps_nothing_is_measured_once_and_never_refused(little):
     calls = []
 

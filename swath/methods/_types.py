@@ -99,7 +99,18 @@ class Method(nn.Module, ABC):
 
     @torch.no_grad()
     def views(self, batch: Batch, generator: torch.Generator) -> list[View]:
-        """Draw the views on the batch's device; the generator lives on the host."""
+        """Draw the views on the batch's device; the generator lives on the host.
+
+        Raises:
+            RecipeError: the batch is one location, and the statistics of batches are a part of the method.
+        """
+        # where processes share their statistics, BatchNorm is another class, and one location each is enough
+        if len(batch) < 2 and any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in self.modules()):
+            raise RecipeError(
+                "one location is no batch: BatchNorm would know its statistics from that location alone",
+                where=batch.uid[0],
+                remedy="give two or more",
+            )
         uid = tuple(batch.uid)
         return [replace(view, lonlat=batch.lonlat, uid=uid) for view in self.policy(batch, generator)]
 

@@ -283,3 +283,13 @@ def test_settings_are_strict(name):
     with pytest.raises(ValidationError):
         config(momentun=0.9)
     assert config().name == name
+
+
+@pytest.mark.parametrize("name", ["simclr", "byol", "moco-v2", "lejepa", "dino"])
+def test_one_location_is_no_batch(name):
+    with pytest.raises(RecipeError, match="one location is no batch"):
+        fakes.method(name).views(fakes.batch(1), torch.Generator())
+
+
+def test_without_statistics_of_batches_one_location_is_enough():
+    assert len(fakes.method("s4").views(fakes.batch(1), torch.Generator())) == 2

@@ -1,4 +1,4 @@
-"""What a training says of the locations that its pairs leave out, before it begins."""
+"""Trainings on pairs of dates or of locations: a step of each, and what is said of the locations that are left out."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,13 @@ from swath.encoders import InputContract
 from swath.encoders.timm import Config as Timm
 from swath.errors import CorpusError
 from swath.methods.byol import Config as Byol
-from swath.training import TrainConfig, check
+from swath.training import TrainConfig, check, pretrain
 from swath.views.policies.neighbours import Config as Nearby
 from swath.views.policies.seasons import Config as Seasons
 from tests.corpus.fakes import OPTICAL, make
 
 KEYS = (f"{OPTICAL}/B04", f"{OPTICAL}/B08")
+CONTRACT = InputContract(2, KEYS, True, ("reflectance",) * 2, (0.2, 0.2), (0.1, 0.1))
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +29,26 @@ def begin(corpus, views, locations):
         method_config=Byol(hidden=16, out=8),
         views_config=views,
         train=TrainConfig(epochs=1, batch_size=4),
-        contract=InputContract(2, KEYS, True, ("reflectance",) * 2, (0.2, 0.2), (0.1, 0.1)),
+        contract=CONTRACT,
         corpus=corpus,
         locations=np.asarray(locations),
     )
+
+
+@pytest.mark.parametrize("views", [Nearby(bands=KEYS, within_m=200.0), Seasons(bands=KEYS, apart_days=60.0)])
+def test_pairs_are_trained_on(corpus, views, tmp_path):
+    encoder = pretrain(
+        encoder_config=Timm(model="test_resnet"),
+        method_config=Byol(hidden=16, out=8),
+        views_config=views,
+        train=TrainConfig(samples=6, batch_size=6),
+        contract=CONTRACT,
+        corpus=corpus,
+        locations=np.arange(6),
+        seed=0,
+        out=tmp_path / "arm",
+    )
+    assert encoder.figures["step"] == 1
 
 
 def test_locations_without_a_neighbour_are_counted(corpus, capsys):
