@@ -11,9 +11,9 @@ from swath.batch import Image
 from swath.corpus.splits.partition import SplitConfig, split
 from swath.tasks import Task, TaskConfig
 from swath.tasks.floors import _pixels
+from swath.tasks.floors._classifiers import forest_beside
 from swath.tasks.floors._pixels import predict
 from swath.tasks.floors._surroundings import pixel, surroundings, values
-from swath.tasks.floors.random_forest import forest
 from swath.tasks.probes.fine_tune import Config as FineTune
 from tests.tasks.fakes import ALL
 
@@ -71,7 +71,7 @@ def test_dates_are_averaged_where_valid_and_nan_where_there_is_none():
 
 
 def test_a_forest_is_scikit_learns_and_says_the_same_however_many_are_read_at_a_time(data, monkeypatch):
-    _, learn = forest(5, 0)(FineTune())
+    _, learn = forest_beside(5, 0)(FineTune())
     found = predict(learn, data, 0, 10**6, pixel).y_pred
 
     def flat(name):
@@ -92,7 +92,7 @@ def test_surroundings_say_more_than_a_pixel_where_texture_tells(data):
     """Neighbours average the noise away: with few trees and pixels the window is right more often."""
     right = {}
     for describe in (pixel, partial(surroundings, size=5)):
-        _, learn = forest(10, 0)(FineTune())
+        _, learn = forest_beside(10, 0)(FineTune())
         found = predict(learn, data, 0, 400, describe).y_pred
         there = data.parts["test"].y != -1
         right[describe] = (found == data.parts["test"].y)[there].mean()
