@@ -1,24 +1,23 @@
 """A series and the same series augmented, pixel on pixel: the single-modal S4 (Shenoy et al. 2024, section 5.5)."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 
 from swath.batch import Batch, View
-from swath.settings import PluginSettings
 from swath.views._settings import Augment, Blur, Jitter, Speckle
-from swath.views._types import Inputs
+from swath.views.policies._one_sensor import OneSensorPolicy, OneSensorSettings
 from swath.views.policies._pair import pair
-from swath.views.policies._select import image_of, one_sensor, reads
+from swath.views.policies._select import image_of
 
 
-class Config(PluginSettings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}):
+class Config(
+    OneSensorSettings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}
+):
     """A series and its augmented copy, pixel on pixel: the views of the single-modal S4 (Shenoy et al. 2024)."""
 
     name: Literal["augmented-series"] = "augmented-series"
-    bands: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Band keys of one sensor."""
     most: int | None = Field(default=None, ge=1)
     """Largest number of dates: of longer series so many random ones are read, in order; null: whole series."""
     gaps: bool = False
@@ -34,15 +33,13 @@ class Config(PluginSettings, json_schema_extra={"examples": [{"bands": ["sentine
     both views."""
 
 
-class Policy:
+class Policy(OneSensorPolicy[Config]):
     """Roles `first` and `second`: the same pixels at the same dates, the second with other colours."""
 
+    dates = "all"
+
     def __init__(self, config: Config):
-        one_sensor(config.bands)
-        self.config = config
-        self.reads = reads(config.bands)
-        self.inputs = Inputs(len(config.bands), config.bands, fixed=True)
-        self.dates = "all"
+        super().__init__(config)
         self.most, self.gaps = config.most, config.gaps
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:

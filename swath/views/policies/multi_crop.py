@@ -8,12 +8,12 @@ from pydantic import Field, model_validator
 
 from swath.batch import Batch, Image, View
 from swath.errors import RecipeError
-from swath.settings import PluginSettings, Settings
+from swath.settings import Settings
 from swath.views import presets
 from swath.views._augment import augment
 from swath.views._settings import Augment
-from swath.views._types import Inputs
-from swath.views.policies._select import image_of, one_sensor, reads
+from swath.views.policies._one_sensor import OneSensorPolicy, OneSensorSettings
+from swath.views.policies._select import image_of
 
 _FIRST, _SECOND, _LOCAL = presets.dino()
 
@@ -26,7 +26,7 @@ class Crops(Settings):
 
 
 class Config(
-    PluginSettings,
+    OneSensorSettings,
     json_schema_extra={
         "examples": [
             {
@@ -40,8 +40,6 @@ class Config(
     """Large and small crops of one chip, by default DINO's (Caron et al. 2021), for chips of 96 pixels and more."""
 
     name: Literal["multi-crop"] = "multi-crop"
-    bands: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Band keys of one sensor: the encoder's channels."""
     global_crops: Annotated[tuple[Crops, ...], Field(min_length=1)] = (Crops(augment=_FIRST), Crops(augment=_SECOND))
     """Large crops, seen by teacher and student."""
     local_crops: tuple[Crops, ...] = (Crops(number=8, augment=_LOCAL),)
@@ -54,16 +52,8 @@ class Config(
         return self
 
 
-class Policy:
+class Policy(OneSensorPolicy[Config]):
     """Roles `global-0`, `global-1` .., then `local-0` .., which are marked as local."""
-
-    def __init__(self, config: Config):
-        one_sensor(config.bands)
-        self.config = config
-        self.reads = reads(config.bands)
-        self.inputs = Inputs(len(config.bands), config.bands, fixed=True)
-        self.dates = 1
-        self.most, self.gaps = None, False
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:
         """All crops, the global ones first.

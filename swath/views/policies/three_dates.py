@@ -1,40 +1,31 @@
 """SeCo's views: a query, an augmented other date, another date as it is, and the query's date augmented."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 
 from swath.batch import Batch, View
-from swath.settings import PluginSettings
 from swath.views import presets
 from swath.views._settings import Augment
-from swath.views._types import Inputs
+from swath.views.policies._one_sensor import OneSensorPolicy, OneSensorSettings
 from swath.views.policies._seasons import seasons
-from swath.views.policies._select import image_of, one_sensor, reads
+from swath.views.policies._select import image_of
 
 
-class Config(PluginSettings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}):
+class Config(
+    OneSensorSettings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}
+):
     """SeCo's views (Mañas et al. 2021): a query and three keys from three dates of a location."""
 
     name: Literal["three-dates"] = "three-dates"
-    bands: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Band keys of one sensor: the encoder's channels."""
     augment: Augment = presets.moco_v2().model_copy(update={"vflip": 0.0})
     """Augmentation of two of the keys; the other views are cropped only."""
 
 
-class Policy:
+class Policy(OneSensorPolicy[Config]):
     """Roles `query`, `key-0` (aug of t1), `key-1` (t2), `key-2` (aug of t0); dates are drawn with replacement."""
 
-    def __init__(self, config: Config):
-        one_sensor(config.bands)
-        self.config = config
-        self.reads = reads(config.bands)
-        self.inputs = Inputs(len(config.bands), config.bands, fixed=True)
-        self.dates = "all"
-        self.most = None
-        self.gaps = False
+    dates = "all"
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:
         """All four views."""

@@ -1,43 +1,34 @@
 """CaCo's views: SeCo's four of the newer half of a location's dates, and four of the older half."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 
 from swath.batch import Batch, View
-from swath.settings import PluginSettings
 from swath.views import presets
 from swath.views._settings import Augment
-from swath.views._types import Inputs
+from swath.views.policies._one_sensor import OneSensorPolicy, OneSensorSettings
 from swath.views.policies._seasons import halves, seasons
-from swath.views.policies._select import image_of, one_sensor, reads
+from swath.views.policies._select import image_of
 
 
-class Config(PluginSettings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}):
+class Config(
+    OneSensorSettings, json_schema_extra={"examples": [{"bands": ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]}]}
+):
     """CaCo's views (Mall et al. 2023): SeCo's, once of the newer and once of the older half of a location's dates."""
 
     name: Literal["two-periods"] = "two-periods"
-    bands: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Band keys of one sensor: the encoder's channels."""
     augment: Augment = presets.moco_v2().model_copy(update={"vflip": 0.0})
     """Augmentation of two keys of each period; the other views are cropped only."""
 
 
-class Policy:
+class Policy(OneSensorPolicy[Config]):
     """Roles `new-query`, `new-key-0` .. `new-key-2`, then `old-`. The paper's periods are years apart.
 
     Three different dates where a period has as many. A location of one date is its own other period.
     """
 
-    def __init__(self, config: Config):
-        one_sensor(config.bands)
-        self.config = config
-        self.reads = reads(config.bands)
-        self.inputs = Inputs(len(config.bands), config.bands, fixed=True)
-        self.dates = "all"
-        self.most = None
-        self.gaps = False
+    dates = "all"
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:
         """All eight views."""
