@@ -44,13 +44,6 @@ def interval(low: float, high: float) -> str:
     return f"{number(100 * low)}{DASH}{number(100 * high)}"
 
 
-def difference_interval(low: float, high: float) -> str:
-    """The interval of a difference, in points: `−1.2 to +3.3`."""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return DASH
-    return f"{points(low)} to {points(high)}"
-
-
 def score(metric_name: str, value: float) -> str:
     """A metric's value as its record says: a share in percent, `81.2 %`, any other number as it is, `0.153`."""
     return percent(value) if is_share(metric_name) else significant(value)
@@ -70,9 +63,9 @@ def gain(metric_name: str, value: float) -> str:
 
 def gain_interval(metric_name: str, low: float, high: float) -> str:
     """The interval of a difference of a metric, likewise: `−1.2 to +3.3`."""
-    if is_share(metric_name) or not (math.isfinite(low) and math.isfinite(high)):
-        return difference_interval(low, high)
-    return f"{_signed(low)} to {_signed(high)}"
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return DASH
+    return f"{gain(metric_name, low)} to {gain(metric_name, high)}"
 
 
 def gain_with_unit(metric_name: str, value: float) -> str:
