@@ -43,7 +43,13 @@ def layout(sensor: str, bands: Sequence[str], gsd_m: float) -> SensorLayout:
 
 
 def encode(counts: Shaped[ndarray, "c y x"], sensor: str, source: SensorLayout) -> UInt8[ndarray, "c y x"]:
-    """Bytes for counts of another layout, whose range is compared in counts, as the paper's code does."""
+    """Convert counts of another layout to such bytes; the range is compared in counts, as the paper's code does.
+
+    Args:
+        counts: as `source` stores them.
+        sensor: name of the sensor, whose tables are used.
+        source: the layout of the counts.
+    """
     result = np.empty(counts.shape, np.uint8)
     for position, band in enumerate(source.bands):
         scale, offset = source.scale[position], source.offset[position]

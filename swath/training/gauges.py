@@ -71,7 +71,15 @@ def vote(
     k: int = 20,
     temperature: float = 0.07,
 ) -> float:
-    """The accuracy of `knn_accuracy`, from features that exist already."""
+    """The accuracy of `knn_accuracy`, from features that exist already.
+
+    Args:
+        features: of the chips.
+        classes: class of each chip, from 0.
+        groups: chips of one group do not vote on each other; None: each is its own.
+        k: number of neighbours that vote.
+        temperature: of their weights.
+    """
     unit = F.normalize(features, dim=1)
     own = (torch.arange(len(unit)) if groups is None else groups).to(unit.device)
     cosine = (unit @ unit.T).masked_fill(own[:, None] == own[None, :], -torch.inf)

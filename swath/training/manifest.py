@@ -99,7 +99,13 @@ class Manifest:
         write_whole(folder / "manifest.json", json.dumps({k: content[k] for k in order}, indent=2) + "\n")
 
     def find(self, stage: str, arm: str | None = None, seed: int | None = None) -> Stage | None:
-        """The record of a stage, or None if it never began."""
+        """The record of a stage, or None if it never began.
+
+        Args:
+            stage: such as `pretrain`.
+            arm: name of the arm, for stages that have one.
+            seed: likewise.
+        """
         return next((s for s in self.stages if s.key == (stage, arm, seed)), None)
 
     @classmethod

@@ -36,7 +36,13 @@ def optimizer(
 
 
 def set_rates(optimizer: torch.optim.Optimizer, rate: float, peak: float) -> None:
-    """Set the learning rate of all parameters but those that stay at the peak."""
+    """Set the learning rate of all parameters except those that stay at the peak.
+
+    Args:
+        optimizer: made by `optimizer`.
+        rate: learning rate of this step.
+        peak: of the parameters that stay at the peak.
+    """
     for group in optimizer.param_groups:
         group["lr"] = peak if group.get("at_peak_rate") else rate
 

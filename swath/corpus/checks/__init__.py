@@ -50,7 +50,13 @@ def worst_first(findings: list[Finding]) -> list[Finding]:
 
 
 def examine(corpus: Corpus, locations: int | None = None, seed: int = 0) -> list[Section]:
-    """What `check` found, with everything that was measured on the way, by kind of check."""
+    """The findings of `check` with everything that was measured on the way, by kind of check.
+
+    Args:
+        corpus: whole or being built.
+        locations: how many locations' pixels are read; None for all. The index is always checked whole.
+        seed: of the choice of locations.
+    """
     sample, sections = Sample(corpus, locations, seed), _unusable()
     for _, modules in groupby(kinds(), key=lambda module: module.STAGE):
         sections += [_inspected(module, sample) for module in modules]

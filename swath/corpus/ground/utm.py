@@ -58,14 +58,26 @@ def between(source: int, target: int) -> Transformer:
 def project(
     lon: Float[ndarray, " n"], lat: Float[ndarray, " n"], epsg: Int[ndarray, " n"]
 ) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
-    """Easting and northing of points, each in its own zone."""
+    """Easting and northing in metres of points, each in its own zone.
+
+    Args:
+        lon: degrees.
+        lat: degrees.
+        epsg: EPSG code of each point's zone.
+    """
     return _by_zone(epsg, lambda code, rows: from_degrees(code).transform(lon[rows], lat[rows]))
 
 
 def unproject(
     x: Float[ndarray, " n"], y: Float[ndarray, " n"], epsg: Int[ndarray, " n"]
 ) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
-    """Longitude and latitude of points, each in its own zone."""
+    """Longitude and latitude in degrees of points, each in its own zone.
+
+    Args:
+        x: easting in metres.
+        y: northing in metres.
+        epsg: EPSG code of each point's zone.
+    """
     return _by_zone(epsg, lambda code, rows: from_degrees(code).transform(x[rows], y[rows], direction="INVERSE"))
 
 
@@ -81,7 +93,13 @@ def _by_zone(epsg: Int[ndarray, " n"], transform) -> tuple[Float[ndarray, " n"],
 def snapped(
     x: Float[ndarray, " n"], y: Float[ndarray, " n"], footprint: Footprint
 ) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
-    """West edge and north edge of the chips centred nearest to these points, on the provider's grid."""
+    """West and north edges in metres of the chips centred nearest to these points, on the provider's grid.
+
+    Args:
+        x: easting in metres.
+        y: northing in metres.
+        footprint: size of a chip and the grid that its corners lie on.
+    """
     step = footprint.step_m or footprint.gsd_m
     half = footprint.side_m / 2
     west = np.round((x - half - footprint.anchor_m) / step) * step + footprint.anchor_m
@@ -92,7 +110,14 @@ def snapped(
 def outlines(
     west: Float[ndarray, " n"], north: Float[ndarray, " n"], side_m: float, epsg: Int[ndarray, " n"]
 ) -> Shaped[ndarray, " n"]:
-    """Outlines of squares in WGS 84; one that crosses the antimeridian is two polygons."""
+    """Outlines of squares in WGS 84; one that crosses the antimeridian is two polygons.
+
+    Args:
+        west: easting of the west edges in metres.
+        north: northing of the north edges in metres.
+        side_m: width and height in metres.
+        epsg: EPSG code of each square's zone.
+    """
     x = west[:, None] + np.array([0, side_m, side_m, 0])
     y = north[:, None] - np.array([0, 0, side_m, side_m])
     lon, lat = unproject(x.ravel(), y.ravel(), np.repeat(epsg, 4))

@@ -69,7 +69,16 @@ def smooth_at(key: int, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], 
 def fractal(
     key: int, x: Float[np.ndarray, " w"], y: Float[np.ndarray, " h"], cell: float, octaves: int, gain: float = 0.5
 ) -> Float[np.ndarray, "h w"]:
-    """Sum of `smooth` noises whose cells halve and whose amplitudes shrink by `gain`; mean 0, variance 1."""
+    """Sum of `smooth` noises whose cells halve and whose amplitudes shrink by `gain`; mean 0, variance 1.
+
+    Args:
+        key: of the random numbers.
+        x: world coordinates in metres.
+        y: likewise.
+        cell: of the coarsest noise, in metres.
+        octaves: number of noises.
+        gain: ratio of consecutive amplitudes.
+    """
     amplitudes = gain ** np.arange(octaves)
     total = sum(a * smooth(key + i, x, y, cell / 2**i) for i, a in enumerate(amplitudes))
     return total / np.sqrt(np.sum(amplitudes**2))

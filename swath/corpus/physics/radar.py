@@ -22,7 +22,13 @@ CROSS = 0.14
 def soil(
     moisture: Float[np.ndarray, "t p"], roughness: Float[np.ndarray, " p"], angle: Float[np.ndarray, " t"]
 ) -> Float[np.ndarray, "t 2 p"]:
-    """Linear power of bare soil: dB linear in its water, plus roughness (dB) and 0.15 dB per degree of incidence."""
+    """Linear power of bare soil, whose decibels are linear in its water, its roughness and the incidence angle.
+
+    Args:
+        moisture: volumetric water content, m³/m³.
+        roughness: added, in dB.
+        angle: incidence in radians; 0.15 dB per degree.
+    """
     steeper = 0.15 * (38 - np.rad2deg(angle))[:, None, None]
     decibel = SOIL_DRY[:, None] + SOIL_SLOPE[:, None] * moisture[:, None] + roughness + steeper
     return power(decibel)
@@ -35,7 +41,15 @@ def vegetated(
     extinction: Float[np.ndarray, "2 p"],
     angle: Float[np.ndarray, " t"],
 ) -> Float[np.ndarray, "t 2 p"]:
-    """Linear power of ground under a canopy (water-cloud model)."""
+    """Linear power of ground under a canopy (water-cloud model).
+
+    Args:
+        ground: linear power of the ground.
+        lai: leaf area index, m²/m².
+        albedo: backscatter of an opaque canopy, linear power.
+        extinction: one-way extinction per unit of leaf area index.
+        angle: incidence in radians.
+    """
     cosine = np.cos(angle)[:, None, None]
     tau2 = np.exp(-2 * extinction * lai[:, None] / cosine)
     return albedo * cosine * (1 - tau2) + tau2 * ground

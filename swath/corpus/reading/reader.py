@@ -175,7 +175,14 @@ class Reader:
         labels: Sequence[str] = (),
         device: torch.device | str = CPU,
     ) -> Batch:
-        """A batch of these locations' images, with positions, ids and labels."""
+        """A batch of these locations' images, with positions, ids and labels.
+
+        Args:
+            locations: row numbers in `corpus.locations`.
+            images: of these locations, by sensor.
+            labels: label layers to read; they become targets "b h w" (int64).
+            device: where the labels shall be.
+        """
         device = torch.device(device)
         codes = {name: send(torch.from_numpy(self.corpus.labels(name, locations)), device).long() for name in labels}
         return Batch(

@@ -325,7 +325,13 @@ def mix(*numbers: int) -> int:
 
 
 def uniform(seed: int, first: Integer[ndarray, "#b #k"], second: Integer[ndarray, " k"]) -> Float[ndarray, "b k"]:
-    """Uniform numbers in [0, 1) that depend on the seed and the two integers alone; the integers are broadcast."""
+    """Uniform random numbers in [0, 1) that are a function of the seed and two integers.
+
+    Args:
+        seed: any integer.
+        first: integers, one row a location or one for all pairs; broadcast against `second`.
+        second: integers, one a column.
+    """
     state = _splitmix(np.uint64(seed % 2**64) ^ first.astype(np.uint64))
     state = _splitmix(state ^ second.astype(np.uint64))
     return np.asarray((state >> np.uint64(11)) * 2.0**-53)
@@ -340,10 +346,22 @@ def _splitmix(state: ndarray | np.uint64) -> ndarray | np.uint64:
 
 
 def epoch_order(locations: Integer[ndarray, " n"], seed: int, epoch: int) -> Integer[ndarray, " n"]:
-    """The locations in the order of one epoch, the same on every rank."""
+    """The locations in the order of one epoch, the same on every rank.
+
+    Args:
+        locations: row numbers in `corpus.locations`.
+        seed: of the training.
+        epoch: from 0.
+    """
     return np.random.Generator(np.random.PCG64(mix(seed, epoch))).permutation(locations)
 
 
 def steps_per_epoch(locations: int, batch_size: int, world: int) -> int:
-    """Full steps of an epoch; what is left over is dropped, so that all batches on all ranks are equally large."""
+    """Full steps of an epoch; the remainder is dropped, so that all batches on all ranks are equally large.
+
+    Args:
+        locations: number of locations.
+        batch_size: locations per step and process.
+        world: number of processes.
+    """
     return locations // (batch_size * world)

@@ -332,7 +332,16 @@ def _with_val(
 
 
 def on_sphere(locations: pd.DataFrame, needed_by: str, where: str) -> Float[ndarray, "n 3"]:
-    """Points on the unit sphere, so that distances are right everywhere, date line and poles included."""
+    """Points on the unit sphere, where distances are right everywhere, date line and poles included.
+
+    Args:
+        locations: with the columns `lon` and `lat` in degrees.
+        needed_by: setting of the split that needs coordinates, for the message.
+        where: the corpus, for the message.
+
+    Raises:
+        CorpusError: some locations have no coordinates.
+    """
     lon, lat = (np.deg2rad(locations[name].to_numpy(float)) for name in ("lon", "lat"))
     if np.isnan(lon).any():
         raise CorpusError(

@@ -58,7 +58,13 @@ class Met:
 
 
 def met(seen: pd.DataFrame, corpus: Corpus, rows: Int[ndarray, " n"]) -> Met:
-    """Which of these rows of `corpus.locations` are among the `places` that were seen."""
+    """Find those of a corpus's locations that an encoder has seen.
+
+    Args:
+        seen: the `places` that the encoder's checkpoint keeps.
+        corpus: whose locations are looked for.
+        rows: row numbers in `corpus.locations`.
+    """
     own, same = places(corpus, rows), seen["corpus"] == corpus.content_hash
     here, others = pd.DataFrame(seen[same]), pd.DataFrame(seen[~same])
     known = pd.DataFrame(others[others["lon"].notna()])
@@ -103,7 +109,18 @@ def _outlines(listed: pd.DataFrame, given: Shaped[ndarray, " n"]) -> Shaped[ndar
 
 
 def refuse_seen(seen: pd.DataFrame, corpus: Corpus, tested: Int[ndarray, " n"], who: str, where: Path) -> Met:
-    """Ids of locations that an encoder may have seen; RecipeError if it certainly saw one that is tested."""
+    """Ids of locations that an encoder may have seen, unless it certainly saw one that is tested.
+
+    Args:
+        seen: the `places` that the encoder's checkpoint keeps.
+        corpus: what the encoder is judged on.
+        tested: row numbers in `corpus.locations`.
+        who: what the message calls the encoder.
+        where: path of the encoder, for the message.
+
+    Raises:
+        RecipeError: it certainly saw a tested location.
+    """
     overlap = met(seen, corpus, tested)
     if overlap.again:
         raise RecipeError(

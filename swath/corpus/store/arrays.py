@@ -151,7 +151,12 @@ def row_codecs(array: ts.TensorStore) -> list[str]:
 def read(
     array: ts.TensorStore, rows: Integer[ndarray, " n"], bands: Integer[ndarray, " c"] | None = None
 ) -> Shaped[ndarray, "n ..."]:
-    """These rows of an array, in memory; with `bands`, only these positions of the second axis.
+    """Read these rows of an array into memory.
+
+    Args:
+        array: as `open_array` returns it.
+        rows: row numbers.
+        bands: positions on the second axis; None for all.
 
     Raises:
         DamagedError: a file is missing, truncated or damaged; names the first row that cannot be read.
@@ -183,7 +188,14 @@ def _reason(error: Exception) -> str:
 
 
 def damaged(file: Path, why: str, row: int | None = None, location: str | None = None) -> DamagedError:
-    """The error for a damaged file of an array, with the row and location where they are known."""
+    """The error for a damaged file of an array.
+
+    Args:
+        file: path of the file.
+        why: what is wrong with it.
+        row: row of the array, where it is known.
+        location: id of the location, where it is known.
+    """
     details = [f"row {row}"] * (row is not None) + [f"location {location!r}"] * (location is not None)
     error = DamagedError(
         f"a file of the corpus is damaged: {why}" + (f" ({', '.join(details)})" if details else ""),

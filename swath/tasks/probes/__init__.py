@@ -38,6 +38,11 @@ def names() -> list[str]:
 def fit_predict(config: ProbeSettings, features: Features, seed: int) -> Prediction:
     """Train the probe that `config.name` names on the labelled parts and apply it to the test part.
 
+    Args:
+        config: settings of a probe that reads features.
+        features: frozen features of the task's parts.
+        seed: of everything that is random.
+
     Raises:
         TrainingError: the labels do not allow it, such as a training part with one class only.
     """
@@ -46,6 +51,12 @@ def fit_predict(config: ProbeSettings, features: Features, seed: int) -> Predict
 
 def train_predict(config: ProbeSettings, encoder: Encoder, data: LabelledInput, seed: int) -> Prediction:
     """Train a copy of the encoder on the labelled parts and apply it to the test part.
+
+    Args:
+        config: settings of a probe that trains encoders.
+        encoder: stays as it is; on any device.
+        data: the task's images and labels on one input.
+        seed: of everything that is random.
 
     Raises:
         ContractError: the encoder cannot take the input.

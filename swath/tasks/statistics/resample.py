@@ -14,7 +14,13 @@ EXACT_GROUPS = 13
 
 
 def flips(groups: int, resamples: int, seed: int) -> Float[np.ndarray, "b g"]:
-    """Signs +1 or -1 per group: every combination for few groups, else random ones. The first row is the data as is."""
+    """Signs +1 or -1 per group; the first row leaves the data as they are.
+
+    Args:
+        groups: number of groups; with few of them all combinations are returned.
+        resamples: number of random rows otherwise.
+        seed: of the random signs.
+    """
     if groups <= EXACT_GROUPS:
         bits = (np.arange(2**groups)[:, None] >> np.arange(groups)) & 1
         return 1.0 - 2.0 * bits

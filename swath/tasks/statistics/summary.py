@@ -402,7 +402,13 @@ def _without_result(claim: Claim) -> ClaimResult:
 
 
 def verdict(difference: float, p: float, alpha: float = 0.05) -> Verdict:
-    """What a corrected p and the sign of a - b say of a against b, in words, where more is better."""
+    """The verdict on a against b, where more is better.
+
+    Args:
+        difference: of a and b: a - b.
+        p: corrected p-value of the difference.
+        alpha: level of the test.
+    """
     if not (np.isfinite(difference) and np.isfinite(p)):
         return "untested"
     if p >= alpha or difference == 0:
