@@ -1,6 +1,6 @@
 """Stored locations and chips: build them, read them, split them."""
 
-from swath.corpus import cluster, painting
+from swath.corpus import _moved, cluster, painting  # noqa: F401  old names of modules
 from swath.corpus.checks import Finding, Section, check, examine
 from swath.corpus.labels import TargetConfig, Targets, targets
 from swath.corpus.reading import Loader, Reader, Sampler, Selection, gaps

@@ -1,13 +1,16 @@
 """The data sets of an HDF5 file, examined before any of them is read."""
 
+import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 from math import prod
 from pathlib import Path
 from typing import Any
 
-from swath.corpus.sources._raster import BadFileError
+import numpy as np
+
+from swath.corpus.sources._raster import BadFileError, File, check_size
 from swath.corpus.sources.published._convert import SKIP
 
 _DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
@@ -64,9 +67,35 @@ def decoded_size(dataset: Any, rows: int | None = None) -> int:
 
     Texts of any length lie elsewhere in the file, and many may be one of them: each may be as long as the file.
     """
-    all_rows = dataset.size * Path(dataset.file.filename).stat().st_size if dataset.dtype.hasobject else dataset.nbytes
+    all_rows = dataset.size * _file_bytes(dataset) if dataset.dtype.hasobject else dataset.nbytes
     wanted = all_rows if rows is None else all_rows // max(1, len(dataset)) * rows
     return max(wanted, _chunk_bytes(dataset))
+
+
+def check_attributes(path: Path, holders: Iterable[Any], limit_gb: float) -> None:
+    """Raise BadFileError if the attributes of data sets, and of the file itself, take more gigabytes than the limit.
+
+    They are read one by one, since each of many texts may be as long as the file.
+    """
+    file, total = File(path, f"{path.name}, its attributes"), 0
+    for holder in holders:
+        for name in holder.attrs:
+            said = holder.attrs.get_id(name)
+            each = _file_bytes(holder) if said.dtype.hasobject else said.dtype.itemsize
+            check_size(file, total + prod(said.shape or ()) * each, limit_gb)
+            total += _bytes_of(holder.attrs[name])
+            check_size(file, total, limit_gb)
+
+
+def _file_bytes(holder: Any) -> int:
+    return Path(holder.file.filename).stat().st_size
+
+
+def _bytes_of(value: Any) -> int:
+    """Of an attribute as it was read, with all of its texts."""
+    if isinstance(value, np.ndarray | np.generic):
+        return sum(map(_bytes_of, np.ravel(value).tolist())) if value.dtype.hasobject else value.nbytes
+    return sum(map(_bytes_of, value)) if isinstance(value, tuple) else sys.getsizeof(value)
 
 
 def _chunk_bytes(dataset: Any) -> int:

@@ -133,3 +133,4 @@ def _check(path: Path, limit_gb: float) -> None:
         check_size(file, sum(_hdf5.decoded_size(dataset) for dataset in datasets), limit_gb)
         for dataset in datasets:
             _hdf5.check_chunks(path, dataset)
+        _hdf5.check_attributes(path, (opened, *datasets), limit_gb)

@@ -296,6 +296,29 @@ def test_hdf5_texts_of_any_length_are_bounded(tmp_path):
         _netcdf._check(path, LIMIT)
 
 
+@pytest.mark.parametrize("many", ["one by one", "in an array", "on data sets", "in a record"])
+def test_hdf5_texts_of_attributes_are_bounded(tmp_path, many):
+    path, text = tmp_path / "a.nc", "x" * 50_000
+    record = np.dtype([("number", "i4"), ("text", h5py.string_dtype())])
+    with h5py.File(path, "w", track_order=True) as file:
+        file.create_dataset("x", data=np.zeros(3, "f4"))
+        for number in range(4):
+            if many == "on data sets":
+                file.create_dataset(f"x{number}", (1,), "f4").attrs["note"] = text
+            elif many == "in a record":
+                file.attrs.create(f"note{number}", np.array([(1, text)], record))
+            else:
+                file.attrs[f"note{number}"] = text
+        if many == "in an array":
+            file.attrs.create("names", ["VV"] * 40, dtype=h5py.string_dtype())
+    assert path.stat().st_size < 300_000
+    with _netcdf.opened(path, 0.01) as cube:
+        assert "x" in cube.variables
+    limit = 1.2e-9 * path.stat().st_size  # room for one text that is as long as the file
+    with pytest.raises(BadFileError, match=r"a\.nc, its attributes would take"):
+        _netcdf._check(path, limit)
+
+
 @pytest.mark.parametrize("kind", ["S100", h5py.string_dtype()])
 def test_tiles_of_mmearth_are_read_while_they_fit(tmp_path, kind):
     path = tmp_path / "a.h5"
