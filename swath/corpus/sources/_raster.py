@@ -30,6 +30,8 @@ ROUNDING = 1e-6
 """Accepted relative difference between a stored value and the file's; single precision has 6e-8."""
 TINY = 1.2e-38
 """Values smaller than this become 0 in single precision, which loses nothing of any physical value."""
+EXACT = 2**53
+"""Whole numbers up to this are exact in double precision."""
 UPRIGHT = (False, False)
 """Stands for an image in which neither rows nor columns are to be reversed."""
 UNSAID = (1.0, 0.0)
@@ -323,23 +325,29 @@ def nearest_pixels(
     """A channel of a file in any reference system on another grid, whose pixels take the value that lies nearest.
 
     Returns:
-        the values, and where the file has one: not outside of it, and not where it says nodata.
+        the values, and where the file has one: not outside of it, nor where its nodata, mask or opacity says none.
+
+    Raises:
+        BadFileError: it cannot be read, or holds whole numbers that are not exact on another grid.
     """
     height, width = shape
-    with (
-        explained(channel.file),
-        rasterio.open(channel.file.path) as source,
-        WarpedVRT(
-            source,
-            crs=crs,
-            transform=transform,
-            width=width,
-            height=height,
-            resampling=Resampling.nearest,
-            add_alpha=source.nodata is None,
-        ) as warped,
+    with explained(channel.file), rasterio.open(channel.file.path) as source:
+        opacity = [number for number in header_of(source).alpha if number != channel.number]
+        hidden = {"src_alpha": opacity[0]} if opacity else {"add_alpha": source.nodata is None}
+        grid = {"crs": crs, "transform": transform, "width": width, "height": height}
+        with WarpedVRT(source, **grid, resampling=Resampling.nearest, **hidden) as warped:
+            values, there = warped.read(channel.number), warped.read_masks(channel.number) != 0
+    if (
+        values.dtype.kind in "iu"
+        and there.any()
+        and max(abs(int(pick(values[there]))) for pick in (np.min, np.max)) > EXACT
     ):
-        return warped.read(channel.number), warped.dataset_mask() != 0
+        raise BadFileError(
+            f"{channel.file.name} holds numbers beyond 2^53, which change when they are brought onto another grid",
+            where=f"{channel.file.path}, for {channel.file.key}",
+            remedy="give each location a map of its own on its image's grid: files and id",
+        )
+    return values, there
 
 
 def check_size(file: File, size: int, limit_gb: float) -> None:

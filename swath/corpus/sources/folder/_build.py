@@ -89,6 +89,7 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
     log += [_stray(file) for file in strays]
     log += _other_sizes(locations, headers)
     log += _by_points(headers)
+    log += _nodata_classes(locations, config, headers)
     _check_ids(locations, config, headers)
     layers = {e.layer: LabelLayer(classes=e.classes, colours=e.colours, void=e.void) for e in config.labels}
     shapes = Shapes(config.shapes, data, layers)
@@ -306,6 +307,21 @@ def _by_points(headers: dict[str, Header]) -> Iterator[dict[str, Any]]:
             "read: they are taken to say no position (gdalwarp brings them onto a grid)"
         )
         yield {"event": "position not read", "id": "", "what": what, "where": names[0]}
+
+
+def _nodata_classes(
+    locations: list[LocationFiles], config: Config, headers: dict[str, Header]
+) -> Iterator[dict[str, Any]]:
+    """Notes on label layers with a class whose code is nodata by the files' own words."""
+    for entry in config.labels:
+        maps = {c.file.name: c for location in locations if (c := location.labels.get(entry.layer)) is not None}
+        said = {name: headers[name].nodata[channel.number - 1] for name, channel in maps.items()}
+        odd = {name: int(code) for name, code in said.items() if code in entry.classes}
+        for code in sorted(set(odd.values())):
+            names = [name for name, one in odd.items() if one == code]
+            taken = "void there" if entry.raster is not None else "that class, as the recipe says"
+            what = f"{len(names)} files say that {code}, the class {entry.classes[code]!r}, is nodata: it is {taken}"
+            yield {"event": "nodata is a class", "id": entry.layer, "what": what, "where": names[0]}
 
 
 def _check_ids(locations: list[LocationFiles], config: Config, headers: dict[str, Header]) -> None:

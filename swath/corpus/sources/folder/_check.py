@@ -3,7 +3,17 @@
 from collections.abc import Iterable, Iterator
 
 from swath.corpus.sources._position import check_same_place, off_size, pixel_m
-from swath.corpus.sources._raster import NARROWER, UPRIGHT, BadFileError, Channel, File, Header, check_size, itemsize
+from swath.corpus.sources._raster import (
+    NARROWER,
+    UNSAID,
+    UPRIGHT,
+    BadFileError,
+    Channel,
+    File,
+    Header,
+    check_size,
+    itemsize,
+)
 from swath.corpus.sources.folder._scan import LocationFiles, Shot
 from swath.corpus.sources.folder._section import COMPLEX, FolderSection
 from swath.corpus.store import SensorLayout
@@ -68,6 +78,7 @@ def check_channels(shot: Shot, headers: dict[str, Header]) -> None:
         _check_count(shot, headers[shot.first.name], len(shot.entry.bands))
     for channel in [*shot.bands.values(), *shot.quality.values()]:
         check_channel(channel, headers[channel.file.name])
+    _check_codes(shot.quality.values(), [shot], headers)
 
 
 def check_shot(shot: Shot, layout: SensorLayout, section: FolderSection, headers: dict[str, Header]) -> None:
@@ -134,6 +145,21 @@ def check_channel(channel: Channel, header: Header) -> None:
         )
 
 
+def _check_codes(maps: Iterable[Channel], images: Iterable[Shot], headers: dict[str, Header]) -> None:
+    """Raise BadFileError if a file of class codes or bits says that they are scaled: whether what is stored is meant or
+    what that makes of it, nobody knows. In a file of an image, the tags are the image's."""
+    of_images = {channel.file.name for shot in images for channel in shot.bands.values()}
+    for channel in maps:
+        scale, offset = headers[channel.file.name].scalings[channel.number - 1]
+        if (scale, offset) != UNSAID and channel.file.name not in of_images:
+            raise BadFileError(
+                f"{channel.file.name} says scale {scale:g} and offset {offset:g} of what should be class codes or bits",
+                where=f"{channel.file.path}, for {channel.file.key}",
+                remedy="store them as they are meant, without these tags (gdal_edit.py -unsetscale -unsetoffset), or "
+                "leave it out: corpus.source.on_bad_file=skip",
+            )
+
+
 def check_location_files(location: LocationFiles, section: FolderSection, headers: dict[str, Header]) -> None:
     """Raise BadFileError unless the location's images have one size, one grid, hold a chip, and its maps are there."""
     turns_of(location, headers)
@@ -164,6 +190,7 @@ def check_location_files(location: LocationFiles, section: FolderSection, header
         check_size(channel.file, _size(channel, headers), section.max_image_gb)
         if (head.height, head.width) == (wanted.height, wanted.width):  # of another size it is refused when it is read
             check_same_place(channel.file, head, first, wanted)
+    _check_codes(location.labels.values(), location.shots.values(), headers)
 
 
 def _check_georeference(file: File, head: Header, image: File, wanted: Header) -> None:

@@ -23,7 +23,7 @@ from rasterio.io import DatasetReader
 from rasterio.warp import reproject
 from rasterio.windows import Window as Rectangle
 
-from swath.corpus.sources._raster import header_of
+from swath.corpus.sources._raster import contradict, header_of
 from swath.corpus.sources.stac._cost import HEADER_BYTES
 from swath.corpus.sources.stac._hosts import Patience
 from swath.corpus.sources.stac._scenes import File
@@ -94,7 +94,8 @@ class Access:
         Raises:
             TransientError: the host failed in spite of all retries.
             GoneError: there is no such file.
-            CorpusError: the file holds other values, or so much would have to be decoded that the limits forbid it.
+            CorpusError: the file holds other values, says another scaling than the catalogue, or so much would have to
+                be decoded that the limits forbid it.
         """
         factor = grid.factor(file.pixel_m, crs) if resampling == "nearest" else 1
         target = grid.geobox if factor == 1 else grid.geobox.zoom_out(factor)
@@ -106,6 +107,7 @@ class Access:
             with rasterio.open(address, driver=driver, sharing=False) as source:
                 if source.crs is None:
                     raise CorpusError(f"{name} has no georeference")
+                _require_scaling(source, file, name)
                 there = compute_reproject_roi(rio_geobox(source), target, ttol=0.9 if resampling == "nearest" else 0.05)
                 _affordable(source, _slices(there.roi_src), limit, name)
                 pixels, absent = _window(source, there, target, nodata, resampling)
@@ -114,6 +116,16 @@ class Access:
         with _context(target):
             pixels = self.patience.call(file.href, request, refused=self.signer.renew)
         return pixels if factor == 1 else pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _require_scaling(source: DatasetReader, file: File, name: str) -> None:
+    """Refuse counts of which the file's own tags say another scaling than the catalogue: who is right, nobody knows."""
+    scale, offset = source.scales[0], source.offsets[0]
+    if not file.overruled and contradict((scale, offset), file.scaling):
+        raise CorpusError(
+            f"{name} says scale {scale:g} and offset {offset:g}, the catalogue {file.scaling.scale:g} and "
+            f"{file.scaling.offset:g}"
+        )
 
 
 def _affordable(source: DatasetReader, window: Slices, most: int, name: str) -> None:

@@ -37,6 +37,8 @@ class File:
     """How the counts in the file become physical values."""
     pixel_m: float | None
     """Size of a pixel in metres, if known without opening the file."""
+    overruled: bool = False
+    """The catalogue is known to say an offset that its counts do not have: the file's own tags may say it as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ def _scene(
         # counts that a metadata file calibrates have no scaling of their own
         scaling = Scaling() if METADATA in keys else _scaling(item, assets[band], sensor, band, baseline)
         _require_no_mask_beside(listed, assets[band])
-        files[band] = _file(item, assets[band], scaling, address)
+        files[band] = _file(item, assets[band], scaling, address, overruled=_without_offset(item, sensor, baseline))
     return Scene(
         id=_id(item.get("id")),
         when=when,
@@ -255,12 +257,19 @@ def _href(asset: Any) -> Any:
     return asset.get("href") if isinstance(asset, dict) else None
 
 
-def _file(item: dict[str, Any], asset: dict[str, Any], scaling: Scaling, address: Callable[[object], str]) -> File:
+def _file(
+    item: dict[str, Any],
+    asset: dict[str, Any],
+    scaling: Scaling,
+    address: Callable[[object], str],
+    *,
+    overruled: bool = False,
+) -> File:
     transform = asset.get("proj:transform") or item["properties"].get("proj:transform")
     pixel_m = abs(_number(transform[0], "proj:transform")) if transform else None
     if "href" not in asset:
         raise CorpusError("an asset has no href")
-    return File(address(asset["href"]), scaling, pixel_m)
+    return File(address(asset["href"]), scaling, pixel_m, overruled)
 
 
 def _scaling(item: dict[str, Any], asset: dict[str, Any], sensor: Sensor, band: str, baseline: str) -> Scaling:
@@ -275,15 +284,21 @@ def _scaling(item: dict[str, Any], asset: dict[str, Any], sensor: Sensor, band: 
     _plausible(scale, offset, default, sensor, band)
     if not sensor.has_baselines:
         return Scaling(scale, default.offset if offset is None else offset, default.decibel)
-    if any(item["properties"].get(f"{who}:boa_offset_applied") for who in ("earthsearch", "sentinel")):
-        return Scaling(scale)
-    if baseline and offset_for_baseline(baseline) == 0:
+    if _without_offset(item, sensor, baseline):
         return Scaling(scale)
     if offset is not None:
         return Scaling(scale, offset)
     if not baseline:
         raise CorpusError("says neither its processing baseline nor an offset")
     return Scaling(scale, offset_for_baseline(baseline) * scale)
+
+
+def _without_offset(item: dict[str, Any], sensor: Sensor, baseline: str) -> bool:
+    """Whether counts of Sentinel-2 have no offset, whatever the asset says: never had one, or it was removed."""
+    if not sensor.has_baselines:
+        return False
+    removed = any(item["properties"].get(f"{who}:boa_offset_applied") for who in ("earthsearch", "sentinel"))
+    return removed or (baseline != "" and offset_for_baseline(baseline) == 0)
 
 
 def _plausible(scale: float, offset: float | None, default: Scaling, sensor: Sensor, band: str) -> None:
@@ -437,5 +452,6 @@ def rescaled(
     if counts.dtype.kind == "f":
         return np.where(missing, counts, values).astype(counts.dtype)
     limits = np.iinfo(counts.dtype)
-    shifted = np.clip(np.rint(values), max(limits.min, 1), limits.max).astype(counts.dtype)
+    lowest = limits.min or 1  # 0 of counts without a sign is nodata
+    shifted = np.clip(np.rint(values), lowest, limits.max).astype(counts.dtype)
     return np.where(missing | (counts == limits.max), counts, shifted)

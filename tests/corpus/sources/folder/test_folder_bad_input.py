@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import rasterio
 from pydantic import ValidationError
 
 from swath.corpus import Corpus
@@ -324,3 +325,25 @@ def test_opacity_hides_labels_as_masks_do(tmp_path):
     write(tmp_path / "masks/a.png", codes)
     corpus = made(tmp_path, tmp_path / "c", labels=[MASK | {"channel": 1, "void": 7}])
     np.testing.assert_array_equal(corpus.labels("m", [0])[0], np.where(codes[1] > 0, 1, 7))
+
+
+def test_class_codes_that_say_they_are_scaled(tmp_path):
+    images(tmp_path, "a")
+    write(tmp_path / "masks/a.tif", np.ones((1, PX, PX), np.uint8), "EPSG:32632", from_origin(5e5, 5.6e6, 10, 10))
+    with rasterio.open(tmp_path / "masks/a.tif", "r+") as file:
+        file.offsets = (1.0,)
+    said = r"masks/a.tif says scale 1 and offset 1 of what should be class codes"
+    with pytest.raises(CorpusError, match=said):
+        made(tmp_path, tmp_path / "c", labels=[MASK])
+    clouds = {"sensor": "sentinel-2-l2a", "files": "masks/*", "id": MASK["id"], "classes": [3]}
+    with pytest.raises(CorpusError, match=said):
+        made(tmp_path, tmp_path / "d", quality=[clouds])
+
+
+def test_a_class_that_is_nodata_by_the_files_own_words_is_said(tmp_path):
+    images(tmp_path, "a")
+    codes = write(tmp_path / "masks/a.tif", (np.arange(PX**2).reshape(1, PX, PX) % 2).astype("uint8"), nodata=1)
+    corpus = made(tmp_path, tmp_path / "c", labels=[MASK])
+    np.testing.assert_array_equal(corpus.labels("m", [0])[0], codes[0])
+    (entry,) = log(corpus)
+    assert entry["what"] == "1 files say that 1, the class 'wet', is nodata: it is that class, as the recipe says"

@@ -67,6 +67,33 @@ def test_each_pixel_takes_the_code_that_lies_nearest(root, tmp_path):
         np.testing.assert_array_equal(part, wanted[rows : rows + 8, columns : columns + 8])
 
 
+@pytest.mark.parametrize("said", ["opacity", "nodata of its own", "mask"])
+def test_what_the_raster_hides_is_void(tmp_path, said):
+    """By a channel of opacity; by nodata that its channel has and another has not; by a mask in the file."""
+    tif(tmp_path / "images" / "a.tif", noise(0, (2, 16, 16)))
+    codes = noise(1, (16, 16), 1, 4)
+    there = codes != 2 if said == "nodata of its own" else noise(2, (16, 16), 0, 2) == 1
+    if said == "opacity":
+        tif(tmp_path / "cover.tif", np.stack([codes, np.where(there, 255, 0).astype("uint8")]), alpha="YES")
+    elif said == "nodata of its own":
+        tif(tmp_path / "cover.tif", np.stack([codes, codes[::-1]]), nodata=2)
+    else:
+        tif(tmp_path / "cover.tif", codes[None])
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(tmp_path / "cover.tif", "r+") as file:
+            file.write_mask(there)
+    layer = LAYER | {"classes": {1: "water", 3: "crops"} | ({} if said == "nodata of its own" else {2: "forest"})}
+    found = made("folder", tmp_path, tmp_path / "c", chip_px=16, images=[IMAGES], labels=[layer])
+    np.testing.assert_array_equal(labels(found, "cover")["a"], np.where(there, codes, 255))
+
+
+def test_codes_that_another_grid_would_change_are_refused(tmp_path):
+    tif(tmp_path / "images" / "a.tif", noise(0, (2, 16, 16)))
+    tif(tmp_path / "cover.tif", noise(1, (1, 16, 16), 0, 2, "int64") + 2**60)
+    layer = LAYER | {"classes": {2**60: "water", 2**60 + 1: "crops"}}
+    with pytest.raises(CorpusError, match=r"cover.tif holds numbers beyond 2\^53"):
+        corpus(tmp_path, tmp_path / "c", layer)
+
+
 def test_it_is_built_again_to_the_same_and_takes_more_images(root, tmp_path):
     before = labels(corpus(root, tmp_path / "c"), "cover")
     assert before.keys() == labels(corpus(root, tmp_path / "c"), "cover").keys()

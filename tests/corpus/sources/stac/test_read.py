@@ -84,6 +84,22 @@ def test_counts_that_the_sensors_type_cannot_hold_are_refused(tmp_path, pixels, 
         read(save(tmp_path / "a.tif", pixels), dtype)
 
 
+def test_tags_of_a_file_that_say_another_scaling_than_the_catalogue(tmp_path):
+    path = save(tmp_path / "a.tif", counts(), nodata=0)
+    with rasterio.open(path, "r+") as file:
+        file.scales, file.offsets = (1e-4,), (-0.1,)
+    access = Access(Unsigned(), Patience(0, 0.01, 5.0, Limits()))
+
+    def taken(file: File):
+        return access.read(file, "EPSG:32632", GRID, "uint16", 0.0, "nearest")
+
+    wanted = counts()[20:32, 10:22]
+    np.testing.assert_array_equal(taken(File(path, Scaling(1e-4, -0.1), 10.0)), wanted)
+    np.testing.assert_array_equal(taken(File(path, Scaling(1e-4), 10.0, overruled=True)), wanted)
+    with pytest.raises(CorpusError, match=r"a.tif says scale 0.0001 and offset -0.1, the catalogue 0.0001 and 0"):
+        taken(File(path, Scaling(1e-4), 10.0))
+
+
 def test_bytes_of_another_format_are_no_image(tmp_path):
     """A VRT and a WMS document would be opened by GDAL whatever their names, and have other files opened."""
     secret = save(tmp_path / "secret.tif", counts())

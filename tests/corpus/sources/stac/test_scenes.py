@@ -45,6 +45,8 @@ def test_the_offset_of_sentinel_2_is_what_the_item_says(properties, asset, expec
     scene = scene_of(item(properties, asset), sensors.get(S2), ("B02",), {"B02": "blue"})
     scaling = scene.files["B02"].scaling
     assert (scaling.scale, scaling.offset) == pytest.approx(expected)
+    said = asset.get("raster:bands", [{}])[0].get("offset")
+    assert scene.files["B02"].overruled or said in (None, pytest.approx(scaling.offset))
 
 
 def test_an_item_that_lists_a_mask_beside_a_wanted_band_is_refused():
@@ -72,6 +74,12 @@ def test_rescaled_counts_mean_the_same(count, offset):
     assert result[0, 1:].tolist() == [0, 65535]  # nodata and saturation keep their counts
     wanted = count * 1e-4 + offset
     assert result[0, 0] * 1e-4 - 0.1 == pytest.approx(min(wanted, 65535 * 1e-4 - 0.1), abs=1e-9)
+
+
+def test_counts_below_zero_stay_so():
+    counts = np.array([[-20, -3, -9999]], np.int16)
+    result = rescaled(counts, counts == -9999, Scaling(1e-3), Scaling(1e-4))
+    assert result.tolist() == [[-200, -30, -9999]]
 
 
 def test_another_scale_is_brought_to_the_corpus_too():
