@@ -5,6 +5,7 @@ follow a virtual data set of another name to files and hosts anywhere.
 """
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -145,21 +146,26 @@ def _check_entry(file: sqlite3.Connection, name: str, sql: str, where: str) -> N
 
 
 def _csv_points(path: Path, key: str, crs: str | None) -> gpd.GeoDataFrame:
-    rows = csv(path, key)
+    rows = csv(path, key, missing=("",))  # "NA" may be a region or a class
     x, y = coordinates(rows, path, key)
     if crs is None:
         check_degrees(rows, x, y, path, key)
     return gpd.GeoDataFrame(rows, geometry=gpd.points_from_xy(rows[x], rows[y]), crs=crs or "EPSG:4326")
 
 
-def csv(path: Path, key: str) -> pd.DataFrame:
+def csv(path: Path, key: str, missing: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a CSV file as a table, without interpretation.
+
+    Args:
+        path: of it.
+        key: recipe key that named it, for messages.
+        missing: what stands in a cell without a value; all that pandas takes for it, such as `NA`, if not given.
 
     Raises:
         CorpusError: it cannot be read.
     """
     try:
-        return pd.read_csv(path, encoding="utf-8-sig")
+        return pd.read_csv(path, encoding="utf-8-sig", keep_default_na=missing is None, na_values=missing)
     except (OSError, ValueError) as error:
         raise CorpusError(f"cannot read the table: {error}", where=f"{path}, for {key}", remedy="give a CSV") from None
 

@@ -39,6 +39,9 @@ POLYGONS, POINTS = {3, 6}, {0, 4}
 """Shapely's numbers of geometry types: single and multiple polygons, single and multiple points."""
 JOINED = "; "
 """Separator between the groups of one location in the index."""
+NO_VALUE = {"NA", "N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"}
+"""Texts that programs write where there is no value."""
+GLOBE = shapely.box(-180, -90, 180, 90)
 
 
 class ShapeLayer(Settings):
@@ -365,8 +368,19 @@ def _usable(
         )
     broken = ~empty & ~shapely.is_valid(shapes)
     shapes[broken] = shapely.make_valid(shapes[broken])
+    if table.crs is not None and table.crs.is_geographic:
+        shapes = _within_180_degrees(shapes)
     notes = {"shapes without a geometry, left out": int(empty.sum()), "invalid shapes, mended": int(broken.sum())}
     return gpd.GeoDataFrame(table.set_geometry(gpd.GeoSeries(shapes, table.index, table.crs))[~empty]), notes
+
+
+def _within_180_degrees(shapes: Shaped[ndarray, " n"]) -> Shaped[ndarray, " n"]:
+    """Shapes in degrees, what lies beyond 180 of which is put where it is on the globe."""
+    west, _, east, _ = shapely.bounds(shapes).T
+    beyond = (west < -180) | (east > 180)
+    turns = [shapely.transform(shapes[beyond], lambda xy, turn=turn: np.add(xy, (turn, 0))) for turn in (-360, 0, 360)]
+    shapes[beyond] = shapely.union_all([shapely.intersection(one, GLOBE) for one in turns], axis=0)
+    return shapes
 
 
 def _codes(
@@ -377,7 +391,8 @@ def _codes(
         return np.full(len(table), config.code)
     names = Counter(config.classes.values())
     by_name = {name: code for code, name in config.classes.items() if names[name] == 1}
-    values = [None if pd.isna(value) else value for value in table[config.column]]
+    named = NO_VALUE.difference(config.classes.values())
+    values = [None if pd.isna(value) or str(value).strip() in named else value for value in table[config.column]]
     code_of = {value: _code(value, config, by_name) for value in dict.fromkeys(values) if value is not None}
     unknown = [value for value, code in code_of.items() if code is None]
     if unknown and config.others == "error":
@@ -416,7 +431,7 @@ def _days(table: gpd.GeoDataFrame, column: str | None, path: Path, key: str, end
     if column is None:
         return np.full(len(table), "NaT", "datetime64[D]")
     try:
-        days = [None if pd.isna(value) else _day(value, end) for value in table[column]]
+        days = [None if pd.isna(value) or value in NO_VALUE else _day(value, end) for value in table[column]]
     except ValueError as error:
         raise CorpusError(
             f"the column {column!r} holds what is no day: {error}",
@@ -514,6 +529,8 @@ def _boxes(source: _Source, location: Location, px: int) -> list[shapely.Polygon
     x, y = _transformer(crs, source.crs.to_string()).transform(*corners.T)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return []  # beyond what the file's reference system can say, so no shape of it is there
+    if source.crs.is_geographic:
+        x = np.where(np.abs(x) > 180, (x + 180) % 360 - 180, x)
     if source.crs.is_geographic and np.ptp(x) > 180:
         spans = [(x[x > 0].min(), 180.0), (-180.0, x[x < 0].max())]
     else:
@@ -528,9 +545,13 @@ def _in_pixels(source: _Source, rows: Integer[ndarray, " n"], location: Location
     """
     crs, transform = _grid(location)
     forward, inverse = _transformer(source.crs.to_string(), crs), ~transform
+    middle = (transform @ (px / 2, px / 2))[0]
 
     def moved(xy: Float[ndarray, "n 2"]) -> Float[ndarray, "n 2"]:
-        return _mapped(inverse, np.column_stack(forward.transform(*xy.T)))
+        x, y = forward.transform(*xy.T)
+        if _is_geographic(crs):  # where the location lies, which may be beyond 180
+            x = x + 360 * np.rint((middle - x) / 360)
+        return _mapped(inverse, np.column_stack([x, y]))
 
     boxes = _boxes(source, location, px)
     if not boxes:
@@ -553,6 +574,11 @@ def _grid(location: Location) -> tuple[str, Affine]:
 
 def _mapped(affine: Affine, xy: Float[ndarray, "n 2"]) -> Float[ndarray, "n 2"]:
     return xy @ np.array([[affine.a, affine.d], [affine.b, affine.e]]) + np.array([affine.c, affine.f])
+
+
+@lru_cache(maxsize=256)
+def _is_geographic(crs: str) -> bool:
+    return CRS.from_user_input(crs).is_geographic
 
 
 @lru_cache(maxsize=256)

@@ -152,6 +152,46 @@ def test_across_the_antimeridian(tmp_path):
     assert facts == {"crops_shapes": 2}
 
 
+@pytest.mark.parametrize(("zone", "west"), [("EPSG:32602", None), ("EPSG:4326", -171.0), ("EPSG:4326", 189.0)])
+def test_longitudes_beyond_180_degrees_are_those_on_the_other_side(tmp_path, zone, west):
+    """In the file, for points and for polygons, and in the image."""
+    grid = from_origin(5e5, 1e6, 10, 10) if west is None else from_origin(west, 9, 1e-4, 1e-4)
+    to_degrees = Transformer.from_crs(zone, "EPSG:4326", always_xy=True).transform
+    corners = np.array([to_degrees(*(grid @ corner)) for corner in ((0, 0), (32, 32), (5.5, 5.5), (20.5, 9.5))])
+    corners[:, 0] = (corners[:, 0] + 360) % 360
+    (left, top), (right, bottom) = corners[:2].tolist()
+    sides = [box(left - 1, bottom - 1, (left + right) / 2, top + 1), box((left + right) / 2, -1, right + 1, top + 1)]
+    shapes = gpd.GeoDataFrame({"code": [1, 2]}, geometry=sides, crs="EPSG:4326")
+    saved(shapes, tmp_path / "fields.gpkg")
+    codes, facts, _ = burn(tmp_path, location(grid, zone))
+    assert (codes[:, :16] == 1).all()
+    assert (codes[:, 16:] == 2).all()
+    assert facts == {"crops_shapes": 2}
+    pd.DataFrame(corners[2:], columns=["lon", "lat"]).assign(code=[1, 2]).to_csv(tmp_path / "p.csv", index=False)
+    codes, _, _ = burn(tmp_path, location(grid, zone), file="p.csv")
+    assert (codes[5, 5], codes[9, 20]) == (1, 2)
+    assert (codes < 255).sum() == 2
+
+
+def test_texts_for_no_value_may_be_names(tmp_path):
+    """NA is a region or a class of some, and no value of others; a location without a group would be parted by none."""
+    x, y = Transformer.from_crs(UTM, "EPSG:4326", always_xy=True).transform(
+        WEST + 5 + 10 * np.arange(3), [NORTH - 5] * 3
+    )
+    table = pd.DataFrame({"lon": x, "lat": y, "crop": ["NA", "grass", "null"], "region": ["NA", "", "NA"]})
+    table.assign(until=["NA", "2021", "2022"]).to_csv(tmp_path / "f.csv", index=False)
+    rules = {"file": "f.csv", "column": "crop", "group": "region"}
+    codes, facts, _ = burn(tmp_path, classes={1: "NA", 7: "grass"}, **rules)
+    assert codes[0, :3].tolist() == [1, 7, 255]
+    assert facts["crops_region"] == "NA"
+    codes, _, _ = burn(tmp_path, days=("2022-05-01",), until="until", classes={7: "grass", 8: "null"}, **rules)
+    assert codes[0, :3].tolist() == [255, 255, 8]
+    assert (
+        Shapes([layer(**rules, classes={7: "grass"})], tmp_path).log[0]["what"]
+        == "shapes without a class, void: 2 of f.csv"
+    )
+
+
 @pytest.mark.parametrize("name", ["f.gpkg", "f.geojson", "f.shp", "f.fgb", "f.parquet"])
 def test_every_kind_of_file_holds_the_same(tmp_path, name):
     table = fields().to_crs("EPSG:4326")
