@@ -28,6 +28,7 @@ from swath.encoders._norm import FrameBatchNorm
 from swath.encoders._plugin import EncoderPlugin, EncoderSettings, StartableSettings
 from swath.encoders._published import PublishedCard, published_card, published_names
 from swath.encoders._series import SeriesEncoder, seen_frames, temporal_mean
+from swath.encoders._tokens import Patches, TokenEncoder, TokenGrid
 
 __all__ = [
     "DenseEncoder",
@@ -39,11 +40,14 @@ __all__ = [
     "InputContract",
     "Library",
     "MapEncoder",
+    "Patches",
     "PublishedCard",
     "SeriesEncoder",
     "Standardize",
     "StartReport",
     "StartableSettings",
+    "TokenEncoder",
+    "TokenGrid",
     "adopt",
     "backbone_of",
     "build",

@@ -29,7 +29,7 @@ from swath.encoders._plugin import EncoderPlugin, EncoderSettings, StartableSett
 from swath.encoders._units import check_means
 from swath.errors import CheckpointError, ContractError, RecipeError, SwathError
 from swath.sensors import SensorDefinition, SensorName, band, band_id, declare, definitions
-from swath.settings import Settings, plainly
+from swath.settings import Settings, differences, plainly
 
 FORMAT = 2
 """Version of the card, raised when a reader of the older one would misread it. Format 1 has no digest, and its
@@ -141,7 +141,19 @@ def _continued(plugin: EncoderPlugin, config: EncoderSettings, contract: InputCo
             where=str(start),
             remedy=f"give the encoder the settings of the checkpoint: {load_card(start).encoder}",
         ) from error
+    _check_settings(config, start)
     return encoder
+
+
+def _check_settings(config: EncoderSettings, start: Path) -> None:
+    """Raise RecipeError if weights fit that are of another network nevertheless, as of one with other heads."""
+    then, now = (_without_weights(one).model_dump(mode="json") for one in (_config(load_card(start)), config))
+    if said := list(differences(then, now)):
+        raise RecipeError(
+            f"the weights are of an encoder with other settings: {'; '.join(said)}",
+            where=str(start),
+            remedy="give the encoder the settings of the checkpoint",
+        )
 
 
 def _with_statistics_of(then: InputContract, now: InputContract, start: Path) -> InputContract:

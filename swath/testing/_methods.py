@@ -1,15 +1,16 @@
-"""The promises of a method, checked around a tiny encoder of three optical bands."""
+"""The promises of a method, checked around a tiny encoder of three optical bands: of convolutions, or one of tokens."""
 
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from typing import Any
 
 import torch
 from torch import nn
 
-from swath import methods
+from swath import encoders, methods
 from swath.batch import Batch, View
-from swath.encoders import Encoder
+from swath.encoders import Encoder, vit
 from swath.errors import RecipeError
 from swath.methods import Method
 from swath.testing._data import OPTICAL, batch, contract, far, generator
@@ -28,20 +29,31 @@ def made(settings: Any) -> Method:
     Raises:
         RecipeError: it takes none of these numbers of views, or another encoder.
     """
-    for number in NUMBERS:
+    tried = list(product((_of_convolutions, _of_tokens), NUMBERS))
+    for kind, number in tried:
         torch.manual_seed(0)
-        layers = [nn.Conv2d(len(OPTICAL), DIM, 3, padding=1), nn.BatchNorm2d(DIM), nn.ReLU()]
-        network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        encoder = Encoder(network, contract(), DIM, example_px=8)
-        method = methods.build(settings, encoder, partial(noisy_copies, number=number))
+        encoder = kind()
         try:
+            method = methods.build(settings, encoder, partial(noisy_copies, number=number))
             method.loss(method.views(given(), generator()))
         except RecipeError:
-            if number == NUMBERS[-1]:
+            if (kind, number) == tried[-1]:
                 raise
         else:
             return method
     raise AssertionError("unreachable")
+
+
+def _of_convolutions() -> Encoder:
+    layers = [nn.Conv2d(len(OPTICAL), DIM, 3, padding=1), nn.BatchNorm2d(DIM), nn.ReLU()]
+    network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return Encoder(network, contract(), DIM, example_px=8)
+
+
+def _of_tokens() -> Encoder:
+    """A transformer of 4 x 4 patches of two groups of bands."""
+    settings = vit.Config(patch=2, width=32, depth=2, heads=2, groups=(OPTICAL[:2], OPTICAL[2:]))
+    return encoders.build(settings, contract())
 
 
 def given() -> Batch:

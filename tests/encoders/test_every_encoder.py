@@ -13,6 +13,11 @@ from swath.errors import ContractError
 # The smallest settings of each, where the default is large; a plug-in that is not named is built from its defaults.
 VARIANTS = {
     "timm": [{"model": "test_resnet"}, {"model": "test_vit", "image_size": 32}, {"model": "test_convnext"}],
+    "vit": [
+        {"patch": 8, "width": 32, "depth": 2, "heads": 2},
+        {"patch": 8, "width": 32, "depth": 1, "heads": 2, "class_token": False, "learnt_positions_px": 24},
+        {"patch": 8, "width": 32, "depth": 2, "heads": 2, "dates": "together", "registers": 2, "pooling": "class"},
+    ],
     "unet-3d": [{"width": 2}, {"width": 2, "expanding": False}],
     "random-convolutions": [{"features": 16}, {"features": 16, "kernel_size": 7}],
     "mmf": [{"width": 2}, {"width": 2, "collapse": "months", "gaps": "interpolate"}],

@@ -8,12 +8,14 @@ from torch import nn
 
 from swath import encoders, methods, plugins
 from swath.batch import NO_DAY, Batch, Image, View
-from swath.encoders import Encoder, InputContract, cross_modal_unet_3d, mmf
+from swath.encoders import Encoder, InputContract, cross_modal_unet_3d, mmf, vit
 from swath.methods import DrawViews, s4
 from swath.sensors import band_id
 
 QUEUED = ("moco-v2", "gassl", "seco", "caco")
 """Methods with a queue of keys."""
+OF_TOKENS = ("mae", "sat-mae", "i-jepa")
+"""Methods that hide tokens from an encoder."""
 BANDS = ("sentinel-2-l2a/B02", "sentinel-2-l2a/B03", "sentinel-2-l2a/B04")
 RADAR = ("sentinel-1-rtc/VV", "sentinel-1-rtc/VH")
 
@@ -30,6 +32,12 @@ def contract_of_two() -> InputContract:
 def encoder(dim: int = 8, norm: bool = False) -> Encoder:
     layers = [nn.Conv2d(3, dim, 3, padding=1), *([nn.BatchNorm2d(dim)] if norm else []), nn.ReLU()]
     return Encoder(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), contract(), dim, example_px=8)
+
+
+def tokens(**said) -> Encoder:
+    """A transformer of 4 x 4 patches, with tokens of two groups of bands."""
+    said = {"patch": 2, "width": 32, "depth": 2, "heads": 2, "groups": (BANDS[:2], BANDS[2:]), **said}
+    return encoders.build(vit.Config(**said), contract())
 
 
 def image(n: int, seed: int = 0, px: int = 8) -> Image:
@@ -84,13 +92,16 @@ def crops(batch: Batch, generator: torch.Generator) -> list[View]:
 def small(name: str) -> dict:
     """Settings of a method that make its heads small."""
     queued, wide = {"out": 8, "queue": 32}, {"hidden": 16, "out": 8}
-    sketched = {**wide, "slices": 32}
+    sketched, decoded = {**wide, "slices": 32}, {"decoder_width": 32, "decoder_depth": 1}
     return {
         "barlow-twins": wide,
         "byol": wide,
         # initialised as published, narrow layers would pass on next to nothing
         "dino": {"hidden": 256, "bottleneck": 32, "prototypes": 24, "momentum": 0.9},
+        "i-jepa": {"target_scale": (0.1, 0.12), "predictor_width": 32, "predictor_depth": 1},
         "lejepa": sketched,
+        "mae": decoded,
+        "sat-mae": decoded,
         "moco-v3": wide,
         "simclr": {"out": 8},
         "simsiam": {"out": 16, "bottleneck": 4},
@@ -108,6 +119,9 @@ def method(name: str, draw: DrawViews | None = None, **settings) -> methods.Meth
         network = encoders.build(cross_modal_unet_3d.Config(width=1), contract())
         given = {"reconstruction": 0.0, "projection": (8, 8), **settings}
         return methods.build(s4.Config(**given), network, policy)
+    if name in OF_TOKENS:
+        given = plugins.find("swath.methods", name).Config(**{**small(name), **settings})
+        return methods.build(given, tokens(), draw or policy)
     if name == "mmf":
         network = encoders.build(mmf.Config(width=1), contract_of_two())
         return methods.build(plugins.find("swath.methods", name).Config(**settings), network, policy_of_two)

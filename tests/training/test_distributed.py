@@ -1,6 +1,8 @@
 """Two processes give the gradient of one process on the joined batch, for every method."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -31,6 +33,23 @@ def share(view, rank, world):
     return replace(view, image=view.image.take(list(rows)), affine=affine, lonlat=None, uid=uid)
 
 
+@contextmanager
+def drawing_for(samples: int, rank: int, world: int) -> Iterator[None]:
+    """What is drawn for each sample of a share is what would be drawn for it in the whole batch."""
+    whole, own = torch.rand, samples // world
+
+    def rand(*shape):
+        if not isinstance(shape[0], int) or shape[0] != own:
+            return whole(*shape)
+        return whole(samples, *shape[1:])[rank * own : (rank + 1) * own]
+
+    torch.rand = rand
+    try:
+        yield
+    finally:
+        torch.rand = whole
+
+
 def as_one(rank: int, world: int) -> None:
     """In each process: own share of the batch, gradients averaged as DDP does, against the whole batch alone."""
     every = methods.names()
@@ -43,8 +62,10 @@ def as_one(rank: int, world: int) -> None:
         torch.manual_seed(0)
         expected = gradient(alone, views, methods.OneProcess())
         alone.after_step(0.5)
-        torch.manual_seed(rank)  # what a method draws is the first process's
-        found = gradient(together, [share(view, rank, world) for view in views], AllProcesses())
+        # what a method draws is the first process's, or of each sample by itself
+        torch.manual_seed(0 if name in fakes.OF_TOKENS else rank)
+        with drawing_for(8, rank, world):
+            found = gradient(together, [share(view, rank, world) for view in views], AllProcesses())
         together.after_step(0.5)
         for label, grad in expected.items():
             torch.testing.assert_close(mean(found[label]), grad, rtol=2e-4, atol=1e-5, msg=f"{name} {label}")

@@ -85,7 +85,9 @@ def test_every_step_is_logged(undisturbed, name):
         ("simsiam", 6),
         ("dino", 11),
         ("lejepa", 3),
+        ("mae", 6),
         *(pytest.param(name, 6, marks=pytest.mark.slow) for name in ("barlow-twins", "vicreg", "moco-v3", "visreg")),
+        *(pytest.param(name, 11, marks=pytest.mark.slow) for name in ("sat-mae", "i-jepa")),
     ],
 )
 def test_killed_after_any_step_and_continued_is_as_if_not_killed(undisturbed, tmp_path, monkeypatch, name, step):

@@ -25,7 +25,7 @@ from swath.views.policies import (
 from ._make import OPTICAL, RADAR, batch, generator, image
 
 QUIET = Augment()
-NUMBER = {"multi-crop": 5, "three-dates": 4, "two-periods": 8}
+NUMBER = {"one-crop": 1, "multi-crop": 5, "three-dates": 4, "two-periods": 8}
 """Views of policies that do not draw two."""
 
 
@@ -110,6 +110,8 @@ def policy_is_random(policy):
 
 
 def test_its_views_differ_in_place_or_are_aligned_pixel_by_pixel(policy):
+    if NUMBER.get(policy.config.name) == 1:
+        pytest.skip("there is one view, of which methods hide a part")
     first, second, *_ = policy(batch(policy.reads, t=t_of(policy)), generator())
     assert torch.equal(first.affine, second.affine) == (not of_single_dates(policy))
     assert first.image.pixels.shape != second.image.pixels.shape or not torch.equal(

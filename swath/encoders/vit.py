@@ -1,0 +1,317 @@
+"""A vision transformer that computes any of its tokens alone: what masked modelling trains.
+
+Its blocks are timm's; positions and initial weights are MAE's (He et al. 2022, https://arxiv.org/abs/2111.06377).
+Groups of bands and dates as in SatMAE (Cong et al. 2022, https://arxiv.org/abs/2207.08051), positions by pixel size as
+in Scale-MAE (Reed et al. 2023, https://arxiv.org/abs/2212.14532). timm is imported when a network is built: it takes
+seconds.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import chain
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from swath.batch import Image
+from swath.encoders import _positions
+from swath.encoders._contract import InputContract
+from swath.encoders._dense import DenseEncoder
+from swath.encoders._maps import MapEncoder
+from swath.encoders._plugin import StartableSettings
+from swath.encoders._tokens import TokenEncoder, cut, picked, take
+from swath.errors import RecipeError
+
+
+class Config(StartableSettings):
+    """Its size, and what tokens stand for. Widths, depths and heads of the usual sizes: tiny 192, 12, 3; small 384, 12,
+    6; base 768, 12, 12; large 1024, 24, 16."""
+
+    name: Literal["vit"] = "vit"
+    patch: int = Field(default=16, ge=1)
+    """Height and width of a patch in pixels. Chips of other sizes than a multiple are padded with invalid pixels."""
+    width: int = Field(default=384, ge=4)
+    """Length of a token."""
+    depth: int = Field(default=12, ge=1)
+    """Number of blocks."""
+    heads: int = Field(default=6, ge=1)
+    """Attention heads of a block."""
+    class_token: bool = True
+    """Whether there is a token of the whole image."""
+    registers: int = Field(default=0, ge=0)
+    """Further tokens that stand for nothing."""
+    pooling: Literal["mean", "class"] = "mean"
+    """What the embedding is: the mean of the patches' tokens, or the class token."""
+    learnt_positions_px: int | None = Field(default=None, ge=1)
+    """Positions that are learnt, for chips of so many pixels, and interpolated for others; None: fixed ones (MAE)."""
+    groups: Annotated[tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...], Field(min_length=1)] | None = None
+    """Groups of bands, by their keys, each with tokens of its own (SatMAE's group channels); None: all in one token."""
+    dates: Literal["apart", "together"] = "apart"
+    """Whether dates of a series are images of their own, whose embeddings are averaged, or their tokens are computed
+    together, each knowing its year and month (SatMAE's temporal form)."""
+    reference_gsd_m: float | None = Field(default=None, gt=0)
+    """Count positions in pixels of this size instead of the image's own (Scale-MAE)."""
+    drop_path: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the last block's outputs that training leaves out; of the others less, the earlier the less."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Config":
+        unit = 4 * (4 if self.groups else 1) * (2 if self.dates == "together" else 1)
+        if self.width % unit:
+            raise ValueError(f"width is {self.width}, and what positions are made of needs a multiple of {unit}")
+        if self.width % self.heads:
+            raise ValueError(f"width is {self.width}, which is no multiple of {self.heads} heads")
+        if self.pooling == "class" and not self.class_token:
+            raise ValueError("pooling is class, and there is no class_token")
+        if self.learnt_positions_px is not None and self.reference_gsd_m is not None:
+            raise ValueError("positions are either learnt (learnt_positions_px) or by pixel size (reference_gsd_m)")
+        if self.learnt_positions_px is not None and self.learnt_positions_px < self.patch:
+            raise ValueError(f"learnt_positions_px is less than a patch of {self.patch} pixels")
+        return self
+
+
+def shares(width: int, *, groups: bool, dates: bool) -> tuple[int, int, int]:
+    """How a token's `width` numbers say where it is, of which group and of which date.
+
+    A quarter for the group, and an eighth each for year and month, as in SatMAE's decoders and in its large encoders.
+    """
+    group, date = (width // 4 if groups else 0), (width // 4 if dates else 0)
+    return width - group - date, group, date
+
+
+class Transformer(nn.Module):
+    """The trained part: embeddings of patches, tokens that stand for nothing, blocks."""
+
+    def __init__(self, config: Config, lengths: dict[str, int]):
+        """Random weights.
+
+        Args:
+            config: its size.
+            lengths: how many numbers a patch has, by the name of its group.
+        """
+        super().__init__()
+        from timm.models.vision_transformer import Block
+
+        width = config.width
+        # the groups' names stand in the state, so that weights of other groups are not taken for these
+        self.embeds = nn.ModuleDict({name: nn.Linear(length, width) for name, length in lengths.items()})
+        prefix = int(config.class_token) + config.registers
+        self.prefix = nn.Parameter(torch.empty(1, prefix, width).normal_(std=0.02)) if prefix else None
+        spatial = shares(width, groups=len(lengths) > 1, dates=config.dates == "together")[0]
+        self.positions = None
+        if config.learnt_positions_px is not None:
+            side = -(-config.learnt_positions_px // config.patch)
+            self.positions = nn.Parameter(torch.empty(1, spatial, side, side).normal_(std=0.02))
+        norm = partial(nn.LayerNorm, eps=1e-6)
+        drops = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, qkv_bias=True, norm_layer=norm, drop_path=drop) for drop in drops
+        )
+        self.norm = norm(width)
+        self.apply(_initialise)
+
+    def embed(self, patches: Float[Tensor, "b *k p"], group: int) -> Float[Tensor, "b *k d"]:
+        """Tokens of patches of a group."""
+        return list(self.embeds.values())[group](patches)
+
+    def forward(self, tokens: Float[Tensor, "b k d"], there: Bool[Tensor, "b k"]) -> Float[Tensor, "b m d"]:
+        """The prefix and the tokens after all blocks, normalised; those that are not there are seen by none."""
+        if self.prefix is not None:
+            prefix = self.prefix.expand(len(tokens), -1, -1)
+            tokens = torch.cat([prefix.to(tokens.dtype), tokens], dim=1)
+        return self.norm(attend(self.blocks, tokens, there))
+
+
+def attend(
+    blocks: Sequence[nn.Module] | nn.ModuleList, tokens: Float[Tensor, "b m d"], there: Bool[Tensor, "b k"]
+) -> Float[Tensor, "b m d"]:
+    """Tokens after timm's blocks; of the last k some are there, the others are seen by none."""
+    prefix = tokens.shape[1] - there.shape[1]
+    # a softmax over nothing is no number: where nothing is there, all of it is
+    seen = there if prefix else there | ~there.any(dim=1, keepdim=True)
+    mask = F.pad(seen, (prefix, 0), value=True)[:, None, None]
+    for block in blocks:
+        tokens = block(tokens, attn_mask=mask)
+    return tokens
+
+
+def _initialise(module: nn.Module) -> None:
+    """As MAE does, and the official ViT in JAX."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
+
+
+class Vit(TokenEncoder):
+    """What its two kinds share."""
+
+    network: Transformer
+
+    def __init__(self, config: Config, contract: InputContract):
+        channels = _channels(config, contract)
+        lengths = {name: len(own) * config.patch**2 for name, own in channels.items()}
+        super().__init__(Transformer(config, lengths), contract, dim=config.width, example_px=4 * config.patch)
+        self.config, self.patch_px = config, config.patch
+        self.groups = tuple(channels.values()) if config.groups else ()
+        self.prefix = int(config.class_token) + config.registers
+        self.together, self.pooling = config.dates == "together", config.pooling
+
+    def tokens(
+        self, image: Image, keep: Int[Tensor, "b k"] | None = None, scale: Float[Tensor, " b"] | None = None
+    ) -> Float[Tensor, "b m d"]:
+        """As `TokenEncoder`; of one group, only the patches of kept tokens are so much as embedded."""
+        there = self.seen(image)
+        positions = self._positions(image, self.config.width, scale, self.network.positions)
+        embedded = self._embedded(self.standardize(image.pixels, image.valid, image.band_ids), keep)
+        if keep is not None:
+            there = take(there, keep) & (keep >= 0)
+            positions = take(positions.expand(len(keep), -1, -1), keep)
+        return self.network(embedded + positions, there)
+
+    def _embedded(
+        self, standard: Float[Tensor, "b t c h w"], keep: Int[Tensor, "b k"] | None
+    ) -> Float[Tensor, "b k d"]:
+        patches = cut(standard, self.patch_px)
+        if not self.groups:
+            rows = patches.flatten(3).flatten(1, 2)
+            return self.network.embed(rows if keep is None else take(rows, keep), 0)
+        of_each = [self.network.embed(picked(patches, own).flatten(3), i) for i, own in enumerate(self.groups)]
+        rows = torch.stack(of_each, dim=2).flatten(1, 3)
+        return rows if keep is None else take(rows, keep)
+
+    def positions(self, image: Image, width: int, scale: Float[Tensor, " b"] | None = None) -> Float[Tensor, "s n w"]:
+        """As `TokenEncoder`: always of sines and cosines."""
+        return self._positions(image, width, scale, None)
+
+    def _positions(
+        self, image: Image, width: int, scale: Tensor | None, learnt: nn.Parameter | None
+    ) -> Float[Tensor, "b n w"]:
+        """Where, of which group and of which date each token is, one beside the other."""
+        grid, device = self.grid(image), image.pixels.device
+        spatial, of_group, of_date = shares(width, groups=len(self.groups) > 1, dates=self.together)
+        if learnt is None:
+            ground = _positions.of_grid(grid.rows, grid.columns, spatial, device, self._factor(image, scale))
+        else:
+            ground = resized(learnt, grid.rows, grid.columns)
+        parts, dates, groups = [ground[:, None, None]], image.days.shape[1], max(1, len(self.groups))
+        if of_group:
+            parts.append(_positions.waves(torch.arange(groups, device=device), of_group)[None, None, :, None])
+        if of_date:
+            parts.append(_positions.of_days(image.days, of_date)[:, :, None, None])
+        samples = max(len(part) for part in parts)
+        wide = [part.expand(samples, dates, groups, grid.places, -1) for part in parts]
+        return torch.cat(wide, dim=-1).flatten(1, 3)
+
+    def _factor(self, image: Image, scale: Tensor | None) -> float | Tensor:
+        """By what positions are multiplied: pixel size over the reference."""
+        if self.config.reference_gsd_m is None:
+            return 1.0
+        factor = image.gsd_m / self.config.reference_gsd_m
+        return factor if scale is None else factor * scale
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """The embeddings with all tokens of its own, block by block, the last norm."""
+        network = self.network
+        own = [p for p in (network.prefix, network.positions) if p is not None]
+        stem = [*network.embeds.parameters(), *own]
+        return [stem, *(list(block.parameters()) for block in network.blocks), list(network.norm.parameters())]
+
+
+class SpatialVit(Vit, MapEncoder):
+    """Dates are images of their own."""
+
+    def encode(self, pixels: Float[Tensor, "n c h w"], valid: Bool[Tensor, "n h w"]) -> Float[Tensor, "n d"]:
+        """Features of standardised pictures, of the pixel size that the encoder was trained on."""
+        image = self._picture(pixels, valid)
+        return self.pooled(self._of_standard(image), self.seen(image))
+
+    def maps(self, pixels: Float[Tensor, "n c h w"]) -> list[Float[Tensor, "n _ _ _"]]:
+        """The normalised tokens of patches, groups averaged: a map of one size, as of any transformer."""
+        image = self._picture(pixels, pixels.new_ones(len(pixels), *pixels.shape[2:], dtype=torch.bool))
+        grid, tokens = self.grid(image), self._of_standard(image)[:, self.prefix :]
+        by_place = tokens.unflatten(1, (grid.layers, grid.rows, grid.columns))
+        return [by_place.mean(dim=1).permute(0, 3, 1, 2)]
+
+    def _picture(self, pixels: Float[Tensor, "n c h w"], valid: Bool[Tensor, "n h w"]) -> Image:
+        """Standardised pixels as an image, whose bands and dates are not looked at."""
+        nothing = torch.zeros(len(pixels), 1, dtype=torch.int32, device=pixels.device)
+        gsd_m = self.contract.gsd_m[0] if self.contract.gsd_m else 1.0
+        return Image(pixels[:, None], valid[:, None], nothing, nothing.expand(-1, pixels.shape[1]), gsd_m)
+
+    def _of_standard(self, image: Image) -> Float[Tensor, "n m d"]:
+        positions = self._positions(image, self.config.width, None, self.network.positions)
+        return self.network(self._embedded(image.pixels, None) + positions, self.seen(image))
+
+
+class TemporalVit(Vit, DenseEncoder):
+    """Tokens of all dates see each other, and know their year and month."""
+
+    needs_days = True
+
+    def __init__(self, config: Config, contract: InputContract):
+        super().__init__(config, contract)
+        self.dense_dim = config.width
+
+    def dense(self, image: Image) -> Float[Tensor, "b d h w"]:
+        """The patches' tokens, averaged over groups and over dates on which something of the patch is valid, and
+        interpolated to pixels."""
+        grid, h, w = self.grid(image), *image.pixels.shape[3:]
+        tokens = self.tokens(image)[:, self.prefix :].unflatten(1, (grid.layers, -1))
+        there = self.seen(image).unflatten(1, (grid.layers, -1))
+        weight = (there | ~there.any(dim=1, keepdim=True)).to(tokens.dtype)
+        mean = torch.einsum("blnd,bln->bdn", tokens, weight / weight.sum(dim=1, keepdim=True))
+        maps = mean.unflatten(2, (grid.rows, grid.columns))
+        size = (grid.rows * self.patch_px, grid.columns * self.patch_px)
+        return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)[:, :, :h, :w]
+
+
+def resized(positions: Float[Tensor, "1 w r c"], rows: int, columns: int) -> Float[Tensor, "1 n w"]:
+    """Learnt positions for another grid of patches, interpolated."""
+    if positions.shape[2:] != (rows, columns):
+        size = (rows, columns)
+        positions = F.interpolate(positions, size=size, mode="bicubic", antialias=True, align_corners=False)
+    return positions.flatten(2).transpose(1, 2)
+
+
+def build(config: Config, contract: InputContract) -> Vit:
+    """A randomly initialised transformer for a contract's bands.
+
+    Raises:
+        RecipeError: the groups are not of the contract's bands, or miss one of them; or positions are by pixel size,
+            and that of the contract's bands nobody knows.
+    """
+    if config.reference_gsd_m is not None and not contract.gsd_m:
+        raise RecipeError(
+            "positions are by pixel size, and how large the pixels of the training are nobody knows",
+            remedy="leave reference_gsd_m out",
+        )
+    return (TemporalVit if config.dates == "together" else SpatialVit)(config, contract)
+
+
+def _channels(config: Config, contract: InputContract) -> dict[str, tuple[int, ...]]:
+    """Channels of each group, by the group's name."""
+    if config.groups is None:
+        return {"all": tuple(range(contract.channels))}
+    if not contract.fixed:
+        raise RecipeError(
+            "groups of bands need channels that always hold the same band, and in these views any channel may hold any",
+            remedy="leave groups out, or take a policy whose views have fixed bands",
+        )
+    said = list(chain.from_iterable(config.groups))
+    twice, unknown = {key for key in said if said.count(key) > 1}, set(said) - set(contract.bands)
+    faults = {
+        "stand in two groups": twice,
+        "are none of the views' bands": unknown,
+        "are in no group": set(contract.bands) - set(said),
+    }
+    for fault, keys in faults.items():
+        if keys:
+            raise RecipeError(
+                f"groups of bands: {', '.join(sorted(keys))} {fault}",
+                remedy=f"put each of these into one group: {', '.join(contract.bands)}",
+            )
+    return {" + ".join(group).replace(".", "_"): tuple(map(contract.bands.index, group)) for group in config.groups}

@@ -1,0 +1,233 @@
+"""What methods of masked modelling share: which tokens an encoder sees, a transformer that fills in the others, and the
+error of what it says of their pixels."""
+
+from functools import partial
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import Field
+from torch import Tensor, nn
+
+from swath._device import send
+from swath.batch import View
+from swath.encoders import Encoder, TokenEncoder
+from swath.encoders.vit import attend
+from swath.errors import RecipeError
+from swath.methods import _types
+from swath.methods._losses import full_precision
+from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss
+from swath.settings import PluginSettings
+
+Masks = Literal["independent", "consistent"]
+
+
+class Config(PluginSettings):
+    """Settings of masked autoencoders."""
+
+    mask: float = Field(default=0.75, gt=0, lt=1)
+    """Share of the tokens that the encoder does not see."""
+    normalise: bool = True
+    """Whether the pixels of each patch are brought to mean 0 and deviation 1 before they are compared (the paper's
+    better variant)."""
+    decoder_width: int | None = Field(default=None, ge=32, multiple_of=32)
+    """Length of the decoder's tokens; None: 512, or the encoder's where that is shorter."""
+    decoder_depth: int = Field(default=8, ge=1)
+    """Number of the decoder's blocks."""
+    decoder_heads: int | None = Field(default=None, ge=1)
+    """Attention heads of each; None: one for 32 numbers of width, which are the paper's 16."""
+
+
+class Filler(nn.Module):
+    """A narrower transformer over all tokens: those that the encoder made, and one learnt token for every other."""
+
+    def __init__(self, dim: int, width: int, depth: int, heads: int):
+        super().__init__()
+        from timm.models.vision_transformer import Block
+
+        if width % heads:
+            raise RecipeError(f"{width} numbers cannot be shared by {heads} attention heads", remedy="change the heads")
+        self.embed = nn.Linear(dim, width)
+        self.missing = nn.Parameter(torch.empty(1, 1, width).normal_(std=0.02))
+        norm = partial(nn.LayerNorm, eps=1e-6)
+        self.blocks = nn.ModuleList(Block(width, heads, qkv_bias=True, norm_layer=norm) for _ in range(depth))
+        self.norm = norm(width)
+
+
+class Decoder(Filler):
+    """Says what the pixels of each patch are; each group of bands has a last layer of its own."""
+
+    def __init__(self, encoder: TokenEncoder, config: Config):
+        """Random weights.
+
+        Args:
+            encoder: whose tokens it takes.
+            config: its size.
+        """
+        width = config.decoder_width or max(32, min(512, encoder.dim) // 32 * 32)
+        super().__init__(encoder.dim, width, config.decoder_depth, config.decoder_heads or width // 32)
+        self.width = width
+        groups = encoder.groups or (tuple(range(encoder.contract.channels)),)
+        longest = max(map(len, groups)) * encoder.patch_px**2
+        self.said = nn.ModuleList(nn.Linear(width, longest) for _ in groups)
+        self.apply(initialise)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "b m d"],
+        keep: Int[Tensor, "b k"],
+        positions: Float[Tensor, "s n w"],
+        there: Bool[Tensor, "b n"],
+        layers: int,
+    ) -> Float[Tensor, "b n p"]:
+        """Pixels of all patches.
+
+        Args:
+            tokens: of the encoder, those of its prefix first.
+            keep: which patches the others are of; -1: of none.
+            positions: of all patches.
+            there: patches that have a valid pixel; nothing is asked of others, and they tell nothing.
+            layers: how many tokens a patch of ground has.
+        """
+        known, prefix = self.embed(tokens), tokens.shape[1] - keep.shape[1]
+        n = there.shape[1]
+        # what is of no patch lands in a row that is dropped
+        at = torch.where(keep < 0, n, keep)[..., None].expand(-1, -1, self.width)
+        rows = self.missing.to(known.dtype).expand(len(known), n + 1, -1)
+        rows = rows.scatter(1, at, known[:, prefix:])[:, :n] + positions.to(known.dtype)
+        filled = attend(self.blocks, torch.cat([known[:, :prefix], rows], dim=1), there)
+        by_group = self.norm(filled)[:, prefix:].unflatten(1, (-1, len(self.said), n // layers))
+        said = [layer(by_group[:, :, i]) for i, layer in enumerate(self.said)]
+        return torch.stack(said, dim=2).flatten(1, 3)
+
+
+class Autoencoder(_types.Method):
+    """A masked autoencoder. Each view is masked and filled in by itself, so that any number of views will do; dates are
+    images of their own unless the encoder sees them together. Patches without a valid pixel are neither kept nor asked
+    for. Gathered is how many patches each process asks for, one number.
+    """
+
+    encoder: TokenEncoder
+    masks: Masks = "independent"
+    """Whether each token is masked by itself, or all tokens of a patch of ground alike."""
+
+    def __init__(self, config: Config, encoder: Encoder, policy: DrawViews):
+        super().__init__(with_tokens(encoder, config.name), policy)
+        self.config = config
+        self.decoder = Decoder(self.encoder, config)
+
+    def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
+        """Mean over masked patches of the mean squared error of their valid pixels."""
+        made = [self._of(view) for view in views]
+        errors, asked = (torch.cat([one[i].flatten() for one in made]) for i in (0, 1))
+        return Loss(mean_of(errors, asked, gather), made[0][2])
+
+    def _of(self, view: View) -> tuple[Float[Tensor, "b n"], Bool[Tensor, "b n"], Float[Tensor, "b d"]]:
+        """Of a view the error of each token, which of them count, and the encoder's features of what it saw."""
+        encoder, image = self.encoder, self.encoder.by_date(view.image)
+        seen, scale, layers = encoder.seen(image), scale_of(view, len(image)), encoder.grid(image).layers
+        keep = self.keep(layers, seen)
+        tokens = encoder.tokens(image, keep, scale)
+        said = self.decoder(tokens, keep, encoder.positions(image, self.decoder.width, scale), seen, layers)
+        shown = encoder.patches(image)
+        errors = patch_errors(said, shown.values, shown.valid, normalise=self.config.normalise)
+        features = encoder.pooled(tokens, seen.gather(1, keep.clamp(min=0)) & (keep >= 0))
+        return errors, seen & ~chosen(keep, seen.shape[1]), features.detach()
+
+    def keep(self, layers: int, seen: Bool[Tensor, "b n"]) -> Int[Tensor, "b k"]:
+        """Numbers of the tokens that the encoder sees, -1 where a sample has fewer of them; drawn anew each time."""
+        alike = layers if self.masks == "consistent" else 1
+        noise = send(torch.rand(len(seen), seen.shape[1] // alike), seen.device).repeat(1, alike)
+        return random_keep(noise, seen, self.config.mask, alike)
+
+
+def with_tokens(encoder: Encoder, method: str) -> TokenEncoder:
+    """The encoder itself, which has to have tokens that can be computed alone.
+
+    Raises:
+        RecipeError: it has none.
+    """
+    if not isinstance(encoder, TokenEncoder):
+        raise RecipeError(
+            f"{method} hides patches from the encoder, and this one has no tokens that could be left out",
+            remedy="choose the encoder vit",
+        )
+    return encoder
+
+
+def initialise(module: nn.Module) -> None:
+    """As MAE does."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
+
+
+def scale_of(view: View, samples: int) -> Float[Tensor, " b"]:
+    """How many pixels of the chip one of the view is wide, for so many samples: a view's dates follow each other."""
+    linear = view.affine[:, :, :2]
+    area = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
+    return area.abs().sqrt().repeat_interleave(samples // len(area))
+
+
+def random_keep(
+    noise: Float[Tensor, "b n"], seen: Bool[Tensor, "b n"], mask: float, alike: int = 1
+) -> Int[Tensor, "b k"]:
+    """The tokens with the least noise: all but a share `mask` of those that a sample has, rounded down; at least one.
+
+    Args:
+        noise: in [0, 1).
+        seen: tokens of patches with a valid pixel: the others are not kept.
+        mask: share that is not kept.
+        alike: how many tokens have the same noise and are kept or masked together.
+
+    Raises:
+        RecipeError: a sample all of whose pixels are valid would keep nothing.
+    """
+    patches = seen.shape[1] // alike
+    most = kept_of(patches, mask) * alike
+    if most < 1:
+        raise RecipeError(
+            f"with mask={mask:g} of {patches} patches none is kept",
+            remedy="larger views, smaller patches, or a smaller share",
+        )
+    # 1e-6: 0.1 of 10 is a little less than 1 in binary numbers
+    number = ((seen.sum(dim=1, keepdim=True) * (1 - mask) + 1e-6).floor()).clamp(min=1)
+    order = (noise + (~seen).to(noise.dtype)).argsort(dim=1, stable=True)[:, :most]
+    return torch.where(torch.arange(most, device=seen.device) < number, order, -1)
+
+
+def kept_of(number: int, mask: float) -> int:
+    """How many of a number are kept when a share is masked."""
+    return int(number * (1 - mask) + 1e-6)
+
+
+def chosen(keep: Int[Tensor, "b k"], n: int) -> Bool[Tensor, "b n"]:
+    """True for the tokens whose numbers these are."""
+    one_more = torch.zeros(len(keep), n + 1, dtype=torch.bool, device=keep.device)
+    return one_more.scatter(1, torch.where(keep < 0, n, keep), True)[:, :n]
+
+
+@full_precision
+def patch_errors(
+    said: Float[Tensor, "b n p"], values: Float[Tensor, "b n p"], valid: Bool[Tensor, "b n p"], *, normalise: bool
+) -> Float[Tensor, "b n"]:
+    """Mean squared error over the valid values of each patch, 0 where it has none.
+
+    With `normalise`, values are brought to mean 0 and variance 1 patch by patch, by their valid ones alone; 1e-6 is
+    added to the variance, whose divisor is one less than the number (MAE's official code).
+    """
+    number = valid.sum(dim=2, keepdim=True)
+    if normalise:
+        mean = (values * valid).sum(dim=2, keepdim=True) / number.clamp(min=1)
+        deviation = (values - mean) * valid
+        variance = deviation.square().sum(dim=2, keepdim=True) / (number - 1).clamp(min=1)
+        values = deviation / (variance + 1e-6).sqrt()
+    return ((said - values) * valid).square().sum(dim=2) / number[..., 0].clamp(min=1)
+
+
+@full_precision
+def mean_of(errors: Float[Tensor, " n"], counted: Bool[Tensor, " n"], gather: Gather) -> Float[Tensor, ""]:
+    """Mean of the errors that count; that of several processes' results is the mean over all of them."""
+    with torch.no_grad():
+        number = gather(counted.sum().float()[None]).mean()
+    return (errors * counted).sum() / number.clamp(min=1e-6)

@@ -1,0 +1,217 @@
+"""I-JEPA: from a part of an image's tokens a predictor says what a slow teacher makes of blocks beside it.
+
+Assran et al. 2023, https://arxiv.org/abs/2301.08243; defaults of the official code (`in1k_vith14_ep300.yaml`).
+Published on ImageNet: AdamW, batch 2048, lr 2e-4 to 1e-3 in 40 epochs and down to 1e-6 at the 300th along half a
+cosine, weight decay rising from 0.04 to 0.4; crops with a scale of (0.3, 1) and no other augmentation. The view policy
+is one-crop. What is kept is the student; the paper evaluates its teacher.
+"""
+
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from swath._device import send
+from swath.batch import View
+from swath.encoders import Encoder, TokenEncoder, TokenGrid
+from swath.encoders.vit import attend
+from swath.errors import RecipeError
+from swath.methods import _types
+from swath.methods._autoencoder import Filler, mean_of, scale_of, with_tokens
+from swath.methods._losses import full_precision
+from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, Teacher
+from swath.settings import PluginSettings
+
+Share = Annotated[float, Field(gt=0, le=1)]
+TRIES = 20
+"""How many contexts are drawn until one is large enough (code: `timeout`)."""
+
+
+class Config(PluginSettings):
+    """Settings of I-JEPA."""
+
+    name: Literal["i-jepa"] = "i-jepa"
+    targets: int = Field(default=4, ge=1)
+    """Number of blocks that are predicted (code: `num_pred_masks`)."""
+    target_scale: tuple[Share, Share] = (0.15, 0.2)
+    """Share of the patches that each of them has (code: `pred_mask_scale`)."""
+    target_aspect: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.75, 1.5)
+    """Height over width of each (code: `aspect_ratio`)."""
+    context_scale: tuple[Share, Share] = (0.85, 1.0)
+    """Share of the patches in the square from which the context comes: what the targets leave of it (code:
+    `enc_mask_scale`)."""
+    least_context: int = Field(default=10, ge=0)
+    """The context has more patches than this, if any that is drawn does (code: `min_keep`)."""
+    predictor_width: int | None = Field(default=None, ge=32, multiple_of=32)
+    """Length of the predictor's tokens (code: `pred_emb_dim`); None: 384, or the encoder's where that is shorter."""
+    predictor_depth: int = Field(default=12, ge=1)
+    """Number of its blocks (code: `pred_depth`; 6 for ViT-B in the paper)."""
+    predictor_heads: int | None = Field(default=None, ge=1)
+    """Attention heads of each; None: one for 32 numbers of width."""
+    momentum: float = Field(default=0.996, ge=0, lt=1)
+    """Share of the teacher that every step keeps, at the start; it rises to 1 along a line (code: `ema`)."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Config":
+        for name in ("target_scale", "target_aspect", "context_scale"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} is from {low:g} to {high:g}, which are in the wrong order")
+        return self
+
+
+class Predictor(Filler):
+    """Says what the teacher makes of tokens, of which it knows the positions alone."""
+
+    def __init__(self, dim: int, config: Config):
+        width = config.predictor_width or max(32, min(384, dim) // 32 * 32)
+        super().__init__(dim, width, config.predictor_depth, config.predictor_heads or width // 32)
+        self.width = width
+        self.project = nn.Linear(self.width, dim)
+        self.apply(_initialise)
+
+    def forward(
+        self,
+        context: Float[Tensor, "b k d"],
+        there: Bool[Tensor, "b k"],
+        at: Float[Tensor, "b k w"],
+        wanted: Float[Tensor, "b q m w"],
+        asked: Bool[Tensor, "b q m"],
+    ) -> Float[Tensor, "b q m d"]:
+        """Every block by itself.
+
+        Args:
+            context: tokens of the encoder.
+            there: which of them mean something.
+            at: their positions.
+            wanted: positions of the tokens of each block.
+            asked: those of patches that have a valid pixel.
+        """
+        blocks, k = wanted.shape[1], context.shape[1]
+        known = (self.embed(context) + at).repeat_interleave(blocks, dim=0)
+        tokens = torch.cat([known, (self.missing + wanted).flatten(0, 1).to(known.dtype)], dim=1)
+        seen = torch.cat([there.repeat_interleave(blocks, dim=0), asked.flatten(0, 1)], dim=1)
+        said = self.norm(attend(self.blocks, tokens, seen))[:, k:]
+        return self.project(said).unflatten(0, (-1, blocks))
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
+
+
+class Method(_types.Method):
+    """I-JEPA on any encoder with tokens. Blocks are of ground: of several groups of bands or dates all tokens are
+    masked alike. Each view is by itself, so that any number of views will do. The blocks' sizes are shared by a batch,
+    their places are each sample's own; contexts of different lengths are padded, where the code cuts them to the
+    shortest. A block may lie anywhere, in the code nowhere at the last row and column. Gathered is one number.
+    """
+
+    encoder: TokenEncoder
+
+    def __init__(self, config: Config, encoder: Encoder, policy: DrawViews):
+        super().__init__(with_tokens(encoder, config.name), policy)
+        self.config = config
+        self.predictor = Predictor(encoder.dim, config)
+        self.teacher = Teacher(encoder)
+
+    def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
+        """Smooth L1 between predictions and the teacher's normalised tokens, the mean over all that are asked for."""
+        made = [self._of(view) for view in views]
+        errors, asked = (torch.cat([one[i].flatten() for one in made]) for i in (0, 1))
+        return Loss(mean_of(errors, asked, gather), made[0][2])
+
+    def _of(self, view: View) -> tuple[Float[Tensor, "b q m"], Bool[Tensor, "b q m"], Float[Tensor, "b d"]]:
+        """Of a view the errors of its targets, which of them count, and the features of the context."""
+        encoder, image = self.encoder, self.encoder.by_date(view.image)
+        seen, scale, device = encoder.seen(image), scale_of(view, len(image)), image.pixels.device
+        keep, targets = (send(one, device) for one in blocks(encoder.grid(image), len(image), self.config))
+        tokens = encoder.tokens(image, keep, scale)
+        there, asked = _at(seen, keep) & (keep >= 0), _at(seen, targets)
+        where = encoder.positions(image, self.predictor.width, scale).expand(len(image), -1, -1)
+        said = self.predictor(tokens[:, encoder.prefix :], there, _at(where, keep), _at(where, targets), asked)
+        wanted = _at(self._targets(view, scale), targets)
+        return errors_of(said, wanted), asked, encoder.pooled(tokens, there).detach()
+
+    @torch.no_grad()
+    def _targets(self, view: View, scale: Float[Tensor, " b"]) -> Float[Tensor, "b n d"]:
+        teacher = self.teacher.encoder
+        assert isinstance(teacher, TokenEncoder)
+        return teacher.tokens(teacher.by_date(view.image), scale=scale)[:, teacher.prefix :]
+
+    def after_step(self, progress: float) -> None:
+        """Move the teacher towards the student."""
+        self.teacher.follow(self.config.momentum + (1.0 - self.config.momentum) * progress, self.encoder)
+
+
+def _at(rows: Tensor, index: Int[Tensor, "b *k"]) -> Tensor:
+    """The rows of these numbers of each sample."""
+    sample = torch.arange(len(rows), device=rows.device).view(-1, *[1] * (index.ndim - 1))
+    return rows[sample, index.clamp(min=0)]
+
+
+@full_precision
+def errors_of(said: Float[Tensor, "b q m d"], wanted: Float[Tensor, "b q m d"]) -> Float[Tensor, "b q m"]:
+    """Smooth L1, mean over a token's numbers, of what the teacher says normalised to mean 0 and variance 1."""
+    wanted = F.layer_norm(wanted.detach(), wanted.shape[-1:])
+    return F.smooth_l1_loss(said, wanted, reduction="none").mean(dim=-1)
+
+
+def blocks(grid: TokenGrid, samples: int, config: Config) -> tuple[Int[Tensor, "b k"], Int[Tensor, "b q m"]]:
+    """Tokens of the context of each sample, padded with -1, and those of each target, of torch's random numbers.
+
+    Raises:
+        RecipeError: targets may be empty or cover everything: there are too few patches.
+    """
+    target = block_size(grid, config.target_scale, config.target_aspect)
+    if config.targets * target[0] * target[1] >= grid.places:
+        raise RecipeError(
+            f"{config.targets} blocks of {target[0]} x {target[1]} patches may leave none of {grid.rows} x "
+            f"{grid.columns} as a context",
+            remedy="larger views, smaller patches, fewer targets or a smaller target_scale",
+        )
+    square = block_size(grid, config.context_scale, (1.0, 1.0))
+    wanted = block_places(grid, target, samples, config.targets)
+    free = torch.ones(samples, grid.places, dtype=torch.bool).scatter_(1, wanted.flatten(1), value=False)
+    drawn = block_places(grid, square, samples, TRIES)
+    left = free[torch.arange(samples)[:, None, None], drawn].sum(dim=2)
+    # the first that is large enough, else the largest
+    best = torch.where(left > config.least_context, 2 * grid.places - torch.arange(TRIES), left).argmax(dim=1)
+    inside = torch.zeros_like(free).scatter_(1, drawn[torch.arange(samples), best], value=True)
+    context = free & inside
+    context = torch.where(context.any(dim=1, keepdim=True), context, free)
+    return _every_layer(_numbers(context), grid), _every_layer(wanted, grid)
+
+
+def block_size(grid: TokenGrid, scale: tuple[float, float], aspect: tuple[float, float]) -> tuple[int, int]:
+    """Rows and columns of blocks of a batch: a random share of the patches, of a random height over width."""
+    share, ratio = (low + float(torch.rand(())) * (high - low) for low, high in (scale, aspect))
+    area = int(grid.places * share)
+    rows, columns = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
+    return min(max(rows, 1), grid.rows), min(max(columns, 1), grid.columns)
+
+
+def block_places(grid: TokenGrid, size: tuple[int, int], samples: int, number: int) -> Int[Tensor, "b q m"]:
+    """Patches of so many blocks of each sample, anywhere."""
+    rows, columns = size
+    room = torch.tensor([grid.rows - rows + 1, grid.columns - columns + 1])
+    corner = (torch.rand(samples, number, 2) * room).long()
+    block = torch.arange(rows)[:, None] * grid.columns + torch.arange(columns)
+    return (corner[..., 0] * grid.columns + corner[..., 1])[..., None] + block.flatten()
+
+
+def _numbers(chosen: Bool[Tensor, "b n"]) -> Int[Tensor, "b k"]:
+    """Numbers of the chosen, -1 behind them where others have more."""
+    number = chosen.sum(dim=1, keepdim=True)
+    most = int(number.max())
+    order = (~chosen).int().argsort(dim=1, stable=True)[:, :most]
+    return torch.where(torch.arange(most) < number, order, -1)
+
+
+def _every_layer(places: Int[Tensor, "b *m"], grid: TokenGrid) -> Int[Tensor, "b *k"]:
+    """The tokens of all layers at these patches."""
+    return torch.cat([torch.where(places < 0, -1, places + i * grid.places) for i in range(grid.layers)], dim=-1)

@@ -1,0 +1,36 @@
+"""SatMAE: MAE whose patches have a token for every group of bands, or for every date of a series.
+
+Cong et al. 2022, https://arxiv.org/abs/2207.08051. The groups, and whether dates are seen together, are the encoder's
+settings (`vit`, `groups` and `dates`). Published on fMoW-Sentinel: groups B02 B03 B04 B08, B05 B06 B07 B8A and
+B11 B12, chips of 96 pixels, patches of 8, lr 1e-4 (x batch / 256), 200 epochs; all else as MAE. Temporal: three dates,
+patches of 16. Pixels are normalised token by token here, in the official code patch by patch over all groups.
+"""
+
+from typing import Literal
+
+from swath.encoders import Encoder
+from swath.errors import RecipeError
+from swath.methods import _autoencoder
+from swath.methods._types import DrawViews
+
+
+class Config(_autoencoder.Config):
+    """Settings of SatMAE."""
+
+    name: Literal["sat-mae"] = "sat-mae"  # pyright: ignore[reportIncompatibleVariableOverride]
+    masks: _autoencoder.Masks = "independent"
+    """Whether each token is masked by itself (the paper's better variant of groups, and the code's default), or all
+    groups and dates of a patch of ground alike (`consistent`; code: `--spatial_mask`, `same_mask`)."""
+
+
+class Method(_autoencoder.Autoencoder):
+    """SatMAE. The encoder has to have groups of bands or to see dates together: else it would be MAE."""
+
+    def __init__(self, config: Config, encoder: Encoder, policy: DrawViews):
+        super().__init__(config, encoder, policy)
+        if not (self.encoder.groups or self.encoder.together):
+            raise RecipeError(
+                "sat-mae masks tokens of groups of bands or of dates, and the encoder has neither",
+                remedy="give the encoder vit groups, or dates: together; or choose the method mae",
+            )
+        self.masks = config.masks
