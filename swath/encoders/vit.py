@@ -9,7 +9,7 @@ seconds.
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -94,8 +94,6 @@ class Transformer(nn.Module):
             lengths: how many numbers a patch has, by the name of its group.
         """
         super().__init__()
-        from timm.models.vision_transformer import Block
-
         width = config.width
         # the groups' names stand in the state, so that weights of other groups are not taken for these
         self.embeds = nn.ModuleDict({name: nn.Linear(length, width) for name, length in lengths.items()})
@@ -106,12 +104,9 @@ class Transformer(nn.Module):
         if config.learnt_positions_px is not None:
             side = -(-config.learnt_positions_px // config.patch)
             self.positions = nn.Parameter(torch.empty(1, spatial, side, side).normal_(std=0.02))
-        norm = partial(nn.LayerNorm, eps=1e-6)
         drops = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
-        self.blocks = nn.ModuleList(
-            Block(width, config.heads, qkv_bias=True, norm_layer=norm, drop_path=drop) for drop in drops
-        )
-        self.norm = norm(width)
+        self.blocks = nn.ModuleList(block(width, config.heads, drop) for drop in drops)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
         self.apply(_initialise)
 
     def embed(self, patches: Float[Tensor, "b *k p"], group: int) -> Float[Tensor, "b *k d"]:
@@ -126,6 +121,14 @@ class Transformer(nn.Module):
         return self.norm(attend(self.blocks, tokens, there))
 
 
+def block(width: int, heads: int, drop_path: float = 0.0) -> nn.Module:
+    """A transformer block of timm's, with MAE's settings."""
+    from timm.models.vision_transformer import Block
+
+    norm: Any = partial(nn.LayerNorm, eps=1e-6)
+    return Block(width, heads, qkv_bias=True, norm_layer=norm, drop_path=drop_path)
+
+
 def attend(
     blocks: Sequence[nn.Module] | nn.ModuleList, tokens: Float[Tensor, "b m d"], there: Bool[Tensor, "b k"]
 ) -> Float[Tensor, "b m d"]:
@@ -134,8 +137,8 @@ def attend(
     # a softmax over nothing is no number: where nothing is there, all of it is
     seen = there if prefix else there | ~there.any(dim=1, keepdim=True)
     mask = F.pad(seen, (prefix, 0), value=True)[:, None, None]
-    for block in blocks:
-        tokens = block(tokens, attn_mask=mask)
+    for each in blocks:
+        tokens = each(tokens, attn_mask=mask)
     return tokens
 
 
@@ -218,7 +221,7 @@ class Vit(TokenEncoder):
         network = self.network
         own = [p for p in (network.prefix, network.positions) if p is not None]
         stem = [*network.embeds.parameters(), *own]
-        return [stem, *(list(block.parameters()) for block in network.blocks), list(network.norm.parameters())]
+        return [stem, *(list(each.parameters()) for each in network.blocks), list(network.norm.parameters())]
 
 
 class SpatialVit(Vit, MapEncoder):

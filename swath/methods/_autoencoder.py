@@ -1,7 +1,6 @@
 """What methods of masked modelling share: which tokens an encoder sees, a transformer that fills in the others, and the
 error of what it says of their pixels."""
 
-from functools import partial
 from typing import Literal
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from swath._device import send
 from swath.batch import View
 from swath.encoders import Encoder, TokenEncoder
-from swath.encoders.vit import attend
+from swath.encoders.vit import attend, block
 from swath.errors import RecipeError
 from swath.methods import _types
 from swath.methods._losses import full_precision
@@ -43,15 +42,12 @@ class Filler(nn.Module):
 
     def __init__(self, dim: int, width: int, depth: int, heads: int):
         super().__init__()
-        from timm.models.vision_transformer import Block
-
         if width % heads:
             raise RecipeError(f"{width} numbers cannot be shared by {heads} attention heads", remedy="change the heads")
         self.embed = nn.Linear(dim, width)
         self.missing = nn.Parameter(torch.empty(1, 1, width).normal_(std=0.02))
-        norm = partial(nn.LayerNorm, eps=1e-6)
-        self.blocks = nn.ModuleList(Block(width, heads, qkv_bias=True, norm_layer=norm) for _ in range(depth))
-        self.norm = norm(width)
+        self.blocks = nn.ModuleList(block(width, heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(width, eps=1e-6)
 
 
 class Decoder(Filler):
