@@ -34,7 +34,14 @@ def power(
     table = Table("claim", "detectable", "trainings", "needed", "groups", "needed")
     for line in lines:
         needed = ["–" if number is None else str(number) for number in (line.trainings_needed, line.groups_needed)]
-        row = (line.claim, words.size(line.metric, line.detectable), line.trainings, needed[0], line.groups, needed[1])
+        row = (
+            line.claim,
+            words.size(line.metric, line.detectable, line.unit),
+            line.trainings,
+            needed[0],
+            line.groups,
+            needed[1],
+        )
         table.add_row(*map(str, row))
     console().print(table)
     console().print(

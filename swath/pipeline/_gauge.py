@@ -27,6 +27,8 @@ def gauge_set(recipe: Recipe, corpus: Corpus, parts: Rows, contract: InputContra
     if len(bands) < contract.channels:
         return None
     labelled = targets(corpus, task.target)
+    if not labelled.classes:  # neighbours vote on classes
+        return None
     series = not isinstance(task.dates, int)
     val = rows_of(corpus, parts["val"], task.only)
     chosen = np.flatnonzero(np.isin(labelled.locations, val))[: GAUGE_SERIES if series else GAUGE_CHIPS]

@@ -68,15 +68,29 @@ def gain_interval(metric_name: str, low: float, high: float) -> str:
     return f"{gain(metric_name, low)} to {gain(metric_name, high)}"
 
 
-def gain_with_unit(metric_name: str, value: float) -> str:
-    """A signed difference of a metric with its unit: `+12.3 points`, or `+0.012`."""
+def gain_with_unit(metric_name: str, value: float, target_unit: str = "") -> str:
+    """A signed difference of a metric with its unit: `+12.3 points`, `-0.3 K`, or `+0.012`.
+
+    Args:
+        metric_name: as in recipes.
+        value: of the difference.
+        target_unit: of the numbers of a regression.
+    """
     text = gain(metric_name, value)
-    return f"{text} points" if is_share(metric_name) and text != DASH else text
+    return text if text == DASH else f"{text} {unit(metric_name, target_unit)}".strip()
 
 
-def size(metric_name: str, value: float) -> str:
-    """How large a difference of a metric is, with its unit: `3.1 points`, or `0.031`."""
-    return gain_with_unit(metric_name, value).removeprefix("+")
+def size(metric_name: str, value: float, target_unit: str = "") -> str:
+    """How large a difference of a metric is, with its unit: `3.1 points`, `0.3 K`, or `0.031`; args likewise."""
+    return gain_with_unit(metric_name, value, target_unit).removeprefix("+")
+
+
+def unit(metric_name: str, target_unit: str = "") -> str:
+    """What differences of a metric are in: points of a share, a regression's own unit, or nothing; args likewise."""
+    if is_share(metric_name):
+        return "points"
+    known = _metric(metric_name)
+    return target_unit if known and known.unit == "target" else ""
 
 
 def _signed(value: float) -> str:
@@ -116,6 +130,12 @@ def metric(name: str) -> str:
     """How a metric is called in a sentence: by its own label, or by its name where it is not known here."""
     known = _metric(name)
     return known.label if known else name.replace("_", " ")
+
+
+def metric_in_unit(name: str, target_unit: str) -> str:
+    """How a metric is called over a column or beside an axis: `RMSE (K)`, `accuracy`."""
+    own = "" if is_share(name) else unit(name, target_unit)
+    return f"{metric(name)} ({own})" if own else metric(name)
 
 
 def is_share(name: str) -> bool:

@@ -79,7 +79,7 @@ def effects_of(
         pairs = separable_pairs(levels, list(points.values()))
     for task, lines in predictions.groupby("task", sort=False):
         rule = rules[str(task)]
-        results = TaskResults.of(lines, flips=1, seed=0, multi_label=rule.multi_label)
+        results = TaskResults.of(lines, flips=1, seed=0, multi_label=rule.multi_label, regression=rule.regression)
         for panel in results.panels({}):
             values = _values(results, panel, points, rule.metrics[0])
             if values is not None:

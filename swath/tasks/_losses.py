@@ -37,6 +37,17 @@ def classification_loss(
     return F.cross_entropy(logits, y, weight, ignore_index=VOID, reduction=reduction)
 
 
+def label_loss(
+    outputs: Float[Tensor, "b k *hw"],
+    y: Int[Tensor, "b *_"] | Float[Tensor, " b"],
+    reduction: Literal["mean", "sum"] = "mean",
+) -> Float[Tensor, ""]:
+    """The loss that belongs to the kind of labels: squared error of numbers, else `classification_loss`."""
+    if y.is_floating_point():
+        return F.mse_loss(outputs[:, 0], y.to(outputs.dtype), reduction=reduction)
+    return classification_loss(outputs, y, reduction)
+
+
 def focal_loss(
     logits: Float[Tensor, "b k *hw"], y: Int[Tensor, "b *hw"], weight: Float[Tensor, " k"] | None = None
 ) -> Float[Tensor, ""]:

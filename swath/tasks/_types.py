@@ -1,7 +1,7 @@
 """What goes into a probe, what comes out, and what one evaluation leaves.
 
 Labels are a class per location, "n", or a class per pixel, "n h w"; `VOID` pixels have none and count nowhere. Where
-locations have several classes they are 0 or 1 for each class, "n k".
+locations have several classes they are 0 or 1 for each class, "n k". In a regression they are real numbers, "n".
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from swath.errors import TrainingError
 
 THRESHOLD = 0.5
 """Score above which a class is predicted where units have several classes."""
@@ -19,12 +21,12 @@ class Features:
     """Frozen features of the three parts of a split, and the labels of the two that may be learnt from."""
 
     train_x: Float[np.ndarray, "train d"]
-    train_y: Int[np.ndarray, " train"] | Int[np.ndarray, "train classes"]
+    train_y: Int[np.ndarray, " train"] | Int[np.ndarray, "train classes"] | Float[np.ndarray, " train"]
     val_x: Float[np.ndarray, "val d"]
-    val_y: Int[np.ndarray, " val"] | Int[np.ndarray, "val classes"]
+    val_y: Int[np.ndarray, " val"] | Int[np.ndarray, "val classes"] | Float[np.ndarray, " val"]
     test_x: Float[np.ndarray, "test d"]
     classes: int
-    """Number of classes; labels are 0..classes-1, and a class may be missing from any part."""
+    """Number of classes; labels are 0..classes-1, and a class may be missing from any part. 0 in a regression."""
     pool_x: Float[np.ndarray, "pool d"] = field(default_factory=lambda: np.empty((0, 0), np.float32))
     """Features of training and validation locations whose labels are missing or not used, for probes with a teacher."""
     teacher: "Features | None" = None
@@ -34,6 +36,11 @@ class Features:
     def multi_label(self) -> bool:
         """Whether a location may have several classes."""
         return self.train_y.ndim == 2
+
+    @property
+    def regression(self) -> bool:
+        """Whether labels are real numbers."""
+        return self.train_y.dtype.kind == "f"
 
     def without_validation(self) -> "Features":
         """The same features without the validation part, where its labels are not to be used."""
@@ -54,8 +61,14 @@ _XS = ("train_x", "val_x", "test_x", "pool_x")
 class Prediction:
     """What a probe predicts for the test part."""
 
-    y_pred: Int[np.ndarray, " test"] | Int[np.ndarray, "test classes"] | Int[np.ndarray, "test h w"]
-    """Predicted class of every unit or pixel, void ones included; 0 or 1 for each class where units have several."""
+    y_pred: (
+        Int[np.ndarray, " test"]
+        | Int[np.ndarray, "test classes"]
+        | Int[np.ndarray, "test h w"]
+        | Float[np.ndarray, " test"]
+    )
+    """Predicted class of every unit or pixel, void ones included; 0 or 1 for each class where units have several; in a
+    regression the estimated number of every unit."""
     scores: Float[np.ndarray, "test classes"] | None = None
     """Class scores: probabilities or vote shares in rows that sum to 1, or one probability for each class where
     units have several. None are kept for pixels."""
@@ -66,6 +79,20 @@ class Prediction:
     def of(cls, scores: Float[np.ndarray, "test classes"], *, multi_label: bool) -> "Prediction":
         """The class with the highest score, or all classes with a score above a half."""
         return cls((scores > THRESHOLD).astype(np.int64) if multi_label else scores.argmax(axis=1), scores)
+
+    @classmethod
+    def of_numbers(cls, y_pred: Float[np.ndarray, " test"]) -> "Prediction":
+        """The prediction of a regression from its estimates.
+
+        Raises:
+            TrainingError: an estimate is not finite.
+        """
+        if wrong := int((~np.isfinite(y_pred)).sum()):
+            raise TrainingError(
+                f"{wrong} of {len(y_pred)} estimates are not finite",
+                remedy="regularise more, or train at a lower learning_rate",
+            )
+        return cls(y_pred.astype(np.float64))
 
     @classmethod
     def joined(cls, parts: Sequence["Prediction"]) -> "Prediction":
@@ -82,7 +109,12 @@ class EvaluationUnits:
     """Id of the location in the corpus."""
     group: tuple[str, ...]
     """Group of each unit. Units of a group are not independent: resampling and tests go by group."""
-    y_true: Int[np.ndarray, " test"] | Int[np.ndarray, "test classes"] | Int[np.ndarray, "test h w"]
+    y_true: (
+        Int[np.ndarray, " test"]
+        | Int[np.ndarray, "test classes"]
+        | Int[np.ndarray, "test h w"]
+        | Float[np.ndarray, " test"]
+    )
 
     def __len__(self) -> int:
         return len(self.uid)

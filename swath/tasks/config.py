@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from pydantic import ConfigDict, Field, model_validator
 
 from swath import plugins
-from swath.corpus.labels import MultiLabel, Pixels, TargetConfig
+from swath.corpus.labels import MultiLabel, Pixels, TargetConfig, Value
 from swath.corpus.splits import Only
+from swath.encoders import EncoderSettings
 from swath.errors import RecipeError
 from swath.settings import Counts, PluginSettings, Settings
 from swath.tasks import metrics
@@ -14,25 +15,37 @@ from swath.tasks.floors import USUAL, FloorConfig
 from swath.tasks.floors import find as find_floor
 from swath.tasks.metrics import MetricName, RankingMetricName
 from swath.tasks.panel import TaskInput
-from swath.tasks.probes import ProbeConfig, linear
+from swath.tasks.probes import LabelKind, ProbeConfig, linear
 from swath.tasks.statistics import TaskRules
 from swath.tasks.supervised import Decoding, ScratchConfig
 
 if TYPE_CHECKING:
     SegmenterConfig: TypeAlias = PluginSettings
+    EncoderConfig: TypeAlias = EncoderSettings
 else:
     SegmenterConfig = plugins.union("swath.segmenters")
+    EncoderConfig = plugins.union("swath.encoders", EncoderSettings)
 
 
 class ReferenceConfig(Settings):
-    """A supervised network to stand beside the arms, trained on the labels alone."""
+    """A network to stand beside the arms that no pre-training went into: trained on the labels alone, or, where there
+    is nothing to train, such as in an encoding of coordinates, read as it is."""
 
     # built when a recipe is read: packages that offer segmenters and probes import what this module is a part of
     model_config = ConfigDict(defer_build=True)
 
-    segmenter: SegmenterConfig
+    segmenter: SegmenterConfig | None = None
+    """A segmenter, or else:"""
+    encoder: EncoderConfig | None = None
+    """an encoder at its random start, with a new head where it is trained."""
     inputs: tuple[str, ...] = Field(min_length=1)
-    """Names of the inputs that it is trained on; it has a branch, or channels, for each of their sensors."""
+    """Names of the inputs that it reads; a segmenter has a branch, or channels, for each of their sensors."""
+
+    @model_validator(mode="after")
+    def _is_one_network(self) -> "ReferenceConfig":
+        if (self.segmenter is None) == (self.encoder is None):
+            raise ValueError("give a segmenter or an encoder")
+        return self
 
 
 class TaskConfig(Settings):
@@ -45,7 +58,7 @@ class TaskConfig(Settings):
     model_config = ConfigDict(defer_build=True)
 
     target: TargetConfig
-    """How a location, or each of its pixels, gets a class."""
+    """How a location, or each of its pixels, gets a class; or a location its number."""
     only: Only = Field(default_factory=dict)
     """Judge on some locations alone: values by scalar column, such as `region: [canada]`."""
     inputs: Annotated[dict[str, tuple[str, ...]], Counts.NEVER] = Field(min_length=1)
@@ -64,7 +77,8 @@ class TaskConfig(Settings):
     scratch: Annotated[ScratchConfig, Counts.NEVER] = ScratchConfig()
     """How the network is trained from scratch beside probes on frozen features; under `fine-tune` the probe says so."""
     references: Annotated[dict[str, ReferenceConfig], Counts.NEVER] = Field(default_factory=dict)
-    """Supervised networks by row name, trained from scratch for each seed by the settings of the probes that train."""
+    """Networks by row name that no pre-training went into: trained for each seed by the settings of the probes that
+    train, or, where there is nothing to train, read by the others."""
     dates: int | Literal["all", "paired"] = 1
     """Dates per location: a number, whole series, or those of several sensors paired by time. Encoders of single dates
     average their embeddings."""
@@ -120,7 +134,7 @@ class TaskConfig(Settings):
                 raise ValueError(
                     f"{', '.join(frozen)} reads one class per location; a class per pixel needs segment or fine-tune"
                 )
-            if scored := [name for name in (self.metric, *self.more_metrics) if not metrics.find(name).per_pixel]:
+            if scored := [name for name in (self.metric, *self.more_metrics) if metrics.find(name).needs_scores]:
                 raise ValueError(f"{scored[0]} needs class scores, which are not kept of pixels")
         elif decoding := [probe.label() for probe in self.probes if isinstance(probe.supervision(), Decoding)]:
             raise ValueError(f"{', '.join(decoding)} gives each pixel a class, and here locations have the classes")
@@ -130,13 +144,23 @@ class TaskConfig(Settings):
 
     @model_validator(mode="after")
     def _fits_labels(self) -> "TaskConfig":
-        if self.multi_label and self.cloud_levels:
-            raise ValueError("cloud_levels are not there for several classes per location: leave them out")
-        serving = [one for one in map(metrics.find, metrics.names()) if one.serves(multi_label=self.multi_label)]
+        what = _what(self.target)
+        if self.cloud_levels and (self.multi_label or self.regression):
+            raise ValueError(f"cloud_levels are not there for {what.removesuffix(' are')}: leave them out")
+        kinds = {"multi_label": self.multi_label, "regression": self.regression}
+        serving = [one for one in map(metrics.find, metrics.names()) if one.serves(**kinds)]
         if wrong := sorted({self.metric, *self.more_metrics} - {one.name for one in serving}):
-            many = "several classes per location are" if self.multi_label else "one class is"
             known = ", ".join(one.name for one in serving if one.ranks)
-            raise ValueError(f"{many} not judged by {', '.join(wrong)}: give metric as one of {known}")
+            raise ValueError(f"{what} not judged by {', '.join(wrong)}: give metric as one of {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _probes_learn_the_labels(self) -> "TaskConfig":
+        kind: LabelKind = "numbers" if self.regression else "classes"
+        if wrong := [probe.label() for probe in self.probes if kind not in probe.label_kinds()]:
+            raise ValueError(
+                f"{wrong[0]} does not learn {kind}: give probes that do, such as {', '.join(READERS[kind])}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -154,7 +178,7 @@ class TaskConfig(Settings):
             if unknown := [item for item in reference.inputs if item not in self.inputs]:
                 raise ValueError(f"references.{name}: no input {unknown[0]!r}; there are {', '.join(self.inputs)}")
         trained = any(probe.supervision() for probe in self.probes)
-        if self.references and not trained:
+        if any(one.segmenter for one in self.references.values()) and not trained:
             raise ValueError("references are trained by the settings of a probe: give the probe fine-tune or segment")
         if self.cloud_levels and not trained:
             raise ValueError("cloud_levels judge networks that the task trained: give the probe fine-tune or segment")
@@ -169,7 +193,9 @@ class TaskConfig(Settings):
             if (groups := probe.input_groups(self.named_inputs))
         }
         names = dict.fromkeys((self.metric, *self.more_metrics))
-        return TaskRules(metrics=tuple(names), multi_label=self.multi_label, band_groups=band_groups)
+        return TaskRules(
+            metrics=tuple(names), multi_label=self.multi_label, regression=self.regression, band_groups=band_groups
+        )
 
     @property
     def multi_label(self) -> bool:
@@ -177,9 +203,28 @@ class TaskConfig(Settings):
         return isinstance(self.target, MultiLabel)
 
     @property
+    def regression(self) -> bool:
+        """Whether locations have numbers, and no classes."""
+        return isinstance(self.target, Value)
+
+    @property
     def named_inputs(self) -> dict[str, list[str]]:
         """The inputs as plain lists."""
         return {name: list(keys) for name, keys in self.inputs.items()}
+
+
+READERS: dict[LabelKind, tuple[str, ...]] = {
+    "classes": ("linear", "knn", "mlp"),
+    "numbers": ("ridge", "knn", "mlp"),
+}
+"""Probes of frozen features for each kind of labels, the nearest relatives first."""
+
+
+def _what(target: TargetConfig) -> str:
+    """What is judged, at the start of a sentence on it."""
+    if isinstance(target, Value):
+        return "numbers are"
+    return "several classes per location are" if isinstance(target, MultiLabel) else "one class is"
 
 
 def with_fraction(name: str, fraction: float) -> str:

@@ -27,6 +27,8 @@ class Power:
     """Number of trainings needed with the existing groups; None: no number suffices, or it is unknown."""
     groups_needed: int | None
     """Number of groups needed with the existing trainings; None likewise."""
+    unit: str = ""
+    """Unit of the numbers that the task estimates; empty where they have none, and for classes."""
 
 
 def needed_for(evaluation: Path, difference: float, alpha: float = 0.05) -> list[Power]:
@@ -42,8 +44,17 @@ def needed_for(evaluation: Path, difference: float, alpha: float = 0.05) -> list
         SwathError: the table cannot be read, or names a metric that is not installed.
     """
     lines = schema.CLAIMS.read(evaluation).to_dict("records")
+    units = _units(evaluation)
     family = max(1, sum(line["verdict"] != "untested" for line in lines))
-    return [_power(line, difference, alpha / family) for line in lines]
+    return [_power(line, difference, alpha / family, units.get(line["task"], "")) for line in lines]
+
+
+def _units(evaluation: Path) -> dict[str, str]:
+    """Unit of each task's numbers, where the run has a table of tasks."""
+    if not (evaluation / schema.TASKS.file).is_file():
+        return {}
+    tasks = schema.TASKS.read(evaluation)
+    return dict(zip(tasks["task"], tasks["unit"], strict=True))
 
 
 def spread_of(line: Mapping[str, Any]) -> Spread:
@@ -56,7 +67,7 @@ def spread_of(line: Mapping[str, Any]) -> Spread:
     )
 
 
-def _power(line: Mapping[str, Any], difference: float, alpha: float) -> Power:
+def _power(line: Mapping[str, Any], difference: float, alpha: float, unit: str) -> Power:
     spread, metric = spread_of(line), str(line["metric"])
     if not metric or metrics.find(metric).unit == "share":
         difference /= 100
@@ -75,4 +86,5 @@ def _power(line: Mapping[str, Any], difference: float, alpha: float) -> Power:
         groups=int(line["groups"]),
         trainings_needed=needed(int(line["trainings"]), "trainings"),
         groups_needed=needed(int(line["groups"]), "places"),
+        unit=unit,
     )

@@ -6,7 +6,7 @@ columns `role` and `of_arm`; its displayed name is for people and is never taken
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -280,6 +280,8 @@ class TaskParts:
     incomplete: int
     """Labelled locations that are left out, because a chip of some sensor is missing."""
     note: str
+    unit: str = ""
+    """Unit of the numbers of a regression; empty where they have none, and of classes."""
 
 
 # --------------------------------------------------------------------------------------------------------------- tables
@@ -311,11 +313,14 @@ class Table:
     """Names and types of the columns, in order; of the counts, those that may be missing are nullable."""
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The values that a column may have, where it has only some."""
+    later: tuple[str, ...] = ()
+    """Columns that earlier versions of swath did not write: in their tables nothing stands there."""
 
     @classmethod
     def of(cls, file: str, line: type) -> "Table":
-        """The table whose lines are this dataclass."""
-        return cls(file, _schema(line), _words(line))
+        """The table whose lines are this dataclass; fields with a default came later."""
+        later = tuple(f.name for f in fields(line) if f.default is not MISSING)
+        return cls(file, _schema(line), _words(line), later)
 
     @property
     def columns(self) -> list[str]:
@@ -386,6 +391,7 @@ class Table:
         # an arm or a class may be called "nan" or "None": in text nothing stands for what is missing
         frame = pd.read_csv(path, dtype=object, keep_default_na=False)
         self._check(path, list(frame))
+        frame = frame.assign(**{name: "" for name in self.later if name not in frame})
         return pd.DataFrame({name: self._typed(name, pd.Series(frame[name])) for name in self.columns})
 
     def _typed(self, name: str, column: pd.Series) -> pd.Series:
@@ -401,12 +407,14 @@ class Table:
         return numbers.astype("int64" if kind == "count" and not self.schema.field(name).nullable else "float64")
 
     def _read_parquet(self, path: Path, only: Mapping[str, str]) -> pd.DataFrame:
-        self._check(path, pq.read_schema(path).names)
+        there = pq.read_schema(path).names
+        self._check(path, there)
         filters = [(column, "==", value) for column, value in only.items()] or None
-        return pq.read_table(measured(path), columns=self.columns, filters=filters).cast(self.schema).to_pandas()
+        columns = [name for name in self.columns if name in there]
+        return completed(pq.read_table(measured(path), columns=columns, filters=filters), self.schema).to_pandas()
 
     def _check(self, path: Path, there: list[str]) -> None:
-        missing = [name for name in self.columns if name not in there]
+        missing = [name for name in self.columns if name not in (*there, *self.later)]
         # a few known words make no table of an earlier version
         if len(missing) < len(self.columns) / 2 and _is_old(there):
             raise OldTableError(
@@ -416,6 +424,12 @@ class Table:
             )
         if missing:
             raise KeyError(f"no column {', '.join(missing)}")
+
+
+def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table with exactly the columns of a schema: null in those that it does not have."""
+    columns = [table[f.name] if f.name in table.column_names else pa.nulls(len(table), f.type) for f in schema]
+    return pa.Table.from_arrays(columns, names=schema.names).cast(schema)
 
 
 def _is_old(columns: list[str]) -> bool:
@@ -456,7 +470,8 @@ SPLITS = Table(
         ]
     ),
 )
-"""Which labelled location was used for what; `y` is its class, or its classes as bits, and missing of pixels."""
+"""Which labelled location was used for what; `y` is its class, or its classes as bits, and missing of pixels and of
+numbers."""
 OUTPUT = pa.schema(
     [
         pa.field("uid", pa.string()),
@@ -465,10 +480,15 @@ OUTPUT = pa.schema(
         pa.field("y_pred", pa.int64()),
         pa.field("count", pa.int64()),
         pa.field("score", pa.list_(pa.float32())),
+        pa.field("value_true", pa.float64()),
+        pa.field("value_pred", pa.float64()),
     ]
 )
 """What a result says: a line per unit and entry of its confusion matrix that is not 0, with its count. Where units have
-several classes: a line per unit, in whose `y_true` and `y_pred` the bit of each class says whether it is there."""
+several classes: a line per unit, in whose `y_true` and `y_pred` the bit of each class says whether it is there. In a
+regression: a line per unit, with its number in `value_true` and the estimate in `value_pred`, and VOID as classes."""
+NUMBERS = ("value_true", "value_pred")
+"""The columns of regressions, which earlier versions of swath did not write."""
 CLASS_MAP = pa.schema(
     [
         pa.field("uid", pa.string()),
@@ -480,10 +500,10 @@ CLASS_MAP = pa.schema(
 """Label and prediction of a unit's pixels, row by row."""
 CLOUD = pa.field("cloud", pa.float64())
 """How much cloud was painted over the test series, as a share of their valid pixels."""
-PREDICTIONS = Table("predictions.parquet", pa.schema([*_KEY, *OUTPUT]))
+PREDICTIONS = Table("predictions.parquet", pa.schema([*_KEY, *OUTPUT]), later=NUMBERS)
 MAPS = Table("maps.parquet", pa.schema([*_KEY, *CLASS_MAP]))
 """Some units of each segmentation, for pictures."""
-UNDER_CLOUDS = Table("under_clouds.parquet", pa.schema([*_KEY, *OUTPUT, CLOUD]))
+UNDER_CLOUDS = Table("under_clouds.parquet", pa.schema([*_KEY, *OUTPUT, CLOUD]), later=NUMBERS)
 """Predictions with clouds painted over the test series."""
 KEY_COLUMNS = [field.name for field in _KEY]
 """The columns that say which result a line of predictions, maps or notes belongs to."""

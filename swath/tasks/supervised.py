@@ -1,4 +1,4 @@
-"""Supervised training of a network from images to classes, of locations or of pixels.
+"""Supervised training of a network from images to classes, of locations or of pixels, or to numbers.
 
 Fine-tuning, training from scratch and the supervised references are this one loop on different networks, so that what
 is compared differs in nothing but the network and where it starts.
@@ -27,9 +27,9 @@ from swath.encoders import DenseEncoder, Encoder, MapEncoder, backbone_of, head_
 from swath.errors import ContractError, TrainingError
 from swath.segmenters import DecoderConfig, Segmenter, resnet_convlstm, unet
 from swath.settings import Counts, PluginSettings, Settings
-from swath.tasks._losses import LossName, balanced, chosen, classification_loss, probabilities
+from swath.tasks._losses import LossName, balanced, chosen, label_loss, probabilities
 from swath.tasks._types import Prediction
-from swath.tasks.data import BandReader, Bands, Labelled, both, contract_of, learnable, match_bands
+from swath.tasks.data import BandReader, Bands, Centred, Labelled, both, contract_of, learnable, match_bands
 from swath.tasks.metrics import confusion, share_right
 from swath.tasks.metrics.macro_ap import macro_ap
 from swath.tasks.metrics.miou import miou
@@ -38,6 +38,8 @@ LOOKED_AT = 16
 """Number of training locations whose units and pixel size are checked before an encoder is trained."""
 PLATEAU = 6
 """Number of epochs without likelier validation labels that `plateau` tolerates, as in SSL4EO-L."""
+NOTHING = ("one class, so there is nothing to tell apart", "one number, so there is nothing to estimate")
+"""What a training part holds whose labels are all the same: classes, and numbers."""
 LARGE_PX = 64
 """Side of chips from which a CPU may use bfloat16: halved five times, as by a ResNet, two pixels are left."""
 
@@ -45,7 +47,8 @@ LARGE_PX = 64
 class Supervision(Settings):
     """How a network is trained on labels; the epoch that is best on validation is kept (accuracy; mIoU of pixels;
     macro average precision where locations have several classes, each of which is learnt by binary cross-entropy), and
-    of equal ones that under which the validation labels are likeliest.
+    of equal ones that under which the validation labels are likeliest. Numbers are z-scored and learnt by the squared
+    error, which also chooses the epoch.
 
     The defaults are S4's and PASTIS': 50 epochs of Adam without schedule or weight decay.
     """
@@ -124,6 +127,7 @@ class LabelledInput:
     parts: dict[str, Labelled]
     """Labelled locations by part: train, val, test."""
     classes: int
+    """Outputs of a network: as many as there are classes, or one for numbers."""
     cloud_levels: tuple[float, ...] = ()
     """Shares of clouds under which the test part is predicted as well."""
 
@@ -332,9 +336,12 @@ def train_network(
     """
     train = data.parts["train"]
     if not learnable(train.y):
-        raise TrainingError("the training part holds one class, so there is nothing to tell apart")
-    if train.multi_label and (config.loss, config.class_weights) != ("cross-entropy", "none"):
-        raise TrainingError("loss and class_weights are for one class a location or pixel; several are learnt each")
+        raise TrainingError(f"the training part holds {NOTHING[train.regression]}")
+    if (train.multi_label or train.regression) and (config.loss, config.class_weights) != ("cross-entropy", "none"):
+        raise TrainingError(
+            "loss and class_weights are for one class a location or pixel; several are learnt each, numbers by the "
+            "squared error"
+        )
     with same_random_numbers(torch.device(device)):
         torch.manual_seed(seed)
         model = build().to(device)
@@ -357,6 +364,7 @@ class _Loop:
     ):
         self.config, self.model, self.data, self.device = config, model, data, device
         self.train = data.parts["train"]
+        self.labels = Centred.on(self.train.y)
         self.steps = max(1, len(self.train) // config.batch_size)
         self.epochs = max(config.epochs, math.ceil(config.min_steps / self.steps))
         self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -366,13 +374,13 @@ class _Loop:
         self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimiser, patience=PLATEAU) if falls else None
         weighs = config.class_weights == "balanced"
         weight = balanced(self.train.counts(data.classes)).to(device) if weighs else None
-        self.loss = chosen(config.loss, weight)
+        self.loss = label_loss if self.train.regression else chosen(config.loss, weight)
         self.generator = torch.Generator().manual_seed(seed)
         self.room = MemoryGuard("batch_size of the probe", "most of the task")
 
     def run(self) -> None:
         """Leave the model with the weights of its best epoch on validation, or of the last without validation."""
-        best, kept, at = (-1.0, 0.0), self.model.state_dict(), 0
+        best, kept, at = (-math.inf, -math.inf), self.model.state_dict(), 0
         for epoch in track(range(self.epochs), self.epochs, "  training, epochs"):
             self._epoch()
             quality = self._quality(self.data.parts["val"])
@@ -396,7 +404,7 @@ class _Loop:
         for rows in order[: self.steps * self.config.batch_size].split(self.config.batch_size):
             part = self.train.take(rows.numpy())
             images = self._augmented(self.data.reader.read(part.locations, self.device))
-            y = torch.from_numpy(part.y.astype(np.int64))
+            y = torch.from_numpy(self.labels(part.y))
             if self.config.flips:
                 images, y = flip(images, self.generator, y)
             self._step(images, y.to(self.device))
@@ -406,7 +414,7 @@ class _Loop:
             return images
         return {name: drop_frames(image, self.config.frame_dropout, self.generator) for name, image in images.items()}
 
-    def _step(self, images: dict[str, Image], y: Int[Tensor, "b *_"]) -> None:
+    def _step(self, images: dict[str, Image], y: Int[Tensor, "b *_"] | Float[Tensor, " b"]) -> None:
         kind = self.device.type
         narrow = has_bfloat16(kind) and (kind != "cpu" or _large(images))
         with torch.autocast(kind, dtype=torch.bfloat16, enabled=narrow):
@@ -432,10 +440,11 @@ class _Loop:
             return 0.0, 0.0
         made, likelihood = [], 0.0
         for rows, logits in self._logits(part, self.data.reader):
-            y = torch.from_numpy(part.y[rows].astype(np.int64)).to(self.device)
-            likelihood -= float(classification_loss(logits, y, reduction="sum"))
-            made.append(_said(logits, part))
-        return self._metric(part, Prediction.joined(made)), likelihood
+            y = torch.from_numpy(self.labels(part.y[rows])).to(self.device)
+            likelihood -= float(label_loss(logits, y, reduction="sum"))
+            made.append(self._said(logits, part))
+        # of numbers with errors of one size it is the likelihood as well
+        return (likelihood if part.regression else self._metric(part, Prediction.joined(made))), likelihood
 
     def _metric(self, part: Labelled, found: Prediction) -> float:
         if part.multi_label:
@@ -447,8 +456,8 @@ class _Loop:
         return float((miou if part.per_pixel else share_right)(cm))
 
     def predict(self, part: Labelled, reader: BandReader) -> Prediction:
-        """Classes of locations with their scores, or of pixels."""
-        return Prediction.joined([_said(logits, part) for _, logits in self._logits(part, reader)])
+        """Classes of locations with their scores, or of pixels; or numbers."""
+        return Prediction.joined([self._said(logits, part) for _, logits in self._logits(part, reader)])
 
     def _logits(self, part: Labelled, reader: BandReader) -> Iterator[tuple[slice, Float[Tensor, "b k *hw"]]]:
         """Logits of some locations at a time, and which locations they are of."""
@@ -459,13 +468,13 @@ class _Loop:
                 logits = self.model(reader.read(part.locations[rows], self.device)).float()
             yield rows, logits
 
-
-def _said(logits: Float[Tensor, "b k *hw"], part: Labelled) -> Prediction:
-    if part.per_pixel:
-        return Prediction(logits.argmax(1).to(torch.int16).cpu().numpy())
-    return Prediction.of(
-        probabilities(logits, multi_label=part.multi_label).cpu().numpy(), multi_label=part.multi_label
-    )
+    def _said(self, logits: Float[Tensor, "b k *hw"], part: Labelled) -> Prediction:
+        if part.regression:
+            return Prediction.of_numbers(self.labels.undone(logits[:, 0].cpu().numpy()))
+        if part.per_pixel:
+            return Prediction(logits.argmax(1).to(torch.int16).cpu().numpy())
+        scores = probabilities(logits, multi_label=part.multi_label).cpu().numpy()
+        return Prediction.of(scores, multi_label=part.multi_label)
 
 
 def _large(images: dict[str, Image]) -> bool:
@@ -487,8 +496,8 @@ def _train_mode(model: nn.Module) -> None:
 
 
 def flip(
-    images: dict[str, Image], generator: torch.Generator, y: Int[Tensor, "b *_"]
-) -> tuple[dict[str, Image], Int[Tensor, "b *_"]]:
+    images: dict[str, Image], generator: torch.Generator, y: Int[Tensor, "b *_"] | Float[Tensor, " b"]
+) -> tuple[dict[str, Image], Int[Tensor, "b *_"] | Float[Tensor, " b"]]:
     """Each sample mirrored left-right and top-bottom by the toss of a coin, the same for all sensors and the labels.
 
     Chips of one pixel stay as they are.

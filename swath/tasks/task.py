@@ -22,6 +22,7 @@ from swath.tasks.data import (
     Bands,
     Labelled,
     Request,
+    are_numbers,
     contract_of,
     extract_all,
     learnable,
@@ -67,6 +68,9 @@ class Task:
         self.name, self.config, self.corpus, self.split_config = name, config, corpus, split_config
         labelled = targets(corpus, config.target)
         self.classes = list(labelled.classes)
+        self.unit = labelled.unit
+        """Unit of the numbers of a regression; empty where they have none, and of classes."""
+        self._without_number = labelled.missing
         self.inputs = inputs_of(config)
         self._check_bands()
         self.bands = tuple(dict.fromkeys(key for item in self.inputs.values() for key in item.bands))
@@ -139,7 +143,8 @@ class Task:
         if found.maps:
             return Labelled(rows, found.maps.read(rows))
         y = found.y if found.has_class is None else found.has_class
-        return Labelled(rows, y[np.searchsorted(found.locations, rows)].astype(np.int64))
+        y = y[np.searchsorted(found.locations, rows)]
+        return Labelled(rows, y if are_numbers(y) else y.astype(np.int64))
 
     def _pool(self, parts: Mapping[str, Labelled], rows: Int[np.ndarray, " _"]) -> Labelled:
         """Locations without a label, or whose label is not to be used: all that may be learnt from without."""
@@ -158,6 +163,11 @@ class Task:
         return self.parts["test"].per_pixel
 
     @property
+    def regression(self) -> bool:
+        """Whether numbers are estimated, and no classes told apart."""
+        return self.parts["test"].regression
+
+    @property
     def learnable(self) -> bool:
         """Whether the training part leaves anything to tell apart."""
         return learnable(self.parts["train"].y)
@@ -168,6 +178,8 @@ class Task:
         said = []
         if self.incomplete:
             said.append(f"{self.incomplete} labelled locations are left out: a chip of some sensor is missing")
+        if self._without_number:
+            said.append(f"{self._without_number} locations of the corpus have no number, and are left out")
         asked = round(self.config.label_fraction * self.all_labelled)
         if asked < len(self.classes):
             said.append(
@@ -212,7 +224,8 @@ class Task:
 
     def labelled(self, item: TaskInput) -> LabelledInput:
         """What a network that is trained on this input learns from and is tested on."""
-        return LabelledInput(self.reader, item.bands, self.parts, len(self.classes), self.config.cloud_levels)
+        # a network that estimates numbers has a single output
+        return LabelledInput(self.reader, item.bands, self.parts, len(self.classes) or 1, self.config.cloud_levels)
 
     def outcomes(
         self, encoder: Encoder, panels: Sequence[Panel], seed: int, *, pretrained: bool = False

@@ -78,6 +78,15 @@ def features(apart: float = 3.0, seed: int = 0, n: Sequence[int] = (90, 45, 60),
     return Features(x[0], y[0], x[1], y[1], x[2], classes), y[2]
 
 
+def numbers(seed: int = 0, n: Sequence[int] = (90, 45, 60), d: int = 6):
+    """Features that numbers far from 0 follow by a line, but for noise, and the numbers of the test part."""
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(0, 1, d)
+    x = [rng.normal(0, 1, (size, d)).astype(np.float32) for size in n]
+    y = [280 + one @ weights + rng.normal(0, 0.1, len(one)) for one in x]
+    return Features(x[0], y[0], x[1], y[1], x[2], 0, x[0][:0]), y[2]
+
+
 def far(image: Image) -> Image:
     """The image as if it were on a device, with bands that the host knows, as from a reader."""
     tensors = {name: Far(one) for name, one in vars_of(image).items()}

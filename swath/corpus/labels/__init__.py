@@ -1,6 +1,27 @@
 """Classes: what is learnt from a corpus's labels (`target`), and the colours that classes are shown in (`colours`)."""
 
 from swath.corpus.labels.colours import class_colours
-from swath.corpus.labels.target import VOID, LabelMaps, MultiLabel, Pixels, TargetConfig, Targets, rarest, targets
+from swath.corpus.labels.target import (
+    VOID,
+    LabelMaps,
+    MultiLabel,
+    Pixels,
+    TargetConfig,
+    Targets,
+    Value,
+    rarest,
+    targets,
+)
 
-__all__ = ["VOID", "LabelMaps", "MultiLabel", "Pixels", "TargetConfig", "Targets", "class_colours", "rarest", "targets"]
+__all__ = [
+    "VOID",
+    "LabelMaps",
+    "MultiLabel",
+    "Pixels",
+    "TargetConfig",
+    "Targets",
+    "Value",
+    "class_colours",
+    "rarest",
+    "targets",
+]

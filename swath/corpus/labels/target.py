@@ -1,5 +1,5 @@
-"""What is judged, from label maps or scalar labels: one class a location, several classes a location, or one a
-pixel.
+"""What is judged, from label maps or scalar labels: one class a location, several classes a location, one a pixel, or
+a number a location.
 """
 
 from collections.abc import Iterator, Sequence
@@ -106,8 +106,18 @@ class Pixels(Settings):
     """Pixels of these classes become void."""
 
 
-TargetConfig = Annotated[Dominant | Fraction | Scalar | MultiLabel | Pixels, Field(discriminator="rule")]
-"""How locations or pixels get their classes; the rules are told apart by `rule`."""
+class Value(Settings):
+    """A scalar label as a number to estimate (regression); locations without one are left out and counted."""
+
+    rule: Literal["value"] = "value"
+    column: str
+    """Column of the corpus's locations."""
+    unit: str | None = Field(default=None, min_length=1)
+    """Unit of the numbers, such as `°C`, or `1` where they have none; by default the unit that the corpus names."""
+
+
+TargetConfig = Annotated[Dominant | Fraction | Scalar | MultiLabel | Pixels | Value, Field(discriminator="rule")]
+"""How locations or pixels get their classes, or locations their numbers; the rules are told apart by `rule`."""
 VOID = -1
 """Stands for the class of a pixel without a label in `LabelMaps` and `positions`."""
 MOST_LABELS = 62
@@ -134,28 +144,36 @@ class LabelMaps:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """Locations that have a class, and their classes."""
+    """Locations that have a class or a number, and their classes or numbers."""
 
     locations: Int[ndarray, " n"]
     """Rows of `corpus.locations`, ascending."""
-    y: Int[ndarray, " n"]
+    y: Int[ndarray, " n"] | Float[ndarray, " n"]
     """Position of each location's class in `classes`; of label maps, the class of most labelled pixels; of several
-    labels, the rarest."""
+    labels, the rarest. In a regression: the numbers, float64, finite."""
     classes: list[str]
-    """Names of the classes; where locations have one class each, every class occurs at least twice."""
+    """Names of the classes; where locations have one class each, every class occurs at least twice. Empty in a
+    regression."""
     maps: LabelMaps | None = None
     """Label maps where every pixel has a class; else None."""
     has_class: Int[ndarray, "n k"] | None = None
     """1 for the classes that a location has and 0 for the others, where it may have several; else None."""
+    unit: str = ""
+    """Unit of the numbers in a regression; empty where they have none, and for classes."""
+    missing: int = 0
+    """Number of locations of the corpus that are left out because they have no number."""
 
 
-def targets(corpus: Corpus, config: Dominant | Fraction | Scalar | MultiLabel | Pixels) -> Targets:
-    """The class or classes of every location, or pixel, that has any.
+def targets(corpus: Corpus, config: Dominant | Fraction | Scalar | MultiLabel | Pixels | Value) -> Targets:
+    """The class or classes, or the number, of every location, or pixel, that has any.
 
     Raises:
         CorpusError: no such layer, code, class or column; fewer than two classes; or a class with a single location
-            (of a map: without a pixel it is no class of the task).
+            (of a map: without a pixel it is no class of the task). Of numbers: texts, infinite ones, a single one for
+            all locations, or a unit that is not the corpus's.
     """
+    if isinstance(config, Value):
+        return _values(corpus, config)
     if isinstance(config, Pixels):
         return _pixels(corpus, config)
     if isinstance(config, MultiLabel):
@@ -265,13 +283,57 @@ def _scalar(corpus: Corpus, config: Scalar) -> tuple[list[str | None], list[str]
         raise CorpusError(
             f"column {config.column!r} holds continuous values, not classes",
             where=where,
-            remedy="name a column of whole numbers or texts",
+            remedy="name a column of whole numbers or texts, or estimate the numbers: rule: value",
         )
     known = column.notna().to_numpy()
     texts = [_text(value) if there else None for value, there in zip(column, known, strict=True)]
     order = sorted({text for text in texts if text is not None}, key=_natural)
     kept = _kept(order, config, where)
     return [text if text in kept else None for text in texts], order
+
+
+def _values(corpus: Corpus, config: Value) -> Targets:
+    where = f"{corpus.path}, column {config.column!r}"
+    column = _column(corpus, config.column)
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        raise CorpusError(
+            f"the values are {column.dtype}, not numbers, so there is nothing to estimate",
+            where=where,
+            remedy="name a column of numbers, or take the values as classes: rule: scalar",
+        )
+    numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if infinite := int(np.isinf(numbers).sum()):
+        first = corpus.locations["uid"].iloc[int(np.isinf(numbers).argmax())]
+        raise CorpusError(
+            f"{infinite} values are infinite, that of location {first} first",
+            where=where,
+            remedy="leave the value out where there is none",
+        )
+    rows = np.flatnonzero(~np.isnan(numbers))
+    y = numbers[rows]
+    if len(np.unique(y)) < 2:
+        said = f"all {len(y)} values are {y[0]:g}" if len(y) else "no location has a value"
+        raise CorpusError(said, where=where, remedy="name another column: there is nothing to estimate")
+    return Targets(rows, y, [], unit=_unit(corpus, config, where), missing=len(numbers) - len(rows))
+
+
+def _unit(corpus: Corpus, config: Value, where: str) -> str:
+    """Unit of a column's numbers, empty where they have none: what the corpus says, and the recipe if that does not."""
+    own = corpus.info.units.get(config.column)
+    if own is None and config.unit is None:
+        raise CorpusError(
+            "neither the corpus nor the recipe says which unit the numbers have",
+            where=where,
+            remedy="give unit in the target, such as unit: K, or unit: '1' where they have none",
+        )
+    if own is not None and config.unit not in (None, own):
+        raise CorpusError(
+            f"the target says that its numbers are in {config.unit}, the corpus has them in {own}",
+            where=where,
+            remedy=f"give unit: {own!r}, or leave unit out",
+        )
+    unit = own or config.unit or ""
+    return "" if unit == "1" else unit
 
 
 def _column(corpus: Corpus, name: str) -> pd.Series:

@@ -27,8 +27,10 @@ from swath.settings import Settings, plainly
 FORMAT = 2
 """Version of the layout on disk that this code writes. Arrays of version 1 have no checksums, and its
 corpus.json has none for the index."""
-NEWEST = 3
+DEFINING = 3
 """Version of corpora whose corpus.json defines sensors of one's own, which an earlier swath does not know."""
+NEWEST = 4
+"""Version of corpora whose corpus.json names units of scalar labels, which an earlier swath does not know."""
 HASHED_FORMAT = 1
 """Version that enters the content hash. It does not change, so that equal content keeps an equal hash."""
 
@@ -181,6 +183,8 @@ class CorpusInfo(Settings):
     definitions: dict[SensorName, SensorDefinition] = Field(default_factory=dict)
     """Definitions of those sensors that swath does not ship, so that every machine can read the corpus."""
     labels: dict[str, LabelLayer] = Field(default_factory=dict)
+    units: dict[str, str] = Field(default_factory=dict)
+    """Units of numerical scalar labels by column, `1` for numbers without a unit; a column may be missing here."""
     statistics: dict[str, dict[str, BandStatistics]] = Field(default_factory=dict)
     """Statistics by sensor and band, in physical units; a band without a valid pixel has none."""
     provenance: tuple[dict[str, Any], ...] = ()
@@ -198,9 +202,10 @@ class CorpusInfo(Settings):
 
     def write(self, folder: Path) -> None:
         """Replace the corpus.json of a corpus."""
-        left_out = {"digest"} if self.definitions else {"digest", "definitions"}
+        left_out = {"digest", *(name for name in ("definitions", "units") if not getattr(self, name))}
         content = parse_json(self.model_dump_json(exclude=left_out))
-        content |= {"format": NEWEST} if self.definitions else {}
+        content |= {"format": DEFINING} if self.definitions else {}
+        content |= {"format": NEWEST} if self.units else {}
         content |= {"digest": _digest(content)} if self.complete else {}
         write_whole(folder / "corpus.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
@@ -335,7 +340,8 @@ class Corpus:
         """The part of corpus.json that the content hash covers."""
         said = self.info.model_dump(mode="json", include={"chip_px", "sensors", "labels"})
         own = {name: definition.facts() for name, definition in self.info.definitions.items()}
-        return {"format": HASHED_FORMAT, **said, **({"definitions": own} if own else {})}
+        more = {"definitions": own, "units": self.info.units}
+        return {"format": HASHED_FORMAT, **said, **{name: value for name, value in more.items() if value}}
 
     def __len__(self) -> int:
         return len(self.locations)

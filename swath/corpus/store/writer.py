@@ -53,6 +53,7 @@ class CorpusWriter:
         sensors: Mapping[str, SensorLayout],
         chip_px: int,
         labels: Mapping[str, LabelLayer] | None = None,
+        units: Mapping[str, str] | None = None,
         provenance: dict[str, Any] | None = None,
         licences: Sequence[str] = (),
         compression: _arrays.Compression = "fast",
@@ -64,6 +65,7 @@ class CorpusWriter:
             sensors: stored sensors by name, each with its bands.
             chip_px: width and height of every chip.
             labels: label layers by name.
+            units: of scalar labels that are numbers, by name, `1` where they have none.
             provenance: plain data on where the pixels come from; kept in corpus.json, not part of the hash.
             licences: names of the licences that the data is under.
             compression: of new pixel arrays: `none`, `fast` to read, or `small` on disk. What is read is the same.
@@ -79,6 +81,7 @@ class CorpusWriter:
             sensors=dict(sensors),
             definitions=definitions(sensors),
             labels=dict(labels or {}),
+            units=dict(units or {}),
             provenance=() if provenance is None else (provenance,),
             licences=tuple(licences),
         )
@@ -324,7 +327,7 @@ def _open_or_create(path: Path, wanted: CorpusInfo) -> CorpusInfo:
     if not info.complete and not _index.parts(path):
         wanted.write(path)  # nothing was stored under the settings that are there
         return wanted
-    for name in ("chip_px", "sensors", "labels"):
+    for name in ("chip_px", "sensors", "labels", "units"):
         if getattr(info, name) != getattr(wanted, name):
             was, now = (settings.model_dump(mode="json")[name] for settings in (info, wanted))
             said = "; ".join(differences(was, now, name))

@@ -123,7 +123,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric_from: i
 
 
 def _panel_table(panel: Panel) -> str:
-    header = ["encoder", "role", *(escape(words.metric(m)) for m in panel.metrics)]
+    header = ["encoder", "role", *(escape(panel.called(m)) for m in panel.metrics)]
     header += [f"{panel.unit or 'difference'} against random twin", "against scratch", "against best floor"]
     rows = [_panel_row(panel, score) for score in panel.ranked]
     return f"**{escape(panel.title)}**\n\n{_table(header, rows, numeric_from=2)}"

@@ -60,7 +60,7 @@ def numbers_of(run: Run) -> dict[str, Any]:
         "manifest": kept,
         "classes": run.classes,
         "claims": _rows(run.claims, _CLAIM_COLUMNS),
-        "tasks": _rows(run.tasks, _TASK_COLUMNS),
+        "tasks": _rows(run.tasks, _TASK_COLUMNS + (("unit",) if any(map(run.unit, run.tasks["task"])) else ())),
         "table": _rows(run.table, _TABLE_COLUMNS),
         "comparisons": _rows(run.comparisons, _COMPARISON_COLUMNS),
         "cloud_levels": _rows(run.cloud_levels, _LEVEL_COLUMNS) if len(run.cloud_levels) else [],

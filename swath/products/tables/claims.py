@@ -47,7 +47,7 @@ class ClaimInWords:
 
 def claims_of(run: Run) -> list[ClaimInWords]:
     """The run's claims, in the recipe's order; empty if it claims nothing or is not evaluated."""
-    return [_in_words(line) for line in run.claims.to_dict("records")]
+    return [_in_words(line, run.unit(str(line["task"]))) for line in run.claims.to_dict("records")]
 
 
 def decided(claims: Sequence[ClaimInWords]) -> list[ClaimInWords]:
@@ -64,7 +64,7 @@ def notes_by_text(claims: Sequence[ClaimInWords]) -> dict[str, list[ClaimInWords
     return notes
 
 
-def _in_words(line: Mapping[str, Any]) -> ClaimInWords:
+def _in_words(line: Mapping[str, Any], unit: str) -> ClaimInWords:
     verdict: Verdict = line["verdict"]
     metric = str(line["metric"])
     groups = words.plural(int(line["groups"]), "group")
@@ -74,12 +74,12 @@ def _in_words(line: Mapping[str, Any]) -> ClaimInWords:
         where=" · ".join(filter(None, (line["task"], line["input"], line["probe"]))),
         verdict=verdict,
         word=VERDICTS[verdict],
-        difference=words.gain_with_unit(metric, line["difference"]),
+        difference=words.gain_with_unit(metric, line["difference"], unit),
         interval=words.gain_interval(metric, line["low"], line["high"]),
         p=words.p_cell(line["p"]),
         p_holm=words.p_cell(line["p_holm"]),
         p_conditional=words.p_cell(line["p_conditional"]),
-        detectable=words.size(metric, line["detectable"]),
+        detectable=words.size(metric, line["detectable"], unit),
         design=f"{groups}, {words.trainings(int(line['trainings']), int(line['folds']))}",
         advice=line["advice"],
         note=line["note"],

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from swath.errors import SwathError
+from swath.products import words
 from swath.products.tables.run import Run
-from swath.products.words import is_share, lower_is_better
+from swath.products.words import lower_is_better
 from swath.sensors import Band, band, get
 from swath.tasks.schema import Comparison, Role, RowValue
 
@@ -30,6 +31,8 @@ class Panel:
     pairs: tuple[Comparison, ...]
     folds: int = 1
     """Number of folds that are tested in turn, each with trainings of its own."""
+    target_unit: str = ""
+    """Unit of the numbers that are estimated; empty where they have none, and for classes."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -48,8 +51,12 @@ class Panel:
 
     @property
     def unit(self) -> str:
-        """Unit of differences: points, or the metric's own unit, which has no name."""
-        return "points" if is_share(self.metric) else ""
+        """Unit of differences: points, the unit of the numbers that are estimated, or nothing."""
+        return words.unit(self.metric, self.target_unit)
+
+    def called(self, metric: str) -> str:
+        """Name of a metric for a table's head or an axis, with its unit if it has one."""
+        return words.metric_in_unit(metric, self.target_unit)
 
     @property
     def ranked(self) -> list[RowValue]:
@@ -103,7 +110,7 @@ def panels_of(run: Run) -> list[Panel]:
         return []
     compared = dict(iter(run.comparisons.groupby(["task", "input", "probe"], sort=False)))
     return [
-        replace(_panel(key, part, compared.get(key)), folds=run.folds(key[0]))
+        replace(_panel(key, part, compared.get(key)), folds=run.folds(key[0]), target_unit=run.unit(key[0]))
         for key, part in run.table.groupby(["task", "input", "probe"], sort=False)
         if isinstance(key, tuple)
     ]
@@ -115,7 +122,12 @@ def contrasts(run: Run) -> list[Panel]:
     groups = run.comparisons.groupby(["task", "input", "probe"], sort=False) if len(run.comparisons) else ()
     metrics = run.table.drop_duplicates("task").set_index("task")["metric"].to_dict()
     return [
-        replace(_panel(key, run.table.iloc[:0], part), metrics=(metrics[key[0]],), folds=run.folds(key[0]))
+        replace(
+            _panel(key, run.table.iloc[:0], part),
+            metrics=(metrics[key[0]],),
+            folds=run.folds(key[0]),
+            target_unit=run.unit(key[0]),
+        )
         for key, part in groups
         if isinstance(key, tuple) and key not in scored
     ]

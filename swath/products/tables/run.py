@@ -146,6 +146,12 @@ class Run:
         """How many folds of a task are tested in turn; 1 where splits do not rotate, or nothing says so."""
         return int(self.tasks.loc[self.tasks["task"] == task, "fold"].nunique()) or 1 if len(self.tasks) else 1
 
+    def unit(self, task: str) -> str:
+        """Unit of the numbers that a task estimates; empty where they have none, and of classes."""
+        if "unit" not in self.tasks:
+            return ""
+        return next(iter(self.tasks.loc[self.tasks["task"] == task, "unit"]), "")
+
     def recipe_task(self, task: str) -> str:
         """The recipe's name of a task, which may be the task with one of its label fractions (`crops@10%`)."""
         return self._recipe_tasks.get(task, task)

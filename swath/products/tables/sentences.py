@@ -49,7 +49,7 @@ def outcome(panel: Panel) -> list[str]:
         return ["No pre-trained encoder has a result here."]
     best = panel.pretrained[0]
     interval = words.score_interval(panel.metric, best.low, best.high)
-    value = f"{words.score(panel.metric, best.value)} {metric(panel.metric)} (95{NO_BREAK}% interval {interval})"
+    value = f"{_score(panel, best.value)} {metric(panel.metric)} (95{NO_BREAK}% interval {interval})"
     first = f"{best.row} came first with {value}." if len(panel.pretrained) > 1 else f"{best.row} reaches {value}."
     sentences = [
         first,
@@ -92,7 +92,9 @@ def _against_second(panel: Panel) -> list[str]:
         return []
     best, second = panel.pretrained[:2]
     pair = panel.pair(best.row, second.row)
-    gap = f"{words.size(panel.metric, abs(best.value - second.value))} ahead of {second.row}, the next"
+    gap = (
+        f"{words.size(panel.metric, abs(best.value - second.value), panel.target_unit)} ahead of {second.row}, the next"
+    )
     if pair is None or pair.verdict == "untested":
         return [f"It is {gap}{without_verdict(panel, pair)}."]
     if pair.verdict == "tie":
@@ -104,15 +106,21 @@ def against(panel: Panel, best: RowValue, other: RowValue | None, description: s
     """One sentence: the row against a floor or reference, with the evidence."""
     if other is None:
         return f"It was not compared with {description}."
-    named = f"{description} ({words.score(panel.metric, other.value)})"
+    named = f"{description} ({_score(panel, other.value)})"
     pair = panel.pair(best.row, other.row)
     if pair is None or pair.verdict == "untested":
-        gain = words.gain_with_unit(panel.metric, best.value - other.value)
+        gain = words.gain_with_unit(panel.metric, best.value - other.value, panel.target_unit)
         return f"Against {named} it has {gain}{without_verdict(panel, pair)}."
-    gain = words.gain_with_unit(panel.metric, pair.difference)
+    gain = words.gain_with_unit(panel.metric, pair.difference, panel.target_unit)
     if pair.verdict == "tie":
         return f"It is not distinguishable from {named}: {gain} ({evidence(panel, pair)})."
     return f"It is {pair.verdict} than {named}: {gain} ({evidence(panel, pair)})."
+
+
+def _score(panel: Panel, value: float) -> str:
+    """A value in the panel's metric, with the unit of the numbers that are estimated if it is in that."""
+    shown = words.score(panel.metric, value)
+    return shown if words.is_share(panel.metric) else f"{shown} {panel.unit}".strip()
 
 
 def evidence(panel: Panel, pair: Comparison) -> str:

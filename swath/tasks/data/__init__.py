@@ -2,15 +2,17 @@
 
 from swath.tasks.data.features import Request, extract, extract_all
 from swath.tasks.data.inputs import BandMatch, contract_of, device_of, match_bands, unseen, with_corpus_statistics
-from swath.tasks.data.labels import Labelled, both, learnable, packed, subset, unpacked
+from swath.tasks.data.labels import Centred, Labelled, are_numbers, both, learnable, packed, subset, unpacked
 from swath.tasks.data.reading import BandReader, Bands
 
 __all__ = [
     "BandMatch",
     "BandReader",
     "Bands",
+    "Centred",
     "Labelled",
     "Request",
+    "are_numbers",
     "both",
     "contract_of",
     "device_of",

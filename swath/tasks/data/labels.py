@@ -1,20 +1,21 @@
-"""Labelled locations: one class each, several classes each, or a class for each of their pixels."""
+"""Labelled locations: one class each, several classes each, a class for each of their pixels, or a number each."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from swath.corpus.labels import VOID, rarest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """Locations and their classes."""
+    """Locations and their classes, or their numbers."""
 
     locations: Int[np.ndarray, " n"]
-    y: Int[np.ndarray, " n"] | Int[np.ndarray, "n k"] | Int[np.ndarray, "n h w"]
-    """VOID where a pixel has none; where locations have several classes, 1 for each that they have, else 0."""
+    y: Int[np.ndarray, " n"] | Int[np.ndarray, "n k"] | Int[np.ndarray, "n h w"] | Float[np.ndarray, " n"]
+    """VOID where a pixel has none; where locations have several classes, 1 for each that they have, else 0. Real
+    numbers are what a regression estimates."""
 
     def __len__(self) -> int:
         return len(self.locations)
@@ -30,18 +31,27 @@ class Labelled:
         return self.y.ndim == 2
 
     @property
+    def regression(self) -> bool:
+        """Whether locations have numbers, and not classes."""
+        return are_numbers(self.y)
+
+    @property
     def labels(self) -> int:
         """Number of labels: locations, however many classes they have, or pixels that are not void."""
-        return len(self) if self.multi_label else int(np.count_nonzero(self.y != VOID))
+        return int(np.count_nonzero(self.y != VOID)) if self.per_pixel else len(self)
 
     def counts(self, classes: int) -> Int[np.ndarray, " k"]:
-        """Number of labels of each class."""
+        """Number of labels of each class; numbers belong to none."""
+        if self.regression:
+            return np.zeros(classes, np.int64)
         if self.multi_label:
             return self.y.sum(axis=0)
         return np.bincount(self.y[self.y != VOID], minlength=classes)
 
     def has(self, classes: int) -> Bool[np.ndarray, "n k"]:
-        """Whether each location has each class, in some pixel where pixels have classes."""
+        """Whether each location has each class, in some pixel where pixels have classes; no number has any."""
+        if self.regression:
+            return np.zeros((len(self), classes), bool)
         if self.multi_label:
             return self.y == 1
         each = self.y.reshape(len(self), -1)
@@ -57,8 +67,36 @@ def both(first: Labelled, second: Labelled) -> Labelled:
     return Labelled(np.concatenate([first.locations, second.locations]), np.concatenate([first.y, second.y]))
 
 
-def learnable(y: Int[np.ndarray, "n *_"]) -> bool:
-    """Whether the labels hold at least two classes to tell apart."""
+def are_numbers(y: np.ndarray) -> bool:
+    """Whether labels are real numbers, which a regression estimates, and not classes."""
+    return y.dtype.kind == "f"
+
+
+@dataclass(frozen=True, slots=True)
+class Centred:
+    """Labels as networks learn them: numbers with zero mean and unit variance, classes as they are."""
+
+    mean: float
+    std: float
+
+    @classmethod
+    def on(cls, y: np.ndarray) -> "Centred":
+        """Centre by the mean and standard deviation of these labels."""
+        return cls(float(y.mean()), float(y.std()) or 1.0) if are_numbers(y) else cls(0.0, 1.0)
+
+    def __call__(self, y: np.ndarray) -> np.ndarray:
+        """Labels in the form that is learnt: float32 numbers, or int64 classes."""
+        return ((y - self.mean) / self.std).astype(np.float32) if are_numbers(y) else y.astype(np.int64)
+
+    def undone(self, outputs: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """A network's outputs as numbers in their own unit, float64."""
+        return outputs.astype(np.float64) * self.std + self.mean
+
+
+def learnable(y: Int[np.ndarray, "n *_"] | Float[np.ndarray, " n"]) -> bool:
+    """Whether the labels hold at least two classes to tell apart, or two different numbers."""
+    if are_numbers(y):
+        return len(np.unique(y)) > 1
     if y.ndim == 2:
         return bool((y.min(axis=0) != y.max(axis=0)).any()) if len(y) else False
     return len(np.unique(y[y != VOID])) > 1
@@ -68,7 +106,8 @@ def subset(part: Labelled, fraction: float, draw: int = 0) -> Labelled:
     """The first locations of each class in a random order, so that a smaller fraction is part of a larger one.
 
     Every class keeps at least one location. Where pixels have classes, a location counts as the one that most of its
-    pixels have: it is labelled whole or not at all. Where locations have several classes, each counts as the rarest.
+    pixels have: it is labelled whole or not at all. Where locations have several classes, each counts as the rarest;
+    where they have numbers, all are of one class.
 
     Args:
         part: what is drawn from.
@@ -77,10 +116,17 @@ def subset(part: Labelled, fraction: float, draw: int = 0) -> Labelled:
     """
     if fraction == 1:
         return part
-    main = _dominant(part.y) if part.per_pixel else rarest(part.y) if part.multi_label else part.y
+    main = _stratum(part)
     order = np.random.default_rng(draw).permutation(len(part))
     by_class = [order[main[order] == c] for c in np.unique(main)]
     return part.take(np.sort(np.concatenate([rows[: max(1, round(fraction * len(rows)))] for rows in by_class])))
+
+
+def _stratum(part: Labelled) -> Int[np.ndarray, " n"]:
+    """The class that each location counts as where some are drawn."""
+    if part.regression:
+        return np.zeros(len(part), np.int64)
+    return _dominant(part.y) if part.per_pixel else rarest(part.y) if part.multi_label else part.y
 
 
 def _dominant(y: Int[np.ndarray, "n h w"]) -> Int[np.ndarray, " n"]:

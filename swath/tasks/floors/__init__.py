@@ -18,7 +18,7 @@ from swath.tasks.panel import Panel
 __all__ = ["USUAL", "FloorConfig", "FloorPlugin", "FloorSettings", "find", "names", "outcomes"]
 
 USUAL = (
-    *("majority", "image-statistics", "random-convolutions", "random-encoder", "scratch"),
+    *("majority", "training-mean", "image-statistics", "random-convolutions", "random-encoder", "scratch"),
     *("random-forest", "logistic-regression"),
 )
 """The floors of a task whose recipe names none, in the order of the tables. Others have to be named, so that no

@@ -54,7 +54,7 @@ class PixelFloorSettings(FloorSettings):
 
     def stands(self, task: Task, panel: Panel) -> bool:
         """On named inputs, where pixels have the classes, or chips are one pixel and have one class."""
-        single = task.corpus.info.chip_px == 1 and not task.parts["test"].multi_label
+        single = task.corpus.info.chip_px == 1 and not task.parts["test"].multi_label and not task.regression
         return (task.per_pixel or single) and panel.input.name in task.config.inputs
 
 

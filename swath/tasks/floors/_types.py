@@ -7,7 +7,7 @@ from swath.encoders import Encoder
 from swath.settings import PluginSettings
 from swath.tasks._types import Outcome
 from swath.tasks.panel import Panel
-from swath.tasks.probes import ProbeSettings, Validation
+from swath.tasks.probes import ProbeSettings, Validation, linear, ridge
 from swath.tasks.schema import Role
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ class FloorSettings(PluginSettings):
     def stands(self, task: Task, panel: Panel) -> bool:  # noqa: ARG002 — some floors ask the probe
         """Whether it has a row in a panel: most read features of locations, whatever the probe."""
         return not task.per_pixel
+
+
+def plain_probe(task: Task, probe: ProbeSettings) -> ProbeSettings:
+    """The linear probe for a task's labels that uses the validation labels as another probe does."""
+    return (ridge if task.regression else linear).beside(probe)
 
 
 @runtime_checkable

@@ -1,15 +1,16 @@
-"""Mean, deviation, minimum and maximum of each band, always read by the linear probe."""
+"""Mean, deviation, minimum and maximum of each band, always read by the linear probe; numbers by ridge regression."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 from swath.corpus import Corpus
 from swath.encoders import Encoder, image_statistics
 from swath.tasks._types import Outcome
 from swath.tasks.data import contract_of
-from swath.tasks.floors._types import FloorSettings, Task
+from swath.tasks.floors._types import FloorSettings, Task, plain_probe
 from swath.tasks.panel import Panel
-from swath.tasks.probes import ProbeSettings, Validation, linear
+from swath.tasks.probes import ProbeSettings, Validation
 
 
 class Config(FloorSettings):
@@ -32,7 +33,7 @@ def outcomes(
     network: Encoder | None,  # noqa: ARG001
 ) -> Iterator[Outcome]:
     """The linear probe's, which uses the validation labels as the panel's own does."""
-    return task.read(lambda bands: build(task.corpus, bands), panels, seed, linear.beside)
+    return task.read(lambda bands: build(task.corpus, bands), panels, seed, partial(plain_probe, task))
 
 
 def build(corpus: Corpus, bands: Sequence[str]) -> Encoder:

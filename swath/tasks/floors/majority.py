@@ -20,8 +20,8 @@ class Config(FloorSettings):
     random: ClassVar[bool] = False
 
     def stands(self, task: Task, panel: Panel) -> bool:  # noqa: ARG002 — as every floor
-        """Always: it depends neither on the input nor on the probe."""
-        return True
+        """Wherever there are classes: it depends neither on the input nor on the probe."""
+        return not task.regression
 
 
 def outcomes(

@@ -1,15 +1,16 @@
 """Features of random filters (RCF), read by the panel's own probe; by the linear one where that trains encoders."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 from swath.corpus import Corpus
 from swath.encoders import Encoder, random_convolutions
 from swath.tasks._types import Outcome
 from swath.tasks.data import contract_of
-from swath.tasks.floors._types import FloorSettings, Task
+from swath.tasks.floors._types import FloorSettings, Task, plain_probe
 from swath.tasks.panel import Panel
-from swath.tasks.probes import ProbeSettings, Validation, linear
+from swath.tasks.probes import ProbeSettings, Validation
 
 
 class Config(FloorSettings):
@@ -31,11 +32,11 @@ def outcomes(
     network: Encoder | None,  # noqa: ARG001
 ) -> Iterator[Outcome]:
     """A panel's probe on the features of its bands."""
-    return task.read(lambda bands: build(task.corpus, bands, seed), panels, seed, _reader)
+    return task.read(lambda bands: build(task.corpus, bands, seed), panels, seed, partial(_reader, task))
 
 
-def _reader(probe: ProbeSettings) -> ProbeSettings:
-    return linear.beside(probe) if probe.supervision() else probe
+def _reader(task: Task, probe: ProbeSettings) -> ProbeSettings:
+    return plain_probe(task, probe) if probe.supervision() else probe
 
 
 def build(corpus: Corpus, bands: Sequence[str], seed: int) -> Encoder:

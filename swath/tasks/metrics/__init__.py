@@ -10,21 +10,26 @@ from swath import plugins
 from swath.errors import RecipeError
 from swath.tasks._names import OneOf
 from swath.tasks.metrics._confusion import class_iou, confusion, confusion_by_class, share_right, share_right_by_class
+from swath.tasks.metrics._numbers import E2, N, error_sums
 from swath.tasks.metrics._ranking import auc, average_precision
-from swath.tasks.metrics._types import Metric, MetricPlugin, OfMatrices, OfScores
+from swath.tasks.metrics._types import Metric, MetricPlugin, OfMatrices, OfScores, OfSums
 
 __all__ = [
+    "E2",
     "Metric",
     "MetricName",
     "MetricPlugin",
+    "N",
     "OfMatrices",
     "OfScores",
+    "OfSums",
     "RankingMetricName",
     "auc",
     "average_precision",
     "class_iou",
     "confusion",
     "confusion_by_class",
+    "error_sums",
     "find",
     "names",
     "share_right",

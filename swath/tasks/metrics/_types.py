@@ -13,6 +13,10 @@ OfScores = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """A function from truth, class scores (units, classes) and weights of the units (weightings, units) to a value
 for each weighting; NaN where it is not defined. The truth of multi-label units is 0 or 1 for each class."""
 
+OfSums = Callable[[np.ndarray], np.ndarray]
+"""A function from sums over units with numbers, shape (..., 5), to values (...): n and the sums of y, of y squared, of
+squared errors and of absolute errors; NaN where it is not defined."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
@@ -24,14 +28,16 @@ class Metric:
     """Name in recipes and tables: that of its module."""
     label: str
     """Name that people are shown."""
-    unit: Literal["share", "number"] = "share"
-    """Unit of its values; a share of 1 is shown in percent."""
+    unit: Literal["share", "number", "target"] = "share"
+    """Unit of its values; a share of 1 is shown in percent, and `target` means the unit of the estimated numbers."""
     better: Literal["higher", "lower"] = "higher"
     """Whether higher or lower values are better."""
     single_label: OfMatrices | OfScores | None = None
     """Its function for units with one class each; None: it does not apply to them."""
     multi_label: OfMatrices | OfScores | None = None
     """Its function for units with several classes; None: it does not apply to them."""
+    numbers: OfSums | None = None
+    """Its function for units with numbers, in a regression; None: it does not apply to them."""
     needs_scores: bool = False
     """Whether it is computed from class scores instead of confusion matrices."""
     per_pixel: bool = True
@@ -41,14 +47,26 @@ class Metric:
     ranks: bool = True
     """Whether rows may be ranked and compared by it."""
 
-    def in_words(self, size: float) -> str:
-        """The size of a difference as people read it: `3.1 points` of a share; any other number as it is."""
-        return f"{100 * size:.1f} points" if self.unit == "share" else f"{size:.3g}"
+    def in_words(self, size: float, unit: str = "") -> str:
+        """The size of a difference as people read it: `3.1 points` of a share; any other number as it is.
 
-    def serves(self, *, multi_label: bool, per_pixel: bool = False) -> bool:
+        Args:
+            size: of the difference.
+            unit: of the numbers of a regression.
+        """
+        if self.unit == "share":
+            return f"{100 * size:.1f} points"
+        return f"{size:.3g} {unit}".strip() if self.unit == "target" else f"{size:.3g}"
+
+    def serves(self, *, multi_label: bool, per_pixel: bool = False, regression: bool = False) -> bool:
         """Whether it can judge such units."""
-        function = self.multi_label if multi_label else self.single_label
+        function = self.numbers if regression else self.multi_label if multi_label else self.single_label
         return function is not None and (self.per_pixel or not per_pixel)
+
+    def of_sums(self) -> OfSums:
+        """Its function of the sums of a regression."""
+        assert self.numbers is not None, f"{self.name} does not judge numbers"
+        return self.numbers
 
     def of_matrices(self, *, multi_label: bool) -> OfMatrices:
         """Its function of confusion matrices, for such units."""

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from swath import plugins
 from swath.encoders import Encoder
 from swath.tasks._types import Features, Prediction
-from swath.tasks.probes._types import FeatureProbe, ProbePlugin, ProbeSettings, TrainingProbe, Validation
+from swath.tasks.probes._types import FeatureProbe, LabelKind, ProbePlugin, ProbeSettings, TrainingProbe, Validation
 from swath.tasks.supervised import LabelledInput
 
 __all__ = [
     "FeatureProbe",
+    "LabelKind",
     "ProbeConfig",
     "ProbePlugin",
     "ProbeSettings",

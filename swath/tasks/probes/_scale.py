@@ -22,9 +22,14 @@ class ZScore:
 
 
 def check_learnable(features: Features) -> None:
-    """Raise TrainingError unless the training part holds at least two classes and all features are finite."""
+    """Raise TrainingError unless the training part holds two classes or numbers, and all features are finite."""
     # of several classes a location, each combination of them
     present = np.unique(features.train_y, axis=0)
+    if len(present) < 2 and features.regression:
+        raise TrainingError(
+            f"the training part holds {len(present)} number(s), so there is nothing to estimate",
+            remedy="change the split, the target's column or the label fraction",
+        )
     if len(present) < 2:
         raise TrainingError(
             f"the training part holds {len(present)} class(es), so there is nothing to tell apart",

@@ -17,6 +17,8 @@ else:
 
 Validation = Literal["unused", "tunes", "fits"]
 """How validation labels are used: not at all, to choose settings or an epoch, or to be learnt from as well."""
+LabelKind = Literal["classes", "numbers"]
+"""Kind of labels: classes of locations or pixels, or a real number for each location."""
 
 
 class ProbeSettings(PluginSettings):
@@ -45,6 +47,10 @@ class ProbeSettings(PluginSettings):
     def keeps_encoder(self) -> bool:
         """Whether the encoder's weights stay as they are."""
         return True
+
+    def label_kinds(self) -> tuple[LabelKind, ...]:
+        """Kinds of labels that the probe learns: classes."""
+        return ("classes",)
 
     def validation(self) -> Validation:
         """What it uses the validation labels for; the floors beside it do the same."""

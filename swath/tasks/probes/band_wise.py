@@ -14,7 +14,7 @@ from swath.sensors import of
 from swath.tasks import probes
 from swath.tasks._types import Features, Prediction
 from swath.tasks.probes import linear
-from swath.tasks.probes._types import ProbeSettings, Validation
+from swath.tasks.probes._types import LabelKind, ProbeSettings, Validation
 from swath.tasks.supervised import LabelledInput, Supervision
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ class Config(ProbeSettings):
     def keeps_encoder(self) -> bool:
         """Whether the inner probe keeps the encoder's weights as they are."""
         return self.probe.keeps_encoder()
+
+    def label_kinds(self) -> tuple[LabelKind, ...]:
+        """Which kinds of labels the inner probe learns."""
+        return self.probe.label_kinds()
 
     def validation(self) -> Validation:
         """What the inner probe uses the validation labels for."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from swath.encoders import Encoder
 from swath.tasks._types import Prediction
-from swath.tasks.probes._types import ProbeSettings
+from swath.tasks.probes._types import LabelKind, ProbeSettings
 from swath.tasks.supervised import LabelledInput, Supervision, plain, train_encoder
 
 
@@ -22,6 +22,10 @@ class Config(Supervision, ProbeSettings):
     def label(self) -> str:
         """`fine-tune`, or that the encoder was frozen."""
         return "fine-tune (encoder frozen)" if self.frozen else "fine-tune"
+
+    def label_kinds(self) -> tuple[LabelKind, ...]:
+        """Classes and numbers."""
+        return ("classes", "numbers")
 
     def supervision(self) -> Supervision:
         """These settings, which say how encoder and head are trained."""

@@ -1,4 +1,7 @@
-"""k-nearest neighbours: without any training, so that whatever it tells apart is the encoder's merit."""
+"""k-nearest neighbours: without any training, so that whatever it tells apart is the encoder's merit.
+
+Neighbours vote on a class; the estimate of a number is their mean, with the same weights.
+"""
 
 from typing import Literal
 
@@ -10,7 +13,7 @@ from torch.nn import functional
 
 from swath.tasks._types import Features, Prediction
 from swath.tasks.probes._scale import check_learnable
-from swath.tasks.probes._types import ProbeSettings, Validation
+from swath.tasks.probes._types import LabelKind, ProbeSettings, Validation
 
 _CHUNK = 4096
 """Number of test samples that are compared with the training part at once, to bound memory."""
@@ -32,6 +35,10 @@ class Config(ProbeSettings):
         changed = self.model_dump(exclude_defaults=True, exclude={"name"})
         return f"knn ({', '.join(f'{key}={value}' for key, value in changed.items())})" if changed else "knn"
 
+    def label_kinds(self) -> tuple[LabelKind, ...]:
+        """Classes and numbers."""
+        return ("classes", "numbers")
+
     def validation(self) -> Validation:
         """What the validation labels are used for: nothing."""
         return "unused"
@@ -40,30 +47,42 @@ class Config(ProbeSettings):
 def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  # noqa: ARG001 — nothing is random here
     """Vote of the k nearest training samples; a tie goes to the class with the lower number.
 
-    Where locations have several classes: those for which more than half of the votes are.
+    Where locations have several classes: those for which more than half of the votes are. Where they have numbers:
+    the weighted mean.
 
     Raises:
-        TrainingError: one class only, or features that are not finite.
+        TrainingError: one class or number only, or features that are not finite.
     """
     check_learnable(features)
-    train, labels = torch.from_numpy(features.train_x).float(), torch.from_numpy(features.train_y).long()
-    has = labels if features.multi_label else functional.one_hot(labels, features.classes)
+    train, said = torch.from_numpy(features.train_x).float(), _said(features)
     chunks = torch.from_numpy(features.test_x).float().split(_CHUNK)
-    shares = torch.cat([_shares(config, chunk, train, has.float()) for chunk in chunks]).numpy()
-    return Prediction.of(shares, multi_label=features.multi_label)
+    means = torch.cat([_means(config, chunk, train, said) for chunk in chunks]).numpy()
+    if features.regression:
+        return Prediction.of_numbers(means[:, 0])
+    return Prediction.of(means, multi_label=features.multi_label)
 
 
-def _shares(
-    config: Config, test: Float[Tensor, "m d"], train: Float[Tensor, "n d"], has: Float[Tensor, "n classes"]
-) -> Float[Tensor, "m classes"]:
-    """The share of the votes that each class gets."""
+def _said(features: Features) -> Float[Tensor, "n outputs"]:
+    """What each training sample says: 1 for the classes that it has, else 0; or its number, in double precision."""
+    labels = torch.from_numpy(features.train_y)
+    if features.regression:
+        return labels[:, None].double()
+    has = labels if features.multi_label else functional.one_hot(labels.long(), features.classes)
+    return has.float()
+
+
+def _means(
+    config: Config, test: Float[Tensor, "m d"], train: Float[Tensor, "n d"], said: Float[Tensor, "n outputs"]
+) -> Float[Tensor, "m outputs"]:
+    """The weighted mean of what the neighbours say: of classes, the share of the votes that each gets."""
     near, index = similarity(test, train, config.distance).topk(min(config.k, len(train)), dim=1)
     if config.weights == "uniform":
         weights = torch.ones_like(near)
     else:
         # relative to the nearest, so that exp cannot underflow to a vote of nothing
         weights = ((near - near[:, :1]) / config.temperature).exp()
-    return torch.einsum("mj,mjc->mc", weights / weights.sum(dim=1, keepdim=True), has[index])
+    shares = (weights / weights.sum(dim=1, keepdim=True)).to(said.dtype)
+    return torch.einsum("mj,mjc->mc", shares, said[index])
 
 
 def similarity(

@@ -2,7 +2,7 @@
 
 The paper states no optimiser, learning rate or batch size: Adam at 1e-3 in batches of 256 is ours, and so is the
 z-score before the first layer, which changes the optimisation but not what the network can express. The last epoch is
-taken, as in the paper; the validation part is not used.
+taken, as in the paper; the validation part is not used. Numbers are z-scored and learnt by the squared error.
 """
 
 from typing import Literal
@@ -12,10 +12,11 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from swath.tasks._losses import classification_loss, probabilities
+from swath.tasks._losses import label_loss, probabilities
 from swath.tasks._types import Features, Prediction
+from swath.tasks.data import Centred
 from swath.tasks.probes._scale import ZScore, check_learnable
-from swath.tasks.probes._types import ProbeSettings, Validation
+from swath.tasks.probes._types import LabelKind, ProbeSettings, Validation
 
 
 class Config(ProbeSettings):
@@ -28,6 +29,10 @@ class Config(ProbeSettings):
     """Samples per step; a remainder of fewer than two is left out of the epoch, as BatchNorm cannot take it."""
     learning_rate: float = Field(default=1e-3, gt=0)
 
+    def label_kinds(self) -> tuple[LabelKind, ...]:
+        """Classes and numbers."""
+        return ("classes", "numbers")
+
     def validation(self) -> Validation:
         """What the validation labels are used for: nothing."""
         return "unused"
@@ -37,20 +42,22 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:
     """Train on the training part with a generator of its own, so that a seed means the same wherever it runs.
 
     Raises:
-        TrainingError: one class only, or features that are not finite.
+        TrainingError: one class or number only, or features that are not finite.
     """
     check_learnable(features)
-    scale = ZScore(features.train_x)
-    x, y = torch.from_numpy(scale(features.train_x)), torch.from_numpy(features.train_y).long()
-    network = train(config, x, y, features.classes, seed)
+    scale, labels = ZScore(features.train_x), Centred.on(features.train_y)
+    x, y = torch.from_numpy(scale(features.train_x)), torch.from_numpy(labels(features.train_y))
+    network = train(config, x, y, features.classes or 1, seed)
     with torch.no_grad():
         logits = network(torch.from_numpy(scale(features.test_x)))
+    if features.regression:
+        return Prediction.of_numbers(labels.undone(logits[:, 0].numpy()))
     return Prediction.of(
         probabilities(logits, multi_label=features.multi_label).numpy(), multi_label=features.multi_label
     )
 
 
-def train(config: Config, x: Float[Tensor, "n d"], y: Tensor, classes: int, seed: int) -> nn.Module:
+def train(config: Config, x: Float[Tensor, "n d"], y: Tensor, outputs: int, seed: int) -> nn.Module:
     """The trained network, in evaluation mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -58,7 +65,7 @@ def train(config: Config, x: Float[Tensor, "n d"], y: Tensor, classes: int, seed
             nn.Linear(x.shape[1], config.hidden),
             nn.BatchNorm1d(config.hidden),
             nn.ReLU(),
-            nn.Linear(config.hidden, classes),
+            nn.Linear(config.hidden, outputs),
         )
     order = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
@@ -71,5 +78,5 @@ def train(config: Config, x: Float[Tensor, "n d"], y: Tensor, classes: int, seed
 
 def _step(network: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> None:
     optimiser.zero_grad(set_to_none=True)
-    classification_loss(network(x), y).backward()
+    label_loss(network(x), y).backward()
     optimiser.step()

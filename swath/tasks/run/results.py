@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from swath._files import replacing
 from swath.corpus.labels import VOID
 from swath.tasks._types import EvaluationUnits, Outcome
-from swath.tasks.data import packed
-from swath.tasks.schema import CLASS_MAP, CLOUD, OUTPUT, Note, ResultKey, Table
+from swath.tasks.data import are_numbers, packed
+from swath.tasks.schema import CLASS_MAP, CLOUD, NUMBERS, OUTPUT, Note, ResultKey, Table, completed
 
 FORMAT = 4
 """Version that is part of every digest, raised when old results would mean something else. 4: label codes below
@@ -46,6 +46,8 @@ def under_clouds_of(outcome: Outcome, units: EvaluationUnits) -> pa.Table:
 
 
 def _columns(units: EvaluationUnits, y_pred: np.ndarray, scores: np.ndarray | None) -> dict[str, Any]:
+    if are_numbers(units.y_true):
+        return _numbers(units, y_pred)
     unit, y_true, y_pred, count = _entries(units.y_true, y_pred)
     return {
         "uid": np.array(units.uid, dtype=object)[unit],
@@ -54,6 +56,22 @@ def _columns(units: EvaluationUnits, y_pred: np.ndarray, scores: np.ndarray | No
         "y_pred": y_pred,
         "count": count,
         "score": [None] * len(unit) if scores is None else scores.astype(np.float32).tolist(),
+        **{name: pa.nulls(len(unit), pa.float64()) for name in NUMBERS},
+    }
+
+
+def _numbers(units: EvaluationUnits, y_pred: np.ndarray) -> dict[str, Any]:
+    """Of a regression, which has no classes."""
+    none = np.full(len(units), VOID)
+    return {
+        "uid": list(units.uid),
+        "group": list(units.group),
+        "y_true": none,
+        "y_pred": none,
+        "count": np.ones(len(units), np.int64),
+        "score": [None] * len(units),
+        "value_true": units.y_true,
+        "value_pred": y_pred,
     }
 
 
@@ -186,8 +204,8 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
 
 
 def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    # results of older versions hold narrower numbers, and columns that said what the row is
-    return table.select(schema.names).replace_schema_metadata(None).cast(schema)
+    # results of older versions hold narrower numbers, no numbers of regressions, and columns that said what the row is
+    return completed(table.replace_schema_metadata(None), schema)
 
 
 def _write(table: pa.Table, path: Path) -> None:

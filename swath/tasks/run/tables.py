@@ -28,7 +28,8 @@ def write(out: Path, tasks: Sequence[Task], results: Sequence[Result], statistic
     predictions = joined(schema.PREDICTIONS, [(result.key, result.output) for result in results])
     notes = schema.NOTES.frame(line for result in results for line in result.note_lines)
     by_name = {task.name: task for task in tasks}
-    config = statistics.model_copy(update={"tasks": {name: task.config.rules for name, task in by_name.items()}})
+    rules = {name: task.config.rules.model_copy(update={"unit": task.unit}) for name, task in by_name.items()}
+    config = statistics.model_copy(update={"tasks": rules})
     frame = predictions.to_pandas()
     summary = summarise(frame, config, notes)
     schema.CLOUDS.write(out, schema.CLOUDS.frame(_gains(list(by_name.values()), frame, config)))
@@ -86,6 +87,7 @@ def _parts(task: Task) -> TaskParts:
         label="pixel" if task.per_pixel else "location",
         incomplete=task.incomplete,
         note="; ".join(task.remarks),
+        unit=task.unit,
     )
 
 
@@ -110,7 +112,7 @@ def _split(task: Task, part: str) -> pd.DataFrame:
 
 
 def _classes(labelled: Labelled) -> Sequence | np.ndarray:
-    """A number for each location, as in the predictions; pixels have no one class."""
-    if labelled.per_pixel:
+    """A number for each location, as in the predictions; pixels have no one class, and numbers are none."""
+    if labelled.per_pixel or labelled.regression:
         return [pd.NA] * len(labelled)
     return packed(labelled.y) if labelled.multi_label else labelled.y

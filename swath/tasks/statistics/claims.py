@@ -17,7 +17,7 @@ from swath.tasks.statistics.panels import Panel, RowIdentity
 
 NAMED_FLOORS = ("image-statistics", "random-forest")
 """The floor that an arm is claimed to beat if its recipe states no claims: the first of these that is there."""
-UNTESTED_FLOORS = ("majority",)
+UNTESTED_FLOORS = ("majority", "training-mean")
 """Floors that prove nothing when beaten."""
 ENOUGH_GROUPS = 30
 """Number of groups below which a note says how far intervals can be trusted."""
@@ -89,7 +89,8 @@ def _called(name: str, rows: Sequence[RowIdentity], beside: str) -> RowIdentity 
 def compared(rows: Sequence[RowIdentity]) -> Iterator[tuple[RowIdentity, RowIdentity]]:
     """What stands in the table beside the claims: every arm against every other row that says something of it.
 
-    Not against `majority`, nor against what is the twin or the training from scratch of other arms alone.
+    Not against `majority` or the mean of the training labels, nor against what is the twin or the training from scratch
+    of other arms alone.
     """
     arms = [row for row in rows if row.role == "pretrained"]
     for i, arm in enumerate(arms):
@@ -136,8 +137,15 @@ def unknown(spread: Spread) -> str:
 MORE_TRAININGS = f"{LEAST_TRAININGS} trainings of each fold: of one, nothing is known of its luck"
 
 
-def advice(spread: Spread, alpha: float, metric: Metric) -> str:
-    """Which part of the variance is trainings, and what more of either would make detectable."""
+def advice(spread: Spread, alpha: float, metric: Metric, unit: str = "") -> str:
+    """Which part of the variance is trainings, and what more of either would make detectable.
+
+    Args:
+        spread: of the difference.
+        alpha: level.
+        metric: that the difference is in.
+        unit: of the numbers of a regression.
+    """
     if not np.isfinite(spread.detectable(alpha=alpha)):
         return ""
     share = spread.training_share
@@ -145,7 +153,7 @@ def advice(spread: Spread, alpha: float, metric: Metric) -> str:
         "twice the trainings": spread.enlarged(trainings=2.0).detectable(alpha=alpha),
         "twice the groups": spread.enlarged(places=2.0).detectable(alpha=alpha),
     }
-    options = ", ".join(f"{name} {metric.in_words(value)}" for name, value in halves.items())
+    options = ", ".join(f"{name} {metric.in_words(value, unit)}" for name, value in halves.items())
     best = min(halves, key=lambda name: halves[name])
     # more groups leave trainings a larger share of the variance, whose few degrees of freedom then weigh more
     helps = f"{best} would help most" if halves[best] < spread.detectable(alpha=alpha) else "neither would help"

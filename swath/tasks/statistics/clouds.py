@@ -48,7 +48,9 @@ def gains(
     for i, (low, high) in enumerate(pairwise(bins)):
         inside = ((cloud > low) | ((cloud == low) & (i == 0))) & (cloud <= high)
         if inside.any():
-            results = TaskResults.of(predictions.loc[inside], 1, config.seed, multi_label=rules.multi_label)
+            results = TaskResults.of(
+                predictions.loc[inside], 1, config.seed, multi_label=rules.multi_label, regression=rules.regression
+            )
             for panel in results.panels({}):
                 lines += [
                     CloudGain(task, *line)

@@ -6,6 +6,7 @@ one group of bands minus another. So parts are left out of each row once per inp
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +15,8 @@ import pandas as pd
 from swath.errors import SwathError
 from swath.tasks import metrics
 from swath.tasks.data import unpacked
-from swath.tasks.metrics import OfMatrices, OfScores, share_right, share_right_by_class
-from swath.tasks.schema import Role
+from swath.tasks.metrics import OfMatrices, OfScores, OfSums, share_right, share_right_by_class
+from swath.tasks.schema import NUMBERS, Role
 from swath.tasks.statistics import left_out, resample
 from swath.tasks.statistics.left_out import LeftOut
 
@@ -34,12 +35,16 @@ class RowIdentity(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RowResults:
-    """The results of one row on one input by one probe: its confusion matrices by group and replicate."""
+    """The results of one row on one input by one probe: its confusion matrices by group and replicate.
+
+    Where units have numbers, the sums of `metrics.error_sums` stand in the place of a matrix.
+    """
 
     replicates: tuple[int, ...]
     """Numbers of its replicates, ascending: each is one training, or one round of trainings over all folds."""
     matrices: np.ndarray
-    """Shape (groups, replicates, classes, classes); (groups, replicates, classes, 2, 2) of multi-label units."""
+    """Shape (groups, replicates, classes, classes); (groups, replicates, classes, 2, 2) of multi-label units;
+    (groups, replicates, 5) of numbers."""
     by_fold: np.ndarray
     """The same by fold instead of group."""
     scores: np.ndarray | None
@@ -56,8 +61,8 @@ class Difference:
     """Weight of each of these inputs."""
     flips: np.ndarray
     """The difference under each sign flip, the first being the data; see `resample.paired_flips`."""
-    accuracy: np.ndarray
-    """The difference in accuracy in each group."""
+    by_group: np.ndarray
+    """The difference in accuracy in each group; of a regression, in the mean squared error."""
 
     @property
     def total(self) -> LeftOut:
@@ -94,7 +99,7 @@ class TaskResults:
     uid: np.ndarray
     y_true: np.ndarray
     """The class of each unit, or 0 or 1 for each class, shape (units, classes), of multi-label units; it is used with
-    class scores only, which pixels do not have."""
+    class scores only, which pixels and numbers do not have."""
     codes: np.ndarray
     """Group number of each unit."""
     unit_fold: np.ndarray
@@ -108,10 +113,14 @@ class TaskResults:
     """Sign flips, shape (flips, groups)."""
     multi_label: bool
     """Whether units have several classes."""
+    regression: bool = False
+    """Whether units have numbers."""
     _left_out: dict[tuple, LeftOut] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, predictions: pd.DataFrame, flips: int, seed: int, *, multi_label: bool = False) -> "TaskResults":
+    def of(
+        cls, predictions: pd.DataFrame, flips: int, seed: int, *, multi_label: bool = False, regression: bool = False
+    ) -> "TaskResults":
         """The results that a task's predictions hold.
 
         Args:
@@ -119,10 +128,12 @@ class TaskResults:
             flips: how many random sign flips a test takes at least, where there are too many to try all.
             seed: of the flips.
             multi_label: units have several classes, which are the bits of `y_true` and `y_pred`.
+            regression: units have numbers, `value_true` and `value_pred`.
 
         Raises:
-            SwathError: two results hold different units.
+            SwathError: two results hold different units, or one of a regression lacks numbers.
         """
+        predictions = _with_numbers(predictions) if regression else predictions
         keys = ["input", "probe", "row", "role", "of_arm", "replicate"]
         results = {tuple(key): lines for key, lines in predictions.groupby(keys, sort=False)}  # type: ignore[arg-type]
         first = _truth(next(iter(results.values())))
@@ -130,23 +141,29 @@ class TaskResults:
         units = first.drop_duplicates("uid")
         codes, names = pd.factorize(units["group"], sort=True)
         unit_fold, folds = pd.factorize(units["fold"].to_numpy(np.int64), sort=True)
-        classes = _classes(predictions, multi_label=multi_label)
-        y_true = units["y_true"].to_numpy(np.int64)
+        y_true = units["y_true"].to_numpy()
+        if regression:
+            tally: Tally = partial(_sums, zero=float(y_true.mean()))
+        else:
+            classes = _classes(predictions, multi_label=multi_label)
+            tally = partial(_by_class if multi_label else _matrices, classes=classes)
+            y_true = unpacked(y_true.astype(np.int64), classes) if multi_label else y_true.astype(np.int64)
         return cls(
             uid=units["uid"].to_numpy(),
-            y_true=unpacked(y_true, classes) if multi_label else y_true,
+            y_true=y_true,
             codes=codes,
             unit_fold=unit_fold,
             fold=unit_fold[np.unique(codes, return_index=True)[1]],
             groups=len(names),
-            rows=_rows(
-                results, (np.asarray(names), np.asarray(folds)), _by_class if multi_label else _matrices, classes
-            ),
+            rows=_rows(results, (np.asarray(names), np.asarray(folds)), tally),
             signs=resample.flips(len(names), flips, seed),
             multi_label=multi_label,
+            regression=regression,
         )
 
-    def _measure(self, metric: str) -> OfMatrices:
+    def _measure(self, metric: str) -> OfMatrices | OfSums:
+        if self.regression:
+            return metrics.find(metric).of_sums()
         return metrics.find(metric).of_matrices(multi_label=self.multi_label)
 
     def _score(self, metric: str) -> OfScores:
@@ -157,6 +174,8 @@ class TaskResults:
         """How many units, or labelled pixels, each group has."""
         first = next(iter(next(iter(self.rows.values())).values()))
         each = first.matrices[:, 0]
+        if self.regression:
+            return each[:, metrics.N]
         return each.reshape(len(each), -1).sum(axis=1)
 
     def panels(self, band_groups: dict[str, dict[str, tuple[str, ...]]]) -> Iterator[Panel]:
@@ -247,11 +266,11 @@ class TaskResults:
         if len(known) < len(differences) or len({len(one.value) for _, (one, _, _) in known}) > 1:
             return None
         weights = tuple(w for w, _ in known)
-        parts, flips, accuracy = zip(*(one for _, one in known), strict=True)
-        flips, accuracy = (
-            np.sum([w * x for w, x in zip(weights, some, strict=True)], axis=0) for some in (flips, accuracy)
+        parts, flips, by_group = zip(*(one for _, one in known), strict=True)
+        flips, by_group = (
+            np.sum([w * x for w, x in zip(weights, some, strict=True)], axis=0) for some in (flips, by_group)
         )
-        return Difference(parts, weights, flips, accuracy)
+        return Difference(parts, weights, flips, by_group)
 
     def _difference(
         self, part: str, probe: str, a: RowIdentity, b: RowIdentity, metric: str
@@ -266,14 +285,19 @@ class TaskResults:
             for one, index in ((first, list(dict.fromkeys(ia))), (second, list(dict.fromkeys(ib))))
         ]
         ma, mb = first.matrices[:, ia], second.matrices[:, ib]
-        accuracy = share_right_by_class if self.multi_label else share_right
         if metrics.find(metric).needs_scores:
             flips = np.mean([self._swapped(metric, first.scores[i], second.scores[j]) for i, j in pairs], axis=0)  # type: ignore[index]
         else:
             measure = self._measure(metric)
             flips = resample.paired_flips(ma, mb, self.signs, lambda cm: measure(cm).mean(-1))
         difference = left_out.weighted_sum([(1.0, apart[0]), (-1.0, apart[1])])
-        return difference, flips, (accuracy(ma) - accuracy(mb)).mean(1)
+        return difference, flips, (self._of_each_group(ma) - self._of_each_group(mb)).mean(1)
+
+    def _of_each_group(self, matrices: np.ndarray) -> np.ndarray:
+        """How each group came out in each replicate: its accuracy, or mean squared error."""
+        if self.regression:
+            return matrices[..., metrics.E2] / matrices[..., metrics.N]
+        return (share_right_by_class if self.multi_label else share_right)(matrices)
 
     def _swapped(self, metric: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """`resample.paired_flips` for class scores: both rows' units in one list, of which each side takes half."""
@@ -296,8 +320,23 @@ def replicate_pairs(a: tuple[int, ...], b: tuple[int, ...]) -> list[tuple[int, i
     return [(i, b.index(number)) for i, number in enumerate(a) if number in b]
 
 
+def _with_numbers(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The lines of a regression, with the numbers where the classes of others are.
+
+    Raises:
+        SwathError: some are missing.
+    """
+    numbers = predictions[[*NUMBERS]].to_numpy(np.float64)
+    if not np.isfinite(numbers).all():
+        raise SwathError(
+            "predictions of a regression have no finite number in value_true or value_pred",
+            remedy="evaluate again: the task was another when these were made",
+        )
+    return predictions.assign(y_true=numbers[:, 0], y_pred=numbers[:, 1])
+
+
 def _truth(lines: pd.DataFrame) -> pd.DataFrame:
-    """The units of a result, and how often each class is true in them."""
+    """The units of a result, and how often each class, or number, is true in them."""
     return lines.groupby(["uid", "group", "fold", "y_true"], sort=False, as_index=False).agg({"count": "sum"})
 
 
@@ -360,33 +399,32 @@ def _classes(predictions: pd.DataFrame, *, multi_label: bool) -> int:
     return max([largest.bit_length(), *(len(scores) for scores in predictions["score"].head(1) if np.ndim(scores))])
 
 
-Matrices = Callable[[pd.DataFrame, str, np.ndarray, int], np.ndarray]
+Tally = Callable[[pd.DataFrame, str, np.ndarray], np.ndarray]
+"""Lines, a column, and its values, to the confusion matrix (or the sums) of the lines that have each of the values."""
 
 
 GroupsAndFolds = tuple[np.ndarray, np.ndarray]
 """Names of the groups, and fold number of each."""
 
 
-def _rows(results: dict[tuple, pd.DataFrame], parts: GroupsAndFolds, matrices: Matrices, classes: int) -> dict:
+def _rows(results: dict[tuple, pd.DataFrame], parts: GroupsAndFolds, tally: Tally) -> dict:
     collected: dict[tuple[str, str], dict[RowIdentity, list[tuple[int, pd.DataFrame]]]] = {}
     for (name, probe, *row, replicate), lines in results.items():
         collected.setdefault((name, probe), {}).setdefault(RowIdentity(*row), []).append((int(replicate), lines))
     return {
-        panel: {row: _row_results(replicates, parts, matrices, classes) for row, replicates in rows.items()}
+        panel: {row: _row_results(replicates, parts, tally) for row, replicates in rows.items()}
         for panel, rows in collected.items()
     }
 
 
-def _row_results(
-    replicates: list[tuple[int, pd.DataFrame]], parts: GroupsAndFolds, matrices: Matrices, classes: int
-) -> RowResults:
+def _row_results(replicates: list[tuple[int, pd.DataFrame]], parts: GroupsAndFolds, tally: Tally) -> RowResults:
     replicates = sorted(replicates, key=lambda pair: pair[0])
     scores = [_scores(list(lines["score"])) for _, lines in replicates]
     complete = [s for s in scores if s is not None]
     return RowResults(
         replicates=tuple(number for number, _ in replicates),
-        matrices=np.stack([matrices(lines, "group", parts[0], classes) for _, lines in replicates], axis=1),
-        by_fold=np.stack([matrices(lines, "fold", parts[1], classes) for _, lines in replicates], axis=1),
+        matrices=np.stack([tally(lines, "group", parts[0]) for _, lines in replicates], axis=1),
+        by_fold=np.stack([tally(lines, "fold", parts[1]) for _, lines in replicates], axis=1),
         scores=np.stack(complete) if len(complete) == len(scores) else None,
     )
 
@@ -407,6 +445,13 @@ def _by_class(lines: pd.DataFrame, by: str, values: np.ndarray, classes: int) ->
     entry = ((code[:, None] * classes + np.arange(classes)) * 2 + y_true) * 2 + y_pred
     counts = np.bincount(entry.ravel(), minlength=len(values) * classes * 4).astype(np.float64)
     return counts.reshape(len(values), classes, 2, 2)
+
+
+def _sums(lines: pd.DataFrame, by: str, values: np.ndarray, zero: float) -> np.ndarray:
+    """As `_matrices`, of a regression: `metrics.error_sums`, g 5, with numbers counted from `zero`."""
+    code = pd.Categorical(lines[by], categories=values).codes.astype(np.int64)
+    y_true, y_pred = (lines[column].to_numpy(np.float64) - zero for column in ("y_true", "y_pred"))
+    return metrics.error_sums(y_true, y_pred, code, len(values))
 
 
 def _scores(column: list) -> np.ndarray | None:

@@ -7,7 +7,8 @@ The rules, argued in docs/evaluation.md:
 * Only claims get a verdict, and Holm's correction is over all claims of all tasks. A design that is too small for a
   verdict gets none.
 * Beside it stand a sign-flip test by group, which is conditional on the trained networks, and a paired t-test and
-  Wilcoxon's on the groups' accuracies. Over bands the paired t-test of RS-BYOL stands as it is, without a verdict.
+  Wilcoxon's on the groups' accuracies, or mean squared errors. Over bands the paired t-test of RS-BYOL stands as it is,
+  without a verdict.
 """
 
 from collections.abc import Sequence
@@ -38,6 +39,10 @@ class TaskRules(Settings):
     """Metrics; the first one ranks the rows and is compared."""
     multi_label: bool = False
     """Whether units have several classes, which are the bits of `y_true` and `y_pred`."""
+    regression: bool = False
+    """Whether units have numbers, which are `value_true` and `value_pred`."""
+    unit: str = ""
+    """Unit of these numbers; empty where they have none."""
     band_groups: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
     """Probe -> name of a group of bands -> the inputs (band keys) that belong to it."""
 
@@ -99,7 +104,9 @@ def summarise(predictions: pd.DataFrame, config: StatisticsConfig, notes: pd.Dat
     judged: list[_Judged] = []
     for task, part in predictions.groupby("task", sort=False):
         rules = config.tasks.get(str(task), TaskRules())
-        results = TaskResults.of(part, config.flips, config.seed, multi_label=rules.multi_label)
+        results = TaskResults.of(
+            part, config.flips, config.seed, multi_label=rules.multi_label, regression=rules.regression
+        )
         judge = _Judge(str(task), results, rules, config)
         for panel in results.panels(rules.band_groups):
             values += judge.values(panel, said)
@@ -135,6 +142,8 @@ class _Judged:
     """Number of units in each group."""
     refused: str = ""
     """Why there is no verdict; empty if there is one."""
+    unit: str = ""
+    """Unit of the numbers in a regression; empty where they have none."""
 
     @property
     def is_tested(self) -> bool:
@@ -176,7 +185,7 @@ class _Judged:
             trainings_variance=spread.trainings.variance,
             trainings_freedom=spread.trainings.freedom,
             interaction=spread.both,
-            advice=advice(known, strictest, metrics.find(self.metric)) if known else MORE_TRAININGS,
+            advice=advice(known, strictest, metrics.find(self.metric), self.unit) if known else MORE_TRAININGS,
             note=line.note,
         )
 
@@ -205,7 +214,7 @@ class _Judge:
             low, high = interval_of_value(apart, row, self.config.confidence, metric)
         notes = [said.of(self.task, panel, row), remark, caution(self.results.sizes)]
         if np.isnan(value):
-            notes.append("no class scores, or one class only" if metrics.find(metric).needs_scores else "no units")
+            notes.append(self._without_value(metric))
         return RowValue(
             task=self.task,
             input=panel.input,
@@ -222,6 +231,11 @@ class _Judge:
             n_groups=self.results.groups,
             note="; ".join(filter(None, notes)),
         )
+
+    def _without_value(self, metric: str) -> str:
+        if self.rules.regression:
+            return "all test labels are the same"
+        return "no class scores, or one class only" if metrics.find(metric).needs_scores else "no units"
 
     def comparisons(self, panel: Panel) -> list[_Judged]:
         """The claims, then what else may be looked at; each pair once."""
@@ -265,13 +279,14 @@ class _Judge:
             high=high,
             p=spread.p(),
             p_conditional=resample.flip_p(difference.flips),
-            p_t=paired_t(difference.accuracy),
-            p_wilcoxon=wilcoxon(difference.accuracy),
+            p_t=paired_t(difference.by_group),
+            p_wilcoxon=wilcoxon(difference.by_group),
             n_pairs=self.results.groups,
             note="; ".join(filter(None, notes)),
         )
         is_conditional = trainings == 1 and _is_random([a, b])
-        return _Judged(line, claim, spread, metric, trainings, is_conditional, len(apart.swapped), sizes, refused)
+        folds, unit = len(apart.swapped), self.rules.unit
+        return _Judged(line, claim, spread, metric, trainings, is_conditional, folds, sizes, refused, unit)
 
     def _over_bands(self, panel: Panel, a: RowIdentity, b: RowIdentity) -> Comparison:
         """Paired over bands, as RS-BYOL tests; over trainings where the group holds one band only.

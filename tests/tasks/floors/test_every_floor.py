@@ -21,12 +21,15 @@ def settings(**changes):
 
 @pytest.fixture(scope="module")
 def worlds(corpus, fields):
-    """A task whose locations have classes and one whose pixels do, each with an encoder for it."""
+    """A task whose locations have classes, one whose pixels do, and one of numbers, each with an encoder for it."""
     locations = settings(target={"rule": "scalar", "column": "kind"}, probes=[{"name": "knn"}, TRAINED])
     pixels = settings(target={"rule": "pixels", "layer": "crops"}, probes=[TRAINED], dates="all", metric="miou")
+    height = {"rule": "value", "column": "height", "unit": "m"}
+    numbers = settings(target=height, probes=[{"name": "ridge"}, TRAINED], metric="r2")
     return [
         (Task("kinds", locations, corpus, split(corpus, SPLIT), SPLIT), small_encoder),
         (Task("crops", pixels, fields, split(fields, SPLIT), SPLIT), dense_encoder),
+        (Task("heights", numbers, corpus, split(corpus, SPLIT), SPLIT), small_encoder),
     ]
 
 
@@ -62,7 +65,8 @@ def test_it_says_something_wherever_it_stands(floor, worlds):
         for one in made:
             assert one.prediction is not None, one.note
             assert one.prediction.y_pred.shape == task.units.y_true.shape
-            assert one.prediction.y_pred.max() < len(task.classes)
+            assert task.regression or one.prediction.y_pred.max() < len(task.classes)
+            assert one.prediction.y_pred.dtype.kind == ("f" if task.regression else "i")
             if one.prediction.scores is not None:
                 assert one.prediction.scores.sum(1) == pytest.approx(np.ones(len(task.units)), abs=1e-5)
         assert list(floors.outcomes(floor, task, [], 0, network)) == []

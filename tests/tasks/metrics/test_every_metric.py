@@ -25,6 +25,12 @@ def said(right, rng):
     return scores / scores.sum(axis=1, keepdims=True)
 
 
+def estimates(right, rng):
+    """Numbers, and estimates of which so much is not noise."""
+    y = rng.normal(280, 9, N)
+    return metrics.error_sums(y - 280, y - 280 + (1 - right) * rng.normal(0, 9, N), np.zeros(N, int), 1)[0]
+
+
 def value(metric, scores, *, multi_label):
     truth = np.eye(CLASSES, dtype=int)[TRUTH] if multi_label else TRUTH
     if metric.needs_scores:
@@ -37,7 +43,7 @@ def value(metric, scores, *, multi_label):
 def test_its_record_is_whole(metric):
     assert isinstance(plugins.find("swath.tasks.metrics", metric.name), metrics.MetricPlugin)
     assert metric.label
-    assert metric.single_label or metric.multi_label
+    assert metric.single_label or metric.multi_label or metric.numbers
     assert not (metric.needs_scores and metric.per_pixel)
     assert metrics.find(metric.name) is metric
 
@@ -54,6 +60,13 @@ def test_it_is_better_where_more_is_right(metric):
         if metric.unit == "share":
             assert 0 < values[0] < values[2] <= 1
             assert values[2] == pytest.approx(1)
+
+
+def test_it_is_better_where_estimates_are_nearer(metric):
+    if metric.serves(multi_label=False, regression=True):
+        found = [float(metric.of_sums()(estimates(share, np.random.default_rng(1)))) for share in (0.2, 0.7, 1)]
+        assert found == sorted(found, reverse=metric.better == "lower")
+        assert found[2] == pytest.approx(1 if metric.better == "higher" else 0)
 
 
 def test_a_metric_is_one_file(add_plugin):

@@ -41,7 +41,11 @@ def judged(probe, features, seed):
     return probes.fit_predict(probe, features, seed)
 
 
-@pytest.fixture(params=[name for name in probes.names() if not config(name).supervision()])
+@pytest.fixture(
+    params=[
+        name for name in probes.names() if not config(name).supervision() and "classes" in config(name).label_kinds()
+    ]
+)
 def probe(request):
     return config(request.param)
 

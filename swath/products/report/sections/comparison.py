@@ -54,7 +54,7 @@ class Table:
     left_out: list[tuple[str, str]]
     size: str
     unit: str
-    """Unit of differences: `points`, or nothing."""
+    """Unit of differences: `points`, the unit of the numbers that are estimated, or nothing."""
     legend: str
     """How to read the drawing in a row."""
     outcome: str
@@ -68,7 +68,7 @@ def table(panel: Panel, run: Run) -> Table:
     scale, floor = Scale.of(panel.ranked, is_share=words.is_share(panel.metric)), panel.best_floor()
     return Table(
         title=panel.title,
-        metrics=[words.metric(name) for name in panel.metrics],
+        metrics=[panel.called(name) for name in panel.metrics],
         rows=[_row(panel, score, run.arms, scale, floor) for score in _grouped(panel)],
         axis=strip_axis(scale),
         compared=pair_table(panel),

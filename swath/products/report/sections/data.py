@@ -105,6 +105,8 @@ def _labels(run: Run, corpus: Corpus, task: str | None) -> pd.Series:
         labelled = targets(corpus, TypeAdapter(TargetConfig).validate_python(rule))
     except (SwathError, ValueError):
         return pd.Series(pd.Categorical([]))
+    if not labelled.classes:
+        return pd.Series(pd.Categorical([]))
     # a location that has several classes stands there once for each
     rows, codes = (
         (np.arange(len(labelled.y)), labelled.y) if labelled.has_class is None else np.nonzero(labelled.has_class)

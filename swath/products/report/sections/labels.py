@@ -50,10 +50,10 @@ def label_curves(run: Run, panels: Sequence[Panel]) -> list[tuple[Markup, str]]:
         members = sorted(members, key=lambda panel: labels[panel.task])
         lines = [_curve(row, members, labels, run.arms) for row in dict.fromkeys(s.row for s in members[-1].ranked)]
         heading = f"{task} · {name} · {probe}"
-        measured = words.metric(members[0].metric)
+        measured = members[0].called(members[0].metric)
         noun = f"{kind[members[0].task]}s with a label"
         with styled():
-            figure = label_curve(shorten(heading, TITLE), lines, noun, members[0].metric)
+            figure = label_curve(shorten(heading, TITLE), lines, noun, members[0].metric, measured)
             alt = f"{measured} of {heading} against the number of labels"
             curves.append((svg(figure, f"labels{i}", alt), f"{measured} against {noun}, with 95 % intervals."))
     return curves
@@ -102,7 +102,7 @@ def cloud_gains(run: Run, panel: Panel | None) -> list[tuple[Markup, str]]:
     return charts
 
 
-def label_curve(title: str, lines: Sequence[Curve], label: str, metric: str) -> Figure:
+def label_curve(title: str, lines: Sequence[Curve], label: str, metric: str, measured: str) -> Figure:
     """A metric against the number of training labels, on a logarithmic axis; a line and its intervals per row."""
     figure, axes = blank(height=2.6)
     for i, line in enumerate(lines):
@@ -128,7 +128,7 @@ def label_curve(title: str, lines: Sequence[Curve], label: str, metric: str) -> 
     metric_axis(axes.yaxis, metric)
     axes.set_title(title)
     axes.set_xlabel(label)
-    axes.set_ylabel(words.metric(metric))
+    axes.set_ylabel(measured)
     axes.legend(fontsize=7)
     return figure
 

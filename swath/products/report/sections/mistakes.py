@@ -1,4 +1,4 @@
-"""Where the best encoder is right and wrong: confusion matrix, and test samples as pictures."""
+"""Where the best encoder is right and wrong: confusion matrix or scatter plot, and test samples as pictures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,14 @@ from swath.products.draw.pictures import ChipPicture, Pictures, class_map
 from swath.products.draw.style import colour
 from swath.products.report.sections import Material, Section, beside
 from swath.products.report.sections._confusion import by_class, confusion, of_pixels
+from swath.products.report.sections._scatter import scatter
 from swath.products.tables import Panel
 
 SAMPLES = 8
 """Number of pictures of right predictions, and of wrong ones."""
 NOTHING: dict[str, Any] = {
     **dict.fromkeys(("wrong", "right", "worst_maps", "best_maps", "map_classes"), ()),
-    **dict.fromkeys(("confusion", "by_class")),
+    **dict.fromkeys(("confusion", "by_class", "scatter")),
 }
 """Content of the template where there are no predictions."""
 
@@ -42,6 +43,9 @@ def _best_in_detail(material: Material, panel: Panel) -> dict[str, Any]:
     predictions = run.predictions(*panel.key, best)
     if predictions.empty:
         return {}
+    if run.target(panel.task).get("rule") == "value":
+        made = words.trainings(panel.trainings, panel.folds) if panel.trainings > 1 else ""
+        return {"scatter": scatter(predictions, best, panel.task, panel.target_unit, made)}
     if run.target(panel.task).get("rule") == "multi-label":
         return {"by_class": by_class(predictions, best, classes)}
     pictures = Pictures(corpus) if corpus else None
