@@ -5,7 +5,7 @@ columns `role` and `of_arm`; its displayed name is for people and is never taken
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -345,7 +345,7 @@ class Table:
             return
         table = content if isinstance(content, pa.Table) else pa.Table.from_pandas(content, preserve_index=False)
         with replacing(path) as temporary:
-            pq.write_table(table.select(self.columns).cast(self.schema), temporary, compression="zstd")
+            pq.write_table(completed(table, self.schema, self.later), temporary, compression="zstd")
 
     def read(self, folder: Path, **only: str) -> pd.DataFrame:
         """The table of a folder.
@@ -411,7 +411,8 @@ class Table:
         self._check(path, there)
         filters = [(column, "==", value) for column, value in only.items()] or None
         columns = [name for name in self.columns if name in there]
-        return completed(pq.read_table(measured(path), columns=columns, filters=filters), self.schema).to_pandas()
+        table = pq.read_table(measured(path), columns=columns, filters=filters)
+        return completed(table, self.schema, self.later).to_pandas()
 
     def _check(self, path: Path, there: list[str]) -> None:
         missing = [name for name in self.columns if name not in (*there, *self.later)]
@@ -426,9 +427,16 @@ class Table:
             raise KeyError(f"no column {', '.join(missing)}")
 
 
-def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A table with exactly the columns of a schema: null in those that it does not have."""
-    columns = [table[f.name] if f.name in table.column_names else pa.nulls(len(table), f.type) for f in schema]
+def completed(table: pa.Table, schema: pa.Schema, later: Sequence[str]) -> pa.Table:
+    """A table with exactly the columns of a schema.
+
+    Args:
+        table: that was read, or is to be written.
+        schema: names and types.
+        later: columns that may be missing, and then hold nulls.
+    """
+    missing = {name for name in later if name not in table.column_names}
+    columns = [pa.nulls(len(table), f.type) if f.name in missing else table[f.name] for f in schema]
     return pa.Table.from_arrays(columns, names=schema.names).cast(schema)
 
 

@@ -78,7 +78,7 @@ def features(apart: float = 3.0, seed: int = 0, n: Sequence[int] = (90, 45, 60),
     return Features(x[0], y[0], x[1], y[1], x[2], classes), y[2]
 
 
-def numbers(seed: int = 0, n: Sequence[int] = (90, 45, 60), d: int = 6):
+def numbers(seed: int = 0, n: Sequence[int] = (400, 45, 60), d: int = 6):
     """Features that numbers far from 0 follow by a line, but for noise, and the numbers of the test part."""
     rng = np.random.default_rng(seed)
     weights = rng.normal(0, 1, d)

@@ -51,9 +51,9 @@ class Config(PluginSettings):
     """So many more points, evenly drawn on the sphere, with labels from polygons alone. A label `origin` then says
     `file` or `uniform`."""
     seed: Seed = 0
-    """Of these points."""
+    """Seed of these points."""
     licence: str | None = None
-    """Of the table."""
+    """Licence of the table."""
 
     @model_validator(mode="after")
     def _names_fit(self) -> "Config":

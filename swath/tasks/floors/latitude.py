@@ -16,13 +16,13 @@ from swath.tasks.probes import Validation, fit_predict, linear, ridge
 
 
 class Config(CoordinateFloorSettings):
-    """How curved."""
+    """How curved the dependence on latitude may be."""
 
     name: Literal["latitude"] = "latitude"
     row: ClassVar[str] = "latitude"
     random: ClassVar[bool] = False
     degree: int = Field(default=4, ge=1)
-    """Of the polynomial."""
+    """Degree of the polynomial."""
 
 
 def outcomes(

@@ -32,8 +32,11 @@ def outcomes(
     network: Encoder | None,  # noqa: ARG001
 ) -> Iterator[Outcome]:
     """The most frequent class as a prediction, which is the same in every panel."""
+    if not panels:
+        return
     prediction = majority(task.parts["train"], task.units, len(task.classes))
-    return (panel.outcome(prediction) for panel in panels)
+    for panel in panels:
+        yield panel.outcome(prediction)
 
 
 def majority(train: Labelled, units: EvaluationUnits, classes: int) -> Prediction:

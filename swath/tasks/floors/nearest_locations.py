@@ -24,7 +24,7 @@ from swath.tasks.probes import linear as probe
 
 
 class Config(CoordinateFloorSettings):
-    """How many are asked."""
+    """How many neighbours may be asked."""
 
     name: Literal["nearest-locations"] = "nearest-locations"
     row: ClassVar[str] = "nearest locations"

@@ -205,7 +205,7 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
 
 def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
     # results of older versions hold narrower numbers, no numbers of regressions, and columns that said what the row is
-    return completed(table.replace_schema_metadata(None), schema)
+    return completed(table.replace_schema_metadata(None), schema, NUMBERS)
 
 
 def _write(table: pa.Table, path: Path) -> None:
