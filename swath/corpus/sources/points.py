@@ -78,7 +78,7 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     scalars = pd.DataFrame(points.drop(columns="geometry"))
     for number, area in enumerate(config.areas):
         scalars[area.column] = _lies_in(points, area, _path(area.file, data), f"corpus.source.areas.{number}.file")
-    provenance = {"source": config.model_dump(mode="json"), "sha256": _sha256(path)}
+    provenance = {"source": config.name, "settings": config.model_dump(mode="json"), "sha256": _sha256(path)}
     licences = [config.licence] if config.licence else []
     with CorpusWriter(target, {}, 1, units=config.units, provenance=provenance, licences=licences) as writer:
         if not writer.committed:

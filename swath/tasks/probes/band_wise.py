@@ -72,7 +72,7 @@ class Config(ProbeSettings):
         return self.probe.keeps_encoder()
 
     def label_kinds(self) -> tuple[LabelKind, ...]:
-        """Which kinds of labels the inner probe learns."""
+        """Kinds of labels that the inner probe learns."""
         return self.probe.label_kinds()
 
     def validation(self) -> Validation:

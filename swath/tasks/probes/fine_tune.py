@@ -24,7 +24,7 @@ class Config(Supervision, ProbeSettings):
         return "fine-tune (encoder frozen)" if self.frozen else "fine-tune"
 
     def label_kinds(self) -> tuple[LabelKind, ...]:
-        """Classes and numbers."""
+        """Kinds of labels that the probe learns: classes and numbers."""
         return ("classes", "numbers")
 
     def supervision(self) -> Supervision:

@@ -36,7 +36,7 @@ class Config(ProbeSettings):
         return f"knn ({', '.join(f'{key}={value}' for key, value in changed.items())})" if changed else "knn"
 
     def label_kinds(self) -> tuple[LabelKind, ...]:
-        """Classes and numbers."""
+        """Kinds of labels that the probe learns: classes and numbers."""
         return ("classes", "numbers")
 
     def validation(self) -> Validation:

@@ -30,7 +30,7 @@ class Config(ProbeSettings):
     learning_rate: float = Field(default=1e-3, gt=0)
 
     def label_kinds(self) -> tuple[LabelKind, ...]:
-        """Classes and numbers."""
+        """Kinds of labels that the probe learns: classes and numbers."""
         return ("classes", "numbers")
 
     def validation(self) -> Validation:

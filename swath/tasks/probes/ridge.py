@@ -29,7 +29,7 @@ class Config(ProbeSettings):
     """Learn from the validation labels too, once alpha is chosen by them."""
 
     def label_kinds(self) -> tuple[LabelKind, ...]:
-        """Numbers."""
+        """Kinds of labels that the probe learns: numbers."""
         return ("numbers",)
 
     def validation(self) -> Validation:
