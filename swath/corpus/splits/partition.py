@@ -48,6 +48,9 @@ class SplitConfig(Settings):
     seed: Seed = 0
     block_km: float = Field(default=5.0, gt=0)
     """Side of a block, in kilometres."""
+    block_grid: Annotated[Literal["sinusoidal", "even"], Counts.WHERE_GIVEN] = "sinusoidal"
+    """Grid of the blocks: squares of the sinusoidal map, which far from Greenwich and from the equator are slanted and
+    narrow; or `even` ones all over the globe, bands of latitude that are cut into as many equal pieces as fit."""
     buffer_km: float = Field(default=0.0, ge=0)
     """Leave out training locations nearer than this to a val or test location, and val ones nearer to a test one."""
 
@@ -112,7 +115,7 @@ def independent(corpus: Corpus, config: SplitConfig | None) -> Shaped[ndarray, "
     """Label per location of what is not independent of one another: blocks of a split by blocks, else groups."""
     if config is not None and config.by == "block":
         lon, lat = (corpus.locations[name].to_numpy(float) for name in ("lon", "lat"))
-        return blocks(lon, lat, config.block_km)
+        return blocks(lon, lat, config)
     return corpus.locations["group"].to_numpy(dtype=str)
 
 
@@ -266,11 +269,26 @@ def _units(locations: pd.DataFrame, config: SplitConfig, where: str) -> Shaped[n
     if config.by == "group":
         return locations["group"].to_numpy(dtype=str)
     on_sphere(locations, "by: block", where)
-    return blocks(locations["lon"].to_numpy(float), locations["lat"].to_numpy(float), config.block_km)
+    return blocks(locations["lon"].to_numpy(float), locations["lat"].to_numpy(float), config)
 
 
-def blocks(lon: Float[ndarray, " n"], lat: Float[ndarray, " n"], block_km: float) -> Shaped[ndarray, " n"]:
-    """Label of the equal-area (sinusoidal) grid square that each point, in degrees, lies in."""
+def blocks(lon: Float[ndarray, " n"], lat: Float[ndarray, " n"], config: SplitConfig) -> Shaped[ndarray, " n"]:
+    """Label of the block that each point, in degrees, lies in."""
+    return (_even if config.block_grid == "even" else _sinusoidal)(lon, lat, config.block_km)
+
+
+def _even(lon: Float[ndarray, " n"], lat: Float[ndarray, " n"], block_km: float) -> Shaped[ndarray, " n"]:
+    """Bands of latitude of equal height, each cut from the antimeridian on into equal pieces that are nearly square."""
+    rows = max(1, round(np.pi * _EARTH_KM / block_km))
+    row = np.minimum((lat + 90) / 180 * rows, rows - 1).astype(int)
+    middle = np.pi * ((row + 0.5) / rows - 0.5)
+    pieces = np.maximum(1, np.round(2 * np.pi * _EARTH_KM * np.cos(middle) / block_km)).astype(int)
+    column = ((lon + 180) % 360 / 360 * pieces).astype(int) % pieces
+    return np.array([f"{r},{c}" for r, c in zip(row, column, strict=True)])
+
+
+def _sinusoidal(lon: Float[ndarray, " n"], lat: Float[ndarray, " n"], block_km: float) -> Shaped[ndarray, " n"]:
+    """Squares of the equal-area sinusoidal map."""
     y = np.deg2rad(lat) * _EARTH_KM
     x = np.deg2rad(lon) * np.cos(np.deg2rad(lat)) * _EARTH_KM
     column, row = np.floor(x / block_km).astype(int), np.floor(y / block_km).astype(int)

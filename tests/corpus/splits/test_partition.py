@@ -12,6 +12,7 @@ from swath.corpus import Corpus, CorpusInfo
 from swath.corpus.splits.audit import leakage, nearest_train_km
 from swath.corpus.splits.partition import SplitConfig, blocks, independent, rotations, split, thin_parts
 from swath.errors import CorpusError
+from swath.settings import counting
 from tests.corpus.fakes import make
 
 
@@ -68,7 +69,7 @@ def test_blocks_are_equal_in_area_and_stay_whole():
     lonlat = np.stack([rng.uniform(4, 5, 400), rng.uniform(50, 51, 400)], axis=1)
     stub = corpus_of(range(400), lonlat)
     rows = split(stub, SplitConfig(by="block", block_km=20))
-    label = blocks(*lonlat.T, 20.0)
+    label = blocks(*lonlat.T, SplitConfig(by="block", block_km=20.0))
     part = parts_of(rows, 400)
     assert all(len(set(part[label == block])) == 1 for block in set(label))
     # no two points of a block are farther apart than its diagonal
@@ -330,3 +331,40 @@ def test_a_part_far_smaller_than_asked_for_is_said():
     fold = SplitConfig(by="column", column="fold", test=("1",), fractions=(0.8, 0.0, 0.2))
     by_column = remarks(np.arange(500), fold, fold=["1"] * 12 + ["0"] * 488)
     assert [said.partition(":")[0] for said in by_column] == ["the test part has 12 locations in 12 groups"]
+
+
+def test_even_blocks_are_nearly_square_at_every_latitude_and_meet_over_the_antimeridian():
+    even = SplitConfig(by="block", block_km=500, block_grid="even")
+    step = 0.25
+    lon, lat = np.meshgrid(np.arange(-180, 180, step) + step / 2, np.arange(-90, 90, step) + step / 2)
+    label = blocks(lon.ravel(), lat.ravel(), even).reshape(lon.shape)
+    names, code = np.unique(label, return_inverse=True)
+    area = np.cos(np.radians(lat)) * np.radians(step) ** 2 * 6371.0088**2
+    areas = np.bincount(code.ravel(), weights=area.ravel())
+    rows = np.array([int(name.split(",")[0]) for name in names])
+    for row in np.unique(rows):
+        assert np.ptp(areas[rows == row]) < 0.06 * areas[rows == row].mean()
+    assert 0.6 * 500**2 < areas.min() < areas.max() < 1.3 * 500**2
+    # height and width of every block but the polar caps', by its own middle
+    for row in np.unique(rows)[1:-1]:
+        inside = rows[code].reshape(lon.shape) == row
+        height = (np.ptp(lat[inside]) + step) * 111.195
+        pieces = (rows == row).sum()
+        width = 40030 * np.cos(np.radians(lat[inside].mean())) / pieces
+        assert 0.75 < width / height < 1.3
+    ends = np.array([-180.0, 180.0, -180.0, 180.0, 17.0])
+    west, east = blocks(ends[:2], np.array([70.1, 70.1]), even)
+    assert west == east
+    assert len(set(blocks(ends, np.array([90.0, 90.0, -90.0, -90.0, 0.0]), even))) == 3
+    # not slanted: of two points 100 km apart on one meridian most share a block
+    together = [
+        blocks(np.full(2, x), np.array([y, y + 0.9]), even) for x in (-170.0, 5.0, 160.0) for y in range(-70, 70, 3)
+    ]
+    assert np.mean([a == b for a, b in together]) > 0.7
+
+
+def test_the_sinusoidal_grid_stays_what_it_was():
+    lon, lat = np.array([-113.0, 10.0, 179.9]), np.array([37.2, 47.0, -5.0])
+    assert list(blocks(lon, lat, SplitConfig(by="block", block_km=5.0))) == ["827,-2002", "1045,151", "-112,3985"]
+    assert "block_grid" not in counting(SplitConfig(by="block"))
+    assert counting(SplitConfig(by="block", block_grid="even"))["block_grid"] == "even"
