@@ -29,7 +29,7 @@ def location(i: int) -> Location:
         uid=f"place-{i:03d}",
         lonlat=(5 + 0.05 * (i % 12), 50 + 0.05 * (i // 12)),
         group=f"cluster {i // 4}",
-        scalars={"kind": label, "kindless": "one", "height": 100 + 5.0 * (i % 3) + i / 96},
+        scalars={"kind": label, "kindless": "one"},
     )
 
 

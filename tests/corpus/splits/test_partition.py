@@ -335,7 +335,7 @@ def test_a_part_far_smaller_than_asked_for_is_said():
 
 def test_even_blocks_are_nearly_square_at_every_latitude_and_meet_over_the_antimeridian():
     even = SplitConfig(by="block", block_km=500, block_grid="even")
-    step = 0.25
+    step = 0.5
     lon, lat = np.meshgrid(np.arange(-180, 180, step) + step / 2, np.arange(-90, 90, step) + step / 2)
     label = blocks(lon.ravel(), lat.ravel(), even).reshape(lon.shape)
     names, code = np.unique(label, return_inverse=True)

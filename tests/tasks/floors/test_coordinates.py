@@ -12,7 +12,7 @@ from swath.tasks.floors.nearest_locations import fit_predict, radians
 from tests.tasks.fakes import ALL
 
 SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
-HEIGHT = {"rule": "value", "column": "height", "unit": "m"}
+NORTH = {"rule": "value", "column": "lat", "unit": "degrees"}
 KIND = {"rule": "scalar", "column": "kind"}
 
 
@@ -96,7 +96,7 @@ def test_equal_labels_leave_nothing_to_learn():
 
 
 def test_latitude_is_a_polynomial_and_the_distance_from_the_equator(corpus):
-    made = task(corpus, HEIGHT, {"name": "knn"}, "r2")
+    made = task(corpus, NORTH, {"name": "knn"}, "r2")
     (found,) = floors.outcomes(floors.find("latitude"), made, made.panels, 0)
     lat = corpus.locations["lat"].to_numpy() / 90
     x = np.stack([lat, lat**2, lat**3, lat**4, np.abs(lat)], axis=1)
@@ -109,7 +109,7 @@ def test_latitude_is_a_polynomial_and_the_distance_from_the_equator(corpus):
 
 
 @pytest.mark.parametrize("floor", ["latitude", "nearest-locations"])
-@pytest.mark.parametrize(("target", "probe", "metric"), [(HEIGHT, "ridge", "r2"), (KIND, "linear", "accuracy")])
+@pytest.mark.parametrize(("target", "probe", "metric"), [(NORTH, "ridge", "r2"), (KIND, "linear", "accuracy")])
 def test_they_use_validation_labels_as_the_probe_does(corpus, floor, target, probe, metric):
     made = task(corpus, target, {"name": probe}, metric)
     (found,) = floors.outcomes(floors.find(floor), made, made.panels, 0)
@@ -118,7 +118,7 @@ def test_they_use_validation_labels_as_the_probe_does(corpus, floor, target, pro
 
 
 def test_locations_without_coordinates_are_said(corpus, monkeypatch):
-    made = task(corpus, HEIGHT, {"name": "ridge"}, "r2")
+    made = task(corpus, NORTH, {"name": "ridge"}, "r2")
     lost = corpus.locations.assign(lon=np.nan)
     monkeypatch.setattr(made.corpus, "locations", lost)
     (found,) = floors.outcomes(floors.find("latitude"), made, made.panels, 0)

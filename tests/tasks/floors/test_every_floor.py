@@ -24,12 +24,12 @@ def worlds(corpus, fields):
     """A task whose locations have classes, one whose pixels do, and one of numbers, each with an encoder for it."""
     locations = settings(target={"rule": "scalar", "column": "kind"}, probes=[{"name": "knn"}, TRAINED])
     pixels = settings(target={"rule": "pixels", "layer": "crops"}, probes=[TRAINED], dates="all", metric="miou")
-    height = {"rule": "value", "column": "height", "unit": "m"}
-    numbers = settings(target=height, probes=[{"name": "ridge"}, TRAINED], metric="r2")
+    degrees = {"rule": "value", "column": "lat", "unit": "degrees"}
+    numbers = settings(target=degrees, probes=[{"name": "ridge"}, TRAINED], metric="r2")
     return [
         (Task("kinds", locations, corpus, split(corpus, SPLIT), SPLIT), small_encoder),
         (Task("crops", pixels, fields, split(fields, SPLIT), SPLIT), dense_encoder),
-        (Task("heights", numbers, corpus, split(corpus, SPLIT), SPLIT), small_encoder),
+        (Task("latitudes", numbers, corpus, split(corpus, SPLIT), SPLIT), small_encoder),
     ]
 
 
