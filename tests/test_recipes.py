@@ -9,8 +9,9 @@ import pytest
 import rasterio
 import shapely
 
-from swath import config, pipeline
+from swath import config, encoders, pipeline
 from swath.corpus import Corpus
+from swath.corpus.sources.published.eurosat import CLASSES
 from swath.corpus.sources.published.worldcereal_pixels import REGIONS
 from swath.corpus.splits.partition import split
 from swath.recipes import shipped
@@ -18,6 +19,7 @@ from swath.tasks import Task
 from tests.corpus.sources.image_layouts import (
     UTM,
     cloudmask_ukis,
+    eurosat,
     l7_irish,
     l8_biome,
     landsat_l1,
@@ -123,6 +125,39 @@ def test_s4_on_pastis_rotates_its_folds(name, pastis, tmp_path):
     new = {"one-modality", "half-resolution", "own-norms"}
     for arm in [name for number, name in enumerate(recipe.arms) if number == 0 or name in new]:
         assert pipeline.pretrain(recipe, tmp_path / name, arm=arm, seed=0)[0].exists()
+
+
+TINY_VIT = ["width=32", "depth=1", "heads=2", "patch=16"]
+TINY = [
+    *(f"pretrain.encoder.{said}" for said in TINY_VIT),
+    "pretrain.method.decoder_width=32",
+    "pretrain.method.decoder_depth=1",
+    "pretrain.training.epochs=1",
+    "pretrain.training.schedule.warmup_epochs=0",
+    "pretrain.training.batch_size=4",
+]
+
+
+def test_satmae_over_time_reads_three_dates_of_pastis(pastis, tmp_path):
+    recipe = config.load("satmae-temporal", [*TINY, f"corpus.path={pastis.path}", "corpus.source=null"])
+    assert [arm.method.masks for arm in recipe.arms.values()] == ["independent", "consistent"]
+    encoder = encoders.load(pipeline.pretrain(recipe, tmp_path, arm="satmae-temporal", seed=0)[0])
+    assert (encoder.together, encoder.dense_dim) == (True, 32)
+
+
+def test_mae_and_satmae_on_eurosat_have_their_groups(tmp_path):
+    eurosat(tmp_path, CLASSES)
+    over = [*TINY, f"data={tmp_path}", "corpus.source.split=eurosat"]
+    recipes = {name: config.load(name, over) for name in ("mae-s2", "satmae-s2")}
+    corpus = pipeline.build_corpus(recipes["mae-s2"], tmp_path / "corpus")
+    groups = {arm: config.encoder.groups for recipe in recipes.values() for arm, config in recipe.arms.items()}
+    assert groups["mae"] is None
+    assert groups["satmae"] == groups["satmae-consistent"]
+    bands = [key.partition("/")[2] for group in groups["satmae"] for key in group]
+    assert bands == ["B02", "B03", "B04", "B08", "B05", "B06", "B07", "B8A", "B11", "B12"]
+    recipe = config.load("satmae-s2", [*TINY, f"corpus.path={corpus.path}", "corpus.source=null"])
+    encoder = encoders.load(pipeline.pretrain(recipe, tmp_path / "run", arm="satmae", seed=0)[0])
+    assert list(map(len, encoder.groups)) == [4, 4, 2]
 
 
 def test_s4_on_south_sudan_runs_to_its_report(tmp_path):
