@@ -9,7 +9,7 @@ import torch
 
 from swath import plugins, views
 from swath.batch import Batch
-from swath.encoders import unet_3d
+from swath.encoders import series_transformer, unet_3d
 from swath.methods import _dense
 from swath.sensors import bands
 from swath.testing import Far, far
@@ -86,6 +86,7 @@ def test_a_step_does_not_wait(name, monkeypatch):
     # what a CPU does, because it need not wait
     monkeypatch.setattr(_dense, "_one_by_one", _dense._masked)
     monkeypatch.setattr(unet_3d, "_known", lambda frames: frames)
+    monkeypatch.setattr(series_transformer, "_compact", lambda tokens: tokens)
     trained = fakes.method(name)
     module = SelfSupervised(trained, settings(), Plan(6, 18, 1), seed=0)
     places = [str(i) for i in range(40)]

@@ -256,6 +256,20 @@ def test_a_teacher_of_both_sensors_has_its_rows(pixels, tmp_path):
     assert found == {(row, name) for row in ("s4", "s4-wide", "majority") for name in ("optical", "radar")}
 
 
+def test_masked_series_have_a_row_on_every_input_that_they_know(pixels, tmp_path):
+    small = ["arms.s4.encoder.width=1", "pretrain.encoder.dim=8", "tasks.crops.floors=[majority]", "arms.s4.training.epochs=1"]
+    settings = [s for s in SHORT_SERIES if s != "pretrain.encoder.width=1"]
+    more = ["arms.s4.training.schedule.warmup_epochs=0", f"tasks.crops.probes=[{LINEAR}]", "tasks.crops-all-labels=null"]
+    recipe = config.load("canada-masked", [*settings, *small, *more, f"data={pixels}"])
+    pipeline.pretrain(recipe, tmp_path / "run")
+    table = pd.read_csv(pipeline.evaluate(recipe, tmp_path / "run") / "table.csv")
+    found = table[table["value"].notna()].groupby("input")["row"].agg(set)
+    everywhere = {"masked", "masked-random", "majority"}
+    assert found["optical"] == everywhere | {"masked-optical", "s4"}
+    assert found["radar"] == everywhere | {"masked-radar", "s4"}
+    assert found["both"] == everywhere
+
+
 def test_unlabelled_series_of_canada_and_of_elsewhere_are_all_there_are(pixels, tmp_path):
     recipe = judged("s4-canada-regions", [], pixels, tmp_path / "run")
     places = [arm.only.get("region", ()) for arm in recipe.arms.values()]

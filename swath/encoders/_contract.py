@@ -1,5 +1,7 @@
 """What an encoder may be fed: the part of a checkpoint that prevents silently wrong bands and units."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -33,6 +35,9 @@ class InputContract:
     branches: tuple[int, ...] = ()
     """Fixed only: how many of `bands`, one after the other, make an input each, for a network with a branch per
     sensor that takes any one of them (S4). Default: all of them are one input."""
+    groups: tuple[tuple[str, ...], ...] = ()
+    """Fixed only, for networks whose input is made of groups of bands (Presto): any of them, whole, in any order, of
+    one sensor or of several, are an input. Empty: the channels are `inputs` and nothing else."""
     gsd_m: tuple[float, ...] = ()
     """Pixel size of each band in the corpus, in metres; empty where unknown (checkpoints of format 1)."""
 
@@ -73,7 +78,21 @@ class InputContract:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data of all that an encoder's numbers depend on, for digests and comparisons."""
-        return {name: value for name, value in asdict(self).items() if name != "gsd_m"}
+        said = asdict(self)
+        return {name: said[name] for name in said if name != "gsd_m" and (name != "groups" or self.groups)}
+
+    def check_groups(self, bands: Sequence[str]) -> None:
+        """Raise ContractError, naming what lacks, unless the bands are whole groups."""
+        came = Counter(bands)
+        if twice := [key for key, times in came.items() if times > 1]:
+            raise ContractError(f"the image has {', '.join(twice)} more than once", remedy="give each band once")
+        for keys in self.groups:
+            if 0 < len(came.keys() & {*keys}) < len(keys):
+                raise ContractError(
+                    f"the encoder takes {', '.join(keys)} together, and "
+                    f"{', '.join(key for key in keys if key not in came)} is not there",
+                    remedy="give it whole groups: " + "; ".join(map(", ".join, self.groups)),
+                )
 
     def check_gsd(self, image: Image) -> None:
         """Raise ContractError unless the image's pixels are of the size that the encoder was trained on."""
@@ -90,6 +109,12 @@ class InputContract:
         """Raise ContractError, naming what came and what is expected, unless the image's bands fit."""
         table = bands()
         ids = image.band_ids.cpu()
+        if self.groups:
+            known = {band_id(key): key for key in self.bands}
+            for row in ids.unique(dim=0).tolist():
+                self._check_known(set(row) - known.keys())
+                self.check_groups([known[i] for i in row])
+            return
         if self.fixed and len(self.inputs) > 1:
             expected = torch.tensor([band_id(key) for key in self.inputs[self.branch(image)]], dtype=ids.dtype)
             if (ids != expected).any():
@@ -111,7 +136,11 @@ class InputContract:
                 f"the image's bands are not the encoder's: it has {came}",
                 remedy=f"give it, in this order: {', '.join(self.bands)}",
             )
-        if unknown := set(ids.unique().tolist()) - set(known.tolist()):
+        self._check_known(set(ids.unique().tolist()) - set(known.tolist()))
+
+    def _check_known(self, unknown: set[int]) -> None:
+        table = bands()
+        if unknown:
             raise ContractError(
                 f"the encoder has no statistics for {', '.join(sorted(table[i].key for i in unknown))}",
                 remedy=f"it knows: {', '.join(self.bands)}",

@@ -20,6 +20,10 @@ VARIANTS = {
     ],
     "unet-3d": [{"width": 2}, {"width": 2, "expanding": False}],
     "random-convolutions": [{"features": 16}, {"features": 16, "kernel_size": 7}],
+    "series-transformer": [
+        {"dim": 16, "heads": 2, "patch": 8},
+        {"dim": 16, "heads": 2, "patch": 8, "groups": "band", "pooling": "months"},
+    ],
     "mmf": [{"width": 2}, {"width": 2, "collapse": "months", "gaps": "interpolate"}],
 }
 OF_TWO_SENSORS = ("mmf",)

@@ -8,7 +8,7 @@ from torch import nn
 
 from swath import encoders, methods, plugins
 from swath.batch import NO_DAY, Batch, Image, View
-from swath.encoders import Encoder, InputContract, cross_modal_unet_3d, mmf, vit
+from swath.encoders import Encoder, InputContract, cross_modal_unet_3d, mmf, series_transformer, vit
 from swath.methods import DrawViews, s4
 from swath.sensors import band_id
 
@@ -16,6 +16,8 @@ QUEUED = ("moco-v2", "gassl", "seco", "caco")
 """Methods with a queue of keys."""
 OF_TOKENS = ("mae", "sat-mae", "i-jepa")
 """Methods that hide tokens from an encoder."""
+OF_SERIES = ("s4", "mmf", "masked-series")
+"""Methods that bring a network of series with them."""
 BANDS = ("sentinel-2-l2a/B02", "sentinel-2-l2a/B03", "sentinel-2-l2a/B04")
 RADAR = ("sentinel-1-rtc/VV", "sentinel-1-rtc/VH")
 
@@ -125,6 +127,10 @@ def method(name: str, draw: DrawViews | None = None, **settings) -> methods.Meth
     if name == "mmf":
         network = encoders.build(mmf.Config(width=1), contract_of_two())
         return methods.build(plugins.find("swath.methods", name).Config(**settings), network, policy_of_two)
+    if name == "masked-series":
+        network = encoders.build(series_transformer.Config(dim=16, heads=2, patch=4), contract_of_two())
+        given = {"decoder_dim": 8, "decoder_heads": 2, "decoder_depth": 1, **settings}
+        return methods.build(plugins.find("swath.methods", name).Config(**given), network, policy_of_two)
     config = plugins.find("swath.methods", name).Config(**{**small(name), **settings})
     return methods.build(
         config, encoder(norm=True), draw or partial(policy, number={"seco": 4, "caco": 8}.get(name, 2))

@@ -20,7 +20,7 @@ SMALL = {
         ("timm", {"model": "test_resnet"}),
         ("random-convolutions", {"features": 8}),
     ],
-    "methods": [(name, fakes.small(name)) for name in plugins.names("swath.methods") if name not in ("s4", "mmf")],
+    "methods": [(name, fakes.small(name)) for name in plugins.names("swath.methods") if name not in fakes.OF_SERIES],
     "probes": [("knn", {}), ("linear", {}), ("mlp", {"epochs": 5}), ("fine-tune", {})],
     "segmenters": [("unet-3d", {"width": 2}), ("early-fusion", {})],
     "sensors": [("landsat-oli-sr", {}), ("sentinel-1-rtc", {}), ("display-optical", {})],

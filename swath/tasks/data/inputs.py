@@ -6,6 +6,7 @@ apply, and a table row says so in its note:
 | encoder | input | what is done |
 | --- | --- | --- |
 | fixed bands | the same bands, in any order | its own order |
+| groups of bands | whole groups, of any sensors | as they are |
 | any bands, k channels | k bands | as they are |
 | any bands, 1 channel | n bands | each band alone, embeddings concatenated |
 | any bands, k channels | n < k bands | repeated cyclically: one band is copied, VV, VH becomes VV, VH, VV |
@@ -44,6 +45,9 @@ def match_bands(contract: InputContract, bands: Sequence[str]) -> BandMatch:
     bands = tuple(bands)
     if unknown := [key for key in bands if key not in contract.bands]:
         raise ContractError(f"the encoder has no statistics of {', '.join(unknown)}")
+    if contract.groups:
+        contract.check_groups(bands)
+        return BandMatch((bands,))
     if contract.fixed:
         for own in contract.inputs:
             if sorted(bands) == sorted(own):
