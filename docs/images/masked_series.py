@@ -1,4 +1,4 @@
-"""Draws masked-series.png: a generated year of a field, what is hidden of it, and what a small network reads off the rest.
+"""Draws masked-series.png: a generated year of a field, what is hidden of it, and what is read off the rest.
 
     python docs/images/masked_series.py
 
@@ -15,7 +15,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from swath import encoders, methods
-from swath.batch import Image, View
+from swath.batch import Batch, Image, View
 from swath.encoders import series_transformer
 from swath.methods.masked_series import Config, draw, kept
 from swath.sensors import band, band_id
@@ -59,6 +59,10 @@ def views(series: np.ndarray) -> list[View]:
     return made
 
 
+def _no_views(batch: Batch, generator: torch.Generator) -> list[View]:  # noqa: ARG001 - a policy's signature
+    return []
+
+
 def trained(rng: np.random.Generator) -> methods.Method:
     """A small network after some hundred steps."""
     sample = fields(1000, rng).reshape(-1, 3)
@@ -73,7 +77,7 @@ def trained(rng: np.random.Generator) -> methods.Method:
     )
     encoder = encoders.build(series_transformer.Config(dim=32, heads=4), contract)
     config = Config(decoder_dim=32, decoder_heads=4, decoder_depth=1)
-    method = methods.build(config, encoder, lambda batch, generator: [])
+    method = methods.build(config, encoder, _no_views)
     optimiser = torch.optim.AdamW(method.parameters(), lr=0.003)
     for _ in range(STEPS):
         loss = method.loss(views(fields(BATCH, rng))).total
@@ -113,12 +117,10 @@ def main() -> None:
     figure, axes = plt.subplots(1, 3, figsize=(10, 2.6), layout="constrained")
     month = np.arange(MONTHS)
     for k, (axis, name) in enumerate(zip(axes, BANDS.values(), strict=True)):
-        here, line = hidden[:, k], dict(linestyle="none", marker="o", markersize=5)
+        here, line = hidden[:, k], {"linestyle": "none", "marker": "o", "markersize": 5}
         axis.plot(month[~here], series[0, ~here, k], color=COLOURS["shown"], label="shown", **line)
         axis.plot(month[here], series[0, here, k], color=COLOURS["hidden"], label="hidden", **line)
-        axis.plot(
-            month[here], read[here, k], color=COLOURS["read off"], label="read off", linestyle="none", marker="x"
-        )
+        axis.plot(month[here], read[here, k], color=COLOURS["read off"], label="read off", linestyle="none", marker="x")
         axis.set_title(name, fontsize=9, loc="left")
         axis.set_xticks(month, "JFMAMJJASOND", fontsize=8)
         axis.tick_params(labelsize=8)

@@ -1,8 +1,8 @@
 """A transformer over the tokens of series: a token is a patch of one group of bands at one date.
 
-After Presto (Tseng et al. 2023, https://arxiv.org/abs/2304.14065): small, trained by masked modelling (`masked-series`),
-and fed whatever is there. Any whole groups of bands of any of its sensors, at any dates, make an image; what is invalid
-or absent is no token. Presto's land cover, weather, terrain and location tokens are left out.
+After Presto (Tseng et al. 2023, https://arxiv.org/abs/2304.14065): small, and trained by masked modelling
+(`masked-series`). It is fed whatever is there: any whole groups of bands of any of its sensors, at any dates; what is
+invalid or absent is no token. Presto's land cover, weather, terrain and location tokens are left out.
 """
 
 import math
@@ -29,12 +29,18 @@ HARMONICS = 4
 """Waves a year that say the day of the year."""
 WAVELENGTHS = (60.0, 3650.0)
 """Shortest and longest wave, in days, that say how long after a series' first date a date is."""
-SPECTRUM = ((0.69, "visible"), (0.79, "red edge"), (1.0, "near infrared"), (3.0, "short-wave infrared"), (20.0, "thermal"))
+SPECTRUM = (
+    (0.69, "visible"),
+    (0.79, "red edge"),
+    (1.0, "near infrared"),
+    (3.0, "short-wave infrared"),
+    (20.0, "thermal"),
+)
 """Upper bounds of the parts of the spectrum, in micrometres; radar lies beyond them."""
 
 
 class Config(StartableSettings):
-    """Presto (Tseng et al. 2023): a small transformer over series' tokens of band groups and dates, of Presto's size."""
+    """Presto (Tseng et al. 2023): a small transformer over the tokens of series, a group of bands at a date each."""
 
     HAS_BRANCHES: ClassVar[bool] = True
 
@@ -216,8 +222,10 @@ class SeriesTransformer(SeriesEncoder):
         wide = [F.pad(one, (0, self.values_wide - one.shape[3])) for one in of_groups]
         return torch.stack(wide, dim=2).flatten(1, 3)
 
-    def _place(self, image: Image, origin: Int32[Tensor, " b"], group: Int64[Tensor, " g"]) -> Float[Tensor, "b t g p d"]:
-        """Half of it says how long after the first date, a quarter the season, a quarter the group; over it the patch."""
+    def _place(
+        self, image: Image, origin: Int32[Tensor, " b"], group: Int64[Tensor, " g"]
+    ) -> Float[Tensor, "b t g p d"]:
+        """Half says how long after the first date, a quarter the season, a quarter the group; over it the patch."""
         dim, patch = self.config.dim, self.config.patch
         rows, columns = (size // patch for size in image.pixels.shape[3:])
         dated = image.days != NO_DAY
@@ -371,6 +379,6 @@ def _grid(rows: int, columns: int, dim: int, device: torch.device) -> Float[Tens
         _waves(torch.arange(size, device=device, dtype=torch.float32), dim // 2, (4.0, 256.0))
         for size in (rows, columns)
     )
-    return torch.cat(
-        [row[:, None].expand(rows, columns, -1), column[None].expand(rows, columns, -1)], dim=2
-    ).flatten(0, 1)
+    return torch.cat([row[:, None].expand(rows, columns, -1), column[None].expand(rows, columns, -1)], dim=2).flatten(
+        0, 1
+    )

@@ -33,7 +33,7 @@ _MIX = (-7046029254386353131, -4658895280553007687, -7723592293110705685, 393555
 
 
 class Config(PluginSettings):
-    """Presto (Tseng et al. 2023): the hidden tokens of series are read off the others. One strategy more than Presto."""
+    """Presto (Tseng et al. 2023), and one strategy more: hidden tokens of series are read off the others."""
 
     name: Literal["masked-series"] = "masked-series"
     ratio: float = Field(default=0.75, gt=0, lt=1)
@@ -167,8 +167,8 @@ def draw(
 
 def uniform(seed: Int64[Tensor, "1"], stream: int, rows: Int64[Tensor, " b"], number: int) -> Float[Tensor, "b k"]:
     """Numbers in [0, 1) that depend on seed, stream, row and column alone: SplitMix64's mixing of a sum of them."""
-    column = torch.arange(number, device=rows.device)
-    x = (seed * _MIX[0] + stream * _MIX[1]) + rows[:, None] * _MIX[2] + column * _MIX[3]
+    column = torch.arange(number, device=rows.device) + (stream << 32)
+    x = seed * _MIX[0] + rows[:, None] * _MIX[2] + column * _MIX[3]
     for shift, factor in ((30, _MIX[1]), (27, _MIX[2])):
         x = (x ^ (x >> shift)) * factor
     return ((x ^ (x >> 31)) & (2**24 - 1)).float() / 2**24

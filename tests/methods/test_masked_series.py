@@ -172,7 +172,9 @@ def test_the_loss_asks_for_what_is_hidden_and_shows_nothing_of_it():
     loss = made.loss(given)
     error = ((said[0] - tokens.values) ** 2).numpy()
     asked = (tokens.known & hidden[..., None]).numpy()
-    assert loss.total.item() == pytest.approx(np.mean([e[a].mean() for e, a in zip(error, asked, strict=True)]), rel=1e-5)
+    assert loss.total.item() == pytest.approx(
+        np.mean([e[a].mean() for e, a in zip(error, asked, strict=True)]), rel=1e-5
+    )
     assert float(loss.terms["hidden"]) == pytest.approx(asked.mean())
     for n in range(len(tokens.days[0])):  # another value in each hidden token
         day, group = int(tokens.days[1, n]), int(tokens.group[1, n])

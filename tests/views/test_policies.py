@@ -18,6 +18,7 @@ from swath.views.policies import (
     rs_byol_1,
     rs_byol_3,
     seasons,
+    sensor_series,
     two_crops,
     two_dates,
 )
@@ -105,8 +106,8 @@ def test_it_is_a_function_of_the_generator(policy):
 
 
 def policy_is_random(policy):
-    """All but S4's, which takes its series as they are."""
-    return not isinstance(policy, paired_series.Policy)
+    """All but those that take series as they are."""
+    return not isinstance(policy, paired_series.Policy | sensor_series.Policy)
 
 
 def test_its_views_differ_in_place_or_are_aligned_pixel_by_pixel(policy):
