@@ -260,7 +260,9 @@ def test_masked_series_have_a_row_on_every_input_that_they_know(pixels, tmp_path
     small = ["arms.s4.encoder.width=1", "pretrain.encoder.dim=8", "tasks.crops.floors=[majority]"]
     short = ["arms.s4.training.epochs=1", "arms.s4.training.schedule.warmup_epochs=0"]
     settings = [said for said in SHORT_SERIES if said != "pretrain.encoder.width=1"]
-    more = [*small, *short, f"tasks.crops.probes=[{LINEAR}]"]
+    tiny = [f"tasks.{name}.probes=[{LINEAR}]" for name in ("crops", "crops-all-labels")]
+    other = ["tasks.crops-all-labels.target.classes=['1110', '1120']", "tasks.crops-all-labels.floors=[majority]"]
+    more = [*small, *short, *tiny, *other]
     recipe = config.load("canada-masked", [*settings, *more, f"data={pixels}"])
     pipeline.pretrain(recipe, tmp_path / "run")
     table = pd.read_csv(pipeline.evaluate(recipe, tmp_path / "run") / "table.csv")

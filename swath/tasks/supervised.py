@@ -29,7 +29,17 @@ from swath.segmenters import DecoderConfig, Segmenter, resnet_convlstm, unet
 from swath.settings import Counts, PluginSettings, Settings
 from swath.tasks._losses import LossName, balanced, chosen, label_loss, probabilities
 from swath.tasks._types import Prediction
-from swath.tasks.data import BandReader, Bands, Centred, Labelled, both, contract_of, learnable, match_bands
+from swath.tasks.data import (
+    BandReader,
+    Bands,
+    Centred,
+    Labelled,
+    bands_by_sensor,
+    both,
+    contract_of,
+    learnable,
+    match_bands,
+)
 from swath.tasks.metrics import confusion, share_right
 from swath.tasks.metrics.macro_ap import macro_ap
 from swath.tasks.metrics.miou import miou
@@ -216,11 +226,7 @@ def train_reference(
         RecipeError: the segmenter takes another number of sensors.
         TrainingError: one class only, or the loss became non-finite.
     """
-    by_sensor: dict[str, Bands] = {}
-    for key in data.bands:
-        sensor = key.partition("/")[0]
-        by_sensor[sensor] = (*by_sensor.get(sensor, ()), key)
-    contracts = {sensor: contract_of(corpus, bands) for sensor, bands in by_sensor.items()}
+    contracts = {sensor: contract_of(corpus, bands) for sensor, bands in bands_by_sensor(data.bands).items()}
 
     def build() -> nn.Module:
         return Reference(segmenters.build(segmenter, contracts, data.classes), data)

@@ -1,7 +1,15 @@
 """What a task reads: labelled locations, their pixels, how encoders are fed these, and the features that come out."""
 
 from swath.tasks.data.features import Request, extract, extract_all
-from swath.tasks.data.inputs import BandMatch, contract_of, device_of, match_bands, unseen, with_corpus_statistics
+from swath.tasks.data.inputs import (
+    BandMatch,
+    bands_by_sensor,
+    contract_of,
+    device_of,
+    match_bands,
+    unseen,
+    with_corpus_statistics,
+)
 from swath.tasks.data.labels import Centred, Labelled, are_numbers, both, learnable, packed, subset, unpacked
 from swath.tasks.data.reading import BandReader, Bands
 
@@ -13,6 +21,7 @@ __all__ = [
     "Labelled",
     "Request",
     "are_numbers",
+    "bands_by_sensor",
     "both",
     "contract_of",
     "device_of",

@@ -6,7 +6,7 @@ apply, and a table row says so in its note:
 | encoder | input | what is done |
 | --- | --- | --- |
 | fixed bands | the same bands, in any order | its own order |
-| groups of bands | whole groups, of any sensors | as they are |
+| groups of bands | whole groups | as they are; of several sensors each by itself, embeddings concatenated |
 | any bands, k channels | k bands | as they are |
 | any bands, 1 channel | n bands | each band alone, embeddings concatenated |
 | any bands, k channels | n < k bands | repeated cyclically: one band is copied, VV, VH becomes VV, VH, VV |
@@ -47,7 +47,8 @@ def match_bands(contract: InputContract, bands: Sequence[str]) -> BandMatch:
         raise ContractError(f"the encoder has no statistics of {', '.join(unknown)}")
     if contract.groups:
         contract.check_groups(bands)
-        return BandMatch((bands,))
+        passes = tuple(bands_by_sensor(bands).values())
+        return BandMatch(passes, "an embedding of each sensor, concatenated" if len(passes) > 1 else "")
     if contract.fixed:
         for own in contract.inputs:
             if sorted(bands) == sorted(own):
@@ -63,6 +64,15 @@ def match_bands(contract: InputContract, bands: Sequence[str]) -> BandMatch:
         raise ContractError(f"the encoder has {k} channels, the input {n} bands")
     cycle = tuple(bands[i % n] for i in range(k))
     return BandMatch((cycle,), f"{', '.join(key.partition('/')[2] for key in cycle)} as its {k} channels")
+
+
+def bands_by_sensor(bands: Sequence[str]) -> dict[str, Bands]:
+    """Band keys of each sensor, in the order given."""
+    found: dict[str, Bands] = {}
+    for key in bands:
+        sensor = key.partition("/")[0]
+        found[sensor] = (*found.get(sensor, ()), key)
+    return found
 
 
 def contract_of(
