@@ -256,6 +256,7 @@ def test_a_teacher_of_both_sensors_has_its_rows(pixels, tmp_path):
     assert found == {(row, name) for row in ("s4", "s4-wide", "majority") for name in ("optical", "radar")}
 
 
+@pytest.mark.slow  # five trainings
 def test_masked_series_have_a_row_on_every_input_that_they_know(pixels, tmp_path):
     small = ["arms.s4.encoder.width=1", "pretrain.encoder.dim=8", "tasks.crops.floors=[majority]"]
     short = ["arms.s4.training.epochs=1", "arms.s4.training.schedule.warmup_epochs=0"]
