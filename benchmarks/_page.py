@@ -17,7 +17,7 @@ def write(results: dict[str, dict[str, Any]], page: Path) -> None:
     if found is None:
         raise SystemExit(f"{page} has no block of figures (<!-- swath:speed -->)")
     rows, notes, versions = _read(found[0])
-    measured = f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {_cpu()}"
+    measured = today_and_machine()
     for name, r in results.items():
         device = r["setting"].get("gpu", "CPU")
         figures = f"{r['ours']:.4g} | {r['peer']:.4g} | {r['unit']} | **{r['ratio']:.2f}** |"
@@ -32,6 +32,11 @@ def write(results: dict[str, dict[str, Any]], page: Path) -> None:
     lines += [*notes.values(), "", "Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + "."]
     block = "<!-- swath:speed -->\n" + "\n".join(lines) + "\n<!-- /swath:speed -->"
     page.write_text(text.replace(found[0], block))
+
+
+def today_and_machine() -> str:
+    """When and where something was measured, if that is now and here."""
+    return f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {_cpu()}"
 
 
 def _read(block: str) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:

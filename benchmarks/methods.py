@@ -22,6 +22,7 @@ from swath.encoders import InputContract
 from swath.encoders.timm import Config as Timm
 from swath.methods import Method
 from swath.sensors import band_id
+from swath.settings import PluginSettings
 from swath.views import Augment, Crop
 from swath.views.policies.multi_crop import Config as MultiCrop
 from swath.views.policies.multi_crop import Crops
@@ -32,7 +33,9 @@ METHODS: dict[str, dict[str, int]] = {
     "byol": {},
     "dino": {"prototypes": 8192},
     "lejepa": {},
+    "moco-v2": {"hidden": 2048, "queue": 4096},
     "moco-v3": {},
+    "simclr": {},
     "simsiam": {"hidden": 2048},
     "vicreg": WIDE,
     "visreg": {},
@@ -44,11 +47,12 @@ def run(quick: bool = False) -> Result:
     """ResNet-18 of seven bands; two views, or two global and four local crops."""
     on_one_core()
     batch, px, seconds = (8, 32, 0.0) if quick else (32, 96, 20.0)
-    over_bare, against_lightly, worst = {}, {}, (0.0, 1.0)
+    rates, over_bare, against_lightly, worst = {}, {}, {}, (0.0, 1.0)
     for name in METHODS:
-        method, given = _method(name, batch, px)
+        method, given = made(name, batch, px)
         step = partial(_step, method, given)
-        ours, bare = race(step, partial(_bare, method, given), seconds)
+        ours, bare = race(step, partial(_bare, name, method, given), seconds)
+        rates[name] = round(ours, 1)
         over_bare[name] = round(bare / ours, 2)
         worst = max(worst, (bare, ours), key=lambda rates: rates[0] / rates[1])
         if name in PEERS:
@@ -64,6 +68,7 @@ def run(quick: bool = False) -> Result:
             "batch": f"{batch} of 7x{px}x{px}, two views or 2 + 4 crops",
             "ours and peer": "the method that is furthest from the bare passes of its encoders and heads, and these",
             "better": "ratio and `over bare passes` lower, `against lightly` above 1",
+            "locations/s": rates,
             "over bare passes": over_bare,
             "against lightly": against_lightly,
         },
@@ -71,7 +76,12 @@ def run(quick: bool = False) -> Result:
     )
 
 
-def _method(name: str, batch: int, px: int) -> tuple[Method, list[View]]:
+def settings(name: str) -> PluginSettings:
+    """Settings of a method as it is measured."""
+    return plugins.find("swath.methods", name).Config(**METHODS[name])
+
+
+def made(name: str, batch: int, px: int) -> tuple[Method, list[View]]:
     """A method, and its views of a batch of noise; local crops are half as large."""
     plugin = plugins.find("swath.methods", name)
     contract = InputContract(7, BANDS, True, ("reflectance",) * 7, (0.0,) * 7, (1.0,) * 7)
@@ -81,7 +91,7 @@ def _method(name: str, batch: int, px: int) -> tuple[Method, list[View]]:
     policy = views.build(MultiCrop(bands=BANDS, global_crops=(large,), local_crops=local))
     torch.manual_seed(0)
     encoder = encoders.build(Timm(model="resnet18"), contract)
-    method = methods.build(plugin.Config(**METHODS[name]), encoder, policy)
+    method = methods.build(settings(name), encoder, policy)
     image = Image(
         pixels=torch.randn(batch, 1, 7, px, px),
         valid=torch.ones(batch, 1, px, px, dtype=torch.bool),
@@ -111,16 +121,18 @@ def _step(method: Method, given: list[View]) -> int:
     return len(given[0].image)
 
 
-def _bare(method: Method, given: list[View]) -> int:
+def _bare(name: str, method: Method, given: list[View]) -> int:
     """The passes of the networks alone, on pixels that are ready for them; views of a size together as it does."""
     method.zero_grad()
     parts = dict(method.named_children())
-    student = nn.Sequential(method.encoder.network, *(part for name, part in parts.items() if name in HEADS))
-    groups = [_pixels(view) for view in given]
-    if method.multi_crop:
+    student = nn.Sequential(method.encoder.network, *(part for head, part in parts.items() if head in HEADS))
+    # of MoCo v2's two views the encoder sees the first, and its teacher the second
+    queries, keys = (given[:1], given[1:]) if name == "moco-v2" else (given, given)
+    groups = [_pixels(view) for view in queries]
+    if method.multi_crop or name == "simclr":
         groups = [torch.cat([x for x in groups if x.shape[2] == size]) for size in {x.shape[2] for x in groups}]
     if "teacher" in parts:
-        for view in given:
+        for view in keys:
             if not view.local:
                 parts["teacher"](view)
     sum((student(pixels).sum() for pixels in groups), start=torch.zeros(())).backward()
@@ -181,12 +193,17 @@ def _dino(peer: _Peer, pixels: Sequence[Tensor]) -> Tensor:
     return peer.loss(peer.targets(pixels[:2]), peer.project(pixels), epoch=0)
 
 
+def _moco(peer: _Peer, pixels: Sequence[Tensor]) -> Tensor:
+    (query,), (key,) = peer.project(pixels[:1]), peer.targets(pixels[1:])
+    return peer.loss(query, key)
+
+
 def _crops(peer: _Peer, pixels: Sequence[Tensor]) -> Tensor:
     z = torch.stack(peer.project(pixels))
     return peer.loss(global_proj=z[:2], local_proj=z[2:])
 
 
-FORMS = {"byol": _byol, "simsiam": _simsiam, "dino": _dino, "lejepa": _crops, "visreg": _crops}
+FORMS = {"byol": _byol, "moco-v2": _moco, "simsiam": _simsiam, "dino": _dino, "lejepa": _crops, "visreg": _crops}
 PEERS: dict[str, Callable[[int], tuple[list[nn.Module], nn.Module]]] = {
     "barlow-twins": lambda d: ([heads.BarlowTwinsProjectionHead(d, 2048, 2048)], losses.BarlowTwinsLoss()),
     "byol": lambda d: (
@@ -195,6 +212,11 @@ PEERS: dict[str, Callable[[int], tuple[list[nn.Module], nn.Module]]] = {
     ),
     "dino": lambda d: ([heads.DINOProjectionHead(d, 2048, 256, 8192)], losses.DINOLoss(8192)),
     "lejepa": lambda d: ([heads.LeJEPAProjectionHead(d)], losses.LeJEPALoss()),
+    "moco-v2": lambda d: (
+        [heads.MoCoProjectionHead(d, 2048, 128)],
+        losses.NTXentLoss(temperature=0.2, memory_bank_size=(4096, 128)),
+    ),
+    "simclr": lambda d: ([heads.SimCLRProjectionHead(d, d, 128, num_layers=3)], losses.NTXentLoss(temperature=0.1)),
     "simsiam": lambda d: (
         [heads.SimSiamProjectionHead(d, 2048, 2048), heads.SimSiamPredictionHead(2048, 512, 2048)],
         losses.NegativeCosineSimilarity(),

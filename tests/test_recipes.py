@@ -1,5 +1,6 @@
 """The recipes of published methods run on files in the published layout: two steps each, from files to an encoder."""
 
+from functools import partial
 from pathlib import Path
 
 import geopandas as gpd
@@ -16,6 +17,7 @@ from swath.corpus.sources.published.worldcereal_pixels import REGIONS
 from swath.corpus.splits.partition import split
 from swath.recipes import shipped
 from swath.tasks import Task
+from swath.views import presets
 from tests.corpus.sources.image_layouts import (
     UTM,
     cloudmask_ukis,
@@ -25,10 +27,13 @@ from tests.corpus.sources.image_layouts import (
     landsat_l1,
     noise,
     read,
+    ssl4eo_l,
     ssl4eo_l_benchmark,
+    ssl4eo_s12,
     tif,
 )
 from tests.corpus.sources.published.formats import pastis_r, south_sudan, worldcereal_patches, worldcereal_pixels
+from tests.corpus.sources.published.formats import sen12 as sen12_files
 
 SHORT = [
     "corpus.source.chip_px=32",
@@ -42,7 +47,7 @@ SHORT = [
 
 def test_every_recipe_that_compares_says_what_it_claims():
     recipes = [config.load(name) for name in shipped()]
-    compared = [recipe for recipe in recipes if recipe.arms]
+    compared = [recipe for recipe in recipes if recipe.arms and recipe.tasks]
     assert len(compared) > 10
     assert [recipe.name for recipe in compared if not recipe.claims] == []
 
@@ -427,3 +432,48 @@ def test_ssl4eo_ls_downstream_tasks_read_their_files(name, tmp_path):
         "ssl4eo-l-cdl": {"Corn", "Soybeans"},
     }.get(name, {"cloud shadow", "clear", "thin cloud", "cloud"})
     assert found.reader.read(found.parts["train"].locations[:1])
+
+
+def test_ssl4eo_ls_pre_training_is_the_papers():
+    arms = config.load("ssl4eo-l").arms
+    for arm in arms.values():
+        assert (arm.encoder.model, arm.training.epochs, arm.training.batch_size) == ("resnet50", 200, 1024)
+        assert (arm.method.temperature, arm.method.hidden, arm.method.out) == (0.07, 2048, 128)
+        assert arm.views.name == "two-dates"
+        assert (arm.training.optimizer.lr, arm.training.optimizer.weight_decay) == (0.12, 1e-4)
+        assert arm.training.optimizer.scale_lr is False
+    assert arms["moco-v2"].views.augment == presets.moco_v2(224)
+    assert arms["simclr"].views.augment == presets.simclr(224)
+    assert (arms["moco-v2"].training.optimizer.name, arms["simclr"].training.optimizer.name) == ("sgd", "lars")
+    vit = ["pretrain.encoder.model=vit_small_patch16_224", "pretrain.training.optimizer.lr=0.012"]
+    assert {arm.training.optimizer.lr for arm in config.load("ssl4eo-l", vit).arms.values()} == {0.012}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "layout"), [("ssl4eo-l", partial(ssl4eo_l, split="oli_sr")), ("ssl4eo-s12", ssl4eo_s12)]
+)
+def test_published_corpora_pre_train(name, layout, tmp_path):
+    layout(tmp_path / "data")
+    over = [
+        f"data={tmp_path / 'data'}",
+        "pretrain.encoder.model=test_resnet",
+        "pretrain.training.epochs=1",
+        "pretrain.training.batch_size=2",
+    ]
+    if name == "ssl4eo-s12":
+        over += ["arms.moco-v3.encoder.model=test_resnet"]
+    encoders = pipeline.pretrain(config.load(name, over), tmp_path / "run")
+    assert len(encoders) == len(config.load(name).arms)
+    assert all(path.exists() for path in encoders)
+
+
+def test_dfc2020_has_eight_classes_and_the_contests_parts(tmp_path):
+    sen12_files.dfc2020(tmp_path)
+    # the one patch that teaches here cannot also validate
+    recipe = config.load("dfc2020", [f"data={tmp_path}", "split.fractions=[0.8, 0.0, 0.2]"])
+    corpus = pipeline.build_corpus(recipe, tmp_path / "run")
+    task = Task("landcover", recipe.tasks["landcover"], corpus, split(corpus, recipe.split), recipe.split)
+    assert len(task.classes) == 8
+    assert not {"Savanna", "Snow/Ice"} & set(task.classes)
+    assert len(task.parts["test"].locations)

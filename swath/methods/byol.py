@@ -31,7 +31,9 @@ class Config(PluginSettings):
 
 
 class Method(_types.Method):
-    """BYOL. The two views go through the network one after the other: each has its own batch statistics."""
+    """BYOL. The two views go through the network one after the other: each has its own batch statistics. Nothing is
+    gathered. The teacher follows encoder and projector; its BatchNorm statistics are its own.
+    """
 
     def __init__(self, config: Config, encoder: Encoder, policy: DrawViews):
         super().__init__(encoder, policy)

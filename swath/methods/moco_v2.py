@@ -47,7 +47,10 @@ class Config(PluginSettings):
 
 
 class Method(_types.Method):
-    """MoCo v2. The first view is the query, the second the key."""
+    """MoCo v2. The first view is the query, which goes through the network in one batch, the second the key, made by
+    the teacher in sub-batches. Keys of all processes are gathered for the queue, without gradients (batch x `out`
+    numbers), and twice which locations they are of (8 bytes each). The teacher follows encoder and head.
+    """
 
     def __init__(self, config: Config, encoder: Encoder, policy: DrawViews):
         super().__init__(encoder, policy)

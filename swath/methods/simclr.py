@@ -32,7 +32,9 @@ class Config(PluginSettings):
 
 
 class Method(_types.Method):
-    """SimCLR. Both views go through the network together: batch statistics are those of all 2B views."""
+    """SimCLR. Both views go through the network together: batch statistics are those of all 2B views. Projections of
+    all processes are gathered, with gradients (2 x batch x `out` numbers). There is no teacher.
+    """
 
     def __init__(self, config: Config, encoder: Encoder, policy: DrawViews):
         super().__init__(encoder, policy)

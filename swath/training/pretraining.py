@@ -176,6 +176,9 @@ class _FromCorpus:
         if loader.lonely:
             notice = f"{loader.lonely} {of_all} have no other one within {self.neighbours_m:g} m"
             console().print(f"{notice}, and are left out", soft_wrap=True)
+        if loader.of_fewer_dates:
+            notice = f"{loader.of_fewer_dates} {of_all} have fewer than {self.select.dates} usable dates"
+            console().print(f"{notice}: theirs are repeated, so that both views may be of one date", soft_wrap=True)
         if loader.left_out and self.select.apart_days is not None:
             notice = (
                 f"{loader.left_out} {of_all} have no two usable dates {self.select.apart_days:g} days of the year apart"

@@ -11,6 +11,7 @@ from swath.methods.byol import Config as Byol
 from swath.training import TrainConfig, check, pretrain
 from swath.views.policies.neighbours import Config as Nearby
 from swath.views.policies.seasons import Config as Seasons
+from swath.views.policies.two_dates import Config as TwoDates
 from tests.corpus.fakes import OPTICAL, make
 
 KEYS = (f"{OPTICAL}/B04", f"{OPTICAL}/B08")
@@ -56,6 +57,13 @@ def test_locations_without_a_neighbour_are_counted(corpus, capsys):
     assert "2 of 6 locations have no other one within 200 m, and are left out" in capsys.readouterr().err
     with pytest.raises(CorpusError, match="6 more have no neighbour within the distance"):
         begin(corpus, Nearby(bands=KEYS, within_m=200.0), [0, 2, 4, 6, 8, 10])
+
+
+def test_locations_of_one_date_are_counted(corpus, tmp_path, capsys):
+    begin(corpus, TwoDates(bands=KEYS), range(12))
+    assert "repeated" not in capsys.readouterr().err
+    begin(make(tmp_path / "corpus", count=6, dates=1), TwoDates(bands=KEYS), range(6))
+    assert "6 of 6 locations have fewer than 2 usable dates: theirs are repeated" in capsys.readouterr().err
 
 
 def test_locations_of_one_season_are_counted(corpus, capsys):

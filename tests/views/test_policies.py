@@ -43,7 +43,8 @@ def t_of(policy):
 
 def of_single_dates(policy):
     """Whether its views are single dates, and not series."""
-    return isinstance(policy.dates, int | views.Nearby | views.Seasons) or policy.config.name in NUMBER
+    chosen_by_itself = policy.config.name in {*NUMBER, "change-aware"}
+    return chosen_by_itself or isinstance(policy.dates, int | views.Nearby | views.Seasons)
 
 
 def keys_of(view):

@@ -76,6 +76,8 @@ class Loader:
         if self._neighbours is not None:
             accompanied = self._neighbours.count[self.locations] > 0
             self.locations, self.lonely = self.locations[accompanied], int((~accompanied).sum())
+        self.of_fewer_dates = self._sampler.of_fewer_dates(self.locations)
+        """Number of locations whose dates are repeated, as there are fewer than the number that is asked for."""
         self._batch_size, self._seed, self._rank, self._world = batch_size, seed, rank, world
         self._labels = tuple(labels)
         self._device = torch.device(device)

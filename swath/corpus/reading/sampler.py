@@ -114,6 +114,12 @@ class Sampler:
         """The locations among these that have an eligible chip of every sensor."""
         return locations[np.all([there[locations] for there in self._usable.values()], axis=0)]
 
+    def of_fewer_dates(self, locations: Integer[ndarray, " n"]) -> int:
+        """Number of these locations whose dates are repeated, as there are fewer than the number that is asked for."""
+        wanted = self.selection.dates
+        leader = next(iter(self._series.values()))
+        return 0 if isinstance(wanted, str) else int((leader.count[locations] < wanted).sum())
+
     def choose(self, locations: Integer[ndarray, " b"], seed: int | None = None) -> dict[str, Integer[ndarray, "b t"]]:
         """Choose chips for each location: positions in `corpus.chips` by sensor, -1 for padding.
 

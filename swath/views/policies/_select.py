@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from swath._device import send
@@ -92,12 +92,16 @@ def both_dates(image: Image) -> tuple[Image, Image]:
 
 def two_dates(image: Image, generator: torch.Generator) -> tuple[Int[Tensor, " b"], Int[Tensor, " b"]]:
     """Two different random dates of each sample that have valid pixels; the same one twice where there is only one."""
-    present = image.valid.flatten(2).any(dim=2)
-    luck = send(uniform(generator, (present.shape[0], present.shape[1])), present.device) + present
+    return two_of(image.valid.flatten(2).any(dim=2), generator)
+
+
+def two_of(usable: Bool[Tensor, "b t"], generator: torch.Generator) -> tuple[Int[Tensor, " b"], Int[Tensor, " b"]]:
+    """Two different random dates of each sample, of those that are usable; the same one twice where there is one."""
+    luck = send(uniform(generator, (usable.shape[0], usable.shape[1])), usable.device) + usable
     order = luck.argsort(dim=1, descending=True)
     first = order[:, 0]
-    second = order[:, 1] if present.shape[1] > 1 else first
-    return first, torch.where(present.sum(dim=1) > 1, second, first)
+    second = order[:, 1] if usable.shape[1] > 1 else first
+    return first, torch.where(usable.sum(dim=1) > 1, second, first)
 
 
 def join(first: Image, second: Image) -> Image:

@@ -1,0 +1,48 @@
+"""Writes what each method costs into docs/methods.md, so that no figure there is typed by hand.
+
+python -m benchmarks methods --json > methods.json
+python -m benchmarks._costs methods.json docs/methods.md
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks import _page
+
+BLOCK = re.compile(r"<!-- swath:methods -->\n.*?<!-- /swath:methods -->", re.DOTALL)
+
+
+def main(measured: Path, page: Path) -> None:
+    """Put the figures of a run of the benchmark `methods` into the page's block, with the day and the machine."""
+    text = page.read_text()
+    if BLOCK.search(text) is None:
+        raise SystemExit(f"{page} has no block of costs (<!-- swath:methods -->)")
+    block = (
+        "<!-- swath:methods -->\n" + "\n".join(lines(json.loads(measured.read_text()))) + "\n<!-- /swath:methods -->"
+    )
+    page.write_text(BLOCK.sub(lambda _: block, text))
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """The block's table and the note below it."""
+    setting = result["setting"]
+    lightly = setting["against lightly"]
+    rows = [
+        f"| `{name}` | {rate:.1f} | {setting['over bare passes'][name]:.2f} | {lightly.get(name, '')} |"
+        for name, rate in setting["locations/s"].items()
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    return [
+        "| method | locations/s of a core | over the bare passes of its networks | speed over lightly's |",
+        "|---|---:|---:|---:|",
+        *rows,
+        "",
+        f"{setting['model']}, batches of {setting['batch']}; {_page.today_and_machine()}; {versions}.",
+    ]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
