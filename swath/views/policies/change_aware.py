@@ -1,6 +1,6 @@
 """Two dates of different periods of a location, or of one period where the location has changed between them."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,25 +10,22 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from swath._device import send
 from swath.batch import Batch, Image, View
-from swath.settings import PluginSettings
 from swath.views import presets
 from swath.views._random import uniform
 from swath.views._settings import Augment
-from swath.views._types import Inputs
+from swath.views.policies._one_sensor import OneSensorPolicy, OneSensorSettings
 from swath.views.policies._pair import pair
 from swath.views.policies._seasons import halves
-from swath.views.policies._select import image_of, one_sensor, reads, take_date, two_of
+from swath.views.policies._select import image_of, take_date, two_of
 
 CELLS = 8
 """Cells a side that chips are averaged in before dates are compared: noise and shifts of a pixel then count little."""
 
 
-class Config(PluginSettings, json_schema_extra={"examples": [{"bands": ["landsat-oli-sr/SR_B4"], "limit": 2.0}]}):
-    """Which bands, what counts as a change, and how both views are augmented."""
+class Config(OneSensorSettings, json_schema_extra={"examples": [{"bands": ["landsat-oli-sr/SR_B4"], "limit": 2.0}]}):
+    """Two dates that show one place: of different periods, or of one where the place has changed between them."""
 
     name: Literal["change-aware"] = "change-aware"
-    bands: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Band keys of one sensor: the encoder's channels."""
     limit: float = Field(default=2.0, gt=0)
     """A location has changed where dates of its newer and its older half differ more than so many times as much as
     dates of one half do, in mean squared difference."""
@@ -39,21 +36,15 @@ class Config(PluginSettings, json_schema_extra={"examples": [{"bands": ["landsat
     """Cut and turn both dates alike."""
 
 
-class Policy:
+class Policy(OneSensorPolicy[Config]):
     """Roles `query` and `key`; chance says which date is which. CaCo's idea (Mall et al. 2023), by pixels instead of
     features, for any method of two views. Locations of fewer than four dates count as unchanged.
     """
 
-    def __init__(self, config: Config):
-        one_sensor(config.bands)
-        self.config = config
-        self.reads = reads(config.bands)
-        self.inputs = Inputs(len(config.bands), config.bands, fixed=True)
-        self.dates = "all"
-        self.most, self.gaps = None, False
+    dates = "all"
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> list[View]:
-        """Both views."""
+        """The two views of each location."""
         config, image = self.config, image_of(batch, self.config.bands)
         new, old = halves(image)
         luck = send(uniform(generator, (len(image), 2)), new.device)
