@@ -4,6 +4,7 @@ The first calls in every test are, to be exact: see `sparing`.
 """
 
 import argparse
+import atexit
 import gc
 import importlib
 import importlib.util
@@ -11,6 +12,7 @@ import inspect
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 from tests import sparing
+from tests.forks import Forks, serving
 
 # time on a shared machine says nothing about correctness
 settings.register_profile("swath", deadline=None)
@@ -99,11 +102,8 @@ def pytest_collection_finish() -> None:
     """What is imported and collected stays to the end: no search for garbage looks at it again."""
     gc.collect()
     gc.freeze()
-
-
-def pytest_sessionfinish() -> None:
-    """Libraries in C++ look at what is left when a process ends."""
-    gc.unfreeze()
+    # libraries in C++ look at what is left when a process ends; pytest itself searches for garbage before that
+    atexit.register(gc.unfreeze)
 
 
 @pytest.fixture(scope="session")
@@ -113,6 +113,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set SWATH_DATA to the folder that holds it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Runs code in processes of its own, which need not import torch anew."""
+    with serving() as running:
+        yield running
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

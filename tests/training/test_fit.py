@@ -1,9 +1,8 @@
 """A run trains, can be killed at any step, and stops when it is not worth going on."""
 
 import json
+import os
 import signal
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -122,33 +121,29 @@ def test_half_written_rows_and_checkpoints_are_not_believed(undisturbed, tmp_pat
 
 
 KILL = """
-import sys, time, warnings
+import time, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
-sys.path.insert(0, str(Path.cwd()))
 from tests.training import helpers
-from swath.training.pretraining import begin, finished_state
 from swath.training.recorder import Recorder
 original = Recorder.on_train_batch_end
 def slow(self, *args):
     original(self, *args)
     time.sleep(0.2)
 Recorder.on_train_batch_end = slow
-helpers.train(Path(sys.argv[1]))
+helpers.train(Path({folder!r}))
 """
 
 
-def test_kill_9(undisturbed, tmp_path):
-    repository = Path(__file__).parents[2]
-    process = subprocess.Popen([sys.executable, "-c", KILL, str(tmp_path)], cwd=repository)
+def test_kill_9(undisturbed, tmp_path, forks):
+    child = forks.start(KILL.format(folder=str(tmp_path)), "tests.training.helpers")
     log = tmp_path / "log.csv"
     deadline = time.monotonic() + 200
     while not (log.exists() and len(log.read_text().splitlines()) > 8):
-        assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    os.kill(child, signal.SIGKILL)
+    assert forks.wait() == -signal.SIGKILL
     assert len(helpers.losses(tmp_path)) < TOTAL
     helpers.train(tmp_path)
     assert helpers.losses(tmp_path) == helpers.losses(undisturbed("byol"))

@@ -4,12 +4,9 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,33 +18,11 @@ from swath.corpus.store import index as _index
 from swath.errors import CorpusError, RecipeError
 from tests.corpus.fakes import COVER, LAYOUTS, OPTICAL, PX, RADAR, location, make, part, writer
 
-FORKS = """
-import json, os, sys
-sys.path.insert(0, sys.argv[1])
+BUILD = """
+from pathlib import Path
 from tests.corpus import fakes
-for line in sys.stdin:  # some code a line, each in a process of its own; importing once is what makes this fast
-    child = os.fork()
-    if child == 0:
-        exec(json.loads(line))
-        os._exit(0)
-    print(child, flush=True)
-    print(os.waitpid(child, 0)[1], flush=True)
+fakes.make(Path({target!r}), count=24, step=2)
 """
-
-
-@pytest.fixture(scope="module")
-def forks():
-    """Call with code to run it in a process of its own: yields its id, then how it ended."""
-    command = [sys.executable, "-c", FORKS, str(Path(__file__).parents[3])]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
-
-        def run(code: str):
-            process.stdin.write(json.dumps(code) + "\n")
-            yield int(process.stdout.readline())
-            yield int(process.stdout.readline())
-
-        yield run
-        process.stdin.close()
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +40,11 @@ def test_a_build_killed_anywhere_opens_and_continues_to_the_same_corpus(undistur
     chance = random.Random(0)
     kills = 0
     for _ in range(12):
-        build = forks(f"from pathlib import Path; fakes.make(Path({str(target)!r}), count=24, step=2)")
-        child = next(build)
+        child = forks.start(BUILD.format(target=str(target)), "tests.corpus.fakes")
         time.sleep(chance.uniform(0.01, 0.3))
         with suppress(ProcessLookupError):  # it may have got to its end
             os.kill(child, signal.SIGKILL)
-        kills += next(build) == signal.SIGKILL
+        kills += forks.wait() == -signal.SIGKILL
         if (target / "corpus.json").exists():
             half = Corpus.open(target)
             if len(half):  # the array of an empty corpus may not be there yet
@@ -140,6 +114,7 @@ import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from pathlib import Path
 from swath.errors import CorpusError
+from tests.corpus import fakes
 folder = Path({str(tmp_path)!r})
 with fakes.writer(folder / "corpus") as w:
     w.append(fakes.part(range(2)))
@@ -150,8 +125,7 @@ with fakes.writer(folder / "corpus") as w:
         (folder / "said.txt").write_text(error.what)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 """
-    *_, ended = forks(code)
-    assert ended == 0
+    assert forks.run(code, "tests.corpus.fakes") == 0
     said = (tmp_path / "said.txt").read_text()
     assert "cannot write the corpus" in said
     assert len(said) < 400

@@ -2,11 +2,7 @@
 
 import json
 import signal
-import subprocess
-import sys
-import textwrap
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -307,30 +303,29 @@ def test_a_test_part_without_labels_is_refused(corpus, tmp_path):
         ).run()
 
 
-def test_killed_at_any_moment_it_ends_with_the_same_files(undisturbed, tmp_path):
+KILL = """
+import os, signal
+from pathlib import Path
+from swath.corpus import Corpus
+from swath.tasks.run import results
+from tests.tasks.run.test_evaluate import run
+write, left = results.ResultStore.write, 5
+def counted(self, *args):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    write(self, *args)
+results.ResultStore.write = counted
+folder = Path({folder!r})
+run(Corpus.open(folder / "corpus"), folder, folder / "evaluate")
+"""
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_files(undisturbed, tmp_path, forks):
     """SIGKILL after some cells, then the same command again: bit for bit what an undisturbed run writes."""
     make(tmp_path / "corpus")
-    script = textwrap.dedent(f"""
-        import os, signal, sys
-        from pathlib import Path
-        sys.path.insert(0, {str(Path(__file__).parents[3])!r})
-        from swath.corpus import Corpus
-        from swath.tasks.run import results
-        from tests.tasks.run.test_evaluate import run
-        write, left = results.ResultStore.write, int(sys.argv[1])
-        def counted(self, *args):
-            global left
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left -= 1
-            write(self, *args)
-        results.ResultStore.write = counted
-        folder = Path({str(tmp_path)!r})
-        run(Corpus.open(folder / "corpus"), folder, folder / "evaluate")
-    """)
-
-    killed = subprocess.run([sys.executable, "-c", script, "5"], capture_output=True, text=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert forks.run(KILL.format(folder=str(tmp_path)), "tests.tasks.run.test_evaluate") == -signal.SIGKILL
     out = tmp_path / "evaluate"
     assert not (out / "table.csv").exists()
     assert len(list((out / "cells").glob("*.parquet"))) == 5
