@@ -21,6 +21,7 @@ from swath.errors import RecipeError, SwathError, TrainingError
 from swath.pipeline._folder import fixed
 from swath.pipeline._gauge import gauge_set
 from swath.pipeline._inputs import parts_of
+from swath.products.report.sections import all_sections
 
 TINY = [
     "seeds=[0]",
@@ -69,6 +70,17 @@ def test_only_the_training_part_is_pretrained_on(finished):
     assert card["provenance"]["locations"] < len(corpus.locations)
 
 
+@pytest.fixture
+def short_report(monkeypatch):
+    """Reports of one section: to draw the others takes longer than all else of a tiny run."""
+
+    def one(problems):
+        return {"result": all_sections(problems)["result"]}
+
+    monkeypatch.setattr("swath.products.report.all_sections", one)
+
+
+@pytest.mark.usefixtures("short_report")
 def test_the_same_command_again_does_nothing_anew(finished):
     encoder = finished / "pretrain" / "simclr" / "seed-0" / "encoder.safetensors"
     before = encoder.stat().st_mtime_ns
@@ -77,6 +89,7 @@ def test_the_same_command_again_does_nothing_anew(finished):
 
 
 @pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.usefixtures("short_report")
 def test_jobs_side_by_side_end_with_the_same_numbers(finished, tmp_path, monkeypatch, real):
     if not real:  # new processes take seconds to import torch
         for part in ("_pretrain", "_evaluate"):
@@ -84,6 +97,7 @@ def test_jobs_side_by_side_end_with_the_same_numbers(finished, tmp_path, monkeyp
                 f"swath.pipeline.{part}.side_by_side", lambda work, calls, *_: [work(*c) for c in calls]
             )
     settings = [*TINY, "seeds=[0,1]", f"corpus.path={finished / 'corpus'}", "corpus.source=null"]
+    settings += ["pretrain.training.epochs=1", "tasks.landcover.floors=[majority, random-encoder]"]
     recipe = swath.load_recipe("quickstart", settings)
     swath.run(recipe, tmp_path / "apart", jobs=2)
     swath.run(recipe, tmp_path / "alone")
