@@ -28,7 +28,7 @@ _ENDED: list[Stopped] = []
 
 
 def side_by_side(work: Callable[..., T], calls: Sequence[tuple[Any, ...]], processes: int, said: str) -> list[T]:
-    """What `work` returns for each tuple of arguments, in their order.
+    """Call `work` with each tuple of arguments, in processes of their own; the results are in the order of the calls.
 
     The processes share the cores that torch may use here. When a call fails those under way are brought to their end,
     no other is begun, and the first error is raised. When this process is told to stop it tells them, and when it is

@@ -241,7 +241,7 @@ def _parse(text: str, where: str) -> tuple[dict[str, Any], Lines]:
 
 
 def _section(value: Any, name: str, where: str) -> dict[str, Any]:
-    """What `pretrain` or `arms` says, before both are one; nothing at all is an empty section."""
+    """The section `pretrain` or `arms` of a document, before both are merged; a missing one is empty."""
     if value is not None and not isinstance(value, dict):
         raise RecipeError(f"{name}: should be a mapping of keys to values (given: {short(value)})", where=where)
     return value or {}

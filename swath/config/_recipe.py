@@ -78,7 +78,7 @@ class Recipe(Settings):
     """Sensors of one's own by name, beside those of swath; docs/sensors.md lists their settings."""
     corpus: CorpusConfig
     split: SplitConfig = SplitConfig()
-    """Which locations train, validate and test; only the training part is ever pre-trained on."""
+    """The split: which locations train, validate and test. Only the training part is ever pre-trained on."""
     rotate: bool = False
     """Cross-validate: each seed tests the next fold of `split` (pre-trained without it), and a round over all folds is
     one result. Needs folds, and a multiple of their number of seeds."""
@@ -87,7 +87,7 @@ class Recipe(Settings):
     sweep: SweepConfig | None = None
     """Axes whose combinations are the arms, instead of `arms`: see docs/sweeps.md."""
     tasks: dict[str, TaskConfig] = Field(default_factory=dict)
-    """What the encoders are judged on, by name."""
+    """The tasks that encoders are judged on, by name."""
     claims: list[Claim] | None = None
     """The comparisons that the experiment is made for, and that alone get a verdict. If nothing is said: each arm
     against its own random twin, its own training from scratch and one named floor, by the first probe of an input."""

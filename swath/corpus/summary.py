@@ -10,7 +10,7 @@ from swath.corpus.store import Corpus
 
 
 def info(corpus: Corpus) -> dict[str, dict[str, Any] | list[dict[str, Any]]]:
-    """What a corpus holds, as tables: by title either one value a key, or rows with the same keys."""
+    """The content of a corpus as tables: by title, either one value a key, or rows with the same keys."""
     tables: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
         "corpus": _summary(corpus),
         "sensors": [_sensor_row(corpus, sensor) for sensor in corpus.info.sensors],

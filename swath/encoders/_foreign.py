@@ -292,7 +292,7 @@ class Match:
         card: str | None,
         remarks: Sequence[str],
     ) -> StartReport:
-        """What was done, told by the network's states before and after."""
+        """The report on what was done, derived from the network's states before and after."""
         names, taken = self.under(naming), self.taken(naming)
         size = sum(self.own[name].numel() for name in taken)
         return StartReport(

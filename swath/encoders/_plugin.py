@@ -1,4 +1,4 @@
-"""What one file of this folder has to define to be an encoder that recipes can name."""
+"""The interface of an encoder plug-in: what one file of this folder has to define."""
 
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable

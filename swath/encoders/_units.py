@@ -66,7 +66,7 @@ def check_means(then: InputContract, now: InputContract) -> None:
 
 
 def _impossible(contract: InputContract, sampled: Values, pictures: int) -> Iterator[tuple[str, str, Values]]:
-    """What the values of bands cannot be, in which unit, and of which bands."""
+    """For each unit with impossible values: a message, the unit, and the values by band."""
     for unit, rule in RULES.items():
         low, high = TRAINED[unit]
         ours = [key for key in sampled if band(key).unit == unit and low <= _mean(contract, key) <= high]

@@ -167,7 +167,7 @@ def build(config: Config, contract: InputContract) -> CrossModalUNet3d:
 
 
 def branch_of(image: Image, contract: InputContract) -> int:
-    """Which of the contract's inputs an image is."""
+    """Number of the contract's input that an image is."""
     counts = [len(keys) for keys in contract.inputs]
     if len(counts) == 1:
         return 0

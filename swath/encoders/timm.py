@@ -38,12 +38,13 @@ class Config(StartableSettings):
     model: str = "resnet18"
     """A name that `timm.list_models()` lists, such as `resnet18`, `convnext_atto` or `vit_small_patch16_224`."""
     weights: Path | None = None
-    """What to start from: an encoder that swath saved, of the same bands and settings; or a file of tensors that others
-    published (.safetensors, or torch's). Without a card it is taken for a network of RGB, whose first kernels are
-    adapted to the bands."""
+    """Weights to start from: an encoder that swath saved, of the same bands and settings; or a file of tensors
+    that others published (.safetensors, or torch's). Without a card it is taken for a network of RGB, whose
+    first kernels are adapted to the bands."""
     card: str | None = None
-    """What the published file was trained on: a card that swath ships, such as `ssl4eo-l-oli-sr`, or the path of a YAML
-    file of your own. The bands' kernels are chosen by their names, and pixels are scaled as its authors did it."""
+    """Description of the published file: a card that swath ships, such as `ssl4eo-l-oli-sr`, or the path of a
+    YAML file of your own. The bands' kernels are chosen by their names, and pixels are scaled as its authors
+    did it."""
     prefix: str | None = None
     """Prefix of the network's tensors in the file; null: recognise the known published layouts."""
     at_least: float = Field(default=1.0, gt=0, le=1)

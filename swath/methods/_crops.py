@@ -28,8 +28,9 @@ def global_first(views: Sequence[View], method: str) -> tuple[list[View], int]:
 
 
 def together(network: Callable[[Image], Float[Tensor, "n d"]], views: Sequence[View]) -> Float[Tensor, "v b d"]:
-    """What a network makes of each view; views of one size go through it as one batch, of which BatchNorm's
-    statistics are (as in the official codes of DINO and LeJEPA)."""
+    """Apply a network to each view. Views of one size go through it as one batch, which they share BatchNorm's
+    statistics in (as in the official codes of DINO and LeJEPA).
+    """
     of_a_size: dict[tuple[object, ...], list[int]] = {}
     for i, view in enumerate(views):
         of_a_size.setdefault((*view.image.pixels.shape[2:], view.image.gsd_m), []).append(i)

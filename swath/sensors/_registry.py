@@ -166,7 +166,7 @@ def read(path: Path | str) -> list[Sensor]:
 
 
 def load_file(path: Path | str) -> tuple[dict[str, Any], _yaml.Lines]:
-    """What a YAML file of sensors says, not validated, and where its keys are.
+    """Read a YAML file of sensors: its content, not validated, and where its keys are.
 
     Raises:
         RecipeError: the file cannot be read, or holds no mapping of names to definitions.

@@ -1,4 +1,4 @@
-"""What a band and a sensor are. No torch and no raster library here: these are facts about instruments."""
+"""Bands and sensors as types. No torch and no raster library here: these are facts about instruments."""
 
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What a recipe says of a sweep, and the arms that come of it."""
+"""The section of a recipe that describes a sweep, and the arms that it makes."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ class SweepConfig(Settings):
     a list of its values (`training.batch_size: [64, 128]`, `method: [simclr, byol]`). An axis over `method` begins with
     the method's defaults; one over `views.name` keeps what `pretrain.views` says."""
     design: Design = GridDesign()
-    """Which combinations are trained."""
+    """The combinations of levels that are trained."""
     without: list[dict[str, str]] = Field(default_factory=list)
     """Combinations that are left out, such as `{objective: dino, views: seasons}`: level by axis; an axis that is not
     named may have any level."""

@@ -1,4 +1,4 @@
-"""Which combinations of levels are trained: all, some at random, or those that tell most.
+"""The choice of combinations that are trained: all, some at random, or those that tell most.
 
 A fraction is chosen to be D-optimal in Bayes' sense (DuMouchel and Jones 1994, "A simple Bayesian modification of
 D-optimal designs"): every axis can be told apart from every other, the pairs of axes that are asked for as well, and

@@ -32,7 +32,7 @@ class Power:
 
 
 def needed_for(evaluation: Path, difference: float, alpha: float = 0.05) -> list[Power]:
-    """What each claim of a run would have needed for a difference.
+    """What each claim of a run would have needed to detect a difference.
 
     Args:
         evaluation: the folder `evaluate` of a run.

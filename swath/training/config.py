@@ -1,4 +1,4 @@
-"""What a recipe can say about training."""
+"""The section of a recipe that describes training."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal

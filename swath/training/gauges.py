@@ -103,7 +103,7 @@ class CollapseWatch:
         return max(self.rule.feature_std, self.rule.feature_std_ratio * (self.first_std or 0.0))
 
     def verdict(self, std: float, rank: float) -> str | None:
-        """What is wrong, once it has been wrong for `patience` measurements; None until then.
+        """A message once a gauge has been below its floor for `patience` measurements; None until then.
 
         The first measurement is never wrong. One that is not finite counts as below: comparisons are written so that
         NaN fails them.

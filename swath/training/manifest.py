@@ -39,7 +39,7 @@ class Stage:
 
     @property
     def key(self) -> tuple[str, str | None, int | None]:
-        """Which stage of the run this is."""
+        """Key that identifies the stage within the run."""
         return self.stage, self.arm, self.seed
 
 

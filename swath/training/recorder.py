@@ -1,4 +1,4 @@
-"""What is written down while training, and the rules that stop it."""
+"""The record of a training, and the rules that stop it."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""What a policy says about the encoder that it feeds."""
+"""The interface of a view policy, and what it says about the encoder that it feeds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the checks read: some locations of a corpus, and pixels of them that several kinds of check share."""
+"""The part of a corpus that the checks read: some locations, and pixels of them that several kinds of check share."""
 
 from collections.abc import Iterator
 from functools import cached_property

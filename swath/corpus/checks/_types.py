@@ -1,4 +1,4 @@
-"""What a kind of check defines, and what it hands back: findings, and measurements that a page can show."""
+"""The interface of a kind of check, and its results: findings, and measurements that a page can show."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Histogram:
 
     title: str
     unit: str
-    """What the horizontal axis is measured in."""
+    """Label of the horizontal axis: the measured quantity with its unit."""
     values: Mapping[str, Float[ndarray, " _"]]
     """Numbers by series, such as one series a sensor."""
 

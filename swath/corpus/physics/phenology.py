@@ -27,7 +27,7 @@ class Cycle:
     end: float
     """Day of year at half green-down; beyond 365 for plants that stay over winter."""
     fall: float
-    """As `rise`, for senescence, harvest or leaf fall."""
+    """Days for the logistic's argument to grow by one during senescence, harvest or leaf fall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def state(
 
 
 def _mowing(t: np.ndarray, luck: np.ndarray) -> np.ndarray:
-    """What two cuts leave of the leaf area; it grows back within a month or so."""
+    """Factor on the leaf area after two cuts, from which it grows back within a month or so."""
     kept = np.ones_like(t)
     for first, spread in ((135, 30), (195, 45)):
         since = t - first - spread * luck

@@ -89,7 +89,7 @@ def blur(image: Float[np.ndarray, "... h w"], side: float = 0.14) -> Float[np.nd
 
 
 def coarsen(image: Float[np.ndarray, "... h w"]) -> Float[np.ndarray, "... h w"]:
-    """What a 20 m band shows on the 10 m grid: the mean of 2 x 2 pixels, repeated (nearest neighbour)."""
+    """A 20 m band on the 10 m grid: means of 2 x 2 pixels, each repeated (nearest neighbour)."""
     *lead, h, w = image.shape
     mean = image.reshape(*lead, h // 2, 2, w // 2, 2).mean(axis=(-3, -1))
     return mean.repeat(2, axis=-2).repeat(2, axis=-1)
@@ -100,7 +100,7 @@ def atmosphere(
     haze: Float[np.ndarray, "t h w"],
     illumination: Float[np.ndarray, "t c"],
 ) -> Float[np.ndarray, "t c h w"]:
-    """What atmospheric correction leaves behind: a view- and sun-dependent gain, and haze that is bluer than white.
+    """Imperfect atmospheric correction: a gain that depends on view and sun, and haze that is bluer than white.
 
     Haze adds path reflectance falling with wavelength^-1.3 (aerosol) and dims what is below it.
     """

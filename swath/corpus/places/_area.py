@@ -23,7 +23,7 @@ class Area:
     parts: tuple[shapely.Polygon, ...]
 
     def contains(self, lon: Float[ndarray, " n"], lat: Float[ndarray, " n"]) -> Bool[ndarray, " n"]:
-        """Which points lie inside."""
+        """True for the points that lie inside."""
         points = np.asarray(shapely.points(lon, lat))
         inside = np.zeros(len(lon), bool)
         inside[shapely.STRtree(points).query(list(self.parts), predicate="intersects")[1]] = True

@@ -47,7 +47,9 @@ class Separation(ABC):
         self._accepted: Squares | None = None
 
     def add(self, block: Squares) -> Bool[ndarray, " n"]:
-        """Which squares overlap neither an accepted one nor an earlier one of the block that stays."""
+        """True for the squares of a block that overlap neither an accepted square nor an earlier one that
+        stays; these are accepted.
+        """
         alive = np.ones(len(block.lon), bool)
         tree = self._tree(block)
         if self._accepted is not None:

@@ -1,4 +1,4 @@
-"""Which locations and which dates: pure functions of a seed, so that any step of any run can be recomputed.
+"""The choice of locations and dates: pure functions of a seed, so that any step of any run can be recomputed.
 
 Random numbers are hashes of (seed, location, counter) instead of draws from a stream. What is chosen for a location
 therefore depends neither on the batch it is in, nor on the number of processes, nor on what was read before.
@@ -28,7 +28,7 @@ _GAP_BLOCK = 256
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which chips of a location are read."""
+    """The choice of chips of a location."""
 
     dates: Dates = 1
     """Dates per sensor and location. "all": the whole series, padded. "paired": the whole series of the sensor that

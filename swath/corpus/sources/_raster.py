@@ -71,7 +71,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file's header says."""
+    """The content of a file's header."""
 
     height: int
     width: int

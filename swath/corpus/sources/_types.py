@@ -1,4 +1,4 @@
-"""What a source has to define."""
+"""The interface of a source."""
 
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable

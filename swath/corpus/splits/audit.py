@@ -16,7 +16,7 @@ SINGLE_PX = 8
 
 @dataclass(frozen=True, slots=True)
 class Leakage:
-    """What a split lets through."""
+    """Dependencies between the parts of a split: neighbours, shared groups and copies."""
 
     nearest_km: float | None
     """Distance between centres of the nearest train and test locations; None without coordinates."""

@@ -198,7 +198,9 @@ def scalar_kinds(locations: Iterable[Location], known: Mapping[str, str]) -> dic
 
 
 def kind_of(value: Any) -> str | None:
-    """What a scalar label is, in words; None for a missing one. ValueError, whose text goes on from its name."""
+    """Type of a scalar label in words; None for a missing one. Raises ValueError, whose text continues the
+    label's name.
+    """
     value = _plain(value)
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return None

@@ -15,7 +15,7 @@ def left_out(panels: Sequence[Panel]) -> list[str]:
 
 
 def remarks(panels: Sequence[Panel]) -> list[str]:
-    """What was noted of rows that have a result, a line for each note."""
+    """Notes on rows that have a result, a line for each note."""
     return _by_note((score.row, panel, score.note) for panel in panels for score in panel.scores if score.note)
 
 

@@ -104,7 +104,7 @@ class Run:
 
     @property
     def stages(self) -> list[dict[str, Any]]:
-        """What was executed, in order."""
+        """The executed stages, in order."""
         return self.manifest.get("stages") or []
 
     @property
@@ -200,7 +200,7 @@ def load(path: Path) -> Run:
 
 
 def stage_name(stage: Mapping[str, Any]) -> str:
-    """What a stage was for: `pretrain of byol, seed 0`, or the stage alone."""
+    """A stage in words: `pretrain of byol, seed 0`, or the stage alone."""
     name = str(stage.get("stage", "?"))
     if stage.get("arm") is not None:
         name += f" of {stage['arm']}"

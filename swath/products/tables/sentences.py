@@ -16,7 +16,7 @@ ROLES: dict[Role, str] = {
     "scratch": "from scratch",
     "floor": "floor",
 }
-"""What a row's role is called where people read it."""
+"""Words for a row's role where people read it."""
 VERDICTS: dict[Verdict, str] = {
     "better": "better",
     "worse": "worse",
@@ -34,7 +34,7 @@ def headline(run: Run, panel: Panel | None, *, panels_in_all: int = 1) -> list[s
 
 
 def judged(run: Run, panel: Panel | None, *, panels_in_all: int = 1) -> list[str]:
-    """What was compared on what, and that there is more than this one panel."""
+    """A sentence on what was compared on what, which says if there is more than this one panel."""
     if panel is None:
         return [_not_evaluated(run)]
     said = [_compared(run, panel)]

@@ -29,6 +29,6 @@ def outcomes(
     seed: int,
     network: Encoder | None,
 ) -> Iterator[Outcome]:
-    """What the panels' probes read out of the untrained network, as they do out of a pre-trained encoder."""
+    """Predictions of the panels' probes from the untrained network, read as from a pre-trained encoder."""
     assert network is not None
     return task.outcomes(network, panels, seed)

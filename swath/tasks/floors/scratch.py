@@ -44,7 +44,9 @@ def outcomes(
     seed: int,
     network: Encoder | None,
 ) -> Iterator[Outcome]:
-    """What networks trained from scratch say: one for each input, way to train and use of the validation labels."""
+    """Predictions of networks trained from scratch: one for each input, way to train and use of the validation
+    labels.
+    """
     assert network is not None
     lent = with_corpus_statistics(network, task.corpus, task.bands)
     made: dict[tuple[str, Supervision, Validation], Outcome] = {}

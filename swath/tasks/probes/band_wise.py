@@ -85,7 +85,7 @@ class Config(ProbeSettings):
 
 
 def fit_predict(config: Config, features: Features, seed: int) -> Prediction:
-    """What the inner probe says of frozen features.
+    """The inner probe's prediction from frozen features.
 
     Raises:
         TrainingError: as the inner probe.
@@ -94,7 +94,7 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:
 
 
 def train_predict(config: Config, encoder: Encoder, data: LabelledInput, seed: int) -> Prediction:
-    """What the inner probe says that trains the encoder.
+    """The prediction of an inner probe that trains the encoder.
 
     Raises:
         ContractError: as the inner probe.

@@ -92,7 +92,7 @@ def _parts(task: Task) -> TaskParts:
 
 
 def _splits(tasks: Sequence[Task]) -> pd.DataFrame:
-    """Which labelled location was used for what."""
+    """The use of each labelled location, in the columns of `SPLITS`."""
     frames = [_split(task, part) for task in tasks for part in PARTS]
     return pd.concat(frames, ignore_index=True)
 

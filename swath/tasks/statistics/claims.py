@@ -138,7 +138,7 @@ MORE_TRAININGS = f"{LEAST_TRAININGS} trainings of each fold: of one, nothing is 
 
 
 def advice(spread: Spread, alpha: float, metric: Metric, unit: str = "") -> str:
-    """Which part of the variance is trainings, and what more of either would make detectable.
+    """A sentence on which part of the variance comes from trainings, and what more of either would make detectable.
 
     Args:
         spread: of the difference.
@@ -177,7 +177,7 @@ def caution(sizes: np.ndarray) -> str:
 
 
 def _worth(equal_groups: float) -> str:
-    """What simulations of so many groups found (`python -m benchmarks calibration`)."""
+    """A sentence on what simulations with so many groups found (`python -m benchmarks calibration`)."""
     if equal_groups < LEAST_EQUAL_GROUPS:
         return f"they say as much as {equal_groups:.1f} of equal size, and intervals may be too narrow"
     return (

@@ -80,7 +80,7 @@ class Spread:
 
     @property
     def training_share(self) -> float:
-        """Which part of the variance is how the trainings came out, 0 to 1; NaN where there is no variance."""
+        """Share of the variance that comes from how the trainings came out, 0 to 1; NaN where there is no variance."""
         total = self.places.variance + self.trainings.variance
         return self.trainings.variance / total if total > 0 else np.nan
 
@@ -124,7 +124,7 @@ class Spread:
         return (self.quantile(alpha / 2) + self.quantile(1 - power)) * self.error
 
     def enlarged(self, places: float = 1.0, trainings: float = 1.0) -> "Spread":
-        """What would be expected of so many times the places or trainings of each fold."""
+        """The spread that is expected with this many times the groups or the trainings of each fold."""
         return Spread(
             self.value, self.places.shared(places), self.trainings.shared(trainings), self.both / (places * trainings)
         )

@@ -38,7 +38,7 @@ SPLIT_NAMES: dict[str, Part] = {
     "validation": "val",
     "test": "test",
 }
-"""What providers call the parts of their split."""
+"""Common names for the parts of a split, by the name that the corpus uses."""
 
 
 def _expression(text: str) -> str:

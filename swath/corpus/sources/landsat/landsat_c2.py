@@ -190,7 +190,7 @@ def _raster(data: Path, raster: LabelRaster, config: Config) -> File:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a scene shows of a block."""
+    """The pixels of a scene within a block."""
 
     scene: Scene
     pixels: Shaped[ndarray, "c y x"]
@@ -243,7 +243,8 @@ def _image(block: grid.CellRow, scene: Scene, config: Config, spec: CorpusSpec) 
 
 
 def _chip(uid: str, images: list[Image], cell: tuple[slice, slice], config: Config) -> Chip | None:
-    """What the scenes of a pass show of a cell, laid over one another, the one that sees most of it on top.
+    """The chip of a cell from the scenes of a pass, laid over one another, the one that sees most of the cell on top.
+    None where too little of the cell can be used.
 
     None where too little of the cell can be used.
     """

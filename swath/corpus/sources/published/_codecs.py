@@ -1,4 +1,4 @@
-"""What a Zarr v2 array says of itself and its parts, looked at before anything is decoded.
+"""The header of a Zarr v2 array and of its chunks, examined before anything is decoded.
 
 Only the codecs that published formats use are decoded: others may run code (pickle) or unpack without a bound.
 """

@@ -70,7 +70,7 @@ class Archive:
     path: Path
     file: Any
     tiles: dict[str, dict[str, Any]]
-    """What is known of each tile, by id."""
+    """The tile info, by id of the tile."""
     names: list[str]
     """Ids of the tiles in the order of the file."""
     parts: dict[int, str]

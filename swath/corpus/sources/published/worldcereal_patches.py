@@ -140,7 +140,7 @@ def _by_content(root: Path, kinds: list[str], omissions: Omissions) -> dict[Key,
 
 
 def _not_one_of_each(files: dict[str, list[Path]], kinds: list[str]) -> BadFileError | None:
-    """What is wrong with the files that cover one ground."""
+    """A message on files that cover the same ground but are not one of each kind."""
     first = next(iter(files.values()))[0]
     for kind in kinds:
         paths = files.get(kind, [])

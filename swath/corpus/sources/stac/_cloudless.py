@@ -39,7 +39,7 @@ class S2Cloudless(Settings):
 def mask(
     reflectance: Float64[ndarray, "c y x"], seen: Bool[ndarray, "y x"], rule: S2Cloudless, gsd_m: float
 ) -> Bool[ndarray, "y x"]:
-    """Which pixels are cloudy, as s2cloudless says.
+    """True for the pixels that s2cloudless classifies as cloudy.
 
     Args:
         reflectance: of `BANDS`, the offset of baseline 04.00 applied.

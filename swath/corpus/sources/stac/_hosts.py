@@ -171,7 +171,7 @@ def _shown(address: str) -> str:
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
-    """What `work` returns, if it does in time: no timeout of a socket ends an answer that comes byte by byte.
+    """Return the result of `work` if it comes in time: no socket timeout ends an answer that comes byte by byte.
 
     Raises:
         TimeoutError: it did not. It is left to itself, so it has to end by itself sooner or later.

@@ -103,7 +103,7 @@ def run(section: StacSection, target: Path, data: Path | None = None, part_bytes
 
 
 def _labelled(outcomes: Iterable[Outcome], shapes: Shapes) -> Contents:
-    """What can be stored, with labels from the section's shapes."""
+    """Outcomes that can be stored, with labels from the section's shapes."""
     contents = Contents()
     for outcome in outcomes:
         if outcome.location is not None:

@@ -87,7 +87,7 @@ def scene_of(
     alternate: str | None = None,
     address: Callable[[object], str] = str,
 ) -> Scene:
-    """What a build needs of a catalogue's item, checked.
+    """The scene described by a catalogue's item, checked.
 
     Args:
         item: as the API sends it.

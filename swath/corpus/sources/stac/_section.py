@@ -231,7 +231,9 @@ def pixel_size(section: StacSection) -> float:
 
 
 def footprint(section: StacSection) -> Footprint:
-    """What every location covers: corners on the coarsest grid of the first product that pixels of the chip divide."""
+    """The footprint of every location: its corners lie on the coarsest pixel grid of the first product that
+    fits a whole number of times into the chip.
+    """
     gsd = pixel_size(section)
     product = section.products[0]
     sensor = sensors.get(product.sensor)

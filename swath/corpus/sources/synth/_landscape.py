@@ -34,7 +34,7 @@ def window(zone: int, west: float, north: float, chip_px: int) -> Window:
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """What a chip shows, apart from the date. Arrays `h w` include the margin."""
+    """The ground of a chip, apart from the date. Arrays `h w` include the margin."""
 
     code: Int[np.ndarray, "h w"]
     """Land-cover class."""
@@ -87,7 +87,7 @@ class Landscape:
         return stream(self.seed, name)
 
     def ground(self, at: Window) -> Ground:
-        """What lies in a window."""
+        """The ground within a window."""
         farm = self._farms(at)
         field_key, field_code, of_pixel, (along, across), where = self._fields(at, farm)
         relief = fractal(self.key("relief"), at.x, at.y, 4200.0, 5)
@@ -290,7 +290,7 @@ def _gumbel(key: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 def _cut(t: np.ndarray, key: np.ndarray) -> np.ndarray:
-    """Which of the intervals of about unit length, with jittered borders, each position falls into."""
+    """Number of the interval, of about unit length with jittered borders, that each position falls into."""
     low = np.floor(t).astype(np.int64)
 
     def border(k: np.ndarray) -> np.ndarray:
