@@ -53,10 +53,11 @@ class CorpusWriter:
         sensors: Mapping[str, SensorLayout],
         chip_px: int,
         labels: Mapping[str, LabelLayer] | None = None,
-        units: Mapping[str, str] | None = None,
         provenance: dict[str, Any] | None = None,
         licences: Sequence[str] = (),
         compression: _arrays.Compression = "fast",
+        *,
+        units: Mapping[str, str] | None = None,
     ):
         """Open for writing.
 
@@ -65,10 +66,10 @@ class CorpusWriter:
             sensors: stored sensors by name, each with its bands.
             chip_px: width and height of every chip.
             labels: label layers by name.
-            units: of scalar labels that are numbers, by name, `1` where they have none.
             provenance: plain data on where the pixels come from; kept in corpus.json, not part of the hash.
             licences: names of the licences that the data is under.
             compression: of new pixel arrays: `none`, `fast` to read, or `small` on disk. What is read is the same.
+            units: of scalar labels that are numbers, by name, `1` where they have none.
 
         Raises:
             CorpusError: the folder holds something else, a corpus of another layout, or is being written to.
