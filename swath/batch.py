@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int32, Shaped, UInt8
+from jaxtyping import Bool, Float, Float64, Int, Int32, Shaped, UInt8
 from torch import Tensor
 
 from swath._device import send
@@ -159,6 +159,10 @@ class View:
     """Location id of each chip, as in `Batch`; None where the policy does not say."""
     local: bool = False
     """Whether this is a small crop beside larger ones of the same chip, which a teacher network does not see."""
+    kept: Int[Tensor, "b k"] | None = None
+    """Where the method hides the rest: the square cells that the encoder sees, row by row."""
+    targets: dict[str, Tensor] = field(default_factory=dict)
+    """As in `Batch`, label layers cut and turned like the image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -80,7 +80,7 @@ class Encoder(nn.Module):
         """Embed for training, nothing checked: encode every date, average the dates that have a valid pixel."""
         b, t = image.valid.shape[:2]
         standard = self.standardize(image.pixels, image.valid, image.band_ids).flatten(0, 1)
-        features = self.encode(_laid_out(standard), image.valid.flatten(0, 1))
+        features = self.encode(laid_out(standard), image.valid.flatten(0, 1))
         return features if t == 1 else _mean_over_dates(features.unflatten(0, (b, t)), image.valid)
 
     def encode(self, pixels: Float[Tensor, "n c h w"], valid: Bool[Tensor, "n h w"]) -> Float[Tensor, "n d"]:  # noqa: ARG002 - for encoders that look at it
@@ -130,7 +130,7 @@ def _check_days(image: Image) -> None:
         )
 
 
-def _laid_out(pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+def laid_out(pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Channels last; under autocast narrowed first, as the first layer would do, so that half as much is moved."""
     device = pixels.device.type
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):

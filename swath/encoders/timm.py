@@ -26,17 +26,12 @@ _TRANSFORMERS = {"vision_transformer", "deit"}
 """Modules of timm whose models accept another picture size."""
 
 
-class Config(StartableSettings):
-    """A convolutional network or vision transformer of timm (Wightman 2019): which one, and what weights it
-    starts from.
-    """
+class PublishedStart(StartableSettings):
+    """Base of the `Config` of encoders that are networks of timm: the weights that such a network starts from."""
 
     TAKES_FOREIGN_WEIGHTS: ClassVar[bool] = True
     OF_FOREIGN_WEIGHTS: ClassVar[tuple[str, ...]] = ("card", "prefix", "at_least")
 
-    name: Literal["timm"] = "timm"
-    model: str = "resnet18"
-    """A name that `timm.list_models()` lists, such as `resnet18`, `convnext_atto` or `vit_small_patch16_224`."""
     weights: Path | None = None
     """Weights to start from: an encoder that swath saved, of the same bands and settings; or a file of tensors
     that others published (.safetensors, or torch's). Without a card it is taken for a network of RGB, whose
@@ -49,10 +44,6 @@ class Config(StartableSettings):
     """Prefix of the network's tensors in the file; null: recognise the known published layouts."""
     at_least: float = Field(default=1.0, gt=0, le=1)
     """Share of the network's numbers that the file must hold; the rest stays random."""
-    small_stem: bool = False
-    """For chips of 64 pixels and less: a ResNet whose stem is one 3×3 convolution without stride or pooling."""
-    image_size: int | None = Field(default=None, ge=1)
-    """Height and width in pixels that a transformer's position embeddings are made for."""
 
     @property
     def saw_the_earth(self) -> bool:
@@ -68,10 +59,24 @@ class Config(StartableSettings):
         return {key: value for key, value in handler(self).items() if key not in usual}
 
     @model_validator(mode="after")
-    def _speaks_of_weights(self) -> "Config":
+    def _speaks_of_weights(self) -> "PublishedStart":
         if self.weights is None and (self.card, self.prefix, self.at_least) != (None, None, 1.0):
             raise ValueError("card, prefix and at_least speak of weights: give weights, or leave them out")
         return self
+
+
+class Config(PublishedStart):
+    """A convolutional network or vision transformer of timm (Wightman 2019): which one, and what weights it
+    starts from.
+    """
+
+    name: Literal["timm"] = "timm"
+    model: str = "resnet18"
+    """A name that `timm.list_models()` lists, such as `resnet18`, `convnext_atto` or `vit_small_patch16_224`."""
+    small_stem: bool = False
+    """For chips of 64 pixels and less: a ResNet whose stem is one 3×3 convolution without stride or pooling."""
+    image_size: int | None = Field(default=None, ge=1)
+    """Height and width in pixels that a transformer's position embeddings are made for."""
 
 
 def build(config: Config, contract: InputContract) -> Encoder:
@@ -82,20 +87,29 @@ def build(config: Config, contract: InputContract) -> Encoder:
             not its own.
         ContractError: a band is none of those that the weights were trained on.
     """
-    network = _create(config, contract.channels)
+    network = create(config.model, contract.channels, options(config))
     if config.small_stem:
         _shrink_stem(network, config)
-    card, start = None, None
-    if config.card is not None:
-        card = published_card(config.card)
-        contract = card.scaled(contract, config.card)
-    if config.weights is not None:
-        start = _load(network, config, config.weights, contract, card)
-    _guard_strides(network)
+    contract, start = started(network, config, contract)
+    guard_strides(network)
     kind = TimmEncoder if _has_maps(network) else Encoder
     encoder = kind(network, contract, dim=_width(network), example_px=_example_px(network, config))
     encoder.start = start
     return encoder
+
+
+def started(network: Any, config: PublishedStart, contract: InputContract) -> tuple[InputContract, StartReport | None]:
+    """Fill a network from what its settings name, if anything; returns the contract as the file's card scales pixels.
+
+    Raises:
+        RecipeError: the weights are not its own.
+        ContractError: a band is none of those that the weights were trained on.
+    """
+    card = None if config.card is None else published_card(config.card)
+    if card is not None:
+        contract = card.scaled(contract, str(config.card))
+    start = None if config.weights is None else _load(network, config, config.weights, contract, card)
+    return contract, start
 
 
 class TimmEncoder(MapEncoder):
@@ -158,19 +172,29 @@ def options(config: Config) -> dict[str, Any]:
     return said
 
 
-def _create(config: Config, channels: int) -> Any:
+def create(model: str, channels: int, said: dict[str, Any]) -> Any:
+    """A network of timm's without weights.
+
+    Args:
+        model: its name.
+        channels: of its pictures.
+        said: what it is made with beside these.
+
+    Raises:
+        RecipeError: timm has no such model, or cannot build it so.
+    """
     import timm
 
-    if not timm.is_model(config.model):
-        close = difflib.get_close_matches(config.model, timm.list_models(), n=3, cutoff=0.5)
+    if not timm.is_model(model):
+        close = difflib.get_close_matches(model, timm.list_models(), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
-        raise RecipeError(f"timm has no model {config.model!r}", remedy=f"{hint}`timm.list_models()` lists all")
+        raise RecipeError(f"timm has no model {model!r}", remedy=f"{hint}`timm.list_models()` lists all")
     try:
-        return timm.create_model(config.model, pretrained=False, in_chans=channels, **options(config))
+        return timm.create_model(model, pretrained=False, in_chans=channels, **said)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         if "img_size" in str(error):
-            raise RecipeError(f"{config.model} takes images of any size", remedy="leave image_size out") from error
-        raise RecipeError(f"timm cannot build {config.model!r}: {error}") from error
+            raise RecipeError(f"{model} takes images of any size", remedy="leave image_size out") from error
+        raise RecipeError(f"timm cannot build {model!r}: {error}") from error
 
 
 def _shrink_stem(network: Any, config: Config) -> None:
@@ -187,7 +211,7 @@ def _shrink_stem(network: Any, config: Config) -> None:
     network.maxpool = nn.Identity()
 
 
-def _guard_strides(network: nn.Module) -> None:
+def guard_strides(network: nn.Module) -> None:
     """Make every strided convolution refuse input that it cannot take, or from which it would learn nonsense."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and max(module.stride) > 1 and max(module.kernel_size) > 1:
@@ -223,7 +247,9 @@ def _refuse_less_than_a_kernel(conv: nn.Conv2d, inputs: tuple[Tensor, ...]) -> N
         )
 
 
-def _load(network: Any, config: Config, path: Path, contract: InputContract, card: PublishedCard | None) -> StartReport:
+def _load(
+    network: Any, config: PublishedStart, path: Path, contract: InputContract, card: PublishedCard | None
+) -> StartReport:
     """Fill a network from a file, first kernels adapted to the bands and positions to the size of pictures."""
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     stems = [f"{conv}.weight" for conv in first_convolutions(network)]

@@ -9,10 +9,23 @@ from typing import cast
 
 from swath import plugins
 from swath.encoders import Encoder
+from swath.methods._targets import Target, cycle, months
 from swath.methods._types import DrawViews, Gather, Loss, Method, MethodPlugin, OneProcess
 from swath.settings import PluginSettings
 
-__all__ = ["DrawViews", "Gather", "Loss", "Method", "MethodPlugin", "OneProcess", "build", "names"]
+__all__ = [
+    "DrawViews",
+    "Gather",
+    "Loss",
+    "Method",
+    "MethodPlugin",
+    "OneProcess",
+    "Target",
+    "build",
+    "cycle",
+    "months",
+    "names",
+]
 
 
 def names() -> list[str]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from swath.batch import Batch, Image, View
 from swath.encoders import Encoder
 from swath.errors import RecipeError
+from swath.methods._targets import Target
 from swath.settings import PluginSettings
 
 DrawViews = Callable[[Batch, torch.Generator], list[View]]
@@ -121,6 +122,22 @@ class Method(nn.Module, ABC):
             uid: their ids.
             lonlat: their centres in degrees; NaN where unknown.
         """
+
+    def expect(self, targets: Sequence[Target]) -> None:
+        """Hear what views will carry to be predicted, once, before `prepare`; parameters may be made for it.
+
+        Args:
+            targets: in the order of the policy's `inputs.targets`.
+
+        Raises:
+            RecipeError: there are any, and the method predicts none.
+        """
+        if targets:
+            raise RecipeError(
+                f"the views carry targets ({', '.join(one.name for one in targets)}), and the method predicts none",
+                where="views",
+                remedy="choose the method mp-mae, or list no targets",
+            )
 
     @abstractmethod
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:

@@ -36,21 +36,36 @@ BandName = Annotated[str, AfterValidator(_band_name)]
 Positive = Annotated[float, Field(gt=0)]
 Range = tuple[float, float]
 
-WAVELENGTHS_UM: dict[Unit, Range] = {
+WAVELENGTHS_UM: dict[str, Range] = {
     "reflectance": (0.2, 5.0),
     "K": (2.0, 50.0),
     "dB": (2e3, 3e6),
     "display": (0.2, 3e6),
 }
 """Plausible wavelengths in micrometres by unit; a number outside is probably in another unit of length."""
-UNITS: dict[Kind, tuple[Unit, ...]] = {"optical": ("reflectance", "K", "display"), "radar": ("dB", "display")}
+UNITS: dict[Kind, tuple[Unit, ...]] = {
+    "optical": ("reflectance", "K", "display"),
+    "radar": ("dB", "display"),
+    "map": ("m", "degree", "share"),
+}
 PLAUSIBLE: dict[Unit, Range] = {
     "reflectance": (-0.1, 2.0),
     "dB": (-50.0, 30.0),
     "K": (150.0, 373.0),
     "display": (0.0, 1.0),
+    "m": (-500.0, 9000.0),
+    "degree": (0.0, 360.0),
+    "share": (0.0, 1.0),
 }
-SHOWN: dict[Unit, Range] = {"reflectance": (0.0, 0.3), "dB": (-25.0, 0.0), "K": (265.0, 310.0), "display": (0.0, 1.0)}
+SHOWN: dict[Unit, Range] = {
+    "reflectance": (0.0, 0.3),
+    "dB": (-25.0, 0.0),
+    "K": (265.0, 310.0),
+    "display": (0.0, 1.0),
+    "m": (0.0, 1000.0),
+    "degree": (0.0, 45.0),
+    "share": (0.0, 1.0),
+}
 """Default physical values that pictures map to black and white, by unit."""
 PICTURE_ONLY = {"title", "rgb", "display_range"}
 """Fields in which two definitions of one sensor may differ, as they change pictures and no number."""
@@ -61,7 +76,8 @@ class BandDefinition(Settings):
 
     name: BandName
     unit: Unit
-    """Physical unit after scaling: reflectance (0 to 1), dB, K, or display for pictures without a unit."""
+    """Physical unit after scaling: reflectance (0 to 1), dB, K, or display for pictures without a unit; of a map m,
+    degree or share (0 to 1)."""
     centre_um: Positive | None = None
     """Centre wavelength in micrometres; needed for reflectance and kelvin."""
     width_um: Positive | None = None
@@ -80,7 +96,9 @@ class BandDefinition(Settings):
     def _of_light(self) -> "BandDefinition":
         if self.centre_um is None and self.unit in ("reflectance", "K"):
             raise ValueError(f"band {self.name}: a band of {self.unit} needs centre_um, its wavelength in micrometres")
-        low, high = WAVELENGTHS_UM[self.unit]
+        if self.centre_um is not None and self.unit not in WAVELENGTHS_UM:
+            raise ValueError(f"band {self.name}: nothing in {self.unit} has a wavelength: leave centre_um out")
+        low, high = WAVELENGTHS_UM.get(self.unit, (0.0, 0.0))
         if self.centre_um is not None and not low <= self.centre_um <= high:
             hint = "; are these nanometres?" if low <= self.centre_um / 1000 <= high else ""
             raise ValueError(
@@ -97,7 +115,8 @@ class SensorDefinition(Settings):
     """An instrument at one processing level: its bands, what its counts mean, and what marks missing pixels."""
 
     kind: Kind
-    """`optical` for reflected light and heat, which clouds hide; `radar` for backscatter."""
+    """`optical` for reflected light and heat, which clouds hide; `radar` for backscatter; `map` for what was
+    made of many pictures, such as elevation."""
     bands: tuple[BandDefinition, ...] = Field(min_length=1, max_length=1000)
     dtype: Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32"]
     """NumPy type of the counts as shipped."""

@@ -9,9 +9,10 @@ from swath.sensors._counts import physical
 
 METADATA = "MTL"
 """Key, among a sensor's assets, of the text file with a scene's calibration."""
-Unit = Literal["reflectance", "dB", "K", "display"]
-Kind = Literal["optical", "radar"]
-"""What an instrument measures: light and heat, which clouds hide, or the speckled echo of its own microwaves."""
+Unit = Literal["reflectance", "dB", "K", "display", "m", "degree", "share"]
+Kind = Literal["optical", "radar", "map"]
+"""What an instrument measures: light and heat, which clouds hide, or the speckled echo of its own microwaves.
+A `map` is what was made of many pictures, such as elevation: there once and for all, and of no wavelength."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,8 @@ class SelfSupervised(LightningModule):
         queue of keys.
         """
         samples = len(next(iter(images.values())))
-        part = Batch(images, batch.lonlat[:samples], batch.uid[:samples])
+        targets = {name: target[:samples] for name, target in batch.targets.items()}
+        part = Batch(images, batch.lonlat[:samples], batch.uid[:samples], targets)
         method = copy.deepcopy(self.method)
         with same_random_numbers(self.device):
             return method.loss(method.views(part, torch.Generator().manual_seed(0))).total

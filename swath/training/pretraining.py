@@ -25,6 +25,7 @@ from swath.training._log import Log
 from swath.training.config import TrainConfig
 from swath.training.gauges import LabelledSet
 from swath.training.plan import Plan
+from swath.training.targets import found, lacking
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def pretrain(
     from swath.training.fit import fit  # Lightning takes seconds to import: not for `swath --help`
 
     policy = views.build(views_config)
-    loader = _FromCorpus(corpus, policy.reads, _selection(policy, train), locations, seed, _neighbours_m(policy))
+    loader = _loader(policy, train, corpus, locations, seed)
     settings = {
         "encoder": encoder_config.model_dump(mode="json"),
         "method": method_config.model_dump(mode="json"),
@@ -119,16 +120,34 @@ def check(
         SwathError: there are too few chips for a step, or encoder, method and views do not go together.
     """
     policy = views.build(views_config)
-    loader = _FromCorpus(corpus, policy.reads, _selection(policy, train), locations, 0, _neighbours_m(policy))
+    loader = _loader(policy, train, corpus, locations, 0)
     Plan.of(train, len(loader(train.batch_size, 0, 1)))
     with seeded(0):
         _method(method_config, encoders.build(encoder_config, contract), policy, corpus, locations)
+    for line in lacking(policy.inputs.targets, corpus, locations):
+        console().print(line, soft_wrap=True)
+
+
+def _loader(
+    policy: views.Policy, train: TrainConfig, corpus: Corpus, locations: np.ndarray, seed: int
+) -> "_FromCorpus":
+    return _FromCorpus(
+        corpus,
+        policy.reads,
+        _selection(policy, train),
+        locations,
+        seed,
+        _neighbours_m(policy),
+        labels=tuple(label for one in policy.inputs.targets for label in one.labels),
+        optional=tuple(set(policy.reads) - {key.partition("/")[0] for key in policy.inputs.bands}),
+    )
 
 
 def _method(
     config: PluginSettings, encoder: encoders.Encoder, policy: views.Policy, corpus: Corpus, locations: np.ndarray
 ) -> methods.Method:
     method = methods.build(config, encoder, policy)
+    method.expect(found(policy.inputs.targets, corpus, locations))
     chosen = corpus.locations.iloc[locations]
     method.prepare(chosen["uid"].tolist(), chosen[["lon", "lat"]].to_numpy(dtype=np.float64))
     return method
@@ -153,6 +172,8 @@ class _FromCorpus:
     locations: np.ndarray
     seed: int
     neighbours_m: float | None = None
+    labels: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
     def __call__(self, batch_size: int, rank: int, world: int) -> Loader:
         loader = Loader(
@@ -166,6 +187,8 @@ class _FromCorpus:
             world=world,
             device=here(),
             neighbours_m=self.neighbours_m,
+            labels=self.labels,
+            optional=self.optional,
         )
         if rank == 0:
             self._say_what_is_left_out(loader)

@@ -8,7 +8,7 @@ from swath.views import _presets as presets
 from swath.views._augment import augment, draw_geometry
 from swath.views._geometry import Geometry
 from swath.views._settings import Augment, Blur, Crop, Erase, Jitter, Rotation, Speckle
-from swath.views._types import Inputs, Nearby, Policy, PolicyPlugin, Seasons
+from swath.views._types import Inputs, Nearby, Policy, PolicyPlugin, Seasons, Wanted
 
 __all__ = [
     "Augment",
@@ -24,6 +24,7 @@ __all__ = [
     "Rotation",
     "Seasons",
     "Speckle",
+    "Wanted",
     "augment",
     "build",
     "draw_geometry",

@@ -12,7 +12,7 @@ from swath.sensors import bands
 from swath.views._random import chance, factors, noise, uniform
 from swath.views._settings import Augment, Speckle
 
-UNITS = ("reflectance", "display", "dB", "K")
+UNITS = ("reflectance", "display", "dB", "K", "m", "degree", "share")
 """Units of channels, those of reflected light first."""
 _DB = UNITS.index("dB")
 _KELVIN = UNITS.index("K")

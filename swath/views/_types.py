@@ -11,6 +11,23 @@ from swath.settings import PluginSettings
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """Something that a method shall predict beside the image, in the words of a recipe."""
+
+    name: str
+    kind: Literal["map", "layer", "class", "numbers", "month", "latitude", "longitude"]
+    """A continuous `map` has a value, a label `layer` a class at every pixel; the location as a whole has a `class`
+    or `numbers`, the image a month and a place."""
+    of: tuple[str, ...]
+    """Band keys of a map; the layer's name; the columns of a class or of numbers; else the image's band keys."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What of it a batch's `targets` hold, by name."""
+        return self.of if self.kind in ("layer", "class", "numbers") else ()
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """The channels of a policy's views; joined with a corpus's statistics it becomes an encoder's input contract."""
 
@@ -22,6 +39,9 @@ class Inputs:
     """True: channel i is always `bands[i]`. False: any `channels` of `bands`, differing from sample to sample."""
     branches: tuple[int, ...] = ()
     """Fixed only: how many of `bands`, one after the other, make a view each, where views are of different sensors."""
+    targets: tuple[Wanted, ...] = ()
+    """What views carry for a method to predict; a location that lacks some of it is read all the same. Maps are views
+    of their own, whose role is the target's name; the rest is in the first view's `targets`."""
 
 
 @dataclass(frozen=True, slots=True)

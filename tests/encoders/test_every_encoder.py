@@ -25,6 +25,9 @@ VARIANTS = {
         {"dim": 16, "heads": 2, "patch": 8, "groups": "band", "pooling": "months"},
     ],
     "mmf": [{"width": 2}, {"width": 2, "collapse": "months", "gaps": "interpolate"}],
+    "convnext-v2": [
+        {"depths": (1, 1, 1, 1), "widths": (4, 6, 8, 10), "cell": 8, "stem": "dense"},
+    ],
 }
 OF_TWO_SENSORS = ("mmf",)
 """Encoders that need the bands of another sensor beside those that they are fed here."""

@@ -8,10 +8,12 @@ from torch import nn
 
 from swath import encoders, methods, plugins
 from swath.batch import NO_DAY, Batch, Image, View
-from swath.encoders import Encoder, InputContract, cross_modal_unet_3d, mmf, series_transformer, vit
-from swath.methods import DrawViews, s4
+from swath.encoders import Encoder, InputContract, convnext_v2, cross_modal_unet_3d, mmf, series_transformer, vit
+from swath.methods import DrawViews, Target, s4
 from swath.sensors import band_id
 
+MASKED = ("fcmae", "mp-mae")
+"""Methods that hide cells of a picture."""
 QUEUED = ("moco-v2", "gassl", "seco", "caco")
 """Methods with a queue of keys."""
 OF_TOKENS = ("mae", "sat-mae", "i-jepa")
@@ -91,6 +93,49 @@ def crops(batch: Batch, generator: torch.Generator) -> list[View]:
     return [views[0], *local[:2], views[1], local[2]]
 
 
+def hidden_in(batch: Batch, generator: torch.Generator) -> list[View]:
+    """One view, of 3 x 3 cells of 8 pixels, that carries a map, labels and numbers; some of it is unknown."""
+    (view,) = policy(batch, generator, 1)
+    large, n = enlarged(view.image), len(batch)
+    draw = torch.Generator().manual_seed(n)
+    there = (torch.arange(n) % 3 > 0)[:, None, None, None]
+    ids = torch.tensor([[band_id(key) for key in RADAR]] * n, dtype=torch.int32)
+    radar = replace(
+        large.channels([0, 1]), pixels=large.pixels[:, :, :2].abs(), valid=large.valid & there, band_ids=ids
+    )
+    bright = large.pixels.mean(dim=2)[:, 0] > 0
+    targets = {
+        "cover": torch.where(bright, 20, 10).masked_fill(torch.rand(bright.shape, generator=draw) < 0.2, 99),
+        "biome": torch.where(bright.float().mean(dim=(1, 2)) > 0.5, 3.0, 1.0).double(),
+        "rain": large.pixels.mean(dim=(1, 2, 3, 4)).double().where(torch.arange(n) % 2 == 0, torch.nan),
+    }
+    image = replace(large, days=torch.arange(n, dtype=torch.int32)[:, None] * 40)
+    return [replace(view, image=image, targets=targets), replace(view, image=radar, role="radar")]
+
+
+def one_hidden(batch: Batch, generator: torch.Generator) -> list[View]:
+    """The same without targets."""
+    return [replace(hidden_in(batch, generator)[0], targets={})]
+
+
+def enlarged(image: Image, times: int = 3) -> Image:
+    """Every pixel so many times as high and as wide."""
+    pixels = image.pixels.repeat_interleave(times, 3).repeat_interleave(times, 4)
+    valid = image.valid.repeat_interleave(times, 2).repeat_interleave(times, 3)
+    return replace(image, pixels=pixels, valid=valid)
+
+
+TARGETS = (
+    Target("radar", "map", RADAR, mean=(1.5, 1.0), std=(2.0, 3.0)),
+    Target("cover", "layer", ("cover",), codes=(10.0, 20.0)),
+    Target("biome", "class", ("biome",), codes=(1.0, 3.0, 7.0)),
+    Target("rain", "numbers", ("rain",), mean=(0.5,), std=(2.0,)),
+    Target("month", "month", mean=(0.0, 0.0), std=(0.7, 0.7)),
+    Target("latitude", "latitude", mean=(0.0, 0.0), std=(0.7, 0.7)),
+)
+"""What `hidden_in` carries; of no sample is it known where it lies."""
+
+
 def small(name: str) -> dict:
     """Settings of a method that make its heads small."""
     queued, wide = {"out": 8, "queue": 32}, {"hidden": 16, "out": 8}
@@ -111,6 +156,8 @@ def small(name: str) -> dict:
         "vicreg": {**wide, "invariance": 1.0, "variance": 1.0, "covariance": 0.04},
         "visreg": sketched,
         **dict.fromkeys(QUEUED, queued),
+        "fcmae": {"decoder_width": 16},
+        "mp-mae": {"decoder_width": 16},
     }.get(name, {})
 
 
@@ -132,6 +179,12 @@ def method(name: str, draw: DrawViews | None = None, **settings) -> methods.Meth
         given = {"decoder_dim": 8, "decoder_heads": 2, "decoder_depth": 1, **settings}
         return methods.build(plugins.find("swath.methods", name).Config(**given), network, policy_of_two)
     config = plugins.find("swath.methods", name).Config(**{**small(name), **settings})
+    if name in MASKED:
+        tiny = convnext_v2.Config(depths=(1, 1, 1, 1), widths=(8, 8, 8, 8), cell=8, stem="dense")
+        usual = one_hidden if name == "fcmae" else hidden_in
+        made = methods.build(config, encoders.build(tiny, contract()), draw or usual)
+        made.expect(TARGETS if name == "mp-mae" else ())
+        return made
     return methods.build(
         config, encoder(norm=True), draw or partial(policy, number={"seco": 4, "caco": 8}.get(name, 2))
     )

@@ -100,7 +100,10 @@ def test_a_sensor_that_is_forgotten_may_be_another_with_other_ids(name):
 @pytest.mark.parametrize(
     ("definition", "said"),
     [
-        (changed({"unit": "lux"}), "bands.0.unit: it should be 'reflectance', 'dB', 'K' or 'display'"),
+        (
+            changed({"unit": "lux"}),
+            "bands.0.unit: it should be 'reflectance', 'dB', 'K', 'display', 'm', 'degree' or 'share'",
+        ),
         (changed({"name": "R"}), "the band 'R' is listed twice"),
         (changed({"width_um": -0.04}), "bands.0.width_um: it should be greater than 0"),
         (changed({"width_um": 0.6}), "width_um must be smaller than centre_um"),
@@ -111,7 +114,9 @@ def test_a_sensor_that_is_forgotten_may_be_another_with_other_ids(name):
         (changed({"name": "../G"}), "'../G' is no name of a band"),
         (changed({"unit": "dB", "centre_um": None, "width_um": None}), "kind optical are in reflectance or K"),
         (changed({"centr_um": 1}), "bands.0.centr_um: unknown key; did you mean 'centre_um'?"),
-        (changed(kind="sar"), "kind: it should be 'optical' or 'radar'"),
+        (changed({"unit": "m"}, kind="map"), "nothing in m has a wavelength: leave centre_um out"),
+        (changed({"unit": "m", "centre_um": None, "width_um": None}), "kind optical are in reflectance or K"),
+        (changed(kind="sar"), "kind: it should be 'optical', 'radar' or 'map'"),
         (changed(scale=1.0), "whole numbers are no reflectance"),
         (changed(scale=0.0), "scale: it should be greater than 0"),
         (changed(offset=float("inf")), "offset: should be a finite number"),

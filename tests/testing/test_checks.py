@@ -14,13 +14,14 @@ from swath.settings import PluginSettings
 from swath.testing import _encoders, _methods, _policies, _sensors
 from tests.methods import fakes
 
+OF_OWN_ENCODERS = (*fakes.OF_SERIES, *fakes.MASKED)
 SMALL = {
     "encoders": [
         ("image-statistics", {}),
         ("timm", {"model": "test_resnet"}),
         ("random-convolutions", {"features": 8}),
     ],
-    "methods": [(name, fakes.small(name)) for name in plugins.names("swath.methods") if name not in fakes.OF_SERIES],
+    "methods": [(name, fakes.small(name)) for name in plugins.names("swath.methods") if name not in OF_OWN_ENCODERS],
     "probes": [("knn", {}), ("linear", {}), ("mlp", {"epochs": 5}), ("fine-tune", {})],
     "segmenters": [("unet-3d", {"width": 2}), ("early-fusion", {})],
     "sensors": [("landsat-oli-sr", {}), ("sentinel-1-rtc", {}), ("display-optical", {})],

@@ -30,7 +30,10 @@ def share(view, rank, world):
     rows = range(rank * each, (rank + 1) * each)
     uid = None if view.uid is None else tuple(view.uid[row] for row in rows)
     affine = view.affine[rank * each : (rank + 1) * each]
-    return replace(view, image=view.image.take(list(rows)), affine=affine, lonlat=None, uid=uid)
+    kept = None if view.kept is None else view.kept[list(rows)]
+    targets = {name: target[list(rows)] for name, target in view.targets.items()}
+    image = view.image.take(list(rows))
+    return replace(view, image=image, affine=affine, lonlat=None, uid=uid, kept=kept, targets=targets)
 
 
 @contextmanager

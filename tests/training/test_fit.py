@@ -85,6 +85,7 @@ def test_every_step_is_logged(undisturbed, name):
         ("dino", 11),
         ("lejepa", 3),
         ("mae", 6),
+        ("fcmae", 6),
         *(pytest.param(name, 6, marks=pytest.mark.slow) for name in ("barlow-twins", "vicreg", "moco-v3", "visreg")),
         *(pytest.param(name, 11, marks=pytest.mark.slow) for name in ("sat-mae", "i-jepa")),
     ],
@@ -108,6 +109,15 @@ def test_accumulation_is_continued_exactly_too(undisturbed, tmp_path, monkeypatc
     whole = helpers.losses(undisturbed("moco-v2", **changes))
     assert len(whole) == TOTAL // 2
     assert helpers.losses(tmp_path) == whole
+
+
+def test_what_is_learnt_of_targets_is_continued_too(undisturbed, tmp_path, monkeypatch):
+    gentle = {"optimizer": {"lr": 0.01, "scale_lr": False}}
+    with killed_after(monkeypatch, 7), pytest.raises(Killed):
+        helpers.train(tmp_path, "mp-mae", helpers.settings(**gentle))
+    continued = helpers.train(tmp_path, "mp-mae", helpers.settings(**gentle))
+    assert helpers.losses(tmp_path) == helpers.losses(undisturbed("mp-mae", **gentle))
+    assert (continued.uncertainty[:-1] != 0).all()
 
 
 def test_half_written_rows_and_checkpoints_are_not_believed(undisturbed, tmp_path, monkeypatch):

@@ -26,7 +26,7 @@ from swath.views.policies import (
 from ._make import OPTICAL, RADAR, batch, generator, image
 
 QUIET = Augment()
-NUMBER = {"one-crop": 1, "multi-crop": 5, "three-dates": 4, "two-periods": 8}
+NUMBER = {"one-crop": 1, "multi-crop": 5, "three-dates": 4, "two-periods": 8, "with-targets": 2}
 """Views of policies that do not draw two."""
 
 
@@ -69,7 +69,8 @@ def test_it_says_what_it_reads(policy):
     assert policy.most is None
     assert policy.inputs.channels == (policy.inputs.branches or (policy.inputs.channels,))[0]
     read = [f"{sensor}/{name}" for sensor, names in policy.reads.items() for name in names]
-    assert set(policy.inputs.bands) == set(read)
+    predicted = [key for target in policy.inputs.targets if target.kind == "map" for key in target.of]
+    assert {*policy.inputs.bands, *predicted} == set(read)
     assert len(read) == len(set(read))
 
 
@@ -81,6 +82,9 @@ def test_its_views_fit_its_inputs_and_come_with_their_geometry(policy):
     counts = policy.inputs.branches or (policy.inputs.channels,) * len(made)
     ids = [band_id(key) for key in policy.inputs.bands]
     branches = [ids[: counts[0]], ids[counts[0] :]] if policy.inputs.branches else [ids] * len(made)
+    if policy.inputs.targets:  # the second view is predicted, not fed
+        branches[1] = [band_id(key) for key in policy.inputs.targets[0].of]
+        counts = (counts[0], len(branches[1]))
     for view, channels, own in zip(made, counts, branches, strict=True):
         b, t, c, _, _ = view.image.pixels.shape
         assert (b, t, c) == (6, 1 if of_single_dates(policy) else 3, channels)
@@ -115,7 +119,8 @@ def test_its_views_differ_in_place_or_are_aligned_pixel_by_pixel(policy):
     if NUMBER.get(policy.config.name) == 1:
         pytest.skip("there is one view, of which methods hide a part")
     first, second, *_ = policy(batch(policy.reads, t=t_of(policy)), generator())
-    assert torch.equal(first.affine, second.affine) == (not of_single_dates(policy))
+    alike = not of_single_dates(policy) or bool(policy.inputs.targets)
+    assert torch.equal(first.affine, second.affine) == alike
     assert first.image.pixels.shape != second.image.pixels.shape or not torch.equal(
         first.image.pixels, second.image.pixels
     )

@@ -33,7 +33,7 @@ USABLE = 0.95
 """Share of usable pixels that a chip must have: a missing strip has edges of its own."""
 SHOWN = 4
 """Number of locations in the gallery."""
-SOFTEN: dict[sensors.Kind, float] = {"optical": 1.0, "radar": 1.5}
+SOFTEN = {"optical": 1.0, "radar": 1.5}
 """Smoothing in pixels before edges are looked for: speckle has edges everywhere."""
 
 
@@ -56,7 +56,8 @@ def inspect(sample: Sample) -> Section:
         f"sensors all locations are taken together. Confidence: height of the peak over the noise, in its standard "
         f"deviations; from {SURE:g} on it is believed, from {SURE_ALONE:g} on for a single pair of pictures."
     )
-    layouts, parts = sample.corpus.info.sensors, []
+    pictures = {name: layout for name, layout in sample.corpus.info.sensors.items() if sensors.get(name).kind in SOFTEN}
+    layouts, parts = pictures, []
     if sample.corpus.info.chip_px >= SMALLEST:
         seen = {sensor: _views(sample, sensor) for sensor in layouts}
         parts += [

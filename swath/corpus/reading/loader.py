@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -42,6 +42,7 @@ class Loader:
         threads: int | None = None,
         device: torch.device | str = CPU,
         neighbours_m: float | None = None,
+        optional: Collection[str] = (),
     ):
         """Choose the locations that can be read.
 
@@ -54,12 +55,13 @@ class Loader:
             seed: of the order of locations and the choice of dates.
             rank: number of this process.
             world: how many processes share an epoch.
-            labels: label layers that become targets.
+            labels: label layers and columns of the locations that become targets; see `Reader.about`.
             threads: cores to decode with; default all.
             device: where the batches shall be. Counts are copied to another device than the CPU while it computes, and
                 decoded there when the batch is asked for.
             neighbours_m: read chips of another one of these locations as well, at most so many metres away, drawn anew
                 each epoch: its dates follow those of the location itself.
+            optional: sensors that a location may lack: its date is then a padding one.
 
         Raises:
             CorpusError: fewer locations can be read than a step needs; neighbours of locations without coordinates.
@@ -67,8 +69,8 @@ class Loader:
         self._reader = Reader(corpus, reads, threads)
         self._sampler = self._reader.sampler(select or Selection())
         wanted = np.asarray(locations, dtype=np.int64)
-        self.locations = self._sampler.complete(wanted)
-        """Row numbers of the locations that are read: those with an eligible chip of every sensor."""
+        self.locations = self._sampler.complete(wanted, optional)
+        """Row numbers of the locations that are read: those with an eligible chip of every sensor that they need."""
         self.left_out = len(wanted) - len(self.locations)
         """Number of locations that lack such a chip, and are not read."""
         self._neighbours, self.lonely = self._find_neighbours(neighbours_m), 0

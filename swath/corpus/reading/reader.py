@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import tensorstore as ts
 import torch
-from jaxtyping import Bool, Float, Int32, Integer, Shaped
+from jaxtyping import Bool, Float, Float64, Int32, Integer, Shaped
 from numpy import ndarray
 from torch import Tensor
 
 from swath._device import CPU, room_to_send, send
 from swath._threads import each
 from swath.batch import NO_DAY, Batch, Calibration, Counts, Image
+from swath.corpus import store
 from swath.corpus.reading._buffers import Buffers
 from swath.corpus.reading._plain import PlainArray, stretches
 from swath.corpus.reading.sampler import Sampler, Selection, days
@@ -118,6 +119,7 @@ class Reader:
         self._buffers = Buffers()
         self._threads = threads or torch.get_num_threads()
         self._samplers: dict[Selection, Sampler] = {}
+        self._columns: dict[str, Float64[ndarray, " n"]] = {}
 
     def read(
         self, chip_rows: Mapping[str, Integer[ndarray, "b t"]], device: torch.device | str = CPU
@@ -161,7 +163,7 @@ class Reader:
         Args:
             locations: row numbers in `corpus.locations`.
             select: which dates (default: one). The choice for a location depends on the seed and the location alone.
-            labels: label layers to read; they become targets "b h w" (int64).
+            labels: what becomes the batch's targets; see `about`.
             device: where the batch shall be; see `read`.
         """
         locations = np.asarray(locations, dtype=np.int64)
@@ -180,17 +182,25 @@ class Reader:
         Args:
             locations: row numbers in `corpus.locations`.
             images: of these locations, by sensor.
-            labels: label layers to read; they become targets "b h w" (int64).
+            labels: label layers, which become targets "b h w" of codes (int64); and columns of the locations, which
+                become targets "b" (float64, NaN where there is none): of texts their positions in `texts`.
             device: where the labels shall be.
         """
         device = torch.device(device)
-        codes = {name: send(torch.from_numpy(self.corpus.labels(name, locations)), device).long() for name in labels}
+        codes = {name: send(self._label(name, locations), device) for name in labels}
         return Batch(
             images=images,
             lonlat=send(torch.from_numpy(self._lonlat[locations]), device),
             uid=self._uid[locations].tolist(),
             targets=codes,
         )
+
+    def _label(self, name: str, locations: Integer[ndarray, " b"]) -> Shaped[Tensor, "b *n"]:
+        if name in self.corpus.label_layers:
+            return torch.from_numpy(self.corpus.labels(name, locations)).long()
+        if name not in self._columns:
+            self._columns[name] = column_values(self.corpus, name)
+        return torch.from_numpy(self._columns[name][locations])
 
     def sampler(self, select: Selection) -> Sampler:
         """The sampler of a selection over this reader's sensors."""
@@ -290,6 +300,40 @@ class Reader:
         if len(partly) and source.valid is not None:
             valid[partly] = torch.from_numpy(_arrays.read(source.valid, self._rows[flat[partly]]))
         return valid
+
+
+def texts(corpus: Corpus, column: str) -> list[str]:
+    """The different texts of a column of the locations, sorted; none where it holds numbers.
+
+    Raises:
+        CorpusError: there is no such column, or it holds neither.
+    """
+    table = corpus.locations
+    if column not in table or column in store.index.LOCATION_COLUMNS or column == "geometry":
+        known = [name for name in table if name not in (*store.index.LOCATION_COLUMNS, "geometry")]
+        remedy = nearest(column, known) if known else "the corpus has neither label layers nor columns of its own"
+        raise CorpusError(f"the corpus has no label {column!r}", where=str(corpus.path), remedy=remedy)
+    held = table[column].dropna()
+    if pd.api.types.is_numeric_dtype(held):
+        return []
+    if not held.map(lambda value: isinstance(value, str)).all():
+        raise CorpusError(
+            f"column {column!r} holds neither numbers nor texts", where=str(corpus.path), remedy="choose another one"
+        )
+    return sorted(held.unique())
+
+
+def column_values(corpus: Corpus, column: str) -> Float64[ndarray, " n"]:
+    """A column of all locations as numbers: of texts their positions in `texts`; NaN where there is none.
+
+    Raises:
+        CorpusError: there is no such column, or it holds neither numbers nor texts.
+    """
+    known, held = texts(corpus, column), corpus.locations[column]
+    if not known:
+        return held.to_numpy(dtype=np.float64, na_value=np.nan)
+    codes = pd.Categorical(held, categories=known).codes.astype(np.float64)
+    return np.where(codes < 0, np.nan, codes)
 
 
 def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | None, *, clear: bool) -> _Source:

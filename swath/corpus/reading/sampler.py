@@ -4,6 +4,7 @@ Random numbers are hashes of (seed, location, counter) instead of draws from a s
 therefore depends neither on the batch it is in, nor on the number of processes, nor on what was read before.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -110,9 +111,10 @@ class Sampler:
         parts = [everyone[start : start + _GAP_BLOCK] for start in range(0, len(everyone), _GAP_BLOCK)]
         return np.concatenate([_apart(series, part, apart_days).any(axis=(1, 2)) for part in parts])
 
-    def complete(self, locations: Integer[ndarray, " n"]) -> Integer[ndarray, " m"]:
-        """The locations among these that have an eligible chip of every sensor."""
-        return locations[np.all([there[locations] for there in self._usable.values()], axis=0)]
+    def complete(self, locations: Integer[ndarray, " n"], optional: Collection[str] = ()) -> Integer[ndarray, " m"]:
+        """The locations among these that have an eligible chip of every sensor but the optional ones."""
+        needed = [there[locations] for sensor, there in self._usable.items() if sensor not in optional]
+        return locations[np.all(needed, axis=0)]
 
     def of_fewer_dates(self, locations: Integer[ndarray, " n"]) -> int:
         """Number of these locations whose dates are repeated, as there are fewer than the number that is asked for."""

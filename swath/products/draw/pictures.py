@@ -11,6 +11,8 @@ from swath import sensors
 from swath.corpus import Corpus, Reader
 from swath.products.draw.style import picture
 
+KINDS = ("optical", "radar", "map")
+"""What is shown first."""
 MAX_SENSORS = 2
 """Largest number of pictures of a location side by side."""
 
@@ -45,7 +47,7 @@ class Pictures:
     def _sensors(self) -> list[str]:
         """Sensors in the order of pictures: optical first, which people read more easily."""
         names = list(self._corpus.info.sensors)
-        return sorted(names, key=lambda name: sensors.get(name).kind == "radar")[:MAX_SENSORS]
+        return sorted(names, key=lambda name: KINDS.index(sensors.get(name).kind))[:MAX_SENSORS]
 
     def _of_sensor(self, name: str, uids: list[str]) -> dict[str, ChipPicture]:
         chips = self._best_chips(name, [self._row_of[uid] for uid in uids])
