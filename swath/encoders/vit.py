@@ -28,8 +28,11 @@ from swath.errors import RecipeError
 
 
 class Config(StartableSettings):
-    """Its size, and what tokens stand for. Widths, depths and heads of the usual sizes: tiny 192, 12, 3; small 384, 12,
-    6; base 768, 12, 12; large 1024, 24, 16."""
+    """A vision transformer that computes any of its tokens alone: its size, and what tokens stand for.
+
+    Widths, depths and heads of the usual sizes: tiny 192, 12, 3; small 384, 12, 6; base 768, 12, 12; large 1024, 24,
+    16.
+    """
 
     name: Literal["vit"] = "vit"
     patch: int = Field(default=16, ge=1)
@@ -107,7 +110,7 @@ class Transformer(nn.Module):
         drops = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
         self.blocks = nn.ModuleList(block(width, config.heads, drop) for drop in drops)
         self.norm = nn.LayerNorm(width, eps=1e-6)
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def embed(self, patches: Float[Tensor, "b *k p"], group: int) -> Float[Tensor, "b *k d"]:
         """Tokens of patches of a group."""
@@ -142,8 +145,8 @@ def attend(
     return tokens
 
 
-def _initialise(module: nn.Module) -> None:
-    """As MAE does, and the official ViT in JAX."""
+def initialise(module: nn.Module) -> None:
+    """Give a linear layer MAE's initial weights, which are those of the official ViT in JAX."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)

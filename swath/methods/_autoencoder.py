@@ -1,17 +1,18 @@
 """What methods of masked modelling share: which tokens an encoder sees, a transformer that fills in the others, and the
 error of what it says of their pixels."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from pydantic import Field
 from torch import Tensor, nn
 
 from swath._device import send
 from swath.batch import View
 from swath.encoders import Encoder, TokenEncoder
-from swath.encoders.vit import attend, block
+from swath.encoders.vit import attend, block, initialise
 from swath.errors import RecipeError
 from swath.methods import _types
 from swath.methods._losses import full_precision
@@ -22,7 +23,7 @@ Masks = Literal["independent", "consistent"]
 
 
 class Config(PluginSettings):
-    """Settings of masked autoencoders."""
+    """The settings that MAE and SatMAE share: how much is hidden, and the decoder that fills it in."""
 
     mask: float = Field(default=0.75, gt=0, lt=1)
     """Share of the tokens that the encoder does not see."""
@@ -90,7 +91,7 @@ class Decoder(Filler):
         # what is of no patch lands in a row that is dropped
         at = torch.where(keep < 0, n, keep)[..., None].expand(-1, -1, self.width)
         rows = self.missing.to(known.dtype).expand(len(known), n + 1, -1)
-        rows = rows.scatter(1, at, known[:, prefix:])[:, :n] + positions.to(known.dtype)
+        rows = rows.scatter(1, at, known[:, prefix:])[:, :n] + positions
         filled = attend(self.blocks, torch.cat([known[:, :prefix], rows], dim=1), there)
         by_group = self.norm(filled)[:, prefix:].unflatten(1, (-1, len(self.said), n // layers))
         said = [layer(by_group[:, :, i]) for i, layer in enumerate(self.said)]
@@ -114,9 +115,8 @@ class Autoencoder(_types.Method):
 
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """Mean over masked patches of the mean squared error of their valid pixels."""
-        made = [self._of(view) for view in views]
-        errors, asked = (torch.cat([one[i].flatten() for one in made]) for i in (0, 1))
-        return Loss(mean_of(errors, asked, gather), made[0][2])
+        errors, asked, features = zip(*map(self._of, views), strict=True)
+        return Loss(mean_of(flat(errors), flat(asked), gather), features[0])
 
     def _of(self, view: View) -> tuple[Float[Tensor, "b n"], Bool[Tensor, "b n"], Float[Tensor, "b d"]]:
         """Of a view the error of each token, which of them count, and the encoder's features of what it saw."""
@@ -149,13 +149,6 @@ def with_tokens(encoder: Encoder, method: str) -> TokenEncoder:
             remedy="choose the encoder vit",
         )
     return encoder
-
-
-def initialise(module: nn.Module) -> None:
-    """As MAE does."""
-    if isinstance(module, nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
 
 
 def scale_of(view: View, samples: int) -> Float[Tensor, " b"]:
@@ -219,6 +212,11 @@ def patch_errors(
         variance = deviation.square().sum(dim=2, keepdim=True) / (number - 1).clamp(min=1)
         values = deviation / (variance + 1e-6).sqrt()
     return ((said - values) * valid).square().sum(dim=2) / number[..., 0].clamp(min=1)
+
+
+def flat(parts: Sequence[Tensor]) -> Shaped[Tensor, " n"]:
+    """The numbers of several tensors, one after the other."""
+    return torch.cat([part.flatten() for part in parts])
 
 
 @full_precision

@@ -20,7 +20,7 @@ from swath.encoders import Encoder, TokenEncoder, TokenGrid
 from swath.encoders.vit import attend
 from swath.errors import RecipeError
 from swath.methods import _types
-from swath.methods._autoencoder import Filler, mean_of, scale_of, with_tokens
+from swath.methods._autoencoder import Filler, flat, mean_of, scale_of, with_tokens
 from swath.methods._losses import full_precision
 from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, Teacher
 from swath.settings import PluginSettings
@@ -31,7 +31,7 @@ TRIES = 20
 
 
 class Config(PluginSettings):
-    """Settings of I-JEPA."""
+    """I-JEPA (Assran et al. 2023): from a context's tokens, those that a slow teacher makes of hidden blocks."""
 
     name: Literal["i-jepa"] = "i-jepa"
     targets: int = Field(default=4, ge=1)
@@ -121,9 +121,8 @@ class Method(_types.Method):
 
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """Smooth L1 between predictions and the teacher's normalised tokens, the mean over all that are asked for."""
-        made = [self._of(view) for view in views]
-        errors, asked = (torch.cat([one[i].flatten() for one in made]) for i in (0, 1))
-        return Loss(mean_of(errors, asked, gather), made[0][2])
+        errors, asked, features = zip(*map(self._of, views), strict=True)
+        return Loss(mean_of(flat(errors), flat(asked), gather), features[0])
 
     def _of(self, view: View) -> tuple[Float[Tensor, "b q m"], Bool[Tensor, "b q m"], Float[Tensor, "b d"]]:
         """Of a view the errors of its targets, which of them count, and the features of the context."""

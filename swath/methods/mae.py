@@ -11,7 +11,7 @@ from swath.methods import _autoencoder
 
 
 class Config(_autoencoder.Config):
-    """Settings of MAE."""
+    """MAE (He et al. 2022): most patches are hidden, and their pixels are filled in from the others."""
 
     name: Literal["mae"] = "mae"  # pyright: ignore[reportIncompatibleVariableOverride]
 

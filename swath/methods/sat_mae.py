@@ -15,7 +15,7 @@ from swath.methods._types import DrawViews
 
 
 class Config(_autoencoder.Config):
-    """Settings of SatMAE."""
+    """SatMAE (Cong et al. 2022): MAE with a token for each group of bands, or for each date, of a patch."""
 
     name: Literal["sat-mae"] = "sat-mae"  # pyright: ignore[reportIncompatibleVariableOverride]
     masks: _autoencoder.Masks = "independent"
