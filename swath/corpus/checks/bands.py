@@ -23,7 +23,7 @@ PLACES = 10
 ABSORBED = ((0.92, 0.97), (1.3, 1.45))
 """Wavelength ranges absorbed by water vapour, in micrometres: bands there show the air and not the ground."""
 CROSS = {"VH": "VV", "HV": "HH"}
-"""Cross-polarised channels: weaker than co-polarised ones everywhere (by 6 to 8 dB over land)."""
+"""Co-polarised channel of each cross-polarised one, which is weaker everywhere (by 6 to 8 dB over land)."""
 STRONGER = 3.0
 """Median difference in decibels by which a cross-polarised channel must be the stronger one to be reported."""
 
@@ -63,8 +63,8 @@ def _order(
 ) -> tuple[Int[ndarray, " c"], float]:
     """The likeliest order and its relative score.
 
-    Both much and little light scattered by the air are tried, as how blue a picture is depends on the sun and on what
-    lies below; of the two results the one that changes fewer bands counts.
+    Seen from above the atmosphere, how blue a picture is depends on the sun and on what lies below: spectra with much
+    and with little light of the air itself are tried, and the result that is closer to the given order counts.
     """
     skies = (False, True) if sensors.get(sensor).top_of_atmosphere else (False,)
     orders = [_spectra.best_order(_spectra.expected(wavelengths, above_air=sky), seen) for sky in skies]

@@ -231,8 +231,8 @@ def pixel_size(section: StacSection) -> float:
 
 
 def footprint(section: StacSection) -> Footprint:
-    """The footprint of every location: its corners lie on the coarsest pixel grid of the first product that
-    fits a whole number of times into the chip.
+    """The footprint of every location. Its corners lie on the grid of the first product's coarsest band whose
+    pixels are whole multiples of the chip's.
     """
     gsd = pixel_size(section)
     product = section.products[0]
