@@ -141,6 +141,8 @@ def without_verdict(panel: Panel, pair: Comparison | None) -> str:
 
 def _not_evaluated(run: Run) -> str:
     trained = [name for name in run.arms if any(arm == name for arm, _ in run.logs)]
+    if not trained and not run.table.empty:
+        return "Nothing was pre-trained: rows that no pre-training went into are compared with each other."
     if not trained:
         return "Nothing was pre-trained or evaluated in this run yet."
     return (

@@ -61,3 +61,30 @@ def test_differences_of_a_metric_that_is_no_share_have_no_points(metric_in_kelvi
     assert f"trained from scratch on the labels (3.75): −1.25 (95 % interval −1.27 to −1.22, {p})" in said
     assert "points" not in said
     assert there.unit == ""
+
+
+def test_errors_are_shown_in_the_unit_of_the_numbers_and_r2_without_one():
+    tasks = pd.DataFrame({"task": ["warmth"], "unit": ["°C"]})
+    run = Run(Path(), {}, "", {}, pd.DataFrame(), pd.DataFrame(), {}, tasks=tasks)
+    assert (run.unit("warmth"), run.unit("cover")) == ("°C", "")
+    rows = [replace(one, metric="rmse", task="warmth") for one in (
+        score("a", "pretrained", 2.5), score("b", "scratch", 3.75, "a"))]  # fmt: skip
+    there = replace(panel(*rows, pairs=(pair("a", "b", -1.25, "better"),)), metrics=("rmse", "r2"), target_unit="°C")
+    said = " ".join(outcome(there)).replace(NO_BREAK, " ")
+    assert "a reaches 2.5 °C RMSE (95 % interval 2.45–2.55)." in said
+    assert "(3.75 °C): −1.25 °C (95 % interval" in said
+    assert (there.unit, there.called("rmse"), there.called("r2"), there.called("accuracy")) == (
+        "°C",
+        "RMSE (°C)",
+        "R²",
+        "accuracy",
+    )
+    assert replace(there, metrics=("r2",)).unit == ""
+
+
+def test_a_run_without_anything_pretrained_says_so():
+    table = pd.DataFrame({"row": ["b"], "role": ["floor"]})
+    run = Run(Path(), {}, "", {}, table, pd.DataFrame(), {})
+    assert judged(run, None) == [
+        "Nothing was pre-trained: rows that no pre-training went into are compared with each other."
+    ]

@@ -27,11 +27,14 @@ NOTHING: dict[str, Any] = {
 
 
 def content(material: Material) -> dict[str, Any]:
-    """Confusion matrix and samples of the headline's best encoder."""
-    if material.headline is None:
+    """Confusion matrix and samples of the headline's best encoder; where none was pre-trained, of the first panel's best
+    row.
+    """
+    panel = material.headline or next((panel for panel in material.panels if panel.ranked), None)
+    if panel is None:
         return NOTHING
     try:
-        return NOTHING | _best_in_detail(material, material.headline)
+        return NOTHING | _best_in_detail(material, panel)
     except (SwathError, OSError, ValueError, KeyError) as error:
         material.problems.append(f"The predictions cannot be shown: {error}")
         return NOTHING
@@ -39,7 +42,7 @@ def content(material: Material) -> dict[str, Any]:
 
 def _best_in_detail(material: Material, panel: Panel) -> dict[str, Any]:
     run, corpus = material.run, material.corpus
-    best, classes = panel.pretrained[0].row, run.classes.get(panel.task, [])
+    best, classes = (panel.pretrained or panel.ranked)[0].row, run.classes.get(panel.task, [])
     predictions = run.predictions(*panel.key, best)
     if predictions.empty:
         return {}
