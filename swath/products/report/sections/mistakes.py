@@ -27,8 +27,8 @@ NOTHING: dict[str, Any] = {
 
 
 def content(material: Material) -> dict[str, Any]:
-    """Confusion matrix and samples of the headline's best encoder; where none was pre-trained, of the first panel's best
-    row.
+    """Confusion matrix and samples of the headline's best encoder, or of the first panel's best row where nothing was
+    pre-trained.
     """
     panel = material.headline or next((panel for panel in material.panels if panel.ranked), None)
     if panel is None:
