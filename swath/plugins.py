@@ -27,6 +27,8 @@ PACKAGES = {
     "checks": "swath.corpus.checks",
     "policies": "swath.views.policies",
     "encoders": "swath.encoders",
+    "encodings": "swath.encoders.location.encodings",
+    "networks": "swath.encoders.location.networks",
     "segmenters": "swath.segmenters",
     "methods": "swath.methods",
     "probes": "swath.tasks.probes",
@@ -166,15 +168,15 @@ def _modules(package: str) -> dict[str, str]:
 
 
 def _modules_in(package: str, folders: Iterable[str]) -> dict[str, str]:
-    """The plug-in modules inside folders. A package whose parts all start with underscores is a plug-in; any other is a
-    family of plug-ins.
+    """The plug-in modules inside folders. A package whose parts all start with underscores, or are packages of other
+    kinds, is a plug-in; any other is a family of plug-ins.
     """
     modules = {}
     for folder in folders:
         for module in pkgutil.iter_modules([folder]):
-            if module.name.startswith("_"):
-                continue
             path = f"{package}.{module.name}"
+            if module.name.startswith("_") or path in PACKAGES.values():
+                continue
             family = _modules_in(path, [f"{folder}/{module.name}"]) if module.ispkg else {}
             modules |= family or {module.name.replace("_", "-"): path}
     return modules

@@ -26,7 +26,7 @@ from swath import cli, config, encoders, pipeline, plugins, tasks
 from swath.corpus import Corpus, cluster, sources
 from swath.corpus.labels.target import TargetConfig
 from swath.encoders import InputContract, image_statistics
-from swath.products import documents, maps
+from swath.products import documents, location_maps, maps
 from swath.recipes import shipped, source_text
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +80,7 @@ PLACEHOLDERS = {
 """What stands for something of the user's."""
 
 
-NAMED = {"swath corpus ingest landsat-c2", "swath pretrain RECIPE"}
+NAMED = {"swath corpus ingest landsat-c2", "swath pretrain RECIPE", "swath map", "swath map --location"}
 """What the text names without all that it takes."""
 
 
@@ -162,6 +162,7 @@ def at_the_desk(desk, monkeypatch):
         monkeypatch.setattr(pipeline, name, bound(getattr(pipeline, name), result))
     monkeypatch.setattr(pipeline, "plan_corpus", planned)
     monkeypatch.setattr(maps, "maps", bound(maps.maps, []))
+    monkeypatch.setattr(location_maps, "location_maps", bound(location_maps.location_maps, []))
     for name in ("adopt", "export"):
         monkeypatch.setattr(encoders, name, bound(getattr(encoders, name), [Path("written")]))
     for name, result in {"write": Path("docs/results.md"), "verify": [], "stale": []}.items():

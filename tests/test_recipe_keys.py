@@ -38,7 +38,8 @@ def record(schema: dict[str, Any]) -> str:
 def called(definition: str) -> str:
     """A section by its class, or by the kind and name of its plug-in, wherever the file of that stands."""
     module = definition.replace("___", "__").replace("__", ".")
-    for kind, package in plugins.PACKAGES.items():
+    # the innermost package: encodings of locations stand below the encoders
+    for kind, package in sorted(plugins.PACKAGES.items(), key=lambda one: -len(one[1])):
         if module.startswith(f"{package}."):
             return f"{kind}:{module.removesuffix('.Config').removesuffix('.build').rpartition('.')[2]}"
     return module

@@ -78,7 +78,9 @@ class Recipe(Settings):
     """Sensors of one's own by name, beside those of swath; docs/sensors.md lists their settings."""
     corpus: CorpusConfig
     split: SplitConfig = SplitConfig()
-    """The split: which locations train, validate and test. Only the training part is ever pre-trained on."""
+    """The split: which locations train, validate and test. Only the training part is ever pre-trained on. Where a task
+    reads the location and no split is given, blocks of 100 km stay whole: an encoder of locations memorises
+    neighbours."""
     rotate: bool = False
     """Cross-validate: each seed tests the next fold of `split` (pre-trained without it), and a round over all folds is
     one result. Needs folds, and a multiple of their number of seeds."""
@@ -140,6 +142,12 @@ class Recipe(Settings):
                     f"{name[:60]!r} is not a usable name: letters, digits, '-' and '_' only, {LONGEST} bytes at most"
                 )
         return named
+
+    @model_validator(mode="after")
+    def _neighbours_stay_together_where_places_are_read(self) -> "Recipe":
+        if "split" not in self.model_fields_set and any(task.reads_location for task in self.tasks.values()):
+            object.__setattr__(self, "split", SplitConfig(by="block", block_km=100.0))
+        return self
 
     @model_validator(mode="after")
     def _has_folds_to_rotate(self) -> "Recipe":

@@ -87,7 +87,7 @@ def build(config: EncoderSettings, contract: InputContract) -> Encoder:
             f"the views are of {len(contract.branches)} sensors in turn, and the encoder {name} has one input",
             remedy="choose an encoder with a branch per sensor, such as unet-3d",
         )
-    if start := own_start(config):
+    if start := _own_weights(config):
         _check_says_nothing_foreign(config, start)
         return _continued(plugin, config, contract, start)
     if isinstance(config, StartableSettings) and config.weights is not None and not config.TAKES_FOREIGN_WEIGHTS:
@@ -114,7 +114,13 @@ def _plugin(name: str) -> EncoderPlugin:
 
 
 def own_start(config: EncoderSettings) -> Path | None:
-    """The checkpoint of swath's own that an encoder's settings name as their start; None for any other start."""
+    """The checkpoint of swath's own that an encoder's settings, or those of a part of it, name as their start; None for
+    any other start."""
+    part = config.part if isinstance(config, StartableSettings) else None
+    return _own_weights(config) or (None if part is None else own_start(part))
+
+
+def _own_weights(config: EncoderSettings) -> Path | None:
     start = config.weights if isinstance(config, StartableSettings) else None
     return start if start is not None and _files(start)[1].exists() else None
 
@@ -434,7 +440,13 @@ def _verify(encoder: Encoder, card: EncoderCard, where: Path) -> None:
         )
 
 
-USUAL = {"reflectance": (0.02, 0.5), "dB": (-22.0, -4.0), "K": (265.0, 310.0), "display": (0.1, 0.9)}
+USUAL = {
+    "reflectance": (0.02, 0.5),
+    "dB": (-22.0, -4.0),
+    "K": (265.0, 310.0),
+    "display": (0.1, 0.9),
+    "degree": (-80.0, 80.0),
+}
 """Range of values in the self-check's pictures, by unit."""
 
 

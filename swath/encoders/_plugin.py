@@ -31,6 +31,11 @@ class StartableSettings(EncoderSettings):
         return False
 
     @property
+    def part(self) -> EncoderSettings | None:
+        """The settings of an encoder inside it, which may start from weights of its own; None where there is none."""
+        return None
+
+    @property
     def without_start(self) -> "StartableSettings":
         """The same settings, but for a network that begins with random weights."""
         fields = type(self).model_fields

@@ -67,6 +67,33 @@ def nt_xent(
     return 0.5 * (_anchors(a, all_b, all_a, own, temperature) + _anchors(b, all_a, all_b, own, temperature))
 
 
+@full_precision
+def clip(
+    a: Float[Tensor, "b d"],
+    b: Float[Tensor, "b d"],
+    all_a: Float[Tensor, "B d"],
+    all_b: Float[Tensor, "B d"],
+    offset: int,
+    log_scale: Float[Tensor, ""],
+) -> Float[Tensor, ""]:
+    """Symmetric cross-entropy of pairs: each a against all b, and each b against all a.
+
+    Source: Radford et al. 2021, "Learning transferable visual models from natural language supervision", figure 3.
+
+    Args:
+        a: embeddings of one kind of this process; of any length, normalised here.
+        b: those of the other kind, in the same order.
+        all_a: of all processes (`a` itself when alone).
+        all_b: likewise.
+        offset: row of `all_a` where `a` begins.
+        log_scale: logarithm of what cosines are multiplied by.
+    """
+    a, b, all_a, all_b = (F.normalize(z, dim=1) for z in (a, b, all_a, all_b))
+    own = torch.arange(len(a), device=a.device) + offset
+    scale = log_scale.exp()
+    return 0.5 * (F.cross_entropy(scale * a @ all_b.T, own) + F.cross_entropy(scale * b @ all_a.T, own))
+
+
 def _anchors(anchor: Tensor, other: Tensor, same: Tensor, own: Tensor, temperature: float) -> Tensor:
     """Cross-entropy of anchors. The positive of each is row `own` of the other views; row `own` of the same
     views is itself.

@@ -139,6 +139,17 @@ class Method(nn.Module, ABC):
                 remedy="choose the method mp-mae, or list no targets",
             )
 
+    label: str | None = None
+    """The scalar column of a corpus that it learns from; None: it learns without labels."""
+
+    def take_labels(self, uid: Sequence[str], values: Sequence[Any]) -> None:
+        """Look at the labels of the locations that are trained on, right after `prepare`, if it names a column.
+
+        Args:
+            uid: their ids.
+            values: what the column `label` says of each; none is missing.
+        """
+
     @abstractmethod
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """The objective of these views. The mean over processes of `total` is the objective of their joined batch."""

@@ -34,7 +34,7 @@ def gauge_set(recipe: Recipe, corpus: Corpus, parts: Rows, contract: InputContra
     chosen = np.flatnonzero(np.isin(labelled.locations, val))[: GAUGE_SERIES if series else GAUGE_CHIPS]
     reader = Reader(corpus, {sensor: bands})
     select = Selection(dates="all" if series else 1, most=GAUGE_DATES if series else None, tag=task.tag)
-    there = np.isin(labelled.locations[chosen], reader.sampler(select).complete(labelled.locations[chosen]))
+    there = np.isin(labelled.locations[chosen], reader.complete(labelled.locations[chosen], select))
     chosen = chosen[there]
     if len(chosen) < 2:
         return None

@@ -14,6 +14,7 @@ from numpy import ndarray
 from pydantic import ValidationError
 from torch import Tensor
 
+from swath import sensors
 from swath._files import replacing
 from swath.batch import NO_DAY, Image
 from swath.corpus import Corpus, Selection
@@ -86,6 +87,7 @@ def _corpus(
     encoder: Encoder, corpus: Corpus, bands: Sequence[str] | None, batch_size: int, trusted: bool
 ) -> pd.DataFrame:
     known = [f"{sensor}/{name}" for sensor, layout in corpus.info.sensors.items() for name in layout.bands]
+    known += [band.key for band in sensors.get(sensors.LOCATION).bands]
     chosen = _bands(encoder.contract, bands, known)
     reader = BandReader(corpus, chosen, Selection(dates="all" if isinstance(encoder, SeriesEncoder) else 1))
     rows = reader.complete(np.arange(len(corpus)))

@@ -26,6 +26,7 @@ from swath.sensors._sentinel_2 import offset_for_baseline
 from swath.sensors._types import METADATA, Band, CloudRule, Kind, Scaling, Sensor, Unit
 
 __all__ = [
+    "LOCATION",
     "METADATA",
     "Band",
     "BandDefinition",
@@ -54,6 +55,10 @@ __all__ = [
     "physical",
     "read",
 ]
+
+
+LOCATION = "location"
+"""The sensor of what is known of a location's place: its image is one pixel, in degrees on WGS 84."""
 
 
 def offset_left_in(sensor: str, darkest: np.ndarray) -> float | None:

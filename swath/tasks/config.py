@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from swath import plugins
+from swath import plugins, sensors
 from swath.corpus.labels import MultiLabel, Pixels, TargetConfig, Value
 from swath.corpus.splits import Only
 from swath.encoders import EncoderSettings
 from swath.errors import RecipeError
+from swath.sensors import LOCATION
 from swath.settings import Counts, PluginSettings, Settings
 from swath.tasks import metrics
 from swath.tasks.floors import USUAL, FloorConfig
@@ -62,7 +63,7 @@ class TaskConfig(Settings):
     only: Only = Field(default_factory=dict)
     """Judge on some locations alone: values by scalar column, such as `region: [canada]`."""
     inputs: Annotated[dict[str, tuple[str, ...]], Counts.NEVER] = Field(min_length=1)
-    """Named lists of band keys `sensor/band` that an encoder is fed."""
+    """Named lists of band keys `sensor/band` that an encoder is fed; `location` is short for longitude and latitude."""
     probes: Annotated[tuple[ProbeConfig, ...], Counts.NEVER] = Field(default=(linear.Config(),), min_length=1)
     """How labels are read out of the features, or the encoder is trained on them."""
     metric: Annotated[RankingMetricName, Counts.NEVER] = "accuracy"
@@ -102,6 +103,12 @@ class TaskConfig(Settings):
     the test series. Needs a corpus that knows the surface below its clouds: the synthetic landscape with `clear`."""
     batch_size: int = Field(default=128, ge=1)
     """Locations per call of an encoder."""
+
+    @field_validator("inputs")
+    @classmethod
+    def _location_is_two_bands(cls, inputs: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        short = {LOCATION: [band.key for band in sensors.get(LOCATION).bands]}
+        return {name: tuple(key for said in keys for key in short.get(said, [said])) for name, keys in inputs.items()}
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "TaskConfig":
@@ -183,6 +190,11 @@ class TaskConfig(Settings):
         if self.cloud_levels and not trained:
             raise ValueError("cloud_levels judge networks that the task trained: give the probe fine-tune or segment")
         return self
+
+    @property
+    def reads_location(self) -> bool:
+        """Whether an input says where locations lie."""
+        return any(key.startswith(f"{LOCATION}/") for keys in self.inputs.values() for key in keys)
 
     @property
     def rules(self) -> TaskRules:

@@ -36,6 +36,10 @@ from swath.tasks.probes import ProbeSettings, fit_predict, train_predict
 from swath.tasks.supervised import LabelledInput
 
 PARTS = ("train", "val", "test")
+MEMORISED = (
+    "an input says where locations lie, and the split is random by {by}: with neighbours to learn from, an encoder of "
+    "places memorises the answers; split by block"
+)
 RARE = 5
 """Number of the test part's groups with a class below which one resample in a hundred or more has none of them."""
 
@@ -177,7 +181,10 @@ class Task:
         """What a reader must know about the task itself."""
         said = []
         if self.incomplete:
-            said.append(f"{self.incomplete} labelled locations are left out: a chip of some sensor is missing")
+            what = "a chip of some sensor" + (" or their coordinates" if self.config.reads_location else "")
+            said.append(f"{self.incomplete} labelled locations are left out: {what} is missing")
+        if self.config.reads_location and self.split_config and self.split_config.by in ("location", "group"):
+            said.append(MEMORISED.format(by=self.split_config.by))
         if self._without_number:
             said.append(f"{self._without_number} locations of the corpus have no number, and are left out")
         asked = round(self.config.label_fraction * self.all_labelled)

@@ -19,6 +19,7 @@ USUAL: dict[Unit, tuple[float, float]] = {
     "dB": (-12.5, 5.0),
     "K": (290.0, 12.0),
     "display": (0.4, 0.2),
+    "degree": (10.0, 30.0),
 }
 """Mean and standard deviation of generated pixels, by unit."""
 FIRST_DAY = 20_000

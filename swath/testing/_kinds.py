@@ -12,6 +12,8 @@ from swath.corpus.dates import DateRulePlugin
 from swath.corpus.places import ListingStrategyPlugin, StrategyPlugin
 from swath.corpus.sources import SourcePlugin
 from swath.encoders import EncoderPlugin
+from swath.encoders.location.encodings import EncodingPlugin
+from swath.encoders.location.networks import NetworkPlugin
 from swath.errors import nearest
 from swath.methods import MethodPlugin
 from swath.segmenters import SegmenterPlugin
@@ -19,7 +21,17 @@ from swath.settings import Settings
 from swath.tasks.floors import FloorPlugin
 from swath.tasks.metrics import MetricPlugin
 from swath.tasks.probes import FeatureProbe, TrainingProbe
-from swath.testing import _encoders, _methods, _metrics, _policies, _probes, _sections, _segmenters, _sensors
+from swath.testing import (
+    _encoders,
+    _locations,
+    _methods,
+    _metrics,
+    _policies,
+    _probes,
+    _sections,
+    _segmenters,
+    _sensors,
+)
 from swath.views import PolicyPlugin
 
 
@@ -51,6 +63,8 @@ KINDS = {
         Kind("checks", (CheckPlugin,), has_settings=False),
         Kind("policies", (PolicyPlugin,), _policies.CHECKS),
         Kind("encoders", (EncoderPlugin,), _encoders.CHECKS),
+        Kind("encodings", (EncodingPlugin,), _locations.ENCODING_CHECKS),
+        Kind("networks", (NetworkPlugin,), _locations.NETWORK_CHECKS),
         Kind("segmenters", (SegmenterPlugin,), _segmenters.CHECKS),
         Kind("methods", (MethodPlugin,), _methods.CHECKS),
         Kind("probes", (FeatureProbe, TrainingProbe), _probes.CHECKS),

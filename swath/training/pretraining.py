@@ -18,7 +18,7 @@ from swath._progress import console
 from swath.corpus import Corpus, Loader, Selection
 from swath.corpus.splits import places
 from swath.encoders import EncoderSettings, InputContract
-from swath.errors import TrainingError
+from swath.errors import RecipeError, TrainingError, nearest
 from swath.settings import PluginSettings, differences
 from swath.training import checkpoint, distributed
 from swath.training._log import Log
@@ -150,7 +150,27 @@ def _method(
     method.expect(found(policy.inputs.targets, corpus, locations))
     chosen = corpus.locations.iloc[locations]
     method.prepare(chosen["uid"].tolist(), chosen[["lon", "lat"]].to_numpy(dtype=np.float64))
+    if method.label is not None:
+        method.take_labels(chosen["uid"].tolist(), _labels(corpus, chosen, method.label))
     return method
+
+
+def _labels(corpus: Corpus, chosen: pd.DataFrame, column: str) -> list[Any]:
+    """What a scalar column says of the chosen locations.
+
+    Raises:
+        RecipeError: the corpus has no such column, or it says nothing of some of them.
+    """
+    if column not in corpus.locations:
+        remedy = nearest(column, map(str, corpus.locations.columns))
+        raise RecipeError(f"the corpus has no column {column!r}", where=str(corpus.path), remedy=remedy)
+    if lost := int(np.count_nonzero(chosen[column].isna())):
+        raise RecipeError(
+            f"{lost} of {len(chosen)} locations that are trained on have no {column}",
+            where=str(corpus.path),
+            remedy="leave them out with the arm's `only`, or of the corpus",
+        )
+    return chosen[column].tolist()
 
 
 def _seen(config: EncoderSettings, corpus: Corpus, locations: np.ndarray) -> pd.DataFrame | None:
@@ -196,6 +216,8 @@ class _FromCorpus:
 
     def _say_what_is_left_out(self, loader: Loader) -> None:
         of_all = f"of {len(self.locations)} locations"
+        if loader.unlocated:
+            console().print(f"{loader.unlocated} {of_all} have no coordinates, and are left out", soft_wrap=True)
         if loader.lonely:
             notice = f"{loader.lonely} {of_all} have no other one within {self.neighbours_m:g} m"
             console().print(f"{notice}, and are left out", soft_wrap=True)

@@ -20,7 +20,9 @@ _KELVIN = UNITS.index("K")
 
 @cache
 def _table(device: torch.device, length: int) -> Tensor:
-    return send(torch.tensor([UNITS.index(band.unit) for band in bands()[:length]]), device)
+    # what maps and coordinates are in is no light to change, as kelvin are not
+    positions = [UNITS.index(band.unit) if band.unit in UNITS else _KELVIN for band in bands()[:length]]
+    return send(torch.tensor(positions), device)
 
 
 def units(band_ids: Int[Tensor, "b c"]) -> Int[Tensor, "b c"]:

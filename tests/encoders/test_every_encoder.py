@@ -33,7 +33,10 @@ OF_TWO_SENSORS = ("mmf",)
 """Encoders that need the bands of another sensor beside those that they are fed here."""
 OF_GROUPS = ("series-transformer",)
 """Encoders that take any groups of their bands, in any order."""
-CASES = [(name, settings) for name in encoders.names() for settings in VARIANTS.get(name, [{}])]
+OF_LOCATIONS = ("location", "image-and-location")
+"""Encoders that take no pixels of the ground, or not alone: tests/encoders/location."""
+PICTURED = [name for name in encoders.names() if name not in OF_LOCATIONS]
+CASES = [(name, settings) for name in PICTURED for settings in VARIANTS.get(name, [{}])]
 EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{'-'.join(map(str, case[1].values()))}")
 
 

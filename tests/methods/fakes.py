@@ -8,7 +8,19 @@ from torch import nn
 
 from swath import encoders, methods, plugins
 from swath.batch import NO_DAY, Batch, Image, View
-from swath.encoders import Encoder, InputContract, convnext_v2, cross_modal_unet_3d, mmf, series_transformer, vit
+from swath.encoders import (
+    Encoder,
+    InputContract,
+    convnext_v2,
+    cross_modal_unet_3d,
+    location,
+    mmf,
+    series_transformer,
+    vit,
+)
+from swath.encoders.image_and_location import ImageAndLocation
+from swath.encoders.location.encodings import cartesian
+from swath.encoders.location.networks import fcnet
 from swath.methods import DrawViews, Target, s4
 from swath.sensors import band_id
 
@@ -20,6 +32,8 @@ OF_TOKENS = ("mae", "sat-mae", "i-jepa")
 """Methods that hide tokens from an encoder."""
 OF_SERIES = ("s4", "mmf", "masked-series")
 """Methods that bring a network of series with them."""
+OF_OTHER_ENCODERS = (*OF_SERIES, "satclip", "sinr")
+"""Methods that take no encoder of single images alone."""
 BANDS = ("sentinel-2-l2a/B02", "sentinel-2-l2a/B03", "sentinel-2-l2a/B04")
 RADAR = ("sentinel-1-rtc/VV", "sentinel-1-rtc/VH")
 
@@ -31,6 +45,19 @@ def contract() -> InputContract:
 def contract_of_two() -> InputContract:
     units = ("reflectance",) * 3 + ("dB",) * 2
     return InputContract(3, (*BANDS, *RADAR), True, units, (0.0,) * 5, (1.0,) * 5, branches=(3, 2))
+
+
+def contract_of_places() -> InputContract:
+    return InputContract(2, location.LOCATION, True, ("degree",) * 2, (0.0,) * 2, (1.0,) * 2)
+
+
+def contract_of_image_and_place() -> InputContract:
+    keys, units = (*BANDS, *location.LOCATION), ("reflectance",) * 3 + ("degree",) * 2
+    return InputContract(3, keys, True, units, (0.0,) * 5, (1.0,) * 5, branches=(3, 2))
+
+
+def tower() -> location.Tower:
+    return location.tower(cartesian.Config(), fcnet.Config(dim=8, blocks=1, dropout=0.0))
 
 
 def encoder(dim: int = 8, norm: bool = False) -> Encoder:
@@ -81,6 +108,19 @@ def policy_of_two(batch: Batch, generator: torch.Generator) -> list[View]:
     first, second = policy(batch, generator)
     ids = torch.tensor([[band_id(key) for key in RADAR]] * len(batch), dtype=torch.int32)
     return [first, replace(second, image=replace(second.image.channels([0, 1]), band_ids=ids))]
+
+
+def place(batch: Batch, generator: torch.Generator) -> list[View]:
+    """Where each sample lies: its pixels' mean says it."""
+    (noisy,) = policy(batch, generator, 1)
+    ids = torch.tensor([[band_id(key) for key in location.LOCATION]] * len(batch), dtype=torch.int32)
+    degrees = 60 * noisy.image.pixels.mean(dim=(3, 4), keepdim=True)[:, :, :2].tanh()
+    return [view(replace(noisy.image, pixels=degrees, valid=noisy.image.valid[..., :1, :1], band_ids=ids), "location")]
+
+
+def image_and_place(batch: Batch, generator: torch.Generator) -> list[View]:
+    """The image, and where it lies."""
+    return [*policy(batch, generator, 1), *place(batch, generator)]
 
 
 def crops(batch: Batch, generator: torch.Generator) -> list[View]:
@@ -184,6 +224,14 @@ def method(name: str, draw: DrawViews | None = None, **settings) -> methods.Meth
         usual = one_hidden if name == "fcmae" else hidden_in
         made = methods.build(config, encoders.build(tiny, contract()), draw or usual)
         made.expect(TARGETS if name == "mp-mae" else ())
+        return made
+    if name == "satclip":
+        towers = ImageAndLocation(encoder(norm=True), tower(), contract_of_image_and_place())
+        return methods.build(config, towers, draw or image_and_place)
+    if name == "sinr":
+        drawn = draw or (lambda batch, generator: [replace(v, uid=tuple(batch.uid)) for v in place(batch, generator)])
+        made = methods.build(config, location.LocationEncoder(tower(), contract_of_places()), drawn)
+        made.take_labels([str(i) for i in range(64)], [i % 3 for i in range(64)])
         return made
     return methods.build(
         config, encoder(norm=True), draw or partial(policy, number={"seco": 4, "caco": 8}.get(name, 2))

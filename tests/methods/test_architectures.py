@@ -15,7 +15,7 @@ from swath.training.config import Optimizer
 from swath.training.optim import optimizer
 from tests.methods import fakes
 
-NAMES = [name for name in methods.names() if name not in fakes.OF_SERIES]  # which bring a network of their own
+NAMES = [name for name in methods.names() if name not in fakes.OF_OTHER_ENCODERS]  # which bring a network of their own
 
 
 TINY = ("test_resnet", "test_vit", "test_convnext2")

@@ -18,7 +18,7 @@ def test_which_methods_take_several_views():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_method_takes_several_crops_or_says_that_it_does_not(name):
-    if name in (*fakes.OF_SERIES, *fakes.MASKED):
+    if name in (*fakes.OF_OTHER_ENCODERS, *fakes.MASKED):
         method = fakes.method(name)
         views = [view for _ in range(3) for view in method.views(fakes.batch(4), torch.Generator())]
     else:

@@ -268,7 +268,7 @@ def test_moco_does_not_push_a_query_from_its_own_place():
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in fakes.OF_TOKENS])
 def test_number_of_views(name):
-    number = 2 if name == "fcmae" else 1
+    number = 2 if name in ("fcmae", "sinr") else 1
     with pytest.raises(RecipeError, match=f"draws {number}"):
         fakes.method(name).loss([fakes.view(fakes.image(4))] * number)
 

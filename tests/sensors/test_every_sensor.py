@@ -11,7 +11,13 @@ from swath import plugins, sensors
 from swath.errors import RecipeError
 
 EVERY = pytest.mark.parametrize("sensor", [sensors.get(name) for name in sensors.names()], ids=lambda s: s.name)
-WAVELENGTHS_UM = {"reflectance": (0.3, 3.0), "K": (3.0, 15.0), "dB": (1e4, 1e6), "display": (0.3, 3.0)}
+WAVELENGTHS_UM = {
+    "reflectance": (0.3, 3.0),
+    "K": (3.0, 15.0),
+    "dB": (1e4, 1e6),
+    "display": (0.3, 3.0),
+    "degree": (0, 0),
+}
 
 
 def physical(sensor, band, count):

@@ -14,7 +14,7 @@ from swath.settings import PluginSettings
 from swath.testing import _encoders, _methods, _policies, _sensors
 from tests.methods import fakes
 
-OF_OWN_ENCODERS = (*fakes.OF_SERIES, *fakes.MASKED)
+OF_OWN_ENCODERS = (*fakes.OF_OTHER_ENCODERS, *fakes.MASKED)
 SMALL = {
     "encoders": [
         ("image-statistics", {}),
@@ -22,6 +22,8 @@ SMALL = {
         ("random-convolutions", {"features": 8}),
     ],
     "methods": [(name, fakes.small(name)) for name in plugins.names("swath.methods") if name not in OF_OWN_ENCODERS],
+    "encodings": [(name, {}) for name in plugins.names("swath.encoders.location.encodings")],
+    "networks": [("fcnet", {"dim": 8}), ("siren", {"dim": 8, "hidden": 8})],
     "probes": [("knn", {}), ("linear", {}), ("mlp", {"epochs": 5}), ("fine-tune", {})],
     "segmenters": [("unet-3d", {"width": 2}), ("early-fusion", {})],
     "sensors": [("landsat-oli-sr", {}), ("sentinel-1-rtc", {}), ("display-optical", {})],

@@ -18,7 +18,13 @@ def generator(seed=0):
 def image(keys=OPTICAL, b=4, t=1, h=24, w=24, *, invalid=0.0, seed=0):
     """Values of each unit's own range, some reflectances above 1 and all dB below 0."""
     g = generator(seed)
-    unit = {"reflectance": (-0.1, 1.6), "dB": (-30.0, -2.0), "K": (250.0, 320.0), "display": (0.0, 1.0)}
+    unit = {
+        "reflectance": (-0.1, 1.6),
+        "dB": (-30.0, -2.0),
+        "K": (250.0, 320.0),
+        "display": (0.0, 1.0),
+        "degree": (-80.0, 80.0),
+    }
     bounds = torch.tensor([unit[sensors.band(key).unit] for key in keys])[:, :, None, None]
     low, high = bounds.unbind(dim=1)
     pixels = torch.rand((b, t, len(keys), h, w), generator=g) * (high - low) + low

@@ -10,6 +10,8 @@ from swath.sensors import band_id, bands
 from swath.views import Augment, Crop, Inputs
 from swath.views.policies import (
     augmented_series,
+    image_and_location,
+    location,
     ms_only,
     neighbours,
     other_sensor,
@@ -26,7 +28,7 @@ from swath.views.policies import (
 from ._make import OPTICAL, RADAR, batch, generator, image
 
 QUIET = Augment()
-NUMBER = {"one-crop": 1, "multi-crop": 5, "three-dates": 4, "two-periods": 8, "with-targets": 2}
+NUMBER = {"one-crop": 1, "multi-crop": 5, "three-dates": 4, "two-periods": 8, "with-targets": 2, "location": 1}
 """Views of policies that do not draw two."""
 
 
@@ -111,8 +113,8 @@ def test_it_is_a_function_of_the_generator(policy):
 
 
 def policy_is_random(policy):
-    """All but those that take series as they are."""
-    return not isinstance(policy, paired_series.Policy | sensor_series.Policy)
+    """All but those that take series as they are, and locations that are not moved."""
+    return not isinstance(policy, paired_series.Policy | sensor_series.Policy | location.Policy)
 
 
 def test_its_views_differ_in_place_or_are_aligned_pixel_by_pixel(policy):
@@ -327,3 +329,29 @@ def test_ms_only_shows_no_band_twice(channels):
 def test_a_config_that_cannot_work_says_so(config, message):
     with pytest.raises(SwathError, match=message):
         views.build(config)
+
+
+def test_locations_are_moved_around_the_antimeridian_and_not_beyond_a_pole():
+    policy = views.build(location.Config(jitter_deg=4.0))
+    given = batch(policy.reads, b=64, side=1)
+    pixels = torch.tensor([180.0, 90.0]).view(1, 1, 2, 1, 1).expand(64, 1, 2, 1, 1).contiguous()
+    given.images["location"].pixels.copy_(pixels)
+    (view,) = policy(given, generator())
+    lon, lat = view.image.pixels[:, 0, :, 0, 0].T
+    assert ((lon >= 178) | (lon <= -178)).all()
+    assert lon.abs().max() <= 180
+    assert (lon < 0).any()
+    assert (lon > 0).any()
+    assert lat.min() > 87
+    assert lat.max() == 90
+    assert torch.equal(given.images["location"].pixels, pixels), "what was read is not changed"
+
+
+def test_satclips_views_are_an_image_and_its_location():
+    policy = views.build(image_and_location.Config(bands=OPTICAL))
+    given = batch(policy.reads, b=5)
+    seen, where = policy(given, generator())
+    assert (seen.role, where.role) == ("image", "location")
+    assert policy.inputs.branches == (len(OPTICAL), 2)
+    moved = where.image.pixels - given.images["location"].pixels
+    assert 0 < moved.abs().max() <= 0.005 + 1e-5

@@ -21,7 +21,7 @@ class Sent:
 
     counts: dict[str, Counts]
     rest: Batch
-    """The batch without its images: positions, ids and targets."""
+    """The batch without the images of those counts: positions, ids and targets."""
     done: torch.cuda.Event | None
     """Event that tells when all of the batch has arrived."""
 
@@ -32,6 +32,8 @@ class Sent:
             for tensor in (counts.stored, counts.known, counts.days, counts.band_ids, scale, offset):
                 if tensor is not None:
                     yield tensor
+        for image in self.rest.images.values():
+            yield from (image.pixels, image.valid, image.days, image.band_ids)
         yield self.rest.lonlat
         yield from self.rest.targets.values()
 
@@ -64,7 +66,7 @@ class Crossing:
             for tensor in sent.tensors():
                 tensor.record_stream(computing)
         images = {sensor: counts.decode() for sensor, counts in sent.counts.items()}
-        return Batch(images, sent.rest.lonlat, sent.rest.uid, sent.rest.targets)
+        return Batch(sent.rest.images | images, sent.rest.lonlat, sent.rest.uid, sent.rest.targets)
 
     def _mark(self) -> torch.cuda.Event | None:
         """An event that tells when all that was sent so far has arrived."""

@@ -69,10 +69,14 @@ class Loader:
         self._reader = Reader(corpus, reads, threads)
         self._sampler = self._reader.sampler(select or Selection())
         wanted = np.asarray(locations, dtype=np.int64)
-        self.locations = self._sampler.complete(wanted, optional)
-        """Row numbers of the locations that are read: those with an eligible chip of every sensor that they need."""
-        self.left_out = len(wanted) - len(self.locations)
+        with_chips = self._sampler.complete(wanted, optional)
+        self.locations = self._reader.located(with_chips)
+        """Row numbers of the locations that are read: those with an eligible chip of every sensor that they need, and
+        coordinates where those are read."""
+        self.left_out = len(wanted) - len(with_chips)
         """Number of locations that lack such a chip, and are not read."""
+        self.unlocated = len(with_chips) - len(self.locations)
+        """Number of further locations that lack coordinates, and are not read."""
         self._neighbours, self.lonely = self._find_neighbours(neighbours_m), 0
         """Neighbours of each location, and the number of locations that have none and are not read."""
         if self._neighbours is not None:
@@ -98,6 +102,7 @@ class Loader:
         needed = self._batch_size * self._world
         lack = "a usable chip of some sensor" + (", or of another season" if self._sampler.selection.apart_days else "")
         left_out = f"; {self.left_out} more lack {lack}" if self.left_out else ""
+        left_out += f"; {self.unlocated} more have no coordinates" if self.unlocated else ""
         left_out += f"; {self.lonely} more have no neighbour within the distance" if self.lonely else ""
         raise CorpusError(
             f"{len(self.locations)} locations can be read, one step needs {needed}{left_out}",

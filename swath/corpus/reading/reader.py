@@ -21,7 +21,7 @@ from swath.corpus.reading.sampler import Sampler, Selection, days
 from swath.corpus.store import Corpus, pixel_path, truth_path, valid_path
 from swath.corpus.store import arrays as _arrays
 from swath.errors import CorpusError, nearest
-from swath.sensors import band_id
+from swath.sensors import LOCATION, band_id
 
 BLOCK_BYTES = 2 * 2**20
 """Bytes of converted pixels per block: about the size of a core's cache."""
@@ -80,6 +80,34 @@ class _Source:
         return max(1, BLOCK_BYTES // max(1, 4 * int(np.prod(self.shape))))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Coordinates:
+    """Makes images of where locations lie: nothing of them is stored but the coordinates."""
+
+    columns: Integer[ndarray, " c"]
+    """Which of longitude and latitude are wanted, in order."""
+    ids: tuple[int, ...]
+
+    @classmethod
+    def of(cls, bands: Sequence[str]) -> "_Coordinates":
+        """Longitude, latitude or both by their bands' names; RecipeError if there is no such band."""
+        ids = tuple(band_id(f"{LOCATION}/{band}") for band in bands)
+        return cls(np.array([("lon", "lat").index(band) for band in bands]), ids)
+
+    def image(self, lonlat: Float[ndarray, "b 2"]) -> Image:
+        """One pixel of one date a location, invalid where its coordinates are unknown."""
+        known: Bool[ndarray, " b"] = np.isfinite(lonlat).all(axis=1)
+        degrees = np.where(known[:, None], lonlat, 0.0)[:, self.columns].astype(np.float32)
+        return Image(
+            pixels=torch.from_numpy(degrees)[:, None, :, None, None],
+            valid=torch.from_numpy(known)[:, None, None, None],
+            days=torch.full((len(lonlat), 1), NO_DAY, dtype=torch.int32),
+            band_ids=torch.tensor([self.ids] * len(lonlat), dtype=torch.int32).view(len(lonlat), len(self.ids)),
+            gsd_m=1.0,
+            common_ids=self.ids,
+        )
+
+
 class Reader:
     """Reads chips of a corpus as images. Safe to use from several threads."""
 
@@ -107,7 +135,9 @@ class Reader:
         self._sources = {
             sensor: _source(corpus, sensor, bands, threads, clear=sensor in clear)
             for sensor, bands in self.reads.items()
+            if sensor != LOCATION
         }
+        self._coordinates = _Coordinates.of(self.reads[LOCATION]) if LOCATION in self.reads else None
         self._rows = corpus.chip_index["row"].to_numpy()
         names = pd.Categorical(corpus.chip_index["sensor"])
         self._sensor = names.codes
@@ -187,6 +217,8 @@ class Reader:
             device: where the labels shall be.
         """
         device = torch.device(device)
+        if self._coordinates is not None:
+            images = images | {LOCATION: self._coordinates.image(self._lonlat[locations]).to(device)}
         codes = {name: send(self._label(name, locations), device) for name in labels}
         return Batch(
             images=images,
@@ -205,8 +237,16 @@ class Reader:
     def sampler(self, select: Selection) -> Sampler:
         """The sampler of a selection over this reader's sensors."""
         if select not in self._samplers:
-            self._samplers[select] = Sampler(self.corpus, tuple(self.reads), select)
+            self._samplers[select] = Sampler(self.corpus, tuple(self._sources), select)
         return self._samplers[select]
+
+    def complete(self, locations: Integer[ndarray, " n"], select: Selection) -> Integer[ndarray, " m"]:
+        """The locations among these that have an eligible chip of every sensor; and are located, where that is read."""
+        return self.located(self.sampler(select).complete(locations))
+
+    def located(self, locations: Integer[ndarray, " n"]) -> Integer[ndarray, " m"]:
+        """The locations among these that have coordinates; all of them where none are read."""
+        return locations if self._coordinates is None else locations[np.isfinite(self._lonlat[locations]).all(axis=1)]
 
     def _read(self, sensor: str, positions: Integer[ndarray, "b t"]) -> Image:
         source, flat = self._sources[sensor], positions.reshape(-1)

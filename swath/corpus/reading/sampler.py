@@ -101,7 +101,7 @@ class Sampler:
             sensor: np.bincount(at[chosen & good], minlength=len(corpus.locations)) > 0
             for sensor, chosen in of_sensor.items()
         }
-        if selection.apart_days is not None:
+        if selection.apart_days is not None and sensors:
             self._usable[sensors[0]] &= self._has_seasons(selection.apart_days)
 
     def _has_seasons(self, apart_days: float) -> Bool[ndarray, " n"]:
@@ -114,7 +114,7 @@ class Sampler:
     def complete(self, locations: Integer[ndarray, " n"], optional: Collection[str] = ()) -> Integer[ndarray, " m"]:
         """The locations among these that have an eligible chip of every sensor but the optional ones."""
         needed = [there[locations] for sensor, there in self._usable.items() if sensor not in optional]
-        return locations[np.all(needed, axis=0)]
+        return locations[np.all(needed, axis=0)] if needed else locations
 
     def of_fewer_dates(self, locations: Integer[ndarray, " n"]) -> int:
         """Number of these locations whose dates are repeated, as there are fewer than the number that is asked for."""
@@ -129,6 +129,8 @@ class Sampler:
             locations: row numbers in `corpus.locations`.
             seed: instead of the selection's.
         """
+        if not self._series:
+            return {}
         seed = self.selection.seed if seed is None else seed
         if isinstance(self.selection.dates, str):
             return self._whole(locations, seed)

@@ -35,7 +35,7 @@ from swath.corpus.store.format import (
 from swath.corpus.store.part import KINDS, Chip, Part, check_part, location_record, scalar_kinds
 from swath.corpus.store.statistics import band_statistics
 from swath.errors import CorpusError
-from swath.sensors import band_id, definitions
+from swath.sensors import LOCATION, band_id, definitions
 from swath.settings import differences
 
 
@@ -72,10 +72,17 @@ class CorpusWriter:
             units: of scalar labels that are numbers, by name, `1` where they have none.
 
         Raises:
-            CorpusError: the folder holds something else, a corpus of another layout, or is being written to.
+            CorpusError: the folder holds something else, a corpus of another layout, or is being written to; or the
+                sensor is `location`.
             RecipeError: a sensor or band is unknown.
         """
         self.path = Path(path)
+        if LOCATION in sensors:
+            raise CorpusError(
+                f"no corpus stores {LOCATION}: it is made of the coordinates that every corpus has",
+                where=str(self.path),
+                remedy="name the sensor that took the images",
+            )
         self._compression: _arrays.Compression = compression
         wanted = CorpusInfo(
             chip_px=chip_px,

@@ -7,6 +7,7 @@ apply, and a table row says so in its note:
 | --- | --- | --- |
 | fixed bands | the same bands, in any order | its own order |
 | groups of bands | whole groups | as they are; of several sensors each by itself, embeddings concatenated |
+| image and location | bands of the image, and the location | the two embeddings one after the other |
 | any bands, k channels | k bands | as they are |
 | any bands, 1 channel | n bands | each band alone, embeddings concatenated |
 | any bands, k channels | n < k bands | repeated cyclically: one band is copied, VV, VH becomes VV, VH, VV |
@@ -14,6 +15,7 @@ apply, and a table row says so in its note:
 """
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -22,7 +24,7 @@ import torch
 from swath.corpus import Corpus
 from swath.encoders import Encoder, InputContract, Standardize
 from swath.errors import ContractError, nearest
-from swath.sensors import band
+from swath.sensors import LOCATION, band
 from swath.tasks.data.reading import Bands
 
 
@@ -34,6 +36,10 @@ class BandMatch:
     """For each call of the encoder, the bands in its channels; the embeddings are concatenated."""
     note: str = ""
     """What a reader of the tables must know about it; empty where the bands are taken as they are."""
+
+
+ANYWHERE = {"lon": 360 / 12**0.5, "lat": math.degrees((math.pi**2 / 4 - 2) ** 0.5)}
+"""Deviations of longitude and latitude, in degrees, of locations that are anywhere on the sphere."""
 
 
 def match_bands(contract: InputContract, bands: Sequence[str]) -> BandMatch:
@@ -53,6 +59,8 @@ def match_bands(contract: InputContract, bands: Sequence[str]) -> BandMatch:
         for own in contract.inputs:
             if sorted(bands) == sorted(own):
                 return BandMatch((own,))
+        if joined := _with_location(contract, bands):
+            return joined
         choice = " or ".join(", ".join(own) for own in contract.inputs)
         raise ContractError(f"the encoder takes {choice} together and nothing else")
     n, k = len(bands), contract.channels
@@ -75,6 +83,15 @@ def bands_by_sensor(bands: Sequence[str]) -> dict[str, Bands]:
     return found
 
 
+def _with_location(contract: InputContract, bands: Bands) -> BandMatch | None:
+    """Bands of an image and the location beside them, for an encoder that takes each of the two alone."""
+    location = tuple(key for key in bands if key.startswith(f"{LOCATION}/"))
+    image = tuple(key for key in bands if key not in location)
+    own = [next((own for own in contract.inputs if sorted(own) == sorted(part)), None) for part in (image, location)]
+    passes = tuple(one for one in own if one is not None)
+    return BandMatch(passes, "embeddings of image and location joined") if len(passes) == 2 else None
+
+
 def contract_of(
     corpus: Corpus,
     bands: Sequence[str],
@@ -95,7 +112,12 @@ def contract_of(
     Raises:
         ContractError: the corpus has none of some band.
     """
-    known = {f"{sensor}/{name}": s for sensor, by_band in corpus.statistics.items() for name, s in by_band.items()}
+    known = {
+        f"{sensor}/{name}": (s.mean, s.std, corpus.info.sensors[sensor].gsd_m)
+        for sensor, by_band in corpus.statistics.items()
+        for name, s in by_band.items()
+    }
+    known |= {f"{LOCATION}/{name}": (0.0, std, 1.0) for name, std in ANYWHERE.items()}
     for key in bands:
         if key not in known:
             raise ContractError(
@@ -107,9 +129,9 @@ def contract_of(
         fixed=fixed,
         branches=branches,
         units=tuple(band(key).unit for key in bands),
-        mean=tuple(known[key].mean for key in bands),
-        std=tuple(known[key].std for key in bands),
-        gsd_m=tuple(corpus.info.sensors[key.partition("/")[0]].gsd_m for key in bands),
+        mean=tuple(known[key][0] for key in bands),
+        std=tuple(known[key][1] for key in bands),
+        gsd_m=tuple(known[key][2] for key in bands),
     )
 
 

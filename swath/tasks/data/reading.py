@@ -1,6 +1,7 @@
 """Reading the chips of some bands, and putting any of these bands together as channels of one image."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from swath.batch import Image
 from swath.corpus import Corpus, Reader, Selection
 from swath.corpus.painting import knows_clear, paint
 from swath.errors import ContractError
+from swath.sensors import LOCATION
 
 Bands = tuple[str, ...]
 """Band keys, `sensor/band`."""
@@ -29,8 +31,8 @@ class BandReader:
         self._reader = Reader(corpus, self.reads)
 
     def complete(self, locations: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
-        """The locations that have a chip of every sensor."""
-        return self._reader.sampler(self.select).complete(locations)
+        """The locations that have a chip of every sensor, and coordinates where those are read."""
+        return self._reader.complete(locations, self.select)
 
     def read(self, locations: Int[np.ndarray, " b"], device: torch.device | str = "cpu") -> dict[str, Image]:
         """All bands of these locations, by sensor. What is read of a location depends on nothing else."""
@@ -43,13 +45,15 @@ class BandReader:
     def compose(self, images: dict[str, Image], bands: Sequence[str]) -> Image:
         """These bands as the channels of one image; where sensors mix, a pixel is valid if all of them have it.
 
+        The location beside other bands is the same at every date and pixel.
+
         Raises:
             ContractError: the sensors' chips differ in size, or in the number of dates.
         """
         sensors = list(dict.fromkeys(key.partition("/")[0] for key in bands))
         if len(sensors) == 1:
             return images[sensors[0]].channels([self._position(key) for key in bands])
-        pieces = [images[key.partition("/")[0]].channels([self._position(key)]) for key in bands]
+        pieces = _spread([images[key.partition("/")[0]].channels([self._position(key)]) for key in bands], bands)
         shapes = {(piece.pixels.shape[1], *piece.pixels.shape[3:]) for piece in pieces}
         if len(shapes) > 1:
             raise ContractError(
@@ -67,6 +71,19 @@ class BandReader:
     def _position(self, key: str) -> int:
         sensor, _, name = key.partition("/")
         return self.reads[sensor].index(name)
+
+
+def _spread(pieces: list[Image], bands: Sequence[str]) -> list[Image]:
+    """The same channels, of which those of the location are as large as the first other one."""
+    is_location = [key.startswith(f"{LOCATION}/") for key in bands]
+    like = pieces[is_location.index(False)]
+    b, t, _, h, w = like.pixels.shape
+
+    def as_large(piece: Image) -> Image:
+        pixels, valid = piece.pixels.expand(b, t, 1, h, w), piece.valid.expand(b, t, h, w)
+        return replace(piece, pixels=pixels, valid=valid, days=like.days, gsd_m=like.gsd_m)
+
+    return [as_large(piece) if spread else piece for piece, spread in zip(pieces, is_location, strict=True)]
 
 
 class _PaintedReader(BandReader):

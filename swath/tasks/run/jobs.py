@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from swath.encoders import load, load_card
+from swath.sensors import LOCATION
 from swath.settings import Settings, counting
 from swath.tasks import floors, references
 from swath.tasks._types import Outcome
@@ -69,8 +70,8 @@ class Job:
         """
         task = self.task
         settings = counting(task.config) | {name: _said(task.config, name) for name in self.settings}
-        # the first sensor leads in the choice of dates
-        sensors = list(task.reader.reads)
+        # the first sensor leads in the choice of dates; the location has none
+        sensors = [sensor for sensor in task.reader.reads if sensor != LOCATION]
         parted = counting(task.split_config) if task.split_config else None
         common = (task.corpus.content_hash, parted, settings, task.name, sensors)
         row = (self.row, _WORDS.get(self.role, "floor"), self.seed, self.source)

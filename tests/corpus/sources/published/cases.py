@@ -18,6 +18,7 @@ from tests.corpus.sources.published.formats import (
     bigearthnet_mm,
     floods_and_mesh,
     pastis_r,
+    s2_100k,
     sen12,
     south_sudan,
     ssl4eo_s12_v1_1,
@@ -275,6 +276,10 @@ CASES: dict[str, Case] = {
     "resisc45": Case(
         lambda root: layouts.resisc45(root, resisc45.CLASSES[:2]), _resisc, "*.jpg", 5,
         {"classes": resisc45.CLASSES[:2]}, "listed",
+    ),
+    "s2-100k": Case(
+        s2_100k.write, lambda root: {OPTICAL: ("patch_9", read(root / "images" / "patch_9.tif") / 1e4)},
+        "patch_*.tif", 2,
     ),
     "sen12ms": Case(
         lambda root: sen12.sen12ms(root, sen12.PATCHES[:2]), lambda root: _sen12(root, "ROIs1158_spring", "1", "30"),

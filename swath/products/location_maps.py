@@ -1,0 +1,315 @@
+"""Maps of what a location encoder says of every place: its embedding as colours, and a prediction with uncertainty."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import rasterio
+import torch
+from affine import Affine
+from jaxtyping import Bool, Float, Shaped, UInt8
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy import ndarray
+from sklearn.linear_model import BayesianRidge, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from swath import encoders
+from swath._files import file_name, replacing
+from swath._progress import track
+from swath.corpus import Corpus
+from swath.encoders import Encoder
+from swath.encoders.image_and_location import ImageAndLocation
+from swath.encoders.location import LocationEncoder, Tower, check_degrees
+from swath.errors import ContractError, CorpusError, SwathError, nearest
+
+GLOBE = (-180.0, -90.0, 180.0, 90.0)
+MOST = 50_000_000
+"""Pixels of a map."""
+BLOCK = 16_384
+"""Places that are embedded at a time, about."""
+STRETCH = (2.0, 98.0)
+"""Percentiles of a component that become black and full colour."""
+CLASSES = 255
+Panel = tuple[str, Shaped[ndarray, "..."], list[str] | None]
+"""Title of a map, its values, and the names of its classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A grid of longitude and latitude, north up."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+    step: float
+    """Width and height of a pixel, in degrees."""
+
+    def __post_init__(self) -> None:
+        west, south, east, north = self.bounds
+        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+            swapped = -180 <= south < north <= 180 and -90 <= west < east <= 90
+            raise SwathError(
+                f"{west:g},{south:g},{east:g},{north:g} is no area"
+                + ("; longitudes and latitudes are probably swapped" if swapped else ""),
+                where="--area",
+                remedy="give west,south,east,north in degrees; an area across the antimeridian in two",
+            )
+        if not self.step > 0 or min(self.shape) < 1 or self.shape[0] * self.shape[1] > MOST:
+            raise SwathError(
+                f"pixels of {self.step:g} degrees are no map of this area",
+                where="--step",
+                remedy=f"give a step that makes 1 to {MOST:,} pixels",
+            )
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east, north."""
+        return self.west, self.south, self.east, self.north
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns: those that fit."""
+        return int((self.north - self.south) / self.step + 1e-9), int((self.east - self.west) / self.step + 1e-9)
+
+    @property
+    def transform(self) -> Affine:
+        """Pixel corners to degrees."""
+        return Affine(self.step, 0, self.west, 0, -self.step, self.north)
+
+    @property
+    def latitudes(self) -> Float[ndarray, " h"]:
+        """Latitudes of the rows' centres."""
+        return self.north - self.step * (np.arange(self.shape[0]) + 0.5)
+
+    def blocks(self) -> Iterator[tuple[slice, Float[ndarray, "n 2"]]]:
+        """Some rows at a time, and their pixels' centres."""
+        height, width = self.shape
+        lon = self.west + self.step * (np.arange(width) + 0.5)
+        rows = max(1, BLOCK // width)
+        for start in range(0, height, rows):
+            part = slice(start, min(start + rows, height))
+            lat = self.latitudes[part]
+            yield part, np.stack([np.tile(lon, len(lat)), np.repeat(lat, width)], axis=1)
+
+
+def location_maps(
+    encoder: Path | str,
+    out: Path,
+    *,
+    area: Area | None = None,
+    corpus: Path | str | None = None,
+    column: str | None = None,
+) -> list[Path]:
+    """Draw what an encoder says of places: `embedding.tif`, and of a column of a corpus `COLUMN.tif`, with pictures.
+
+    The embedding's first three principal components, over the area by its ground and not by its pixels, are red, green
+    and blue. A prediction is a linear model on the embedding of the corpus's locations: for numbers a Bayesian ridge
+    regression, whose uncertainty is the standard deviation of its prediction in the column's unit; for classes a
+    logistic regression, whose uncertainty is the entropy of the classes' probabilities, from 0 to 1. Neither knows how
+    uncertain the encoder itself is.
+
+    Args:
+        encoder: a checkpoint of the encoders `location` or `image-and-location`.
+        out: folder to write to.
+        area: which places; the globe at half a degree if not given.
+        corpus: where the column is.
+        column: scalar column of its locations; no prediction if not given.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        ContractError: the encoder takes no location.
+        CorpusError: the corpus has no such column, or it holds nothing that can be predicted.
+        SwathError: only one of corpus and column is given.
+    """
+    if (corpus is None) != (column is None):
+        raise SwathError("a prediction needs a corpus and a column of it", remedy="give both, or neither")
+    tower, area = tower_of(encoders.load(encoder)), area or Area(*GLOBE, 0.5)
+    out.mkdir(parents=True, exist_ok=True)
+    written = _embedding(tower, area, out)
+    if corpus is not None and column is not None:
+        written += _prediction(tower, area, Corpus.open(corpus), column, out)
+    return written
+
+
+def tower_of(encoder: Encoder) -> Tower:
+    """The part of an encoder that embeds locations.
+
+    Raises:
+        ContractError: it has none.
+    """
+    if isinstance(encoder, LocationEncoder):
+        return encoder.network
+    if isinstance(encoder, ImageAndLocation):
+        return encoder.network.location
+    raise ContractError(
+        f"the encoder takes {', '.join(encoder.contract.bands)}, and no location",
+        remedy="give a checkpoint of the encoders location or image-and-location",
+    )
+
+
+def _embed(tower: Tower, lonlat: Float[ndarray, "n 2"]) -> Float[ndarray, "n d"]:
+    return tower.embed(torch.from_numpy(lonlat)).double().numpy()
+
+
+# ------------------------------------------------------------------------------------------------------------ embedding
+
+
+def _embedding(tower: Tower, area: Area, out: Path) -> list[Path]:
+    mean, axes = components(tower, area)
+    scores = np.empty((*area.shape, axes.shape[1]), np.float32)
+    for rows, lonlat in track(area.blocks(), _count(area), "mapping"):
+        scores[rows] = ((_embed(tower, lonlat) - mean) @ axes).reshape(-1, area.shape[1], axes.shape[1])
+    shades = np.stack([_shades(scores[..., k]) for k in range(axes.shape[1])])
+    shades = np.concatenate([shades, np.zeros((3 - len(shades), *area.shape), np.uint8)])
+    names = ("first principal component", "second principal component", "third principal component")
+    path = _geotiff(out / "embedding.tif", area, shades, names, photometric="RGB")
+    return [path, _picture(out / "embedding.png", area, [("Embedding, three principal components", shades, None)])]
+
+
+def components(tower: Tower, area: Area) -> tuple[Float[ndarray, " d"], Float[ndarray, "d k"]]:
+    """Mean of the embeddings over an area's ground, and the directions of their greatest variance: three, or fewer.
+
+    A pixel counts by the cosine of its latitude. Of a direction the entry that is largest is positive.
+    """
+    total, first, second = 0.0, np.zeros(tower.dim), np.zeros((tower.dim, tower.dim))
+    width = area.shape[1]
+    for rows, lonlat in track(area.blocks(), _count(area), "principal components"):
+        x, weight = _embed(tower, lonlat), np.repeat(np.cos(np.radians(area.latitudes[rows])), width)
+        total += weight.sum()
+        first += weight @ x
+        second += (x * weight[:, None]).T @ x
+    mean = first / total
+    _, vectors = np.linalg.eigh(second / total - np.outer(mean, mean))
+    axes = vectors[:, ::-1][:, :3]
+    return mean, axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+
+
+def _count(area: Area) -> int:
+    return -(-area.shape[0] // max(1, BLOCK // area.shape[1]))
+
+
+def _shades(values: Float[ndarray, "h w"]) -> UInt8[ndarray, "h w"]:
+    low, high = np.percentile(values, STRETCH)
+    return (255 * np.clip((values - low) / max(high - low, 1e-12), 0, 1)).round().astype(np.uint8)
+
+
+# ----------------------------------------------------------------------------------------------------------- prediction
+
+
+def _prediction(tower: Tower, area: Area, corpus: Corpus, column: str, out: Path) -> list[Path]:
+    lonlat, values = _known(corpus, column)
+    x = _embed(tower, lonlat)
+    stem = out / file_name(column)
+    if values.dtype.kind == "f":
+        return _numbers(tower, area, x, values, column, stem)
+    return _classes(tower, area, x, values, column, stem)
+
+
+def _known(corpus: Corpus, column: str) -> tuple[Float[ndarray, "n 2"], Shaped[ndarray, " n"]]:
+    """Coordinates and values of the locations that have both; texts where the column holds classes."""
+    where = str(corpus.path)
+    if column not in corpus.locations:
+        remedy = nearest(column, map(str, corpus.locations.columns))
+        raise CorpusError(f"no column {column!r}", where=where, remedy=remedy)
+    lonlat = corpus.locations[["lon", "lat"]].to_numpy(np.float64)
+    said = corpus.locations[column].to_numpy()
+    there: Bool[ndarray, " n"] = np.isfinite(lonlat).all(axis=1) & ~pd.isna(said)
+    lonlat, known = lonlat[there], said[there]
+    check_degrees(torch.from_numpy(lonlat))
+    values = known.astype(np.float64) if known.dtype.kind == "f" and (known % 1).any() else known.astype(str)
+    count = len(np.unique(values))
+    if count < 2 or (values.dtype.kind != "f" and count > CLASSES):
+        raise CorpusError(
+            f"column {column!r} has {count} different values at {len(values)} locations with coordinates",
+            where=where,
+            remedy=f"name a column of numbers, or of 2 to {CLASSES} classes",
+        )
+    return lonlat, values
+
+
+def _numbers(
+    tower: Tower, area: Area, x: Float[ndarray, "n d"], values: Float[ndarray, " n"], column: str, stem: Path
+) -> list[Path]:
+    model = make_pipeline(StandardScaler(), BayesianRidge()).fit(x, values)
+    said = np.empty((2, *area.shape), np.float32)
+    for rows, lonlat in track(area.blocks(), _count(area), f"predicting {column}"):
+        both = model.predict(_embed(tower, lonlat), return_std=True)
+        said[:, rows] = np.stack(both).reshape(2, -1, area.shape[1])
+    names = (column, f"standard deviation of {column}")
+    tif = _geotiff(stem.with_suffix(".tif"), area, said, names)
+    panels: list[Panel] = [(name, one, None) for name, one in zip(names, said, strict=True)]
+    return [tif, _picture(stem.with_suffix(".png"), area, panels)]
+
+
+def _classes(
+    tower: Tower, area: Area, x: Float[ndarray, "n d"], values: Shaped[ndarray, " n"], column: str, stem: Path
+) -> list[Path]:
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(x, values)
+    names = [str(name) for name in model.classes_]
+    code, entropy = np.empty(area.shape, np.uint8), np.empty(area.shape, np.float32)
+    for rows, lonlat in track(area.blocks(), _count(area), f"predicting {column}"):
+        p = model.predict_proba(_embed(tower, lonlat))
+        code[rows] = p.argmax(axis=1).reshape(-1, area.shape[1])
+        entropy[rows] = (-(p * np.log(np.maximum(p, 1e-300))).sum(axis=1) / np.log(len(names))).reshape(
+            -1, area.shape[1]
+        )
+    tags = {"classes": json.dumps(dict(enumerate(names)), ensure_ascii=False)}
+    tif = _geotiff(stem.with_suffix(".tif"), area, code[None], (column,), tags=tags)
+    unsure = f"uncertainty of {column}"
+    second = _geotiff(stem.with_name(f"{stem.name}-uncertainty.tif"), area, entropy[None], (unsure,))
+    picture = _picture(stem.with_suffix(".png"), area, [(column, code, names), (unsure, entropy, None)])
+    return [tif, second, picture]
+
+
+# ---------------------------------------------------------------------------------------------------------------- files
+
+
+def _geotiff(
+    path: Path,
+    area: Area,
+    layers: Shaped[ndarray, "c h w"],
+    names: tuple[str, ...],
+    *,
+    tags: Mapping[str, str] | None = None,
+    **profile: Any,
+) -> Path:
+    height, width = area.shape
+    grid = {"height": height, "width": width, "crs": "EPSG:4326", "transform": area.transform}
+    with (
+        replacing(path) as temporary,
+        rasterio.open(
+            temporary, "w", driver="GTiff", dtype=layers.dtype, count=len(layers), compress="deflate", **grid, **profile
+        ) as file,
+    ):
+        file.write(layers)
+        file.descriptions = names
+        file.update_tags(**(tags or {}))
+    return path
+
+
+def _picture(path: Path, area: Area, panels: list[Panel]) -> Path:
+    """The maps below each other, with a scale of numbers or the names of classes beside each."""
+    height = 10 * area.shape[0] / area.shape[1]
+    figure = Figure(figsize=(10.5, (height + 0.6) * len(panels)), dpi=110, layout="constrained")
+    for axes, (title, layer, classes) in zip(figure.subplots(len(panels), squeeze=False).flat, panels, strict=True):
+        shown = layer.transpose(1, 2, 0) if layer.ndim == 3 else layer
+        cmap = "tab20" if classes else "viridis"
+        image = axes.imshow(shown, extent=(area.west, area.east, area.south, area.north), cmap=cmap)
+        axes.set(title=title, xlabel="longitude (degrees)", ylabel="latitude (degrees)")
+        if classes:
+            handles = [Patch(color=image.cmap(image.norm(code)), label=name) for code, name in enumerate(classes)]
+            axes.legend(handles=handles[:20], fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
+        elif layer.ndim == 2:
+            figure.colorbar(image, ax=axes, shrink=0.8)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
+    return path
