@@ -16,6 +16,7 @@ from swath.corpus import Corpus
 from swath.corpus.sources.published.eurosat import CLASSES
 from swath.corpus.sources.published.worldcereal_pixels import REGIONS
 from swath.corpus.splits.partition import split
+from swath.products import location_maps
 from swath.recipes import shipped
 from swath.tasks import Task
 from swath.views import presets
@@ -33,7 +34,13 @@ from tests.corpus.sources.image_layouts import (
     ssl4eo_s12,
     tif,
 )
-from tests.corpus.sources.published.formats import pastis_r, south_sudan, worldcereal_patches, worldcereal_pixels
+from tests.corpus.sources.published.formats import (
+    pastis_r,
+    s2_100k,
+    south_sudan,
+    worldcereal_patches,
+    worldcereal_pixels,
+)
 from tests.corpus.sources.published.formats import sen12 as sen12_files
 
 SHORT = [
@@ -484,3 +491,37 @@ def test_dfc2020_has_eight_classes_and_the_contests_parts(tmp_path):
     assert len(task.classes) == 8
     assert not {"Savanna", "Snow/Ice"} & set(task.classes)
     assert len(task.parts["test"].locations)
+
+
+# -------------------------------------------------------------------------------------------------- encoders of places
+
+
+@pytest.mark.slow
+def test_sinr_learns_from_a_table_of_sightings(tmp_path):
+    """Two species, one in each hemisphere: an encoder of places tells them apart where it was never trained."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"lon": rng.uniform(-180, 180, 160), "lat": rng.uniform(-80, 80, 160)})
+    table["class"] = np.where(table["lat"] > 0, "tern", "penguin")
+    table.to_csv(tmp_path / "observations.csv", index=False)
+    short = ["pretrain.training.batch_size=16", "pretrain.training.epochs=4", "pretrain.encoder.network.dim=32"]
+    recipe = config.load("sinr", [f"data={tmp_path}", *short])
+    assert recipe.arms["an-full"].method.positive_weight == 2048
+    pipeline.run(recipe, tmp_path / "run")
+    table = pd.read_csv(tmp_path / "run" / "evaluate" / "table.csv")
+    judged = table[(table["metric"] == "balanced_accuracy") & (table["probe"] == "linear")].set_index("row")["value"]
+    assert {"an-full", "an-ssdl", "an-slds", "nearest locations", "majority"} <= set(judged.index)
+    assert judged["majority"] == pytest.approx(0.5)
+    assert judged["an-full"] > 0.8
+
+
+@pytest.mark.slow
+def test_satclip_trains_on_the_published_layout(tmp_path):
+    s2_100k.write(tmp_path)
+    short = ["pretrain.training.batch_size=2", "pretrain.training.epochs=1", "split.fractions=[1, 0, 0]"]
+    small = ["pretrain.encoder.image.model=test_resnet", "arms.satclip-l40=null"]
+    recipe = config.load("satclip-s2-100k", [f"data={tmp_path}", *short, *small])
+    (path,) = pipeline.pretrain(recipe, tmp_path / "run", arm="satclip-l10")
+    written = location_maps.location_maps(
+        path, tmp_path / "maps", area=location_maps.Area(-20.0, 30.0, 20.0, 60.0, 5.0)
+    )
+    assert [one.name for one in written] == ["embedding.tif", "embedding.png"]

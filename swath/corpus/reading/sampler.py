@@ -119,8 +119,10 @@ class Sampler:
     def of_fewer_dates(self, locations: Integer[ndarray, " n"]) -> int:
         """Number of these locations whose dates are repeated, as there are fewer than the number that is asked for."""
         wanted = self.selection.dates
+        if isinstance(wanted, str) or not self._series:
+            return 0
         leader = next(iter(self._series.values()))
-        return 0 if isinstance(wanted, str) else int((leader.count[locations] < wanted).sum())
+        return int((leader.count[locations] < wanted).sum())
 
     def choose(self, locations: Integer[ndarray, " b"], seed: int | None = None) -> dict[str, Integer[ndarray, "b t"]]:
         """Choose chips for each location: positions in `corpus.chips` by sensor, -1 for padding.
