@@ -19,9 +19,9 @@ from swath.sensors import band_id
 def run(quick: bool = False) -> Result:
     """ViT-B of seven bands and the published decoder."""
     on_one_core()
-    batch, seconds = (2, 0.0) if quick else (4, 60.0)
+    batch, seconds = (2, 0.0) if quick else (8, 60.0)
     size = {"width": 96, "depth": 2, "heads": 3} if quick else {"width": 768, "depth": 12, "heads": 12}
-    px, patch = (32, 8) if quick else (112, 8)
+    px, patch = (32, 8) if quick else (80, 8)
     method, view = _method(vit.Config(patch=patch, **size), batch, px)
     encoder, image = method.encoder, view.image
     seen = encoder.seen(image)

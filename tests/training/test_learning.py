@@ -13,7 +13,6 @@ from swath.corpus.sources import synth
 from swath.encoders import EncoderSettings, InputContract
 from swath.encoders.convnext_v2 import Config as ConvNextV2
 from swath.encoders.timm import Config as Timm
-from swath.encoders.vit import Config as Vit
 from swath.training import LabelledSet, TrainConfig
 from swath.training.config import Cosine, Optimizer
 from swath.training.gauges import knn_accuracy
@@ -33,7 +32,6 @@ MILD = Augment(
 SMALL = MILD.model_copy(update={"crop": Crop(size=16, scale=(0.1, 0.5))})
 """The quickstart's augmentation, and local crops of it."""
 WIDTHS = {"hidden": 256, "out": 64}
-DECODED = {"decoder_width": 64, "decoder_depth": 1}
 METHODS = {
     "simsiam": {"out": 256, "bottleneck": 64},
     "barlow-twins": WIDTHS,
@@ -42,22 +40,15 @@ METHODS = {
     "dino": {"prototypes": 1024, "hidden": 512, "bottleneck": 128, "momentum": 0.98},
     "lejepa": WIDTHS,
     "visreg": {**WIDTHS, "weight": 0.6},
-    "mae": DECODED,
-    "sat-mae": DECODED,
-    "i-jepa": {"predictor_width": 64, "predictor_depth": 2, "momentum": 0.98},
     "fcmae": {"decoder_width": 128},
     "mp-mae": {"decoder_width": 128},
 }
 CELLS = ConvNextV2(depths=(1, 1, 2, 1), widths=(16, 32, 64, 128), cell=8, stem="dense")
-TOKENS = Vit(patch=4, width=64, depth=3, heads=4)
 ENCODERS = {
-    "mae": TOKENS,
-    "sat-mae": TOKENS.model_copy(update={"groups": (KEYS[:4], KEYS[4:])}),
-    "i-jepa": TOKENS,
     "fcmae": CELLS,
     "mp-mae": CELLS,
 }
-"""Encoders of methods that hide tokens or cells."""
+"""Encoders of methods that hide cells."""
 MASKED = {
     name: with_targets.Config(bands=KEYS, augment=MILD.model_copy(update={"brightness": Jitter()}), known=known)
     for name, known in (("fcmae", ()), ("mp-mae", ("month",)))
