@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int, Int32, Int64, Shaped
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from swath._device import send
 from swath.batch import NO_DAY, Image
 from swath.encoders._contract import InputContract
 from swath.encoders._plugin import StartableSettings
@@ -136,9 +137,18 @@ class Network(nn.Module):
         area = config.patch**2
         # named by their bands: weights of another grouping do not fit in silence
         self.values = nn.ModuleDict({_label(keys): nn.Linear(len(keys) * area, config.dim) for keys in groups})
-        self.group = nn.Parameter(torch.randn(len(groups), config.dim // 4) * 0.02)
+        self.group = nn.Parameter(torch.randn(len(groups), config.dim // 4))
         self.season = nn.Linear(2 * HARMONICS, config.dim // 4)
         self.blocks = Blocks(config.dim, config.depth, config.heads, config.mlp_ratio)
+        self.apply(presto_init)
+
+
+@torch.no_grad()
+def presto_init(module: nn.Module) -> None:
+    """Initial weights as in Presto's code; give it to `nn.Module.apply`: Xavier-uniform, biases of 0."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
 
 
 class SeriesTransformer(SeriesEncoder):
@@ -146,6 +156,10 @@ class SeriesTransformer(SeriesEncoder):
 
     network: Network
     needs_days = True
+    ids: Int64[Tensor, " c"]
+    """Ids of all groups' bands, group after group."""
+    sensor_of_group: Int64[Tensor, " g"]
+    """The number of each group's sensor."""
 
     def __init__(self, contract: InputContract, config: Config):
         by_month = config.pooling == "months"
@@ -159,9 +173,13 @@ class SeriesTransformer(SeriesEncoder):
         self.values_wide = max(map(len, self.groups)) * config.patch**2
         """Most values that a token holds."""
         sensors = list(dict.fromkeys(_sensor(keys) for keys in self.groups))
-        self.sensors = [sensors.index(_sensor(keys)) for keys in self.groups]
-        """The number of each group's sensor."""
         self.group_ids = [tuple(band_id(key) for key in keys) for keys in self.groups]
+        numbers = {
+            "ids": [i for ids in self.group_ids for i in ids],
+            "sensor_of_group": [sensors.index(_sensor(keys)) for keys in self.groups],
+        }
+        for name, of in numbers.items():
+            self.register_buffer(name, torch.tensor(of), persistent=False)
 
     def check(self, image: Image, *, trusted: bool = False) -> None:
         """As `Encoder.check`; chips have to hold a patch.
@@ -187,7 +205,8 @@ class SeriesTransformer(SeriesEncoder):
     def _tokens(self, image: Image, origin: Int32[Tensor, " b"]) -> Tokens:
         standard = self.standardize(image.pixels, image.valid, image.band_ids)
         held = self._held(image)
-        found = [_found(image.band_ids, self.group_ids[g]) for g in held]
+        wanted = self.ids.split([len(keys) for keys in self.groups])
+        found = [_found(image.band_ids, wanted[g]) for g in held]
         taken = [_taken(standard, at) for at, _ in found]
         values = [_patches(x, self.config.patch) for x in taken]
         known = [
@@ -196,7 +215,7 @@ class SeriesTransformer(SeriesEncoder):
         ]
         layers = [cast(nn.Linear, self.network.values[_label(self.groups[g])]) for g in held]
         embedded = torch.stack([layer(x) for layer, x in zip(layers, values, strict=True)], dim=2)
-        group = torch.tensor(held, device=standard.device)
+        group = send(torch.tensor(held), standard.device)
         place = self._place(image, origin, group)
         b, t, g, p, _ = place.shape
         seen = self._side_by_side(known)
@@ -209,7 +228,7 @@ class SeriesTransformer(SeriesEncoder):
             known=seen,
             days=image.days.repeat_interleave(g * p, dim=1),
             group=group,
-            sensor=torch.tensor(self.sensors, device=standard.device)[group],
+            sensor=self.sensor_of_group[group],
         )
 
     def _held(self, image: Image) -> list[int]:
@@ -343,9 +362,11 @@ def _first_day(image: Image) -> Int32[Tensor, " b"]:
     return torch.where(there, image.days, torch.iinfo(torch.int32).max).amin(dim=1)
 
 
-def _found(band_ids: Int[Tensor, "b c"], wanted: tuple[int, ...]) -> tuple[Int64[Tensor, "b g"], Bool[Tensor, "b g"]]:
+def _found(
+    band_ids: Int[Tensor, "b c"], wanted: Int64[Tensor, " g"]
+) -> tuple[Int64[Tensor, "b g"], Bool[Tensor, "b g"]]:
     """In which channel of each sample each band is, and whether it is there at all."""
-    here = band_ids[:, None] == torch.tensor(wanted, device=band_ids.device)[:, None]
+    here = band_ids[:, None] == wanted[:, None]
     return here.long().argmax(dim=2), here.any(dim=2)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from swath._device import send
 from swath.batch import NO_DAY, View
 from swath.encoders import Encoder
-from swath.encoders.series_transformer import Blocks, SeriesTransformer, Tokens
+from swath.encoders.series_transformer import Blocks, SeriesTransformer, Tokens, presto_init
 from swath.errors import RecipeError
 from swath.methods import _types
 from swath.methods._losses import full_precision
@@ -71,6 +71,7 @@ class Decoder(nn.Module):
         self.blocks = Blocks(width, config.decoder_depth, config.decoder_heads, mlp_ratio=4.0)
         sizes = [len(keys) * wide for keys in encoder.groups]
         self.values = nn.Linear(width, sum(sizes))
+        self.apply(presto_init)
         starts = torch.tensor(sizes).cumsum(0) - torch.tensor(sizes)
         # tokens of fewer values than others repeat their last one, which nobody asks for
         within = torch.arange(max(sizes)).expand(len(sizes), -1).minimum(torch.tensor(sizes)[:, None] - 1)
