@@ -15,6 +15,8 @@ class SeriesEncoder(Encoder, ABC):
     """An encoder whose network convolves over dates too, instead of encoding them one by one."""
 
     layout = torch.preserve_format
+    halves = True
+    """Whether its convolutions halve series until they are short."""
 
     def standard(self, image: Image) -> Float[Tensor, "b c t h w"]:
         """Standardised pixels as the network takes them; invalid ones are 0."""

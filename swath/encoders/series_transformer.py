@@ -156,6 +156,7 @@ class SeriesTransformer(SeriesEncoder):
 
     network: Network
     needs_days = True
+    halves = False
     ids: Int64[Tensor, " c"]
     """Ids of all groups' bands, group after group."""
     sensor_of_group: Int64[Tensor, " g"]

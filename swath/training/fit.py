@@ -155,7 +155,8 @@ def compile_encoders(method: Method, backend: str | Callable[..., Any] = "induct
 
 def _check_precision(method: Method, train: TrainConfig, accelerator: str) -> None:
     """torch 2.15 leaves some weight gradients uninitialised on a CPU, and a 3-D U-Net comes to all of them."""
-    if accelerator == "cpu" and train.precision == "bf16" and isinstance(method.encoder, SeriesEncoder):
+    halves = isinstance(method.encoder, SeriesEncoder) and method.encoder.halves
+    if accelerator == "cpu" and train.precision == "bf16" and halves:
         raise RecipeError(
             "on a CPU, torch's bfloat16 gradients of strided convolutions over short axes are wrong, and this encoder "
             "halves its series until they are short",

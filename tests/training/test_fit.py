@@ -22,7 +22,7 @@ from swath.training import fit as training_fit
 from swath.training._log import Log
 from swath.training.checkpoint import read
 from swath.training.config import Collapse, Optimizer, TrainConfig
-from swath.training.fit import _precision, fit
+from swath.training.fit import _check_precision, _precision, fit
 from swath.training.pretraining import begin, finished_state
 from swath.training.recorder import Recorder
 from tests.methods import fakes
@@ -425,6 +425,7 @@ def test_series_are_not_trained_in_bfloat16_on_a_cpu(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(RecipeError, match=r"training\.precision='32'"):
         fit(fakes.method("s4"), TrainConfig(), helpers.FakeLoader, tmp_path, devices=1)
+    _check_precision(fakes.method("masked-series"), TrainConfig(), "cpu")  # halves nothing
 
 
 def test_a_gpu_that_is_too_small_or_disappears_is_said(tmp_path, monkeypatch):
