@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import rasterio
 import shapely
+from sklearn.metrics import r2_score
 
 from swath import config, encoders, pipeline
 from swath._memory_guard import MemoryGuard
@@ -18,7 +19,7 @@ from swath.corpus.sources.published.worldcereal_pixels import REGIONS
 from swath.corpus.splits.partition import split
 from swath.products import location_maps
 from swath.recipes import shipped
-from swath.tasks import Task
+from swath.tasks import Task, floors, references
 from swath.views import presets
 from tests.corpus.sources.image_layouts import (
     UTM,
@@ -525,3 +526,27 @@ def test_satclip_trains_on_the_published_layout(tmp_path):
         path, tmp_path / "maps", area=location_maps.Area(-20.0, 30.0, 20.0, 60.0, 5.0)
     )
     assert [one.name for one in written] == ["embedding.tif", "embedding.png"]
+
+
+def test_stations_beat_the_latitude_by_an_encoding_in_blocks_never_seen(shared_data, tmp_path):
+    recipe = config.load("stations", [f"data={shared_data / 'geo_location'}"])
+    assert len(recipe.seeds) == 15
+    corpus = pipeline.build_corpus(recipe, tmp_path / "run")
+    parts = split(corpus, recipe.split)
+    tasks = {name: Task(name, one, corpus, parts, recipe.split) for name, one in recipe.tasks.items()}
+    assert (len(tasks["country"].classes), tasks["precipitation"].unit) == (26, "mm")
+    assert set(tasks["surface"].classes) == {"land", "sea"}
+    warmth = tasks["mean_temperature"]
+    assert sum(len(part) for part in warmth.parts.values()) == 3076
+    assert "3000 locations of the corpus have no number" in warmth.remarks[0]
+    trained = [
+        name for name, one in warmth.config.references.items() if references.panels(one, warmth)[0].probe.supervision()
+    ]
+    assert trained == ["fcnet", "siren"]
+    harmonics = warmth.config.references["harmonics-10"]
+    panels = references.panels(harmonics, warmth)
+    (said,) = references.outcomes(harmonics, warmth, panels, 0, "cpu")
+    (latitude,) = floors.outcomes(floors.find("latitude"), warmth, panels, 0)
+    y = warmth.units.y_true
+    reached = [r2_score(y, one.prediction.y_pred) for one in (said, latitude)]
+    assert reached[0] > reached[1] + 0.04 > 0.8
