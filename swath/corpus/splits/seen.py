@@ -23,6 +23,10 @@ DEGREE_M = 111_195.0
 """Metres in a degree of latitude, on the sphere."""
 
 
+POINT_M = 10.0
+"""Width in metres of the ground that a location without pixels stands for."""
+
+
 def places(corpus: Corpus, rows: Int[ndarray, " n"]) -> pd.DataFrame:
     """The table of locations that an encoder's checkpoint keeps, to recognise them later.
 
@@ -37,7 +41,7 @@ def places(corpus: Corpus, rows: Int[ndarray, " n"]) -> pd.DataFrame:
             "lon": chosen["lon"].to_numpy(float),
             "lat": chosen["lat"].to_numpy(float),
             "corpus": corpus.content_hash,
-            "chip_m": corpus.info.chip_px * min(layout.gsd_m for layout in corpus.info.sensors.values()),
+            "chip_m": corpus.info.chip_px * min((one.gsd_m for one in corpus.info.sensors.values()), default=POINT_M),
         }
     )
     outlines = _outlines(listed, np.asarray(chosen.geometry.array, dtype=object))

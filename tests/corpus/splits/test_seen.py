@@ -121,3 +121,15 @@ def test_several_corpora_that_an_encoder_saw_are_looked_at_one_by_one(first, tmp
     far = corpus(tmp_path / "far", list("abcdef"), north_m=300_000)
     seen = pd.concat([places(far, np.arange(6)), places(first, np.array([4]))])
     assert met(seen, first, np.arange(5)).again == ["e"]
+
+
+def test_a_point_without_pixels_is_known_again_where_another_corpus_has_it(tmp_path):
+    def points(name, *lonlats) -> Corpus:
+        with CorpusWriter(tmp_path / name, {}, 1) as writer:
+            writer.append(Part([Location(f"{name}-{i}", lonlat) for i, lonlat in enumerate(lonlats)], []))
+            return writer.finish()
+
+    seen = places(points("a", (13.4, 52.5), (-70.6, -33.4)), np.arange(2))
+    assert set(seen["chip_m"]) == {10.0}
+    overlap = met(seen, points("b", (13.4, 52.5), (13.41, 52.5), (0.0, 0.0)), np.arange(3))
+    assert overlap.again == ["b-0"]
