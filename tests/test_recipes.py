@@ -1,5 +1,6 @@
 """The recipes of published methods run on files in the published layout: two steps each, from files to an encoder."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from tests.corpus.sources.image_layouts import (
     l7_irish,
     l8_biome,
     landsat_l1,
+    mmearth,
     noise,
     read,
     ssl4eo_l,
@@ -178,6 +180,24 @@ def test_mae_and_satmae_on_eurosat_have_their_groups(tmp_path):
     recipe = config.load("satmae-s2", [*TINY, f"corpus.path={corpus.path}", "corpus.source=null"])
     encoder = encoders.load(pipeline.pretrain(recipe, tmp_path / "run", arm="satmae", seed=0)[0])
     assert list(map(len, encoder.groups)) == [4, 4, 2]
+
+
+@pytest.mark.parametrize("name", ["fcmae-mmearth", "mp-mae-mmearth"])
+def test_mmearth_trains_on_all_that_its_file_holds(name, tmp_path):
+    info = mmearth(tmp_path).with_name("data_1M_v001_64_tile_info.json")
+    tiles = json.loads(info.read_text())
+    tiles["t2"] |= {"S2_DATE": "2018-01-03", "lon": 20.0}  # what is the same everywhere is no target
+    info.write_text(json.dumps(tiles))
+    arm = name.removesuffix("-mmearth")
+    small = ["encoder.depths=[1, 1, 1, 1]", "encoder.widths=[4, 4, 4, 4]", "method.decoder_width=8"]
+    short = ["training.epochs=1", "training.schedule.warmup_epochs=0", "training.batch_size=2", "training.accumulate=1"]
+    recipe = config.load(name, [f"data={tmp_path}", *(f"pretrain.{said}" for said in (*small, *short))])
+    checkpoint = pipeline.pretrain(recipe, tmp_path / "run", arm=arm)[0]
+    (row,) = pd.read_csv(checkpoint.parent / "log.csv").to_dict("records")
+    if arm == "mp-mae":
+        named = {"image", "radar", "elevation", "canopy", "dynamic_world", "esa_worldcover", "biome", "eco_region"}
+        errors = {key: row[key] for key in named | {"era5", "month", "latitude", "longitude"}}
+        assert all(error > 0 for error in errors.values()), errors
 
 
 def test_s4_on_south_sudan_runs_to_its_report(tmp_path):

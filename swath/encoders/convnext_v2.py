@@ -144,7 +144,7 @@ def _replace_stem(network: Any, config: Config, channels: int) -> None:
     for layer in layers:
         if isinstance(layer, nn.Conv2d):
             nn.init.trunc_normal_(layer.weight, std=0.02)
-            nn.init.zeros_(layer.bias)
+            nn.init.constant_(layer.bias, 0.0)  # pyright: ignore[reportArgumentType] - timm's all have one
     network.stem = nn.Sequential(*layers)
     for stage, info in enumerate(network.feature_info):
         info["reduction"] = stride * 2**stage

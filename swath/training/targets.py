@@ -102,7 +102,7 @@ def _there(one: Wanted, corpus: Corpus, locations: ndarray) -> Bool[ndarray, " n
     if one.kind in ("map", "month"):
         chips = _usable(corpus, band(one.of[0]).sensor, dated=one.kind == "month")
         return np.bincount(chips["location"].to_numpy(), minlength=len(corpus))[locations] > 0
-    return np.isfinite(_numbers(one, corpus, locations)).any(axis=1)
+    return np.asarray(np.isfinite(_numbers(one, corpus, locations)).any(axis=1))
 
 
 def _labelled(one: Wanted, corpus: Corpus, locations: ndarray) -> Bool[ndarray, " n"]:
@@ -116,13 +116,14 @@ def _usable(corpus: Corpus, sensor: str, *, dated: bool) -> pd.DataFrame:
     """The chips of a sensor that have a usable pixel, and a date if asked for."""
     chips = corpus.chip_index
     chosen = (chips["sensor"] == sensor) & (chips["valid"] > 0)
-    return chips[chosen & chips["datetime"].notna()] if dated else chips[chosen]
+    return chips.loc[chosen & chips["datetime"].notna() if dated else chosen]
 
 
 def _months(one: Wanted, corpus: Corpus, locations: ndarray) -> Float64[ndarray, "m 2"]:
     """The months of all dated chips of the image's sensor at these locations."""
     chips = _usable(corpus, band(one.of[0]).sensor, dated=True)
-    since = np.floor(days(chips[chips["location"].isin(locations)])).astype(np.int64)
+    here = np.isin(chips["location"].to_numpy(), locations)
+    since = np.floor(days(chips.loc[here])).astype(np.int64)
     return cycle(months(torch.from_numpy(since)) / 12).numpy()
 
 

@@ -356,7 +356,7 @@ def texts(corpus: Corpus, column: str) -> list[str]:
     held = table[column].dropna()
     if pd.api.types.is_numeric_dtype(held):
         return []
-    if not held.map(lambda value: isinstance(value, str)).all():
+    if not all(isinstance(value, str) for value in held):
         raise CorpusError(
             f"column {column!r} holds neither numbers nor texts", where=str(corpus.path), remedy="choose another one"
         )

@@ -279,7 +279,14 @@ def mmearth(root: Path, tiles: int = 5, px: int = 64, name: str = "data_1M_v001_
         scl[1::2] = 255
         put("sentinel2_scl", scl)
         put("sentinel2_cloudmask", (rng.integers(0, 4, (tiles, 1, px, px)) << 10).astype(np.uint16))
-        put("aster", np.zeros((tiles, 2, px, px), np.int16))
+        put("aster", rng.integers(-3, 900, (tiles, 2, px, px)).astype(np.int16))
+        canopy = rng.integers(0, 40, (tiles, 2, px, px)).astype(np.int8)
+        canopy[:, :, 5], canopy[:, :, 6] = -1, 127
+        canopy[4] = -1
+        put("canopy_height_eth", canopy)
+        weather = rng.normal(280, 5, (tiles, 12)).astype(np.float32)
+        weather[3, 8:] = np.nan
+        put("era5", weather)
         put("biome", np.eye(14, dtype=np.uint8)[np.arange(tiles) % 14])
         put("eco_region", np.eye(846, dtype=np.uint16)[np.arange(tiles) * 7])
         kind = np.dtype([("tile_id", "S100"), ("S2_type", "S10")])

@@ -2,12 +2,12 @@
 
 `data_1M_v001.h5` (128 px), `data_1M_v001_64.h5` (64 px) or `data_100k_v001.h5`, with `…_splits.json` and
 `…_tile_info.json`. Stored are Sentinel-2 (each tile has one level, L1C or L2A, in the years before baseline 04.00),
-Sentinel-1 VV and VH of both passes, Dynamic World and WorldCover, and the tile's biome and ecoregion. Left out are
-ASTER elevation and canopy height (continuous maps), ERA5 (weather per tile), and radar in HH and HV.
+Sentinel-1 VV and VH of both passes, Dynamic World and WorldCover, and the tile's biome and ecoregion; if asked for,
+ASTER elevation and canopy height, and the weather of ERA5. Left out is radar in HH and HV.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int64, Shaped
 from numpy import ndarray
+from pydantic import model_serializer
 
 from swath import sensors
 from swath._files import read_json
@@ -39,6 +40,16 @@ RADAR = "sentinel-1-grd"
 PASSES = {"ascending": slice(0, 2), "descending": slice(4, 6)}
 """Channels VV and VH of a pass; VV, VH, HH, HV of the one are followed by those of the other."""
 LAYERS = {"dynamic_world": legends.DYNAMIC_WORLD, "esa_worldcover": legends.WORLDCOVER}
+MAPS = {"aster": "aster-gdem", "canopy_height_eth": "eth-canopy-height"}
+"""Continuous maps by their names in the file, and as sensors."""
+TALLEST_M = 100
+"""Canopy heights above this are none: missing ones are 255, which becomes -1 or 127 in files of 8 bits with a sign."""
+WEATHER = tuple(
+    f"{when}_{what}"
+    for when in ("previous_month", "month", "year")
+    for what in ("mean_k", "lowest_k", "highest_k", "precipitation_m")
+)
+"""Columns of ERA5's twelve numbers, in the order of the file."""
 _WANTED = {
     "sentinel2": ("uint16", 13),
     "sentinel1": ("float32", 8),
@@ -61,6 +72,21 @@ class Config(FormatSettings):
     """Store Sentinel-1 as well."""
     labels: bool = True
     """Store Dynamic World and WorldCover as well."""
+    maps: bool = False
+    """Store elevation and slope, and canopy height and its deviation, as well."""
+    weather: bool = False
+    """Store temperatures and precipitation of the month, the month before and the year as columns as well."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked_for(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        # settings that say nothing of these have the digest that they had before they were there
+        said = handler(self)
+        return {key: value for key, value in said.items() if value or key not in ("maps", "weather")}
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names in the file of what is read beside what always is."""
+        return (*(MAPS if self.maps else ()), *(("era5",) if self.weather else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +101,8 @@ class Archive:
     """Ids of the tiles in the order of the file."""
     parts: dict[int, str]
     """Part of the split, by position."""
+    more: tuple[str, ...] = ()
+    """Names of what is read beside what always is."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -105,12 +133,14 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
         CorpusError: a file is missing or not as it should be.
     """
     folder = data_folder(data)
-    with _opened(folder, config.max_image_gb) as archive:
+    with _opened(folder, config.max_image_gb, config.modalities) as archive:
         omissions = Omissions(config, folder)
         levels = {info.get("S2_type") for info in archive.tiles.values()}
         layouts = {LEVELS[level]: _optical(level) for level in LEVELS if level in levels}
         if config.radar:
             layouts[RADAR] = SensorLayout.of(sensors.get(RADAR), ("VV", "VH"), gsd_m=10)
+        if config.maps:
+            layouts |= {sensor: SensorLayout.of(sensors.get(sensor), gsd_m=10) for sensor in MAPS.values()}
         spec = CorpusSpec(archive.px, layouts, LAYERS if config.labels else {}, ("CC-BY-4.0",))
         positions = list(range(len(archive.names)))
         convert(
@@ -127,7 +157,7 @@ def _optical(level: str) -> SensorLayout:
 
 
 @contextmanager
-def _opened(folder: Path, limit_gb: float) -> Iterator[Archive]:
+def _opened(folder: Path, limit_gb: float, more: Sequence[str] = ()) -> Iterator[Archive]:
     h5py = _h5py()
     places = [parent / f"{name}.h5" for name in EDITIONS for parent in (folder, folder / name)]
     path = next((path for path in places if path.is_file()), None)
@@ -143,13 +173,15 @@ def _opened(folder: Path, limit_gb: float) -> Iterator[Archive]:
         what = f"{path.name} cannot be read: {str(error).splitlines()[0]}"
         raise CorpusError(what, where=str(path), remedy="get the file again") from error
     with file:
-        yield _archive(path, file, tiles, splits, limit_gb)
+        yield _archive(path, file, tiles, splits, limit_gb, more)
 
 
-def _archive(path: Path, file: Any, tiles: dict[str, Any], splits: Mapping[str, Any], limit_gb: float) -> Archive:
+def _archive(
+    path: Path, file: Any, tiles: dict[str, Any], splits: Mapping[str, Any], limit_gb: float, more: Sequence[str]
+) -> Archive:
     _hdf5.datasets(path, file)
-    _check(path, file)
-    for name in (*_WANTED, "biome", "eco_region"):
+    _check(path, file, more)
+    for name in (*_WANTED, "biome", "eco_region", *more):
         check_size(File(path, f"{path.name}, {name}"), _hdf5.decoded_size(file[name], rows=1), limit_gb)
     names = _names(path, file["metadata"], limit_gb)
     if unknown := [name for name in names if name not in tiles]:
@@ -159,7 +191,7 @@ def _archive(path: Path, file: Any, tiles: dict[str, Any], splits: Mapping[str, 
     if parts and max(parts) >= len(names):
         what = f"the splits name tile {max(parts)}, there are {len(names)}"
         raise CorpusError(what, where=str(path), remedy="get the file …_splits.json of this edition")
-    return Archive(path, file, {name: tiles[name] for name in names}, names, parts)
+    return Archive(path, file, {name: tiles[name] for name in names}, names, parts, tuple(more))
 
 
 def _names(path: Path, table: Any, limit_gb: float) -> list[str]:
@@ -175,20 +207,24 @@ def _names(path: Path, table: Any, limit_gb: float) -> list[str]:
     return names
 
 
-def _check(path: Path, file: Any) -> None:
+def _check(path: Path, file: Any, more: Sequence[str]) -> None:
     """Raise CorpusError unless the file holds what is read of it."""
     remedy = "get the file again"
-    for name in (*_WANTED, "metadata", "biome", "eco_region"):
+    for name in (*_WANTED, "metadata", "biome", "eco_region", *more):
         if name not in file:
             raise CorpusError(f"{path.name} has no {name}", where=str(path), remedy=remedy)
     count, px = len(file["metadata"]), file["sentinel2"].shape[-1]
-    for name, (dtype, channels) in _WANTED.items():
+    wanted = _WANTED | {name: (None, 2) for name in more if name in MAPS}
+    for name, (dtype, channels) in wanted.items():
         dataset = file[name]
         if dataset.shape != (count, channels, px, px) or dtype not in (None, dataset.dtype.name):
             what = (
                 f"{name} is {dataset.dtype} {dataset.shape}, not {dtype or 'whole numbers'} {(count, channels, px, px)}"
             )
             raise CorpusError(what, where=str(path), remedy=remedy)
+    if "era5" in more and file["era5"].shape != (count, len(WEATHER)):
+        what = f"era5 is {file['era5'].shape}, not {(count, len(WEATHER))}"
+        raise CorpusError(what, where=str(path), remedy=remedy)
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -221,7 +257,8 @@ def _contents_of(archive: Archive, position: int, spec: CorpusSpec) -> Contents:
         uid,
         lonlat=_centre(archive, uid, info),
         split=archive.parts.get(position),
-        scalars={name: _one_hot(archive.read(name, position)) for name in ("biome", "eco_region")},
+        scalars={name: _one_hot(archive.read(name, position)) for name in ("biome", "eco_region")}
+        | _weather(archive, position),
     )
     chips = [_optical_chip(archive, position, uid, info, spec)]
     if RADAR in spec.sensors:
@@ -230,6 +267,7 @@ def _contents_of(archive: Archive, position: int, spec: CorpusSpec) -> Contents:
             Chip(uid, RADAR, np.ascontiguousarray(power[channels]), source=f"{uid}/{name}", orbit=name)
             for name, channels in PASSES.items()
         ]
+    chips += [_map_chip(archive, position, uid, name) for name in archive.more if name in MAPS]
     contents = Contents()
     contents.add(location, chips, {name: _codes(archive, name, position) for name in spec.labels}, spec.sensors)
     return contents
@@ -251,6 +289,24 @@ def _optical_chip(archive: Archive, position: int, uid: str, info: Mapping[str, 
         cloud=_cloud(archive, position, level),
         source=uid,
     )
+
+
+def _map_chip(archive: Archive, position: int, uid: str, name: str) -> Chip:
+    """A continuous map; canopy heights that cannot be are missing."""
+    values = archive.read(name, position).astype(np.int16)
+    if name != "canopy_height_eth":
+        return Chip(uid, MAPS[name], values, source=uid)
+    there = (values >= 0) & (values <= TALLEST_M)
+    return Chip(uid, MAPS[name], np.where(there, values, 255).astype(np.uint8), source=uid)
+
+
+def _weather(archive: Archive, position: int) -> dict[str, float | int | str | bool | None]:
+    """Temperatures in kelvin and precipitation in metres, by column; none where the file has none."""
+    if "era5" not in archive.more:
+        return {}
+    values = archive.read("era5", position)
+    known = np.isfinite(values)
+    return {name: float(value) if ok else None for name, value, ok in zip(WEATHER, values, known, strict=True)}
 
 
 def _cloud(archive: Archive, position: int, level: str) -> float | None:

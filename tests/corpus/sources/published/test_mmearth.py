@@ -80,6 +80,44 @@ def test_radar_and_labels_can_be_left_out(path, tmp_path):
     assert not corpus.label_layers
 
 
+def test_maps_and_weather_if_asked_for(path, tmp_path):
+    corpus = made("mmearth", tmp_path / "in", tmp_path / "c", labels=False, maps=True, weather=True)
+    with h5py.File(path) as file:
+        aster, canopy, weather = (file[name][:] for name in ("aster", "canopy_height_eth", "era5"))
+    assert [corpus.info.sensors[name].bands for name in source.MAPS.values()] == [
+        ("elevation", "slope"),
+        ("height", "deviation"),
+    ]
+    for (uid, date), pixels in stored(corpus, "aster-gdem").items():
+        np.testing.assert_array_equal(pixels, aster[int(uid[1:])])
+        assert date is None
+    heights = stored(corpus, "eth-canopy-height")
+    assert {uid for uid, _ in heights} == {"t0", "t1", "t2", "t3"}  # of the last one nothing is known
+    for (uid, date), pixels in heights.items():
+        known = valid(corpus, "eth-canopy-height")[uid, date]
+        assert not known[5:7].any()
+        assert known.mean() == 62 / 64
+        np.testing.assert_array_equal(pixels[:, known], canopy[int(uid[1:])][:, known])
+    places = corpus.locations.set_index("uid")
+    for column, number in zip(source.WEATHER, range(12), strict=True):
+        for tile in range(5):
+            value = places.loc[f"t{tile}", column]
+            assert np.isnan(value) if np.isnan(weather[tile, number]) else value == weather[tile, number]
+
+
+def test_a_file_without_what_is_asked_for_is_refused(path, tmp_path):
+    with h5py.File(path, "a") as file:
+        del file["era5"]
+        file["era5"] = np.zeros((5, 3), np.float32)
+    with pytest.raises(CorpusError, match=r"era5 is \(5, 3\), not \(5, 12\)"):
+        made("mmearth", tmp_path / "in", tmp_path / "c", weather=True)
+
+
+def test_settings_that_ask_for_neither_say_what_they_said_before():
+    assert source.Config().model_dump().keys().isdisjoint({"maps", "weather"})
+    assert source.Config(maps=True).model_dump()["maps"] is True
+
+
 def test_files_are_named_as_torchgeo_names_them():
     assert set(source.EDITIONS) == set(MMEarth.filenames.values())
 
