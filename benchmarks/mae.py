@@ -20,9 +20,9 @@ def run(quick: bool = False) -> Result:
     """ViT-B of seven bands and the published decoder."""
     on_one_core()
     batch, seconds = (2, 0.0) if quick else (8, 60.0)
-    size = {"width": 96, "depth": 2, "heads": 3} if quick else {"width": 768, "depth": 12, "heads": 12}
-    px, patch = (32, 8) if quick else (80, 8)
-    method, view = _method(vit.Config(patch=patch, **size), batch, px)
+    width, depth, heads = (96, 2, 3) if quick else (768, 12, 12)
+    px, patch = 32 if quick else 80, 8
+    method, view = _method(vit.Config(patch=patch, width=width, depth=depth, heads=heads), batch, px)
     encoder, image = method.encoder, view.image
     seen = encoder.seen(image)
     keep = method.keep(1, seen)
@@ -35,7 +35,7 @@ def run(quick: bool = False) -> Result:
         ratio=whole / masked,
         unit="images/s of one core",
         setting={
-            "model": f"ViT, width {size['width']}, depth {size['depth']}, decoder {method.decoder.width} x 8, float32",
+            "model": f"ViT, width {width}, depth {depth}, decoder {method.decoder.width} x 8, float32",
             "batch": f"{batch} of 7x{px}x{px}, patches of {patch}: {seen.shape[1]} tokens, {keep.shape[1]} kept",
             "ours and peer": "a step of MAE, and the same step whose encoder sees all tokens",
             "better": "all ratios lower",
