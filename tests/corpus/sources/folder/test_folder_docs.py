@@ -8,6 +8,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from swath.corpus.labels.target import TargetConfig
+from swath.corpus.sources import points
 from swath.corpus.sources.folder import Config
 
 PAGE = (Path(__file__).parents[4] / "docs" / "your-data.md").read_text()
@@ -21,7 +22,8 @@ def test_examples_of_the_page(example):
     if "quality" in section:
         hls = {"files": "*", "id": "(?P<id>.)", "sensor": "hls", "bands": {"RED": 4}}
         section = section | {"images": [*section["images"], hls]}
-    Config.model_validate(section)
+    kind = points.Config if section.get("name") == "points" else Config
+    kind.model_validate(section)
 
 
 def test_targets_of_the_page():
