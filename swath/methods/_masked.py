@@ -13,11 +13,8 @@ from swath.encoders import Encoder
 from swath.encoders.convnext_v2 import ConvNextV2
 from swath.errors import RecipeError
 from swath.methods import _types
-from swath.methods._losses import full_precision
+from swath.methods._autoencoder import patch_errors
 from swath.methods._types import DrawViews, Gather
-
-EPSILON = 1e-6
-"""Added to the variance of a patch (the official code's)."""
 
 
 def visible(samples: int, cells: int, ratio: float, generator: torch.Generator) -> Int[Tensor, "b k"]:
@@ -53,26 +50,20 @@ def take(cells: Shaped[Tensor, "b n *d"], index: Int[Tensor, "b m"]) -> Shaped[T
     return cells[torch.arange(len(cells), device=cells.device)[:, None], index]
 
 
-@full_precision
-def normalised(cells: Float[Tensor, "b m c p"], valid: Bool[Tensor, "b m p"]) -> Float[Tensor, "b m c p"]:
-    """Each cell by the mean and the variance (with n - 1) of its valid pixels, over all channels; elsewhere 0."""
-    known = valid[:, :, None].to(cells.dtype)
-    count = known.sum(dim=(2, 3), keepdim=True) * cells.shape[2]
-    mean = (cells * known).sum(dim=(2, 3), keepdim=True) / count.clamp(min=1)
-    apart = (cells - mean) * known
-    variance = apart.square().sum(dim=(2, 3), keepdim=True) / (count - 1).clamp(min=1)
-    return apart * (variance + EPSILON).rsqrt()
-
-
-@full_precision
 def cell_errors(
-    said: Float[Tensor, "b m c p"], wanted: Float[Tensor, "b m c p"], valid: Bool[Tensor, "b m p"]
+    said: Float[Tensor, "b m c p"],
+    wanted: Float[Tensor, "b m c p"],
+    valid: Bool[Tensor, "b m p"],
+    *,
+    normalise: bool = False,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Sum over cells of the mean squared error of their valid pixels, and how many cells have any."""
-    known = valid[:, :, None].to(said.dtype)
-    pixels = known.sum(dim=(2, 3))
-    errors = ((said - wanted).square() * known).sum(dim=(2, 3)) / (pixels * said.shape[2]).clamp(min=1)
-    return errors.sum(), (pixels > 0).sum().to(errors.dtype)
+    """Sum over cells of the mean squared error of their valid pixels, and how many cells have any.
+
+    With `normalise`, each cell's pixels are brought to mean 0 and variance 1, over all channels.
+    """
+    known = valid[:, :, None].expand_as(wanted).flatten(2)
+    errors = patch_errors(said.flatten(2), wanted.flatten(2), known, normalise=normalise)
+    return errors.sum(), valid.any(dim=2).sum().to(errors.dtype)
 
 
 def shares(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from swath.batch import View
 from swath.encoders import Encoder
 from swath.methods import _masked
-from swath.methods._masked import Decoder, cell_errors, hidden, initialise, normalised, shares, take
+from swath.methods._masked import Decoder, cell_errors, hidden, initialise, shares, take
 from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, require_number
 from swath.settings import PluginSettings
 
@@ -47,8 +47,8 @@ class Method(_masked.Masked):
         (view,) = require_number(views, "fcmae", "with-targets without targets", 1)
         tokens, said = self.filled_in(view)
         wanted, valid = self.standard(view)
-        wanted = normalised(wanted, valid) if self.config.normalised else wanted
-        error, count = cell_errors(said.unflatten(2, (wanted.shape[2], -1)), wanted, valid)
+        pixels = said.unflatten(2, (wanted.shape[2], -1))
+        error, count = cell_errors(pixels, wanted, valid, normalise=self.config.normalised)
         (total,), _ = shares(error[None], count[None], gather)
         return Loss(total, self.encoder.pooled(tokens).detach())
 

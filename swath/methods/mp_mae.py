@@ -17,7 +17,7 @@ from swath.batch import View
 from swath.encoders import Encoder
 from swath.methods import _masked, fcmae
 from swath.methods._losses import full_precision
-from swath.methods._masked import Decoder, cell_errors, hidden, initialise, normalised, shares, take
+from swath.methods._masked import Decoder, cell_errors, hidden, initialise, shares, take
 from swath.methods._targets import NONE, Target, classes, numbers
 from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, require_number
 
@@ -112,8 +112,8 @@ class Method(_masked.Masked):
 
     def _of_image_itself(self, of_hidden: Float[Tensor, "b m w"], view: View) -> Error:
         wanted, valid = self.standard(view)
-        wanted = normalised(wanted, valid) if self.config.normalised else wanted
-        return cell_errors(self.predict(of_hidden).unflatten(2, (wanted.shape[2], -1)), wanted, valid)
+        said = self.predict(of_hidden).unflatten(2, (wanted.shape[2], -1))
+        return cell_errors(said, wanted, valid, normalise=self.config.normalised)
 
     def _error(self, head: Head, every: Tensor, of_hidden: Tensor, view: View, maps: dict[str, View]) -> Error:
         """How far off a target is predicted: a map or layer at hidden pixels, anything else from all cells."""
