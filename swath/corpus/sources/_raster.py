@@ -214,21 +214,30 @@ def contradict(tags: tuple[float, float], scaling: Scaling) -> bool:
 # -- pixels ------------------------------------------------------------------------------------------------------------
 
 
-def read_whole(file: File, check: Callable[[Header], None]) -> tuple[Shaped[ndarray, "c y x"], Header]:
+def read_whole(
+    file: File, check: Callable[[Header], None], missing: float | None = 0
+) -> tuple[Shaped[ndarray, "c y x"], Header]:
     """All pixels of a file and its header, which is checked before the pixels are read.
+
+    Args:
+        file: which.
+        check: raises BadFileError unless the header is as it should be.
+        missing: the value that says in this format that a pixel is not there.
 
     Raises:
         BadFileError: it cannot be read, or it says of itself what no published format says: that its channels differ
-            in type or are scaled, or, by a mask, that pixels are not there.
+            in type or are scaled, or, by a mask or by another nodata value than `missing`, that pixels are not there.
     """
     with explained(file), rasterio.open(file.path) as source:
         head = header_of(source)
         check(head)
         check_size(file, head.block_bytes, MAX_IMAGE_GB)
-        if problem := _unexpected(head) or _hidden(source, head):
+        problem = _unexpected(head) or _hidden(source, head)
+        pixels = source.read() if problem is None else None
+        if pixels is None or (problem := _filled(pixels, head, missing)):
             remedy = "is this an edition that was changed? get the file again, or leave it out: on_bad_file=skip"
             raise BadFileError(f"{file.name} {problem}", where=str(file.path), remedy=remedy)
-        return _turned(source.read(), source), head
+        return _turned(pixels, source), head
 
 
 def _unexpected(head: Header) -> str | None:
@@ -242,6 +251,19 @@ def _hidden(source: DatasetReader, head: Header) -> str | None:
     numbers = [number for number, masked in enumerate(head.masked, 1) if masked]
     hidden = int((source.read_masks(numbers) == 0).sum()) if numbers else 0
     return f"has a mask that hides {hidden} values, where this format has none" if hidden else None
+
+
+def _filled(pixels: Shaped[ndarray, "c y x"], head: Header, missing: float | None) -> str | None:
+    for channel, value in other_nodata(head, missing).items():
+        if count := int((pixels[channel] == value).sum()):
+            return f"says that {value:g} is nodata, and holds it at {count} pixels of channel {channel + 1}"
+    return None
+
+
+def other_nodata(head: Header, missing: float | None = 0) -> dict[int, float]:
+    """Nodata values, by position of the channel, that are not the one of a format; what is no number is never there."""
+    said = {channel: value for channel, value in enumerate(head.nodata) if value is not None}
+    return {channel: value for channel, value in said.items() if value == value and value != missing}
 
 
 def read(channels: Sequence[Channel], unplaced: tuple[bool, bool] = UPRIGHT) -> list[Shaped[ndarray, "y x"]]:

@@ -109,9 +109,30 @@ def _masked(file: rasterio.io.DatasetWriter) -> None:
     file.write_mask(np.arange(file.width * file.height).reshape(file.height, file.width) > 4)
 
 
+def _filled(file: rasterio.io.DatasetWriter, value: float) -> None:
+    pixels = file.read()
+    pixels[:, 0, :5] = 0
+    pixels[1].ravel()[-35:] = value
+    file.write(pixels)
+    file.nodata = value
+
+
+def test_nodata_of_a_landsat_file_that_is_not_0(tmp_path):
+    layouts.landsat_l2(tmp_path / "in", "LC08_L2SP_025033_20200708_20200912_02_T1")
+    path = next((tmp_path / "in").rglob("*_SR_B5.TIF"))
+    with rasterio.open(path, "r+") as file:
+        file.nodata = 65535
+    with pytest.raises(CorpusError, match=r"SR_B5.TIF says that 65535 is nodata, where Landsat's is 0"):
+        made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
-    [(_masked, "has a mask that hides 35 values"), (lambda file: _tagged(file, 1e-4, -0.1), "offset -0.1")],
+    [
+        (_masked, "has a mask that hides 35 values"),
+        (lambda file: _tagged(file, 1e-4, -0.1), "offset -0.1"),
+        (lambda file: _filled(file, 255), r"says that 255 is nodata, and holds it at 35 pixels of channel 2"),
+    ],
 )
 def test_an_edition_that_nobody_knows(tmp_path, change, said):
     layouts.ssl4eo_l_benchmark(tmp_path / "in", "oli_sr", 1)

@@ -21,16 +21,17 @@ from swath.errors import CorpusError, RecipeError, nearest
 
 
 def image(
-    file: File, bands: int, dtype: str, px: int | tuple[int, int] | None = None
+    file: File, bands: int, dtype: str, px: int | tuple[int, int] | None = None, missing: float | None = 0
 ) -> tuple[Shaped[ndarray, "c y x"], Header]:
     """All pixels of an image of that many bands, that type and that size (rows, columns), and its header.
 
     Raises:
-        BadFileError: it is missing or damaged, or has other bands, type or size.
+        BadFileError: it is missing or damaged, has other bands, type or size, or pixels that by its own words are not
+            there, with another value than `missing`.
     """
     if not file.path.is_file():
         raise BadFileError(f"{file.name} is missing", where=str(file.path), remedy=SKIP)
-    return read_whole(file, lambda head: expect(file, head, bands, dtype, px))
+    return read_whole(file, lambda head: expect(file, head, bands, dtype, px), missing)
 
 
 def expect(file: File, head: Header, bands: int, dtype: str, px: int | tuple[int, int] | None) -> None:
@@ -60,7 +61,7 @@ def codes(file: File, layer: LabelLayer, px: int, of: tuple[File, Header]) -> In
         BadFileError: it is missing or damaged, of another size, lies elsewhere than its image, or holds a code that the
             format does not have.
     """
-    (mask,), head = image(file, 1, "uint8", px)
+    (mask,), head = image(file, 1, "uint8", px, layer.void)
     check_same_place(file, head, *of)
     return declared(mask, layer, file)
 

@@ -93,7 +93,7 @@ def _read(files: dict[str, Path], key: Key, spec: CorpusSpec, event: dict[str, A
     power, head = image(radar, 2, "float32", PX)
     counts, other = image(optical, 13, "int16", PX)
     check_same_place(optical, other, radar, head)
-    (codes,), labelled = image(hand, 1, "int16", PX)
+    (codes,), labelled = image(hand, 1, "int16", PX, WATER.void)
     check_same_place(hand, labelled, radar, head)
     water = declared(codes, WATER, hand)
     contents = Contents()
