@@ -19,19 +19,22 @@ def print_table(path: Path) -> None:
         return
     import pandas as pd
 
+    from swath.products import words
     from swath.tasks.schema import TABLE
 
     values = TABLE.read(path.parent)
     judged = values["metric"] != ""
     for _, group in pd.DataFrame(values[judged]).groupby(["task", "input", "probe", "metric"], sort=False):
         first = group.iloc[0]
-        title = f"{first['task']}: {first['input']}, {first['probe']} ({first['metric']}, %)"
+        name = str(first["metric"])
+        unit = ", %" if words.is_share(name) else ""
+        title = f"{first['task']}: {first['input']}, {first['probe']} ({name}{unit})"
         table = Table(title=title, title_justify="left")
         for column in ("row", "role", "value", "95 % interval"):
             table.add_column(column, justify="right" if column in {"value", "95 % interval"} else "left")
-        for cell in group.sort_values("value", ascending=False).to_dict("records"):
-            interval = f"{100 * cell['low']:.1f} to {100 * cell['high']:.1f}"
-            table.add_row(cell["row"], cell["role"], f"{100 * cell['value']:.1f}", interval)
+        for cell in group.sort_values("value", ascending=words.lower_is_better(name)).to_dict("records"):
+            value = words.number(100 * cell["value"]) if unit else words.significant(cell["value"])
+            table.add_row(cell["row"], cell["role"], value, words.score_interval(name, cell["low"], cell["high"]))
         console().print(table)
     for cell in pd.DataFrame(values[~judged]).to_dict("records"):
         said = f"{cell['task']}: {cell['input']}, {cell['probe']}: no result of {cell['row']}: {cell['note']}"

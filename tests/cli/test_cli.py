@@ -2,6 +2,7 @@
 
 import pkgutil
 import signal
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from swath.cli.evaluate import _named_encoders
 from swath.corpus import Corpus, sources
 from swath.encoders import image_statistics
 from swath.errors import RecipeError, SwathError
+from swath.tasks import metrics
 from swath.tasks.schema import TABLE
 from tests.corpus.sources.published.formats import worldcereal_pixels
 
@@ -184,6 +186,17 @@ def test_a_row_may_be_called_na(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "NA: null, linear (accuracy, %)" in said
     assert all(word in said for word in ("nan", "None", "50.0", "25.0"))
+
+
+def test_a_metric_that_is_no_share_is_no_percentage_and_less_may_be_better(tmp_path, capsys, monkeypatch):
+    nan, kelvin = float("nan"), replace(metrics.find("accuracy"), unit="number", better="lower")
+    monkeypatch.setattr("swath.products.words._metric", lambda name: kelvin)
+    write_table(tmp_path, row_value("worst", 2.345, 2.1, 2.51), row_value("best", 0.5, nan, nan))
+    print_table(tmp_path / "table.csv")
+    said = capsys.readouterr().err
+    assert "NA: null, linear (accuracy)" in said
+    assert [word in said for word in ("2.35", "2.1", "2.51", "0.5", "nan", "%)")] == [True] * 4 + [False] * 2
+    assert said.index("best") < said.index("worst")
 
 
 def test_a_row_without_a_result_is_said_and_not_tabled(tmp_path, capsys):
