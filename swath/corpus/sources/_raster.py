@@ -215,7 +215,7 @@ def contradict(tags: tuple[float, float], scaling: Scaling) -> bool:
 
 
 def read_whole(
-    file: File, check: Callable[[Header], None], missing: float | None = 0
+    file: File, check: Callable[[Header], None], missing: int | None = 0
 ) -> tuple[Shaped[ndarray, "c y x"], Header]:
     """All pixels of a file and its header, which is checked before the pixels are read.
 
@@ -253,14 +253,14 @@ def _hidden(source: DatasetReader, head: Header) -> str | None:
     return f"has a mask that hides {hidden} values, where this format has none" if hidden else None
 
 
-def _filled(pixels: Shaped[ndarray, "c y x"], head: Header, missing: float | None) -> str | None:
+def _filled(pixels: Shaped[ndarray, "c y x"], head: Header, missing: int | None) -> str | None:
     for channel, value in other_nodata(head, missing).items():
         if count := int((pixels[channel] == value).sum()):
             return f"says that {value:g} is nodata, and holds it at {count} pixels of channel {channel + 1}"
     return None
 
 
-def other_nodata(head: Header, missing: float | None = 0) -> dict[int, float]:
+def other_nodata(head: Header, missing: int | None = 0) -> dict[int, float]:
     """Nodata values, by position of the channel, that are not the one of a format; what is no number is never there."""
     said = {channel: value for channel, value in enumerate(head.nodata) if value is not None}
     return {channel: value for channel, value in said.items() if value == value and value != missing}

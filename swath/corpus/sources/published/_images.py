@@ -21,7 +21,7 @@ from swath.errors import CorpusError, RecipeError, nearest
 
 
 def image(
-    file: File, bands: int, dtype: str, px: int | tuple[int, int] | None = None, missing: float | None = 0
+    file: File, bands: int, dtype: str, px: int | tuple[int, int] | None = None, missing: int | None = 0
 ) -> tuple[Shaped[ndarray, "c y x"], Header]:
     """All pixels of an image of that many bands, that type and that size (rows, columns), and its header.
 
