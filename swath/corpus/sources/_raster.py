@@ -254,16 +254,10 @@ def _hidden(source: DatasetReader, head: Header) -> str | None:
 
 
 def _filled(pixels: Shaped[ndarray, "c y x"], head: Header, missing: int | None) -> str | None:
-    for channel, value in other_nodata(head, missing).items():
-        if count := int((pixels[channel] == value).sum()):
+    for channel, value in enumerate(head.nodata):
+        if value not in (None, missing) and (count := int((pixels[channel] == value).sum())):
             return f"says that {value:g} is nodata, and holds it at {count} pixels of channel {channel + 1}"
     return None
-
-
-def other_nodata(head: Header, missing: int | None = 0) -> dict[int, float]:
-    """Nodata values, by position of the channel, that are not the one of a format; what is no number is never there."""
-    said = {channel: value for channel, value in enumerate(head.nodata) if value is not None}
-    return {channel: value for channel, value in said.items() if value == value and value != missing}
 
 
 def read(channels: Sequence[Channel], unplaced: tuple[bool, bool] = UPRIGHT) -> list[Shaped[ndarray, "y x"]]:

@@ -117,15 +117,6 @@ def _filled(file: rasterio.io.DatasetWriter, value: float) -> None:
     file.nodata = value
 
 
-def test_nodata_of_a_landsat_file_that_is_not_0(tmp_path):
-    layouts.landsat_l2(tmp_path / "in", "LC08_L2SP_025033_20200708_20200912_02_T1")
-    path = next((tmp_path / "in").rglob("*_SR_B5.TIF"))
-    with rasterio.open(path, "r+") as file:
-        file.nodata = 65535
-    with pytest.raises(CorpusError, match=r"SR_B5.TIF says that 65535 is nodata, where Landsat's is 0"):
-        made("landsat-c2", tmp_path / "in", tmp_path / "c", chip_px=16)
-
-
 @pytest.mark.parametrize(
     ("change", "said"),
     [

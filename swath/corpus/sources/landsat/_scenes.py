@@ -13,16 +13,7 @@ from swath import sensors
 from swath.corpus.sources._contents import LogEntry
 from swath.corpus.sources._names import matching
 from swath.corpus.sources._position import check_same_place, off_size, pixel_m
-from swath.corpus.sources._raster import (
-    BadFileError,
-    File,
-    Header,
-    check_size,
-    contradict,
-    corner,
-    header,
-    other_nodata,
-)
+from swath.corpus.sources._raster import BadFileError, File, Header, check_size, contradict, corner, header
 from swath.corpus.sources.landsat import _mtl as mtl
 from swath.corpus.sources.landsat._mtl import Calibration
 from swath.corpus.sources.published import SKIP, Omissions
@@ -270,7 +261,6 @@ def prepare(
                 remedy=SKIP,
             )
         _check_tags(scene, name, head)
-        check_nodata(scene.files[name], head)
     first = next((n for n in heads if sensors.get(scene.sensor).band(n).common_name != "pan"), next(iter(heads)))
     scene.header = heads[first]
     if scene.quality is not None:
@@ -303,14 +293,6 @@ def _check_tags(scene: Scene, name: str, head: Header) -> None:
         what = f"{scene.files[name].name} says scale {tags[0]:g} and offset {tags[1]:g}, where this level has "
         what += f"{scaling.scale:g} and {scaling.offset:g}"
         raise BadFileError(what, where=str(scene.files[name].path), remedy=SKIP)
-
-
-def check_nodata(file: File, head: Header) -> None:
-    """Raise BadFileError if a file says that another count than 0 marks missing pixels."""
-    if said := other_nodata(head):
-        what = f"{file.name} says that {next(iter(said.values())):g} is nodata, where Landsat's is 0"
-        remedy = "write missing pixels as 0, such as with gdalwarp -dstnodata 0; or leave it out: on_bad_file=skip"
-        raise BadFileError(what, where=str(file.path), remedy=remedy)
 
 
 def check_windows(file: File, head: Header, limit_gb: float) -> None:

@@ -30,7 +30,7 @@ from swath.corpus.sources.landsat import _mtl as mtl
 from swath.corpus.sources.landsat._calibrate import physical
 from swath.corpus.sources.landsat._grid import BLOCK
 from swath.corpus.sources.landsat._mtl import Calibration
-from swath.corpus.sources.landsat._scenes import centre, check_nodata, check_pixel_size, check_windows
+from swath.corpus.sources.landsat._scenes import centre, check_pixel_size, check_windows
 from swath.corpus.sources.published import SKIP, CorpusSpec, FormatSettings, Omissions, convert, expect, outlines
 from swath.corpus.store import Chip, LabelLayer, Location, SensorLayout
 from swath.errors import CorpusError, nearest
@@ -200,7 +200,6 @@ def _prepared(
         raise BadFileError(what, where=str(scene.image.path), remedy=EIGHT_BITS if head.dtype in dtypes else SKIP)
     expect(scene.image, head, len(names), head.dtype, None)
     expect(scene.mask, labelled := header(scene.mask), 1, "uint8", (head.height, head.width))
-    check_nodata(scene.image, head)
     check_windows(scene.image, head, limit_gb)
     check_windows(scene.mask, labelled, limit_gb)
     check_same_place(scene.mask, labelled, scene.image, head)
