@@ -402,9 +402,10 @@ def test_one_group_has_no_interval_and_a_constant_target_no_r2():
 
 def test_classes_under_the_rules_of_numbers_are_refused():
     y, group, a, b = world(trainings=1, folds=1)
-    lost = frame(y, group, a, b).assign(value_pred=np.nan)
-    with pytest.raises(SwathError, match="no finite number in value_true or value_pred"):
-        summarise(lost, StatisticsConfig(tasks={"t": RULES}))
+    whole = frame(y, group, a, b)
+    for lost in (whole.assign(value_pred=np.nan), whole.drop(columns="value_true")):
+        with pytest.raises(SwathError, match="no finite number in value_true or value_pred"):
+            summarise(lost, StatisticsConfig(tasks={"t": RULES}))
 
 
 # -- whole evaluations -------------------------------------------------------------------------------------------------

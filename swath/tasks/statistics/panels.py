@@ -326,7 +326,7 @@ def _with_numbers(predictions: pd.DataFrame) -> pd.DataFrame:
     Raises:
         SwathError: some are missing.
     """
-    numbers = predictions[[*NUMBERS]].to_numpy(np.float64)
+    numbers = predictions.reindex(columns=[*NUMBERS]).to_numpy(np.float64)
     if not np.isfinite(numbers).all():
         raise SwathError(
             "predictions of a regression have no finite number in value_true or value_pred",
