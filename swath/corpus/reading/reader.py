@@ -96,7 +96,7 @@ class _Coordinates:
 
     def image(self, lonlat: Float[ndarray, "b 2"]) -> Image:
         """One pixel of one date a location, invalid where its coordinates are unknown."""
-        known: Bool[ndarray, " b"] = np.isfinite(lonlat).all(axis=1)
+        known = np.asarray(np.isfinite(lonlat).all(axis=1))
         degrees = np.where(known[:, None], lonlat, 0.0)[:, self.columns].astype(np.float32)
         return Image(
             pixels=torch.from_numpy(degrees)[:, None, :, None, None],
