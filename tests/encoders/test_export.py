@@ -1,6 +1,8 @@
 """Weights for other libraries, loaded by them, against the features of the encoder that they came from."""
 
 import json
+import os
+import subprocess
 
 import pytest
 import timm
@@ -98,6 +100,31 @@ def test_terratorchs_backbones_compute_the_same_features(tmp_path, model):
     ours = [one for one in expected if one.shape in {other.shape for other in maps}]
     torch.testing.assert_close(maps[-1], ours[-1], rtol=1e-4, atol=1e-5)
     assert f"timm_{model}" in card["load"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    "SWATH_TERRATORCH" not in os.environ, reason="SWATH_TERRATORCH: the python of an environment with it"
+)
+@pytest.mark.timeout(600)  # terratorch takes its time to import
+def test_terratorch_itself_computes_the_same_features(tmp_path):
+    """It wants other versions than swath's, so that it stands in an environment of its own."""
+    encoder = trained(tmp_path, "test_resnet")
+    weights, card = exported(tmp_path, "terratorch")
+    pixels = as_the_card_says(card, image())
+    torch.save(pixels, weights.parent / "pixels.pt")
+    # as the card says, up to the words on its factories
+    call = card["load"].partition(";")[0]
+    script = f"""
+import terratorch.registry, torch
+network = {call}.eval()
+torch.save([one.detach() for one in network(torch.load("pixels.pt"))], "maps.pt")
+"""
+    command = [os.environ["SWATH_TERRATORCH"], "-W", "ignore", "-c", script]
+    subprocess.run(command, cwd=weights.parent, check=True, capture_output=True)
+    maps = torch.load(weights.parent / "maps.pt", weights_only=True)
+    expected = encoder.network.forward_intermediates(pixels, intermediates_only=True, norm=False)
+    torch.testing.assert_close(maps[-1], expected[-1].detach(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow  # torchgeo's tasks take seconds to import
