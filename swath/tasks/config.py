@@ -48,6 +48,13 @@ class ReferenceConfig(Settings):
             raise ValueError("give a segmenter or an encoder")
         return self
 
+    @property
+    def network(self) -> PluginSettings:
+        """Settings of the segmenter or the encoder, whichever it is."""
+        network = self.segmenter or self.encoder
+        assert network is not None
+        return network
+
 
 class TaskConfig(Settings):
     """What encoders are judged on.

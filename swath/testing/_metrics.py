@@ -48,7 +48,7 @@ def it_gives_a_number_a_weighting(name: str) -> None:
     """For every kind of units that it serves: one finite number per weighting, the same for the same weights."""
     metric: Any = metrics.find(name)
     assert metric.name.replace("_", "-") == name.replace("_", "-"), f"METRIC of {name} is called {metric.name}"
-    served = [kind for kind, said in OF_KIND.items() if metric.serves(**said)]
+    served: list[Kind] = [kind for kind, said in OF_KIND.items() if metric.serves(**said)]
     assert served, f"{name} serves no kind of units"
     weights = np.random.default_rng(1).integers(1, 4, (WEIGHTINGS, UNITS)).astype(float)
     for kind in served:

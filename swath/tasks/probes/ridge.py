@@ -4,7 +4,7 @@ As the linear probe of classes: features are z-scored on the training part, alph
 error on validation, then follows one fit on train and validation together. The intercept is not penalised.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -77,5 +77,6 @@ def _estimates(
     """What regressions of all these strengths say, from one singular value decomposition."""
     from sklearn.linear_model import Ridge  # seconds to import: not for reading a recipe
 
-    model = Ridge(alphas, solver="svd").fit(train[0], np.repeat(train[1][:, None], len(alphas), axis=1))
+    many: Any = alphas  # scikit-learn takes one for each output, which its types do not say
+    model = Ridge(many, solver="svd").fit(train[0], np.repeat(train[1][:, None], len(alphas), axis=1))
     return model.predict(x).reshape(len(x), len(alphas))

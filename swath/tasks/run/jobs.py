@@ -111,7 +111,7 @@ def jobs_of(drawn: Mapping[int, Task], encoders: Mapping[tuple[str, int], Path],
                 row=name,
                 role="reference",
                 seed=seed,
-                source=(reference.segmenter or reference.encoder).model_dump(mode="json"),
+                source=reference.network.model_dump(mode="json"),
                 panels=references.panels(reference, task),
                 outcomes=partial(references.outcomes, reference, task, seed=seed, device=_device()),
             )
