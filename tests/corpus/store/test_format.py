@@ -73,8 +73,8 @@ def test_footprints_and_centres_follow_from_crs_and_transform(corpus):
 
 def test_a_newer_format_is_refused(corpus, tmp_path):
     content = json.loads((corpus.path / "corpus.json").read_text())
-    (tmp_path / "corpus.json").write_text(json.dumps({**content, "format": 4, "news": "unknown to us"}))
-    with pytest.raises(CorpusError, match="format 4") as caught:
+    (tmp_path / "corpus.json").write_text(json.dumps({**content, "format": 5, "news": "unknown to us"}))
+    with pytest.raises(CorpusError, match="format 5") as caught:
         Corpus.open(tmp_path)
     assert "newer swath" in caught.value.remedy
 
