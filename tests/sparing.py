@@ -7,6 +7,7 @@ compare: beartype alone checks its types, which takes half as long to prepare an
 
 import functools
 import inspect
+import typing
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +45,9 @@ def _sparing(check: Callable[..., Any], function: Any) -> Any:
 
 
 def _has_arrays(function: Any) -> bool:
-    """Whether an annotation may speak of an array: one that is still a text may."""
-    annotations = function.__annotations__.values()
-    return any(isinstance(annotation, str) or "jaxtyping" in repr(annotation) for annotation in annotations)
+    """Whether an annotation may speak of an array: one of a name that only type checkers import may."""
+    try:
+        annotations = typing.get_type_hints(function, include_extras=True)
+    except NameError:
+        return True
+    return any("jaxtyping" in repr(annotation) for annotation in annotations.values())

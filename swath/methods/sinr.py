@@ -98,7 +98,7 @@ class Method(_types.Method):
 
 def anywhere(count: int, device: torch.device) -> Float64[Tensor, "n 2"]:
     """Places in degrees, equally likely all over the sphere."""
-    u, v = torch.rand((2, count), dtype=torch.float64, device=device)
+    u, v = torch.rand(count, 2, dtype=torch.float64, device=device).unbind(dim=1)
     return torch.stack([360 * u - 180, 90 - torch.rad2deg(torch.acos(2 * v - 1))], dim=1)
 
 

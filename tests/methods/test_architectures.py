@@ -15,7 +15,8 @@ from swath.training.config import Optimizer
 from swath.training.optim import optimizer
 from tests.methods import fakes
 
-NAMES = [name for name in methods.names() if name not in fakes.OF_OTHER_ENCODERS]  # which bring a network of their own
+BRING_THEIR_OWN = (*fakes.OF_OTHER_ENCODERS, *fakes.OF_TOKENS, *fakes.MASKED)
+NAMES = [name for name in methods.names() if name not in BRING_THEIR_OWN]
 
 
 TINY = ("test_resnet", "test_vit", "test_convnext2")

@@ -18,13 +18,18 @@ def test_which_methods_take_several_views():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_method_takes_several_crops_or_says_that_it_does_not(name):
-    if name in (*fakes.OF_OTHER_ENCODERS, *fakes.MASKED):
+    if name in (*fakes.OF_OTHER_ENCODERS, *fakes.MASKED, *fakes.OF_TOKENS):
         method = fakes.method(name)
         views = [view for _ in range(3) for view in method.views(fakes.batch(4), torch.Generator())]
     else:
         method = fakes.method(name, fakes.crops)
         views = method.views(fakes.batch(4), torch.Generator().manual_seed(0))
-    if name in SEVERAL:
+    if name in fakes.OF_TOKENS:  # each view by itself
+        loss = method.loss(views)
+        loss.total.backward()
+        assert bool(loss.total.isfinite())
+        assert len(loss.features) == 4
+    elif name in SEVERAL:
         loss = method.loss(views)
         loss.total.backward()
         assert bool(loss.total.isfinite())

@@ -24,7 +24,7 @@ SMALL = {
     "methods": [(name, fakes.small(name)) for name in plugins.names("swath.methods") if name not in OF_OWN_ENCODERS],
     "encodings": [(name, {}) for name in plugins.names("swath.encoders.location.encodings")],
     "networks": [("fcnet", {"dim": 8}), ("siren", {"dim": 8, "hidden": 8})],
-    "probes": [("knn", {}), ("linear", {}), ("mlp", {"epochs": 5}), ("fine-tune", {})],
+    "probes": [("knn", {}), ("linear", {}), ("mlp", {"epochs": 30}), ("fine-tune", {})],
     "segmenters": [("unet-3d", {"width": 2}), ("early-fusion", {})],
     "sensors": [("landsat-oli-sr", {}), ("sentinel-1-rtc", {}), ("display-optical", {})],
     "sources": [("synth", {})],

@@ -41,10 +41,10 @@ def drawing_for(samples: int, rank: int, world: int) -> Iterator[None]:
     """What is drawn for each sample of a share is what would be drawn for it in the whole batch."""
     whole, own = torch.rand, samples // world
 
-    def rand(*shape):
+    def rand(*shape, **options):
         if not isinstance(shape[0], int) or shape[0] != own:
-            return whole(*shape)
-        return whole(samples, *shape[1:])[rank * own : (rank + 1) * own]
+            return whole(*shape, **options)
+        return whole(samples, *shape[1:], **options)[rank * own : (rank + 1) * own]
 
     torch.rand = rand
     try:
@@ -66,7 +66,7 @@ def as_one(rank: int, world: int) -> None:
         expected = gradient(alone, views, methods.OneProcess())
         alone.after_step(0.5)
         # what a method draws is the first process's, or of each sample by itself
-        torch.manual_seed(0 if name in fakes.OF_TOKENS else rank)
+        torch.manual_seed(0 if name in (*fakes.OF_TOKENS, "sinr") else rank)
         with drawing_for(8, rank, world):
             found = gradient(together, [share(view, rank, world) for view in views], AllProcesses())
         together.after_step(0.5)
