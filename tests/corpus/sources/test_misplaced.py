@@ -11,7 +11,7 @@ from affine import Affine
 from swath.errors import CorpusError
 from tests.corpus.sources import image_layouts as layouts
 from tests.corpus.sources.published.formats import bigearthnet_mm, floods_and_mesh, sen12
-from tests.corpus.sources.reading import labels, made, stored
+from tests.corpus.sources.reading import labels, made, stored, valid
 
 L2 = "LC08_L2SP_025030_20200704_20200910_02_T1"
 
@@ -115,6 +115,37 @@ def _filled(file: rasterio.io.DatasetWriter, value: float) -> None:
     pixels[1].ravel()[-35:] = value
     file.write(pixels)
     file.nodata = value
+
+
+def _one_of_nodata(path: Path, value: int) -> None:
+    """A pixel in the second column of chips of 16 gets a value that the file says is nodata."""
+    with rasterio.open(path, "r+") as file:
+        file.nodata = value
+        pixels = file.read()
+        pixels[0, 10, 17] = value
+        file.write(pixels)
+
+
+@pytest.mark.parametrize(
+    ("name", "sensor", "write", "band"),
+    [
+        (
+            "landsat-c2",
+            "landsat-oli-sr",
+            lambda root: layouts.landsat_l2(root, "LC08_L2SP_025033_20200708_20200912_02_T1"),
+            "*_SR_B5.TIF",
+        ),
+        ("l8-biome", "landsat-oli-toa", layouts.l8_biome, "LC*[0-9].TIF"),
+    ],
+)
+def test_pixels_of_a_landsat_files_own_nodata_are_missing(tmp_path, name, sensor, write, band):
+    write(tmp_path / "in")
+    before = valid(made(name, tmp_path / "in", tmp_path / "before", chip_px=16), sensor)
+    _one_of_nodata(min((tmp_path / "in").rglob(band)), 65000)
+    after = valid(made(name, tmp_path / "in", tmp_path / "after", chip_px=16), sensor)
+    differ = {key: np.argwhere(before[key] != after[key]).tolist() for key in before}
+    (where,) = (places for places in differ.values() if places)
+    assert where == [[10, 1]]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import rasterio
 from affine import Affine
 from jaxtyping import Int64, Shaped
 from numpy import ndarray
+from rasterio import DatasetReader
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
@@ -149,21 +150,34 @@ def read(block: CellRow, scene: Scene, names: Sequence[str]) -> Shaped[ndarray, 
     if rows.start >= rows.stop or columns.start >= columns.stop:
         return None
     there = Window(columns.start - left, rows.start - top, columns.stop - columns.start, rows.stop - rows.start)  # type: ignore[call-arg]
-    counts = [_window(scene.files[name], there, scene.grid) for name in names]
+    counts = [_window(scene.files[name], there, scene.grid, counts=name != scene.quality) for name in names]
     result = np.zeros((len(names), height, width), np.result_type(*counts))
     result[:, rows.start - y : rows.stop - y, columns.start - x : columns.stop - x] = np.stack(counts)
     return result
 
 
-def _window(file: File, window: Window, grid: Header) -> Shaped[ndarray, "y x"]:
-    """A window, given in pixels of the scene's grid, of one of its files."""
+def _window(file: File, window: Window, grid: Header, *, counts: bool) -> Shaped[ndarray, "y x"]:
+    """A window, given in pixels of the scene's grid, of one of its files; of counts 0 where the file's nodata is."""
     with explained(file), rasterio.open(file.path) as source:
-        if (source.height, source.width) == (grid.height, grid.width):
-            return source.read(1, window=window)
-        down, across = source.height / grid.height, source.width / grid.width
-        own = Window(window.col_off * across, window.row_off * down, window.width * across, window.height * down)  # type: ignore[call-arg]
-        method = Resampling.average if across > 1 else Resampling.nearest
-        return source.read(1, window=own, out_shape=(window.height, window.width), resampling=method)
+        pixels = _at(source, window, grid)
+        return missing_as_zero(pixels[None], source.nodatavals)[0] if counts else pixels
+
+
+def missing_as_zero(counts: Shaped[ndarray, "c y x"], nodata: Sequence[float | None]) -> Shaped[ndarray, "c y x"]:
+    """Counts in which 0, Landsat's sign of a missing pixel, also stands where a channel has the file's own nodata."""
+    for channel, value in zip(counts, nodata, strict=True):
+        if value:
+            channel[channel == value] = 0
+    return counts
+
+
+def _at(source: DatasetReader, window: Window, grid: Header) -> Shaped[ndarray, "y x"]:
+    if (source.height, source.width) == (grid.height, grid.width):
+        return source.read(1, window=window)
+    down, across = source.height / grid.height, source.width / grid.width
+    own = Window(window.col_off * across, window.row_off * down, window.width * across, window.height * down)  # type: ignore[call-arg]
+    method = Resampling.average if across > 1 else Resampling.nearest
+    return source.read(1, window=own, out_shape=(window.height, window.width), resampling=method)
 
 
 def labels(block: CellRow, file: File, layer: LabelLayer) -> Int64[ndarray, "y x"]:

@@ -28,7 +28,7 @@ from swath.corpus.sources._position import check_same_place
 from swath.corpus.sources._raster import BadFileError, File, Header, explained, header
 from swath.corpus.sources.landsat import _mtl as mtl
 from swath.corpus.sources.landsat._calibrate import physical
-from swath.corpus.sources.landsat._grid import BLOCK
+from swath.corpus.sources.landsat._grid import BLOCK, missing_as_zero
 from swath.corpus.sources.landsat._mtl import Calibration
 from swath.corpus.sources.landsat._scenes import centre, check_pixel_size, check_windows
 from swath.corpus.sources.published import SKIP, CorpusSpec, FormatSettings, Omissions, convert, expect, outlines
@@ -234,7 +234,7 @@ def _contents_of(
     sensor: str,
 ) -> Contents:
     ready, px = block.ready, spec.chip_px
-    counts = _window(ready.scene.image, block, px)
+    counts = missing_as_zero(_window(ready.scene.image, block, px), ready.head.nodata)
     mask = _window(ready.scene.mask, block, px)[0]
     if unknown := set(np.unique(mask).tolist()) - set(CLASSES):
         what = f"{ready.scene.mask.name} holds the code {min(unknown)}; known: {', '.join(map(str, CLASSES))}"
