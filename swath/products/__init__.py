@@ -1,9 +1,9 @@
 """What a run or a corpus leaves for people, a module each.
 
 `report` is the HTML page of a run, `documents` the tables of runs in a Markdown document, `maps` predicted maps as
-GeoTIFF, `location_maps` those of location encoders, `embeddings` features of any images. Of a corpus, `contact_sheet`
-shows chips, `check_page` what a check found, and `split_map` where the parts of a split lie. They share `tables` (a
-run's tables and what they say), `draw`, `pages` and `words`.
+GeoTIFF, `location_maps` those of location encoders, `embeddings` features of any images, `windows` rasters of any size
+read piece by piece. Of a corpus, `contact_sheet` shows chips, `check_page` what a check found, and `split_map` where
+the parts of a split lie. They share `tables` (a run's tables and what they say), `draw`, `pages` and `words`.
 """
 
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # each is imported by whoever needs it
         report,
         split_map,
         tables,
+        windows,
         words,
     )
 
@@ -36,5 +37,6 @@ __all__ = [
     "report",
     "split_map",
     "tables",
+    "windows",
     "words",
 ]

@@ -20,6 +20,7 @@ from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
 
 from swath.errors import CorpusError
 from swath.sensors import Scaling
@@ -110,6 +111,37 @@ class Header:
     def dtype(self) -> str:
         """NumPy type of the first channel."""
         return self.dtypes[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A part of an upright image, in pixels of its finest band."""
+
+    row: int
+    column: int
+    height: int
+    width: int
+    whole: tuple[int, int]
+    """Height and width of the whole image."""
+
+    def of(self, source: DatasetReader, unplaced: tuple[bool, bool] = UPRIGHT) -> Window:
+        """The window of an open file that covers it, as the file is stored; of coarser pixels it may cover more."""
+        factor = max(1, self.whole[0] // source.height)
+        rows, columns = _covering(self.row, self.height, factor), _covering(self.column, self.width, factor)
+        upside_down, mirrored = _turns(source, unplaced)
+        rows = (source.height - rows[1], source.height - rows[0]) if upside_down else rows
+        columns = (source.width - columns[1], source.width - columns[0]) if mirrored else columns
+        return Window.from_slices(rows, columns)
+
+    def trimmed(self, pixels: Shaped[ndarray, "y x"], factor: int) -> Shaped[ndarray, "y2 x2"]:
+        """What `of` covers of coarser pixels, already repeated so many times, cut to the part itself."""
+        row, column = self.row % factor, self.column % factor
+        return pixels[row : row + self.height, column : column + self.width]
+
+
+def _covering(start: int, length: int, factor: int) -> tuple[int, int]:
+    """First and last (exclusive) of the pixels, so many times as large, that cover a stretch."""
+    return start // factor, -(-(start + length) // factor)
 
 
 @contextmanager
@@ -260,12 +292,15 @@ def _filled(pixels: Shaped[ndarray, "c y x"], head: Header, missing: int | None)
     return None
 
 
-def read(channels: Sequence[Channel], unplaced: tuple[bool, bool] = UPRIGHT) -> list[Shaped[ndarray, "y x"]]:
+def read(
+    channels: Sequence[Channel], unplaced: tuple[bool, bool] = UPRIGHT, cut: Cut | None = None
+) -> list[Shaped[ndarray, "y x"]]:
     """Pixels of channels, in this order; each file is opened once.
 
     Args:
         channels: of any files.
         unplaced: whether rows, and columns, of files that say no position are reversed, as in the images beside them.
+        cut: the part to read; None: the whole files.
     """
     pixels: dict[tuple[str, int], Any] = {}
     for file, numbers in _by_file(channels):
@@ -273,22 +308,29 @@ def read(channels: Sequence[Channel], unplaced: tuple[bool, bool] = UPRIGHT) -> 
             # of one type at a time, as many as there are: the library reads no mixed ones, and blocks only once
             for kind in {source.dtypes[number - 1] for number in numbers}:
                 alike = [number for number in numbers if source.dtypes[number - 1] == kind]
-                bands = _turned(source.read(alike), source, unplaced)
+                stored = source.read(alike, window=None if cut is None else cut.of(source, unplaced))
+                bands = _turned(stored, source, unplaced)
                 pixels.update(((file.name, number), band) for number, band in zip(alike, bands, strict=True))
     return [pixels[channel.file.name, channel.number] for channel in channels]
 
 
 def there(
-    file: File, channels: Sequence[Channel], alpha: Sequence[int], unplaced: tuple[bool, bool] = UPRIGHT
+    file: File,
+    channels: Sequence[Channel],
+    alpha: Sequence[int],
+    unplaced: tuple[bool, bool] = UPRIGHT,
+    cut: Cut | None = None,
 ) -> Bool[ndarray, "y x"]:
     """True where the masks of a file's channels, and its opacity channels `alpha`, say that pixels exist.
 
-    `unplaced` is as for `read`.
+    `unplaced` and `cut` are as for `read`.
     """
     with explained(file), rasterio.open(file.path) as source:
-        none = np.ones((0, source.height, source.width), bool)
-        masks = source.read_masks([channel.number for channel in channels]) if channels else none
-        opacity = source.read(list(alpha)) if alpha else none
+        part = None if cut is None else cut.of(source, unplaced)
+        height, width = source.shape if part is None else (round(part.height), round(part.width))
+        none = np.ones((0, height, width), bool)
+        masks = source.read_masks([channel.number for channel in channels], window=part) if channels else none
+        opacity = source.read(list(alpha), window=part) if alpha else none
         seen = (masks != 0).all(axis=0) & (opacity != 0).all(axis=0)
         return _turned(seen[None], source, unplaced)[0]
 
@@ -300,15 +342,29 @@ def _by_file(channels: Sequence[Channel]) -> Iterator[tuple[File, list[int]]]:
 
 def enlarged(pixels: Shaped[ndarray, "y x"], shape: tuple[int, int], file: File) -> Shaped[ndarray, "y2 x2"]:
     """Coarser bands repeated to the grid of the finest, whose pixels they cover a whole number of times."""
-    factor = shape[0] // pixels.shape[0]
-    if (pixels.shape[0] * factor, pixels.shape[1] * factor) != shape:
-        size, finest = (f"{width} x {height}" for height, width in (pixels.shape, shape))
+    return repeated(pixels, times(pixels.shape, shape, file))
+
+
+def repeated(pixels: Shaped[ndarray, "y x"], factor: int) -> Shaped[ndarray, "y2 x2"]:
+    """Every pixel as a square of so many by so many."""
+    return pixels if factor == 1 else np.repeat(np.repeat(pixels, factor, axis=0), factor, axis=1)
+
+
+def times(own: tuple[int, ...], shape: tuple[int, int], file: File) -> int:
+    """How many pixels of the finest band, whose image has that shape, are as wide as one of a file's.
+
+    Raises:
+        BadFileError: that is no whole number.
+    """
+    factor = shape[0] // own[0]
+    if (own[0] * factor, own[1] * factor) != shape:
+        size, finest = (f"{width} x {height}" for height, width in (own, shape))
         raise BadFileError(
             f"{file.name} has {size} pixels, which do not divide the {finest} of the finest band",
             where=f"{file.path}, for {file.key}",
             remedy="bring the bands of an image onto one grid, or leave it out: corpus.source.on_bad_file=skip",
         )
-    return pixels if factor == 1 else np.repeat(np.repeat(pixels, factor, axis=0), factor, axis=1)
+    return factor
 
 
 def narrowed(

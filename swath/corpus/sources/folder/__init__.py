@@ -1,6 +1,18 @@
-"""Corpora from a folder of a user's own images, as the recipe describes it."""
+"""Corpora from a folder of a user's own images, as the recipe describes it, and the same images window by window."""
 
 from swath.corpus.sources.folder._build import Config, build, stock
-from swath.corpus.sources.folder._section import FolderSection
+from swath.corpus.sources.folder._scenes import Pixels, Scene, physical, scenes
+from swath.corpus.sources.folder._section import FolderSection, ImageEntry, QualityEntry
 
-__all__ = ["Config", "FolderSection", "build", "stock"]
+__all__ = [
+    "Config",
+    "FolderSection",
+    "ImageEntry",
+    "Pixels",
+    "QualityEntry",
+    "Scene",
+    "build",
+    "physical",
+    "scenes",
+    "stock",
+]

@@ -82,10 +82,10 @@ def _build(config: Config, target: Path, data: Path, pool: ThreadPoolExecutor) -
     if files.known and not files.new and not config.shapes and CorpusInfo.read(target).complete:
         return
     log: list[dict[str, Any]] = []
-    headers = _headers(locations, config, log, pool)
-    _scale(locations, config, headers, log)
-    layouts = _layouts(locations, config, headers)
-    locations = _fitting(locations, config, layouts, headers, log)
+    headers = headers_of(locations, config, log, pool)
+    scale(locations, config, headers, log)
+    layouts = layouts_of(locations, config, headers)
+    locations = fitting_images(locations, config, layouts, headers, log)
     log += [_stray(file) for file in strays]
     log += _other_sizes(locations, headers)
     log += _by_points(headers)
@@ -167,7 +167,7 @@ def _stray(file: File) -> dict[str, Any]:
 # -- what fits ---------------------------------------------------------------------------------------------------------
 
 
-def _headers(
+def headers_of(
     locations: list[LocationFiles], config: Config, log: list[dict[str, Any]], pool: ThreadPoolExecutor
 ) -> dict[str, Header]:
     files = {channel.file.name: channel.file for location in locations for channel in channels(location)}
@@ -204,7 +204,7 @@ def _drop(location: LocationFiles, bad: Callable[[Channel], bool]) -> None:
             del location.shots[key]
 
 
-def _scale(
+def scale(
     locations: list[LocationFiles], config: Config, headers: dict[str, Header], log: list[dict[str, Any]]
 ) -> None:
     """Record of every image how its counts become physical values; images with contradictory statements are
@@ -221,7 +221,7 @@ def _scale(
                 del location.shots[key]
 
 
-def _fitting(
+def fitting_images(
     locations: list[LocationFiles],
     config: Config,
     layouts: dict[str, SensorLayout],
@@ -256,7 +256,7 @@ def _fitting(
     return kept
 
 
-def _layouts(locations: list[LocationFiles], config: Config, headers: dict[str, Header]) -> dict[str, SensorLayout]:
+def layouts_of(locations: list[LocationFiles], config: Config, headers: dict[str, Header]) -> dict[str, SensorLayout]:
     layouts: dict[str, SensorLayout] = {}
     for position, entry in enumerate(config.images):
         if entry.sensor not in layouts:

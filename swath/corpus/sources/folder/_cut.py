@@ -13,13 +13,15 @@ from swath.corpus.sources._contents import Contents, cells, moved, window
 from swath.corpus.sources._raster import (
     BadFileError,
     Channel,
+    Cut,
     File,
     Header,
-    enlarged,
     narrowed,
     nearest_pixels,
     read,
+    repeated,
     there,
+    times,
 )
 from swath.corpus.sources.folder._check import finest, turns_of
 from swath.corpus.sources.folder._scaling import brought
@@ -45,8 +47,8 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Image:
-    """The pixels of one shot."""
+class ShotPixels:
+    """The pixels of one shot, or of a part of it."""
 
     pixels: Shaped[ndarray, "c y x"]
     valid: Bool[ndarray, "y x"]
@@ -66,7 +68,7 @@ def cut(location: LocationFiles, plan: Plan) -> Contents:
         CorpusError: a file is bad and the recipe does not say `skip`, or a mask holds a class that is not declared.
     """
     result = Contents()
-    images: list[tuple[Shot, _Image]] = []
+    images: list[tuple[Shot, ShotPixels]] = []
     try:
         maps = _label_maps(location, plan)
     except BadFileError as error:
@@ -74,7 +76,7 @@ def cut(location: LocationFiles, plan: Plan) -> Contents:
         return result
     for shot in location.shots.values():
         try:
-            images.append((shot, _image(shot, location, plan)))
+            images.append((shot, pixels_of(shot, location, plan)))
         except BadFileError as error:
             _skip(location, plan, error, result)
     for uid, row, column in cells(location.id, shape_of(location, plan.headers), plan.section.chip_px):
@@ -91,21 +93,39 @@ def _skip(location: LocationFiles, plan: Plan, error: BadFileError, result: Cont
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def _image(shot: Shot, location: LocationFiles, plan: Plan) -> _Image:
-    shape, turns = shape_of(location, plan.headers), turns_of(location, plan.headers)
+def pixels_of(shot: Shot, location: LocationFiles, plan: Plan, cut: Cut | None = None) -> ShotPixels:
+    """A shot on the grid of its location, as the corpus stores it: all of it, or a part.
+
+    Raises:
+        BadFileError: a file is bad.
+    """
+    turns = turns_of(location, plan.headers)
     bands = list(shot.bands.values())
-    raw = [enlarged(one, shape, channel.file) for one, channel in zip(read(bands, turns), bands, strict=True)]
+    raw = [
+        _on_grid(one, channel.file, location, plan, cut)
+        for one, channel in zip(read(bands, turns, cut), bands, strict=True)
+    ]
     valid = _valid(raw, shot, plan.headers)
-    for channels in _with_masks(shot, location, plan.headers):
-        valid &= enlarged(there(*channels, turns), shape, channels[0])
+    for file, channels, alpha in _with_masks(shot, location, plan.headers):
+        valid &= _on_grid(there(file, channels, alpha, turns, cut), file, location, plan, cut)
     pixels = np.stack(list(_stored(raw, valid, shot, plan.layouts[shot.entry.sensor])))
     cloud = None
     for position, channel in shot.quality.items():
-        cloudy = enlarged(_cloudy(channel, plan, position, turns), shape, channel.file)
+        cloudy = _on_grid(_cloudy(channel, plan, position, turns, cut), channel.file, location, plan, cut)
         cloud = cloudy if cloud is None else cloud | cloudy
         if plan.section.quality[position].mask:
             valid = valid & ~cloudy
-    return _Image(pixels, valid, cloud)
+    return ShotPixels(pixels, valid, cloud)
+
+
+def _on_grid(
+    pixels: Shaped[ndarray, "y x"], file: File, location: LocationFiles, plan: Plan, cut: Cut | None
+) -> Shaped[ndarray, "y2 x2"]:
+    """What was read of a file, on the location's grid."""
+    head = plan.headers[file.name]
+    factor = times((head.height, head.width), shape_of(location, plan.headers), file)
+    large = repeated(pixels, factor)
+    return large if cut is None else cut.trimmed(large, factor)
 
 
 def _valid(pixels: list[Shaped[ndarray, "y x"]], shot: Shot, headers: dict[str, Header]) -> Bool[ndarray, "y x"]:
@@ -154,9 +174,11 @@ def _stored(
         yield brought(narrowed(pixels, valid, channel.file), ~valid, shot.scalings[band], scaling, channel.file)
 
 
-def _cloudy(channel: Channel, plan: Plan, position: int, turns: tuple[bool, bool]) -> Bool[ndarray, "y x"]:
+def _cloudy(
+    channel: Channel, plan: Plan, position: int, turns: tuple[bool, bool], cut: Cut | None
+) -> Bool[ndarray, "y x"]:
     """Where a cloud layer marks clouds, and where it has no value: NaN, or hidden by a mask of its own."""
-    layer, entry = read([channel], turns)[0], plan.section.quality[position]
+    layer, entry = read([channel], turns, cut)[0], plan.section.quality[position]
     try:
         codes = whole_codes(layer, 0)
     except ValueError as error:
@@ -168,18 +190,22 @@ def _cloudy(channel: Channel, plan: Plan, position: int, turns: tuple[bool, bool
         ) from None
     hidden = np.isnan(layer) if layer.dtype.kind == "f" else np.zeros(layer.shape, bool)
     if entry.files is not None:
-        hidden |= ~_seen(channel, plan.headers, turns)
+        hidden |= ~_seen(channel, plan.headers, turns, cut)
     return _rule(entry).unusable(codes) | hidden
 
 
-def _seen(channel: Channel, headers: dict[str, Header], turns: tuple[bool, bool]) -> Bool[ndarray, "y x"]:
-    """True where no mask, in a file or beside it, and no opacity channel hides a channel."""
+def _seen(
+    channel: Channel, headers: dict[str, Header], turns: tuple[bool, bool], cut: Cut | None = None
+) -> Bool[ndarray, "y x"]:
+    """True where no mask, in a file or beside it, and no opacity channel hides a channel; one pixel for all where the
+    file has none of these.
+    """
     head = headers[channel.file.name]
     masked = [channel] if head.masked[channel.number - 1] else []
     alpha = [number for number in head.alpha if number != channel.number]
     if not masked and not alpha:
-        return np.ones((head.height, head.width), bool)
-    return there(channel.file, masked, alpha, turns)
+        return np.ones((1, 1), bool)
+    return there(channel.file, masked, alpha, turns, cut)
 
 
 def _rule(entry: QualityEntry) -> CloudRule:
@@ -261,7 +287,7 @@ def _add_chip(
     result: Contents,
     location: LocationFiles,
     plan: Plan,
-    images: list[tuple[Shot, _Image]],
+    images: list[tuple[Shot, ShotPixels]],
     maps: dict[str, Integer[ndarray, "y x"]],
     cell: tuple[str, int, int],
 ) -> None:
@@ -272,7 +298,7 @@ def _add_chip(
     result.add(_location(location, plan, uid, row, column), chips, labels, plan.layouts)
 
 
-def _chip(uid: str, shot: Shot, image: _Image, here: tuple[slice, slice]) -> Chip:
+def _chip(uid: str, shot: Shot, image: ShotPixels, here: tuple[slice, slice]) -> Chip:
     return Chip(
         uid=uid,
         sensor=shot.entry.sensor,

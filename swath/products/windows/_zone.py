@@ -1,0 +1,245 @@
+"""The rasters of one reference system as one mosaic, or as a series of them."""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from affine import Affine
+from jaxtyping import Bool, Float32
+from numpy import ndarray
+
+from swath.batch import NO_DAY, Image
+from swath.errors import CorpusError
+from swath.products.windows._tiles import Span
+from swath.products.windows._types import Raster
+from swath.sensors import band_id
+
+LATTICE = 0.02
+"""Accepted distance, in pixels, between the lattices of two rasters of a mosaic."""
+PIXEL_SIZE = 1e-6
+"""Accepted relative difference between their pixel sizes."""
+EPOCH = dt.date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Placed:
+    """A raster and where it lies in the zone's grid."""
+
+    raster: Raster
+    row: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """What counts as one date: rasters of one sensor, the first of which with a valid pixel says what is there."""
+
+    rasters: tuple[_Placed, ...]
+    day: int
+    """Days since 1970-01-01; NO_DAY where it is unknown, or the rasters are of several days."""
+
+    def read(self, span: Span, bands: int) -> tuple[Float32[ndarray, "c y x"], Bool[ndarray, "y x"]]:
+        """Physical values and validity of a window; invalid where no raster reaches."""
+        values = np.zeros((bands, span.height, span.width), np.float32)
+        valid = np.zeros((span.height, span.width), bool)
+        for placed in self.rasters:
+            part = _common(span, placed)
+            if part is None or valid[here := part.inside(span)].all():
+                continue
+            row, column = part.row - placed.row, part.column - placed.column
+            pixels = placed.raster.read(row, column, part.height, part.width)
+            new = pixels.valid & ~valid[here]
+            values[:, *here][:, new] = pixels.values[:, new]
+            valid[here] |= new
+        return values, valid
+
+
+def _common(span: Span, placed: _Placed) -> Span | None:
+    """What a window and a raster have in common, in the zone's grid; None if that is nothing."""
+    top, left = max(span.row, placed.row), max(span.column, placed.column)
+    bottom = min(span.row + span.height, placed.row + placed.raster.height)
+    right = min(span.column + span.width, placed.column + placed.raster.width)
+    return Span(top, left, bottom - top, right - left) if bottom > top and right > left else None
+
+
+@dataclass(frozen=True, eq=False)
+class Zone:
+    """The rasters of one reference system on one grid: a mosaic, or a series of them."""
+
+    crs: str
+    transform: Affine
+    """From pixel corners (column, row) to native coordinates."""
+    height: int
+    width: int
+    frames: Mapping[str, tuple[Frame, ...]]
+    """By sensor, in time."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.height, self.width
+
+    @cached_property
+    def rasters(self) -> dict[str, Raster]:
+        """A raster of each sensor, which says what all of them have in common."""
+        return {sensor: frames[0].rasters[0].raster for sensor, frames in self.frames.items()}
+
+    @property
+    def days(self) -> dict[str, tuple[int, ...]]:
+        """By sensor, days since 1970-01-01 of its dates; NO_DAY where unknown."""
+        return {sensor: tuple(frame.day for frame in frames) for sensor, frames in self.frames.items()}
+
+    @property
+    def masks_clouds(self) -> bool:
+        """Whether clouds are hidden in any raster."""
+        return any(one.raster.masks_clouds for frames in self.frames.values() for f in frames for one in f.rasters)
+
+    def read(self, span: Span) -> dict[str, Image]:
+        """A window by sensor, "1 t c h w" in physical units; what no raster covers, nodata and clouds are invalid.
+
+        Raises:
+            CorpusError: a file is bad.
+        """
+        return {sensor: self._image(sensor, frames, span) for sensor, frames in self.frames.items()}
+
+    def _image(self, sensor: str, frames: Sequence[Frame], span: Span) -> Image:
+        raster = self.rasters[sensor]
+        read = [frame.read(span, len(raster.bands)) for frame in frames]
+        ids = tuple(band_id(f"{sensor}/{name}") for name in raster.bands)
+        return Image(
+            pixels=torch.from_numpy(np.stack([values for values, _ in read])[None]),
+            valid=torch.from_numpy(np.stack([valid for _, valid in read])[None]),
+            days=torch.tensor([[frame.day for frame in frames]], dtype=torch.int32),
+            band_ids=torch.tensor([ids], dtype=torch.int32),
+            gsd_m=raster.gsd_m,
+            common_ids=ids,
+        )
+
+
+def zones(rasters: Iterable[Raster], *, series: bool) -> list[Zone]:
+    """The rasters by reference system, each on one grid.
+
+    Args:
+        rasters: of any sensors and dates.
+        series: every day is a date of its own; else all are one mosaic, in which the earliest valid pixel counts.
+
+    Raises:
+        CorpusError: a raster says no position, or is rotated; two of a reference system are on different lattices; or
+            no series is wanted and there are several dates of the same ground.
+    """
+    by_crs: dict[str, list[Raster]] = defaultdict(list)
+    for raster in rasters:
+        crs, _ = _position(raster)
+        by_crs[crs].append(raster)
+    return [_zone(crs, of_it, series=series) for crs, of_it in sorted(by_crs.items())]
+
+
+def _position(raster: Raster) -> tuple[str, Affine]:
+    if raster.crs is None or raster.transform is None:
+        raise CorpusError(
+            f"{raster.name} says no reference system, so nobody knows where its map would lie",
+            where=raster.name,
+            remedy="georeference it, such as by gdal_edit.py -a_srs EPSG:32631",
+        )
+    if raster.transform.b or raster.transform.d:
+        raise CorpusError(
+            f"{raster.name} is rotated against its reference system",
+            where=raster.name,
+            remedy="bring it onto a grid along the axes, such as by gdalwarp",
+        )
+    return raster.crs, raster.transform
+
+
+def _zone(crs: str, rasters: list[Raster], *, series: bool) -> Zone:
+    ordered = sorted(rasters, key=lambda one: (one.date is not None, one.date or dt.datetime.min, one.name))
+    first = _position(ordered[0])[1]
+    offsets = [_offset(ordered[0], first, one) for one in ordered]
+    top, left = min(row for row, _ in offsets), min(column for _, column in offsets)
+    placed = [_Placed(one, row - top, column - left) for one, (row, column) in zip(ordered, offsets, strict=True)]
+    by_sensor: dict[str, list[_Placed]] = defaultdict(list)
+    for one in placed:
+        by_sensor[one.raster.sensor].append(one)
+    return Zone(
+        crs=crs,
+        transform=first @ Affine.translation(left, top),
+        height=max(one.row + one.raster.height for one in placed),
+        width=max(one.column + one.raster.width for one in placed),
+        frames={sensor: tuple(_frames(of_it, series=series)) for sensor, of_it in by_sensor.items()},
+    )
+
+
+def _offset(one: Raster, first: Affine, other: Raster) -> tuple[int, int]:
+    """Row and column, in the first raster's grid, of the first pixel of another."""
+    own = _position(other)[1]
+    scale = max(abs(own.a / first.a - 1), abs(own.e / first.e - 1))
+    column, row = (own.c - first.c) / first.a, (own.f - first.f) / first.e
+    off = max(abs(column - round(column)), abs(row - round(row)))
+    if scale > PIXEL_SIZE or off > LATTICE:
+        sizes = f"pixels of {abs(first.a):g} and {abs(own.a):g}" if scale > PIXEL_SIZE else f"{off:.2f} pixels apart"
+        raise CorpusError(
+            f"{one.name} and {other.name} do not lie on one lattice: {sizes}",
+            where=other.name,
+            remedy="bring them onto one grid (gdalwarp -tr ... -tap), or map them one by one",
+        )
+    return round(row), round(column)
+
+
+def _frames(placed: list[_Placed], *, series: bool) -> Iterator[Frame]:
+    if not series:
+        _refuse_series(placed)
+        yield Frame(tuple(placed), _common_day(placed))
+        return
+    undated = [one for one in placed if one.raster.date is None]
+    if undated and len(placed) > len(undated):
+        raise CorpusError(
+            f"{undated[0].raster.name} says no date, and others do: a series needs all of them",
+            where=undated[0].raster.name,
+            remedy="let the id expression of its images find the group `date`",
+        )
+    by_day: dict[int, list[_Placed]] = defaultdict(list)
+    for one in placed:
+        by_day[_day(one)].append(one)
+    for day, of_it in sorted(by_day.items()):
+        yield Frame(tuple(of_it), day)
+
+
+def _refuse_series(placed: list[_Placed]) -> None:
+    """Raise CorpusError where two rasters are the same ground at two dates, of which one date could not be chosen."""
+    seen: dict[tuple[int, int, int, int], _Placed] = {}
+    for one in placed:
+        ground = (one.row, one.column, one.raster.height, one.raster.width)
+        other = seen.setdefault(ground, one)
+        if other is not one:
+            days = sorted({str(each.raster.date or "no date") for each in placed})
+            raise CorpusError(
+                f"one date is mapped, and {other.raster.name} and {one.raster.name} show the same ground",
+                where=", ".join(days[:6]) + (", ..." if len(days) > 6 else ""),
+                remedy="say which date: --date 2020-06-01; or leave one of the files out",
+            )
+
+
+def _day(placed: _Placed) -> int:
+    date = placed.raster.date
+    return NO_DAY if date is None else (date.date() - EPOCH).days
+
+
+def _common_day(placed: list[_Placed]) -> int:
+    days = {_day(one) for one in placed}
+    return days.pop() if len(days) == 1 else NO_DAY
+
+
+def on_day(rasters: Sequence[Raster], date: dt.date) -> list[Raster]:
+    """The rasters of one day.
+
+    Raises:
+        CorpusError: there is none; the message names the days.
+    """
+    chosen = [one for one in rasters if one.date is not None and one.date.date() == date]
+    if not chosen:
+        days = sorted({str(one.date.date()) for one in rasters if one.date is not None})
+        raise CorpusError(f"nothing is of {date}", remedy=f"there is {', '.join(days) or 'no date at all'}")
+    return chosen

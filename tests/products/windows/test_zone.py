@@ -1,0 +1,211 @@
+"""Windows of rasters have the pixels of the files, in physical units, wherever they lie; mosaics, series, zones."""
+
+import datetime as dt
+
+import numpy as np
+import pytest
+import rasterio
+import xarray
+from affine import Affine
+
+from swath.batch import NO_DAY
+from swath.errors import CorpusError
+from swath.products.windows import Input, Span, open_zones, tiles
+
+RED, NIR = "sentinel-2-l2a/B04", "sentinel-2-l2a/B08"
+SCALE, OFFSET = 1e-4, -0.1
+SOURCE = {
+    "images": [
+        {
+            "files": "*.tif",
+            "id": r"(?P<id>\w+?)(_(?P<date>\d{8}))?\.tif$",
+            "sensor": "sentinel-2-l2a",
+            "bands": {"B04": 1, "B08": 2},
+            "scaling": {"scale": SCALE, "offset": OFFSET},
+        }
+    ]
+}
+
+
+def write(path, counts, *, at=(0, 0), epsg=32631, names=("B04", "B08"), px=10.0, **profile):
+    """A GeoTIFF of counts whose first pixel lies `at` (row, column) of a common lattice."""
+    c, h, w = counts.shape
+    transform = Affine(px, 0, 500_000 + px * at[1], 0, -px, 5_000_000 - px * at[0])
+    place = {} if epsg is None else {"crs": f"EPSG:{epsg}", "transform": transform}
+    grid = {"driver": "GTiff", "count": c, "height": h, "width": w, "dtype": counts.dtype}
+    with rasterio.open(path, "w", **grid, **place, **profile) as file:
+        file.write(counts)
+        if names:
+            file.descriptions = names
+
+
+def counts(seed, shape=(2, 30, 40), low=1):
+    return np.random.default_rng(seed).integers(low, 9000, shape, dtype=np.uint16)
+
+
+def read(zone, *span):
+    image = zone.read(Span(*span))["sentinel-2-l2a"]
+    return image.pixels.numpy()[0], image.valid.numpy()[0]
+
+
+def test_a_window_has_the_files_pixels_in_physical_units(tmp_path):
+    stored = counts(0)
+    stored[:, 5:9, 11:14] = 0  # Sentinel-2's nodata
+    write(tmp_path / "scene.tif", stored)
+    (zone,) = open_zones(Input(tmp_path / "scene.tif", SOURCE), [NIR, RED])
+    assert (zone.crs, zone.shape, zone.days) == ("EPSG:32631", (30, 40), {"sentinel-2-l2a": (NO_DAY,)})
+    values, valid = read(zone, 3, 7, 20, 15)
+    missing = (stored[:, 3:23, 7:22] == 0).any(axis=0)
+    expected = np.where(missing, 0, stored[::-1, 3:23, 7:22].astype(np.float64) * SCALE + OFFSET)
+    np.testing.assert_array_equal(valid[0], ~missing)
+    np.testing.assert_allclose(values[0], expected, atol=1e-6)
+
+
+def test_a_file_alone_is_read_by_its_channels_names_and_by_the_sensors_own_scaling(tmp_path):
+    stored = counts(1)
+    write(tmp_path / "scene.tif", stored, names=("B08", "B04"))
+    (zone,) = open_zones(Input(tmp_path / "scene.tif"), [RED, NIR])
+    values, _ = read(zone, 0, 0, 30, 40)
+    np.testing.assert_allclose(values[0], stored[::-1] * 1e-4, atol=1e-6)
+
+
+def test_a_band_a_file_with_coarser_bands_a_cloud_layer_and_other_files(tmp_path):
+    """As Sentinel-2's own: SCL's class 9 is cloud, and both it and B04 have pixels twice as wide."""
+    folder = tmp_path / "scene"
+    folder.mkdir()
+    nir, red = counts(2, (1, 32, 40)), counts(3, (1, 16, 20))
+    scl = np.full((1, 16, 20), 4, np.uint8)
+    scl[0, 5, 6] = 9
+    write(folder / "T31_B08_10m.tif", nir, names=None)
+    write(folder / "T31_B04_20m.tif", red, names=None, px=20.0)
+    write(folder / "T31_SCL_20m.tif", scl, names=None, px=20.0)
+    write(folder / "T31_AOT_20m.tif", red, names=None, px=20.0)
+    (zone,) = open_zones(Input(folder), [RED, NIR])
+    assert zone.masks_clouds
+    values, valid = read(zone, 9, 11, 5, 7)
+    cloudy = np.kron(scl[0] == 9, np.ones((2, 2), bool))[9:14, 11:18]
+    assert cloudy.sum() == 4
+    np.testing.assert_array_equal(valid[0], ~cloudy)
+    full = np.stack([np.kron(red[0], np.ones((2, 2), np.uint16)), nir[0]])[:, 9:14, 11:18]
+    np.testing.assert_allclose(values[0], np.where(cloudy, 0, full * 1e-4), atol=1e-6)
+
+
+def test_a_file_stored_from_south_to_north_is_read_upright(tmp_path):
+    stored = counts(4)
+    write(tmp_path / "north.tif", stored)
+    with rasterio.open(tmp_path / "north.tif") as file:
+        profile, t = file.profile, file.transform
+    profile["transform"] = Affine(t.a, 0, t.c, 0, -t.e, t.f + 30 * t.e)
+    with rasterio.open(tmp_path / "south.tif", "w", **profile) as file:
+        file.write(stored[:, ::-1])
+        file.descriptions = ("B04", "B08")
+    north, south = (open_zones(Input(tmp_path / f"{name}.tif"), [RED, NIR])[0] for name in ("north", "south"))
+    assert south.transform == north.transform
+    np.testing.assert_array_equal(read(south, 3, 7, 20, 15)[0], read(north, 3, 7, 20, 15)[0])
+
+
+def test_in_a_mosaic_the_earliest_valid_pixel_counts(tmp_path):
+    first, second = counts(5), counts(6)
+    first[:, :, 35:] = 0
+    write(tmp_path / "a_20200703.tif", first)
+    write(tmp_path / "b_20200601.tif", second, at=(10, 30))
+    (zone,) = open_zones(Input(tmp_path, SOURCE), [RED, NIR])
+    assert zone.shape == (40, 70)
+    whole, there = np.zeros((2, 40, 70)), np.zeros((40, 70), bool)
+    whole[:, :30, :35], there[:30, :35] = first[:, :, :35] * SCALE + OFFSET, True
+    whole[:, 10:, 30:], there[10:, 30:] = second * SCALE + OFFSET, True
+    values, valid = read(zone, 0, 0, 40, 70)
+    np.testing.assert_array_equal(valid[0], there)
+    np.testing.assert_allclose(values[0], whole, atol=1e-6)
+    part, _ = read(zone, 12, 28, 9, 10)
+    np.testing.assert_array_equal(part, values[:, :, 12:21, 28:38])
+
+
+def test_a_series_has_a_frame_a_day_in_time(tmp_path):
+    days = ["20200703", "20200601", "20200801"]
+    stored = {day: counts(7 + k) for k, day in enumerate(days)}
+    for day, pixels in stored.items():
+        write(tmp_path / f"x_{day}.tif", pixels)
+    (zone,) = open_zones(Input(tmp_path, SOURCE), [RED, NIR], series=True)
+    epoch = dt.date(1970, 1, 1)
+    assert zone.days["sentinel-2-l2a"] == tuple(
+        (dt.datetime.strptime(day, "%Y%m%d").date() - epoch).days for day in sorted(days)
+    )
+    values, _ = read(zone, 4, 5, 6, 7)
+    expected = np.stack([stored[day][:, 4:10, 5:12] for day in sorted(days)]) * SCALE + OFFSET
+    np.testing.assert_allclose(values, expected, atol=1e-6)
+    (one,) = open_zones(Input(tmp_path, SOURCE, date=dt.date(2020, 7, 3)), [RED, NIR])
+    np.testing.assert_allclose(read(one, 4, 5, 6, 7)[0][0], expected[1], atol=1e-6)
+    with pytest.raises(CorpusError, match=r"x_20200601\.tif and \S*x_20200703\.tif show the same ground"):
+        open_zones(Input(tmp_path, SOURCE), [RED, NIR])
+    with pytest.raises(CorpusError, match="nothing is of 2021-01-01"):
+        open_zones(Input(tmp_path, SOURCE, date=dt.date(2021, 1, 1)), [RED, NIR])
+
+
+def test_scenes_of_two_utm_zones_are_two_zones(tmp_path):
+    write(tmp_path / "a.tif", counts(1))
+    write(tmp_path / "b.tif", counts(2), epsg=32632)
+    assert [zone.crs for zone in open_zones(Input(tmp_path), [RED, NIR])] == ["EPSG:32631", "EPSG:32632"]
+
+
+def test_a_cube_has_the_pixels_of_its_variables(tmp_path):
+    stored = counts(9, (3, 20, 30), low=0).view(np.int16)
+    layer = np.full((3, 20, 30), 4, np.uint8)
+    layer[1, 4, 5] = 9
+    x, y = 500_005 + 10 * np.arange(30), 4_999_995 - 10 * np.arange(20)[::-1]  # from south to north
+    times = np.array(["2020-06-01", "2020-07-01", "2020-08-01"], "datetime64[ns]")
+    cube = xarray.Dataset(
+        {"red": (("t", "y", "x"), stored), "SCL": (("t", "y", "x"), layer)},
+        {"t": times, "y": y, "x": x, "spatial_ref": ((), 0, {"crs_wkt": rasterio.crs.CRS.from_epsg(32631).to_wkt()})},
+    )
+    cube.to_netcdf(tmp_path / "cube.nc", engine="h5netcdf")
+    source = {"cube": {"bands": {RED: "red"}, "nodata": 0}}
+    (zone,) = open_zones(Input(tmp_path / "cube.nc", source), [RED], series=True)
+    assert (zone.crs, zone.shape, zone.masks_clouds) == ("EPSG:32631", (20, 30), True)
+    assert (zone.transform.c, zone.transform.f) == (500_000, 5_000_000)
+    values, valid = read(zone, 12, 3, 6, 7)
+    meant = stored.view(np.uint16)[:, ::-1][:, 12:18, 3:10]
+    there = (meant != 0) & (layer[:, ::-1][:, 12:18, 3:10] != 9)
+    assert (~there).sum() >= 1
+    np.testing.assert_array_equal(valid, there)
+    np.testing.assert_allclose(values[:, 0], np.where(there, meant * 1e-4, 0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ({"epsg": None}, "says no reference system"),
+        ({"names": ("swir", "blue")}, "2 channel.s., swir, blue; wanted are 2 of sentinel-2-l2a: B04, B08"),
+        ({"shape": (3, 30, 40), "names": None}, "3 channel.s. without names; wanted are 2 of sentinel-2-l2a"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_raster_that_cannot_be_what_is_wanted_is_refused_by_both_names(tmp_path, made, said):
+    write(tmp_path / "scene.tif", counts(0, made.pop("shape", (2, 30, 40))), **made)
+    with pytest.raises(CorpusError, match=said):
+        open_zones(Input(tmp_path / "scene.tif"), [RED, NIR])
+
+
+def test_counts_of_another_type_and_scaling_are_refused(tmp_path):
+    write(tmp_path / "scene.tif", counts(0).astype(np.float32))
+    with pytest.raises(CorpusError, match="holds float32, band B04 of sentinel-2-l2a is declared as uint16"):
+        open_zones(Input(tmp_path / "scene.tif"), [RED, NIR])
+
+
+def test_rasters_on_other_lattices_are_refused(tmp_path):
+    write(tmp_path / "a.tif", counts(1))
+    write(tmp_path / "b.tif", counts(2), at=(0, 40.5))
+    with pytest.raises(CorpusError, match=r"a\.tif and \S+b\.tif do not lie on one lattice: 0\.50 pixels apart"):
+        open_zones(Input(tmp_path), [RED, NIR])
+
+
+def test_tiles_cover_a_raster_once():
+    seen = np.zeros((50, 70), int)
+    for number, tile in enumerate(tiles((50, 70), 32)):
+        assert tile.number == number
+        core = tile.core
+        seen[core.row : core.row + core.height, core.column : core.column + core.width] += 1
+    assert (seen == 1).all()
+    outer = Span(32, 64, 18, 6).grown(16, (50, 70))
+    assert outer == Span(16, 48, 34, 22)
+    assert Span(32, 64, 18, 6).inside(outer) == (slice(16, 34), slice(16, 22))
