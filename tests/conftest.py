@@ -12,7 +12,6 @@ import inspect
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 from tests import sparing
-from tests.forks import Forks, serving
+from tests.forks import Forks
 
 # time on a shared machine says nothing about correctness
 settings.register_profile("swath", deadline=None)
@@ -62,6 +61,7 @@ def prepare() -> None:
 
 if runs_tests():
     prepare()
+    FORKS = Forks()
 sparing.install()
 _HOOK = install_import_hook("swath", "beartype.beartype")
 
@@ -116,10 +116,9 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
+def forks() -> Forks:
     """Runs code in processes of its own, which need not import torch anew."""
-    with serving() as running:
-        yield running
+    return FORKS
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

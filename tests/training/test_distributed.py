@@ -134,8 +134,8 @@ def all_of_it(rank: int, world: int) -> None:
     as_one(rank, world)
 
 
-def test_two_processes_are_as_one():
-    processes.run_distributed(all_of_it)
+def test_two_processes_are_as_one(forks):
+    assert processes.run_distributed(forks, all_of_it) == 0
 
 
 def test_alone_nothing_changes(monkeypatch):

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from swath.products import report, words
+from swath.products.report.sections import all_sections
 from swath.products.tables import load
 from swath.sweep import EFFECTS
 from swath.tasks import schema
@@ -33,6 +34,14 @@ def swept(run):
     ]
     EFFECTS.write(folder, EFFECTS.frame(line | {"note": "9 groups and 2 trainings are too few"} for line in lines))
     return run
+
+
+@pytest.fixture(autouse=True)
+def no_other_section(monkeypatch):
+    """To draw the other sections takes longer than all else."""
+    monkeypatch.setattr(
+        report, "all_sections", lambda problems: {n: all_sections(problems)[n] for n in ("sweep", "notes")}
+    )
 
 
 def section(run) -> str:
