@@ -1,6 +1,6 @@
 """Pre-training a recipe's arms, each seed in a folder of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -104,15 +104,15 @@ def _check(recipe: Recipe, corpus: Corpus, trainings: list[tuple[str, int]]) -> 
         SwathError: the corpus cannot be split, a task cannot be set up, or an arm cannot be trained.
     """
     tasks.folds_of(recipe.seeds, folds(recipe, corpus))
-    for task in tasks.planned(recipe.tasks, folds(recipe, corpus), corpus):
+    planned = tasks.planned(recipe.tasks, folds(recipe, corpus), corpus)
+    for task in planned:
         if not task.learnable:
             raise RecipeError(
                 "the training part holds one class, so there is nothing to tell apart",
                 where=f"task {task.name}",
                 remedy="change the split's fractions or groups, or the target's rule",
             )
-        for remark in task.remarks:
-            console().print(f"task {task.name}: {remark}", soft_wrap=True)
+    _say_remarks(planned)
     for name, seed in trainings:
         _check_start(recipe.arms[name], name, corpus, parts_of(recipe, corpus, seed)["test"])
     for name, seed in dict(trainings).items():  # one seed of each
@@ -126,6 +126,14 @@ def _check(recipe: Recipe, corpus: Corpus, trainings: list[tuple[str, int]]) -> 
             corpus=corpus,
             locations=rows_of(corpus, parts_of(recipe, corpus, seed)["train"], arm.only),
         )
+
+
+def _say_remarks(planned: Sequence[tasks.Task]) -> None:
+    for name in dict.fromkeys(task.name for task in planned):
+        folds_of_it = [task for task in planned if task.name == name]
+        remarks = [remark for task in folds_of_it for remark in task.remarks]
+        for remark in dict.fromkeys([*remarks, *tasks.remarks_on_test(folds_of_it)]):
+            console().print(f"task {name}: {remark}", soft_wrap=True)
 
 
 def _check_start(arm: ArmConfig, name: str, corpus: Corpus, tested: np.ndarray) -> None:

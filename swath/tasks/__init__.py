@@ -20,7 +20,7 @@ from swath.tasks.statistics import (
     spread_of_folds,
     summarise,
 )
-from swath.tasks.task import Task
+from swath.tasks.task import Task, remarks_on_test
 
 __all__ = [
     "Claim",
@@ -44,6 +44,7 @@ __all__ = [
     "needed_for",
     "number_of_equal_groups",
     "planned",
+    "remarks_on_test",
     "schema",
     "spread",
     "spread_of_folds",

@@ -6,12 +6,12 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 
 from swath.corpus import Corpus, Selection
 from swath.corpus.labels import Targets, targets
 from swath.corpus.painting import knows_clear
-from swath.corpus.splits import SplitConfig, independent, rows_of, thin_parts
+from swath.corpus.splits import SplitConfig, independent, rows_of, thin_parts, thin_test
 from swath.encoders import Encoder
 from swath.errors import ContractError, RecipeError, SwathError
 from swath.tasks import metrics
@@ -178,7 +178,7 @@ class Task:
 
     @property
     def remarks(self) -> list[str]:
-        """What a reader must know about the task itself."""
+        """What a reader must know about the task's labels; of what is tested, `remarks_on_test` tells."""
         said = []
         if self.incomplete:
             what = "a chip of some sensor" + (" or their coordinates" if self.config.reads_location else "")
@@ -193,7 +193,7 @@ class Task:
                 f"the label fraction would leave {asked} of {self.all_labelled} training locations, fewer than the "
                 f"{len(self.classes)} classes: every class keeps one, so {len(self.parts['train'])} are learnt from"
             )
-        return [*said, *filter(None, [self.unseen]), *self._thin, *self._rare()]
+        return [*said, *filter(None, [self.unseen]), *self._thin]
 
     @property
     def unseen(self) -> str:
@@ -202,20 +202,10 @@ class Task:
         names = [name for name, n in zip(self.classes, counts, strict=True) if not n]
         return f"no training label of {', '.join(names)}" if names else ""
 
-    def _rare(self) -> list[str]:
-        """A remark on classes that the test part lacks, or has in so few groups that its mean over classes jumps."""
-        has, groups = self.parts["test"].has(len(self.classes)), self.groups[self.parts["test"].locations]
-        count = {name: len(np.unique(groups[there])) for name, there in zip(self.classes, has.T, strict=True)}
-        absent = [name for name, n in count.items() if not n]
-        rare = [f"{name} ({n})" for name, n in count.items() if 0 < n < RARE]
-        said = [f"no test label of {', '.join(absent)}: not judged"] if absent else []
-        if rare and any(metrics.find(name).averages_classes for name in self.config.rules.metrics):
-            said.append(
-                f"classes in fewer than {RARE} groups of the test part: {', '.join(rare)}; "
-                "without some group they are gone, so intervals of means over classes (macro F1, mIoU, balanced "
-                "accuracy, mAP) are not to be trusted"
-            )
-        return said
+    @property
+    def tested_groups(self) -> Shaped[np.ndarray, " location"]:
+        """The group of each location of the test part."""
+        return self.groups[self.parts["test"].locations]
 
     @cached_property
     def units(self) -> EvaluationUnits:
@@ -326,3 +316,30 @@ def _requests(
         except SwathError as error:
             problems[item.name] = error.what
     return requests, problems
+
+
+def remarks_on_test(folds: Sequence[Task]) -> list[str]:
+    """What a reader must know about what is tested: few groups, a group that dominates, classes in few groups.
+
+    Args:
+        folds: the same task in each fold of a split that rotates, whose test parts make one result; else the task.
+    """
+    groups = np.concatenate([task.tested_groups for task in folds])
+    return [*thin_test(groups), *_rare(folds, groups)]
+
+
+def _rare(folds: Sequence[Task], groups: Shaped[np.ndarray, " location"]) -> list[str]:
+    """Remarks on classes that the test part lacks, or has in so few groups that a mean over classes jumps."""
+    classes, names = folds[0].classes, folds[0].config.rules.metrics
+    has = np.concatenate([task.parts["test"].has(len(classes)) for task in folds])
+    count = {name: len(np.unique(groups[there])) for name, there in zip(classes, has.T, strict=True)}
+    absent = [name for name, n in count.items() if not n]
+    rare = [f"{name} ({n})" for name, n in count.items() if 0 < n < RARE]
+    said = [f"no test label of {', '.join(absent)}: not judged"] if absent else []
+    if rare and any(metrics.find(name).averages_classes for name in names):
+        said.append(
+            f"classes in fewer than {RARE} groups of the test part: {', '.join(rare)}; "
+            "without some group they are gone, so intervals of means over classes (macro F1, mIoU, balanced "
+            "accuracy, mAP) are not to be trusted"
+        )
+    return said

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from swath.corpus.splits.partition import SplitConfig, split
 from swath.errors import RecipeError, TrainingError
-from swath.tasks import Task, TaskConfig, floors
+from swath.tasks import Task, TaskConfig, floors, remarks_on_test
 from swath.tasks.data import Labelled, subset
 from swath.tasks.floors import USUAL
 from swath.tasks.probes import linear
@@ -61,19 +61,33 @@ def test_rare_classes_and_few_groups_are_said(corpus):
     made = task(corpus, metric="macro_f1")
     groups = made.groups[made.parts["test"].locations]
     assert len(set(groups)) < 20
-    assert any(f"in {len(set(groups))} groups: with fewer than 30" in said for said in made.remarks)
+    assert any(f"in {len(set(groups))} groups: with fewer than 30" in said for said in remarks_on_test([made]))
     each = [len(set(groups[np.array(made.units.y_true) == k])) for k in range(3)]
     rare = [f"class {k} ({n})" for k, n in enumerate(each) if n < 5]
-    assert any(f"{', '.join(rare)}; without some group they are gone" in said for said in made.remarks) == bool(rare)
+    assert any(
+        f"{', '.join(rare)}; without some group they are gone" in said for said in remarks_on_test([made])
+    ) == bool(rare)
     # a class of which one group of the test part is left
     y, locations = made.parts["test"].y, made.parts["test"].locations
     kept = (y != 1) | (groups == groups[y == 1][0])
     made.parts["test"] = Labelled(locations[kept], y[kept])
-    assert any("class 1 (1)" in said and "macro F1" in said for said in made.remarks)
+    assert any("class 1 (1)" in said and "macro F1" in said for said in remarks_on_test([made]))
     made.parts["test"] = Labelled(locations[y != 1], y[y != 1])
-    assert "no test label of class 1: not judged" in made.remarks
+    assert "no test label of class 1: not judged" in remarks_on_test([made])
     # accuracy is no mean over classes
-    assert not any("resample" in said for said in task(corpus).remarks)
+    assert not any("resample" in said for said in remarks_on_test([task(corpus)]))
+
+
+def test_folds_that_rotate_are_tested_together(corpus):
+    folds = [task(corpus, SplitConfig(folds=3, fold=fold), metric="macro_f1") for fold in range(3)]
+    groups = np.concatenate([one.tested_groups for one in folds])
+    said = remarks_on_test(folds)
+    assert f"in {len(set(groups))} groups: with fewer than 30" in said[0]
+    assert len(set(groups)) == sum(len(set(one.tested_groups)) for one in folds)
+    assert sum("with fewer than 30" in one for one in said) == 1
+    each = [len(set(groups[np.concatenate([one.units.y_true for one in folds]) == k])) for k in range(3)]
+    rare = [f"class {k} ({n})" for k, n in enumerate(each) if n < 5]
+    assert any(f"{', '.join(rare)}; without" in one for one in said) == bool(rare)
 
 
 def test_inputs_are_the_named_ones_then_the_probes_own(corpus):

@@ -23,7 +23,7 @@ def corpus_split(
     """Say how a split parts a corpus and what it lets through: neighbours, shared groups, copies; draw its map."""
     from swath.config import load, resolve_split
     from swath.corpus import Corpus, leakage, split
-    from swath.corpus.splits import independent, thin_parts
+    from swath.corpus.splits import independent, thin_parts, thin_test
     from swath.products.split_map import audit_rows, split_map
 
     settings = settings or []
@@ -37,7 +37,8 @@ def corpus_split(
         table.add_row(name, value)
     console().print(table)
     groups = independent(corpus, config)
-    for remark in thin_parts({part: groups[index] for part, index in rows.items()}, config):
+    by_part = {part: groups[index] for part, index in rows.items()}
+    for remark in [*thin_parts(by_part, config), *thin_test(by_part["test"])]:
         console().print(remark, soft_wrap=True)
     if to:
         typer.echo(split_map(corpus, rows, to))

@@ -5,7 +5,7 @@ trained on, and `subset` picks locations by their columns.
 """
 
 from swath.corpus.splits.audit import SINGLE_PX, Leakage, copy_key, leakage, nearest_train_km
-from swath.corpus.splits.partition import SplitConfig, independent, rotations, split, thin_parts
+from swath.corpus.splits.partition import SplitConfig, independent, rotations, split, thin_parts, thin_test
 from swath.corpus.splits.seen import first_few, places, refuse_seen
 from swath.corpus.splits.subset import Only, rows_of
 
@@ -25,4 +25,5 @@ __all__ = [
     "rows_of",
     "split",
     "thin_parts",
+    "thin_test",
 ]

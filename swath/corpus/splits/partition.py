@@ -122,12 +122,13 @@ def independent(corpus: Corpus, config: SplitConfig | None) -> Shaped[ndarray, "
 def thin_parts(groups: Mapping[str, Shaped[ndarray, " _"]], config: SplitConfig | None = None) -> list[str]:
     """What is too small about the parts of a split, in words; empty where they suffice.
 
+    What is tested is judged by `thin_test`: where folds rotate, that is the test parts of all of them together.
+
     Args:
         groups: by part, the group of each of its locations: what is not independent of one another.
         config: what made the split, to compare its fractions with.
     """
-    said = [_thin(part, members) for part, members in groups.items() if len(members)]
-    said.append(_dominated(groups["test"]) if "test" in groups else "")
+    said = [_single(part, members) for part, members in groups.items() if part != "test"]
     if config is not None and config.by not in {"given", "column"}:
         total = sum(map(len, groups.values()))
         said += [
@@ -144,16 +145,29 @@ def _asked(config: SplitConfig) -> tuple[float, float, float]:
     return 1 - val - test, val, test
 
 
-def _thin(part: str, members: Shaped[ndarray, " _"]) -> str:
+def thin_test(members: Shaped[ndarray, " _"]) -> list[str]:
+    """What is too small about what is tested, in words; empty where it suffices.
+
+    Args:
+        members: the group of each tested location.
+    """
+    said = [_single("test", members) or _few(members), _dominated(members)]
+    return [remark for remark in said if remark]
+
+
+def _single(part: str, members: Shaped[ndarray, " _"]) -> str:
+    alone = len(np.unique(members)) == 1
+    return f"the {part} part is a single group: what comes of it may hold for that group alone" if alone else ""
+
+
+def _few(members: Shaped[ndarray, " _"]) -> str:
     count = len(np.unique(members))
-    if count == 1:
-        return f"the {part} part is a single group: what comes of it may hold for that group alone"
-    if part == "test" and count < FEW_GROUPS:
-        return (
-            f"the test part has {len(members)} locations in {count} groups: with fewer than {FEW_GROUPS} groups "
-            "only large differences can be told from chance"
-        )
-    return ""
+    if not 0 < count < FEW_GROUPS:
+        return ""
+    return (
+        f"the test part has {len(members)} locations in {count} groups: with fewer than {FEW_GROUPS} groups "
+        "only large differences can be told from chance"
+    )
 
 
 def _dominated(members: Shaped[ndarray, " _"]) -> str:

@@ -14,9 +14,9 @@ from swath.products.tables import (
     Panel,
     Run,
     band_of,
+    claims_in_short,
     claims_of,
     contrasts,
-    decided,
     headline_panel,
     judged,
     left_out,
@@ -39,7 +39,7 @@ def render(run: Run, image: str | None = None, cloud_image: str | None = None) -
     """
     all_panels = panels_of(run)
     first = headline_panel(all_panels)
-    parts = [escape(" ".join([*judged(run, first, panels_in_all=len(all_panels)), *_in_short(claims_of(run))]))]
+    parts = [escape(" ".join([*judged(run, first, panels_in_all=len(all_panels)), *claims_in_short(claims_of(run))]))]
     parts += _claims(claims_of(run))
     parts += _tasks(run, all_panels)
     if image and first is not None:
@@ -52,18 +52,6 @@ def render(run: Run, image: str | None = None, cloud_image: str | None = None) -
     parts += _left_out(all_panels)
     parts.append(_provenance(run, all_panels))
     return "\n\n".join(parts) + "\n"
-
-
-def _in_short(claims: Sequence[ClaimInWords]) -> list[str]:
-    """How many claims are decided, and which."""
-    if not claims:
-        return ["Nothing was claimed, so nothing here has a verdict."]
-    with_verdict, without = decided(claims), sum(claim.verdict == "untested" for claim in claims)
-    verb = "are" if len(with_verdict) > 1 else "is"
-    said = f"{len(with_verdict) or 'None'} of {words.plural(len(claims), 'claim')} {verb} decided"
-    if without:
-        said += f", and {without} {'have' if without > 1 else 'has'} no verdict"
-    return [f"{said}.", *(f"{claim.sentence}." for claim in with_verdict)]
 
 
 def _claims(claims: Sequence[ClaimInWords]) -> list[str]:

@@ -1,6 +1,6 @@
 """Reading a run directory, and what its tables say: who is compared with whom, and is a difference distinguishable."""
 
-from swath.products.tables.claims import ClaimInWords, claims_of, decided, notes_by_text
+from swath.products.tables.claims import VERDICTS, ClaimInWords, claims_in_short, claims_of, decided, notes_by_text
 from swath.products.tables.clouds import (
     CloudChart,
     cloud_charts,
@@ -18,7 +18,7 @@ from swath.products.tables.panels import (
     panels_of,
 )
 from swath.products.tables.run import Run, load, seconds_in_all, stage_name
-from swath.products.tables.sentences import ROLES, VERDICTS, against, evidence, headline, judged, outcome
+from swath.products.tables.sentences import ROLES, against, evidence, failures, judged, outcome
 
 __all__ = [
     "ROLES",
@@ -29,13 +29,14 @@ __all__ = [
     "Run",
     "against",
     "band_of",
+    "claims_in_short",
     "claims_of",
     "cloud_charts",
     "contrasts",
     "decided",
     "difference_by_cloud",
     "evidence",
-    "headline",
+    "failures",
     "headline_panel",
     "is_radar",
     "judged",

@@ -6,8 +6,14 @@ from typing import Any
 
 from swath.products import words
 from swath.products.tables.run import Run
-from swath.products.tables.sentences import VERDICTS
 from swath.tasks.schema import Verdict
+
+VERDICTS: dict[Verdict, str] = {
+    "better": "better",
+    "worse": "worse",
+    "tie": "not distinguishable",
+    "untested": "no verdict",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,18 @@ def claims_of(run: Run) -> list[ClaimInWords]:
 def decided(claims: Sequence[ClaimInWords]) -> list[ClaimInWords]:
     """The claims that got a verdict of a difference."""
     return [claim for claim in claims if claim.verdict in ("better", "worse")]
+
+
+def claims_in_short(claims: Sequence[ClaimInWords]) -> list[str]:
+    """How many claims are decided, and which: a sentence on all, and one for each decided claim."""
+    if not claims:
+        return ["Nothing was claimed, so nothing here has a verdict."]
+    with_verdict, without = decided(claims), sum(claim.verdict == "untested" for claim in claims)
+    verb = "are" if len(with_verdict) > 1 else "is"
+    said = f"{len(with_verdict) or 'None'} of {words.plural(len(claims), 'claim')} {verb} decided"
+    if without:
+        said += f", and {without} {'have' if without > 1 else 'has'} no verdict"
+    return [f"{said}.", *(f"{claim.sentence}." for claim in with_verdict)]
 
 
 def notes_by_text(claims: Sequence[ClaimInWords]) -> dict[str, list[ClaimInWords]]:

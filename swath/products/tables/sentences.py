@@ -6,7 +6,7 @@ from swath.products import words
 from swath.products.tables.panels import Panel
 from swath.products.tables.run import Run, stage_name
 from swath.products.words import NO_BREAK, listing, metric, p_value, plural
-from swath.tasks.schema import Comparison, Role, RowValue, Verdict
+from swath.tasks.schema import Comparison, Role, RowValue
 
 NUMERALS = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine"}
 ROLES: dict[Role, str] = {
@@ -17,20 +17,6 @@ ROLES: dict[Role, str] = {
     "floor": "floor",
 }
 """Words for a row's role where people read it."""
-VERDICTS: dict[Verdict, str] = {
-    "better": "better",
-    "worse": "worse",
-    "tie": "not distinguishable",
-    "untested": "no verdict",
-}
-
-
-def headline(run: Run, panel: Panel | None, *, panels_in_all: int = 1) -> list[str]:
-    """The run in a few sentences: what was compared, who won, by how much, and whether that means anything."""
-    if panel is None:
-        return [_not_evaluated(run), *_failures(run)]
-    first, *others = judged(run, panel, panels_in_all=panels_in_all)
-    return [first, *outcome(panel), *others, *_failures(run)]
 
 
 def judged(run: Run, panel: Panel | None, *, panels_in_all: int = 1) -> list[str]:
@@ -151,7 +137,8 @@ def _not_evaluated(run: Run) -> str:
     )
 
 
-def _failures(run: Run) -> list[str]:
+def failures(run: Run) -> list[str]:
+    """A sentence on stages that failed, and one on files that cannot be read."""
     failed = [stage for stage in run.stages if stage.get("status") == "failed"]
     sentences = [f"Failed: {listing([stage_name(stage) for stage in failed])}; see the notes."] if failed else []
     return [*sentences, "Files of the run cannot be read; see the notes."] if run.problems else sentences

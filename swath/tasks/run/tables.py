@@ -13,7 +13,7 @@ from swath.tasks.data import Labelled, packed
 from swath.tasks.run.results import Result, joined
 from swath.tasks.schema import CloudGain, TaskParts
 from swath.tasks.statistics import StatisticsConfig, at_level, cloud_share, gains, summarise
-from swath.tasks.task import PARTS, Task
+from swath.tasks.task import PARTS, Task, remarks_on_test
 
 
 def write(out: Path, tasks: Sequence[Task], results: Sequence[Result], statistics: StatisticsConfig) -> None:
@@ -39,7 +39,7 @@ def write(out: Path, tasks: Sequence[Task], results: Sequence[Result], statistic
     schema.SPLITS.write(out, _splits(tasks))
     schema.NOTES.write(out, notes)
     write_whole(out / "classes.json", json.dumps({name: task.classes for name, task in by_name.items()}, indent=1))
-    schema.TASKS.write(out, schema.TASKS.frame(map(_parts, tasks)))
+    schema.TASKS.write(out, schema.TASKS.frame(_parts(tasks)))
     schema.COMPARISONS.write(out, summary.comparisons)
     schema.CLAIMS.write(out, summary.claims)
     # the table last: where it is, everything is
@@ -75,8 +75,18 @@ def _write_levels(out: Path, tasks: Sequence[Task], results: Sequence[Result], c
     schema.CLOUD_GAINS.write(out, schema.CLOUD_GAINS.frame(differences))
 
 
-def _parts(task: Task) -> TaskParts:
-    """What a task learns from and is tested on: locations by part, and labels, which may be of pixels."""
+def _parts(tasks: Sequence[Task]) -> list[TaskParts]:
+    """What each task learns from and is tested on: locations by part, and labels, which may be of pixels."""
+    lines = []
+    for name in dict.fromkeys(task.name for task in tasks):
+        folds = [task for task in tasks if task.name == name]
+        # what is tested is tested by all folds together, so it is said once
+        lines.append(_fold_parts(folds[0], [*folds[0].remarks, *remarks_on_test(folds)]))
+        lines += [_fold_parts(task, task.remarks) for task in folds[1:]]
+    return lines
+
+
+def _fold_parts(task: Task, remarks: Sequence[str]) -> TaskParts:
     return TaskParts(
         task=task.name,
         fold=task.fold,
@@ -86,7 +96,7 @@ def _parts(task: Task) -> TaskParts:
         **{f"{part}_labels": task.parts[part].labels for part in PARTS},
         label="pixel" if task.per_pixel else "location",
         incomplete=task.incomplete,
-        note="; ".join(task.remarks),
+        note="; ".join(remarks),
         unit=task.unit,
     )
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from swath.corpus import Corpus, CorpusInfo
 from swath.corpus.splits.audit import leakage, nearest_train_km
-from swath.corpus.splits.partition import SplitConfig, blocks, independent, rotations, split, thin_parts
+from swath.corpus.splits.partition import SplitConfig, blocks, independent, rotations, split, thin_parts, thin_test
 from swath.errors import CorpusError
 from swath.settings import counting
 from tests.corpus.fakes import make
@@ -274,7 +274,8 @@ def remarks(groups, config, **columns) -> list[str]:
     corpus = corpus_of(groups)
     corpus.locations = corpus.locations.assign(**columns)
     labels = independent(corpus, config)
-    return thin_parts({part: labels[rows] for part, rows in split(corpus, config).items()}, config)
+    by_part = {part: labels[rows] for part, rows in split(corpus, config).items()}
+    return [*thin_parts(by_part, config), *thin_test(by_part["test"])]
 
 
 def test_parts_of_one_group_or_of_few_are_said():
@@ -298,10 +299,10 @@ def test_folds_ask_for_what_they_leave(folds, fractions):
 
 
 def test_a_group_that_dominates_the_test_part_is_said():
-    found = thin_parts({"train": np.arange(100), "test": np.r_[np.zeros(26, int), np.arange(1, 75)]}, None)
+    found = thin_test(np.r_[np.zeros(26, int), np.arange(1, 75)])
     assert len(found) == 1
     assert found[0].startswith("the largest of the 75 groups of the test part holds 26% of its locations")
-    assert thin_parts({"test": np.r_[np.zeros(25, int), np.arange(1, 76)]}, None) == []
+    assert thin_test(np.r_[np.zeros(25, int), np.arange(1, 76)]) == []
 
 
 @pytest.mark.parametrize("settings", [{}, {"folds": 3, "fold": 1}])

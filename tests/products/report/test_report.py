@@ -126,6 +126,8 @@ def test_claims_stand_with_what_came_of_them_and_what_could_have_been_seen(finis
     claims = pd.read_csv(finished_run / "evaluate" / "claims.csv")
     assert len(claims)
     assert "What was claimed" in page.text
+    # the headline tells of the claims before it tells of the best encoder
+    assert page.text.index("None of 9 claims is decided.") < page.text.index("came first with")
     for row in claims.itertuples():
         assert f"{row.task} · {row.input} · {row.probe}" in page.text
         assert words.size("accuracy", row.detectable) in page.text

@@ -5,14 +5,18 @@ from typing import Any
 from swath.products import words
 from swath.products.report._verdicts import Judgement, judgement
 from swath.products.report.sections import Material, Section, beside
-from swath.products.tables import Panel, headline
+from swath.products.tables import Panel, claims_in_short, claims_of, failures, judged, outcome
 
 
 def content(material: Material) -> dict[str, Any]:
-    """A headline, and tiles if anything was evaluated."""
-    first = material.headline
+    """What was judged, what came of the claims, how the best encoder did, and tiles if anything was evaluated."""
+    first, run = material.headline, material.run
+    claimed, *decided = claims_in_short(claims_of(run)) if first else [""]
+    compared, *others = judged(run, first, panels_in_all=len(material.panels))
     return {
-        "headline": headline(material.run, first, panels_in_all=len(material.panels)),
+        "said": [sentence for sentence in (compared, claimed) if sentence],
+        "decided": decided,
+        "outcome": [*(outcome(first) if first else ()), *others, *failures(run)],
         "best": first.pretrained[0] if first else None,
         "best_value": words.score(first.metric, first.pretrained[0].value) if first else "",
         "metric": words.metric(first.metric) if first else "",
