@@ -129,7 +129,7 @@ def desk(tmp_path_factory) -> Path:
     """A folder with what the documents talk about: a tiny landscape, a run with an encoder, recipes."""
     desk = tmp_path_factory.mktemp("desk")
     tiny = ["locations=8", "chip_px=16", "dates_optical=2", "dates_radar=2"]
-    pipeline.make_corpus(config.resolve_source("synth", tiny), desk / "landscape", None)
+    corpus = pipeline.make_corpus(config.resolve_source("synth", tiny), desk / "landscape", None)
     run = desk / "runs" / "quickstart"
     run.mkdir(parents=True)
     (run / "corpus").symlink_to(desk / "landscape")
@@ -141,6 +141,7 @@ def desk(tmp_path_factory) -> Path:
     target.parent.mkdir(parents=True)
     encoders.save(encoder, settings, target, provenance={})
     (desk / "images").mkdir()
+    corpus.locations.geometry.iloc[:2].to_file(desk / "fields.gpkg")
     (desk / "mine.yaml").write_text(source_text("quickstart")[1])
     return desk
 

@@ -1,23 +1,109 @@
-"""`swath embed`: embeddings by a saved encoder."""
+"""`swath embed`: embeddings by a saved encoder, as files that other tools open, and what is wrong with such files."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from swath._progress import console
+
+if TYPE_CHECKING:
+    from swath.products import embeddings
+
 app = typer.Typer()
+CHECK = "check"
+"""In place of an encoder: look at a file instead of making one."""
 
 
-@app.command(epilog="Example: `swath embed runs/quickstart/pretrain/simclr/seed-0/encoder runs/quickstart/corpus`")
+class Dates(StrEnum):
+    """What a row is of an encoder of single dates."""
+
+    one = "one"
+    each = "each"
+
+
+class Method(StrEnum):
+    """How vectors become bytes."""
+
+    linear = "linear"
+    signed_power = "signed-power"
+
+
+@app.command(
+    epilog="Example: `swath embed runs/quickstart/pretrain/simclr/seed-0/encoder runs/quickstart/corpus "
+    "--quantise linear`. Is a file sound? `swath embed check embeddings.parquet`"
+)
 def embed(
-    encoder: Annotated[Path, typer.Argument(help="A saved encoder: the path of its files, with or without suffix.")],
-    data: Annotated[Path, typer.Argument(help="A corpus, or a folder of GeoTIFFs in the encoder's bands.")],
-    to: Annotated[Path, typer.Option(help="Parquet file to write: uid and embedding, a row a location.")] = Path(
-        "embeddings.parquet"
-    ),
+    encoder: Annotated[
+        Path,
+        typer.Argument(help="A saved encoder: the path of its files, with or without suffix. Or the word `check`."),
+    ],
+    data: Annotated[
+        Path,
+        typer.Argument(help="A corpus, or a folder of GeoTIFFs in the encoder's bands. After `check`: embeddings."),
+    ],
+    to: Annotated[Path, typer.Option(help="GeoParquet file to write.")] = Path("embeddings.parquet"),
+    dates: Annotated[Dates, typer.Option(help="One date of each location, or each in a row of its own.")] = Dates.one,
+    zones: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Vector file of polygons: a row for each, its mean.")
+    ] = None,
+    bands: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Band keys of the input, for an encoder that takes any.")
+    ] = None,
+    quantise: Annotated[
+        Method | None,
+        typer.Option(help="Store int8 with a scale per dimension; says what it costs."),
+    ] = None,
+    prefix: Annotated[
+        int | None, typer.Option(help="Keep the first dimensions, of an encoder trained for it (Matryoshka).")
+    ] = None,
+    pca: Annotated[
+        int | None, typer.Option(help="Keep principal components, which are saved as NAME.pca.safetensors.")
+    ] = None,
+    pca_from: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Saved components, or embeddings to fit them on.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Of --quantise: layer or column whose classes are probed before and after.")
+    ] = None,
 ) -> None:
-    """Embed every location of a corpus, or every image of a folder, by a saved encoder."""
-    from swath.products.embeddings import embed as embed_all
-    from swath.products.embeddings import write
+    """Embed every location of a corpus, or every image of a folder, by a saved encoder.
 
-    typer.echo(write(embed_all(encoder, data), to))
+    Writes GeoParquet (uid, sensor, date, share of usable pixels, vector, footprint and its box, along a Hilbert curve)
+    with a STAC collection beside it. The same command continues what was killed.
+
+    `swath embed check FILE` looks for what is wrong with such a file; exit code 1 if something is.
+    """
+    if str(encoder) == CHECK:
+        _check(data)
+        return
+    from swath.products.embeddings import Storage, build_index, build_zones
+
+    storage = Storage(
+        quantise=cast("embeddings.Method | None", None if quantise is None else quantise.value),
+        prefix=prefix,
+        pca=pca,
+        pca_from=pca_from,
+        labels=labels,
+    )
+    chosen = None if bands is None else [key.strip() for key in bands.split(",")]
+    if zones is not None:
+        written = build_zones(encoder, data, zones, to, bands=chosen, storage=storage)
+    else:
+        written = build_index(encoder, data, to, bands=chosen, dates=dates.value, storage=storage)
+    for note in written.notes:
+        console().print(note, soft_wrap=True)
+    typer.echo(written.path)
+
+
+def _check(path: Path) -> None:
+    from swath.products.embeddings import check_embeddings
+
+    problems = check_embeddings(path)
+    for problem in problems:
+        console().print("error:", style="bold", end=" ")
+        console().print(problem, soft_wrap=True)
+    if problems:
+        raise typer.Exit(1)
+    console().print("no errors found")

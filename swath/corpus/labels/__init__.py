@@ -3,9 +3,11 @@
 from swath.corpus.labels.colours import class_colours
 from swath.corpus.labels.target import (
     VOID,
+    Dominant,
     LabelMaps,
     MultiLabel,
     Pixels,
+    Scalar,
     TargetConfig,
     Targets,
     Value,
@@ -15,9 +17,11 @@ from swath.corpus.labels.target import (
 
 __all__ = [
     "VOID",
+    "Dominant",
     "LabelMaps",
     "MultiLabel",
     "Pixels",
+    "Scalar",
     "TargetConfig",
     "Targets",
     "Value",

@@ -1,6 +1,6 @@
 """Reading the chips of some bands, and putting any of these bands together as channels of one image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -37,6 +37,19 @@ class BandReader:
     def read(self, locations: Int[np.ndarray, " b"], device: torch.device | str = "cpu") -> dict[str, Image]:
         """All bands of these locations, by sensor. What is read of a location depends on nothing else."""
         return self._reader.batch(locations, self.select, device=device).images
+
+    def choose(self, locations: Int[np.ndarray, " b"]) -> dict[str, Int[np.ndarray, "b t"]]:
+        """The chips that are read of these locations, by sensor: positions in `corpus.chips`, -1 for padding."""
+        return self._reader.sampler(self.select).choose(locations)
+
+    def read_chips(
+        self,
+        chips: Mapping[str, Int[np.ndarray, "b t"]],
+        locations: Int[np.ndarray, " b"],
+        device: torch.device | str = "cpu",
+    ) -> dict[str, Image]:
+        """All bands of these chips of these locations, by sensor."""
+        return self._reader.about(locations, self._reader.read(chips, device), device=device).images
 
     def under_clouds(self, share: float) -> "BandReader":
         """A reader of the same dates under a clear sky, with clouds painted over this share of each series."""

@@ -2,29 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import rasterio
 import torch
 from jaxtyping import Float, Int32, Shaped
 from numpy import ndarray
-from pydantic import ValidationError
 from torch import Tensor
 
-from swath import sensors
 from swath._files import replacing
 from swath.batch import NO_DAY, Image
 from swath.corpus import Corpus, Selection
-from swath.corpus.sources import folder
-from swath.encoders import Encoder, InputContract, SeriesEncoder, load
-from swath.errors import ContractError, CorpusError
-from swath.sensors import band, band_id
+from swath.encoders import Encoder, SeriesEncoder, load
+from swath.errors import ContractError
+from swath.products.embeddings._inputs import bands_of, chosen_bands, opened
+from swath.sensors import band_id
 from swath.tasks.data import BandReader, Bands, Request, device_of, extract_all, match_bands
-
-IMAGES = (".tif", ".tiff")
 
 
 def embed(
@@ -66,12 +60,8 @@ def embed(
         encoder = load(encoder).to("cuda" if torch.cuda.is_available() else "cpu")
     if isinstance(data, ndarray | Tensor):
         return _array(encoder, data, bands, gsd_m, days, batch_size, trusted)
-    if not isinstance(data, Corpus) and not (Path(data) / "corpus.json").exists():
-        with TemporaryDirectory() as temporary:
-            corpus = _ingested(encoder.contract, Path(data), Path(temporary) / "corpus", bands, images or {})
-            return _corpus(encoder, corpus, bands, batch_size, trusted)
-    corpus = data if isinstance(data, Corpus) else Corpus.open(data)
-    return _corpus(encoder, corpus, bands, batch_size, trusted)
+    with opened(encoder.contract, data, bands, images) as corpus:
+        return _corpus(encoder, corpus, bands, batch_size, trusted)
 
 
 def write(embeddings: pd.DataFrame, path: Path) -> Path:
@@ -86,9 +76,7 @@ def write(embeddings: pd.DataFrame, path: Path) -> Path:
 def _corpus(
     encoder: Encoder, corpus: Corpus, bands: Sequence[str] | None, batch_size: int, trusted: bool
 ) -> pd.DataFrame:
-    known = [f"{sensor}/{name}" for sensor, layout in corpus.info.sensors.items() for name in layout.bands]
-    known += [band.key for band in sensors.get(sensors.LOCATION).bands]
-    chosen = _bands(encoder.contract, bands, known)
+    chosen = bands_of(encoder.contract, bands, corpus)
     reader = BandReader(corpus, chosen, Selection(dates="all" if isinstance(encoder, SeriesEncoder) else 1))
     rows = reader.complete(np.arange(len(corpus)))
     request = Request(encoder, chosen)
@@ -105,7 +93,7 @@ def _array(
     batch_size: int,
     trusted: bool,
 ) -> pd.DataFrame:
-    chosen = _bands(encoder.contract, bands, encoder.contract.bands)
+    chosen = chosen_bands(encoder.contract, bands, encoder.contract.bands)
     pixels = torch.as_tensor(array)
     pixels = pixels[:, None] if pixels.ndim == 4 else pixels
     if pixels.ndim != 5 or pixels.shape[2] != len(chosen):
@@ -158,102 +146,3 @@ def _image(pixels: Float[Tensor, "b t c h w"], days: Int32[Tensor, "b t"], bands
 
 def _frame(features: Float[ndarray, "n d"], index: pd.Index) -> pd.DataFrame:
     return pd.DataFrame(features, index=index)
-
-
-def _bands(contract: InputContract, asked: Sequence[str] | None, there: Sequence[str]) -> Bands:
-    """What the encoder is fed: what is asked for, else its own bands, those of the first sensor that is there.
-
-    Raises:
-        ContractError: the encoder takes any bands and none are named, or its own are not there.
-    """
-    if asked is not None:
-        return tuple(asked)
-    if not contract.fixed:
-        raise ContractError(
-            f"the encoder takes any {contract.channels} of {', '.join(contract.bands)}", remedy="say which: bands=[...]"
-        )
-    for own in contract.inputs:
-        if set(own) <= set(there):
-            return own
-    raise ContractError(
-        f"the bands of the encoder are not there: {'; or '.join(', '.join(own) for own in contract.inputs)}",
-        remedy=f"there are {', '.join(there)}",
-    )
-
-
-def _ingested(
-    contract: InputContract, data: Path, target: Path, bands: Sequence[str] | None, images: Mapping[str, Any]
-) -> Corpus:
-    """A temporary corpus of a folder's GeoTIFFs: whole files, whose channels are the encoder's bands."""
-    pattern = str(images.get("files", "*.tif*"))
-    files = sorted(file for file in data.glob(pattern) if file.suffix.lower() in IMAGES)
-    if not files:
-        raise CorpusError(f"no corpus and no GeoTIFF ({pattern}) here", where=str(data), remedy="give another folder")
-    chosen = _bands(contract, bands, contract.bands)
-    entry = {
-        "files": pattern,
-        "id": r"(?P<id>.+)\.[^.]+$",
-        "sensor": band(chosen[0]).sensor,
-        **({} if "bands" in images else {"bands": _channels_of_all(files, chosen)}),
-        **images,
-    }
-    try:
-        section = folder.Config.model_validate({"name": "folder", "chip_px": _side(files), "images": [entry]})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise CorpusError(
-            f"images: {'.'.join(map(str, first['loc'][2:]))}: {first['msg']}",
-            where=str(data),
-            remedy="docs/your-data.md says what an entry of images may hold",
-        ) from None
-    folder.build(section, target, data)
-    return Corpus.open(target)
-
-
-def _channels_of_all(files: Sequence[Path], bands: Bands) -> dict[str, int]:
-    """Number of each band's channel, the same in all files."""
-    first = _channels(files[0], bands)
-    for file in files[1:]:
-        if (own := _channels(file, bands)) != first:
-            raise CorpusError(
-                f"the channels are in another order than those of {files[0].name}: {_shown(own)}; {_shown(first)}",
-                where=str(file),
-                remedy="embed files of each order by themselves, or bring the channels into one",
-            )
-    return first
-
-
-def _shown(channels: Mapping[str, int]) -> str:
-    return ", ".join(sorted(channels, key=channels.__getitem__))
-
-
-def _channels(file: Path, bands: Bands) -> dict[str, int]:
-    """Number of each band's channel: by the channels' descriptions where they are bands' names, else in order."""
-    names = [key.partition("/")[2] for key in bands]
-    with rasterio.open(file) as source:
-        described, count = list(source.descriptions), source.count
-    if set(names) <= set(described):
-        return {name: described.index(name) + 1 for name in names}
-    if count != len(names):
-        raise CorpusError(
-            f"the file has {count} channel(s), the encoder's input {len(names)}: {', '.join(names)}",
-            where=str(file),
-            remedy="describe the channels by the bands' names, or say where they are: images={'bands': {...}}",
-        )
-    return {name: number for number, name in enumerate(names, 1)}
-
-
-def _side(files: Sequence[Path]) -> int:
-    """Width and height of all files, in pixels."""
-    sizes: dict[tuple[int, int], Path] = {}
-    for file in files:
-        with rasterio.open(file) as source:
-            sizes.setdefault(source.shape, file)
-    if len(sizes) > 1 or len(set(next(iter(sizes)))) > 1:
-        shown = "; ".join(f"{file.name}: {width} x {height}" for (height, width), file in list(sizes.items())[:3])
-        raise CorpusError(
-            f"the images are not squares of one size: {shown}",
-            where=str(files[0].parent),
-            remedy="make a corpus of them, which cuts them into chips (docs/your-data.md), and embed that",
-        )
-    return next(iter(sizes))[0]

@@ -1,0 +1,36 @@
+"""Embeddings of images: in memory, and as an index that other tools open.
+
+`embed` returns vectors, `build_index` writes them as GeoParquet, `build_zones` one row a polygon, `check_embeddings`
+looks for what is wrong with a file. In the order in which an index is made: `_inputs` opens what is embedded, `_plan`
+chooses rows, `_parts` runs the encoder, `_reduce` and `_quantise` make vectors smaller, `_round_trip` says what that
+changed, `_table` and `_stac` write files.
+"""
+
+from swath.products.embeddings._build import Storage, Written, build_index, mark
+from swath.products.embeddings._checking import check_embeddings
+from swath.products.embeddings._in_memory import embed, write
+from swath.products.embeddings._quantise import Method, Quantisation
+from swath.products.embeddings._reduce import Pca, Reduction, applied
+from swath.products.embeddings._table import EncoderMark, Header, Stored, mapped, stored_blocks
+from swath.products.embeddings._zones import build_zones
+
+__all__ = [
+    "EncoderMark",
+    "Header",
+    "Method",
+    "Pca",
+    "Quantisation",
+    "Reduction",
+    "Storage",
+    "Stored",
+    "Written",
+    "applied",
+    "build_index",
+    "build_zones",
+    "check_embeddings",
+    "embed",
+    "mapped",
+    "mark",
+    "stored_blocks",
+    "write",
+]

@@ -1,0 +1,145 @@
+"""What is wrong with a file of embeddings: everything that would make a reader take vectors for what they are not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import shapely
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from swath.errors import SwathError
+from swath.products.embeddings._quantise import MOST
+from swath.products.embeddings._reduce import Pca
+from swath.products.embeddings._table import Header
+
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def check_embeddings(path: Path) -> list[str]:
+    """What is wrong with an index, a sentence each; empty if nothing is.
+
+    Version and metadata, type and length of vectors, scales, values that are not finite, reference system, boxes, ids,
+    principal components.
+
+    Args:
+        path: a Parquet file that `build_index` or `build_zones` wrote, or claims to be one.
+    """
+    try:
+        header = Header.read(path)
+    except SwathError as error:
+        return [error.what]
+    with pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        problems = [*_of_types(schema, header), *_of_scales(header), *_of_components(path, header)]
+        problems += _of_ids(file, schema)
+        problems += _of_place(schema)
+        if not problems:
+            problems += _of_values(file, header)
+    return problems
+
+
+def _of_types(schema: pa.Schema, header: Header) -> list[str]:
+    if "embedding" not in schema.names:
+        return ["there is no column `embedding`"]
+    kind = schema.field("embedding").type
+    wanted = pa.list_(pa.int8() if header.dtype == "int8" else pa.float32(), header.dims)
+    if kind != wanted:
+        return [f"the column `embedding` is {kind}, the metadata says {wanted}"]
+    return []
+
+
+def _of_scales(header: Header) -> list[str]:
+    if header.dtype == "float32":
+        return ["the vectors are float32, but the metadata says how bytes are undone"] if header.quantisation else []
+    if header.quantisation is None:
+        return ["the vectors are int8, and the scale is missing: nobody knows what a byte stands for"]
+    scale = np.array(header.quantisation.scale)
+    if len(scale) != header.dims:
+        return [f"there are {len(scale)} scales for {header.dims} dimensions"]
+    return [] if (scale > 0).all() else ["a scale is not above 0"]
+
+
+def _of_components(path: Path, header: Header) -> list[str]:
+    reduction = header.reduction
+    if reduction is None or reduction.method != "pca":
+        return []
+    try:
+        pca = Pca.load(path.parent / Path(str(reduction.file)).name, reduction.sha256)
+    except SwathError as error:
+        return [error.what]
+    same = pca.encoder == header.encoder.identity
+    return [] if same else ["the principal components are of another encoder"]
+
+
+def _of_ids(file: pq.ParquetFile, schema: pa.Schema) -> list[str]:
+    if lacking := [name for name in ("uid", "date") if name not in schema.names]:
+        return [f"there is no column {', '.join(lacking)}"]
+    table = file.read(columns=["uid", "date"]).to_pandas()
+    problems = []
+    if nameless := int(table["uid"].isna().sum()):
+        problems.append(f"{nameless} rows have no uid")
+    if (twice := table.duplicated(["uid", "date"])).any():
+        first = table["uid"][twice].iloc[0]
+        problems.append(f"{int(twice.sum())} rows repeat the uid and date of another; the first is {first}")
+    return problems
+
+
+def _of_place(schema: pa.Schema) -> list[str]:
+    """Problems of the metadata `geo`; a file without a geometry has none."""
+    if "geometry" not in schema.names:
+        return []
+    try:
+        column = json.loads((schema.metadata or {})[b"geo"])["columns"]["geometry"]
+    except (KeyError, TypeError, ValueError):
+        return ["there is a geometry, but no metadata `geo` that says its reference system"]
+    problems = [] if _is_wgs84(column) else [f"the reference system is not WGS 84: {str(column['crs'])[:60]}"]
+    if set(column.get("covering", {}).get("bbox", {})) != set(SIDES) or "bbox" not in schema.names:
+        problems.append("there is no covering column `bbox`: a reader of one place has to read all")
+    return problems
+
+
+def _is_wgs84(column: dict[str, Any]) -> bool:
+    """Whether coordinates are longitude and latitude; GeoParquet's default where nothing is said."""
+    if "crs" not in column:
+        return True
+    try:
+        return column["crs"] is not None and CRS.from_user_input(column["crs"]).equals(
+            "EPSG:4326", ignore_axis_order=True
+        )
+    except CRSError:
+        return False
+
+
+def _of_values(file: pq.ParquetFile, header: Header) -> list[str]:
+    """Problems of vectors and boxes, a row group at a time."""
+    unset, wrong, boxes = 0, 0, 0
+    located = "geometry" in file.schema_arrow.names
+    for group in range(file.num_row_groups):
+        table = file.read_row_group(group, columns=["embedding", *(["geometry", "bbox"] if located else [])])
+        column = table["embedding"].combine_chunks()
+        unset += column.null_count
+        vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, header.dims)
+        wrong += int(
+            (~np.isfinite(vectors)).any(axis=1).sum() if header.dtype == "float32" else (vectors < -MOST).any(1).sum()
+        )
+        if located:
+            boxes += _boxes_elsewhere(table)
+    problems = [f"{unset} rows have no vector"] if unset else []
+    if wrong:
+        what = "are not finite" if header.dtype == "float32" else "hold the byte -128, which stands for nothing"
+        problems.append(f"{wrong} vectors {what}")
+    if boxes:
+        problems.append(f"{boxes} boxes are not those of their geometries")
+    return problems
+
+
+def _boxes_elsewhere(table: pa.Table) -> int:
+    bounds = shapely.bounds(shapely.from_wkb(table["geometry"].to_numpy()))
+    boxes = table["bbox"].combine_chunks()
+    said = np.stack([pc.struct_field(boxes, side).to_numpy(zero_copy_only=False) for side in SIDES], axis=1)  # pyright: ignore[reportAttributeAccessIssue]
+    return int((~np.isclose(bounds, said, atol=1e-9, equal_nan=True)).any(axis=1).sum())

@@ -1,0 +1,153 @@
+"""What is embedded: a corpus, or a folder of GeoTIFFs as one, and the bands that an encoder is fed of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import rasterio
+from pydantic import ValidationError
+
+from swath import sensors
+from swath.corpus import Corpus
+from swath.corpus.sources import folder
+from swath.encoders import InputContract
+from swath.errors import ContractError, CorpusError
+from swath.sensors import band
+from swath.tasks.data import Bands
+
+IMAGES = (".tif", ".tiff")
+
+
+@contextmanager
+def opened(
+    contract: InputContract,
+    data: Corpus | Path | str,
+    bands: Sequence[str] | None = None,
+    images: Mapping[str, Any] | None = None,
+) -> Iterator[Corpus]:
+    """A corpus, or the GeoTIFFs of a folder as one that is there for a while.
+
+    Args:
+        contract: of the encoder that the images are for.
+        data: a corpus or its folder, or a folder of GeoTIFFs of one size.
+        bands: band keys of the input; the encoder's own if not given.
+        images: of a folder, what is not as the encoder's sensor has it.
+
+    Raises:
+        CorpusError: there is neither, or the files are not what they should be.
+    """
+    if isinstance(data, Corpus):
+        yield data
+    elif (Path(data) / "corpus.json").exists():
+        yield Corpus.open(data)
+    else:
+        with TemporaryDirectory() as temporary:
+            yield _ingested(contract, Path(data), Path(temporary) / "corpus", bands, images or {})
+
+
+def bands_of(contract: InputContract, asked: Sequence[str] | None, corpus: Corpus) -> Bands:
+    """What an encoder is fed of a corpus; see `chosen_bands`."""
+    known = [f"{sensor}/{name}" for sensor, layout in corpus.info.sensors.items() for name in layout.bands]
+    known += [band.key for band in sensors.get(sensors.LOCATION).bands]
+    return chosen_bands(contract, asked, known)
+
+
+def chosen_bands(contract: InputContract, asked: Sequence[str] | None, there: Sequence[str]) -> Bands:
+    """What the encoder is fed: what is asked for, else its own bands, those of the first sensor that is there.
+
+    Raises:
+        ContractError: the encoder takes any bands and none are named, or its own are not there.
+    """
+    if asked is not None:
+        return tuple(asked)
+    if not contract.fixed:
+        raise ContractError(
+            f"the encoder takes any {contract.channels} of {', '.join(contract.bands)}", remedy="say which: bands=[...]"
+        )
+    for own in contract.inputs:
+        if set(own) <= set(there):
+            return own
+    raise ContractError(
+        f"the bands of the encoder are not there: {'; or '.join(', '.join(own) for own in contract.inputs)}",
+        remedy=f"there are {', '.join(there)}",
+    )
+
+
+def _ingested(
+    contract: InputContract, data: Path, target: Path, bands: Sequence[str] | None, images: Mapping[str, Any]
+) -> Corpus:
+    """A temporary corpus of a folder's GeoTIFFs: whole files, whose channels are the encoder's bands."""
+    pattern = str(images.get("files", "*.tif*"))
+    files = sorted(file for file in data.glob(pattern) if file.suffix.lower() in IMAGES)
+    if not files:
+        raise CorpusError(f"no corpus and no GeoTIFF ({pattern}) here", where=str(data), remedy="give another folder")
+    chosen = chosen_bands(contract, bands, contract.bands)
+    entry = {
+        "files": pattern,
+        "id": r"(?P<id>.+)\.[^.]+$",
+        "sensor": band(chosen[0]).sensor,
+        **({} if "bands" in images else {"bands": _channels_of_all(files, chosen)}),
+        **images,
+    }
+    try:
+        section = folder.Config.model_validate({"name": "folder", "chip_px": _side(files), "images": [entry]})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CorpusError(
+            f"images: {'.'.join(map(str, first['loc'][2:]))}: {first['msg']}",
+            where=str(data),
+            remedy="docs/your-data.md says what an entry of images may hold",
+        ) from None
+    folder.build(section, target, data)
+    return Corpus.open(target)
+
+
+def _channels_of_all(files: Sequence[Path], bands: Bands) -> dict[str, int]:
+    """Number of each band's channel, the same in all files."""
+    first = _channels(files[0], bands)
+    for file in files[1:]:
+        if (own := _channels(file, bands)) != first:
+            raise CorpusError(
+                f"the channels are in another order than those of {files[0].name}: {_shown(own)}; {_shown(first)}",
+                where=str(file),
+                remedy="embed files of each order by themselves, or bring the channels into one",
+            )
+    return first
+
+
+def _shown(channels: Mapping[str, int]) -> str:
+    return ", ".join(sorted(channels, key=channels.__getitem__))
+
+
+def _channels(file: Path, bands: Bands) -> dict[str, int]:
+    """Number of each band's channel: by the channels' descriptions where they are bands' names, else in order."""
+    names = [key.partition("/")[2] for key in bands]
+    with rasterio.open(file) as source:
+        described, count = list(source.descriptions), source.count
+    if set(names) <= set(described):
+        return {name: described.index(name) + 1 for name in names}
+    if count != len(names):
+        raise CorpusError(
+            f"the file has {count} channel(s), the encoder's input {len(names)}: {', '.join(names)}",
+            where=str(file),
+            remedy="describe the channels by the bands' names, or say where they are: images={'bands': {...}}",
+        )
+    return {name: number for number, name in enumerate(names, 1)}
+
+
+def _side(files: Sequence[Path]) -> int:
+    """Width and height of all files, in pixels."""
+    sizes: dict[tuple[int, int], Path] = {}
+    for file in files:
+        with rasterio.open(file) as source:
+            sizes.setdefault(source.shape, file)
+    if len(sizes) > 1 or len(set(next(iter(sizes)))) > 1:
+        shown = "; ".join(f"{file.name}: {width} x {height}" for (height, width), file in list(sizes.items())[:3])
+        raise CorpusError(
+            f"the images are not squares of one size: {shown}",
+            where=str(files[0].parent),
+            remedy="make a corpus of them, which cuts them into chips (docs/your-data.md), and embed that",
+        )
+    return next(iter(sizes))[0]
