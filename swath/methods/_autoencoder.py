@@ -1,11 +1,9 @@
-"""What methods of masked modelling share: which tokens an encoder sees, a transformer that fills in the others, and the
-error of what it says of their pixels."""
+"""What MAE and SatMAE share: an encoder that sees some tokens, and a transformer that fills in the others' pixels."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -15,7 +13,7 @@ from swath.encoders import Encoder, TokenEncoder
 from swath.encoders.vit import attend, block, initialise
 from swath.errors import RecipeError
 from swath.methods import _types
-from swath.methods._losses import full_precision
+from swath.methods._masked import chosen, flat, mean_of, patch_errors, random_keep
 from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss
 from swath.settings import PluginSettings
 
@@ -156,72 +154,3 @@ def scale_of(view: View, samples: int) -> Float[Tensor, " b"]:
     linear = view.affine[:, :, :2]
     area = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
     return area.abs().sqrt().repeat_interleave(samples // len(area))
-
-
-def random_keep(
-    noise: Float[Tensor, "b n"], seen: Bool[Tensor, "b n"], mask: float, alike: int = 1
-) -> Int[Tensor, "b k"]:
-    """The tokens with the least noise: all but a share `mask` of those that a sample has, rounded down; at least one.
-
-    Args:
-        noise: in [0, 1).
-        seen: tokens of patches with a valid pixel: the others are not kept.
-        mask: share that is not kept.
-        alike: how many tokens have the same noise and are kept or masked together.
-
-    Raises:
-        RecipeError: a sample all of whose pixels are valid would keep nothing.
-    """
-    patches = seen.shape[1] // alike
-    most = kept_of(patches, mask) * alike
-    if most < 1:
-        raise RecipeError(
-            f"with mask={mask:g} of {patches} patches none is kept",
-            remedy="larger views, smaller patches, or a smaller share",
-        )
-    # 1e-6: 0.1 of 10 is a little less than 1 in binary numbers
-    number = ((seen.sum(dim=1, keepdim=True) * (1 - mask) + 1e-6).floor()).clamp(min=1)
-    order = (noise + (~seen).to(noise.dtype)).argsort(dim=1, stable=True)[:, :most]
-    return torch.where(torch.arange(most, device=seen.device) < number, order, -1)
-
-
-def kept_of(number: int, mask: float) -> int:
-    """How many of a number are kept when a share is masked."""
-    return int(number * (1 - mask) + 1e-6)
-
-
-def chosen(keep: Int[Tensor, "b k"], n: int) -> Bool[Tensor, "b n"]:
-    """True for the tokens whose numbers these are."""
-    one_more = torch.zeros(len(keep), n + 1, dtype=torch.bool, device=keep.device)
-    return one_more.scatter(1, torch.where(keep < 0, n, keep), True)[:, :n]
-
-
-@full_precision
-def patch_errors(
-    said: Float[Tensor, "b n p"], values: Float[Tensor, "b n p"], valid: Bool[Tensor, "b n p"], *, normalise: bool
-) -> Float[Tensor, "b n"]:
-    """Mean squared error over the valid values of each patch, 0 where it has none.
-
-    With `normalise`, values are brought to mean 0 and variance 1 patch by patch, by their valid ones alone; 1e-6 is
-    added to the variance, whose divisor is one less than the number (MAE's official code).
-    """
-    number = valid.sum(dim=2, keepdim=True)
-    if normalise:
-        mean = (values * valid).sum(dim=2, keepdim=True) / number.clamp(min=1)
-        deviation = (values - mean) * valid
-        variance = deviation.square().sum(dim=2, keepdim=True) / (number - 1).clamp(min=1)
-        values = deviation / (variance + 1e-6).sqrt()
-    return ((said - values) * valid).square().sum(dim=2) / number[..., 0].clamp(min=1)
-
-
-def flat(parts: Sequence[Tensor]) -> Shaped[Tensor, " n"]:
-    """The numbers of several tensors, one after the other."""
-    return torch.cat([part.flatten() for part in parts])
-
-
-@full_precision
-def mean_of(errors: Float[Tensor, " n"], counted: Bool[Tensor, " n"], gather: Gather) -> Float[Tensor, ""]:
-    """Mean of the errors that count; that of several processes' results is the mean over all of them."""
-    with torch.no_grad():
-        number = gather(counted.sum().float()[None]).mean()
-    return (errors * counted).sum() / number.clamp(min=1e-6)

@@ -1,69 +1,97 @@
-"""What FCMAE and MP-MAE share: cells that are hidden, the decoder that fills them in, and errors of what it says."""
+"""What methods of masked modelling share: which tokens or cells stay, and the error of what is said of the others."""
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
-from swath._device import send
-from swath.batch import Batch, View
-from swath.encoders import Encoder
-from swath.encoders.convnext_v2 import ConvNextV2
 from swath.errors import RecipeError
-from swath.methods import _types
-from swath.methods._autoencoder import patch_errors
-from swath.methods._types import DrawViews, Gather
+from swath.methods._losses import full_precision
+from swath.methods._types import Gather
 
 
-def visible(samples: int, cells: int, ratio: float, generator: torch.Generator) -> Int[Tensor, "b k"]:
-    """The cells that each sample shows, drawn anew, row by row; on the host.
+def normal_init(layer: nn.Module) -> None:
+    """Initial weights of ConvNeXt and of I-JEPA's predictor: a truncated Gaussian of 0.02; biases of 0."""
+    if isinstance(layer, nn.Linear | nn.Conv2d):
+        nn.init.trunc_normal_(layer.weight, std=0.02)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+def random_keep(
+    noise: Float[Tensor, "b n"], seen: Bool[Tensor, "b n"], mask: float, alike: int = 1
+) -> Int[Tensor, "b k"]:
+    """The tokens with the least noise: all but a share `mask` of those that a sample has, rounded down; at least one.
+
+    Args:
+        noise: in [0, 1).
+        seen: tokens of patches with a valid pixel: the others are not kept.
+        mask: share that is not kept.
+        alike: how many tokens have the same noise and are kept or masked together.
 
     Raises:
-        RecipeError: the mask leaves none.
+        RecipeError: a sample all of whose pixels are valid would keep nothing.
     """
-    kept = int(cells * (1 - ratio))
-    if kept < 1:
+    most = kept_of(seen.shape[1] // alike, mask) * alike
+    number = ((seen.sum(dim=1, keepdim=True) * (1 - mask) + 1e-6).floor()).clamp(min=1)
+    order = (noise + (~seen).to(noise.dtype)).argsort(dim=1, stable=True)[:, :most]
+    return torch.where(torch.arange(most, device=seen.device) < number, order, -1)
+
+
+def kept_of(number: int, mask: float, what: str = "patches") -> int:
+    """How many of a number are kept when a share is masked.
+
+    Raises:
+        RecipeError: none is; the message calls them `what`.
+    """
+    # 1e-6: 0.1 of 10 is a little less than 1 in binary numbers
+    if (kept := int(number * (1 - mask) + 1e-6)) < 1:
         raise RecipeError(
-            f"a mask of {ratio:g} leaves none of the {cells} cells of a picture",
-            remedy="larger views, a smaller encoder.cell, or a smaller method.mask",
+            f"mask={mask:g} leaves none of {number} {what}",
+            remedy=f"larger views, smaller {what}, or a smaller method.mask",
         )
-    order = torch.rand(samples, cells, generator=generator).argsort(dim=1)
-    return order[:, :kept].sort(dim=1).values
+    return kept
 
 
-def hidden(kept: Int[Tensor, "b k"], cells: int) -> Int[Tensor, "b m"]:
-    """The cells that are not among these."""
-    masked = torch.ones(len(kept), cells, dtype=torch.uint8, device=kept.device).scatter(1, kept, 0)
-    return masked.argsort(dim=1, descending=True, stable=True)[:, : cells - kept.shape[1]]
+def chosen(keep: Int[Tensor, "b k"], n: int) -> Bool[Tensor, "b n"]:
+    """True for the tokens whose numbers these are."""
+    one_more = torch.zeros(len(keep), n + 1, dtype=torch.bool, device=keep.device)
+    return one_more.scatter(1, torch.where(keep < 0, n, keep), True)[:, :n]
 
 
-def cut(picture: Shaped[Tensor, "b c h w"], side: int) -> Shaped[Tensor, "b n c p"]:
-    """Its cells, row by row, each channel's pixels row by row."""
-    cells = picture.unflatten(3, (-1, side)).unflatten(2, (-1, side))  # b c down side across side
-    return cells.permute(0, 2, 4, 1, 3, 5).flatten(4).flatten(1, 2)
+def hidden(keep: Int[Tensor, "b k"], n: int) -> Int[Tensor, "b m"]:
+    """The tokens that are not among these, of which each sample has as many."""
+    return chosen(keep, n).to(torch.uint8).argsort(dim=1, stable=True)[:, : n - keep.shape[1]]
 
 
-def take(cells: Shaped[Tensor, "b n *d"], index: Int[Tensor, "b m"]) -> Shaped[Tensor, "b m *d"]:
-    """The cells at these positions of each sample."""
-    return cells[torch.arange(len(cells), device=cells.device)[:, None], index]
+def take(rows: Shaped[Tensor, "b n *d"], index: Int[Tensor, "b *k"]) -> Shaped[Tensor, "b *_"]:
+    """The rows of these numbers of each sample; of -1 some row or other."""
+    sample = torch.arange(len(rows), device=rows.device).view(-1, *[1] * (index.ndim - 1))
+    return rows[sample, index.clamp(min=0)]
 
 
-def cell_errors(
-    said: Float[Tensor, "b m c p"],
-    wanted: Float[Tensor, "b m c p"],
-    valid: Bool[Tensor, "b m p"],
-    *,
-    normalise: bool = False,
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Sum over cells of the mean squared error of their valid pixels, and how many cells have any.
+@full_precision
+def patch_errors(
+    said: Float[Tensor, "b n p"], values: Float[Tensor, "b n p"], valid: Bool[Tensor, "b n p"], *, normalise: bool
+) -> Float[Tensor, "b n"]:
+    """Mean squared error over the valid values of each patch, 0 where it has none.
 
-    With `normalise`, each cell's pixels are brought to mean 0 and variance 1, over all channels.
+    With `normalise`, values are brought to mean 0 and variance 1 patch by patch, by their valid ones alone; 1e-6 is
+    added to the variance, whose divisor is one less than the number (MAE's official code).
     """
-    known = valid[:, :, None].expand_as(wanted).flatten(2)
-    errors = patch_errors(said.flatten(2), wanted.flatten(2), known, normalise=normalise)
-    return errors.sum(), valid.any(dim=2).sum().to(errors.dtype)
+    number = valid.sum(dim=2, keepdim=True)
+    if normalise:
+        mean = (values * valid).sum(dim=2, keepdim=True) / number.clamp(min=1)
+        deviation = (values - mean) * valid
+        variance = deviation.square().sum(dim=2, keepdim=True) / (number - 1).clamp(min=1)
+        values = deviation / (variance + 1e-6).sqrt()
+    return ((said - values) * valid).square().sum(dim=2) / number[..., 0].clamp(min=1)
+
+
+def flat(parts: Sequence[Tensor]) -> Shaped[Tensor, " n"]:
+    """The numbers of several tensors, one after the other."""
+    return torch.cat([part.flatten() for part in parts])
 
 
 def shares(
@@ -78,80 +106,8 @@ def shares(
     return sums / whole.clamp(min=1 / len(joined)), whole > 0
 
 
-class Decoder(nn.Module):
-    """From the features of the seen cells to those of all: a learned token for the others, then ConvNeXt V2 blocks."""
-
-    def __init__(self, dim: int, width: int, depth: int):
-        from timm.models.convnext import ConvNeXtBlock
-
-        super().__init__()
-        self.project = nn.Linear(dim, width)
-        self.token = nn.Parameter(torch.empty(width).normal_(std=0.02))
-        blocks: list[Any] = [ConvNeXtBlock(width, use_grn=True, ls_init_value=None) for _ in range(depth)]
-        self.blocks = nn.Sequential(*blocks)
-        self.apply(initialise)
-
-    def forward(
-        self, tokens: Float[Tensor, "b k d"], kept: Int[Tensor, "b k"], grid: tuple[int, int]
-    ) -> Float[Tensor, "b n w"]:
-        """Features of all cells, row by row."""
-        seen = self.project(tokens)
-        every = self.token.to(seen.dtype).expand(len(seen), grid[0] * grid[1], -1)
-        every = every.scatter(1, kept[:, :, None].expand_as(seen), seen)
-        return self.blocks(every.transpose(1, 2).unflatten(2, grid)).flatten(2).transpose(1, 2)
-
-
-def initialise(layer: nn.Module) -> None:
-    """As ConvNeXt's layers begin: weights of a truncated Gaussian of 0.02, biases 0."""
-    if isinstance(layer, nn.Linear | nn.Conv2d):
-        nn.init.trunc_normal_(layer.weight, std=0.02)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
-
-
-class Masked(_types.Method):
-    """One view, of which the encoder sees some cells; what is drawn is written on the view (`View.kept`)."""
-
-    encoder: ConvNextV2
-
-    def __init__(self, name: str, mask: float, encoder: Encoder, policy: DrawViews):
-        if not isinstance(encoder, ConvNextV2):
-            raise RecipeError(
-                f"{name} shows its encoder some cells of a picture, and this one needs all",
-                where="encoder",
-                remedy="choose the encoder convnext-v2",
-            )
-        super().__init__(encoder, policy)
-        self.name, self.mask = name, mask
-        network: Any = encoder.network
-        network.head.requires_grad_(requires_grad=False)  # its norm is of the embedding, which nothing here trains
-
-    @torch.no_grad()
-    def views(self, batch: Batch, generator: torch.Generator) -> list[View]:
-        """The policy's, and which cells of the first one are seen.
-
-        Raises:
-            RecipeError: the view is of several dates or not made of whole cells, or the mask leaves none.
-        """
-        first, *others = super().views(batch, generator)
-        dates = first.image.pixels.shape[1]
-        if dates > 1:
-            raise RecipeError(
-                f"{self.name} fills in a picture of one date, and the views have {dates}",
-                remedy="choose the policy with-targets",
-            )
-        rows, columns = self.encoder.grid(first.image)
-        kept = visible(len(first.image), rows * columns, self.mask, generator)
-        return [replace(first, kept=send(kept, first.image.pixels.device)), *others]
-
-    def standard(self, view: View) -> tuple[Float[Tensor, "b m c p"], Bool[Tensor, "b m p"]]:
-        """The hidden cells of a view, as the encoder standardises them, and which of their pixels are valid."""
-        image = view.image
-        pixels = self.encoder.standardize(image.pixels, image.valid, image.band_ids)[:, 0]
-        return self.hide(view, pixels), self.hide(view, image.valid)[:, :, 0]
-
-    def hide(self, view: View, picture: Shaped[Tensor, "b c h w"]) -> Shaped[Tensor, "b m c p"]:
-        """The cells of a picture, of a mask or of codes that the view does not show."""
-        assert view.kept is not None
-        cells = cut(picture, self.encoder.cell)
-        return take(cells, hidden(view.kept, cells.shape[1]))
+@full_precision
+def mean_of(errors: Float[Tensor, " n"], counted: Bool[Tensor, " n"], gather: Gather) -> Float[Tensor, ""]:
+    """Mean of the errors that count; that of several processes' results is the mean over all of them."""
+    (mean,), _ = shares((errors * counted).sum()[None], counted.sum().float()[None], gather)
+    return mean

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from swath.batch import View
 from swath.encoders import Encoder
-from swath.methods import _masked
-from swath.methods._masked import Decoder, cell_errors, hidden, initialise, shares, take
+from swath.methods import _cells
+from swath.methods._cells import Decoder, cell_errors
+from swath.methods._masked import hidden, normal_init, shares, take
 from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, require_number
 from swath.settings import PluginSettings
 
@@ -32,7 +33,7 @@ class Config(PluginSettings):
     """Pixels are filled in as they are beside the others of their cell: less its mean, over its deviation."""
 
 
-class Method(_masked.Masked):
+class Method(_cells.Masked):
     """FCMAE. Seen cells alone are computed; the error is of hidden ones alone, and of their valid pixels."""
 
     def __init__(self, config: Config, encoder: Encoder, policy: DrawViews):
@@ -40,7 +41,7 @@ class Method(_masked.Masked):
         self.config = config
         self.decoder = Decoder(encoder.dim, config.decoder_width, config.decoder_depth)
         self.predict = nn.Linear(config.decoder_width, encoder.contract.channels * self.encoder.cell**2)
-        self.predict.apply(initialise)
+        self.predict.apply(normal_init)
 
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """Mean over hidden cells that have a valid pixel of the mean squared error of these."""

@@ -20,8 +20,9 @@ from swath.encoders import Encoder, TokenEncoder, TokenGrid
 from swath.encoders.vit import attend
 from swath.errors import RecipeError
 from swath.methods import _types
-from swath.methods._autoencoder import Filler, flat, mean_of, scale_of, with_tokens
+from swath.methods._autoencoder import Filler, scale_of, with_tokens
 from swath.methods._losses import full_precision
+from swath.methods._masked import flat, mean_of, normal_init, take
 from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, Teacher
 from swath.settings import PluginSettings
 
@@ -71,7 +72,7 @@ class Predictor(Filler):
         super().__init__(dim, width, config.predictor_depth, config.predictor_heads or width // 32)
         self.width = width
         self.project = nn.Linear(self.width, dim)
-        self.apply(_initialise)
+        self.apply(normal_init)
 
     def forward(
         self,
@@ -96,12 +97,6 @@ class Predictor(Filler):
         seen = torch.cat([there.repeat_interleave(blocks, dim=0), asked.flatten(0, 1)], dim=1)
         said = self.norm(attend(self.blocks, tokens, seen))[:, k:]
         return self.project(said).unflatten(0, (-1, blocks))
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        nn.init.zeros_(module.bias)
 
 
 class Method(_types.Method):
@@ -130,10 +125,10 @@ class Method(_types.Method):
         seen, scale, device = encoder.seen(image), scale_of(view, len(image)), image.pixels.device
         keep, targets = (send(one, device) for one in blocks(encoder.grid(image), len(image), self.config))
         tokens = encoder.tokens(image, keep, scale)
-        there, asked = _at(seen, keep) & (keep >= 0), _at(seen, targets)
+        there, asked = take(seen, keep) & (keep >= 0), take(seen, targets)
         where = encoder.positions(image, self.predictor.width, scale).expand(len(image), -1, -1)
-        said = self.predictor(tokens[:, encoder.prefix :], there, _at(where, keep), _at(where, targets), asked)
-        wanted = _at(self._targets(view, scale), targets)
+        said = self.predictor(tokens[:, encoder.prefix :], there, take(where, keep), take(where, targets), asked)
+        wanted = take(self._targets(view, scale), targets)
         return errors_of(said, wanted), asked, encoder.pooled(tokens, there).detach()
 
     @torch.no_grad()
@@ -145,12 +140,6 @@ class Method(_types.Method):
     def after_step(self, progress: float) -> None:
         """Move the teacher towards the student."""
         self.teacher.follow(self.config.momentum + (1.0 - self.config.momentum) * progress, self.encoder)
-
-
-def _at(rows: Tensor, index: Int[Tensor, "b *k"]) -> Tensor:
-    """The rows of these numbers of each sample."""
-    sample = torch.arange(len(rows), device=rows.device).view(-1, *[1] * (index.ndim - 1))
-    return rows[sample, index.clamp(min=0)]
 
 
 @full_precision

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from swath.batch import View
 from swath.encoders import Encoder
-from swath.methods import _masked, fcmae
+from swath.methods import _cells, fcmae
+from swath.methods._cells import Decoder, cell_errors
 from swath.methods._losses import full_precision
-from swath.methods._masked import Decoder, cell_errors, hidden, initialise, shares, take
+from swath.methods._masked import hidden, normal_init, shares, take
 from swath.methods._targets import NONE, Target, classes, numbers
 from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, require_number
 
@@ -47,7 +48,7 @@ class Head(nn.Module):
         self.target = target
         self.norm = nn.Identity() if target.of_pixels else nn.LayerNorm(width, eps=1e-6)
         self.linear = nn.Linear(width, target.size * (cell**2 if target.of_pixels else 1))
-        self.linear.apply(initialise)
+        self.linear.apply(normal_init)
         self.register_buffer("codes", torch.tensor(target.codes, dtype=torch.float64), persistent=False)
         self.register_buffer("mean", torch.tensor(target.mean, dtype=torch.float64), persistent=False)
         self.register_buffer("scale", 1 / torch.tensor(target.std, dtype=torch.float64), persistent=False)
@@ -66,7 +67,7 @@ class Head(nn.Module):
         return ((values.double() - self.mean.view(shape)) * self.scale.view(shape)).float()
 
 
-class Method(_masked.Masked):
+class Method(_cells.Masked):
     """MP-MAE. All tasks share the decoder, as in the official code, and each has a linear layer of its own. What a
     sample lacks is left out of its task's error, and a task that no sample of a step has is left out of the step.
     """
@@ -76,7 +77,7 @@ class Method(_masked.Masked):
         self.config = config
         self.decoder = Decoder(encoder.dim, config.decoder_width, config.decoder_depth)
         self.predict = nn.Linear(config.decoder_width, encoder.contract.channels * self.encoder.cell**2)
-        self.predict.apply(initialise)
+        self.predict.apply(normal_init)
         self.heads: Sequence[Head] = []
         self.expect(())
 

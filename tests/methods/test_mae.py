@@ -10,8 +10,8 @@ from swath import methods
 from swath.batch import NO_DAY, View
 from swath.encoders import vit
 from swath.errors import RecipeError
-from swath.methods import _autoencoder
-from swath.methods._autoencoder import chosen, mean_of, patch_errors, random_keep, scale_of
+from swath.methods._autoencoder import scale_of
+from swath.methods._masked import chosen, kept_of, mean_of, patch_errors, random_keep
 from swath.methods.mae import Config as Mae
 from swath.methods.sat_mae import Config as SatMae
 from tests.methods import fakes
@@ -218,8 +218,8 @@ def test_what_cannot_be_masked_is_refused():
     with pytest.raises(RecipeError, match="the encoder has neither"):
         _autoencoder_of(SatMae(**SMALL), fakes.tokens(groups=None))
     view = fakes.view(fakes.image(2))
-    with pytest.raises(RecipeError, match=r"mask=0\.99 of 32 patches none is kept"):
+    with pytest.raises(RecipeError, match=r"mask=0\.99 leaves none of 32 patches"):
         fakes.method("mae", mask=0.99).loss([view])
     with pytest.raises(RecipeError, match="cannot be shared by 5 attention heads"):
         fakes.method("mae", decoder_heads=5)
-    assert _autoencoder.kept_of(10, 0.9) == 1
+    assert kept_of(10, 0.9) == 1

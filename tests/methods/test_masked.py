@@ -10,7 +10,7 @@ import torch
 
 from swath.batch import NO_DAY
 from swath.errors import RecipeError
-from swath.methods import OneProcess, Target, _masked, cycle, fcmae, mp_mae
+from swath.methods import OneProcess, Target, _cells, _masked, cycle, fcmae, mp_mae
 from swath.methods._targets import NONE, classes, months, numbers
 from swath.methods.fcmae import Config
 from tests.methods import fakes
@@ -58,7 +58,7 @@ def test_defaults_are_the_published_ones():
     published = {"mask": 0.6, "decoder_width": 512, "decoder_depth": 1, "normalised": True}
     assert Config().model_dump() == {"name": "fcmae", **published}
     assert mp_mae.Config().model_dump() == Config().model_dump() | {"name": "mp-mae", "weights": "learnt"}
-    assert _masked.visible(2, 49, 0.6, torch.Generator()).shape == (2, 19)
+    assert _cells.visible(2, 49, 0.6, torch.Generator()).shape == (2, 19)
 
 
 @pytest.mark.parametrize("normalise", [True, False])
@@ -100,7 +100,7 @@ def test_a_batch_without_a_valid_pixel_gives_no_error_and_no_nan(name):
 
 
 def test_masks_are_drawn_anew_for_each_sample_and_hide_what_they_say():
-    kept = _masked.visible(200, 16, 0.6, torch.Generator().manual_seed(0))
+    kept = _cells.visible(200, 16, 0.6, torch.Generator().manual_seed(0))
     assert kept.shape == (200, 6)
     often = torch.bincount(kept.flatten(), minlength=16)
     assert often.min() > 40
@@ -111,7 +111,7 @@ def test_masks_are_drawn_anew_for_each_sample_and_hide_what_they_say():
 
 def test_what_cannot_be_masked_is_refused():
     method = fakes.method("fcmae", mask=0.95)
-    with pytest.raises(RecipeError, match=r"a mask of 0.95 leaves none of the 9 cells"):
+    with pytest.raises(RecipeError, match=r"mask=0\.95 leaves none of 9 cells"):
         drawn(method)
     method = fakes.method("fcmae", fakes.policy)
     with pytest.raises(RecipeError, match="fcmae compares 1 views, the view policy draws 2"):
