@@ -87,16 +87,23 @@ class MethodPlugin(Protocol):
 
 
 class Method(nn.Module, ABC):
-    """Base of all methods; `encoder` is the network that is kept after training."""
+    """Base of all methods; `encoder` is the network that is trained."""
 
     multi_crop: ClassVar[bool] = False
     """Whether it takes any number of views from two on, of any sizes and local crops among them; otherwise it
     takes exactly two."""
+    kept: ClassVar[str] = "encoder"
+    """Path of the module that is kept after training: the trained network, or a teacher's."""
 
     def __init__(self, encoder: Encoder, policy: DrawViews):
         super().__init__()
         self.encoder = encoder
         self.policy = policy
+
+    @property
+    def result(self) -> Encoder:
+        """The network that is kept after training."""
+        return cast(Encoder, self.get_submodule(self.kept))
 
     @torch.no_grad()
     def views(self, batch: Batch, generator: torch.Generator) -> list[View]:

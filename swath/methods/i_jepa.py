@@ -3,7 +3,7 @@
 Assran et al. 2023, https://arxiv.org/abs/2301.08243; defaults of the official code (`in1k_vith14_ep300.yaml`).
 Published on ImageNet: AdamW, batch 2048, lr 2e-4 to 1e-3 in 40 epochs and down to 1e-6 at the 300th along half a
 cosine, weight decay rising from 0.04 to 0.4; crops with a scale of (0.3, 1) and no other augmentation. The view policy
-is one-crop. What is kept is the student; the paper evaluates its teacher.
+is one-crop. What is kept is the teacher, which the paper evaluates.
 """
 
 from typing import Annotated, Literal
@@ -107,6 +107,7 @@ class Method(_types.Method):
     """
 
     encoder: TokenEncoder
+    kept = "teacher.encoder"
 
     def __init__(self, config: Config, encoder: Encoder, policy: DrawViews):
         super().__init__(with_tokens(encoder, config.name), policy)

@@ -17,9 +17,6 @@ from swath.training import distributed
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer  # importing it takes seconds, and whoever only reads has no use for it
 
-ENCODER = "method.encoder."
-"""Prefix of the encoder's tensors in a checkpoint."""
-
 
 def save(trainer: "Trainer", path: Path) -> None:
     """Write a checkpoint, or leave the old one as it was. Called by every process; the first one writes."""
@@ -57,7 +54,12 @@ def _check_sums(path: Path) -> None:
             raise zipfile.BadZipFile(f"{damaged} has another checksum than when it was written")
 
 
-def encoder_state(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """The encoder's part of a checkpoint, without the prefix."""
-    state = checkpoint["state_dict"]
-    return {name.removeprefix(ENCODER): tensor for name, tensor in state.items() if name.startswith(ENCODER)}
+def encoder_state(checkpoint: dict[str, Any], kept: str) -> dict[str, torch.Tensor]:
+    """The encoder's part of a checkpoint, without the prefix.
+
+    Args:
+        checkpoint: as it was read.
+        kept: path of the encoder in its method (`Method.kept`).
+    """
+    prefix, state = f"method.{kept}.", checkpoint["state_dict"]
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

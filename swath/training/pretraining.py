@@ -96,7 +96,7 @@ def pretrain(
         method = _method(method_config, encoder, policy, corpus, locations)
         if begin(out, settings):
             fit(method, train, loader, out, seed=seed, knn=knn, devices=devices, label=label)
-            state = finished_state(out / "last.ckpt")
+            state = finished_state(out / "last.ckpt", method.kept)
             encoder.load_state_dict(state)
             card = {**(provenance or {}), **{k: v for k, v in settings.items() if k not in ("encoder", "contract")}}
             if distributed.launch().rank == 0:
@@ -279,9 +279,9 @@ def begin(out: Path, settings: dict[str, Any]) -> bool:
     return not ((out / "encoder.safetensors").exists() and (out / "encoder.json").exists())
 
 
-def finished_state(path: Path) -> dict[str, torch.Tensor]:
+def finished_state(path: Path, kept: str) -> dict[str, torch.Tensor]:
     """The encoder's weights of a finished training; TrainingError if the last step left any that is not finite."""
-    state = checkpoint.encoder_state(checkpoint.read(path) or {"state_dict": {}})
+    state = checkpoint.encoder_state(checkpoint.read(path) or {"state_dict": {}}, kept)
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise TrainingError(

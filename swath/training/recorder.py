@@ -163,7 +163,7 @@ class Recorder(Callback):
         }
         if self.labelled is not None and self._due(step, self.train.knn_every):
             with trainer.precision_plugin.forward_context():
-                known["knn"] = knn_accuracy(module.method.encoder, self.labelled)
+                known["knn"] = knn_accuracy(module.method.result, self.labelled)
         steps, self.steps = self.steps, _Steps()
         gauged = [newest.gauged()] if self._due(step, self.train.gauge_every) else []
         (numbers, *rest), done = fetch([steps.numbers(), *newest.terms.values(), *gauged])

@@ -171,7 +171,7 @@ def test_processes_average_over_all_that_is_asked_for():
 
     class Both(methods.OneProcess):
         def __call__(self, tensor):
-            return torch.tensor([2.0, 1.0])
+            return torch.tensor([[2.0], [1.0]])
 
     parts = [mean_of(errors[:2], asked[:2], Both()), mean_of(errors[2:], asked[2:], Both())]
     assert float(sum(parts) / 2) == pytest.approx(2.0)

@@ -102,6 +102,7 @@ def test_a_batch_without_a_valid_pixel_gives_no_error_and_no_nan(name):
 def test_masks_are_drawn_anew_for_each_sample_and_hide_what_they_say():
     kept = _cells.visible(200, 16, 0.6, torch.Generator().manual_seed(0))
     assert kept.shape == (200, 6)
+    assert _cells.visible(1, 10, 0.9, torch.Generator()).shape == (1, 1)  # 10 * (1 - 0.9) is 0.99...
     often = torch.bincount(kept.flatten(), minlength=16)
     assert often.min() > 40
     assert (kept.diff(dim=1) > 0).all()

@@ -389,7 +389,18 @@ def test_differences_are_paths():
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     torch.save({"state_dict": {"method.encoder.w": torch.tensor([1.0, torch.inf])}}, tmp_path / "last.ckpt")
     with pytest.raises(TrainingError, match="weights are not finite"):
-        finished_state(tmp_path / "last.ckpt")
+        finished_state(tmp_path / "last.ckpt", "encoder")
+
+
+def test_what_a_method_keeps_is_what_is_read_off_its_checkpoint(tmp_path):
+    """The teacher of I-JEPA, whose student was exported before; the trained network of all others that have one."""
+    student, teacher = torch.tensor([1.0]), torch.tensor([2.0])
+    state = {"method.encoder.w": student, "method.teacher.encoder.w": teacher}
+    torch.save({"state_dict": state}, tmp_path / "last.ckpt")
+    for name, expected in (("i-jepa", teacher), ("byol", student)):
+        method = fakes.method(name)
+        assert method.result is (method.teacher.encoder if expected is teacher else method.encoder)
+        assert finished_state(tmp_path / "last.ckpt", method.kept) == {"w": expected}
 
 
 def test_a_damaged_checkpoint_says_so(tmp_path):
@@ -408,7 +419,7 @@ def test_no_flipped_bit_in_a_checkpoint_is_trained_on(tmp_path):
         place = whole.index(tensor.numpy().tobytes()) + 1000
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         with pytest.raises(TrainingError, match="another checksum") as error:
-            finished_state(path)
+            finished_state(path, "encoder")
         assert str(path) == error.value.where, name
 
 
