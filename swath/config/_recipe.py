@@ -59,6 +59,14 @@ class ReplicatesConfig(Settings):
     label_draws: int | None = Field(default=None, ge=1)
     """Draws of the labels where a task uses a fraction of them: the trainings take them in turn, and all rows of a
     replicate the same one. One for each training if nothing is said."""
+    first_seed: Seed = 0
+    """The first of the seeds, and of the draws of the labels. Another number repeats the experiment: other trainings
+    on other draws, none of them of the first experiment if it is at least its number of seeds."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        # a recipe that is no repetition has the digest that it had before repetitions were there
+        return {key: value for key, value in handler(self).items() if key != "first_seed" or value}
 
 
 class Recipe(Settings):
@@ -127,9 +135,10 @@ class Recipe(Settings):
         if self.rotate and self.split.folds is None:
             raise ValueError("replicates: how many folds a column has is known to the corpus alone; give seeds instead")
         folds = self.split.folds if self.rotate and self.split.folds else 1
-        seeds = list(range(self.replicates.trainings * folds))
+        first = self.replicates.first_seed
+        seeds = list(range(first, first + self.replicates.trainings * folds))
         if "seeds" in self.model_fields_set and self.seeds != seeds:
-            raise ValueError(f"replicates ask for the seeds 0 to {seeds[-1]}; give seeds or replicates, not both")
+            raise ValueError(f"replicates ask for the seeds {first} to {seeds[-1]}; give seeds or replicates, not both")
         object.__setattr__(self, "seeds", seeds)
         return self
 

@@ -99,4 +99,5 @@ def _evaluation(recipe: Recipe, folder: Path, corpus: Corpus, given: Mapping[str
         folder / "evaluate",
         statistics=tasks.StatisticsConfig(claims=claims),
         label_draws=recipe.replicates.label_draws if recipe.replicates else None,
+        first_draw=recipe.replicates.first_seed if recipe.replicates else 0,
     )

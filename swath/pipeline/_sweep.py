@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,11 +61,10 @@ def confirmation(recipe: Recipe, folder: Path) -> Recipe | None:
     path = corpus_path(recipe, folder).absolute()
     folds = 1 if recipe.split.fold is None else len(rotations(Corpus.open(path), recipe.split))
     fresh = max(recipe.seeds) + 1
-    trainings = recipe.sweep.confirm * (folds if recipe.rotate else 1)
     document |= {
         "name": f"{recipe.name[: LONGEST - len(CONFIRMATION) - 1]}-{CONFIRMATION}",
         "description": f"Trainings with fresh seeds of {best}, which came first in the sweep {recipe.name}.",
-        "seeds": list(range(fresh, fresh + trainings)),
+        **_repeated(recipe, fresh, folds),
         "arms": {best: document["arms"][best]},
         "corpus": {"path": str(path)},
     }
@@ -73,6 +73,15 @@ def confirmation(recipe: Recipe, folder: Path) -> Recipe | None:
     for task in document["tasks"].values():
         task["floor_arms"] = [arm for arm in task["floor_arms"] if arm == best]
     return recipes.resolve(document, where=f"the confirmation of {recipe.name}")
+
+
+def _repeated(recipe: Recipe, first: int, folds: int) -> dict[str, Any]:
+    """The seeds of a confirmation, given as the sweep gives its own: as replicates, or as a list."""
+    assert recipe.sweep is not None
+    trainings = recipe.sweep.confirm
+    if recipe.replicates is None:
+        return {"seeds": list(range(first, first + trainings * (folds if recipe.rotate else 1)))}
+    return {"replicates": recipe.replicates.model_dump() | {"trainings": trainings, "first_seed": first}}
 
 
 def set_aside(folder: Path, once_more: Recipe) -> None:

@@ -124,6 +124,12 @@ def test_folds_of_a_column_are_known_to_the_corpus(monkeypatch):
     assert (again.seeds, again.split.fold) == ([5, 6, 7, 8, 9], 4)
 
 
+def test_a_confirmation_draws_labels_as_its_sweep_does(monkeypatch):
+    again = confirmed(monkeypatch, "replicates={trainings: 3, label_draws: 2}", "seeds=[0, 1, 2]")
+    assert again.replicates is not None
+    assert (again.seeds, again.replicates.label_draws, again.replicates.first_seed) == ([3], 2, 3)
+
+
 def test_a_confirmation_of_other_seeds_is_set_aside(monkeypatch, tmp_path):
     first, longer = (confirmed(monkeypatch, f"seeds={seeds}") for seeds in ([0], [0, 1]))
     stored = tmp_path / "confirm" / "recipe.yaml"

@@ -138,6 +138,10 @@ def test_replicates_make_the_seeds():
     made = recipe(replicates={"trainings": 3, "label_draws": 2}, **rotating)
     assert made.seeds == list(range(15)), "every fold is trained on three times"
     assert config.resolve(made.model_dump(mode="json")) == made
+    plain, again = (recipe(replicates={"trainings": 3} | more, **rotating) for more in ({}, {"first_seed": 15}))
+    assert again.seeds == [seed + 15 for seed in plain.seeds]
+    assert again.digest != plain.digest
+    assert "first_seed" not in plain.model_dump()["replicates"], "digests of recipes that are no repetition stay"
     with pytest.raises(RecipeError, match="seeds or replicates, not both"):
         recipe(replicates={"trainings": 3}, seeds=[4, 5])
     with pytest.raises(RecipeError, match="replicates ask for the seeds 0 to 2"):

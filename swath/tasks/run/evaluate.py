@@ -35,6 +35,7 @@ class Evaluation:
         out: Path,
         statistics: StatisticsConfig | None = None,
         label_draws: int | None = None,
+        first_draw: int = 0,
     ):
         """Plan what is to be computed.
 
@@ -51,6 +52,7 @@ class Evaluation:
             statistics: intervals, tests and claims; each task's metrics are filled in.
             label_draws: how many draws of the labels the replicates take in turn, where a task uses a fraction of them;
                 None: each its own.
+            first_draw: number of the first of these draws.
 
         Raises:
             RecipeError: the number of seeds is no multiple of the number of folds, or an encoder was pre-trained on
@@ -68,7 +70,7 @@ class Evaluation:
         for task in self._tasks:
             own = [seed for seed in seeds if fold_of[seed] == task.split_config]
             theirs = {key: path for key, path in encoders.items() if key[1] in own}
-            drawn = {seed: task.drawn(k % (label_draws or len(own))) for k, seed in enumerate(own)}
+            drawn = {seed: task.drawn(first_draw + k % (label_draws or len(own))) for k, seed in enumerate(own)}
             self._jobs += jobs_of(drawn, theirs, networks)
         self._digests = [job.digests() for job in self._jobs]
 
