@@ -78,7 +78,7 @@ def _on_all_tokens(method: mae.Method, image: Image, seen: Tensor) -> int:
     encoder, keep = method.encoder, torch.arange(seen.shape[1]).expand(len(image), -1)
     tokens = encoder.tokens(image, keep)
     positions = encoder.positions(image, method.decoder.width)
-    method.decoder(tokens, keep, positions, seen, 1).square().mean().backward()
+    method.decoder(tokens, keep, positions, seen, image).square().mean().backward()
     return len(image)
 
 

@@ -12,6 +12,8 @@ from swath.sensors import calibrate
 
 NO_DAY = -(2**31)
 """`Image.days` of a padding date, and of a chip whose acquisition date is unknown."""
+NO_BAND = -1
+"""`Image.band_ids` of a channel that a sample lacks; its pixels are never looked at. For encoders of any bands."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,6 +28,7 @@ from swath.encoders._norm import FrameBatchNorm
 from swath.encoders._plugin import EncoderPlugin, EncoderSettings, StartableSettings
 from swath.encoders._published import PublishedCard, published_card, published_names
 from swath.encoders._series import SeriesEncoder, seen_frames, temporal_mean
+from swath.encoders._spectrum import NearestBand, nearest_band
 from swath.encoders._tokens import Patches, TokenEncoder, TokenGrid
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "InputContract",
     "Library",
     "MapEncoder",
+    "NearestBand",
     "Patches",
     "PublishedCard",
     "SeriesEncoder",
@@ -58,6 +60,7 @@ __all__ = [
     "load_card",
     "load_seen",
     "names",
+    "nearest_band",
     "own_start",
     "published_card",
     "published_names",

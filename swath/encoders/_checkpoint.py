@@ -87,6 +87,11 @@ def build(config: EncoderSettings, contract: InputContract) -> Encoder:
             f"the views are of {len(contract.branches)} sensors in turn, and the encoder {name} has one input",
             remedy="choose an encoder with a branch per sensor, such as unet-3d",
         )
+    if contract.any_number and not config.TAKES_ANY_NUMBER:
+        raise RecipeError(
+            f"the views hold changing numbers of bands, and the encoder {name} has as many channels as ever",
+            remedy="choose the encoder any-sensor, or a policy whose views have fixed bands",
+        )
     if start := _own_weights(config):
         _check_says_nothing_foreign(config, start)
         return _continued(plugin, config, contract, start)
@@ -164,6 +169,8 @@ def _check_settings(config: EncoderSettings, start: Path) -> None:
 
 def _with_statistics_of(then: InputContract, now: InputContract, start: Path) -> InputContract:
     """The new contract with the statistics of the old one; ContractError unless bands and units are the same."""
+    if then.any_number:
+        return _of_both(then, now, start)
     same = now.inputs == then.inputs if now.fixed else set(now.bands) <= set(then.bands)
     if (now.fixed, now.channels) != (then.fixed, then.channels) or not same:
         raise ContractError(
@@ -171,6 +178,19 @@ def _with_statistics_of(then: InputContract, now: InputContract, start: Path) ->
             where=str(start),
             remedy="give the views the bands of the checkpoint, or start from other weights",
         )
+    _check_units(then, now, start)
+    rows = [then.bands.index(key) for key in now.bands]
+    return replace(now, mean=tuple(then.mean[i] for i in rows), std=tuple(then.std[i] for i in rows))
+
+
+def _of_both(then: InputContract, now: InputContract, start: Path) -> InputContract:
+    """The contract of an encoder of any bands that is trained further: bands that are new to it join those it knows."""
+    _check_units(then, now.of([key for key in now.bands if key in then.bands]), start)
+    return then.with_more(now)
+
+
+def _check_units(then: InputContract, now: InputContract, start: Path) -> None:
+    """Raise ContractError unless bands that a checkpoint knows are in its units, as far as their means tell."""
     rows = [then.bands.index(key) for key in now.bands]
     if (units := tuple(then.units[i] for i in rows)) != now.units:
         raise ContractError(
@@ -179,7 +199,6 @@ def _with_statistics_of(then: InputContract, now: InputContract, start: Path) ->
             remedy="bring the corpus to the units of the checkpoint, or start from other weights",
         )
     check_means(then, now)
-    return replace(now, mean=tuple(then.mean[i] for i in rows), std=tuple(then.std[i] for i in rows))
 
 
 def _said(contract: InputContract) -> str:
@@ -459,6 +478,8 @@ def _pictures(encoder: Encoder) -> list[Image]:
     contract = encoder.contract
     if contract.fixed:
         return [_picture([keys], encoder.example_px) for keys in contract.inputs]
+    if contract.any_number:
+        return [_picture([keys], encoder.example_px) for keys in dict.fromkeys((contract.bands, contract.bands[:1]))]
     count = len(contract.bands)
     starts = range(0, count, contract.channels)
     rows = [tuple(contract.bands[(i + k) % count] for k in range(contract.channels)) for i in starts]

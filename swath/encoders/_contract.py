@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
 
-from swath.batch import Image
+from swath.batch import NO_BAND, Image
 from swath.errors import ContractError
 from swath.sensors import band_id, bands
 
@@ -40,6 +40,9 @@ class InputContract:
     one sensor or of several, are an input. Empty: the channels are `inputs` and nothing else."""
     gsd_m: tuple[float, ...] = ()
     """Pixel size of each band in the corpus, in metres; empty where unknown (checkpoints of format 1)."""
+    any_number: bool = False
+    """Free only: an image has any number of bands of any sensors, each once, others than `bands` among them: the
+    encoder goes by what is known of a band, and `bands` are those that it was trained on (DOFA)."""
 
     @property
     def inputs(self) -> tuple[tuple[str, ...], ...]:
@@ -79,7 +82,32 @@ class InputContract:
     def as_dict(self) -> dict[str, Any]:
         """Plain data of all that an encoder's numbers depend on, for digests and comparisons."""
         said = asdict(self)
-        return {name: said[name] for name in said if name != "gsd_m" and (name != "groups" or self.groups)}
+        unsaid = {"gsd_m", *(name for name in ("groups", "any_number") if not said[name])}
+        return {name: said[name] for name in said if name not in unsaid}
+
+    def of(self, bands: Sequence[str]) -> "InputContract":
+        """The contract of these of its bands alone, as fixed channels in this order."""
+        rows = [self.bands.index(key) for key in bands]
+        return InputContract(
+            channels=len(rows),
+            bands=tuple(bands),
+            fixed=True,
+            units=tuple(self.units[i] for i in rows),
+            mean=tuple(self.mean[i] for i in rows),
+            std=tuple(self.std[i] for i in rows),
+            gsd_m=tuple(self.gsd_m[i] for i in rows) if self.gsd_m else (),
+        )
+
+    def with_more(self, more: "InputContract") -> "InputContract":
+        """The contract of an encoder of any number of bands, with the statistics of further ones."""
+        new = [i for i, key in enumerate(more.bands) if key not in self.bands]
+        joined = {
+            name: getattr(self, name) + tuple(getattr(more, name)[i] for i in new)
+            for name in ("bands", "units", "mean", "std")
+        }
+        sized = bool(self.gsd_m and more.gsd_m)
+        gsd_m = self.gsd_m + tuple(more.gsd_m[i] for i in new) if sized else ()
+        return replace(self, **joined, gsd_m=gsd_m, channels=len(joined["bands"]) if self.any_number else self.channels)
 
     def check_groups(self, bands: Sequence[str]) -> None:
         """Raise ContractError, naming what lacks, unless the bands are whole groups."""
@@ -96,7 +124,7 @@ class InputContract:
 
     def check_gsd(self, image: Image) -> None:
         """Raise ContractError unless the image's pixels are of the size that the encoder was trained on."""
-        key = bands()[int(image.band_ids[0, 0])].key
+        key = bands()[next(i for i in image.band_ids[0].tolist() if i != NO_BAND)].key
         known = dict(zip(self.bands, self.gsd_m, strict=False)).get(key, image.gsd_m)
         if abs(image.gsd_m / known - 1) > GSD_TOLERANCE:
             raise ContractError(
@@ -109,6 +137,9 @@ class InputContract:
         """Raise ContractError, naming what came and what is expected, unless the image's bands fit."""
         table = bands()
         ids = image.band_ids.cpu()
+        if self.any_number:
+            _check_each_once(ids)
+            return
         if self.groups:
             known = {band_id(key): key for key in self.bands}
             for row in ids.unique(dim=0).tolist():
@@ -145,3 +176,13 @@ class InputContract:
                 f"the encoder has no statistics for {', '.join(sorted(table[i].key for i in unknown))}",
                 remedy=f"it knows: {', '.join(self.bands)}",
             )
+
+
+def _check_each_once(ids: torch.Tensor) -> None:
+    """Raise ContractError if a sample has no band, or one of them twice."""
+    for row in ids.unique(dim=0).tolist():
+        there = Counter(i for i in row if i != NO_BAND)
+        if not there:
+            raise ContractError("all bands of a sample are missing", remedy="leave it out: nothing is known of it")
+        if twice := [bands()[i].key for i, times in there.items() if times > 1]:
+            raise ContractError(f"the image has {', '.join(twice)} more than once", remedy="give each band once")

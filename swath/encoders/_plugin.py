@@ -13,6 +13,8 @@ class EncoderSettings(PluginSettings):
 
     HAS_BRANCHES: ClassVar[bool] = False
     """Whether the network has a branch for each sensor of a contract (`InputContract.branches`)."""
+    TAKES_ANY_NUMBER: ClassVar[bool] = False
+    """Whether the network takes any number of bands (`InputContract.any_number`)."""
 
 
 class StartableSettings(EncoderSettings):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
-from torch import Tensor
+from torch import Tensor, nn
 
 from swath.batch import Image
 from swath.encoders._base import Encoder, _mean_over_dates
@@ -118,6 +118,19 @@ class TokenEncoder(Encoder, ABC):
         shown = [F.pad(picked(values, own), (0, 0, 0, most - len(own))) for own in channels]
         return Patches(*(torch.stack(parts, dim=2).flatten(1, 3).flatten(2) for parts in (shown, there)))
 
+    def prediction(self, width: int) -> nn.Module:
+        """A new last layer of a decoder, which says what pixels of all patches are.
+
+        Args:
+            width: length of the decoder's tokens.
+
+        Returns:
+            A module that takes rows "b n w", one for every token, and the image whose bands they are of, and gives
+            values "b n p", as in `patches`.
+        """
+        groups = self.groups or (tuple(range(self.contract.channels)),)
+        return GroupPrediction(width, len(groups), max(map(len, groups)) * self.patch_px**2)
+
     def seen(self, image: Image) -> Bool[Tensor, "b n"]:
         """True for tokens whose patch has a valid pixel."""
         there = cut(image.valid[:, :, None], self.patch_px).flatten(3).any(dim=3)
@@ -132,14 +145,31 @@ class TokenEncoder(Encoder, ABC):
         weight = there.to(tokens.dtype)
         return torch.einsum("bkd,bk->bd", tokens[:, self.prefix :], weight / weight.sum(dim=1, keepdim=True))
 
+    def embedding(self, image: Image) -> Float[Tensor, "b d"]:
+        """The embedding of an image that tokens are of: of one date, unless the encoder sees them together."""
+        return self.pooled(self.tokens(image), self.seen(image))
+
     def forward(self, image: Image) -> Float[Tensor, "b d"]:
         """Embed for training, nothing checked: all tokens; where dates are apart, the mean over those that have a
         valid pixel."""
         each = self.by_date(image)
-        features = self.pooled(self.tokens(each), self.seen(each))
+        features = self.embedding(each)
         if len(each) == len(image):
             return features
         return _mean_over_dates(features.unflatten(0, image.valid.shape[:2]), image.valid)
+
+
+class GroupPrediction(nn.ModuleList):
+    """A linear layer for each group of bands."""
+
+    def __init__(self, width: int, groups: int, longest: int):
+        super().__init__(nn.Linear(width, longest) for _ in range(groups))
+
+    def forward(self, rows: Float[Tensor, "b n w"], image: Image) -> Float[Tensor, "b n p"]:
+        """Pixels of all patches of the image."""
+        dates = image.pixels.shape[1]
+        by_group = rows.unflatten(1, (dates, len(self), -1))
+        return torch.stack([layer(by_group[:, :, i]) for i, layer in enumerate(self)], dim=2).flatten(1, 3)
 
 
 def cut(image: Shaped[Tensor, "b t c h w"], px: int) -> Shaped[Tensor, "b t n c p"]:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from swath.batch import Image
+from swath.batch import NO_BAND, Image
 from swath.encoders._contract import InputContract
 from swath.errors import ContractError
 from swath.sensors import band, bands, offset_left_in
@@ -86,7 +86,7 @@ def _some(image: Image) -> tuple[int, Values]:
     valid = image.valid[every[0], every[1], every[2], every[3]].cpu().numpy()
     ids = image.band_ids[every[0]].cpu().numpy()
     by_band = {}
-    for band_id in np.unique(ids):
+    for band_id in np.unique(ids[ids != NO_BAND]):
         samples, channels = np.nonzero(ids == band_id)
         if len(values := pixels[samples, :, channels][valid[samples]]):
             by_band[bands()[band_id].key] = values.astype(np.float64)

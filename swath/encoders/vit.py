@@ -6,7 +6,8 @@ in Scale-MAE (Reed et al. 2023, https://arxiv.org/abs/2212.14532). timm is impor
 seconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Annotated, Any, Literal
@@ -27,14 +28,13 @@ from swath.encoders._tokens import TokenEncoder, cut, picked, take
 from swath.errors import RecipeError
 
 
-class Config(StartableSettings):
-    """A vision transformer that computes any of its tokens alone: its size, and what tokens stand for.
+class TransformerSettings(StartableSettings):
+    """Base of the `Config` of vision transformers that compute any of their tokens alone: their size.
 
     Widths, depths and heads of the usual sizes: tiny 192, 12, 3; small 384, 12, 6; base 768, 12, 12; large 1024, 24,
     16.
     """
 
-    name: Literal["vit"] = "vit"
     patch: int = Field(default=16, ge=1)
     """Height and width of a patch in pixels. Chips of other sizes than a multiple are padded with invalid pixels."""
     width: int = Field(default=384, ge=4)
@@ -49,6 +49,31 @@ class Config(StartableSettings):
     """Further tokens that stand for nothing."""
     pooling: Literal["mean", "class"] = "mean"
     """What the embedding is: the mean of the patches' tokens, or the class token."""
+    reference_gsd_m: float | None = Field(default=None, gt=0)
+    """Count positions in pixels of this size instead of the image's own (Scale-MAE)."""
+    drop_path: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the last block's outputs that training leaves out; of the others less, the earlier the less."""
+
+    @model_validator(mode="after")
+    def _has_a_shape(self) -> "TransformerSettings":
+        if self.width % 4:
+            raise ValueError(f"width is {self.width}, and what positions are made of needs a multiple of 4")
+        if self.width % self.heads:
+            raise ValueError(f"width is {self.width}, which is no multiple of {self.heads} heads")
+        if self.pooling == "class" and not self.class_token:
+            raise ValueError("pooling is class, and there is no class_token")
+        return self
+
+    @property
+    def prefix(self) -> int:
+        """How many tokens stand for no patch."""
+        return int(self.class_token) + self.registers
+
+
+class Config(TransformerSettings):
+    """A vision transformer that computes any of its tokens alone: its size, and what tokens stand for."""
+
+    name: Literal["vit"] = "vit"
     learnt_positions_px: int | None = Field(default=None, ge=1)
     """Positions that are learnt, for chips of so many pixels, and interpolated for others; None: fixed ones (MAE)."""
     groups: Annotated[tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...], Field(min_length=1)] | None = None
@@ -56,20 +81,12 @@ class Config(StartableSettings):
     dates: Literal["apart", "together"] = "apart"
     """Whether dates of a series are images of their own, whose embeddings are averaged, or their tokens are computed
     together, each knowing its year and month (SatMAE's temporal form)."""
-    reference_gsd_m: float | None = Field(default=None, gt=0)
-    """Count positions in pixels of this size instead of the image's own (Scale-MAE)."""
-    drop_path: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the last block's outputs that training leaves out; of the others less, the earlier the less."""
 
     @model_validator(mode="after")
     def _fits(self) -> "Config":
         unit = 4 * (4 if self.groups else 1) * (2 if self.dates == "together" else 1)
         if self.width % unit:
             raise ValueError(f"width is {self.width}, and what positions are made of needs a multiple of {unit}")
-        if self.width % self.heads:
-            raise ValueError(f"width is {self.width}, which is no multiple of {self.heads} heads")
-        if self.pooling == "class" and not self.class_token:
-            raise ValueError("pooling is class, and there is no class_token")
         if self.learnt_positions_px is not None and self.reference_gsd_m is not None:
             raise ValueError("positions are either learnt (learnt_positions_px) or by pixel size (reference_gsd_m)")
         if self.learnt_positions_px is not None and self.learnt_positions_px < self.patch:
@@ -89,23 +106,25 @@ def shares(width: int, *, groups: bool, dates: bool) -> tuple[int, int, int]:
 class Transformer(nn.Module):
     """The trained part: embeddings of patches, tokens that stand for nothing, blocks."""
 
-    def __init__(self, config: Config, lengths: dict[str, int]):
+    def __init__(
+        self, config: TransformerSettings, embeds: Mapping[str, nn.Module], positions: tuple[int, int] | None = None
+    ):
         """Random weights.
 
         Args:
             config: its size.
-            lengths: how many numbers a patch has, by the name of its group.
+            embeds: what makes tokens of patches, by the name of their group.
+            positions: width of positions that are learnt, and how many patches they are for in each direction; None:
+                they are not learnt.
         """
         super().__init__()
         width = config.width
         # the groups' names stand in the state, so that weights of other groups are not taken for these
-        self.embeds = nn.ModuleDict({name: nn.Linear(length, width) for name, length in lengths.items()})
-        prefix = int(config.class_token) + config.registers
-        self.prefix = nn.Parameter(torch.empty(1, prefix, width).normal_(std=0.02)) if prefix else None
-        spatial = shares(width, groups=len(lengths) > 1, dates=config.dates == "together")[0]
+        self.embeds = nn.ModuleDict(dict(embeds))
+        self.prefix = nn.Parameter(torch.empty(1, config.prefix, width).normal_(std=0.02)) if config.prefix else None
         self.positions = None
-        if config.learnt_positions_px is not None:
-            side = -(-config.learnt_positions_px // config.patch)
+        if positions is not None:
+            spatial, side = positions
             self.positions = nn.Parameter(torch.empty(1, spatial, side, side).normal_(std=0.02))
         drops = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
         self.blocks = nn.ModuleList(block(width, config.heads, drop) for drop in drops)
@@ -118,10 +137,14 @@ class Transformer(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "b k d"], there: Bool[Tensor, "b k"]) -> Float[Tensor, "b m d"]:
         """The prefix and the tokens after all blocks, normalised; those that are not there are seen by none."""
+        return self.norm(self.attended(tokens, there))
+
+    def attended(self, tokens: Float[Tensor, "b k d"], there: Bool[Tensor, "b k"]) -> Float[Tensor, "b m d"]:
+        """The same before they are normalised."""
         if self.prefix is not None:
             prefix = self.prefix.expand(len(tokens), -1, -1)
             tokens = torch.cat([prefix.to(tokens.dtype), tokens], dim=1)
-        return self.norm(attend(self.blocks, tokens, there))
+        return attend(self.blocks, tokens, there)
 
 
 def block(width: int, heads: int, drop_path: float = 0.0) -> nn.Module:
@@ -157,31 +180,35 @@ class Vit(TokenEncoder):
 
     network: Transformer
 
-    def __init__(self, config: Config, contract: InputContract):
-        channels = _channels(config, contract)
-        lengths = {name: len(own) * config.patch**2 for name, own in channels.items()}
-        super().__init__(Transformer(config, lengths), contract, dim=config.width, example_px=4 * config.patch)
+    def __init__(self, config: TransformerSettings, contract: InputContract, network: Transformer):
+        super().__init__(network, contract, dim=config.width, example_px=4 * config.patch)
         self.config, self.patch_px = config, config.patch
-        self.groups = tuple(channels.values()) if config.groups else ()
-        self.prefix = int(config.class_token) + config.registers
-        self.together, self.pooling = config.dates == "together", config.pooling
+        self.prefix, self.pooling = config.prefix, config.pooling
 
     def tokens(
         self, image: Image, keep: Int[Tensor, "b k"] | None = None, scale: Float[Tensor, " b"] | None = None
     ) -> Float[Tensor, "b m d"]:
         """As `TokenEncoder`; of one group, only the patches of kept tokens are so much as embedded."""
+        return self.network(*self._entering(self._standard(image), keep, scale))
+
+    def _standard(self, image: Image) -> Image:
+        return replace(image, pixels=self.standardize(image.pixels, image.valid, image.band_ids))
+
+    def _entering(
+        self, image: Image, keep: Int[Tensor, "b k"] | None = None, scale: Float[Tensor, " b"] | None = None
+    ) -> tuple[Float[Tensor, "b k d"], Bool[Tensor, "b k"]]:
+        """Of a standardised image the tokens before the first block, and which of them have a valid pixel."""
         there = self.seen(image)
         positions = self._positions(image, self.config.width, scale, self.network.positions)
-        embedded = self._embedded(self.standardize(image.pixels, image.valid, image.band_ids), keep)
+        embedded = self._embedded(image, keep)
         if keep is not None:
             there = take(there, keep) & (keep >= 0)
             positions = take(positions.expand(len(keep), -1, -1), keep)
-        return self.network(embedded + positions, there)
+        return embedded + positions, there
 
-    def _embedded(
-        self, standard: Float[Tensor, "b t c h w"], keep: Int[Tensor, "b k"] | None
-    ) -> Float[Tensor, "b k d"]:
-        patches = cut(standard, self.patch_px)
+    def _embedded(self, image: Image, keep: Int[Tensor, "b k"] | None) -> Float[Tensor, "b k d"]:
+        """What the patches of a standardised image are, without their positions."""
+        patches = cut(image.pixels, self.patch_px)
         if not self.groups:
             rows = patches.flatten(3).flatten(1, 2)
             return self.network.embed(rows if keep is None else take(rows, keep), 0)
@@ -249,8 +276,7 @@ class SpatialVit(Vit, MapEncoder):
         return Image(pixels[:, None], valid[:, None], nothing, nothing.expand(-1, pixels.shape[1]), gsd_m)
 
     def _of_standard(self, image: Image) -> Float[Tensor, "n m d"]:
-        positions = self._positions(image, self.config.width, None, self.network.positions)
-        return self.network(self._embedded(image.pixels, None) + positions, self.seen(image))
+        return self.network(*self._entering(image))
 
 
 class TemporalVit(Vit, DenseEncoder):
@@ -258,8 +284,10 @@ class TemporalVit(Vit, DenseEncoder):
 
     needs_days = True
 
-    def __init__(self, config: Config, contract: InputContract):
-        super().__init__(config, contract)
+    together = True
+
+    def __init__(self, config: TransformerSettings, contract: InputContract, network: Transformer):
+        super().__init__(config, contract, network)
         self.dense_dim = config.width
 
     def dense(self, image: Image) -> Float[Tensor, "b d h w"]:
@@ -290,12 +318,25 @@ def build(config: Config, contract: InputContract) -> Vit:
         RecipeError: the groups are not of the contract's bands, or miss one of them; or positions are by pixel size,
             and that of the contract's bands nobody knows.
     """
+    check_reference(config, contract)
+    channels, together = _channels(config, contract), config.dates == "together"
+    embeds = {name: nn.Linear(len(own) * config.patch**2, config.width) for name, own in channels.items()}
+    learnt = None
+    if config.learnt_positions_px is not None:
+        spatial = shares(config.width, groups=len(channels) > 1, dates=together)[0]
+        learnt = (spatial, -(-config.learnt_positions_px // config.patch))
+    encoder = (TemporalVit if together else SpatialVit)(config, contract, Transformer(config, embeds, learnt))
+    encoder.groups = tuple(channels.values()) if config.groups else ()
+    return encoder
+
+
+def check_reference(config: TransformerSettings, contract: InputContract) -> None:
+    """Raise RecipeError if positions are by pixel size, and that of the contract's bands nobody knows."""
     if config.reference_gsd_m is not None and not contract.gsd_m:
         raise RecipeError(
             "positions are by pixel size, and how large the pixels of the training are nobody knows",
             remedy="leave reference_gsd_m out",
         )
-    return (TemporalVit if config.dates == "together" else SpatialVit)(config, contract)
 
 
 def _channels(config: Config, contract: InputContract) -> dict[str, tuple[int, ...]]:

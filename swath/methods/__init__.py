@@ -10,7 +10,7 @@ from typing import cast
 from swath import plugins
 from swath.encoders import Encoder
 from swath.methods._targets import Target, cycle, months
-from swath.methods._types import DrawViews, Gather, Loss, Method, MethodPlugin, OneProcess
+from swath.methods._types import DrawViews, Gather, Loss, Method, MethodPlugin, OneProcess, TaughtSettings
 from swath.settings import PluginSettings
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "MethodPlugin",
     "OneProcess",
     "Target",
+    "TaughtSettings",
     "build",
     "cycle",
     "months",

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from swath._device import send
-from swath.batch import View
+from swath.batch import Image, View
 from swath.encoders import Encoder, TokenEncoder
 from swath.encoders.vit import attend, block, initialise
 from swath.errors import RecipeError
@@ -62,9 +62,7 @@ class Decoder(Filler):
         width = config.decoder_width or max(32, min(512, encoder.dim) // 32 * 32)
         super().__init__(encoder.dim, width, config.decoder_depth, config.decoder_heads or width // 32)
         self.width = width
-        groups = encoder.groups or (tuple(range(encoder.contract.channels)),)
-        longest = max(map(len, groups)) * encoder.patch_px**2
-        self.said = nn.ModuleList(nn.Linear(width, longest) for _ in groups)
+        self.said = encoder.prediction(width)
         self.apply(initialise)
 
     def forward(
@@ -73,7 +71,7 @@ class Decoder(Filler):
         keep: Int[Tensor, "b k"],
         positions: Float[Tensor, "s n w"],
         there: Bool[Tensor, "b n"],
-        layers: int,
+        image: Image,
     ) -> Float[Tensor, "b n p"]:
         """Pixels of all patches.
 
@@ -82,7 +80,7 @@ class Decoder(Filler):
             keep: which patches the others are of; -1: of none.
             positions: of all patches.
             there: patches that have a valid pixel; nothing is asked of others, and they tell nothing.
-            layers: how many tokens a patch of ground has.
+            image: whose bands are to be said.
         """
         known, prefix = self.embed(tokens), tokens.shape[1] - keep.shape[1]
         n = there.shape[1]
@@ -91,9 +89,7 @@ class Decoder(Filler):
         rows = self.missing.to(known.dtype).expand(len(known), n + 1, -1)
         rows = rows.scatter(1, at, known[:, prefix:])[:, :n] + positions
         filled = attend(self.blocks, torch.cat([known[:, :prefix], rows], dim=1), there)
-        by_group = self.norm(filled)[:, prefix:].unflatten(1, (-1, len(self.said), n // layers))
-        said = [layer(by_group[:, :, i]) for i, layer in enumerate(self.said)]
-        return torch.stack(said, dim=2).flatten(1, 3)
+        return self.said(self.norm(filled)[:, prefix:], image)
 
 
 class Autoencoder(_types.Method):
@@ -114,7 +110,7 @@ class Autoencoder(_types.Method):
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """Mean over masked patches of the mean squared error of their valid pixels."""
         errors, asked, features = zip(*map(self._of, views), strict=True)
-        return Loss(mean_of(flat(errors), flat(asked), gather), features[0])
+        return Loss(mean_of(flat(errors), flat(asked), gather), features[0].detach())
 
     def _of(self, view: View) -> tuple[Float[Tensor, "b n"], Bool[Tensor, "b n"], Float[Tensor, "b d"]]:
         """Of a view the error of each token, which of them count, and the encoder's features of what it saw."""
@@ -122,11 +118,11 @@ class Autoencoder(_types.Method):
         seen, scale, layers = encoder.seen(image), scale_of(view, len(image)), encoder.grid(image).layers
         keep = self.keep(layers, seen)
         tokens = encoder.tokens(image, keep, scale)
-        said = self.decoder(tokens, keep, encoder.positions(image, self.decoder.width, scale), seen, layers)
+        said = self.decoder(tokens, keep, encoder.positions(image, self.decoder.width, scale), seen, image)
         shown = encoder.patches(image)
         errors = patch_errors(said, shown.values, shown.valid, normalise=self.config.normalise)
         features = encoder.pooled(tokens, seen.gather(1, keep.clamp(min=0)) & (keep >= 0))
-        return errors, seen & ~chosen(keep, seen.shape[1]), features.detach()
+        return errors, seen & ~chosen(keep, seen.shape[1]), features
 
     def keep(self, layers: int, seen: Bool[Tensor, "b n"]) -> Int[Tensor, "b k"]:
         """Numbers of the tokens that the encoder sees, -1 where a sample has fewer of them; drawn anew each time."""

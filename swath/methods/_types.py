@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -74,6 +75,15 @@ class OneProcess:
 
 
 ONE_PROCESS = OneProcess()
+
+
+class TaughtSettings(PluginSettings):
+    """Base of the `Config` of methods that may learn from a saved encoder of swath's."""
+
+    @property
+    def taught_by(self) -> Path | None:
+        """Where that encoder is; None: there is none. What it saw, whoever learns from it has seen."""
+        return None
 
 
 @runtime_checkable

@@ -24,7 +24,7 @@ def gauge_set(recipe: Recipe, corpus: Corpus, parts: Rows, contract: InputContra
         return None
     sensor = contract.bands[0].partition("/")[0]
     bands = [key.partition("/")[2] for key in contract.bands if key.startswith(f"{sensor}/")][: contract.channels]
-    if len(bands) < contract.channels:
+    if len(bands) < contract.channels and not contract.any_number:
         return None
     labelled = targets(corpus, task.target)
     if not labelled.classes:  # neighbours vote on classes

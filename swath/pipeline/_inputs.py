@@ -1,5 +1,7 @@
 """What a recipe and a corpus make of each other: splits, and what an arm is fed."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from swath import tasks, views
@@ -30,6 +32,7 @@ def contract_of(arm: ArmConfig, corpus: Corpus) -> InputContract:
         ContractError: the corpus has no statistics of a band that the views hold.
     """
     inputs = views.build(arm.views).inputs
-    return contract_of_bands(
+    contract = contract_of_bands(
         corpus, inputs.bands, channels=inputs.channels, fixed=inputs.fixed, branches=inputs.branches
     )
+    return replace(contract, any_number=inputs.any_number)

@@ -137,10 +137,11 @@ def _say_remarks(planned: Sequence[tasks.Task]) -> None:
 
 
 def _check_start(arm: ArmConfig, name: str, corpus: Corpus, tested: np.ndarray) -> None:
-    """RecipeError if the encoder that an arm starts from saw what it would be judged on: before it is trained."""
-    start = own_start(arm.encoder)
-    if start and (seen := load_seen(start)) is not None:
-        refuse_seen(seen, corpus, tested, f"the encoder that {name} starts from", start)
+    """RecipeError if an encoder that an arm starts or learns from saw what it would be judged on."""
+    for path in training.learnt_from(arm.encoder, arm.method):
+        if (seen := load_seen(path)) is not None:
+            how = "starts" if path == own_start(arm.encoder) else "learns"
+            refuse_seen(seen, corpus, tested, f"the encoder that {name} {how} from", path)
 
 
 def _pretrain_apart(folder: Path, arm: str, seed: int, jobs: int) -> None:

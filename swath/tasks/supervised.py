@@ -39,6 +39,7 @@ from swath.tasks.data import (
     contract_of,
     learnable,
     match_bands,
+    narrowed,
 )
 from swath.tasks.metrics import confusion, share_right
 from swath.tasks.metrics.macro_ap import macro_ap
@@ -261,6 +262,7 @@ def train_encoder(
         TrainingError: one class only, or the loss became non-finite.
     """
     _check_input(encoder, data)
+    encoder = narrowed(encoder, data.bands)
 
     def build() -> nn.Module:
         own = copy.deepcopy(encoder)

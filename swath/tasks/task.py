@@ -12,7 +12,7 @@ from swath.corpus import Corpus, Selection
 from swath.corpus.labels import Targets, targets
 from swath.corpus.painting import knows_clear
 from swath.corpus.splits import SplitConfig, independent, rows_of, thin_parts, thin_test
-from swath.encoders import Encoder
+from swath.encoders import Encoder, nearest_band
 from swath.errors import ContractError, RecipeError, SwathError
 from swath.tasks import metrics
 from swath.tasks._types import EvaluationUnits, Features, Outcome, concatenated
@@ -243,6 +243,8 @@ class Task:
         for outcome in self.read(lambda _: lent, panels, seed):
             foreign = [key for key in self.inputs[outcome.input].bands if key in never]
             said = f"never saw {', '.join(foreign)}: standardised by the corpus" if foreign else ""
+            if foreign and encoder.contract.any_number:
+                said += f" ({'; '.join(str(nearest_band(encoder.contract, key)) for key in foreign)})"
             yield replace(outcome, note="; ".join(filter(None, (outcome.note, said))))
 
     def read(

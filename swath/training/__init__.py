@@ -4,7 +4,7 @@ from swath.training import distributed
 from swath.training.config import Collapse, TrainConfig
 from swath.training.gauges import LabelledSet
 from swath.training.manifest import Manifest, Stage
-from swath.training.pretraining import Pretrained, check, pretrain, seeded
+from swath.training.pretraining import Pretrained, check, learnt_from, pretrain, seeded
 
 __all__ = [
     "Collapse",
@@ -15,6 +15,7 @@ __all__ = [
     "TrainConfig",
     "check",
     "distributed",
+    "learnt_from",
     "pretrain",
     "seeded",
 ]

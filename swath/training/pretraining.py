@@ -19,6 +19,7 @@ from swath.corpus import Corpus, Loader, Selection
 from swath.corpus.splits import places
 from swath.encoders import EncoderSettings, InputContract
 from swath.errors import RecipeError, TrainingError, nearest
+from swath.methods import TaughtSettings
 from swath.settings import PluginSettings, differences
 from swath.training import checkpoint, distributed
 from swath.training._log import Log
@@ -100,7 +101,8 @@ def pretrain(
             encoder.load_state_dict(state)
             card = {**(provenance or {}), **{k: v for k, v in settings.items() if k not in ("encoder", "contract")}}
             if distributed.launch().rank == 0:
-                encoders.save(encoder, encoder_config, out / "encoder", card, _seen(encoder_config, corpus, locations))
+                seen = _seen(encoder_config, method_config, corpus, locations)
+            encoders.save(encoder, encoder_config, out / "encoder", card, seen)
     return Pretrained(out / "encoder.safetensors", figures(out))
 
 
@@ -173,13 +175,21 @@ def _labels(corpus: Corpus, chosen: pd.DataFrame, column: str) -> list[Any]:
     return chosen[column].tolist()
 
 
-def _seen(config: EncoderSettings, corpus: Corpus, locations: np.ndarray) -> pd.DataFrame | None:
-    """The locations that were trained on, here and by what the encoder started from; None where unknown."""
-    own, start = places(corpus, locations), encoders.own_start(config)
-    if start is None:
-        return None if encoders.saw_unknown_places(config) else own
-    before = encoders.load_seen(start)
-    return None if before is None else pd.concat([own, before])
+def _seen(
+    config: EncoderSettings, method: PluginSettings, corpus: Corpus, locations: np.ndarray
+) -> pd.DataFrame | None:
+    """The locations that were trained on, here and by what the encoder started or learnt from; None where unknown."""
+    if encoders.saw_unknown_places(config):
+        return None
+    before = [encoders.load_seen(path) for path in learnt_from(config, method)]
+    known = [one for one in before if one is not None]
+    return pd.concat([places(corpus, locations), *known]) if len(known) == len(before) else None
+
+
+def learnt_from(encoder: EncoderSettings, method: PluginSettings) -> list[Path]:
+    """The saved encoders that a training starts or learns from."""
+    teacher = method.taught_by if isinstance(method, TaughtSettings) else None
+    return [path for path in (encoders.own_start(encoder), teacher) if path is not None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class Inputs:
     """True: channel i is always `bands[i]`. False: any `channels` of `bands`, differing from sample to sample."""
     branches: tuple[int, ...] = ()
     """Fixed only: how many of `bands`, one after the other, make a view each, where views are of different sensors."""
+    any_number: bool = False
+    """Free only: a view has any number of `bands`, not `channels` of them."""
     targets: tuple[Wanted, ...] = ()
     """What views carry for a method to predict; a location that lacks some of it is read all the same. Maps are views
     of their own, whose role is the target's name; the rest is in the first view's `targets`."""

@@ -18,6 +18,10 @@ VARIANTS = {
         {"patch": 8, "width": 32, "depth": 1, "heads": 2, "class_token": False, "learnt_positions_px": 24},
         {"patch": 8, "width": 32, "depth": 2, "heads": 2, "dates": "together", "registers": 2, "pooling": "class"},
     ],
+    "any-sensor": [
+        {"patch": 8, "width": 32, "depth": 2, "heads": 2},
+        {"patch": 8, "width": 32, "depth": 1, "heads": 2, "published": "dofa", "pooling": "class"},
+    ],
     "unet-3d": [{"width": 2}, {"width": 2, "expanding": False}],
     "random-convolutions": [{"features": 16}, {"features": 16, "kernel_size": 7}],
     "series-transformer": [
@@ -31,8 +35,8 @@ VARIANTS = {
 }
 OF_TWO_SENSORS = ("mmf",)
 """Encoders that need the bands of another sensor beside those that they are fed here."""
-OF_GROUPS = ("series-transformer",)
-"""Encoders that take any groups of their bands, in any order."""
+OF_GROUPS = ("series-transformer", "any-sensor")
+"""Encoders that take any groups of their bands, or any bands, in any order."""
 OF_LOCATIONS = ("location", "image-and-location")
 """Encoders that take no pixels of the ground, or not alone: tests/encoders/location."""
 PICTURED = [name for name in encoders.names() if name not in OF_LOCATIONS]
@@ -187,7 +191,9 @@ def test_modes_are_restored_part_by_part(make, image, case):
 def test_forward_never_waits_for_the_device(make, image, case):
     """On the meta device there is no data: anything that needs a value on the host fails."""
     encoder = make(case).to("meta")
-    assert encoder(image(t=2).to("meta")).shape == (2, encoder.dim)
+    given = image(t=2)
+    given = replace(given, common_ids=given.first_ids())  # as from a reader
+    assert encoder(given.to("meta")).shape == (2, encoder.dim)
 
 
 @EVERY

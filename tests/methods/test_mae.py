@@ -65,13 +65,13 @@ def test_the_loss_is_that_of_the_paper(name, monkeypatch):
     monkeypatch.setattr(torch, "rand", lambda *shape: noise.reshape(shape))
     method.decoder.register_forward_hook(lambda module, given, out: record.append((given, out)))
     loss = method.loss([view])
-    ((_, keep, _, _, layers), said) = record[0]
+    ((_, keep, _, _, image), said) = record[0]
     patches = method.encoder.patches(view.image)
     values, valid = patches.values.numpy(), patches.valid.numpy()
     seen = valid.any(axis=2)
     expected = numpy_keep(noise.numpy(), seen, 0.75)
     assert np.array_equal(chosen(keep, 32).numpy(), expected)
-    assert layers == 2
+    assert method.encoder.grid(image).layers == 2
     assert loss.total.item() == pytest.approx(
         numpy_loss(said.detach().numpy(), values, valid, seen & ~expected), rel=1e-5
     )

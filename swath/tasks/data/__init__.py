@@ -7,6 +7,7 @@ from swath.tasks.data.inputs import (
     contract_of,
     device_of,
     match_bands,
+    narrowed,
     unseen,
     with_corpus_statistics,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "extract_all",
     "learnable",
     "match_bands",
+    "narrowed",
     "packed",
     "subset",
     "unpacked",

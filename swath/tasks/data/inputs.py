@@ -8,6 +8,7 @@ apply, and a table row says so in its note:
 | fixed bands | the same bands, in any order | its own order |
 | groups of bands | whole groups | as they are; of several sensors each by itself, embeddings concatenated |
 | image and location | bands of the image, and the location | the two embeddings one after the other |
+| any number of any bands | any bands, of several sensors in one image | as they are |
 | any bands, k channels | k bands | as they are |
 | any bands, 1 channel | n bands | each band alone, embeddings concatenated |
 | any bands, k channels | n < k bands | repeated cyclically: one band is copied, VV, VH becomes VV, VH, VV |
@@ -17,7 +18,7 @@ apply, and a table row says so in its note:
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -49,6 +50,8 @@ def match_bands(contract: InputContract, bands: Sequence[str]) -> BandMatch:
         ContractError: it cannot; the message is fit for a table's note.
     """
     bands = tuple(bands)
+    if contract.any_number:
+        return BandMatch((bands,))
     if unknown := [key for key in bands if key not in contract.bands]:
         raise ContractError(f"the encoder has no statistics of {', '.join(unknown)}")
     if contract.groups:
@@ -153,14 +156,24 @@ def with_corpus_statistics(encoder: Encoder, corpus: Corpus, bands: Sequence[str
     missing = unseen(own, bands)
     if not missing:
         return encoder
-    more = contract_of(corpus, missing)
-    joined = {name: getattr(own, name) + getattr(more, name) for name in ("bands", "units", "mean", "std")}
-    joined["gsd_m"] = own.gsd_m and own.gsd_m + more.gsd_m
+    return _with_contract(encoder, own.with_more(contract_of(corpus, missing)))
+
+
+def narrowed(encoder: Encoder, bands: Sequence[str]) -> Encoder:
+    """An encoder of any number of bands as one of these alone, so that its maps can be decoded; any other as it is.
+
+    Weights are shared, not copied.
+    """
+    return _with_contract(encoder, encoder.contract.of(bands)) if encoder.contract.any_number else encoder
+
+
+def _with_contract(encoder: Encoder, contract: InputContract) -> Encoder:
+    """The same network under another contract."""
     lent = copy.copy(encoder)
     # a shallow copy shares the table of parts, which is about to differ
     lent._modules = dict(encoder._modules)
-    lent.contract = replace(own, **joined)
-    lent.standardize = Standardize(lent.contract).to(device_of(encoder))
+    lent.contract = contract
+    lent.standardize = Standardize(contract).to(device_of(encoder))
     return lent
 
 

@@ -49,7 +49,7 @@ def named(row: str, groups: Sequence[Sequence[str]]) -> dict[str, Sequence[str]]
 def _shape(encoder: Encoder) -> str:
     # which bands a network that takes any has seen is no part of what it was before it saw them
     own = encoder.contract
-    takes = (own.channels, own.bands if own.fixed else "any")
+    takes = ("any number" if own.any_number else own.channels, own.bands if own.fixed else "any")
     shapes = {name: list(value.shape) for name, value in encoder.state_dict().items()}
     return digest(type(encoder).__name__, takes, shapes)
 
