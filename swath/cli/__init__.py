@@ -27,6 +27,7 @@ COMMANDS = (
     "evaluate",
     "sweep",
     "embed",
+    "search",
     "power",
     "map",
     "report",

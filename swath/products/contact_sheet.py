@@ -86,7 +86,7 @@ def _sensor_columns(corpus: Corpus, sensor: str, locations: Integer[ndarray, " n
     if (positions == PADDING).all():
         return []
     image = Reader(corpus, {sensor: bands}).read({sensor: positions})[sensor]
-    pictures = _stretched(image.pixels.movedim(2, -1).numpy(), image.valid.numpy(), sensors.get(sensor).display_range)
+    pictures = stretched(image.pixels.movedim(2, -1).numpy(), image.valid.numpy(), sensors.get(sensor).display_range)
     name = "\n".join(textwrap.wrap(sensors.get(sensor).title, TITLE_CHARACTERS))
     title = f"{name}\n{', '.join(bands)}"
     return [
@@ -105,7 +105,7 @@ def _spread(series: Integer[ndarray, " t"], dates: int) -> Integer[ndarray, " d"
     return np.pad(picked, (0, dates - len(picked)), constant_values=PADDING)
 
 
-def _stretched(
+def stretched(
     pixels: Float[ndarray, "n t y x c"], valid: Bool[ndarray, "n t y x"], shown: tuple[float, float]
 ) -> Float[ndarray, "n t y x 3"]:
     """Pixels scaled to 0..1, channel by channel, from the 2nd to the 98th percentile of the valid pixels.
@@ -172,7 +172,7 @@ def _draw(corpus: Corpus, locations: Integer[ndarray, " n"], columns: list[_Colu
     for j, column in enumerate(columns):
         for i, picture in enumerate(column.pictures):
             axes = figure.add_subplot(grid[i, j])
-            _fill(axes, picture, column.captions[i])
+            show(axes, picture, column.captions[i])
             if i == 0:
                 axes.set_title(column.title, fontsize=7.5, loc="left", pad=12, fontweight="bold")
             if j == 0:
@@ -182,7 +182,8 @@ def _draw(corpus: Corpus, locations: Integer[ndarray, " n"], columns: list[_Colu
     return figure
 
 
-def _fill(axes: "Axes", picture: Float[ndarray, "y x 3"], caption: str) -> None:
+def show(axes: "Axes", picture: Float[ndarray, "y x 3"], caption: str) -> None:
+    """Draw one picture, values 0..1, with a caption above; the caption `–` stands for a chip that is not there."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set(color="0.8", linewidth=0.5)

@@ -16,6 +16,7 @@ from swath.corpus import Chip, CorpusWriter, LabelLayer, Location, Part, SensorL
 from swath.sensors import get
 from swath.tasks import metrics, schema
 from swath.tasks.statistics import StatisticsConfig, TaskRules, summarise
+from tests.products.indices import encoder_path, squares  # noqa: F401  fixtures
 
 CLASSES = ["water", "forest", "grass", "maize", "built-up"]
 S2, S1 = ("B02", "B03", "B04", "B08"), ("VV", "VH")

@@ -4,7 +4,7 @@ from matplotlib.image import imread
 
 from swath.corpus import Chip, Corpus, CorpusWriter, LabelLayer, Location, Part
 from swath.errors import CorpusError
-from swath.products.contact_sheet import INVALID, _stretched, preview
+from swath.products.contact_sheet import INVALID, preview, stretched
 from tests.corpus.fakes import LAYOUTS, OPTICAL, PX, make, writer
 
 
@@ -52,7 +52,7 @@ def test_clouds_do_not_darken_the_ground_and_invalid_pixels_have_their_own_colou
     pixels[..., :25, :, :] = 0.9
     valid = np.ones((1, 1, 50, 50), bool)
     valid[..., 0] = False
-    drawn = _stretched(pixels, valid, (0.0, 0.3))
+    drawn = stretched(pixels, valid, (0.0, 0.3))
     ground = drawn[0, 0, 25:, 1:]
     assert ground.min() == 0
     assert ground.max() == 1

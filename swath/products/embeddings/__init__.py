@@ -12,7 +12,7 @@ from swath.products.embeddings._in_memory import embed, write
 from swath.products.embeddings._quantise import Method, Quantisation
 from swath.products.embeddings._reduce import Pca, Reduction, applied
 from swath.products.embeddings._table import EncoderMark, Header, Stored, mapped, stored_blocks
-from swath.products.embeddings._zones import build_zones
+from swath.products.embeddings._zones import build_zones, read_polygons
 
 __all__ = [
     "EncoderMark",
@@ -31,6 +31,7 @@ __all__ = [
     "embed",
     "mapped",
     "mark",
+    "read_polygons",
     "stored_blocks",
     "write",
 ]

@@ -62,7 +62,7 @@ def build_zones(
         CorpusError: the file cannot be read, holds other shapes than polygons, or none of them can be embedded.
         ContractError: as in `build_index`.
     """
-    shapes, notes = _polygons(zones)
+    shapes, notes = read_polygons(zones, "--zones")
 
     def touched(corpus: Corpus) -> Int[ndarray, " m"]:
         found = shapely.STRtree(outlines(corpus.locations)).query(shapes.geometry.to_numpy(), predicate="intersects")
@@ -94,9 +94,17 @@ def build_zones(
         return replace(written, notes=(*notes, *written.notes))
 
 
-def _polygons(path: Path) -> tuple[gpd.GeoDataFrame, list[str]]:
-    """Sound polygons in WGS 84, indexed by their number in the file, and what is said of the others."""
-    shapes = gpd.GeoDataFrame(vector.read(path, "--zones"))
+def read_polygons(path: Path, key: str) -> tuple[gpd.GeoDataFrame, list[str]]:
+    """Sound polygons in WGS 84, indexed by their number in the file from 1, and what is said of the others.
+
+    Args:
+        path: of a vector file.
+        key: option that named it, for messages.
+
+    Raises:
+        CorpusError: it cannot be read, holds other shapes, or no polygon that is neither empty nor crosses itself.
+    """
+    shapes = gpd.GeoDataFrame(vector.read(path, key))
     shapes.index = pd.RangeIndex(1, len(shapes) + 1)
     given = shapes.geometry
     empty = (given.isna() | given.is_empty).to_numpy(bool)
@@ -104,7 +112,7 @@ def _polygons(path: Path) -> tuple[gpd.GeoDataFrame, list[str]]:
     if other.any():
         raise CorpusError(
             f"shape {int(other.argmax()) + 1} is a {given.iloc[int(other.argmax())].geom_type}, not a polygon",
-            where=f"{path}, for --zones",
+            where=f"{path}, for {key}",
             remedy="give polygons; buffer points and lines",
         )
     broken = ~empty & ~given.is_valid.to_numpy(bool)
@@ -117,7 +125,7 @@ def _polygons(path: Path) -> tuple[gpd.GeoDataFrame, list[str]]:
     sound = shapes[~(empty | broken)]
     if sound.empty:
         raise CorpusError(
-            f"no polygon can be used: {'; '.join(notes)}", where=f"{path}, for --zones", remedy="mend the shapes"
+            f"no polygon can be used: {'; '.join(notes)}", where=f"{path}, for {key}", remedy="mend the shapes"
         )
     return gpd.GeoDataFrame(sound.to_crs("EPSG:4326")), notes
 

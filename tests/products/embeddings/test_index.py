@@ -16,7 +16,7 @@ from swath.encoders import Encoder
 from swath.errors import ContractError, CorpusError, SwathError
 from swath.products.embeddings import Header, Quantisation, Storage, build_index, embed, mapped
 from swath.products.embeddings import _parts as parts
-from tests.products.embeddings.conftest import make_squares
+from tests.products.indices import make_squares
 from tests.tasks.fakes import OPTICAL, make_fields
 
 
@@ -249,7 +249,7 @@ def test_a_corpus_without_coordinates_is_embedded_and_it_is_said(encoder_path, t
 def test_locations_without_a_chip_are_counted(encoder_path, tmp_path):
     fields = make_fields(tmp_path / "c", 4)
     both = tmp_path / "both"
-    from tests.products.embeddings.conftest import ALL, saved
+    from tests.products.indices import ALL, saved
 
     saved(both, ALL)
     written = build_index(both, fields, tmp_path / "x.parquet", dates="each")
@@ -264,7 +264,7 @@ def test_locations_without_a_chip_are_counted(encoder_path, tmp_path):
 
 
 def test_nothing_to_embed_is_refused(squares, tmp_path):
-    from tests.products.embeddings.conftest import saved
+    from tests.products.indices import saved
 
     radar = tmp_path / "radar"
     saved(radar, ("sentinel-1-grd/VV",))

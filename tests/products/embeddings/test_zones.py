@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from swath.cli import app
 from swath.errors import CorpusError
 from swath.products.embeddings import Storage, build_zones, check_embeddings, embed
-from tests.products.embeddings.conftest import SIDE_M, make_squares
+from tests.products.indices import SIDE_M, make_squares
 
 WEST, NORTH = 500_000.0, 5_600_000.0
 

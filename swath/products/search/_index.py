@@ -1,0 +1,104 @@
+"""An index in memory: its rows as a table, and its vectors in a mapped file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from jaxtyping import Float32, Int, Shaped
+from numpy import ndarray
+
+from swath.errors import SwathError, nearest
+from swath.products.embeddings import Header, Stored, mapped
+
+BLOCK = 2048
+"""Rows whose vectors are looked at together: about what a core's cache holds as float32."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Index:
+    """The embeddings of a file, to search in. Use `Index.open`."""
+
+    path: Path
+    header: Header
+    table: gpd.GeoDataFrame
+    """All columns but the vectors, in WGS 84; geometry null where unknown."""
+    stored: Stored
+    norms: Float32[ndarray, " n"]
+    """Length of each vector."""
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Index":
+        """Open what `swath embed` wrote.
+
+        Raises:
+            SwathError: it is no index, of another version, empty, holds values that are not finite, or a location and
+                date twice.
+        """
+        path = Path(path)
+        header = Header.read(path)
+        table = _table(path)
+        if table.empty:
+            raise SwathError("the index is empty", where=str(path), remedy="embed something")
+        if (twice := table.duplicated(["uid", "date"])).any():
+            first = table["uid"].iloc[int(np.argmax(twice))]
+            raise SwathError(
+                f"{int(twice.sum())} rows repeat the uid and date of another; the first is {first}",
+                where=str(path),
+                remedy="embed again; see swath embed check",
+            )
+        stored = mapped(path, header)
+        norms = np.concatenate(
+            [
+                np.linalg.norm(stored.decode(slice(start, start + BLOCK)), axis=1)
+                for start in range(0, len(table), BLOCK)
+            ]
+        ).astype(np.float32)
+        if lost := int((~np.isfinite(norms)).sum()):
+            raise SwathError(
+                f"{lost} of {len(norms)} vectors are not finite", where=str(path), remedy="see swath embed check"
+            )
+        return cls(path, header, table, stored, norms)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def rows_of(self, name: str) -> Int[ndarray, " m"]:
+        """The rows of a location (`UID`), or its row of one date (`UID@2020-05-31`).
+
+        Raises:
+            SwathError: there is no such location or date.
+        """
+        uids = self.table["uid"].to_numpy(object)
+        rows = np.flatnonzero(uids == name)
+        if not len(rows) and "@" in name:
+            uid, _, when = name.rpartition("@")
+            days = self.table["date"].dt.strftime("%Y-%m-%d").to_numpy(object)
+            rows = np.flatnonzero((uids == uid) & (days == when))
+            if not len(rows) and len(own := np.flatnonzero(uids == uid)):
+                raise SwathError(
+                    f"{uid} has no date {when}",
+                    where=str(self.path),
+                    remedy=f"its dates: {', '.join(map(str, days[own]))}",
+                )
+        if not len(rows):
+            some = [str(uid) for uid in dict.fromkeys(uids[:1000])]
+            remedy = nearest(name, some) if len(some) <= 20 else nearest(name, some).partition(" known: ")[0]
+            raise SwathError(f"the index has no location {name!r}", where=str(self.path), remedy=remedy)
+        return rows
+
+    def unit(self, rows: Int[ndarray, " m"]) -> Shaped[ndarray, "m d"]:
+        """Vectors of length 1, float64; of a vector that is 0 itself."""
+        vectors = self.stored.decode(rows).astype(np.float64)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.where(lengths > 0, lengths, 1)
+
+
+def _table(path: Path) -> gpd.GeoDataFrame:
+    names = [name for name in pq.read_schema(path).names if name not in {"embedding", "bbox"}]
+    if "geometry" in names:
+        return gpd.read_parquet(path, columns=names).to_crs("EPSG:4326")
+    table = pd.read_parquet(path, columns=names)
+    return gpd.GeoDataFrame(table, geometry=gpd.GeoSeries([None] * len(table)), crs="EPSG:4326")
