@@ -7,15 +7,15 @@ How it is made, with the formulas, and what it is not: docs/synthetic-landscape.
 
 import math
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Integer, Shaped, UInt8
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_serializer, model_validator
 from pyproj import Transformer
 
 import swath
@@ -26,7 +26,7 @@ from swath.corpus.physics import weather as _weather
 from swath.corpus.physics.clouds import Sky, sky
 from swath.corpus.physics.noise import scramble, stream, uniform
 from swath.corpus.physics.window import Window
-from swath.corpus.sources.synth import _calendar, _render
+from swath.corpus.sources.synth import _calendar, _other, _render
 from swath.corpus.sources.synth._calendar import Pass
 from swath.corpus.sources.synth._classes import Land, classes
 from swath.corpus.sources.synth._landscape import PIXEL, Landscape, window
@@ -44,6 +44,7 @@ from swath.corpus.store import (
 )
 from swath.corpus.store import arrays as _arrays
 from swath.errors import CorpusError, RecipeError
+from swath.sensors import SensorName
 from swath.settings import PluginSettings, Seed
 
 OPTICAL, RADAR = "sentinel-2-l2a", "sentinel-1-grd"
@@ -99,12 +100,30 @@ class Config(PluginSettings):
     """Equivalent number of looks of the radar; 4.4 is Sentinel-1's in IW GRD products."""
     radar_revisit: Literal[6, 12] = 12
     """Days between radar passes of one direction: 6 with two satellites, 12 with one."""
+    others: tuple[SensorName, ...] = ()
+    """Further optical sensors that see the same ground on days of their own, as many as `dates_optical`: any that swath
+    knows, those of the recipe's `sensors` among them. Their bands are averages of the landscape's spectrum over the
+    bands' widths, on the 10 m grid, blurred to what the sensor resolves."""
 
     @model_validator(mode="after")
     def _possible(self) -> "Config":
         if self.dates_optical + self.dates_radar == 0:
             raise ValueError("dates_optical and dates_radar are both 0: there would be nothing to see")
         return self
+
+    @field_validator("others")
+    @classmethod
+    def _can_be_painted(cls, others: tuple[str, ...]) -> tuple[str, ...]:
+        for name in others:
+            if others.count(name) > 1 or name in (OPTICAL, RADAR):
+                raise ValueError(f"{name} is there already")
+            _other.bands_of(name)
+        return others
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        # worlds of no other sensors have the provenance and digest that they had before there were any
+        return {key: value for key, value in handler(self).items() if key != "others" or value}
 
     @property
     def chip_m(self) -> float:
@@ -168,6 +187,17 @@ class RenderedLocation:
     radar: Series
     truth: UInt8[np.ndarray, "t h w"]
     """What each pixel of each optical date is: CLEAR, CLOUD, or SHADOW where no cloud stands above."""
+    others: dict[str, "Seen"] = field(default_factory=dict)
+    """The same of further optical sensors, by name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What a further optical sensor sees of a location."""
+
+    series: Series
+    truth: UInt8[np.ndarray, "t h w"]
+    """As of `RenderedLocation`."""
 
 
 # --- where ----------------------------------------------------------------------------------------------------------
@@ -283,6 +313,7 @@ def make(config: Config, location: LandscapeLocation) -> RenderedLocation:
         optical=Series(optical, _optical(config, location, plants, optical, clouds)),
         radar=Series(radar, _radar_counts(config, location, plants, radar)),
         truth=_truth(clouds),
+        others={name: _seen_by(name, config, location, at, plants) for name in config.others},
     )
 
 
@@ -332,16 +363,42 @@ def _moisture(config: Config, location: LandscapeLocation, dates: list[Pass]) ->
 
 def _optical(config: Config, location: LandscapeLocation, plants: Plants, dates: list[Pass], clouds: Sky) -> np.ndarray:
     rng = _rng(config, location, OPTICAL)
+    seen = _through_the_air(config, location, plants, dates, clouds, rng)
+    seen = seen + _noise(seen, rng)
+    coarse = list(_spectra.COARSE)
+    seen[:, coarse] = _spectra.coarsen(seen[:, coarse])
+    return _spectra.counts(crop(seen), OPTICAL_SCALE, OPTICAL_OFFSET)
+
+
+def _seen_by(name: str, config: Config, location: LandscapeLocation, at: Window, plants: Plants) -> Seen:
+    """What a further sensor sees, on passes drawn from the same calendar as Sentinel-2's."""
+    possible = _calendar.optical_passes(
+        config.seed, config.year, location.tile, config.lon, config.lat, config.cloud_fraction
+    )
+    dates = _calendar.choose(possible, config.dates_optical, _rng(config, location, f"dates of {name}"))
+    clouds, rng = _clouds(config, location, at, dates), _rng(config, location, name)
+    seen = _other.resolved(_through_the_air(config, location, plants, dates, clouds, rng), name)
+    return Seen(Series(dates, _other.counts(crop(seen + _noise(seen, rng)), name)), _truth(clouds))
+
+
+def _noise(seen: Float[np.ndarray, "t c h w"], rng: np.random.Generator) -> Float[np.ndarray, "t c h w"]:
+    return rng.standard_normal(seen.shape, dtype=np.float32) * (0.0015 + 0.012 * np.abs(seen))
+
+
+def _through_the_air(
+    config: Config,
+    location: LandscapeLocation,
+    plants: Plants,
+    dates: list[Pass],
+    clouds: Sky,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "t c h w"]:
+    """Reflectance of the ten bands as an instrument sees it, without its noise."""
     surface = _render.optical(plants, plants.state(_season(location, dates)), _moisture(config, location, dates))
     # residual view and sun effects: one gain for the date, a smaller one for each band
     gain = np.exp(rng.normal(0, 0.07, (len(dates), 1)) + rng.normal(0, 0.02, (len(dates), surface.shape[1])))
     seen = _spectra.atmosphere(surface, clouds.haze, gain)
-    seen = _spectra.blur(_spectra.overcast(seen, clouds.cloud, clouds.shadow))
-    noise = rng.standard_normal(seen.shape, dtype=np.float32) * (0.0015 + 0.012 * np.abs(seen))
-    seen = seen + noise
-    coarse = list(_spectra.COARSE)
-    seen[:, coarse] = _spectra.coarsen(seen[:, coarse])
-    return _spectra.counts(crop(seen), OPTICAL_SCALE, OPTICAL_OFFSET)
+    return _spectra.blur(_spectra.overcast(seen, clouds.cloud, clouds.shadow))
 
 
 def _radar_counts(config: Config, location: LandscapeLocation, plants: Plants, dates: list[Pass]) -> np.ndarray:
@@ -423,7 +480,8 @@ def _layouts(config: Config) -> dict[str, SensorLayout]:
     )
     radar = SensorLayout(bands=POLARISATIONS, gsd_m=PIXEL, dtype="int16", scale=(RADAR_SCALE,) * 2, offset=(0.0,) * 2)
     dates = {OPTICAL: config.dates_optical, RADAR: config.dates_radar}
-    return {sensor: layout for sensor, layout in ((OPTICAL, optical), (RADAR, radar)) if dates[sensor]}
+    layouts = {sensor: layout for sensor, layout in ((OPTICAL, optical), (RADAR, radar)) if dates[sensor]}
+    return layouts | {name: _other.layout(name, PIXEL) for name in config.others}
 
 
 def _provenance(config: Config) -> dict:
@@ -437,7 +495,8 @@ def _same_world(config: Config, target: Path) -> None:
     for entry in CorpusInfo.read(target).provenance:
         # a setting that is newer than the corpus has its default there
         other = Config.model_validate({}).model_dump(mode="json") | entry.get("config", {})
-        changed = [key for key, value in config.model_dump(mode="json").items() if other.get(key) != value]
+        now = config.model_dump(mode="json")
+        changed = [key for key in {**other, **now} if other.get(key) != now.get(key)]
         if changed:
             raise CorpusError(
                 f"the corpus that is there was made with another {', '.join(changed)}",
@@ -481,6 +540,18 @@ def _chips(config: Config, scene: RenderedLocation) -> Iterator[Chip]:
             source=_item("S2", location, when),
             orbit=when.orbit,
         )
+    for name, seen in scene.others.items():
+        for when, pixels, truth in zip(seen.series.passes, seen.series.pixels, seen.truth, strict=True):
+            yield Chip(
+                uid=location.uid,
+                sensor=name,
+                pixels=pixels,
+                valid=truth == CLEAR if config.mask_clouds else None,
+                datetime=when.time,
+                cloud=float((truth == CLOUD).mean()),
+                source=_item(name, location, when),
+                orbit=when.orbit,
+            )
     for when, pixels in zip(scene.radar.passes, scene.radar.pixels, strict=True):
         yield Chip(
             location.uid, RADAR, pixels, datetime=when.time, source=_item("S1", location, when), orbit=when.orbit
