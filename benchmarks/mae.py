@@ -26,7 +26,7 @@ def run(quick: bool = False) -> Result:
     encoder, image = method.encoder, view.image
     seen = encoder.seen(image)
     keep = method.keep(1, seen)
-    masked, whole = race(lambda: _step(method, view), lambda: _on_all_tokens(method, image, seen), seconds)
+    masked, whole = race(lambda: step(method, view), lambda: _on_all_tokens(method, image, seen), seconds)
     ours, blocks = race(lambda: _tokens(encoder, image, keep), lambda: _blocks(encoder, image, keep), seconds / 2)
     every = race(lambda: _tokens(encoder, image, None), lambda: _tokens(encoder, image, keep), seconds / 2)
     return Result(
@@ -50,23 +50,32 @@ def _method(config: vit.Config, batch: int, px: int) -> tuple[mae.Method, View]:
     """MAE, and a view of noise."""
     contract = InputContract(7, BANDS, True, ("reflectance",) * 7, (0.0,) * 7, (1.0,) * 7)
     torch.manual_seed(0)
-    method = methods.build(Mae(), encoders.build(config, contract), _no_views)
+    method = methods.build(Mae(), encoders.build(config, contract), no_views)
+    assert isinstance(method, mae.Method)
+    return method, noise(batch, px)
+
+
+def noise(batch: int, px: int) -> View:
+    """A view of noise, whose bands the host knows, as from a reader."""
+    ids = tuple(band_id(key) for key in BANDS)
     image = Image(
         pixels=torch.randn(batch, 1, 7, px, px),
         valid=torch.ones(batch, 1, px, px, dtype=torch.bool),
         days=torch.full((batch, 1), NO_DAY, dtype=torch.int32),
-        band_ids=torch.tensor([[band_id(key) for key in BANDS]] * batch, dtype=torch.int32),
+        band_ids=torch.tensor([ids] * batch, dtype=torch.int32),
         gsd_m=30.0,
+        common_ids=ids,
     )
-    assert isinstance(method, mae.Method)
-    return method, View(image, "query", torch.eye(2, 3).expand(batch, 2, 3))
+    return View(image, "query", torch.eye(2, 3).expand(batch, 2, 3))
 
 
-def _no_views(batch: Batch, generator: torch.Generator) -> list[View]:  # noqa: ARG001 - what draws views
+def no_views(batch: Batch, generator: torch.Generator) -> list[View]:  # noqa: ARG001 - what draws views
+    """Draw nothing: the views are there already."""
     return []
 
 
-def _step(method: mae.Method, view: View) -> int:
+def step(method: mae.Method, view: View) -> int:
+    """Loss and gradient of a view; how many images that is."""
     method.zero_grad()
     method.loss([view]).total.backward()
     return len(view.image)
