@@ -1,7 +1,7 @@
 """A step of MAE whose patches are embedded by generated weights, over one with a fixed patch embedding.
 
-The same transformer, decoder, views and bands; what differs is that the weights from pixels to tokens, and those from the
-decoder's tokens to pixels, are made in each step from what the bands are (DOFA). Nothing is optimised.
+The same transformer, decoder, views and bands; what differs is that the weights from pixels to tokens, and those from
+the decoder's tokens to pixels, are made in each step from what the bands are (DOFA). Nothing is optimised.
 """
 
 import torch

@@ -18,7 +18,7 @@ from swath.corpus import Corpus
 from swath.corpus.sources.published.eurosat import CLASSES
 from swath.corpus.sources.published.worldcereal_pixels import REGIONS
 from swath.corpus.splits.partition import split
-from swath.products import location_maps
+from swath.products import embeddings, location_maps
 from swath.recipes import shipped
 from swath.tasks import Task, floors, references
 from swath.views import presets
@@ -486,21 +486,46 @@ def test_ssl4eo_ls_pre_training_is_the_papers():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "layout"), [("ssl4eo-l", partial(ssl4eo_l, split="oli_sr")), ("ssl4eo-s12", ssl4eo_s12)]
+    ("name", "layout"),
+    [("ssl4eo-l", partial(ssl4eo_l, split="oli_sr")), ("ssl4eo-s12", ssl4eo_s12), ("dofa-s1-s2", ssl4eo_s12)],
 )
 def test_published_corpora_pre_train(name, layout, tmp_path):
     layout(tmp_path / "data")
     over = [
         f"data={tmp_path / 'data'}",
-        "pretrain.encoder.model=test_resnet",
         "pretrain.training.epochs=1",
+        "pretrain.training.schedule.warmup_epochs=0",
         "pretrain.training.batch_size=2",
     ]
+    if name == "dofa-s1-s2":
+        over += [f"pretrain.encoder.{small}" for small in ("width=32", "depth=1", "heads=2")]
+    else:
+        over += ["pretrain.encoder.model=test_resnet"]
     if name == "ssl4eo-s12":
         over += ["arms.moco-v3.encoder.model=test_resnet"]
     encoders = pipeline.pretrain(config.load(name, over), tmp_path / "run")
     assert len(encoders) == len(config.load(name).arms)
     assert all(path.exists() for path in encoders)
+
+
+@pytest.mark.slow
+def test_any_sensor_is_trained_on_two_sensors_and_embeds_a_third(tmp_path, capsys):
+    small = ["corpus.source.locations=8", "corpus.source.chip_px=16", "corpus.source.extent_km=20"]
+    short = [f"pretrain.training.{said}" for said in ("epochs=1", "schedule.warmup_epochs=0", "batch_size=2")]
+    shipped_as = config.load("any-sensor")
+    recipe = config.load("any-sensor", [*small, *short, "pretrain.encoder.depth=1", "tasks={}", "claims=[]"])
+    exact = {name: arm.views.bands for name, arm in recipe.arms.items() if name != "any-sensor"}
+    assert set(exact.values()) < set(shipped_as.tasks["landcover"].inputs.values())
+    encoder = encoders.load(pipeline.pretrain(recipe, tmp_path, arm="any-sensor", seed=recipe.seeds[0])[0])
+    assert len(encoder.contract.bands) == 16
+    assert {key.partition("/")[0] for key in encoder.contract.bands} == {"sentinel-2-l2a", "landsat-oli-sr"}
+    yellow = encoders.nearest_band(encoder.contract, "superdove/yellow")
+    assert (yellow.nearest, round(yellow.um, 4)) == ("landsat-oli-sr/SR_B4", 0.0445)
+    corpus = Corpus.open(tmp_path / "corpus")
+    found = embeddings.embed(encoder, corpus, bands=["superdove/yellow", "superdove/nir", "sentinel-2-l2a/B11"])
+    assert len(found) == 8
+    assert "superdove/yellow was never trained on" in capsys.readouterr().err
+    assert sum(encoder.unseen.values()) == 16
 
 
 def test_dfc2020_has_eight_classes_and_the_contests_parts(tmp_path):

@@ -12,7 +12,7 @@ from swath.corpus import Corpus, Selection
 from swath.corpus.labels import Targets, targets
 from swath.corpus.painting import knows_clear
 from swath.corpus.splits import SplitConfig, independent, rows_of, thin_parts, thin_test
-from swath.encoders import Encoder, nearest_band
+from swath.encoders import Encoder, InputContract, nearest_band
 from swath.errors import ContractError, RecipeError, SwathError
 from swath.tasks import metrics
 from swath.tasks._types import EvaluationUnits, Features, Outcome, concatenated
@@ -242,9 +242,8 @@ class Task:
         lent = with_corpus_statistics(encoder, self.corpus, self.bands)
         for outcome in self.read(lambda _: lent, panels, seed):
             foreign = [key for key in self.inputs[outcome.input].bands if key in never]
-            said = f"never saw {', '.join(foreign)}: standardised by the corpus" if foreign else ""
-            if foreign and encoder.contract.any_number:
-                said += f" ({'; '.join(str(nearest_band(encoder.contract, key)) for key in foreign)})"
+            named = [_from_trained(encoder.contract, key) for key in foreign]
+            said = f"never saw {', '.join(named)}: standardised by the corpus" if foreign else ""
             yield replace(outcome, note="; ".join(filter(None, (outcome.note, said))))
 
     def read(
@@ -298,6 +297,14 @@ class Task:
         train_y, val_y = self.parts["train"].y, self.parts["val"].y
         pool = of.get("pool", np.empty((0, of["train"].shape[1]), np.float32))
         return Features(of["train"], train_y, of["val"], val_y, of["test"], len(self.classes), pool)
+
+
+def _from_trained(contract: InputContract, key: str) -> str:
+    """A band that an encoder never saw; of an encoder that goes by wavelength, how far it is from those that it did."""
+    if not contract.any_number:
+        return key
+    near = nearest_band(contract, key)
+    return f"{key} ({near.um:.3g} um from {near.nearest})"
 
 
 def _taught(probe: ProbeSettings, features: Mapping[str, Features], name: str) -> Features:

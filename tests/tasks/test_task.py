@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from swath import encoders
 from swath.corpus.splits.partition import SplitConfig, split
+from swath.encoders import any_sensor, nearest_band
 from swath.errors import RecipeError, TrainingError
 from swath.tasks import Task, TaskConfig, floors, remarks_on_test
-from swath.tasks.data import Labelled, subset
+from swath.tasks.data import Labelled, contract_of, subset
 from swath.tasks.floors import USUAL
 from swath.tasks.probes import linear
 from swath.tasks.run.jobs import jobs_of
@@ -129,6 +131,18 @@ def test_a_band_that_an_encoder_never_saw_is_said_to_be(corpus):
     assert cells[ALL[3], "band-wise linear"].note == said
     assert cells["both", "knn"].note == f"2 single-band embeddings concatenated; {said}"
     assert cells["optical", "knn"].note == "3 single-band embeddings concatenated"
+
+
+def test_of_an_encoder_of_any_bands_is_said_how_far_a_band_is(corpus):
+    made = task(corpus)
+    contract = contract_of(corpus, ALL[:2])
+    encoder = encoders.build(any_sensor.Config(patch=4, width=16, depth=1, heads=2), contract)
+    cells = {(c.input, c.probe): c for c in judged(made, encoder)}
+    assert all(cell.prediction is not None for cell in cells.values())
+    um = nearest_band(contract, ALL[2]).um
+    said = f"never saw {ALL[2]} ({um:.3g} um from {ALL[1]}): standardised by the corpus"
+    assert cells["optical", "knn"].note == said
+    assert f"{ALL[3]} (5.55e+04 um from {ALL[1]})" in cells["both", "knn"].note
 
 
 def test_only_the_wanted_panels_are_computed(corpus):
