@@ -1,6 +1,7 @@
 """Embeddings of a corpus, a folder of GeoTIFFs, or an array."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from swath._files import replacing
-from swath.batch import NO_DAY, Image
+from swath.batch import NO_BAND, NO_DAY, Image
 from swath.corpus import Corpus, Selection
 from swath.encoders import Encoder, SeriesEncoder, load
 from swath.errors import ContractError
@@ -37,8 +38,9 @@ def embed(
     Args:
         encoder: one that is loaded, on any device, or where one is saved; that goes to the GPU if there is one.
         data: a corpus or its folder, a folder of GeoTIFFs of one size, or an array "n c h w" or "n t c h w" in physical
-            units, NaN where there is nothing. Of a corpus an encoder of single dates sees one date of each location,
-            one of series all of them; locations without a chip of every sensor are left out.
+            units, NaN where there is nothing; a band of NaN alone is dropped, if the encoder takes any bands. Of a
+            corpus an encoder of single dates sees one date of each location, one of series all of them; locations
+            without a chip of every sensor are left out.
         bands: band keys of the input, for an encoder that takes any; for an array, of its channels. Default: the
             encoder's own.
         images: of a folder, what is not as the encoder's sensor has it: settings of `images` in a recipe, such as
@@ -109,7 +111,10 @@ def _array(
     parts = []
     for start in range(0, len(pixels), batch_size):
         part = slice(start, start + batch_size)
-        image = _image(pixels[part].to(torch.float32), when[part], chosen, size).to(device_of(encoder))
+        image = _image(pixels[part].to(torch.float32), when[part], chosen, size)
+        if encoder.contract.any_number:
+            image = _without_missing(image, pixels[part])
+        image = image.to(device_of(encoder))
         made = [encoder.embed(image.channels([chosen.index(key) for key in own]), trusted=trusted) for own in passes]
         parts.append(torch.cat(made, dim=1).cpu().numpy())
     features = np.concatenate(parts) if parts else np.empty((0, encoder.dim * len(passes)), np.float32)
@@ -131,6 +136,17 @@ def _days(days: Shaped[ndarray, "..."] | None, n: int, t: int) -> Int32[Tensor, 
     if (np.diff(known.astype(np.int64), axis=1)[(known[:, 1:] != NO_DAY) & (known[:, :-1] != NO_DAY)] < 0).any():
         raise ContractError("the days of a series are not ascending", remedy="sort its dates")
     return torch.from_numpy(known.copy())
+
+
+def _without_missing(image: Image, pixels: Float[Tensor, "b t c h w"]) -> Image:
+    """The image with bands dropped, sample by sample, of which there is nothing but NaN."""
+    lost = pixels.isnan()
+    missing = lost.flatten(3).all(dim=3).all(dim=1)
+    return replace(
+        image,
+        valid=~(lost & ~missing[:, None, :, None, None]).any(dim=2),
+        band_ids=image.band_ids.masked_fill(missing, NO_BAND),
+    )
 
 
 def _image(pixels: Float[Tensor, "b t c h w"], days: Int32[Tensor, "b t"], bands: Bands, gsd_m: float) -> Image:

@@ -15,7 +15,7 @@ from swath.corpus.sources import folder
 from swath.encoders import InputContract
 from swath.errors import ContractError, CorpusError
 from swath.sensors import band
-from swath.tasks.data import Bands
+from swath.tasks.data import Bands, bands_by_sensor
 
 IMAGES = (".tif", ".tiff")
 
@@ -62,11 +62,11 @@ def chosen_bands(contract: InputContract, asked: Sequence[str] | None, there: Se
     """
     if asked is not None:
         return tuple(asked)
-    if not contract.fixed:
+    if not contract.fixed and not contract.any_number:
         raise ContractError(
             f"the encoder takes any {contract.channels} of {', '.join(contract.bands)}", remedy="say which: bands=[...]"
         )
-    for own in contract.inputs:
+    for own in bands_by_sensor(contract.bands).values() if contract.any_number else contract.inputs:
         if set(own) <= set(there):
             return own
     raise ContractError(

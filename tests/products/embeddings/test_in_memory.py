@@ -1,5 +1,7 @@
 """Embeddings of a corpus, a folder and an array are the encoder's own of the same pixels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from torch import nn
 import swath
 from swath.batch import Image
 from swath.corpus import Reader
-from swath.encoders import Encoder, build
+from swath.encoders import Encoder, any_sensor, build
 from swath.encoders.cross_modal_unet_3d import Config
 from swath.errors import ContractError, CorpusError
 from swath.products.embeddings import embed, write
@@ -120,6 +122,22 @@ def test_an_encoder_of_any_bands_is_told_which():
     np.testing.assert_allclose(found, (values.mean(axis=(2, 3)) - 0.2) / 0.1, atol=1e-5)
     with pytest.raises(ContractError, match="takes any 3 of"):
         embed(means(fixed=False), values)
+
+
+def test_an_encoder_of_any_bands_drops_those_that_a_sample_lacks():
+    """A band of NaN alone is left out of that sample, while others lose a pixel where any band has none."""
+    contract = replace(means().contract, mean=(0.2,) * 3)
+    encoder = build(any_sensor.Config(patch=2, width=16, depth=1, heads=2), contract)
+    values = np.random.default_rng(0).uniform(0.1, 0.3, (3, 3, 4, 4))
+    lacking = values.copy()
+    lacking[1, 2], lacking[2, 0, 0, 0] = np.nan, np.nan
+    found, without = embed(encoder, lacking), embed(encoder, values[:, :2], bands=RGB[:2])
+    np.testing.assert_allclose(found.loc[1], without.loc[1], atol=1e-5)
+    np.testing.assert_allclose(found.loc[0], embed(encoder, values).loc[0], atol=1e-5)
+    assert np.abs(found.loc[2] - embed(encoder, values).loc[2]).max() > 1e-4
+    lacking[0] = np.nan
+    with pytest.raises(ContractError, match="all bands of a sample are missing"):
+        embed(encoder, lacking)
 
 
 def test_a_folder_of_counts_in_the_encoders_order_or_by_their_names(tmp_path):
