@@ -26,7 +26,7 @@ from swath import cli, config, encoders, pipeline, plugins, tasks
 from swath.corpus import Corpus, cluster, sources
 from swath.corpus.labels.target import TargetConfig
 from swath.encoders import InputContract, image_statistics
-from swath.products import documents, location_maps, maps
+from swath.products import documents, location_maps, maps, model_export
 from swath.recipes import shipped, source_text
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +38,7 @@ OWN_TESTS = {
     "corpus-format.md": "corpus/test_documents.py",
     "encoders.md": "encoders/test_documents.py",
     "evaluation.md": "tasks/test_documents.py",
+    "export.md": "products/model_export/test_export_model.py",
     "methods.md": "training/test_documents.py",
     "segmenters.md": "segmenters/test_documents.py",
     "sensors.md": "sensors/test_documents.py",
@@ -164,6 +165,8 @@ def at_the_desk(desk, monkeypatch):
     monkeypatch.setattr(pipeline, "plan_corpus", planned)
     monkeypatch.setattr(maps, "maps", bound(maps.maps, []))
     monkeypatch.setattr(location_maps, "location_maps", bound(location_maps.location_maps, []))
+    replied = SimpleNamespace(graph=Path("out"), item=Path("out"), differences={}, checked_on="")
+    monkeypatch.setattr(model_export, "export_model", bound(model_export.export_model, replied))
     for name in ("adopt", "export"):
         monkeypatch.setattr(encoders, name, bound(getattr(encoders, name), [Path("written")]))
     for name, result in {"write": Path("docs/results.md"), "verify": [], "stale": []}.items():

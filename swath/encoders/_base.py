@@ -132,6 +132,8 @@ def _check_days(image: Image) -> None:
 
 def laid_out(pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Channels last; under autocast narrowed first, as the first layer would do, so that half as much is moved."""
+    if torch.compiler.is_exporting():  # other libraries lay pixels out as they like
+        return pixels
     device = pixels.device.type
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         pixels = pixels.to(torch.get_autocast_dtype(device))

@@ -37,8 +37,9 @@ def seen_frames(valid: Bool[Tensor, "b t h w"]) -> Bool[Tensor, "b t"]:
 
 def halved(seen: Bool[Tensor, "b t *s"]) -> Bool[Tensor, "b u *r"]:
     """A mask pooled by 2 along every axis: True where any of the merged positions is True."""
-    pool = F.max_pool1d if seen.ndim == 2 else F.max_pool3d
-    return pool(seen[:, None].float(), 2, ceil_mode=True)[:, 0] > 0
+    if seen.ndim == 2:  # by the 2-D operation: torch's exporter takes sizes for constants in the 1-D one
+        return F.max_pool2d(seen[:, None, :, None].float(), (2, 1), ceil_mode=True)[:, 0, :, 0] > 0
+    return F.max_pool3d(seen[:, None].float(), 2, ceil_mode=True)[:, 0] > 0
 
 
 def temporal_mean(maps: Float[Tensor, "b k t h w"], seen: Bool[Tensor, "b t"]) -> Float[Tensor, "b k h w"]:

@@ -92,7 +92,8 @@ class TokenEncoder(Encoder, ABC):
                 f"the image has {h} x {w} pixels, which is less than a patch of {self.patch_px} x {self.patch_px}",
                 remedy="larger chips or views, or an encoder with smaller patches",
             )
-        return TokenGrid(t * max(1, len(self.groups)), -(-h // self.patch_px), -(-w // self.patch_px))
+        rows, columns = ((side + self.patch_px - 1) // self.patch_px for side in (h, w))
+        return TokenGrid(t * max(1, len(self.groups)), rows, columns)
 
     def by_date(self, image: Image) -> Image:
         """The image that tokens are of: every date a sample of its own, unless the encoder sees them together."""
@@ -154,7 +155,7 @@ class TokenEncoder(Encoder, ABC):
         valid pixel."""
         each = self.by_date(image)
         features = self.embedding(each)
-        if len(each) == len(image):
+        if each is image:
             return features
         return _mean_over_dates(features.unflatten(0, image.valid.shape[:2]), image.valid)
 
@@ -175,7 +176,7 @@ class GroupPrediction(nn.ModuleList):
 def cut(image: Shaped[Tensor, "b t c h w"], px: int) -> Shaped[Tensor, "b t n c p"]:
     """Patches of `px` x `px` pixels, row by row; beside the image they are 0."""
     h, w = image.shape[3:]
-    if h % px or w % px:
+    if torch.compiler.is_exporting() or h % px or w % px:
         image = F.pad(image, (0, -w % px, 0, -h % px))
     parts = image.unflatten(4, (-1, px)).unflatten(3, (-1, px))  # b t c rows px columns px
     return parts.permute(0, 1, 3, 5, 2, 4, 6).flatten(5).flatten(2, 3)

@@ -87,7 +87,7 @@ class Mmf(SeriesEncoder, DenseEncoder):
         said = generator(generator.encoder.contracted(image)).transpose(1, 2).float()
         other = self.contract.alone(1 - branch_of(image, self.contract))
         ids = torch.tensor([band_id(key) for key in other.bands], dtype=torch.int32, device=said.device)
-        ids = ids.expand(len(said), -1)
+        ids = ids.expand(said.shape[0], -1)
         return replace(image, pixels=self.standardize.undo(said, ids), band_ids=ids, common_ids=None)
 
     def completed(self, image: Image) -> Image:

@@ -347,9 +347,9 @@ def _label(keys: Bands) -> str:
 def _compact(tokens: Tokens) -> Tokens:
     """As few tokens as the fullest sample has: about half of a cloudy series is nothing that had to be computed.
 
-    A GPU would have to be waited for; there they stay as they are.
+    A GPU would have to be waited for, and a graph has to fit any series: there they stay as they are.
     """
-    if tokens.valid.device.type != "cpu":
+    if tokens.valid.device.type != "cpu" or torch.compiler.is_exporting():
         return tokens
     most = max(2, int(tokens.valid.sum(dim=1).max()))
     at = tokens.valid.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most]

@@ -225,6 +225,8 @@ def convolve(
     for series of pixels a convolution in time, several times faster.
     """
     before, after = tuple(x.shape[2:]), tuple(x.shape[2:]) if size is None else size
+    if torch.compiler.is_exporting():
+        return _of_any_size(conv, x, after)
     axes = [a for a in range(3) if after[a] > 1] or [0]
     kernel = conv.weight
     for axis in reversed(range(3)):
@@ -241,11 +243,23 @@ def convolve(
     return out.reshape(*out.shape[:2], *after)
 
 
+def _of_any_size(
+    conv: nn.Conv3d | nn.ConvTranspose3d, x: Float[Tensor, "b c t h w"], size: tuple[int, ...]
+) -> Float[Tensor, "b d t2 h2 w2"]:
+    """`convolve` by the same operations whatever the sizes are, as a graph needs it."""
+    if isinstance(conv, nn.Conv3d):
+        return F.conv3d(x, conv.weight, conv.bias, padding=1)
+    twice = F.conv_transpose3d(x, conv.weight, conv.bias, stride=2, padding=1, output_padding=1)
+    t, h, w = size
+    return twice[:, :, :t, :h, :w]
+
+
 def _known(frames: Bool[Tensor, "b t"]) -> Frames:
     """The mask of dates that count, or None where all are known to count, so that nothing is masked. Asking a
-    GPU would mean to wait for it.
+    GPU would mean to wait for it, and a graph has to fit any series.
     """
-    return None if frames.device.type == "cpu" and bool(frames.all()) else frames
+    known = frames.device.type == "cpu" and not torch.compiler.is_exporting() and bool(frames.all())
+    return None if known else frames
 
 
 def _kept(x: Float[Tensor, "b c t h w"], frames: Frames, value: float = 0.0) -> Float[Tensor, "b c t h w"]:

@@ -142,7 +142,7 @@ class Transformer(nn.Module):
     def attended(self, tokens: Float[Tensor, "b k d"], there: Bool[Tensor, "b k"]) -> Float[Tensor, "b m d"]:
         """The same before they are normalised."""
         if self.prefix is not None:
-            prefix = self.prefix.expand(len(tokens), -1, -1)
+            prefix = self.prefix.expand(tokens.shape[0], -1, -1)
             tokens = torch.cat([prefix.to(tokens.dtype), tokens], dim=1)
         return attend(self.blocks, tokens, there)
 
@@ -235,7 +235,7 @@ class Vit(TokenEncoder):
             parts.append(_positions.waves(torch.arange(groups, device=device), of_group)[None, None, :, None])
         if of_date:
             parts.append(_positions.of_days(image.days, of_date)[:, :, None, None])
-        samples = max(len(part) for part in parts)
+        samples = max(part.shape[0] for part in parts)
         wide = [part.expand(samples, dates, groups, grid.places, -1) for part in parts]
         return torch.cat(wide, dim=-1).flatten(1, 3)
 
@@ -264,14 +264,14 @@ class SpatialVit(Vit, MapEncoder):
 
     def maps(self, pixels: Float[Tensor, "n c h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         """The normalised tokens of patches, groups averaged: a map of one size, as of any transformer."""
-        image = self._picture(pixels, pixels.new_ones(len(pixels), *pixels.shape[2:], dtype=torch.bool))
+        image = self._picture(pixels, torch.ones_like(pixels[:, 0], dtype=torch.bool))
         grid, tokens = self.grid(image), self._of_standard(image)[:, self.prefix :]
         by_place = tokens.unflatten(1, (grid.layers, grid.rows, grid.columns))
         return [by_place.mean(dim=1).permute(0, 3, 1, 2)]
 
     def _picture(self, pixels: Float[Tensor, "n c h w"], valid: Bool[Tensor, "n h w"]) -> Image:
         """Standardised pixels as an image, whose bands and dates are not looked at."""
-        nothing = torch.zeros(len(pixels), 1, dtype=torch.int32, device=pixels.device)
+        nothing = torch.zeros(pixels.shape[0], 1, dtype=torch.int32, device=pixels.device)
         gsd_m = self.contract.gsd_m[0] if self.contract.gsd_m else 1.0
         return Image(pixels[:, None], valid[:, None], nothing, nothing.expand(-1, pixels.shape[1]), gsd_m)
 
@@ -305,8 +305,8 @@ class TemporalVit(Vit, DenseEncoder):
 
 def resized(positions: Float[Tensor, "1 w r c"], rows: int, columns: int) -> Float[Tensor, "1 n w"]:
     """Learnt positions for another grid of patches, interpolated."""
-    if positions.shape[2:] != (rows, columns):
-        size = (rows, columns)
+    size = (rows, columns)
+    if torch.compiler.is_exporting() or positions.shape[2:] != size:
         positions = F.interpolate(positions, size=size, mode="bicubic", antialias=True, align_corners=False)
     return positions.flatten(2).transpose(1, 2)
 

@@ -6,7 +6,7 @@ from swath.cli._groups import add_commands
 
 __all__ = ["COMMANDS", "app"]
 
-COMMANDS = ("weights",)
+COMMANDS = ("weights", "model")
 """The modules of the group's commands, in the order in which `swath export --help` lists them."""
 
 app = typer.Typer(name="export", help="Hand over to other libraries.", no_args_is_help=True)

@@ -53,6 +53,8 @@ class SphericalHarmonics(Encoding):
 
     def features(self, lonlat: Float64[Tensor, "n 2"]) -> Float64[Tensor, "n d"]:
         """All functions at each location."""
+        if torch.compiler.is_exporting():  # a graph has to fit any number of points
+            return self._table(lonlat).T
         out = lonlat.new_empty(len(lonlat), self.dim)
         for start in range(0, len(lonlat), _BLOCK):
             part = slice(start, start + _BLOCK)
@@ -66,7 +68,7 @@ class SphericalHarmonics(Encoding):
         # of order 0 there is one function, whose square is not halved by a wave
         cos, sin = turned.cos().mul_(math.sqrt(2)), turned.sin().mul_(math.sqrt(2)).flip(0)
         cos[0] = 1
-        table = lonlat.new_empty(self.dim, len(lonlat))
+        table = lonlat.new_empty(self.dim, lonlat.shape[0])
         for degree, legendre in enumerate(self._legendre(theta.cos(), theta.sin())):
             middle = degree * degree + degree
             torch.mul(legendre, cos[: degree + 1], out=table[middle : middle + degree + 1])
@@ -80,7 +82,7 @@ class SphericalHarmonics(Encoding):
         two = one = torch.full_like(x, math.sqrt(0.25 / math.pi))[None]
         yield one
         for degree in range(1, self.degrees):
-            now = x.new_empty(degree + 1, len(x))
+            now = x.new_empty(degree + 1, x.shape[0])
             if degree > 1:
                 torch.mul(one[:-1], x, out=now[:-2]).mul_(self.one_below[degree, : degree - 1, None])
                 now[:-2].addcmul_(self.two_below[degree, : degree - 1, None], two, value=-1)

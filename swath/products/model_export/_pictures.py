@@ -1,0 +1,98 @@
+"""What a graph is checked on: pictures that are made, or chips of a corpus."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from swath.batch import NO_DAY, Image
+from swath.corpus import Corpus, Selection
+from swath.encoders import Encoder
+from swath.encoders.location import LOCATION
+from swath.errors import CorpusError, SwathError
+from swath.products.model_export._graphs import Bands, Graph, Locations, sees_series
+from swath.sensors import band_id
+from swath.tasks.data import BandReader
+
+LEAST_PX = 16
+"""Smallest side of a picture that is made."""
+CHIPS = 8
+"""Chips of a corpus."""
+
+
+def sizes(encoder: Encoder, bands: Bands) -> list[tuple[int, int]]:
+    """Heights and widths to check: two, of which one is no multiple of anything; one, where the network has its own."""
+    if bands == LOCATION:
+        return [(1, 1)]
+    side = max(encoder.example_px, LEAST_PX)
+    other = (side + 5, 2 * side - 3)
+    return [(side, side), other] if _takes(encoder, bands, other) else [(encoder.example_px, encoder.example_px)]
+
+
+def _takes(encoder: Encoder, bands: Bands, size: tuple[int, int]) -> bool:
+    """Whether a network takes pictures of another size than its own; networks say it by whatever exception."""
+    try:
+        encoder.embed(picture(encoder, bands, 1, 1, size), trusted=True)
+    except SwathError:
+        raise
+    except Exception:
+        return False
+    return True
+
+
+def picture(encoder: Encoder, bands: Bands, b: int, t: int, size: tuple[int, int], seed: int = 0) -> Image:
+    """Noise around each band's mean; a tenth of the pixels are invalid, and of several samples one lacks a date."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = [encoder.contract.bands.index(key) for key in bands]
+    mean, std = (torch.tensor(values)[rows][:, None, None] for values in (encoder.contract.mean, encoder.contract.std))
+    pixels = mean + std * torch.randn(b, t, len(bands), *size, generator=generator)
+    valid = torch.rand(b, t, *size, generator=generator) > 0.1
+    days = (171 + 29 * torch.arange(t)).repeat(b, 1).to(torch.int32)
+    if bands == LOCATION:
+        pixels = (torch.rand(pixels.shape, generator=generator) - 0.5) * torch.tensor([360.0, 180.0])[:, None, None]
+        valid = torch.ones_like(valid)
+    elif b > 1 and t > 1:
+        valid[-1, -1], days[-1, -1] = False, NO_DAY
+    ids = tuple(band_id(key) for key in bands)
+    return Image(pixels, valid, days, torch.tensor([ids] * b, dtype=torch.int32), 1.0, ids)
+
+
+def made(encoder: Encoder, graph: Graph) -> list[Image]:
+    """One picture, and a batch of three of another size; of series, one date and four."""
+    found = [(1, 1), (3, 4 if sees_series(encoder) else 1)]
+    shapes = sizes(encoder, graph.bands)
+    images = [
+        picture(encoder, graph.bands, b, t, shapes[min(i, len(shapes) - 1)], seed=i) for i, (b, t) in enumerate(found)
+    ]
+    return [as_the_graph_sees(graph, image) for image in images]
+
+
+def as_the_graph_sees(graph: Graph, image: Image) -> Image:
+    """The image at the pixel size of the graph; where that takes counts, in values that counts have."""
+    image = replace(image, gsd_m=graph.gsd_m)
+    if graph.decoding is None or isinstance(graph, Locations):
+        return image
+    values = graph.decoding(graph.decoding.counts(image))
+    valid = image.valid & values.isfinite().all(dim=2)
+    return replace(image, pixels=torch.where(valid[:, :, None], values, 0.0), valid=valid)
+
+
+def of_corpus(encoder: Encoder, graph: Graph, corpus: Corpus | Path | str) -> list[Image]:
+    """Chips of a corpus, evenly from all of its locations.
+
+    Raises:
+        CorpusError: no location has chips of these bands.
+        ContractError: they are not what the encoder was made for.
+    """
+    opened = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
+    reader = BandReader(opened, graph.bands, Selection(dates="all" if sees_series(encoder) else 1))
+    rows = reader.complete(np.arange(len(opened)))
+    if not len(rows):
+        raise CorpusError(
+            "no location has chips of the encoder's bands", where=", ".join(graph.bands), remedy="name another corpus"
+        )
+    rows = rows[np.linspace(0, len(rows) - 1, min(CHIPS, len(rows))).astype(np.int64)]
+    image = reader.compose(reader.read(rows), graph.bands)
+    encoder.check(image)
+    return [as_the_graph_sees(graph, image)]
