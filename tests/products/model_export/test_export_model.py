@@ -26,7 +26,6 @@ from swath.products import model_export
 from swath.products.model_export import FORMATS, _export, export_model
 from tests.products.model_export.conftest import BANDS, CONTRACT, PLACES, of_two_inputs, one_sensor
 
-
 DOCS = Path(__file__).parents[3] / "docs"
 
 
