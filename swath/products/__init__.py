@@ -3,7 +3,8 @@
 `report` is the HTML page of a run, `documents` the tables of runs in a Markdown document, `maps` predicted maps as
 GeoTIFF, `location_maps` those of location encoders, `embeddings` features of any images, `windows` rasters of any size
 read piece by piece, `model_export` encoders that run without swath. Of a corpus, `contact_sheet` shows chips,
-`check_page` what a check found, and `split_map` where the parts of a split lie. They share `tables` (a run's tables and what they say), `draw`, `pages` and `words`.
+`check_page` what a check found, and `split_map` where the parts of a split lie. They share `tables` (a run's tables and
+what they say), `draw`, `pages` and `words`.
 """
 
 from typing import TYPE_CHECKING
