@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from filelock import FileLock
 
 import swath
 from swath import config, pipeline
 from swath.corpus.labels.target import targets
-from swath.errors import RecipeError, SwathError, TrainingError
+from swath.errors import CorpusError, RecipeError, SwathError, TrainingError
 from swath.pipeline._folder import fixed
 from swath.pipeline._gauge import gauge_set
 from swath.pipeline._inputs import parts_of
@@ -330,3 +331,33 @@ def test_the_gauge_looks_at_the_validation_part_of_the_task_that_the_recipe_name
     in_part = np.isin(labelled.locations, parts["val"])
     assert seen.classes.tolist() == labelled.y[in_part].tolist()
     assert gauge_set(recipe.model_copy(update={"knn_task": None}), corpus, parts, contract) is None
+
+
+def test_remarks_are_said_where_nothing_is_trained_and_a_changed_table_is_no_old_one(tmp_path, capsys):
+    table = tmp_path / "stations.csv"
+    lines = [f"{10 * (i % 9)},{7 * (i // 9)},{i or -9999}" for i in range(40)]
+    table.write_text("\n".join(["lon,lat,t", *lines]))
+    document = {
+        "name": "stations",
+        "corpus": {"source": {"name": "points", "file": str(table), "values": {"t": "t"}, "units": {"t": "K"}}},
+        "split": {"by": "location"},
+        "knn_task": None,
+        "tasks": {
+            "t": {
+                "target": {"rule": "value", "column": "t"},
+                "inputs": {"location": ["location"]},
+                "probes": [{"name": "ridge"}],
+                "metric": "rmse",
+                "floors": ["training-mean"],
+            }
+        },
+    }
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(document))
+    recipe = swath.load_recipe(tmp_path / "recipe.yaml")
+    pipeline.evaluate(recipe, tmp_path / "run")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "task t: an input says where locations lie, and the split is random by location" in said
+    assert "task t: 1 of 40 numbers are -9999" in said
+    table.write_text("\n".join(["lon,lat,t", *lines[1:]]))
+    with pytest.raises(CorpusError, match="made of this file before it was changed"):
+        pipeline.evaluate(recipe, tmp_path / "run")

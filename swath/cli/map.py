@@ -31,6 +31,9 @@ def map_(
         Path | None, typer.Option(help="Of --location: a corpus whose locations have the column to predict.")
     ] = None,
     column: Annotated[str | None, typer.Option(help="Of --location: a scalar column of the corpus to predict.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Of --location: unit of the column's numbers, where the corpus names none.")
+    ] = None,
 ) -> None:
     """Write predicted maps of test locations: a GeoTIFF of each, and a picture beside images and labels.
 
@@ -41,7 +44,8 @@ def map_(
     if location is not None:
         from swath.products.location_maps import Area, location_maps
 
-        for path in location_maps(location, to, area=Area(*_numbers(area), step), corpus=corpus, column=column):
+        where = Area(*_numbers(area), step)
+        for path in location_maps(location, to, area=where, corpus=corpus, column=column, unit=unit):
             typer.echo(path)
         return
     if run_folder is None or task is None or row is None or input is None:

@@ -14,7 +14,7 @@ from swath.encoders import untrained as of_random_twin
 from swath.errors import RecipeError
 from swath.pipeline._corpus import build_corpus
 from swath.pipeline._folder import arm_folder, corpus_path, is_trained, run_folder
-from swath.pipeline._inputs import contract_of, folds
+from swath.pipeline._inputs import contract_of, folds, say_remarks
 from swath.training import Manifest, seeded
 
 SHARES = 4
@@ -58,6 +58,8 @@ def evaluate(
                 where=str(path),
                 remedy="`swath pretrain` first",
             )
+    if not recipe.arms:  # else it is said before the first training
+        say_remarks(tasks.planned(recipe.tasks, folds(recipe, corpus), corpus))
     with Manifest.stage(folder, "evaluate") as stage:
         if jobs > 1:
             shares = SHARES * jobs

@@ -1,10 +1,12 @@
 """What a recipe and a corpus make of each other: splits, and what an arm is fed."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from swath import tasks, views
+from swath._progress import console
 from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus
 from swath.corpus.splits import SplitConfig, rotations, split
@@ -36,3 +38,12 @@ def contract_of(arm: ArmConfig, corpus: Corpus) -> InputContract:
         corpus, inputs.bands, channels=inputs.channels, fixed=inputs.fixed, branches=inputs.branches
     )
     return replace(contract, any_number=inputs.any_number)
+
+
+def say_remarks(planned: Sequence[tasks.Task]) -> None:
+    """Print what a reader must know of the tasks' labels and of what is tested."""
+    for name in dict.fromkeys(task.name for task in planned):
+        folds_of_it = [task for task in planned if task.name == name]
+        remarks = [remark for task in folds_of_it for remark in task.remarks]
+        for remark in dict.fromkeys([*remarks, *tasks.remarks_on_test(folds_of_it)]):
+            console().print(f"task {name}: {remark}", soft_wrap=True)

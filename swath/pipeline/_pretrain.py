@@ -1,6 +1,6 @@
 """Pre-training a recipe's arms, each seed in a folder of its own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from swath.errors import RecipeError, TrainingError, nearest
 from swath.pipeline._corpus import build_corpus
 from swath.pipeline._folder import arm_folder, corpus_path, is_trained, run_folder
 from swath.pipeline._gauge import gauge_set
-from swath.pipeline._inputs import contract_of, folds, parts_of
+from swath.pipeline._inputs import contract_of, folds, parts_of, say_remarks
 from swath.training import Manifest
 from swath.training.distributed import launch, leave
 
@@ -112,7 +112,7 @@ def _check(recipe: Recipe, corpus: Corpus, trainings: list[tuple[str, int]]) -> 
                 where=f"task {task.name}",
                 remedy="change the split's fractions or groups, or the target's rule",
             )
-    _say_remarks(planned)
+    say_remarks(planned)
     for name, seed in trainings:
         _check_start(recipe.arms[name], name, corpus, parts_of(recipe, corpus, seed)["test"])
     for name, seed in dict(trainings).items():  # one seed of each
@@ -126,14 +126,6 @@ def _check(recipe: Recipe, corpus: Corpus, trainings: list[tuple[str, int]]) -> 
             corpus=corpus,
             locations=rows_of(corpus, parts_of(recipe, corpus, seed)["train"], arm.only),
         )
-
-
-def _say_remarks(planned: Sequence[tasks.Task]) -> None:
-    for name in dict.fromkeys(task.name for task in planned):
-        folds_of_it = [task for task in planned if task.name == name]
-        remarks = [remark for task in folds_of_it for remark in task.remarks]
-        for remark in dict.fromkeys([*remarks, *tasks.remarks_on_test(folds_of_it)]):
-            console().print(f"task {name}: {remark}", soft_wrap=True)
 
 
 def _check_start(arm: ArmConfig, name: str, corpus: Corpus, tested: np.ndarray) -> None:

@@ -23,6 +23,7 @@ from swath import encoders
 from swath._files import file_name, replacing
 from swath._progress import track
 from swath.corpus import Corpus
+from swath.corpus.labels import Value, targets
 from swath.encoders import Encoder
 from swath.encoders.image_and_location import ImageAndLocation
 from swath.encoders.location import LocationEncoder, Tower, check_degrees
@@ -79,6 +80,12 @@ class Area:
         return int((self.north - self.south) / self.step + 1e-9), int((self.east - self.west) / self.step + 1e-9)
 
     @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """West, east, south and north of the pixels that fit."""
+        rows, columns = self.shape
+        return self.west, self.west + columns * self.step, self.north - rows * self.step, self.north
+
+    @property
     def transform(self) -> Affine:
         """Pixel corners to degrees."""
         return Affine(self.step, 0, self.west, 0, -self.step, self.north)
@@ -106,6 +113,7 @@ def location_maps(
     area: Area | None = None,
     corpus: Path | str | None = None,
     column: str | None = None,
+    unit: str | None = None,
 ) -> list[Path]:
     """Draw what an encoder says of places: `embedding.tif`, and of a column of a corpus `COLUMN.tif`, with pictures.
 
@@ -121,6 +129,8 @@ def location_maps(
         area: which places; the globe at half a degree if not given.
         corpus: where the column is.
         column: scalar column of its locations; no prediction if not given.
+        unit: of the column's numbers, `1` for none, where the corpus does not say it. Whole numbers without a unit are
+            classes.
 
     Returns:
         The files that were written.
@@ -128,15 +138,15 @@ def location_maps(
     Raises:
         ContractError: the encoder takes no location.
         CorpusError: the corpus has no such column, or it holds nothing that can be predicted.
-        SwathError: only one of corpus and column is given.
+        SwathError: only one of corpus and column is given, or a unit without them.
     """
-    if (corpus is None) != (column is None):
+    if (corpus is None) != (column is None) or (unit is not None and column is None):
         raise SwathError("a prediction needs a corpus and a column of it", remedy="give both, or neither")
     tower, area = tower_of(encoders.load(encoder)), area or Area(*GLOBE, 0.5)
     out.mkdir(parents=True, exist_ok=True)
     written = _embedding(tower, area, out)
     if corpus is not None and column is not None:
-        written += _prediction(tower, area, Corpus.open(corpus), column, out)
+        written += _prediction(tower, area, Corpus.open(corpus), column, unit, out)
     return written
 
 
@@ -205,69 +215,104 @@ def _shades(values: Float[ndarray, "h w"]) -> UInt8[ndarray, "h w"]:
 # ----------------------------------------------------------------------------------------------------------- prediction
 
 
-def _prediction(tower: Tower, area: Area, corpus: Corpus, column: str, out: Path) -> list[Path]:
-    lonlat, values = _known(corpus, column)
-    x = _embed(tower, lonlat)
-    stem = out / file_name(column)
-    if values.dtype.kind == "f":
-        return _numbers(tower, area, x, values, column, stem)
-    return _classes(tower, area, x, values, column, stem)
+def _prediction(tower: Tower, area: Area, corpus: Corpus, column: str, unit: str | None, out: Path) -> list[Path]:
+    name = file_name(column)
+    stem = out / (f"{name}-predicted" if name == "embedding" else name)
+    if _numeric(corpus, column, unit):
+        return _numbers(
+            tower, area, corpus, Value(column=column, unit=unit or corpus.info.units.get(column, "1")), stem
+        )
+    return _classes(tower, area, corpus, column, stem)
 
 
-def _known(corpus: Corpus, column: str) -> tuple[Float[ndarray, "n 2"], Shaped[ndarray, " n"]]:
-    """Coordinates and values of the locations that have both; texts where the column holds classes."""
-    where = str(corpus.path)
+def _numeric(corpus: Corpus, column: str, unit: str | None) -> bool:
+    """Whether a column holds numbers: those with a unit do, and those with fractions.
+
+    Raises:
+        CorpusError: there is no such column.
+    """
     if column not in corpus.locations:
         remedy = nearest(column, map(str, corpus.locations.columns))
-        raise CorpusError(f"no column {column!r}", where=where, remedy=remedy)
+        raise CorpusError(f"no column {column!r}", where=str(corpus.path), remedy=remedy)
+    if unit or column in corpus.info.units:
+        return True
+    values = corpus.locations[column].dropna().to_numpy()
+    with np.errstate(invalid="ignore"):  # of infinite ones, which are refused as numbers
+        return values.dtype.kind == "f" and bool((values % 1 != 0).any())
+
+
+def _embedded(
+    tower: Tower, corpus: Corpus, there: Bool[ndarray, " n"]
+) -> tuple[Float[ndarray, "m d"], Bool[ndarray, " n"]]:
+    """Embeddings of those of the given locations that have coordinates, and which these are."""
     lonlat = corpus.locations[["lon", "lat"]].to_numpy(np.float64)
-    said = corpus.locations[column].to_numpy()
-    there: Bool[ndarray, " n"] = np.isfinite(lonlat).all(axis=1) & ~pd.isna(said)
-    lonlat, known = lonlat[there], said[there]
-    check_degrees(torch.from_numpy(lonlat))
-    values = known.astype(np.float64) if known.dtype.kind == "f" and (known % 1).any() else known.astype(str)
-    count = len(np.unique(values))
-    if count < 2 or (values.dtype.kind != "f" and count > CLASSES):
-        raise CorpusError(
-            f"column {column!r} has {count} different values at {len(values)} locations with coordinates",
-            where=where,
-            remedy=f"name a column of numbers, or of 2 to {CLASSES} classes",
-        )
-    return lonlat, values
+    there = there & np.isfinite(lonlat).all(axis=1)
+    check_degrees(torch.from_numpy(lonlat[there]))
+    return _embed(tower, lonlat[there]), there
 
 
-def _numbers(
-    tower: Tower, area: Area, x: Float[ndarray, "n d"], values: Float[ndarray, " n"], column: str, stem: Path
-) -> list[Path]:
-    model = make_pipeline(StandardScaler(), BayesianRidge()).fit(x, values)
-    said = np.empty((2, *area.shape), np.float32)
+def _numbers(tower: Tower, area: Area, corpus: Corpus, target: Value, stem: Path) -> list[Path]:
+    column, found = target.column, targets(corpus, target)
+    numbers = np.full(len(corpus.locations), np.nan)
+    numbers[found.locations] = found.y
+    x, there = _embedded(tower, corpus, np.isfinite(numbers))
+    y = numbers[there]
+    if len(np.unique(y)) < 2:
+        raise _nothing(corpus, column, y)
+    # its priors are made for numbers of about 1: others, in other units, it would flatten
+    mean, deviation = y.mean(), y.std()
+    model = make_pipeline(StandardScaler(), BayesianRidge()).fit(x, (y - mean) / deviation)
+    said = np.empty((2, *area.shape), _float_type(y))
     for rows, lonlat in track(area.blocks(), _count(area), f"predicting {column}"):
-        both = model.predict(_embed(tower, lonlat), return_std=True)
-        said[:, rows] = np.stack(both).reshape(2, -1, area.shape[1])
+        estimate, error = model.predict(_embed(tower, lonlat), return_std=True)
+        said[:, rows] = np.stack([mean + deviation * estimate, deviation * error]).reshape(2, -1, area.shape[1])
     names = (column, f"standard deviation of {column}")
-    tif = _geotiff(stem.with_suffix(".tif"), area, said, names)
-    panels: list[Panel] = [(name, one, None) for name, one in zip(names, said, strict=True)]
-    return [tif, _picture(stem.with_suffix(".png"), area, panels)]
+    tif = _geotiff(_with_ending(stem, ".tif"), area, said, names, unit=found.unit)
+    shown = [f"{name} ({found.unit})" if found.unit else name for name in names]
+    panels: list[Panel] = [(name, one, None) for name, one in zip(shown, said, strict=True)]
+    return [tif, _picture(_with_ending(stem, ".png"), area, panels)]
 
 
-def _classes(
-    tower: Tower, area: Area, x: Float[ndarray, "n d"], values: Shaped[ndarray, " n"], column: str, stem: Path
-) -> list[Path]:
+def _float_type(values: Float[ndarray, " n"]) -> type[np.floating]:
+    """float32 where it holds numbers to a thousandth of their deviation, else float64."""
+    with np.errstate(over="ignore"):
+        lost = np.abs(values - values.astype(np.float32)).max()
+    return np.float32 if lost < 1e-3 * values.std() else np.float64
+
+
+def _classes(tower: Tower, area: Area, corpus: Corpus, column: str, stem: Path) -> list[Path]:
+    said = corpus.locations[column].to_numpy()
+    x, there = _embedded(tower, corpus, ~pd.isna(said))
+    values = np.array([str(int(one)) if isinstance(one, float) else str(one) for one in said[there]])
+    if not 2 <= (count := len(np.unique(values))) <= min(CLASSES, len(values) // 2):
+        raise _nothing(corpus, column, values)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(x, values)
     names = [str(name) for name in model.classes_]
     code, entropy = np.empty(area.shape, np.uint8), np.empty(area.shape, np.float32)
     for rows, lonlat in track(area.blocks(), _count(area), f"predicting {column}"):
         p = model.predict_proba(_embed(tower, lonlat))
         code[rows] = p.argmax(axis=1).reshape(-1, area.shape[1])
-        entropy[rows] = (-(p * np.log(np.maximum(p, 1e-300))).sum(axis=1) / np.log(len(names))).reshape(
-            -1, area.shape[1]
-        )
+        entropy[rows] = (-(p * np.log(np.maximum(p, 1e-300))).sum(axis=1) / np.log(count)).reshape(-1, area.shape[1])
     tags = {"classes": json.dumps(dict(enumerate(names)), ensure_ascii=False)}
-    tif = _geotiff(stem.with_suffix(".tif"), area, code[None], (column,), tags=tags)
+    tif = _geotiff(_with_ending(stem, ".tif"), area, code[None], (column,), tags=tags)
     unsure = f"uncertainty of {column}"
-    second = _geotiff(stem.with_name(f"{stem.name}-uncertainty.tif"), area, entropy[None], (unsure,))
-    picture = _picture(stem.with_suffix(".png"), area, [(column, code, names), (unsure, entropy, None)])
+    second = _geotiff(_with_ending(stem, "-uncertainty.tif"), area, entropy[None], (unsure,))
+    picture = _picture(_with_ending(stem, ".png"), area, [(column, code, names), (unsure, entropy, None)])
     return [tif, second, picture]
+
+
+def _nothing(corpus: Corpus, column: str, values: Shaped[ndarray, " n"]) -> CorpusError:
+    return CorpusError(
+        f"column {column!r} has {len(np.unique(values))} different values at {len(values)} locations with coordinates",
+        where=str(corpus.path),
+        remedy=f"name a column of 2 to {CLASSES} classes of two locations or more each, on the average, or of numbers: "
+        "whole numbers are classes unless they have a unit, --unit UNIT (or 1)",
+    )
+
+
+def _with_ending(stem: Path, ending: str) -> Path:
+    # not with_suffix: what follows a point in the column's name is part of it
+    return stem.with_name(stem.name + ending)
 
 
 # ---------------------------------------------------------------------------------------------------------------- files
@@ -279,6 +324,7 @@ def _geotiff(
     layers: Shaped[ndarray, "c h w"],
     names: tuple[str, ...],
     *,
+    unit: str = "",
     tags: Mapping[str, str] | None = None,
     **profile: Any,
 ) -> Path:
@@ -292,6 +338,8 @@ def _geotiff(
     ):
         file.write(layers)
         file.descriptions = names
+        if unit:
+            file.units = (unit,) * len(layers)
         file.update_tags(**(tags or {}))
     return path
 
@@ -303,7 +351,7 @@ def _picture(path: Path, area: Area, panels: list[Panel]) -> Path:
     for axes, (title, layer, classes) in zip(figure.subplots(len(panels), squeeze=False).flat, panels, strict=True):
         shown = layer.transpose(1, 2, 0) if layer.ndim == 3 else layer
         cmap = "tab20" if classes else "viridis"
-        image = axes.imshow(shown, extent=(area.west, area.east, area.south, area.north), cmap=cmap)
+        image = axes.imshow(shown, extent=area.extent, cmap=cmap)
         axes.set(title=title, xlabel="longitude (degrees)", ylabel="latitude (degrees)")
         if classes:
             handles = [Patch(color=image.cmap(image.norm(code)), label=name) for code, name in enumerate(classes)]

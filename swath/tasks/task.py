@@ -40,6 +40,8 @@ MEMORISED = (
     "an input says where locations lie, and the split is random by {by}: with neighbours to learn from, an encoder of "
     "places memorises the answers; split by block"
 )
+CODES_OF_MISSING = (-99.0, -999.0, -9999.0, -99999.0, -32768.0)
+"""Numbers by which tables say that there is none."""
 RARE = 5
 """Number of the test part's groups with a class below which one resample in a hundred or more has none of them."""
 
@@ -187,6 +189,7 @@ class Task:
             said.append(MEMORISED.format(by=self.split_config.by))
         if self._without_number:
             said.append(f"{self._without_number} locations of the corpus have no number, and are left out")
+        said += self._codes_of_missing()
         asked = round(self.config.label_fraction * self.all_labelled)
         if asked < len(self.classes):
             said.append(
@@ -194,6 +197,14 @@ class Task:
                 f"{len(self.classes)} classes: every class keeps one, so {len(self.parts['train'])} are learnt from"
             )
         return [*said, *filter(None, [self.unseen]), *self._thin]
+
+    def _codes_of_missing(self) -> list[str]:
+        """A remark where the smallest of the numbers to estimate is one that others write where there is none."""
+        y = np.concatenate([self._all[part].y for part in PARTS]) if self.regression else np.empty(0)
+        if not len(y) or (least := y.min()) not in CODES_OF_MISSING:
+            return []
+        count = int((y == least).sum())
+        return [f"{count} of {len(y)} numbers are {least:g}: if that says that there is none, leave the cell empty"]
 
     @property
     def unseen(self) -> str:

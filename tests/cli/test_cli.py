@@ -17,7 +17,7 @@ from swath.corpus import Corpus, sources
 from swath.encoders import image_statistics
 from swath.errors import RecipeError, SwathError
 from swath.tasks import metrics
-from swath.tasks.schema import TABLE
+from swath.tasks.schema import TABLE, TASKS
 from tests.corpus.sources.published.formats import worldcereal_pixels
 
 
@@ -197,6 +197,17 @@ def test_a_metric_that_is_no_share_is_no_percentage_and_less_may_be_better(tmp_p
     assert "NA: null, linear (accuracy)" in said
     assert [word in said for word in ("2.35", "2.1", "2.51", "0.5", "nan", "%)")] == [True] * 4 + [False] * 2
     assert said.index("best") < said.index("worst")
+
+
+@pytest.mark.parametrize("unit", ["°C", "%"])
+def test_errors_have_the_unit_of_their_numbers(tmp_path, capsys, unit):
+    write_table(tmp_path, row_value("worst", 2.345, 2.1, 2.51) | {"metric": "rmse"})
+    parts = dict.fromkeys(TASKS.columns, 1) | {"task": "NA", "label": "location", "note": "", "unit": unit}
+    TASKS.write(tmp_path, TASKS.frame([parts]))
+    print_table(tmp_path / "table.csv")
+    said = capsys.readouterr().err
+    assert f"NA: null, linear (rmse, {unit})" in said
+    assert "2.35" in said
 
 
 def test_a_row_without_a_result_is_said_and_not_tabled(tmp_path, capsys):

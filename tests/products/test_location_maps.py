@@ -44,12 +44,21 @@ def corpus(monkeypatch, tmp_path):
     """A corpus of points: a number and a class that latitude alone says, and some without coordinates or value."""
     lat = np.radians(POINTS[:, 1])
     table = pd.DataFrame({"lon": POINTS[:, 0], "lat": POINTS[:, 1], "warm": 3 * np.sin(lat) + 1.5})
+    table["rain"] = np.arange(80.0) + 1000  # whole numbers, all different
+    table["code"] = np.where(np.arange(80) == 7, np.nan, (lat > 0) + 9.0)  # whole numbers of two classes
     table["side"] = np.where(lat > 0, "north", "south")
     table.loc[3, "lon"] = np.nan
     table.loc[5, "warm"] = np.nan
-    opened = Corpus(tmp_path, CorpusInfo(chip_px=1, sensors={}), gpd.GeoDataFrame(table), pd.DataFrame())
+    info = CorpusInfo(chip_px=1, sensors={}, units={"rain": "mm"})
+    opened = Corpus(tmp_path, info, gpd.GeoDataFrame(table), pd.DataFrame())
     monkeypatch.setattr(Corpus, "open", lambda path: opened)
     return tmp_path
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Only GeoTIFFs are written: a picture takes a second."""
+    monkeypatch.setattr(location_maps, "_picture", lambda path, area, panels: path)
 
 
 def read(path):
@@ -95,6 +104,55 @@ def test_numbers_are_predicted_with_their_deviation(checkpoint, corpus):
     assert deviation.max() < 0.05
 
 
+@pytest.mark.parametrize(("factor", "offset"), [(1e12, 0.0), (1e-12, 0.0), (1e-3, 1e9)])
+@pytest.mark.usefixtures("no_pictures")
+def test_a_prediction_is_the_same_in_any_unit(checkpoint, corpus, factor, offset):
+    locations = Corpus.open(corpus).locations
+    locations["noisy"] = locations["warm"] + np.random.default_rng(1).normal(0, 0.1, 80)
+    usual = _predicted(checkpoint, corpus, "noisy")
+    locations["other"] = factor * locations["noisy"] + offset
+    other = _predicted(checkpoint, corpus, "other")
+    np.testing.assert_allclose((other[0] - offset) / factor, usual[0], atol=2e-3)
+    np.testing.assert_allclose(other[1] / factor, usual[1], rtol=1e-3)
+    assert 0.08 < usual[1].mean() < 0.13, "the deviation of the noise"
+
+
+def _predicted(checkpoint, corpus, column, **more):
+    written = location_maps.location_maps(checkpoint, corpus, area=COARSE, corpus=corpus, column=column, **more)
+    with rasterio.open(written[2]) as file:
+        return file.read().astype(np.float64)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_whole_numbers_with_a_unit_are_numbers_and_others_classes(checkpoint, corpus):
+    tif = location_maps.location_maps(checkpoint, corpus, area=COARSE, corpus=corpus, column="rain")[2]
+    with rasterio.open(tif) as file:
+        assert (file.count, file.units) == (2, ("mm", "mm"))
+        assert 1000 < file.read(1).mean() < 1080
+    assert _predicted(checkpoint, corpus, "code", unit="1").shape[0] == 2
+    codes, about = read(location_maps.location_maps(checkpoint, corpus, area=COARSE, corpus=corpus, column="code")[2])
+    assert json.loads(about["classes"]) == {"0": "10", "1": "9"}
+    np.testing.assert_array_equal(codes[0], np.repeat([[0]] * 3 + [[1]] * 3, 12, axis=1))
+    with pytest.raises(CorpusError, match="numbers are in inch, the corpus has them in mm"):
+        _predicted(checkpoint, corpus, "rain", unit="inch")
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_columns_with_points_or_the_name_of_another_map_write_files_of_their_own(checkpoint, corpus):
+    locations = Corpus.open(corpus).locations
+    names = {"warm.max": "warm.max.tif", "warm.min": "warm.min.tif", "embedding": "embedding-predicted.tif"}
+    for column, file in names.items():
+        locations[column] = locations["warm"]
+        written = location_maps.location_maps(checkpoint, corpus, area=COARSE, corpus=corpus, column=column)
+        assert [path.name for path in written[::2]] == ["embedding.tif", file]
+    assert read(corpus / "embedding.tif")[0].dtype == np.uint8
+
+
+def test_a_picture_shows_the_pixels_that_fit():
+    one = area(170, -90, 180, 90, 7)
+    assert (one.shape, one.extent) == ((25, 1), (170, 177, -85, 90))
+
+
 def test_classes_are_predicted_with_their_entropy(checkpoint, corpus):
     written = location_maps.location_maps(checkpoint, corpus, area=COARSE, corpus=corpus, column="side")
     (codes,), about = read(written[2])
@@ -121,9 +179,19 @@ def test_areas_that_are_none_are_refused(bounds, step, said):
         area(*bounds, step)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_what_cannot_be_predicted_is_refused(checkpoint, corpus, tmp_path):
     with pytest.raises(CorpusError, match="no column 'wram'"):
         location_maps.location_maps(checkpoint, tmp_path, area=COARSE, corpus=corpus, column="wram")
+    locations = Corpus.open(corpus).locations
+    locations["endless"] = np.where(np.arange(80) == 2, np.inf, POINTS[:, 0])
+    locations["uid"] = [f"point-{i}" for i in range(80)]
+    with pytest.raises(CorpusError, match="1 values are infinite"):
+        location_maps.location_maps(checkpoint, tmp_path, area=COARSE, corpus=corpus, column="endless")
+    with pytest.raises(CorpusError, match=r"(?s)79 different values at 79 locations.*unless they have a unit"):
+        location_maps.location_maps(checkpoint, tmp_path, area=COARSE, corpus=corpus, column="uid")
+    with pytest.raises(SwathError, match="needs a corpus and a column"):
+        location_maps.location_maps(checkpoint, tmp_path, area=COARSE, unit="K")
     with pytest.raises(SwathError, match="needs a corpus and a column"):
         location_maps.location_maps(checkpoint, tmp_path, area=COARSE, column="warm")
 

@@ -456,6 +456,16 @@ def test_the_mean_of_the_training_labels(corpus):
     np.testing.assert_allclose(outcome.prediction.y_pred, one.parts["train"].y.mean())
 
 
+def test_what_may_stand_for_a_missing_number_is_said(corpus):
+    parts = SplitConfig(fractions=(0.5, 0.25, 0.25))
+    rows = split(corpus, parts)
+    assert not any("if that says" in one for one in Task("warmth", task(), corpus, rows, parts).remarks)
+    numbers = corpus.locations["warmth"].where(corpus.locations.index % 20 != 1, -9999.0)
+    coded = Corpus(corpus.path, corpus.info, corpus.locations.assign(warmth=numbers), corpus.chips)
+    said = Task("warmth", task(), coded, rows, parts).remarks
+    assert "3 of 58 numbers are -9999: if that says that there is none, leave the cell empty" in said
+
+
 # -- tables of earlier versions ----------------------------------------------------------------------------------------
 
 

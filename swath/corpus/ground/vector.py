@@ -17,6 +17,7 @@ import pyogrio
 from shapely.errors import ShapelyError
 
 from swath import _parquet
+from swath._progress import console
 from swath.errors import CorpusError
 
 X = ("lon", "lng", "longitude", "long", "x")
@@ -162,12 +163,20 @@ def csv(path: Path, key: str, missing: Sequence[str] | None = None) -> pd.DataFr
         missing: what stands in a cell without a value; all that pandas takes for it, such as `NA`, if not given.
 
     Raises:
-        CorpusError: it cannot be read.
+        CorpusError: it cannot be read, two columns have one name, or rows have more cells than there are names.
     """
     try:
-        return pd.read_csv(path, encoding="utf-8-sig", keep_default_na=missing is None, na_values=missing)
+        table = pd.read_csv(path, encoding="utf-8-sig", keep_default_na=missing is None, na_values=missing)
+        names = pd.read_csv(path, encoding="utf-8-sig", header=None, nrows=1, dtype=str).iloc[0].dropna()
     except (OSError, ValueError) as error:
         raise CorpusError(f"cannot read the table: {error}", where=f"{path}, for {key}", remedy="give a CSV") from None
+    if twice := names[names.duplicated()].tolist():
+        what, remedy = f"two columns are called {twice[0]!r}", "rename one of them"
+    elif not table.index.equals(pd.RangeIndex(len(table))):  # pandas takes the first cells for names of rows
+        what, remedy = "rows have more cells than the first line has names", "mend the first line, or the ends of lines"
+    else:
+        return table
+    raise CorpusError(what, where=f"{path}, for {key}", remedy=remedy)
 
 
 def coordinates(table: pd.DataFrame, path: Path, key: str) -> tuple[str, str]:
@@ -191,12 +200,19 @@ def coordinates(table: pd.DataFrame, path: Path, key: str) -> tuple[str, str]:
 
 
 def check_degrees(table: pd.DataFrame, x: str, y: str, path: Path, key: str) -> None:
-    """Raise CorpusError unless the table has rows, and all of them longitudes and latitudes in these columns."""
+    """Raise CorpusError unless the table has rows, and all of them longitudes and latitudes in these columns.
+
+    What look like radians are said to do so.
+    """
     lon, lat = pd.DataFrame(table[[x, y]]).apply(pd.to_numeric, errors="coerce").to_numpy(float).T
     good = (np.abs(lon) <= 360) & (np.abs(lat) <= 90)
     if not good.all() or not len(good):
         row = f"row {int((~good).argmax()) + 1} is the first" if len(good) else "it has no rows"
         raise CorpusError(f"coordinates are not degrees: {row}", where=f"{path}, for {key}", remedy="mend the file")
+    if np.abs(lon).max() <= np.pi and np.abs(lat).max() <= np.pi / 2:
+        # no land is there
+        said = f"{path}: all points lie in the Gulf of Guinea, within 3.15 degrees of longitude and 1.58 of latitude 0"
+        console().print(f"{said}; if these are radians, give degrees", style="yellow", soft_wrap=True, markup=False)
 
 
 def _with_crs(shapes: gpd.GeoDataFrame, crs: str | None, path: Path, key: str) -> gpd.GeoDataFrame:

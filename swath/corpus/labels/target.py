@@ -288,8 +288,20 @@ def _scalar(corpus: Corpus, config: Scalar) -> tuple[list[str | None], list[str]
     known = column.notna().to_numpy()
     texts = [_text(value) if there else None for value, there in zip(column, known, strict=True)]
     order = sorted({text for text in texts if text is not None}, key=_natural)
+    _check_spaces(order, config.column, where)
     kept = _kept(order, config, where)
     return [text if text in kept else None for text in texts], order
+
+
+def _check_spaces(names: Sequence[str], column: str, where: str) -> None:
+    """Raise CorpusError where names of classes differ in the space around them alone."""
+    bare = [name.strip() for name in names]
+    if twice := next((one for one, short in zip(names, bare, strict=True) if bare.count(short) > 1), None):
+        raise CorpusError(
+            f"column {column!r} holds {twice!r}, and the same with other space around it",
+            where=where,
+            remedy="write it in one way",
+        )
 
 
 def _values(corpus: Corpus, config: Value) -> Targets:

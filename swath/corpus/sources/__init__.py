@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args, get_origin
 
 from swath import plugins
-from swath.corpus.sources import _growth, folder
+from swath.corpus.sources import _growth, folder, points
 from swath.corpus.sources._contents import announce, read_log
 from swath.corpus.sources._growth import ANSWERS, OutOfOrderError, Stock, same_settings, say_unknown
 from swath.corpus.sources._shapes import Shapes
@@ -79,6 +79,8 @@ def new_files(config: PluginSettings, target: Path, data: Path | None) -> set[st
     Raises:
         CorpusError: the folder is not there, or files of the corpus were changed or are gone.
     """
+    if isinstance(config, points.Config):
+        points.check_unchanged(config, target, data)
     if data is None or not isinstance(config, FolderSection | FormatSettings):
         return set()
     if isinstance(config, FormatSettings):

@@ -58,6 +58,8 @@ class Config(PluginSettings):
     @model_validator(mode="after")
     def _names_fit(self) -> "Config":
         names = [*self.values, *(area.column for area in self.areas), *(["origin"] if self.uniform else [])]
+        if "geometry" in names:
+            raise ValueError("'geometry' cannot be the name of a scalar label: points have theirs under that name")
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two scalar labels are called {twice!r}")
         if unknown := next((name for name in self.units if name not in self.values), None):
@@ -69,21 +71,46 @@ def build(config: Config, target: Path, data: Path | None = None) -> None:
     """Make the corpus: a location of its own group for each point, in the file's order.
 
     Raises:
-        CorpusError: a file cannot be read, has no such column, or a point lies nowhere on Earth or in two polygons.
+        CorpusError: a file cannot be read, has no such column, or was changed since the corpus was made of it; a value
+            with a unit is no number; or a point lies nowhere on Earth or in two polygons.
     """
     if (target / "corpus.json").exists() and CorpusInfo.read(target).complete:
+        check_unchanged(config, target, data)
         return
-    path = _path(config.file, data)
+    path, *layers = _files(config, data)
     points = _points(config, path)
     scalars = pd.DataFrame(points.drop(columns="geometry"))
-    for number, area in enumerate(config.areas):
-        scalars[area.column] = _lies_in(points, area, _path(area.file, data), f"corpus.source.areas.{number}.file")
-    provenance = {"source": config.name, "settings": config.model_dump(mode="json"), "sha256": _sha256(path)}
+    for number, (area, layer) in enumerate(zip(config.areas, layers, strict=True)):
+        scalars[area.column] = _lies_in(points, area, layer, f"corpus.source.areas.{number}.file")
+    provenance = {
+        "source": config.name,
+        "settings": config.model_dump(mode="json"),
+        "sha256": _sha256(path),
+        "areas_sha256": [_sha256(layer) for layer in layers],
+    }
     licences = [config.licence] if config.licence else []
     with CorpusWriter(target, {}, 1, units=config.units, provenance=provenance, licences=licences) as writer:
         if not writer.committed:
             writer.append(Part(_locations(points, scalars), []))
         writer.finish()
+
+
+def check_unchanged(config: Config, target: Path, data: Path | None = None) -> None:
+    """Raise CorpusError where a corpus was made of files that are others now; those that are gone are not asked for."""
+    made = next((one for one in CorpusInfo.read(target).provenance if one.get("source") == config.name), {})
+    digests = [made.get("sha256"), *made.get("areas_sha256", [])]  # an earlier swath noted none of areas
+    for file, digest in zip(_files(config, data), digests, strict=False):
+        if digest and file.is_file() and _sha256(file) != digest:
+            raise CorpusError(
+                f"the corpus at {target} was made of this file before it was changed",
+                where=str(file),
+                remedy="give another folder for a new corpus, or remove that one to make it anew",
+            )
+
+
+def _files(config: Config, data: Path | None) -> list[Path]:
+    """The table, and the polygons of each area."""
+    return [_path(file, data) for file in (config.file, *(area.file for area in config.areas))]
 
 
 def _path(file: Path, data: Path | None) -> Path:
@@ -106,12 +133,30 @@ def _points(config: Config, path: Path) -> gpd.GeoDataFrame:
                 where=f"{path}, for corpus.source.values.{name}",
                 remedy=nearest(column, [str(known) for known in read.columns if known != read.geometry.name]),
             )
+    for name in config.units:
+        _check_numbers(pd.Series(read[config.values[name]]), name, path)
     found = gpd.GeoDataFrame({name: read[column] for name, column in config.values.items()}, geometry=read.geometry)
     if not config.uniform:
         return found
     lon, lat = _uniform(config.uniform, config.seed)
     more = gpd.GeoDataFrame(geometry=gpd.points_from_xy(lon, lat), crs="EPSG:4326").assign(origin="uniform")
     return gpd.GeoDataFrame(pd.concat([found.assign(origin="file"), more], ignore_index=True))
+
+
+def _check_numbers(column: pd.Series, name: str, path: Path) -> None:
+    """Raise CorpusError unless all values of a column that has a unit are numbers, or missing."""
+    numbers = pd.Series(pd.to_numeric(column, errors="coerce")).to_numpy(dtype=float, na_value=np.nan)
+    wrong = column.notna().to_numpy() & ~np.isfinite(numbers)
+    if not wrong.any() and not pd.api.types.is_numeric_dtype(column):
+        wrong = column.notna().to_numpy()  # numbers that are stored as text
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise CorpusError(
+            f"{name} has a unit, and {int(wrong.sum())} of its values are no numbers, {column.iloc[row]!r} in row "
+            f"{row + 1} first",
+            where=f"{path}, for corpus.source.units.{name}",
+            remedy="leave a cell empty where there is no number, and write decimal points; or name no unit: a text",
+        )
 
 
 def _check(read: gpd.GeoDataFrame, path: Path) -> None:
@@ -145,19 +190,40 @@ def _lies_in(points: gpd.GeoDataFrame, area: Area, path: Path, key: str) -> list
             where=f"{path}, for {key}",
             remedy=nearest(area.attribute, known),
         )
+    _check_degrees(polygons, path, key)
     row, polygon = polygons.sindex.query(points.geometry, predicate="intersects")
     if area.attribute is None:
         there = np.isin(np.arange(len(points)), row)
         return [area.inside if one else area.outside for one in there]
-    names: dict[int, Any] = {}
-    for number, name in zip(row.tolist(), polygons[area.attribute].iloc[polygon], strict=True):
+    names: dict[int, str | None] = {}
+    for number, value in zip(row.tolist(), polygons[area.attribute].iloc[polygon], strict=True):
+        name = _name(value)
         if names.setdefault(number, name) != name:
             raise CorpusError(
                 f"point {points.geometry.iloc[number]} lies in {names[number]} and in {name}",
                 where=f"{path}, for {key}",
                 remedy="mend the polygons, or move the point",
             )
-    return [str(names[number]) if number in names else None for number in range(len(points))]
+    return [names.get(number) for number in range(len(points))]
+
+
+def _name(value: Any) -> str | None:
+    """What a polygon's attribute calls it: none where it is missing."""
+    if pd.isna(value):
+        return None
+    # whole numbers come as floats where some are missing
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _check_degrees(polygons: gpd.GeoDataFrame, path: Path, key: str) -> None:
+    """Raise CorpusError where polygons go on beyond the antimeridian: points on its other side would miss them."""
+    west, south, east, north = polygons.total_bounds
+    if not (min(west + 180, south + 90, 180 - east, 90 - north) >= -1e-6):
+        raise CorpusError(
+            f"the polygons reach from longitude {west:g} to {east:g} and from latitude {south:g} to {north:g}",
+            where=f"{path}, for {key}",
+            remedy="cut them at the antimeridian, such as with ogr2ogr -wrapdateline",
+        )
 
 
 def _locations(points: gpd.GeoDataFrame, scalars: pd.DataFrame) -> list[Location]:

@@ -126,6 +126,12 @@ def test_a_scalar_label_is_a_class_and_numbers_sort_as_numbers(tmp_path):
     np.testing.assert_array_equal(found.y, [1, 0, 0, 1, 0])
 
 
+def test_classes_that_differ_by_a_space_alone_are_no_two_classes(tmp_path):
+    corpus = made(tmp_path / "c", MAPS[:4], crop=["maize", "maize ", "rye", "rye"])
+    with pytest.raises(CorpusError, match="column 'crop' holds 'maize', and the same with other space around it"):
+        targets(corpus, Scalar(column="crop"))
+
+
 def test_pixels_keep_their_classes_and_what_does_not_count_is_void(tmp_path):
     corpus = made(tmp_path / "c", MAPS)
     found = targets(corpus, Pixels(layer="cover"))

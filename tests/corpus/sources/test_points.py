@@ -1,5 +1,7 @@
 """Tables of points become corpora without pixels: labels as they stand, areas by NumPy's own test of polygons."""
 
+import shutil
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ from matplotlib.path import Path as Outline
 from pydantic import ValidationError
 
 from swath.corpus import Corpus, CorpusInfo
-from swath.corpus.sources import build
+from swath.corpus.sources import build, new_files
 from swath.corpus.sources.points import Area, Config
 from swath.corpus.splits import SplitConfig, split
 from swath.errors import CorpusError
@@ -106,9 +108,21 @@ def test_uniform_points_are_as_dense_everywhere(data, tmp_path):
         ),
         ({"areas": [{"column": "a", "file": "twice.geojson", "attribute": "NAME"}]}, r"lies in \w+ and in \w+"),
         ({"file": "beyond.csv", "values": {}, "units": {}}, "1 rows are no points .* row 2 first"),
+        ({"units": {"name": "m"}}, "(?s)name has a unit, and 40 of its values are no numbers, 'station 0' in row 1"),
+        (
+            {"file": "words.csv", "values": {"t": "t"}, "units": {"t": "K"}},
+            "(?s)t has a unit, and 2 of its values are no numbers, '3,5' in row 2 first.*decimal points",
+        ),
+        (
+            {"areas": [{"column": "a", "file": "over.geojson", "attribute": "NAME"}]},
+            "(?s)polygons reach from longitude 170 to 190 .*cut them at the antimeridian",
+        ),
     ],
 )
 def test_tables_that_cannot_be(data, tmp_path, changes, words):
+    pd.DataFrame({"lon": [0, 1, 2, 3], "lat": 0, "t": ["1.5", "3,5", "NA", None]}).to_csv(data / "words.csv")
+    over = gpd.GeoDataFrame({"NAME": ["over"]}, geometry=[shapely.box(170, -20, 190, -10)], crs="EPSG:4326")
+    over.to_file(data / "over.geojson")
     both = gpd.read_file(data / "areas.geojson")
     twice = pd.concat([both, both.assign(NAME="again")])
     twice.to_file(data / "twice.geojson")
@@ -123,11 +137,40 @@ def test_tables_that_cannot_be(data, tmp_path, changes, words):
         ({"units": {"temprature": "K"}}, "units.temprature: no value is called that; did you mean 'temperature'"),
         ({"values": {"covered": "who"}, "units": {}}, "two scalar labels are called 'covered'"),
         ({"values": {"origin": "who"}, "units": {}, "uniform": 3}, "two scalar labels are called 'origin'"),
+        ({"values": {"geometry": "who"}, "units": {}}, "'geometry' cannot be the name of a scalar label"),
+        ({"areas": [{"column": "geometry", "file": "x.shp"}]}, "'geometry' cannot be the name of a scalar label"),
     ],
 )
 def test_settings_that_do_not_fit(changes, words):
     with pytest.raises(ValidationError, match=words):
         settings(**changes)
+
+
+@pytest.mark.parametrize("changed", ["stations.csv", "areas.geojson"])
+def test_a_file_that_was_changed_is_no_longer_the_corpus(data, tmp_path, changed):
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    corpus = made(settings(), folder, tmp_path / "c")
+    assert new_files(settings(), tmp_path / "c", folder) == set()
+    text = (folder / changed).read_text()
+    (folder / changed).write_text(text + "\n")
+    for ask in (new_files, lambda config, target, data: build(config, target, data)):
+        with pytest.raises(CorpusError, match="made of this file before it was changed"):
+            ask(settings(), tmp_path / "c", folder)
+    (folder / changed).unlink()
+    assert made(settings(), folder, tmp_path / "c").content_hash == corpus.content_hash, "not needed any more"
+
+
+def test_polygons_without_a_name_give_none_and_whole_numbers_stay_whole(tmp_path):
+    pd.DataFrame({"lon": [5, 25, 45, 60], "lat": 5}).to_csv(tmp_path / "points.csv", index=False)
+    boxes = [shapely.box(west, 0, west + 10, 10) for west in (0, 20, 40)]
+    areas = gpd.GeoDataFrame({"name": ["a", None, "c"], "code": [1, 2, None]}, geometry=boxes, crs="EPSG:4326")
+    areas.to_file(tmp_path / "areas.gpkg")
+    wanted = [{"column": name, "file": "areas.gpkg", "attribute": name} for name in ("name", "code")]
+    config = Config.model_validate({"file": "points.csv", "areas": wanted})
+    found = made(config, tmp_path, tmp_path / "c").locations
+    assert list(found["name"].fillna("none")) == ["a", "none", "c", "none"]
+    assert list(found["code"].fillna("none")) == ["1", "2", "none", "none"]
 
 
 def test_areas_are_named_by_an_attribute_or_two_words():
