@@ -25,7 +25,7 @@ from swath.batch import Image, View
 from swath.encoders import Encoder
 from swath.errors import RecipeError
 from swath.methods import _autoencoder
-from swath.methods._autoencoder import flat, mean_of
+from swath.methods._masked import flat, mean_of
 from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, TaughtSettings
 from swath.sensors import band_id
 from swath.settings import Settings

@@ -11,7 +11,7 @@ from swath import encoders, plugins
 from swath.corpus import Corpus, Reader, Selection
 from swath.corpus.labels.target import Dominant, targets
 from swath.corpus.sources import synth
-from swath.encoders import EncoderSettings, InputContract, MapEncoder
+from swath.encoders import Encoder, EncoderSettings, InputContract, MapEncoder
 from swath.encoders.convnext_v2 import Config as ConvNextV2
 from swath.encoders.timm import Config as Timm
 from swath.encoders.vit import Config as Vit
@@ -151,8 +151,9 @@ def test_it_learns_more_than_its_random_twin_knows(name, corpus, contract, label
     assert accuracy > twin(TWIN) + 0.02
 
 
-def accuracy_of_positions(encoder: MapEncoder, corpus: Corpus, number: int = 2500) -> float:
+def accuracy_of_positions(encoder: Encoder, corpus: Corpus, number: int = 2500) -> float:
     """k-NN of single positions of the last map: which class covers most of each, among those of other groups."""
+    assert isinstance(encoder, MapEncoder)
     rows = np.arange(len(corpus))
     batch = Reader(corpus, {SENSOR: BANDS}).batch(rows, Selection(dates=1), labels=("landcover",))
     image = batch.images[SENSOR]
