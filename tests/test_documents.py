@@ -16,8 +16,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import rasterio
 import yaml
+from affine import Affine
 from pydantic import TypeAdapter
 from typer.main import get_command
 
@@ -143,6 +146,9 @@ def desk(tmp_path_factory) -> Path:
     encoders.save(encoder, settings, target, provenance={})
     (desk / "images").mkdir()
     corpus.locations.geometry.iloc[:2].to_file(desk / "fields.gpkg")
+    profile = {"driver": "GTiff", "width": 40, "height": 40, "count": 1, "dtype": "uint16", "crs": "EPSG:32632"}
+    with rasterio.open(desk / "scene.tif", "w", transform=Affine(10, 0, 5e5, 0, -10, 5.6e6), **profile) as file:
+        file.write(np.full((1, 40, 40), 2000, np.uint16))
     (desk / "mine.yaml").write_text(source_text("quickstart")[1])
     return desk
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from swath._progress import console
+from swath.errors import SwathError
 
 if TYPE_CHECKING:
     from swath.products import embeddings
@@ -41,13 +42,21 @@ def embed(
     ],
     data: Annotated[
         Path,
-        typer.Argument(help="A corpus, or a folder of GeoTIFFs in the encoder's bands. After `check`: embeddings."),
+        typer.Argument(
+            help="A corpus, or a folder of GeoTIFFs in the encoder's bands; a scene for a grid. After `check`: a file."
+        ),
     ],
-    to: Annotated[Path, typer.Option(help="GeoParquet file to write.")] = Path("embeddings.parquet"),
+    to: Annotated[Path, typer.Option(help="File to write: .parquet, or .zarr or .tif for a grid over a scene.")] = Path(
+        "embeddings.parquet"
+    ),
     dates: Annotated[Dates, typer.Option(help="One date of each location, or each in a row of its own.")] = Dates.one,
     zones: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Vector file of polygons: a row for each, its mean.")
     ] = None,
+    crop: Annotated[
+        int | None, typer.Option(min=1, help="Of a grid: pixels of a crop; the size that the encoder was made with.")
+    ] = None,
+    stride: Annotated[int | None, typer.Option(min=1, help="Of a grid: pixels between crops; the crop's size.")] = None,
     bands: Annotated[
         str | None, typer.Option(metavar="A,B", help="Band keys of the input, for an encoder that takes any.")
     ] = None,
@@ -70,24 +79,32 @@ def embed(
 ) -> None:
     """Embed every location of a corpus, or every image of a folder, by a saved encoder.
 
-    Writes GeoParquet (uid, sensor, date, share of usable pixels, vector, footprint and its box, along a Hilbert curve)
-    with a STAC collection beside it. The same command continues what was killed.
+    Of a raster of any size, or a folder of them, --to NAME.zarr and --to NAME.tif make a grid of vectors, one a crop.
+    Else it writes GeoParquet: uid, sensor, date, share of usable pixels, vector, footprint and its box, along a Hilbert
+    curve, with a STAC collection beside it. The same command continues what was killed.
 
     `swath embed check FILE` looks for what is wrong with such a file; exit code 1 if something is.
     """
     if str(encoder) == CHECK:
         _check(data)
         return
-    from swath.products.embeddings import Storage, build_index, build_zones
+    from swath.products.embeddings import Storage, build_dense, build_index, build_zones
 
+    method = cast("embeddings.Method | None", None if quantise is None else quantise.value)
+    chosen = None if bands is None else [key.strip() for key in bands.split(",")]
+    if to.suffix in {".zarr", ".tif"}:
+        if zones is not None or prefix is not None or pca is not None or pca_from is not None:
+            raise SwathError("a grid takes neither --zones nor --prefix or --pca", remedy="leave them out")
+        for path in build_dense(encoder, data, to, bands=chosen, crop_px=crop, stride_px=stride, quantise=method):
+            typer.echo(path)
+        return
     storage = Storage(
-        quantise=cast("embeddings.Method | None", None if quantise is None else quantise.value),
+        quantise=method,
         prefix=prefix,
         pca=pca,
         pca_from=pca_from,
         labels=labels,
     )
-    chosen = None if bands is None else [key.strip() for key in bands.split(",")]
     if zones is not None:
         written = build_zones(encoder, data, zones, to, bands=chosen, storage=storage)
     else:

@@ -8,15 +8,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import rasterio
 import shapely
 from pyproj import CRS
 from pyproj.exceptions import CRSError
+from rasterio.errors import RasterioError
 
+from swath._files import read_json
 from swath.errors import SwathError
 from swath.products.embeddings._quantise import MOST
 from swath.products.embeddings._reduce import Pca
-from swath.products.embeddings._table import Header
+from swath.products.embeddings._stores import GEOEMB, open_vectors
+from swath.products.embeddings._table import Header, header_of
 
+CELLS = 256
+"""Cells along a side of what is looked at together."""
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -27,8 +33,12 @@ def check_embeddings(path: Path) -> list[str]:
     principal components.
 
     Args:
-        path: a Parquet file that `build_index` or `build_zones` wrote, or claims to be one.
+        path: a Parquet file, Zarr or GeoTIFF that swath wrote, or claims to be one.
     """
+    if path.is_dir():
+        return _of_zarr(path)
+    if path.suffix.lower() in {".tif", ".tiff"}:
+        return _of_geotiff(path)
     try:
         header = Header.read(path)
     except SwathError as error:
@@ -143,3 +153,82 @@ def _boxes_elsewhere(table: pa.Table) -> int:
     boxes = table["bbox"].combine_chunks()
     said = np.stack([pc.struct_field(boxes, side).to_numpy(zero_copy_only=False) for side in SIDES], axis=1)  # pyright: ignore[reportAttributeAccessIssue]
     return int((~np.isclose(bounds, said, atol=1e-9, equal_nan=True)).any(axis=1).sum())
+
+
+def _of_zarr(path: Path) -> list[str]:
+    """What is wrong with a store."""
+    try:
+        said = read_json(path / "zarr.json")["attributes"]
+    except FileNotFoundError:
+        return ["there is no Zarr v3 here: zarr.json is missing"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ["zarr.json is damaged"]
+    if GEOEMB["uuid"] not in [one.get("uuid") for one in said.get("zarr_conventions", []) if isinstance(one, dict)]:
+        return ["it does not say that it follows the convention geoemb:"]
+    needed = ("type", "dimensions", "model", "source_data", "data_type")
+    if lacking := [f"geoemb:{name}" for name in needed if f"geoemb:{name}" not in said]:
+        return [f"there is no {', '.join(lacking)}"]
+    try:
+        header = header_of(said.get("swath"), path)
+        array = open_vectors(path)
+        problems = _of_scales(header)
+        if header.quantisation is not None and not (path / "scales" / "zarr.json").exists():
+            problems.append("the vectors are int8, and the array `scales` is missing")
+    except SwathError as error:
+        return [error.what]
+    except ValueError as error:
+        return [f"the array of vectors cannot be read: {str(error).splitlines()[0][:120]}"]
+    stored = (array.dtype.name, array.shape[1] if array.rank == 4 else array.shape)
+    if stored != (said["geoemb:data_type"], said["geoemb:dimensions"]) or stored != (header.dtype, header.dims):
+        problems.append(f"the vectors are {stored[0]} of {stored[1]} dimensions, the metadata says otherwise")
+    problems += _of_system(said.get("proj:code") or said.get("proj:wkt2"))
+    return problems or _of_cells(array, header)
+
+
+def _of_system(crs: Any) -> list[str]:
+    if not crs:
+        return ["there is no reference system"]
+    try:
+        CRS.from_user_input(crs)
+    except CRSError:
+        return [f"the reference system {str(crs)[:40]!r} is unknown"]
+    return []
+
+
+def _of_cells(array: Any, header: Header) -> list[str]:
+    """Cells that are neither vectors nor nothing, a window at a time."""
+    wrong = 0
+    _, _, height, width = array.shape
+    for row in range(0, height, CELLS):
+        for column in range(0, width, CELLS):
+            try:
+                bottom, right = min(row + CELLS, height), min(column + CELLS, width)
+                part = array[0, :, row:bottom, column:right].read().result()
+            except ValueError as error:
+                return [f"cells from row {row}, column {column} on are damaged: {str(error).splitlines()[0][:120]}"]
+            wrong += _half_cells(part, header)
+    return [f"{wrong} cells hold values that are not finite, or half a vector"] if wrong else []
+
+
+def _half_cells(part: np.ndarray, header: Header) -> int:
+    lost = ~np.isfinite(part) if header.dtype == "float32" else part < -MOST
+    infinite = np.isinf(part).any(axis=0) if header.dtype == "float32" else np.zeros(part.shape[1:], bool)
+    return int(((lost.any(axis=0) & ~lost.all(axis=0)) | infinite).sum())
+
+
+def _of_geotiff(path: Path) -> list[str]:
+    try:
+        with rasterio.open(path) as file:
+            header = header_of(json.loads(file.tags().get("swath", "null")), path)
+            problems = _of_scales(header)
+            if file.count != header.dims or set(file.dtypes) != {header.dtype}:
+                problems.append(f"the bands are {file.count} of {file.dtypes[0]}, the metadata says otherwise")
+            problems += _of_system(file.crs and file.crs.to_wkt())
+            if not problems:
+                wrong = sum(_half_cells(file.read(window=window), header) for _, window in file.block_windows(1))
+                problems = [f"{wrong} cells hold values that are not finite, or half a vector"] if wrong else []
+            return problems
+    except SwathError as error:
+        return [error.what]
+    except (RasterioError, ValueError) as error:
+        return [f"the file cannot be read: {str(error).splitlines()[0][:120]}"]

@@ -40,7 +40,7 @@ class Parts:
     def __len__(self) -> int:
         return -(-self.rows // ROWS)
 
-    def write(self, number: int, vectors: Float32[ndarray, "n d"]) -> None:
+    def write(self, number: int, vectors: Float32[ndarray, "..."]) -> None:
         """Write a part, whole or not at all."""
         with replacing(self.path(number)) as temporary, temporary.open("wb") as file:
             np.save(file, vectors, allow_pickle=False)

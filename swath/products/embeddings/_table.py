@@ -53,8 +53,8 @@ class Header(Settings):
 
     format: Literal[1] = FORMAT
     swath_version: str = swath.__version__
-    rows: Literal["chips", "zones"] = "chips"
-    """What a row is: a location at a date or with all its dates, or a polygon."""
+    rows: Literal["chips", "zones", "cells"] = "chips"
+    """What has a vector: a location at a date or with all its dates, a polygon, or a cell of a grid."""
     dates: Literal["one", "each", "series"]
     encoder: EncoderMark
     bands: tuple[str, ...]
@@ -113,21 +113,34 @@ class Header(Settings):
             raise SwathError(
                 f"cannot read the index: {str(error).splitlines()[0]}", where=str(path), remedy="embed again"
             ) from None
-        if isinstance(said, dict) and said.get("format") != FORMAT:
-            raise SwathError(
-                f"the index has format {said.get('format')!r}, this swath {swath.__version__} reads {FORMAT}",
-                where=str(path),
-                remedy=f"use the swath that wrote it ({said.get('swath_version', 'unknown')}), or embed again",
-            )
-        try:
-            return TypeAdapter(cls).validate_json(json.dumps(said))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise SwathError(
-                f"the index's metadata is damaged: {'.'.join(map(str, first['loc']))}: {plainly(first)}",
-                where=str(path),
-                remedy="embed again",
-            ) from None
+        return header_of(said, path)
+
+
+def header_of(said: Any, path: Path) -> Header:
+    """The metadata under the key `swath`, understood.
+
+    Args:
+        said: as parsed from JSON.
+        path: where it stands, for messages.
+
+    Raises:
+        SwathError: it is of another version, or damaged.
+    """
+    if isinstance(said, dict) and said.get("format") != FORMAT:
+        raise SwathError(
+            f"the index has format {said.get('format')!r}, this swath {swath.__version__} reads {FORMAT}",
+            where=str(path),
+            remedy=f"use the swath that wrote it ({said.get('swath_version', 'unknown')}), or embed again",
+        )
+    try:
+        return TypeAdapter(Header).validate_json(json.dumps(said))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SwathError(
+            f"the index's metadata is damaged: {'.'.join(map(str, first['loc']))}: {plainly(first)}",
+            where=str(path),
+            remedy="embed again",
+        ) from None
 
 
 def write_table(path: Path, rows: gpd.GeoDataFrame, parts: Parts, reduce: Apply, header: Header) -> None:

@@ -28,6 +28,8 @@ class Index:
     stored: Stored
     norms: Float32[ndarray, " n"]
     """Length of each vector."""
+    uids: pd.Index
+    """The column `uid`, made to be looked up in."""
 
     @classmethod
     def open(cls, path: Path | str) -> "Index":
@@ -60,7 +62,7 @@ class Index:
             raise SwathError(
                 f"{lost} of {len(norms)} vectors are not finite", where=str(path), remedy="see swath embed check"
             )
-        return cls(path, header, table, stored, norms)
+        return cls(path, header, table, stored, norms, pd.Index(table["uid"].to_numpy(object), dtype=object))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -71,23 +73,24 @@ class Index:
         Raises:
             SwathError: there is no such location or date.
         """
-        uids = self.table["uid"].to_numpy(object)
-        rows = np.flatnonzero(uids == name)
+        rows = self._positions(name)
         if not len(rows) and "@" in name:
             uid, _, when = name.rpartition("@")
-            days = self.table["date"].dt.strftime("%Y-%m-%d").to_numpy(object)
-            rows = np.flatnonzero((uids == uid) & (days == when))
-            if not len(rows) and len(own := np.flatnonzero(uids == uid)):
+            own = self._positions(uid)
+            days = self.table["date"].iloc[own].dt.strftime("%Y-%m-%d").to_numpy(object)
+            rows = own[days == when]
+            if len(own) and not len(rows):
                 raise SwathError(
-                    f"{uid} has no date {when}",
-                    where=str(self.path),
-                    remedy=f"its dates: {', '.join(map(str, days[own]))}",
+                    f"{uid} has no date {when}", where=str(self.path), remedy=f"its dates: {', '.join(map(str, days))}"
                 )
         if not len(rows):
-            some = [str(uid) for uid in dict.fromkeys(uids[:1000])]
+            some = [str(uid) for uid in self.uids[:1000].unique()]
             remedy = nearest(name, some) if len(some) <= 20 else nearest(name, some).partition(" known: ")[0]
             raise SwathError(f"the index has no location {name!r}", where=str(self.path), remedy=remedy)
         return rows
+
+    def _positions(self, uid: str) -> Int[ndarray, " m"]:
+        return self.uids.get_indexer_for([uid]) if uid in self.uids else np.empty(0, np.int64)
 
     def unit(self, rows: Int[ndarray, " m"]) -> Shaped[ndarray, "m d"]:
         """Vectors of length 1, float64; of a vector that is 0 itself."""
@@ -101,4 +104,4 @@ def _table(path: Path) -> gpd.GeoDataFrame:
     if "geometry" in names:
         return gpd.read_parquet(path, columns=names).to_crs("EPSG:4326")
     table = pd.read_parquet(path, columns=names)
-    return gpd.GeoDataFrame(table, geometry=gpd.GeoSeries([None] * len(table)), crs="EPSG:4326")
+    return gpd.GeoDataFrame(table, geometry=np.full(len(table), None), crs="EPSG:4326")

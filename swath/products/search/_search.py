@@ -77,7 +77,7 @@ def _places(
 ) -> tuple[Int[ndarray, " n"], Float64[ndarray, " n"]]:
     """The best row of each of the nearest locations."""
     nearest = nearest_rows_approximately if approximate else nearest_rows
-    uids = index.table["uid"].to_numpy(object)
+    uids = index.uids.to_numpy()
     # other dates of what was looked for are no answer either
     several = index.header.dates == "each"
     excluded = np.flatnonzero(np.isin(uids, uids[looked_for.rows])) if several else looked_for.rows

@@ -1,5 +1,6 @@
 """The exact search finds what a comparison of all vectors in float64 finds, in the same order, whatever the blocks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -32,7 +33,14 @@ def index_of(stored, quantisation=None, uids=None, dates="one"):
     held = Stored(stored, quantisation)
     norms = np.linalg.norm(held.decode(slice(None)), axis=1).astype(np.float32)
     geometry = gpd.GeoSeries([None] * n, crs="EPSG:4326")
-    return Index(Path("x.parquet"), header, gpd.GeoDataFrame(table, geometry=geometry), held, norms)
+    return Index(
+        Path("x.parquet"),
+        header,
+        gpd.GeoDataFrame(table, geometry=geometry),
+        held,
+        norms,
+        pd.Index(table["uid"].to_numpy(object), dtype=object),
+    )
 
 
 def brute(index, query, k, excluded=()):
@@ -101,14 +109,13 @@ def test_a_location_counts_once_by_its_best_date():
     assert found.table["uid"].tolist() == ["a", "c", "b"]
 
 
-def test_the_graph_finds_what_the_exact_search_finds(tmp_path, rng, capsys):
+def test_the_graph_finds_what_the_exact_search_finds(tmp_path, rng, capsys, monkeypatch):
     pytest.importorskip("usearch", reason="extra search")
-    vectors = rng.normal(size=(600, 16)).astype(np.float32)
+    monkeypatch.setattr("swath.products.search._approximate.SAMPLED", 5)
+    vectors = rng.normal(size=(400, 16)).astype(np.float32)
     index = index_of(vectors)
     path = tmp_path / "x.parquet"
     path.write_bytes(b"stands for the index")
-    from dataclasses import replace
-
     index = replace(index, path=path)
     for expected in ("of the 10 nearest are found", ""):  # made once, then read
         found = find(index, Asked(like=("0000005",)), count=20, approximate=True)
