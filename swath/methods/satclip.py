@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from swath.batch import View
@@ -32,6 +32,12 @@ class Config(PluginSettings):
     """At the start; it is learnt."""
     coldest: float = Field(default=0.01, gt=0)
     """Cosines are never divided by less: CLIP's cap, a scale of 100."""
+
+    @model_validator(mode="after")
+    def _starts_below_the_cap(self) -> "Config":
+        if self.temperature < self.coldest:
+            raise ValueError(f"temperature {self.temperature:g} is colder than coldest, {self.coldest:g}")
+        return self
 
 
 class Method(_types.Method):

@@ -161,11 +161,17 @@ def _labels(corpus: Corpus, chosen: pd.DataFrame, column: str) -> list[Any]:
     """What a scalar column says of the chosen locations.
 
     Raises:
-        RecipeError: the corpus has no such column, or it says nothing of some of them.
+        RecipeError: the corpus has no such column, it holds numbers with a unit, or it says nothing of some of them.
     """
     if column not in corpus.locations:
         remedy = nearest(column, map(str, corpus.locations.columns))
         raise RecipeError(f"the corpus has no column {column!r}", where=str(corpus.path), remedy=remedy)
+    if unit := corpus.info.units.get(column):
+        raise RecipeError(
+            f"column {column!r} holds numbers (unit: {unit}), not classes",
+            where=str(corpus.path),
+            remedy="name a column of classes",
+        )
     if lost := int(np.count_nonzero(chosen[column].isna())):
         raise RecipeError(
             f"{lost} of {len(chosen)} locations that are trained on have no {column}",

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from scipy.special import logsumexp
 
 from swath import methods
@@ -72,6 +73,12 @@ def test_the_temperature_is_learnt_and_capped():
     method.log_scale.data.fill_(2.0)
     method.after_step(0.5)
     assert method.log_scale.item() == 2.0
+
+
+def test_it_does_not_start_beyond_its_cap():
+    with pytest.raises(ValidationError, match=r"temperature 0.005 is colder than coldest, 0.01"):
+        satclip.Config(temperature=0.005)
+    assert satclip.Config(temperature=0.005, coldest=0.005).temperature == 0.005
 
 
 def test_an_encoder_without_a_tower_for_places_is_refused():

@@ -76,3 +76,9 @@ def test_sinr_trains_on_the_classes_of_a_column(corpus, tmp_path):
 def test_a_column_without_classes_is_refused_before_training(corpus, label, said):
     with pytest.raises(RecipeError, match=said):
         training.check(**of_locations(corpus, method_config=sinr.Config(label=label)))
+
+
+def test_numbers_with_a_unit_are_no_classes(corpus, monkeypatch):
+    monkeypatch.setitem(corpus.info.units, "kind", "mm")
+    with pytest.raises(RecipeError, match=r"column 'kind' holds numbers \(unit: mm\), not classes"):
+        training.check(**of_locations(corpus))

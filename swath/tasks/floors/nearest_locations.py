@@ -6,7 +6,7 @@ error of numbers, and the accuracy of classes.
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -29,7 +29,7 @@ class Config(CoordinateFloorSettings):
     name: Literal["nearest-locations"] = "nearest-locations"
     row: ClassVar[str] = "nearest locations"
     random: ClassVar[bool] = False
-    k: tuple[int, ...] = Field(default=(1, 2, 3, 5, 8, 12, 20, 30, 50), min_length=1)
+    k: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(1, 2, 3, 5, 8, 12, 20, 30, 50), min_length=1)
     """Numbers of neighbours to choose from; without validation labels the middle one is taken."""
 
 

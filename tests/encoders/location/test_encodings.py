@@ -5,12 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from pyproj import Proj
 from scipy.special import sph_harm_y
 
 from swath import plugins
 from swath.encoders.location import encodings
-from swath.encoders.location.encodings import check_degrees
+from swath.encoders.location.encodings import check_degrees, random_fourier
 from swath.encoders.location.encodings.random_fourier import equal_earth
 from swath.errors import ContractError
 
@@ -212,3 +213,9 @@ def test_latitudes_out_of_range_are_not_called_swapped_where_longitudes_are_too(
 def test_radii_out_of_order_are_refused():
     with pytest.raises(ValueError, match="min_radius 10 is more than max_radius 5"):
         built("grid", min_radius=10, max_radius=5)
+
+
+@pytest.mark.parametrize("sigmas", [(0.0,), (1.0, -16.0)])
+def test_waves_without_a_frequency_are_none(sigmas):
+    with pytest.raises(ValidationError, match="greater than 0"):
+        random_fourier.Config(sigmas=sigmas)

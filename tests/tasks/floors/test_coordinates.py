@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from sklearn.linear_model import Ridge
 
 from swath.corpus.splits.partition import SplitConfig, split
 from swath.errors import TrainingError
 from swath.tasks import Features, Task, TaskConfig, floors
+from swath.tasks.floors import nearest_locations
 from swath.tasks.floors.latitude import powers
 from swath.tasks.floors.nearest_locations import fit_predict, radians
 from tests.tasks.fakes import ALL
@@ -124,3 +126,9 @@ def test_locations_without_coordinates_are_said(corpus, monkeypatch):
     (found,) = floors.outcomes(floors.find("latitude"), made, made.panels, 0)
     assert found.prediction is None
     assert "have no coordinates" in found.note
+
+
+@pytest.mark.parametrize("k", [(0,), (5, -1), ()])
+def test_no_neighbour_at_all_is_no_number_of_neighbours(k):
+    with pytest.raises(ValidationError, match="k"):
+        nearest_locations.Config(k=k)

@@ -5,7 +5,7 @@ draws the poles as lines, along which they change.
 """
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float64
@@ -24,7 +24,7 @@ class Config(EncodingSettings):
     """Which waves, and how many of each scale."""
 
     name: Literal["random-fourier"] = "random-fourier"
-    sigmas: tuple[float, ...] = Field(default=(1.0, 16.0, 256.0), min_length=1)
+    sigmas: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(1.0, 16.0, 256.0), min_length=1)
     """Standard deviations of the waves' frequencies, in waves per half of the equator; the map's scales."""
     waves: int = Field(default=256, ge=1)
     """Random waves of each scale, which are two features each."""
