@@ -121,6 +121,14 @@ def forks() -> Forks:
     return FORKS
 
 
+@pytest.fixture
+def short_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports of one section: to draw the others takes longer than all else of a tiny run."""
+    report = importlib.import_module("swath.products.report")
+    every = report.all_sections
+    monkeypatch.setattr(report, "all_sections", lambda problems: {"result": every(problems)["result"]})
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Every test has its own first calls, and tests of a GPU need one."""
     sparing.calls.clear()

@@ -45,8 +45,9 @@ def test_dump_reads_back_to_the_same_recipe(name, tmp_path):
     recipe = config.load(name)
     path = tmp_path / "resolved.yaml"
     path.write_text(config.dump(recipe))
-    assert config.load(path) == recipe
-    assert config.load(path).digest == recipe.digest
+    again = config.load(path)
+    assert again == recipe
+    assert again.digest == recipe.digest
 
 
 def test_override_changes_exactly_what_it_says():

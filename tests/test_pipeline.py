@@ -22,7 +22,6 @@ from swath.errors import CorpusError, RecipeError, SwathError, TrainingError
 from swath.pipeline._folder import fixed
 from swath.pipeline._gauge import gauge_set
 from swath.pipeline._inputs import parts_of
-from swath.products.report.sections import all_sections
 
 TINY = [
     "seeds=[0]",
@@ -69,16 +68,6 @@ def test_only_the_training_part_is_pretrained_on(finished):
     corpus = swath.Corpus.open(finished / "corpus")
     card = json.loads((finished / "pretrain" / "simclr" / "seed-0" / "encoder.json").read_text())
     assert card["provenance"]["locations"] < len(corpus.locations)
-
-
-@pytest.fixture
-def short_report(monkeypatch):
-    """Reports of one section: to draw the others takes longer than all else of a tiny run."""
-
-    def one(problems):
-        return {"result": all_sections(problems)["result"]}
-
-    monkeypatch.setattr("swath.products.report.all_sections", one)
 
 
 @pytest.mark.usefixtures("short_report")

@@ -135,7 +135,9 @@ def pastis(tmp_path_factory) -> Corpus:
     return pipeline.build_corpus(config.load("s4-pastis-rgb", over), data / "run")
 
 
-@pytest.mark.parametrize("name", ["s4-pastis-rgb", "s4-pastis-10-bands", "s4-pastis-ablations"])
+@pytest.mark.parametrize(
+    "name", ["s4-pastis-rgb", pytest.param("s4-pastis-10-bands", marks=pytest.mark.slow), "s4-pastis-ablations"]
+)
 def test_s4_on_pastis_rotates_its_folds(name, pastis, tmp_path):
     short = ["pretrain.views.most=4", "pretrain.training.batch_size=32"]
     recipe = config.load(name, [*STEPS, *short, f"corpus.path={pastis.path}", "corpus.source=null"])
@@ -200,6 +202,7 @@ def test_mmearth_trains_on_all_that_its_file_holds(name, tmp_path):
         assert all(error > 0 for error in errors.values()), errors
 
 
+@pytest.mark.usefixtures("short_report")
 def test_s4_on_south_sudan_runs_to_its_report(tmp_path):
     south_sudan.write(tmp_path, ids={number: min(number // 6, 2) for number in range(16)})
     floors = "tasks.crops.floors=[majority, scratch]"
@@ -266,19 +269,25 @@ def test_s4_on_pixel_series_has_every_row_where_it_belongs(pixels, tmp_path):
     assert rows["both"] == {"majority"}
 
 
-def judged(name, overrides, pixels, out):
+@pytest.mark.slow  # eight trainings, and three
+@pytest.mark.parametrize(
+    ("name", "small"),
+    [
+        ("s4-canada-ablations", ["arms.across-batch-256.training.batch_size=8", "arms.width-16.encoder.width=2"]),
+        ("s4-canada-regions", []),
+    ],
+)
+def test_arms_on_pixel_series_have_a_row_each(name, small, pixels, tmp_path):
     settings = [*SHORT_SERIES, f"tasks.crops.probes=[{LINEAR}]", "tasks.crops.floors=[majority]"]
-    recipe = config.load(name, [*settings, *overrides, f"data={pixels}"])
-    pipeline.pretrain(recipe, out)
-    table = pd.read_csv(pipeline.evaluate(recipe, out) / "table.csv")
+    recipe = config.load(name, [*settings, *small, f"data={pixels}"])
+    pipeline.pretrain(recipe, tmp_path / "run")
+    table = pd.read_csv(pipeline.evaluate(recipe, tmp_path / "run") / "table.csv")
     assert set(table["row"]) == {*recipe.arms, "majority"}
     assert table["value"].between(0, 1).all()
-    return recipe
 
 
-def test_s4s_ablations_on_pixel_series_differ_in_one_thing_each(pixels, tmp_path):
-    small = ["arms.across-batch-256.training.batch_size=8", "arms.width-16.encoder.width=2"]
-    recipe = judged("s4-canada-ablations", small, pixels, tmp_path / "run")
+def test_s4s_ablations_on_pixel_series_differ_in_one_thing_each():
+    recipe = config.load("s4-canada-ablations")
     base = recipe.arms["s4"].model_dump()
     for name, arm in recipe.arms.items():
         changed = [key for key, value in arm.model_dump().items() if value != base[key]]
@@ -314,8 +323,8 @@ def test_masked_series_have_a_row_on_every_input_that_they_know(pixels, tmp_path
     assert found["both"] == everywhere
 
 
-def test_unlabelled_series_of_canada_and_of_elsewhere_are_all_there_are(pixels, tmp_path):
-    recipe = judged("s4-canada-regions", [], pixels, tmp_path / "run")
+def test_unlabelled_series_of_canada_and_of_elsewhere_are_all_there_are():
+    recipe = config.load("s4-canada-regions")
     places = [arm.only.get("region", ()) for arm in recipe.arms.values()]
     assert not places[0]
     assert sorted(sum(places[1:], ())) == sorted(REGIONS)

@@ -14,13 +14,12 @@ app = typer.Typer(name="recipes", help="List, show and describe recipes.", no_ar
 @app.command("list", epilog="Example: `swath recipes list`")
 def recipes_list() -> None:
     """List the recipes that come with swath."""
-    import yaml
-
+    from swath import _yaml
     from swath.recipes import shipped, source_text
 
     table = Table("recipe", "what it asks", show_lines=False)
     for name in shipped():
-        table.add_row(name, " ".join(str(yaml.safe_load(source_text(name)[1]).get("description", "")).split()))
+        table.add_row(name, " ".join(str(_yaml.read(source_text(name)[1], name)[0].get("description", "")).split()))
     console().print(table)
 
 

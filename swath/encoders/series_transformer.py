@@ -27,9 +27,9 @@ from swath.sensors import band, band_id
 
 Bands = tuple[str, ...]
 HARMONICS = 4
-"""Waves a year that say the day of the year."""
+"""Number of frequencies, 1 to this many cycles a year, whose sines and cosines encode the day of the year."""
 WAVELENGTHS = (60.0, 3650.0)
-"""Shortest and longest wave, in days, that say how long after a series' first date a date is."""
+"""Shortest and longest wavelength, in days, of the sines and cosines that encode the time since the first date."""
 SPECTRUM = (
     (0.69, "visible"),
     (0.79, "red edge"),
@@ -73,28 +73,28 @@ class Config(StartableSettings):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tokens:
-    """Tokens of series: of a date, a group and a patch each."""
+    """Tokens of series; each belongs to a date, a group of bands and a patch of ground."""
 
     x: Float[Tensor, "b n d"]
-    """Embedded values, with where they belong."""
+    """The encoder's input: embedded values plus the encoding in `place`."""
     place: Float[Tensor, "b n d"]
-    """Where they belong alone: date, season, group, patch."""
+    """Encoding of date, season, group of bands and patch, without the values."""
     valid: Bool[Tensor, "b n"]
-    """False where there is nothing: padding, an absent group, no valid pixel."""
+    """False for padding, for groups that an image lacks, and where no pixel is valid."""
     values: Float[Tensor, "b n v"]
-    """Standardised values of their pixels, band after band; 0 where there are none."""
+    """Standardised values of the tokens' pixels, band after band, filled up with 0."""
     known: Bool[Tensor, "b n v"]
-    """Which of the values are there."""
+    """True for values that are pixels and valid."""
     days: Int32[Tensor, "b n"]
-    """Their dates."""
+    """Day of each token's date."""
     group: Int64[Tensor, "b n"]
-    """Numbers of their groups."""
+    """Number of each token's group of bands."""
     sensor: Int64[Tensor, "b n"]
-    """Numbers of their groups' sensors."""
+    """Number of the sensor of each token's group."""
 
 
 class Block(nn.Module):
-    """Attention and a hidden layer, each after a layer norm and beside a shortcut."""
+    """A pre-norm transformer block: attention and a two-layer perceptron, each with a residual connection."""
 
     def __init__(self, dim: int, heads: int, mlp_ratio: float):
         super().__init__()
@@ -105,7 +105,7 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
 
     def forward(self, x: Float[Tensor, "b n d"], seen: Bool[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
-        """New tokens, of what is seen alone."""
+        """Compute all tokens anew; only those that are `seen` are attended to."""
         q, k, v = self.qkv(self.norm1(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None, None, :])
         x = x + self.proj(attended.transpose(1, 2).flatten(2))
@@ -113,7 +113,7 @@ class Block(nn.Module):
 
 
 class Blocks(nn.Module):
-    """Blocks and a last layer norm."""
+    """Transformer blocks, followed by a layer norm."""
 
     def __init__(self, dim: int, depth: int, heads: int, mlp_ratio: float):
         super().__init__()
@@ -121,7 +121,7 @@ class Blocks(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Float[Tensor, "b n d"], seen: Bool[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
-        """Tokens of what is seen; the others hold anything finite."""
+        """Send tokens through all blocks. Those that are not `seen` come out finite and without a meaning."""
         # attention to nothing would be 0 / 0: of a sample without any token all are looked at, and none is used
         seen = seen | ~seen.any(dim=1, keepdim=True)
         for block in self.blocks:
@@ -130,7 +130,7 @@ class Blocks(nn.Module):
 
 
 class Network(nn.Module):
-    """Embeddings of values and of groups, and the blocks."""
+    """All weights: linear embeddings of values, one for each group of bands; encodings of group and season; blocks."""
 
     def __init__(self, groups: Sequence[Bands], config: Config):
         super().__init__()
@@ -152,7 +152,7 @@ def presto_init(module: nn.Module) -> None:
 
 
 class SeriesTransformer(SeriesEncoder):
-    """The network behind a contract whose bands come in groups."""
+    """An encoder of series of several sensors, whose tokens are groups of bands (`Network`)."""
 
     network: Network
     needs_days = True
@@ -196,7 +196,7 @@ class SeriesTransformer(SeriesEncoder):
             )
 
     def tokens(self, images: Sequence[Image]) -> Tokens:
-        """Tokens of one or several images of the same samples, one image's after the other's."""
+        """Tokens of several images of the same samples, such as of two sensors; the first image's come first."""
         origin = torch.stack([_first_day(image) for image in images]).amin(dim=0)
         parts = [self._tokens(image, origin) for image in images]
         return _compact(
@@ -233,19 +233,23 @@ class SeriesTransformer(SeriesEncoder):
         )
 
     def _held(self, image: Image) -> list[int]:
-        """Which groups an image may hold: where only the device knows its bands, all of them."""
+        """Numbers of the groups of bands that an image holds; all groups where only the device knows its bands."""
         ids = image.common_ids
         return [g for g, wanted in enumerate(self.group_ids) if ids is None or set(wanted) <= set(ids)]
 
     def _side_by_side(self, of_groups: Sequence[Shaped[Tensor, "b t p _"]]) -> Shaped[Tensor, "b n v"]:
-        """Values of all groups' tokens, those of fewer bands filled up with 0."""
+        """Join the values of all groups' tokens; groups with fewer bands are filled up with 0."""
         wide = [F.pad(one, (0, self.values_wide - one.shape[3])) for one in of_groups]
         return torch.stack(wide, dim=2).flatten(1, 3)
 
     def _place(
         self, image: Image, origin: Int32[Tensor, " b"], group: Int64[Tensor, " g"]
     ) -> Float[Tensor, "b t g p d"]:
-        """Half says how long after the first date, a quarter the season, a quarter the group; over it the patch."""
+        """Encode where tokens belong.
+
+        Half of the numbers encode the time since the first date, a quarter the season, a quarter the group of bands; an
+        encoding of the patch's row and column is added to all of them.
+        """
         dim, patch = self.config.dim, self.config.patch
         rows, columns = (size // patch for size in image.pixels.shape[3:])
         dated = image.days != NO_DAY
@@ -261,13 +265,13 @@ class SeriesTransformer(SeriesEncoder):
         return torch.cat([date, which], dim=4) + _grid(rows, columns, dim, date.device)
 
     def encoded(self, x: Float[Tensor, "b n d"], seen: Bool[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
-        """Tokens after the blocks; of those that are not seen, anything finite."""
+        """Send tokens through the blocks. Those that are not `seen` come out finite and without a meaning."""
         return self.network.blocks(x, seen)
 
     def pooled(
         self, encoded: Float[Tensor, "b n d"], seen: Bool[Tensor, "b n"], days: Int32[Tensor, "b n"]
     ) -> Float[Tensor, "b e"]:
-        """The embedding: of all tokens that are seen, or by month; 0 for a sample that has none."""
+        """The embedding: the mean over tokens that are `seen`, or such a mean for each month; 0 where there is none."""
         volume, there = encoded.transpose(1, 2)[..., None, None], seen[..., None, None]
         if self.config.pooling == "mean":
             return masked_mean(volume, there)
@@ -279,7 +283,7 @@ class SeriesTransformer(SeriesEncoder):
         return self.pooled(self.encoded(tokens.x, tokens.valid), tokens.valid, tokens.days)
 
     def volumes(self, image: Image) -> Float[Tensor, "b d t h w"]:
-        """Mean over the groups of each date and patch."""
+        """Features of every date and patch: the mean over its groups of bands."""
         tokens = self._tokens(image, _first_day(image))
         rows, columns = (size // self.config.patch for size in image.pixels.shape[3:])
         shape = (image.pixels.shape[1], len(self._held(image)), rows, columns)
@@ -303,7 +307,7 @@ def build(config: Config, contract: InputContract) -> SeriesTransformer:
 
 
 def groups_of(how: str | tuple[Bands, ...], bands: Sequence[str]) -> tuple[Bands, ...]:
-    """The groups that a setting makes of bands.
+    """Group bands as the setting `groups` says.
 
     Raises:
         RecipeError: the groups that are listed are not exactly these bands.
@@ -345,9 +349,10 @@ def _label(keys: Bands) -> str:
 
 
 def _compact(tokens: Tokens) -> Tokens:
-    """As few tokens as the fullest sample has: about half of a cloudy series is nothing that had to be computed.
+    """Drop padding that no sample needs: as many tokens are left as the fullest sample has.
 
-    A GPU would have to be waited for, and a graph has to fit any series: there they stay as they are.
+    About half of the tokens of a cloudy series are invalid. All stay on a GPU, where the host would wait to count them,
+    and in an exported graph, which has to fit any series.
     """
     if tokens.valid.device.type != "cpu" or torch.compiler.is_exporting():
         return tokens
@@ -358,7 +363,7 @@ def _compact(tokens: Tokens) -> Tokens:
 
 
 def _first_day(image: Image) -> Int32[Tensor, " b"]:
-    """Of the dates that have a valid pixel."""
+    """First date of each sample that has a valid pixel."""
     there = image.valid.flatten(2).any(dim=2) & (image.days != NO_DAY)
     return torch.where(there, image.days, torch.iinfo(torch.int32).max).amin(dim=1)
 
@@ -366,7 +371,7 @@ def _first_day(image: Image) -> Int32[Tensor, " b"]:
 def _found(
     band_ids: Int[Tensor, "b c"], wanted: Int64[Tensor, " g"]
 ) -> tuple[Int64[Tensor, "b g"], Bool[Tensor, "b g"]]:
-    """In which channel of each sample each band is, and whether it is there at all."""
+    """Channel of each wanted band in each sample, and whether the sample has that band."""
     here = band_ids[:, None] == wanted[:, None]
     return here.long().argmax(dim=2), here.any(dim=2)
 
@@ -376,14 +381,14 @@ def _taken(x: Float[Tensor, "b t c h w"], at: Int64[Tensor, "b g"]) -> Float[Ten
 
 
 def _patches(x: Shaped[Tensor, "b t c h w"], patch: int) -> Shaped[Tensor, "b t p v"]:
-    """Values of each patch, band after band."""
+    """Cut into patches: the values of each patch, band after band."""
     rows, columns = (size // patch for size in x.shape[3:])
     x = x[..., : rows * patch, : columns * patch].unflatten(4, (columns, patch)).unflatten(3, (rows, patch))
     return x.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(2, 3)
 
 
 def _waves(x: Float[Tensor, "*n"], number: int, wavelengths: tuple[float, float]) -> Float[Tensor, "*n k"]:
-    """Sines and cosines of so many wavelengths together, evenly spaced on a logarithmic scale."""
+    """Encode x by `number` sines and cosines, whose wavelengths lie evenly spaced on a logarithmic scale."""
     low, high = map(math.log, wavelengths)
     length = torch.linspace(low, high, number // 2, device=x.device).exp()
     angle = x[..., None] * (2 * torch.pi / length)
@@ -396,7 +401,7 @@ def _year_waves(days: Int32[Tensor, "b t"]) -> Float[Tensor, "b t k"]:
 
 
 def _grid(rows: int, columns: int, dim: int, device: torch.device) -> Float[Tensor, "p d"]:
-    """Where a patch lies: half of it says the row, half the column."""
+    """Encode where patches lie: the row in one half of the numbers, the column in the other."""
     row, column = (
         _waves(torch.arange(size, device=device, dtype=torch.float32), dim // 2, (4.0, 256.0))
         for size in (rows, columns)

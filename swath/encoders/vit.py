@@ -1,4 +1,4 @@
-"""A vision transformer that computes any of its tokens alone: what masked modelling trains.
+"""A vision transformer that can compute some of its tokens without the others, as masked modelling needs it.
 
 Its blocks are timm's; positions and initial weights are MAE's (He et al. 2022, https://arxiv.org/abs/2111.06377).
 Groups of bands and dates as in SatMAE (Cong et al. 2022, https://arxiv.org/abs/2207.08051), positions by pixel size as
@@ -29,7 +29,7 @@ from swath.errors import RecipeError
 
 
 class TransformerSettings(StartableSettings):
-    """Base of the `Config` of vision transformers that compute any of their tokens alone: their size.
+    """Base of the `Config` of vision transformers that can compute some tokens without the others: their size.
 
     Widths, depths and heads of the usual sizes: tiny 192, 12, 3; small 384, 12, 6; base 768, 12, 12; large 1024, 24,
     16.
@@ -46,13 +46,14 @@ class TransformerSettings(StartableSettings):
     class_token: bool = True
     """Whether there is a token of the whole image."""
     registers: int = Field(default=0, ge=0)
-    """Further tokens that stand for nothing."""
+    """Number of further tokens that belong to no patch, which attention may use as it likes (registers)."""
     pooling: Literal["mean", "class"] = "mean"
     """What the embedding is: the mean of the patches' tokens, or the class token."""
     reference_gsd_m: float | None = Field(default=None, gt=0)
-    """Count positions in pixels of this size instead of the image's own (Scale-MAE)."""
+    """Count positions in pixels of this many metres instead of the image's own pixels (Scale-MAE)."""
     drop_path: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the last block's outputs that training leaves out; of the others less, the earlier the less."""
+    """Probability with which training leaves out the last block; it grows linearly from 0 at the first (stochastic
+    depth)."""
 
     @model_validator(mode="after")
     def _has_a_shape(self) -> "TransformerSettings":
@@ -66,21 +67,22 @@ class TransformerSettings(StartableSettings):
 
     @property
     def prefix(self) -> int:
-        """How many tokens stand for no patch."""
+        """Number of tokens that belong to no patch: the class token and the registers."""
         return int(self.class_token) + self.registers
 
 
 class Config(TransformerSettings):
-    """A vision transformer that computes any of its tokens alone: its size, and what tokens stand for."""
+    """Settings of a vision transformer that masked modelling can train: its size, and what its tokens stand for."""
 
     name: Literal["vit"] = "vit"
     learnt_positions_px: int | None = Field(default=None, ge=1)
-    """Positions that are learnt, for chips of so many pixels, and interpolated for others; None: fixed ones (MAE)."""
+    """Learn the positions of patches, for chips of this many pixels; they are interpolated for chips of other sizes.
+    None: fixed sines and cosines, as in MAE."""
     groups: Annotated[tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...], Field(min_length=1)] | None = None
     """Groups of bands, by their keys, each with tokens of its own (SatMAE's group channels); None: all in one token."""
     dates: Literal["apart", "together"] = "apart"
-    """Whether dates of a series are images of their own, whose embeddings are averaged, or their tokens are computed
-    together, each knowing its year and month (SatMAE's temporal form)."""
+    """`apart`: every date of a series is embedded by itself, and the embeddings are averaged. `together`: tokens of all
+    dates attend to each other, and each is told its year and month (SatMAE's temporal form)."""
 
     @model_validator(mode="after")
     def _fits(self) -> "Config":
@@ -95,27 +97,33 @@ class Config(TransformerSettings):
 
 
 def shares(width: int, *, groups: bool, dates: bool) -> tuple[int, int, int]:
-    """How a token's `width` numbers say where it is, of which group and of which date.
+    """How many of a positional encoding's `width` numbers encode position, group of bands and date.
 
-    A quarter for the group, and an eighth each for year and month, as in SatMAE's decoders and in its large encoders.
+    A quarter is for the group, and an eighth each for year and month, as in SatMAE's decoders and large encoders; the
+    rest is for the position. What does not apply gets none.
+
+    Args:
+        width: length of a token.
+        groups: whether there are several groups of bands.
+        dates: whether tokens are told their date.
     """
     group, date = (width // 4 if groups else 0), (width // 4 if dates else 0)
     return width - group - date, group, date
 
 
 class Transformer(nn.Module):
-    """The trained part: embeddings of patches, tokens that stand for nothing, blocks."""
+    """All weights: linear embeddings of patches, the class token and registers, and the transformer's blocks."""
 
     def __init__(
         self, config: TransformerSettings, embeds: Mapping[str, nn.Module], positions: tuple[int, int] | None = None
     ):
-        """Random weights.
+        """Draw the initial weights.
 
         Args:
-            config: its size.
-            embeds: what makes tokens of patches, by the name of their group.
-            positions: width of positions that are learnt, and how many patches they are for in each direction; None:
-                they are not learnt.
+            config: size of the network.
+            embeds: modules that turn patches into tokens, by the name of the patches' group of bands.
+            positions: length of learnt positions, and number of patches in each direction that they are for; None:
+                positions are not learnt.
         """
         super().__init__()
         width = config.width
@@ -132,15 +140,20 @@ class Transformer(nn.Module):
         self.apply(initialise)
 
     def embed(self, patches: Float[Tensor, "b *k p"], group: int) -> Float[Tensor, "b *k d"]:
-        """Tokens of patches of a group."""
+        """Turn the pixels of patches, which are of one group of bands, into tokens."""
         return list(self.embeds.values())[group](patches)
 
     def forward(self, tokens: Float[Tensor, "b k d"], there: Bool[Tensor, "b k"]) -> Float[Tensor, "b m d"]:
-        """The prefix and the tokens after all blocks, normalised; those that are not there are seen by none."""
+        """Class token, registers and patch tokens after all blocks and the last norm.
+
+        Args:
+            tokens: embedded patches with their positions.
+            there: False for tokens that no other token may attend to.
+        """
         return self.norm(self.attended(tokens, there))
 
     def attended(self, tokens: Float[Tensor, "b k d"], there: Bool[Tensor, "b k"]) -> Float[Tensor, "b m d"]:
-        """The same before they are normalised."""
+        """As `forward`, before the last norm."""
         if self.prefix is not None:
             prefix = self.prefix.expand(tokens.shape[0], -1, -1)
             tokens = torch.cat([prefix.to(tokens.dtype), tokens], dim=1)
@@ -158,7 +171,13 @@ def block(width: int, heads: int, drop_path: float = 0.0) -> nn.Module:
 def attend(
     blocks: Sequence[nn.Module] | nn.ModuleList, tokens: Float[Tensor, "b m d"], there: Bool[Tensor, "b k"]
 ) -> Float[Tensor, "b m d"]:
-    """Tokens after timm's blocks; of the last k some are there, the others are seen by none."""
+    """Send tokens through timm's blocks.
+
+    Args:
+        blocks: one after the other.
+        tokens: a prefix that every token attends to, and k tokens after it.
+        there: which of these k may be attended to.
+    """
     prefix = tokens.shape[1] - there.shape[1]
     # a softmax over nothing is no number: where nothing is there, all of it is
     seen = there if prefix else there | ~there.any(dim=1, keepdim=True)
@@ -176,7 +195,7 @@ def initialise(module: nn.Module) -> None:
 
 
 class Vit(TokenEncoder):
-    """What its two kinds share."""
+    """What both vision transformers share: `SpatialVit` for single dates, and `TemporalVit` for series as a whole."""
 
     network: Transformer
 
@@ -188,7 +207,7 @@ class Vit(TokenEncoder):
     def tokens(
         self, image: Image, keep: Int[Tensor, "b k"] | None = None, scale: Float[Tensor, " b"] | None = None
     ) -> Float[Tensor, "b m d"]:
-        """As `TokenEncoder`; of one group, only the patches of kept tokens are so much as embedded."""
+        """As `TokenEncoder.tokens`. Without groups of bands, only the patches of kept tokens are embedded at all."""
         return self.network(*self._entering(self._standard(image), keep, scale))
 
     def _standard(self, image: Image) -> Image:
@@ -197,7 +216,11 @@ class Vit(TokenEncoder):
     def _entering(
         self, image: Image, keep: Int[Tensor, "b k"] | None = None, scale: Float[Tensor, " b"] | None = None
     ) -> tuple[Float[Tensor, "b k d"], Bool[Tensor, "b k"]]:
-        """Of a standardised image the tokens before the first block, and which of them have a valid pixel."""
+        """Embed the patches of a standardised image.
+
+        Returns:
+            Tokens as they enter the first block, and True for those that have a valid pixel.
+        """
         there = self.seen(image)
         positions = self._positions(image, self.config.width, scale, self.network.positions)
         embedded = self._embedded(image, keep)
@@ -217,13 +240,13 @@ class Vit(TokenEncoder):
         return rows if keep is None else take(rows, keep)
 
     def positions(self, image: Image, width: int, scale: Float[Tensor, " b"] | None = None) -> Float[Tensor, "s n w"]:
-        """As `TokenEncoder`: always of sines and cosines."""
+        """As `TokenEncoder.positions`: sines and cosines, also where the encoder's own positions are learnt."""
         return self._positions(image, width, scale, None)
 
     def _positions(
         self, image: Image, width: int, scale: Tensor | None, learnt: nn.Parameter | None
     ) -> Float[Tensor, "b n w"]:
-        """Where, of which group and of which date each token is, one beside the other."""
+        """Each token's position, group and date, encoded and concatenated (`shares`)."""
         grid, device = self.grid(image), image.pixels.device
         spatial, of_group, of_date = shares(width, groups=len(self.groups) > 1, dates=self.together)
         if learnt is None:
@@ -240,14 +263,14 @@ class Vit(TokenEncoder):
         return torch.cat(wide, dim=-1).flatten(1, 3)
 
     def _factor(self, image: Image, scale: Tensor | None) -> float | Tensor:
-        """By what positions are multiplied: pixel size over the reference."""
+        """What positions are multiplied by: the image's pixel size over `reference_gsd_m`, or 1."""
         if self.config.reference_gsd_m is None:
             return 1.0
         factor = image.gsd_m / self.config.reference_gsd_m
         return factor if scale is None else factor * scale
 
     def layers(self) -> list[list[nn.Parameter]]:
-        """The embeddings with all tokens of its own, block by block, the last norm."""
+        """Parameters, first to last: embeddings, prefix and positions; each block; the last norm."""
         network = self.network
         own = [p for p in (network.prefix, network.positions) if p is not None]
         stem = [*network.embeds.parameters(), *own]
@@ -255,7 +278,7 @@ class Vit(TokenEncoder):
 
 
 class SpatialVit(Vit, MapEncoder):
-    """Dates are images of their own."""
+    """A vision transformer that embeds every date by itself."""
 
     def encode(self, pixels: Float[Tensor, "n c h w"], valid: Bool[Tensor, "n h w"]) -> Float[Tensor, "n d"]:
         """Features of standardised pictures, of the pixel size that the encoder was trained on."""
@@ -270,7 +293,7 @@ class SpatialVit(Vit, MapEncoder):
         return [by_place.mean(dim=1).permute(0, 3, 1, 2)]
 
     def _picture(self, pixels: Float[Tensor, "n c h w"], valid: Bool[Tensor, "n h w"]) -> Image:
-        """Standardised pixels as an image, whose bands and dates are not looked at."""
+        """Wrap standardised pixels in an image of one date; its band ids and day are placeholders."""
         nothing = torch.zeros(pixels.shape[0], 1, dtype=torch.int32, device=pixels.device)
         gsd_m = self.contract.gsd_m[0] if self.contract.gsd_m else 1.0
         return Image(pixels[:, None], valid[:, None], nothing, nothing.expand(-1, pixels.shape[1]), gsd_m)
@@ -280,7 +303,7 @@ class SpatialVit(Vit, MapEncoder):
 
 
 class TemporalVit(Vit, DenseEncoder):
-    """Tokens of all dates see each other, and know their year and month."""
+    """A vision transformer whose tokens of all dates attend to each other and are told their year and month."""
 
     needs_days = True
 
@@ -291,8 +314,10 @@ class TemporalVit(Vit, DenseEncoder):
         self.dense_dim = config.width
 
     def dense(self, image: Image) -> Float[Tensor, "b d h w"]:
-        """The patches' tokens, averaged over groups and over dates on which something of the patch is valid, and
-        interpolated to pixels."""
+        """Features of every pixel: tokens averaged over groups of bands and dates, then interpolated bilinearly.
+
+        A date counts for a patch only if one of the patch's pixels is valid on it.
+        """
         grid, h, w = self.grid(image), *image.pixels.shape[3:]
         tokens = self.tokens(image)[:, self.prefix :].unflatten(1, (grid.layers, -1))
         there = self.seen(image).unflatten(1, (grid.layers, -1))
@@ -304,7 +329,7 @@ class TemporalVit(Vit, DenseEncoder):
 
 
 def resized(positions: Float[Tensor, "1 w r c"], rows: int, columns: int) -> Float[Tensor, "1 n w"]:
-    """Learnt positions for another grid of patches, interpolated."""
+    """Interpolate learnt positions to another number of rows and columns of patches."""
     size = (rows, columns)
     if torch.compiler.is_exporting() or positions.shape[2:] != size:
         positions = F.interpolate(positions, size=size, mode="bicubic", antialias=True, align_corners=False)

@@ -37,7 +37,7 @@ class Config(PluginSettings):
 
 
 class Filler(nn.Module):
-    """A narrower transformer over all tokens: those that the encoder made, and one learnt token for every other."""
+    """A transformer over the encoder's tokens and, in place of each hidden token, a learnt one."""
 
     def __init__(self, dim: int, width: int, depth: int, heads: int):
         super().__init__()
@@ -50,14 +50,14 @@ class Filler(nn.Module):
 
 
 class Decoder(Filler):
-    """Says what the pixels of each patch are; each group of bands has a last layer of its own."""
+    """Predicts the pixels of every patch from the visible tokens; each group of bands has a last layer of its own."""
 
     def __init__(self, encoder: TokenEncoder, config: Config):
-        """Random weights.
+        """Draw the initial weights.
 
         Args:
-            encoder: whose tokens it takes.
-            config: its size.
+            encoder: the encoder whose tokens are decoded.
+            config: size of the decoder.
         """
         width = config.decoder_width or max(32, min(512, encoder.dim) // 32 * 32)
         super().__init__(encoder.dim, width, config.decoder_depth, config.decoder_heads or width // 32)
@@ -73,14 +73,14 @@ class Decoder(Filler):
         there: Bool[Tensor, "b n"],
         image: Image,
     ) -> Float[Tensor, "b n p"]:
-        """Pixels of all patches.
+        """Predict the pixels of all patches.
 
         Args:
-            tokens: of the encoder, those of its prefix first.
-            keep: which patches the others are of; -1: of none.
-            positions: of all patches.
-            there: patches that have a valid pixel; nothing is asked of others, and they tell nothing.
-            image: whose bands are to be said.
+            tokens: output of the encoder: class token and registers, then the tokens of visible patches.
+            keep: number of the patch that each of the latter belongs to; -1 for padding.
+            positions: encoded positions of all patches.
+            there: False for patches without a valid pixel, which no token attends to and no loss counts.
+            image: the image whose bands are predicted.
         """
         known, prefix = self.embed(tokens), tokens.shape[1] - keep.shape[1]
         n = there.shape[1]
@@ -93,14 +93,16 @@ class Decoder(Filler):
 
 
 class Autoencoder(_types.Method):
-    """A masked autoencoder. Each view is masked and filled in by itself, so that any number of views will do; dates are
-    images of their own unless the encoder sees them together. Patches without a valid pixel are neither kept nor asked
-    for. Gathered is how many patches each process asks for, one number.
+    """A masked autoencoder: most patches are hidden from the encoder, and a decoder predicts their pixels.
+
+    Every view is masked and predicted by itself, so any number of views will do. Dates are images of their own unless
+    the encoder sees them together. Patches without a valid pixel are neither shown to the encoder nor counted.
+    Processes exchange one number each: how many patches their loss counts.
     """
 
     encoder: TokenEncoder
     masks: Masks = "independent"
-    """Whether each token is masked by itself, or all tokens of a patch of ground alike."""
+    """`independent`: each token is hidden or not by itself. `consistent`: all tokens on a patch of ground alike."""
 
     def __init__(self, config: Config, encoder: Encoder, policy: DrawViews):
         super().__init__(with_tokens(encoder, config.name), policy)
@@ -108,12 +110,12 @@ class Autoencoder(_types.Method):
         self.decoder = Decoder(self.encoder, config)
 
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
-        """Mean over masked patches of the mean squared error of their valid pixels."""
+        """Mean over hidden patches of the mean squared error of their valid pixels."""
         errors, asked, features = zip(*map(self._of, views), strict=True)
         return Loss(mean_of(flat(errors), flat(asked), gather), features[0].detach())
 
     def _of(self, view: View) -> tuple[Float[Tensor, "b n"], Bool[Tensor, "b n"], Float[Tensor, "b d"]]:
-        """Of a view the error of each token, which of them count, and the encoder's features of what it saw."""
+        """Error of each token of a view, which tokens the loss counts, and the embedding of what the encoder saw."""
         encoder, image = self.encoder, self.encoder.by_date(view.image)
         seen, scale, layers = encoder.seen(image), scale_of(view, len(image)), encoder.grid(image).layers
         keep = self.keep(layers, seen)
@@ -125,17 +127,17 @@ class Autoencoder(_types.Method):
         return errors, seen & ~chosen(keep, seen.shape[1]), features
 
     def keep(self, layers: int, seen: Bool[Tensor, "b n"]) -> Int[Tensor, "b k"]:
-        """Numbers of the tokens that the encoder sees, -1 where a sample has fewer of them; drawn anew each time."""
+        """Draw which tokens the encoder sees: their numbers, padded with -1 where a sample has fewer than others."""
         alike = layers if self.masks == "consistent" else 1
         noise = send(torch.rand(len(seen), seen.shape[1] // alike), seen.device).repeat(1, alike)
         return random_keep(noise, seen, self.config.mask, alike)
 
 
 def with_tokens(encoder: Encoder, method: str) -> TokenEncoder:
-    """The encoder itself, which has to have tokens that can be computed alone.
+    """Return the encoder if some of its tokens can be computed without the others.
 
     Raises:
-        RecipeError: it has none.
+        RecipeError: they cannot.
     """
     if not isinstance(encoder, TokenEncoder):
         raise RecipeError(
@@ -146,7 +148,12 @@ def with_tokens(encoder: Encoder, method: str) -> TokenEncoder:
 
 
 def scale_of(view: View, samples: int) -> Float[Tensor, " b"]:
-    """How many pixels of the chip one of the view is wide, for so many samples: a view's dates follow each other."""
+    """Width of a view's pixel in pixels of the chip, for each sample.
+
+    Args:
+        view: of some locations.
+        samples: number of locations, or of locations times dates where each date is a sample; dates follow each other.
+    """
     linear = view.affine[:, :, :2]
     area = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
     return area.abs().sqrt().repeat_interleave(samples // len(area))

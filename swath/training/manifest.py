@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -164,6 +165,7 @@ def packages() -> dict[str, str]:
     return {name: version for name in PACKAGES if (version := _version(name))}
 
 
+@cache  # to look one up is to read and parse its description
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)

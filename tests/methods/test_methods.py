@@ -33,13 +33,13 @@ def train(method: methods.Method, steps: int, lr: float = 0.1, n: int = 16) -> l
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_learns(name):
-    losses = train(fakes.method(name), 40, lr=0.01 if name == "mp-mae" else 0.1)
+    # DINO's teacher chooses the same for all until its centre has moved
+    losses = train(fakes.method(name), 40 if name == "dino" else 24, lr=0.01 if name == "mp-mae" else 0.1)
     assert all(map(math.isfinite, losses))
-    # what a queue fills with is harder than the noise it begins with, so theirs may rise, but not to chance; DINO's
-    # teacher chooses the same for all until its centre has moved
+    # what a queue fills with is harder than the noise it begins with, so theirs may rise, but not to chance
     chance = {"moco-v2": math.log(33), "gassl": math.log(33), "seco": 3 * math.log(33), "caco": 3 * math.log(49)}
     chance["dino"] = math.log(24)
-    assert losses[-1] < chance[name] if name in chance else sum(losses[-10:]) < sum(losses[:10])
+    assert losses[-1] < chance[name] if name in chance else sum(losses[-8:]) < sum(losses[:8])
 
 
 @pytest.mark.parametrize("name", NAMES)

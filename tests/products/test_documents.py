@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -14,13 +15,19 @@ from swath.tasks import schema
 from tests.products.conftest import write_lines
 
 
-@pytest.fixture
-def document(finished_run, tmp_path):
-    target = tmp_path / "docs" / "results.md"
+@pytest.fixture(scope="module")
+def written(finished_run, tmp_path_factory):
+    """Read only; use `document` for one to change."""
+    target = tmp_path_factory.mktemp("written") / "docs" / "results.md"
     target.parent.mkdir()
     target.write_text("# Results\n\nWhat a human says before.\n")
     write([finished_run], target)
     return target
+
+
+@pytest.fixture
+def document(written, tmp_path):
+    return shutil.copytree(written.parent, tmp_path / "docs") / written.name
 
 
 def test_block_holds_every_figure_of_the_table(document, finished_run):

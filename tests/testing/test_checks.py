@@ -40,7 +40,7 @@ as their schemas' examples."""
 
 
 def example(name: str) -> dict:
-    return dict(plugins.find("swath.views.policies", name).Config.model_json_schema()["examples"][0])
+    return dict(plugins.find("swath.views.policies", name).Config.model_config["json_schema_extra"]["examples"][0])
 
 
 CASES = [

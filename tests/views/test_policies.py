@@ -35,7 +35,7 @@ NUMBER = {"one-crop": 1, "multi-crop": 5, "three-dates": 4, "two-periods": 8, "w
 def example(name):
     """The config that a policy shows as an example in its schema."""
     module = plugins.find("swath.views.policies", name)
-    return module.Config(**module.Config.model_json_schema()["examples"][0])
+    return module.Config(**module.Config.model_config["json_schema_extra"]["examples"][0])
 
 
 def t_of(policy):

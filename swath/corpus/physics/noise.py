@@ -84,19 +84,23 @@ def fractal(
     return total / np.sqrt(np.sum(amplitudes**2))
 
 
-def _taps(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _taps(t: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
     """Integer parts, and the four cubic B-spline weights of the lattice points -1..2 around them."""
     base = np.floor(t)
     f = t - base
-    weights = np.stack([(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, 3 * (f + 1 - f**2) * f + 1, f**3], axis=-1) / 6
-    return base.astype(np.int64), weights
+    square, cube = f**2, f**3
+    weights = np.empty((len(t), 4))
+    weights[:, 0] = (1 - f) ** 3
+    weights[:, 1] = 3 * cube - 6 * square + 4
+    weights[:, 2] = 3 * (f + 1 - square) * f + 1
+    weights[:, 3] = cube
+    return base.astype(np.int64), weights / 6
 
 
-def _spline(t: np.ndarray) -> tuple[int, np.ndarray]:
+def _spline(t: Float[np.ndarray, " n"]) -> tuple[int, np.ndarray]:
     """First lattice index, and the dense (positions, lattice points) weights."""
     base, taps = _taps(t)
     first = int(base.min()) - 1
     weights = np.zeros((len(t), int(base.max()) + 3 - first))
-    for k in range(4):
-        weights[np.arange(len(t)), base - 1 + k - first] = taps[:, k]
+    weights[np.arange(len(t))[:, None], (base - 1 - first)[:, None] + np.arange(4)] = taps
     return first, weights

@@ -1,4 +1,4 @@
-"""Floors that are told where a location lies, and nothing else."""
+"""What the floors have in common that predict from longitude and latitude alone."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -13,22 +13,31 @@ from swath.tasks.panel import Panel
 from swath.tasks.probes import Validation
 
 Judge = Callable[[Features, Validation], Prediction]
-"""Features, and what validation labels are used for, to what is said of the test part."""
+"""Fits to features and predicts the test part; is told what validation labels may be used for."""
 Describe = Callable[[Float[np.ndarray, "n 2"]], Float[np.ndarray, "n d"]]
-"""Longitudes and latitudes, in degrees, to features."""
+"""Turns longitudes and latitudes, in degrees, into features."""
 
 
 class CoordinateFloorSettings(FloorSettings):
-    """What these floors have in common."""
+    """Settings of floors on coordinates."""
 
     def stands(self, task: Task, panel: Panel) -> bool:
-        """Beside named inputs, where locations have a class or a number."""
+        """Whether the floor applies: on the task's named inputs, where each location has one class or one number."""
         single = not task.per_pixel and not task.parts["test"].multi_label
         return single and panel.input.name in task.config.inputs
 
 
 def read(task: Task, panels: Sequence[Panel], describe: Describe, judge: Judge) -> Iterator[Outcome]:
-    """What is read out of the coordinates of a task's locations, the same in each panel with one use of validation."""
+    """Predictions from coordinates for every panel.
+
+    Coordinates are the same in every panel, so one fit serves all panels whose probes use validation labels alike.
+
+    Args:
+        task: whose locations are predicted.
+        panels: that want an outcome each.
+        describe: makes the features.
+        judge: fits and predicts.
+    """
     made: dict[Validation, Outcome] = {}
     for panel in panels:
         use = panel.probe.validation()

@@ -20,7 +20,7 @@ from tests.corpus.fakes import resealed
 @pytest.fixture(scope="module")
 def landscape(tmp_path_factory):
     path = tmp_path_factory.mktemp("planted") / "corpus"
-    build(Config(locations=24, chip_px=48, extent_km=20, seed=2, dates_optical=3, dates_radar=3), path)
+    build(Config(locations=16, chip_px=48, extent_km=20, seed=2, dates_optical=3, dates_radar=3), path)
     return path
 
 

@@ -70,7 +70,7 @@ RADAR = (f"{synth.RADAR}/VV", f"{synth.RADAR}/VH")
 @pytest.fixture(scope="module")
 def world_of_parcels(tmp_path_factory):
     target = tmp_path_factory.mktemp("parcels") / "corpus"
-    settings = {"locations": 36, "chip_px": 8, "extent_km": 12, "dates_optical": 3, "dates_radar": 2}
+    settings = {"locations": 24, "chip_px": 8, "extent_km": 12, "dates_optical": 3, "dates_radar": 2}
     synth.build(synth.Config.model_validate({**settings, "cloud_fraction": 0.3, "clear": True}), target)
     return Corpus.open(target)
 
@@ -79,7 +79,7 @@ def configured(**changes):
     settings = {
         "target": {"rule": "pixels", "layer": "landcover"},
         "inputs": {"optical": OPTICAL, "radar": RADAR},
-        "probes": [{"name": "fine-tune", "epochs": 2}],
+        "probes": [{"name": "fine-tune", "epochs": 1}],
         "dates": "all",
         "metric": "miou",
         "floors": ["majority", "logistic-regression", "scratch"],
