@@ -68,15 +68,22 @@ _HOOK = install_import_hook("swath", "beartype.beartype")
 
 LONGEST = (
     "test_recipes.py",
+    "corpus/sources/published/test_every_format.py",
     "test_pipeline.py",
-    "training/test_fit.py",
-    "corpus/sources/stac/test_run.py",
-    "training/test_distributed.py",
     "corpus/checks/test_planted.py",
-    "tasks/run/test_evaluate.py",
-    "corpus/store/test_writer.py",
+    "training/test_fit.py",
     "products/report/test_report.py",
     "corpus/sources/synth/test_synth.py",
+    "tasks/run/test_evaluate.py",
+    "corpus/sources/stac/test_run.py",
+    "corpus/sources/published/test_worldcereal_patches.py",
+    "corpus/sources/landsat/test_landsat_c2.py",
+    "tasks/statistics/test_summary.py",
+    "test_documents.py",
+    "corpus/store/test_writer.py",
+    "testing/test_checks.py",
+    "tasks/test_supervised.py",
+    "training/test_distributed.py",
 )
 """Files that take the longest. They come first, so that no process has one of them left when all others are done."""
 

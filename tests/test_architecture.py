@@ -100,6 +100,12 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    """All nodes of a module's tree, which several tests look through."""
+    return list(ast.walk(tree_of(path)))
+
+
 def part_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
@@ -111,7 +117,7 @@ def dotted(path: Path) -> str:
 @cache
 def imports(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -158,7 +164,7 @@ def test_nothing_unpickles():
     for path in MODULES:
         used = imports(path)
         assert not any(name.split(".")[0] in {"pickle", "dill", "cloudpickle", "joblib"} for name in used), path
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
                 assert any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in node.keywords), path
 
@@ -242,7 +248,7 @@ def attributes_looked_up_by_name() -> set[str]:
     return {
         f"{dotted(path)}: {ast.unparse(node)}"
         for path in MODULES
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) in {"getattr", "hasattr"}
         and isinstance(node.args[1], ast.Constant)
@@ -325,7 +331,7 @@ def test_every_kind_of_plugin_that_is_looked_up_is_in_the_documents():
     known = {package for package, *_ in kinds_of_plugins()}
     asked = set()
     for path in MODULES:
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             function = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if re.fullmatch(r"plugins\.(names|find|union|usable)", function):
                 package = ast.unparse(node.args[0]).strip("'")

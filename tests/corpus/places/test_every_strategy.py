@@ -116,9 +116,20 @@ def test_rejection_in_metres_is_that_of_looking_one_by_one(seed, centre):
     block = squares(lon, centre[1] + 0.02 * rng.standard_normal(40))
     separation = InMetres(SMALL.side_m)
     ours = np.concatenate([separation.add(block.at(np.arange(0, 15))), separation.add(block.at(np.arange(15, 40)))])
+
+    @cache
+    def outline(k: int, epsg: int) -> shapely.Polygon:
+        x, y = block.west[k] + np.array([0, 640, 640, 0]), block.north[k] - np.array([0, 0, 640, 640])
+        return shapely.Polygon(np.column_stack(between(int(block.epsg[k]), epsg).transform(x, y)))
+
+    def share_ground(i: int, j: int) -> bool:
+        of_first = int(block.epsg[j])
+        # what the project calls shared: slivers at a common edge come from rounding
+        return outline(j, of_first).intersection(outline(i, of_first)).area > 1e-9 * SMALL.side_m**2
+
     kept: list[int] = []
     for i in range(40):
-        if not any(_share_ground(block, i, j) for j in kept):
+        if not any(share_ground(i, j) for j in kept):
             kept.append(i)
     assert np.flatnonzero(ours).tolist() == kept
 
@@ -126,16 +137,6 @@ def test_rejection_in_metres_is_that_of_looking_one_by_one(seed, centre):
 @cache
 def between(source: int, target: int) -> Transformer:
     return Transformer.from_crs(source, target, always_xy=True)
-
-
-def _share_ground(block: Squares, i: int, j: int) -> bool:
-    shapes = []
-    for k in (j, i):
-        x, y = block.west[k] + np.array([0, 640, 640, 0]), block.north[k] - np.array([0, 0, 640, 640])
-        to_first = between(int(block.epsg[k]), int(block.epsg[j]))
-        shapes.append(shapely.Polygon(np.column_stack(to_first.transform(x, y))))
-    # what the project calls shared: slivers at a common edge come from rounding
-    return shapes[0].intersection(shapes[1]).area > 1e-9 * SMALL.side_m**2
 
 
 @given(st.integers(0, 2**32 - 1))

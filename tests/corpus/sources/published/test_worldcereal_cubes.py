@@ -1,5 +1,7 @@
 """Monthly cubes: unsigned counts in signed integers, two ways of naming, areas that share ground."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,6 +29,7 @@ def written(tmp_path_factory):
     return root, made(root, root / "corpus")
 
 
+@cache
 def raw(root, area: str, name: str) -> np.ndarray:
     with xr.open_dataset(root / f"{area}.nc", mask_and_scale=False) as data:
         return data[name].values.view("uint16")

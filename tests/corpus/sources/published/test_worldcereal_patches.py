@@ -1,6 +1,7 @@
 """Image series of sites: every pixel against the file, read by xarray."""
 
 from collections import Counter
+from functools import cache
 
 import h5py
 import numpy as np
@@ -25,8 +26,10 @@ def made(data, target, **settings) -> Corpus:
     return Corpus.open(target)
 
 
+@cache
 def raw(root, product: str, site: str, band: str) -> xr.DataArray:
-    return xr.open_dataset(files.path(root, product, site), mask_and_scale=False)[band]
+    with xr.open_dataset(files.path(root, product, site), mask_and_scale=False) as data:
+        return data[band].load()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """WorldCereal's image series: one NetCDF file a site, product and resolution."""
 
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,18 @@ def path(root: Path, product: str, site: str) -> Path:
 def write(root: Path, seed: int = 0, fine: bool = True) -> None:
     """Two sites with radar, optical at 20 and 10 m, labels, and files that nobody reads."""
     root.mkdir(parents=True, exist_ok=True)
+    for name, content in _contents(seed, fine).items():
+        (root / name).write_bytes(content)
+
+
+@cache  # NetCDF takes half a second to write
+def _contents(seed: int, fine: bool) -> dict[str, bytes]:
+    with TemporaryDirectory() as folder:
+        _save_sites(Path(folder), seed, fine)
+        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
+def _save_sites(root: Path, seed: int, fine: bool) -> None:
     rng = np.random.default_rng(seed)
     for site, corner in SITES.items():
         radar = {band: rng.integers(-250_000, -50_000, (5, 32, 32)).astype("int32") for band in ("VV", "VH")}
