@@ -8,11 +8,13 @@ from swath.pipeline._corpus import build_corpus, make_corpus
 from swath.pipeline._evaluate import evaluate
 from swath.pipeline._folder import arm_folder, corpus_path, run_folder
 from swath.pipeline._inputs import contract_of, folds
+from swath.pipeline._map import Result, map_encoder, map_run
 from swath.pipeline._plan import plan_corpus
 from swath.pipeline._pretrain import pretrain
 from swath.pipeline._run import report, run
 
 __all__ = [
+    "Result",
     "arm_folder",
     "build_corpus",
     "contract_of",
@@ -20,6 +22,8 @@ __all__ = [
     "evaluate",
     "folds",
     "make_corpus",
+    "map_encoder",
+    "map_run",
     "plan_corpus",
     "pretrain",
     "report",

@@ -64,7 +64,7 @@ def evaluate(
         if jobs > 1:
             shares = SHARES * jobs
             side_by_side(_evaluate_apart, [(folder, part, shares, given) for part in range(shares)], jobs, "evaluating")
-        stage.figures = _evaluation(recipe, folder, corpus, given).run()
+        stage.figures = evaluation_of(recipe, folder, corpus, given).run()
         stage.figures |= {"encoders": {name: load_card(path).sha256 for name, path in given.items()}} if given else {}
     return folder / "evaluate"
 
@@ -72,10 +72,11 @@ def evaluate(
 def _evaluate_apart(folder: Path, part: int, parts: int, given: Mapping[str, Path]) -> None:
     """A share of the cells of a run that is pre-trained, in a process of its own."""
     recipe = recipes.load(folder / "recipe.yaml")
-    _evaluation(recipe, folder, Corpus.open(corpus_path(recipe, folder)), given).compute(part, parts)
+    evaluation_of(recipe, folder, Corpus.open(corpus_path(recipe, folder)), given).compute(part, parts)
 
 
-def _evaluation(recipe: Recipe, folder: Path, corpus: Corpus, given: Mapping[str, Path]) -> tasks.Evaluation:
+def evaluation_of(recipe: Recipe, folder: Path, corpus: Corpus, given: Mapping[str, Path]) -> tasks.Evaluation:
+    """The evaluation of a run whose arms are trained, and of other encoders by the names of their rows."""
     encoders = {(arm, seed): arm_folder(folder, arm, seed) / "encoder" for arm in recipe.arms for seed in recipe.seeds}
     encoders |= {(name, seed): path for name, path in given.items() for seed in recipe.seeds}
 

@@ -2,9 +2,9 @@
 
 `report` is the HTML page of a run, `documents` the tables of runs in a Markdown document, `maps` predicted maps as
 GeoTIFF, `location_maps` those of location encoders, `embeddings` features of any images, `windows` rasters of any size
-read piece by piece, `model_export` encoders that run without swath. Of a corpus, `contact_sheet` shows chips,
-`check_page` what a check found, and `split_map` where the parts of a split lie. They share `tables` (a run's tables and
-what they say), `draw`, `pages` and `words`.
+read piece by piece, `scene_maps` maps of them, `model_export` encoders that run without swath. Of a corpus,
+`contact_sheet` shows chips, `check_page` what a check found, and `split_map` where the parts of a split lie. They share
+`tables` (a run's tables and what they say), `draw`, `pages` and `words`.
 """
 
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # each is imported by whoever needs it
         model_export,
         pages,
         report,
+        scene_maps,
         search,
         split_map,
         tables,
@@ -39,6 +40,7 @@ __all__ = [
     "model_export",
     "pages",
     "report",
+    "scene_maps",
     "search",
     "split_map",
     "tables",

@@ -44,6 +44,7 @@ from swath.tasks.data import (
 from swath.tasks.metrics import confusion, share_right
 from swath.tasks.metrics.macro_ap import macro_ap
 from swath.tasks.metrics.miou import miou
+from swath.tasks.trained import Keeper
 
 LOOKED_AT = 16
 """Number of training locations whose units and pixel size are checked before an encoder is trained."""
@@ -141,6 +142,8 @@ class LabelledInput:
     """Outputs of a network: as many as there are classes, or one for numbers."""
     cloud_levels: tuple[float, ...] = ()
     """Shares of clouds under which the test part is predicted as well."""
+    keeper: Keeper | None = None
+    """Gets the network when it is trained."""
 
     @property
     def per_pixel(self) -> bool:
@@ -180,15 +183,20 @@ class Classifier(nn.Module):
         """
         super().__init__()
         self.passes = match_bands(encoder.contract, data.bands).passes
-        self.encoder, self.reader, self.per_pixel = encoder, data.reader, data.per_pixel
+        self.encoder, self.composer, self.per_pixel = encoder, data.reader.composer, data.per_pixel
         if isinstance(encoder, DenseEncoder):
             self.head = head_of(encoder, data.classes, len(self.passes))
         else:
             self.head = nn.Linear(encoder.dim * len(self.passes), data.classes)
 
+    def check(self, images: dict[str, Image]) -> None:
+        """Raise ContractError unless the images have the bands, units and pixel size that the encoder was made for."""
+        for bands in self.passes:
+            self.encoder.check(self.composer.compose(images, bands))
+
     def forward(self, images: dict[str, Image]) -> Float[Tensor, "b k"] | Float[Tensor, "b k h w"]:
         """Logits of locations or of pixels."""
-        composed = [self.reader.compose(images, bands) for bands in self.passes]
+        composed = [self.composer.compose(images, bands) for bands in self.passes]
         encoder = self.encoder
         if not isinstance(encoder, DenseEncoder):
             return self.head(torch.cat([encoder(image) for image in composed], dim=1))
@@ -209,11 +217,20 @@ class Reference(nn.Module):
 
     def __init__(self, segmenter: Segmenter, data: LabelledInput):
         super().__init__()
-        self.segmenter, self.reader, self.per_pixel = segmenter, data.reader, data.per_pixel
+        self.segmenter, self.composer, self.per_pixel = segmenter, data.reader.composer, data.per_pixel
+
+    def _own(self, images: dict[str, Image]) -> dict[str, Image]:
+        return {name: self.composer.compose(images, c.bands) for name, c in self.segmenter.contracts.items()}
+
+    def check(self, images: dict[str, Image]) -> None:
+        """Raise ContractError unless the images have the bands and pixel size that the segmenter was made for."""
+        for name, image in self._own(images).items():
+            self.segmenter.contracts[name].check(image)
+            self.segmenter.contracts[name].check_gsd(image)
 
     def forward(self, images: dict[str, Image]) -> Float[Tensor, "b k"] | Float[Tensor, "b k h w"]:
         """Logits of locations or of pixels."""
-        own = {name: self.reader.compose(images, c.bands) for name, c in self.segmenter.contracts.items()}
+        own = self._own(images)
         maps = self.segmenter(own)
         return maps if self.per_pixel else _mean_over_valid(maps, next(iter(own.values())).valid)
 
@@ -354,7 +371,10 @@ def train_network(
         torch.manual_seed(seed)
         model = build().to(device)
         loop = _Loop(config, model, data, torch.device(device), seed, groups(model))
-        loop.run()
+        if data.keeper is None:
+            loop.run()
+        else:
+            data.keeper.network(model, loop.run, data.bands, train)
     return data.tested(lambda reader: loop.predict(data.parts["test"], reader))
 
 

@@ -15,7 +15,7 @@ from swath.corpus.splits import SplitConfig, independent, rows_of, thin_parts, t
 from swath.encoders import Encoder, InputContract, nearest_band
 from swath.errors import ContractError, RecipeError, SwathError
 from swath.tasks import metrics
-from swath.tasks._types import EvaluationUnits, Features, Outcome, concatenated
+from swath.tasks._types import EvaluationUnits, Features, Outcome, Prediction, concatenated
 from swath.tasks.config import TaskConfig, inputs_of
 from swath.tasks.data import (
     BandReader,
@@ -32,8 +32,9 @@ from swath.tasks.data import (
     with_corpus_statistics,
 )
 from swath.tasks.panel import Panel, TaskInput
-from swath.tasks.probes import ProbeSettings, fit_predict, train_predict
+from swath.tasks.probes import ProbeSettings, fit, fit_predict, train_predict
 from swath.tasks.supervised import LabelledInput
+from swath.tasks.trained import Keeper
 
 PARTS = ("train", "val", "test")
 MEMORISED = (
@@ -95,6 +96,8 @@ class Task:
         """Locations of the training part before the label fraction."""
         self.draw = 0
         """Number of the draw of the labels that are used, where that is a fraction of them."""
+        self.keeper: Keeper | None = None
+        """Gets what is trained for a result; whoever sets it asks for one result at a time."""
         self._all = self.parts
         self._unlabelled = np.concatenate([rows["train"], rows["val"]])
         self.parts = self._drawn_parts()
@@ -233,7 +236,8 @@ class Task:
     def labelled(self, item: TaskInput) -> LabelledInput:
         """What a network that is trained on this input learns from and is tested on."""
         # a network that estimates numbers has a single output
-        return LabelledInput(self.reader, item.bands, self.parts, len(self.classes) or 1, self.config.cloud_levels)
+        outputs = len(self.classes) or 1
+        return LabelledInput(self.reader, item.bands, self.parts, outputs, self.config.cloud_levels, self.keeper)
 
     def outcomes(
         self, encoder: Encoder, panels: Sequence[Panel], seed: int, *, pretrained: bool = False
@@ -293,7 +297,17 @@ class Task:
                 own = _taught(probe, features, panel.input.name)
                 if probe is not panel.probe and panel.probe.validation() == "unused":
                     own = own.without_validation()
-                yield panel.tried(lambda p=probe, f=own: fit_predict(p, f, seed), note)
+                yield panel.tried(lambda p=probe, f=own, e=encoder, i=panel.input: self._fit(p, f, seed, e, i), note)
+
+    def _fit(
+        self, probe: ProbeSettings, features: Features, seed: int, encoder: Encoder, item: TaskInput
+    ) -> Prediction:
+        """What a probe predicts for the test part; the keeper, if there is one, gets the fitted probe."""
+        if self.keeper is None:
+            return fit_predict(probe, features, seed)
+        fitted = fit(probe, features, seed)
+        self.keeper.probe(encoder, item.bands, fitted)
+        return fitted(features.test_x)
 
     def _features(self, requests: Sequence[Request]) -> list[Features]:
         if not requests:

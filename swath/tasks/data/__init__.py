@@ -12,13 +12,14 @@ from swath.tasks.data.inputs import (
     with_corpus_statistics,
 )
 from swath.tasks.data.labels import Centred, Labelled, are_numbers, both, learnable, packed, subset, unpacked
-from swath.tasks.data.reading import BandReader, Bands
+from swath.tasks.data.reading import BandReader, Bands, Composer
 
 __all__ = [
     "BandMatch",
     "BandReader",
     "Bands",
     "Centred",
+    "Composer",
     "Labelled",
     "Request",
     "are_numbers",

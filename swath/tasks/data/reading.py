@@ -17,43 +17,15 @@ Bands = tuple[str, ...]
 """Band keys, `sensor/band`."""
 
 
-class BandReader:
-    """Reads the chips of some bands and puts any of them together as channels."""
+class Composer:
+    """Puts any of some bands together as channels."""
 
-    def __init__(self, corpus: Corpus, bands: Sequence[str], select: Selection):
-        """Open the corpus for these bands; the first one's sensor leads in the choice of dates."""
-        self.corpus, self._bands = corpus, tuple(bands)
+    def __init__(self, bands: Sequence[str]):
+        """Say which bands the images by sensor will have, in which order."""
         self.reads: dict[str, Bands] = {}
         for key in dict.fromkeys(bands):
             sensor, _, name = key.partition("/")
             self.reads[sensor] = (*self.reads.get(sensor, ()), name)
-        self.select = select
-        self._reader = Reader(corpus, self.reads)
-
-    def complete(self, locations: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
-        """The locations that have a chip of every sensor, and coordinates where those are read."""
-        return self._reader.complete(locations, self.select)
-
-    def read(self, locations: Int[np.ndarray, " b"], device: torch.device | str = "cpu") -> dict[str, Image]:
-        """All bands of these locations, by sensor. What is read of a location depends on nothing else."""
-        return self._reader.batch(locations, self.select, device=device).images
-
-    def choose(self, locations: Int[np.ndarray, " b"]) -> dict[str, Int[np.ndarray, "b t"]]:
-        """The chips that are read of these locations, by sensor: positions in `corpus.chips`, -1 for padding."""
-        return self._reader.sampler(self.select).choose(locations)
-
-    def read_chips(
-        self,
-        chips: Mapping[str, Int[np.ndarray, "b t"]],
-        locations: Int[np.ndarray, " b"],
-        device: torch.device | str = "cpu",
-    ) -> dict[str, Image]:
-        """All bands of these chips of these locations, by sensor."""
-        return self._reader.about(locations, self._reader.read(chips, device), device=device).images
-
-    def under_clouds(self, share: float) -> "BandReader":
-        """A reader of the same dates under a clear sky, with clouds painted over this share of each series."""
-        return _PaintedReader(self.corpus, self._bands, self.select, share)
 
     def compose(self, images: dict[str, Image], bands: Sequence[str]) -> Image:
         """These bands as the channels of one image; where sensors mix, a pixel is valid if all of them have it.
@@ -84,6 +56,51 @@ class BandReader:
     def _position(self, key: str) -> int:
         sensor, _, name = key.partition("/")
         return self.reads[sensor].index(name)
+
+
+class BandReader:
+    """Reads the chips of some bands and puts any of them together as channels."""
+
+    def __init__(self, corpus: Corpus, bands: Sequence[str], select: Selection):
+        """Open the corpus for these bands; the first one's sensor leads in the choice of dates."""
+        self.composer = Composer(bands)
+        self.corpus, self._bands = corpus, tuple(bands)
+        self.select = select
+        self._reader = Reader(corpus, self.reads)
+
+    @property
+    def reads(self) -> dict[str, Bands]:
+        """Names of the bands of each sensor."""
+        return self.composer.reads
+
+    def compose(self, images: dict[str, Image], bands: Sequence[str]) -> Image:
+        """These bands as the channels of one image, as `Composer.compose` does it."""
+        return self.composer.compose(images, bands)
+
+    def complete(self, locations: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
+        """The locations that have a chip of every sensor, and coordinates where those are read."""
+        return self._reader.complete(locations, self.select)
+
+    def read(self, locations: Int[np.ndarray, " b"], device: torch.device | str = "cpu") -> dict[str, Image]:
+        """All bands of these locations, by sensor. What is read of a location depends on nothing else."""
+        return self._reader.batch(locations, self.select, device=device).images
+
+    def choose(self, locations: Int[np.ndarray, " b"]) -> dict[str, Int[np.ndarray, "b t"]]:
+        """The chips that are read of these locations, by sensor: positions in `corpus.chips`, -1 for padding."""
+        return self._reader.sampler(self.select).choose(locations)
+
+    def read_chips(
+        self,
+        chips: Mapping[str, Int[np.ndarray, "b t"]],
+        locations: Int[np.ndarray, " b"],
+        device: torch.device | str = "cpu",
+    ) -> dict[str, Image]:
+        """All bands of these chips of these locations, by sensor."""
+        return self._reader.about(locations, self._reader.read(chips, device), device=device).images
+
+    def under_clouds(self, share: float) -> "BandReader":
+        """A reader of the same dates under a clear sky, with clouds painted over this share of each series."""
+        return _PaintedReader(self.corpus, self._bands, self.select, share)
 
 
 def _spread(pieces: list[Image], bands: Sequence[str]) -> list[Image]:

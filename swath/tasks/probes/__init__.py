@@ -8,18 +8,30 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from swath import plugins
 from swath.encoders import Encoder
+from swath.errors import TrainingError
 from swath.tasks._types import Features, Prediction
-from swath.tasks.probes._types import FeatureProbe, LabelKind, ProbePlugin, ProbeSettings, TrainingProbe, Validation
+from swath.tasks.probes._types import (
+    FeatureProbe,
+    FittingProbe,
+    LabelKind,
+    ProbePlugin,
+    ProbeSettings,
+    TrainingProbe,
+    Validation,
+)
 from swath.tasks.supervised import LabelledInput
+from swath.tasks.trained import FittedProbe
 
 __all__ = [
     "FeatureProbe",
+    "FittingProbe",
     "LabelKind",
     "ProbeConfig",
     "ProbePlugin",
     "ProbeSettings",
     "TrainingProbe",
     "Validation",
+    "fit",
     "fit_predict",
     "names",
     "train_predict",
@@ -48,6 +60,21 @@ def fit_predict(config: ProbeSettings, features: Features, seed: int) -> Predict
         TrainingError: the labels do not allow it, such as a training part with one class only.
     """
     return cast(FeatureProbe, plugins.find(__name__, config.name)).fit_predict(config, features, seed)
+
+
+def fit(config: ProbeSettings, features: Features, seed: int) -> FittedProbe:
+    """Fit the probe that `config.name` names on the labelled parts, to be applied to any features.
+
+    Raises:
+        TrainingError: the labels do not allow it, or the probe cannot be applied to anything but the test part.
+    """
+    plugin = plugins.find(__name__, config.name)
+    if not isinstance(plugin, FittingProbe):
+        fitting = [name for name in names() if isinstance(plugins.find(__name__, name), FittingProbe)]
+        raise TrainingError(
+            f"the probe {config.name} predicts test parts alone", remedy=f"take one of {', '.join(fitting)}"
+        )
+    return plugin.fit(config, features, seed)
 
 
 def train_predict(config: ProbeSettings, encoder: Encoder, data: LabelledInput, seed: int) -> Prediction:

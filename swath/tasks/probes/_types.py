@@ -7,6 +7,7 @@ from swath.encoders import Encoder
 from swath.settings import PluginSettings
 from swath.tasks._types import Features, Prediction
 from swath.tasks.supervised import LabelledInput, Supervision
+from swath.tasks.trained import FittedProbe
 
 if TYPE_CHECKING:
     from swath.tasks.probes.linear import Config as LinearConfig
@@ -76,6 +77,15 @@ class FeatureProbe(ProbePlugin, Protocol):
     fit_predict: Callable[[Any, Features, int], Prediction]
     """A function of its settings, features of the task's parts and a seed, which returns a prediction for the
     test part."""
+
+
+@runtime_checkable
+class FittingProbe(FeatureProbe, Protocol):
+    """A probe whose fit can be applied to further features, such as those of a whole scene."""
+
+    fit: Callable[[Any, Features, int], FittedProbe]
+    """A function of its settings, features of the task's parts (of which those of the test part are not looked at) and
+    a seed, which returns a function from features to a prediction. That can be pickled."""
 
 
 @runtime_checkable

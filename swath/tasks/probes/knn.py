@@ -3,8 +3,10 @@
 Neighbours vote on a class; the estimate of a number is their mean, with the same weights.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import Field
@@ -44,7 +46,7 @@ class Config(ProbeSettings):
         return "unused"
 
 
-def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  # noqa: ARG001 — nothing is random here
+def fit_predict(config: Config, features: Features, seed: int) -> Prediction:
     """Vote of the k nearest training samples; a tie goes to the class with the lower number.
 
     Where locations have several classes: those for which more than half of the votes are. Where they have numbers:
@@ -53,13 +55,37 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  #
     Raises:
         TrainingError: one class or number only, or features that are not finite.
     """
+    return fit(config, features, seed)(features.test_x)
+
+
+def fit(config: Config, features: Features, seed: int) -> "Neighbours":  # noqa: ARG001 — nothing is random here
+    """As `fit_predict`, of any features.
+
+    Raises:
+        TrainingError: one class or number only, or features that are not finite.
+    """
     check_learnable(features)
-    train, said = torch.from_numpy(features.train_x).float(), _said(features)
-    chunks = torch.from_numpy(features.test_x).float().split(_CHUNK)
-    means = torch.cat([_means(config, chunk, train, said) for chunk in chunks]).numpy()
-    if features.regression:
-        return Prediction.of_numbers(means[:, 0])
-    return Prediction.of(means, multi_label=features.multi_label)
+    train = torch.from_numpy(features.train_x).float()
+    return Neighbours(config, train, _said(features), features.regression, features.multi_label)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbours:
+    """The training samples, and what each of them says."""
+
+    config: Config
+    train: Float[Tensor, "n d"]
+    said: Float[Tensor, "n outputs"]
+    regression: bool
+    multi_label: bool
+
+    def __call__(self, x: Float[np.ndarray, "m d"]) -> Prediction:
+        """What the nearest of them say of these features."""
+        chunks = torch.from_numpy(x).float().split(_CHUNK)
+        means = torch.cat([_means(self.config, chunk, self.train, self.said) for chunk in chunks]).numpy()
+        if self.regression:
+            return Prediction.of_numbers(means[:, 0])
+        return Prediction.of(means, multi_label=self.multi_label)
 
 
 def _said(features: Features) -> Float[Tensor, "n outputs"]:

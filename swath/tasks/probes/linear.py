@@ -12,6 +12,7 @@ the macro average precision.
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -72,16 +73,36 @@ def beside(probe: ProbeSettings) -> Config:
     return Config(refit=probe.validation() != "tunes")
 
 
-def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  # noqa: ARG001 — the loss is convex: no seed
+def fit_predict(config: Config, features: Features, seed: int) -> Prediction:
     """Choose C on validation, refit on train and validation unless the settings say otherwise, predict.
+
+    Raises:
+        TrainingError: one class only, or features that are not finite.
+    """
+    return fit(config, features, seed)(features.test_x)
+
+
+def fit(config: Config, features: Features, seed: int) -> "ByScores":  # noqa: ARG001 — the loss is convex: no seed
+    """As `fit_predict`, of any features.
 
     Raises:
         TrainingError: one class only, or features that are not finite.
     """
     check_learnable(features)
     train, val = (features.train_x, features.train_y), (features.val_x, features.val_y)
-    scores = learn(config, train, val, features.classes)
-    return Prediction.of(scores(features.test_x), multi_label=features.multi_label)
+    return ByScores(learn(config, train, val, features.classes), features.multi_label)
+
+
+@dataclass(frozen=True, slots=True)
+class ByScores:
+    """Predictions by a fitted classifier's scores."""
+
+    scores: "Fitted"
+    multi_label: bool
+
+    def __call__(self, x: Float[np.ndarray, "m d"]) -> Prediction:
+        """What it predicts of these features."""
+        return Prediction.of(self.scores(x), multi_label=self.multi_label)
 
 
 Labelled = tuple[Float[np.ndarray, "_ d"], Int[np.ndarray, " _"] | Int[np.ndarray, "_ k"]]
@@ -110,15 +131,24 @@ def joined(train: Labelled, val: Labelled) -> Labelled:
     return np.concatenate([train[0], val[0]]), np.concatenate([train[1], val[1]])
 
 
-def scored(model: Any, classes: int, scale: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> Fitted:
+def scored(model: Any, classes: int, scale: Callable[[np.ndarray], np.ndarray] = np.asarray) -> Fitted:
     """A fitted model of scikit-learn's, with a score for every class; those that it never saw get none."""
+    return Scored(model, classes, scale)
 
-    def scores(x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m k"]:
-        full = np.zeros((len(x), classes), np.float32)
-        full[:, model.classes_] = model.predict_proba(scale(x))
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """The function that `scored` returns; it can be pickled."""
+
+    model: Any
+    classes: int
+    scale: Callable[[np.ndarray], np.ndarray]
+
+    def __call__(self, x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m k"]:
+        """Scores of all classes."""
+        full = np.zeros((len(x), self.classes), np.float32)
+        full[:, self.model.classes_] = self.model.predict_proba(self.scale(x))
         return full
-
-    return scores
 
 
 class OneVsRest:

@@ -5,8 +5,10 @@ z-score before the first layer, which changes the optimisation but not what the 
 taken, as in the paper; the validation part is not used. Numbers are z-scored and learnt by the squared error.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import Field
@@ -44,17 +46,39 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:
     Raises:
         TrainingError: one class or number only, or features that are not finite.
     """
+    return fit(config, features, seed)(features.test_x)
+
+
+def fit(config: Config, features: Features, seed: int) -> "Fitted":
+    """As `fit_predict`, of any features.
+
+    Raises:
+        TrainingError: one class or number only, or features that are not finite.
+    """
     check_learnable(features)
     scale, labels = ZScore(features.train_x), Centred.on(features.train_y)
     x, y = torch.from_numpy(scale(features.train_x)), torch.from_numpy(labels(features.train_y))
     network = train(config, x, y, features.classes or 1, seed)
-    with torch.no_grad():
-        logits = network(torch.from_numpy(scale(features.test_x)))
-    if features.regression:
-        return Prediction.of_numbers(labels.undone(logits[:, 0].numpy()))
-    return Prediction.of(
-        probabilities(logits, multi_label=features.multi_label).numpy(), multi_label=features.multi_label
-    )
+    return Fitted(network, scale, labels, features.regression, features.multi_label)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A trained network, and the scales of what goes in and comes out."""
+
+    network: nn.Module
+    scale: ZScore
+    labels: Centred
+    regression: bool
+    multi_label: bool
+
+    def __call__(self, x: Float[np.ndarray, "m d"]) -> Prediction:
+        """What it predicts of these features."""
+        with torch.no_grad():
+            logits = self.network(torch.from_numpy(self.scale(x)))
+        if self.regression:
+            return Prediction.of_numbers(self.labels.undone(logits[:, 0].numpy()))
+        return Prediction.of(probabilities(logits, multi_label=self.multi_label).numpy(), multi_label=self.multi_label)
 
 
 def train(config: Config, x: Float[Tensor, "n d"], y: Tensor, outputs: int, seed: int) -> nn.Module:

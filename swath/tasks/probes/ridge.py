@@ -4,6 +4,7 @@ As the linear probe of classes: features are z-scored on the training part, alph
 error on validation, then follows one fit on train and validation together. The intercept is not penalised.
 """
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -42,7 +43,7 @@ def beside(probe: ProbeSettings) -> Config:
     return Config(refit=probe.validation() != "tunes")
 
 
-def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  # noqa: ARG001 — there is one solution
+def fit_predict(config: Config, features: Features, seed: int) -> Prediction:
     """Choose alpha on validation, refit on train and validation unless the settings say otherwise, predict.
 
     With no validation sample alpha is 1, scikit-learn's default.
@@ -50,14 +51,35 @@ def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  #
     Raises:
         TrainingError: all training labels are the same, or features are not finite.
     """
+    return fit(config, features, seed)(features.test_x)
+
+
+def fit(config: Config, features: Features, seed: int) -> "Fitted":  # noqa: ARG001 — there is one solution
+    """As `fit_predict`, of any features.
+
+    Raises:
+        TrainingError: all training labels are the same, or features are not finite.
+    """
     check_learnable(features)
     scale = ZScore(features.train_x)
-    x, val_x, test_x = (scale(one).astype(np.float64) for one in (features.train_x, features.val_x, features.test_x))
+    x, val_x = (scale(one).astype(np.float64) for one in (features.train_x, features.val_x))
     y, val_y = features.train_y, features.val_y
     alpha = _chosen(config, (x, y), (val_x, val_y)) if len(val_y) else 1.0
     if config.refit:
         x, y = np.concatenate([x, val_x]), np.concatenate([y, val_y])
-    return Prediction.of_numbers(_estimates((x, y), np.array([alpha]), test_x)[:, 0])
+    return Fitted(scale, _regressions((x, y), np.array([alpha])))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A fitted regression."""
+
+    scale: ZScore
+    model: Any
+
+    def __call__(self, x: Float[np.ndarray, "m d"]) -> Prediction:
+        """What it estimates from these features."""
+        return Prediction.of_numbers(self.model.predict(self.scale(x).astype(np.float64)).reshape(len(x)))
 
 
 Labelled = tuple[Float[np.ndarray, "_ d"], Float[np.ndarray, " _"]]
@@ -75,8 +97,11 @@ def _estimates(
     train: Labelled, alphas: Float[np.ndarray, " a"], x: Float[np.ndarray, "m d"]
 ) -> Float[np.ndarray, "m a"]:
     """What regressions of all these strengths say, from one singular value decomposition."""
+    return _regressions(train, alphas).predict(x).reshape(len(x), len(alphas))
+
+
+def _regressions(train: Labelled, alphas: Float[np.ndarray, " a"]) -> Any:
     from sklearn.linear_model import Ridge  # seconds to import: not for reading a recipe
 
     many: Any = alphas  # scikit-learn takes one for each output, which its types do not say
-    model = Ridge(many, solver="svd").fit(train[0], np.repeat(train[1][:, None], len(alphas), axis=1))
-    return model.predict(x).reshape(len(x), len(alphas))
+    return Ridge(many, solver="svd").fit(train[0], np.repeat(train[1][:, None], len(alphas), axis=1))

@@ -1,6 +1,6 @@
 """Running an evaluation: what there is to compute, results on disk, and the tables that are written."""
 
-from swath.tasks.run.evaluate import Evaluation, planned
+from swath.tasks.run.evaluate import Evaluation, Judged, planned
 from swath.tasks.run.rotation import folds_of
 
-__all__ = ["Evaluation", "folds_of", "planned"]
+__all__ = ["Evaluation", "Judged", "folds_of", "planned"]

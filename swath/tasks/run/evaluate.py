@@ -1,19 +1,69 @@
 """All encoders of a run, and the floors, on all its tasks; continues where it was stopped."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from swath._progress import bar
 from swath.corpus import Corpus
 from swath.corpus.splits import SplitConfig, split
+from swath.errors import RecipeError, TrainingError
 from swath.tasks.config import TaskConfig, by_fraction
+from swath.tasks.panel import Panel
 from swath.tasks.run.jobs import Job, jobs_of
 from swath.tasks.run.networks import BuildRandom, Networks
-from swath.tasks.run.results import ResultStore
+from swath.tasks.run.results import ResultStore, output_of, share_changed
 from swath.tasks.run.rotation import folds_of, replicates_of, whole_rounds
 from swath.tasks.run.tables import write
 from swath.tasks.statistics import StatisticsConfig
 from swath.tasks.task import Task
+from swath.tasks.trained import Keeper, Trained
+
+TOLERATED = 0.01
+"""Share of a test part's units, or pixels, of which a result may say something else when it is computed once more: on
+another machine sums have other last digits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What was trained for one result of an evaluation."""
+
+    task: Task
+    panel: Panel
+    row: str
+    seed: int
+    digest: str
+    """Of everything that it depends on."""
+    trained: Trained
+    changed: float | None
+    """Share of the test part's units, or pixels, of which it says something else than what the run has kept; None where
+    the run has kept nothing."""
+
+
+def chosen(jobs: Sequence[Job], asked: Mapping[str, str | int | None]) -> tuple[Job, Panel]:
+    """The job and panel that are meant: the first seed's of the only one that fits.
+
+    Raises:
+        RecipeError: none fits, or several do; the message lists them.
+    """
+    all_of_it = [(job, panel, _names(job, panel)) for job in jobs for panel in job.panels]
+    fit = [one for one in all_of_it if all(one[2][key] == value for key, value in asked.items() if value is not None)]
+    said = list(dict.fromkeys(_shown(names) for _, _, names in fit))
+    if len(said) == 1:
+        return fit[0][:2]
+    meant = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None) or "anything"
+    listed = "\n    ".join(said or dict.fromkeys(_shown(names) for _, _, names in all_of_it))
+    what = f"{len(said)} results are of {meant}" if said else f"no result is of {meant}"
+    raise RecipeError(what, remedy=f"say which, by --task, --row, --input, --probe, --seed:\n    {listed}")
+
+
+def _names(job: Job, panel: Panel) -> dict[str, str | int]:
+    name, probe = panel.key
+    return {"task": job.task.name, "row": job.row, "input": name, "probe": probe, "seed": job.seed}
+
+
+def _shown(names: Mapping[str, str | int]) -> str:
+    return ", ".join(f"{key} {names[key]!r}" for key in ("task", "row", "input", "probe"))
 
 
 class Evaluation:
@@ -95,6 +145,60 @@ class Evaluation:
                     key = (outcome.input, outcome.probe)
                     self._store.write(by_panel[key], job.about(key), outcome, job.task.units)
                     progress.advance(line)
+
+    def trained(
+        self,
+        *,
+        task: str | None = None,
+        row: str | None = None,
+        input: str | None = None,  # noqa: A002 — the tables' word
+        probe: str | None = None,
+        seed: int | None = None,
+    ) -> "Judged":
+        """What was trained for one result, by the same steps once more; a network's weights are kept for the next time.
+
+        Of several seeds, or rounds of folds, it is the first one's.
+
+        Args:
+            task: as the tables call it, and so on; what is not said must be the same for all that is left.
+            row: name of an arm, reference or floor that learns from images.
+            input: of the task.
+            probe: as the tables call it.
+            seed: of the training.
+
+        Raises:
+            RecipeError: nothing or several things are meant; the message lists them.
+            TrainingError: it cannot be trained, cannot be applied to other images, or now says something else of the
+                test part than what the run has kept.
+        """
+        asked = {"task": task, "row": row, "input": input, "probe": probe, "seed": seed}
+        job, panel = chosen(self._jobs, asked)
+        digest = job.digests()[panel.key]
+        keeper = Keeper(self._out / "networks" / f"{digest}.safetensors")
+        job.task.keeper = keeper
+        try:
+            outcome = next(iter(job.outcomes([panel])))
+        finally:
+            job.task.keeper = None
+        if outcome.prediction is None:
+            raise TrainingError(f"{job.row} has no result there: {outcome.note}", where=job.task.name)
+        if keeper.trained is None:
+            raise TrainingError(
+                f"{job.row} learns from no images that others could take the place of",
+                where=job.task.name,
+                remedy="take an arm, a reference, scratch or the random encoder",
+            )
+        before = self._store.read(digest, job.key(panel.key, 0)).output if self._store.has(digest) else None
+        changed = None if before is None else share_changed(before, output_of(outcome, job.task.units))
+        if changed is not None and changed > TOLERATED:
+            raise TrainingError(
+                f"trained once more, {job.row} says something else of {100 * changed:.1f} % of the test part than the "
+                "run has kept",
+                where=f"task {job.task.name}, input {panel.key[0]}, probe {panel.key[1]}, seed {job.seed}",
+                remedy="was it run on another machine, or by another version of swath? evaluate it again here: remove "
+                f"{self._store.path(digest)}",
+            )
+        return Judged(job.task, panel, job.row, job.seed, digest, keeper.trained, changed)
 
     def write(self) -> dict[str, int]:
         """Write what came out, once all is computed.

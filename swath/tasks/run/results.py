@@ -34,6 +34,23 @@ def output_of(outcome: Outcome, units: EvaluationUnits) -> pa.Table:
     return pa.Table.from_pydict(_columns(units, said.y_pred, said.scores), schema=OUTPUT)
 
 
+def share_changed(before: pa.Table, after: pa.Table) -> float:
+    """Share of the units, or pixels, of which two predictions of the same units say different things.
+
+    Of pixels no more is known than how many of a unit have which true and predicted class. Numbers are the same to a
+    thousandth of their spread.
+    """
+    was, now = before.to_pandas(), after.to_pandas()
+    if now["value_pred"].notna().any():
+        both = was.merge(now, on="uid", how="outer")
+        near = 1e-3 * float(now["value_true"].std() or 1.0)
+        return float(((both["value_pred_x"] - both["value_pred_y"]).abs().fillna(np.inf) > near).mean())
+    keys = ["uid", "y_true", "y_pred"]
+    both = was[[*keys, "count"]].merge(now[[*keys, "count"]], on=keys, how="outer").fillna({"count_x": 0, "count_y": 0})
+    total = max(1, int(now["count"].sum()))
+    return float((both["count_x"] - both["count_y"]).abs().sum() / 2 / total)
+
+
 def under_clouds_of(outcome: Outcome, units: EvaluationUnits) -> pa.Table:
     """What an outcome says under painted clouds; no line if the task asks for none, or nothing was trained."""
     levels = {} if outcome.prediction is None else outcome.prediction.under_clouds

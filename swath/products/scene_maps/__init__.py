@@ -1,0 +1,24 @@
+"""Maps of whole scenes: any raster, window by window, with overlaps blended, as GeoTIFFs that a GIS shows with legends.
+
+`map_scene` takes a `Predictor` (`Dense` networks of pixels, `Chips` moved over the raster) and the kind of map
+(`Classes`, `Numbers`).
+"""
+
+from swath.products.scene_maps._layout import Layout
+from swath.products.scene_maps._map import How, map_scene
+from swath.products.scene_maps._predictors import Chips, Dense, Predictor, trial
+from swath.products.scene_maps._products import Classes, Layer, Numbers, Product
+
+__all__ = [
+    "Chips",
+    "Classes",
+    "Dense",
+    "How",
+    "Layer",
+    "Layout",
+    "Numbers",
+    "Predictor",
+    "Product",
+    "map_scene",
+    "trial",
+]

@@ -1,0 +1,275 @@
+"""The files of a finished map: cloud-optimised GeoTIFFs, a legend for GIS programs, a STAC item, a mosaic of zones."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+import pystac
+import rasterio
+import rasterio.shutil
+from rasterio.enums import Resampling
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform_geom
+from rasterio.windows import Window
+from shapely.geometry import box, mapping, shape
+
+from swath._files import replacing, write_whole
+from swath._progress import track
+from swath.batch import NO_DAY
+from swath.errors import SwathError
+from swath.products.scene_maps._products import NOTHING, Classes, Layer
+from swath.products.scene_maps._work import ZoneWork
+
+BLOCK = 512
+"""Side of the blocks of the files, in pixels."""
+CACHE_MB = 64
+"""What the raster library may keep in memory of the files that it writes."""
+SETTINGS = "swath_settings"
+"""Tag of a map with all that it depends on, as JSON."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def named(path: Path, layer: Layer) -> Path:
+    """The file of a layer of a map."""
+    return path.with_name(f"{path.stem}{layer.ending}{path.suffix}")
+
+
+def write_layers(work: ZoneWork, path: Path, settings: Mapping[str, Any]) -> list[Path]:
+    """All files of a zone whose windows are finished; each appears whole, the map itself last.
+
+    Raises:
+        SwathError: the disk has no room for them.
+    """
+    layers = list(work.product.layers())
+    _require_room(work, layers, path)
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+        written = [_write_layer(work, layer, named(path, layer), settings) for layer in reversed(layers)][::-1]
+    if isinstance(work.product, Classes):
+        written += _legend(work.product, path)
+    return [*written, _stac_item(work, path, [named(path, layer) for layer in layers], settings)]
+
+
+def _require_room(work: ZoneWork, layers: Sequence[Layer], path: Path) -> None:
+    """Raise SwathError unless there is room for the largest file twice: as it is collected, and packed."""
+    pixels = work.layout.height * work.layout.width * np.dtype(work.product.dtype).itemsize
+    needed = 2 * pixels * max(layer.bands.stop - layer.bands.start for layer in layers)
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise SwathError(
+            f"the disk is full: writing the map takes {needed / 1e9:.2g} GB, {free / 1e9:.2g} are left",
+            where=str(path),
+            remedy="make room, and give the same command again: the finished windows are kept",
+        )
+
+
+def _write_layer(work: ZoneWork, layer: Layer, path: Path, settings: Mapping[str, Any]) -> Path:
+    """Collect the windows in a plain file, and pack it."""
+    collected = work.folder / f"collected{layer.ending}.tif"
+    bands = layer.bands.stop - layer.bands.start
+    profile = {
+        "driver": "GTiff",
+        "height": work.layout.height,
+        "width": work.layout.width,
+        "count": bands,
+        "dtype": work.product.dtype,
+        "crs": work.zone.crs,
+        "transform": work.transform,
+        "nodata": layer.nodata,
+        "tiled": True,
+        "blockxsize": BLOCK,
+        "blockysize": BLOCK,
+        "interleave": "band",
+        "bigtiff": "if_safer",
+    }
+    with rasterio.open(collected, "w", **profile) as file:
+        for number in track(range(len(work.layout)), len(work.layout), f"writing {path.name}"):
+            owned = work.layout.owned(number)
+            window = Window.from_slices(
+                (owned.row, owned.row + owned.height), (owned.column, owned.column + owned.width)
+            )
+            file.write(work.stored(number)[layer.bands], window=window)
+        file.descriptions = layer.names
+        file.scales = (layer.scale,) * bands
+        file.update_tags(**_tags(work, layer, settings))
+        if isinstance(work.product, Classes) and not layer.ending:
+            file.write_colormap(1, _colours(work.product))
+    with replacing(path) as temporary:
+        _pack(collected, temporary, layer)
+    collected.unlink()
+    return path
+
+
+def _pack(source: Path, target: Path, layer: Layer) -> None:
+    how = {"compress": "deflate", "blocksize": BLOCK, "overview_resampling": layer.resampling, "bigtiff": "if_safer"}
+    rasterio.shutil.copy(source, target, driver="COG", predictor="yes", **how)
+    target.with_name(f"{target.name}.aux.xml").unlink(missing_ok=True)
+
+
+def _tags(work: ZoneWork, layer: Layer, settings: Mapping[str, Any]) -> dict[str, str]:
+    tags = {SETTINGS: json.dumps(settings, sort_keys=True)}
+    if isinstance(work.product, Classes) and not layer.ending:
+        said = zip(work.product.shown, work.product.names, strict=True)
+        tags["classes"] = ", ".join(f"{code} {name}" for code, name in said)
+    return tags
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return red, green, blue
+
+
+def _colours(product: Classes) -> dict[int, tuple[int, ...]]:
+    return {code: (*_rgb(one), 255) for code, one in zip(product.shown, product.colours, strict=True)}
+
+
+# -- what GIS programs show --------------------------------------------------------------------------------------------
+
+
+def _legend(product: Classes, path: Path) -> list[Path]:
+    """Names and colours of the classes: as GDAL keeps them beside a file, and as a style of QGIS."""
+    said = list(zip(product.shown, product.names, product.colours, strict=True))
+    named_codes = {code: name for code, name, _ in said}
+    categories = "".join(
+        f"<Category>{escape(named_codes.get(code, ''))}</Category>" for code in range(max(named_codes) + 1)
+    )
+    rows = "".join(
+        f'<Row index="{k}"><F>{code}</F><F>{escape(name)}</F>' + "".join(f"<F>{c}</F>" for c in _rgb(one)) + "</Row>"
+        for k, (code, name, one) in enumerate(said)
+    )
+    fields = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8))
+    table = "".join(
+        f'<FieldDefn index="{k}"><Name>{name}</Name><Type>{kind}</Type><Usage>{usage}</Usage></FieldDefn>'
+        for k, (name, kind, usage) in enumerate(fields)
+    )
+    aux, style = path.with_name(f"{path.name}.aux.xml"), path.with_suffix(".qml")
+    write_whole(
+        aux,
+        f'<PAMDataset><PAMRasterBand band="1"><CategoryNames>{categories}</CategoryNames>'
+        f'<GDALRasterAttributeTable tableType="thematic">{table}{rows}</GDALRasterAttributeTable>'
+        "</PAMRasterBand></PAMDataset>\n",
+    )
+    entries = "".join(
+        f'<paletteEntry value="{code}" label={quoteattr(name)} color="{colour}" alpha="255"/>'
+        for code, name, colour in said
+    )
+    write_whole(
+        style,
+        '<!DOCTYPE qgis PUBLIC "http://mrcc.com/qgis.dtd" "SYSTEM">\n<qgis><pipe>'
+        '<rasterrenderer type="paletted" band="1" opacity="1" alphaBand="-1">'
+        f"<colorPalette>{entries}</colorPalette></rasterrenderer></pipe></qgis>\n",
+    )
+    return [aux, style]
+
+
+# -- what catalogues read ----------------------------------------------------------------------------------------------
+
+
+def _stac_item(work: ZoneWork, path: Path, layers: Sequence[Path], settings: Mapping[str, Any]) -> Path:
+    t, layout = work.transform, work.layout
+    west, north = t.c, t.f
+    outline = mapping(box(west, north + t.e * layout.height, west + t.a * layout.width, north))
+    geometry = shape(transform_geom(work.zone.crs, "EPSG:4326", outline, precision=7))
+    days = sorted({day for own in work.zone.days.values() for day in own if day != NO_DAY})
+    start, end = (EPOCH + timedelta(days=day) for day in (days[0], days[-1])) if days else (EPOCH, EPOCH)
+    item = pystac.Item(
+        path.stem,
+        mapping(geometry),
+        list(geometry.bounds),
+        datetime=start if start == end else None,
+        start_datetime=None if start == end else start,
+        end_datetime=None if start == end else end,
+        properties={
+            "proj:code": work.zone.crs,
+            "proj:shape": [layout.height, layout.width],
+            "proj:transform": list(t)[:6],
+            "swath:dates_known": bool(days),
+            "swath:settings": dict(settings),
+        },
+    )
+    item.stac_extensions = ["https://stac-extensions.github.io/projection/v2.0.0/schema.json"]
+    if isinstance(work.product, Classes):
+        item.stac_extensions.append("https://stac-extensions.github.io/classification/v2.0.0/schema.json")
+    for layer, file in zip(work.product.layers(), layers, strict=True):
+        item.add_asset(layer.ending.removeprefix(".") or "map", _asset(work, layer, file))
+    target = path.with_suffix(".json")
+    content = item.to_dict(include_self_link=False, transform_hrefs=False)
+    write_whole(target, json.dumps(content, indent=1))
+    return target
+
+
+def _asset(work: ZoneWork, layer: Layer, file: Path) -> pystac.Asset:
+    more: dict[str, Any] = {}
+    if isinstance(work.product, Classes) and not layer.ending:
+        said = zip(work.product.shown, work.product.names, work.product.colours, strict=True)
+        more["classification:classes"] = [
+            {"value": code, "name": _word(name), "title": name, "color_hint": colour.removeprefix("#").upper()}
+            for code, name, colour in said
+        ]
+    return pystac.Asset(f"./{file.name}", media_type=pystac.MediaType.COG, roles=["data"], extra_fields=more)
+
+
+def _word(name: str) -> str:
+    """A class name of letters, digits, hyphens and underscores alone, as the extension wants it."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in name) or "_"
+
+
+# -- several zones -----------------------------------------------------------------------------------------------------
+
+
+def write_mosaic(maps: Sequence[Path], path: Path) -> list[Path]:
+    """A virtual raster over the maps of several reference systems, in that of the first; the others are warped as they
+    are read, to the nearest pixel.
+    """
+    with rasterio.open(maps[0]) as first:
+        crs, res, nodata, dtype = first.crs, first.res, first.nodata, first.dtypes[0]
+        table = first.colormap(1) if dtype == "uint8" else {}
+    sources, warped = [], []
+    for one in maps:
+        with rasterio.open(one) as source:
+            if source.crs == crs:
+                sources.append((one, source.bounds, source.shape))
+                continue
+            target = path.with_name(f"{one.stem}.warped.vrt")
+            with WarpedVRT(source, crs=crs, resampling=Resampling.nearest, nodata=nodata) as seen:
+                rasterio.shutil.copy(seen, target, driver="VRT")
+                sources.append((target, seen.bounds, seen.shape))
+            warped.append(target)
+    write_whole(path, _vrt(sources, crs.to_wkt(), res, nodata, dtype, table))
+    return [path, *warped]
+
+
+def _vrt(
+    sources: Sequence[tuple[Path, Any, tuple[int, int]]],
+    wkt: str,
+    res: tuple[float, float],
+    nodata: float | None,
+    dtype: str,
+    table: Mapping[int, tuple[int, ...]],
+) -> str:
+    west, north = min(b.left for _, b, _ in sources), max(b.top for _, b, _ in sources)
+    width = round((max(b.right for _, b, _ in sources) - west) / res[0])
+    height = round((north - min(b.bottom for _, b, _ in sources)) / res[1])
+    placed = "".join(
+        f'<ComplexSource><SourceFilename relativeToVRT="1">{escape(file.name)}</SourceFilename>'
+        "<SourceBand>1</SourceBand>"
+        f'<SrcRect xOff="0" yOff="0" xSize="{shape[1]}" ySize="{shape[0]}"/>'
+        f'<DstRect xOff="{(b.left - west) / res[0]:.6f}" yOff="{(north - b.top) / res[1]:.6f}" '
+        f'xSize="{(b.right - b.left) / res[0]:.6f}" ySize="{(b.top - b.bottom) / res[1]:.6f}"/>'
+        f"<NODATA>{nodata}</NODATA></ComplexSource>"
+        for file, b, shape in sources
+    )
+    colours = [table[k] for k in range(NOTHING + 1)] if table else []
+    entries = "".join("<Entry " + " ".join(f'c{n}="{c}"' for n, c in enumerate(one, 1)) + "/>" for one in colours)
+    palette = f"<ColorInterp>Palette</ColorInterp><ColorTable>{entries}</ColorTable>" if table else ""
+    kind = {"uint8": "Byte", "float32": "Float32", "int8": "Int8"}[dtype]
+    return (
+        f'<VRTDataset rasterXSize="{width}" rasterYSize="{height}"><SRS>{escape(wkt)}</SRS>'
+        f"<GeoTransform>{west}, {res[0]}, 0, {north}, 0, {-res[1]}</GeoTransform>"
+        f'<VRTRasterBand dataType="{kind}" band="1"><NoDataValue>{nodata}</NoDataValue>{palette}{placed}'
+        "</VRTRasterBand></VRTDataset>\n"
+    )

@@ -1,0 +1,149 @@
+"""What maps hold: classes with their probabilities, or numbers; how they are stored until all windows are done."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Shaped, UInt8
+from numpy import ndarray
+
+from swath.errors import RecipeError
+
+STEPS = 250
+"""Steps of a stored probability: 0 is 0, this is 1."""
+NOTHING = 255
+"""Stored where there is no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A file of a map, made of some of the stored bands."""
+
+    ending: str
+    """What its name has behind that of the map; empty for the map itself."""
+    bands: slice
+    names: tuple[str, ...]
+    nodata: float | int
+    scale: float = 1.0
+    resampling: str = "NEAREST"
+    """How its overviews are made."""
+
+
+@runtime_checkable
+class Product(Protocol):
+    """Kind of map."""
+
+    @property
+    def dtype(self) -> str:
+        """NumPy type of what is stored."""
+        ...
+
+    def encode(self, values: Float[ndarray, "k h w"], valid: Bool[ndarray, "h w"]) -> Shaped[ndarray, "b h w"]:
+        """What is stored of a window's values."""
+        ...
+
+    def empty(self, height: int, width: int) -> Shaped[ndarray, "b h w"]:
+        """What is stored where there is no value."""
+        ...
+
+    def layers(self) -> Iterator[Layer]:
+        """The files that become of it."""
+        ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that says all of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """A class for each pixel, the probabilities of all classes, and how uncertain the choice is."""
+
+    codes: tuple[int, ...]
+    names: tuple[str, ...]
+    colours: tuple[str, ...]
+    """`#rrggbb` of each class."""
+    entropy: bool = False
+    """Also write the entropy of the probabilities, as a share of the largest possible."""
+
+    def __post_init__(self) -> None:
+        if len(self.codes) >= NOTHING:
+            raise RecipeError(f"a map holds at most {NOTHING - 1} classes, there are {len(self.codes)}")
+
+    @property
+    def dtype(self) -> str:
+        """Everything fits in a byte."""
+        return "uint8"
+
+    @property
+    def coded(self) -> bool:
+        """Whether the layer's own codes fit in a byte beside nodata; else classes are counted from 0."""
+        return all(0 <= code < NOTHING for code in self.codes)
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """The value of each class in the map."""
+        return self.codes if self.coded else tuple(range(len(self.codes)))
+
+    def encode(self, values: Float[ndarray, "k h w"], valid: Bool[ndarray, "h w"]) -> UInt8[ndarray, "b h w"]:
+        """The class, the probability of each class, and the entropy."""
+        best = np.array(self.shown, np.uint8)[values.argmax(axis=0)]
+        stored = [best[None], np.rint(values * STEPS).clip(0, STEPS).astype(np.uint8)]
+        if self.entropy:
+            share = -(values * np.log(np.maximum(values, 1e-12))).sum(axis=0) / np.log(max(2, len(values)))
+            stored.append(np.rint(share * STEPS).clip(0, STEPS).astype(np.uint8)[None])
+        result = np.concatenate(stored)
+        result[:, ~valid] = NOTHING
+        return result
+
+    def empty(self, height: int, width: int) -> UInt8[ndarray, "b h w"]:
+        """Nothing everywhere."""
+        return np.full((1 + len(self.codes) + self.entropy, height, width), NOTHING, np.uint8)
+
+    def layers(self) -> Iterator[Layer]:
+        """The classes, their probabilities, the entropy."""
+        k = len(self.codes)
+        yield Layer("", slice(0, 1), ("class",), NOTHING, resampling="MODE")
+        yield Layer(".probabilities", slice(1, 1 + k), self.names, NOTHING, 1 / STEPS, "AVERAGE")
+        if self.entropy:
+            yield Layer(".entropy", slice(1 + k, 2 + k), ("entropy",), NOTHING, 1 / STEPS, "AVERAGE")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that says all of it."""
+        return {
+            "kind": "classes",
+            "codes": list(self.codes),
+            "names": list(self.names),
+            "colours": list(self.colours),
+            "entropy": self.entropy,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A number, or several, for each pixel: what a regression estimates, or an embedding."""
+
+    names: tuple[str, ...]
+    unit: str = ""
+
+    @property
+    def dtype(self) -> str:
+        """Single precision."""
+        return "float32"
+
+    def encode(self, values: Float[ndarray, "k h w"], valid: Bool[ndarray, "h w"]) -> Float[ndarray, "k h w"]:
+        """The numbers; NaN where there is none."""
+        return np.where(valid, values, np.nan).astype(np.float32)
+
+    def empty(self, height: int, width: int) -> Float[ndarray, "k h w"]:
+        """NaN everywhere."""
+        return np.full((len(self.names), height, width), np.nan, np.float32)
+
+    def layers(self) -> Iterator[Layer]:
+        """The numbers."""
+        yield Layer("", slice(0, len(self.names)), self.names, float("nan"), resampling="AVERAGE")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that says all of it."""
+        return {"kind": "numbers", "names": list(self.names), "unit": self.unit}

@@ -1,0 +1,168 @@
+"""What an evaluation trained for one row, to be applied to images beyond the task's own."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from swath._files import replacing
+from swath.batch import Image
+from swath.encoders import Encoder
+from swath.errors import CheckpointError
+from swath.tasks._losses import probabilities
+from swath.tasks._types import Prediction
+from swath.tasks.data import Bands, Centred, Composer, Labelled, match_bands
+
+Images = dict[str, Image]
+FittedProbe = Callable[[Float[np.ndarray, "m d"]], Prediction]
+"""A function from frozen features to what a probe that was fitted predicts."""
+
+
+@runtime_checkable
+class FromImages(Protocol):
+    """A network from images by sensor to logits, which any composer can feed."""
+
+    composer: Composer
+
+    def check(self, images: Images) -> None:
+        """Raise ContractError unless the images have the bands, units and pixel size that it was made for."""
+        ...
+
+    def __call__(self, images: Images) -> Float[Tensor, "b k *hw"]:
+        """Logits of locations or of pixels."""
+        ...
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """What was trained: a network, or a probe on an encoder. It can be pickled."""
+
+    @property
+    def bands(self) -> Bands:
+        """Band keys that it reads."""
+        ...
+
+    @property
+    def network(self) -> nn.Module:
+        """What is computed with on a device."""
+        ...
+
+    def check(self, images: Images) -> None:
+        """Raise ContractError unless the images have the bands, units and pixel size that it was made for."""
+        ...
+
+    def predict(self, images: Images) -> Float[Tensor, "b k *hw"]:
+        """Probabilities of classes, or the number in its own unit, of locations or of pixels; on the CPU or the
+        network's device.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """A network that was trained on the labels."""
+
+    network: nn.Module
+    """A `FromImages`, in evaluation mode."""
+    bands: Bands
+    labels: Centred
+    regression: bool
+    multi_label: bool
+
+    def check(self, images: Images) -> None:
+        """Raise ContractError unless the images have the bands, units and pixel size that it was made for."""
+        assert isinstance(self.network, FromImages)
+        self.network.check(images)
+
+    @torch.no_grad()
+    def predict(self, images: Images) -> Float[Tensor, "b k *hw"]:
+        """Probabilities of classes, or the number in its own unit."""
+        outputs = self.network(images).float()
+        if self.regression:
+            return outputs * self.labels.std + self.labels.mean
+        return probabilities(outputs, multi_label=self.multi_label)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedProbe:
+    """A probe that was fitted on frozen features, and the encoder that they are of."""
+
+    encoder: Encoder
+    bands: Bands
+    fitted: FittedProbe
+
+    @property
+    def network(self) -> nn.Module:
+        """The encoder."""
+        return self.encoder
+
+    def _passes(self, images: Images) -> list[Image]:
+        composer = Composer(self.bands)
+        return [composer.compose(images, bands) for bands in match_bands(self.encoder.contract, self.bands).passes]
+
+    def check(self, images: Images) -> None:
+        """Raise ContractError unless the images have the bands, units and pixel size that it was made for."""
+        for image in self._passes(images):
+            self.encoder.check(image)
+
+    def predict(self, images: Images) -> Float[Tensor, "b k"]:
+        """Class scores, or the number in its own unit."""
+        features = torch.cat([self.encoder.embed(image, trusted=True) for image in self._passes(images)], dim=1)
+        said = self.fitted(features.cpu().numpy())
+        return torch.from_numpy(said.y_pred[:, None] if said.scores is None else said.scores)
+
+
+class Keeper:
+    """Keeps what is trained for one result; of a network the weights in a file as well, so that it is trained once."""
+
+    def __init__(self, path: Path):
+        """Say where the weights are, or will be."""
+        self.path = path
+        self.trained: Trained | None = None
+
+    def network(self, model: nn.Module, train: Callable[[], None], bands: Bands, part: Labelled) -> None:
+        """Take a network's weights from the file, or train it and write them.
+
+        Raises:
+            CheckpointError: the file is of another network, or damaged.
+        """
+        if self.path.exists():
+            _load(model, self.path)
+        else:
+            train()
+            state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(self.path) as temporary:
+                save_file(state, temporary)
+        assert isinstance(model, FromImages)
+        model.composer = Composer(bands)
+        self.trained = TrainedNetwork(
+            model.eval(), bands, Centred.on(part.y), regression=part.regression, multi_label=part.multi_label
+        )
+
+    def probe(self, encoder: Encoder, bands: Bands, fitted: FittedProbe) -> None:
+        """Take a probe that is fitted: that is quick, so nothing is written."""
+        self.trained = TrainedProbe(encoder, bands, fitted)
+
+    @property
+    def sha256(self) -> str | None:
+        """Hash of the file of weights; None where there is none."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest() if self.path.exists() else None
+
+
+def _load(model: nn.Module, path: Path) -> None:
+    try:
+        model.load_state_dict(load_file(path))
+    except (RuntimeError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"the kept weights are not those of this network: {str(error).splitlines()[0]}",
+            where=str(path),
+            remedy="remove the file: the network is trained again",
+        ) from None

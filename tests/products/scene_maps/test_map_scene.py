@@ -1,0 +1,419 @@
+"""Maps of whole scenes: those of the network on the whole raster, seamless, bounded, resumable, refused with words."""
+
+import json
+import tracemalloc
+from dataclasses import dataclass, replace
+from datetime import datetime
+from xml.etree import ElementTree
+
+import geopandas as gpd
+import numpy as np
+import pystac
+import pytest
+import rasterio
+import shapely
+import torch
+from affine import Affine
+from filelock import FileLock
+from torch import nn
+
+from swath.corpus.sources.folder import Pixels
+from swath.errors import ContractError, CorpusError, RecipeError, SwathError
+from swath.products import scene_maps
+from swath.products.scene_maps import Chips, Classes, Dense, How, Layout, Numbers, map_scene
+from swath.products.scene_maps import _work as working
+from swath.products.windows import Input
+from swath.products.windows import _zone as zoning
+
+KEYS = ("sentinel-2-l2a/B04", "sentinel-2-l2a/B08")
+CLASSES = Classes((1, 5, 9), ("water & ice", "wood", "<b>town</b>"), ("#0000ff", "#00ff00", "#ff0000"))
+ABOUT = {"name": "of a test"}
+SMALL = How(window=64, overlap=16, device="cpu")
+CORNER = Affine(10, 0, 500_000, 0, -10, 5_000_000)
+
+
+def write(path, counts, epsg=32631):
+    c, h, w = counts.shape
+    grid = {"driver": "GTiff", "count": c, "height": h, "width": w, "dtype": counts.dtype}
+    with rasterio.open(path, "w", **grid, crs=f"EPSG:{epsg}", transform=CORNER) as file:
+        file.write(counts)
+        file.descriptions = ("B04", "B08")
+    return counts
+
+
+def values(counts):
+    """Physical values and validity, computed apart from swath."""
+    valid = (counts != 0).all(axis=0)
+    return np.where(valid, counts * np.float32(1e-4), 0).astype(np.float32), valid
+
+
+class Net(nn.Module):
+    """Logits of three classes from 7 x 7 pixels, of images on a stride of 2 as networks with halvings see them."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(2, 6, 7, padding=3)
+        self.down, self.up = nn.Conv2d(6, 6, 2, 2), nn.ConvTranspose2d(6, 3, 2, 2)
+
+    def forward(self, images):
+        pixels = next(iter(images.values())).pixels[:, 0]
+        h, w = pixels.shape[2:]
+        x = nn.functional.pad(pixels, (0, -w % 2, 0, -h % 2))
+        return 8 * self.up(self.down(self.conv(x).relu()).relu())[:, :, :h, :w]
+
+
+def dense(network=None, check=lambda images: None):
+    return Dense(network or Net(), KEYS, series=False, check=check, multiple=2)
+
+
+def expected(counts):
+    pixels, valid = values(counts)
+    image = type("Image", (), {"pixels": torch.from_numpy(pixels)[None, None]})
+    with torch.inference_mode():
+        return Net()({"": image})[0].softmax(dim=0).numpy(), valid
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """A raster of 150 x 131 pixels with holes, its path and the probabilities of the whole of it."""
+    path = tmp_path_factory.mktemp("scene") / "scene.tif"
+    rng = np.random.default_rng(0)
+    counts = rng.integers(1, 9000, (2, 150, 131), dtype=np.uint16)
+    counts[:, 40:60, 30:70] = 0
+    write(path, counts)
+    return path, *expected(counts)
+
+
+@pytest.mark.parametrize("shape", [(150, 131), (64, 48), (65, 200), (10, 7)])
+def test_windows_cover_a_raster_once_and_their_weights_sum_to_one(shape):
+    layout = Layout(*shape, window=64, overlap=16, multiple=4)
+    owned, weight = np.zeros(shape, int), np.zeros((shape[0] + 64, shape[1] + 64))
+    for number in range(len(layout)):
+        own, span = layout.owned(number), layout.span(number)
+        owned[own.row : own.row + own.height, own.column : own.column + own.width] += 1
+        weight[span.row : span.row + span.height, span.column : span.column + span.width] += layout.weights(number)
+        assert (span.row % 4, span.column % 4, span.height % 4, span.width % 4) == (0, 0, 0, 0)
+    assert (owned == 1).all()
+    np.testing.assert_allclose(weight[: shape[0], : shape[1]], 1, atol=1e-6)
+
+
+def test_windows_that_cannot_be_laid_are_refused():
+    with pytest.raises(RecipeError, match="windows of 64 pixels that share 32 cannot be laid"):
+        Layout(100, 100, 64, 32)
+
+
+def test_a_map_is_that_of_the_whole_raster(tmp_path, scene):
+    """The network sees 4 pixels to each side, and windows use nothing within 4 pixels of their borders."""
+    path, probabilities, valid = scene
+    written = map_scene(dense(), Numbers(("a", "b", "c")), Input(path), tmp_path / "map.tif", about=ABOUT, how=SMALL)
+    assert [file.name for file in written] == ["map.tif", "map.json"]
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert (file.crs.to_epsg(), file.transform, file.descriptions) == (32631, CORNER, ("a", "b", "c"))
+        said = file.read()
+    np.testing.assert_array_equal(np.isfinite(said).all(axis=0), valid)
+    np.testing.assert_allclose(said[:, valid], probabilities[:, valid], atol=1e-5)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["map.json", "map.tif"]
+
+
+def test_without_overlap_there_are_seams(tmp_path, scene):
+    """What the test above would see if windows were only laid side by side."""
+    path, probabilities, valid = scene
+    how = replace(SMALL, overlap=0)
+    map_scene(dense(), Numbers(("a", "b", "c")), Input(path), tmp_path / "map.tif", about=ABOUT, how=how)
+    with rasterio.open(tmp_path / "map.tif") as file:
+        wrong = np.abs(file.read() - probabilities).max(axis=0) > 1e-3
+    assert wrong[:, 60:68][valid[:, 60:68]].mean() > 0.5
+    assert not wrong[8:56, 8:56][valid[8:56, 8:56]].any()
+
+
+def test_classes_probabilities_entropy_legend_and_item(tmp_path, scene):
+    path, probabilities, valid = scene
+    product = replace(CLASSES, entropy=True)
+    written = map_scene(dense(), product, Input(path), tmp_path / "map.tif", about=ABOUT, how=SMALL)
+    names = ["map.tif", "map.probabilities.tif", "map.entropy.tif", "map.tif.aux.xml", "map.qml", "map.json"]
+    assert [file.name for file in written] == names
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert (file.nodata, file.dtypes, file.overviews(1)) == (255, ("uint8",), [])
+        assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert [file.colormap(1)[code] for code in CLASSES.codes] == [
+            (0, 0, 255, 255),
+            (0, 255, 0, 255),
+            (255, 0, 0, 255),
+        ]
+        said = file.read(1)
+    sure = np.diff(np.sort(probabilities, axis=0)[-2:], axis=0)[0] > 1e-4
+    best = np.array(CLASSES.codes)[probabilities.argmax(axis=0)]
+    np.testing.assert_array_equal(said[valid & sure], best[valid & sure])
+    assert (said[~valid] == 255).all()
+    with rasterio.open(tmp_path / "map.probabilities.tif") as file:
+        assert (file.descriptions, file.nodata, file.scales) == (CLASSES.names, 255, (1 / 250,) * 3)
+        np.testing.assert_allclose(file.read()[:, valid] / 250, probabilities[:, valid], atol=0.5 / 250 + 1e-5)
+    with rasterio.open(tmp_path / "map.entropy.tif") as file:
+        entropy = -(probabilities * np.log(probabilities)).sum(axis=0) / np.log(3)
+        np.testing.assert_allclose(file.read(1)[valid] / 250, entropy[valid], atol=0.5 / 250 + 1e-5)
+    categories = [one.text or "" for one in ElementTree.parse(tmp_path / "map.tif.aux.xml").iter("Category")]
+    assert {k: name for k, name in enumerate(categories) if name} == dict(
+        zip(CLASSES.codes, CLASSES.names, strict=True)
+    )
+    style = ElementTree.parse(tmp_path / "map.qml").iter("paletteEntry")
+    assert [(e.get("value"), e.get("label"), e.get("color")) for e in style][2] == ("9", "<b>town</b>", "#ff0000")
+    item = pystac.Item.from_dict(json.loads((tmp_path / "map.json").read_text()))
+    assert set(item.assets) == {"map", "probabilities", "entropy"}
+    assert item.assets["map"].extra_fields["classification:classes"][0]["value"] == 1
+    west, south, east, north = item.bbox
+    np.testing.assert_allclose([west, south, east, north], [3.0, 45.14, 3.016, 45.155], atol=0.01)
+
+
+class Interrupted(RuntimeError):
+    pass
+
+
+class Stopping(Net):
+    """A network that dies after so many windows."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.left, self.calls = after, 0
+
+    def forward(self, images):
+        if not self.left:
+            raise Interrupted
+        self.left, self.calls = self.left - 1, self.calls + 1
+        return super().forward(images)
+
+
+def test_what_was_killed_continues_to_the_same_bytes(tmp_path, scene):
+    path, _, _ = scene
+    whole = map_scene(dense(), CLASSES, Input(path), tmp_path / "whole.tif", about=ABOUT, how=SMALL)
+    parts = tmp_path / "parts.tif"
+    for after in (2, 3):
+        network = Stopping(after)
+        with pytest.raises(Interrupted):
+            map_scene(dense(network), CLASSES, Input(path), parts, about=ABOUT, how=SMALL)
+        assert network.calls == after
+        (tmp_path / ".parts.tif.windows/.1-half.part").write_bytes(b"half a window")
+    network = Stopping(100)
+    map_scene(dense(network), CLASSES, Input(path), parts, about=ABOUT, how=SMALL)
+    assert network.calls == 9 - 5
+    for file in whole[:3]:
+        other = file.with_name(file.name.replace("whole", "parts"))
+        assert file.read_bytes() == other.read_bytes(), file.name
+    again = Stopping(0)
+    assert map_scene(dense(again), CLASSES, Input(path), parts, about=ABOUT, how=SMALL) == [parts]
+
+
+def test_windows_in_any_order_give_the_same(tmp_path, scene, monkeypatch):
+    """As processes compute them side by side."""
+    path, _, _ = scene
+    map_scene(dense(), CLASSES, Input(path), tmp_path / "row.tif", about=ABOUT, how=SMALL)
+
+    def shuffled(work, numbers, progress):
+        for number in (8, 0, 4, 2, 6, 1, 7, 3, 5):
+            working.compute(work, [number])
+        assert not list(work.folder.glob("*.edges")), "edges are dropped when nobody needs them"
+
+    monkeypatch.setattr(scene_maps._map, "compute", shuffled)
+    map_scene(dense(), CLASSES, Input(path), tmp_path / "any.tif", about=ABOUT, how=SMALL)
+    for ending in ("tif", "probabilities.tif"):
+        assert (tmp_path / f"row.{ending}").read_bytes() == (tmp_path / f"any.{ending}").read_bytes()
+
+
+@dataclass(frozen=True)
+class Endless:
+    """A raster of any size, whose pixels are computed as they are read."""
+
+    height: int
+    width: int
+    name: str = "endless"
+    sensor: str = "sentinel-2-l2a"
+    bands: tuple = ("B04", "B08")
+    date: datetime | None = None
+    crs: str = "EPSG:32631"
+    transform: Affine = CORNER
+    gsd_m: float = 10.0
+    masks_clouds: bool = False
+
+    def read(self, row, column, height, width):
+        return Pixels(np.full((2, height, width), 0.1, np.float32), np.ones((height, width), bool))
+
+
+def map_endless(tmp_path, monkeypatch, size, how):
+    (tmp_path / "scene").touch()
+    (zone,) = zoning.zones([Endless(size, size)], series=False)
+    monkeypatch.setattr(scene_maps._map, "open_zones", lambda *a, **k: [zone])
+    map_scene(dense(), CLASSES, Input(tmp_path / "scene"), tmp_path / f"{size}.tif", about=ABOUT, how=how)
+
+
+def test_no_array_is_larger_than_a_window(tmp_path, monkeypatch):
+    sizes = []
+    save, read, stored = np.save, Endless.read, working.ZoneWork.stored
+
+    def seen(result):
+        sizes.append(result.nbytes)
+        return result
+
+    monkeypatch.setattr(np, "save", lambda file, array, **k: save(file, seen(array), **k))
+    monkeypatch.setattr(Endless, "read", lambda *a: Pixels(seen(read(*a).values), read(*a).valid))
+    monkeypatch.setattr(working.ZoneWork, "stored", lambda *a: seen(stored(*a)))
+    for size in (100, 260):
+        sizes.clear()
+        map_endless(tmp_path, monkeypatch, size, replace(SMALL, window=32, overlap=8))
+        assert max(sizes) == 2 * 4 * 32 * 32
+        with rasterio.open(tmp_path / f"{size}.tif") as file:
+            assert file.shape == (size, size)
+
+
+@pytest.mark.slow
+def test_memory_is_bounded_by_the_window(tmp_path, monkeypatch):
+    peak = {}
+    for size in (700, 1600):
+        tracemalloc.start()
+        map_endless(tmp_path, monkeypatch, size, How(window=256, overlap=32, device="cpu"))
+        peak[size] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak[1600] < 1.2 * peak[700], peak
+    assert peak[1600] < 1600 * 1600 * 4, "less than one class's probabilities"
+
+
+def test_a_map_is_cut_to_an_area(tmp_path, scene, capsys):
+    path, _, valid = scene
+    inside = shapely.box(500_203, 4_999_201, 500_702, 4_999_498)
+    bow = shapely.Polygon([(500_900, 4_999_903), (501_000, 4_999_803), (501_000, 4_999_903), (500_900, 4_999_803)])
+    away = shapely.box(700_000, 4_000_000, 700_100, 4_000_100)
+    shapes = gpd.GeoDataFrame(geometry=[inside, bow, away], crs="EPSG:32631").to_crs("EPSG:4326")
+    shapes.to_file(tmp_path / "area.gpkg")
+    to = tmp_path / "map.tif"
+    map_scene(dense(), CLASSES, Input(path), to, about=ABOUT, how=SMALL, clip=tmp_path / "area.gpkg")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 of the 3 polygons of area.gpkg are mended: they cross themselves" in said
+    assert "1 of the 3 polygons of area.gpkg are out of the input" in said
+    x, y = 500_005 + 10 * np.arange(131), 4_999_995 - 10 * np.arange(150)
+    wanted = shapely.contains_xy(
+        shapely.union_all([inside, bow.buffer(0), shapely.make_valid(bow)]), *np.meshgrid(x, y)
+    )
+    with rasterio.open(to) as file:
+        np.testing.assert_array_equal(file.read(1) != 255, wanted & valid)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        (gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)]), "says no reference system"),
+        (gpd.GeoDataFrame(geometry=[shapely.Point(3, 45.1)], crs=4326), "it holds no polygon, but Point"),
+        (gpd.GeoDataFrame(geometry=[shapely.Polygon()], crs=4326), "it holds no polygon"),
+        (gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)], crs=4326), "none of its polygons lies in the input"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*crs.*")
+def test_areas_that_are_none_are_refused(tmp_path, scene, shapes, said):
+    shapes.to_file(tmp_path / "area.gpkg")
+    with pytest.raises(CorpusError, match=said):
+        map_scene(
+            dense(), CLASSES, Input(scene[0]), tmp_path / "m.tif", about=ABOUT, how=SMALL, clip=tmp_path / "area.gpkg"
+        )
+
+
+def test_several_utm_zones_have_a_map_each_and_one_of_all(tmp_path):
+    scenes, counts = tmp_path / "scenes", np.random.default_rng(1).integers(1, 9000, (2, 40, 50), dtype=np.uint16)
+    scenes.mkdir()
+    write(scenes / "a.tif", counts)
+    write(scenes / "b.tif", counts, epsg=32632)
+    written = map_scene(dense(), CLASSES, Input(scenes), tmp_path / "map.tif", about=ABOUT, how=SMALL)
+    assert [one.name for one in written[:3]] == ["map.vrt", "map_32632.warped.vrt", "map_32631.tif"]
+    with rasterio.open(tmp_path / "map.vrt") as all_of_it, rasterio.open(tmp_path / "map_32631.tif") as first:
+        assert all_of_it.crs.to_epsg() == 32631
+        assert all_of_it.colormap(1)[9] == (255, 0, 0, 255)
+        window = rasterio.windows.from_bounds(*first.bounds, all_of_it.transform)
+        np.testing.assert_array_equal(all_of_it.read(1, window=window), first.read(1))
+        east = rasterio.windows.from_bounds(970_000, first.bounds.bottom - 20_000, all_of_it.bounds.right,
+                                            first.bounds.top + 20_000, all_of_it.transform)  # fmt: skip
+        assert (all_of_it.read(1, window=east) != 255).sum() == pytest.approx(40 * 50, rel=0.05)
+
+
+def test_other_settings_a_second_writer_and_what_is_no_map_are_refused(tmp_path, scene):
+    path, to = scene[0], tmp_path / "map.tif"
+    with pytest.raises(Interrupted):
+        map_scene(dense(Stopping(1)), CLASSES, Input(path), to, about=ABOUT, how=SMALL)
+    with pytest.raises(SwathError, match="under way: overlap: was 16, is 8"):
+        map_scene(dense(), CLASSES, Input(path), to, about=ABOUT, how=replace(SMALL, overlap=8))
+    lock = FileLock(tmp_path / ".map.tif.windows/lock")
+    with lock, pytest.raises(SwathError, match="another process is writing this map"):
+        map_scene(dense(), CLASSES, Input(path), to, about=ABOUT, how=SMALL)
+    map_scene(dense(), CLASSES, Input(path), to, about=ABOUT, how=SMALL)
+    with pytest.raises(SwathError, match=r"there is a map of other settings: model\.name: was of a test, is another"):
+        map_scene(dense(), CLASSES, Input(path), to, about={"name": "another"}, how=SMALL)
+    with pytest.raises(SwathError, match="the file is no map of swath's"):
+        map_scene(dense(), CLASSES, Input(path), path, about=ABOUT, how=SMALL)
+    with pytest.raises(SwathError, match=r"a map is a GeoTIFF, not \.png"):
+        map_scene(dense(), CLASSES, Input(path), tmp_path / "map.png", about=ABOUT, how=SMALL)
+
+
+def test_an_input_without_a_valid_pixel_is_said(tmp_path):
+    write(tmp_path / "scene.tif", np.zeros((2, 70, 40), np.uint16))
+    with pytest.raises(SwathError, match="no pixel of the input is valid"):
+        map_scene(dense(), CLASSES, Input(tmp_path / "scene.tif"), tmp_path / "m.tif", about=ABOUT, how=SMALL)
+
+
+def test_units_that_are_not_the_networks_are_refused_before_anything_is_written(tmp_path, scene):
+    def refuse(images):
+        raise ContractError("these are counts")
+
+    with pytest.raises(ContractError, match="these are counts"):
+        map_scene(dense(check=refuse), CLASSES, Input(scene[0]), tmp_path / "m.tif", about=ABOUT, how=SMALL)
+    assert not list((tmp_path / ".m.tif.windows").glob("*.core"))
+
+
+def test_a_full_disk_leaves_the_finished_windows(tmp_path, scene, monkeypatch):
+    path, to = scene[0], tmp_path / "m.tif"
+    real, calls = np.save, []
+
+    def full(file, array, **more):
+        calls.append(1)
+        if len(calls) > 3:
+            raise OSError(28, "No space left on device")
+        real(file, array, **more)
+
+    monkeypatch.setattr(working.np, "save", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        map_scene(dense(), CLASSES, Input(path), to, about=ABOUT, how=SMALL)
+    monkeypatch.undo()
+    network = Stopping(100)
+    map_scene(dense(network), CLASSES, Input(path), to, about=ABOUT, how=SMALL)
+    assert 0 < network.calls < 9
+    monkeypatch.setattr(scene_maps._files.shutil, "disk_usage", lambda path: type("U", (), {"free": 10})())
+    with pytest.raises(SwathError, match="the disk is full: writing the map takes"):
+        map_scene(dense(), CLASSES, Input(path), tmp_path / "n.tif", about=ABOUT, how=SMALL)
+
+
+@pytest.mark.parametrize(("chip", "cell"), [(5, 2), (4, 4), (1, 1), (6, 3), (3, 4)])
+def test_a_classifier_of_chips_says_of_each_cell_what_it_says_of_the_chip_around_it(tmp_path, chip, cell):
+    counts = np.random.default_rng(2).integers(1, 9000, (2, 13, 14), dtype=np.uint16)
+    write(tmp_path / "scene.tif", counts)
+    weight = torch.linspace(1, 2, chip * chip).reshape(chip, chip)
+
+    def mean(images):
+        return (next(iter(images.values())).pixels[:, 0] * weight).sum(dim=(2, 3))
+
+    predictor = Chips(mean, nn.Identity(), KEYS, series=False, check=lambda images: None, chip=chip, cell=cell)
+    how = How(window=6, device="cpu")
+    map_scene(predictor, Numbers(("a", "b")), Input(tmp_path / "scene.tif"), tmp_path / "m.tif", about=ABOUT, how=how)
+    with rasterio.open(tmp_path / "m.tif") as file:
+        assert file.transform == CORNER @ Affine.scale(cell)
+        said = file.read()
+    pad = 20
+    padded = np.pad(counts * 1e-4, ((0, 0), (pad, pad), (pad, pad)))
+    first = pad - (chip - cell) // 2
+    for row in range(said.shape[1]):
+        for column in range(said.shape[2]):
+            top, left = first + row * cell, first + column * cell
+            around = padded[:, top : top + chip, left : left + chip]
+            np.testing.assert_allclose(said[:, row, column], (around * weight.numpy()).sum(axis=(1, 2)), atol=1e-4)
+
+
+def test_a_map_of_codes_beyond_a_byte_counts_its_classes():
+    product = Classes((11, 3000), ("a", "b"), ("#000000", "#ffffff"))
+    stored = product.encode(np.array([[[0.2]], [[0.8]]], np.float32), np.ones((1, 1), bool))
+    assert (product.shown, stored[:, 0, 0].tolist()) == ((0, 1), [1, 50, 200])
+    with pytest.raises(RecipeError, match="at most 254 classes, there are 300"):
+        Classes(tuple(range(300)), ("",) * 300, ("#000000",) * 300)
