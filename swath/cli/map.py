@@ -1,25 +1,68 @@
-"""`swath map`: predicted maps of a run's test locations, or of what a location encoder says of all places."""
+"""`swath map`: maps of whole scenes, of a run's test locations, or of what a location encoder says of all places."""
 
+import datetime as dt
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from swath.errors import SwathError
 
+if TYPE_CHECKING:
+    from swath.products.windows import Input
+
 app = typer.Typer()
 
 
-@app.command("map", epilog="Example: `swath map runs/s4-belgium --task crops --input optical --row s4 --to maps`")
+@app.command(
+    "map",
+    epilog="Example: `swath map runs/landsat-zion scene.tif --row moco-v2 --to landcover.tif`. "
+    "Test locations: `swath map runs/s4-belgium --task crops --input optical --row s4 --to maps`",
+)
 def map_(
-    run_folder: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="Folder of a run, such as runs/s4-belgium.")
+    run: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RUN|ENCODER]", help="Folder of a run, such as runs/s4-belgium; or a saved encoder."),
     ] = None,
-    task: Annotated[str | None, typer.Option(help="A segmentation task of the run.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[INPUT]", help="What to map: a raster, a folder of them, or a cube. Without: test locations."
+        ),
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="A task of the run.")] = None,
     row: Annotated[str | None, typer.Option(help="An arm, floor or reference of its table.")] = None,
     input: Annotated[str | None, typer.Option(help="One of the task's inputs.")] = None,  # noqa: A002 — the tables' word
-    probe: Annotated[str, typer.Option(help="As the table calls it.")] = "fine-tune",
-    to: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("maps"),
+    probe: Annotated[str | None, typer.Option(help="As the table calls it; of test locations fine-tune.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of INPUT: of the training; by default the first one's.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Of INPUT a GeoTIFF (map.tif), else a folder (maps) to write to.")
+    ] = None,
+    clip: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of INPUT: polygons outside of which there is nothing.")
+    ] = None,
+    date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Of INPUT: the only day to use.")] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="YAML",
+            help="Of INPUT: a recipe, or what its corpus.source says of images and quality; by default the run's own.",
+        ),
+    ] = None,
+    bands: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Of ENCODER and INPUT: band keys, where it takes any.")
+    ] = None,
+    cell: Annotated[
+        int | None, typer.Option(help="Where chips are classified or embedded: the map's pixels, in pixels of INPUT.")
+    ] = None,
+    entropy: Annotated[bool, typer.Option("--entropy", help="Also write how uncertain the classes are.")] = False,
+    window: Annotated[int | None, typer.Option(help="Side in pixels of what a network sees at once.")] = None,
+    overlap: Annotated[int | None, typer.Option(help="Pixels that windows share, in which they are blended.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers share this file system.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default a GPU where there is one.")] = None,
     location: Annotated[
         Path | None, typer.Option(metavar="ENCODER", help="Instead of a run: a checkpoint that embeds locations.")
     ] = None,
@@ -35,28 +78,64 @@ def map_(
         str | None, typer.Option(help="Of --location: unit of the column's numbers, where the corpus names none.")
     ] = None,
 ) -> None:
-    """Write predicted maps of test locations: a GeoTIFF of each, and a picture beside images and labels.
+    """Write a map of a whole scene, or maps of a run's test locations.
 
-    A run keeps the maps of those that are most and least right; they are in the label layer's own codes and colours.
-    With --location, maps of what an encoder says of all places: its embedding as colours, and the prediction of a
-    corpus's column with its uncertainty.
+    With INPUT: what a run trained for a task maps it window by window, overlaps blended; it needs no more memory than a
+    window, and continues where it was stopped. Beside the map lie the probabilities, a legend and a STAC item. An
+    encoder alone gives a map of its embedding.
+
+    Without INPUT: a GeoTIFF of each test location that the run has kept, those that are most and least right, and a
+    picture beside images and labels. With --location: maps of what an encoder says of all places, its embedding as
+    colours, and the prediction of a corpus's column with its uncertainty.
     """
     if location is not None:
         from swath.products.location_maps import Area, location_maps
 
         where = Area(*_numbers(area), step)
-        for path in location_maps(location, to, area=where, corpus=corpus, column=column, unit=unit):
+        for path in location_maps(location, to or Path("maps"), area=where, corpus=corpus, column=column, unit=unit):
             typer.echo(path)
         return
-    if run_folder is None or task is None or row is None or input is None:
+    if run is None:
         raise SwathError(
             "a map is of a run's task, row and input, or of a location encoder",
-            remedy="give RUN, --task, --row and --input; or --location ENCODER",
+            remedy="give RUN and INPUT; or RUN, --task, --row and --input; or --location ENCODER",
+        )
+    if data is not None:
+        from swath import pipeline
+        from swath.products.scene_maps import How
+
+        given, target = _input(data, source, date), to or Path("map.tif")
+        how = How(window, overlap, jobs, scheduler, device)
+        if run.is_dir():
+            meant = pipeline.Result(task, row, input, probe, seed)
+            options = {"result": meant, "cell": cell, "entropy": entropy, "clip": clip, "how": how}
+            written = pipeline.map_run(run, given, target, **options)
+        else:
+            named = None if bands is None else tuple(bands.split(","))
+            written = pipeline.map_encoder(run, given, target, bands=named, cell=cell, clip=clip, how=how)
+        for path in written:
+            typer.echo(path)
+        return
+    if task is None or row is None or input is None:
+        raise SwathError(
+            "maps of test locations are of a task, a row and an input",
+            remedy="give --task, --row and --input; or INPUT, what to map",
         )
     from swath.products.maps import maps
 
-    for path in maps(run_folder, to, task=task, input=input, row=row, probe=probe):
+    for path in maps(run, to or Path("maps"), task=task, input=input, row=row, probe=probe or "fine-tune"):
         typer.echo(path)
+
+
+def _input(data: Path, source: Path | None, date: str | None) -> "Input":
+    """What is mapped; SwathError where the date or the description of its files is none."""
+    from swath.products.windows import Input, described
+
+    try:
+        day = None if date is None else dt.date.fromisoformat(date)
+    except ValueError:
+        raise SwathError(f"{date!r} is no date", where="--date", remedy="write it as 2020-06-01") from None
+    return Input(data, {} if source is None else described(source), day)
 
 
 def _numbers(area: str) -> tuple[float, float, float, float]:

@@ -90,7 +90,7 @@ def map_run(
     )
     for line in _remarks(judged):
         console().print(line, soft_wrap=True)
-    predictor = _predictor(judged, corpus, cell)
+    predictor = _predictor(judged, corpus, cell, how or How())
     about = {
         "run": recipe.name,
         "task": judged.task.name,
@@ -202,7 +202,7 @@ def _input(given: Input | Path | str, recipe: Recipe | None) -> Input:
 # -- what maps ---------------------------------------------------------------------------------------------------------
 
 
-def _predictor(judged: Judged, corpus: Corpus, cell: int | None) -> Predictor:
+def _predictor(judged: Judged, corpus: Corpus, cell: int | None, how: How) -> Predictor:
     task, trained, bands = judged.task, judged.trained, judged.panel.input.bands
     if any(key.startswith(f"{LOCATION}/") for key in bands):
         raise RecipeError(
@@ -211,6 +211,8 @@ def _predictor(judged: Judged, corpus: Corpus, cell: int | None) -> Predictor:
     series = task.config.dates != 1
     if task.per_pixel:
         network = _Pixels(trained)
+        if how.window is not None:
+            return Dense(network, bands, series, trained.check, MULTIPLE, how.window, OVERLAP, fixed=True)
         if not series and not _looks_far(network, bands):
             return Dense(network, bands, series, trained.check, MULTIPLE, WINDOW, OVERLAP)
         # what it says depends on the size of what it sees: it gets what it was trained on

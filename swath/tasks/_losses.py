@@ -90,6 +90,6 @@ def chosen(name: LossName, weight: Float[Tensor, " k"] | None) -> Loss:
     return lambda logits, y: classification_loss(logits, y, weight=weight)
 
 
-def probabilities(logits: Float[Tensor, "b k"], *, multi_label: bool) -> Float[Tensor, "b k"]:
+def probabilities(logits: Float[Tensor, "b k *hw"], *, multi_label: bool) -> Float[Tensor, "b k *hw"]:
     """The probability of each class; where units have several, of each by itself."""
     return logits.sigmoid() if multi_label else logits.softmax(dim=1)

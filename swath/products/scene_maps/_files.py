@@ -89,9 +89,8 @@ def _write_layer(work: ZoneWork, layer: Layer, path: Path, settings: Mapping[str
     with rasterio.open(collected, "w", **profile) as file:
         for number in track(range(len(work.layout)), len(work.layout), f"writing {path.name}"):
             owned = work.layout.owned(number)
-            window = Window.from_slices(
-                (owned.row, owned.row + owned.height), (owned.column, owned.column + owned.width)
-            )
+            rows, columns = (owned.row, owned.row + owned.height), (owned.column, owned.column + owned.width)
+            window = Window.from_slices(rows, columns)
             file.write(work.stored(number)[layer.bands], window=window)
         file.descriptions = layer.names
         file.scales = (layer.scale,) * bands

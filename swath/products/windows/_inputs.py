@@ -12,10 +12,10 @@ import rasterio
 from pydantic import ValidationError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from swath import sensors
+from swath import _yaml, sensors
 from swath._progress import console
 from swath.corpus.sources import folder
-from swath.errors import CorpusError
+from swath.errors import CorpusError, SwathError
 from swath.products.windows._cube import CUBES, cube
 from swath.products.windows._types import Raster
 from swath.products.windows._zone import Zone, on_day, zones
@@ -74,6 +74,29 @@ def open_zones(given: Input, bands: Sequence[str], *, series: bool = False) -> l
                 where=str(given.path),
                 remedy="add the images, on the grid of the others",
             )
+    return found
+
+
+def described(file: Path) -> dict[str, Any]:
+    """What a YAML file says of an input's files: a recipe by its `corpus.source`, or that section alone.
+
+    Raises:
+        CorpusError: it cannot be read, or says nothing of images or a cube.
+    """
+    try:
+        content, _ = _yaml.read(file.read_text(encoding="utf-8"))
+    except (OSError, SwathError) as error:
+        raise CorpusError(f"it cannot be read: {error}", where=str(file), remedy="give a YAML file") from None
+    said = content if isinstance(content, dict) else {}
+    for key in ("corpus", "source"):
+        said = said[key] if isinstance(said.get(key), dict) else said
+    found = {key: said[key] for key in ("images", "quality", "cube") if said.get(key)}
+    if not found:
+        raise CorpusError(
+            "it says nothing of images or a cube",
+            where=str(file),
+            remedy="write images: [...] as under corpus.source in a recipe (docs/your-data.md)",
+        )
     return found
 
 
