@@ -20,9 +20,7 @@ from swath.pipeline._folder import corpus_path
 from swath.products.scene_maps import Chips, Classes, Dense, How, Numbers, Predictor, Product, map_scene, trial
 from swath.products.windows import Input
 from swath.sensors import LOCATION
-from swath.tasks.run import Judged
-from swath.tasks.task import Task
-from swath.tasks.trained import Trained
+from swath.tasks import Judged, Task, Trained
 
 MULTIPLE = 32
 """Pixels at whose multiples windows begin: networks that halve their input five times see the same positions then."""

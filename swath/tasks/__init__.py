@@ -7,7 +7,7 @@ from swath.tasks.config import TaskConfig, by_fraction, with_fraction
 from swath.tasks.data import extract, unpacked
 from swath.tasks.metrics import class_iou, confusion_by_class
 from swath.tasks.power import needed_for
-from swath.tasks.run import Evaluation, folds_of, planned
+from swath.tasks.run import Evaluation, Judged, folds_of, planned
 from swath.tasks.statistics import (
     Claim,
     Source,
@@ -21,12 +21,14 @@ from swath.tasks.statistics import (
     summarise,
 )
 from swath.tasks.task import Task, remarks_on_test
+from swath.tasks.trained import Trained
 
 __all__ = [
     "Claim",
     "Evaluation",
     "EvaluationUnits",
     "Features",
+    "Judged",
     "Outcome",
     "Prediction",
     "Source",
@@ -35,6 +37,7 @@ __all__ = [
     "Summary",
     "Task",
     "TaskConfig",
+    "Trained",
     "by_fraction",
     "class_iou",
     "confusion_by_class",

@@ -100,7 +100,7 @@ class TrainedProbe:
 
     @property
     def network(self) -> nn.Module:
-        """The encoder."""
+        """The encoder, which is what is moved to a device."""
         return self.encoder
 
     def _passes(self, images: Images) -> list[Image]:

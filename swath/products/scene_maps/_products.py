@@ -98,11 +98,11 @@ class Classes:
         return result
 
     def empty(self, height: int, width: int) -> UInt8[ndarray, "b h w"]:
-        """Nothing everywhere."""
+        """Stored bands of a window that has no class anywhere."""
         return np.full((1 + len(self.codes) + self.entropy, height, width), NOTHING, np.uint8)
 
     def layers(self) -> Iterator[Layer]:
-        """The classes, their probabilities, the entropy."""
+        """A file each of the classes, their probabilities and, if asked for, the entropy."""
         k = len(self.codes)
         yield Layer("", slice(0, 1), ("class",), NOTHING, resampling="MODE")
         yield Layer(".probabilities", slice(1, 1 + k), self.names, NOTHING, 1 / STEPS, "AVERAGE")
@@ -129,7 +129,7 @@ class Numbers:
 
     @property
     def dtype(self) -> str:
-        """Single precision."""
+        """NumPy type of the numbers: single precision."""
         return "float32"
 
     def encode(self, values: Float[ndarray, "k h w"], valid: Bool[ndarray, "h w"]) -> Float[ndarray, "k h w"]:
@@ -137,11 +137,11 @@ class Numbers:
         return np.where(valid, values, np.nan).astype(np.float32)
 
     def empty(self, height: int, width: int) -> Float[ndarray, "k h w"]:
-        """NaN everywhere."""
+        """Stored bands of a window that has no number anywhere: NaN."""
         return np.full((len(self.names), height, width), np.nan, np.float32)
 
     def layers(self) -> Iterator[Layer]:
-        """The numbers."""
+        """One file, with a band for each number."""
         yield Layer("", slice(0, len(self.names)), self.names, float("nan"), resampling="AVERAGE")
 
     def as_dict(self) -> dict[str, Any]:

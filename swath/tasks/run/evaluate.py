@@ -33,7 +33,7 @@ class Judged:
     row: str
     seed: int
     digest: str
-    """Of everything that it depends on."""
+    """Hash of everything that the result depends on."""
     trained: Trained
     changed: float | None
     """Share of the test part's units, or pixels, of which it says something else than what the run has kept; None where
