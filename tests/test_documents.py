@@ -165,6 +165,8 @@ def at_the_desk(desk, monkeypatch):
         "report": Path("runs/quickstart/report.html"),
         "build_corpus": corpus,
         "make_corpus": corpus,
+        "map_run": [],
+        "map_encoder": [],
     }
     for name, result in replies.items():
         monkeypatch.setattr(pipeline, name, bound(getattr(pipeline, name), result))

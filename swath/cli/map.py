@@ -106,7 +106,7 @@ def map_(
 
         given, target = _input(data, source, date), to or Path("map.tif")
         how = How(window, overlap, jobs, scheduler, device)
-        if run.is_dir():
+        if run.is_dir() or any((task, row, input, probe)):
             meant = pipeline.Result(task, row, input, probe, seed)
             options = {"result": meant, "cell": cell, "entropy": entropy, "clip": clip, "how": how}
             written = pipeline.map_run(run, given, target, **options)
