@@ -10,16 +10,18 @@ if TYPE_CHECKING:
     from swath.config import load as load_recipe
     from swath.corpus import Corpus
     from swath.encoders import load as load_encoder
+    from swath.pipeline import evaluate_on as evaluate
     from swath.pipeline import run
     from swath.products.embeddings import embed
 
 __version__ = "0.1.0"
 
-__all__ = ["Corpus", "embed", "load_encoder", "load_recipe", "run"]
+__all__ = ["Corpus", "embed", "evaluate", "load_encoder", "load_recipe", "run"]
 
 _LAZY = {
     "Corpus": ("swath.corpus", "Corpus"),
     "embed": ("swath.products.embeddings", "embed"),
+    "evaluate": ("swath.pipeline", "evaluate_on"),
     "load_encoder": ("swath.encoders", "load"),
     "load_recipe": ("swath.config", "load"),
     "run": ("swath.pipeline", "run"),

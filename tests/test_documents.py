@@ -162,6 +162,7 @@ def at_the_desk(desk, monkeypatch):
         "run": Path("runs/quickstart/report.html"),
         "pretrain": [],
         "evaluate": Path("runs/quickstart/evaluate"),
+        "evaluate_on": Path("runs/quickstart/evaluate"),
         "report": Path("runs/quickstart/report.html"),
         "build_corpus": corpus,
         "make_corpus": corpus,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swath.cli._arguments import JobsOption, OutOption, OverridesArgument, RecipeArgument, SensorsOption
+from swath.cli._arguments import JobsOption, OutOption, OverridesArgument, SensorsOption
 from swath.cli._tables import print_table
 from swath.errors import RecipeError
 
@@ -17,7 +17,10 @@ app = typer.Typer()
 
 @app.command(epilog="Example: `swath evaluate quickstart`")
 def evaluate(
-    recipe: RecipeArgument,
+    recipe: Annotated[
+        str | None,
+        typer.Argument(metavar="[RECIPE]", help="Name of a shipped recipe, or path of a YAML file; none with --on."),
+    ] = None,
     overrides: OverridesArgument = None,
     out: OutOption = None,
     encoder: Annotated[
@@ -27,16 +30,40 @@ def evaluate(
             help="A saved encoder to judge as well, or alone where the recipe has no arms; may be given several times.",
         ),
     ] = None,
+    on: Annotated[
+        Path | None, typer.Option(metavar="CORPUS", help="Judge the given encoders on this corpus, without a recipe.")
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=RULE]",
+            help="With --on: a label layer or column of the corpus (rules: dominant, pixels, scalar, value); may be "
+            "given several times.",
+        ),
+    ] = None,
     jobs: JobsOption = 1,
     sensors: SensorsOption = None,
 ) -> None:
-    """Evaluate the recipe's pre-trained encoders against the floors and print the table."""
+    """Evaluate the recipe's pre-trained encoders against the floors and print the table.
+
+    With --on CORPUS and --task NAME the encoders that are given are judged on any corpus, each on its own bands, by a
+    recipe that is made for them and lies in the run's folder.
+    """
     from swath import pipeline
     from swath.config import load
 
     encoders, own_sensors = _named_encoders(encoder or [])
-    resolved = load(recipe, overrides, sensors, own_sensors)
-    folder = pipeline.evaluate(resolved, out, encoders=encoders, jobs=jobs)
+    if on is not None:
+        # what would be the recipe is the first override
+        said = [*([recipe] if recipe else []), *(overrides or [])]
+        folder = pipeline.evaluate_on(encoders, on, task or [], out=out, overrides=said, jobs=jobs)
+    elif recipe is None or task:
+        raise RecipeError(
+            "an evaluation is by a recipe, or on a corpus",
+            remedy="give RECIPE; or --on CORPUS with --encoder PATH and --task NAME",
+        )
+    else:
+        folder = pipeline.evaluate(load(recipe, overrides, sensors, own_sensors), out, encoders=encoders, jobs=jobs)
     print_table(folder / "table.csv")
     typer.echo(folder)
 

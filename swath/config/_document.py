@@ -52,6 +52,22 @@ def load(
     return resolve(own_names(document, {}, where)[0], where, lines)
 
 
+def complete(document: dict[str, Any], overrides: Sequence[str], where: str) -> Recipe:
+    """Override and validate a document that was made instead of read.
+
+    Args:
+        document: what a recipe says; it is changed.
+        overrides: as `load`.
+        where: for messages.
+
+    Raises:
+        RecipeError: as `load`.
+    """
+    for override in overrides:
+        apply_override(document, override)
+    return resolve(own_names(document, {}, where)[0], where)
+
+
 def load_sweep(
     recipe: str | Path, axes: Sequence[str], overrides: list[str] | None = None, sensors: Path | None = None
 ) -> Recipe:

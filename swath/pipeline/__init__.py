@@ -8,6 +8,7 @@ from swath.pipeline._corpus import build_corpus, make_corpus
 from swath.pipeline._evaluate import evaluate
 from swath.pipeline._folder import arm_folder, corpus_path, run_folder
 from swath.pipeline._inputs import contract_of, folds
+from swath.pipeline._judge import evaluate_on, recipe_for
 from swath.pipeline._map import Result, map_encoder, map_run
 from swath.pipeline._plan import plan_corpus
 from swath.pipeline._pretrain import pretrain
@@ -20,12 +21,14 @@ __all__ = [
     "contract_of",
     "corpus_path",
     "evaluate",
+    "evaluate_on",
     "folds",
     "make_corpus",
     "map_encoder",
     "map_run",
     "plan_corpus",
     "pretrain",
+    "recipe_for",
     "report",
     "run",
     "run_folder",
