@@ -84,7 +84,13 @@ PLACEHOLDERS = {
 """What stands for something of the user's."""
 
 
-NAMED = {"swath corpus ingest landsat-c2", "swath pretrain RECIPE", "swath map", "swath map --location"}
+NAMED = {
+    "swath corpus ingest landsat-c2",
+    "swath pretrain RECIPE",
+    "swath map",
+    "swath map --location",
+    "swath evaluate",
+}
 """What the text names without all that it takes."""
 
 
