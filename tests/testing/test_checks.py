@@ -20,6 +20,7 @@ SMALL = {
         ("image-statistics", {}),
         ("timm", {"model": "test_resnet"}),
         ("random-convolutions", {"features": 8}),
+        ("convnext-v2", {"depths": (1, 1, 1, 1), "widths": (8, 8, 8, 8), "cell": 8, "stem": "dense"}),
     ],
     "methods": [(name, fakes.small(name)) for name in plugins.names("swath.methods") if name not in OF_OWN_ENCODERS],
     "encodings": [(name, {}) for name in plugins.names("swath.encoders.location.encodings")],
