@@ -216,6 +216,7 @@ def test_an_encoder_that_was_copied_into_a_run_is_not_judged_on_what_it_saw(fini
         pipeline.evaluate(swath.load_recipe("quickstart", other), tmp_path)
 
 
+@pytest.mark.usefixtures("short_report")
 def test_an_encoder_from_anywhere_is_judged_by_a_recipe_without_arms(finished, tmp_path):
     path = pipeline.arm_folder(finished, "simclr", 0) / "encoder"
     plain = [*TINY, f"corpus.path={finished / 'corpus'}", "corpus.source=null"]
