@@ -37,6 +37,8 @@ BLOCK = 16_384
 STRETCH = (2.0, 98.0)
 """Percentiles of a component that become black and full colour."""
 CLASSES = 255
+NAMED = 20
+"""Classes that a picture names."""
 Panel = tuple[str, Shaped[ndarray, "..."], list[str] | None]
 """Title of a map, its values, and the names of its classes."""
 
@@ -351,11 +353,16 @@ def _picture(path: Path, area: Area, panels: list[Panel]) -> Path:
     for axes, (title, layer, classes) in zip(figure.subplots(len(panels), squeeze=False).flat, panels, strict=True):
         shown = layer.transpose(1, 2, 0) if layer.ndim == 3 else layer
         cmap = "tab20" if classes else "viridis"
-        image = axes.imshow(shown, extent=area.extent, cmap=cmap)
+        # between classes there is nothing: halfway from the first to the third is not the second
+        image = axes.imshow(shown, extent=area.extent, cmap=cmap, interpolation="nearest" if classes else None)
         axes.set(title=title, xlabel="longitude (degrees)", ylabel="latitude (degrees)")
         if classes:
-            handles = [Patch(color=image.cmap(image.norm(code)), label=name) for code, name in enumerate(classes)]
-            axes.legend(handles=handles[:20], fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
+            handles = [
+                Patch(color=image.cmap(image.norm(code)), label=name) for code, name in enumerate(classes[:NAMED])
+            ]
+            if len(classes) > NAMED:
+                handles.append(Patch(alpha=0, label=f"and {len(classes) - NAMED} more, in the GeoTIFF's tags"))
+            axes.legend(handles=handles, fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
         elif layer.ndim == 2:
             figure.colorbar(image, ax=axes, shrink=0.8)
     with replacing(path) as temporary:

@@ -1,6 +1,7 @@
 """Maps of places: components by the ground, predictions where they can be known, files that GIS programs open."""
 
 import json
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import rasterio
 import torch
+from matplotlib.figure import Figure
 from rasterio.enums import ColorInterp
 from typer.testing import CliRunner
 
@@ -148,9 +150,17 @@ def test_columns_with_points_or_the_name_of_another_map_write_files_of_their_own
     assert read(corpus / "embedding.tif")[0].dtype == np.uint8
 
 
-def test_a_picture_shows_the_pixels_that_fit():
-    one = area(170, -90, 180, 90, 7)
-    assert (one.shape, one.extent) == ((25, 1), (170, 177, -85, 90))
+def test_a_picture_shows_the_pixels_that_fit_and_no_class_between_two_others(tmp_path, monkeypatch):
+    """Halfway from the first class to the third is not the second; the 21st and later ones are said to be there."""
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, file, **_: (drawn.append(figure), Path(file).touch()))
+    one, names = area(170, -90, 180, 90, 7), [f"class {i}" for i in range(25)]
+    assert one.shape == (25, 1)
+    location_maps._picture(tmp_path / "it.png", one, [("it", np.arange(25, dtype=np.uint8)[:, None], names)])
+    axes = drawn[0].axes[0]
+    assert list(axes.images[0].get_extent()) == [170, 177, -85, 90]
+    assert axes.images[0].get_interpolation() == "nearest"
+    assert [text.get_text() for text in axes.get_legend().texts] == [*names[:20], "and 5 more, in the GeoTIFF's tags"]
 
 
 def test_classes_are_predicted_with_their_entropy(checkpoint, corpus):
