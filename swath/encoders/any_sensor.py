@@ -239,7 +239,7 @@ class AnySensor(SpatialVit):
                 f"{pixels.shape[1]} channels came without their bands, and which of {len(ids)} they are nobody says",
                 remedy="give an image instead of pixels",
             )
-        of_all = send(torch.tensor([ids], dtype=torch.int32), pixels.device).expand(len(pixels), -1)
+        of_all = send(torch.tensor([ids], dtype=torch.int32), pixels.device).expand(pixels.shape[0], -1)
         return replace(super()._picture(pixels, valid), band_ids=of_all, common_ids=ids)
 
     def _embedded(self, image: Image, keep: Int[Tensor, "b k"] | None) -> Float[Tensor, "b k d"]:
@@ -274,7 +274,10 @@ class AnySensor(SpatialVit):
         """What bands are, on a device."""
         if (ids, device) not in self._known:
             say = code if self.config.published is None else published_code
-            self._known[ids, device] = send(torch.stack([say(bands()[i].key) for i in ids]), device)
+            made = send(torch.stack([say(bands()[i].key) for i in ids]), device)
+            if torch.compiler.is_exporting():  # a tensor of the graph, which means nothing outside
+                return made
+            self._known[ids, device] = made
         return self._known[ids, device]
 
 

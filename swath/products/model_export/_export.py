@@ -127,6 +127,7 @@ def _expected(encoder: Encoder, image: Image, *, dense: bool) -> dict[str, Tenso
     return outputs(encoder, image, dense=dense)
 
 
+@torch.no_grad()
 def _compared(run: Run, graph: Graph, images: list[Image], expected: list[dict[str, Tensor]]) -> dict[str, float]:
     """Of each output, the largest difference as a share of the largest value; infinite where it is no number."""
     found = [run(graph.arguments(image)) for image in images]

@@ -25,6 +25,7 @@ CASES = {
         {**VIT, "class_token": False, "learnt_positions_px": 24},
         {**VIT, "dates": "together", "registers": 2},
     ],
+    "any-sensor": [VIT],
     "convnext-v2": [{"depths": (1, 1, 1, 1), "widths": (4, 6, 8, 10), "cell": 8, "stem": "dense"}],
     "unet-3d": [{"width": 2}],
     "cross-modal-unet-3d": [{"width": 2}, MONTHS],
@@ -43,7 +44,7 @@ EVERY = [
     for number in range(len(CASES.get(name, [{}])))
     for kind in ("pt2", "onnx")
 ]
-DENSE = {"timm", "vit", "convnext-v2", "unet-3d", "cross-modal-unet-3d", "series-transformer"}
+DENSE = {"timm", "vit", "any-sensor", "convnext-v2", "unet-3d", "cross-modal-unet-3d", "series-transformer"}
 
 
 def contract_of(name, number):
