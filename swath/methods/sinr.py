@@ -55,7 +55,7 @@ class Method(_types.Method):
         self.classifier = nn.Linear(encoder.dim, 1, bias=False)
 
     def take_labels(self, uid: Sequence[str], values: Sequence[Any]) -> None:
-        """Number the classes; RecipeError where there are fewer than two, or numbers that count nothing."""
+        """Number the classes; RecipeError where there are fewer than two, they look alike, or are continuous values."""
         if any(isinstance(value, float) and value % 1 for value in values):
             raise RecipeError(
                 f"column {self.label!r} holds continuous values, not classes",
@@ -66,6 +66,12 @@ class Method(_types.Method):
         if len(names) < 2:
             raise RecipeError(
                 f"column {self.label!r} holds {len(names)} class", where="method.label", remedy="name another column"
+            )
+        if len({name.strip() for name in names}) < len(names):
+            raise RecipeError(
+                f"column {self.label!r} holds classes that differ by the space around them alone",
+                where="method.label",
+                remedy="write each in one way",
             )
         number = {name: i for i, name in enumerate(names)}
         self.class_of = {one: number[str(value)] for one, value in zip(uid, values, strict=True)}

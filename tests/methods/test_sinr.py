@@ -92,6 +92,8 @@ def test_labels_that_are_no_classes_are_refused():
         method.take_labels(["a", "b"], ["oak", "oak"])
     with pytest.raises(RecipeError, match="holds continuous values"):
         method.take_labels(["a", "b"], [1.5, 2.0])
+    with pytest.raises(RecipeError, match="differ by the space around them alone"):
+        method.take_labels(["a", "b", "c"], ["oak", "elm", "oak "])
     method.take_labels(["a", "b", "c"], [2.0, 1.0, 2.0])
     assert method.class_of == {"a": 1, "b": 0, "c": 1}
 
