@@ -151,8 +151,9 @@ def test_it_learns_more_than_its_random_twin_knows(name, corpus, contract, label
     assert accuracy > twin(TWIN) + 0.02
 
 
-def accuracy_of_positions(encoder: Encoder, corpus: Corpus, number: int = 2500) -> float:
-    """k-NN of single positions of the last map: which class covers most of each, among those of other groups."""
+def accuracy_of_positions(encoder: Encoder, corpus: Corpus, number: int = 5000) -> float:
+    """k-NN of single positions of the last map, each number over its deviation, as a linear probe has it: which class
+    covers most of each, among those of other groups."""
     assert isinstance(encoder, MapEncoder)
     rows = np.arange(len(corpus))
     batch = Reader(corpus, {SENSOR: BANDS}).batch(rows, Selection(dates=1), labels=("landcover",))
@@ -166,6 +167,7 @@ def accuracy_of_positions(encoder: Encoder, corpus: Corpus, number: int = 2500) 
     groups = np.unique(corpus.locations["group"].to_numpy(), return_inverse=True)[1]
     drawn = torch.from_numpy(np.random.default_rng(0).choice(len(classes), number, replace=False))
     features = maps.permute(0, 2, 3, 1).flatten(0, 2)[drawn]
+    features = (features - features.mean(dim=0)) / features.std(dim=0)
     return vote(features, classes[drawn], torch.from_numpy(groups)[drawn // maps[0, 0].numel()])
 
 
@@ -195,4 +197,4 @@ def test_it_learns_more_of_positions_than_its_random_twin_knows(name, structures
     with seeded(SEED):
         twin = encoders.build(encoder, contract)
     learnt, random = (accuracy_of_positions(one, structures) for one in (encoders.load(done.path), twin))
-    assert learnt > random + 0.015
+    assert learnt > random + 0.01
