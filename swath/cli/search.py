@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from swath._progress import console
-from swath.errors import SwathError
+from swath.errors import UNPRINTABLE, SwathError
 
 app = typer.Typer()
 
@@ -76,7 +76,8 @@ def search(
         for row in shown:
             when = "" if row["date"] != row["date"] else f"{row['date']:%Y-%m-%d}"
             apart = "" if row["km"] != row["km"] else f"{row['km']:,.1f} km"
-            typer.echo(f"{row['rank']}\t{row['score']:.4f}\t{row['uid']}\t{when}\t{apart}")
+            uid = UNPRINTABLE.sub("?", str(row["uid"]))  # a terminal would obey what is in a stranger's names
+            typer.echo(f"{row['rank']}\t{row['score']:.4f}\t{uid}\t{when}\t{apart}")
 
 
 def _point(text: str) -> tuple[float, float]:

@@ -6,10 +6,12 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float32, Int, Shaped
 from numpy import ndarray
 
+from swath._parquet import measured
 from swath.errors import SwathError, nearest
 from swath.products.embeddings import Header, Stored, mapped
 
@@ -41,7 +43,12 @@ class Index:
         """
         path = Path(path)
         header = Header.read(path)
-        table = _table(path)
+        try:
+            table = _table(measured(path))
+        except (ValueError, KeyError, OSError, pa.ArrowException) as error:
+            raise SwathError(
+                f"cannot read the index: {str(error).splitlines()[0]}", where=str(path), remedy="see swath embed check"
+            ) from None
         if table.empty:
             raise SwathError("the index is empty", where=str(path), remedy="embed something")
         if (twice := table.duplicated(["uid", "date"])).any():

@@ -8,6 +8,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pystac
 import pytest
+import rasterio
+import shapely
+from affine import Affine
 from filelock import FileLock
 
 from swath import encoders
@@ -16,7 +19,7 @@ from swath.encoders import Encoder
 from swath.errors import ContractError, CorpusError, SwathError
 from swath.products.embeddings import Header, Quantisation, Storage, build_index, embed, mapped
 from swath.products.embeddings import _parts as parts
-from tests.products.indices import make_squares
+from tests.products.indices import SIDE_M, make_squares, square
 from tests.tasks.fakes import OPTICAL, make_fields
 
 
@@ -288,3 +291,19 @@ def test_the_collection_says_what_the_extension_asks_for(quantised):
     item = pystac.Item.from_file(str(quantised.path.with_name("q.item.json")))
     assert item.properties["emb:quantization"]["scale"] == list(Header.read(quantised.path).quantisation.scale)
     assert item.assets["embeddings"].href == "./q.parquet"
+
+
+def test_a_folder_of_geotiffs_lies_where_its_files_lie(encoder_path, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    counts = np.random.default_rng(0).integers(1200, 4000, (2, 3, 8, 8)).astype(np.uint16)
+    for i in range(2):
+        profile = {"driver": "GTiff", "width": 8, "height": 8, "count": 3, "dtype": "uint16", "crs": "EPSG:32632"}
+        with rasterio.open(folder / f"{i}.tif", "w", transform=Affine(*square(i)), **profile) as file:
+            file.write(counts[i])
+    table = gpd.read_parquet(build_index(encoder_path, folder, tmp_path / "x.parquet").path).set_index("uid")
+    np.testing.assert_allclose(np.stack(table["embedding"]), embed(encoder_path, folder).loc[table.index], atol=1e-6)
+    for i in range(2):
+        x, y = 500_000 + SIDE_M * i, 5_600_000
+        expected = shapely.box(x, y - SIDE_M, x + SIDE_M, y)
+        assert table.geometry.to_crs("EPSG:32632")[str(i)].symmetric_difference(expected).area < 1e-3
