@@ -15,6 +15,7 @@ import torch
 from filelock import FileLock, Timeout
 from rasterio.errors import RasterioError
 
+from swath import sensors
 from swath._files import read_json, write_whole
 from swath._processes import side_by_side
 from swath._progress import console, track
@@ -87,6 +88,8 @@ def map_scene(
     if to.suffix.lower() not in {".tif", ".tiff"}:
         raise SwathError(f"a map is a GeoTIFF, not {to.suffix or 'a folder'}", where=str(to), remedy="--to map.tif")
     zones = open_zones(given, predictor.bands, series=predictor.series)
+    for sensor in _under_clouds(zones):
+        console().print(f"{sensor} comes without a quality layer: clouds are mapped like anything else", soft_wrap=True)
     areas = [None] * len(zones) if clip is None else area_of(clip, zones)
     settings = _settings(predictor, product, given, clip, how, about)
     maps = {crs: _own(to, crs, len(zones)) for crs in (zone.crs for zone in zones)}
@@ -100,6 +103,15 @@ def map_scene(
         written += _map_zone(work, path, settings | {"crs": zone.crs}, how)
         finished.append(path)
     return written if len(zones) == 1 else [*write_mosaic(finished, to.with_suffix(".vrt")), *written]
+
+
+def _under_clouds(zones: list[Zone]) -> list[str]:
+    """Optical sensors of which some raster has no quality layer, though the sensor is shipped with one."""
+    placed = (
+        one.raster for zone in zones for frames in zone.frames.values() for frame in frames for one in frame.rasters
+    )
+    bare = dict.fromkeys(raster.sensor for raster in placed if not raster.masks_clouds)
+    return [name for name in bare if sensors.get(name).cloud is not None]
 
 
 def _own(to: Path, crs: str, zones: int) -> Path:

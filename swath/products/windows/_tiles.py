@@ -13,13 +13,6 @@ class Span:
     height: int
     width: int
 
-    def grown(self, margin: int, shape: tuple[int, int]) -> "Span":
-        """The rectangle with a margin on all sides, as far as a raster of this shape reaches."""
-        top, left = max(0, self.row - margin), max(0, self.column - margin)
-        bottom = min(shape[0], self.row + self.height + margin)
-        right = min(shape[1], self.column + self.width + margin)
-        return Span(top, left, bottom - top, right - left)
-
     def inside(self, outer: "Span") -> tuple[slice, slice]:
         """Rows and columns of this rectangle in an array of a larger one."""
         top, left = self.row - outer.row, self.column - outer.column

@@ -116,11 +116,13 @@ def test_a_map_is_that_of_the_whole_raster(tmp_path, scene):
     assert sorted(one.name for one in tmp_path.iterdir()) == ["map.json", "map.tif"]
 
 
-def test_without_overlap_there_are_seams(tmp_path, scene):
+def test_without_overlap_there_are_seams(tmp_path, scene, capsys):
     """What the test above would see if windows were only laid side by side."""
     path, probabilities, valid = scene
     how = replace(SMALL, overlap=0)
     map_scene(dense(), Numbers(("a", "b", "c")), Input(path), tmp_path / "map.tif", about=ABOUT, how=how)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "sentinel-2-l2a comes without a quality layer: clouds are mapped like anything else" in said
     with rasterio.open(tmp_path / "map.tif") as file:
         wrong = np.abs(file.read() - probabilities).max(axis=0) > 1e-3
     assert wrong[:, 60:68][valid[:, 60:68]].mean() > 0.5
