@@ -105,7 +105,7 @@ class Embedding(nn.Module):
                 after token.
         """
         super().__init__()
-        self.generator, self.area, self.width, self.mixed = Generator(patch**2 * width, width), patch**2, width, mixed
+        self.generator, self.width, self.mixed = Generator(patch**2 * width, width), width, mixed
 
     def kernel(self, codes: Float[Tensor, "c e"]) -> tuple[Float[Tensor, "p d"], Float[Tensor, " d"]]:
         """The linear layer for patches of these bands: band by band, each row by row."""

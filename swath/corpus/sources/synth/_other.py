@@ -39,8 +39,9 @@ def bands_of(sensor: str) -> tuple[Band, ...]:
 
 
 def _painted(centre_um: float | None) -> bool:
-    inside = centre_um is not None and PAINTED_UM[0] <= centre_um <= PAINTED_UM[1]
-    return inside and not any(low <= centre_um <= high for low, high in VAPOUR_UM)
+    if centre_um is None or not PAINTED_UM[0] <= centre_um <= PAINTED_UM[1]:
+        return False
+    return not any(low <= centre_um <= high for low, high in VAPOUR_UM)
 
 
 @lru_cache(maxsize=16)
@@ -61,7 +62,7 @@ def resolved(seen: Float[np.ndarray, "t c h w"], sensor: str) -> Float[np.ndarra
     for k, band in enumerate(bands_of(sensor)):
         side = round((band.gsd_m or 10.0) / 10)
         if side > 1:
-            out[:, k] = uniform_filter(out[:, k], size=(1, side, side), mode="nearest")
+            out[:, k] = uniform_filter(out[:, k], size=side, mode="nearest", axes=(1, 2))
     return out
 
 
