@@ -31,7 +31,7 @@ def square(i):
     return (10.0, 0.0, 500_000.0 + SIDE_M * i, 0.0, -10.0, 5_600_000.0)
 
 
-def make_squares(path, n=12, located=True):
+def make_squares(path, n=12, located=True, dated=True):
     """A row of squares, two dates each, whose brightness rises with their number."""
     rng = np.random.default_rng(0)
     places = [
@@ -49,7 +49,7 @@ def make_squares(path, n=12, located=True):
             f"square-{i:02d}",
             OPTICAL,
             (0.1 + 0.02 * i + 0.05 * k + rng.normal(0, 0.02, (3, FIELD_PX, FIELD_PX))).astype(np.float32),
-            datetime=dt.datetime(2020, 5 + k, 1 + i),
+            datetime=dt.datetime(2020, 5 + k, 1 + i) if dated else None,
             valid=np.arange(FIELD_PX**2).reshape(FIELD_PX, FIELD_PX) >= 16 * (i == 3),
         )
         for i in range(n)

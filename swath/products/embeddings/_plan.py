@@ -62,7 +62,7 @@ def plan(corpus: Corpus, bands: Bands, dates: Dates, among: Int[ndarray, " m"] |
         among: rows of `corpus.locations`; all if not given.
 
     Raises:
-        CorpusError: nothing is left to embed.
+        CorpusError: nothing is left to embed, or two rows would have the same location and date.
     """
     reader = BandReader(corpus, bands, _selection(bands, dates))
     everyone = np.arange(len(corpus)) if among is None else among
@@ -77,6 +77,13 @@ def plan(corpus: Corpus, bands: Bands, dates: Dates, among: Int[ndarray, " m"] |
     blocks = list(_blocks(reader, complete, dates))
     locations = np.concatenate([rows for rows, _ in blocks])
     table = pd.concat([_table(corpus, rows, chips, dates) for rows, chips in blocks], ignore_index=True)
+    if dates == "each" and (twice := table.duplicated(["uid", "date"]).to_numpy()).any():
+        raise CorpusError(
+            f"{int(twice.sum())} chips have the location and date of another, or no date: nothing would tell their "
+            f"rows apart; the first is of {table['uid'].iloc[int(twice.argmax())]}",
+            where=str(corpus.path),
+            remedy="leave --dates each out: one date of each location",
+        )
     order = _hilbert(gpd.GeoDataFrame(table))
     chips = None
     if dates != "series":

@@ -102,9 +102,12 @@ def _draw(pictures: Float[ndarray, "n y x 3"], captions: list[str], rows: pd.Dat
     from matplotlib.figure import Figure
 
     lines = -(-wanted // COLUMNS) + -(-(len(pictures) - wanted) // COLUMNS)
-    figure = Figure(figsize=(COLUMNS * PICTURE_IN, lines * (PICTURE_IN + 0.45) + 0.1), facecolor="white")
+    height = lines * (PICTURE_IN + 0.45) + 0.1
+    figure = Figure(figsize=(COLUMNS * PICTURE_IN, height), facecolor="white")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(lines, COLUMNS, left=0.02, right=0.98, bottom=0.01, top=0.93, wspace=0.08, hspace=0.35)
+    grid = figure.add_gridspec(
+        lines, COLUMNS, left=0.02, right=0.98, bottom=0.01, top=1 - 0.4 / height, wspace=0.08, hspace=0.35
+    )
     for i, picture in enumerate(pictures):
         place = i if i < wanted else i - wanted + COLUMNS * -(-wanted // COLUMNS)
         axes = figure.add_subplot(grid[divmod(place, COLUMNS)])

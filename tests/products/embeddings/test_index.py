@@ -307,3 +307,12 @@ def test_a_folder_of_geotiffs_lies_where_its_files_lie(encoder_path, tmp_path):
         x, y = 500_000 + SIDE_M * i, 5_600_000
         expected = shapely.box(x, y - SIDE_M, x + SIDE_M, y)
         assert table.geometry.to_crs("EPSG:32632")[str(i)].symmetric_difference(expected).area < 1e-3
+
+
+def test_dates_that_nobody_knows_are_no_rows_of_their_own(encoder_path, tmp_path):
+    corpus = make_squares(tmp_path / "c", 3, dated=False)
+    with pytest.raises(CorpusError, match="3 chips have the location and date of another, or no date"):
+        build_index(encoder_path, corpus, tmp_path / "x.parquet", dates="each")
+    written = build_index(encoder_path, corpus, tmp_path / "x.parquet")
+    assert written.notes == ("no date is known: there is a STAC collection, but no item",)
+    assert not (tmp_path / "x.item.json").exists()
