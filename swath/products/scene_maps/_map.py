@@ -131,8 +131,22 @@ def _work(zone: Zone, predictor: Predictor, product: Product, how: How, path: Pa
         fixed=predictor.fixed,
     )
     folder = path.with_name(f".{path.name}.windows")
-    device = how.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return ZoneWork(zone, predictor, product, layout, folder, area, device)
+    return ZoneWork(zone, predictor, product, layout, folder, area, _device(how))
+
+
+def _device(how: How) -> str:
+    """The device that is asked for, or a GPU where there is one.
+
+    Raises:
+        SwathError: there is no such device here.
+    """
+    there = torch.cuda.is_available()
+    name = how.device or ("cuda" if there else "cpu")
+    if name.partition(":")[0] not in ({"cpu", "cuda"} if there else {"cpu"}):
+        raise SwathError(
+            f"there is no device {name!r} here", where="--device", remedy=f"give cpu{' or cuda' if there else ''}"
+        )
+    return name
 
 
 def _settings(

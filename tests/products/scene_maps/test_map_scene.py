@@ -1,7 +1,9 @@
 """Maps of whole scenes: those of the network on the whole raster, seamless, bounded, resumable, refused with words."""
 
 import json
+import pickle
 import tracemalloc
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from xml.etree import ElementTree
@@ -63,7 +65,11 @@ class Net(nn.Module):
         return 8 * self.up(self.down(self.conv(x).relu()).relu())[:, :, :h, :w]
 
 
-def dense(network=None, check=lambda images: None):
+def nothing(images):
+    """A check that can be pickled."""
+
+
+def dense(network=None, check=nothing):
     return Dense(network or Net(), KEYS, series=False, check=check, multiple=2)
 
 
@@ -219,6 +225,31 @@ def test_windows_in_any_order_give_the_same(tmp_path, scene, monkeypatch):
     map_scene(dense(), CLASSES, Input(path), tmp_path / "any.tif", about=ABOUT, how=SMALL)
     for ending in ("tif", "probabilities.tif"):
         assert (tmp_path / f"row.{ending}").read_bytes() == (tmp_path / f"any.{ending}").read_bytes()
+
+
+def test_the_workers_of_a_dask_scheduler_share_the_windows(tmp_path, scene, monkeypatch):
+    parts = []
+
+    class Client:
+        def scheduler_info(self):
+            return {"workers": {"one": {}, "two": {}}}
+
+        def submit(self, function, work, numbers, pure):
+            parts.append(numbers)
+            work, numbers = pickle.loads(pickle.dumps((work, numbers)))
+            return type("Future", (), {"result": lambda future: function(work, numbers)})()
+
+    monkeypatch.setattr(scene_maps._map.cluster, "cluster", lambda address: nullcontext(Client()))
+    alone = map_scene(dense(), CLASSES, Input(scene[0]), tmp_path / "a.tif", about=ABOUT, how=SMALL)
+    how = replace(SMALL, scheduler="tcp://10.0.0.5:8786")
+    shared = map_scene(dense(), CLASSES, Input(scene[0]), tmp_path / "b.tif", about=ABOUT, how=how)
+    assert (len(parts), sorted(n for part in parts for n in part)) == (8, list(range(9)))
+    assert alone[0].read_bytes() == shared[0].read_bytes()
+
+
+def test_a_device_that_is_not_there_is_said(tmp_path, scene):
+    with pytest.raises(SwathError, match="there is no device 'tpu' here"):
+        map_scene(dense(), CLASSES, Input(scene[0]), tmp_path / "m.tif", about=ABOUT, how=replace(SMALL, device="tpu"))
 
 
 @dataclass(frozen=True)
