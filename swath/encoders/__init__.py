@@ -29,7 +29,7 @@ from swath.encoders._plugin import EncoderPlugin, EncoderSettings, StartableSett
 from swath.encoders._published import PublishedCard, published_card, published_names
 from swath.encoders._series import SeriesEncoder, seen_frames, temporal_mean
 from swath.encoders._spectrum import NearestBand, nearest_band
-from swath.encoders._tokens import Patches, TokenEncoder, TokenGrid
+from swath.encoders._tokens import Patches, TokenEncoder, TokenGrid, sees_series
 
 __all__ = [
     "DenseEncoder",
@@ -67,6 +67,7 @@ __all__ = [
     "save",
     "saw_unknown_places",
     "seen_frames",
+    "sees_series",
     "temporal_mean",
     "untrained",
 ]

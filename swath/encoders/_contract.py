@@ -70,7 +70,7 @@ class InputContract:
         Raises:
             ContractError: the image's bands are none of them.
         """
-        came = tuple(bands()[i].key for i in image.band_ids[0].tolist())
+        came = tuple(bands()[i].key for i in image.first_ids())
         if came not in self.inputs:
             choice = "; or ".join(", ".join(keys) for keys in self.inputs)
             raise ContractError(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from swath.batch import Image
 from swath.encoders._base import Encoder, _mean_over_dates
+from swath.encoders._series import SeriesEncoder
 from swath.errors import ContractError
 
 
@@ -171,6 +172,11 @@ class GroupPrediction(nn.ModuleList):
         dates = image.pixels.shape[1]
         by_group = rows.unflatten(1, (dates, len(self), -1))
         return torch.stack([layer(by_group[:, :, i]) for i, layer in enumerate(self)], dim=2).flatten(1, 3)
+
+
+def sees_series(encoder: Encoder) -> bool:
+    """Whether an encoder looks at the dates of a series together, instead of one by one."""
+    return isinstance(encoder, SeriesEncoder) or (isinstance(encoder, TokenEncoder) and encoder.together)
 
 
 def cut(image: Shaped[Tensor, "b t c h w"], px: int) -> Shaped[Tensor, "b t n c p"]:

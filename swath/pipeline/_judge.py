@@ -13,7 +13,7 @@ from swath._files import LONGEST
 from swath.config import Recipe
 from swath.corpus import Corpus
 from swath.corpus.store import index
-from swath.encoders import InputContract, SeriesEncoder, TokenEncoder
+from swath.encoders import InputContract
 from swath.encoders.location import LOCATION
 from swath.errors import ContractError, CorpusError, RecipeError, nearest
 from swath.pipeline._evaluate import evaluate
@@ -87,7 +87,7 @@ def recipe_for(
     for name, card in cards.items():
         bands = _fed(card.contract, corpus, name)
         inputs.setdefault(bands, "-and-".join(dict.fromkeys(key.partition("/")[0] for key in bands)))
-    series = any(_sees_series(path) for path in encoders.values())
+    series = any(saved.sees_series(saved.load(path)) for path in encoders.values())
     sensors = {name: one.model_dump(mode="json") for card in cards.values() for name, one in card.sensors.items()}
     document: dict[str, Any] = {
         "name": _name(encoders, Path(on)),
@@ -125,11 +125,6 @@ def _fed(contract: InputContract, corpus: Corpus, name: str) -> tuple[str, ...]:
 def _is_whole(key: str, contract: InputContract, there: set[str]) -> bool:
     """Whether the corpus has all bands of the group that a band belongs to, if it belongs to one."""
     return all(there.issuperset(group) for group in contract.groups if key in group)
-
-
-def _sees_series(path: Path | str) -> bool:
-    encoder = saved.load(path)
-    return isinstance(encoder, SeriesEncoder) or (isinstance(encoder, TokenEncoder) and encoder.together)
 
 
 def _unique(inputs: Mapping[tuple[str, ...], str]) -> dict[str, list[str]]:

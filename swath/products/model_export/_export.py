@@ -11,10 +11,10 @@ from torch import Tensor
 from swath._files import replacing, write_whole
 from swath.batch import Image
 from swath.corpus import Corpus
-from swath.encoders import Encoder, load, load_card
+from swath.encoders import Encoder, load, load_card, sees_series
 from swath.errors import CheckpointError, RecipeError
 from swath.products.model_export._formats import FORMATS, Format, Run, traced
-from swath.products.model_export._graphs import SPACE, Graph, chosen, graph_of, outputs, sees_series
+from swath.products.model_export._graphs import SPACE, Graph, chosen, graph_of, outputs
 from swath.products.model_export._item import item
 from swath.products.model_export._pictures import made, of_corpus, picture, sizes
 

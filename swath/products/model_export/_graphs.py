@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from swath import sensors
 from swath.batch import Image
-from swath.encoders import DenseEncoder, Encoder, InputContract, MapEncoder, SeriesEncoder, TokenEncoder
+from swath.encoders import DenseEncoder, Encoder, InputContract, MapEncoder, SeriesEncoder, sees_series
 from swath.encoders.location import LOCATION, lonlat_of
 from swath.errors import ContractError, RecipeError
 from swath.sensors import band, band_id
@@ -88,7 +88,8 @@ class Graph(nn.Module):
         """
         super().__init__()
         # other libraries lay kernels out as they like; a layout of ours would be a condition on sizes
-        self.encoder = copy.deepcopy(encoder).cpu().to(memory_format=torch.contiguous_format).eval()
+        contiguous = copy.deepcopy(encoder).cpu().to(memory_format=torch.contiguous_format)
+        self.encoder = contiguous.eval().requires_grad_(requires_grad=False)
         self.bands, self.dense = bands, dense
         self.common_ids = tuple(band_id(key) for key in bands)
         self.gsd_m = dict(zip(encoder.contract.bands, encoder.contract.gsd_m, strict=False)).get(bands[0], 1.0)
@@ -190,11 +191,6 @@ def graph_of(encoder: Encoder, bands: Bands, *, dense: bool, counts: bool) -> Gr
     if not sees_series(encoder):
         return Pictures(encoder, bands, dense=dense, counts=counts)
     return (DatedSeries if encoder.needs_days else UndatedSeries)(encoder, bands, dense=dense, counts=counts)
-
-
-def sees_series(encoder: Encoder) -> bool:
-    """Whether the dates of a series are looked at together."""
-    return isinstance(encoder, SeriesEncoder) or (isinstance(encoder, TokenEncoder) and encoder.together)
 
 
 def has_maps(encoder: Encoder) -> bool:

@@ -8,10 +8,10 @@ import torch
 
 from swath.batch import NO_DAY, Image
 from swath.corpus import Corpus, Selection
-from swath.encoders import Encoder
+from swath.encoders import Encoder, sees_series
 from swath.encoders.location import LOCATION
 from swath.errors import CorpusError, SwathError
-from swath.products.model_export._graphs import Bands, Graph, Locations, sees_series
+from swath.products.model_export._graphs import Bands, Graph, Locations
 from swath.sensors import band_id
 from swath.tasks.data import BandReader
 
