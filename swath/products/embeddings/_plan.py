@@ -32,8 +32,9 @@ class Plan:
     reader: BandReader
     dates: Dates
     table: gpd.GeoDataFrame
-    """One row each: uid, sensor, date (UTC; the leading sensor's, of a series the first), last_date (of a series),
-    valid (share of usable pixels), geometry (WGS 84, null where unknown)."""
+    """One row each: uid, sensor, date (UTC; the leading sensor's, of a series the first), last_date (of a series), chip
+    (else; row of `corpus.chips`, of the leading sensor), valid (share of usable pixels), geometry (WGS 84, null where
+    unknown)."""
     locations: Int[ndarray, " n"]
     """Row of each in `corpus.locations`."""
     chips: dict[str, Int[ndarray, "n 1"]] | None
@@ -123,7 +124,9 @@ def _table(
         there = every != PADDING
         first = every if dates == "series" else next(iter(chips.values()))
         columns["date"] = _when(corpus, first, first != PADDING, "min")
-        if dates == "series":
+        if dates != "series":
+            columns["chip"] = first[:, 0]
+        else:
             columns["last_date"] = _when(corpus, every, there, "max")
         valid = np.where(there, corpus.chip_index["valid"].to_numpy()[every], 0.0)
         columns["valid"] = valid.sum(axis=1) / np.maximum(there.sum(axis=1), 1)

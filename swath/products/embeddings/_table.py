@@ -33,7 +33,7 @@ FEWEST = 1024
 """Least number of rows in a row group."""
 GEOPARQUET = "1.1.0"
 _BBOX = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
-OWN = ("uid", "sensor", "date", "last_date", "valid", "count", "covered", "embedding", "geometry", "bbox")
+OWN = ("uid", "sensor", "date", "last_date", "chip", "valid", "count", "covered", "embedding", "geometry", "bbox")
 """Names of columns that mean something here; a zone's own columns have others."""
 
 

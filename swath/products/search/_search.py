@@ -57,7 +57,7 @@ def find(index: Index | Path | str, asked: Asked, *, count: int = 20, approximat
     rows, scores = _places(index, looked_for, count, approximate=approximate)
     own = index.table.iloc[rows].reset_index(drop=True)
     place = middle_of(index.table.geometry.iloc[looked_for.wanted].tolist())
-    found = own.drop(columns=["valid"])
+    found = own.drop(columns=["valid", "chip"], errors="ignore")
     found.insert(0, "rank", np.arange(1, len(rows) + 1))
     found.insert(found.columns.get_loc("geometry"), "score", scores)
     found.insert(found.columns.get_loc("geometry"), "km", kilometres(place, own.geometry.tolist()))

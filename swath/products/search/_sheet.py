@@ -83,7 +83,9 @@ def _pictures(corpus: Corpus, index: Index, rows: Int[ndarray, " n"]) -> Float[n
 
 
 def _chip(corpus: Corpus, sensor: str, row: pd.Series) -> int:
-    """The chip of a row's date; of a series, and where there is none of that date, the clearest."""
+    """The chip that a row was made from; of a series, the clearest."""
+    if "chip" in row:
+        return int(row["chip"])
     chips = corpus.chips
     own = np.flatnonzero(((chips["uid"] == row["uid"]) & (chips["sensor"] == sensor)).to_numpy())
     if not len(own):
@@ -92,8 +94,6 @@ def _chip(corpus: Corpus, sensor: str, row: pd.Series) -> int:
             where=str(corpus.path),
             remedy="an index of polygons has no pictures; write --to places.geojson",
         )
-    same = own[(chips["datetime"] == row["date"]).to_numpy()[own]]
-    own = same if len(same) and "last_date" not in row else own
     return int(own[chips["valid"].to_numpy()[own].argmax()])
 
 

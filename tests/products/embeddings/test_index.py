@@ -54,6 +54,7 @@ def test_each_chip_has_the_encoders_own_vector(squares, encoder_path, tmp_path):
     expected = by_hand(squares, encoder_path, chips["index_x"])
     np.testing.assert_allclose(np.stack(table["embedding"])[chips["index_y"]], expected, atol=1e-6)
     np.testing.assert_allclose(chips["valid_y"], chips["valid_x"])
+    assert chips["chip"].tolist() == chips["index_x"].tolist()
     assert table.loc[table["uid"] == "square-03", "valid"].tolist() == [0.75, 0.75]
     assert set(table["sensor"]) == {OPTICAL}
 
@@ -245,7 +246,7 @@ def test_a_corpus_without_coordinates_is_embedded_and_it_is_said(encoder_path, t
     written = build_index(encoder_path, corpus, tmp_path / "x.parquet")
     assert written.notes == ("no row has coordinates: the file has no geometry, and there is no STAC collection",)
     table = pd.read_parquet(written.path)
-    assert list(table.columns) == ["uid", "sensor", "date", "valid", "embedding"]
+    assert list(table.columns) == ["uid", "sensor", "date", "chip", "valid", "embedding"]
     np.testing.assert_allclose(np.stack(table.set_index("uid")["embedding"]), embed(encoder_path, corpus), atol=1e-6)
 
 

@@ -185,12 +185,20 @@ def test_a_sheet_of_pictures(index, squares, tmp_path):
         draw_sheet(index, found, tmp_path / "y.png", tmp_path / "nowhere")
 
 
-def test_the_pictures_are_those_of_the_rows(index, squares):
+def test_the_pictures_are_those_of_the_rows(encoder_path, tmp_path):
+    """Also where no date is known, which would tell a location's chips apart."""
     from swath.products.search._sheet import _chip
 
-    row = index.table.iloc[2]
-    chip = squares.chips.iloc[_chip(squares, "sentinel-2-l2a", row)]
-    assert (chip["uid"], chip["datetime"]) == (row["uid"], row["date"])
+    corpus = make_squares(tmp_path / "c", 3, dated=False)
+    index = Index.open(build_index(encoder_path, corpus, tmp_path / "x.parquet").path)
+    vectors = index.stored.decode(slice(None))
+    for i in range(3):
+        chip = corpus.chips.iloc[_chip(corpus, "sentinel-2-l2a", index.table.iloc[i])]
+        pixels = corpus.pixel_array(chip["sensor"])[int(chip["row"])].read().result()
+        assert chip["uid"] == index.table["uid"][i]
+        # the first number is the mean of the first band in units of its deviation
+        if chip["valid"] == 1:
+            assert vectors[i, 0] == pytest.approx((pixels[0].mean() - 0.2) / 0.1, abs=1e-4)
 
 
 def test_without_coordinates(encoder_path, tmp_path):
