@@ -94,7 +94,7 @@ def _check_is_no_run(path: Path) -> None:
     if (path / "recipe.yaml").exists():
         there = sorted(str(one.with_suffix("")) for one in path.glob("pretrain/*/*/encoder.safetensors"))
         raise RecipeError(
-            "this is a run, which keeps no fitted heads: what can be exported are its encoders",
+            "this is a run: its encoders can be exported, and not the heads that were fitted on them",
             where=str(path),
             remedy=f"give one of {', '.join(there)}" if there else "give a saved encoder",
         )

@@ -253,7 +253,7 @@ def test_an_encoder_without_weights_and_a_run_are_refused(tiny, tmp_path):
     (tmp_path / "run" / "pretrain" / "byol" / "seed-0").mkdir(parents=True)
     (tmp_path / "run" / "recipe.yaml").touch()
     (tmp_path / "run" / "pretrain" / "byol" / "seed-0" / "encoder.safetensors").touch()
-    with pytest.raises(RecipeError, match="keeps no fitted heads") as caught:
+    with pytest.raises(RecipeError, match="not the heads that were fitted") as caught:
         export_model(tmp_path / "run", tmp_path / "net", format="pt2")
     assert caught.value.remedy.endswith("pretrain/byol/seed-0/encoder")
 
