@@ -1,7 +1,8 @@
 """A sheet of pictures: what was looked for in the first row, the nearest places below, each with its rank and score."""
 
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -75,14 +76,14 @@ def _pictures(corpus: Corpus, index: Index, rows: Int[ndarray, " n"]) -> Float[n
     if sensor == LOCATION:
         raise CorpusError("an index of coordinates alone has no pictures", where=str(index.path))
     bands = shown_bands(sensor, corpus.info.sensors[sensor].bands)
-    chips = np.array([[_chip(corpus, sensor, row)] for _, row in index.table.iloc[rows].iterrows()])
+    chips = np.array([[_chip(corpus, sensor, row)] for row in index.table.iloc[rows].to_dict("records")])
     image = Reader(corpus, {sensor: bands}).read({sensor: chips})[sensor]
     pixels: Float[ndarray, "n t y x c"] = image.pixels.movedim(2, -1).numpy()
     valid: Bool[ndarray, "n t y x"] = image.valid.numpy()
     return stretched(pixels, valid, sensors.get(sensor).display_range)[:, 0]
 
 
-def _chip(corpus: Corpus, sensor: str, row: pd.Series) -> int:
+def _chip(corpus: Corpus, sensor: str, row: Mapping[Hashable, Any]) -> int:
     """The chip that a row was made from; of a series, the clearest."""
     if "chip" in row:
         return int(row["chip"])

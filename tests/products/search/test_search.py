@@ -193,7 +193,7 @@ def test_the_pictures_are_those_of_the_rows(encoder_path, tmp_path):
     index = Index.open(build_index(encoder_path, corpus, tmp_path / "x.parquet").path)
     vectors = index.stored.decode(slice(None))
     for i in range(3):
-        chip = corpus.chips.iloc[_chip(corpus, "sentinel-2-l2a", index.table.iloc[i])]
+        chip = corpus.chips.iloc[_chip(corpus, "sentinel-2-l2a", index.table.iloc[i].to_dict())]
         pixels = corpus.pixel_array(chip["sensor"])[int(chip["row"])].read().result()
         assert chip["uid"] == index.table["uid"][i]
         # the first number is the mean of the first band in units of its deviation
