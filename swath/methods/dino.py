@@ -4,7 +4,7 @@ Caron et al. 2021, https://arxiv.org/abs/2104.14294; head and defaults of the of
 Published on ImageNet, batch 1024: AdamW, lr 5e-4 (x batch / 256), 10 epochs of warm-up, weight decay rising from 0.04
 to 0.4, gradients clipped at 3 for each parameter; ResNet-50 with SGD, lr 0.03, weight decay 1e-4. The views are the
 policy multi-crop's, whose defaults are DINO's (`views.presets.dino`, its form for Earth observation); SSL4EO-S12's
-ResNet-50 used scales of (0.14, 1) and (0.05, 0.14).
+ResNet-50 used scales of (0.14, 1) and (0.05, 0.14). What is kept is the teacher, which the paper evaluates.
 """
 
 from typing import Literal
@@ -83,6 +83,7 @@ class Method(_types.Method):
     """
 
     multi_crop = True
+    kept = "teacher.encoder"
     centre: Tensor
     temperature: Tensor
 

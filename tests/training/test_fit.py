@@ -393,11 +393,11 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
 
 
 def test_what_a_method_keeps_is_what_is_read_off_its_checkpoint(tmp_path):
-    """The teacher of I-JEPA, whose student was exported before; the trained network of all others that have one."""
+    """The teacher of DINO and I-JEPA, whose students were exported before; the trained network of all others."""
     student, teacher = torch.tensor([1.0]), torch.tensor([2.0])
     state = {"method.encoder.w": student, "method.teacher.encoder.w": teacher}
     torch.save({"state_dict": state}, tmp_path / "last.ckpt")
-    for name, expected in (("i-jepa", teacher), ("byol", student)):
+    for name, expected in (("dino", teacher), ("i-jepa", teacher), ("byol", student)):
         method = fakes.method(name)
         assert method.result is (method.teacher.encoder if expected is teacher else method.encoder)
         assert finished_state(tmp_path / "last.ckpt", method.kept) == {"w": expected}
