@@ -119,7 +119,7 @@ def map_(
     if task is None or row is None or input is None:
         raise SwathError(
             "maps of test locations are of a task, a row and an input",
-            remedy="give --task, --row and --input; or INPUT, what to map",
+            remedy="give --task, --row and --input; INPUT, a scene to map; or --location ENCODER",
         )
     from swath.products.maps import maps
 
