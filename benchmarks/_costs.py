@@ -5,25 +5,16 @@ python -m benchmarks._costs methods.json docs/methods.md
 """
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from benchmarks import _page
 
-BLOCK = re.compile(r"<!-- swath:methods -->\n.*?<!-- /swath:methods -->", re.DOTALL)
-
 
 def main(measured: Path, page: Path) -> None:
     """Put the figures of a run of the benchmark `methods` into the page's block, with the day and the machine."""
-    text = page.read_text()
-    if BLOCK.search(text) is None:
-        raise SystemExit(f"{page} has no block of costs (<!-- swath:methods -->)")
-    block = (
-        "<!-- swath:methods -->\n" + "\n".join(lines(json.loads(measured.read_text()))) + "\n<!-- /swath:methods -->"
-    )
-    page.write_text(BLOCK.sub(lambda _: block, text))
+    _page.write_block(page, "methods", lines(json.loads(measured.read_text())))
 
 
 def lines(result: dict[str, Any]) -> list[str]:

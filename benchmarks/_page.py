@@ -34,6 +34,16 @@ def write(results: dict[str, dict[str, Any]], page: Path) -> None:
     page.write_text(text.replace(found[0], block))
 
 
+def write_block(page: Path, name: str, lines: list[str]) -> None:
+    """Put lines between `<!-- swath:NAME -->` and its end, instead of what stands there."""
+    text = page.read_text()
+    begin, end = f"<!-- swath:{name} -->", f"<!-- /swath:{name} -->"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise SystemExit(f"{page} has no one block {begin}")
+    before, after = text.partition(begin)[0], text.partition(end)[2]
+    page.write_text("\n".join([before + begin, *lines, end + after]))
+
+
 def today_and_machine() -> str:
     """When and where something was measured, if that is now and here."""
     return f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {_cpu()}"
