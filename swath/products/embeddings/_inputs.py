@@ -14,6 +14,7 @@ from swath.corpus import Corpus
 from swath.corpus.sources import folder
 from swath.encoders import InputContract
 from swath.errors import ContractError, CorpusError
+from swath.products.windows import channels_of_all
 from swath.sensors import band
 from swath.tasks.data import Bands, bands_by_sensor
 
@@ -88,7 +89,7 @@ def _ingested(
         "files": pattern,
         "id": r"(?P<id>.+)\.[^.]+$",
         "sensor": band(chosen[0]).sensor,
-        **({} if "bands" in images else {"bands": _channels_of_all(files, chosen)}),
+        **({} if "bands" in images else {"bands": channels_of_all(files, lambda file: _channels(file, chosen))}),
         **images,
     }
     try:
@@ -102,23 +103,6 @@ def _ingested(
         ) from None
     folder.build(section, target, data)
     return Corpus.open(target)
-
-
-def _channels_of_all(files: Sequence[Path], bands: Bands) -> dict[str, int]:
-    """Number of each band's channel, the same in all files."""
-    first = _channels(files[0], bands)
-    for file in files[1:]:
-        if (own := _channels(file, bands)) != first:
-            raise CorpusError(
-                f"the channels are in another order than those of {files[0].name}: {_shown(own)}; {_shown(first)}",
-                where=str(file),
-                remedy="embed files of each order by themselves, or bring the channels into one",
-            )
-    return first
-
-
-def _shown(channels: Mapping[str, int]) -> str:
-    return ", ".join(sorted(channels, key=channels.__getitem__))
 
 
 def _channels(file: Path, bands: Bands) -> dict[str, int]:

@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -195,7 +195,7 @@ def _bands_as_channels(
     rule = sensors.get(sensor).cloud
     number = None if rule is None else _channel_named(files, rule.layer)
     clouds = [] if number is None else [{"sensor": sensor, "channel": number}]
-    return entry | {"bands": channels_of_all(files, names, sensor)}, clouds
+    return entry | {"bands": channels_of_all(files, lambda file: _channels(file, names, sensor))}, clouds
 
 
 def _channel_named(files: Sequence[Path], name: str) -> int | None:
@@ -236,16 +236,19 @@ def _said_bands(files: Sequence[Path], names: Sequence[str]) -> set[str]:
     return {match["band"] for match in found if match and match["band"]}
 
 
-def channels_of_all(files: Sequence[Path], names: Sequence[str], sensor: str) -> dict[str, int]:
-    """Number of each band's channel, the same in all files: by the channels' descriptions where they are the bands'
-    names, else in order.
+def channels_of_all(files: Sequence[Path], channels_of: Callable[[Path], dict[str, int]]) -> dict[str, int]:
+    """Number of each band's channel, the same in all files.
+
+    Args:
+        files: that belong together.
+        channels_of: says them of one file.
 
     Raises:
-        CorpusError: a file has neither the names nor the number of the bands, or another order than the first.
+        CorpusError: a file has another order than the first, or what `channels_of` raises.
     """
-    first = _channels(files[0], names, sensor)
+    first = channels_of(files[0])
     for file in files[1:]:
-        if (own := _channels(file, names, sensor)) != first:
+        if (own := channels_of(file)) != first:
             raise CorpusError(
                 f"the channels are in another order than those of {files[0].name}: {_shown(own)}; {_shown(first)}",
                 where=str(file),
@@ -259,6 +262,7 @@ def _shown(channels: Mapping[str, int]) -> str:
 
 
 def _channels(file: Path, names: Sequence[str], sensor: str) -> dict[str, int]:
+    """Number of each band's channel: by the channels' descriptions where they are the bands' names, else in order."""
     try:
         with rasterio.open(file) as source:
             described, count = list(source.descriptions), source.count
