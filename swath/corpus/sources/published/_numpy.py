@@ -3,11 +3,13 @@
 import ast
 import zipfile
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
@@ -20,6 +22,10 @@ from swath.corpus.sources.published import _zip
 REMEDY = "get the file again, or leave such files out: on_bad_file=skip"
 Shape = Sequence[int | None]
 """Expected size of each axis; None where any size will do."""
+PARSING = Lock()
+"""Python before 3.11.8 fails where two threads parse text at once, as NumPy does with each head: gh-106905."""
+CHUNK = 1 << 20
+"""Bytes that are read at a time."""
 
 
 def bad(path: Path, what: str) -> BadFileError:
@@ -34,13 +40,12 @@ def array(path: Path, dtypes: Collection[str], shape: Shape, limit_gb: float) ->
         BadFileError: it is missing, truncated, or something else, or would take more gigabytes than the limit.
     """
     try:
-        # its head, by which it is checked before it takes memory
-        head = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(head, ndarray):
-            head.close()
-            raise bad(path, "is no .npy file but an archive")
-        _check(path, (head.dtype, head.shape), dtypes, shape, limit_gb)
-        return np.load(path, allow_pickle=False)
+        with path.open("rb") as stream:
+            if stream.read(4) == b"PK\x03\x04":
+                raise bad(path, "is no .npy file but an archive")
+            stream.seek(0)
+            check = partial(_check, path, dtypes=dtypes, shape=shape, limit_gb=limit_gb)
+            return _read(stream, path.stat().st_size, check)
     except (OSError, ValueError, EOFError) as error:
         raise bad(path, f"cannot be read: {_reason(error)}") from error
 
@@ -48,8 +53,9 @@ def array(path: Path, dtypes: Collection[str], shape: Shape, limit_gb: float) ->
 def type_of(path: Path) -> str | None:
     """Name of the type in a `.npy` file, from its head; None if it cannot be read."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False).dtype.name
-    except (OSError, ValueError, EOFError, AttributeError):
+        with path.open("rb") as stream:
+            return _head(stream).dtype.name
+    except (OSError, ValueError, EOFError):
         return None
 
 
@@ -64,39 +70,64 @@ def member(path: Path, name: str, dtypes: Collection[str], shape: Shape, limit_g
             packed = archive.getinfo(f"{name}.npy")
             _zip.check(File(path, path.name), [packed], limit_gb)
             with archive.open(packed) as stream:
-                _check(path, _head(stream), dtypes, shape, limit_gb, f" in {name}")
-            with archive.open(packed) as stream:
-                return np.lib.format.read_array(stream, allow_pickle=False)
+                check = partial(_check, path, dtypes=dtypes, shape=shape, limit_gb=limit_gb, where=f" in {name}")
+                return _read(stream, packed.file_size, check)
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise bad(path, f"holds no {name} that can be read: {_reason(error)}") from error
 
 
-def _head(stream: Any) -> tuple[np.dtype, tuple[int, ...]]:
-    """Type and shape of an array in NumPy's format."""
+class _Head(NamedTuple):
+    """What an array in NumPy's format says before its values."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+
+
+def _head(stream: Any) -> _Head:
+    """Read the head of an array in NumPy's format."""
     version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    else:  # of a third version are only tables with names in other letters, which it refuses
-        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-    return dtype, shape
+    with PARSING:
+        if version == (1, 0):
+            return _Head(*np.lib.format.read_array_header_1_0(stream))
+        # of a third version are only tables with names in other letters, which it refuses
+        return _Head(*np.lib.format.read_array_header_2_0(stream))
+
+
+def _read(stream: Any, length: int, check: Callable[[_Head], None]) -> Shaped[ndarray, "..."]:
+    """Read an array in NumPy's format from a file of `length` bytes; `check` sees its head before it takes memory."""
+    head = _head(stream)
+    check(head)
+    size, there = prod(head.shape) * head.dtype.itemsize, length - stream.tell()
+    if size > there:
+        raise ValueError(f"its values take {size} bytes and it has {there}")
+    values = np.empty(prod(head.shape), head.dtype)
+    raw = values.view(np.uint8)
+    for start in range(0, size, CHUNK):
+        wanted = min(CHUNK, size - start)
+        part = stream.read(wanted)
+        if len(part) != wanted:
+            raise EOFError(f"it ends after {start + len(part)} of {size} bytes of values")
+        raw[start : start + wanted] = np.frombuffer(part, np.uint8)
+    return values.reshape(head.shape, order="F" if head.fortran else "C")
 
 
 def _check(
     path: Path,
-    head: tuple[np.dtype, tuple[int, ...]],
+    head: _Head,
     dtypes: Collection[str],
     shape: Shape,
     limit_gb: float,
     where: str = "",
 ) -> None:
     """Raise BadFileError unless an array is of such a type and shape and within the limit."""
-    dtype, actual = head
-    if dtype.name not in dtypes:
-        raise bad(path, f"holds {dtype}{where}, not {' or '.join(dtypes)}")
+    actual = head.shape
+    if head.dtype.name not in dtypes:
+        raise bad(path, f"holds {head.dtype}{where}, not {' or '.join(dtypes)}")
     if len(actual) != len(shape) or any(w not in (None, s) for s, w in zip(actual, shape, strict=True)):
         wanted = " x ".join("any" if size is None else str(size) for size in shape)
         raise bad(path, f"has the shape {' x '.join(map(str, actual))}{where}, not {wanted}")
-    check_size(File(path, path.name), prod(actual) * dtype.itemsize, limit_gb)
+    check_size(File(path, path.name), prod(actual) * head.dtype.itemsize, limit_gb)
 
 
 def document(path: Path) -> Any:
@@ -136,7 +167,8 @@ def _mapping(text: str) -> Any:
     try:
         return parse_json(text)
     except ValueError:
-        return ast.literal_eval(text)
+        with PARSING:
+            return ast.literal_eval(text)
 
 
 def in_time(stamps: Sequence[datetime]) -> list[int]:

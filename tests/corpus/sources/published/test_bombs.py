@@ -100,8 +100,10 @@ def test_npz(bombs, name, words):
 
 @pytest.mark.usefixtures("frugal")
 def test_npy(bombs):
-    with pytest.raises(BadFileError, match="cannot be read"):
+    with pytest.raises(BadFileError, match=r"would take 40\.0 GB to read, the limit is 0\.01"):
         _numpy.array(bombs / "claims.npy", ("float32",), (None, None), LIMIT)
+    with pytest.raises(BadFileError, match=r"cannot be read: its values take 40000000000 bytes and it has 1000"):
+        _numpy.array(bombs / "claims.npy", ("float32",), (None, None), 100.0)
     with pytest.raises(BadFileError, match=r"would take 0\.0 GB to read, the limit is 0\.01"):
         _numpy.array(bombs / "hollow.npy", ("float32",), (None,), LIMIT)
 
