@@ -43,7 +43,8 @@ def named(path: Path, temporary: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename in {None, str(temporary)}:
+        # a library's own message would be replaced by number and name
+        if error.errno is not None and error.filename in {None, str(temporary)}:
             error.filename = str(path)
         raise
 

@@ -202,3 +202,15 @@ def test_an_encoder_alone_maps_its_embedding(run, tmp_path):
         x, y = (np.array([t[k] for t in corpus.locations["transform"]]) for k in (2, 5))
         at = ((5_000_000 - y) // 160).astype(int), ((x - 500_000) // 160).astype(int)
         np.testing.assert_allclose(file.read()[:, at[0], at[1]].T, expected, atol=1e-5)
+
+
+def test_a_description_of_a_corpus_that_is_none_is_refused(run, tmp_path):
+    path = pipeline.arm_folder(run[0], "a", 0) / "encoder"
+    for text, said in (
+        ("name: stac\nchip_px: 30\n", "where"),
+        ("name: x\ncorpus: {path: somewhere}\n", "it says no source"),
+        ("- 1\n", "not a mapping"),
+    ):
+        (tmp_path / "area.yaml").write_text(text)
+        with pytest.raises(RecipeError, match=said):
+            pipeline.map_encoder(path, tmp_path / "area.yaml", tmp_path / "m.tif")

@@ -43,7 +43,8 @@ def embed(
     data: Annotated[
         Path,
         typer.Argument(
-            help="A corpus, or a folder of GeoTIFFs in the encoder's bands; a scene for a grid. After `check`: a file."
+            help="A corpus, a YAML file of where and when in a catalogue, or a folder of GeoTIFFs in the encoder's "
+            "bands; a scene for a grid. After `check`: a file."
         ),
     ],
     to: Annotated[Path, typer.Option(help="File to write: .parquet, or .zarr or .tif for a grid over a scene.")] = Path(
@@ -88,13 +89,16 @@ def embed(
     if str(encoder) == CHECK:
         _check(data)
         return
+    from swath import pipeline
     from swath.products.embeddings import Storage, build_dense, build_index, build_zones
 
     method = cast("embeddings.Method | None", None if quantise is None else quantise.value)
     chosen = None if bands is None else [key.strip() for key in bands.split(",")]
-    if to.suffix in {".zarr", ".tif"}:
-        if zones is not None or prefix is not None or pca is not None or pca_from is not None:
-            raise SwathError("a grid takes neither --zones nor --prefix or --pca", remedy="leave them out")
+    is_grid = to.suffix in {".zarr", ".tif"}
+    if is_grid and (zones is not None or prefix is not None or pca is not None or pca_from is not None):
+        raise SwathError("a grid takes neither --zones nor --prefix or --pca", remedy="leave them out")
+    data = pipeline.input_of(data, to)
+    if is_grid:
         for path in build_dense(encoder, data, to, bands=chosen, crop_px=crop, stride_px=stride, quantise=method):
             typer.echo(path)
         return

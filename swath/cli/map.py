@@ -27,7 +27,9 @@ def map_(
     data: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[INPUT]", help="What to map: a raster, a folder of them, or a cube. Without: test locations."
+            metavar="[INPUT]",
+            help="What to map: a raster, a folder of them, a cube, a corpus, or a YAML file of where and when in a "
+            "catalogue. Without: test locations.",
         ),
     ] = None,
     task: Annotated[str | None, typer.Option(help="A task of the run.")] = None,

@@ -228,6 +228,21 @@ def resolve_source(name: str, overrides: list[str]) -> Any:
     return resolve(document).corpus.source
 
 
+def load_source(path: Path) -> Recipe:
+    """A recipe that makes the corpus that a YAML file describes: a recipe itself, or its `corpus.source` alone.
+
+    Raises:
+        RecipeError: as `load`; or there is no source.
+    """
+    where, text = source_text(path)
+    document, _ = _parse(text, where)
+    alone = {"name": "input", "corpus": {"source": document}}
+    recipe = load(path) if "corpus" in document else resolve(alone, where)
+    if recipe.corpus.source is None:
+        raise RecipeError("it says no source", where=where, remedy="give the corpus itself: the folder of corpus.path")
+    return recipe
+
+
 def resolve_split(overrides: list[str]) -> SplitConfig:
     """Settings of a split from `key=value` texts alone, such as `by=block`.
 

@@ -4,7 +4,7 @@ Every step continues where it stopped: a corpus is built in committed parts, a p
 an evaluation cell by cell, and what is complete is not done again.
 """
 
-from swath.pipeline._corpus import build_corpus, make_corpus
+from swath.pipeline._corpus import build_corpus, input_of, make_corpus
 from swath.pipeline._evaluate import evaluate
 from swath.pipeline._folder import arm_folder, corpus_path, run_folder
 from swath.pipeline._inputs import contract_of, folds
@@ -23,6 +23,7 @@ __all__ = [
     "evaluate",
     "evaluate_on",
     "folds",
+    "input_of",
     "make_corpus",
     "map_encoder",
     "map_run",

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from swath import config as recipes
+from swath._progress import console
 from swath.config import Recipe
 from swath.corpus import Corpus
 from swath.corpus.sources import build as build_from_source
@@ -48,6 +50,22 @@ def make_corpus(source: Any, target: Path, data: Path | None) -> Corpus:
     """Make, or complete, the corpus at `target` from a source's settings."""
     build_from_source(source, target, data)
     return Corpus.open(target)
+
+
+def input_of(data: Path, to: Path) -> Path:
+    """What is mapped or embedded: itself, or the corpus that a YAML file describes, which is made beside the output.
+
+    Args:
+        data: a raster, folder, cube or corpus; or a recipe, or the `corpus.source` of one alone, such as the area, the
+            period and the products of a catalogue.
+        to: file that will be written; the corpus is `NAME.corpus` beside it, and stays there for the next call.
+    """
+    if data.suffix.lower() not in {".yaml", ".yml"}:
+        return data
+    recipe, target = recipes.load_source(data), to.with_name(f"{to.name.removesuffix(to.suffix)}.corpus")
+    made = make_corpus(recipe.corpus.source, target, recipe.data)
+    console().print(f"{data.name} is a corpus of {len(made):,} locations, {target}", soft_wrap=True)
+    return target
 
 
 def _record_corpus(folder: Path, recipe: Recipe, corpus: Corpus) -> Corpus:

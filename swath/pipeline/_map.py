@@ -1,7 +1,7 @@
 """Maps of whole scenes by what a run trained and judged."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from swath.corpus import Corpus, LabelLayer
 from swath.corpus.labels import Pixels, class_colours, targets
 from swath.encoders import Encoder, SeriesEncoder, load, load_card
 from swath.errors import ContractError, RecipeError
+from swath.pipeline._corpus import input_of
 from swath.pipeline._evaluate import evaluation_of
 from swath.pipeline._folder import corpus_path
 from swath.products.scene_maps import Chips, Classes, Dense, How, Numbers, Predictor, Product, map_scene, trial
@@ -60,8 +61,9 @@ def map_run(
 
     Args:
         run: folder of the run.
-        given: a raster, a folder of them, or a cube; its bands, scaling and clouds are described as in the run's own
-            recipe where nothing else is said, and the recipe's source is a folder.
+        given: a raster, a folder of them, a cube, a corpus, or a YAML file that says where one comes from (see
+            `input_of`). Bands, scaling and clouds of files are described as in the run's own recipe where nothing else
+            is said, and the recipe's source is a folder.
         to: GeoTIFF to write: the classes in the label layer's codes, or numbers. Beside it probabilities, a legend and
             a STAC item.
         result: which.
@@ -100,7 +102,7 @@ def map_run(
     }
     product = _product(judged.task, corpus, entropy=entropy)
     area = None if clip is None else Path(clip)
-    return map_scene(predictor, product, _input(given, recipe), Path(to), about=about, clip=area, how=how)
+    return map_scene(predictor, product, _input(given, recipe, Path(to)), Path(to), about=about, clip=area, how=how)
 
 
 def map_encoder(
@@ -118,7 +120,7 @@ def map_encoder(
 
     Args:
         encoder: where one is saved.
-        given: a raster, a folder of them, or a cube.
+        given: as for `map_run`.
         to: GeoTIFF to write.
         bands: band keys that it is fed; needed where it takes any.
         cell: width of the map's pixels in pixels of the input; a quarter of a chip if not given.
@@ -147,7 +149,7 @@ def map_encoder(
     product = Numbers(tuple(f"dimension {k}" for k in range(loaded.dim)))
     about = {"encoder": card.sha256, "bands": list(own), "chip": side}
     area = None if clip is None else Path(clip)
-    return map_scene(predictor, product, _input(given, None), Path(to), about=about, clip=area, how=how)
+    return map_scene(predictor, product, _input(given, None, Path(to)), Path(to), about=about, clip=area, how=how)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,11 +189,12 @@ def _remarks(judged: Judged) -> list[str]:
     return said
 
 
-def _input(given: Input | Path | str, recipe: Recipe | None) -> Input:
+def _input(given: Input | Path | str, recipe: Recipe | None, to: Path) -> Input:
     """The input, described by the recipe's own source where that is a folder and nothing else is said."""
     one = given if isinstance(given, Input) else Input(Path(given))
+    one = replace(one, path=input_of(one.path, to))
     source = None if recipe is None else recipe.corpus.source
-    if one.source or source is None or source.name != "folder":
+    if one.source or one.is_corpus or source is None or source.name != "folder":
         return one
     said = source.model_dump(mode="json", include={"images", "quality"})
     return Input(one.path, said, one.date)

@@ -15,8 +15,9 @@ from numpy import ndarray
 from rasterio.warp import transform_bounds
 
 import swath
+from swath._files import file_name
 from swath._progress import track
-from swath.batch import NO_DAY, Image
+from swath.batch import Image
 from swath.encoders import Encoder, SeriesEncoder, load
 from swath.errors import ContractError
 from swath.products.embeddings._build import mark
@@ -31,6 +32,7 @@ from swath.tasks.data import Bands, device_of
 
 WINDOW = 256
 """Cells along a side of what is computed and written at a time: a shard of a Zarr."""
+EPOCH = dt.date(1970, 1, 1)
 DAY_S = 86_400
 
 
@@ -97,8 +99,7 @@ def build_dense(
     header = _header(encoder, network, chosen, given, crops)
     written = []
     for zone in zones:
-        code = "".join(char if char.isalnum() else "-" for char in zone.crs)
-        target = to if len(zones) == 1 else to.with_name(f"{to.stem}-{code}{to.suffix}")
+        target = to if len(zones) == 1 else to.with_name(f"{to.stem}-{file_name(zone.name)}{to.suffix}")
         _embed_zone(network, zone, crops, header, target, quantise, batch_size, trusted=trusted)
         written.append(target)
     return written
@@ -164,8 +165,8 @@ def _embed_zone(
 
 
 def _days(zone: Zone) -> tuple[int, ...]:
-    """Days since 1970-01-01 of all dates that are known."""
-    return tuple(sorted({day for days in zone.days.values() for day in days if day != NO_DAY}))
+    """Days since 1970-01-01 of all dates; none where a raster says none."""
+    return tuple((date - EPOCH).days for date in zone.dates)
 
 
 def _vectors(parts: Parts, squares: Sequence[Tile]) -> Iterator[Float32[ndarray, "n d"]]:

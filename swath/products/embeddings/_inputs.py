@@ -8,13 +8,14 @@ from typing import Any
 
 import rasterio
 from pydantic import ValidationError
+from rasterio.errors import RasterioError
 
 from swath import sensors
 from swath.corpus import Corpus
 from swath.corpus.sources import folder
 from swath.encoders import InputContract
 from swath.errors import ContractError, CorpusError
-from swath.products.windows import channels_of_all
+from swath.products.windows import channels
 from swath.sensors import band
 from swath.tasks.data import Bands, bands_by_sensor
 
@@ -85,11 +86,12 @@ def _ingested(
     if not files:
         raise CorpusError(f"no corpus and no GeoTIFF ({pattern}) here", where=str(data), remedy="give another folder")
     chosen = chosen_bands(contract, bands, contract.bands)
+    sensor, names = band(chosen[0]).sensor, [key.partition("/")[2] for key in chosen]
     entry = {
         "files": pattern,
         "id": r"(?P<id>.+)\.[^.]+$",
-        "sensor": band(chosen[0]).sensor,
-        **({} if "bands" in images else {"bands": channels_of_all(files, lambda file: _channels(file, chosen))}),
+        "sensor": sensor,
+        **({} if "bands" in images else {"bands": channels(files, names, sensor)}),
         **images,
     }
     try:
@@ -105,28 +107,15 @@ def _ingested(
     return Corpus.open(target)
 
 
-def _channels(file: Path, bands: Bands) -> dict[str, int]:
-    """Number of each band's channel: by the channels' descriptions where they are bands' names, else in order."""
-    names = [key.partition("/")[2] for key in bands]
-    with rasterio.open(file) as source:
-        described, count = list(source.descriptions), source.count
-    if set(names) <= set(described):
-        return {name: described.index(name) + 1 for name in names}
-    if count != len(names):
-        raise CorpusError(
-            f"the file has {count} channel(s), the encoder's input {len(names)}: {', '.join(names)}",
-            where=str(file),
-            remedy="describe the channels by the bands' names, or say where they are: images={'bands': {...}}",
-        )
-    return {name: number for number, name in enumerate(names, 1)}
-
-
 def _side(files: Sequence[Path]) -> int:
     """Width and height of all files, in pixels."""
     sizes: dict[tuple[int, int], Path] = {}
     for file in files:
-        with rasterio.open(file) as source:
-            sizes.setdefault(source.shape, file)
+        try:
+            with rasterio.open(file) as source:
+                sizes.setdefault(source.shape, file)
+        except RasterioError as error:
+            raise CorpusError(f"it cannot be read: {error}", where=str(file), remedy="give a raster") from None
     if len(sizes) > 1 or len(set(next(iter(sizes)))) > 1:
         shown = "; ".join(f"{file.name}: {width} x {height}" for (height, width), file in list(sizes.items())[:3])
         raise CorpusError(

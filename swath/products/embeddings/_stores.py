@@ -18,6 +18,7 @@ from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window
 
 from swath._files import replacing, write_whole
+from swath.products._writing import writing
 from swath.products.embeddings._table import Header
 from swath.products.windows import Span
 
@@ -240,7 +241,7 @@ def write_cog(path: Path, grid: Grid, header: Header, pieces: Pieces, window: in
         "crs": grid.crs, "transform": grid.transform, "nodata": NOTHING if header.quantisation else np.nan,
         "tiled": True, "blockxsize": CHUNK, "blockysize": CHUNK, "compress": "ZSTD", "BIGTIFF": "IF_SAFER",
     }  # fmt: skip
-    with replacing(path) as finished:
+    with writing(path), replacing(path) as finished:
         plain = finished.with_suffix(".tif")
         try:
             with rasterio.open(plain, "w", **profile) as file:

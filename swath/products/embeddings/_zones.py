@@ -152,9 +152,11 @@ def _means(
     count = np.bincount(zone, minlength=len(shapes))
     total = np.bincount(zone, weight, len(shapes))
     sums = np.zeros((len(shapes), parts.read(0, 1).shape[1]))
-    for start in range(0, len(zone), ROWS):
-        some = slice(start, start + ROWS)
-        vectors = np.concatenate([parts.read(one, one + 1) for one in row[some].tolist()])
+    by_row = np.argsort(row, kind="stable")
+    for start in range(0, len(row), ROWS):
+        some = by_row[start : start + ROWS]
+        first, last = int(row[some[0]]), int(row[some[-1]])
+        vectors = parts.read(first, last + 1)[row[some] - first]
         np.add.at(sums, zone[some], weight[some, None] * vectors)
     there = count > 0
     area = gpd.GeoSeries(shapes.geometry, crs="EPSG:4326").to_crs(EQUAL_AREA).area.to_numpy()
@@ -204,10 +206,10 @@ def _covered(
 ) -> Float[ndarray, " z"]:
     """Area in m² of each polygon that footprints cover, where they overlap only once."""
     footprints, polygons = rows.table.geometry.to_numpy(), shapes.geometry.to_numpy()
-    shared = [
-        shapely.intersection(polygons[number], shapely.union_all(footprints[row[zone == number]]))
-        for number in range(len(shapes))
-    ]
+    by_zone = np.argsort(zone, kind="stable")
+    own = np.split(row[by_zone], np.searchsorted(zone[by_zone], np.arange(1, len(shapes))))
+    unions = [shapely.union_all(footprints[rows]) for rows in own]
+    shared = shapely.intersection(polygons, unions)
     return gpd.GeoSeries(shared, crs="EPSG:4326").to_crs(EQUAL_AREA).area.to_numpy()
 
 

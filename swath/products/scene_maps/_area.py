@@ -10,11 +10,14 @@ from swath.corpus.ground import vector
 from swath.errors import CorpusError
 from swath.products.windows import Zone
 
+POLYGONS = [shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON]
+
 
 def area_of(path: Path, zones: list[Zone]) -> list[shapely.Geometry | None]:
     """The polygons of a file in the reference system of each zone; None for a zone that they do not reach.
 
-    Polygons that cross themselves are mended, and it is said how many; so are those that lie outside of all zones.
+    Polygons that cross themselves are mended, and it is said how many; so it is of those outside of all zones, and of
+    points, lines and empty shapes.
 
     Raises:
         CorpusError: the file cannot be read or says no reference system, it holds no polygon, or none of them lies in
@@ -22,15 +25,16 @@ def area_of(path: Path, zones: list[Zone]) -> list[shapely.Geometry | None]:
     """
     shapes = vector.read(path, "--clip")
     geometries = shapes.geometry.to_numpy()
-    has_area = np.array([one is not None and one.geom_type in {"Polygon", "MultiPolygon"} for one in geometries])
-    if not has_area.any() or shapely.is_empty(geometries[has_area]).all():
+    has_area = np.isin(shapely.get_type_id(geometries), POLYGONS) & ~shapely.is_empty(geometries)
+    if not has_area.any():
         kinds = ", ".join(sorted({"nothing" if one is None else one.geom_type for one in geometries}))
         raise CorpusError(f"it holds no polygon, but {kinds}", where=f"{path}, for --clip", remedy="give polygons")
     broken = ~shapely.is_valid(geometries[has_area])
     shapes = shapes.loc[has_area].set_geometry(shapely.make_valid(geometries[has_area]), crs=shapes.crs)
     found, reached = [], np.zeros(len(shapes), bool)
+    by_crs = {crs: shapes.to_crs(crs).geometry.to_numpy() for crs in {zone.crs for zone in zones}}
     for zone in zones:
-        own = shapes.to_crs(zone.crs).geometry.to_numpy()
+        own = by_crs[zone.crs]
         box = shapely.box(*_bounds(zone))
         here = np.isfinite(shapely.bounds(own)).all(axis=1) & shapely.intersects(own, box)
         reached |= here
@@ -42,11 +46,12 @@ def area_of(path: Path, zones: list[Zone]) -> list[shapely.Geometry | None]:
             remedy=f"the input covers {', '.join(f'{_shown(zone)} in {zone.crs}' for zone in zones)}",
         )
     for count, what in (
-        (int(broken.sum()), "mended: they cross themselves"),
-        (int((~reached).sum()), "out of the input"),
+        (int((~has_area).sum()), "no polygons, and left out"),
+        (int(broken.sum()), "polygons that cross themselves, and mended"),
+        (int((~reached).sum()), "polygons out of the input"),
     ):
         if count:
-            console().print(f"{count} of the {len(shapes)} polygons of {path.name} are {what}", soft_wrap=True)
+            console().print(f"{count} of the {len(has_area)} shapes of {path.name} are {what}", soft_wrap=True)
     return found
 
 

@@ -1,9 +1,10 @@
 """The files of a finished map: cloud-optimised GeoTIFFs, a legend for GIS programs, a STAC item, a mosaic of zones."""
 
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -13,15 +14,17 @@ import pystac
 import rasterio
 import rasterio.shutil
 from rasterio.enums import Resampling
+from rasterio.transform import array_bounds
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_geom
 from rasterio.windows import Window
 from shapely.geometry import box, mapping, shape
 
 from swath._files import replacing, write_whole
-from swath._progress import track
-from swath.batch import NO_DAY
+from swath._progress import console, track
 from swath.errors import SwathError
+from swath.products._writing import writing
+from swath.products.scene_maps._layout import Layout
 from swath.products.scene_maps._products import NOTHING, Classes, Layer
 from swath.products.scene_maps._work import ZoneWork
 
@@ -31,7 +34,6 @@ CACHE_MB = 64
 """What the raster library may keep in memory of the files that it writes."""
 SETTINGS = "swath_settings"
 """Tag of a map with all that it depends on, as JSON."""
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def named(path: Path, layer: Layer) -> Path:
@@ -47,11 +49,11 @@ def write_layers(work: ZoneWork, path: Path, settings: Mapping[str, Any]) -> lis
     """
     layers = list(work.product.layers())
     _require_room(work, layers, path)
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB), writing(path):
         written = [_write_layer(work, layer, named(path, layer), settings) for layer in reversed(layers)][::-1]
     if isinstance(work.product, Classes):
         written += _legend(work.product, path)
-    return [*written, _stac_item(work, path, [named(path, layer) for layer in layers], settings)]
+    return [*written, _described(work, path, [named(path, layer) for layer in layers], settings)]
 
 
 def _require_room(work: ZoneWork, layers: Sequence[Layer], path: Path) -> None:
@@ -97,19 +99,29 @@ def _write_layer(work: ZoneWork, layer: Layer, path: Path, settings: Mapping[str
         file.update_tags(**_tags(work, layer, settings))
         if isinstance(work.product, Classes) and not layer.ending:
             file.write_colormap(1, _colours(work.product))
+    if factors := _overviews(work.layout):
+        # half as long as when the packing makes them, which packs them twice
+        with rasterio.open(collected, "r+") as file:
+            file.build_overviews(factors, layer.resampling)
     with replacing(path) as temporary:
-        _pack(collected, temporary, layer)
+        _pack(collected, temporary)
     collected.unlink()
     return path
 
 
-def _pack(source: Path, target: Path, layer: Layer) -> None:
+def _overviews(layout: Layout) -> list[int]:
+    """By how much overviews are smaller, until the last one is a block."""
+    count = math.ceil(math.log2(max(layout.height, layout.width, BLOCK) / BLOCK))
+    return [2**k for k in range(1, count + 1)]
+
+
+def _pack(source: Path, target: Path) -> None:
     # a higher level takes as long as the network, and saves a tenth
     how = {
         "compress": "deflate",
         "level": 1,
         "blocksize": BLOCK,
-        "overview_resampling": layer.resampling,
+        "overviews": "force_use_existing",
         "bigtiff": "if_safer",
     }
     rasterio.shutil.copy(source, target, driver="COG", predictor="yes", **how)
@@ -175,41 +187,54 @@ def _legend(product: Classes, path: Path) -> list[Path]:
 # -- what catalogues read ----------------------------------------------------------------------------------------------
 
 
-def _stac_item(work: ZoneWork, path: Path, layers: Sequence[Path], settings: Mapping[str, Any]) -> Path:
-    t, layout = work.transform, work.layout
-    west, north = t.c, t.f
-    outline = mapping(box(west, north + t.e * layout.height, west + t.a * layout.width, north))
+def _described(work: ZoneWork, path: Path, layers: Sequence[Path], settings: Mapping[str, Any]) -> Path:
+    """Write a STAC item; a collection where the input says no date, since an item has to have one."""
+    layout, days = work.layout, [datetime.combine(date, time(), UTC) for date in work.zone.dates]
+    outline = mapping(box(*array_bounds(layout.height, layout.width, work.transform)))
     geometry = shape(transform_geom(work.zone.crs, "EPSG:4326", outline, precision=7))
-    days = sorted({day for own in work.zone.days.values() for day in own if day != NO_DAY})
-    start, end = (EPOCH + timedelta(days=day) for day in (days[0], days[-1])) if days else (EPOCH, EPOCH)
-    item = pystac.Item(
-        path.stem,
-        mapping(geometry),
-        list(geometry.bounds),
-        datetime=start if start == end else None,
-        start_datetime=None if start == end else start,
-        end_datetime=None if start == end else end,
-        properties={
-            "proj:code": work.zone.crs,
-            "proj:shape": [layout.height, layout.width],
-            "proj:transform": list(t)[:6],
-            "swath:dates_known": bool(days),
-            "swath:settings": dict(settings),
-        },
-    )
-    item.stac_extensions = ["https://stac-extensions.github.io/projection/v2.0.0/schema.json"]
+    grid = {
+        "proj:code": work.zone.crs,
+        "proj:shape": [layout.height, layout.width],
+        "proj:transform": list(work.transform)[:6],
+    }
+    facts = {"swath:settings": dict(settings)}
+    item, collection = path.with_suffix(".json"), path.with_suffix(".collection.json")
+    if days:
+        said, target, other = _item(path.stem, geometry, days, grid | facts), item, collection
+    else:
+        console().print("no date is known: there is a STAC collection, but no item", soft_wrap=True)
+        said, target, other = _collection(path.stem, geometry, facts), collection, item
+    said.stac_extensions = ["https://stac-extensions.github.io/projection/v2.0.0/schema.json"]
     if isinstance(work.product, Classes):
-        item.stac_extensions.append("https://stac-extensions.github.io/classification/v2.0.0/schema.json")
+        said.stac_extensions.append("https://stac-extensions.github.io/classification/v2.0.0/schema.json")
     for layer, file in zip(work.product.layers(), layers, strict=True):
-        item.add_asset(layer.ending.removeprefix(".") or "map", _asset(work, layer, file))
-    target = path.with_suffix(".json")
-    content = item.to_dict(include_self_link=False, transform_hrefs=False)
-    write_whole(target, json.dumps(content, indent=1))
+        # a collection has no grid of its own
+        said.add_asset(layer.ending.removeprefix(".") or "map", _asset(work, layer, file, {} if days else grid))
+    write_whole(target, json.dumps(said.to_dict(include_self_link=False, transform_hrefs=False), indent=1))
+    other.unlink(missing_ok=True)
     return target
 
 
-def _asset(work: ZoneWork, layer: Layer, file: Path) -> pystac.Asset:
-    more: dict[str, Any] = {}
+def _item(name: str, geometry: Any, days: Sequence[datetime], facts: dict[str, Any]) -> pystac.Item:
+    one = len(days) == 1
+    return pystac.Item(
+        name,
+        mapping(geometry),
+        list(geometry.bounds),
+        datetime=days[0] if one else None,
+        start_datetime=None if one else days[0],
+        end_datetime=None if one else days[-1],
+        properties=facts,
+    )
+
+
+def _collection(name: str, geometry: Any, facts: dict[str, Any]) -> pystac.Collection:
+    extent = pystac.Extent(pystac.SpatialExtent([list(geometry.bounds)]), pystac.TemporalExtent([[None, None]]))
+    return pystac.Collection(name, "A map of images of unknown date", extent, extra_fields=facts)
+
+
+def _asset(work: ZoneWork, layer: Layer, file: Path, facts: Mapping[str, Any]) -> pystac.Asset:
+    more = dict(facts)
     if isinstance(work.product, Classes) and not layer.ending:
         said = zip(work.product.shown, work.product.names, work.product.colours, strict=True)
         more["classification:classes"] = [

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from rasterio.errors import RasterioError
 
 from swath import sensors
-from swath._files import read_json, write_whole
+from swath._files import file_name, read_json, write_whole
 from swath._processes import side_by_side
 from swath._progress import console, track
 from swath.corpus import cluster
@@ -64,8 +64,9 @@ def map_scene(
 ) -> list[Path]:
     """Write the map of an input.
 
-    Of several reference systems each has a map of its own, `NAME_EPSG.tif`, and `NAME.vrt` is all of them. What is
-    finished is kept in a folder beside the map until it is whole; the same call continues it.
+    Of several reference systems each has a map of its own, `NAME_EPSG.tif`; of a corpus each group of locations side by
+    side, `NAME_UID.tif` by its first one. `NAME.vrt` is all of them. What is finished is kept in a folder beside the
+    map until it is whole; the same call continues it.
 
     Args:
         predictor: maps windows.
@@ -92,31 +93,36 @@ def map_scene(
         console().print(f"{sensor} comes without a quality layer: clouds are mapped like anything else", soft_wrap=True)
     areas = [None] * len(zones) if clip is None else area_of(clip, zones)
     settings = _settings(predictor, product, given, clip, how, about)
-    maps = {crs: _own(to, crs, len(zones)) for crs in (zone.crs for zone in zones)}
     written: list[Path] = []
     finished: list[Path] = []
     for zone, area in zip(zones, areas, strict=True):
         if clip is not None and area is None:
             continue
-        path = maps[zone.crs]
+        path = _own(to, zone.name, len(zones))
         work = _work(zone, predictor, product, how, path, area)
-        written += _map_zone(work, path, settings | {"crs": zone.crs}, how)
-        finished.append(path)
+        if files := _map_zone(work, path, settings | {"crs": zone.crs}, how):
+            written += files
+            finished.append(path)
+        else:
+            console().print(f"{zone.name} has no valid pixel, and no map", soft_wrap=True)
+    if not finished:
+        raise SwathError(
+            "no pixel of the input is valid, so there is nothing to map",
+            where=str(given.path),
+            remedy="look at its nodata and clouds, and at the area of --clip",
+        )
     return written if len(zones) == 1 else [*write_mosaic(finished, to.with_suffix(".vrt")), *written]
 
 
 def _under_clouds(zones: list[Zone]) -> list[str]:
     """Optical sensors of which some raster has no quality layer, though the sensor is shipped with one."""
-    placed = (
-        one.raster for zone in zones for frames in zone.frames.values() for frame in frames for one in frame.rasters
-    )
-    bare = dict.fromkeys(raster.sensor for raster in placed if not raster.masks_clouds)
+    bare = dict.fromkeys(raster.sensor for zone in zones for raster in zone.all_rasters if not raster.masks_clouds)
     return [name for name in bare if sensors.get(name).cloud is not None]
 
 
-def _own(to: Path, crs: str, zones: int) -> Path:
+def _own(to: Path, zone: str, zones: int) -> Path:
     """The file of a zone."""
-    return to if zones == 1 else to.with_name(f"{to.stem}_{crs.rpartition(':')[2]}{to.suffix}")
+    return to if zones == 1 else to.with_name(f"{to.stem}_{file_name(zone.removeprefix('EPSG-'))}{to.suffix}")
 
 
 def _work(zone: Zone, predictor: Predictor, product: Product, how: How, path: Path, area: Any) -> ZoneWork:
@@ -173,6 +179,7 @@ def _stamp(path: Path) -> str:
 
 
 def _map_zone(work: ZoneWork, path: Path, settings: dict[str, Any], how: How) -> list[Path]:
+    """Map a zone; the files, none where no pixel is valid."""
     with _alone(work.folder, path):
         if _is_there(path, settings):
             console().print(f"{path} is there already, made with the same settings", soft_wrap=True)
@@ -187,13 +194,7 @@ def _map_zone(work: ZoneWork, path: Path, settings: dict[str, Any], how: How) ->
         empty = sum(work.path(number, "empty").exists() for number in range(len(work.layout)))
         if empty:
             console().print(f"{empty} of {len(work.layout)} windows hold nothing: nodata", soft_wrap=True)
-        if empty == len(work.layout):
-            raise SwathError(
-                "no pixel of the input is valid, so there is nothing to map",
-                where=str(path),
-                remedy="look at its nodata and clouds, and at the area of --clip",
-            )
-        written = write_layers(work, path, settings)
+        written = [] if empty == len(work.layout) else write_layers(work, path, settings)
         _end(work)
         return written
 

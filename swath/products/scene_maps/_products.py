@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Shaped, UInt8
 from numpy import ndarray
+from rasterio.enums import Resampling
 
 from swath.errors import RecipeError
 
@@ -26,7 +27,7 @@ class Layer:
     names: tuple[str, ...]
     nodata: float | int
     scale: float = 1.0
-    resampling: str = "NEAREST"
+    resampling: Resampling = Resampling.nearest
     """How its overviews are made."""
 
 
@@ -105,10 +106,10 @@ class Classes:
     def layers(self) -> Iterator[Layer]:
         """A file each of the classes, their probabilities and, if asked for, the entropy."""
         k = len(self.codes)
-        yield Layer("", slice(0, 1), ("class",), NOTHING, resampling="MODE")
-        yield Layer(".probabilities", slice(1, 1 + k), self.names, NOTHING, 1 / STEPS, "AVERAGE")
+        yield Layer("", slice(0, 1), ("class",), NOTHING, resampling=Resampling.mode)
+        yield Layer(".probabilities", slice(1, 1 + k), self.names, NOTHING, 1 / STEPS, Resampling.average)
         if self.entropy:
-            yield Layer(".entropy", slice(1 + k, 2 + k), ("entropy",), NOTHING, 1 / STEPS, "AVERAGE")
+            yield Layer(".entropy", slice(1 + k, 2 + k), ("entropy",), NOTHING, 1 / STEPS, Resampling.average)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data that says all of it."""
@@ -152,7 +153,7 @@ class Numbers:
 
     def layers(self) -> Iterator[Layer]:
         """One file, with a band for each number."""
-        yield Layer("", slice(0, len(self.names)), self.names, float("nan"), resampling="AVERAGE")
+        yield Layer("", slice(0, len(self.names)), self.names, float("nan"), resampling=Resampling.average)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data that says all of it."""

@@ -5,9 +5,9 @@ images in physical units, by the same rules by which a corpus would be made of t
 in memory.
 """
 
-from swath.products.windows._inputs import Input, channels_of_all, described, open_zones
+from swath.products.windows._inputs import Input, channels, described, open_zones
 from swath.products.windows._tiles import Span, Tile, tiles
 from swath.products.windows._types import Raster
 from swath.products.windows._zone import Zone
 
-__all__ = ["Input", "Raster", "Span", "Tile", "Zone", "channels_of_all", "described", "open_zones", "tiles"]
+__all__ = ["Input", "Raster", "Span", "Tile", "Zone", "channels", "described", "open_zones", "tiles"]

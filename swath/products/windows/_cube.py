@@ -291,7 +291,7 @@ def _opened(path: Path) -> Any:
         raise CorpusError("xarray is not installed", where=str(path), remedy='pip install "swath[netcdf]"') from error
     try:
         if path.is_dir():
-            return xarray.open_zarr(path, mask_and_scale=False, chunks=None, consolidated=None)
+            return xarray.open_zarr(path, mask_and_scale=False, chunks=None, consolidated=False)
         import h5py
 
         how: dict[str, Any] = {"engine": "h5netcdf", "phony_dims": "access"} if h5py.is_hdf5(path) else {}

@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from swath import _yaml, sensors
 from swath._progress import console
 from swath.corpus.sources import folder
 from swath.errors import CorpusError, SwathError
+from swath.products.windows._corpus import corpus_zones
 from swath.products.windows._cube import CUBES, cube
 from swath.products.windows._types import Raster
 from swath.products.windows._zone import Zone, on_day, zones
@@ -30,12 +31,17 @@ class Input:
     """Where pixels come from, and what is not as the sensor has it."""
 
     path: Path
-    """A raster file, a folder of them, or a cube (NetCDF or Zarr)."""
+    """A raster file, a folder of them, a cube (NetCDF or Zarr), or a corpus."""
     source: Mapping[str, Any] = field(default_factory=dict)
     """`images` and `quality` as under `corpus.source` in a recipe of the folder source, or `cube`; what is not said is
     as the sensor has it, with bands by the channels' names or in order."""
     date: dt.date | None = None
     """The only day to use."""
+
+    @property
+    def is_corpus(self) -> bool:
+        """Whether a corpus lies there."""
+        return (self.path / "corpus.json").exists()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data that says all of it, for records."""
@@ -43,7 +49,7 @@ class Input:
 
 
 def open_zones(given: Input, bands: Sequence[str], *, series: bool = False) -> list[Zone]:
-    """What an input holds, by reference system; nothing but headers is read.
+    """What an input holds, by reference system, of a corpus by what lies side by side; nothing but headers is read.
 
     Args:
         given: the input.
@@ -52,7 +58,7 @@ def open_zones(given: Input, bands: Sequence[str], *, series: bool = False) -> l
             earliest valid one counts.
 
     Returns:
-        A zone for each reference system, all with every sensor of the bands.
+        A zone for each reference system, or group of locations, all with every sensor of the bands.
 
     Raises:
         CorpusError: there is nothing, it has other bands, types or scalings than the sensor's or those that are said,
@@ -60,6 +66,12 @@ def open_zones(given: Input, bands: Sequence[str], *, series: bool = False) -> l
             ground where no series is wanted.
     """
     by_sensor = names_by_sensor(bands)
+    if given.is_corpus:
+        if given.source:
+            raise CorpusError(
+                "a corpus says itself what its pixels are", where=str(given.path), remedy="leave --source out"
+            )
+        return corpus_zones(given.path, by_sensor, given.date, series=series)
     with warnings.catch_warnings():
         # it is refused below, by a message of its own
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -195,16 +207,23 @@ def _bands_as_channels(
     rule = sensors.get(sensor).cloud
     number = None if rule is None else _channel_named(files, rule.layer)
     clouds = [] if number is None else [{"sensor": sensor, "channel": number}]
-    return entry | {"bands": channels_of_all(files, lambda file: _channels(file, names, sensor))}, clouds
+    return entry | {"bands": channels(files, names, sensor)}, clouds
 
 
 def _channel_named(files: Sequence[Path], name: str) -> int | None:
     """Number of the channel of that name, the same in all files; None if they have none."""
-    found = set()
-    for file in files:
-        with rasterio.open(file) as source:
-            found.add(source.descriptions.index(name) + 1 if name in source.descriptions else None)
+    said = [_descriptions(file) for file in files]
+    found = {own.index(name) + 1 if name in own else None for own in said}
     return found.pop() if len(found) == 1 else None
+
+
+def _descriptions(file: Path) -> list[str | None]:
+    """What a file says of each of its channels; CorpusError where it is no raster."""
+    try:
+        with rasterio.open(file) as source:
+            return list(source.descriptions)
+    except (RasterioError, OSError) as error:
+        raise CorpusError(f"it cannot be read: {error}", where=str(file), remedy="give a raster") from None
 
 
 def _pattern(path: Path, files: Sequence[Path], said: str = "") -> str:
@@ -236,19 +255,20 @@ def _said_bands(files: Sequence[Path], names: Sequence[str]) -> set[str]:
     return {match["band"] for match in found if match and match["band"]}
 
 
-def channels_of_all(files: Sequence[Path], channels_of: Callable[[Path], dict[str, int]]) -> dict[str, int]:
-    """Number of each band's channel, the same in all files.
+def channels(files: Sequence[Path], names: Sequence[str], sensor: str) -> dict[str, int]:
+    """Number of each band's channel: by the channels' descriptions where they are the bands' names, else in order.
 
     Args:
         files: that belong together.
-        channels_of: says them of one file.
+        names: of the wanted bands.
+        sensor: whose bands they are.
 
     Raises:
-        CorpusError: a file has another order than the first, or what `channels_of` raises.
+        CorpusError: a file has other bands, or another order than the first.
     """
-    first = channels_of(files[0])
+    first = _channels(files[0], names, sensor)
     for file in files[1:]:
-        if (own := channels_of(file)) != first:
+        if (own := _channels(file, names, sensor)) != first:
             raise CorpusError(
                 f"the channels are in another order than those of {files[0].name}: {_shown(own)}; {_shown(first)}",
                 where=str(file),
@@ -262,16 +282,14 @@ def _shown(channels: Mapping[str, int]) -> str:
 
 
 def _channels(file: Path, names: Sequence[str], sensor: str) -> dict[str, int]:
-    """Number of each band's channel: by the channels' descriptions where they are the bands' names, else in order."""
-    try:
-        with rasterio.open(file) as source:
-            described, count = list(source.descriptions), source.count
-    except (RasterioError, OSError) as error:
-        raise CorpusError(f"it cannot be read: {error}", where=str(file), remedy="give a raster") from None
+    """Number of each band's channel in one file; see `channels`."""
+    described = _descriptions(file)
+    count = len(described)
     if set(names) <= set(described):
         return {name: described.index(name) + 1 for name in names}
     own = [str(name) for name in described if name]
-    if count != len(names) or (len(own) == count and not _are_numbers(own)):
+    others = [have for have, name in zip(described, names, strict=False) if have not in {None, name}]
+    if count != len(names) or not _are_numbers(others):
         there = f"{count} channel(s)" + (f", {', '.join(own)}" if own else " without names")
         raise CorpusError(
             f"the file has {there}; wanted are {len(names)} of {sensor}: {', '.join(names)}",

@@ -53,7 +53,7 @@ class Frame:
             row, column = part.row - placed.row, part.column - placed.column
             pixels = placed.raster.read(row, column, part.height, part.width)
             new = pixels.valid & ~valid[here]
-            values[:, *here][:, new] = pixels.values[:, new]
+            np.copyto(values[:, *here], pixels.values, where=new)
             valid[here] |= new
         return values, valid
 
@@ -77,6 +77,8 @@ class Zone:
     width: int
     frames: Mapping[str, tuple[Frame, ...]]
     """By sensor, in time."""
+    name: str
+    """What tells the zones of an input apart: the reference system, or of a corpus the id of its first location."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -94,9 +96,20 @@ class Zone:
         return {sensor: tuple(frame.day for frame in frames) for sensor, frames in self.frames.items()}
 
     @property
+    def all_rasters(self) -> Iterator[Raster]:
+        """Every raster of every sensor and date."""
+        return (one.raster for frames in self.frames.values() for frame in frames for one in frame.rasters)
+
+    @property
+    def dates(self) -> tuple[dt.date, ...]:
+        """The dates of all rasters, in time; none if a raster says none, as then nobody knows which they are."""
+        found = {None if one.date is None else one.date.date() for one in self.all_rasters}
+        return tuple(sorted(date for date in found if date is not None)) if None not in found else ()
+
+    @property
     def masks_clouds(self) -> bool:
         """Whether clouds are hidden in any raster."""
-        return any(one.raster.masks_clouds for frames in self.frames.values() for f in frames for one in f.rasters)
+        return any(raster.masks_clouds for raster in self.all_rasters)
 
     def read(self, span: Span) -> dict[str, Image]:
         """A window by sensor, "1 t c h w" in physical units; what no raster covers, nodata and clouds are invalid.
@@ -169,6 +182,7 @@ def _zone(crs: str, rasters: list[Raster], *, series: bool) -> Zone:
         height=max(one.row + one.raster.height for one in placed),
         width=max(one.column + one.raster.width for one in placed),
         frames={sensor: tuple(_frames(of_it, series=series)) for sensor, of_it in by_sensor.items()},
+        name=crs.replace("EPSG:", "EPSG-"),
     )
 
 

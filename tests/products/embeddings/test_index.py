@@ -310,6 +310,25 @@ def test_a_folder_of_geotiffs_lies_where_its_files_lie(encoder_path, tmp_path):
         assert table.geometry.to_crs("EPSG:32632")[str(i)].symmetric_difference(expected).area < 1e-3
 
 
+def test_channels_of_a_folder_go_by_their_names_or_are_refused(encoder_path, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    counts = np.random.default_rng(0).integers(1200, 4000, (3, 8, 8)).astype(np.uint16)
+    profile = {"driver": "GTiff", "width": 8, "height": 8, "count": 3, "dtype": "uint16", "crs": "EPSG:32632"}
+
+    def embedded(names, order):
+        with rasterio.open(folder / "0.tif", "w", transform=Affine(*square(0)), **profile) as file:
+            file.write(counts[order])
+            file.descriptions = names
+        return embed(encoder_path, folder).to_numpy()
+
+    expected = embedded((None, None, None), [0, 1, 2])
+    np.testing.assert_array_equal(embedded(("B04", "B02", "B03"), [2, 0, 1]), expected)
+    for names in (("swir", "nir", "blue"), ("B03", None, None)):
+        with pytest.raises(CorpusError, match="wanted are 3 of sentinel-2-l2a: B02, B03, B04"):
+            embedded(names, [0, 1, 2])
+
+
 def test_dates_that_nobody_knows_are_no_rows_of_their_own(encoder_path, tmp_path):
     corpus = make_squares(tmp_path / "c", 3, dated=False)
     with pytest.raises(CorpusError, match="3 chips have the location and date of another, or no date"):

@@ -2,10 +2,11 @@
 
 import json
 import pickle
+import shutil
 import tracemalloc
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 import geopandas as gpd
@@ -17,6 +18,7 @@ import shapely
 import torch
 from affine import Affine
 from filelock import FileLock
+from rasterio.errors import RasterioIOError
 from torch import nn
 
 from swath.corpus.sources.folder import Pixels
@@ -32,6 +34,8 @@ CLASSES = Classes((1, 5, 9), ("water & ice", "wood", "<b>town</b>"), ("#0000ff",
 ABOUT = {"name": "of a test"}
 SMALL = How(window=64, overlap=16, device="cpu")
 CORNER = Affine(10, 0, 500_000, 0, -10, 5_000_000)
+IMAGES = {"files": "*.tif", "id": r"(?P<id>\w+?)_(?P<date>\d{8})\.tif$", "sensor": "sentinel-2-l2a"}
+DATED = {"images": [IMAGES | {"bands": {"B04": 1, "B08": 2}}]}
 
 
 def write(path, counts, epsg=32631):
@@ -113,13 +117,16 @@ def test_a_map_is_that_of_the_whole_raster(tmp_path, scene):
     """The network sees 4 pixels to each side, and windows use nothing within 4 pixels of their borders."""
     path, probabilities, valid = scene
     written = map_scene(dense(), Numbers(("a", "b", "c")), Input(path), tmp_path / "map.tif", about=ABOUT, how=SMALL)
-    assert [file.name for file in written] == ["map.tif", "map.json"]
+    assert [file.name for file in written] == ["map.tif", "map.collection.json"]
     with rasterio.open(tmp_path / "map.tif") as file:
         assert (file.crs.to_epsg(), file.transform, file.descriptions) == (32631, CORNER, ("a", "b", "c"))
         said = file.read()
     np.testing.assert_array_equal(np.isfinite(said).all(axis=0), valid)
     np.testing.assert_allclose(said[:, valid], probabilities[:, valid], atol=1e-5)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["map.json", "map.tif"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["map.collection.json", "map.tif"]
+    described = pystac.Collection.from_dict(json.loads((tmp_path / "map.collection.json").read_text()))
+    assert described.extent.temporal.intervals == [[None, None]], "nobody says a date"
+    assert described.assets["map"].extra_fields["proj:code"] == "EPSG:32631"
 
 
 def test_without_overlap_there_are_seams(tmp_path, scene, capsys):
@@ -137,8 +144,8 @@ def test_without_overlap_there_are_seams(tmp_path, scene, capsys):
 
 def test_classes_probabilities_entropy_legend_and_item(tmp_path, scene):
     path, probabilities, valid = scene
-    product = replace(CLASSES, entropy=True)
-    written = map_scene(dense(), product, Input(path), tmp_path / "map.tif", about=ABOUT, how=SMALL)
+    product, dated = replace(CLASSES, entropy=True), shutil.copy(path, tmp_path / "x_20200601.tif")
+    written = map_scene(dense(), product, Input(dated, DATED), tmp_path / "map.tif", about=ABOUT, how=SMALL)
     names = ["map.tif", "map.probabilities.tif", "map.entropy.tif", "map.tif.aux.xml", "map.qml", "map.json"]
     assert [file.name for file in written] == names
     with rasterio.open(tmp_path / "map.tif") as file:
@@ -168,6 +175,7 @@ def test_classes_probabilities_entropy_legend_and_item(tmp_path, scene):
     assert [(e.get("value"), e.get("label"), e.get("color")) for e in style][2] == ("9", "<b>town</b>", "#ff0000")
     item = pystac.Item.from_dict(json.loads((tmp_path / "map.json").read_text()))
     assert set(item.assets) == {"map", "probabilities", "entropy"}
+    assert (item.datetime, item.common_metadata.start_datetime) == (datetime(2020, 6, 1, tzinfo=UTC), None)
     assert item.assets["map"].extra_fields["classification:classes"][0]["value"] == 1
     west, south, east, north = item.bbox
     np.testing.assert_allclose([west, south, east, north], [3.0, 45.14, 3.016, 45.155], atol=0.01)
@@ -316,13 +324,15 @@ def test_a_map_is_cut_to_an_area(tmp_path, scene, capsys):
     inside = shapely.box(500_203, 4_999_201, 500_702, 4_999_498)
     bow = shapely.Polygon([(500_900, 4_999_903), (501_000, 4_999_803), (501_000, 4_999_903), (500_900, 4_999_803)])
     away = shapely.box(700_000, 4_000_000, 700_100, 4_000_100)
-    shapes = gpd.GeoDataFrame(geometry=[inside, bow, away], crs="EPSG:32631").to_crs("EPSG:4326")
-    shapes.to_file(tmp_path / "area.gpkg")
+    others = [shapely.Point(500_300, 4_999_900), None, shapely.Polygon()]
+    shapes = gpd.GeoDataFrame(geometry=[inside, bow, away, *others], crs="EPSG:32631").to_crs("EPSG:4326")
+    shapes.to_file(tmp_path / "area.geojson")
     to = tmp_path / "map.tif"
-    map_scene(dense(), CLASSES, Input(path), to, about=ABOUT, how=SMALL, clip=tmp_path / "area.gpkg")
+    map_scene(dense(), CLASSES, Input(path), to, about=ABOUT, how=SMALL, clip=tmp_path / "area.geojson")
     said = " ".join(capsys.readouterr().err.split())
-    assert "1 of the 3 polygons of area.gpkg are mended: they cross themselves" in said
-    assert "1 of the 3 polygons of area.gpkg are out of the input" in said
+    assert "3 of the 6 shapes of area.geojson are no polygons, and left out" in said
+    assert "1 of the 6 shapes of area.geojson are polygons that cross themselves, and mended" in said
+    assert "1 of the 6 shapes of area.geojson are polygons out of the input" in said
     x, y = 500_005 + 10 * np.arange(131), 4_999_995 - 10 * np.arange(150)
     wanted = shapely.contains_xy(
         shapely.union_all([inside, bow.buffer(0), shapely.make_valid(bow)]), *np.meshgrid(x, y)
@@ -364,6 +374,19 @@ def test_several_utm_zones_have_a_map_each_and_one_of_all(tmp_path):
         east = rasterio.windows.from_bounds(970_000, first.bounds.bottom - 20_000, all_of_it.bounds.right,
                                             first.bounds.top + 20_000, all_of_it.transform)  # fmt: skip
         assert (all_of_it.read(1, window=east) != 255).sum() == pytest.approx(40 * 50, rel=0.05)
+
+
+def test_a_zone_without_a_valid_pixel_has_no_map_and_the_others_have(tmp_path, capsys):
+    scenes, counts = tmp_path / "scenes", np.full((2, 20, 30), 500, np.uint16)
+    scenes.mkdir()
+    write(scenes / "a.tif", counts)
+    write(scenes / "b.tif", 0 * counts, epsg=32632)
+    written = map_scene(dense(), CLASSES, Input(scenes), tmp_path / "map.tif", about=ABOUT, how=SMALL)
+    assert "EPSG-32632 has no valid pixel, and no map" in " ".join(capsys.readouterr().err.split())
+    assert [one.name for one in written[:2]] == ["map.vrt", "map_32631.tif"]
+    assert not (tmp_path / "map_32632.tif").exists()
+    with rasterio.open(tmp_path / "map.vrt") as file:
+        assert (file.read(1) != 255).all()
 
 
 def test_other_settings_a_second_writer_and_what_is_no_map_are_refused(tmp_path, scene):
@@ -416,6 +439,16 @@ def test_a_full_disk_leaves_the_finished_windows(tmp_path, scene, monkeypatch):
     network = Stopping(100)
     map_scene(dense(network), CLASSES, Input(path), to, about=ABOUT, how=SMALL)
     assert 0 < network.calls < 9
+    rooms = scene_maps._files.rasterio.shutil
+
+    def no_room(*_, **__):
+        raise RasterioIOError("Write failed. See previous exception for details.")
+
+    monkeypatch.setattr(rooms, "copy", no_room)
+    with pytest.raises(SwathError, match=r"the raster cannot be written, its disk has \S+ GB left: Write failed"):
+        map_scene(dense(), CLASSES, Input(path), tmp_path / "k.tif", about=ABOUT, how=SMALL)
+    monkeypatch.undo()
+    assert map_scene(dense(Stopping(0)), CLASSES, Input(path), tmp_path / "k.tif", about=ABOUT, how=SMALL)
     monkeypatch.setattr(scene_maps._files.shutil, "disk_usage", lambda path: type("U", (), {"free": 10})())
     with pytest.raises(SwathError, match="the disk is full: writing the map takes"):
         map_scene(dense(), CLASSES, Input(path), tmp_path / "n.tif", about=ABOUT, how=SMALL)

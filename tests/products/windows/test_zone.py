@@ -55,6 +55,7 @@ def test_a_window_has_the_files_pixels_in_physical_units(tmp_path):
     write(tmp_path / "scene.tif", stored)
     (zone,) = open_zones(Input(tmp_path / "scene.tif", SOURCE), [NIR, RED])
     assert (zone.crs, zone.shape, zone.days) == ("EPSG:32631", (30, 40), {"sentinel-2-l2a": (NO_DAY,)})
+    assert zone.dates == ()
     values, valid = read(zone, 3, 7, 20, 15)
     missing = (stored[:, 3:23, 7:22] == 0).any(axis=0)
     expected = np.where(missing, 0, stored[::-1, 3:23, 7:22].astype(np.float64) * SCALE + OFFSET)
@@ -112,6 +113,7 @@ def test_in_a_mosaic_the_earliest_valid_pixel_counts(tmp_path):
     write(tmp_path / "b_20200601.tif", second, at=(10, 30))
     (zone,) = open_zones(Input(tmp_path, SOURCE), [RED, NIR])
     assert zone.shape == (40, 70)
+    assert zone.dates == (dt.date(2020, 6, 1), dt.date(2020, 7, 3))
     whole, there = np.zeros((2, 40, 70)), np.zeros((40, 70), bool)
     whole[:, :30, :35], there[:30, :35] = first[:, :, :35] * SCALE + OFFSET, True
     whole[:, 10:, 30:], there[10:, 30:] = second * SCALE + OFFSET, True
@@ -149,7 +151,8 @@ def test_scenes_of_two_utm_zones_are_two_zones(tmp_path):
     assert [zone.crs for zone in open_zones(Input(tmp_path), [RED, NIR])] == ["EPSG:32631", "EPSG:32632"]
 
 
-def test_a_cube_has_the_pixels_of_its_variables(tmp_path):
+@pytest.mark.parametrize("kind", ["nc", "zarr"])
+def test_a_cube_has_the_pixels_of_its_variables(tmp_path, kind):
     stored = counts(9, (3, 20, 30), low=0).view(np.int16)
     layer = np.full((3, 20, 30), 4, np.uint8)
     layer[1, 4, 5] = 9
@@ -159,9 +162,13 @@ def test_a_cube_has_the_pixels_of_its_variables(tmp_path):
         {"red": (("t", "y", "x"), stored), "SCL": (("t", "y", "x"), layer)},
         {"t": times, "y": y, "x": x, "spatial_ref": ((), 0, {"crs_wkt": rasterio.crs.CRS.from_epsg(32631).to_wkt()})},
     )
-    cube.to_netcdf(tmp_path / "cube.nc", engine="h5netcdf")
     source = {"cube": {"bands": {RED: "red"}, "nodata": 0}}
-    (zone,) = open_zones(Input(tmp_path / "cube.nc", source), [RED], series=True)
+    path = tmp_path / f"cube.{kind}"
+    if kind == "nc":
+        cube.to_netcdf(path, engine="h5netcdf")
+    else:
+        cube.chunk({"t": 1, "y": 8, "x": 8}).to_zarr(path, consolidated=False)
+    (zone,) = open_zones(Input(path, source), [RED], series=True)
     assert (zone.crs, zone.shape, zone.masks_clouds) == ("EPSG:32631", (20, 30), True)
     assert (zone.transform.c, zone.transform.f) == (500_000, 5_000_000)
     values, valid = read(zone, 12, 3, 6, 7)
@@ -177,6 +184,7 @@ def test_a_cube_has_the_pixels_of_its_variables(tmp_path):
     [
         ({"epsg": None}, "says no reference system"),
         ({"names": ("swir", "blue")}, "2 channel.s., swir, blue; wanted are 2 of sentinel-2-l2a: B04, B08"),
+        ({"names": ("B08", None)}, "2 channel.s., B08; wanted are 2 of sentinel-2-l2a: B04, B08"),
         ({"shape": (3, 30, 40), "names": None}, "3 channel.s. without names; wanted are 2 of sentinel-2-l2a"),
     ],
 )
@@ -185,6 +193,15 @@ def test_a_raster_that_cannot_be_what_is_wanted_is_refused_by_both_names(tmp_pat
     write(tmp_path / "scene.tif", counts(0, made.pop("shape", (2, 30, 40))), **made)
     with pytest.raises(CorpusError, match=said):
         open_zones(Input(tmp_path / "scene.tif"), [RED, NIR])
+
+
+@pytest.mark.parametrize("kept", [0, 3000])
+def test_a_file_that_is_cut_off_is_refused_by_its_name(tmp_path, kept):
+    write(tmp_path / "scene.tif", counts(0))
+    (tmp_path / "scene.tif").write_bytes((tmp_path / "scene.tif").read_bytes()[:kept])
+    with pytest.raises(CorpusError, match="it cannot be read") as error:
+        open_zones(Input(tmp_path / "scene.tif"), [RED, NIR])
+    assert str(tmp_path / "scene.tif") in str(error.value)
 
 
 def test_counts_of_another_type_and_scaling_are_refused(tmp_path):
