@@ -23,6 +23,7 @@ from swath.products.scene_maps import How
 OVERRIDES = [
     "seeds=[0]",
     "arms={}",
+    "pretrain=null",
     "claims=null",
     "tasks.landcover.label_fractions=[]",
     "tasks.landcover.floors=[majority]",

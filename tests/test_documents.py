@@ -52,7 +52,7 @@ OWN_TESTS = {
 
 FRAGMENTS = {
     "building.md": ("build-landsat-parallel", "corpus.source"),
-    "products.md": ("build-landsat-parallel", "corpus.source"),
+    "products.md": ("build-s1-s2-series", "corpus.source"),
     "s4.md": ("s4-canada-distil", "tasks.crops"),
     "sweeps.md": ("quickstart", ""),
     "views.md": ("hls-landcover", "pretrain"),
