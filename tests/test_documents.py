@@ -171,6 +171,7 @@ def at_the_desk(desk, monkeypatch):
         "evaluate": Path("runs/quickstart/evaluate"),
         "evaluate_on": Path("runs/quickstart/evaluate"),
         "report": Path("runs/quickstart/report.html"),
+        "represent": [],
         "build_corpus": corpus,
         "make_corpus": corpus,
         "map_run": [],

@@ -29,6 +29,7 @@ COMMANDS = (
     "embed",
     "search",
     "power",
+    "represent",
     "map",
     "report",
     "adopt",

@@ -12,6 +12,7 @@ from swath.pipeline._judge import evaluate_on, recipe_for
 from swath.pipeline._map import Result, map_encoder, map_run
 from swath.pipeline._plan import plan_corpus
 from swath.pipeline._pretrain import pretrain
+from swath.pipeline._represent import represent
 from swath.pipeline._run import report, run
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "pretrain",
     "recipe_for",
     "report",
+    "represent",
     "run",
     "run_folder",
 ]

@@ -44,6 +44,21 @@ def corpus_path(recipe: Recipe, folder: Path) -> Path:
     return recipe.corpus.path or folder / "corpus"
 
 
+def opened(folder: Path) -> tuple[Recipe, Corpus]:
+    """The recipe and the corpus of a run that is there.
+
+    Raises:
+        RecipeError: there is no run.
+        CorpusError: its corpus cannot be opened.
+    """
+    if not (folder / "recipe.yaml").is_file():
+        raise RecipeError(
+            "no run here: there is no recipe.yaml", where=str(folder), remedy="give the folder that `swath run` made"
+        )
+    recipe = recipes.load(folder / "recipe.yaml")
+    return recipe, Corpus.open(corpus_path(recipe, folder))
+
+
 def arm_folder(run: Path, arm: str, seed: int) -> Path:
     """Where one pre-training lives."""
     return run / "pretrain" / arm / f"seed-{seed}"

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from swath import config as recipes
 from swath._progress import console
 from swath.config import Recipe
 from swath.corpus import Corpus, LabelLayer
@@ -17,7 +16,7 @@ from swath.encoders import Encoder, SeriesEncoder, load, load_card
 from swath.errors import ContractError, RecipeError
 from swath.pipeline._corpus import input_of
 from swath.pipeline._evaluate import evaluation_of
-from swath.pipeline._folder import corpus_path
+from swath.pipeline._folder import opened
 from swath.products.scene_maps import Chips, Classes, Dense, How, Numbers, Predictor, Product, map_scene, trial
 from swath.products.windows import Input
 from swath.sensors import LOCATION
@@ -83,7 +82,7 @@ def map_run(
         ContractError: the input's units or pixel size are not the encoder's.
     """
     folder = Path(run)
-    recipe, corpus = _opened(folder)
+    recipe, corpus = opened(folder)
     said = result or Result()
     judged = evaluation_of(recipe, folder, corpus, {}).trained(
         task=said.task, row=said.row, input=said.input, probe=said.probe, seed=said.seed
@@ -166,15 +165,6 @@ class _Embedding:
     def predict(self, images: Mapping[str, Any]) -> torch.Tensor:
         """Embeddings of chips."""
         return self.encoder.embed(next(iter(images.values())), trusted=True)
-
-
-def _opened(folder: Path) -> tuple[Recipe, Corpus]:
-    if not (folder / "recipe.yaml").is_file():
-        raise RecipeError(
-            "no run here: there is no recipe.yaml", where=str(folder), remedy="give the folder that `swath run` made"
-        )
-    recipe = recipes.load(folder / "recipe.yaml")
-    return recipe, Corpus.open(corpus_path(recipe, folder))
 
 
 def _remarks(judged: Judged) -> list[str]:

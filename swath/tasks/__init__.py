@@ -1,13 +1,13 @@
 """What an encoder is worth: probes on frozen features, the floors beside them, and the statistics of the difference."""
 
-from swath.tasks import schema
+from swath.tasks import representation, schema
 from swath.tasks._types import EvaluationUnits, Features, Outcome, Prediction
 from swath.tasks.claims import stated_claims
 from swath.tasks.config import TaskConfig, by_fraction, with_fraction
 from swath.tasks.data import extract, unpacked
 from swath.tasks.metrics import class_iou, confusion_by_class
 from swath.tasks.power import needed_for
-from swath.tasks.run import Evaluation, Judged, folds_of, planned
+from swath.tasks.run import Evaluation, Judged, Seen, folds_of, planned, represent
 from swath.tasks.statistics import (
     Claim,
     Source,
@@ -31,6 +31,7 @@ __all__ = [
     "Judged",
     "Outcome",
     "Prediction",
+    "Seen",
     "Source",
     "Spread",
     "StatisticsConfig",
@@ -48,6 +49,8 @@ __all__ = [
     "number_of_equal_groups",
     "planned",
     "remarks_on_test",
+    "represent",
+    "representation",
     "schema",
     "spread",
     "spread_of_folds",

@@ -284,6 +284,74 @@ class TaskParts:
     """Unit of the numbers of a regression; empty where they have none, and of classes."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    """Which look at features a line of the tables in `represent/` belongs to."""
+
+    task: str
+    input: str
+    seed: int
+    """Seed of the training that is looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Properties(_Looked):
+    """One line of properties.csv: what one encoder's features of the test locations are like."""
+
+    row: str
+    role: Role
+    of_arm: str
+    locations: int
+    dims: int
+    alignment: float
+    """Mean squared distance between the unit features of a chip and of its mirror image; NaN of chips of one pixel."""
+    uniformity: float
+    rankme: float
+    effective_rank: float
+    """Of centred unit features, as in the log of a pre-training."""
+    intrinsic_dimension: float
+    retrieval_map: float
+    """Mean average precision of looking for a location's class; NaN where locations have no single class, as the
+    next two."""
+    nmi: float
+    ari: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Likeness(_Looked):
+    """One line of likeness.csv: debiased linear CKA of two rows' features, or of a row's with an index of bands."""
+
+    a: str
+    b: str
+    cka: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed(_Looked):
+    """One line of plane.csv: where t-SNE puts a location by a row's features."""
+
+    row: str
+    uid: str
+    group: str
+    label: str
+    """Class of the location; empty where it has no single one."""
+    date: str
+    """Middle date that was read; empty where none is known."""
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closest(_Looked):
+    """One line of closest.csv: a neighbour of a location by a row's features."""
+
+    row: str
+    query: str
+    rank: int
+    """1: the nearest by cosine."""
+    uid: str
+
+
 # --------------------------------------------------------------------------------------------------------------- tables
 
 _PLAIN = {str: pa.string(), int: pa.int64(), float: pa.float64(), tuple[float, ...]: pa.list_(pa.float64())}
@@ -468,6 +536,10 @@ TASKS = Table.of("tasks.csv", TaskParts)
 CLOUDS = Table.of("clouds.csv", CloudGain)
 CLOUD_LEVELS = Table.of("cloud_levels.csv", CloudValue)
 CLOUD_GAINS = Table.of("cloud_gains.csv", CloudGain)
+PROPERTIES = Table.of("properties.csv", Properties)
+LIKENESS = Table.of("likeness.csv", Likeness)
+PLANE = Table.of("plane.csv", Placed)
+CLOSEST = Table.of("closest.csv", Closest)
 SPLITS = Table(
     "splits.parquet",
     pa.schema(

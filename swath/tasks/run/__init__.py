@@ -1,6 +1,7 @@
 """Running an evaluation: what there is to compute, results on disk, and the tables that are written."""
 
 from swath.tasks.run.evaluate import Evaluation, Judged, planned
+from swath.tasks.run.look import Seen, represent
 from swath.tasks.run.rotation import folds_of
 
-__all__ = ["Evaluation", "Judged", "folds_of", "planned"]
+__all__ = ["Evaluation", "Judged", "Seen", "folds_of", "planned", "represent"]

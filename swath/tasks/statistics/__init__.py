@@ -1,5 +1,6 @@
 """From predictions to tables: values with intervals, and which differences mean anything."""
 
+from swath.tasks.statistics import probabilities
 from swath.tasks.statistics.claims import Claim
 from swath.tasks.statistics.clouds import at_level, cloud_share, gains
 from swath.tasks.statistics.jackknife import (
@@ -43,6 +44,7 @@ __all__ = [
     "nadeau_bengio",
     "number_of_equal_groups",
     "paired_t",
+    "probabilities",
     "spread",
     "spread_of_folds",
     "summarise",

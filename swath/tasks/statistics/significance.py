@@ -108,11 +108,10 @@ class DeLong(NamedTuple):
         low, high = (1 / (1 + np.exp(-(centre + sign * z * error))) for sign in (-1, 1))
         return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
 
-    def combined(self, coefficients: Float[np.ndarray, " r"]) -> "DeLong":
-        """The weighted mean of the areas as one classifier, such as the mean over seeds."""
-        return DeLong(
-            np.atleast_1d(coefficients @ self.auc), np.atleast_2d(coefficients @ self.covariance @ coefficients)
-        )
+    def combined(self, coefficients: Float[np.ndarray, " r"] | Float[np.ndarray, "m r"]) -> "DeLong":
+        """Weighted means of the areas, such as those over the trainings of each row; of one row of weights, one."""
+        weights = np.atleast_2d(coefficients)
+        return DeLong(weights @ self.auc, weights @ self.covariance @ weights.T)
 
     def p(self, i: int, j: int) -> float:
         """Two-sided p that classifiers i and j have the same area."""

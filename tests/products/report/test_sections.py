@@ -88,8 +88,8 @@ def test_sections_stand_in_their_order_and_no_two_share_a_place():
     orders = [section.order for section in all_sections(problems).values()]
     assert not problems
     assert list(all_sections(problems)) == [
-        *("result", "sweep", "claims", "comparison", "labels", "bands", "mistakes", "pretraining", "data", "run"),
-        "notes",
+        *("result", "sweep", "claims", "comparison", "labels", "bands", "roc", "mistakes", "calibration"),
+        *("pretraining", "representation", "data", "run", "notes"),
     ]
     assert orders == sorted(set(orders))
 
@@ -99,5 +99,5 @@ def test_every_section_is_shown_or_left_out_of_a_run_that_has_nothing_yet(name, 
     (tmp_path / "manifest.json").write_text(json.dumps({"format": 1, "name": "mine"}))
     html = report.render(load(tmp_path))
     shown = f'<section id="{name}"' in html
-    assert shown == (name not in {"sweep", "claims", "labels", "bands"})
+    assert shown == (name not in {"sweep", "claims", "labels", "bands", "roc", "calibration", "representation"})
     assert (f'href="#{name}"' in html) == shown

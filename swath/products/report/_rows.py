@@ -1,0 +1,48 @@
+"""Rows that several sections of the report look at closely, their scores, and figures' data as files in the page."""
+
+import base64
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from swath.products.draw.style import MUTED, colour
+from swath.products.tables import Panel, Run
+
+MOST = 6
+"""Largest number of rows in a figure."""
+
+
+def leading(panel: Panel) -> list[str]:
+    """The best encoder, its random twin, its training from scratch and the best floor; then further encoders."""
+    first = (panel.pretrained or panel.ranked)[0]
+    beside = (panel.twin(first.row), panel.scratch(first.row), panel.best_floor())
+    rows = [first.row, *(score.row for score in beside if score), *(score.row for score in panel.pretrained)]
+    return list(dict.fromkeys(rows))[:MOST]
+
+
+def look(row: str, rows: Sequence[str], arms: Sequence[str]) -> dict[str, str]:
+    """How a row's line is drawn: an arm in its colour, others grey and told apart by their dashes."""
+    others = [name for name in rows if name not in arms]
+    if row in arms:
+        return {"color": colour(arms.index(row)), "linestyle": "-"}
+    return {"color": MUTED, "linestyle": ("--", ":", "-.")[others.index(row) % 3]}
+
+
+def scored(run: Run, panel: Panel, row: str) -> pd.DataFrame:
+    """A row's predictions, each training's in the order of the units; empty where it has no finite class scores."""
+    found = run.predictions(*panel.key, row)
+    if found.empty or found["score"].isna().any() or not np.isfinite(scores_of(found)).all():
+        return found.iloc[:0]
+    return found.sort_values(["replicate", "fold", "uid"], kind="stable", ignore_index=True)
+
+
+def scores_of(predictions: pd.DataFrame) -> np.ndarray:
+    """Class scores as one array, "n k"."""
+    return np.stack([np.asarray(score, np.float64) for score in predictions["score"]])
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """A table as a CSV file in the page itself, which a link can save."""
+    text = table.to_csv(index=False, float_format="%.6g")
+    return f"data:text/csv;base64,{base64.b64encode(text.encode()).decode()}"

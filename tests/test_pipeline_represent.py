@@ -1,0 +1,84 @@
+"""Features of a run's encoders: what is looked at, its tables, and the section of the report."""
+
+import json
+
+import pytest
+
+from swath import config, encoders, pipeline
+from swath.corpus import Corpus
+from swath.encoders.random_convolutions import Config as RandomConvolutions
+from swath.errors import RecipeError
+from swath.products.pages import environment
+from swath.products.report import Material
+from swath.products.report.sections import representation
+from swath.products.tables import load
+from swath.tasks.schema import PROPERTIES
+from tests.tasks import fakes
+
+RECIPE = """
+name: tiny
+seeds: [0, 1]
+corpus: {{path: {corpus}}}
+split: {{by: location, fractions: [0.5, 0.2, 0.3]}}
+pretrain:
+  encoder: {{name: random-convolutions, features: 8}}
+  method: {{name: simclr}}
+  views: {{name: two-crops, bands: [sentinel-2-l2a/B03, sentinel-2-l2a/B04]}}
+arms: {{a: {{}}, never: {{}}}}
+tasks:
+  kinds:
+    target: {{rule: scalar, column: kind}}
+    inputs: {{optical: [sentinel-2-l2a/B03, sentinel-2-l2a/B04]}}
+    probes: [{{name: knn}}]
+    metric: accuracy
+claims: []
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run whose first arm has an encoder for seed 1."""
+    folder = tmp_path_factory.mktemp("run")
+    corpus = fakes.make(folder / "corpus", 48)
+    (folder / "tiny.yaml").write_text(RECIPE.format(corpus=corpus.path))
+    recipe = config.load(folder / "tiny.yaml")
+    out = pipeline.run_folder(recipe, folder / "run")
+    (out / "manifest.json").write_text(json.dumps({"format": 1, "name": "tiny"}))
+    settings = RandomConvolutions(features=8, seed=5)
+    network = encoders.build(settings, pipeline.contract_of(recipe.arms["a"], corpus))
+    encoders.save(network, settings, pipeline.arm_folder(out, "a", 1) / "encoder", {})
+    return out
+
+
+def test_trained_arms_stand_beside_their_twins_and_in_the_report(run):
+    assert representation.content(Material(load(run), [], None, None, [])) is None
+    assert pipeline.represent(run, seed=1, most=12) == ["12 of 15 test locations are looked at, drawn at random"]
+    table = PROPERTIES.read(run / "represent")
+    assert table["row"].tolist() == ["a", "random encoder, as a"]
+    assert table["locations"].tolist() == [12, 12]
+    material = Material(load(run), [], None, Corpus.open(run.parent / "corpus"), [])
+    shown = representation.content(material)
+    assert shown["about"] == "kinds · optical · seed 1"
+    assert shown["likeness"]["columns"] == ["a", "random encoder, as a"]
+    assert shown["likeness"]["rows"][0][1][0] == "1.00"
+    assert {name for name, _ in shown["planes"]} == {"class", "group"}  # all dates are of one month
+    html = environment().from_string(representation.SECTION.template).render(shown)
+    assert html.count("looked for") == 12
+    assert html.count("<img") == 2 * 6 * 11
+    assert material.problems == []
+    (run / "represent" / "plane.csv").write_text("x\n1\n")
+    assert representation.content(material) is None
+    assert "The representation cannot be shown" in material.problems[0]
+
+
+def test_what_a_run_does_not_have_is_said(run, tmp_path):
+    with pytest.raises(RecipeError, match="no arm is pre-trained for seed 0"):
+        pipeline.represent(run)
+    with pytest.raises(RecipeError, match="no training has seed 7"):
+        pipeline.represent(run, seed=7)
+    with pytest.raises(RecipeError, match="no task 'crops'"):
+        pipeline.represent(run, seed=1, task="crops")
+    with pytest.raises(RecipeError, match="no input of kinds 'radar'"):
+        pipeline.represent(run, seed=1, input="radar")
+    with pytest.raises(RecipeError, match=r"there is no recipe\.yaml"):
+        pipeline.represent(tmp_path)
