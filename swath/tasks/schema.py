@@ -308,7 +308,7 @@ class Properties(_Looked):
     uniformity: float
     rankme: float
     effective_rank: float
-    """Of centred unit features, as in the log of a pre-training."""
+    """Effective rank of centred unit features, as in the log of a pre-training."""
     intrinsic_dimension: float
     retrieval_map: float
     """Mean average precision of looking for a location's class; NaN where locations have no single class, as the
@@ -321,8 +321,9 @@ class Properties(_Looked):
 class Likeness(_Looked):
     """One line of likeness.csv: debiased linear CKA of two rows' features, or of a row's with an index of bands."""
 
-    a: str
-    b: str
+    row: str
+    other: str
+    """Name of the other row, or of the index with the sensor that it is of."""
     cka: float
 
 

@@ -1,16 +1,28 @@
 """Rows that several sections of the report look at closely, their scores, and figures' data as files in the page."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
+from swath.errors import SwathError
 from swath.products.draw.style import MUTED, colour
 from swath.products.tables import Panel, Run
 
+T = TypeVar("T")
 MOST = 6
 """Largest number of rows in a figure."""
+
+
+def or_noted(problems: list[str], what: str, make: Callable[[], T]) -> T | None:
+    """What the function returns; None, and a line more among the problems, where the run's files do not allow it."""
+    try:
+        return make()
+    except (SwathError, OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        problems.append(f"{what} cannot be shown: {error}")
+        return None
 
 
 def leading(panel: Panel) -> list[str]:

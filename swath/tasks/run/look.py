@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -143,7 +144,7 @@ def _mirrored(
 
 def _properties(
     features: Float[ndarray, "n d"], mirrored: Float[ndarray, "n d"] | None, y: Int[ndarray, " n"] | None, seed: int
-) -> dict[str, float]:
+) -> dict[str, Any]:
     found = {"nmi": np.nan, "ari": np.nan} if y is None else representation.clusters(features, y, seed)
     return {
         "locations": len(features),
@@ -159,10 +160,10 @@ def _properties(
     }
 
 
-def _likeness(features: Mapping[str, ndarray], indices: Mapping[str, ndarray], about: dict) -> list[Likeness]:
+def _likeness(features: Mapping[str, ndarray], indices: Mapping[str, ndarray], about: dict[str, Any]) -> list[Likeness]:
     lines = [(a, b, features[a], features[b]) for a, b in combinations(features, 2)]
     lines += [(row, index, own, values[:, None]) for row, own in features.items() for index, values in indices.items()]
-    return [Likeness(**about, a=a, b=b, cka=_of_known(own, other)) for a, b, own, other in lines]
+    return [Likeness(**about, row=a, other=b, cka=_of_known(own, other)) for a, b, own, other in lines]
 
 
 def _of_known(a: Float[ndarray, "n d"], b: Float[ndarray, "n e"]) -> float:
@@ -171,7 +172,7 @@ def _of_known(a: Float[ndarray, "n d"], b: Float[ndarray, "n e"]) -> float:
     return representation.cka(a[known], b[known])
 
 
-def _plane(features: Mapping[str, ndarray], sample: _Sample, about: dict) -> list[Placed]:
+def _plane(features: Mapping[str, ndarray], sample: _Sample, about: dict[str, Any]) -> list[Placed]:
     lines = []
     for row, own in features.items():
         places = representation.embedded_in_plane(own, about["seed"])
@@ -186,7 +187,7 @@ def _iso(day: int) -> str:
     return "" if day == NO_DAY else str(np.datetime64(day, "D"))
 
 
-def _closest(features: Mapping[str, ndarray], sample: _Sample, about: dict) -> list[Closest]:
+def _closest(features: Mapping[str, ndarray], sample: _Sample, about: dict[str, Any]) -> list[Closest]:
     """Neighbours of a few locations, one of each class in turn; the same locations for all rows."""
     order = np.random.default_rng(0).permutation(len(sample.uid))
     if sample.y is not None:

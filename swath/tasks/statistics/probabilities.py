@@ -118,7 +118,7 @@ def best_temperature(scores: Float[np.ndarray, "n k"], y: Int[np.ndarray, " n"])
     own = float(logits[np.arange(len(y)), y].mean())
 
     def slope(log_temperature: float) -> float:
-        """Of the mean log-likelihood, which is concave in one over the temperature."""
+        """Slope of the mean log-likelihood, which is concave in one over the temperature."""
         powers = np.exp(logits / np.exp(log_temperature))
         return own - float(((powers * logits).sum(axis=1) / powers.sum(axis=1)).mean())
 

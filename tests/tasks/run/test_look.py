@@ -50,7 +50,7 @@ def test_properties_are_those_of_the_features_of_the_test_part(looked):
 def test_likeness_has_every_pair_and_each_index_of_bands(looked):
     task, seen, out, _ = looked
     table = LIKENESS.read(out)
-    assert list(zip(table["a"], table["b"], strict=True)) == [("a", "b")]  # there is no near infrared and no VH
+    assert list(zip(table["row"], table["other"], strict=True)) == [("a", "b")]  # there is no near infrared and no VH
     a, b = (extract(one.encoder, task.corpus, task.parts["test"].locations, BANDS) for one in seen)
     assert table["cka"][0] == pytest.approx(representation.cka(a, b), rel=1e-5)
 

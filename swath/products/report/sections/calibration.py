@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from swath.products import words
 from swath.products.draw.style import MUTED, blank, percent_axis, shorten, styled, svg
-from swath.products.report._rows import as_csv, leading, look, scored, scores_of
+from swath.products.report._rows import as_csv, leading, look, or_noted, scored, scores_of
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import Panel
 from swath.tasks.statistics import StatisticsConfig, TaskRules, probabilities, summarise
@@ -41,6 +41,10 @@ class Trust:
 
 def content(material: Material) -> dict[str, Any] | None:
     """Figures and a table of the headline's rows; None where there are no class scores of units with one class."""
+    return or_noted(material.problems, "Calibration", lambda: _content(material))
+
+
+def _content(material: Material) -> dict[str, Any] | None:
     panel = material.headline
     if panel is None or material.run.target(panel.task).get("rule") in {"value", "multi-label"}:
         return None
@@ -116,7 +120,10 @@ def _apart(predictions: pd.DataFrame, scores: np.ndarray, y: np.ndarray) -> tupl
 
 def _with_interval(predictions: pd.DataFrame, covered: np.ndarray) -> tuple[float, float, float]:
     """A share and its interval over groups and trainings: whether a set covers is a decision that is right or wrong."""
-    lines = predictions.assign(y_true=1, y_pred=covered.astype(np.int64), score=None)
+    about = ["task", "input", "probe", "row", "role", "of_arm", "seed", "fold", "replicate", "group"]
+    # nothing but the counts of each group is needed
+    lines = predictions.assign(y_pred=covered.astype(np.int64)).groupby([*about, "y_pred"], as_index=False).size()
+    lines = lines.rename(columns={"size": "count"}).assign(uid=lines["group"], y_true=1, score=None)
     rules = {str(task): TaskRules(metrics=("accuracy",)) for task in lines["task"].unique()}
     (line,) = summarise(lines, StatisticsConfig(tasks=rules, flips=99)).table.to_dict("records")
     return line["value"], max(line["low"], 0.0), min(line["high"], 1.0)

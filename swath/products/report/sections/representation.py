@@ -9,11 +9,10 @@ from markupsafe import Markup
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from swath.errors import SwathError
 from swath.products import words
 from swath.products.draw.pictures import Pictures
 from swath.products.draw.style import MUTED, WIDTH, blank, colour, shorten, styled, svg
-from swath.products.report._rows import as_csv
+from swath.products.report._rows import as_csv, or_noted
 from swath.products.report.sections import Material, Section, beside
 from swath.tasks.schema import CLOSEST, LIKENESS, PLANE, PROPERTIES
 
@@ -27,14 +26,14 @@ SHEETS = 2
 
 def content(material: Material) -> dict[str, Any] | None:
     """Tables and figures of `represent/`; None where it is not there."""
+    if not (material.run.path / "represent" / PROPERTIES.file).is_file():
+        return None
+    return or_noted(material.problems, "The representation", lambda: _content(material))
+
+
+def _content(material: Material) -> dict[str, Any] | None:
     folder = material.run.path / "represent"
-    try:
-        tables = [table.read(folder) for table in (PROPERTIES, LIKENESS, PLANE, CLOSEST)]
-    except FileNotFoundError:
-        return None
-    except SwathError as error:
-        material.problems.append(f"The representation cannot be shown: {error}")
-        return None
+    tables = [table.read(folder) for table in (PROPERTIES, LIKENESS, PLANE, CLOSEST)]
     properties, likeness, plane, closest = tables
     if properties.empty:
         return None
@@ -69,9 +68,9 @@ def _shown(record: Any) -> dict[str, str]:
 
 def _matrix(likeness: pd.DataFrame, rows: Sequence[str]) -> dict[str, Any]:
     """CKA of each row with every other and with indices; the diagonal is 1."""
-    known = {(a, b): cka for a, b, cka in likeness[["a", "b", "cka"]].itertuples(index=False)}
+    known = {(a, b): cka for a, b, cka in likeness[["row", "other", "cka"]].itertuples(index=False)}
     known |= {(b, a): cka for (a, b), cka in known.items()} | {(row, row): 1.0 for row in rows}
-    columns = [*rows, *(name for name in dict.fromkeys(likeness["b"]) if name not in rows)]
+    columns = [*rows, *(name for name in dict.fromkeys(likeness["other"]) if name not in rows)]
     cells = [(row, [words.number(known.get((row, name), np.nan), 2) for name in columns]) for row in rows]
     return {"columns": columns, "rows": cells}
 

@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 
 from swath.products import words
 from swath.products.draw.style import MUTED, blank, percent_axis, shorten, styled, svg
-from swath.products.report._rows import as_csv, leading, look, scored, scores_of
+from swath.products.report._rows import as_csv, leading, look, or_noted, scored, scores_of
 from swath.products.report.sections import Material, Section, beside
 from swath.tasks import unpacked
 from swath.tasks.statistics import DeLong, delong
 
 GRID = np.linspace(0, 1, 101)
 """False positive rates at which curves are averaged over trainings."""
-DRAWN = 6
+DRAWN = 4
 """Largest number of classes with a figure, those with the most test units first."""
 
 
@@ -36,6 +36,10 @@ class Curves:
 
 def content(material: Material) -> dict[str, Any] | None:
     """Curves and areas of the headline's rows; None where there are no class scores."""
+    return or_noted(material.problems, "ROC curves", lambda: _content(material))
+
+
+def _content(material: Material) -> dict[str, Any] | None:
     panel = material.headline
     if panel is None or material.run.target(panel.task).get("rule") == "value":
         return None

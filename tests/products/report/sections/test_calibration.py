@@ -129,6 +129,18 @@ def test_rows_without_finite_scores_are_left_out(material, monkeypatch):
     assert roc.content(material) is None
 
 
+def test_predictions_that_cannot_be_read_become_a_note(run):
+    opened = load(run)
+    material = Material(opened, panels_of(opened), headline_panel(panels_of(opened)), None, [])
+    (run / "evaluate" / "predictions.parquet").write_bytes(b"PAR1 and no more")
+    assert calibration.content(material) is None
+    assert roc.content(material) is None
+    assert [problem.partition(" cannot be shown: ")[0] for problem in material.problems] == [
+        "Calibration",
+        "ROC curves",
+    ]
+
+
 def test_a_mean_of_areas_has_the_variance_of_the_weighted_components():
     y, scores = np.arange(40) % 2, np.random.default_rng(0).normal(size=(3, 40))
     found, weights = delong(y, scores), np.array([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
