@@ -124,14 +124,17 @@ class InputContract:
 
     def check_gsd(self, image: Image) -> None:
         """Raise ContractError unless the image's pixels are of the size that the encoder was trained on."""
-        key = bands()[next(i for i in image.band_ids[0].tolist() if i != NO_BAND)].key
-        known = dict(zip(self.bands, self.gsd_m, strict=False)).get(key, image.gsd_m)
-        if abs(image.gsd_m / known - 1) > GSD_TOLERANCE:
-            raise ContractError(
-                f"the image's pixels are {image.gsd_m:g} m wide, the encoder was trained on {known:g} m",
-                where=key,
-                remedy="resample the image; or, if the encoder shall see another scale, call embed(..., trusted=True)",
-            )
+        known = dict(zip(self.bands, self.gsd_m, strict=False))
+        # all of them: an encoder of any bands may know the size of some alone, which may be the last
+        keys = [bands()[i].key for i in image.band_ids.unique().tolist() if i != NO_BAND]
+        for key in keys:
+            if abs(image.gsd_m / (size := known.get(key, image.gsd_m)) - 1) > GSD_TOLERANCE:
+                raise ContractError(
+                    f"the image's pixels are {image.gsd_m:g} m wide, the encoder was trained on {size:g} m",
+                    where=key,
+                    remedy="resample the image; or, if the encoder shall see another scale, call "
+                    "embed(..., trusted=True)",
+                )
 
     def check(self, image: Image) -> None:
         """Raise ContractError, naming what came and what is expected, unless the image's bands fit."""

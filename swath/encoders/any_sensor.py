@@ -186,26 +186,25 @@ class AnySensor(SpatialVit):
                 band's unit, so that nothing says how to standardise it.
         """
         self.contract.check(image)
-        contract = self._with_unseen(image)
+        ids, samples = image.band_ids.unique(return_counts=True)
+        numbers = {bands()[i].key: n for i, n in zip(ids.tolist(), samples.tolist(), strict=True) if i != NO_BAND}
+        foreign = {key: n for key, n in numbers.items() if key not in self.contract.bands}
+        check_known([*foreign])
+        contract = self.contract.with_more(_like_donors(self.contract, [*foreign])) if foreign else self.contract
         if not trusted:
             self.contract.check_gsd(image)
             check_values(contract, image)
+        if foreign:
+            self._take_in(foreign)
+            self.standardize = Standardize(contract).to(image.pixels.device)
 
-    def _with_unseen(self, image: Image) -> InputContract:
-        """The contract, and statistics of the image's bands that it lacks, by which pixels are standardised now."""
-        ids, samples = image.band_ids.unique(return_counts=True)
-        numbers = {bands()[i].key: n for i, n in zip(ids.tolist(), samples.tolist(), strict=True) if i != NO_BAND}
-        foreign = [key for key in numbers if key not in self.contract.bands]
-        if not foreign:
-            return self.contract
-        for key in foreign:
+    def _take_in(self, foreign: dict[str, int]) -> None:
+        """Say once of each band that it was never trained on, and count how many samples have it."""
+        for key, samples in foreign.items():
             nearest, donor = nearest_band(self.contract, key), _donor(self.contract, key)
             if nearest not in self.unseen:
                 console().print(f"{nearest}; it is standardised like {donor}", style="yellow", soft_wrap=True)
-            self.unseen[nearest] += numbers[key]
-        contract = self.contract.with_more(_like_donors(self.contract, foreign))
-        self.standardize = Standardize(contract).to(image.pixels.device)
-        return contract
+            self.unseen[nearest] += samples
 
     def patches(self, image: Image) -> Patches:
         """As `TokenEncoder`; bands that a sample lacks, and those that are the same everywhere, are not valid."""

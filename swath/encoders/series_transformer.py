@@ -61,7 +61,7 @@ class Config(StartableSettings):
     """Which bands share a token: those of a sensor that lie in the same part of the spectrum (visible, red edge, near,
     short-wave and thermal infrared; radar), all of a sensor, each by itself, or lists of band keys."""
     pooling: Literal["mean", "months"] = "mean"
-    """What an embedding is: the mean over tokens, as Presto's, or one for each month of the year, which keeps what
+    """What an embedding is: the mean over normalised tokens, or one for each month of the year, which keeps what
     happened when (12 `dim` numbers)."""
 
     @model_validator(mode="after")

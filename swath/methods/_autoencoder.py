@@ -129,8 +129,8 @@ class Autoencoder(_types.Method):
     def keep(self, layers: int, seen: Bool[Tensor, "b n"]) -> Int[Tensor, "b k"]:
         """Draw which tokens the encoder sees: their numbers, padded with -1 where a sample has fewer than others."""
         alike = layers if self.masks == "consistent" else 1
-        noise = send(torch.rand(len(seen), seen.shape[1] // alike), seen.device).repeat(1, alike)
-        return random_keep(noise, seen, self.config.mask, alike)
+        noise = send(torch.rand(len(seen), seen.shape[1] // alike), seen.device)
+        return random_keep(noise, seen, self.config.mask)
 
 
 def with_tokens(encoder: Encoder, method: str) -> TokenEncoder:

@@ -19,24 +19,31 @@ def normal_init(layer: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-def random_keep(
-    noise: Float[Tensor, "b n"], seen: Bool[Tensor, "b n"], mask: float, alike: int = 1
-) -> Int[Tensor, "b k"]:
+def random_keep(noise: Float[Tensor, "b p"], seen: Bool[Tensor, "b n"], mask: float) -> Int[Tensor, "b k"]:
     """The tokens with the least noise: all but a share `mask` of those that a sample has, rounded down; at least one.
 
     Args:
-        noise: in [0, 1).
+        noise: in [0, 1); of each token, or of each patch of ground, all of whose tokens are then kept or masked
+            together: `seen` lists them layer by layer.
         seen: tokens of patches with a valid pixel: the others are not kept.
         mask: share that is not kept.
-        alike: how many tokens have the same noise and are kept or masked together.
 
     Raises:
         RecipeError: a sample all of whose pixels are valid would keep nothing.
     """
-    most = kept_of(seen.shape[1] // alike, mask) * alike
-    number = ((seen.sum(dim=1, keepdim=True) * (1 - mask) + 1e-6).floor()).clamp(min=1)
-    order = (noise + (~seen).to(noise.dtype)).argsort(dim=1, stable=True)[:, :most]
-    return torch.where(torch.arange(most, device=seen.device) < number, order, -1)
+    patches = noise.shape[1]
+    by_layer = seen.unflatten(1, (-1, patches))
+    there = by_layer.any(dim=1)
+    number = part_of(there.sum(dim=1, keepdim=True), 1 - mask).clamp(min=1)
+    most = kept_of(patches, mask)
+    order = (noise + (~there).to(noise.dtype)).argsort(dim=1, stable=True)[:, :most]
+    first = torch.where(torch.arange(most, device=seen.device) < number, order, -1)
+    layers = by_layer.shape[1]
+    if layers == 1:
+        return first
+    tokens = first[..., None] + patches * torch.arange(layers, device=seen.device)
+    kept = (first[..., None] >= 0) & take(by_layer.transpose(1, 2), first)
+    return tokens.where(kept, -1).flatten(1)
 
 
 def kept_of(number: int, mask: float, what: str = "patches") -> int:
@@ -45,13 +52,18 @@ def kept_of(number: int, mask: float, what: str = "patches") -> int:
     Raises:
         RecipeError: none is; the message calls them `what`.
     """
-    # 1e-6: 0.1 of 10 is a little less than 1 in binary numbers
-    if (kept := int(number * (1 - mask) + 1e-6)) < 1:
+    if (kept := int(part_of(torch.tensor(number), 1 - mask))) < 1:
         raise RecipeError(
             f"mask={mask:g} leaves none of {number} {what}",
             remedy=f"larger views, smaller {what}, or a smaller method.mask",
         )
     return kept
+
+
+def part_of(number: Int[Tensor, "*n"], share: float) -> Int[Tensor, "*n"]:
+    """That share of whole numbers, rounded down."""
+    # in float64, as float32 rounds 0.53 of 100 to 52; 1e-6: 0.1 of 10 is a little less than 1 in binary numbers
+    return (number.double() * share + 1e-6).floor().long()
 
 
 def chosen(keep: Int[Tensor, "b k"], n: int) -> Bool[Tensor, "b n"]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from swath.batch import Batch, Image, View
 from swath.encoders import Encoder
@@ -256,7 +257,8 @@ class Teacher(nn.Module):
     """A copy of modules that follows them as an exponential moving average, without gradients.
 
     Only parameters are averaged. BatchNorm statistics are the teacher's own: it stays in training mode, and its
-    running statistics come from its own forward passes (as in the official BYOL code).
+    running statistics come from its own forward passes (as in the official BYOL code). What the student leaves out at
+    random, the teacher does not: it has no dropout and no stochastic depth (as in the official DINO code).
     """
 
     def __init__(self, encoder: Encoder, *heads: nn.Module):
@@ -264,6 +266,7 @@ class Teacher(nn.Module):
         # deepcopy gives every tensor its own storage; sharing it is the bug that a test guards against
         self.encoder = cast(Encoder, copy.deepcopy(encoder)).requires_grad_(requires_grad=False)
         self.head = nn.Sequential(*(copy.deepcopy(head) for head in heads)).requires_grad_(requires_grad=False)
+        leave_nothing_out(self)
 
     def forward(self, view: View) -> Float[Tensor, "b d"]:
         """The target of a view."""
@@ -280,6 +283,17 @@ class Teacher(nn.Module):
         student: list[Tensor] = [*encoder.parameters(), *(p for head in heads for p in head.parameters())]
         teacher: list[Tensor] = list(self.parameters())
         torch._foreach_lerp_(teacher, student, 1.0 - momentum)  # pyright: ignore
+
+
+def leave_nothing_out(module: nn.Module) -> None:
+    """Set the probability of all dropout and of stochastic depth to 0, in training mode as well."""
+    from timm.layers.drop import DropPath
+
+    for part in module.modules():
+        if isinstance(part, DropPath):
+            part.drop_prob = 0.0
+        elif isinstance(part, _DropoutNd):
+            part.p = 0.0
 
 
 def cosine_momentum(start: float, progress: float) -> float:

@@ -19,6 +19,7 @@ from swath.encoders.series_transformer import Blocks, SeriesTransformer, Tokens,
 from swath.errors import RecipeError
 from swath.methods import _types
 from swath.methods._losses import full_precision
+from swath.methods._masked import part_of
 from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss
 from swath.settings import PluginSettings
 
@@ -130,7 +131,7 @@ class Method(_types.Method):
 def kept(shown: Bool[Tensor, "b n"], ratio: float) -> tuple[Int64[Tensor, "b k"], Bool[Tensor, "b k"]]:
     """Where the tokens that are shown are, the same number of places for all samples; and which of these are shown."""
     n = shown.shape[1]
-    most = n - int(ratio * n)
+    most = n - int(part_of(torch.tensor(n), ratio))
     at = shown.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most]
     return at, shown.gather(1, at)
 
@@ -178,8 +179,7 @@ def uniform(seed: Int64[Tensor, "1"], stream: int, rows: Int64[Tensor, " b"], nu
 def first_of(order: Float[Tensor, "b n"], valid: Bool[Tensor, "b n"], ratio: float) -> Bool[Tensor, "b n"]:
     """The share of each sample's valid tokens that stands highest in an order, rounded down."""
     rank = order.masked_fill(~valid, -torch.inf).argsort(dim=1, descending=True).argsort(dim=1)
-    number = (valid.sum(dim=1, keepdim=True) * ratio).floor()
-    return valid & (rank < number)
+    return valid & (rank < part_of(valid.sum(dim=1, keepdim=True), ratio))
 
 
 def months(tokens: Tokens) -> Int64[Tensor, "b n"]:

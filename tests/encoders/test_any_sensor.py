@@ -228,6 +228,8 @@ def test_an_unseen_band_is_said_once_and_counted(capsys):
     assert f"{key} was never trained on; the nearest that was is sentinel-2-l2a/B08, 0.0022 um away" in said
     assert "standardised like sentinel-2-l2a/B08" in said
     encoder.embed(given.take([0, 1]))
+    with pytest.raises(ContractError, match="too large"):  # what is refused is not counted
+        encoder.embed(replace(given, pixels=given.pixels * 1e4))
     assert capsys.readouterr().err == ""
     assert encoder.unseen == {nearest_band(encoder.contract, key): 5}
     # the same numbers as if the corpus had said that the band has its neighbour's statistics
@@ -268,6 +270,13 @@ def test_bad_images_are_refused(encoder):
         encoder.embed(given.channels([1, 1]))
     with pytest.raises(ContractError, match="about 10,000 times too large"):
         encoder.embed(replace(given, pixels=given.pixels * 1e4))
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_pixels_of_another_size_are_refused_whichever_band_comes_first(order):
+    image_of_both = replace(image(("landsat-etm-sr/SR_B4", OPTICAL[1]), b=2), gsd_m=30.0)  # the first is unseen
+    with pytest.raises(ContractError, match="pixels are 30 m wide, the encoder was trained on 10 m"):
+        made().embed(image_of_both.channels(order))
 
 
 def test_other_encoders_refuse_changing_numbers_of_bands():

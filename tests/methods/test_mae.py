@@ -11,7 +11,7 @@ from swath.batch import NO_DAY, View
 from swath.encoders import vit
 from swath.errors import RecipeError
 from swath.methods._autoencoder import scale_of
-from swath.methods._masked import chosen, kept_of, mean_of, patch_errors, random_keep
+from swath.methods._masked import chosen, kept_of, mean_of, part_of, patch_errors, random_keep
 from swath.methods.mae import Config as Mae
 from swath.methods.sat_mae import Config as SatMae
 from tests.methods import fakes
@@ -128,6 +128,13 @@ def test_as_much_is_kept_as_the_paper_says():
     assert random_keep(torch.rand(1, 10), seen[:1, :10], 0.9).shape == (1, 1)  # 10 * (1 - 0.9) is 0.99...
 
 
+@pytest.mark.parametrize("percent", [16, 22, 29, 53, 90])  # in float32, or without the 1e-6, some of these fail
+def test_shares_are_those_of_exact_numbers(percent):
+    number = torch.arange(2000)
+    assert torch.equal(part_of(number, percent / 100), number * percent // 100)
+    assert torch.equal(part_of(number, 1 - percent / 100), number * (100 - percent) // 100)
+
+
 def test_consistent_masks_hide_all_groups_of_a_patch_alike():
     method = fakes.method("sat-mae", masks="consistent")
     seen = torch.ones(5, 32, dtype=torch.bool)
@@ -137,6 +144,16 @@ def test_consistent_masks_hide_all_groups_of_a_patch_alike():
     independent = fakes.method("sat-mae")
     apart = chosen(independent.keep(2, seen), 32).unflatten(1, (2, 16))
     assert not torch.equal(apart[:, 0], apart[:, 1])
+
+
+def test_consistent_masks_hide_all_that_is_there_of_a_patch_alike():
+    seen = torch.ones(50, 2, 16, dtype=torch.bool)
+    seen[:, :, 7:] = False  # a quarter of 7 patches of 2 tokens are 3 tokens, which are no whole patches
+    seen[25:, 1, :4] = False  # of a date that is cloudy
+    keep = random_keep(torch.rand(50, 16, generator=generator()), seen.flatten(1), 0.6)
+    kept = chosen(keep, 32).unflatten(1, (2, 16))
+    assert torch.equal(kept, seen & kept.any(dim=1, keepdim=True))
+    assert kept.any(dim=1).sum(dim=1).tolist() == [2] * 50
 
 
 @pytest.mark.parametrize("masks", ["independent", "consistent"])

@@ -10,7 +10,7 @@ from swath import encoders, methods
 from swath.batch import Batch
 from swath.encoders import series_transformer
 from swath.errors import RecipeError
-from swath.methods.masked_series import Config, draw, hidden_error, kept
+from swath.methods.masked_series import Config, draw, first_of, hidden_error, kept
 from swath.testing import image as picture
 from swath.views.policies import sensor_series
 from tests.encoders.test_series_transformer import OPTICAL, RADAR, contract
@@ -60,6 +60,14 @@ def test_the_share_is_exact(strategy, ratio):
     _, hidden = masks(strategy, ratio)
     assert hidden.shape[1] == 12 * 4
     assert set(hidden.sum(dim=1).tolist()) == {math.floor(ratio * 48)}
+
+
+def test_what_is_not_hidden_is_shown_whatever_the_share():
+    valid = torch.ones(1, 100, dtype=torch.bool)  # 0.53 of 100 is 52 in float32, and 47 places were kept of 48
+    hidden = first_of(torch.rand(1, 100), valid, 0.53)
+    at, shown = kept(valid & ~hidden, 0.53)
+    assert int(hidden.sum()) == 53
+    assert sorted(at[shown].tolist()) == (~hidden[0]).nonzero()[:, 0].tolist()
 
 
 def test_random_tokens_are_hidden_alike():

@@ -8,7 +8,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from swath import methods, plugins
+from swath import encoders, methods, plugins
+from swath.encoders import vit
 from swath.errors import RecipeError
 from swath.methods._losses import byol_loss
 from swath.methods._types import Teacher, cosine_momentum, mlp
@@ -104,6 +105,16 @@ def test_teacher_follows_parameters_only_and_has_its_own_batch_statistics():
     teacher(fakes.view(fakes.image(4)))
     assert twin.training
     assert not torch.equal(twin.running_mean, torch.zeros(8))
+
+
+def test_teacher_leaves_nothing_out_at_random():
+    config = vit.Config(patch=4, width=16, depth=2, heads=2, drop_path=0.9)
+    encoder = encoders.build(config, fakes.contract())
+    teacher, view = Teacher(encoder, torch.nn.Dropout(0.5)).train(), fakes.view(fakes.image(16))
+    features = encoder.eval()(view.image)
+    torch.testing.assert_close(teacher(view), features)
+    encoder.train()  # the student still does
+    assert not torch.allclose(encoder(view.image), features)
 
 
 def test_momentum_rises_from_start_to_one():
