@@ -176,6 +176,7 @@ def at_the_desk(desk, monkeypatch):
         "make_corpus": corpus,
         "map_run": [],
         "map_encoder": [],
+        "export_run": SimpleNamespace(graph=Path("out"), item=Path("out"), differences={}, checked_on=""),
     }
     for name, result in replies.items():
         monkeypatch.setattr(pipeline, name, bound(getattr(pipeline, name), result))

@@ -87,8 +87,10 @@ def map_run(
     judged = evaluation_of(recipe, folder, corpus, {}).trained(
         task=said.task, row=said.row, input=said.input, probe=said.probe, seed=said.seed
     )
-    for line in _remarks(judged):
-        console().print(line, soft_wrap=True)
+    say_of(judged)
+    if judged.task.config.dates == "all" and (judged.task.config.min_valid or judged.task.config.most):
+        said_of_dates = "all dates of the input are seen: the task's min_valid and most choose among those of chips"
+        console().print(said_of_dates, soft_wrap=True)
     predictor = _predictor(judged, corpus, cell, how or How())
     about = {
         "run": recipe.name,
@@ -167,16 +169,15 @@ class _Embedding:
         return self.encoder.embed(next(iter(images.values())), trusted=True)
 
 
-def _remarks(judged: Judged) -> list[str]:
-    """What a reader must know of the network that maps."""
-    config, said = judged.task.config, []
+def say_of(judged: Judged) -> None:
+    """Say what a reader must know of a network that was trained once more."""
     if judged.changed is None:
-        said.append(f"the run has not judged {judged.row} there yet: how good the map is, nobody knows")
+        said = f"the run has not judged {judged.row} there yet: how good it is, nobody knows"
     elif judged.changed:
-        said.append(f"trained once more, it says something else of {100 * judged.changed:.2g} % of the test part")
-    if config.dates == "all" and (config.min_valid or config.most):
-        said.append("all dates of the input are seen: the task's min_valid and most choose among those of chips")
-    return said
+        said = f"trained once more, it says something else of {100 * judged.changed:.2g} % of the test part"
+    else:
+        return
+    console().print(said, soft_wrap=True)
 
 
 def _input(given: Input | Path | str, recipe: Recipe | None, to: Path) -> Input:
@@ -252,11 +253,16 @@ def _product(task: Task, corpus: Corpus, *, entropy: bool) -> Product:
             where=f"task {task.name}",
             remedy="take a task of one class a location, such as the rule dominant",
         )
+    return Classes(*legend(task, corpus), entropy)
+
+
+def legend(task: Task, corpus: Corpus) -> tuple[tuple[int, ...], tuple[str, ...], tuple[str, ...]]:
+    """Codes, names and colours of a task's classes: those of its layer of pixels, else counted from 1."""
     labels, target = targets(corpus, task.config.target), task.config.target
     if labels.maps is not None and isinstance(target, Pixels):
         shades = class_colours(corpus.label_layers[target.layer])
         codes = tuple(int(code) for code in labels.maps.codes)
-        return Classes(codes, tuple(labels.classes), tuple(shades[code] for code in codes), entropy)
+        return codes, tuple(labels.classes), tuple(shades[code] for code in codes)
     named = dict(enumerate(task.classes, 1))
     shades = class_colours(LabelLayer(classes=named))
-    return Classes(tuple(named), tuple(named.values()), tuple(shades[code] for code in named), entropy)
+    return tuple(named), tuple(named.values()), tuple(shades[code] for code in named)

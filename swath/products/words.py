@@ -16,6 +16,11 @@ def significant(value: float) -> str:
     return f"{value:.3g}".replace("-", MINUS) if math.isfinite(value) else DASH
 
 
+def word(name: str) -> str:
+    """A name of letters, digits, hyphens and underscores alone, as STAC wants those of classes."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in name) or "_"
+
+
 def percent(value: float, digits: int = 1) -> str:
     """A share as a percentage: 0.8123 -> `81.2 %`; an en dash where there is none."""
     return f"{number(100 * value, digits)}{NO_BREAK}%" if math.isfinite(value) else DASH

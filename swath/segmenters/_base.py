@@ -113,9 +113,21 @@ def by_date(
     network: Callable[[Tensor], Tensor], x: Float[Tensor, "b t c h w"], frames: Bool[Tensor, "b t"]
 ) -> Float[Tensor, "b t d h2 w2"]:
     """Apply a network of single images to the dates that count; 0 at the others, which it never sees."""
-    features = network(x[frames])
-    out = features.new_zeros(*frames.shape, *features.shape[1:])
-    out[frames] = features
+    return laid_on_dates(network(counted(x, frames)), frames)
+
+
+def counted(x: Float[Tensor, "b t *d"], frames: Bool[Tensor, "b t"]) -> Float[Tensor, "n *d"]:
+    """The dates that count, one after the other; a graph, which has to fit any series, takes all."""
+    return x.flatten(0, 1) if torch.compiler.is_exporting() else x[frames]
+
+
+def laid_on_dates(x: Float[Tensor, "n *d"], frames: Bool[Tensor, "b t"]) -> Float[Tensor, "b t *d"]:
+    """What was made of the dates that `counted` gives, as series; 0 at the others."""
+    if torch.compiler.is_exporting():
+        rest = (None,) * (x.ndim - 1)
+        return torch.where(frames[:, :, *rest], x.unflatten(0, frames.shape), 0.0)
+    out = x.new_zeros(*frames.shape, *x.shape[1:])
+    out[frames] = x
     return out
 
 

@@ -18,7 +18,14 @@ from swath.batch import Image
 from swath.encoders import DenseEncoder, InputContract, MapEncoder, seen_frames
 from swath.encoders.timm import Config as Timm
 from swath.errors import ContractError
-from swath.segmenters._base import Segmenter, SegmenterPlugin, channels_of_one, mean_over_dates
+from swath.segmenters._base import (
+    Segmenter,
+    SegmenterPlugin,
+    channels_of_one,
+    counted,
+    laid_on_dates,
+    mean_over_dates,
+)
 from swath.settings import PluginSettings
 
 
@@ -89,7 +96,7 @@ class Pyramid(nn.Module):
         if stride in self._at:
             return maps[self._at[stride]]
         h, w = (side * self._first // stride for side in maps[0].shape[2:])
-        return maps[0].new_empty(len(maps[0]), 0, h, w)
+        return maps[0].new_empty(maps[0].shape[0], 0, h, w)  # `len` would be a constant of an exported graph
 
 
 def needed(pyramid: Pyramid, name: str) -> Pyramid:
@@ -167,8 +174,9 @@ class Decoded(DenseEncoder):
     def decoded(self, pixels: Float[Tensor, "b t c h w"], frames: Bool[Tensor, "b t"]) -> Float[Tensor, "b d h w"]:
         """Features of every pixel of standardised series, in which some dates count."""
         h, w = pixels.shape[3:]
-        there = F.pad(pixels[frames], (0, -w % self.pyramid.multiple, 0, -h % self.pyramid.multiple))
-        there = there.contiguous(memory_format=torch.channels_last)
+        there = F.pad(counted(pixels, frames), (0, -w % self.pyramid.multiple, 0, -h % self.pyramid.multiple))
+        if not torch.compiler.is_exporting():  # other libraries lay pixels out as they like
+            there = there.contiguous(memory_format=torch.channels_last)
         self._check_batch(there)
         maps = [_mean(one, frames) for one in self.backbone.maps(there)]
         features = self.decoder(self.pyramid(maps))
@@ -188,9 +196,7 @@ class Decoded(DenseEncoder):
 def _mean(maps: Float[Tensor, "n d h w"], frames: Bool[Tensor, "b t"]) -> Float[Tensor, "b d h w"]:
     if frames.shape[1] == 1:
         return maps
-    by_date = maps.new_zeros(*frames.shape, *maps.shape[1:])
-    by_date[frames] = maps
-    return mean_over_dates(by_date, frames)
+    return mean_over_dates(laid_on_dates(maps, frames), frames)
 
 
 class Standing(Segmenter):

@@ -44,7 +44,7 @@ def channels_of_all(contracts: Mapping[str, InputContract], name: str) -> list[i
 def on_dates_of(series: Series, leading: Series) -> Series:
     """For each date of the leading series the nearest one that counts; the earlier of two that are equally near."""
     choice = nearest(leading.days, series.days, series.frames)
-    sample = torch.arange(len(choice), device=choice.device)[:, None]
+    sample = torch.arange(choice.shape[0], device=choice.device)[:, None]
     return Series(series.pixels[sample, choice], series.valid[sample, choice], leading.frames, leading.days)
 
 

@@ -21,7 +21,7 @@ from swath.tasks.statistics import (
     summarise,
 )
 from swath.tasks.task import Task, remarks_on_test
-from swath.tasks.trained import Trained
+from swath.tasks.trained import Trained, needs_days
 
 __all__ = [
     "Claim",
@@ -46,6 +46,7 @@ __all__ = [
     "folds_of",
     "has_verdict",
     "needed_for",
+    "needs_days",
     "number_of_equal_groups",
     "planned",
     "remarks_on_test",

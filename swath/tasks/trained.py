@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from swath._files import replacing
 from swath.batch import Image
 from swath.encoders import Encoder
-from swath.errors import CheckpointError
+from swath.errors import CheckpointError, RecipeError
+from swath.segmenters import Segmenter
 from swath.tasks._losses import probabilities
 from swath.tasks._types import Prediction
 from swath.tasks.data import Bands, Centred, Composer, Labelled, match_bands
@@ -23,6 +24,15 @@ from swath.tasks.data import Bands, Centred, Composer, Labelled, match_bands
 Images = dict[str, Image]
 FittedProbe = Callable[[Float[np.ndarray, "m d"]], Prediction]
 """A function from frozen features to what a probe that was fitted predicts."""
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """A fitted probe that can be a part of a network."""
+
+    def layers(self) -> nn.Module:
+        """The same as layers, from features "b d" to the probability of each class, or to the number, "b k"."""
+        ...
 
 
 @runtime_checkable
@@ -64,6 +74,14 @@ class Trained(Protocol):
         """
         ...
 
+    def module(self) -> nn.Module:
+        """`predict` as a network, for graphs that run without swath.
+
+        Raises:
+            RecipeError: a probe that cannot be a part of a network was fitted.
+        """
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
@@ -84,10 +102,28 @@ class TrainedNetwork:
     @torch.no_grad()
     def predict(self, images: Images) -> Float[Tensor, "b k *hw"]:
         """Probabilities of classes, or the number in its own unit."""
-        outputs = self.network(images).float()
+        return self.said(self.network(images).float())
+
+    def said(self, outputs: Float[Tensor, "b k *hw"]) -> Float[Tensor, "b k *hw"]:
+        """Probabilities of classes, or the number in its own unit, of what the network gives."""
         if self.regression:
             return outputs * self.labels.std + self.labels.mean
         return probabilities(outputs, multi_label=self.multi_label)
+
+    def module(self) -> nn.Module:
+        """`predict` as a network."""
+        return _Whole(self)
+
+
+class _Whole(nn.Module):
+    """A network that was trained, up to what is said."""
+
+    def __init__(self, trained: TrainedNetwork):
+        super().__init__()
+        self.network, self._said = trained.network, trained.said
+
+    def forward(self, images: Images) -> Float[Tensor, "b k *hw"]:
+        return self._said(self.network(images).float())
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +153,38 @@ class TrainedProbe:
         features = torch.cat([self.encoder.embed(image, trusted=True) for image in self._passes(images)], dim=1)
         said = self.fitted(features.cpu().numpy())
         return torch.from_numpy(said.y_pred[:, None] if said.scores is None else said.scores)
+
+    def module(self) -> nn.Module:
+        """`predict` as a network.
+
+        Raises:
+            RecipeError: the probe cannot be a part of one.
+        """
+        if not isinstance(self.fitted, Layered):
+            raise RecipeError(
+                "this probe has no layers, so no graph can be made of it",
+                remedy="take linear, knn, mlp or ridge; one of your own needs `layers` (swath.tasks.trained.Layered)",
+            )
+        return _Headed(self.encoder, self._passes, self.fitted.layers())
+
+
+class _Headed(nn.Module):
+    """An encoder and the probe on its features."""
+
+    def __init__(self, encoder: Encoder, passes: Callable[[Images], list[Image]], head: nn.Module):
+        super().__init__()
+        self.encoder, self._passes, self.head = encoder, passes, head
+
+    def forward(self, images: Images) -> Float[Tensor, "b k"]:
+        return self.head(torch.cat([self.encoder(image).float() for image in self._passes(images)], dim=1))
+
+
+def needs_days(network: nn.Module, *, series: bool) -> bool:
+    """Whether what a network says may depend on the days of what it sees: a segmenter of series is fed them."""
+    return any(
+        part.needs_days if isinstance(part, Encoder) else series and isinstance(part, Segmenter)
+        for part in network.modules()
+    )
 
 
 class Keeper:

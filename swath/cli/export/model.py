@@ -1,10 +1,12 @@
-"""`swath export model`: an encoder as a graph that runs without swath."""
+"""`swath export model`: an encoder, or what a run trained for a task, as a graph that runs without swath."""
 
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+from swath.errors import SwathError
 
 if TYPE_CHECKING:
     from swath.products.model_export import Format as FormatName
@@ -19,9 +21,18 @@ class Format(StrEnum):
     onnx = "onnx"
 
 
-@app.command(epilog="Example: `swath export model runs/mine/pretrain/byol/seed-0/encoder --format onnx --to out/byol`")
+@app.command(
+    epilog="Example: `swath export model runs/mine/pretrain/byol/seed-0/encoder --format onnx --to out/byol`. "
+    "With its head: `swath export model runs/mine --row byol --probe linear --format onnx --to out/landcover`"
+)
 def model(
-    encoder: Annotated[Path, typer.Argument(help="A saved encoder: the path of its files, with or without suffix.")],
+    encoder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="ENCODER|RUN",
+            help="A saved encoder: the path of its files, with or without suffix; or the folder of a run.",
+        ),
+    ],
     format: Annotated[Format, typer.Option(help="For torch.export.load, or for ONNX's runtimes.")],  # noqa: A002
     to: Annotated[Path, typer.Option(help="Files to write, without suffix; the encoder's own are copied there.")],
     bands: Annotated[
@@ -33,25 +44,42 @@ def model(
         bool, typer.Option("--counts", help="Take counts as stored, instead of physical values.")
     ] = False,
     check_on: Annotated[Path | None, typer.Option(metavar="CORPUS", help="Check on chips of a corpus as well.")] = None,
+    task: Annotated[str | None, typer.Option(help="Of RUN: one of its tasks.")] = None,
+    row: Annotated[str | None, typer.Option(help="Of RUN: an arm, floor or reference of its table.")] = None,
+    input: Annotated[str | None, typer.Option(help="Of RUN: one of the task's inputs.")] = None,  # noqa: A002 — the tables' word
+    probe: Annotated[str | None, typer.Option(help="Of RUN: as the table calls it.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of RUN: of the training; by default the first one's.")] = None,
 ) -> None:
     """Write a saved encoder as a graph (torch.export or ONNX) that takes pixels as they are, and runs without swath.
 
     Units, statistics and invalid pixels are dealt with inside; batch, size and dates may have any length. It is run
     before it is let be, and has to give what the encoder gives. Beside it: a STAC item (MLM), and the encoder.
-    """
-    from swath.products.model_export import export_model
 
-    made = export_model(
-        encoder,
-        to,
-        format=cast("FormatName", format.value),
-        bands=None if bands is None else bands.split(","),
-        dense=dense,
-        counts=counts,
-        corpus=check_on,
-    )
+    Of a run it is the encoder with the head that was fitted for a task, or the whole network: probabilities of classes,
+    or a number, come out.
+    """
+    kind = cast("FormatName", format.value)
+    meant = (task, row, input, probe, seed)
+    if (encoder / "recipe.yaml").exists():
+        from swath import pipeline
+
+        if bands or dense:
+            raise SwathError("--bands and --dense are of an encoder alone", where=str(encoder), remedy="leave them out")
+        result = pipeline.Result(*meant)
+        made = pipeline.export_run(encoder, to, format=kind, result=result, counts=counts, corpus=check_on)
+    else:
+        from swath.products.model_export import export_model
+
+        if any(one is not None for one in meant):
+            raise SwathError(
+                "--task, --row, --input, --probe and --seed are of a run, and this is none",
+                where=str(encoder),
+                remedy="give the folder that `swath run` made",
+            )
+        keys = None if bands is None else bands.split(",")
+        made = export_model(encoder, to, format=kind, bands=keys, dense=dense, counts=counts, corpus=check_on)
     for name, difference in made.differences.items():
-        typer.echo(f"{name}: at most {difference:.1e} of its largest value from the encoder's")
+        typer.echo(f"{name}: at most {difference:.1e} of its largest value from swath's")
     typer.echo(f"checked on {made.checked_on}")
     typer.echo(made.graph)
     typer.echo(made.item)

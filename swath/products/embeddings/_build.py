@@ -22,7 +22,7 @@ from swath.products.embeddings._plan import Dates, Plan, plan
 from swath.products.embeddings._quantise import Method, Quantisation
 from swath.products.embeddings._reduce import Apply, Pca, Reduction, fit_pca
 from swath.products.embeddings._round_trip import in_words, round_trip
-from swath.products.embeddings._stac import PARQUET, write_stac
+from swath.products.embeddings._stac import PARQUET, remove_stac, write_stac
 from swath.products.embeddings._table import EncoderMark, Header, mapped, write_table
 from swath.tasks.data import Bands
 
@@ -219,6 +219,7 @@ def describe(to: Path, rows: gpd.GeoDataFrame, header: Header) -> list[str]:
     known = gpd.GeoSeries(rows.geometry).dropna()
     notes = []
     if not len(known):
+        remove_stac(to)
         return ["no row has coordinates: the file has no geometry, and there is no STAC collection"]
     if len(known) < len(rows):
         notes.append(f"{len(rows) - len(known):,} of {len(rows):,} rows have no coordinates, and no geometry")

@@ -19,7 +19,7 @@ from swath.errors import SwathError
 from swath.products.embeddings._quantise import MOST
 from swath.products.embeddings._reduce import Pca
 from swath.products.embeddings._stores import GEOEMB, open_vectors
-from swath.products.embeddings._table import Header, header_of
+from swath.products.embeddings._table import Header, header_of, wrong_scales
 
 CELLS = 256
 """Cells along a side of what is looked at together."""
@@ -43,14 +43,19 @@ def check_embeddings(path: Path) -> list[str]:
         header = Header.read(path)
     except SwathError as error:
         return [error.what]
-    with pq.ParquetFile(path) as file:
-        schema = file.schema_arrow
-        problems = [*_of_types(schema, header), *_of_scales(header), *_of_components(path, header)]
-        problems += _of_ids(file, schema)
-        problems += _of_place(schema)
-        if not problems:
-            problems += _of_values(file, header)
-    return problems
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return _of_parquet(file, path, header)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        return [f"the file is damaged: {str(error).splitlines()[0][:120]}"]
+
+
+def _of_parquet(file: pq.ParquetFile, path: Path, header: Header) -> list[str]:
+    schema = file.schema_arrow
+    problems = [*_of_types(schema, header), *wrong_scales(header), *_of_components(path, header)]
+    problems += _of_ids(file, schema)
+    problems += _of_place(schema)
+    return problems or _of_values(file, header)
 
 
 def _of_types(schema: pa.Schema, header: Header) -> list[str]:
@@ -61,17 +66,6 @@ def _of_types(schema: pa.Schema, header: Header) -> list[str]:
     if kind != wanted:
         return [f"the column `embedding` is {kind}, the metadata says {wanted}"]
     return []
-
-
-def _of_scales(header: Header) -> list[str]:
-    if header.dtype == "float32":
-        return ["the vectors are float32, but the metadata says how bytes are undone"] if header.quantisation else []
-    if header.quantisation is None:
-        return ["the vectors are int8, and the scale is missing: nobody knows what a byte stands for"]
-    scale = np.array(header.quantisation.scale)
-    if len(scale) != header.dims:
-        return [f"there are {len(scale)} scales for {header.dims} dimensions"]
-    return [] if (scale > 0).all() else ["a scale is not above 0"]
 
 
 def _of_components(path: Path, header: Header) -> list[str]:
@@ -171,7 +165,7 @@ def _of_zarr(path: Path) -> list[str]:
     try:
         header = header_of(said.get("swath"), path)
         array = open_vectors(path)
-        problems = _of_scales(header)
+        problems = wrong_scales(header)
         if header.quantisation is not None and not (path / "scales" / "zarr.json").exists():
             problems.append("the vectors are int8, and the array `scales` is missing")
     except SwathError as error:
@@ -220,7 +214,7 @@ def _of_geotiff(path: Path) -> list[str]:
     try:
         with rasterio.open(path) as file:
             header = header_of(json.loads(file.tags().get("swath", "null")), path)
-            problems = _of_scales(header)
+            problems = wrong_scales(header)
             if file.count != header.dims or set(file.dtypes) != {header.dtype}:
                 problems.append(f"the bands are {file.count} of {file.dtypes[0]}, the metadata says otherwise")
             problems += _of_system(file.crs and file.crs.to_wkt())

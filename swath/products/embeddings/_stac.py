@@ -20,6 +20,18 @@ _OF_ITEMS = ("emb:quantization",)
 _ABOUT = {"rel": "about", "href": "https://github.com/geo-embeddings/embeddings-stac-specification"}
 
 
+def remove_stac(asset: Path) -> None:
+    """Remove collection and item beside embeddings that they do not describe any more."""
+    for path in _files(asset):
+        path.unlink(missing_ok=True)
+
+
+def _files(asset: Path) -> tuple[Path, Path]:
+    """Item and collection of embeddings."""
+    name = asset.name.removesuffix(asset.suffix)
+    return asset.with_name(f"{name}.item.json"), asset.with_name(f"{name}.collection.json")
+
+
 def write_stac(
     asset: Path,
     media_type: str,
@@ -44,7 +56,7 @@ def write_stac(
         licences: of the images.
     """
     name = asset.name.removesuffix(asset.suffix)
-    item_path, collection_path = (asset.with_name(f"{name}.{kind}.json") for kind in ("item", "collection"))
+    item_path, collection_path = _files(asset)
     undo = emb.get("undo")
     fields = {key: value for key, value in emb.items() if key != "undo"}
     licence = licences[0] if len(licences) == 1 and " " not in licences[0] else "various" if licences else "proprietary"

@@ -143,6 +143,18 @@ def header_of(said: Any, path: Path) -> Header:
         ) from None
 
 
+def wrong_scales(header: Header) -> list[str]:
+    """Why what is stored does not say which values it stands for, a sentence; empty if it does."""
+    if header.dtype == "float32":
+        return ["the vectors are float32, but the metadata says how bytes are undone"] if header.quantisation else []
+    if header.quantisation is None:
+        return ["the vectors are int8, and the scale is missing: nobody knows what a byte stands for"]
+    scale = np.array(header.quantisation.scale)
+    if len(scale) != header.dims:
+        return [f"there are {len(scale)} scales for {header.dims} dimensions"]
+    return [] if (scale > 0).all() else ["a scale is not above 0"]
+
+
 def write_table(path: Path, rows: gpd.GeoDataFrame, parts: Parts, reduce: Apply, header: Header) -> None:
     """Write the GeoParquet, whole or not at all; without any geometry it is a Parquet.
 
@@ -232,10 +244,20 @@ class Stored:
 
 
 def stored_blocks(path: Path, header: Header) -> Iterator[Shaped[ndarray, "n d"]]:
-    """The vectors as they are stored, a row group at a time."""
-    with pq.ParquetFile(path) as file:
+    """The vectors as they are stored, a row group at a time.
+
+    Raises:
+        SwathError: the file is damaged.
+    """
+    # pages are read with their checksums: a changed byte inside gives other numbers, and no error
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
         for group in range(file.num_row_groups):
-            column = file.read_row_group(group, columns=["embedding"])["embedding"]
+            try:
+                column = file.read_row_group(group, columns=["embedding"])["embedding"]
+            except (pa.ArrowException, OSError) as error:
+                raise SwathError(
+                    f"the vectors are damaged: {str(error).splitlines()[0]}", where=str(path), remedy="embed again"
+                ) from None
             for chunk in column.chunks:
                 yield chunk.flatten().to_numpy(zero_copy_only=True).reshape(-1, header.dims)
 
@@ -244,8 +266,10 @@ def mapped(path: Path, header: Header) -> Stored:
     """The vectors of an index in a file without a name, mapped into memory: what is not looked at is not held.
 
     Raises:
-        SwathError: the file has other vectors than its metadata says.
+        SwathError: the file has other vectors than its metadata says, or that does not say how bytes are undone.
     """
+    if wrong := wrong_scales(header):
+        raise SwathError(wrong[0], where=str(path), remedy="embed again; see swath embed check")
     with pq.ParquetFile(path) as file:
         count = file.metadata.num_rows
         kind = file.schema_arrow.field("embedding").type

@@ -1,11 +1,14 @@
-"""Exporting an encoder: trace, write, run what was written, compare, and only then let the file be."""
+"""Exporting what was trained: trace, write, run what was written, compare, and only then let the file be."""
 
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from swath._files import replacing, write_whole
@@ -14,9 +17,12 @@ from swath.corpus import Corpus
 from swath.encoders import Encoder, load, load_card, sees_series
 from swath.errors import CheckpointError, RecipeError
 from swath.products.model_export._formats import FORMATS, Format, Run, traced
-from swath.products.model_export._graphs import SPACE, Graph, chosen, graph_of, outputs
-from swath.products.model_export._item import item
-from swath.products.model_export._pictures import made, of_corpus, picture, sizes
+from swath.products.model_export._graphs import SPACE, EncoderGraph, Graph, chosen, graph_of, outputs
+from swath.products.model_export._item import About, about_encoder, item
+from swath.products.model_export._pictures import chips, made, of_corpus, picture, reader_of, sizes
+from swath.products.model_export._predictors import PredictorGraph, parted, shown
+from swath.tasks import Trained
+from swath.tasks.data import BandReader
 
 LIMIT = 1e-3
 """Largest difference from the encoder that is let pass, as a share of an output's largest value."""
@@ -66,44 +72,130 @@ def export_model(
         ContractError: it takes no such bands, or several.
         RecipeError: no graph can be made of it; or another encoder lies where the files shall be.
     """
-    kind = FORMATS[format]
-    kind.check()
+    FORMATS[format].check()
     _check_is_no_run(Path(encoder))
     loaded = load(encoder)
-    _check_is_free(Path(encoder), Path(to))
+    _check_is_free(Path(encoder), Path(to), format)
     keys = chosen(loaded.contract, None if bands is None else tuple(bands))
     graph = graph_of(loaded, keys, dense=dense, counts=counts)
     images = made(loaded, graph) + ([] if corpus is None else of_corpus(loaded, graph, corpus))
     expected = [_expected(loaded, image, dense=dense) for image in images]
-    of_one_size = len(sizes(loaded, keys)) == 1
-    program = traced(graph, _shown(loaded, graph), SPACE if of_one_size else ())
-    path = Path(to).with_name(f"{Path(to).name}.{format}")
+    trial = Trial(_shown(loaded, graph), images, expected, () if len(sizes(loaded, keys)) > 1 else SPACE)
+    path, differences = _write(graph, trial, to, format, str(encoder))
+    _copy(Path(encoder), Path(to))
+    described = _describe(about_encoder(encoder), path, format, graph, expected[0])
+    return Exported(path, described, differences, _on(images))
+
+
+def export_trained(
+    trained: Trained,
+    reader: BandReader,
+    locations: Int[np.ndarray, " n"],
+    about: About,
+    to: Path | str,
+    *,
+    format: Format,  # noqa: A002 - the command's word
+    counts: bool = False,
+    corpus: Corpus | Path | str | None = None,
+) -> Exported:
+    """Write what was trained for a task, an encoder with its head or a whole network, as `export_model` does.
+
+    It is checked on chips: one, several, and parts of them.
+
+    Args:
+        trained: what gives probabilities of classes, or a number.
+        reader: reads its bands in the task's corpus.
+        locations: of the task's, to check on.
+        about: what the item says of it.
+        to: path of the files to write, without suffix.
+        format: `pt2`, which `torch.export.load` opens, or `onnx`.
+        counts: take counts as the bands' sensors store them, instead of physical values.
+        corpus: check on chips of this corpus as well.
+
+    Raises:
+        CheckpointError: the graph does not give what the network gives.
+        RecipeError: no graph can be made of it; or something else lies where the files shall be.
+        ContractError, CorpusError: the other corpus has no such chips.
+    """
+    FORMATS[format].check()
+    device = next(trained.network.buffers(), torch.empty(0)).device
+    chips_by_sensor = chips(reader, locations)
+    series = reader.select.dates != 1
+    output = "value" if about.tasks == ("regression",) else "probabilities"
+    graph = PredictorGraph(trained, chips_by_sensor, series=series, output=output, counts=counts)
+    trained.check({name: image.to(device) for name, image in chips_by_sensor.items()})
+    parts = parted(trained, {name: image.to(device) for name, image in chips_by_sensor.items()})
+    given = [chips(reader, locations, 1), chips_by_sensor, *([] if parts is None else [parts])]
+    given += [] if corpus is None else [_others(trained, reader, corpus)]
+    images = [graph.seen({name: image.to("cpu") for name, image in one.items()}) for one in given]
+    expected = [
+        {output: trained.predict({name: image.to(device) for name, image in one.items()}).float().cpu()}
+        for one in images
+    ]
+    any_size = parts is not None
+    trial = Trial(shown(images[1], any_size=any_size), images, expected, () if any_size else SPACE)
+    path, differences = _write(graph, trial, to, format, reader.corpus.path)
+    described = _describe(about, path, format, graph, expected[0])
+    return Exported(path, described, differences, _on([next(iter(one.values())) for one in images]))
+
+
+def _others(trained: Trained, reader: BandReader, corpus: Corpus | Path | str) -> dict[str, Image]:
+    other = reader_of(corpus, trained.bands, reader.select)
+    images = chips(other, np.arange(len(other.corpus)))
+    trained.check(images)
+    return images
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a graph is made by, and compared on."""
+
+    shown: Any
+    """What torch is shown while it traces."""
+    given: list[Any]
+    expected: list[dict[str, Tensor]]
+    """What it has to give, of each of these."""
+    constant: tuple[str, ...]
+    """Axes that have one length."""
+
+
+def _write(
+    graph: Graph[Any], trial: Trial, to: Path | str, name: Format, where: Path | str
+) -> tuple[Path, dict[str, float]]:
+    """The file, and the largest difference of each output."""
+    kind, path = FORMATS[name], Path(to).with_name(f"{Path(to).name}.{name}")
+    program = traced(graph, trial.shown, trial.constant)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
-        kind.write(program, graph, [*expected[0]], partial)
-        differences = _compared(kind.run(partial), graph, images, expected)
-        _check_agrees(differences, str(encoder))
-    _copy(Path(encoder), Path(to))
-    said = item(load_card(encoder), encoder, path, kind, graph, expected[0])
+        kind.write(program, graph, [*trial.expected[0]], partial)
+        differences = _compared(kind.run(partial), graph, trial)
+        _check_agrees(differences, str(where))
+    return path, differences
+
+
+def _describe(about: About, path: Path, name: Format, graph: Graph[Any], outputs: dict[str, Tensor]) -> Path:
     described = path.with_name(f"{path.name}.stac.json")
-    write_whole(described, said)
-    return Exported(path, described, differences, _on(images))
+    write_whole(described, item(about, path, FORMATS[name], graph, outputs))
+    return described
 
 
 def _check_is_no_run(path: Path) -> None:
     if (path / "recipe.yaml").exists():
         there = sorted(str(one.with_suffix("")) for one in path.glob("pretrain/*/*/encoder.safetensors"))
         raise RecipeError(
-            "this is a run: its encoders can be exported, and not the heads that were fitted on them",
+            "this is a run, and no encoder",
             where=str(path),
-            remedy=f"give one of {', '.join(there)}" if there else "give a saved encoder",
+            remedy="swath.pipeline.export_run takes what it trained for a task; or give a saved encoder"
+            + (f": {', '.join(there)}" if there else ""),
         )
 
 
-def _check_is_free(encoder: Path, to: Path) -> None:
-    """Raise RecipeError if what would be overwritten is another encoder, or is none."""
-    card = to.with_name(f"{to.name}.json")
+def _check_is_free(encoder: Path, to: Path, name: Format) -> None:
+    """Raise RecipeError if what would be overwritten is another encoder, or a graph of something else."""
+    card, graph = (to.with_name(f"{to.name}.{end}") for end in ("json", name))
     if not card.exists():
+        if graph.exists():
+            raise RecipeError("another file is there already", where=str(graph), remedy="choose another name for --to")
         return
     try:
         same = load_card(to).sha256 == load_card(encoder).sha256
@@ -113,7 +205,7 @@ def _check_is_free(encoder: Path, to: Path) -> None:
         raise RecipeError("another file is there already", where=str(card), remedy="choose another name for --to")
 
 
-def _shown(encoder: Encoder, graph: Graph) -> Image:
+def _shown(encoder: Encoder, graph: EncoderGraph) -> Image:
     """What torch is shown while it traces: larger than what is checked, so that no map shrinks to a point."""
     shapes = sizes(encoder, graph.bands)
     side = shapes[0][0]
@@ -128,12 +220,12 @@ def _expected(encoder: Encoder, image: Image, *, dense: bool) -> dict[str, Tenso
 
 
 @torch.no_grad()
-def _compared(run: Run, graph: Graph, images: list[Image], expected: list[dict[str, Tensor]]) -> dict[str, float]:
+def _compared(run: Run, graph: Graph[Any], trial: Trial) -> dict[str, float]:
     """Of each output, the largest difference as a share of the largest value; infinite where it is no number."""
-    found = [run(graph.arguments(image)) for image in images]
+    found = [run(graph.arguments(one)) for one in trial.given]
     return {
-        name: max(_difference(given[name], wanted[name]) for given, wanted in zip(found, expected, strict=True))
-        for name in expected[0]
+        name: max(_difference(given[name], wanted[name]) for given, wanted in zip(found, trial.expected, strict=True))
+        for name in trial.expected[0]
     }
 
 
@@ -149,9 +241,9 @@ def _check_agrees(differences: dict[str, float], where: str) -> None:
     if far:
         said = ", ".join(f"{name} by {value:.1e} of its largest value" for name, value in far.items())
         raise CheckpointError(
-            f"the graph does not give what the encoder gives, and was not written: {said} (at most {LIMIT:g})",
+            f"the graph does not give what swath gives, and was not written: {said} (at most {LIMIT:g})",
             where=where,
-            remedy="try the other format, and report it: a part of the encoder is exported wrongly",
+            remedy="try the other format, and report it: a part of the network is exported wrongly",
         )
 
 

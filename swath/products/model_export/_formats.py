@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as shapes
 
-from swath.batch import Image
 from swath.errors import RecipeError, SwathError
 from swath.products.model_export._graphs import FIXED, Graph
 
@@ -26,26 +25,26 @@ LARGEST = 2**31
 """Bytes that one file of ONNX can hold."""
 
 
-def traced(graph: Graph, image: Image, constant: tuple[str, ...]) -> ExportedProgram:
-    """The graph that torch makes of an encoder, for inputs of any size.
+def traced(graph: Graph[Any], given: Any, constant: tuple[str, ...]) -> ExportedProgram:
+    """The graph that torch makes of what was trained, for inputs of any size.
 
     Args:
-        graph: the encoder as a function of tensors.
-        image: what it is fed while torch looks on; nothing is computed.
-        constant: axes that always have the image's size.
+        graph: that as a function of tensors.
+        given: what it is fed while torch looks on; nothing is computed.
+        constant: axes that always have the length that they have there.
 
     Raises:
         RecipeError: torch cannot; the message says why.
     """
     axes = tuple(
         {i: Dim.DYNAMIC for i, name in enumerate(names) if name not in (*FIXED, *constant)}
-        for names in graph.AXES.values()
+        for names in graph.axes.values()
     )
-    arguments = tuple(graph.arguments(image).values())
+    arguments = tuple(graph.arguments(given).values())
     # sizes are not assumed to be other than 1: a batch of one, a patch, a date
     unassuming = cast(Any, shapes).patch(backed_size_oblivious=True)
     with torch.no_grad(), _quiet("torch.export"), unassuming:
-        program = torch.export.export(graph, arguments, dynamic_shapes=axes)
+        program = torch.export.export(graph, arguments, dynamic_shapes=graph.by_argument(axes))
     # with them go the conditions that only held for the pictures that torch was shown
     program.example_inputs = None
     return program
@@ -79,7 +78,7 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0][:300] if lines else 'no reason is given'}"
 
 
-def _write_pt2(program: ExportedProgram, graph: Graph, names: list[str], path: Path) -> None:  # noqa: ARG001
+def _write_pt2(program: ExportedProgram, graph: Graph[Any], names: list[str], path: Path) -> None:  # noqa: ARG001
     content = io.BytesIO()
     with _quiet("torch.export"):
         torch.export.save(program, content)
@@ -92,9 +91,9 @@ def _run_pt2(path: Path) -> Run:
     return lambda arguments: module(*arguments.values())
 
 
-def _write_onnx(program: ExportedProgram, graph: Graph, names: list[str], path: Path) -> None:
+def _write_onnx(program: ExportedProgram, graph: Graph[Any], names: list[str], path: Path) -> None:
     with _quiet("torch.onnx"):
-        made = torch.onnx.export(program, dynamo=True, verbose=False, output_names=names, input_names=[*graph.AXES])
+        made = torch.onnx.export(program, dynamo=True, verbose=False, output_names=names, input_names=[*graph.axes])
         assert made is not None
         proto: Any = made.model_proto
     if proto.ByteSize() >= LARGEST:
@@ -105,12 +104,12 @@ def _write_onnx(program: ExportedProgram, graph: Graph, names: list[str], path: 
     path.write_bytes(proto.SerializeToString())
 
 
-def _tidy(proto: Any, graph: Graph) -> None:
+def _tidy(proto: Any, graph: Graph[Any]) -> None:
     """Call sizes by the axes' names, and leave out where torch found each operation on this machine."""
     symbols = {
         dimension.dim_param: axis
         for given in proto.input
-        for dimension, axis in zip(given.type.tensor_type.shape.dim, graph.AXES[given.name], strict=True)
+        for dimension, axis in zip(given.type.tensor_type.shape.dim, graph.axes[given.name], strict=True)
         if dimension.dim_param
     }
     for value in (*proto.input, *proto.output):
@@ -161,7 +160,7 @@ class FileFormat:
 
     check: Callable[[], object]
     """Raises RecipeError where what it needs is not installed."""
-    write: Callable[[ExportedProgram, Graph, list[str], Path], None]
+    write: Callable[[ExportedProgram, Graph[Any], list[str], Path], None]
     run: Callable[[Path], Run]
     framework: str
     artifact: str

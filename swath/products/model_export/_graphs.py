@@ -1,7 +1,8 @@
 """Encoders as functions of plain tensors: what is fed, what comes out, and what happens to pixels in between."""
 
 import copy
-from typing import ClassVar
+from dataclasses import replace
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int32, Shaped
@@ -17,7 +18,7 @@ from swath.sensors import band, band_id
 Bands = tuple[str, ...]
 Axes = dict[str, tuple[str, ...]]
 """Names of the axes of each input, in the order in which the graph takes them."""
-FIXED = ("bands", "feature")
+FIXED = ("bands", "feature", "class")
 """Axes whose length is always the same."""
 SPACE = ("height", "width")
 OUTPUT_AXES = {
@@ -70,11 +71,58 @@ class Decoding(nn.Module):
         missing = torch.where(self.nodata.isnan(), stored, self.nodata)
         return torch.where(image.valid[:, :, None], stored, missing).to(kind)
 
+    def seen(self, image: Image) -> Image:
+        """The image in values that counts have."""
+        values = self(self.counts(image))
+        valid = image.valid & values.isfinite().all(dim=2)
+        return replace(image, pixels=torch.where(valid[:, :, None], values, 0.0), valid=valid)
 
-class Graph(nn.Module):
-    """A copy of an encoder, in evaluation mode, as a function of plain tensors to outputs by name."""
+
+Given = TypeVar("Given")
+
+
+class Graph(nn.Module, Generic[Given]):
+    """What was trained, in evaluation mode, as a function of plain tensors to outputs by name."""
+
+    bands: Bands
+    """Band keys of all that it is fed."""
+
+    @property
+    def axes(self) -> Axes:
+        """Names of the axes of each input, in the order in which it takes them."""
+        raise NotImplementedError
+
+    def arguments(self, given: Given) -> dict[str, Tensor]:
+        """What the graph is fed instead of images."""
+        raise NotImplementedError
+
+    def by_argument(self, each: tuple[dict[int, object], ...]) -> tuple[object, ...]:
+        """What is said of each input, as `forward` takes these."""
+        return each
+
+    def bands_of(self, name: str) -> Bands:
+        """Band keys of the channels of an input; none of one that has no channels."""
+        return self.bands if "bands" in self.axes[name] else ()
+
+    def stored_as(self, name: str) -> str | None:
+        """The type of the counts that an input takes; None where it takes physical values, or no pixels."""
+        raise NotImplementedError
+
+
+def contiguous(module: nn.Module) -> nn.Module:
+    """A copy on the CPU, in evaluation mode.
+
+    Other libraries lay kernels out as they like; a layout of ours would be a condition on sizes.
+    """
+    own = copy.deepcopy(module).cpu().to(memory_format=torch.contiguous_format)
+    return own.eval().requires_grad_(requires_grad=False)
+
+
+class EncoderGraph(Graph[Image]):
+    """A copy of an encoder as a graph: from an image to its embedding and maps."""
 
     AXES: ClassVar[Axes]
+    encoder: Encoder
     ids: Tensor
 
     def __init__(self, encoder: Encoder, bands: Bands, *, dense: bool, counts: bool):
@@ -87,18 +135,23 @@ class Graph(nn.Module):
             counts: take stored counts instead of physical values.
         """
         super().__init__()
-        # other libraries lay kernels out as they like; a layout of ours would be a condition on sizes
-        contiguous = copy.deepcopy(encoder).cpu().to(memory_format=torch.contiguous_format)
-        self.encoder = contiguous.eval().requires_grad_(requires_grad=False)
+        own = contiguous(encoder)
+        assert isinstance(own, Encoder)
+        self.encoder = own
         self.bands, self.dense = bands, dense
         self.common_ids = tuple(band_id(key) for key in bands)
         self.gsd_m = dict(zip(encoder.contract.bands, encoder.contract.gsd_m, strict=False)).get(bands[0], 1.0)
         self.register_buffer("ids", torch.tensor(self.common_ids, dtype=torch.int32), persistent=False)
         self.decoding = Decoding(bands) if counts else None
 
-    def arguments(self, image: Image) -> dict[str, Tensor]:
-        """What the graph is fed instead of an image."""
-        raise NotImplementedError
+    @property
+    def axes(self) -> Axes:
+        """Names of the axes of each input, in the order in which it takes them."""
+        return self.AXES
+
+    def stored_as(self, name: str) -> str | None:
+        """The type of the counts that an input takes; None where it takes physical values, or no pixels."""
+        return self.decoding.stored_as if name == "pixels" and self.decoding is not None else None
 
     def _pixels(self, image: Image) -> Shaped[Tensor, "b t c h w"]:
         return image.pixels if self.decoding is None else self.decoding.counts(image)
@@ -117,28 +170,28 @@ class Graph(nn.Module):
         return outputs(self.encoder, Image(values, there, days, ids, self.gsd_m, self.common_ids), dense=self.dense)
 
 
-class Pictures(Graph):
+class Pictures(EncoderGraph):
     """The graph of an encoder that looks at single dates."""
 
     AXES: ClassVar[Axes] = {"pixels": ("batch", "bands", *SPACE), "valid": ("batch", *SPACE)}
 
-    def arguments(self, image: Image) -> dict[str, Tensor]:
+    def arguments(self, given: Image) -> dict[str, Tensor]:
         """Pixels and validity of the image's first date."""
-        return {"pixels": self._pixels(image)[:, 0].contiguous(), "valid": image.valid[:, 0].contiguous()}
+        return {"pixels": self._pixels(given)[:, 0].contiguous(), "valid": given.valid[:, 0].contiguous()}
 
     def forward(self, pixels: Shaped[Tensor, "b c h w"], valid: Bool[Tensor, "b h w"]) -> dict[str, Tensor]:
         """The outputs by name."""
         return self._outputs(pixels[:, None], valid[:, None])
 
 
-class UndatedSeries(Graph):
+class UndatedSeries(EncoderGraph):
     """The graph of an encoder of series that does not look at their days."""
 
     AXES: ClassVar[Axes] = {"pixels": ("batch", "time", "bands", *SPACE), "valid": ("batch", "time", *SPACE)}
 
-    def arguments(self, image: Image) -> dict[str, Tensor]:
+    def arguments(self, given: Image) -> dict[str, Tensor]:
         """Pixels and validity of all dates."""
-        return {"pixels": self._pixels(image), "valid": image.valid}
+        return {"pixels": self._pixels(given), "valid": given.valid}
 
     def forward(self, pixels: Shaped[Tensor, "b t c h w"], valid: Bool[Tensor, "b t h w"]) -> dict[str, Tensor]:
         """The outputs by name."""
@@ -150,9 +203,9 @@ class DatedSeries(Graph):
 
     AXES: ClassVar[Axes] = {**UndatedSeries.AXES, "days": ("batch", "time")}
 
-    def arguments(self, image: Image) -> dict[str, Tensor]:
+    def arguments(self, given: Image) -> dict[str, Tensor]:
         """Pixels, validity and days of all dates."""
-        return {"pixels": self._pixels(image), "valid": image.valid, "days": image.days}
+        return {"pixels": self._pixels(given), "valid": given.valid, "days": given.days}
 
     def forward(
         self, pixels: Shaped[Tensor, "b t c h w"], valid: Bool[Tensor, "b t h w"], days: Int32[Tensor, "b t"]
@@ -161,14 +214,14 @@ class DatedSeries(Graph):
         return self._outputs(pixels, valid, days)
 
 
-class Locations(Graph):
+class Locations(EncoderGraph):
     """The graph of an encoder of longitude and latitude."""
 
     AXES: ClassVar[Axes] = {"lonlat": ("batch", "bands")}
 
-    def arguments(self, image: Image) -> dict[str, Tensor]:
+    def arguments(self, given: Image) -> dict[str, Tensor]:
         """Longitude and latitude in degrees."""
-        return {"lonlat": lonlat_of(image)}
+        return {"lonlat": lonlat_of(given)}
 
     def forward(self, lonlat: Float[Tensor, "b 2"]) -> dict[str, Tensor]:
         """The outputs by name."""
@@ -176,7 +229,7 @@ class Locations(Graph):
         return self._outputs(pixels, torch.ones_like(pixels[:, :, 0], dtype=torch.bool))
 
 
-def graph_of(encoder: Encoder, bands: Bands, *, dense: bool, counts: bool) -> Graph:
+def graph_of(encoder: Encoder, bands: Bands, *, dense: bool, counts: bool) -> EncoderGraph:
     """The encoder as a function of plain tensors.
 
     Raises:

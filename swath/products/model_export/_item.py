@@ -6,18 +6,21 @@ By the Machine Learning Model extension (https://github.com/stac-extensions/mlm)
 import hashlib
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 import swath
 from swath import sensors
-from swath.encoders import EncoderCard, load_seen
+from swath.encoders import load_card, load_seen
 from swath.products.model_export._formats import FileFormat
-from swath.products.model_export._graphs import FIXED, OUTPUT_AXES, Decoding, Graph
+from swath.products.model_export._graphs import FIXED, OUTPUT_AXES, Graph
 from swath.sensors import band
 
 EXTENSIONS = {
@@ -26,6 +29,7 @@ EXTENSIONS = {
     "file": "https://stac-extensions.github.io/file/v2.1.0/schema.json",
     "raster": "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
 }
+INSIDE = "Units, statistics and invalid pixels are dealt with inside the graph."
 SHA256 = "1220"
 """What a multihash of SHA-256 begins with: its code and its 32 bytes."""
 SAID_OF = {
@@ -37,45 +41,72 @@ SAID_OF = {
 }
 
 
-def item(
-    card: EncoderCard, encoder: Path | str, path: Path, kind: FileFormat, graph: Graph, outputs: dict[str, Tensor]
-) -> str:
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an item says that the graph does not know."""
+
+    description: str
+    architecture: str
+    places: pd.DataFrame | None
+    """`lon` and `lat` of the locations that it was trained on; None where nobody knows."""
+    tasks: tuple[str, ...] = ("similarity-search",)
+    """What it is for, in the extension's words."""
+    feature: str = "feature"
+    """What the second axis of an output is called."""
+    classes: tuple[dict[str, Any], ...] = ()
+    """In the words of STAC's classification, where it tells classes apart."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Further properties."""
+    encoder_beside: bool = True
+    """Whether the encoder's own files lie beside the graph."""
+
+
+def about_encoder(encoder: Path | str) -> About:
+    """What is said of a saved encoder."""
+    said, seen = load_card(encoder).encoder, load_seen(encoder)
+    return About(
+        f"Encoder {said['name']} of swath {swath.__version__}. {INSIDE}",
+        str(said.get("model") or said["name"]),
+        None if seen is None else seen[["lon", "lat"]],
+    )
+
+
+def item(about: About, path: Path, kind: FileFormat, graph: Graph[Any], outputs: dict[str, Tensor]) -> str:
     """The item as JSON.
 
     Args:
-        card: of the encoder.
-        encoder: path of the encoder.
+        about: what the graph does not know.
         path: of the graph that was written.
         kind: what kind of file it is.
         graph: what it is fed.
         outputs: an example of what it gives.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    used = EXTENSIONS if graph.decoding is not None else {k: v for k, v in EXTENSIONS.items() if k != "raster"}
+    counts = any(graph.stored_as(name) for name in graph.axes)
+    used = EXTENSIONS if counts else {k: v for k, v in EXTENSIONS.items() if k != "raster"}
     said = {
         "type": "Feature",
         "stac_version": "1.1.0",
         "stac_extensions": list(used.values()),
         "id": path.name,
-        **_where(encoder),
+        **_where(about.places),
         "properties": {
             "datetime": now,
             "created": now,
-            "description": f"Encoder {card.encoder['name']} of swath {swath.__version__}. Units, statistics and "
-            "invalid pixels are dealt with inside the graph.",
-            "bands": [_band(key, graph.decoding) for key in graph.bands],
-            **_model(card, path, kind, graph, outputs),
+            "description": about.description,
+            "bands": [_band(key, counts=counts) for key in graph.bands],
+            **_model(about, path, kind, graph, outputs),
+            **about.more,
         },
         "links": [],
-        "assets": _assets(path, kind),
+        "assets": _assets(path, kind) | (_encoder_assets(path) if about.encoder_beside else {}),
     }
     return json.dumps(said, indent=1) + "\n"
 
 
-def _where(encoder: Path | str) -> dict[str, Any]:
+def _where(locations: pd.DataFrame | None) -> dict[str, Any]:
     """Geometry and box of the locations that it was trained on; none where nobody knows."""
-    seen = load_seen(encoder)
-    places = None if seen is None else seen[["lon", "lat"]].dropna()
+    places = None if locations is None else locations.dropna()
     if places is None or places.empty:
         return {"geometry": None}
     (west, south), (east, north) = places.min().tolist(), places.max().tolist()
@@ -83,7 +114,7 @@ def _where(encoder: Path | str) -> dict[str, Any]:
     return {"geometry": {"type": "Polygon", "coordinates": [ring]}, "bbox": [west, south, east, north]}
 
 
-def _band(key: str, decoding: Decoding | None) -> dict[str, Any]:
+def _band(key: str, *, counts: bool) -> dict[str, Any]:
     """A band as STAC 1.1 describes it, under its key."""
     own = band(key)
     sensor = sensors.get(own.sensor)
@@ -95,25 +126,25 @@ def _band(key: str, decoding: Decoding | None) -> dict[str, Any]:
         "eo:center_wavelength": own.centre_um,
         "eo:full_width_half_max": own.width_um,
     }
-    if decoding is not None:
+    if counts:
         rule = sensor.scaling_of(own.name)
         said |= {"nodata": sensor.nodata, "raster:scale": rule.scale, "raster:offset": rule.offset}
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _model(card: EncoderCard, path: Path, kind: FileFormat, graph: Graph, outputs: dict[str, Tensor]) -> dict[str, Any]:
-    weights = sum(parameter.numel() for parameter in graph.encoder.parameters())
+def _model(about: About, path: Path, kind: FileFormat, graph: Graph[Any], outputs: dict[str, Tensor]) -> dict[str, Any]:
+    weights = sum(parameter.numel() for parameter in graph.parameters())
     return {
         "mlm:name": _name(path.stem),
-        "mlm:architecture": str(card.encoder.get("model") or card.encoder["name"]),
-        "mlm:tasks": ["similarity-search"],
+        "mlm:architecture": about.architecture,
+        "mlm:tasks": list(about.tasks),
         "mlm:framework": kind.framework,
         "mlm:framework_version": torch.__version__.partition("+")[0],
         "mlm:total_parameters": weights,
         "mlm:pretrained": True,
         "mlm:accelerator_constrained": False,
-        "mlm:input": [_input(name, axes, graph) for name, axes in graph.AXES.items()],
-        "mlm:output": [_output(name, tensor) for name, tensor in outputs.items()],
+        "mlm:input": [_input(name, axes, graph) for name, axes in graph.axes.items()],
+        "mlm:output": [_output(name, tensor, about) for name, tensor in outputs.items()],
     }
 
 
@@ -122,46 +153,40 @@ def _name(stem: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_.\- ]", "-", f"swath {stem}").rstrip("_.- ")
 
 
-def _input(name: str, axes: tuple[str, ...], graph: Graph) -> dict[str, Any]:
-    has_bands = "bands" in axes
-    counts = name == "pixels" and graph.decoding is not None
+def _input(name: str, axes: tuple[str, ...], graph: Graph[Any]) -> dict[str, Any]:
+    bands, stored, kind = graph.bands_of(name), graph.stored_as(name), name.partition("_")[0]
     return {
         "name": name,
-        "description": SAID_OF["counts" if counts else name],
-        "bands": list(graph.bands) if has_bands else [],
+        "description": SAID_OF["counts" if stored else kind],
+        "bands": list(bands),
         "input": {
-            "shape": [len(graph.bands) if axis in FIXED else -1 for axis in axes],
+            "shape": [len(bands) if axis in FIXED else -1 for axis in axes],
             "dim_order": list(axes),
-            "data_type": _data_type(name, graph),
+            # STAC has no word for bool
+            "data_type": stored or {"valid": "other", "days": "int32"}.get(kind, "float32"),
         },
         "value_scaling": None,
         "resize_type": None,
     }
 
 
-def _data_type(name: str, graph: Graph) -> str:
-    """What STAC calls an input's type; it has no word for bool."""
-    if name == "pixels" and graph.decoding is not None:
-        return graph.decoding.stored_as
-    return {"valid": "other", "days": "int32"}.get(name, "float32")
-
-
-def _output(name: str, tensor: Tensor) -> dict[str, Any]:
-    axes = OUTPUT_AXES[tensor.ndim]
+def _output(name: str, tensor: Tensor, about: About) -> dict[str, Any]:
+    axes = tuple(about.feature if axis == "feature" else axis for axis in OUTPUT_AXES[tensor.ndim])
+    classes = {"classification:classes": list(about.classes)} if about.classes else {}
     return {
         "name": name,
-        "tasks": ["similarity-search"],
+        "tasks": list(about.tasks),
         "result": {
             "shape": [tensor.shape[i] if axis in FIXED else -1 for i, axis in enumerate(axes)],
             "dim_order": list(axes),
             "data_type": "float32",
         },
         "bands": [],
+        **classes,
     }
 
 
 def _assets(path: Path, kind: FileFormat) -> dict[str, Any]:
-    base = path.with_suffix("").name
     content = path.read_bytes()
     return {
         "model": {
@@ -173,6 +198,12 @@ def _assets(path: Path, kind: FileFormat) -> dict[str, Any]:
             "file:size": len(content),
             "file:checksum": SHA256 + hashlib.sha256(content).hexdigest(),
         },
+    }
+
+
+def _encoder_assets(path: Path) -> dict[str, Any]:
+    base = path.with_suffix("").name
+    return {
         "weights": {
             "href": f"./{base}.safetensors",
             "title": "The encoder's weights, for swath",

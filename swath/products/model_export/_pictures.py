@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from swath.batch import NO_DAY, Image
 from swath.corpus import Corpus, Selection
 from swath.encoders import Encoder, sees_series
 from swath.encoders.location import LOCATION
 from swath.errors import CorpusError, SwathError
-from swath.products.model_export._graphs import Bands, Graph, Locations
+from swath.products.model_export._graphs import Bands, EncoderGraph, Locations
 from swath.sensors import band_id
 from swath.tasks.data import BandReader
 
@@ -58,7 +59,7 @@ def picture(encoder: Encoder, bands: Bands, b: int, t: int, size: tuple[int, int
     return Image(pixels, valid, days, torch.tensor([ids] * b, dtype=torch.int32), 1.0, ids)
 
 
-def made(encoder: Encoder, graph: Graph) -> list[Image]:
+def made(encoder: Encoder, graph: EncoderGraph) -> list[Image]:
     """One picture, and a batch of three of another size; of series, one date and four."""
     found = [(1, 1), (3, 4 if sees_series(encoder) else 1)]
     shapes = sizes(encoder, graph.bands)
@@ -68,31 +69,42 @@ def made(encoder: Encoder, graph: Graph) -> list[Image]:
     return [as_the_graph_sees(graph, image) for image in images]
 
 
-def as_the_graph_sees(graph: Graph, image: Image) -> Image:
+def as_the_graph_sees(graph: EncoderGraph, image: Image) -> Image:
     """The image at the pixel size of the graph; where that takes counts, in values that counts have."""
     image = replace(image, gsd_m=graph.gsd_m)
     if graph.decoding is None or isinstance(graph, Locations):
         return image
-    values = graph.decoding(graph.decoding.counts(image))
-    valid = image.valid & values.isfinite().all(dim=2)
-    return replace(image, pixels=torch.where(valid[:, :, None], values, 0.0), valid=valid)
+    return graph.decoding.seen(image)
 
 
-def of_corpus(encoder: Encoder, graph: Graph, corpus: Corpus | Path | str) -> list[Image]:
+def of_corpus(encoder: Encoder, graph: EncoderGraph, corpus: Corpus | Path | str) -> list[Image]:
     """Chips of a corpus, evenly from all of its locations.
 
     Raises:
         CorpusError: no location has chips of these bands.
         ContractError: they are not what the encoder was made for.
     """
-    opened = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
-    reader = BandReader(opened, graph.bands, Selection(dates="all" if sees_series(encoder) else 1))
-    rows = reader.complete(np.arange(len(opened)))
-    if not len(rows):
-        raise CorpusError(
-            "no location has chips of the encoder's bands", where=", ".join(graph.bands), remedy="name another corpus"
-        )
-    rows = rows[np.linspace(0, len(rows) - 1, min(CHIPS, len(rows))).astype(np.int64)]
-    image = reader.compose(reader.read(rows), graph.bands)
+    reader = reader_of(corpus, graph.bands, Selection(dates="all" if sees_series(encoder) else 1))
+    image = reader.compose(chips(reader, np.arange(len(reader.corpus))), graph.bands)
     encoder.check(image)
     return [as_the_graph_sees(graph, image)]
+
+
+def reader_of(corpus: Corpus | Path | str, bands: Bands, select: Selection) -> BandReader:
+    """A reader of a corpus, open or not."""
+    return BandReader(corpus if isinstance(corpus, Corpus) else Corpus.open(corpus), bands, select)
+
+
+def chips(reader: BandReader, locations: Int[np.ndarray, " n"], count: int = CHIPS) -> dict[str, Image]:
+    """Chips by sensor, evenly from all of these locations.
+
+    Raises:
+        CorpusError: no location has chips of the reader's bands.
+    """
+    rows = reader.complete(locations)
+    if not len(rows):
+        bands = [f"{sensor}/{name}" for sensor, names in reader.reads.items() for name in names]
+        raise CorpusError(
+            "no location has chips of the encoder's bands", where=", ".join(bands), remedy="name another corpus"
+        )
+    return reader.read(rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64)])

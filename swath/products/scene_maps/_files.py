@@ -27,6 +27,7 @@ from swath.products._writing import writing
 from swath.products.scene_maps._layout import Layout
 from swath.products.scene_maps._products import NOTHING, Classes, Layer
 from swath.products.scene_maps._work import ZoneWork
+from swath.products.words import word
 
 BLOCK = 512
 """Side of the blocks of the files, in pixels."""
@@ -238,15 +239,10 @@ def _asset(work: ZoneWork, layer: Layer, file: Path, facts: Mapping[str, Any]) -
     if isinstance(work.product, Classes) and not layer.ending:
         said = zip(work.product.shown, work.product.names, work.product.colours, strict=True)
         more["classification:classes"] = [
-            {"value": code, "name": _word(name), "title": name, "color_hint": colour.removeprefix("#").upper()}
+            {"value": code, "name": word(name), "title": name, "color_hint": colour.removeprefix("#").upper()}
             for code, name, colour in said
         ]
     return pystac.Asset(f"./{file.name}", media_type=pystac.MediaType.COG, roles=["data"], extra_fields=more)
-
-
-def _word(name: str) -> str:
-    """A class name of letters, digits, hyphens and underscores alone, as the extension wants it."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in name) or "_"
 
 
 # -- several zones -----------------------------------------------------------------------------------------------------

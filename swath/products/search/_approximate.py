@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 from numpy import ndarray
 
-from swath._files import publish, read_json, write_whole
+from swath._files import read_json, replacing, write_whole
 from swath._progress import console, track
 from swath.errors import SwathError
 from swath.products.search._exact import nearest_rows, ranked
@@ -65,12 +65,8 @@ def _graph(index: Index) -> "Graph":
         console().print(f"{path.name} cannot be read and is made again")
     _fill(graph, index)
     note.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
+    with replacing(path) as temporary:
         graph.save(str(temporary))
-        publish(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     recall = _recall(graph, index)
     write_whole(note, json.dumps({**state, "recall_at_10": recall}))
     console().print(f"{path.name}: {100 * recall:.1f} % of the {TOP} nearest are found, in {SAMPLED} samples")

@@ -38,8 +38,8 @@ class Index:
         """Open what `swath embed` wrote.
 
         Raises:
-            SwathError: it is no index, of another version, empty, holds values that are not finite, or a location and
-                date twice.
+            SwathError: it is no index, of another version, empty, holds values that are not finite, bytes without
+                scales, rows without an id, or a location and date twice.
         """
         path = Path(path)
         header = Header.read(path)
@@ -51,6 +51,8 @@ class Index:
             ) from None
         if table.empty:
             raise SwathError("the index is empty", where=str(path), remedy="embed something")
+        if nameless := int(table["uid"].isna().sum()):
+            raise SwathError(f"{nameless} rows have no uid", where=str(path), remedy="see swath embed check")
         if (twice := table.duplicated(["uid", "date"])).any():
             first = table["uid"].iloc[int(np.argmax(twice))]
             raise SwathError(
@@ -109,6 +111,6 @@ class Index:
 def _table(path: Path) -> gpd.GeoDataFrame:
     names = [name for name in pq.read_schema(path).names if name not in {"embedding", "bbox"}]
     if "geometry" in names:
-        return gpd.read_parquet(path, columns=names).to_crs("EPSG:4326")
-    table = pd.read_parquet(path, columns=names)
+        return gpd.read_parquet(path, columns=names, page_checksum_verification=True).to_crs("EPSG:4326")
+    table = pd.read_parquet(path, columns=names, page_checksum_verification=True)
     return gpd.GeoDataFrame(table, geometry=np.full(len(table), None), crs="EPSG:4326")

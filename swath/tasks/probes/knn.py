@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from swath.tasks._types import Features, Prediction
@@ -86,6 +86,26 @@ class Neighbours:
         if self.regression:
             return Prediction.of_numbers(means[:, 0])
         return Prediction.of(means, multi_label=self.multi_label)
+
+    def layers(self) -> nn.Module:
+        """The same as a layer, from features to the share of votes that each class gets, or to the number."""
+        return _Votes(self)
+
+
+class _Votes(nn.Module):
+    """The training samples as a part of a network."""
+
+    samples: Tensor
+    said: Tensor
+
+    def __init__(self, neighbours: Neighbours):
+        super().__init__()
+        self.config = neighbours.config
+        self.register_buffer("samples", neighbours.train)
+        self.register_buffer("said", neighbours.said)
+
+    def forward(self, x: Float[Tensor, "b d"]) -> Float[Tensor, "b outputs"]:
+        return _means(self.config, x, self.samples, self.said).float()
 
 
 def _said(features: Features) -> Float[Tensor, "n outputs"]:

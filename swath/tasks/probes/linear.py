@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field, model_serializer
+from torch import nn
 
 from swath.tasks._types import Features, Prediction
 from swath.tasks.metrics.macro_ap import macro_ap
+from swath.tasks.probes._layers import Scaled, affine, likely
 from swath.tasks.probes._scale import ZScore, check_learnable
 from swath.tasks.probes._types import ProbeSettings, Validation
 
@@ -97,12 +99,18 @@ def fit(config: Config, features: Features, seed: int) -> "ByScores":  # noqa: A
 class ByScores:
     """Predictions by a fitted classifier's scores."""
 
-    scores: "Fitted"
+    scores: "Scored"
     multi_label: bool
 
     def __call__(self, x: Float[np.ndarray, "m d"]) -> Prediction:
         """What it predicts of these features."""
         return Prediction.of(self.scores(x), multi_label=self.multi_label)
+
+    def layers(self) -> nn.Module:
+        """The same as layers, from features to the probability of each class."""
+        assert isinstance(self.scores.scale, ZScore)
+        last = likely(multi_label=self.multi_label)
+        return nn.Sequential(Scaled(self.scores.scale), affine(*self.scores.plane()), last)
 
 
 Labelled = tuple[Float[np.ndarray, "_ d"], Int[np.ndarray, " _"] | Int[np.ndarray, "_ k"]]
@@ -113,7 +121,7 @@ Learn = Callable[[Labelled, Labelled, int], Fitted]
 """A function of training part, validation part and number of classes that returns a fitted classifier."""
 
 
-def learn(config: Config, train: Labelled, val: Labelled, classes: int) -> Fitted:
+def learn(config: Config, train: Labelled, val: Labelled, classes: int) -> "Scored":
     """Z-score on the training part, choose C on validation, refit on both unless the settings say otherwise."""
     scale = ZScore(train[0])
     train, val = (scale(train[0]), train[1]), (scale(val[0]), val[1])
@@ -131,7 +139,7 @@ def joined(train: Labelled, val: Labelled) -> Labelled:
     return np.concatenate([train[0], val[0]]), np.concatenate([train[1], val[1]])
 
 
-def scored(model: Any, classes: int, scale: Callable[[np.ndarray], np.ndarray] = np.asarray) -> Fitted:
+def scored(model: Any, classes: int, scale: Callable[[np.ndarray], np.ndarray] = np.asarray) -> "Scored":
     """A fitted model of scikit-learn's, with a score for every class; those that it never saw get none."""
     return Scored(model, classes, scale)
 
@@ -149,6 +157,24 @@ class Scored:
         full = np.zeros((len(x), self.classes), np.float32)
         full[:, self.model.classes_] = self.model.predict_proba(self.scale(x))
         return full
+
+    def plane(self) -> tuple[Float[np.ndarray, "k d"], Float[np.ndarray, " k"]]:
+        """Weights and biases of all classes' logits; a class that was never seen has a logit of minus infinity."""
+        rows, offsets = _rows(self.model)
+        weight, bias = np.zeros((self.classes, rows.shape[1])), np.full(self.classes, -np.inf)
+        weight[self.model.classes_], bias[self.model.classes_] = rows, offsets
+        return weight, bias
+
+
+def _rows(model: Any) -> tuple[Float[np.ndarray, "c d"], Float[np.ndarray, " c"]]:
+    """A row of weights and a bias for each class that a model tells apart."""
+    if isinstance(model, OneVsRest):
+        return model.plane()
+    rows, offsets = model.coef_, model.intercept_
+    if len(rows) > 1:
+        return rows, offsets
+    # of two classes the first one's logit is 0
+    return np.concatenate([np.zeros_like(rows), rows]), np.concatenate([np.zeros_like(offsets), offsets])
 
 
 class OneVsRest:
@@ -183,6 +209,16 @@ class OneVsRest:
             for model, known in zip(self.models, self.known, strict=True)
         ]
         return np.stack(said, axis=1)
+
+    def plane(self) -> tuple[Float[np.ndarray, "k d"], Float[np.ndarray, " k"]]:
+        """Weights and biases of the logits; what is said of everything has an infinite bias."""
+        both = list(zip(self.models, self.known, strict=True))
+        nothing = np.zeros(next(model.coef_.shape[1] for model, known in both if known is None))
+        certain = {0.0: -np.inf, 1.0: np.inf}
+        return (
+            np.stack([model.coef_[0] if known is None else nothing for model, known in both]),
+            np.array([model.intercept_[0] if known is None else certain[known] for model, known in both]),
+        )
 
 
 def choose_c(config: Config, train: Labelled, val: Labelled) -> float:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from swath.tasks._losses import label_loss, probabilities
 from swath.tasks._types import Features, Prediction
 from swath.tasks.data import Centred
+from swath.tasks.probes._layers import Scaled, affine, likely
 from swath.tasks.probes._scale import ZScore, check_learnable
 from swath.tasks.probes._types import LabelKind, ProbeSettings, Validation
 
@@ -79,6 +80,12 @@ class Fitted:
         if self.regression:
             return Prediction.of_numbers(self.labels.undone(logits[:, 0].numpy()))
         return Prediction.of(probabilities(logits, multi_label=self.multi_label).numpy(), multi_label=self.multi_label)
+
+    def layers(self) -> nn.Module:
+        """The same as layers, from features to the probability of each class, or to the number."""
+        undone = affine(np.array([[self.labels.std]]), np.array([self.labels.mean]))
+        last = undone if self.regression else likely(multi_label=self.multi_label)
+        return nn.Sequential(Scaled(self.scale), self.network, last)
 
 
 def train(config: Config, x: Float[Tensor, "n d"], y: Tensor, outputs: int, seed: int) -> nn.Module:

@@ -10,8 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 from pydantic import Field
+from torch import nn
 
 from swath.tasks._types import Features, Prediction
+from swath.tasks.probes._layers import Scaled, affine
 from swath.tasks.probes._scale import ZScore, check_learnable
 from swath.tasks.probes._types import LabelKind, ProbeSettings, Validation
 
@@ -80,6 +82,11 @@ class Fitted:
     def __call__(self, x: Float[np.ndarray, "m d"]) -> Prediction:
         """What it estimates from these features."""
         return Prediction.of_numbers(self.model.predict(self.scale(x).astype(np.float64)).reshape(len(x)))
+
+    def layers(self) -> nn.Module:
+        """The same as layers, from features to the number."""
+        plane = np.atleast_2d(self.model.coef_), np.atleast_1d(self.model.intercept_)
+        return nn.Sequential(Scaled(self.scale), affine(*plane))
 
 
 Labelled = tuple[Float[np.ndarray, "_ d"], Float[np.ndarray, " _"]]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from swath.cli import app
+from swath.errors import SwathError
 from swath.products.embeddings import Storage, build_index, check_embeddings
+from swath.products.search import Index
+from tests.products.indices import make_squares
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +97,41 @@ def test_the_command_says_it_and_fails(tmp_path):
     result = CliRunner().invoke(app, ["embed", "check", str(tmp_path / "x.parquet")])
     assert result.exit_code == 1
     assert check_embeddings(tmp_path / "none.parquet") == ["there is no index here"]
+
+
+@pytest.mark.parametrize("column", ["uid", "embedding.list.element"])
+def test_a_changed_byte_in_a_page_is_found_by_its_checksum(sound, tmp_path, column):
+    """Most such bytes give other numbers and no error of their own."""
+    with pq.ParquetFile(sound) as file:
+        group = file.metadata.row_group(0)
+    parts = {one.path_in_schema: one for one in map(group.column, range(group.num_columns))}
+    content = bytearray(sound.read_bytes())
+    start = parts[column].dictionary_page_offset or parts[column].data_page_offset
+    content[start + parts[column].total_compressed_size - 3] ^= 4
+    shutil.copy(sound.with_name("x.pca.safetensors"), tmp_path)
+    (tmp_path / "x.parquet").write_bytes(content)
+    assert re.match("the file is damaged: .*CRC", check_embeddings(tmp_path / "x.parquet")[0])
+    with pytest.raises(SwathError, match=r"damaged: .*CRC|cannot read the index: .*CRC"):
+        Index.open(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"header": {"quantisation": None}}, "the scale is missing"),
+        ({"header": {"quantisation": {"method": "linear", "scale": [1.0]}}}, "1 scales for 4 dimensions"),
+        ({"header": {"quantisation": {"method": "linear", "scale": [1.0, -1.0, 1.0, 1.0]}}}, "not above 0"),
+        ({"column": {"uid": pa.array([None, *"abcdefghijk"])}}, "1 rows have no uid"),
+    ],
+)
+def test_nobody_searches_in_bytes_without_scales_or_among_rows_without_an_id(sound, tmp_path, change, message):
+    with pytest.raises(SwathError, match=message):
+        Index.open(changed(sound, tmp_path / "x.parquet", **change))
+
+
+def test_what_described_an_older_index_goes_with_it(squares, encoder_path, tmp_path):
+    """A file without coordinates has no STAC collection: nor that of what it replaces."""
+    build_index(encoder_path, squares, tmp_path / "x.parquet")
+    assert {one.name for one in tmp_path.glob("*.json")} == {"x.collection.json", "x.item.json"}
+    build_index(encoder_path, make_squares(tmp_path / "corpus", n=2, located=False), tmp_path / "x.parquet")
+    assert not list(tmp_path.glob("x.*.json"))

@@ -19,9 +19,10 @@ import torch
 from scipy.signal import correlate
 from stac_model.schema import MLModelProperties
 
-from swath import encoders
+from swath import encoders, pipeline
 from swath.encoders.random_convolutions import RandomConvolutions
 from swath.errors import CheckpointError, ContractError, RecipeError, SwathError
+from swath.pipeline import export_run
 from swath.products import model_export
 from swath.products.model_export import FORMATS, _export, export_model
 from tests.products.model_export.conftest import BANDS, CONTRACT, PLACES, of_two_inputs, one_sensor
@@ -143,13 +144,16 @@ def test_the_item_is_one_of_stac_and_says_what_goes_in(request, which):
 def test_the_examples_of_the_document_run(onnx, pt2, tmp_path, monkeypatch):
     """docs/export.md, with a small encoder of three bands in place of the one it speaks of."""
     shown = re.findall(r"```python\n(.*?)```", (DOCS / "export.md").read_text(), re.DOTALL)
-    assert len(shown) == 3
+    assert len(shown) == 4
     (tmp_path / "out").mkdir()
     for made in (onnx, pt2):
         shutil.copy(made.graph, tmp_path / "out" / f"byol{made.graph.suffix}")
     monkeypatch.chdir(tmp_path)
     called = {}
     monkeypatch.setattr(model_export, "export_model", lambda *given, **named: called.update(named) or onnx)
+    monkeypatch.setattr(
+        pipeline, "export_run", lambda *given, **named: inspect.signature(export_run).bind(*given, **named) and onnx
+    )
     names = {}
     for block in shown:
         exec(compile(block, "export.md", "exec"), names)
@@ -253,7 +257,7 @@ def test_an_encoder_without_weights_and_a_run_are_refused(tiny, tmp_path):
     (tmp_path / "run" / "pretrain" / "byol" / "seed-0").mkdir(parents=True)
     (tmp_path / "run" / "recipe.yaml").touch()
     (tmp_path / "run" / "pretrain" / "byol" / "seed-0" / "encoder.safetensors").touch()
-    with pytest.raises(RecipeError, match="not the heads that were fitted") as caught:
+    with pytest.raises(RecipeError, match="a run, and no encoder") as caught:
         export_model(tmp_path / "run", tmp_path / "net", format="pt2")
     assert caught.value.remedy.endswith("pretrain/byol/seed-0/encoder")
 
