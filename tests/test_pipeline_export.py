@@ -126,7 +126,7 @@ def test_what_is_meant_has_to_be_said_and_a_corpus_to_check_on_has_to_fit(run, t
         pipeline.export_run(tmp_path, tmp_path / "x", format="pt2")
     encoder = pipeline.arm_folder(folder, "a", 0) / "encoder"
     for wrong, arguments in [
-        ("of a run", [encoder, "--row", "a"]),
+        ("no run here", [encoder, "--row", "a"]),
         ("of an encoder alone", [folder, "--dense"]),
         ("of an encoder alone", [folder, "--bands", KEYS[0]]),
     ]:

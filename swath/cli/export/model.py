@@ -60,7 +60,7 @@ def model(
     """
     kind = cast("FormatName", format.value)
     meant = (task, row, input, probe, seed)
-    if (encoder / "recipe.yaml").exists():
+    if (encoder / "recipe.yaml").exists() or any(one is not None for one in meant):
         from swath import pipeline
 
         if bands or dense:
@@ -70,12 +70,6 @@ def model(
     else:
         from swath.products.model_export import export_model
 
-        if any(one is not None for one in meant):
-            raise SwathError(
-                "--task, --row, --input, --probe and --seed are of a run, and this is none",
-                where=str(encoder),
-                remedy="give the folder that `swath run` made",
-            )
         keys = None if bands is None else bands.split(",")
         made = export_model(encoder, to, format=kind, bands=keys, dense=dense, counts=counts, corpus=check_on)
     for name, difference in made.differences.items():
