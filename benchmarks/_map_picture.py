@@ -33,7 +33,7 @@ OVERRIDES = [
 ]
 """`landsat-zion` with one network and without any pre-training: to show how maps are put together, not how good."""
 TILES, BLENDED = How(device="cpu", window=128, overlap=0), How(device="cpu", window=256, overlap=64)
-SHOWN = Window(440, 300, 512, 432)
+SHOWN = Window.from_slices((900, 1332), (540, 1052))
 """Columns and rows of the scene that are drawn."""
 RGB = ("landsat_b4.tif", "landsat_b3.tif", "landsat_b2.tif")
 
@@ -80,7 +80,7 @@ def drawn(data: Path, maps: dict[str, Path]) -> bytes:
     """A PNG: true colour, and both maps."""
     with rasterio.open(maps["blended"]) as file:
         named = [pair.split(" ", 1) for pair in file.tags()["classes"].split(", ")]
-        table = {int(code): np.array(file.colormap(1)[int(code)][:3]) / 255 for code, _ in named}
+        table = {int(code): "#{:02x}{:02x}{:02x}".format(*file.colormap(1)[int(code)]) for code, _ in named}
     image = np.stack([read(data / name, SHOWN) for name in RGB], axis=-1).astype(float)
     low, high = np.percentile(image, (1, 99))
     figure = Figure(figsize=(9.2, 3.0), dpi=100, layout="constrained")
@@ -99,7 +99,8 @@ def drawn(data: Path, maps: dict[str, Path]) -> bytes:
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
     buffer, small = io.BytesIO(), io.BytesIO()
     figure.savefig(buffer, format="png")
-    Picture.open(buffer).convert("RGB").quantize(64).save(small, "PNG", optimize=True)
+    colours = Picture.open(buffer).convert("RGB").quantize(128, Picture.Quantize.MAXCOVERAGE)
+    colours.save(small, "PNG", optimize=True)
     return small.getvalue()
 
 

@@ -120,6 +120,18 @@ def test_chips_are_classified_as_the_run_judged_them(run, tmp_path, capsys):
         assert shares.descriptions == ("wood", "water")
 
 
+def test_a_corpus_is_mapped_as_the_scene_that_it_was_cut_from(run, tmp_path):
+    folder, scene = run
+    meant, how = pipeline.Result(task="chips", row="a"), How(device="cpu")
+    corpus = pipeline.corpus_path(config.load(folder / "recipe.yaml"), folder)
+    for name, given in (("scene", scene), ("corpus", corpus)):
+        pipeline.map_run(folder, given, tmp_path / f"{name}.tif", result=meant, how=how)
+    for ending in ("tif", "probabilities.tif"):
+        with rasterio.open(tmp_path / f"scene.{ending}") as one, rasterio.open(tmp_path / f"corpus.{ending}") as other:
+            assert (one.transform, one.crs) == (other.transform, other.crs)
+            np.testing.assert_array_equal(one.read(), other.read())
+
+
 def test_a_segmenter_maps_what_it_was_trained_on_and_is_trained_once(run, tmp_path, monkeypatch):
     folder, scene = run
     meant = pipeline.Result(task="pixels", row="unet")

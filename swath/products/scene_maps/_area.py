@@ -13,8 +13,8 @@ from swath.products.windows import Zone
 POLYGONS = [shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON]
 
 
-def area_of(path: Path, zones: list[Zone]) -> list[shapely.Geometry | None]:
-    """The polygons of a file in the reference system of each zone; None for a zone that they do not reach.
+def area_of(path: Path, zones: list[Zone]) -> list[shapely.STRtree | None]:
+    """The polygons of a file in the reference system of each zone, by where they lie; None where they do not reach.
 
     Polygons that cross themselves are mended, and it is said how many; so it is of those outside of all zones, and of
     points, lines and empty shapes.
@@ -38,7 +38,10 @@ def area_of(path: Path, zones: list[Zone]) -> list[shapely.Geometry | None]:
         box = shapely.box(*_bounds(zone))
         here = np.isfinite(shapely.bounds(own)).all(axis=1) & shapely.intersects(own, box)
         reached |= here
-        found.append(shapely.union_all(own[here]) if here.any() else None)
+        parts = shapely.get_parts(shapely.get_parts(own[here]))
+        # mending leaves lines of what has no area, and a line would count as the pixels that it crosses
+        parts = parts[np.isin(shapely.get_type_id(parts), POLYGONS)]
+        found.append(shapely.STRtree(parts) if len(parts) else None)
     if not reached.any():
         raise CorpusError(
             "none of its polygons lies in the input",

@@ -16,6 +16,7 @@ from affine import Affine
 from jaxtyping import Bool, Float32, Shaped
 from numpy import ndarray
 from rasterio.features import geometry_mask
+from rasterio.transform import array_bounds
 
 from swath._files import replacing
 from swath._progress import track
@@ -35,8 +36,8 @@ class ZoneWork:
     product: Product
     layout: Layout
     folder: Path
-    area: shapely.Geometry | None = None
-    """Outside of it there is nothing; in the zone's reference system."""
+    area: shapely.STRtree | None = None
+    """Polygons outside of which there is nothing; in the zone's reference system."""
     device: str = "cpu"
 
     def path(self, number: int, kind: str) -> Path:
@@ -114,7 +115,9 @@ def inside(work: ZoneWork, span: Span) -> Bool[ndarray, "h w"]:
     if work.area is None:
         return np.ones((span.height, span.width), bool)
     transform = work.transform @ Affine.translation(span.column, span.row)
-    return geometry_mask([work.area], (span.height, span.width), transform, invert=True)
+    shape = span.height, span.width
+    near = work.area.geometries[work.area.query(shapely.box(*array_bounds(*shape, transform)))]
+    return geometry_mask(near.tolist(), shape, transform, invert=True) if len(near) else np.zeros(shape, bool)
 
 
 def _compute_one(work: ZoneWork, predictor: Predictor, number: int, images: dict[str, Image] | None) -> None:

@@ -288,7 +288,7 @@ def _channels(file: Path, names: Sequence[str], sensor: str) -> dict[str, int]:
     if set(names) <= set(described):
         return {name: described.index(name) + 1 for name in names}
     own = [str(name) for name in described if name]
-    others = [have for have, name in zip(described, names, strict=False) if have not in {None, name}]
+    others = [have for have, name in zip(described, names, strict=False) if have and have != name]
     if count != len(names) or not _are_numbers(others):
         there = f"{count} channel(s)" + (f", {', '.join(own)}" if own else " without names")
         raise CorpusError(

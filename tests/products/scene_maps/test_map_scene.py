@@ -319,23 +319,45 @@ def test_memory_is_bounded_by_the_window(tmp_path, monkeypatch):
     assert max(peak.values()) < 12 * 256 * 256 * 4 * (2 + 3), peak
 
 
+def test_overviews_are_means_of_what_there_is_down_to_a_block(tmp_path, monkeypatch):
+    path, counts = tmp_path / "scene.tif", np.random.default_rng(3).integers(1, 9000, (2, 136, 132), dtype=np.uint16)
+    counts[:, 41:60, 31:70] = 0
+    probabilities, valid = expected(write(path, counts))
+    monkeypatch.setattr(scene_maps._files, "BLOCK", 64)
+    map_scene(dense(), Numbers(("a", "b", "c")), Input(path), tmp_path / "m.tif", about=ABOUT, how=SMALL)
+    with rasterio.open(tmp_path / "m.tif") as file:
+        assert (file.overviews(1), file.block_shapes[0]) == ([2, 4], (64, 64))
+    with rasterio.open(tmp_path / "m.tif", overview_level=0) as file:
+        said = file.read(1)
+    fours = np.where(valid, probabilities[0], np.nan).reshape(68, 2, 66, 2)
+    there = np.isfinite(fours).any(axis=(1, 3))
+    np.testing.assert_array_equal(np.isfinite(said), there)
+    mean = np.nansum(fours, axis=(1, 3)) / np.maximum(np.isfinite(fours).sum(axis=(1, 3)), 1)
+    np.testing.assert_allclose(said[there], mean[there], atol=1e-4)
+
+
 def test_a_map_is_cut_to_an_area(tmp_path, scene, capsys):
     path, _, valid = scene
     inside = shapely.box(500_203, 4_999_201, 500_702, 4_999_498)
     bow = shapely.Polygon([(500_900, 4_999_903), (501_000, 4_999_803), (501_000, 4_999_903), (500_900, 4_999_803)])
     away = shapely.box(700_000, 4_000_000, 700_100, 4_000_100)
+    # a square whose spike runs through the middles of 20 pixels
+    square = [(500_503, 4_998_803), (500_603, 4_998_803), (500_603, 4_998_903), (500_503, 4_998_903)]
+    spike = shapely.Polygon(
+        [*square[:2], (500_603, 4_998_855), (500_803, 4_998_855), (500_603, 4_998_855), *square[2:]]
+    )
     others = [shapely.Point(500_300, 4_999_900), None, shapely.Polygon()]
-    shapes = gpd.GeoDataFrame(geometry=[inside, bow, away, *others], crs="EPSG:32631").to_crs("EPSG:4326")
+    shapes = gpd.GeoDataFrame(geometry=[inside, bow, spike, away, *others], crs="EPSG:32631").to_crs("EPSG:4326")
     shapes.to_file(tmp_path / "area.geojson")
     to = tmp_path / "map.tif"
     map_scene(dense(), CLASSES, Input(path), to, about=ABOUT, how=SMALL, clip=tmp_path / "area.geojson")
     said = " ".join(capsys.readouterr().err.split())
-    assert "3 of the 6 shapes of area.geojson are no polygons, and left out" in said
-    assert "1 of the 6 shapes of area.geojson are polygons that cross themselves, and mended" in said
-    assert "1 of the 6 shapes of area.geojson are polygons out of the input" in said
+    assert "3 of the 7 shapes of area.geojson are no polygons, and left out" in said
+    assert "2 of the 7 shapes of area.geojson are polygons that cross themselves, and mended" in said
+    assert "1 of the 7 shapes of area.geojson are polygons out of the input" in said
     x, y = 500_005 + 10 * np.arange(131), 4_999_995 - 10 * np.arange(150)
     wanted = shapely.contains_xy(
-        shapely.union_all([inside, bow.buffer(0), shapely.make_valid(bow)]), *np.meshgrid(x, y)
+        shapely.union_all([inside, bow.buffer(0), shapely.make_valid(bow), shapely.Polygon(square)]), *np.meshgrid(x, y)
     )
     with rasterio.open(to) as file:
         np.testing.assert_array_equal(file.read(1) != 255, wanted & valid)
