@@ -198,7 +198,7 @@ class UndatedSeries(EncoderGraph):
         return self._outputs(pixels, valid)
 
 
-class DatedSeries(Graph):
+class DatedSeries(EncoderGraph):
     """The graph of an encoder of series that goes by their days."""
 
     AXES: ClassVar[Axes] = {**UndatedSeries.AXES, "days": ("batch", "time")}

@@ -24,7 +24,16 @@ from swath.encoders.random_convolutions import RandomConvolutions
 from swath.errors import CheckpointError, ContractError, RecipeError, SwathError
 from swath.pipeline import export_run
 from swath.products import model_export
-from swath.products.model_export import FORMATS, _export, export_model
+from swath.products.model_export import FORMATS, _export, _pictures, export_model
+from swath.products.model_export._graphs import (
+    DatedSeries,
+    Locations,
+    Pictures,
+    UndatedSeries,
+    chosen,
+    graph_of,
+    outputs,
+)
 from tests.products.model_export.conftest import BANDS, CONTRACT, PLACES, of_two_inputs, one_sensor
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -281,3 +290,24 @@ def test_inputs_that_it_does_not_take_are_refused(saved, tmp_path, contract, set
         export_model(encoder, tmp_path / "net", format="pt2", **asked)
     assert caught.value.remedy
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({"name": "random-convolutions", "features": 4}, Pictures),
+        ({"name": "unet-3d", "width": 1}, UndatedSeries),
+        ({"name": "vit", "patch": 8, "width": 16, "depth": 1, "heads": 2, "dates": "together"}, DatedSeries),
+        ({"name": "location", "contract": PLACES}, Locations),
+    ],
+    ids=["pictures", "series", "dated-series", "places"],
+)
+def test_a_graph_before_it_is_traced_gives_what_the_encoder_gives(saved, settings, kind):
+    """Every kind of input, without the seconds that tracing takes."""
+    encoder = encoders.load(saved(**settings))
+    graph = graph_of(encoder, chosen(encoder.contract, None), dense=False, counts=False)
+    assert isinstance(graph, kind)
+    for image in _pictures.made(encoder, graph):
+        with torch.no_grad():
+            found, expected = graph(*graph.arguments(image).values()), outputs(encoder.eval(), image, dense=False)
+        torch.testing.assert_close(found["embedding"], expected["embedding"], rtol=1e-5, atol=1e-6)
