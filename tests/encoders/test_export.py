@@ -229,3 +229,55 @@ def test_out_and_in_again_is_the_same_encoder(tmp_path):
     assert start.prefix == "state_dict.model."
     given = image(contract)
     assert torch.equal(encoders.load(tmp_path / "back").embed(given), encoder.embed(given))
+
+
+VIT = {"patch": 8, "width": 16, "depth": 2, "heads": 2}
+
+
+def transformer(tmp_path, **settings):
+    """A saved vision transformer of swath's own, none of whose parameters is 0."""
+    torch.manual_seed(0)
+    config = plugins.find("swath.encoders", "vit").Config(**VIT, **settings)
+    encoder = encoders.build(config, CONTRACT)
+    for parameter in encoder.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.2)
+    encoders.save(encoder, config, tmp_path / "e", {"seed": 0})
+    return encoder.eval()
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked", "px"),
+    [
+        ({}, {"px": 32}, 32),
+        ({"class_token": False, "registers": 3, "learnt_positions_px": 24}, {}, 24),
+        ({"pooling": "class", "registers": 2, "reference_gsd_m": 5.0}, {"px": 40, "fold": True}, 40),
+    ],
+)
+def test_timm_computes_the_features_of_swaths_own_transformer(tmp_path, settings, asked, px):
+    encoder = transformer(tmp_path, **settings)
+    weights, card = exported(tmp_path, "timm", **asked)
+    options = card["create_model"]
+    theirs = timm.create_model(card["model"], in_chans=card["in_chans"], checkpoint_path=str(weights), **options).eval()
+    given = image(px=px)  # each patch has a valid pixel
+    torch.testing.assert_close(theirs(as_the_card_says(card, given)), encoder.embed(given), rtol=1e-4, atol=1e-5)
+    assert "patches without a valid pixel" in card["features"]
+    assert f"img_size={px}" in card["load"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "library", "asked", "said"),
+    [
+        ({}, "timm", {}, "positions for one size"),
+        ({}, "timm", {"px": 30}, "no multiple of a patch of 8"),
+        ({}, "torchgeo", {"px": 32}, "for timm alone"),
+        ({}, "terratorch", {"px": 32}, "for timm alone"),
+        ({"groups": [BANDS[:2], BANDS[2:]]}, "timm", {"px": 32}, "one for each group"),
+        ({"dates": "together"}, "timm", {"px": 32}, "a network of swath's"),
+    ],
+)
+def test_transformers_that_other_libraries_lack_are_refused(tmp_path, settings, library, asked, said):
+    transformer(tmp_path, **settings)
+    with pytest.raises(RecipeError, match=said) as caught:
+        encoders.export(tmp_path / "e", tmp_path / "out" / "net", library, **asked)
+    assert caught.value.remedy
+    assert not (tmp_path / "out").exists()

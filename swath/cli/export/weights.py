@@ -27,9 +27,12 @@ def weights(
     fold: Annotated[
         bool, typer.Option("--fold", help="Put the standardisation of pixels into the first convolution, where exact.")
     ] = False,
+    px: Annotated[
+        int | None, typer.Option(min=1, help="Of a vit: width of the pictures that its positions are written out for.")
+    ] = None,
 ) -> None:
     """Write a saved encoder's weights as another library loads them, with a card (JSON) of what it must be fed."""
     from swath import encoders
 
-    for path in encoders.export(encoder, to, cast("encoders.Library", library.value), fold=fold):
+    for path in encoders.export(encoder, to, cast("encoders.Library", library.value), fold=fold, px=px):
         typer.echo(path)
