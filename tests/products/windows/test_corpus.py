@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+import xarray
 from affine import Affine
 from torch import nn
 
 from swath.corpus import Chip, CorpusWriter, Location, Part, SensorLayout
+from swath.corpus.sources.published import worldcereal_cubes
 from swath.errors import CorpusError
 from swath.products.scene_maps import Dense, How, Numbers, map_scene
 from swath.products.windows import Input, Span, open_zones
@@ -122,3 +124,25 @@ def test_each_group_has_a_map_where_it_lies_and_one_of_all(corpus, tmp_path):
     with rasterio.open(tmp_path / "m.vrt") as all_of_it, rasterio.open(tmp_path / "m_west.tif") as west:
         inside = rasterio.windows.from_bounds(*west.bounds, all_of_it.transform)
         np.testing.assert_array_equal(all_of_it.read(1, window=inside), west.read(1))
+
+
+def test_a_real_cube_that_was_cut_into_chips_is_whole_again(shared_data, tmp_path):
+    """A year of Belgium's fields in four chips, against the file itself."""
+    name = "belgium_good_2020-12-01_2021-11-30.nc"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / name).symlink_to(shared_data / "worldcereal_cubes" / name)
+    worldcereal_cubes.build(worldcereal_cubes.Config(), tmp_path / "corpus", tmp_path / "data")
+    (zone,) = open_zones(Input(tmp_path / "corpus"), BANDS, series=True)
+    with xarray.open_dataset(shared_data / "worldcereal_cubes" / name, mask_and_scale=False) as cube:
+        stored = np.stack([cube[band].values.view("uint16") for band in worldcereal_cubes.BANDS], axis=1)
+        stored = stored[..., :100, :100]  # what whole chips cover of 101
+        dates, x, y = cube["t"].dt.date.values.tolist(), cube["x"].values, cube["y"].values
+    assert (zone.shape, zone.transform.c, zone.transform.f) == ((100, 100), x[0] - 5, y[0] + 5)
+    there = (stored != 65535).all(axis=1)
+    seen = [k for k in range(len(dates)) if there[k].any()]
+    assert list(zone.dates) == [dates[k] for k in seen]
+    pixels, valid = whole(zone)
+    np.testing.assert_array_equal(valid, there[seen])
+    own = [worldcereal_cubes.BANDS.index(band) for band in ("B08", "B04")]
+    expected = np.where(there[seen][:, None], stored[seen][:, own] * np.float32(1e-4), 0)
+    np.testing.assert_allclose(pixels, expected, atol=1e-6)
