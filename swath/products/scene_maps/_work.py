@@ -5,6 +5,7 @@ owns, and `N.edges`, its weighted strips beside neighbours. As soon as a window 
 strips are summed, always in the same order, and `N.done` takes the place of the core; edges go when nobody needs them.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from swath.products.scene_maps._layout import Layout
 from swath.products.scene_maps._predictors import Predictor, seen
 from swath.products.scene_maps._products import Product
 from swath.products.windows import Span, Zone
+
+RASTERISING = threading.Lock()
+"""Held while rasterio draws polygons: it silences a warning of its own, which two threads at once undo each other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,21 +86,20 @@ def compute(work: ZoneWork, numbers: Sequence[int], progress: str | None = None)
         ahead = [reader.submit(read, work, number) for number in numbers[:1]]
         steps = enumerate(numbers)
         for k, number in track(steps, len(numbers), progress) if progress else steps:
-            images = ahead.pop().result()
+            images, mask = ahead.pop().result()
             ahead = [reader.submit(read, work, n) for n in numbers[k + 1 : k + 2]]
             if images is not None and not checked and any(bool(one.valid.any()) for one in images.values()):
                 predictor.check(images)
                 checked = True
-            _compute_one(work, predictor, number, images)
+            _compute_one(work, predictor, number, images, mask)
             for one in work.layout.after(number):
                 settle(work, one)
 
 
-def read(work: ZoneWork, number: int) -> dict[str, Image] | None:
-    """What the network sees of a window; None where all of it lies outside of the area."""
-    if work.area is not None and not inside(work, work.layout.span(number)).any():
-        return None
-    return work.zone.read(_seen_span(work, number))
+def read(work: ZoneWork, number: int) -> tuple[dict[str, Image] | None, Bool[ndarray, "h w"]]:
+    """What the network sees of a window, None where all of it lies outside of the area; and which pixels lie in it."""
+    mask = inside(work, work.layout.span(number))
+    return work.zone.read(_seen_span(work, number)) if mask.any() else None, mask
 
 
 def _seen_span(work: ZoneWork, number: int) -> Span:
@@ -117,12 +120,17 @@ def inside(work: ZoneWork, span: Span) -> Bool[ndarray, "h w"]:
     transform = work.transform @ Affine.translation(span.column, span.row)
     shape = span.height, span.width
     near = work.area.geometries[work.area.query(shapely.box(*array_bounds(*shape, transform)))]
-    return geometry_mask(near.tolist(), shape, transform, invert=True) if len(near) else np.zeros(shape, bool)
+    if not len(near):
+        return np.zeros(shape, bool)
+    with RASTERISING:
+        return geometry_mask(near.tolist(), shape, transform, invert=True)
 
 
-def _compute_one(work: ZoneWork, predictor: Predictor, number: int, images: dict[str, Image] | None) -> None:
+def _compute_one(
+    work: ZoneWork, predictor: Predictor, number: int, images: dict[str, Image] | None, mask: Bool[ndarray, "h w"]
+) -> None:
     span, owned = work.layout.span(number), work.layout.owned(number)
-    valid = None if images is None else seen(images, predictor.margin, predictor.cell).numpy() & inside(work, span)
+    valid = None if images is None else seen(images, predictor.margin, predictor.cell).numpy() & mask
     if images is None or valid is None or not valid.any():
         work.path(number, "empty").touch()
         return
