@@ -29,7 +29,7 @@ from swath import cli, config, encoders, pipeline, plugins, tasks
 from swath.corpus import Corpus, cluster, sources
 from swath.corpus.labels.target import TargetConfig
 from swath.encoders import InputContract, image_statistics
-from swath.products import documents, location_maps, maps, model_export
+from swath.products import documents, explore, location_maps, maps, model_export
 from swath.recipes import shipped, source_text
 
 ROOT = Path(__file__).parents[1]
@@ -152,7 +152,7 @@ def desk(tmp_path_factory) -> Path:
     target.parent.mkdir(parents=True)
     encoders.save(encoder, settings, target, provenance={})
     (desk / "images").mkdir()
-    corpus.locations.geometry.iloc[:2].to_file(desk / "fields.gpkg")
+    corpus.locations[["geometry"]].iloc[:2].assign(crop=["maize", "beet"]).to_file(desk / "fields.gpkg")
     profile = {"driver": "GTiff", "width": 40, "height": 40, "count": 1, "dtype": "uint16", "crs": "EPSG:32632"}
     with rasterio.open(desk / "scene.tif", "w", transform=Affine(10, 0, 5e5, 0, -10, 5.6e6), **profile) as file:
         file.write(np.full((1, 40, 40), 2000, np.uint16))
@@ -177,6 +177,7 @@ def at_the_desk(desk, monkeypatch):
         "map_run": [],
         "map_encoder": [],
         "export_run": SimpleNamespace(graph=Path("out"), item=Path("out"), differences={}, checked_on=""),
+        "run_index": Path("embeddings.parquet"),
     }
     for name, result in replies.items():
         monkeypatch.setattr(pipeline, name, bound(getattr(pipeline, name), result))
@@ -189,6 +190,7 @@ def at_the_desk(desk, monkeypatch):
         monkeypatch.setattr(encoders, name, bound(getattr(encoders, name), [Path("written")]))
     for name, result in {"write": Path("docs/results.md"), "verify": [], "stale": []}.items():
         monkeypatch.setattr(documents, name, bound(getattr(documents, name), result))
+    monkeypatch.setattr(explore, "serve", bound(explore.serve, None))
     monkeypatch.setattr(tasks, "needed_for", bound(tasks.needed_for, []))
     monkeypatch.setattr(cluster, "cluster", bound(cluster.cluster, nullcontext()))
     monkeypatch.setattr("distributed.Client", lambda _: nullcontext())

@@ -28,6 +28,7 @@ COMMANDS = (
     "sweep",
     "embed",
     "search",
+    "explore",
     "power",
     "represent",
     "map",

@@ -4,9 +4,22 @@
 write. `_exact` looks at all vectors, `_approximate` asks a graph.
 """
 
+from swath.products.search._exact import cosines
 from swath.products.search._index import Index
 from swath.products.search._query import Asked, Query
-from swath.products.search._search import Results, find, write_results
-from swath.products.search._sheet import draw_sheet
+from swath.products.search._search import Results, find, write_places, write_results
+from swath.products.search._sheet import chip_of, corpus_of, draw_sheet
 
-__all__ = ["Asked", "Index", "Query", "Results", "draw_sheet", "find", "write_results"]
+__all__ = [
+    "Asked",
+    "Index",
+    "Query",
+    "Results",
+    "chip_of",
+    "corpus_of",
+    "cosines",
+    "draw_sheet",
+    "find",
+    "write_places",
+    "write_results",
+]

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float32, Float64, Int
 from numpy import ndarray
 
 from swath.products.search._index import BLOCK, Index
@@ -40,6 +40,21 @@ def nearest_rows(
         found = list(pool.map(lambda part: _candidates(index, unit, k, excluded, part), parts))
     rows, scores = (np.concatenate(one) for one in zip(*found, strict=True))
     return ranked(index, unit, rows[scores >= _least(scores, k, index)], k)
+
+
+def cosines(index: Index, query: Float[ndarray, " d"]) -> Float32[ndarray, " n"]:
+    """The cosine of every row of an index with a vector, in float32; 0 of a vector that is 0.
+
+    Args:
+        index: its rows.
+        query: any length above 0.
+    """
+    unit = (query / np.linalg.norm(query)).astype(np.float32)
+    scores = np.empty(len(index), np.float32)
+    for start in range(0, len(index), BLOCK):
+        part = slice(start, start + BLOCK)
+        np.dot(index.stored.decode(part), unit, out=scores[part])
+    return np.divide(scores, index.norms, out=np.zeros_like(scores), where=index.norms > 0)
 
 
 def _slack(index: Index) -> float:

@@ -77,7 +77,8 @@ class Index:
         return len(self.table)
 
     def rows_of(self, name: str) -> Int[ndarray, " m"]:
-        """The rows of a location (`UID`), or its row of one date (`UID@2020-05-31`).
+        """The rows of a location (`UID`), or its row of one date (`UID@2020-05-31`; of several that day, with the time:
+        `UID@2020-05-31T10:30:00`).
 
         Raises:
             SwathError: there is no such location or date.
@@ -86,8 +87,9 @@ class Index:
         if not len(rows) and "@" in name:
             uid, _, when = name.rpartition("@")
             own = self._positions(uid)
-            days = self.table["date"].iloc[own].dt.strftime("%Y-%m-%d").to_numpy(object)
-            rows = own[days == when]
+            known = self.table["date"].iloc[own]
+            days, times = (known.dt.strftime(form).to_numpy(object) for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"))
+            rows = own[(days == when) | (times == when)]
             if len(own) and not len(rows):
                 raise SwathError(
                     f"{uid} has no date {when}", where=str(self.path), remedy=f"its dates: {', '.join(map(str, days))}"

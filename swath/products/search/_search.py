@@ -1,6 +1,7 @@
 """The nearest places to what is looked for, and files of them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,11 +98,24 @@ def write_results(results: Results, path: Path) -> Path:
     Raises:
         SwathError: the ending is another one.
     """
+    return write_places(results.table, path, results.notes)
+
+
+def write_places(table: gpd.GeoDataFrame, path: Path, notes: Sequence[str] = ()) -> Path:
+    """Write rows of an index as GeoJSON (.geojson, .json) or GeoParquet (.parquet).
+
+    Args:
+        table: in WGS 84; dates and footprints may be missing.
+        path: of the file; its folder is made.
+        notes: sentences that GeoJSON carries along.
+
+    Raises:
+        SwathError: the ending is another one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = results.table
     if path.suffix.lower() in {".geojson", ".json"}:
         said = json.loads(table.to_json(drop_id=True, default=lambda when: when.isoformat()))
-        said["notes"] = list(results.notes)
+        said["notes"] = list(notes)
         write_whole(path, json.dumps(said, allow_nan=False))
     elif path.suffix.lower() == ".parquet":
         with replacing(path) as temporary:

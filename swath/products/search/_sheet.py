@@ -41,7 +41,7 @@ def draw_sheet(index: Index, results: Results, to: Path, corpus: Corpus | Path |
     """
     from matplotlib import rc_context
 
-    opened = _corpus(index, corpus)
+    opened = corpus_of(index, corpus)
     wanted = results.query.wanted[:COLUMNS]
     rows = np.concatenate([wanted, results.rows])
     pictures = _pictures(opened, index, rows)
@@ -57,7 +57,16 @@ def draw_sheet(index: Index, results: Results, to: Path, corpus: Corpus | Path |
     return to
 
 
-def _corpus(index: Index, corpus: Corpus | Path | str | None) -> Corpus:
+def corpus_of(index: Index, corpus: Corpus | Path | str | None = None) -> Corpus:
+    """The corpus that an index was made of.
+
+    Args:
+        index: of its chips.
+        corpus: where it is; where the index says if not given.
+
+    Raises:
+        CorpusError: it is not there, or another one.
+    """
     given = index.header.corpus_path if corpus is None else corpus
     if not isinstance(given, Corpus) and not (Path(given) / "corpus.json").exists():
         raise CorpusError(
@@ -76,15 +85,19 @@ def _pictures(corpus: Corpus, index: Index, rows: Int[ndarray, " n"]) -> Float[n
     if sensor == LOCATION:
         raise CorpusError("an index of coordinates alone has no pictures", where=str(index.path))
     bands = shown_bands(sensor, corpus.info.sensors[sensor].bands)
-    chips = np.array([[_chip(corpus, sensor, row)] for row in index.table.iloc[rows].to_dict("records")])
+    chips = np.array([[chip_of(corpus, sensor, row)] for row in index.table.iloc[rows].to_dict("records")])
     image = Reader(corpus, {sensor: bands}).read({sensor: chips})[sensor]
     pixels: Float[ndarray, "n t y x c"] = image.pixels.movedim(2, -1).numpy()
     valid: Bool[ndarray, "n t y x"] = image.valid.numpy()
     return stretched(pixels, valid, sensors.get(sensor).display_range)[:, 0]
 
 
-def _chip(corpus: Corpus, sensor: str, row: Mapping[Hashable, Any]) -> int:
-    """The chip that a row was made from; of a series, the clearest."""
+def chip_of(corpus: Corpus, sensor: str, row: Mapping[Hashable, Any]) -> int:
+    """The chip of the corpus that a row of an index was made from; of a series, the clearest.
+
+    Raises:
+        CorpusError: there is none, as in an index of polygons.
+    """
     if "chip" in row:
         return int(row["chip"])
     chips = corpus.chips

@@ -10,6 +10,7 @@ from swath import plugins
 from swath.encoders import Encoder
 from swath.errors import TrainingError
 from swath.tasks._types import Features, Prediction
+from swath.tasks.probes._scale import ZScore
 from swath.tasks.probes._types import (
     FeatureProbe,
     FittingProbe,
@@ -31,6 +32,7 @@ __all__ = [
     "ProbeSettings",
     "TrainingProbe",
     "Validation",
+    "ZScore",
     "fit",
     "fit_predict",
     "names",

@@ -187,13 +187,13 @@ def test_a_sheet_of_pictures(index, squares, tmp_path):
 
 def test_the_pictures_are_those_of_the_rows(encoder_path, tmp_path):
     """Also where no date is known, which would tell a location's chips apart."""
-    from swath.products.search._sheet import _chip
+    from swath.products.search import chip_of
 
     corpus = make_squares(tmp_path / "c", 3, dated=False)
     index = Index.open(build_index(encoder_path, corpus, tmp_path / "x.parquet").path)
     vectors = index.stored.decode(slice(None))
     for i in range(3):
-        chip = corpus.chips.iloc[_chip(corpus, "sentinel-2-l2a", index.table.iloc[i].to_dict())]
+        chip = corpus.chips.iloc[chip_of(corpus, "sentinel-2-l2a", index.table.iloc[i].to_dict())]
         pixels = corpus.pixel_array(chip["sensor"])[int(chip["row"])].read().result()
         assert chip["uid"] == index.table["uid"][i]
         # the first number is the mean of the first band in units of its deviation
