@@ -17,6 +17,7 @@ AGAIN = "then give the same command again: it continues where it was"
 _SYSTEM = {
     errno.ENOSPC: ("the disk is full", f"make room, {AGAIN}"),
     errno.EDQUOT: ("your share of the disk is used up", f"make room, {AGAIN}"),
+    errno.EFBIG: ("the file is larger than may be written", f"raise the limit with `ulimit -f`, {AGAIN}"),
     errno.EACCES: ("no permission to read or write", "give another folder (--out, --to), or the right to use this one"),
     errno.EPERM: ("no permission to read or write", "give another folder (--out, --to), or the right to use this one"),
     errno.EROFS: ("no permission to write: the disk is read-only", "give another folder (--out, --to)"),

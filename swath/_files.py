@@ -1,8 +1,10 @@
 """Files that are either whole or not there, whatever kills the process or fills the disk."""
 
+import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,8 @@ from typing import Any
 
 LONGEST = 120
 """Most bytes of a user's name that go into a file name; the ending comes on top, and file systems allow 255 in all."""
+SHORT = re.compile(r"\d+ requested and \d+ written")
+"""What NumPy says of a full disk: neither that it is full, nor which."""
 SPECIAL = frozenset('/\\:*?"<>|%~')
 """Characters that mean something to a file system, a shell or `file_name`."""
 
@@ -43,6 +47,8 @@ def named(path: Path, temporary: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno is None and SHORT.fullmatch(str(error)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         # a library's own message would be replaced by number and name
         if error.errno is not None and error.filename in {None, str(temporary)}:
             error.filename = str(path)

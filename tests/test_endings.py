@@ -22,6 +22,7 @@ def test_what_was_foreseen_says_itself():
     [
         (OSError(errno.ENOSPC, "No space left on device", "x.zarr"), "disk is full\n  where: x.zarr"),
         (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), "disk is full"),
+        (OSError(errno.EFBIG, "File too large", "x.npy"), "larger than may be written\n  where: x.npy"),
         (PermissionError(errno.EACCES, "denied", "out"), "no permission to read or write\n  where: out"),
         (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300), "path is too long"),
         (OSError(errno.ELOOP, "Too many levels of symbolic links", "loop"), "links lead in a circle\n  where: loop"),

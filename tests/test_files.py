@@ -1,5 +1,6 @@
 """Names that become files, and files that are whole or not there."""
 
+import errno
 import os
 from urllib.parse import unquote
 
@@ -81,3 +82,11 @@ def test_what_fails_leaves_the_old_file(tmp_path):
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "a") as temporary:
         (temporary / "half").write_text("x")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a", "old")]
+
+
+def test_numpys_short_write_is_a_full_disk_with_the_files_name(tmp_path):
+    """NumPy says how much it wrote, and nothing else: a command would end with something unforeseen."""
+    with pytest.raises(OSError, match="No space left") as caught, replacing(tmp_path / "x.npy"):
+        raise OSError("7680 requested and 4968 written")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "x.npy"))
+    assert not list(tmp_path.iterdir())

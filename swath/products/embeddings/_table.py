@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pyproj import CRS
 
 import swath
-from swath._files import replacing
+from swath._files import named, replacing
 from swath.errors import SwathError
 from swath.products.embeddings._parts import Parts
 from swath.products.embeddings._quantise import UNDONE, Quantisation
@@ -287,10 +287,9 @@ def mapped(path: Path, header: Header) -> Stored:
     shape = (count, header.dims)
     if not count:
         return Stored(np.empty(shape, dtype), header.quantisation)
-    with tempfile.TemporaryFile(prefix="swath-vectors-") as file:
-        values = np.memmap(file, dtype=dtype, mode="w+", shape=shape)
-        start = 0
+    # written before it is mapped: on a full disk a write is an error, and a page of a map that finds no room a crash
+    with named(Path(tempfile.gettempdir())), tempfile.TemporaryFile(prefix="swath-vectors-") as file:
         for block in stored_blocks(path, header):
-            values[start : start + len(block)] = block
-            start += len(block)
-        return Stored(values, header.quantisation)
+            file.write(np.ascontiguousarray(block).data)
+        file.flush()
+        return Stored(np.memmap(file, dtype=dtype, mode="r", shape=shape), header.quantisation)

@@ -1,6 +1,8 @@
 """What is looked for becomes a vector by a formula that is written down; files and pictures show what was found."""
 
+import errno
 import json
+import tempfile
 
 import geopandas as gpd
 import numpy as np
@@ -246,3 +248,22 @@ def test_the_command(index, tmp_path):
     assert [line.split("\t")[2] for line in lines] == found.table["uid"].tolist()
     result = CliRunner().invoke(app, ["search", str(index.path), "--at", "five"])
     assert "is not two numbers" in str(result.exception)
+
+
+def test_no_room_for_the_vectors_is_an_error_that_names_the_disk(index, monkeypatch):
+    """A map of a sparse file would end the process where a page finds no room."""
+
+    class Full:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def write(self, _):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Full())
+    with pytest.raises(OSError, match="No space left") as caught:
+        Index.open(index.path)
+    assert caught.value.filename == tempfile.gettempdir()
