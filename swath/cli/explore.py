@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from swath._progress import console
-from swath.errors import SwathError
+from swath.errors import UNPRINTABLE, SwathError
 
 app = typer.Typer()
 
@@ -54,7 +54,7 @@ def explore(
         if open_ is not None:
             notes += explorer.read_labels(open_, column)
         for note in notes:
-            console().print(note, soft_wrap=True, markup=False)
+            console().print(UNPRINTABLE.sub("?", note), soft_wrap=True, markup=False)
         serve(explorer, port, _say)
 
 

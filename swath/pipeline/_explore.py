@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from swath import config as recipes
 from swath._progress import console
 from swath.errors import RecipeError, nearest
-from swath.pipeline._folder import arm_folder, corpus_path, is_trained
+from swath.pipeline._folder import arm_folder, is_trained, opened
 from swath.products import embeddings
 
 
@@ -18,12 +17,15 @@ def run_index(run: Path, arm: str | None = None) -> Path:
 
     Raises:
         RecipeError: it is no run's folder, nothing of it is trained, or several arms are and none is said.
+        CorpusError: its corpus cannot be opened.
     """
-    stored = run / "recipe.yaml"
-    if not stored.is_file():
-        what = "a corpus alone has no embeddings" if (run / "corpus.json").is_file() else "this is no folder of a run"
-        raise RecipeError(what, where=str(run), remedy="make them: swath embed ENCODER CORPUS --to embeddings.parquet")
-    recipe = recipes.load(stored)
+    if (run / "corpus.json").is_file():
+        raise RecipeError(
+            "a corpus alone has no embeddings",
+            where=str(run),
+            remedy="make them: swath embed ENCODER CORPUS --to embeddings.parquet",
+        )
+    recipe, corpus = opened(run)
     trained = {
         name: seeds
         for name in recipe.arms
@@ -41,7 +43,7 @@ def run_index(run: Path, arm: str | None = None) -> Path:
     encoder = arm_folder(run, chosen, trained[chosen][0]) / "encoder"
     to = encoder.parent / "embeddings.parquet"
     if not to.exists() or embeddings.Header.read(to).encoder.identity != embeddings.mark(encoder).identity:
-        written = embeddings.build_index(encoder, corpus_path(recipe, run), to)
+        written = embeddings.build_index(encoder, corpus, to)
         for note in written.notes:
             console().print(note, soft_wrap=True, markup=False)
     return to

@@ -1,6 +1,7 @@
 """An index with its labels: everything that the page shows, and that Python can ask for without a page."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,7 @@ from swath.products.search import Asked, Index, Results, corpus_of, cosines, fin
 from swath.tasks.probes import ZScore
 
 SUGGESTIONS = 12
+LON_LAT = re.compile(r"\s*([-+]?\d+\.?\d*)\s*,\s*([-+]?\d+\.?\d*)\s*")
 
 
 class Explorer:
@@ -111,12 +113,9 @@ class Explorer:
         Raises:
             SwathError: there is no such location, or coordinates are no degrees.
         """
-        try:
-            lon, lat = map(float, text.split(","))
-        except ValueError:
-            asked = Asked(like=(text.strip(),))
-        else:
-            asked = Asked(at=(lon, lat))
+        asked = Asked(like=(text.strip(),))
+        if text.strip() not in self.index.uids and (found := LON_LAT.fullmatch(text)):
+            asked = Asked(at=(float(found[1]), float(found[2])))
         return int(find(self.index, asked, count=1).query.wanted[0])
 
     def near(self, row: int, count: int = 12) -> Results:
@@ -233,6 +232,21 @@ class Explorer:
         }
         points = points_at(self._ground.middles[rows])
         return write_shapes(gpd.GeoDataFrame(said, geometry=points, crs="EPSG:4326"), path)
+
+    def write_polygons(self, path: Path) -> Path:
+        """Write the polygons that were drawn and not undone, with class and colour, as a GeoPackage.
+
+        Raises:
+            CorpusError: none was drawn on the ground, or the file's name does not end in .gpkg.
+        """
+        with self.lock:
+            drawn = self.labels.polygons
+            colours = {one.name: one.colour for one in self.labels.classes}
+        if not drawn or self.layout.kind != "ground":
+            raise CorpusError("no polygon was drawn on the ground", where=str(self.labels.path))
+        said = {"class": [name for name, _ in drawn], "colour": [colours[name] for name, _ in drawn]}
+        shapes = [shapely.Polygon(corners) for _, corners in drawn]
+        return write_shapes(gpd.GeoDataFrame(said, geometry=shapes, crs="EPSG:4326"), path)
 
     def write_predictions(self, path: Path) -> Path:
         """Write class, probability and entropy of all rows, and their labels, as GeoParquet or GeoJSON.

@@ -7,6 +7,7 @@ come from another site's page are refused, and the page may load nothing but wha
 import hmac
 import json
 import secrets
+import sys
 import tempfile
 from collections.abc import Callable
 from http import HTTPStatus
@@ -78,6 +79,11 @@ class Server(ThreadingHTTPServer):
                 f"port {port} cannot be used: {said}", where="--port", remedy=f"take --port {_free()}, or leave it out"
             ) from None
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say what went wrong in a request, unless the browser left before it was answered."""
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
     @property
     def address(self) -> str:
         """Where the page is."""
@@ -140,6 +146,10 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError as error:
             said = f"nothing was saved: {error.strerror}"
             self._send(HTTPStatus.INSUFFICIENT_STORAGE, ".json", _json({"error": said})[1])
+        except Exception as error:
+            said = f"this is a bug of swath's: {type(error).__name__}: {error}"
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, ".json", _json({"error": said})[1])
+            raise
         else:
             self._send(HTTPStatus.OK, suffix, body, name if suffix in _DOWNLOADS else None)
 
@@ -349,6 +359,7 @@ _GET: dict[str, Callable[[Explorer, dict[str, Any]], Reply]] = {
     "suggestions": _suggested,
     "picture": _picture,
     "labels.gpkg": _download(Explorer.write_labels, "labels.gpkg"),
+    "polygons.gpkg": _download(Explorer.write_polygons, "polygons.gpkg"),
     "predictions.parquet": _download(Explorer.write_predictions, "predictions.parquet"),
     "predictions.geojson": _download(Explorer.write_predictions, "predictions.geojson"),
 }

@@ -100,7 +100,8 @@ def test_only_the_most_uncertain_are_suggested(explorer, monkeypatch):
     assert len(suggest(explorer.index, np.ones(ROWS, bool), None, 8)) == 0
 
 
-def test_polygons_label_what_lies_inside(explorer):
+def test_polygons_label_what_lies_inside(explorer, tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("p")
     assert (
         explorer.give_inside(
             "water",
@@ -109,6 +110,14 @@ def test_polygons_label_what_lies_inside(explorer):
         == 4
     )
     assert np.flatnonzero(explorer.labels.given == 0).tolist() == [0, 1, 2, 3]
+    with pytest.raises(CorpusError, match="no polygon was drawn"):
+        made(tmp_path).write_polygons(tmp_path / "p.gpkg")
+    path = explorer.write_polygons(tmp_path / "p.gpkg")
+    drawn = gpd.read_file(path)
+    assert drawn["class"].tolist() == ["water"]
+    assert drawn.geometry.iloc[0].normalize().equals_exact(box(0, 4.4).normalize(), 1e-12)
+    explorer.labels.undo()
+    assert explorer.read_labels(path) == ["4 locations have labels of p.gpkg"]
     bow = [[WEST, NORTH], [WEST + 1, NORTH - 1], [WEST + 1, NORTH], [WEST, NORTH - 1]]
     for corners, message in (
         (bow, "Self-intersection"),

@@ -106,6 +106,6 @@ def test_of_a_run_the_corpus_is_embedded_once(squares, tmp_path):
         pipeline.run_index(run)
     with pytest.raises(SwathError, match="no encoder of the arm 'c' is there"):
         pipeline.run_index(run, "c")
-    for folder, message in ((squares.path, "a corpus alone has no embeddings"), (tmp_path, "no folder of a run")):
+    for folder, message in ((squares.path, "a corpus alone has no embeddings"), (tmp_path, "no run here")):
         with pytest.raises(SwathError, match=message):
             pipeline.run_index(folder)

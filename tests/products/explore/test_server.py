@@ -73,7 +73,7 @@ def test_the_page_may_load_nothing_from_elsewhere(server):
     assert headers["X-Content-Type-Options"] == "nosniff"
     linked = re.findall(r'(?:src|href)="([^"]+)"', body.decode())
     for name in [*linked, "map.js", "land.json"]:
-        assert ask(server, name)[0] == (400 if name.startswith("predictions.") else 200), name
+        assert ask(server, name)[0] == (400 if name.startswith(("predictions.", "polygons.")) else 200), name
     for text in ((PAGE / name).read_text() for name in ("index.html", "app.js", "map.js", "style.css")):
         assert not re.search(r"https?://|innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", text)
 
@@ -163,6 +163,26 @@ def test_bodies_that_another_sites_form_could_send_are_not_taken(server):
     for headers in ({"Content_Type": "text/plain"}, {"Content_Length": str(2**30)}, {"Content_Length": "x"}):
         assert ask(server, "undo", b"{}", **headers)[0] == 400
     assert server.explorer.labels.acts == 3
+
+
+def test_a_bug_is_said_and_the_server_goes_on(server, monkeypatch):
+    monkeypatch.setattr(server, "handle_error", lambda *_: None)
+    monkeypatch.setattr(type(server.explorer), "near", lambda *_: [][0])
+    status, _, said = ask(server, "near?row=1")
+    assert (status, json.loads(said)["error"]) == (500, "this is a bug of swath's: IndexError: list index out of range")
+    assert ask(server, "state")[0] == 200
+
+
+@pytest.mark.parametrize(("error", "said"), [(BrokenPipeError(), False), (TimeoutError(), False), (KeyError(), True)])
+def test_a_browser_that_leaves_is_no_error(server, capsys, error, said):
+    def leaves():
+        raise error
+
+    try:
+        leaves()
+    except Exception:
+        server.handle_error(None, ("127.0.0.1", 1))
+    assert ("Traceback" in capsys.readouterr().err) == said
 
 
 def test_a_full_disk_is_said(server, monkeypatch):
