@@ -35,6 +35,7 @@ PACKAGES = {
     "probes": "swath.tasks.probes",
     "floors": "swath.tasks.floors",
     "metrics": "swath.tasks.metrics",
+    "attributions": "swath.products.explain.attributions",
     "sections": "swath.products.report.sections",
 }
 """Package of swath that holds the plug-ins of each kind. Installed packages add to a kind by the group `swath.KIND`."""
@@ -245,7 +246,12 @@ def _beside(package: str) -> str:
 
 def _kind(package: str) -> str:
     last = package.rpartition(".")[2]
-    return {"policies": "view policy", "places": "strategy", "dates": "rule for dates"}.get(last, last.rstrip("s"))
+    return {
+        "attributions": "method of attribution",
+        "policies": "view policy",
+        "places": "strategy",
+        "dates": "rule for dates",
+    }.get(last, last.rstrip("s"))
 
 
 def _name_of(settings: type[Settings]) -> Any:

@@ -32,6 +32,7 @@ COMMANDS = (
     "power",
     "represent",
     "map",
+    "explain",
     "report",
     "adopt",
     "export",

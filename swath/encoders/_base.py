@@ -59,6 +59,10 @@ class Encoder(nn.Module):
     """Memory format of the network's kernels."""
     needs_days = False
     """Whether the network uses the day of each date, so that a series without any known day is refused."""
+    patch_px: int = 0
+    """Height and width in pixels of the patches that its tokens stand for; 0 where it has no tokens."""
+    prefix: int = 0
+    """How many tokens come before those of patches: a class token, registers."""
 
     def __init__(self, network: nn.Module, contract: InputContract, dim: int, example_px: int = 64):
         """Wrap a network.

@@ -52,10 +52,6 @@ class TokenEncoder(Encoder, ABC):
     """
 
     layout = torch.preserve_format
-    patch_px: int
-    """Height and width of a patch in pixels."""
-    prefix = 0
-    """How many tokens come before those of patches: a class token, registers."""
     together = False
     """Whether tokens of all dates of a series are computed together."""
     groups: tuple[tuple[int, ...], ...] = ()

@@ -95,7 +95,15 @@ def build(config: Config, contract: InputContract) -> Encoder:
     kind = TimmEncoder if _has_maps(network) else Encoder
     encoder = kind(network, contract, dim=_width(network), example_px=_example_px(network, config))
     encoder.start = start
+    if _is_transformer(config.model):
+        encoder.patch_px, encoder.prefix = network.patch_embed.patch_size[0], network.num_prefix_tokens
     return encoder
+
+
+def _is_transformer(model: str) -> bool:
+    from timm.models import is_model_in_modules
+
+    return is_model_in_modules(model, _TRANSFORMERS)
 
 
 def started(network: Any, config: PublishedStart, contract: InputContract) -> tuple[InputContract, StartReport | None]:
@@ -161,12 +169,10 @@ def adapt_rgb(kernels: Float[Tensor, "o 3 h w"], channels: int) -> Float[Tensor,
 
 def options(config: Config) -> dict[str, Any]:
     """Arguments of `timm.create_model` besides the model's name and the number of channels."""
-    from timm.models import is_model_in_modules
-
     said: dict[str, Any] = {"num_classes": 0}
     if config.image_size is not None:
         said["img_size"] = config.image_size
-    if is_model_in_modules(config.model, _TRANSFORMERS):
+    if _is_transformer(config.model):
         # average the normalised patch tokens: the norm keeps the place and name it has in published weights
         said |= {"global_pool": "avg", "fc_norm": False, "dynamic_img_size": True, "dynamic_img_pad": True}
     return said

@@ -2,9 +2,9 @@
 
 `report` is the HTML page of a run, `documents` the tables of runs in a Markdown document, `maps` predicted maps as
 GeoTIFF, `location_maps` those of location encoders, `embeddings` features of any images, `windows` rasters of any size
-read piece by piece, `scene_maps` maps of them, `model_export` encoders that run without swath. Of a corpus,
-`contact_sheet` shows chips, `check_page` what a check found, and `split_map` where the parts of a split lie. They share
-`tables` (a run's tables and what they say), `draw`, `pages` and `words`.
+read piece by piece, `scene_maps` maps of them, `explain` why a row says what it says, `model_export` encoders that run
+without swath. Of a corpus, `contact_sheet` shows chips, `check_page` what a check found, and `split_map` where the
+parts of a split lie. They share `tables` (a run's tables and what they say), `draw`, `pages` and `words`.
 """
 
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # each is imported by whoever needs it
         documents,
         draw,
         embeddings,
+        explain,
         location_maps,
         maps,
         model_export,
@@ -35,6 +36,7 @@ __all__ = [
     "documents",
     "draw",
     "embeddings",
+    "explain",
     "location_maps",
     "maps",
     "model_export",

@@ -36,6 +36,17 @@ class Layered(Protocol):
 
 
 @runtime_checkable
+class WithLogits(Protocol):
+    """A fitted probe that is a network up to its logits, so that what it says has a gradient."""
+
+    def logits(self) -> nn.Module:
+        """From features "b d" to logits "b k", infinite for what is said of nothing or everything; or to the number in
+        its own unit "b 1".
+        """
+        ...
+
+
+@runtime_checkable
 class FromImages(Protocol):
     """A network from images by sensor to logits, which any composer can feed."""
 
@@ -82,6 +93,12 @@ class Trained(Protocol):
         """
         ...
 
+    def logits(self) -> nn.Module | None:
+        """A network from images to what `predict` makes probabilities of, or to the number: what gradients are taken
+        of. It shares weights with `network`. None where there is none, as of nearest neighbours.
+        """
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
@@ -113,6 +130,10 @@ class TrainedNetwork:
     def module(self) -> nn.Module:
         """`predict` as a network."""
         return _Whole(self)
+
+    def logits(self) -> nn.Module:
+        """The network itself; of numbers up to their unit."""
+        return self.module() if self.regression else self.network
 
 
 class _Whole(nn.Module):
@@ -166,6 +187,12 @@ class TrainedProbe:
                 remedy="take linear, knn, mlp or ridge; one of your own needs `layers` (swath.tasks.trained.Layered)",
             )
         return _Headed(self.encoder, self._passes, self.fitted.layers())
+
+    def logits(self) -> nn.Module | None:
+        """The encoder with the probe behind it, up to its logits."""
+        if not isinstance(self.fitted, WithLogits):
+            return None
+        return _Headed(self.encoder, self._passes, self.fitted.logits().to(next(self.encoder.buffers()).device))
 
 
 class _Headed(nn.Module):

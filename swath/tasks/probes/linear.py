@@ -106,11 +106,14 @@ class ByScores:
         """What it predicts of these features."""
         return Prediction.of(self.scores(x), multi_label=self.multi_label)
 
+    def logits(self) -> nn.Sequential:
+        """Layers from features to the logit of each class."""
+        assert isinstance(self.scores.scale, ZScore)
+        return nn.Sequential(Scaled(self.scores.scale), affine(*self.scores.plane()))
+
     def layers(self) -> nn.Module:
         """The same as layers, from features to the probability of each class."""
-        assert isinstance(self.scores.scale, ZScore)
-        last = likely(multi_label=self.multi_label)
-        return nn.Sequential(Scaled(self.scores.scale), affine(*self.scores.plane()), last)
+        return self.logits().append(likely(multi_label=self.multi_label))
 
 
 Labelled = tuple[Float[np.ndarray, "_ d"], Int[np.ndarray, " _"] | Int[np.ndarray, "_ k"]]

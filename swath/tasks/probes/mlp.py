@@ -81,11 +81,15 @@ class Fitted:
             return Prediction.of_numbers(self.labels.undone(logits[:, 0].numpy()))
         return Prediction.of(probabilities(logits, multi_label=self.multi_label).numpy(), multi_label=self.multi_label)
 
+    def logits(self) -> nn.Sequential:
+        """Layers from features to the logit of each class, or to the number."""
+        layers = nn.Sequential(Scaled(self.scale), self.network)
+        undone = affine(np.array([[self.labels.std]]), np.array([self.labels.mean]))
+        return layers.append(undone) if self.regression else layers
+
     def layers(self) -> nn.Module:
         """The same as layers, from features to the probability of each class, or to the number."""
-        undone = affine(np.array([[self.labels.std]]), np.array([self.labels.mean]))
-        last = undone if self.regression else likely(multi_label=self.multi_label)
-        return nn.Sequential(Scaled(self.scale), self.network, last)
+        return self.logits() if self.regression else self.logits().append(likely(multi_label=self.multi_label))
 
 
 def train(config: Config, x: Float[Tensor, "n d"], y: Tensor, outputs: int, seed: int) -> nn.Module:

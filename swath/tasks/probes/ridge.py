@@ -83,10 +83,14 @@ class Fitted:
         """What it estimates from these features."""
         return Prediction.of_numbers(self.model.predict(self.scale(x).astype(np.float64)).reshape(len(x)))
 
-    def layers(self) -> nn.Module:
-        """The same as layers, from features to the number."""
+    def logits(self) -> nn.Module:
+        """Layers from features to the number."""
         plane = np.atleast_2d(self.model.coef_), np.atleast_1d(self.model.intercept_)
         return nn.Sequential(Scaled(self.scale), affine(*plane))
+
+    def layers(self) -> nn.Module:
+        """The same as layers, from features to the number."""
+        return self.logits()
 
 
 Labelled = tuple[Float[np.ndarray, "_ d"], Float[np.ndarray, " _"]]

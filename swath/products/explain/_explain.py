@@ -1,0 +1,274 @@
+"""Explaining what was trained for one result of a run, at some locations."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy import ndarray
+
+from swath._files import file_name
+from swath._progress import console, track
+from swath.corpus import Corpus
+from swath.errors import ContractError, CorpusError, RecipeError, nearest
+from swath.products.draw.pictures import Pictures
+from swath.products.explain import _files, attributions
+from swath.products.explain._checks import Removal, rank_correlation, removals
+from swath.products.explain._explained import Explained, Images, Target, seen
+from swath.products.explain._pictures import draw
+from swath.products.explain._types import Answer, Explanation
+from swath.sensors import LOCATION
+from swath.settings import PluginSettings
+from swath.tasks import Judged, Task
+from swath.tasks.data import Composer
+
+COUNT = 6
+"""Number of locations where none are named."""
+CLOSE = 5
+"""Number of ids that a message offers in place of one that is not there."""
+PARTS = ("train", "val", "test")
+SEED = 0
+"""Of the shuffled weights, and of random orders."""
+
+
+def explain(
+    judged: Judged,
+    to: Path,
+    *,
+    locations: Sequence[str] = (),
+    count: int = COUNT,
+    methods: Sequence[PluginSettings] | None = None,
+    of_class: str | None = None,
+) -> list[Path]:
+    """Explain what was trained for a result, and check each explanation.
+
+    Args:
+        judged: what was trained, as `Evaluation.trained` gives it.
+        to: folder to write to: `attributions.csv`, `checks.csv`, `curves.csv`, and for each location a picture
+            `UID.png` and, where it has coordinates, a GeoTIFF `UID.tif` with a band a method.
+        locations: ids of locations of the corpus; without, some of the test part.
+        count: how many of these.
+        methods: settings of methods of attribution; all that can explain it if not given.
+        of_class: name of the class that is explained; of each location what is said of it if not given. Without
+            locations, those that are labelled so are taken.
+
+    Returns:
+        The files, the tables first.
+
+    Raises:
+        CorpusError: no such location, or one without images or without any valid pixel.
+        RecipeError: no such class, or the input says where locations lie.
+        ContractError: a method that was asked for cannot explain it.
+    """
+    task, trained = judged.task, judged.trained
+    if any(key.startswith(f"{LOCATION}/") for key in trained.bands):
+        raise RecipeError(
+            "the input says where a location lies, which has no pixels to be explained", remedy="take an input of bands"
+        )
+    number = None if of_class is None else _class(task, of_class)
+    rows = _named(task, locations) if locations else _some(task, count, number)
+    single = not task.regression and not task.parts["test"].multi_label
+    explained = Explained.of(trained, exclusive=single, regression=task.regression, unit=task.unit)
+    device, usable, refused, found = _device(judged), None, [], []
+    asked = attributions.settings(attributions.names()) if methods is None else list(methods)
+    for row in track(rows.tolist(), len(rows), "explaining"):
+        images = _read(judged, row, device)
+        target = _target(task, explained, images, number)
+        if usable is None:
+            usable, refused = _usable(asked, explained, images, target, must=methods is not None)
+        found.append(_explanation(judged, explained, row, images, target, usable))
+    for line in (*refused, *_remarks(explained, found, judged)):
+        console().print(line, soft_wrap=True)
+    return _written(found, task.corpus, explained, to)
+
+
+def _written(found: Sequence[Explanation], corpus: Corpus, explained: Explained, to: Path) -> list[Path]:
+    to.mkdir(parents=True, exist_ok=True)
+    pictures = Pictures(corpus).of([one.uid for one in found])
+    written = _files.tables(found, explained.unit, to)
+    for one in found:
+        stem = file_name(one.uid)
+        location = corpus.locations.iloc[one.row]
+        written.append(draw(one, pictures.get(one.uid, []), explained.unit, to / f"{stem}.png"))
+        if isinstance(location["crs"], str):
+            written.append(_files.geotiff(one, location, explained.unit, to / f"{stem}.tif"))
+    if missing := sum(not isinstance(crs, str) for crs in corpus.locations["crs"].iloc[[one.row for one in found]]):
+        console().print(f"{missing} of {len(found)} locations have no georeference, and no GeoTIFF", soft_wrap=True)
+    return written
+
+
+def _device(judged: Judged) -> torch.device:
+    """The device that a trained network is on, known from its bands' statistics, which are buffers."""
+    return next(judged.trained.network.buffers()).device
+
+
+# -- which locations, which class ----------------------------------------------------------------------------------
+
+
+def _class(task: Task, name: str) -> int:
+    if task.regression:
+        raise RecipeError("the task estimates numbers and has no classes", where=task.name, remedy="leave --class out")
+    if name not in task.classes:
+        raise RecipeError(f"no class {name!r}", where=f"task {task.name}", remedy=nearest(name, task.classes))
+    return task.classes.index(name)
+
+
+def _named(task: Task, uids: Sequence[str]) -> Int[ndarray, " n"]:
+    known = {str(uid): row for row, uid in enumerate(task.corpus.locations["uid"])}
+    for uid in uids:
+        if uid not in known:
+            close = difflib.get_close_matches(uid, known, n=CLOSE, cutoff=0.0)
+            raise CorpusError(f"no location {uid!r}", where=str(task.corpus.path), remedy=nearest(uid, close))
+    rows = np.array([known[uid] for uid in dict.fromkeys(uids)])
+    complete = set(task.reader.complete(rows).tolist())
+    for row in rows.tolist():
+        if row not in complete:
+            raise CorpusError(
+                f"the location {task.corpus.locations['uid'][row]} has no image that the task reads of every sensor",
+                where=str(task.corpus.path),
+                remedy="name another one",
+            )
+    return rows
+
+
+def _some(task: Task, count: int, number: int | None) -> Int[ndarray, " n"]:
+    """Test locations from all over the part, those of a class if one is meant."""
+    test = task.parts["test"]
+    rows = test.locations if number is None else test.locations[test.has(len(task.classes))[:, number]]
+    if not len(rows):
+        raise CorpusError(
+            f"no test location is labelled {task.classes[number or 0]}",
+            where=f"task {task.name}",
+            remedy="name locations by --locations",
+        )
+    return rows[np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int))]
+
+
+def _target(task: Task, explained: Explained, images: Images, number: int | None) -> Target:
+    """The class that is said of a location, or of most of its pixels, or the one that is asked for."""
+    with torch.no_grad():
+        said = explained.predict(images)
+    if said.ndim == 2:
+        return Target(said.argmax(dim=1) if number is None else torch.full((1,), number, device=said.device))
+    of_pixels, there = said.argmax(dim=1), seen(images)
+    if number is None:
+        number = int(torch.bincount(of_pixels[there], minlength=len(task.classes)).argmax())
+    own = there & (of_pixels == number)
+    return Target(torch.full((1,), number, device=said.device), own if bool(own.any()) else there)
+
+
+# -- explaining ----------------------------------------------------------------------------------------------------
+
+
+def _read(judged: Judged, row: int, device: torch.device) -> Images:
+    """The images of a location that the task reads, in the bands that were trained on."""
+    task = judged.task
+    images = task.reader.read(np.array([row]), device)
+    own = {
+        sensor: images[sensor].channels([task.reader.reads[sensor].index(name) for name in names])
+        for sensor, names in Composer(judged.trained.bands).reads.items()
+    }
+    if not bool(seen(own).any()):
+        raise CorpusError(
+            f"the location {task.corpus.locations['uid'][row]} has no valid pixel, so there is nothing to explain",
+            where=str(task.corpus.path),
+            remedy="name another one",
+        )
+    return own
+
+
+def _usable(
+    asked: Sequence[PluginSettings], explained: Explained, images: Images, target: Target, *, must: bool
+) -> tuple[list[PluginSettings], list[str]]:
+    """The methods that can explain the network, found by trying, and why others cannot.
+
+    Raises:
+        ContractError: one cannot that was asked for, or none can.
+    """
+    usable, refused = [], []
+    for config in asked:
+        try:
+            attributions.attribute(config, explained, images, target)
+        except ContractError as error:
+            if must:
+                raise
+            refused.append(f"without {config.name}: {error.what}")
+        else:
+            usable.append(config)
+    if not usable:
+        raise ContractError("no method of attribution can explain it", remedy="; ".join(refused))
+    return usable, refused
+
+
+def _explanation(
+    judged: Judged,
+    explained: Explained,
+    row: int,
+    images: Images,
+    target: Target,
+    methods: Sequence[PluginSettings],
+) -> Explanation:
+    task = judged.task
+    shuffled = None if explained.logits is None else explained.randomised(SEED)
+    answers = tuple(_answer(one, explained, shuffled, images, target) for one in methods)
+    with torch.no_grad():
+        score, probability = (float(f(images, target)[0]) for f in (explained.score, explained.probability))
+    return Explanation(
+        uid=str(task.corpus.locations["uid"][row]),
+        row=row,
+        part=next((part for part in PARTS if row in task.parts[part].locations), ""),
+        said=task.name if task.regression else task.classes[int(target.output[0])],
+        score=score,
+        probability=probability,
+        images=images,
+        answers=answers,
+    )
+
+
+def _answer(
+    config: PluginSettings, explained: Explained, shuffled: Explained | None, images: Images, target: Target
+) -> Answer:
+    found = attributions.attribute(config, explained, images, target)
+    blind = float("nan")
+    if shuffled is not None:
+        try:
+            blind = rank_correlation(found, attributions.attribute(config, shuffled, images, target), images)
+        except ContractError:  # no layer with places matters any more, say
+            blind = float("nan")
+    return Answer(config.name, found, tuple(removals(explained, images, target, found, SEED)), blind)
+
+
+def _remarks(explained: Explained, found: Sequence[Explanation], judged: Judged) -> Iterator[str]:
+    """What a reader must know, and what the checks say of each method."""
+    if judged.changed is None:
+        yield f"the run has not judged {judged.row} there yet: how often it is right, nobody knows"
+    if explained.logits is None:
+        yield "what is explained has no gradient: occlusion alone, of probabilities, and no check by shuffled weights"
+    for method in dict.fromkeys(answer.method for one in found for answer in one.answers):
+        answers = [answer for one in found for answer in one.answers if answer.method == method]
+        yield f"{method}: {'; '.join(_checked(answers)) or 'nothing to check it by'}"
+
+
+def _checked(answers: Sequence[Answer]) -> Iterator[str]:
+    for units in ("pixels", "dates", "bands"):
+        own = [removal for answer in answers for removal in answer.removals if removal.units == units]
+        if own:
+            faster = sum(one.deletion < one.random_deletion.mean() for one in own)
+            deletion, luck = (np.mean([f(one) for one in own]) for f in (_deletion, _random_deletion))
+            yield (
+                f"removing {units} in its order leaves {deletion:.3g} of what is said, in a random order {luck:.3g} "
+                f"(lower at {faster} of {len(own)} locations)"
+            )
+    blind = [answer.randomised for answer in answers if np.isfinite(answer.randomised)]
+    if blind:
+        yield f"rank correlation with shuffled weights {np.mean(blind):.2f}"
+
+
+def _deletion(removal: Removal) -> float:
+    return removal.deletion
+
+
+def _random_deletion(removal: Removal) -> float:
+    return float(removal.random_deletion.mean())

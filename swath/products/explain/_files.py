@@ -1,0 +1,104 @@
+"""Tables of explanations, and their maps as GeoTIFFs."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import rasterio
+from affine import Affine
+
+from swath._files import replacing
+from swath.batch import NO_DAY
+from swath.products.explain._explained import seen
+from swath.products.explain._types import Answer, Explanation
+
+EPOCH = dt.date(1970, 1, 1)
+
+
+def tables(found: Sequence[Explanation], unit: str, to: Path) -> list[Path]:
+    """Write `attributions.csv` (a line for each location, method, band and date), `checks.csv` (one for each location,
+    method and kind of what is removed) and `curves.csv` (one for each step of removal).
+    """
+    lines = {
+        "attributions": [line for one in found for line in _parts(one, unit)],
+        "checks": [line for one in found for line in _checks(one, unit)],
+        "curves": [line for one in found for line in _curves(one)],
+    }
+    return [_csv(rows, to / f"{name}.csv") for name, rows in lines.items()]
+
+
+def _csv(rows: list[dict[str, Any]], path: Path) -> Path:
+    with replacing(path) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False)
+    return path
+
+
+def _parts(one: Explanation, unit: str) -> Iterator[dict[str, Any]]:
+    about = {"uid": one.uid, "part": one.part, "explained": one.said}
+    said = {"score": one.score, "unit": unit, "probability": one.probability}
+    for answer in one.answers:
+        found = answer.attribution
+        for part in found.parts:
+            when = "" if part.date is None else date_of(one, part.sensor, part.date)
+            bands = {"sensor": part.sensor, "bands": " ".join(part.bands), "group": part.name, "date": when}
+            yield about | said | {"method": answer.method} | bands | {"attribution": float(part.value[0])}
+        if found.elsewhere is not None:
+            nowhere = {"sensor": "", "bands": "", "group": "no pixel", "date": ""}
+            yield about | said | {"method": answer.method} | nowhere | {"attribution": float(found.elsewhere[0])}
+
+
+def date_of(one: Explanation, sensor: str, t: int) -> str:
+    """The date at a position of a location's series; empty where it is padding or unknown."""
+    day = int(one.images[sensor].days[0, t])
+    return "" if day == NO_DAY else (EPOCH + dt.timedelta(days=day)).isoformat()
+
+
+def _checks(one: Explanation, unit: str) -> Iterator[dict[str, Any]]:
+    about = {"uid": one.uid, "explained": one.said, "score": one.score, "unit": unit, "probability": one.probability}
+    for answer in one.answers:
+        own = about | {"method": answer.method, "gap": _gap(answer), "shuffled_weights": answer.randomised}
+        for removal in answer.removals:
+            yield own | {
+                "removed": removal.units,
+                "count": removal.count,
+                "deletion": removal.deletion,
+                "random_deletion": float(removal.random_deletion.mean()),
+                "insertion": removal.insertion,
+                "random_insertion": float(removal.random_insertion.mean()),
+            }
+        if not answer.removals:
+            yield own
+
+
+def _gap(answer: Answer) -> float:
+    gap = answer.attribution.gap
+    return float("nan") if gap is None else float(gap[0])
+
+
+def _curves(one: Explanation) -> Iterator[dict[str, Any]]:
+    for answer in one.answers:
+        for removal in answer.removals:
+            for share, deleted, inserted in zip(removal.share, removal.deleted, removal.inserted, strict=True):
+                about = {"uid": one.uid, "method": answer.method, "removed": removal.units}
+                yield about | {"share": share, "deleted": deleted, "inserted": inserted}
+
+
+def geotiff(one: Explanation, location: pd.Series, unit: str, path: Path) -> Path:
+    """Write a band a method, NaN where no date is valid, on the location's own grid."""
+    there = seen(one.images)[0].cpu().numpy()
+    maps = [answer.attribution.map[0].detach().float().cpu().numpy() for answer in one.answers]
+    height, width = there.shape
+    grid = {"height": height, "width": width, "crs": location["crs"], "transform": Affine(*location["transform"])}
+    with (
+        replacing(path) as temporary,
+        rasterio.open(
+            temporary, "w", driver="GTiff", count=len(maps), dtype="float32", nodata=np.nan, compress="deflate", **grid
+        ) as file,
+    ):
+        file.write(np.stack([np.where(there, one_map, np.nan) for one_map in maps]).astype(np.float32))
+        file.descriptions = tuple(answer.method for answer in one.answers)
+        file.update_tags(explained=one.said, score=str(one.score), unit=unit, uid=one.uid)
+    return path
