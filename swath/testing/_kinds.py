@@ -16,12 +16,14 @@ from swath.encoders.location.encodings import EncodingPlugin
 from swath.encoders.location.networks import NetworkPlugin
 from swath.errors import nearest
 from swath.methods import MethodPlugin
+from swath.products.explain.attributions import AttributionPlugin
 from swath.segmenters import SegmenterPlugin
 from swath.settings import Settings
 from swath.tasks.floors import FloorPlugin
 from swath.tasks.metrics import MetricPlugin
 from swath.tasks.probes import FeatureProbe, TrainingProbe
 from swath.testing import (
+    _attributions,
     _encoders,
     _locations,
     _methods,
@@ -70,6 +72,7 @@ KINDS = {
         Kind("probes", (FeatureProbe, TrainingProbe), _probes.CHECKS),
         Kind("floors", (FloorPlugin,)),
         Kind("metrics", (MetricPlugin,), _metrics.CHECKS, has_settings=False),
+        Kind("attributions", (AttributionPlugin,), _attributions.CHECKS),
         Kind("sections", own=_sections.CHECKS, has_settings=False),
     )
 }

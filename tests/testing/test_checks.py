@@ -34,6 +34,7 @@ SMALL = {
     "checks": [("units", {})],
     "floors": [("majority", {}), ("image-statistics", {})],
     "metrics": [(name, {}) for name in plugins.names("swath.tasks.metrics")],
+    "attributions": [(name, {}) for name in plugins.names("swath.products.explain.attributions")],
     "sections": [("result", {}), ("data", {})],
 }
 """Some of swath's own plug-ins of each kind, all methods that take any encoder among them; view policies are all here,

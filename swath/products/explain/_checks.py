@@ -138,7 +138,7 @@ def _curves(
 ) -> Float[ndarray, "orders 2 steps"]:
     """What is said with so many units of each order removed, and with so many put back."""
     blank = explained.blank(images)
-    asked = [(order, back, k) for order in orders for back in (False, True) for k in removed]
+    asked = [(order, back, k) for order in orders for back in (False, True) for k in removed.tolist()]
     said = []
     for start in range(0, len(asked), BATCH):
         some = asked[start : start + BATCH]

@@ -13,11 +13,9 @@ from swath._files import file_name
 from swath._progress import console, track
 from swath.corpus import Corpus
 from swath.errors import ContractError, CorpusError, RecipeError, nearest
-from swath.products.draw.pictures import Pictures
 from swath.products.explain import _files, attributions
 from swath.products.explain._checks import Removal, rank_correlation, removals
 from swath.products.explain._explained import Explained, Images, Target, seen
-from swath.products.explain._pictures import draw
 from swath.products.explain._types import Answer, Explanation
 from swath.sensors import LOCATION
 from swath.settings import PluginSettings
@@ -85,6 +83,9 @@ def explain(
 
 
 def _written(found: Sequence[Explanation], corpus: Corpus, explained: Explained, to: Path) -> list[Path]:
+    from swath.products.draw.pictures import Pictures  # Matplotlib, which methods alone do not need
+    from swath.products.explain._pictures import draw
+
     to.mkdir(parents=True, exist_ok=True)
     pictures = Pictures(corpus).of([one.uid for one in found])
     written = _files.tables(found, explained.unit, to)

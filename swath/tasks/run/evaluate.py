@@ -1,13 +1,13 @@
 """All encoders of a run, and the floors, on all its tasks; continues where it was stopped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from swath._progress import bar
 from swath.corpus import Corpus
 from swath.corpus.splits import SplitConfig, split
-from swath.errors import RecipeError, TrainingError
+from swath.errors import RecipeError, TrainingError, nearest
 from swath.tasks.config import TaskConfig, by_fraction
 from swath.tasks.panel import Panel
 from swath.tasks.run.jobs import Job, jobs_of
@@ -54,7 +54,16 @@ def chosen(jobs: Sequence[Job], asked: Mapping[str, str | int | None]) -> tuple[
     meant = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None) or "anything"
     listed = "\n    ".join(said or dict.fromkeys(_shown(names) for _, _, names in all_of_it))
     what = f"{len(said)} results are of {meant}" if said else f"no result is of {meant}"
-    raise RecipeError(what, remedy=f"say which, by --task, --row, --input, --probe, --seed:\n    {listed}")
+    close = "" if said else "".join(f"{one}; " for one in _misspelt([names for _, _, names in all_of_it], asked))
+    raise RecipeError(what, remedy=f"{close}say which, by --task, --row, --input, --probe, --seed:\n    {listed}")
+
+
+def _misspelt(known: Sequence[Mapping[str, str | int]], asked: Mapping[str, str | int | None]) -> Iterator[str]:
+    """Of names that no result has, the nearest one."""
+    for key, value in asked.items():
+        names = {str(one[key]) for one in known}
+        if value is not None and str(value) not in names:
+            yield f"{key}: {nearest(str(value), names)}"
 
 
 def _names(job: Job, panel: Panel) -> dict[str, str | int]:

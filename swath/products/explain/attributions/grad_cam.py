@@ -124,7 +124,7 @@ def _chosen(asked: str | None, layers: list[_Layer], network: nn.Module) -> str:
     if asked is not None and asked not in named:
         known = asked in dict(network.named_modules())
         raise ContractError(
-            f"the layer {asked} {'gives no features with places' if known else 'is none of the network'}",
+            f"the layer {asked} {'has no places that matter to the score' if known else 'is none of the network'}",
             remedy=f"{nearest(asked, named)}: layers with places are {', '.join(dict.fromkeys(named))}"
             if named
             else "take integrated-gradients",
@@ -148,7 +148,7 @@ def _with_tokens(network: nn.Module) -> Encoder | None:
 
 def _placed(
     output: Float[Tensor, "n *c"], samples: int, tokens: Encoder | None, size: tuple[int, int]
-) -> Float[Tensor, "b c *t h w"] | Float[Tensor, "n *c"]:
+) -> Float[Tensor, "_ *d"]:
     """An output with its places as the last two axes and its dates before them; of fewer than four axes where it has
     no places."""
     if tokens is not None:
