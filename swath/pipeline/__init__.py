@@ -6,9 +6,9 @@ an evaluation cell by cell, and what is complete is not done again.
 
 from swath.pipeline._corpus import build_corpus, input_of, make_corpus
 from swath.pipeline._evaluate import evaluate
+from swath.pipeline._explain import explain_run
 from swath.pipeline._explore import run_index
 from swath.pipeline._export import export_run
-from swath.pipeline._explain import explain_run
 from swath.pipeline._folder import arm_folder, corpus_path, run_folder
 from swath.pipeline._inputs import contract_of, folds
 from swath.pipeline._judge import evaluate_on, recipe_for
@@ -26,8 +26,8 @@ __all__ = [
     "corpus_path",
     "evaluate",
     "evaluate_on",
-    "export_run",
     "explain_run",
+    "export_run",
     "folds",
     "input_of",
     "make_corpus",

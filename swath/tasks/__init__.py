@@ -1,6 +1,6 @@
 """What an encoder is worth: probes on frozen features, the floors beside them, and the statistics of the difference."""
 
-from swath.tasks import representation, schema
+from swath.tasks import representation, schema, trained
 from swath.tasks._types import EvaluationUnits, Features, Outcome, Prediction
 from swath.tasks.claims import stated_claims
 from swath.tasks.config import TaskConfig, by_fraction, with_fraction
@@ -57,6 +57,7 @@ __all__ = [
     "spread_of_folds",
     "stated_claims",
     "summarise",
+    "trained",
     "unpacked",
     "with_fraction",
 ]

@@ -30,7 +30,7 @@ class _Network(nn.Module):
         """Nothing is wrong with the images of a check."""
 
     def forward(self, images: dict[str, Any]) -> torch.Tensor:
-        """Logits."""
+        """Logits of both classes."""
         return self.head(self.encoder(next(iter(images.values()))))
 
 

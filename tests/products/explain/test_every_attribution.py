@@ -1,5 +1,6 @@
 """What holds for every method of attribution, and what each of them says of networks that can be solved by hand."""
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -275,6 +276,24 @@ def test_grad_cam_of_averaged_features_is_the_classifiers_weights_on_them():
     weight = network.head.weight[[0, 1]] / (2 * PX * PX)  # of two dates and all places
     expected = torch.einsum("bc,btchw->bthw", weight, features.unflatten(0, (2, 2))).relu().sum(dim=1)
     torch.testing.assert_close(found.map, expected.detach())
+
+
+@pytest.mark.slow
+def test_grad_cam_is_that_of_the_library_where_that_can_be_asked():
+    cam = pytest.importorskip("pytorch_grad_cam")
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    network, shown = small_cnn().eval(), image(KEYS, 1, 1, 8)
+    standard = network.encoder.standardize(shown.pixels, shown.valid, shown.band_ids)[:, 0]
+    plain, drawn = nn.Sequential(network.encoder.network, network.head), 0
+    for k in (0, 1):
+        found = attributions.attribute(grad_cam.Config(), explained(network), {SENSOR: shown}, target(k)).map[0].numpy()
+        with cam.GradCAM(model=plain, target_layers=[network.encoder.network[1]]) as theirs:
+            (expected,) = theirs(input_tensor=standard, targets=[ClassifierOutputTarget(k)])
+        scaled = (found - found.min()) / (1e-7 + (found - found.min()).max())  # as the library does it
+        np.testing.assert_allclose(scaled, expected, atol=1e-4)
+        drawn += found.max() > 0
+    assert drawn
 
 
 def test_grad_cam_of_a_transformer_is_a_map_of_its_patches():
