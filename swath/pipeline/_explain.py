@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swath.pipeline._evaluate import evaluation_of
-from swath.pipeline._map import Result, opened
+from swath.pipeline._folder import opened
+from swath.pipeline._map import Result, say_of
 from swath.products.explain import explain
 from swath.settings import PluginSettings
 
@@ -47,4 +48,5 @@ def explain_run(
     judged = evaluation_of(recipe, folder, corpus, {}).trained(
         task=said.task, row=said.row, input=said.input, probe=said.probe, seed=said.seed
     )
+    say_of(judged)
     return explain(judged, Path(to), locations=locations, count=count, methods=methods, of_class=of_class)

@@ -77,7 +77,7 @@ def explain(
         if usable is None:
             usable, refused = _usable(asked, explained, images, target, must=methods is not None)
         found.append(_explanation(judged, explained, row, images, target, usable))
-    for line in (*refused, *_remarks(explained, found, judged)):
+    for line in (*refused, *_remarks(explained, found)):
         console().print(line, soft_wrap=True)
     return _written(found, task.corpus, explained, to)
 
@@ -113,7 +113,14 @@ def _class(task: Task, name: str) -> int:
         raise RecipeError("the task estimates numbers and has no classes", where=task.name, remedy="leave --class out")
     if name not in task.classes:
         raise RecipeError(f"no class {name!r}", where=f"task {task.name}", remedy=nearest(name, task.classes))
-    return task.classes.index(name)
+    number = task.classes.index(name)
+    if not task.parts["train"].counts(len(task.classes))[number]:
+        raise RecipeError(
+            f"no training label is of {name}, so the network knows nothing of it",
+            where=f"task {task.name}",
+            remedy="explain another class",
+        )
+    return number
 
 
 def _named(task: Task, uids: Sequence[str]) -> Int[ndarray, " n"]:
@@ -241,10 +248,8 @@ def _answer(
     return Answer(config.name, found, tuple(removals(explained, images, target, found, SEED)), blind)
 
 
-def _remarks(explained: Explained, found: Sequence[Explanation], judged: Judged) -> Iterator[str]:
+def _remarks(explained: Explained, found: Sequence[Explanation]) -> Iterator[str]:
     """What a reader must know, and what the checks say of each method."""
-    if judged.changed is None:
-        yield f"the run has not judged {judged.row} there yet: how often it is right, nobody knows"
     if explained.logits is None:
         yield "what is explained has no gradient: occlusion alone, of probabilities, and no check by shuffled weights"
     for method in dict.fromkeys(answer.method for one in found for answer in one.answers):

@@ -83,7 +83,12 @@ class Explained:
         if self.logits is None:
             return target.of(self.predict(images).float())
         said = self.logits(images).float()
-        return target.of(said - said.mean(dim=1, keepdim=True) if self.exclusive else said)
+        if not self.exclusive:
+            return target.of(said)
+        # of a class without any training label a probe's logit is minus infinity, always
+        known = said.isfinite()
+        said = torch.where(known, said, 0.0)
+        return target.of(said - said.sum(dim=1, keepdim=True) / known.sum(dim=1, keepdim=True))
 
     def probability(self, images: Images, target: Target) -> Float[Tensor, " b"]:
         """The class's probability, or the number."""

@@ -153,6 +153,21 @@ def test_numbers_are_explained_in_their_unit_and_exclusive_classes_by_what_sets_
     torch.testing.assert_close(apart.map, half.sum(dim=(1, 2)))
 
 
+def test_a_class_without_any_training_label_changes_no_explanation(series, weighing):
+    """Its logit is minus infinity, of which nothing may become NaN."""
+    three = linear(PX, 3)
+    with torch.no_grad():
+        three.head.weight[:2], three.head.bias[:2] = weighing.head.weight, weighing.head.bias
+        three.head.weight[2], three.head.bias[2] = 0.0, -torch.inf
+    for config in (integrated_gradients.Config(), fullgrad.Config(), occlusion.Config()):
+        found, expected = (
+            attributions.attribute(config, explained(one, exclusive=True), series, target(0, 1))
+            for one in (three, weighing)
+        )
+        for part, same in zip(found.parts, expected.parts, strict=True):
+            torch.testing.assert_close(part.value, same.value)
+
+
 # ------------------------------------------------------------------------------------------------------ real networks
 
 

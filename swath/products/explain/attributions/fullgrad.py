@@ -185,7 +185,8 @@ def _finder(name: str) -> Find | None:
 def _of_layer(func: Any, args: Any, kwargs: Any) -> Tensor | None:
     bias = args[2] if len(args) > 2 else kwargs.get("bias")
     if bias is None or func.__name__ == "linear":
-        return bias
+        # what is infinite reaches no score
+        return None if bias is None else bias.nan_to_num(0.0, 0.0, 0.0)
     spatial = int(func.__name__[-2])
     return bias.view(-1, *[1] * spatial)
 
