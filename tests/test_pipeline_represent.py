@@ -76,9 +76,9 @@ def test_what_a_run_does_not_have_is_said(run, tmp_path):
         pipeline.represent(run)
     with pytest.raises(RecipeError, match="no training has seed 7"):
         pipeline.represent(run, seed=7)
-    with pytest.raises(RecipeError, match="no task 'crops'"):
+    with pytest.raises(RecipeError, match="no task crops"):
         pipeline.represent(run, seed=1, task="crops")
-    with pytest.raises(RecipeError, match="no input of kinds 'radar'"):
-        pipeline.represent(run, seed=1, input="radar")
+    with pytest.raises(RecipeError, match="no input 'radar'"):
+        pipeline.represent(run, seed=1, inputs=["radar"])
     with pytest.raises(RecipeError, match=r"there is no recipe\.yaml"):
         pipeline.represent(tmp_path)

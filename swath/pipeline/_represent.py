@@ -1,6 +1,6 @@
 """What the encoders of a run know before labels are read out of their features."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from swath import tasks
@@ -21,7 +21,7 @@ def represent(
     run: Path | str,
     *,
     task: str | None = None,
-    input: str | None = None,  # noqa: A002 — the tables' word
+    inputs: Sequence[str] = (),
     seed: int | None = None,
     most: int = LOCATIONS,
 ) -> list[str]:
@@ -33,7 +33,7 @@ def represent(
     Args:
         run: folder of a run whose arms are pre-trained.
         task: of the recipe; the first if not said. Of several label fractions, which test the same, the first.
-        input: of the task; the first if not said.
+        inputs: of the task; the first if none is said.
         seed: of the trainings; the recipe's first if not said.
         most: largest number of locations, up to 100,000; more are drawn at random.
 
@@ -47,23 +47,22 @@ def represent(
     folder = Path(run)
     recipe, corpus = opened(folder)
     number = _seed(recipe, seed)
-    name = _one_of("task", list(recipe.tasks), task)
+    name = _task(recipe, task)
     fold = tasks.folds_of(recipe.seeds, folds(recipe, corpus))[number]
     own = tasks.planned({name: recipe.tasks[name]}, [fold], corpus)[0]
-    source = _one_of(f"input of {name}", list(recipe.tasks[name].inputs), input)
     seen = list(_seen(recipe, corpus, folder, number))
     if not seen:
         raise RecipeError(
             f"no arm is pre-trained for seed {number}", where=str(folder), remedy="`swath pretrain` its recipe first"
         )
-    return tasks.represent(own, source, seen, number, folder / "represent", most)
+    return tasks.represent(own, inputs or list(recipe.tasks[name].inputs)[:1], seen, number, folder / "represent", most)
 
 
-def _one_of(what: str, known: list[str], asked: str | None) -> str:
-    if not known or (asked is not None and asked not in known):
-        missing = f"no {what} {asked!r}" if known else f"the recipe has no {what}"
-        raise RecipeError(missing, remedy=f"there are {', '.join(known)}" if known else "give it one")
-    return known[0] if asked is None else asked
+def _task(recipe: Recipe, asked: str | None) -> str:
+    if not recipe.tasks or (asked is not None and asked not in recipe.tasks):
+        known = ", ".join(recipe.tasks) or "none"
+        raise RecipeError(f"the recipe has no task {asked or ''}".strip(), where="tasks", remedy=f"there are {known}")
+    return asked or next(iter(recipe.tasks))
 
 
 def _seed(recipe: Recipe, asked: int | None) -> int:

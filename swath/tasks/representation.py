@@ -166,7 +166,7 @@ def clusters(features: Float[ndarray, "n d"], y: Int[ndarray, " n"], seed: int =
     z, k = unit(features), len(np.unique(y))
     if k < 2 or len(np.unique(z, axis=0)) < k:
         return {"nmi": np.nan, "ari": np.nan}
-    said = KMeans(k, n_init=10, random_state=seed).fit_predict(z)
+    said = KMeans(k, n_init=10, random_state=seed).fit_predict(z)  # pyright: ignore[reportArgumentType]
     return {"nmi": float(normalized_mutual_info_score(y, said)), "ari": float(adjusted_rand_score(y, said))}
 
 

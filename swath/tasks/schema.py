@@ -311,10 +311,12 @@ class Properties(_Looked):
     """Effective rank of centred unit features, as in the log of a pre-training."""
     intrinsic_dimension: float
     retrieval_map: float
-    """Mean average precision of looking for a location's class; NaN where locations have no single class, as the
-    next two."""
+    """Mean average precision of looking for a location's class; NaN where locations have no single class, as of `nmi`
+    and `ari`."""
     nmi: float
     ari: float
+    group_map: float
+    """Mean average precision of looking for a location's group; NaN where each is a group of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,6 +326,8 @@ class Likeness(_Looked):
     row: str
     other: str
     """Name of the other row, or of the index with the sensor that it is of."""
+    other_input: str
+    """Input of the other row; empty where it is an index."""
     cka: float
 
 
@@ -332,6 +336,10 @@ class Placed(_Looked):
     """One line of plane.csv: where t-SNE puts a location by a row's features."""
 
     row: str
+    plane: str
+    """Inputs whose features were put into the same plane, joined by ", "."""
+    sensor: str
+    """Sensors of the input, joined by "+"."""
     uid: str
     group: str
     label: str

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ def leading(panel: Panel) -> list[str]:
     return list(dict.fromkeys(rows))[:MOST]
 
 
-def look(row: str, rows: Sequence[str], arms: Sequence[str]) -> dict[str, str]:
+def look(row: str, rows: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
     """How a row's line is drawn: an arm in its colour, others grey and told apart by their dashes."""
     others = [name for name in rows if name not in arms]
     if row in arms:
@@ -44,7 +44,7 @@ def look(row: str, rows: Sequence[str], arms: Sequence[str]) -> dict[str, str]:
 def scored(run: Run, panel: Panel, row: str) -> pd.DataFrame:
     """A row's predictions, each training's in the order of the units; empty where it has no finite class scores."""
     found = run.predictions(*panel.key, row)
-    if found.empty or found["score"].isna().any() or not np.isfinite(scores_of(found)).all():
+    if found.empty or bool(found["score"].isna().to_numpy().any()) or not np.isfinite(scores_of(found)).all():
         return found.iloc[:0]
     return found.sort_values(["replicate", "fold", "uid"], kind="stable", ignore_index=True)
 

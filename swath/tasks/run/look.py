@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -45,56 +45,75 @@ class _Sample:
     group: list[str]
     y: Int[ndarray, " n"] | None
     """Class of each location; None where locations have no single class."""
-    classes: Sequence[str]
+    classes: list[str]
     days: Int32[ndarray, " n"]
     """Middle day of the dates that are read; NO_DAY where none is known."""
     indices: Mapping[str, Float64[ndarray, " n"]]
     """Indices of bands by name, of each location's mean over valid pixels and dates."""
 
 
-def represent(task: Task, name: str, seen: Sequence[Seen], seed: int, out: Path, most: int) -> list[str]:
-    """Measure the features of test locations by several encoders on one input, and write the tables.
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """One encoder on one input."""
+
+    seen: Seen
+    input: str
+    sensor: str
+    """Sensors of the input, joined by "+"."""
+    request: Request
+
+
+Found = Sequence[tuple[_Look, Float[ndarray, "n _"]]]
+"""Features of the same locations, by encoder and input."""
+
+
+def represent(task: Task, inputs: Sequence[str], seen: Sequence[Seen], seed: int, out: Path, most: int) -> list[str]:
+    """Measure the features of test locations by several encoders on some inputs, and write the tables.
 
     Args:
         task: whose test part is looked at.
-        name: of one of its inputs.
+        inputs: names of some of its inputs.
         seen: encoders, the same locations for all.
         seed: of the training; also of the subsample, t-SNE and k-means.
         out: folder for `properties.csv`, `likeness.csv`, `plane.csv` and `closest.csv`.
         most: largest number of locations; more are drawn at random.
 
     Returns:
-        What must be said: of encoders that cannot take the input, and of locations that were left out.
+        What must be said: of encoders that cannot take an input, and of locations that were left out.
 
     Raises:
         RecipeError: no such input, fewer than four locations, or more than 100,000 are asked for.
         SwathError: features are not finite.
     """
-    if name not in task.inputs:
-        raise RecipeError(
-            f"no input {name!r}", where=f"task {task.name}", remedy=f"take one of {', '.join(task.inputs)}"
-        )
+    if lacking := [name for name in inputs if name not in task.inputs]:
+        remedy = f"take some of {', '.join(task.inputs)}"
+        raise RecipeError(f"no input {lacking[0]!r}", where=f"task {task.name}", remedy=remedy)
     rows, said = _chosen(task, most)
-    requests, lost = _requests(task, name, seen)
-    if not requests:
-        raise RecipeError("no encoder can take the input", where=name, remedy="; ".join(lost))
+    looks, lost = _looks(task, inputs, seen)
+    if not looks:
+        raise RecipeError("no encoder can take the input", where=", ".join(inputs), remedy="; ".join(lost))
     sample = _sample(task, rows)
-    asked = [request for _, request in requests]
-    plain = extract_all(asked, task.reader, rows, description="embedding")
-    turned = _mirrored(task, asked, rows)
-    features = {}
-    for (one, _), found in zip(requests, plain, strict=True):
-        representation.require_finite(found, one.row)
-        features[one.row] = found
-    about = {"task": task.name, "input": name, "seed": seed}
+    requests = [look.request for look in looks]
+    plain = extract_all(requests, task.reader, rows, description="embedding")
+    for look, features in zip(looks, plain, strict=True):
+        representation.require_finite(features, look.seen.row)
+    found, about = list(zip(looks, plain, strict=True)), {"task": task.name, "seed": seed}
+    turned = _mirrored(task, requests, rows)
     lines = [
-        Properties(**about, row=one.row, role=one.role, of_arm=one.of_arm, **_properties(found, other, sample.y, seed))
-        for (one, _), found, other in zip(requests, plain, turned, strict=True)
+        Properties(
+            **about,
+            input=look.input,
+            row=look.seen.row,
+            role=look.seen.role,
+            of_arm=look.seen.of_arm,
+            **_properties(features, other, sample, seed),
+        )
+        for (look, features), other in zip(found, turned, strict=True)
     ]
     out.mkdir(parents=True, exist_ok=True)
-    LIKENESS.write(out, LIKENESS.frame(_likeness(features, sample.indices, about)))
-    PLANE.write(out, PLANE.frame(_plane(features, sample, about)))
-    CLOSEST.write(out, CLOSEST.frame(_closest(features, sample, about)))
+    LIKENESS.write(out, LIKENESS.frame(_likeness(found, sample.indices, about)))
+    PLANE.write(out, PLANE.frame(_planes(found, sample, about)))
+    CLOSEST.write(out, CLOSEST.frame(_closest(found, sample, about)))
     # the properties last: where they are, everything is
     PROPERTIES.write(out, PROPERTIES.frame(lines))
     return [*said, *lost]
@@ -111,14 +130,17 @@ def _chosen(task: Task, most: int) -> tuple[Int[ndarray, " n"], list[str]]:
     return rows[at], said
 
 
-def _requests(task: Task, name: str, seen: Sequence[Seen]) -> tuple[list[tuple[Seen, Request]], list[str]]:
-    """What is asked of each encoder, and why some cannot take the input."""
-    bands, found, lost = task.inputs[name].bands, [], []
-    for one in seen:
+def _looks(task: Task, inputs: Sequence[str], seen: Sequence[Seen]) -> tuple[list[_Look], list[str]]:
+    """What is asked of each encoder on each input, and why some cannot take it."""
+    found, lost = [], []
+    for name, one in product(inputs, seen):
+        bands = task.inputs[name].bands
+        sensor = "+".join(dict.fromkeys(key.partition("/")[0] for key in bands))
         try:
-            found.append((one, Request(with_corpus_statistics(one.encoder, task.corpus, bands), bands)))
+            request = Request(with_corpus_statistics(one.encoder, task.corpus, bands), bands)
+            found.append(_Look(one, name, sensor, request))
         except SwathError as error:
-            lost.append(f"{one.row} is left out: {error.what}")
+            lost.append(f"{one.row} is left out on {name}: {error.what}")
     return found, lost
 
 
@@ -143,9 +165,15 @@ def _mirrored(
 
 
 def _properties(
-    features: Float[ndarray, "n d"], mirrored: Float[ndarray, "n d"] | None, y: Int[ndarray, " n"] | None, seed: int
+    features: Float[ndarray, "n d"], mirrored: Float[ndarray, "n d"] | None, sample: _Sample, seed: int
 ) -> dict[str, Any]:
-    found = {"nmi": np.nan, "ari": np.nan} if y is None else representation.clusters(features, y, seed)
+    y = sample.y
+    by_class = {"retrieval_map": np.nan, "nmi": np.nan, "ari": np.nan}
+    if y is not None:
+        by_class = {
+            "retrieval_map": representation.retrieval(features, y),
+            **representation.clusters(features, y, seed),
+        }
     return {
         "locations": len(features),
         "dims": features.shape[1],
@@ -154,16 +182,18 @@ def _properties(
         "rankme": representation.effective_rank(features),
         "effective_rank": representation.effective_rank(representation.centred(representation.unit(features))),
         "intrinsic_dimension": representation.intrinsic_dimension(features),
-        "retrieval_map": np.nan if y is None else representation.retrieval(features, y),
-        "nmi": found["nmi"],
-        "ari": found["ari"],
+        **by_class,
+        "group_map": representation.retrieval(features, np.unique(sample.group, return_inverse=True)[1]),
     }
 
 
-def _likeness(features: Mapping[str, ndarray], indices: Mapping[str, ndarray], about: dict[str, Any]) -> list[Likeness]:
-    lines = [(a, b, features[a], features[b]) for a, b in combinations(features, 2)]
-    lines += [(row, index, own, values[:, None]) for row, own in features.items() for index, values in indices.items()]
-    return [Likeness(**about, row=a, other=b, cka=_of_known(own, other)) for a, b, own, other in lines]
+def _likeness(found: Found, indices: Mapping[str, ndarray], about: dict[str, Any]) -> list[Likeness]:
+    pairs = [(one, a, other.seen.row, other.input, b) for (one, a), (other, b) in combinations(found, 2)]
+    pairs += [(one, a, index, "", values[:, None]) for one, a in found for index, values in indices.items()]
+    return [
+        Likeness(**about, input=one.input, row=one.seen.row, other=other, other_input=name, cka=_of_known(a, b))
+        for one, a, other, name, b in pairs
+    ]
 
 
 def _of_known(a: Float[ndarray, "n d"], b: Float[ndarray, "n e"]) -> float:
@@ -172,22 +202,34 @@ def _of_known(a: Float[ndarray, "n d"], b: Float[ndarray, "n e"]) -> float:
     return representation.cka(a[known], b[known])
 
 
-def _plane(features: Mapping[str, ndarray], sample: _Sample, about: dict[str, Any]) -> list[Placed]:
+def _planes(found: Found, sample: _Sample, about: dict[str, Any]) -> list[Placed]:
+    """t-SNE of each encoder; inputs on which it has as many dimensions share a plane."""
+    shared: dict[tuple[str, int], list[tuple[_Look, ndarray]]] = {}
+    for look, own in found:
+        shared.setdefault((look.seen.row, own.shape[1]), []).append((look, own))
     lines = []
-    for row, own in features.items():
-        places = representation.embedded_in_plane(own, about["seed"])
-        for i, (x, y) in enumerate(places.astype(float).tolist()):
-            named = "" if sample.y is None else sample.classes[sample.y[i]]
-            at = {"row": row, "uid": sample.uid[i], "group": sample.group[i], "label": named, "x": x, "y": y}
-            lines.append(Placed(**about, **at, date=_iso(int(sample.days[i]))))
+    for members in shared.values():
+        plane = ", ".join(look.input for look, _ in members)
+        places = representation.embedded_in_plane(np.concatenate([own for _, own in members]), about["seed"])
+        for (look, _), part in zip(members, np.split(places, len(members)), strict=True):
+            lines += _placed(look, part, sample, about | {"plane": plane})
     return lines
+
+
+def _placed(look: _Look, places: Float[ndarray, "n 2"], sample: _Sample, about: dict[str, Any]) -> list[Placed]:
+    about = about | {"input": look.input, "row": look.seen.row, "sensor": look.sensor}
+    labels = [""] * len(places) if sample.y is None else [sample.classes[int(y)] for y in sample.y]
+    return [
+        Placed(**about, uid=uid, group=group, label=label, date=_iso(int(day)), x=float(x), y=float(y))
+        for uid, group, label, day, (x, y) in zip(sample.uid, sample.group, labels, sample.days, places, strict=True)
+    ]
 
 
 def _iso(day: int) -> str:
     return "" if day == NO_DAY else str(np.datetime64(day, "D"))
 
 
-def _closest(features: Mapping[str, ndarray], sample: _Sample, about: dict[str, Any]) -> list[Closest]:
+def _closest(found: Found, sample: _Sample, about: dict[str, Any]) -> list[Closest]:
     """Neighbours of a few locations, one of each class in turn; the same locations for all rows."""
     order = np.random.default_rng(0).permutation(len(sample.uid))
     if sample.y is not None:
@@ -195,8 +237,15 @@ def _closest(features: Mapping[str, ndarray], sample: _Sample, about: dict[str, 
         order = order[np.argsort(rank, kind="stable")]
     queries = order[:QUERIES]
     return [
-        Closest(**about, row=row, query=sample.uid[query], rank=rank, uid=sample.uid[other])
-        for row, own in features.items()
+        Closest(
+            **about,
+            input=look.input,
+            row=look.seen.row,
+            query=sample.uid[query],
+            rank=rank,
+            uid=sample.uid[other],
+        )
+        for look, own in found
         for query, others in zip(queries, representation.nearest(own, queries, NEIGHBOURS), strict=True)
         for rank, other in enumerate(others, 1)
     ]

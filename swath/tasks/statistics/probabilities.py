@@ -125,7 +125,9 @@ def best_temperature(scores: Float[np.ndarray, "n k"], y: Int[np.ndarray, " n"])
     end = float(np.log(HOTTEST))
     if slope(end) <= 0:
         return HOTTEST
-    return 1 / HOTTEST if slope(-end) >= 0 else float(np.exp(brentq(slope, -end, end, xtol=1e-4)))
+    if slope(-end) >= 0:
+        return 1 / HOTTEST
+    return float(np.exp(brentq(slope, -end, end, xtol=1e-4)))  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 def risk_by_coverage(confidence: Float[np.ndarray, " n"], right: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

@@ -15,7 +15,11 @@ BANDS = ALL[2:4]
 
 
 def task_of(corpus, **changes) -> Task:
-    settings = {"target": {"rule": "scalar", "column": "kind"}, "inputs": {"both": BANDS}, "probes": [{"name": "knn"}]}
+    settings = {
+        "target": {"rule": "scalar", "column": "kind"},
+        "inputs": {"both": BANDS, "optical": ALL[1:3], "alone": ALL[3:4]},
+        "probes": [{"name": "knn"}],
+    }
     config = TaskConfig.model_validate(settings | {"metric": "accuracy"} | changes)
     fold = SplitConfig(fractions=(0.5, 0.25, 0.25))
     return Task("kinds", config, corpus, split(corpus, fold), fold)
@@ -26,12 +30,12 @@ def looked(corpus, tmp_path_factory):
     task, out = task_of(corpus), tmp_path_factory.mktemp("looked")
     seen = [Seen("a", "pretrained", "a", small_encoder(0)), Seen("b", "random-twin", "a", small_encoder(1))]
     stranger = Seen("lost", "pretrained", "lost", small_encoder(0, ALL[:1], 1, fixed=True))
-    return task, seen, out, represent(task, "both", [*seen, stranger], 3, out, 2000)
+    return task, seen, out, represent(task, ["both"], [*seen, stranger], 3, out, 2000)
 
 
 def test_properties_are_those_of_the_features_of_the_test_part(looked):
     task, seen, out, said = looked
-    assert [line for line in said if line.startswith("lost is left out: ")] == said
+    assert [line for line in said if line.startswith("lost is left out on both: ")] == said
     table = PROPERTIES.read(out)
     assert table[["row", "role", "of_arm", "seed"]].values.tolist() == [
         ["a", "pretrained", "a", 3],
@@ -44,6 +48,8 @@ def test_properties_are_those_of_the_features_of_the_test_part(looked):
     assert first["rankme"] == pytest.approx(representation.effective_rank(features), rel=1e-5)
     assert first["uniformity"] == pytest.approx(representation.uniformity(features), rel=1e-4)
     assert first["retrieval_map"] == pytest.approx(representation.retrieval(features, part.y), rel=1e-5)
+    groups = np.unique(task.groups[part.locations], return_inverse=True)[1]
+    assert first["group_map"] == pytest.approx(representation.retrieval(features, groups), rel=1e-5)
     assert 0 < first["alignment"] < 0.5  # of mirrored chips, whose means are the same
 
 
@@ -76,9 +82,9 @@ def test_places_and_neighbours_are_of_the_same_locations(looked):
 def test_what_cannot_be_looked_at_is_refused(corpus, tmp_path):
     task, one = task_of(corpus), Seen("a", "pretrained", "a", small_encoder(0))
     with pytest.raises(RecipeError, match="no input 'radar'"):
-        represent(task, "radar", [one], 0, tmp_path, 2000)
+        represent(task, ["radar"], [one], 0, tmp_path, 2000)
     with pytest.raises(RecipeError, match="200000 locations"):
-        represent(task, "both", [one], 0, tmp_path, 200_000)
+        represent(task, ["both"], [one], 0, tmp_path, 200_000)
     with pytest.raises(RecipeError, match="no encoder can take the input"):
         represent(
             task, "both", [Seen("x", "pretrained", "x", small_encoder(0, ALL[:1], 1, fixed=True))], 0, tmp_path, 9
@@ -86,15 +92,34 @@ def test_what_cannot_be_looked_at_is_refused(corpus, tmp_path):
     broken = small_encoder(0)
     broken.network[0].weight.data[:] = float("nan")
     with pytest.raises(SwathError, match="embeddings are not finite"):
-        represent(task, "both", [Seen("a", "pretrained", "a", broken)], 0, tmp_path, 9)
+        represent(task, ["both"], [Seen("a", "pretrained", "a", broken)], 0, tmp_path, 9)
     assert not list(tmp_path.iterdir())
 
 
 def test_fewer_locations_are_drawn_and_said(corpus, tmp_path):
-    said = represent(task_of(corpus), "both", [Seen("a", "pretrained", "a", small_encoder(0))], 0, tmp_path, 9)
+    said = represent(task_of(corpus), ["both"], [Seen("a", "pretrained", "a", small_encoder(0))], 0, tmp_path, 9)
     assert said[0].startswith("9 of ")
     assert PROPERTIES.read(tmp_path)["locations"].tolist() == [9]
     assert len(PLANE.read(tmp_path)) == 9
+
+
+def test_several_inputs_share_a_plane_where_their_dimensions_agree(corpus, tmp_path):
+    task, names = task_of(corpus), ["both", "optical", "alone"]
+    represent(task, names, [Seen("a", "pretrained", "a", small_encoder(0))], 0, tmp_path, 9)
+    properties, plane = PROPERTIES.read(tmp_path), PLANE.read(tmp_path)
+    assert properties[["input", "dims"]].values.tolist() == [["both", 16], ["optical", 16], ["alone", 8]]
+    assert plane.groupby("plane", sort=False)["input"].unique().map(list).to_dict() == {
+        "both, optical": ["both", "optical"],
+        "alone": ["alone"],
+    }
+    assert plane.drop_duplicates("input")["sensor"].tolist() == [f"{OPTICAL}+sentinel-1-grd", OPTICAL, "sentinel-1-grd"]
+    rows = task.corpus.locations["uid"].isin(plane["uid"]).to_numpy().nonzero()[0]
+    joint = [extract(small_encoder(0), task.corpus, rows, task.inputs[name].bands) for name in names]
+    places = representation.embedded_in_plane(np.concatenate(joint[:2]), 0)
+    shown = plane.loc[plane["plane"] == "both, optical", ["x", "y"]].to_numpy()
+    np.testing.assert_allclose(shown, places, rtol=1e-4)
+    likeness = LIKENESS.read(tmp_path).set_index(["input", "other_input"])["cka"]
+    assert likeness["both", "alone"] == pytest.approx(representation.cka(joint[0], joint[2]), rel=1e-4)
 
 
 def test_indices_of_bands():

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from swath.products import words
-from swath.products.draw.style import MUTED, blank, percent_axis, shorten, styled, svg
+from swath.products.draw.style import DATA, MUTED, blank, colour, percent_axis, shorten, styled, svg
 from swath.products.report._rows import as_csv, leading, look, or_noted, scored, scores_of
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import Panel
@@ -122,8 +122,9 @@ def _with_interval(predictions: pd.DataFrame, covered: np.ndarray) -> tuple[floa
     """A share and its interval over groups and trainings: whether a set covers is a decision that is right or wrong."""
     about = ["task", "input", "probe", "row", "role", "of_arm", "seed", "fold", "replicate", "group"]
     # nothing but the counts of each group is needed
-    lines = predictions.assign(y_pred=covered.astype(np.int64)).groupby([*about, "y_pred"], as_index=False).size()
-    lines = lines.rename(columns={"size": "count"}).assign(uid=lines["group"], y_true=1, score=None)
+    counts = predictions.assign(y_pred=covered.astype(np.int64)).groupby([*about, "y_pred"]).size()
+    lines = counts.reset_index(name="count")
+    lines = lines.assign(uid=lines["group"], y_true=1, score=None)
     rules = {str(task): TaskRules(metrics=("accuracy",)) for task in lines["task"].unique()}
     (line,) = summarise(lines, StatisticsConfig(tasks=rules, flips=99)).table.to_dict("records")
     return line["value"], max(line["low"], 0.0), min(line["high"], 1.0)
@@ -224,8 +225,8 @@ def group_coverage(best: Trust) -> Figure:
     with styled():
         figure, axes = blank(height=3.2)
         axes.axhline(1 - ALPHA, color=MUTED, linewidth=0.8)
-        for name, mark in zip(SETS, ("o", "x"), strict=True):
-            axes.scatter(groups.index, groups[name], s=16, marker=mark, label=name.upper())
+        for i, (name, mark) in enumerate(zip(SETS, ("o", "x"), strict=True)):
+            axes.scatter(groups.index, groups[name], s=16, marker=mark, color=colour(DATA + i), label=name.upper())
         axes.set_xlabel("groups, the least covered first")
         axes.set_ylabel("units whose set holds the truth")
         axes.set_xticks([])

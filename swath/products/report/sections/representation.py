@@ -16,7 +16,7 @@ from swath.products.report._rows import as_csv, or_noted
 from swath.products.report.sections import Material, Section, beside
 from swath.tasks.schema import CLOSEST, LIKENESS, PLANE, PROPERTIES
 
-COLOURED = {"label": "class", "group": "group", "date": "date"}
+COLOURED = {"label": "class", "group": "group", "date": "date", "sensor": "sensor"}
 """Columns by which t-SNE is coloured, and what they are called."""
 NAMED = 8
 """Largest number of values with a colour of their own; rarer ones are grey."""
@@ -38,13 +38,15 @@ def _content(material: Material) -> dict[str, Any] | None:
     if properties.empty:
         return None
     first = properties.iloc[0]
+    alone = len(set(properties["input"])) == 1
+    looks = [_name(row, name, alone=alone) for row, name in properties[["row", "input"]].itertuples(index=False)]
     return {
-        "about": f"{first['task']} · {first['input']} · seed {first['seed']}",
+        "about": " · ".join([str(first["task"]), ", ".join(properties["input"].unique()), f"seed {first['seed']}"]),
         "locations": words.count(int(first["locations"])),
-        "rows": [_shown(record) for record in properties.to_dict("records")],
-        "likeness": _matrix(likeness, list(properties["row"])),
-        "planes": _planes(plane, list(properties["row"])),
-        "sheets": _sheets(closest, material),
+        "rows": [_shown(look, line) for look, line in zip(looks, properties.to_dict("records"), strict=True)],
+        "likeness": _matrix(likeness, looks, alone=alone),
+        "planes": _planes(plane, alone=alone),
+        "sheets": _sheets(closest, material, alone=alone),
         "csv": {
             "properties": as_csv(properties),
             "likeness": as_csv(likeness),
@@ -54,45 +56,58 @@ def _content(material: Material) -> dict[str, Any] | None:
     }
 
 
-def _shown(record: Any) -> dict[str, str]:
+def _name(row: str, inputs: str, *, alone: bool) -> str:
+    """Name of a row, with its input where there are several."""
+    return row if alone or not inputs else f"{row} · {inputs}"
+
+
+def _shown(look: str, record: Any) -> dict[str, str]:
     ranks = {name: words.number(record[name]) for name in ("rankme", "effective_rank", "intrinsic_dimension")}
     plain = {name: words.number(record[name], 3) for name in ("alignment", "uniformity", "nmi", "ari")}
     return {
-        "row": record["row"],
+        "row": look,
         "dims": words.count(int(record["dims"])),
         "retrieval_map": words.percent(record["retrieval_map"]),
+        "group_map": words.percent(record["group_map"]),
         **ranks,
         **plain,
     }
 
 
-def _matrix(likeness: pd.DataFrame, rows: Sequence[str]) -> dict[str, Any]:
+def _matrix(likeness: pd.DataFrame, looks: Sequence[str], *, alone: bool) -> dict[str, Any]:
     """CKA of each row with every other and with indices; the diagonal is 1."""
-    known = {(a, b): cka for a, b, cka in likeness[["row", "other", "cka"]].itertuples(index=False)}
-    known |= {(b, a): cka for (a, b), cka in known.items()} | {(row, row): 1.0 for row in rows}
-    columns = [*rows, *(name for name in dict.fromkeys(likeness["other"]) if name not in rows)]
-    cells = [(row, [words.number(known.get((row, name), np.nan), 2) for name in columns]) for row in rows]
+    known = {(look, look): 1.0 for look in looks}
+    for line in likeness.to_dict("records"):
+        a = _name(line["row"], line["input"], alone=alone)
+        b = _name(line["other"], line["other_input"], alone=alone)
+        known[a, b] = known[b, a] = line["cka"]
+    columns = [*looks, *dict.fromkeys(likeness.loc[likeness["other_input"] == "", "other"])]
+    cells = [(look, [words.number(known.get((look, name), np.nan), 2) for name in columns]) for look in looks]
     return {"columns": columns, "rows": cells}
 
 
-def _planes(plane: pd.DataFrame, rows: Sequence[str]) -> list[tuple[str, list[Markup]]]:
+def _planes(plane: pd.DataFrame, *, alone: bool) -> list[tuple[str, list[Markup]]]:
     """t-SNE of every row, once for each colouring that tells anything apart."""
     shown = []
+    parts = [part for _, part in plane.groupby(["row", "plane"], sort=False) if _is_known(part)]
     for column, name in COLOURED.items():
-        values = plane[column].str[:7] if column == "date" else plane[column]  # dates by month
-        if values.nunique() < 2:
-            continue
+        values = pd.Series([str(value)[: 7 if column == "date" else None] for value in plane[column]], plane.index)
         shades = _shades(values)
         drawn = []
-        for i, row in enumerate(rows):
-            own = plane["row"] == row
-            if not np.isfinite(plane.loc[own, ["x", "y"]].to_numpy(float)).all():
+        for i, part in enumerate(parts):
+            if values.loc[part.index].nunique() < 2:
                 continue
+            title = _name(part["row"].iloc[0], part["plane"].iloc[0], alone=alone)
             with styled():
-                figure = plane_figure(plane.loc[own], values.loc[own], shades, row)
-                drawn.append(svg(figure, f"plane-{column}-{i}", f"t-SNE of {row}, coloured by {name}"))
-        shown.append((name, drawn))
+                figure = plane_figure(part, values.loc[part.index], shades, title)
+                drawn.append(svg(figure, f"plane-{column}-{i}", f"t-SNE of {title}, coloured by {name}"))
+        if drawn:
+            shown.append((name, drawn))
     return shown
+
+
+def _is_known(part: pd.DataFrame) -> bool:
+    return bool(np.isfinite(part[["x", "y"]].to_numpy(float)).all())
 
 
 def _shades(values: pd.Series) -> dict[str, str]:
@@ -115,22 +130,22 @@ def plane_figure(points: pd.DataFrame, values: pd.Series, shades: dict[str, str]
     return figure
 
 
-def _sheets(closest: pd.DataFrame, material: Material) -> list[dict[str, Any]]:
+def _sheets(closest: pd.DataFrame, material: Material, *, alone: bool) -> list[dict[str, Any]]:
     """Locations and their nearest others as pictures, of the first rows; none without the corpus."""
     if material.corpus is None:
         return []
-    rows = list(dict.fromkeys(closest["row"]))[:SHEETS]
-    some = closest.loc[closest["row"].isin(rows)]
+    looks = [part for _, part in closest.groupby(["input", "row"], sort=False)][:SHEETS]
+    some = pd.concat(looks)
     shots = Pictures(material.corpus).of([*some["query"], *some["uid"]])
     return [
         {
-            "row": row,
+            "row": _name(part["row"].iloc[0], part["input"].iloc[0], alone=alone),
             "queries": [
-                [(uid, shots.get(uid, [])[:1]) for uid in (query, *own.sort_values("rank")["uid"])]
-                for query, own in some.loc[some["row"] == row].groupby("query", sort=False)
+                [(uid, shots.get(uid, [])[:1]) for uid in (str(query), *own.sort_values("rank")["uid"])]
+                for query, own in part.groupby("query", sort=False)
             ],
         }
-        for row in rows
+        for part in looks
     ]
 
 
