@@ -87,7 +87,7 @@ def test_what_cannot_be_looked_at_is_refused(corpus, tmp_path):
         represent(task, ["both"], [one], 0, tmp_path, 200_000)
     with pytest.raises(RecipeError, match="no encoder can take the input"):
         represent(
-            task, "both", [Seen("x", "pretrained", "x", small_encoder(0, ALL[:1], 1, fixed=True))], 0, tmp_path, 9
+            task, ["both"], [Seen("x", "pretrained", "x", small_encoder(0, ALL[:1], 1, fixed=True))], 0, tmp_path, 9
         )
     broken = small_encoder(0)
     broken.network[0].weight.data[:] = float("nan")

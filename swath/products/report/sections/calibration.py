@@ -123,7 +123,7 @@ def _with_interval(predictions: pd.DataFrame, covered: np.ndarray) -> tuple[floa
     about = ["task", "input", "probe", "row", "role", "of_arm", "seed", "fold", "replicate", "group"]
     # nothing but the counts of each group is needed
     counts = predictions.assign(y_pred=covered.astype(np.int64)).groupby([*about, "y_pred"]).size()
-    lines = counts.reset_index(name="count")
+    lines = pd.Series(counts, name="count").reset_index()
     lines = lines.assign(uid=lines["group"], y_true=1, score=None)
     rules = {str(task): TaskRules(metrics=("accuracy",)) for task in lines["task"].unique()}
     (line,) = summarise(lines, StatisticsConfig(tasks=rules, flips=99)).table.to_dict("records")
