@@ -52,7 +52,10 @@ def run(tmp_path_factory):
 
 def test_trained_arms_stand_beside_their_twins_and_in_the_report(run):
     assert representation.content(Material(load(run), [], None, None, [])) is None
-    assert pipeline.represent(run, seed=1, most=12) == ["12 of 13 test locations are looked at, drawn at random"]
+    assert pipeline.represent(run, seed=1, most=12) == [
+        "12 of 13 test locations are looked at, drawn at random",
+        "a: it is not known which locations the encoder was pre-trained on",
+    ]
     table = PROPERTIES.read(run / "represent")
     assert table["row"].tolist() == ["a", "random encoder, as a"]
     assert table["locations"].tolist() == [12, 12]

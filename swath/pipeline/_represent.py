@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
+
 from swath import tasks
 from swath.config import Recipe
 from swath.corpus import Corpus
@@ -28,7 +30,7 @@ def represent(
     """Measure the features of a run's encoders, and of their random twins, on the test locations of a task.
 
     Writes `properties.csv`, `likeness.csv`, `plane.csv` and `closest.csv` into `RUN/represent`, which the report shows;
-    of one training, whose encoders saw none of these locations.
+    of one training.
 
     Args:
         run: folder of a run whose arms are pre-trained.
@@ -41,7 +43,7 @@ def represent(
         What a reader must know, in sentences.
 
     Raises:
-        RecipeError: no such task, input or seed; the run has no trained arm.
+        RecipeError: no such task, input or seed; the run has no trained arm, or one that saw what is tested.
         SwathError: features are not finite.
     """
     folder = Path(run)
@@ -74,11 +76,12 @@ def _seed(recipe: Recipe, asked: int | None) -> int:
 
 def _seen(recipe: Recipe, corpus: Corpus, folder: Path, seed: int) -> Iterator[tasks.Seen]:
     """The arms that are trained for the seed, each followed by its random twin."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     for arm, config in recipe.arms.items():
         path = arm_folder(folder, arm, seed)
         if not is_trained(path):
             continue
-        yield tasks.Seen(arm, "pretrained", arm, load(path / "encoder"))
+        yield tasks.Seen(arm, "pretrained", arm, load(path / "encoder").to(device), path / "encoder")
         with seeded(seed):
             twin = build_encoder(of_random_twin(config.encoder), contract_of(config, corpus))
-        yield tasks.Seen(f"random encoder, as {arm}", "random-twin", arm, twin)
+        yield tasks.Seen(f"random encoder, as {arm}", "random-twin", arm, twin.to(device))

@@ -19,6 +19,7 @@ from swath.errors import RecipeError, SwathError
 from swath.sensors import band
 from swath.tasks import representation
 from swath.tasks.data import BandReader, Request, extract_all, with_corpus_statistics
+from swath.tasks.run.seen import checked
 from swath.tasks.schema import CLOSEST, LIKENESS, PLANE, PROPERTIES, Closest, Likeness, Placed, Properties, Role
 from swath.tasks.task import Task
 
@@ -35,6 +36,9 @@ class Seen:
     role: Role
     of_arm: str
     encoder: Encoder
+    """On any device."""
+    path: Path | None = None
+    """Where it is saved, with the list of what it was pre-trained on; None of one that was not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +86,16 @@ def represent(task: Task, inputs: Sequence[str], seen: Sequence[Seen], seed: int
         What must be said: of encoders that cannot take an input, and of locations that were left out.
 
     Raises:
-        RecipeError: no such input, fewer than four locations, or more than 100,000 are asked for.
+        RecipeError: no such input, an encoder was pre-trained on what is tested, fewer than four locations, or more
+            than 100,000 are asked for.
         SwathError: features are not finite.
     """
     if lacking := [name for name in inputs if name not in task.inputs]:
         remedy = f"take some of {', '.join(task.inputs)}"
         raise RecipeError(f"no input {lacking[0]!r}", where=f"task {task.name}", remedy=remedy)
     rows, said = _chosen(task, most)
+    remarks = {one.row: checked(task, one.row, one.path) for one in seen if one.path is not None}
+    said += [f"{row}: {remark}" for row, remark in remarks.items() if remark]
     looks, lost = _looks(task, inputs, seen)
     if not looks:
         raise RecipeError("no encoder can take the input", where=", ".join(inputs), remedy="; ".join(lost))

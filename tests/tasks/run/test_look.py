@@ -1,15 +1,20 @@
 """What encoders make of a task's test locations: the tables, and what they are made of."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
 from swath.corpus.splits.partition import SplitConfig, split
+from swath.corpus.splits.seen import places
+from swath.encoders import build, save
+from swath.encoders.random_convolutions import Config
 from swath.errors import RecipeError, SwathError
 from swath.tasks import Seen, TaskConfig, extract, represent, representation
 from swath.tasks.run.look import indices_of
 from swath.tasks.schema import CLOSEST, LIKENESS, PLANE, PROPERTIES
 from swath.tasks.task import Task
-from tests.tasks.fakes import ALL, OPTICAL, small_encoder
+from tests.tasks.fakes import ALL, OPTICAL, contract, small_encoder
 
 BANDS = ALL[2:4]
 
@@ -94,6 +99,17 @@ def test_what_cannot_be_looked_at_is_refused(corpus, tmp_path):
     with pytest.raises(SwathError, match="embeddings are not finite"):
         represent(task, ["both"], [Seen("a", "pretrained", "a", broken)], 0, tmp_path, 9)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_encoder_that_saw_what_is_tested_is_refused(corpus, tmp_path):
+    task, settings = task_of(corpus), Config(features=4)
+    one = build(settings, contract(ALL, 1))
+    for part, met in (("train", False), ("test", True)):
+        path = tmp_path / part / "encoder"
+        save(one, settings, path, {}, places(corpus, task.parts[part].locations))
+        look = [Seen("a", "pretrained", "a", one, path)]
+        with pytest.raises(RecipeError, match="a, judged on kinds,") if met else nullcontext():
+            assert represent(task, ["both"], look, 0, tmp_path / "out", 2000) == []
 
 
 def test_fewer_locations_are_drawn_and_said(corpus, tmp_path):
