@@ -163,7 +163,7 @@ def test_a_folder_that_cannot_be_embedded_says_why(tmp_path):
     with pytest.raises(CorpusError, match="no corpus and no GeoTIFF"):
         embed(means(), tmp_path)
     write_image(tmp_path / "a.tif", np.ones((4, 8, 8), np.uint16))
-    with pytest.raises(CorpusError, match=r"4 channel.*the encoder's input 3: B02, B03, B04"):
+    with pytest.raises(CorpusError, match=r"4 channel.*wanted are 3 of sentinel-2-l2a: B02, B03, B04"):
         embed(means(), tmp_path)
     write_image(tmp_path / "a.tif", np.full((3, 8, 8), 1500, np.uint16))
     with pytest.raises(CorpusError, match="scaling"):
