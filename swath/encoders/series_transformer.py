@@ -227,7 +227,8 @@ class SeriesTransformer(SeriesEncoder):
             valid=seen.any(dim=2),
             values=self._side_by_side(values),
             known=seen,
-            days=image.days.repeat_interleave(g * p, dim=1),
+            # not `repeat_interleave`: in ONNX torch gives it a shape that fits a single date alone
+            days=image.days[:, :, None].expand(-1, -1, g * p).flatten(1),
             group=group,
             sensor=self.sensor_of_group[group],
         )

@@ -16,7 +16,7 @@ from swath.batch import Image
 from swath.corpus import Corpus
 from swath.encoders import Encoder, load, load_card, sees_series
 from swath.errors import CheckpointError, RecipeError
-from swath.products.model_export._formats import FORMATS, Format, Run, traced
+from swath.products.model_export._formats import FORMATS, Format, Run, quietly, traced
 from swath.products.model_export._graphs import SPACE, EncoderGraph, Graph, chosen, graph_of, outputs
 from swath.products.model_export._item import About, about_encoder, item
 from swath.products.model_export._pictures import chips, made, of_corpus, picture, reader_of, sizes
@@ -222,7 +222,8 @@ def _expected(encoder: Encoder, image: Image, *, dense: bool) -> dict[str, Tenso
 @torch.no_grad()
 def _compared(run: Run, graph: Graph[Any], trial: Trial) -> dict[str, float]:
     """Of each output, the largest difference as a share of the largest value; infinite where it is no number."""
-    found = [run(graph.arguments(one)) for one in trial.given]
+    with quietly("what runs the file", "run"):
+        found = [run(graph.arguments(one)) for one in trial.given]
     return {
         name: max(_difference(given[name], wanted[name]) for given, wanted in zip(found, trial.expected, strict=True))
         for name in trial.expected[0]

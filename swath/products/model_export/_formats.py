@@ -43,7 +43,7 @@ def traced(graph: Graph[Any], given: Any, constant: tuple[str, ...]) -> Exported
     arguments = tuple(graph.arguments(given).values())
     # sizes are not assumed to be other than 1: a batch of one, a patch, a date
     unassuming = cast(Any, shapes).patch(backed_size_oblivious=True)
-    with torch.no_grad(), _quiet("torch.export"), unassuming:
+    with torch.no_grad(), quietly("torch.export"), unassuming:
         program = torch.export.export(graph, arguments, dynamic_shapes=graph.by_argument(axes))
     # with them go the conditions that only held for the pictures that torch was shown
     program.example_inputs = None
@@ -51,8 +51,8 @@ def traced(graph: Graph[Any], given: Any, constant: tuple[str, ...]) -> Exported
 
 
 @contextmanager
-def _quiet(what: str) -> Iterator[None]:
-    """Say in one sentence why an exporter failed, which itself prints pages."""
+def quietly(what: str, does: str = "make") -> Iterator[None]:
+    """Say in one sentence why an exporter, or what runs a graph, failed, which itself prints pages."""
     said, before = io.StringIO(), logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -63,7 +63,7 @@ def _quiet(what: str) -> Iterator[None]:
         raise
     except Exception as error:  # whatever it is: exporters raise anything
         raise RecipeError(
-            f"{what} cannot make a graph of this encoder: {_reason(error)}",
+            f"{what} cannot {does} a graph of this encoder: {_reason(error)}",
             remedy="try the other format; or use the encoder's weights by swath, or by `swath export weights`",
         ) from error
     finally:
@@ -74,25 +74,27 @@ def _reason(error: Exception) -> str:
     """Why an exporter failed, from pages that say how to report it."""
     if missing := re.search(r"No ONNX function found for \S*op='([\w.]+)'", str(error)):
         return f"ONNX has no counterpart of {missing[1]}"
+    if "specialized it to be a constant" in str(error):
+        return "it computes with one number of dates or one size alone (as what goes over dates one by one does)"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:300] if lines else 'no reason is given'}"
 
 
 def _write_pt2(program: ExportedProgram, graph: Graph[Any], names: list[str], path: Path) -> None:  # noqa: ARG001
     content = io.BytesIO()
-    with _quiet("torch.export"):
+    with quietly("torch.export"):
         torch.export.save(program, content)
     path.write_bytes(content.getbuffer())
 
 
 def _run_pt2(path: Path) -> Run:
-    with path.open("rb") as file, _quiet("torch.export"):
+    with path.open("rb") as file, quietly("torch.export"):
         module = torch.export.load(file).module()
     return lambda arguments: module(*arguments.values())
 
 
 def _write_onnx(program: ExportedProgram, graph: Graph[Any], names: list[str], path: Path) -> None:
-    with _quiet("torch.onnx"):
+    with quietly("torch.onnx"):
         made = torch.onnx.export(program, dynamo=True, verbose=False, output_names=names, input_names=[*graph.axes])
         assert made is not None
         proto: Any = made.model_proto

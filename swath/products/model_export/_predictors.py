@@ -55,7 +55,7 @@ class PredictorGraph(Graph[Images]):
                 remedy="take an input of bands alone",
             )
         self.network, self.bands, self.output = contiguous(trained.module()), trained.bands, output
-        self.dated = needs_days(self.network, series=series)
+        self.dated = goes_by_days(trained, like, series=series)
         self.series = series or self.dated
         self.sensors = [_sensor(name, bands, like, alone=len(reads) == 1) for name, bands in reads.items()]
         self.decodings = nn.ModuleList(Decoding(sensor.bands) for sensor in self.sensors) if counts else None
@@ -136,6 +136,19 @@ def _sensor(name: str, bands: Sequence[str], like: Images, *, alone: bool) -> _S
     keys = tuple(f"{name}/{one}" for one in bands)
     suffix = "" if alone else "_" + re.sub(r"\W", "_", name)
     return _Sensor(name, keys, tuple(map(band_id, keys)), like[name].gsd_m, suffix)
+
+
+def goes_by_days(trained: Trained, images: Images, *, series: bool) -> bool:
+    """Whether what is said depends on the days: by what its parts say of themselves, and by a trial with other days.
+
+    U-TAE tells dates apart by their days even where there is one.
+    """
+    if needs_days(trained.network, series=series):
+        return True
+    device = next(trained.network.buffers(), torch.empty(0)).device
+    here = {name: image.to(device) for name, image in images.items()}
+    moved = {name: replace(image, days=image.days.clamp(min=0) + 100) for name, image in here.items()}
+    return not torch.allclose(trained.predict(here), trained.predict(moved), rtol=0, atol=1e-7)
 
 
 # -- what it is checked on ---------------------------------------------------------------------------------------------

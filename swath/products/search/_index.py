@@ -51,7 +51,7 @@ class Index:
             ) from None
         if table.empty:
             raise SwathError("the index is empty", where=str(path), remedy="embed something")
-        if nameless := int(table["uid"].isna().sum()):
+        if nameless := int(np.count_nonzero(table["uid"].isna())):
             raise SwathError(f"{nameless} rows have no uid", where=str(path), remedy="see swath embed check")
         if (twice := table.duplicated(["uid", "date"])).any():
             first = table["uid"].iloc[int(np.argmax(twice))]

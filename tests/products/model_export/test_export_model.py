@@ -20,11 +20,12 @@ from scipy.signal import correlate
 from stac_model.schema import MLModelProperties
 
 from swath import encoders, pipeline
+from swath.batch import Image
 from swath.encoders.random_convolutions import RandomConvolutions
 from swath.errors import CheckpointError, ContractError, RecipeError, SwathError
 from swath.pipeline import export_run
 from swath.products import model_export
-from swath.products.model_export import FORMATS, _export, _pictures, export_model
+from swath.products.model_export import FORMATS, _export, _formats, _pictures, _predictors, export_model
 from swath.products.model_export._graphs import (
     DatedSeries,
     Locations,
@@ -242,6 +243,27 @@ def test_what_torch_cannot_export_is_refused_in_a_sentence(tiny, tmp_path, monke
     assert "def forward" not in "".join(capfd.readouterr()), "pages of the exporter's own"
 
 
+def test_a_graph_that_cannot_be_run_is_refused_in_a_sentence(tiny, tmp_path, monkeypatch):
+    """As of onnxruntime, where torch wrote an operation with a shape that does not fit."""
+
+    def run(_):
+        raise RuntimeError("INVALID_ARGUMENT : invalid expand shape\npages")
+
+    monkeypatch.setattr(_export, "traced", lambda *_: None)
+    monkeypatch.setitem(FORMATS, "pt2", replace(FORMATS["pt2"], write=lambda *_: _[-1].touch(), run=lambda _: run))
+    with pytest.raises(RecipeError, match=r"cannot run a graph of this encoder: RuntimeError: INVALID.* shape\n"):
+        export_model(tiny, tmp_path / "net", format="pt2")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_fits_one_number_of_dates_alone_is_said_to():
+    """As of a ConvLSTM, whose loop over dates becomes a constant of the graph."""
+    told = (
+        "Constraints violated (L['x'].size()[1])!\n - You marked it, but your code specialized it to be a constant (4)"
+    )
+    assert "one number of dates" in _formats._reason(ValueError(told))
+
+
 def test_without_the_extra_it_is_said_what_to_install(tiny, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(RecipeError, match="onnxscript is not installed") as caught:
@@ -311,3 +333,25 @@ def test_a_graph_before_it_is_traced_gives_what_the_encoder_gives(saved, setting
         with torch.no_grad():
             found, expected = graph(*graph.arguments(image).values()), outputs(encoder.eval(), image, dense=False)
         torch.testing.assert_close(found["embedding"], expected["embedding"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("by_days", [False, True])
+def test_a_network_of_single_dates_that_goes_by_their_days_is_fed_them(by_days):
+    """U-TAE, whose graph would else take every picture for one of 1970."""
+    ids = torch.tensor([[1], [1]], dtype=torch.int32)
+    valid = torch.ones(2, 1, 4, 4, dtype=torch.bool)
+    image = Image(torch.zeros(2, 1, 1, 4, 4), valid, torch.tensor([[170], [-(2**31)]], dtype=torch.int32), ids, 10.0)
+
+    class Network:
+        bands, network = ("sentinel-2-l2a/B04",), torch.nn.Identity()
+
+        def check(self, images):
+            """Everything fits."""
+
+        def module(self):
+            return self.network
+
+        def predict(self, images):
+            return images["x"].days.float() * 1e-4 * by_days
+
+    assert _predictors.goes_by_days(Network(), {"x": image}, series=False) == by_days
