@@ -1,6 +1,7 @@
 """A corpus as an input of maps: locations side by side are a mosaic, the others stand alone, with their own pixels."""
 
 import datetime as dt
+import pickle
 
 import numpy as np
 import pytest
@@ -81,7 +82,8 @@ def test_locations_side_by_side_are_a_mosaic_and_the_others_stand_alone(corpus, 
     pixels, valid = whole(west)
     np.testing.assert_array_equal(valid[0], there)
     np.testing.assert_allclose(pixels[0], expected, atol=1e-6)
-    part = west.read(Span(5, 6, 7, 4))[S2].pixels[0, 0].numpy()
+    sent = pickle.loads(pickle.dumps(west))  # as to processes side by side
+    part = sent.read(Span(5, 6, 7, 4))[S2].pixels[0, 0].numpy()
     np.testing.assert_array_equal(part, pixels[0][:, 5:12, 6:10])
     assert (found["far"].transform.c, found["other/zone"].crs) == (501_000, "EPSG:32632")
 
