@@ -36,8 +36,8 @@ def explain(
     """Show which pixels, bands and dates a result rests on, and whether that is so.
 
     Writes a picture and a GeoTIFF of each location, and tables: what is due to each band and date (attributions.csv),
-    whether what is said falls faster when that is removed first than in a random order, and whether the map changes
-    with shuffled weights (checks.csv).
+    whether what is said falls faster when that is removed first than in an order that knows nothing, and whether the
+    map changes with shuffled weights (checks.csv).
     """
     from swath import pipeline
     from swath.products.explain import attributions

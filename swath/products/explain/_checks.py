@@ -6,7 +6,6 @@ https://arxiv.org/abs/1810.03292.
 """
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +21,7 @@ from swath.products.explain.attributions import Attribution, band_names
 STEPS = 10
 """Number of steps in which everything is removed, or put back."""
 RANDOM = 10
-"""Number of random orders that an order is held against."""
+"""Number of orders that know nothing, which an order is held against."""
 BATCH = 64
 """Images with something removed that are looked at together."""
 Units = Literal["pixels", "dates", "bands"]
@@ -48,7 +47,7 @@ class Removal:
     insertion: float
     """The area under `inserted`; the larger, the better the order."""
     random_deletion: Float[ndarray, " orders"]
-    """The areas of random orders of the same units."""
+    """The areas of orders that know nothing: of pixels by the same map, mirrored and moved; of others random ones."""
     random_insertion: Float[ndarray, " orders"]
 
 
@@ -58,7 +57,10 @@ class _Ranked:
 
     units: Units
     where: Where
-    importance: Float[ndarray, " n"]
+    order: Int[ndarray, " n"]
+    """The most important first."""
+    others: list[Int[ndarray, " n"]]
+    """Orders that know nothing."""
 
 
 def removals(
@@ -68,41 +70,61 @@ def removals(
 
     Of a single pixel, date or band there is no curve.
     """
-    return [_removal(explained, images, target, one, seed) for one in _ranked(images, attribution)]
+    rng = np.random.default_rng(seed)
+    ranked = (kind(images, attribution, rng) for kind in (_pixels, _series, _bands))
+    return [_removal(explained, images, target, one) for one in ranked if one is not None]
 
 
-def _ranked(images: Images, attribution: Attribution) -> Iterator[_Ranked]:
-    yield from _pixels(images, attribution)
-    yield from _series(images, attribution)
-    yield from _bands(images, attribution)
-
-
-def _pixels(images: Images, attribution: Attribution) -> Iterator[_Ranked]:
+def _pixels(images: Images, attribution: Attribution, rng: np.random.Generator) -> _Ranked | None:
     there = seen(images)[0]
-    if (count := int(there.sum())) > 1:
-        number = torch.full(there.shape, -1)
-        number[there.cpu()] = torch.arange(count)
-        importance = attribution.map[0][there].double().cpu().numpy()
-        yield _Ranked("pixels", dict.fromkeys(images, number[None, None]), importance)
+    if (count := int(there.sum())) < 2:
+        return None
+    number, drawn = torch.full(there.shape, -1), attribution.map[0].double().cpu()
+    number[there.cpu()] = torch.arange(count)
+    importance = drawn[there.cpu()].numpy()
+    # scattered holes spoil a picture faster than one large one: what knows nothing has to be as smooth as the map
+    moved = [_moved(drawn, rng)[there.cpu()].numpy() for _ in range(RANDOM)]
+    others = [_order(one, rng) for one in moved]
+    return _Ranked("pixels", dict.fromkeys(images, number[None, None]), _order(importance, rng), others)
 
 
-def _series(images: Images, attribution: Attribution) -> Iterator[_Ranked]:
+def _moved(drawn: Float[Tensor, "h w"], rng: np.random.Generator) -> Float[Tensor, "h w"]:
+    """A map that is mirrored at random, and moved across the border to the other side."""
+    height, width = drawn.shape
+    mirrored = drawn.flip([axis for axis in (0, 1) if rng.random() < 0.5])
+    by = int(rng.integers(1, height * width))
+    return mirrored.roll((by // width, by % width), dims=(0, 1))
+
+
+def _order(importance: Float[ndarray, " n"], rng: np.random.Generator) -> Int[ndarray, " n"]:
+    """The most important first; of equal ones a random one, and not the uppermost."""
+    return np.lexsort((rng.permutation(len(importance)), -importance))
+
+
+def _shuffled(importance: list[float], rng: np.random.Generator) -> tuple[ndarray, list[ndarray]]:
+    """The order of units that lie nowhere, and random ones."""
+    return _order(np.array(importance), rng), [rng.permutation(len(importance)) for _ in range(RANDOM)]
+
+
+def _series(images: Images, attribution: Attribution, rng: np.random.Generator) -> _Ranked | None:
     dates = [(sensor, t) for sensor, image in images.items() for t in _dates(image.valid)]
-    if len(dates) > 1 and any(part.date is not None for part in attribution.parts):
-        where = {sensor: torch.full((image.pixels.shape[1], 1, 1, 1), -1) for sensor, image in images.items()}
-        for k, (sensor, t) in enumerate(dates):
-            where[sensor][t] = k
-        yield _Ranked("dates", where, np.array([_sum(attribution, sensor, date=t) for sensor, t in dates]))
+    if len(dates) < 2 or not any(part.date is not None for part in attribution.parts):
+        return None
+    where = {sensor: torch.full((image.pixels.shape[1], 1, 1, 1), -1) for sensor, image in images.items()}
+    for k, (sensor, t) in enumerate(dates):
+        where[sensor][t] = k
+    return _Ranked("dates", where, *_shuffled([_sum(attribution, sensor, date=t) for sensor, t in dates], rng))
 
 
-def _bands(images: Images, attribution: Attribution) -> Iterator[_Ranked]:
+def _bands(images: Images, attribution: Attribution, rng: np.random.Generator) -> _Ranked | None:
     bands = [(sensor, band) for sensor in images for band in band_names(images, sensor)]
-    if len(bands) > 1 and attribution.parts:
-        where = {
-            sensor: torch.tensor([bands.index((sensor, band)) for band in band_names(images, sensor)]).view(1, -1, 1, 1)
-            for sensor in images
-        }
-        yield _Ranked("bands", where, np.array([_sum(attribution, sensor, band=band) for sensor, band in bands]))
+    if len(bands) < 2 or not attribution.parts:
+        return None
+    where = {
+        sensor: torch.tensor([bands.index((sensor, band)) for band in band_names(images, sensor)]).view(1, -1, 1, 1)
+        for sensor in images
+    }
+    return _Ranked("bands", where, *_shuffled([_sum(attribution, sensor, band=band) for sensor, band in bands], rng))
 
 
 def _dates(valid: Bool[Tensor, "1 t h w"]) -> list[int]:
@@ -121,11 +143,8 @@ def _sum(attribution: Attribution, sensor: str, *, date: int | None = None, band
     return float(sum(float(part.value[0]) for part in own))
 
 
-def _removal(explained: Explained, images: Images, target: Target, ranked: _Ranked, seed: int) -> Removal:
-    n, rng = len(ranked.importance), np.random.default_rng(seed)
-    # of equal ones a random one first, and not the uppermost
-    luck = rng.permutation(n)
-    orders = [np.lexsort((luck, -ranked.importance)), *(rng.permutation(n) for _ in range(RANDOM))]
+def _removal(explained: Explained, images: Images, target: Target, ranked: _Ranked) -> Removal:
+    n, orders = len(ranked.order), [ranked.order, *ranked.others]
     removed = np.unique(np.linspace(0, n, min(n, STEPS) + 1).round().astype(int))
     share = removed / n
     curves = _curves(explained, images, target, ranked.where, orders, removed)

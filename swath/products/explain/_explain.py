@@ -264,8 +264,8 @@ def _checked(answers: Sequence[Answer]) -> Iterator[str]:
             faster = sum(one.deletion < one.random_deletion.mean() for one in own)
             deletion, luck = (np.mean([f(one) for one in own]) for f in (_deletion, _random_deletion))
             yield (
-                f"with {units} removed in its order {deletion:.3g} is said on average, in a random order {luck:.3g} "
-                f"(less at {faster} of {len(own)} locations)"
+                f"with {units} removed in its order {deletion:.3g} is said on average, in one that knows nothing "
+                f"{luck:.3g} (less at {faster} of {len(own)} locations)"
             )
     blind = [answer.randomised for answer in answers if np.isfinite(answer.randomised)]
     if blind:
