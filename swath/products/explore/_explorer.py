@@ -97,6 +97,11 @@ class Explorer:
         self.close()
 
     @property
+    def has_pictures(self) -> bool:
+        """Whether the corpus was found."""
+        return self._opened is not None
+
+    @property
     def pictures(self) -> Pictures:
         """Pictures of the locations.
 

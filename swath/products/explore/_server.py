@@ -231,7 +231,8 @@ def _state(explorer: Explorer, _: dict[str, Any]) -> Reply:
         ]
         saved = {"classes": classes, "acts": labels.acts, "labels": labels.path.name}
     about = {"name": explorer.index.path.name, "rows": len(explorer.index), "encoder": header.encoder.kind}
-    return _json({**saved, **about, "layout": explorer.layout.kind, "notes": explorer.notes, "dims": header.dims})
+    shown = {"layout": explorer.layout.kind, "pictures": explorer.has_pictures, "notes": explorer.notes}
+    return _json({**saved, **about, **shown, "dims": header.dims})
 
 
 def _points(explorer: Explorer, _: dict[str, Any]) -> Reply:

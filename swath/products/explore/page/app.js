@@ -44,6 +44,7 @@ export { map, page }
 async function load() {
   const [state, points, labels] = await Promise.all([json("state"), bytes("points"), bytes("labels")])
   page.onGround = state.layout === "ground"
+  map.pictured = state.pictures
   page.labels = new Uint8Array(labels)
   map.show(new Float32Array(points), page.onGround)
   $("name").textContent = `${state.name} · ${state.rows.toLocaleString("en")} embeddings · ${state.encoder}, ${state.dims} dimensions`
@@ -158,9 +159,12 @@ function verdict(row) {
 
 function picture(source, text, row) {
   const button = make("button", { disabled: row === null })
-  const image = make("img", { src: source, alt: "", loading: "lazy" })
-  image.onerror = () => image.remove()
-  button.append(image, text)
+  if (map.pictured) {
+    const image = make("img", { src: source, alt: "", loading: "lazy" })
+    image.onerror = () => image.remove()
+    button.append(image)
+  }
+  button.append(text)
   button.onclick = trying(() => choose(row))
   return button
 }

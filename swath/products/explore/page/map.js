@@ -130,7 +130,7 @@ export class PointMap {
   drawPoints() {
     const ink = this.layers[1], { width, height } = ink.canvas, image = ink.createImageData(width, height)
     const pixels = new Uint32Array(image.data.buffer), r = this.ratio
-    const share = Math.sqrt((this.width * this.height) / (this.xy.length / 2)) / 3
+    const share = Math.sqrt((this.width * this.height) / Math.max(1, this.seen())) / 3
     const base = Math.min(9, Math.max(2, share)) * r
     const sx = this.narrow * this.scale * r, sy = this.scale * r
     const ox = width / 2 - this.centre[0] * sx, oy = height / 2 + this.centre[1] * sy
@@ -145,6 +145,15 @@ export class PointMap {
       }
     }
     ink.putImageData(image, 0, 0)
+  }
+
+  // how many points are in view
+  seen() {
+    const [west, north] = this.fromScreen(0, 0), [east, south] = this.fromScreen(this.width, this.height)
+    let count = 0
+    for (let i = 0; i < this.xy.length; i += 2)
+      if (this.xy[i] >= west && this.xy[i] <= east && this.xy[i + 1] >= south && this.xy[i + 1] <= north) count++
+    return count
   }
 
   drawMarks() {
@@ -174,7 +183,7 @@ export class PointMap {
 
   // pictures of footprints, once these are large enough and few
   drawThumbs(ink) {
-    if (!this.boxes) return
+    if (!this.boxes || !this.pictured) return
     const shown = []
     for (let row = 0; row < this.on.length && shown.length <= MOST_THUMBS; row++) {
       const [west, south, east, north] = this.boxes.subarray(4 * row, 4 * row + 4)
