@@ -144,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (KeyError, ValueError, TypeError):
             self._send(HTTPStatus.BAD_REQUEST, ".json", _json({"error": "the request is not understood"})[1])
         except OSError as error:
-            said = f"nothing was saved: {error.strerror}"
+            said = f"{'nothing was saved' if replies is _POST else 'this failed'}: {error.strerror or error}"
             self._send(HTTPStatus.INSUFFICIENT_STORAGE, ".json", _json({"error": said})[1])
         except Exception as error:
             said = f"this is a bug of swath's: {type(error).__name__}: {error}"
