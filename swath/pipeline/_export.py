@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 import swath
 from swath.corpus import Corpus
 from swath.corpus.labels import Pixels
@@ -71,7 +73,7 @@ def _about(judged: Judged, corpus: Corpus, run: str) -> About:
         f"{judged.row} of the run {run}, read by {how}, for the task {task.name} on the input {place}; "
         f"swath {swath.__version__}. {INSIDE}",
         f"{judged.row}, {how}",
-        corpus.locations.iloc[learnt][["lon", "lat"]],
+        pd.DataFrame(corpus.locations.iloc[learnt][["lon", "lat"]]),
         tasks=(_kind(task),),
         feature="class" if task.classes else "value",
         classes=() if task.regression else tuple(_classes(task, corpus)),

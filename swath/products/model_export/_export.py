@@ -20,7 +20,7 @@ from swath.products.model_export._formats import FORMATS, Format, Run, quietly, 
 from swath.products.model_export._graphs import SPACE, EncoderGraph, Graph, chosen, graph_of, outputs
 from swath.products.model_export._item import About, about_encoder, item
 from swath.products.model_export._pictures import chips, made, of_corpus, picture, reader_of, sizes
-from swath.products.model_export._predictors import PredictorGraph, parted, shown
+from swath.products.model_export._predictors import PredictorGraph, check, parted, said_of, shown
 from swath.tasks import Trained
 from swath.tasks.data import BandReader
 
@@ -118,20 +118,16 @@ def export_trained(
         ContractError, CorpusError: the other corpus has no such chips.
     """
     FORMATS[format].check()
-    device = next(trained.network.buffers(), torch.empty(0)).device
-    chips_by_sensor = chips(reader, locations)
+    several = chips(reader, locations)
+    check(trained, several)
     series = reader.select.dates != 1
     output = "value" if about.tasks == ("regression",) else "probabilities"
-    graph = PredictorGraph(trained, chips_by_sensor, series=series, output=output, counts=counts)
-    trained.check({name: image.to(device) for name, image in chips_by_sensor.items()})
-    parts = parted(trained, {name: image.to(device) for name, image in chips_by_sensor.items()})
-    given = [chips(reader, locations, 1), chips_by_sensor, *([] if parts is None else [parts])]
+    graph = PredictorGraph(trained, several, series=series, output=output, counts=counts)
+    parts = parted(trained, several)
+    given = [chips(reader, locations, 1), several, *([] if parts is None else [parts])]
     given += [] if corpus is None else [_others(trained, reader, corpus)]
-    images = [graph.seen({name: image.to("cpu") for name, image in one.items()}) for one in given]
-    expected = [
-        {output: trained.predict({name: image.to(device) for name, image in one.items()}).float().cpu()}
-        for one in images
-    ]
+    images = [graph.seen(one) for one in given]
+    expected = [{output: said_of(trained, one)} for one in images]
     any_size = parts is not None
     trial = Trial(shown(images[1], any_size=any_size), images, expected, () if any_size else SPACE)
     path, differences = _write(graph, trial, to, format, reader.corpus.path)
@@ -142,7 +138,7 @@ def export_trained(
 def _others(trained: Trained, reader: BandReader, corpus: Corpus | Path | str) -> dict[str, Image]:
     other = reader_of(corpus, trained.bands, reader.select)
     images = chips(other, np.arange(len(other.corpus)))
-    trained.check(images)
+    check(trained, images)
     return images
 
 

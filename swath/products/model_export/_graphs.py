@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import replace
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int32, Shaped
@@ -96,7 +96,7 @@ class Graph(nn.Module, Generic[Given]):
         """What the graph is fed instead of images."""
         raise NotImplementedError
 
-    def by_argument(self, each: tuple[dict[int, object], ...]) -> tuple[object, ...]:
+    def by_argument(self, each: tuple[Any, ...]) -> tuple[Any, ...]:
         """What is said of each input, as `forward` takes these."""
         return each
 

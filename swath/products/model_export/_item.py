@@ -67,7 +67,7 @@ def about_encoder(encoder: Path | str) -> About:
     return About(
         f"Encoder {said['name']} of swath {swath.__version__}. {INSIDE}",
         str(said.get("model") or said["name"]),
-        None if seen is None else seen[["lon", "lat"]],
+        None if seen is None else pd.DataFrame(seen[["lon", "lat"]]),
     )
 
 

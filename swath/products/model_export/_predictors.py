@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +75,7 @@ class PredictorGraph(Graph[Images]):
             )
         }
 
-    def by_argument(self, each: tuple[dict[int, object], ...]) -> tuple[object, ...]:
+    def by_argument(self, each: tuple[Any, ...]) -> tuple[Any, ...]:
         """All inputs are one argument to Python."""
         return (each,)
 
@@ -145,10 +146,24 @@ def goes_by_days(trained: Trained, images: Images, *, series: bool) -> bool:
     """
     if needs_days(trained.network, series=series):
         return True
+    moved = {name: replace(image, days=image.days.clamp(min=0) + 100) for name, image in images.items()}
+    return not torch.allclose(said_of(trained, images), said_of(trained, moved), rtol=0, atol=1e-7)
+
+
+def said_of(trained: Trained, images: Images) -> Tensor:
+    """What was trained says of images, wherever it is computed; on the CPU."""
+    return trained.predict(_beside(trained, images)).float().cpu()
+
+
+def check(trained: Trained, images: Images) -> None:
+    """Raise ContractError unless the images have the bands, units and pixel size that it was made for."""
+    trained.check(_beside(trained, images))
+
+
+def _beside(trained: Trained, images: Images) -> Images:
+    """Images on the network's device."""
     device = next(trained.network.buffers(), torch.empty(0)).device
-    here = {name: image.to(device) for name, image in images.items()}
-    moved = {name: replace(image, days=image.days.clamp(min=0) + 100) for name, image in here.items()}
-    return not torch.allclose(trained.predict(here), trained.predict(moved), rtol=0, atol=1e-7)
+    return {name: image.to(device) for name, image in images.items()}
 
 
 # -- what it is checked on ---------------------------------------------------------------------------------------------
@@ -160,7 +175,7 @@ def parted(trained: Trained, images: Images) -> Images | None:
         return None
     parts = {name: _part(image.take(range(min(3, len(image))))) for name, image in images.items()}
     try:
-        trained.predict(parts)
+        said_of(trained, parts)
     except SwathError:
         raise
     except Exception:  # networks say by whatever exception that they have a size of their own

@@ -35,6 +35,8 @@ from swath.products.model_export._graphs import (
     graph_of,
     outputs,
 )
+from swath.tasks.data import Centred
+from swath.tasks.trained import TrainedNetwork
 from tests.products.model_export.conftest import BANDS, CONTRACT, PLACES, of_two_inputs, one_sensor
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -342,16 +344,9 @@ def test_a_network_of_single_dates_that_goes_by_their_days_is_fed_them(by_days):
     valid = torch.ones(2, 1, 4, 4, dtype=torch.bool)
     image = Image(torch.zeros(2, 1, 1, 4, 4), valid, torch.tensor([[170], [-(2**31)]], dtype=torch.int32), ids, 10.0)
 
-    class Network:
-        bands, network = ("sentinel-2-l2a/B04",), torch.nn.Identity()
-
-        def check(self, images):
-            """Everything fits."""
-
-        def module(self):
-            return self.network
-
-        def predict(self, images):
+    class Network(torch.nn.Module):
+        def forward(self, images):
             return images["x"].days.float() * 1e-4 * by_days
 
-    assert _predictors.goes_by_days(Network(), {"x": image}, series=False) == by_days
+    trained = TrainedNetwork(Network(), BANDS[:1], Centred(0.0, 1.0), regression=True, multi_label=False)
+    assert _predictors.goes_by_days(trained, {"x": image}, series=False) == by_days
