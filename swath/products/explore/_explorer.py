@@ -16,7 +16,7 @@ from numpy import ndarray
 from swath.corpus import Corpus
 from swath.errors import CorpusError, SwathError, nearest
 from swath.products.explore._classifier import Predicted, classify
-from swath.products.explore._labels import NONE, Labels
+from swath.products.explore._labels import NONE, Labels, tidy
 from swath.products.explore._layout import layout_of, sample_of
 from swath.products.explore._pictures import Pictures
 from swath.products.explore._suggestions import suggest
@@ -135,7 +135,7 @@ class Explorer:
         """Declare those of these classes that are not there yet; see `Labels.declare`."""
         with self.lock:
             known = {one.name for one in self.labels.classes}
-            for name in dict.fromkeys(names):
+            for name in dict.fromkeys(map(tidy, names)):
                 if name not in known:
                     self.labels.declare(name)
 

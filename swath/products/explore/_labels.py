@@ -39,6 +39,11 @@ class LabelClass:
     """As `#rrggbb`."""
 
 
+def tidy(name: str) -> str:
+    """The name of a class as it is kept: without space around it, and with single spaces inside."""
+    return " ".join(name.split())
+
+
 class Labels:
     """Classes, and the class of each row of an index; every act is saved before it counts."""
 
@@ -115,7 +120,7 @@ class Labels:
         Raises:
             SwathError: there is one of that name, or name or colour are none.
         """
-        name = " ".join(name.split())
+        name = tidy(name)
         colour = self._next_colour(name) if colour is None else colour.lower()
         if not name or len(name) > LONGEST_NAME or UNPRINTABLE.search(name):
             raise SwathError(f"{name!r} is no name of a class", remedy=f"give 1 to {LONGEST_NAME} characters")

@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
             suffix, body = reply(self._explorer, given) if reply else _asset(name)
         except SwathError as error:
             self._send(HTTPStatus.BAD_REQUEST, ".json", _json({"error": error.what, "remedy": error.remedy})[1])
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, OverflowError):
             self._send(HTTPStatus.BAD_REQUEST, ".json", _json({"error": "the request is not understood"})[1])
         except OSError as error:
             said = f"{'nothing was saved' if replies is _POST else 'this failed'}: {error.strerror or error}"
@@ -316,7 +316,7 @@ def _picture(explorer: Explorer, given: dict[str, Any]) -> Reply:
 
 def _declare(explorer: Explorer, given: dict[str, Any]) -> Reply:
     with explorer.lock:
-        explorer.labels.declare(str(given["name"]), given.get("colour"))
+        explorer.labels.declare(str(given["name"]), str(given["colour"]) if "colour" in given else None)
     return _state(explorer, given)
 
 

@@ -16,6 +16,7 @@ from numpy import ndarray
 from swath._files import named, publish
 from swath.corpus.ground import vector
 from swath.errors import CorpusError, nearest
+from swath.products.explore._labels import tidy
 
 COLUMN = "class"
 """Name of the column of classes where none is said."""
@@ -106,7 +107,7 @@ def _name(value: object) -> str:
     """A class as text; nothing of what is missing, and no decimals of a whole number."""
     if value is None or value is pd.NA or value != value:
         return ""
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+    return tidy(str(int(value) if isinstance(value, float) and value.is_integer() else value))
 
 
 def _unusable(

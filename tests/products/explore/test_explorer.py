@@ -267,10 +267,14 @@ class TestVectorFiles:
 
     def test_numbers_are_classes_and_declared_if_there_are_none(self, tmp_path):
         path = self.written(tmp_path / "l.gpkg", [box(0, 1), box(5, 6), box(7, 8)], **{"class": [1.0, 2.0, np.nan]})
+        spaced = self.written(tmp_path / "s.gpkg", [box(9, 10)], **{"class": ["  open \t water"]})
         explorer = type(made(tmp_path)).open(made_index(tmp_path), labels=tmp_path / "new.jsonl")
         assert explorer.read_labels(path)[0] == "1 shapes are left out without a class: number 3"
         assert [one.name for one in explorer.labels.classes] == ["1", "2"]
         assert np.flatnonzero(explorer.labels.given == 1).tolist() == [5]
+        explorer.declare_missing(["open water", "open  water "])
+        explorer.read_labels(spaced)
+        assert np.flatnonzero(explorer.labels.given == 2).tolist() == [9]
 
     @pytest.mark.parametrize(
         ("shapes", "columns", "message"),

@@ -146,6 +146,8 @@ def test_labels_are_given_taken_back_and_learnt_from(server):
         ("label", {"class": "water"}, "not understood"),
         ("class", {"name": ""}, "no name of a class"),
         ("class", {"name": "a", "colour": "url(//x)"}, "is no colour"),
+        ("label", {"class": "water", "rows": [10**30]}, "not understood"),
+        ("class", {"name": "a", "colour": 7}, "is no colour"),
         ("class", [], "not understood"),
         ("class", b"{", "not understood"),
         ("class", b"[" * 100_000, "not understood"),
