@@ -10,7 +10,7 @@ import torch
 from affine import Affine
 from typer.testing import CliRunner
 
-from swath import pipeline
+from swath import pipeline, plugins
 from swath.cli import app
 from swath.errors import ContractError, CorpusError, RecipeError
 from swath.products.explain import attributions, explain
@@ -104,6 +104,26 @@ def test_nearest_neighbours_are_explained_by_occlusion_alone_and_that_is_said(ju
     assert pd.read_csv(tmp_path / "checks.csv")["shuffled_weights"].isna().all()
     with pytest.raises(ContractError, match="follows gradients"):
         explain(blind, tmp_path, count=1, methods=attributions.settings(["fullgrad"]))
+
+
+def test_a_method_that_cannot_explain_some_locations_is_left_out_there_and_that_is_said(judged, tmp_path, capsys):
+    asked = []
+
+    def sometimes(config, explained, images, target):
+        asked.append(config)
+        if len(asked) == 1:
+            raise ContractError("not this one")
+        return occlusion.attribute(occlusion.Config(squares=2), explained, images, target)
+
+    module = plugins.find("swath.products.explain.attributions", "fullgrad")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "attribute", sometimes)
+        patch.setattr(attributions, "names", lambda: ["fullgrad", "occlusion"])
+        patch.setattr("swath.products.explain._pictures.draw", lambda *given: given[-1])
+        explain(judged, tmp_path, count=2)
+    assert "without fullgrad at 1 of 2 locations: not this one" in " ".join(capsys.readouterr().err.split())
+    methods = pd.read_csv(tmp_path / "attributions.csv").groupby("uid")["method"].unique().map(set).tolist()
+    assert sorted(methods, key=len) == [{"occlusion"}, {"fullgrad", "occlusion"}]
 
 
 def test_names_that_are_not_there_are_answered_with_the_nearest(run, judged, tmp_path):  # noqa: F811

@@ -28,7 +28,7 @@ CLOSE = 5
 """Number of ids that a message offers in place of one that is not there."""
 PARTS = ("train", "val", "test")
 SEED = 0
-"""Of the shuffled weights, and of random orders."""
+"""Of the shuffled weights, and of orders that know nothing."""
 
 
 def explain(
@@ -69,15 +69,15 @@ def explain(
     rows = _named(task, locations) if locations else _some(task, count, number)
     single = not task.regression and not task.parts["test"].multi_label
     explained = Explained.of(trained, exclusive=single, regression=task.regression, unit=task.unit)
-    device, usable, refused, found = _device(judged), None, [], []
+    found, refused = [], _Refused(must=methods is not None)
     asked = attributions.settings(attributions.names()) if methods is None else list(methods)
     for row in track(rows.tolist(), len(rows), "explaining"):
-        images = _read(judged, row, device)
+        images = _read(judged, row, _device(judged))
         target = _target(task, explained, images, number)
-        if usable is None:
-            usable, refused = _usable(asked, explained, images, target, must=methods is not None)
-        found.append(_explanation(judged, explained, row, images, target, usable))
-    for line in (*refused, *_remarks(explained, found)):
+        found.append(_explanation(judged, explained, row, images, target, asked, refused))
+    if not any(one.answers for one in found):
+        raise ContractError("no method of attribution can explain it", remedy="; ".join(refused.lines(len(found))))
+    for line in (*refused.lines(len(found)), *_remarks(explained, found)):
         console().print(line, soft_wrap=True)
     return _written(found, task.corpus, explained, to)
 
@@ -187,27 +187,25 @@ def _read(judged: Judged, row: int, device: torch.device) -> Images:
     return own
 
 
-def _usable(
-    asked: Sequence[PluginSettings], explained: Explained, images: Images, target: Target, *, must: bool
-) -> tuple[list[PluginSettings], list[str]]:
-    """The methods that can explain the network, found by trying, and why others cannot.
+class _Refused:
+    """Keeps why methods could not explain what, unless they must."""
 
-    Raises:
-        ContractError: one cannot that was asked for, or none can.
-    """
-    usable, refused = [], []
-    for config in asked:
-        try:
-            attributions.attribute(config, explained, images, target)
-        except ContractError as error:
-            if must:
-                raise
-            refused.append(f"without {config.name}: {error.what}")
-        else:
-            usable.append(config)
-    if not usable:
-        raise ContractError("no method of attribution can explain it", remedy="; ".join(refused))
-    return usable, refused
+    def __init__(self, *, must: bool):
+        self.must = must
+        self.why: dict[str, list[str]] = {}
+        """What was said by each method, a sentence for each location."""
+
+    def note(self, method: str, error: ContractError) -> None:
+        """Keep the reason, or raise it."""
+        if self.must:
+            raise error
+        self.why.setdefault(method, []).append(error.what)
+
+    def lines(self, locations: int) -> Iterator[str]:
+        """A sentence for each method, and at how many locations it failed."""
+        for method, said in self.why.items():
+            where = "" if len(said) == locations else f" at {len(said)} of {locations} locations"
+            yield f"without {method}{where}: {said[0]}"
 
 
 def _explanation(
@@ -217,10 +215,15 @@ def _explanation(
     images: Images,
     target: Target,
     methods: Sequence[PluginSettings],
+    refused: _Refused,
 ) -> Explanation:
-    task = judged.task
+    task, answers = judged.task, []
     shuffled = None if explained.logits is None else explained.randomised(SEED)
-    answers = tuple(_answer(one, explained, shuffled, images, target) for one in methods)
+    for one in methods:
+        try:
+            answers.append(_answer(one, explained, shuffled, images, target))
+        except ContractError as error:
+            refused.note(one.name, error)
     with torch.no_grad():
         score, probability = (float(f(images, target)[0]) for f in (explained.score, explained.probability))
     return Explanation(
@@ -231,7 +234,7 @@ def _explanation(
         score=score,
         probability=probability,
         images=images,
-        answers=answers,
+        answers=tuple(answers),
     )
 
 

@@ -33,10 +33,10 @@ class Target:
 
     def of(self, said: Float[Tensor, "b k *hw"]) -> Float[Tensor, " b"]:
         """What is said of the target, from what is said of all classes; of pixels the mean over those that count."""
-        own = said[torch.arange(len(said), device=said.device), self.output]
+        own = said[torch.arange(len(said), device=said.device), self.output.to(said.device)]
         if self.pixels is None:
             return own
-        weight = self.pixels.to(own.dtype)
+        weight = self.pixels.to(own)
         return (own * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2))
 
 

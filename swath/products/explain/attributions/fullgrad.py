@@ -77,7 +77,7 @@ def attribute(config: Config, explained: Explained, images: Images, target: Targ
     gap = (score - of_input - biases.total).abs() / torch.maximum(score.abs(), 0.01 * size_of_all).clamp(min=1e-12)
     _check(gap, biases.curved)
     saliency = biases.map + torch.stack([shown(values, n, size) for values in by_pixel.values()]).sum(dim=0)
-    return Attribution(saliency * seen(images), by_band_and_date(by_pixel, images), biases.total, gap)
+    return Attribution(saliency.float() * seen(images), by_band_and_date(by_pixel, images), biases.total, gap)
 
 
 def _check(gap: Float[Tensor, " b"], curved: set[str]) -> None:

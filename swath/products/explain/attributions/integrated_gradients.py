@@ -69,7 +69,7 @@ def _integral(
     sums = {sensor: torch.zeros_like(values) for sensor, values in blank.items()}
     for shares in ((torch.arange(steps) + 0.5) / steps).split(BATCH):
         n = len(shares)
-        share = shares.to(target.output.device).view(n, 1, 1, 1, 1)
+        share = shares.to(next(iter(blank.values())).device).view(n, 1, 1, 1, 1)
         on_the_way = {
             sensor: torch.lerp(blank[sensor].expand(n, -1, -1, -1, -1), image.pixels.expand(n, -1, -1, -1, -1), share)
             for sensor, image in images.items()

@@ -47,7 +47,7 @@ def attribute(config: Config, explained: Explained, images: Images, target: Targ
         alone = Target(target.output[i : i + 1], None if target.pixels is None else target.pixels[i : i + 1])
         masks = [_everywhere(own, square) for square in squares] + [masks for _, masks in asked]
         fell = _falls(explained, own, alone, masks)
-        maps.append(torch.stack([s * f for s, f in zip(squares, fell, strict=False)]).sum(dim=0).to(fell.device))
+        maps.append(torch.einsum("k,khw->hw", fell[: len(squares)], torch.stack(squares).to(fell)))
         values.append(fell[len(squares) :])
     by_part = torch.stack(values, dim=1)
     parts = [Part(p.sensor, p.bands, p.date, by_part[k], p.name) for k, (p, _) in enumerate(asked)]
