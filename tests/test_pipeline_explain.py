@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
-import torch
 from affine import Affine
 from typer.testing import CliRunner
 
@@ -139,15 +138,25 @@ def test_names_that_are_not_there_are_answered_with_the_nearest(run, judged, tmp
     assert "task: did you mean 'chips'? known: chips, pixels; row: did you mean 'a'? known: a, " in error.value.remedy
 
 
-def test_a_location_without_valid_pixels_is_refused(judged, tmp_path, monkeypatch):
-    read = BandReader.read
+def test_a_location_without_valid_pixels_is_refused_where_it_is_named_and_else_left_out(
+    judged, tmp_path, monkeypatch, capsys
+):
+    read, first = BandReader.read, judged.task.parts["test"].locations[0]
 
     def nothing(self, locations, device="cpu"):
-        return {s: replace(i, valid=torch.zeros_like(i.valid)) for s, i in read(self, locations, device).items()}
+        images = read(self, locations, device)
+        seen = bool(locations[0] != first)
+        return {sensor: replace(image, valid=image.valid & seen) for sensor, image in images.items()}
 
     monkeypatch.setattr(BandReader, "read", nothing)
+    monkeypatch.setattr("swath.products.explain._pictures.draw", lambda *given: given[-1])
     with pytest.raises(CorpusError, match="has no valid pixel"):
-        explain(judged, tmp_path, count=1, methods=[occlusion.Config()])
+        explain(judged, tmp_path, locations=[str(judged.task.corpus.locations["uid"][first])])
+    with pytest.raises(CorpusError, match="has no valid pixel"):
+        explain(judged, tmp_path, count=1)
+    explain(judged, tmp_path, count=2, methods=[occlusion.Config(squares=1)])
+    assert "1 of 2 locations are left out: no valid pixel" in " ".join(capsys.readouterr().err.split())
+    assert pd.read_csv(tmp_path / "checks.csv")["uid"].nunique() == 1
 
 
 @pytest.mark.slow

@@ -71,8 +71,7 @@ def explain(
     explained = Explained.of(trained, exclusive=single, regression=task.regression, unit=task.unit)
     found, refused = [], _Refused(must=methods is not None)
     asked = attributions.settings(attributions.names()) if methods is None else list(methods)
-    for row in track(rows.tolist(), len(rows), "explaining"):
-        images = _read(judged, row, _device(judged))
+    for row, images in _all_read(judged, rows, must=bool(locations)):
         target = _target(task, explained, images, number)
         found.append(_explanation(judged, explained, row, images, target, asked, refused))
     if not any(one.answers for one in found):
@@ -168,6 +167,26 @@ def _target(task: Task, explained: Explained, images: Images, number: int | None
 
 
 # -- explaining ----------------------------------------------------------------------------------------------------
+
+
+def _all_read(judged: Judged, rows: Int[ndarray, " n"], *, must: bool) -> Iterator[tuple[int, Images]]:
+    """Rows and their images; of locations that nobody named, those without a valid pixel are left out and counted.
+
+    Raises:
+        CorpusError: a location that was named has no valid pixel, or none has any.
+    """
+    blind: list[CorpusError] = []
+    for row in track(rows.tolist(), len(rows), "explaining"):
+        try:
+            images = _read(judged, row, _device(judged))
+        except CorpusError as error:
+            blind.append(error)
+            if must or len(blind) == len(rows):
+                raise
+        else:
+            yield row, images
+    if blind:
+        console().print(f"{len(blind)} of {len(rows)} locations are left out: no valid pixel", soft_wrap=True)
 
 
 def _read(judged: Judged, row: int, device: torch.device) -> Images:
