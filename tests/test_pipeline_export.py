@@ -106,6 +106,7 @@ def test_an_encoder_with_its_head_gives_probabilities(run, tmp_path, capsys):
         model_export.export_model(pipeline.arm_folder(folder, "a", 0) / "encoder", tmp_path / "cover", format="pt2")
 
 
+@pytest.mark.slow  # of encoders alone it is tried in the fast tests
 def test_a_head_that_computes_something_else_is_not_written(run, tmp_path, monkeypatch):
     usual = _layers.Scaled.forward
 
