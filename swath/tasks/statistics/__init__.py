@@ -12,12 +12,15 @@ from swath.tasks.statistics.jackknife import (
     spread_of_folds,
 )
 from swath.tasks.statistics.left_out import LeftOut, weighted_sum
-from swath.tasks.statistics.panels import Panel, TaskResults, band_parts
+from swath.tasks.statistics.panels import Panel, RowIdentity, TaskResults, band_parts, tested_units
+from swath.tasks.statistics.ranks import Ranking, rank_rows, too_few
 from swath.tasks.statistics.significance import DeLong, delong, holm, mcnemar, nadeau_bengio, paired_t, wilcoxon
 from swath.tasks.statistics.summary import (
+    RunPair,
     StatisticsConfig,
     Summary,
     TaskRules,
+    compare_runs,
     summarise,
     verdict,
 )
@@ -27,6 +30,9 @@ __all__ = [
     "DeLong",
     "LeftOut",
     "Panel",
+    "Ranking",
+    "RowIdentity",
+    "RunPair",
     "Source",
     "Spread",
     "StatisticsConfig",
@@ -36,6 +42,7 @@ __all__ = [
     "at_level",
     "band_parts",
     "cloud_share",
+    "compare_runs",
     "delong",
     "gains",
     "has_verdict",
@@ -45,9 +52,12 @@ __all__ = [
     "number_of_equal_groups",
     "paired_t",
     "probabilities",
+    "rank_rows",
     "spread",
     "spread_of_folds",
     "summarise",
+    "tested_units",
+    "too_few",
     "verdict",
     "weighted_sum",
     "wilcoxon",

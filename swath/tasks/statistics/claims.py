@@ -98,6 +98,21 @@ def compared(rows: Sequence[RowIdentity]) -> Iterator[tuple[RowIdentity, RowIden
         yield from ((arm, row) for row in rows if row.role != "pretrained" and _says_something(row, arm))
 
 
+def compared_across(rows: Sequence[RowIdentity]) -> Iterator[tuple[RowIdentity, RowIdentity]]:
+    """What is compared between runs: each arm with the arms of other runs, and with what its own run lacks, references
+    and floors that say something of it.
+    """
+    there = {(row.run, row.name) for row in rows}
+    arms = [row for row in rows if row.role == "pretrained"]
+    for i, arm in enumerate(arms):
+        yield from ((arm, other) for other in arms[i + 1 :] if other.run != arm.run)
+        yield from (
+            (arm, row)
+            for row in rows
+            if row.role in ("reference", "floor") and (arm.run, row.name) not in there and _says_something(row, arm)
+        )
+
+
 def _says_something(row: RowIdentity, arm: RowIdentity) -> bool:
     if row.role in ("random-twin", "scratch"):
         return arm.name in row.of_arm.split(",")

@@ -31,6 +31,8 @@ class RowIdentity(NamedTuple):
     role: Role
     of_arm: str
     """Arms whose network a random twin or a scratch row is."""
+    run: str = ""
+    """The run that it is of, where rows of several are compared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +126,7 @@ class TaskResults:
         """The results that a task's predictions hold.
 
         Args:
-            predictions: the lines of predictions.parquet of this task alone.
+            predictions: the lines of predictions.parquet of this task alone; of several runs with a column `run`.
             flips: how many random sign flips a test takes at least, where there are too many to try all.
             seed: of the flips.
             multi_label: units have several classes, which are the bits of `y_true` and `y_pred`.
@@ -134,7 +136,8 @@ class TaskResults:
             SwathError: two results hold different units, or one of a regression lacks numbers.
         """
         predictions = _with_numbers(predictions) if regression else predictions
-        keys = ["input", "probe", "row", "role", "of_arm", "replicate"]
+        of_run = ["run"] if "run" in predictions else []
+        keys = ["input", "probe", "row", "role", "of_arm", *of_run, "replicate"]
         results = {tuple(key): lines for key, lines in predictions.groupby(keys, sort=False)}  # type: ignore[arg-type]
         first = _truth(next(iter(results.values())))
         results = {key: _aligned(key, lines, first) for key, lines in results.items()}
@@ -358,7 +361,7 @@ def _aligned(key: tuple, lines: pd.DataFrame, first: pd.DataFrame) -> pd.DataFra
 
 def _other_units(key: tuple, truth: pd.DataFrame, first: pd.DataFrame) -> SwathError:
     """Which units of a result are not those of the first one, such as where runs with different splits are compared."""
-    name, probe, row, _, _, replicate = key
+    name, probe, row, *_, replicate = key
     own, others = _by_uid(truth), _by_uid(first)
     different = {
         "are in no other row": [uid for uid in own if uid not in others],
@@ -372,6 +375,20 @@ def _other_units(key: tuple, truth: pd.DataFrame, first: pd.DataFrame) -> SwathE
         where=f"input {name}, probe {probe}, replicate {replicate}",
         remedy="compare rows of the same split; in a run, remove its evaluate folder and evaluate again",
     )
+
+
+def tested_units(predictions: pd.DataFrame, *, regression: bool) -> dict[str, list[tuple]]:
+    """What each evaluation unit of a task is: its group, fold, and labels with their counts, or its number.
+
+    Args:
+        predictions: the lines of predictions.parquet of one result at least; of several the first one's are taken.
+        regression: units have numbers.
+    """
+    if predictions.empty:
+        return {}
+    keys = ["input", "probe", "row", "role", "of_arm", "replicate"]
+    first = predictions.loc[(predictions[keys] == predictions[keys].iloc[0]).all(axis=1)]
+    return _by_uid(_truth(_with_numbers(first) if regression else first))
 
 
 def _by_uid(truth: pd.DataFrame) -> dict[str, list[tuple]]:

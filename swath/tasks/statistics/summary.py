@@ -25,7 +25,17 @@ from swath.tasks import floors, metrics
 from swath.tasks.metrics import MetricName
 from swath.tasks.schema import CLAIMS, COMPARISONS, NOTES, TABLE, ClaimResult, Comparison, RowValue, Standing, Verdict
 from swath.tasks.statistics import resample
-from swath.tasks.statistics.claims import MORE_TRAININGS, Claim, advice, caution, claimed, compared, refusal, unknown
+from swath.tasks.statistics.claims import (
+    MORE_TRAININGS,
+    Claim,
+    advice,
+    caution,
+    claimed,
+    compared,
+    compared_across,
+    refusal,
+    unknown,
+)
 from swath.tasks.statistics.jackknife import LEAST_TRAININGS, Spread, number_of_equal_groups
 from swath.tasks.statistics.left_out import LeftOut
 from swath.tasks.statistics.panels import Panel, RowIdentity, TaskResults
@@ -116,6 +126,48 @@ def summarise(predictions: pd.DataFrame, config: StatisticsConfig, notes: pd.Dat
     claims = [one.result(config.alpha, _family(judged)) for one in judged if one.line.standing == "claim"]
     claims += [_without_result(claim) for claim in config.claims or () if all(one.claim != claim for one in judged)]
     return Summary(TABLE.frame(values), COMPARISONS.frame(one.line for one in judged), CLAIMS.frame(claims))
+
+
+class RunPair(NamedTuple):
+    """Two rows of different runs, and what came of their comparison."""
+
+    a: RowIdentity
+    b: RowIdentity
+    result: ClaimResult
+    """As if it had been claimed that row a is better."""
+
+
+def compare_runs(
+    tasks: Sequence[tuple[str, pd.DataFrame, TaskRules]], config: StatisticsConfig | None = None
+) -> list[list[RunPair]]:
+    """Rows of different runs that were tested on the same units, against each other; Holm's correction is over all.
+
+    Args:
+        tasks: name, the lines of predictions.parquet of all runs with a column `run`, and rules, for each task. Names
+            may repeat: tasks of different data sets have nothing to do with each other.
+        config: interval, level, and flips of the conditional test.
+
+    Returns:
+        The comparisons of each task.
+
+    Raises:
+        SwathError: the rows of a task were tested on different units.
+    """
+    config = config or StatisticsConfig(flips=99)
+    judged: list[tuple[int, RowIdentity, RowIdentity, _Judged]] = []
+    for number, (task, predictions, rules) in enumerate(tasks):
+        results = TaskResults.of(
+            predictions, config.flips, config.seed, multi_label=rules.multi_label, regression=rules.regression
+        )
+        judge = _Judge(task, results, rules, config)
+        for panel in results.panels(rules.band_groups):
+            judged += [(number, *pair, judge.against(panel, *pair)) for pair in compared_across(panel.rows)]
+    corrected = _corrected([one for *_, one in judged], config.alpha)
+    family = _family(corrected)
+    found: list[list[RunPair]] = [[] for _ in tasks]
+    for (number, a, b, _), one in zip(judged, corrected, strict=True):
+        found[number].append(RunPair(a, b, one.result(config.alpha, family)))
+    return found
 
 
 def _completed(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -255,6 +307,10 @@ class _Judge:
             return panel.input == "all bands"
         first = dict(reversed(plain))
         return first.get(panel.input) == panel.probe and (panel.input, panel.probe) in plain
+
+    def against(self, panel: Panel, a: RowIdentity, b: RowIdentity) -> _Judged:
+        """A comparison that gets a verdict, though no recipe claims it."""
+        return self._over_groups(panel, a, b, "claim")
 
     def _over_groups(
         self, panel: Panel, a: RowIdentity, b: RowIdentity, standing: Standing, claim: Claim | None = None
@@ -444,7 +500,7 @@ class _Notes:
 
     def of(self, task: str, panel: Panel, row: RowIdentity) -> str:
         """The note of a row that has a result."""
-        key = (task, panel.input, panel.probe, *row)
+        key = (task, panel.input, panel.probe, row.name, row.role, row.of_arm)
         self._used.add(key)
         return self._by_row.get(key, "")
 
