@@ -11,6 +11,7 @@ from swath.tasks.statistics.jackknife import (
     spread,
     spread_of_folds,
 )
+from swath.tasks.statistics.label_curves import LabelCurve, Reading, crossover, labels_saved
 from swath.tasks.statistics.left_out import LeftOut, weighted_sum
 from swath.tasks.statistics.panels import Panel, RowIdentity, TaskResults, band_parts, tested_units
 from swath.tasks.statistics.ranks import Ranking, rank_rows, too_few
@@ -28,9 +29,11 @@ from swath.tasks.statistics.summary import (
 __all__ = [
     "Claim",
     "DeLong",
+    "LabelCurve",
     "LeftOut",
     "Panel",
     "Ranking",
+    "Reading",
     "RowIdentity",
     "RunPair",
     "Source",
@@ -43,10 +46,12 @@ __all__ = [
     "band_parts",
     "cloud_share",
     "compare_runs",
+    "crossover",
     "delong",
     "gains",
     "has_verdict",
     "holm",
+    "labels_saved",
     "mcnemar",
     "nadeau_bengio",
     "number_of_equal_groups",
