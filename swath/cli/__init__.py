@@ -29,6 +29,7 @@ COMMANDS = (
     "embed",
     "search",
     "explore",
+    "compare",
     "power",
     "represent",
     "map",

@@ -17,13 +17,13 @@ from typing import Any
 
 from swath._files import file_name, replacing, write_whole
 from swath.errors import SwathError
-from swath.products.documents._markdown import render
+from swath.products.documents._markdown import escape, markdown_table, render
 from swath.products.documents._record import FORMAT, dumped, numbers_of, restored
 from swath.products.draw.charts import cloud_curve, comparison
 from swath.products.draw.style import png, styled
 from swath.products.tables import Run, cloud_charts, headline_panel, load, panels_of
 
-__all__ = ["stale", "verify", "write"]
+__all__ = ["escape", "markdown_table", "stale", "verify", "write"]
 
 BLOCK = re.compile(r"<!-- swath:results (?P<name>\S+) -->\n(?P<body>.*?)<!-- /swath:results -->", re.DOTALL)
 

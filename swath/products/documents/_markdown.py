@@ -71,7 +71,11 @@ def _claims(claims: Sequence[ClaimInWords]) -> list[str]:
     # a list, as a sentence in the last column of a wide table makes its rows as high as a page
     advice = [f"- {escape(_whose([claim], claims))}: {escape(claim.advice)}" for claim in claims if claim.advice]
     lists = ["What would help:", "\n".join(advice)] if advice else []
-    return [f"**Claims**\n\n{_table(header, rows, numeric_from=4)}", *(["\n".join(notes)] if notes else []), *lists]
+    return [
+        f"**Claims**\n\n{markdown_table(header, rows, numeric_from=4)}",
+        *(["\n".join(notes)] if notes else []),
+        *lists,
+    ]
 
 
 def _whose(about: Sequence[ClaimInWords], claims: Sequence[ClaimInWords]) -> str:
@@ -95,7 +99,7 @@ def _tasks(run: Run, panels: Sequence[Panel]) -> list[str]:
         trained = words.trainings(max((panel.trainings for panel in own), default=0), run.folds(str(task)))
         labels = [f"{of[name].mean():,.0f} {noun}" for name in ("train_labels", "val_labels")]
         rows.append([*map(escape, (str(task), *labels, f"{of['test'].sum():,.0f}", words.count(groups), trained))])
-    return [f"**Labels**\n\n{_table(header, rows)}"]
+    return [f"**Labels**\n\n{markdown_table(header, rows)}"]
 
 
 def escape(text: str) -> str:
@@ -104,7 +108,8 @@ def escape(text: str) -> str:
     return re.sub(r"([\\`*_\[\]|{}])", r"\\\1", text)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric_from: int = 1) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric_from: int = 1) -> str:
+    """A table of escaped cells; columns from this one on are aligned to the right."""
     rule = ["---" if i < numeric_from else "---:" for i in range(len(header))]
     lines = [header, rule, *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -114,7 +119,7 @@ def _panel_table(panel: Panel) -> str:
     header = ["encoder", "role", *(escape(panel.called(m)) for m in panel.metrics)]
     header += [f"{panel.unit or 'difference'} against random twin", "against scratch", "against best floor"]
     rows = [_panel_row(panel, score) for score in panel.ranked]
-    return f"**{escape(panel.title)}**\n\n{_table(header, rows, numeric_from=2)}"
+    return f"**{escape(panel.title)}**\n\n{markdown_table(header, rows, numeric_from=2)}"
 
 
 def _panel_row(panel: Panel, score: RowValue) -> list[str]:
@@ -166,7 +171,7 @@ def _cloud_table(run: Run, panel: Panel, curves: dict[str, pd.DataFrame]) -> str
         ]
         for name, part in level_gains(run, panel)
     ]
-    return _table(["row", *(f"{100 * level:g} % cloud" for level in levels)], lines)
+    return markdown_table(["row", *(f"{100 * level:g} % cloud" for level in levels)], lines)
 
 
 def _points(part: pd.DataFrame) -> list[Any]:
@@ -188,7 +193,7 @@ def _band_table(task: str, probe: str, members: Sequence[Panel], arms: Sequence[
     lines = [[escape(panel.input), *(_value(panel.score(row)) for row in rows)] for panel in members]
     metric = words.metric(members[0].metric)
     title = f"**{escape(f'{task} · each band alone · {probe} probe · {metric}')}**"
-    return f"{title}\n\n{_table(['band', *map(escape, rows)], lines)}"
+    return f"{title}\n\n{markdown_table(['band', *map(escape, rows)], lines)}"
 
 
 def _value(score: Any | None) -> str:
@@ -223,7 +228,7 @@ def _exploratory(panel: Panel) -> str:
         for pair in _beside_claims(panel)
     ]
     title = f"{panel.title}: encoders against each other, exploratory, without a verdict"
-    return f"**{escape(title)}**\n\n{_table(header, rows, numeric_from=3)}"
+    return f"**{escape(title)}**\n\n{markdown_table(header, rows, numeric_from=3)}"
 
 
 def _left_out(panels: Sequence[Panel]) -> list[str]:

@@ -8,10 +8,11 @@ from swath._files import write_whole
 from swath.corpus import Corpus
 from swath.errors import SwathError
 from swath.products.pages import environment
+from swath.products.report._verdicts import SYMBOLS
 from swath.products.report.sections import Material, Section, all_sections
 from swath.products.tables import Run, headline_panel, load, panels_of
 
-__all__ = ["Material", "Section", "all_sections", "render", "report", "require_run"]
+__all__ = ["SYMBOLS", "Material", "Section", "all_sections", "render", "report", "require_run"]
 
 
 def report(run: Path) -> Path:
