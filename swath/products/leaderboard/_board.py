@@ -228,8 +228,7 @@ def _together(entries: Sequence[Entry], task: str) -> pd.DataFrame:
     parts = []
     for entry in entries:
         lines = entry.predictions(task)
-        lines = lines[~lines["role"].isin(["random-twin", "scratch"])]
-        parts.append(lines[[band_of(str(name)) is None for name in lines["input"]]].assign(run=entry.name))
+        parts.append(lines[~lines["role"].isin(["random-twin", "scratch"])].assign(run=entry.name))
     lines = pd.concat(parts, ignore_index=True)
     runs = lines.groupby(panels)["run"].transform("nunique") if len(lines) else pd.Series(dtype=int)
     arms = lines["role"].eq("pretrained").groupby([lines[p] for p in panels]).transform("any") if len(lines) else runs

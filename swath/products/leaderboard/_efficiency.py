@@ -7,7 +7,7 @@ import numpy as np
 
 from swath.products.leaderboard._families import Family, families
 from swath.products.leaderboard._join import Entry
-from swath.products.tables import Panel, band_of
+from swath.products.tables import Panel
 from swath.products.words import lower_is_better
 from swath.tasks import statistics
 from swath.tasks.schema import RowValue
@@ -66,7 +66,6 @@ def efficiency_of(entry: Entry) -> Iterator[Efficiency]:
 
 def _results(entry: Entry, task: str) -> TaskResults:
     rules, lines = entry.rules(task), entry.predictions(task)
-    lines = lines[[band_of(str(name)) is None for name in lines["input"]]]
     return TaskResults.of(lines, flips=1, seed=0, multi_label=rules.multi_label, regression=rules.regression)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from swath.errors import SwathError
-from swath.products.tables import Run, failures, load
+from swath.products.tables import Run, band_of, failures, load
 from swath.products.words import listing
 from swath.tasks import metrics, schema
 from swath.tasks.statistics import TaskRules
@@ -60,7 +60,7 @@ class Entry:
         return TaskRules(metrics=self.metrics(task), multi_label=rule == "multi-label", regression=rule == "value")
 
     def predictions(self, task: str) -> pd.DataFrame:
-        """All predictions for a task; without class scores, which take long to read, unless its metric needs them.
+        """Predictions for a task, other than from single bands; without class scores where its metric needs none.
 
         Raises:
             SwathError: they are not there, or damaged.
@@ -69,6 +69,8 @@ class Entry:
             lines = schema.PREDICTIONS.read(self.run.path / "evaluate", task=task)
         except FileNotFoundError:
             raise SwathError("there is no predictions.parquet", where=str(self.run.path), remedy=ANEW) from None
+        bands = [name for name in lines["input"].unique() if band_of(str(name)) is not None]
+        lines = lines[~lines["input"].isin(bands)]
         needs_scores = any(metrics.find(name).needs_scores for name in self.metrics(task)[:1])
         return lines if needs_scores else lines.assign(score=None)
 
