@@ -30,6 +30,7 @@ from swath.corpus import Corpus, cluster, sources
 from swath.corpus.labels.target import TargetConfig
 from swath.encoders import InputContract, image_statistics
 from swath.products import documents, explore, location_maps, maps, model_export
+from swath.products import documents, leaderboard, location_maps, maps, model_export
 from swath.recipes import shipped, source_text
 
 ROOT = Path(__file__).parents[1]
@@ -193,6 +194,9 @@ def at_the_desk(desk, monkeypatch):
     for name, result in {"write": Path("docs/results.md"), "verify": [], "stale": []}.items():
         monkeypatch.setattr(documents, name, bound(getattr(documents, name), result))
     monkeypatch.setattr(explore, "serve", bound(explore.serve, None))
+    board = SimpleNamespace(parts=(), ranking=None, unranked="too few", runs=["a"])
+    monkeypatch.setattr(leaderboard, "compare", bound(leaderboard.compare, board))
+    monkeypatch.setattr(leaderboard, "write", bound(leaderboard.write, Path("page.html")))
     monkeypatch.setattr(tasks, "needed_for", bound(tasks.needed_for, []))
     monkeypatch.setattr(cluster, "cluster", bound(cluster.cluster, nullcontext()))
     monkeypatch.setattr("distributed.Client", lambda _: nullcontext())

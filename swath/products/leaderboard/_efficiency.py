@@ -79,7 +79,9 @@ def _read(entry: Entry, family: Family, results: dict[str, TaskResults]) -> Effi
             continue
         a, b = curves
         saved += [
-            Saved(arm.row, other.row, other.role, n, labels_saved(a, b, n, lower_is_better=lower)) for n in b.labels
+            # at the fewest labels nothing can be saved: curves are not extrapolated
+            Saved(arm.row, other.row, other.role, n, labels_saved(a, b, n, lower_is_better=lower))
+            for n in b.labels[1:]
         ]
         crossings.append(Crossing(arm.row, other.row, crossover(a, b, lower_is_better=lower)))
     without = f"no curve of the same trainings: {', '.join(dict.fromkeys(unpaired))}" if unpaired else ""

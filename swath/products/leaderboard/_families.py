@@ -10,8 +10,9 @@ from swath.products.tables import Panel, band_of, panels_of
 from swath.settings import Counts
 from swath.tasks import TaskConfig
 
-_LABELS = {"label_fraction", "labels_per_class"}
-_ASKED = {name for name, one in TaskConfig.model_fields.items() if Counts.NEVER not in one.metadata} - _LABELS
+_ASKED = {name for name, one in TaskConfig.model_fields.items() if Counts.NEVER not in one.metadata} - {
+    "label_fraction"
+}
 """Settings that say what is asked of the rows, other than how many labels there are."""
 
 

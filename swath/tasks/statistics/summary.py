@@ -309,8 +309,19 @@ class _Judge:
         return first.get(panel.input) == panel.probe and (panel.input, panel.probe) in plain
 
     def against(self, panel: Panel, a: RowIdentity, b: RowIdentity) -> _Judged:
-        """A comparison that gets a verdict, though no recipe claims it."""
-        return self._over_groups(panel, a, b, "claim")
+        """A comparison of rows of different runs, which gets a verdict though no recipe claims it."""
+        judged = self._over_groups(panel, a, b, "claim")
+        single = [
+            f"{row.name} of {row.run}"
+            for row in (a, b)
+            if _is_random([row]) and any(len(one.replicates) == 1 for _, one in self.results.members(panel, row))
+        ]
+        if not single or judged.trainings < LEAST_TRAININGS:
+            return judged
+        # the other row's trainings say nothing of how this one's would come out again
+        refused = f"no verdict: one training of {single[0]}, whose luck is not known"
+        line = replace(judged.line, note="; ".join(filter(None, [refused, judged.line.note])))
+        return replace(judged, line=line, refused=refused, is_conditional=True)
 
     def _over_groups(
         self, panel: Panel, a: RowIdentity, b: RowIdentity, standing: Standing, claim: Claim | None = None
