@@ -40,7 +40,7 @@ class Line:
     low: float
     high: float
     trainings: int
-    """Of each fold."""
+    """Number of trainings of each fold."""
     folds: int
     groups: int
     units: int

@@ -22,7 +22,7 @@ class Saved:
     than: str
     than_role: str
     labels: float
-    """Of the other row."""
+    """Number of labels of the other row."""
     factor: Reading
 
 
