@@ -29,8 +29,7 @@ from swath import cli, config, encoders, pipeline, plugins, tasks
 from swath.corpus import Corpus, cluster, sources
 from swath.corpus.labels.target import TargetConfig
 from swath.encoders import InputContract, image_statistics
-from swath.products import documents, explore, location_maps, maps, model_export
-from swath.products import documents, leaderboard, location_maps, maps, model_export
+from swath.products import documents, explore, leaderboard, location_maps, maps, model_export
 from swath.recipes import shipped, source_text
 
 ROOT = Path(__file__).parents[1]
