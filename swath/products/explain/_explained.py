@@ -27,6 +27,10 @@ class Target:
     pixels: Bool[Tensor, "b h w"] | None = None
     """Where pixels have classes: those of which the class is explained, at least one of each location."""
 
+    def at(self, i: int) -> "Target":
+        """The target of the location at a position in the batch."""
+        return Target(self.output[i : i + 1], None if self.pixels is None else self.pixels[i : i + 1])
+
     def copies(self, n: int) -> "Target":
         """A single location's target n times."""
         return Target(self.output.expand(n), None if self.pixels is None else self.pixels.expand(n, -1, -1))

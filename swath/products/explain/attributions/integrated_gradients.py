@@ -34,14 +34,10 @@ class Config(PluginSettings):
 
 def attribute(config: Config, explained: Explained, images: Images, target: Target) -> Attribution:
     """Attributions of every pixel, band and date; `elsewhere` is what the network says of no signal."""
-    each = (_of_one(config, explained, one(images, i), _take(target, i)) for i in range(len(target.output)))
+    each = (_of_one(config, explained, one(images, i), target.at(i)) for i in range(len(target.output)))
     values, nothing, gap = zip(*each, strict=True)
     by_pixel = {sensor: torch.cat([own[sensor] for own in values]) for sensor in images}
     return Attribution(summed(by_pixel), by_band_and_date(by_pixel, images), torch.cat(nothing), torch.cat(gap))
-
-
-def _take(target: Target, i: int) -> Target:
-    return Target(target.output[i : i + 1], None if target.pixels is None else target.pixels[i : i + 1])
 
 
 def _of_one(

@@ -44,9 +44,8 @@ def attribute(config: Config, explained: Explained, images: Images, target: Targ
     squares = _squares(size_of(images), config.squares)
     for i in range(len(target.output)):
         own = one(images, i)
-        alone = Target(target.output[i : i + 1], None if target.pixels is None else target.pixels[i : i + 1])
         masks = [_everywhere(own, square) for square in squares] + [masks for _, masks in asked]
-        fell = _falls(explained, own, alone, masks)
+        fell = _falls(explained, own, target.at(i), masks)
         maps.append(torch.einsum("k,khw->hw", fell[: len(squares)], torch.stack(squares).to(fell)))
         values.append(fell[len(squares) :])
     by_part = torch.stack(values, dim=1)
