@@ -224,15 +224,17 @@ def _rules(one: DataSet, task: str) -> TaskRules:
 
 def _together(entries: Sequence[Entry], task: str) -> pd.DataFrame:
     """Predictions of several runs in the panels that two of them share, without rows that only their own run needs."""
-    panels = ["input", "probe"]
     parts = []
     for entry in entries:
         lines = entry.predictions(task)
         parts.append(lines[~lines["role"].isin(["random-twin", "scratch"])].assign(run=entry.name))
     lines = pd.concat(parts, ignore_index=True)
-    runs = lines.groupby(panels)["run"].transform("nunique") if len(lines) else pd.Series(dtype=int)
-    arms = lines["role"].eq("pretrained").groupby([lines[p] for p in panels]).transform("any") if len(lines) else runs
-    return lines[(runs > 1) & arms.astype(bool)]
+    kept = [
+        panel
+        for _, panel in lines.groupby(["input", "probe"], sort=False)
+        if len(set(panel["run"])) > 1 and "pretrained" in set(panel["role"])
+    ]
+    return pd.concat(kept, ignore_index=True) if kept else lines.iloc[:0]
 
 
 # ---------------------------------------------------------------------------------------------------------------- ranks

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from swath.errors import SwathError
@@ -35,7 +36,7 @@ class Entry:
 
     def labels(self, task: str) -> float:
         """Number of labels that the task learns from; of several folds the mean."""
-        return float(self._parts(task)["train_labels"].mean())
+        return float(np.mean(self._parts(task)["train_labels"].to_numpy()))
 
     def kind_of_label(self, task: str) -> str:
         """What has a label: `location` or `pixel`."""
@@ -72,7 +73,7 @@ class Entry:
         bands = [name for name in lines["input"].unique() if band_of(str(name)) is not None]
         lines = lines[~lines["input"].isin(bands)]
         needs_scores = any(metrics.find(name).needs_scores for name in self.metrics(task)[:1])
-        return lines if needs_scores else lines.assign(score=None)
+        return pd.DataFrame(lines if needs_scores else lines.assign(score=None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +165,8 @@ def _units(entry: Entry, task: str, parts: set[str]) -> dict[tuple[str, int, str
     """Group and label of each unit of some parts in each fold; −1 for labels that splits do not say."""
     own = entry.splits[(entry.splits["task"] == task) & entry.splits["split"].isin(list(parts))]
     keys = zip(own["uid"], own["fold"], own["split"], strict=True)
-    return dict(zip(keys, zip(own["group"], own["y"].fillna(-1).astype(int), strict=True), strict=True))
+    labels = pd.Series(own["y"]).fillna(-1).astype(int)
+    return dict(zip(keys, zip(own["group"], labels, strict=True), strict=True))
 
 
 def _check_pair(a: Entry, b: Entry) -> None:
@@ -230,25 +232,25 @@ def _check_metrics(a: Entry, b: Entry, task: str) -> None:
 
 def remarks(found: DataSet) -> list[str]:
     """What a reader must know of runs that are compared: what their recipes say differently of the same task."""
+    hashes = {(entry.run.manifest.get("corpus") or {}).get("hash") for entry in found.entries}
+    names = listing([entry.name for entry in found.entries])
+    grown = [f"the corpora of {names} differ, and the test units and their classes are the same"]
     first, *rest = found.entries
     pairs = [(other, task) for other in rest for task in first.tasks if task in other.tasks]
     unlike = [(other, task, _unlike(first.settings(task), other.settings(task))) for other, task in pairs]
-    said = [
+    return (grown if len(hashes) > 1 else []) + [
         f"{first.name} and {other.name} set {listing(keys)} of task {task} differently"
         for other, task, keys in unlike
         if keys
     ]
-    if len({(entry.run.manifest.get("corpus") or {}).get("hash") for entry in found.entries}) > 1:
-        names = listing([entry.name for entry in found.entries])
-        said.append(f"the corpora of {names} differ, and the test units and their classes are the same")
-    return said
 
 
 def _unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Settings that differ, other than which rows and columns there are."""
     shown = {"floors", "floor_arms", "references", "more_metrics", "label_fractions", "claims"}
     inputs = {name for name in one.get("inputs", {}) if name in other.get("inputs", {})}
-    differ = [key for key in one if key not in {*shown, "inputs", "probes"} and one[key] != other.get(key)]
+    keys = [key for key in dict.fromkeys([*one, *other]) if key not in {*shown, "inputs", "probes"}]
+    differ = [key for key in keys if one.get(key) != other.get(key)]
     differ += [f"input {name}" for name in sorted(inputs) if one["inputs"][name] != other["inputs"][name]]
     probes = [{probe["name"]: probe for probe in settings.get("probes", ())} for settings in (one, other)]
     differ += [f"probe {name}" for name in probes[0] if name in probes[1] and probes[0][name] != probes[1][name]]

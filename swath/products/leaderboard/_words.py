@@ -43,7 +43,7 @@ def joined(part: Part) -> str:
 def _tested(part: Part, task: str) -> str:
     splits = part.data_set.having(task)[0].splits
     test = splits[(splits["task"] == task) & (splits["split"] == "test")]
-    return plural(test["uid"].nunique(), "location")
+    return plural(len(set(test["uid"])), "location")
 
 
 def trainings(line: Line) -> str:

@@ -217,6 +217,19 @@ def test_runs_on_other_data_sets_are_not_compared(folders, tmp_path):
     assert alone.parts[0].answers
 
 
+def test_other_corpora_with_the_same_test_are_one_data_set_and_what_differs_is_said(folders, tmp_path):
+    grown = make(tmp_path / "grown", seeds=(30, 31, 32), corpus="grown", tasks={"crops@10%": 0.1})
+    manifest = json.loads((grown / "manifest.json").read_text())
+    manifest["recipe"]["tasks"]["crops"]["dates"] = "all"
+    (grown / "manifest.json").write_text(json.dumps(manifest))
+    (part,) = leaderboard.compare([folders["c"], grown]).parts
+    assert part.remarks == (
+        "the corpora of c and grown differ, and the test units and their classes are the same",
+        "c and grown set dates of task crops@10% differently",
+    )
+    assert {(one.a, one.run_b) for one in part.comparisons} >= {("s4", "grown"), ("s4-wide", "grown")}
+
+
 def test_five_data_sets_are_ranked(tmp_path):
     runs = [make(tmp_path / f"r{i}", seeds=(i, i + 50), corpus=str(i), tasks={f"t{i}": 1.0}) for i in range(5)]
     board = leaderboard.compare(runs)
