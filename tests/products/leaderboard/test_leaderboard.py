@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -54,13 +55,12 @@ def lines(task, row, replicate, seed, skill, y, group):
     )
 
 
-def make(folder: Path, *, seeds=(0, 1, 2, 3), skill=None, corpus="one", metric="accuracy", tasks=TASKS, test=None):
-    """An evaluated run; `test` are the units that it tests, all if not given."""
+def make(folder: Path, *, seeds=(0, 1, 2, 3), skill=None, corpus="one", tasks=TASKS):
+    """An evaluated run."""
     skill = SKILL if skill is None else skill
     y, group = truth()
-    kept = np.arange(UNITS) if test is None else np.asarray(test)
     parts = [
-        lines(task, row, i, seed, max(0.0, share + SHIFT.get(task, 0.0)), y, group).iloc[kept]
+        lines(task, row, i, seed, max(0.0, share + SHIFT.get(task, 0.0)), y, group)
         for task in tasks
         for row, share in skill.items()
         for i, seed in enumerate(seeds[:1] if row == "majority" else seeds)
@@ -69,18 +69,20 @@ def make(folder: Path, *, seeds=(0, 1, 2, 3), skill=None, corpus="one", metric="
     evaluate = folder / "evaluate"
     evaluate.mkdir(parents=True)
     schema.PREDICTIONS.write(evaluate, predictions.assign(value_true=np.nan, value_pred=np.nan))
-    rules = {task: TaskRules(metrics=(metric,)) for task in tasks}
+    rules = {task: TaskRules(metrics=("accuracy",)) for task in tasks}
     found = summarise(predictions, StatisticsConfig(flips=99, tasks=rules))
     for table, frame in ((schema.TABLE, found.table), (schema.COMPARISONS, found.comparisons)):
         table.write(evaluate, frame)
     schema.CLAIMS.write(evaluate, found.claims)
     schema.TASKS.write(evaluate, schema.TASKS.frame([parts_of(task, share) for task, share in tasks.items()]))
-    split = [("test", f"u{i}", f"g{group[i]}", y[i]) for i in kept] + [("train", f"t{i}", "t", 0) for i in range(TRAIN)]
+    split = [("test", f"u{i}", f"g{group[i]}", y[i]) for i in range(UNITS)] + [
+        ("train", f"t{i}", "t", 0) for i in range(TRAIN)
+    ]
     frame = pd.DataFrame(split, columns=["split", "uid", "group", "y"])
     schema.SPLITS.write(evaluate, pd.concat([frame.assign(task=task, fold=0) for task in tasks]))
     (evaluate / "classes.json").write_text(json.dumps(dict.fromkeys(tasks, CLASSES)))
     shares = [share for task, share in tasks.items() if "@" in task]
-    settings = {"target": {"rule": "scalar"}, "label_fractions": shares, "metric": metric}
+    settings = {"target": {"rule": "scalar"}, "label_fractions": shares, "metric": "accuracy"}
     manifest = {"format": 1, "name": folder.name, "corpus": {"hash": corpus}, "stages": []}
     recipe = {"arms": dict.fromkeys(["s4"]), "tasks": {"crops": settings}, "seeds": list(seeds)}
     (folder / "manifest.json").write_text(json.dumps(manifest | {"recipe": recipe}))
@@ -230,6 +232,7 @@ def test_other_corpora_with_the_same_test_are_one_data_set_and_what_differs_is_s
     assert {(one.a, one.run_b) for one in part.comparisons} >= {("s4", "grown"), ("s4-wide", "grown")}
 
 
+@pytest.mark.slow  # six runs, and a page
 def test_five_data_sets_are_ranked(tmp_path):
     runs = [make(tmp_path / f"r{i}", seeds=(i, i + 50), corpus=str(i), tasks={f"t{i}": 1.0}) for i in range(5)]
     board = leaderboard.compare(runs)
@@ -252,22 +255,29 @@ def refusal(*runs):
 
 
 def test_runs_that_cannot_be_joined_are_refused(folders, tmp_path):
-    fewer = refusal(folders["a"], make(tmp_path / "fewer", test=range(UNITS - 20), tasks={"crops@10%": 0.1}))
-    assert "a and fewer test other units of task crops@10%" in fewer.what
-    assert "100 are common, 20 are in a alone (u100, u101, u102, ...)" in fewer.what
-    swapped = make(tmp_path / "swapped")
-    splits = pd.read_parquet(swapped / "evaluate" / "splits.parquet")
-    splits.loc[splits.uid == "u3", "y"] += 1
-    splits.to_parquet(swapped / "evaluate" / "splits.parquet")
-    assert "have another group or label (u3)" in refusal(folders["a"], swapped).what
-    splits.loc[splits.uid == "u3", "y"] -= 1
-    splits.loc[splits.uid == "t0", "uid"] = "t99"
-    splits.to_parquet(swapped / "evaluate" / "splits.parquet")
-    assert "learn from other locations of task crops@10%" in refusal(folders["a"], swapped).what
-    f1 = make(tmp_path / "f1", metric="macro_f1", tasks={"crops@10%": 0.1})
-    assert "a ranks the rows of task crops@10% by accuracy, and f1 by macro_f1" in refusal(folders["a"], f1).what
-    labels = make(tmp_path / "labels", tasks={"crops@10%": 0.5})
-    assert "other numbers of labels in task crops@10%: 40.0 and 200.0" in refusal(folders["a"], labels).what
+    other = shutil.copytree(folders["c"], tmp_path / "x") / "evaluate"
+    manifest = json.loads((other.parent / "manifest.json").read_text()) | {"name": "x"}
+    (other.parent / "manifest.json").write_text(json.dumps(manifest))
+    splits = pd.read_parquet(other / "splits.parquet")
+
+    def refused(**changed):
+        splits.assign(**changed).to_parquet(other / "splits.parquet")
+        return refusal(folders["c"], other.parent).what
+
+    last = splits.uid.isin([f"u{i}" for i in range(UNITS - 20, UNITS)])
+    fewer = refused(uid=splits.uid.where(~last, "new-" + splits.uid))
+    assert "c and x test other units of task crops@10%" in fewer
+    assert "100 are common, 20 are in c alone (u100, u101, u102, ...), 20 are in x alone (new-u100, " in fewer
+    assert "1 have another group or label (u3)" in refused(y=splits.y + (splits.uid == "u3"))
+    assert "learn from other locations of task crops@10%" in refused(uid=splits.uid.replace("t0", "t99"))
+    table = (other / "table.csv").read_text()
+    (other / "table.csv").write_text(table.replace("accuracy", "macro_f1"))
+    assert "c ranks the rows of task crops@10% by accuracy, and x by macro_f1" in refused()
+    parts = (other / "tasks.csv").read_text()
+    (other / "tasks.csv").write_text(parts.replace(",40,", ",200,"))
+    assert "other numbers of labels in task crops@10%: 40.0 and 200.0" in refused()
+    (other / "classes.json").write_text(json.dumps({"crops@10%": ["sea", *CLASSES[1:]]}))
+    assert "tell other classes apart in task crops@10%: water, forest and crop; and sea, forest and crop" in refused()
 
 
 def test_runs_that_are_not_there_whole_are_refused(folders, tmp_path):
@@ -326,10 +336,10 @@ def test_the_page_needs_no_network_and_escapes_names(folders, tmp_path):
     assert len(page) < 1_000_000
 
 
-def test_the_command(folders, tmp_path):
-    done = CliRunner().invoke(app, ["compare", str(folders["a"]), str(folders["b"]), "--to", str(tmp_path / "p.html")])
-    assert done.exit_code == 0
-    assert (tmp_path / "p.html").is_file()
+def test_the_command(board, folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(leaderboard, "compare", lambda runs: board if runs == [folders["a"], folders["b"]] else None)
+    done = CliRunner().invoke(app, ["compare", str(folders["a"]), str(folders["b"]), "--to", str(tmp_path / "t.csv")])
+    assert (done.exit_code, (tmp_path / "t.csv").is_file()) == (0, True)
     shown = CliRunner().invoke(app, ["compare", str(folders["a"]), str(folders["b"])])
     assert "Does pre-training help? a, crops · optical · linear: yes with 40 and 400 labels" in shown.output
     assert "s4 of a is not distinguishable from s4 of b" in shown.output
