@@ -12,10 +12,11 @@ from swath.products.leaderboard._efficiency import Efficiency, efficiency_of
 from swath.products.leaderboard._join import DataSet, Entry, data_sets, opened, remarks
 from swath.products.tables import VERDICTS, Panel, band_of, panels_of
 from swath.products.words import listing, lower_is_better
+from swath.tasks import floors
 from swath.tasks.schema import ClaimResult, Role, RowValue, Verdict
-from swath.tasks.statistics import Ranking, TaskRules, compare_runs, rank_rows, too_few
+from swath.tasks.statistics import UNTESTED_FLOORS, Ranking, TaskRules, compare_runs, rank_rows, too_few
 
-UNRANKED = ("majority", "mean of the training labels")
+UNRANKED = {floors.find(name).row for name in UNTESTED_FLOORS}
 """Rows that say nothing of a method, so that ranks leave them out."""
 
 
@@ -242,8 +243,8 @@ def _together(entries: Sequence[Entry], task: str) -> pd.DataFrame:
 
 def _ranking(parts: Sequence[Part]) -> tuple[Ranking | None, str]:
     """Average ranks of the rows that all data sets have, and why there are none."""
-    scores = [_ranks_within(part) for part in parts]
-    rows = [row for row in scores[0] if all(row in others for others in scores)]
+    there = [_rows(part) for part in parts]
+    rows = [row for row in there[0] if all(row in others for others in there)]
     if reason := too_few(len(parts), len(rows)):
         return None, reason
     values = np.array([_common(part, rows) for part in parts])
@@ -253,7 +254,8 @@ def _ranking(parts: Sequence[Part]) -> tuple[Ranking | None, str]:
     return rank_rows(-values, tuple(name for _, name in rows)), ""
 
 
-def _ranks_within(part: Part) -> dict[tuple[str, str], None]:
+def _rows(part: Part) -> dict[tuple[str, str], None]:
+    """Role and name of each row of a data set, in order."""
     return {
         (line.role, line.row): None
         for panel in part.panels

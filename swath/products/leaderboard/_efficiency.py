@@ -20,7 +20,6 @@ class Saved:
 
     arm: str
     than: str
-    than_role: str
     labels: float
     """Number of labels of the other row."""
     factor: Reading
@@ -80,7 +79,7 @@ def _read(entry: Entry, family: Family, results: dict[str, TaskResults]) -> Effi
         a, b = curves
         saved += [
             # at the fewest labels nothing can be saved: curves are not extrapolated
-            Saved(arm.row, other.row, other.role, n, labels_saved(a, b, n, lower_is_better=lower))
+            Saved(arm.row, other.row, n, labels_saved(a, b, n, lower_is_better=lower))
             for n in b.labels[1:]
         ]
         crossings.append(Crossing(arm.row, other.row, crossover(a, b, lower_is_better=lower)))

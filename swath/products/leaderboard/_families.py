@@ -20,6 +20,8 @@ _ASKED = {name for name, one in TaskConfig.model_fields.items() if Counts.NEVER 
 class Family:
     """Panels of one input and probe, by the number of labels."""
 
+    task: str
+    """As the recipe calls the first of the tasks."""
     panels: tuple[Panel, ...]
     """With ascending numbers of labels, each another."""
     note: str
@@ -27,13 +29,8 @@ class Family:
 
     @property
     def title(self) -> str:
-        """Task, input and probe in one line; the task's name is that of the recipe."""
+        """Task, input and probe in one line."""
         return f"{self.task} · {self.panels[0].input} · {self.panels[0].probe}"
-
-    @property
-    def task(self) -> str:
-        """The first task, without its share of the labels."""
-        return self.panels[0].task.partition("@")[0]
 
 
 def families(entry: Entry) -> Iterator[Family]:
@@ -46,12 +43,12 @@ def families(entry: Entry) -> Iterator[Family]:
     for panels in found.values():
         by_labels = {entry.labels(panel.task): panel for panel in reversed(panels)}
         ordered = [by_labels[labels] for labels in sorted(by_labels)]
-        yield Family(tuple(ordered), _note(entry, ordered))
+        yield Family(entry.run.recipe_task(ordered[0].task), tuple(ordered), _note(entry, ordered))
 
 
 def _asked(entry: Entry, task: str) -> dict[str, Any] | str:
     settings = entry.settings(task)
-    return {name: settings.get(name) for name in sorted(_ASKED)} if settings else task.partition("@")[0]
+    return {name: settings.get(name) for name in sorted(_ASKED)} if settings else task
 
 
 def _note(entry: Entry, panels: list[Panel]) -> str:

@@ -1,7 +1,5 @@
 """A leaderboard as Markdown."""
 
-from collections.abc import Sequence
-
 from swath.products import words
 from swath.products.documents import escape, markdown_table
 from swath.products.leaderboard import _words
@@ -73,6 +71,6 @@ def placed(text: str, body: str) -> str | None:
 BEGIN, END = "<!-- swath:leaderboard -->", "<!-- /swath:leaderboard -->"
 
 
-def whole(body: str, headings: Sequence[str] = ("# Leaderboard",)) -> str:
+def whole(body: str) -> str:
     """A new document."""
-    return "\n\n".join([*headings, f"{BEGIN}\n{body}{END}"]) + "\n"
+    return f"# Leaderboard\n\n{BEGIN}\n{body}{END}\n"

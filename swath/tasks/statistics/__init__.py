@@ -1,7 +1,7 @@
 """From predictions to tables: values with intervals, and which differences mean anything."""
 
 from swath.tasks.statistics import probabilities
-from swath.tasks.statistics.claims import Claim
+from swath.tasks.statistics.claims import UNTESTED_FLOORS, Claim
 from swath.tasks.statistics.clouds import at_level, cloud_share, gains
 from swath.tasks.statistics.jackknife import (
     Source,
@@ -13,7 +13,7 @@ from swath.tasks.statistics.jackknife import (
 )
 from swath.tasks.statistics.label_curves import LabelCurve, Reading, crossover, labels_saved
 from swath.tasks.statistics.left_out import LeftOut, weighted_sum
-from swath.tasks.statistics.panels import Panel, RowIdentity, TaskResults, band_parts, tested_units
+from swath.tasks.statistics.panels import Panel, RowIdentity, TaskResults, band_parts
 from swath.tasks.statistics.ranks import Ranking, rank_rows, too_few
 from swath.tasks.statistics.significance import DeLong, delong, holm, mcnemar, nadeau_bengio, paired_t, wilcoxon
 from swath.tasks.statistics.summary import (
@@ -27,6 +27,7 @@ from swath.tasks.statistics.summary import (
 )
 
 __all__ = [
+    "UNTESTED_FLOORS",
     "Claim",
     "DeLong",
     "LabelCurve",
@@ -61,7 +62,6 @@ __all__ = [
     "spread",
     "spread_of_folds",
     "summarise",
-    "tested_units",
     "too_few",
     "verdict",
     "weighted_sum",

@@ -377,20 +377,6 @@ def _other_units(key: tuple, truth: pd.DataFrame, first: pd.DataFrame) -> SwathE
     )
 
 
-def tested_units(predictions: pd.DataFrame, *, regression: bool) -> dict[str, list[tuple]]:
-    """What each evaluation unit of a task is: its group, fold, and labels with their counts, or its number.
-
-    Args:
-        predictions: the lines of predictions.parquet of one result at least; of several the first one's are taken.
-        regression: units have numbers.
-    """
-    if predictions.empty:
-        return {}
-    keys = ["input", "probe", "row", "role", "of_arm", "replicate"]
-    first = predictions.loc[(predictions[keys] == predictions[keys].iloc[0]).all(axis=1)]
-    return _by_uid(_truth(_with_numbers(first) if regression else first))
-
-
 def _by_uid(truth: pd.DataFrame) -> dict[str, list[tuple]]:
     """What each unit is, whatever the order of its lines."""
     by_uid: dict[str, list[tuple]] = {}
