@@ -125,16 +125,16 @@ class InputContract:
     def check_gsd(self, image: Image) -> None:
         """Raise ContractError unless the image's pixels are of the size that the encoder was trained on."""
         known = dict(zip(self.bands, self.gsd_m, strict=False))
-        # all of them: an encoder of any bands may know the size of some alone, which may be the last
+        # of an encoder of any bands it may be known of some; sensors of several sizes share the grid of one of them
         keys = [bands()[i].key for i in image.band_ids.unique().tolist() if i != NO_BAND]
-        for key in keys:
-            if abs(image.gsd_m / (size := known.get(key, image.gsd_m)) - 1) > GSD_TOLERANCE:
-                raise ContractError(
-                    f"the image's pixels are {image.gsd_m:g} m wide, the encoder was trained on {size:g} m",
-                    where=key,
-                    remedy="resample the image; or, if the encoder shall see another scale, call "
-                    "embed(..., trusted=True)",
-                )
+        sizes = {known[key]: key for key in keys if key in known}
+        if sizes and all(abs(image.gsd_m / size - 1) > GSD_TOLERANCE for size in sizes):
+            said = " or ".join(f"{size:g} m" for size in sizes)
+            raise ContractError(
+                f"the image's pixels are {image.gsd_m:g} m wide, the encoder was trained on {said}",
+                where=", ".join(sizes.values()),
+                remedy="resample the image; or, if the encoder shall see another scale, call embed(..., trusted=True)",
+            )
 
     def check(self, image: Image) -> None:
         """Raise ContractError, naming what came and what is expected, unless the image's bands fit."""

@@ -52,10 +52,7 @@ def gains(
                 predictions.loc[inside], 1, config.seed, multi_label=rules.multi_label, regression=rules.regression
             )
             for panel in results.panels({}):
-                lines += [
-                    CloudGain(task, *line)
-                    for line in _differences(results, panel, rules.metrics[0], (low, high), config)
-                ]
+                lines += _differences(task, results, panel, rules.metrics[0], (low, high), config)
     return lines
 
 
@@ -96,22 +93,39 @@ def at_level(
                     high=high,
                 )
             )
-        differences += [CloudGain(task, *line) for line in _differences(results, panel, metric, (share, share), config)]
+        differences += _differences(task, results, panel, metric, (share, share), config)
     return levels, differences
 
 
 def _differences(
-    results: TaskResults, panel: Panel, metric: str, ends: tuple[float, float], config: StatisticsConfig
-) -> Iterator[tuple]:
+    task: str, results: TaskResults, panel: Panel, metric: str, ends: tuple[float, float], config: StatisticsConfig
+) -> Iterator[CloudGain]:
     for a, b in _pairs(panel.rows):
         difference = results.difference(panel, a, b, metric)
         if difference is None:
             continue
         apart = difference.total
-        yield (
-            *(panel.input, panel.probe, *a, *b, metric, *ends, len(results.uid), results.groups),
-            *(results.value(panel, a, metric), results.value(panel, b, metric)),
-            *(float(apart.value.mean()), *interval_of(apart, [a, b], config.confidence)),
+        low, high = interval_of(apart, [a, b], config.confidence)
+        yield CloudGain(
+            task=task,
+            input=panel.input,
+            probe=panel.probe,
+            a=a.name,
+            role_a=a.role,
+            of_arm_a=a.of_arm,
+            b=b.name,
+            role_b=b.role,
+            of_arm_b=b.of_arm,
+            metric=metric,
+            low_cloud=ends[0],
+            high_cloud=ends[1],
+            n_units=len(results.uid),
+            n_groups=results.groups,
+            value_a=results.value(panel, a, metric),
+            value_b=results.value(panel, b, metric),
+            difference=float(apart.value.mean()),
+            low=low,
+            high=high,
         )
 
 
