@@ -146,17 +146,12 @@ def _by_place(shapes: gpd.GeoDataFrame, ground: Ground) -> pd.DataFrame:
     """Pairs of shape and row: middles inside of polygons, and footprints around points."""
     there = gpd.GeoDataFrame(shapes).to_crs("EPSG:4326").geometry
     is_point = there.geom_type.isin(POINTS).to_numpy(bool)
+    drawn = there.to_numpy()
     middles = points_at(ground.middles)
-    pairs = [
-        (there[~is_point], middles, "contains"),
-        (there[is_point], _squares(ground), "intersects"),
-    ]
-    found = [
-        pd.DataFrame({"shape": own.index[which], "row": rows})
-        for own, targets, how in pairs
-        for which, rows in [shapely.STRtree(targets).query(own.to_numpy(), predicate=how)]
-    ]
-    return pd.concat(found, ignore_index=True)
+    polygon, inside = shapely.STRtree(middles).query(drawn[~is_point], predicate="contains")
+    point, around = shapely.STRtree(_squares(ground)).query(drawn[is_point], predicate="intersects")
+    shape = np.concatenate([np.flatnonzero(~is_point)[polygon], np.flatnonzero(is_point)[point]])
+    return pd.DataFrame({"shape": shapes.index[shape], "row": np.concatenate([inside, around])})
 
 
 def points_at(middles: Float[ndarray, "n 2"]) -> Shaped[ndarray, " n"]:
