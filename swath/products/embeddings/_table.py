@@ -98,6 +98,12 @@ class Header(Settings):
         Raises:
             SwathError: there is no such file, it is no Parquet, no index of swath's, of another version, or damaged.
         """
+        if path.suffix in {".tif", ".zarr"}:
+            raise SwathError(
+                "a grid of embeddings is no index, whose rows are places",
+                where=str(path),
+                remedy="make one of the same input: swath embed ENCODER INPUT --to NAME.parquet",
+            )
         try:
             metadata = pq.read_schema(path).metadata or {}
             said = json.loads(metadata[b"swath"])

@@ -135,3 +135,10 @@ def test_what_described_an_older_index_goes_with_it(squares, encoder_path, tmp_p
     assert {one.name for one in tmp_path.glob("*.json")} == {"x.collection.json", "x.item.json"}
     build_index(encoder_path, make_squares(tmp_path / "corpus", n=2, located=False), tmp_path / "x.parquet")
     assert not list(tmp_path.glob("x.*.json"))
+
+
+@pytest.mark.parametrize("name", ["x.tif", "x.zarr"])
+def test_nobody_searches_in_a_grid(name):
+    with pytest.raises(SwathError, match="a grid of embeddings is no index") as error:
+        Index.open(name)
+    assert "--to NAME.parquet" in error.value.remedy
