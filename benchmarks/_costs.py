@@ -22,7 +22,7 @@ def lines(result: dict[str, Any]) -> list[str]:
     setting = result["setting"]
     lightly = setting["against lightly"]
     rows = [
-        f"| `{name}` | {rate:.1f} | {setting['over bare passes'][name]:.2f} | {lightly.get(name, '')} |"
+        f"| `{name}` | {rate:.1f} | {setting['over bare passes'][name]:.2f} | {_ratio(lightly.get(name))} |"
         for name, rate in setting["locations/s"].items()
     ]
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
@@ -33,6 +33,10 @@ def lines(result: dict[str, Any]) -> list[str]:
         "",
         f"{setting['model']}, batches of {setting['batch']}; {_page.today_and_machine()}; {versions}.",
     ]
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 if __name__ == "__main__":
