@@ -37,6 +37,7 @@ from swath.tasks.data import (
     bands_by_sensor,
     both,
     contract_of,
+    device_of,
     learnable,
     match_bands,
     narrowed,
@@ -291,7 +292,7 @@ def train_encoder(
     def groups(model: nn.Module) -> list[dict[str, Any]]:
         return by_layer(model, config.learning_rate, layer_decay)
 
-    return train_network(config, build, data, seed, str(next(encoder.buffers()).device), groups)
+    return train_network(config, build, data, seed, str(device_of(encoder)), groups)
 
 
 def _with_head(config: Supervision, encoder: Encoder, data: LabelledInput) -> nn.Module:

@@ -19,7 +19,7 @@ from swath.errors import CheckpointError, RecipeError
 from swath.segmenters import Segmenter
 from swath.tasks._losses import probabilities
 from swath.tasks._types import Prediction
-from swath.tasks.data import Bands, Centred, Composer, Labelled, match_bands
+from swath.tasks.data import Bands, Centred, Composer, Labelled, device_of, match_bands
 
 Images = dict[str, Image]
 FittedProbe = Callable[[Float[np.ndarray, "m d"]], Prediction]
@@ -192,7 +192,7 @@ class TrainedProbe:
         """The encoder with the probe behind it, up to its logits."""
         if not isinstance(self.fitted, WithLogits):
             return None
-        return _Headed(self.encoder, self._passes, self.fitted.logits().to(next(self.encoder.buffers()).device))
+        return _Headed(self.encoder, self._passes, self.fitted.logits().to(device_of(self.encoder)))
 
 
 class _Headed(nn.Module):

@@ -12,6 +12,8 @@ from shapely.geometry.base import BaseGeometry
 
 SOUTH, NORTH = -80.0, 84.0
 """Latitudes between which UTM is defined; the poles have other projections."""
+METRES_PER_DEGREE = 111_320.0
+"""Metres in a degree of latitude, about."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,10 @@ import numpy as np
 from pyproj import Transformer
 from pyproj.exceptions import ProjError
 
-from swath.corpus.ground.utm import Footprint
+from swath.corpus.ground.utm import METRES_PER_DEGREE, Footprint
 from swath.corpus.places._files import shapes
 from swath.corpus.places._types import PlacesConfig
 from swath.errors import CorpusError
-
-METRES_PER_DEGREE = 111_320.0
-"""Metres in a degree of latitude."""
 
 
 class Config(PlacesConfig):

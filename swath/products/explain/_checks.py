@@ -149,7 +149,17 @@ def _removal(explained: Explained, images: Images, target: Target, ranked: _Rank
     share = removed / n
     curves = _curves(explained, images, target, ranked.where, orders, removed)
     areas = np.trapezoid(curves, share, axis=2)
-    return Removal(ranked.units, n, share, *curves[0], *(float(a) for a in areas[0]), *areas[1:].T)
+    return Removal(
+        units=ranked.units,
+        count=n,
+        share=share,
+        deleted=curves[0, 0],
+        inserted=curves[0, 1],
+        deletion=float(areas[0, 0]),
+        insertion=float(areas[0, 1]),
+        random_deletion=areas[1:, 0],
+        random_insertion=areas[1:, 1],
+    )
 
 
 def _curves(

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,13 @@ from swath._progress import console, track
 from swath.corpus import Corpus
 from swath.errors import ContractError, CorpusError, RecipeError, nearest
 from swath.products.explain import _files, attributions
-from swath.products.explain._checks import Removal, rank_correlation, removals
+from swath.products.explain._checks import rank_correlation, removals
 from swath.products.explain._explained import Explained, Images, Target, seen
 from swath.products.explain._types import Answer, Explanation
 from swath.sensors import LOCATION
 from swath.settings import PluginSettings
 from swath.tasks import Judged, Task
-from swath.tasks.data import Composer
+from swath.tasks.data import Composer, device_of
 
 COUNT = 6
 """Number of locations where none are named."""
@@ -99,11 +100,6 @@ def _written(found: Sequence[Explanation], corpus: Corpus, explained: Explained,
     return written
 
 
-def _device(judged: Judged) -> torch.device:
-    """The device that a trained network is on, known from its bands' statistics, which are buffers."""
-    return next(judged.trained.network.buffers()).device
-
-
 # -- which locations, which class ----------------------------------------------------------------------------------
 
 
@@ -178,7 +174,7 @@ def _all_read(judged: Judged, rows: Int[ndarray, " n"], *, must: bool) -> Iterat
     blind: list[CorpusError] = []
     for row in track(rows.tolist(), len(rows), "explaining"):
         try:
-            images = _read(judged, row, _device(judged))
+            images = _read(judged, row)
         except CorpusError as error:
             blind.append(error)
             if must or len(blind) == len(rows):
@@ -189,10 +185,10 @@ def _all_read(judged: Judged, rows: Int[ndarray, " n"], *, must: bool) -> Iterat
         console().print(f"{len(blind)} of {len(rows)} locations are left out: no valid pixel", soft_wrap=True)
 
 
-def _read(judged: Judged, row: int, device: torch.device) -> Images:
+def _read(judged: Judged, row: int) -> Images:
     """The images of a location that the task reads, in the bands that were trained on."""
     task = judged.task
-    images = task.reader.read(np.array([row]), device)
+    images = task.reader.read(np.array([row]), device_of(judged.trained.network))
     own = {
         sensor: images[sensor].channels([task.reader.reads[sensor].index(name) for name in names])
         for sensor, names in Composer(judged.trained.bands).reads.items()
@@ -263,10 +259,8 @@ def _answer(
     found = attributions.attribute(config, explained, images, target)
     blind = float("nan")
     if shuffled is not None:
-        try:
+        with suppress(ContractError):  # no layer with places matters any more, say
             blind = rank_correlation(found, attributions.attribute(config, shuffled, images, target), images)
-        except ContractError:  # no layer with places matters any more, say
-            blind = float("nan")
     return Answer(config.name, found, tuple(removals(explained, images, target, found, SEED)), blind)
 
 
@@ -284,7 +278,8 @@ def _checked(answers: Sequence[Answer]) -> Iterator[str]:
         own = [removal for answer in answers for removal in answer.removals if removal.units == units]
         if own:
             faster = sum(one.deletion < one.random_deletion.mean() for one in own)
-            deletion, luck = (np.mean([f(one) for one in own]) for f in (_deletion, _random_deletion))
+            deletion = np.mean([one.deletion for one in own])
+            luck = np.mean([one.random_deletion.mean() for one in own])
             yield (
                 f"with {units} removed in its order {deletion:.3g} is said on average, in one that knows nothing "
                 f"{luck:.3g} (less at {faster} of {len(own)} locations)"
@@ -292,11 +287,3 @@ def _checked(answers: Sequence[Answer]) -> Iterator[str]:
     blind = [answer.randomised for answer in answers if np.isfinite(answer.randomised)]
     if blind:
         yield f"rank correlation with shuffled weights {np.mean(blind):.2f}"
-
-
-def _deletion(removal: Removal) -> float:
-    return removal.deletion
-
-
-def _random_deletion(removal: Removal) -> float:
-    return float(removal.random_deletion.mean())

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from swath._files import named, publish
-from swath.corpus.ground import vector
+from swath.corpus.ground import utm, vector
 from swath.errors import CorpusError, nearest
 from swath.products.explore._labels import tidy
 
@@ -22,8 +22,6 @@ COLUMN = "class"
 """Name of the column of classes where none is said."""
 NAMES = "swath_row"
 """Column of names of rows in files that swath wrote: these need no geometry to be found again."""
-METRES = 111_320.0
-"""Of a degree of latitude, about."""
 POINTS, POLYGONS = {"Point", "MultiPoint"}, {"Polygon", "MultiPolygon"}
 SHOWN = 5
 
@@ -166,7 +164,7 @@ def _squares(ground: Ground) -> Shaped[ndarray, " n"]:
     """Footprints, and squares around middles of which no more is known."""
     bare = shapely.get_dimensions(ground.footprints) == 0
     lon, lat = ground.middles[bare].T
-    north = ground.side_m / 2 / METRES
+    north = ground.side_m / 2 / utm.METRES_PER_DEGREE
     east = north / np.maximum(np.cos(np.radians(lat)), 1e-6)
     squares = ground.footprints.copy()
     squares[bare] = shapely.box(lon - east, lat - north, lon + east, lat + north)

@@ -13,7 +13,7 @@ from swath.errors import RecipeError, SwathError
 from swath.products.model_export._graphs import SPACE, Axes, Bands, Decoding, Graph, contiguous
 from swath.sensors import LOCATION, band_id
 from swath.tasks import Trained, needs_days
-from swath.tasks.data import Composer
+from swath.tasks.data import Composer, device_of
 
 Images = dict[str, Image]
 LEAST_PX = 16
@@ -162,7 +162,7 @@ def check(trained: Trained, images: Images) -> None:
 
 def _beside(trained: Trained, images: Images) -> Images:
     """Images on the network's device."""
-    device = next(trained.network.buffers(), torch.empty(0)).device
+    device = device_of(trained.network)
     return {name: image.to(device) for name, image in images.items()}
 
 

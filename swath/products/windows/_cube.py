@@ -19,6 +19,7 @@ from rasterio.errors import CRSError
 
 from swath import sensors
 from swath.corpus import SensorLayout
+from swath.corpus.ground import utm
 from swath.corpus.sources.folder import Pixels, physical
 from swath.errors import CorpusError
 from swath.settings import Settings
@@ -253,7 +254,7 @@ def _grid(path: Path, settings: CubeSettings) -> _Grid:
     y = y[::-1] if upside_down else y
     dx, dy = (x[-1] - x[0]) / (len(x) - 1), (y[-1] - y[0]) / (len(y) - 1)
     crs = _crs(path, settings)
-    metres = abs(dx) if crs.is_projected else abs(dx) * 111_320
+    metres = abs(dx) if crs.is_projected else abs(dx) * utm.METRES_PER_DEGREE
     transform = Affine(dx, 0, x[0] - dx / 2, 0, dy, y[0] - dy / 2)
     return _Grid(crs.to_string(), transform, len(y), len(x), upside_down, float(f"{metres:.6g}"))
 

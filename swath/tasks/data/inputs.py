@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from swath.corpus import Corpus
 from swath.encoders import Encoder, InputContract, Standardize
@@ -177,6 +178,9 @@ def _with_contract(encoder: Encoder, contract: InputContract) -> Encoder:
     return lent
 
 
-def device_of(encoder: Encoder) -> torch.device:
-    """The device that the encoder is on, known from its bands' statistics, which are buffers."""
-    return next(encoder.buffers()).device
+def device_of(network: nn.Module) -> torch.device:
+    """The device that an encoder, or a network with one, is on: known from its bands' statistics, which are buffers.
+
+    The CPU where there are none.
+    """
+    return next(network.buffers(), torch.empty(0)).device
