@@ -218,13 +218,19 @@ def _offered(package: str) -> dict[str, list[_Offer]]:
 
 
 @cache
-def _offers(group: str, path: tuple[str, ...]) -> dict[str, list[_Offer]]:  # noqa: ARG001 - looked up once per path
+def _offers(group: str, path: tuple[str, ...]) -> dict[str, list[_Offer]]:
     by_name: dict[str, list[_Offer]] = {}
-    for entry in entry_points(group=group):
+    for entry in _installed(path).select(group=group):
         name = entry.name.replace("_", "-")
         origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
         by_name.setdefault(name, []).append(_Offer(name, entry.value, origin))
     return {name: sorted(offers, key=lambda one: one.origin) for name, offers in sorted(by_name.items())}
+
+
+@cache
+def _installed(path: tuple[str, ...]) -> Any:  # noqa: ARG001 - looked up once per path
+    """Entry points of all packages, as `importlib.metadata` holds them: one group takes as long to read as all."""
+    return entry_points()
 
 
 def _loaded(package: str, offer: _Offer) -> ModuleType:

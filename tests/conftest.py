@@ -9,9 +9,11 @@ import gc
 import importlib
 import importlib.util
 import inspect
+import logging
 import os
 import signal
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,8 @@ def prepare() -> None:
 
 
 if runs_tests():
+    # what is imported stays: Python would look for garbage in it again and again
+    gc.disable()
     prepare()
     FORKS = Forks()
 sparing.install()
@@ -94,19 +98,45 @@ def pytest_configure() -> None:
     No file is waited for until it lies on the disk: what that guards against is the loss of power, which no test has.
     """
     os.fsync = lambda _: None
+    # what libraries log is not collected, as no test looks at it, and goes nowhere else
+    logging.getLogger().addHandler(logging.NullHandler())
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Of two processes that run the tests, one imports the files from the first to the last, the other the other way.
+
+    In a fresh checkout nothing is compiled yet: each compiles half of the files, and finds the other half.
+    """
+    report = yield
+    if isinstance(collector, pytest.Directory) and _number() % 2:
+        report.result.reverse()
+    return report
+
+
+def _number() -> int:
+    """Of this process among those that run the tests, from 0."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+# first: pytest itself sorts the tests by the fixtures that they share, and all processes have to come to one order
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take long before all others; each in its own order."""
     here = Path(__file__).parent
     place = {here / name: number for number, name in enumerate(LONGEST)}
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.path)
     items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 def pytest_collection_finish() -> None:
     """What is imported and collected stays to the end: no search for garbage looks at it again."""
+    gc.enable()
     gc.collect()
     gc.freeze()
     # libraries in C++ look at what is left when a process ends; pytest itself searches for garbage before that

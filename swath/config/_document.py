@@ -21,6 +21,9 @@ from swath.sensors import SensorDefinition, load_file
 from swath.sensors import read as read_sensors
 from swath.sweep import SweepConfig, arms_of, name_of
 
+_DUMPER = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
+"""libyaml writes the same text several times as fast."""
+
 
 def load(
     recipe: str | Path,
@@ -213,7 +216,8 @@ def merge(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 def dump(recipe: Recipe) -> str:
     """The resolved recipe as YAML that `load` reads back to the same recipe."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+    content = recipe.model_dump(mode="json")
+    return yaml.dump(content, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=110)
 
 
 def resolve_source(name: str, overrides: list[str]) -> Any:
