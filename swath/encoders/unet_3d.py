@@ -228,10 +228,7 @@ def convolve(
     if torch.compiler.is_exporting():
         return _of_any_size(conv, x, after)
     axes = [a for a in range(3) if after[a] > 1] or [0]
-    kernel = conv.weight
-    for axis in reversed(range(3)):
-        if axis not in axes:
-            kernel = kernel.select(axis + 2, 1)
+    kernel = _middle(conv.weight, axes)
     x = x.reshape(*x.shape[:2], *(before[a] for a in axes))
     if isinstance(conv, nn.Conv3d):
         operation = (F.conv1d, F.conv2d, F.conv3d)[len(axes) - 1]
@@ -241,6 +238,18 @@ def convolve(
         rest = tuple(after[a] - (2 * before[a] - 1) for a in axes)
         out = operation(x, kernel, conv.bias, stride=2, padding=1, output_padding=rest)
     return out.reshape(*out.shape[:2], *after)
+
+
+def _middle(kernel: Float[Tensor, "d c 3 3 3"], axes: list[int]) -> Float[Tensor, "d c *k"]:
+    """The part of a kernel along some axes that lies in the middle of the others."""
+    if len(axes) == 1:
+        # one slice instead of two: each has a gradient of the whole kernel's size
+        step = 3 ** (2 - axes[0])
+        return kernel.flatten(2)[..., 13 - step : 14 + step : step]
+    for axis in reversed(range(3)):
+        if axis not in axes:
+            kernel = kernel.select(axis + 2, 1)
+    return kernel
 
 
 def _of_any_size(

@@ -396,7 +396,8 @@ class _Loop:
         self.labels = Centred.on(self.train.y)
         self.steps = max(1, len(self.train) // config.batch_size)
         self.epochs = max(config.epochs, math.ceil(config.min_steps / self.steps))
-        self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
+        decay = config.weight_decay
+        self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=decay, fused=True)
         total = self.epochs * self.steps if config.schedule == "cosine" else None
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, total) if total else None
         falls = config.schedule == "plateau" and len(data.parts["val"])

@@ -75,6 +75,18 @@ class SelfSupervised(LightningModule):
         norms = torch._foreach_norm([p.grad for p in self.method.parameters() if p.grad is not None])  # pyright: ignore
         self.gradient = torch.stack(norms).sum()
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,  # noqa: ARG002 - Lightning's signature
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Limit the norm of all gradients together. In bfloat16, Lightning refuses it to optimisers that make one pass,
+        for some of them scale gradients, which nothing does here.
+        """
+        if gradient_clip_val is not None:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser; `optimizer_step` sets its learning rate."""
         return optimizer(self.train_config.optimizer, self.method, self.method.at_peak_rate())

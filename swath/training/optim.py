@@ -23,8 +23,8 @@ def optimizer(
     if config.name == "sgd":
         # timm's `sgd` would mean Nesterov momentum; the papers use the plain one
         kwargs["nesterov"] = False
-    if config.name != "lars" and next(module.parameters()).is_cuda:
-        # one kernel for all parameters; timm's LARS has none
+    if config.name != "lars":
+        # one pass over all parameters; timm's LARS has none
         kwargs["fused"] = True
     steady = {id(p) for p in at_peak_rate}
     trained = [p for p in module.parameters() if p.requires_grad]
@@ -32,7 +32,17 @@ def optimizer(
     if steady:
         kept = _groups(config, [p for p in trained if id(p) in steady])
         groups += [{**group, "at_peak_rate": True} for group in kept]
-    return create_optimizer_v2(groups, opt=config.name, lr=config.lr, weight_decay=0.0, **kwargs)
+    made = create_optimizer_v2(groups, opt=config.name, lr=config.lr, weight_decay=0.0, **kwargs)
+    made.register_load_state_dict_post_hook(_lay_out_as_parameters)
+    return made
+
+
+def _lay_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:
+    """Give what a checkpoint says of each parameter its layout: on a CPU, the one pass goes by places in memory."""
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if torch.is_tensor(value) and value.shape == parameter.shape and value.ndim:
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, rate: float, peak: float) -> None:

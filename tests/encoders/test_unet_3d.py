@@ -108,6 +108,16 @@ def test_pixels_and_single_dates_are_the_same_network(size):
     assert all(p.grad is not None for p in network.parameters())
 
 
+@pytest.mark.parametrize("size", [(5, 1, 1), (1, 5, 1), (1, 1, 5), (4, 5, 1), (1, 4, 5), (4, 1, 5)])
+def test_gradients_are_those_of_whole_kernels(size):
+    torch.manual_seed(0)
+    conv, x = torch.nn.Conv3d(3, 4, 3, padding=1), torch.randn(2, 3, *size, requires_grad=True)
+    slope = torch.randn(2, 4, *size)
+    parts = torch.autograd.grad(convolve(conv, x), [x, *conv.parameters()], slope)
+    for part, whole in zip(parts, torch.autograd.grad(conv(x), [x, *conv.parameters()], slope), strict=True):
+        torch.testing.assert_close(part, whole)
+
+
 @pytest.mark.parametrize("px", [1, 8])
 @pytest.mark.parametrize("dates", [1, 2, 5, 8])
 def test_in_evaluation_a_result_does_not_depend_on_how_far_neighbours_are_padded(image, contract, px, dates):

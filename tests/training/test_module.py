@@ -24,6 +24,18 @@ def two_losses(name: str, trial: bool) -> list[float]:
     return losses
 
 
+@pytest.mark.parametrize("limit", [0.5, None])
+def test_the_norm_of_all_gradients_is_limited(limit):
+    """Also with optimisers that make one pass over them, to which Lightning refuses it in bfloat16."""
+    module = SelfSupervised(fakes.method("byol"), settings(), Plan(6, 18, 1), seed=0)
+    for parameter in module.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    before = sum(p.numel() for p in module.parameters()) ** 0.5
+    module.configure_gradient_clipping(module.configure_optimizers(), limit)
+    norm = torch.stack([p.grad.norm() for p in module.parameters() if p.grad is not None]).norm()
+    assert norm == pytest.approx(limit or before, rel=1e-4)
+
+
 @pytest.mark.parametrize("name", plugins.names("swath.methods"))
 def test_a_trial_for_memory_changes_nothing_of_the_training(name):
     torch.manual_seed(1)

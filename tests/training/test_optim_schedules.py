@@ -120,6 +120,43 @@ def test_lars_is_the_formula(decay, joint, shape):
     torch.testing.assert_close(network.w.detach(), expected)
 
 
+@pytest.mark.parametrize(("name", "by_parameter"), [("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)])
+def test_one_pass_over_all_parameters_is_torchs_loop_over_them(name, by_parameter):
+    torch.manual_seed(0)
+    network, grads = nn.Linear(5, 4), torch.randn(4, 4, 5)
+    loop = nn.Parameter(network.weight.detach().clone())
+    one_pass = optimizer(Optimizer(name=name, lr=0.1, weight_decay=0.2, momentum=0.9), network)
+    options = {"momentum": 0.9} if name == "sgd" else {"betas": Optimizer().betas}
+    theirs = by_parameter([loop], lr=0.1, weight_decay=0.2, foreach=False, **options)
+    for grad in grads:
+        network.weight.grad, loop.grad = grad.clone(), grad.clone()
+        one_pass.step()
+        theirs.step()
+    torch.testing.assert_close(network.weight, loop, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_checkpoint_of_another_layout_in_memory_continues_alike(name):
+    """On a CPU, torch's single pass pairs numbers by their places in memory."""
+    torch.manual_seed(0)
+    results, grads = [], torch.randn(2, 4, 3, 3, 3)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        network = nn.Conv2d(3, 4, 3, bias=False).to(memory_format=torch.channels_last)
+        nn.init.ones_(network.weight)
+        network.weight.grad = grads[0].contiguous(memory_format=torch.channels_last)
+        made = optimizer(Optimizer(name=name, lr=0.1), network)
+        made.step()
+        saved = made.state_dict()
+        for state in saved["state"].values():
+            of_weights = {key: value for key, value in state.items() if value.ndim == 4}
+            state |= {key: value.contiguous(memory_format=layout) for key, value in of_weights.items()}
+        made.load_state_dict(saved)
+        network.weight.grad = grads[1].contiguous(memory_format=torch.channels_last)
+        made.step()
+        results.append(network.weight.detach())
+    assert torch.equal(*results)
+
+
 def test_sgd_is_without_nesterov():
     assert not any(g["nesterov"] for g in optimizer(Optimizer(), nn.Linear(2, 2)).param_groups)
 

@@ -1,7 +1,8 @@
 """From stored counts to images in physical units: a batch in a few large gathers, decoded by threads in C++."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from swath._threads import each
 from swath.batch import NO_DAY, Batch, Calibration, Counts, Image
 from swath.corpus import store
 from swath.corpus.reading._buffers import Buffers
+from swath.corpus.reading._kept import KeptArray, is_small
 from swath.corpus.reading._plain import PlainArray, stretches
 from swath.corpus.reading.sampler import Sampler, Selection, days
 from swath.corpus.store import Corpus, pixel_path, truth_path, valid_path
@@ -30,6 +32,8 @@ PIECE_BYTES = 24 * 2**20
 
 GATHERING = 4
 """Largest number of threads that gather: beside a training on an H200, one, two and four took equally long."""
+ReadRows = Callable[[ndarray, ndarray | None], ndarray]
+"""A function from row numbers, and positions of bands or None for all, to these rows."""
 FEWEST = 8
 """Least number of chips per gathering thread."""
 TRAVELLING = {
@@ -45,8 +49,11 @@ class _Source:
 
     counts: ts.TensorStore
     plain: PlainArray | None
-    """The array of counts, where its rows are stored uncompressed; else None."""
-    valid: ts.TensorStore | None
+    """The array of counts, where its rows are stored uncompressed and are not kept; else None."""
+    read: ReadRows
+    """Reads rows of counts."""
+    read_valid: ReadRows | None
+    """Reads rows of validity; None where all pixels are valid."""
     bands: Integer[ndarray, " c"] | None
     """Positions of the wanted bands in the array; None for all bands in order."""
     calibration: Calibration
@@ -254,8 +261,7 @@ class Reader:
         with self.corpus.naming_locations(sensor):
             valid = self._valid(source, flat)
         pixels = torch.from_numpy(self._buffers.take((len(flat), *source.shape), "float32"))
-        for _, padding in _stretches(np.flatnonzero(flat < 0), len(flat)):
-            pixels[padding] = 0.0
+        pixels.numpy()[flat < 0] = 0.0
         masked = not self._all_valid[chips].all()
         with self.corpus.naming_locations(sensor):
             for part, counts in self._counts(source, self._rows[chips]):
@@ -329,16 +335,15 @@ class Reader:
         step = max(1, PIECE_BYTES // max(1, source.dtype.itemsize * int(np.prod(source.shape))))
         for start in range(0, len(rows), step):
             part = slice(start, min(start + step, len(rows)))
-            yield part, _arrays.read(source.counts, rows[part], source.bands)
+            yield part, source.read(rows[part], source.bands)
 
     def _valid(self, source: _Source, flat: Integer[ndarray, " m"]) -> Bool[Tensor, "m y x"]:
         """Validity of these chips, False for padding (-1); only masks of chips with invalid pixels are read."""
         valid = torch.from_numpy(self._buffers.take((len(flat), *source.shape[1:]), "bool")).fill_(value=True)
-        for _, padding in _stretches(np.flatnonzero(flat < 0), len(flat)):
-            valid[padding] = False
+        valid.numpy()[flat < 0] = False
         partly = np.flatnonzero((flat >= 0) & ~self._all_valid[flat])
-        if len(partly) and source.valid is not None:
-            valid[partly] = torch.from_numpy(_arrays.read(source.valid, self._rows[flat[partly]]))
+        if len(partly) and source.read_valid is not None:
+            valid[partly] = torch.from_numpy(source.read_valid(self._rows[flat[partly]], None))
         return valid
 
 
@@ -397,8 +402,9 @@ def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | No
     array = _arrays.open_array(path, name, threads) if clear else corpus.pixel_array(sensor, threads)
     return _Source(
         counts=array,
-        plain=PlainArray.of(array),
-        valid=valid,
+        plain=None if is_small(array) else PlainArray.of(array),
+        read=_reading(array),
+        read_valid=None if valid is None else _reading(valid),
         bands=None if position == list(range(len(layout.bands))) else np.array(position),
         calibration=Calibration(
             scale=_unless([layout.scale[i] for i in position], neutral=1.0),
@@ -408,6 +414,10 @@ def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | No
         band_ids=torch.tensor([[band_id(f"{sensor}/{band}") for band in bands]], dtype=torch.int32),
         gsd_m=layout.gsd_m,
     )
+
+
+def _reading(array: ts.TensorStore) -> ReadRows:
+    return KeptArray.of(array).read if is_small(array) else partial(_arrays.read, array)
 
 
 def _validity(corpus: Corpus, sensor: str, threads: int | None) -> ts.TensorStore | None:
@@ -461,15 +471,26 @@ def _to_physical(
         masked: whether anything can be False in `valid`.
     """
     stored = torch.from_numpy(counts)
-    for taken, put in _stretches(place, source.per_block):
-        block = pixels[put].copy_(stored[taken])
-        source.calibration.apply(block)
-        # one number tells that all are finite; that it is not, they may still be
-        doubtful = source.real and not block.sum().isfinite()
-        if doubtful:
-            valid[put] &= block.isfinite().all(dim=1)
-        if masked or doubtful:
-            block.masked_fill_(~valid[put, None], 0.0)
+    stretches = list(_stretches(place, source.per_block))
+    if len(stretches) > 1 and len(counts) <= source.per_block:
+        # many short stretches, as of series of pixels with gaps: converted together, then put where they belong
+        block, known = stored.float(), valid[place]
+        _convert(block, known, source, masked=masked)
+        pixels[place], valid[place] = block, known
+        return
+    for taken, put in stretches:
+        _convert(pixels[put].copy_(stored[taken]), valid[put], source, masked=masked)
+
+
+def _convert(block: Float[Tensor, "n c y x"], valid: Bool[Tensor, "n y x"], source: _Source, *, masked: bool) -> None:
+    """Turn counts, as float32, into physical values in place; invalid pixels become 0, those not finite invalid."""
+    source.calibration.apply(block)
+    # one number tells that all are finite; that it is not, they may still be
+    doubtful = source.real and not block.sum().isfinite()
+    if doubtful:
+        valid &= block.isfinite().all(dim=1)
+    if masked or doubtful:
+        block.masked_fill_(~valid[:, None], 0.0)
 
 
 def _stretches(place: Integer[ndarray, " n"], most: int) -> Iterator[tuple[slice, slice]]:

@@ -69,6 +69,26 @@ def test_padding_dates_are_invalid_and_empty(corpus):
     assert torch.equal(image.pixels[0, 2], Reader(corpus, READS).read({OPTICAL: mine[1:2, None]})[OPTICAL].pixels[0, 0])
 
 
+@pytest.mark.parametrize("decibel", [False, True])
+def test_gaps_between_chips_change_nothing_of_them(decibel, tmp_path):
+    """Chips in many short stretches are converted together: also those with values that are not finite."""
+    layout = SensorLayout(bands=("VV", "VH"), gsd_m=10, dtype="float32", scale=(2.0, 3.0), decibel=decibel, nodata=7)
+    counts = np.random.default_rng(0).uniform(1, 6, (5, 2, PX, PX)).astype("float32")
+    counts[1, 0, 0, 0], counts[2, 1, 1, 1], counts[3, :, 2, 2] = 7, -np.inf, 7
+    with CorpusWriter(tmp_path / "c", {RADAR: layout}, PX) as writer:
+        writer.append(Part([Location("a")], [Chip("a", RADAR, one) for one in counts]))
+        reader = Reader(writer.finish(), {RADAR: ("VH", "VV")})
+    rows = np.array([0, 1, 2, 3, 4])
+    apart = reader.read({RADAR: np.array([[0, -1, 1, -1, 2, 3, -1, -1, 4]])})[RADAR]
+    together = reader.read({RADAR: rows[None]})[RADAR]
+    there = [0, 2, 4, 5, 8]
+    assert torch.equal(apart.pixels[0, there], together.pixels[0])
+    assert torch.equal(apart.valid[0, there], together.valid[0])
+    assert (~together.valid).flatten(2).sum(dim=2).tolist() == [[0, 1, 1, 1, 0]]
+    assert not apart.valid[0, [1, 3, 6, 7]].any()
+    assert not apart.pixels[0, [1, 3, 6, 7]].any()
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32"])
 def test_every_type_of_counts_is_converted(dtype, tmp_path):
     layout = SensorLayout(bands=("VV", "VH"), gsd_m=10, dtype=dtype, scale=(0.5, 1.0), offset=(-3.0, 2.0), nodata=7)
