@@ -57,7 +57,7 @@ class ReplicatesConfig(Settings):
     trainings: int = Field(ge=1)
     """How many times each arm is trained in each fold, with a seed each."""
     label_draws: int | None = Field(default=None, ge=1)
-    """Draws of the labels where a task uses a fraction of them: the trainings take them in turn, and all rows of a
+    """Draws of the labels where a task uses not all of them: the trainings take them in turn, and all rows of a
     replicate the same one. One for each training if nothing is said."""
     first_seed: Seed = 0
     """The first of the seeds, and of the draws of the labels. Another number repeats the experiment: other trainings

@@ -34,7 +34,7 @@ def represent(
 
     Args:
         run: folder of a run whose arms are pre-trained.
-        task: of the recipe; the first if not said. Of several label fractions, which test the same, the first.
+        task: of the recipe; the first if not said. Of several numbers of labels, which test the same, the first.
         inputs: of the task; the first if none is said.
         seed: of the trainings; the recipe's first if not said.
         most: largest number of locations, up to 100,000; more are drawn at random.

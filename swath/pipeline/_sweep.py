@@ -17,7 +17,7 @@ from swath.corpus.splits import rotations
 from swath.errors import RecipeError
 from swath.pipeline._folder import corpus_path
 from swath.sweep import Point, SweepConfig
-from swath.tasks import by_fraction, schema
+from swath.tasks import by_budget, schema
 from swath.training import Manifest
 
 CONFIRMATION = "confirm"
@@ -34,9 +34,7 @@ def tell_effects(recipe: Recipe, folder: Path) -> Path:
     target = folder / "sweep"
     target.mkdir(exist_ok=True)
     points = _points(recipe.sweep)
-    rules = {
-        name: task.rules for stem, given in recipe.tasks.items() for name, task in by_fraction(stem, given).items()
-    }
+    rules = {name: task.rules for stem, given in recipe.tasks.items() for name, task in by_budget(stem, given).items()}
     predictions = schema.PREDICTIONS.read(folder / "evaluate")
     effects = sweep.effects_of(predictions, recipe.sweep.levels, points, rules, recipe.sweep.pairs)
     sweep.EFFECTS.write(target, sweep.EFFECTS.frame(effects))

@@ -2,8 +2,9 @@
 
 from swath.tasks import representation, schema, trained
 from swath.tasks._types import EvaluationUnits, Features, Outcome, Prediction
+from swath.tasks.budget import LabelBudget, listed_budgets
 from swath.tasks.claims import stated_claims
-from swath.tasks.config import TaskConfig, by_fraction, with_fraction
+from swath.tasks.config import TaskConfig, by_budget
 from swath.tasks.data import extract, unpacked
 from swath.tasks.metrics import class_iou, confusion_by_class
 from swath.tasks.power import needed_for
@@ -29,6 +30,7 @@ __all__ = [
     "EvaluationUnits",
     "Features",
     "Judged",
+    "LabelBudget",
     "Outcome",
     "Prediction",
     "Seen",
@@ -39,12 +41,13 @@ __all__ = [
     "Task",
     "TaskConfig",
     "Trained",
-    "by_fraction",
+    "by_budget",
     "class_iou",
     "confusion_by_class",
     "extract",
     "folds_of",
     "has_verdict",
+    "listed_budgets",
     "needed_for",
     "needs_days",
     "number_of_equal_groups",
@@ -59,5 +62,4 @@ __all__ = [
     "summarise",
     "trained",
     "unpacked",
-    "with_fraction",
 ]

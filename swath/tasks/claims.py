@@ -1,9 +1,10 @@
-"""A recipe's claims, checked against its arms and tasks, and expanded by task, label fraction and input."""
+"""A recipe's claims, checked against its arms and tasks, and expanded by task, number of labels and input."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from swath.errors import RecipeError, nearest
-from swath.tasks.config import TaskConfig, by_fraction, inputs_of
+from swath.tasks.budget import LabelBudget
+from swath.tasks.config import TaskConfig, by_budget, inputs_of
 from swath.tasks.statistics import Claim, band_parts
 
 
@@ -13,14 +14,14 @@ def stated_claims(
     """Claims with the name of a task, an input and a probe each; None if none were stated.
 
     Args:
-        claims: as a recipe states them: whatever they leave out, they claim of all tasks, label fractions or inputs.
+        claims: as a recipe states them: whatever they leave out, they claim of all tasks, numbers of labels or inputs.
         tasks: by name, as the recipe has them.
         arms: names of all rows that are pre-trained.
         some_are_away: a name that nothing here has may be that of an arm that is not judged. A claim about it will be
             among the results, without one.
 
     Raises:
-        RecipeError: a claim is about an arm, task, input, probe or label fraction that is not there.
+        RecipeError: a claim is about an arm, task, input, probe or number of labels that is not there.
     """
     if claims is None:
         return None
@@ -37,33 +38,31 @@ def _whole(claim: Claim, tasks: Mapping[str, TaskConfig], arms: Sequence[str], w
     if claim.better == claim.than:
         raise RecipeError(f"{claim.better!r} cannot be better than itself", where=where)
     for name in _tasks(claim, tasks, arms, where):
-        for single, config in by_fraction(name, tasks[name]).items():
-            if claim.label_fraction in (None, config.label_fraction):
+        for single, config in by_budget(name, tasks[name]).items():
+            if claim.budget in (None, config.budget):
                 yield from (
-                    claim.model_copy(update={"task": single, "label_fraction": None, **panel})
+                    claim.model_copy(update={"task": single, "label_fraction": None, "labels_per_class": None, **panel})
                     for panel in _places(claim, config, where)
                 )
 
 
 def _tasks(claim: Claim, tasks: Mapping[str, TaskConfig], arms: Sequence[str], where: str) -> list[str]:
-    """Names of the tasks that a claim is about: the named one, or all that have its rows and label fraction."""
+    """Names of the tasks that a claim is about: the named one, or all that have its rows and number of labels."""
     if claim.task is not None:
         names = [_known(claim.task, list(tasks), "task", where)]
     else:
         names = [name for name in tasks if {claim.better, claim.than} <= set(_rows(tasks[name], arms))] or list(tasks)
     for row in (claim.better, claim.than):
         _known(row, _rows(tasks[names[0]], arms), "arm, reference or floor", f"{where}, task {names[0]}")
-    of_fraction = [name for name in names if claim.label_fraction in (None, *_fractions(tasks[name]))]
-    if not of_fraction:
-        known = ", ".join(f"{share:g}" for name in names for share in _fractions(tasks[name]))
-        raise RecipeError(
-            f"no task has the label fraction {claim.label_fraction:g}", where=where, remedy=f"there are {known}"
-        )
-    return of_fraction
+    with_budget = [name for name in names if claim.budget in (None, *_budgets(tasks[name]))]
+    if not with_budget:
+        known = dict.fromkeys(str(budget) for name in names for budget in _budgets(tasks[name]))
+        raise RecipeError(f"no task has {claim.budget}", where=where, remedy=f"there are {', '.join(known)}")
+    return with_budget
 
 
-def _fractions(config: TaskConfig) -> tuple[float, ...]:
-    return config.label_fractions or (config.label_fraction,)
+def _budgets(config: TaskConfig) -> tuple[LabelBudget, ...]:
+    return config.listed_budgets or (config.budget,)
 
 
 def _rows(config: TaskConfig, arms: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from swath.errors import RecipeError
 from swath.sensors import LOCATION
 from swath.settings import Counts, PluginSettings, Settings
 from swath.tasks import metrics
+from swath.tasks.budget import LabelBudget, listed_budgets
 from swath.tasks.floors import USUAL, FloorConfig
 from swath.tasks.floors import find as find_floor
 from swath.tasks.metrics import MetricName, RankingMetricName
@@ -103,6 +104,9 @@ class TaskConfig(Settings):
     label_fractions: Annotated[tuple[float, ...], Counts.NEVER] = ()
     """Judge everything once for each of these shares of the training labels, as a task of its own each (`crops@10%`),
     and draw the metric against the number of labels."""
+    labels_per_class: Annotated[int | tuple[int, ...] | None, Counts.WHERE_GIVEN] = None
+    """So many labelled locations of each class may be used, the k of k-shot learning; several numbers judge everything
+    once for each, as a task of its own each (`crops@5-shot`), beside the `label_fractions` if there are any."""
     cloud_bins: Annotated[tuple[float, ...], Counts.NEVER] = ()
     """Edges, such as [0, 0.25, 0.5, 0.75, 1]: also compare rows where the test locations' series have so much cloud."""
     cloud_levels: Annotated[tuple[float, ...], Counts.WHERE_GIVEN] = ()
@@ -139,6 +143,22 @@ class TaskConfig(Settings):
         levels = self.cloud_levels
         if list(levels) != sorted(set(levels)) or not all(0 <= share <= 1 for share in levels):
             raise ValueError("cloud_levels: give ascending shares between 0 and 1")
+        return self
+
+    @model_validator(mode="after")
+    def _shots_make_sense(self) -> "TaskConfig":
+        given = self.labels_per_class
+        if given is None:
+            return self
+        numbers = (given,) if isinstance(given, int) else given
+        if not numbers or len(set(numbers)) != len(numbers) or min(numbers) < 1:
+            raise ValueError("labels_per_class: give a number from 1 on, or several, each once")
+        if self.regression:
+            raise ValueError("labels_per_class: numbers have no classes; give label_fractions")
+        if self.label_fraction != 1:
+            raise ValueError("give label_fraction or labels_per_class, not both")
+        if self.label_fractions and isinstance(given, int):
+            raise ValueError(f"labels_per_class: beside label_fractions give a list, [{given}]")
         return self
 
     @model_validator(mode="after")
@@ -217,6 +237,17 @@ class TaskConfig(Settings):
         )
 
     @property
+    def listed_budgets(self) -> tuple[LabelBudget, ...]:
+        """How many labels there are in each of the tasks that it stands for; empty if it is a single task."""
+        return listed_budgets(self.label_fractions, self.labels_per_class)
+
+    @property
+    def budget(self) -> LabelBudget:
+        """How many labels may be used, of a single task."""
+        assert not isinstance(self.labels_per_class, tuple)
+        return LabelBudget(self.label_fraction, self.labels_per_class)
+
+    @property
     def multi_label(self) -> bool:
         """Whether locations have several classes."""
         return isinstance(self.target, MultiLabel)
@@ -246,18 +277,19 @@ def _what(target: TargetConfig) -> str:
     return "several classes per location are" if isinstance(target, MultiLabel) else "one class is"
 
 
-def with_fraction(name: str, fraction: float) -> str:
-    """Name in the tables of a task that learns from this share of the labels: `crops@10%`."""
-    return f"{name}@{100 * fraction:g}%"
-
-
-def by_fraction(name: str, config: TaskConfig) -> dict[str, TaskConfig]:
-    """The task itself, or one for each of its label fractions, by name."""
-    if not config.label_fractions:
+def by_budget(name: str, config: TaskConfig) -> dict[str, TaskConfig]:
+    """The task itself, or one for each of the numbers of labels that it lists, by name."""
+    if not config.listed_budgets:
         return {name: config}
     return {
-        with_fraction(name, fraction): config.model_copy(update={"label_fraction": fraction, "label_fractions": ()})
-        for fraction in config.label_fractions
+        budget.task_name(name): config.model_copy(
+            update={
+                "label_fraction": budget.fraction,
+                "label_fractions": (),
+                "labels_per_class": budget.per_class,
+            }
+        )
+        for budget in config.listed_budgets
     }
 
 

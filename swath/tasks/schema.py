@@ -43,7 +43,7 @@ class ResultKey:
     """Which result something belongs to: one row on one task, input and probe, for one training."""
 
     task: str
-    """Name of the task, with its share of the labels where there are several, such as `crops@10%`."""
+    """Name of the task, with its share of the labels where there are several, such as `crops@10%` or `crops@5-shot`."""
     input: str
     """Name of the input: a named list of bands, or a band key under a band-wise probe."""
     probe: str
@@ -265,7 +265,7 @@ class TaskParts:
     task: str
     fold: int
     fraction: float
-    """Share of the training and validation labels that is used."""
+    """Share of the training and validation labels that is used; NaN where `labels_per_class` says how many are."""
     classes: int
     train: int
     """Locations of the training part; of the others likewise."""
@@ -282,6 +282,8 @@ class TaskParts:
     note: str
     unit: str = ""
     """Unit of the numbers of a regression; empty where they have none, and of classes."""
+    labels_per_class: int | None = None
+    """Number of locations of each class that may be used, of the training and of the validation part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -456,7 +458,9 @@ class Table:
         lists = {
             name: [_listed(values) for values in frame[name]] for name in self.columns if self._kind(name) == "list"
         }
-        return frame.assign(**lists)
+        # whole numbers stay whole beside those that are missing
+        counts = {name: frame[name].astype("Int64") for name in self.columns if self._kind(name) == "count"}
+        return frame.assign(**lists, **counts)
 
     def _kind(self, column: str) -> Literal["text", "count", "number", "list"]:
         kind = self.schema.field(column).type

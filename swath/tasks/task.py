@@ -70,8 +70,14 @@ class Task:
 
         Raises:
             CorpusError: no such label, sensor or band.
-            RecipeError: a part that is needed holds no labelled location.
+            RecipeError: a part that is needed holds no labelled location, or the settings list several numbers of
+                labels (`by_budget` makes a task of each).
         """
+        if config.listed_budgets:
+            several = " and ".join(map(str, config.listed_budgets))
+            raise RecipeError(
+                f"{several} are tasks of their own", where=f"task {name}", remedy="call swath.tasks.by_budget"
+            )
         self.name, self.config, self.corpus, self.split_config = name, config, corpus, split_config
         labelled = targets(corpus, config.target)
         self.classes = list(labelled.classes)
@@ -93,9 +99,9 @@ class Task:
         self.parts = {part: self._labelled(part, rows[part], labelled) for part in PARTS}
         self._thin = thin_parts({part: self.groups[self.parts[part].locations] for part in PARTS}, split_config)
         self.all_labelled = len(self.parts["train"])
-        """Locations of the training part before the label fraction."""
+        """Locations of the training part before some are drawn."""
         self.draw = 0
-        """Number of the draw of the labels that are used, where that is a fraction of them."""
+        """Number of the draw of the labels that are used, where these are not all of them."""
         self.keeper: Keeper | None = None
         """Gets what is trained for a result; whoever sets it asks for one result at a time."""
         self._all = self.parts
@@ -104,7 +110,7 @@ class Task:
 
     def drawn(self, draw: int) -> "Task":
         """The same task with another draw of the labels; itself where all of them are used."""
-        if draw == self.draw or self.config.label_fraction == 1:
+        if draw == self.draw or self.config.budget.is_all:
             return self
         other = copy(self)
         other.draw = draw
@@ -113,11 +119,8 @@ class Task:
 
     def _drawn_parts(self) -> dict[str, Labelled]:
         # labels that choose are labels too: probes tune on the validation part, and some learn from it in the end
-        fraction = self.config.label_fraction
-        parts = {
-            name: subset(part, fraction, self.draw) if name != "test" and len(part) else part
-            for name, part in self._all.items()
-        }
+        budget = self.config.budget
+        parts = {name: subset(part, budget, self.draw) if name != "test" else part for name, part in self._all.items()}
         if any(probe.taught_by() for probe in self.config.probes):
             parts["pool"] = self._pool(parts, self._unlabelled)
         return parts
@@ -193,13 +196,40 @@ class Task:
         if self._without_number:
             said.append(f"{self._without_number} locations of the corpus have no number, and are left out")
         said += self._codes_of_missing()
-        asked = round(self.config.label_fraction * self.all_labelled)
-        if asked < len(self.classes):
-            said.append(
-                f"the label fraction would leave {asked} of {self.all_labelled} training locations, fewer than the "
-                f"{len(self.classes)} classes: every class keeps one, so {len(self.parts['train'])} are learnt from"
-            )
-        return [*said, *filter(None, [self.unseen]), *self._thin]
+        return [*said, *self._about_budget(), *filter(None, [self.unseen]), *self._thin]
+
+    def _about_budget(self) -> list[str]:
+        """Remarks where the labels that are used are not what the budget says."""
+        budget = self.config.budget
+        if budget.per_class is not None:
+            return [*filter(None, (self._short("train"), self._short("val"), self._more_than(budget.per_class)))]
+        asked = round(budget.fraction * self.all_labelled)
+        if asked >= len(self.classes):
+            return []
+        return [
+            f"the label fraction would leave {asked} of {self.all_labelled} training locations, fewer than the "
+            f"{len(self.classes)} classes: every class keeps one, so {len(self.parts['train'])} are learnt from"
+        ]
+
+    def _short(self, part: str) -> str:
+        """A remark on classes of which a part has fewer labelled locations than may be used; empty if none is short."""
+        wanted = self.config.budget.per_class or 0
+        there = self._counted(self._all[part])
+        # classes without any training label are said anyway
+        short = [f"{name} ({n})" for name, n in there.items() if n < wanted and (n or part == "val")]
+        if not short or not len(self._all[part]):
+            return ""
+        word = {"train": "training", "val": "validation"}[part]
+        return f"fewer than {wanted} labelled {word} locations have {', '.join(short)}: all of these are used"
+
+    def _more_than(self, wanted: int) -> str:
+        """A remark on classes that more training locations have than were asked for, as they have others too."""
+        often = [f"{name} ({n})" for name, n in self._counted(self.parts["train"]).items() if n > wanted]
+        return f"locations have several classes, so more than {wanted} have {', '.join(often)}" if often else ""
+
+    def _counted(self, part: Labelled) -> dict[str, int]:
+        """Number of locations that have each class."""
+        return dict(zip(self.classes, part.has(len(self.classes)).sum(axis=0).tolist(), strict=True))
 
     def _codes_of_missing(self) -> list[str]:
         """A remark where the smallest of the numbers to estimate is one that others write where there is none."""

@@ -39,7 +39,7 @@ def test_what_a_claim_leaves_out_it_claims_of_all():
     assert [(c.task, c.input, c.probe) for c in found] == [
         (task, name, "linear") for task in ("crops@10%", "crops@100%") for name in ("optical", "radar")
     ]
-    assert {(c.better, c.than, c.label_fraction) for c in found} == {("s4", "scratch", None)}
+    assert {(c.better, c.than, c.budget) for c in found} == {("s4", "scratch", None)}
 
 
 def test_a_claim_may_be_as_narrow_as_a_panel():
@@ -80,7 +80,11 @@ def test_no_claims_are_not_the_same_as_none():
             "no probe of input radar 'mlp'",
             "knn, linear",
         ),
-        ({"better": "s4", "than": "mmf", "label_fraction": 0.2}, "no task has the label fraction 0.2", "0.1, 1"),
+        (
+            {"better": "s4", "than": "mmf", "label_fraction": 0.2},
+            "no task has label_fraction 0.2",
+            "label_fraction 0.1, label_fraction 1",
+        ),
         ({"better": "s4", "than": "s4"}, "cannot be better than itself", ""),
         ({"better": "s4", "than": "image-statistics", "task": "crops"}, "'image-statistics'", "scratch"),
     ],

@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 
 from swath.corpus.splits.partition import SplitConfig, split
 from swath.errors import TrainingError
-from swath.tasks import Task, TaskConfig, references
+from swath.tasks import LabelBudget, Task, TaskConfig, references
 from swath.tasks.data import Labelled, subset
 from swath.tasks.run.results import SHOWN, ResultStore, maps_of, output_of
 from tests.tasks.fakes import ALL, dense_encoder, judged, judged_floors, result_key, small_encoder
@@ -199,7 +199,7 @@ def test_a_label_fraction_that_leaves_a_class_out_says_which(fields):
     y[0, 0, 0] = 2
     without = set()
     for draw in range(6):
-        made.parts = made.parts | {"train": subset(Labelled(train.locations, y), 0.2, draw)}
+        made.parts = made.parts | {"train": subset(Labelled(train.locations, y), LabelBudget(0.2), draw)}
         own = made.parts["train"]
         assert {0, 1} <= set(own.y[own.y >= 0]), "classes that some location has most of are kept"
         has_it = train.locations[0] in own.locations

@@ -10,7 +10,7 @@ from swath import encoders
 from swath.corpus.splits.partition import SplitConfig, split
 from swath.encoders import any_sensor, nearest_band
 from swath.errors import RecipeError, TrainingError
-from swath.tasks import Task, TaskConfig, floors, remarks_on_test
+from swath.tasks import LabelBudget, Task, TaskConfig, floors, remarks_on_test
 from swath.tasks.data import Labelled, contract_of, subset
 from swath.tasks.floors import USUAL
 from swath.tasks.probes import linear
@@ -189,7 +189,7 @@ def test_fewer_labels_are_part_of_more(corpus):
 
 
 def test_a_subset_keeps_every_class():
-    part = subset(Labelled(np.arange(100), np.r_[np.zeros(99, int), 1]), 0.1)
+    part = subset(Labelled(np.arange(100), np.r_[np.zeros(99, int), 1]), LabelBudget(0.1))
     assert np.bincount(part.y).tolist() == [10, 1]
 
 
@@ -202,6 +202,8 @@ def test_tasks_that_cannot_be_are_refused_with_what_to_do(corpus):
         Task("kinds", config(), corpus, parted | {"test": np.array([0, 1])})
     with pytest.raises(RecipeError, match="means two things"):
         task(corpus, inputs={ALL[0]: (ALL[1],), "y": ALL[:1]})
+    with pytest.raises(RecipeError, match=r"labels_per_class 1 and label_fraction 0\.1 are tasks of their own"):
+        task(corpus, labels_per_class=[1], label_fractions=[0.1])
 
 
 @pytest.mark.parametrize(
@@ -238,6 +240,25 @@ def test_replicates_draw_other_labels_and_all_rows_of_one_the_same(corpus):
     assert other.drawn(0).parts["train"].locations.tolist() == made.parts["train"].locations.tolist()
     every = task(corpus)
     assert every.drawn(1) is every, "of all labels there is one draw"
+
+
+def test_classes_with_fewer_labels_than_were_asked_for_are_said(corpus):
+    every, made = task(corpus), task(corpus, labels_per_class=12)
+    there = {part: np.bincount(every.parts[part].y, minlength=3) for part in ("train", "val")}
+    for part, n in there.items():
+        assert np.bincount(made.parts[part].y, minlength=3).tolist() == np.minimum(n, 12).tolist()
+    assert (there["train"] >= 12).all(), "no remark on the training part"
+    assert (there["val"] < 12).all()
+    listed = ", ".join(f"class {k} ({n})" for k, n in enumerate(there["val"]))
+    (said,) = [remark for remark in made.remarks if "fewer than" in remark and "groups" not in remark]
+    assert said == f"fewer than 12 labelled validation locations have {listed}: all of these are used"
+    most = int(there["train"].max())
+    short = [f"class {k} ({n})" for k, n in enumerate(there["train"]) if n < most + 1]
+    said = f"fewer than {most + 1} labelled training locations have {', '.join(short)}: all of these are used"
+    assert said in task(corpus, labels_per_class=most + 1).remarks
+    assert not any("labelled training locations" in remark for remark in task(corpus, labels_per_class=1).remarks)
+    assert every.drawn(1) is every
+    assert made.drawn(1) is not made
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from swath.settings import Counts
 from swath.tasks import TaskConfig
 
 _ASKED = {name for name, one in TaskConfig.model_fields.items() if Counts.NEVER not in one.metadata} - {
-    "label_fraction"
+    "label_fraction",
+    "labels_per_class",
 }
 """Settings that say what is asked of the rows, other than how many labels there are."""
 

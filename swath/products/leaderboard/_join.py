@@ -31,7 +31,7 @@ class Entry:
 
     @property
     def tasks(self) -> list[str]:
-        """Its tasks, each label fraction one of its own."""
+        """Its tasks, each number of labels one of its own."""
         return list(dict.fromkeys(self.run.table["task"]))
 
     def labels(self, task: str) -> float:
@@ -216,7 +216,7 @@ def _check_labels(a: Entry, b: Entry, task: str) -> None:
         raise SwathError(
             f"{a.name} and {b.name} learn from other numbers of labels in task {task}: {' and '.join(numbers)}",
             where=f"{a.run.path}, {b.run.path}",
-            remedy="compare runs with the same label_fraction, or call their tasks differently",
+            remedy="compare runs with the same number of labels, or call their tasks differently",
         )
 
 
@@ -247,7 +247,7 @@ def remarks(found: DataSet) -> list[str]:
 
 def _unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Settings that differ, other than which rows and columns there are."""
-    shown = {"floors", "floor_arms", "references", "more_metrics", "label_fractions", "claims"}
+    shown = {"floors", "floor_arms", "references", "more_metrics", "label_fractions", "labels_per_class", "claims"}
     inputs = {name for name in one.get("inputs", {}) if name in other.get("inputs", {})}
     keys = [key for key in dict.fromkeys([*one, *other]) if key not in {*shown, "inputs", "probes"}]
     differ = [key for key in keys if one.get(key) != other.get(key)]

@@ -14,7 +14,7 @@ from swath._files import read_json
 from swath.errors import RecipeError, SwathError
 from swath.sensors import declare
 from swath.settings import plainly
-from swath.tasks import schema, with_fraction
+from swath.tasks import listed_budgets, schema
 
 MANIFEST_FORMAT = 1
 """Newest manifest format that this version reads."""
@@ -80,7 +80,7 @@ class Run:
     classes: dict[str, list[str]]
     """Class names by task."""
     tasks: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """`evaluate/tasks.csv`: what each task learns from, at each of its label fractions."""
+    """`evaluate/tasks.csv`: what each task learns from, with each of its numbers of labels."""
     clouds: pd.DataFrame = field(default_factory=pd.DataFrame)
     """`evaluate/clouds.csv`: differences between rows in bins of cloud."""
     cloud_levels: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -153,16 +153,16 @@ class Run:
         return next(iter(self.tasks.loc[self.tasks["task"] == task, "unit"]), "")
 
     def recipe_task(self, task: str) -> str:
-        """The recipe's name of a task, which may be the task with one of its label fractions (`crops@10%`)."""
+        """The recipe's name of a task, which may be one of its numbers of labels (`crops@10%`, `crops@5-shot`)."""
         return self._recipe_tasks.get(task, task)
 
     @cached_property
     def _recipe_tasks(self) -> dict[str, str]:
-        tasks = self.recipe.get("tasks") or {}
+        stated = {name: settings or {} for name, settings in (self.recipe.get("tasks") or {}).items()}
         return {
-            with_fraction(name, fraction): name
-            for name, settings in tasks.items()
-            for fraction in (settings or {}).get("label_fractions") or ()
+            budget.task_name(name): name
+            for name, task in stated.items()
+            for budget in listed_budgets(task.get("label_fractions") or (), task.get("labels_per_class"))
         }
 
     def _task_settings(self, task: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from swath.corpus.labels import VOID, rarest
+from swath.tasks.budget import LabelBudget
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,28 +103,36 @@ def learnable(y: Int[np.ndarray, "n *_"] | Float[np.ndarray, " n"]) -> bool:
     return len(np.unique(y[y != VOID])) > 1
 
 
-def subset(part: Labelled, fraction: float, draw: int = 0) -> Labelled:
-    """The first locations of each class in a random order, so that a smaller fraction is part of a larger one.
+def subset(part: Labelled, budget: LabelBudget, draw: int = 0) -> Labelled:
+    """The first locations of each class in a random order, so that a smaller budget is part of a larger one.
 
-    Every class keeps at least one location. Where pixels have classes, a location counts as the one that most of its
-    pixels have: it is labelled whole or not at all. Where locations have several classes, each counts as the rarest;
-    where they have numbers, all are of one class.
+    Of a share, every class keeps at least one location: one that has several classes counts as the rarest of them, one
+    whose pixels have classes as that which most of its pixels have; those with numbers are all of one class. Of a
+    number per class, a location counts for every class that it has, so of the frequent ones there may be more. Either
+    way a location is labelled whole or not at all.
 
     Args:
         part: what is drawn from.
-        fraction: of each class.
+        budget: how much of each class.
         draw: number of the order, which is the same for all who ask for it.
     """
-    if fraction == 1:
+    if budget.is_all or not len(part):
         return part
-    main = _stratum(part)
     order = np.random.default_rng(draw).permutation(len(part))
-    by_class = [order[main[order] == c] for c in np.unique(main)]
-    return part.take(np.sort(np.concatenate([rows[: max(1, round(fraction * len(rows)))] for rows in by_class])))
+    members = [order[belongs[order]] for belongs in _strata(part, budget)]
+    return part.take(np.unique(np.concatenate([rows[: budget.of(len(rows))] for rows in members])))
+
+
+def _strata(part: Labelled, budget: LabelBudget) -> Bool[np.ndarray, "k n"]:
+    """Whether each location may be drawn for each class."""
+    if budget.per_class is not None:
+        return part.has(part.y.shape[1] if part.multi_label else int(part.y.max()) + 1).T
+    own = _stratum(part)
+    return own == np.unique(own)[:, None]
 
 
 def _stratum(part: Labelled) -> Int[np.ndarray, " n"]:
-    """The class that each location counts as where some are drawn."""
+    """The class that each location counts as where a share is drawn."""
     if part.regression:
         return np.zeros(len(part), np.int64)
     return _dominant(part.y) if part.per_pixel else rarest(part.y) if part.multi_label else part.y

@@ -28,12 +28,12 @@ def check_learnable(features: Features) -> None:
     if len(present) < 2 and features.regression:
         raise TrainingError(
             f"the training part holds {len(present)} number(s), so there is nothing to estimate",
-            remedy="change the split, the target's column or the label fraction",
+            remedy="change the split, the target's column or the number of labels",
         )
     if len(present) < 2:
         raise TrainingError(
             f"the training part holds {len(present)} class(es), so there is nothing to tell apart",
-            remedy="change the split, the target's rule or the label fraction",
+            remedy="change the split, the target's rule or the number of labels",
         )
     for part in (features.train_x, features.val_x, features.test_x, features.pool_x):
         if not np.isfinite(part).all():

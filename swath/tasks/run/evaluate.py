@@ -8,7 +8,7 @@ from swath._progress import bar
 from swath.corpus import Corpus
 from swath.corpus.splits import SplitConfig, split
 from swath.errors import RecipeError, TrainingError, nearest
-from swath.tasks.config import TaskConfig, by_fraction
+from swath.tasks.config import TaskConfig, by_budget
 from swath.tasks.panel import Panel
 from swath.tasks.run.jobs import Job, jobs_of
 from swath.tasks.run.networks import BuildRandom, Networks
@@ -109,7 +109,7 @@ class Evaluation:
             seeds: of the floors and probes.
             out: folder.
             statistics: intervals, tests and claims; each task's metrics are filled in.
-            label_draws: how many draws of the labels the replicates take in turn, where a task uses a fraction of them;
+            label_draws: how many draws of the labels the replicates take in turn, where a task uses not all of them;
                 None: each its own.
             first_draw: number of the first of these draws.
 
@@ -231,7 +231,7 @@ class Evaluation:
 
 
 def planned(tasks: Mapping[str, TaskConfig], folds: Sequence[SplitConfig], corpus: Corpus) -> list[Task]:
-    """Every task at each of its label fractions and in each fold: what a recipe and a corpus say of an evaluation.
+    """Every task with each of its numbers of labels and in each fold: what a recipe and a corpus say of an evaluation.
 
     Args:
         tasks: by name.
@@ -241,7 +241,7 @@ def planned(tasks: Mapping[str, TaskConfig], folds: Sequence[SplitConfig], corpu
     Raises:
         SwathError: a task cannot be set up, such as one whose test part is empty.
     """
-    single = {key: one for name, config in tasks.items() for key, one in by_fraction(name, config).items()}
+    single = {key: one for name, config in tasks.items() for key, one in by_budget(name, config).items()}
     parted = [split(corpus, fold) for fold in folds]
     return [
         Task(name, config, corpus, rows, fold)

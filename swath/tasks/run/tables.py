@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +88,11 @@ def _parts(tasks: Sequence[Task]) -> list[TaskParts]:
 
 
 def _fold_parts(task: Task, remarks: Sequence[str]) -> TaskParts:
+    budget = task.config.budget
     return TaskParts(
         task=task.name,
         fold=task.fold,
-        fraction=task.config.label_fraction,
+        fraction=budget.fraction if budget.per_class is None else nan,
         classes=len(task.classes),
         **{part: len(task.parts[part]) for part in PARTS},
         **{f"{part}_labels": task.parts[part].labels for part in PARTS},
@@ -98,6 +100,7 @@ def _fold_parts(task: Task, remarks: Sequence[str]) -> TaskParts:
         incomplete=task.incomplete,
         note="; ".join(remarks),
         unit=task.unit,
+        labels_per_class=budget.per_class,
     )
 
 

@@ -7,10 +7,11 @@ interval and its p are one calculation (`jackknife`).
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from swath.settings import Settings
 from swath.tasks import floors
+from swath.tasks.budget import LabelBudget
 from swath.tasks.metrics import Metric
 from swath.tasks.statistics.jackknife import LEAST_EQUAL_GROUPS, LEAST_TRAININGS, Spread, number_of_equal_groups
 from swath.tasks.statistics.panels import Panel, RowIdentity
@@ -33,12 +34,28 @@ class Claim(Settings):
     than: str = Field(min_length=1)
     """An arm, floor or reference likewise; `scratch` and `random-encoder` mean the arm's own."""
     task: str | None = None
-    """All tasks if not given; so are inputs and label fractions."""
+    """All tasks if not given; so are inputs and numbers of labels."""
     input: str | None = None
     """An input, or a group of bands under a band-wise probe."""
     probe: str | None = None
     """The first probe of the input if not given."""
     label_fraction: float | None = Field(default=None, gt=0, le=1)
+    """Only where the task learns from this share of the labels, or else:"""
+    labels_per_class: int | None = Field(default=None, ge=1)
+    """from so many of each class."""
+
+    @model_validator(mode="after")
+    def _has_one_budget(self) -> "Claim":
+        if self.label_fraction is not None and self.labels_per_class is not None:
+            raise ValueError("give label_fraction or labels_per_class, not both")
+        return self
+
+    @property
+    def budget(self) -> LabelBudget | None:
+        """With how many labels it holds; None: with each number of them."""
+        if self.labels_per_class is not None:
+            return LabelBudget(per_class=self.labels_per_class)
+        return None if self.label_fraction is None else LabelBudget(self.label_fraction)
 
 
 def claimed(

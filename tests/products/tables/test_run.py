@@ -15,14 +15,18 @@ def test_what_ran_side_by_side_is_counted_once():
     assert seconds_in_all([{"seconds": 60, "jobs": 2}, {"seconds": 60, "jobs": 2}, {"seconds": 5}, {}]) == 65.0
 
 
-def test_a_task_of_one_label_fraction_is_the_recipe_s_task(tmp_path):
-    """By the fractions that the recipe states, not by taking the name apart."""
+def test_a_task_of_one_number_of_labels_is_the_recipe_s_task(tmp_path):
+    """By the numbers that the recipe states, not by taking the name apart."""
     target = {"rule": "scalar", "column": "crop"}
-    tasks = {"crops": {"target": target, "label_fractions": [0.02, 0.1]}, "cover@home": {"target": {"rule": "pixels"}}}
+    tasks = {
+        "crops": {"target": target, "label_fractions": [0.02, 0.1], "labels_per_class": [5]},
+        "cover@home": {"target": {"rule": "pixels"}},
+    }
     (tmp_path / "manifest.json").write_text(json.dumps({"format": 1, "recipe": {"tasks": tasks}}))
     run = load(tmp_path)
-    assert [run.recipe_task(task) for task in ("crops@2%", "crops@10%", "crops", "cover@home", "other@10%")] == [
-        *("crops", "crops", "crops", "cover@home", "other@10%")
+    assert [run.recipe_task(task) for task in ("crops@2%", "crops@10%", "crops@5-shot", "crops")] == ["crops"] * 4
+    assert [run.recipe_task(task) for task in ("cover@home", "other@10%", "crops@1-shot")] == [
+        *("cover@home", "other@10%", "crops@1-shot")
     ]
     assert run.target("crops@10%") == target
     assert run.target("cover@home") == {"rule": "pixels"}

@@ -16,10 +16,11 @@ from swath.corpus.splits.partition import SplitConfig, split
 from swath.corpus.splits.seen import places
 from swath.encoders.random_convolutions import Config
 from swath.errors import RecipeError, SwathError
-from swath.tasks import Claim, Evaluation, StatisticsConfig, TaskConfig
+from swath.tasks import Claim, Evaluation, StatisticsConfig, Task, TaskConfig, by_budget, extract
+from swath.tasks.floors.random_convolutions import build
 from swath.tasks.run.networks import Networks, fingerprint, named, shared
 from swath.tasks.run.results import ResultStore, joined
-from swath.tasks.schema import CLAIMS, COMPARISONS, OUTPUT, PREDICTIONS, TABLE
+from swath.tasks.schema import CLAIMS, COMPARISONS, OUTPUT, PREDICTIONS, TABLE, TASKS
 from tests.tasks.fakes import ALL, contract, make, result_key
 
 SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
@@ -357,6 +358,36 @@ def test_fewer_labels_are_tasks_of_their_own(corpus, tmp_path):
     again = tasks(label_fractions=[0.5], probes=[{"name": "linear", "c_count": 3}], floors=["majority"])
     run(corpus, tmp_path, tmp_path / "out", again)
     assert len(list((tmp_path / "out" / "cells").glob("*.parquet"))) == figures["cells"]
+
+
+def test_shots_are_drawn_anew_by_replicate_and_alike_for_all_rows(corpus, tmp_path):
+    """Each prediction is the class of the nearest of the labels that the replicate drew, whatever the row."""
+    nearest = {"name": "knn", "k": 1, "distance": "l2", "weights": "uniform"}
+    config = tasks(labels_per_class=[1, 4], label_fractions=[1.0], probes=[nearest], floors=["random-convolutions"])
+    paths, out = saved(tmp_path, ("a",)), tmp_path / "out"
+    Evaluation(config, SPLIT, corpus, paths, random_encoder, (0, 1), out, statistics=STATISTICS).run()
+    about = TASKS.read(out)
+    assert about.task.tolist() == ["kinds@1-shot", "kinds@4-shot", "kinds@100%"]
+    assert about.labels_per_class.fillna(0).tolist() == [1, 4, 0]
+    assert about.fraction.fillna(0).tolist() == [0, 0, 1]
+    assert about.train_labels.tolist()[:2] == about.val_labels.tolist()[:2] == [3, 12]
+    assert (out / "tasks.csv").read_text().splitlines()[1].endswith(",1"), "a count is written as a whole number"
+    said = PREDICTIONS.read(out)
+    shots = by_budget("kinds", config["kinds"])["kinds@4-shot"]
+    made = Task("kinds", shots, corpus, split(corpus, SPLIT), SPLIT)
+    draws = [made.drawn(seed).parts["train"] for seed in (0, 1)]
+    assert set(draws[0].locations) != set(draws[1].locations)
+    for seed, drawn in enumerate(draws):
+        assert np.bincount(drawn.y).tolist() == [4, 4, 4]
+        encoder_of = {"a": encoders.load(paths["a", seed]), "random convolutions": build(corpus, ALL[2:4], seed)}
+        for row, encoder in encoder_of.items():
+            own = said[(said.task == "kinds@4-shot") & (said.row == row) & (said.seed == seed)]
+            x, tested = (
+                extract(encoder, corpus, part.locations, ALL[2:4]).astype(np.float64)
+                for part in (drawn, made.parts["test"])
+            )
+            closest = ((tested[:, None] - x[None]) ** 2).sum(axis=-1).argmin(axis=1)
+            assert own.y_pred.tolist() == drawn.y[closest].tolist(), row
 
 
 def test_a_run_grows_by_further_trainings(corpus, tmp_path):

@@ -20,7 +20,7 @@ TITLE = 44
 
 
 def content(material: Material) -> dict[str, Any] | None:
-    """Charts; None where the recipe asked neither for label fractions nor for clouds."""
+    """Charts; None where the recipe asked neither for several numbers of labels nor for clouds."""
     charts = {
         "label_curves": label_curves(material.run, material.panels),
         "cloud_curves": cloud_curves(material.run, material.panels),
@@ -30,7 +30,7 @@ def content(material: Material) -> dict[str, Any] | None:
 
 
 def label_curves(run: Run, panels: Sequence[Panel]) -> list[tuple[Markup, str]]:
-    """The ranking metric against the number of training labels, a chart per task, input and probe with label fractions.
+    """The ranking metric against the number of training labels, a chart per task, input and probe with several.
 
     Returns:
         Charts with their captions.
