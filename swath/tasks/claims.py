@@ -71,15 +71,25 @@ def _rows(config: TaskConfig, arms: Sequence[str]) -> list[str]:
 
 def _places(claim: Claim, config: TaskConfig, where: str) -> Iterator[dict[str, str]]:
     """Input and probe of each panel that a claim is about."""
-    probes = _probes(config)
-    if claim.input is None:
-        named = {name: labels for name, labels in probes.items() if name in config.inputs}
-        wanted = named or {"all bands": probes["all bands"]}
-    else:
-        wanted = {claim.input: probes[_known(claim.input, list(probes), "input", where)]}
-    for name, labels in wanted.items():
+    for name, labels in _wanted(claim, config, where).items():
         label = labels[0] if claim.probe is None else _known(claim.probe, labels, f"probe of input {name}", where)
         yield {"input": name, "probe": label}
+
+
+def _wanted(claim: Claim, config: TaskConfig, where: str) -> dict[str, list[str]]:
+    """The inputs that a claim is about, with the probes of each; of two inputs the first, with the probes of both."""
+    probes = _probes(config)
+    if claim.input is None:
+        return {name: labels for name, labels in probes.items() if name in config.inputs} or {
+            "all bands": probes["all bands"]
+        }
+    labels = probes[_known(claim.input, list(probes), "input", where)]
+    if claim.more_than_on is not None:
+        others = probes[_known(claim.more_than_on, list(probes), "input", where)]
+        labels = [label for label in labels if label in others]
+        if not labels:
+            raise RecipeError(f"no probe reads both {claim.input} and {claim.more_than_on}", where=where)
+    return {claim.input: labels}
 
 
 def _probes(config: TaskConfig) -> dict[str, list[str]]:

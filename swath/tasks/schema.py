@@ -459,7 +459,8 @@ class Table:
             name: [_listed(values) for values in frame[name]] for name in self.columns if self._kind(name) == "list"
         }
         # whole numbers stay whole beside those that are missing
-        counts = {name: frame[name].astype("Int64") for name in self.columns if self._kind(name) == "count"}
+        nullable = [f.name for f in self.schema if f.nullable and self._kind(f.name) == "count"]
+        counts = {name: frame[name].astype("Int64") for name in nullable}
         return frame.assign(**lists, **counts)
 
     def _kind(self, column: str) -> Literal["text", "count", "number", "list"]:

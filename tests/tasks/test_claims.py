@@ -1,6 +1,7 @@
 """Claims of a recipe: what they are about where they leave things out, and what is wrong with them."""
 
 import pytest
+from pydantic import ValidationError
 
 from swath import config
 from swath.errors import RecipeError
@@ -57,6 +58,22 @@ def test_a_claim_may_be_about_groups_of_bands():
     assert found.input == "all bands"
 
 
+def test_a_claim_may_be_that_a_gain_is_larger_on_one_input():
+    found = stated(
+        {"better": "s4", "than": "random-encoder", "task": "crops", "input": "radar", "more_than_on": "optical"}
+    )
+    assert [(c.task, c.panel_input, c.probe) for c in found] == [
+        (task, "radar minus optical", "linear") for task in ("crops@10%", "crops@100%")
+    ]
+    (one,) = stated(
+        {"better": "s4", "than": "mmf", "task": "bands", "input": RADAR[0], "more_than_on": "optical bands"}
+    )
+    assert one.panel_input == "s1/VV minus optical bands"
+    for claim in ({"more_than_on": "optical"}, {"input": "radar", "more_than_on": "radar"}):
+        with pytest.raises(ValidationError, match="give input too, another one"):
+            stated({"better": "s4", "than": "mmf", **claim})
+
+
 def test_a_claim_is_about_the_tasks_that_have_its_rows():
     """`bands` has no random forest, and nobody said that the claim is about it."""
     found = stated({"better": "s4", "than": "random-forest"}, tasks={"crops": CROPS, "bands": WITHOUT_FOREST})
@@ -84,6 +101,16 @@ def test_no_claims_are_not_the_same_as_none():
             {"better": "s4", "than": "mmf", "label_fraction": 0.2},
             "no task has label_fraction 0.2",
             "label_fraction 0.1, label_fraction 1",
+        ),
+        (
+            {"better": "s4", "than": "mmf", "task": "crops", "input": "radar", "more_than_on": "optica"},
+            "no input 'optica'",
+            "'optical'",
+        ),
+        (
+            {"better": "s4", "than": "mmf", "task": "bands", "input": "both", "more_than_on": "s2/B02"},
+            "no input 'both'",
+            "",
         ),
         ({"better": "s4", "than": "s4"}, "cannot be better than itself", ""),
         ({"better": "s4", "than": "image-statistics", "task": "crops"}, "'image-statistics'", "scratch"),

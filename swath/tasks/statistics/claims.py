@@ -14,7 +14,7 @@ from swath.tasks import floors
 from swath.tasks.budget import LabelBudget
 from swath.tasks.metrics import Metric
 from swath.tasks.statistics.jackknife import LEAST_EQUAL_GROUPS, LEAST_TRAININGS, Spread, number_of_equal_groups
-from swath.tasks.statistics.panels import Panel, RowIdentity
+from swath.tasks.statistics.panels import Panel, RowIdentity, contrast_name
 
 NAMED_FLOORS = ("image-statistics", "random-forest")
 """The floor that an arm is claimed to beat if its recipe states no claims: the first of these that is there."""
@@ -37,6 +37,8 @@ class Claim(Settings):
     """All tasks if not given; so are inputs and numbers of labels."""
     input: str | None = None
     """An input, or a group of bands under a band-wise probe."""
+    more_than_on: str | None = None
+    """Another input, on which the first row gains less over the second one: a difference of differences."""
     probe: str | None = None
     """The first probe of the input if not given."""
     label_fraction: float | None = Field(default=None, gt=0, le=1)
@@ -49,6 +51,22 @@ class Claim(Settings):
         if self.label_fraction is not None and self.labels_per_class is not None:
             raise ValueError("give label_fraction or labels_per_class, not both")
         return self
+
+    @model_validator(mode="after")
+    def _compares_two_inputs(self) -> "Claim":
+        if self.more_than_on is not None and self.input in (None, self.more_than_on):
+            raise ValueError("more_than_on: give input too, another one: the difference is claimed to be larger there")
+        return self
+
+    @property
+    def contrast(self) -> tuple[str, str] | None:
+        """The input on which the difference is claimed to be larger, and the other one; None if it is about one."""
+        return None if self.input is None or self.more_than_on is None else (self.input, self.more_than_on)
+
+    @property
+    def panel_input(self) -> str | None:
+        """What the tables call the input, or the contrast of two, that it is about."""
+        return contrast_name(*self.contrast) if self.contrast else self.input
 
     @property
     def budget(self) -> LabelBudget | None:
@@ -74,7 +92,9 @@ def claimed(
     """
     if claims is None:
         return [(None, *pair) for pair in _usual(panel.rows)] if is_first else []
-    here = [claim for claim in claims if (claim.task, claim.input, claim.probe) == (task, panel.input, panel.probe)]
+    here = [
+        claim for claim in claims if (claim.task, claim.panel_input, claim.probe) == (task, panel.input, panel.probe)
+    ]
     pairs = []
     for claim in here:
         better = _called(claim.better, panel.rows, claim.than)

@@ -4,7 +4,7 @@ All that is reported is a weighted sum over inputs of means over replicates: one
 one group of bands minus another. So parts are left out of each row once per input, and sums are taken of the results.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -181,14 +181,26 @@ class TaskResults:
             return each[:, metrics.N]
         return each.reshape(len(each), -1).sum(axis=1)
 
-    def panels(self, band_groups: dict[str, dict[str, tuple[str, ...]]]) -> Iterator[Panel]:
-        """Every input and probe, then the groups of bands of each probe that has them."""
-        for (name, probe), rows in self.rows.items():
-            yield Panel(name, probe, tuple(rows), {name: 1.0})
-        for probe, groups in band_groups.items():
-            for name, parts in band_parts(groups).items():
-                if rows := self._rows_of_all(probe, parts):
-                    yield Panel(name, probe, rows, parts)
+    def panels(
+        self, band_groups: dict[str, dict[str, tuple[str, ...]]], contrasts: Sequence[tuple[str, str, str]] = ()
+    ) -> list[Panel]:
+        """Every input and probe, then the groups of bands of each probe that has them, then contrasts of either.
+
+        Args:
+            band_groups: by probe and name, the inputs of each group.
+            contrasts: an input or group, what is subtracted from it, and the probe of both; left out without results.
+        """
+        parts = {key: {key[0]: 1.0} for key in self.rows}
+        parts |= {
+            (name, probe): weights
+            for probe, groups in band_groups.items()
+            for name, weights in band_parts(groups).items()
+        }
+        for first, second, probe in contrasts:
+            if {(first, probe), (second, probe)} <= parts.keys():
+                parts[contrast_name(first, second), probe] = _minus(parts[first, probe], parts[second, probe])
+        rows = {key: self._rows_of_all(key[1], weights) for key, weights in parts.items()}
+        return [Panel(*key, rows[key], weights) for key, weights in parts.items() if rows[key]]
 
     def _rows_of_all(self, probe: str, parts: dict[str, float]) -> tuple[RowIdentity, ...]:
         """Rows that have a result on every one of the inputs."""
@@ -464,11 +476,20 @@ def _scores(column: list) -> np.ndarray | None:
     return np.stack([np.asarray(scores, dtype=np.float64) for scores in column])
 
 
+def _minus(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
+    return {key: first.get(key, 0.0) - second.get(key, 0.0) for key in {**first, **second}}
+
+
+def contrast_name(first: str, second: str) -> str:
+    """What tables call the difference between two inputs, or two groups of bands."""
+    return f"{first} minus {second}"
+
+
 def band_parts(groups: dict[str, tuple[str, ...]]) -> dict[str, dict[str, float]]:
     """Weights of the inputs in each mean over bands, and in the contrast if there are two groups beside `all`."""
     means = {f"{name} bands": {key: 1 / len(keys) for key in keys} for name, keys in groups.items() if keys}
     pair = [name for name in means if name != "all bands"]
     if len(pair) == 2 and not means[pair[0]].keys() & means[pair[1]].keys():
         first, second = (means[name] for name in pair)
-        means[f"{pair[1]} minus {pair[0]}"] = second | {key: -weight for key, weight in first.items()}
+        means[contrast_name(pair[1], pair[0])] = second | {key: -weight for key, weight in first.items()}
     return means

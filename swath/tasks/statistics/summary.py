@@ -118,7 +118,7 @@ def summarise(predictions: pd.DataFrame, config: StatisticsConfig, notes: pd.Dat
             part, config.flips, config.seed, multi_label=rules.multi_label, regression=rules.regression
         )
         judge = _Judge(str(task), results, rules, config)
-        for panel in results.panels(rules.band_groups):
+        for panel in results.panels(rules.band_groups, _contrasts(config, str(task))):
             values += judge.values(panel, said)
             judged += judge.comparisons(panel)
     values += said.of_rows_without_result()
@@ -126,6 +126,12 @@ def summarise(predictions: pd.DataFrame, config: StatisticsConfig, notes: pd.Dat
     claims = [one.result(config.alpha, _family(judged)) for one in judged if one.line.standing == "claim"]
     claims += [_without_result(claim) for claim in config.claims or () if all(one.claim != claim for one in judged)]
     return Summary(TABLE.frame(values), COMPARISONS.frame(one.line for one in judged), CLAIMS.frame(claims))
+
+
+def _contrasts(config: StatisticsConfig, task: str) -> list[tuple[str, str, str]]:
+    """Pairs of inputs, with the probe, between which claims on a task say that a difference is larger on the first."""
+    own = [claim for claim in config.claims or () if claim.task == task]
+    return list(dict.fromkeys((*claim.contrast, claim.probe) for claim in own if claim.contrast and claim.probe))
 
 
 class RunPair(NamedTuple):
@@ -451,7 +457,7 @@ def _without_result(claim: Claim) -> ClaimResult:
     nan = float("nan")
     return ClaimResult(
         task=claim.task or "",
-        input=claim.input or "",
+        input=claim.panel_input or "",
         probe=claim.probe or "",
         better=claim.better,
         role_better="",

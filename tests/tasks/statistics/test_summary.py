@@ -608,6 +608,37 @@ def test_above_all_on_radar_is_a_test_of_its_own():
     assert line.verdict == "tie"
 
 
+def test_a_gain_may_be_claimed_to_be_larger_on_one_input_than_on_another():
+    """Inputs of one probe, or groups of bands: the same difference of differences, by the same jackknife."""
+    p = band_rows(dict.fromkeys(BANDS, 0.0) | {"r1": 0.4, "r2": 0.5})
+    claims = tuple(
+        Claim(better="a", than="b", task="t", probe="band-wise", input=first, more_than_on=second)
+        for first, second in (("r1", "o1"), ("o1", "r2"), ("radar bands", "optical bands"), ("o1", "o9"))
+    )
+    assert claims[0].panel_input == "r1 minus o1"
+    table, comparisons, found = summarise(p, BAND_CONFIG.model_copy(update={"claims": claims}))
+    assert found.input.tolist() == ["radar bands minus optical bands", "r1 minus o1", "o1 minus r2", "o1 minus o9"]
+    assert found.verdict.tolist() == ["better", "better", "worse", "untested"]
+    assert "r1 minus o1" not in set(table.input), "no score"
+    lines = comparisons[comparisons.pairing == "groups"].set_index("input")
+    assert lines.difference["r1 minus o1"] == pytest.approx(lines.difference["r1"] - lines.difference["o1"])
+    # by hand: how many are right, by group, training, row and input
+    right = p.assign(right=(p.y_true == p.y_pred).astype(int)).pivot_table(
+        "right", ["group", "seed"], ["input", "row"], aggfunc="sum"
+    )
+    gain = (right["r1", "a"] - right["r1", "b"]) - (right["o1", "a"] - right["o1", "b"])
+    by_group, sizes = gain.unstack("seed").to_numpy(), p.groupby("group")["uid"].nunique().to_numpy()[:, None]
+    overall = by_group.sum(0) / sizes.sum()
+    without = (by_group.sum(0) - by_group) / (sizes.sum() - sizes)
+    swapped = (overall.sum() - overall) / (len(overall) - 1) - overall
+    by_hand = spread(overall, without, swapped[None], np.zeros(len(sizes), int))
+    assert lines.p["r1 minus o1"] == pytest.approx(by_hand.p(), rel=1e-6)
+    assert (lines.low["r1 minus o1"], lines.high["r1 minus o1"]) == pytest.approx(by_hand.interval(), rel=1e-6)
+    usual = summarise(p, BAND_CONFIG)[1]
+    assert len(usual) < len(comparisons), "and nothing of the kind stands there if nobody claims it"
+    assert not usual.input.str.contains("r1 minus").any()
+
+
 def test_one_radar_band_is_paired_over_seeds_and_over_groups():
     groups = {"band-wise": {"all": BANDS[:4], "optical": BANDS[:3], "radar": BANDS[3:4]}}
     config = CONFIG.model_copy(update={"tasks": {"t": TaskRules(band_groups=groups)}})
