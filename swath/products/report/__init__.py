@@ -7,7 +7,7 @@ from markupsafe import Markup
 from swath._files import write_whole
 from swath.corpus import Corpus
 from swath.errors import SwathError
-from swath.products.pages import environment
+from swath.products.pages import environment, template
 from swath.products.report._verdicts import SYMBOLS
 from swath.products.report.sections import Material, Section, all_sections
 from swath.products.tables import Run, headline_panel, load, panels_of
@@ -38,16 +38,15 @@ def require_run(folder: Path) -> None:
 
 def render(run: Run) -> str:
     """The report as HTML; the same text for the same files."""
-    pages = environment()
     material = _material(run)
     # all contents first: the notes tell what any other section could not read
     contents = [(name, section, section.content(material)) for name, section in all_sections(material.problems).items()]
     parts = [
-        (name, section, Markup(pages.from_string(section.template).render(content)))  # noqa: S704 — the template escapes
+        (name, section, Markup(template(section.template).render(content)))  # noqa: S704 — the template escapes
         for name, section, content in contents
         if content is not None
     ]
-    return pages.get_template("report.html.j2").render(run=run, parts=parts)
+    return environment().get_template("report.html.j2").render(run=run, parts=parts)
 
 
 def _material(run: Run) -> Material:
