@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pandas.api.types import is_object_dtype
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
@@ -63,7 +64,7 @@ def location_frame(records: list[dict[str, Any]]) -> gpd.GeoDataFrame:
     for name in dict.fromkeys(name for record in records for name in record):
         if name not in LOCATION_COLUMNS and name != "geometry":
             table[name] = [record.get(name) for record in records]
-    return gpd.GeoDataFrame(table, geometry=[record["geometry"] for record in records], crs="EPSG:4326")
+    return gpd.GeoDataFrame(table, geometry=[record["geometry"] for record in records], crs=_crs("EPSG:4326"))
 
 
 def chip_frame(records: list[dict[str, Any]]) -> pd.DataFrame:
@@ -156,7 +157,7 @@ def _read_locations(path: Path) -> gpd.GeoDataFrame:
 
 @lru_cache(maxsize=8)
 def _crs(text: str) -> CRS:
-    """A reference system from PROJJSON, cached because every file has the same."""
+    """A reference system from its code or PROJJSON, cached because every file has the same."""
     return CRS(text)
 
 
@@ -208,9 +209,9 @@ def _explained(corpus: Path) -> Iterator[None]:
 
 def _join(tables: list[gpd.GeoDataFrame]) -> gpd.GeoDataFrame:
     """One table, whose column types do not depend on where the parts begin and end."""
-    joined = gpd.GeoDataFrame(pd.concat(tables, ignore_index=True))
-    for name in joined.columns.difference([*LOCATION_COLUMNS, "geometry"]):
-        if joined[name].dtype == object:
+    joined = gpd.GeoDataFrame(pd.concat(tables, ignore_index=True)) if len(tables) > 1 else tables[0]
+    for name, kind in joined.dtypes.items():
+        if is_object_dtype(kind) and name not in LOCATION_COLUMNS:
             joined[name] = pd.Series(joined[name].tolist())
     return joined
 

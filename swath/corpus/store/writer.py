@@ -108,13 +108,17 @@ class CorpusWriter:
 
     def _take_stock(self) -> None:
         """Read what is committed already: ids, and the number of rows of each array."""
-        corpus = Corpus.open(self.path)
-        self.committed: set[str] = set(corpus.locations["uid"])
+        self.committed: set[str] = set()
         """Ids of the locations that are stored already."""
-        counts = Counter(corpus.chips["sensor"])
-        self._rows = {sensor: counts[sensor] for sensor in self.info.sensors}
+        self._rows = dict.fromkeys(self.info.sensors, 0)
         self._parts = len(_index.parts(self.path))
-        self._kinds = _kinds(corpus.locations)
+        self._kinds: dict[str, str] = {}
+        if self.info.complete or self._parts:
+            corpus = Corpus.open(self.path)
+            self.committed.update(corpus.locations["uid"])
+            counts = Counter(corpus.chips["sensor"])
+            self._rows = {sensor: counts[sensor] for sensor in self.info.sensors}
+            self._kinds = _kinds(corpus.locations)
 
     def __enter__(self) -> "CorpusWriter":
         return self
