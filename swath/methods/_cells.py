@@ -108,10 +108,16 @@ class Masked(_types.Method):
         return [replace(first, kept=send(kept, first.image.pixels.device)), *others]
 
     def standard(self, view: View) -> tuple[Float[Tensor, "b m c p"], Bool[Tensor, "b m p"]]:
-        """The hidden cells of a view, as the encoder standardises them, and which of their pixels are valid."""
+        """The hidden cells of a view, as the encoder standardises them, and which of their pixels are asked for: the
+        valid ones of samples that show any."""
         image = view.image
         pixels = self.encoder.standardize(image.pixels, image.valid, image.band_ids)[:, 0]
-        return self.hide(view, pixels), self.hide(view, image.valid)[:, :, 0]
+        return self.hide(view, pixels), self.hide(view, image.valid)[:, :, 0] & self.shown(view)[:, None, None]
+
+    def shown(self, view: View) -> Bool[Tensor, " b"]:
+        """Whether a pixel of the cells that a sample shows is valid: without one, nobody could say anything."""
+        assert view.kept is not None
+        return take(cut(view.image.valid, self.encoder.cell), view.kept).flatten(1).any(dim=1)
 
     def hide(self, view: View, picture: Shaped[Tensor, "b c h w"]) -> Shaped[Tensor, "b m c p"]:
         """The cells of a picture, of a mask or of codes that the view does not show."""

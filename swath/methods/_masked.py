@@ -101,6 +101,15 @@ def patch_errors(
     return ((said - values) * valid).square().sum(dim=2) / number[..., 0].clamp(min=1)
 
 
+def left_out(shown: Sequence[Bool[Tensor, " b"]]) -> dict[str, Tensor]:
+    """For the log: of how many samples of this process nothing valid is shown, so that nothing is asked of them.
+
+    Args:
+        shown: whether anything valid is, for each sample of each view.
+    """
+    return {"left_out": (~torch.cat(list(shown))).sum()}
+
+
 def flat(parts: Sequence[Tensor]) -> Shaped[Tensor, " n"]:
     """The numbers of several tensors, one after the other."""
     return torch.cat([part.flatten() for part in parts])

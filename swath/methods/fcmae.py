@@ -15,7 +15,7 @@ from swath.batch import View
 from swath.encoders import Encoder
 from swath.methods import _cells
 from swath.methods._cells import Decoder, cell_errors
-from swath.methods._masked import hidden, normal_init, shares, take
+from swath.methods._masked import hidden, left_out, normal_init, shares, take
 from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, require_number
 from swath.settings import PluginSettings
 
@@ -44,14 +44,17 @@ class Method(_cells.Masked):
         self.predict.apply(normal_init)
 
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
-        """Mean over hidden cells that have a valid pixel of the mean squared error of these."""
+        """Mean over hidden cells that have a valid pixel of the mean squared error of these.
+
+        A sample whose seen cells have no valid pixel is asked for nothing.
+        """
         (view,) = require_number(views, "fcmae", "with-targets without targets", 1)
         tokens, said = self.filled_in(view)
         wanted, valid = self.standard(view)
         pixels = said.unflatten(2, (wanted.shape[2], -1))
         error, count = cell_errors(pixels, wanted, valid, normalise=self.config.normalised)
         (total,), _ = shares(error[None], count[None], gather)
-        return Loss(total, self.encoder.pooled(tokens).detach())
+        return Loss(total, self.encoder.pooled(tokens).detach(), left_out([self.shown(view)]))
 
     def filled_in(self, view: View) -> tuple[Float[Tensor, "b k d"], Float[Tensor, "b m p"]]:
         """Features of the seen cells; and what is said of the pixels of hidden ones, channel by channel."""

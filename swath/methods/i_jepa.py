@@ -22,7 +22,7 @@ from swath.errors import RecipeError
 from swath.methods import _types
 from swath.methods._autoencoder import Filler, scale_of, with_tokens
 from swath.methods._losses import full_precision
-from swath.methods._masked import flat, mean_of, normal_init, take
+from swath.methods._masked import flat, left_out, mean_of, normal_init, take
 from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, Teacher
 from swath.settings import PluginSettings
 
@@ -116,21 +116,30 @@ class Method(_types.Method):
         self.teacher = Teacher(encoder)
 
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
-        """Smooth L1 between predictions and the teacher's normalised tokens, the mean over all that are asked for."""
-        errors, asked, features = zip(*map(self._of, views), strict=True)
-        return Loss(mean_of(flat(errors), flat(asked), gather), features[0])
+        """Smooth L1 between predictions and the teacher's normalised tokens, the mean over all that are asked for.
 
-    def _of(self, view: View) -> tuple[Float[Tensor, "b q m"], Bool[Tensor, "b q m"], Float[Tensor, "b d"]]:
-        """Of a view the errors of its targets, which of them count, and the features of the context."""
+        A sample whose context has no valid pixel is asked for nothing.
+        """
+        errors, asked, shown, features = zip(*map(self._of, views), strict=True)
+        return Loss(mean_of(flat(errors), flat(asked), gather), features[0], left_out(shown))
+
+    def _of(
+        self, view: View
+    ) -> tuple[Float[Tensor, "b q m"], Bool[Tensor, "b q m"], Bool[Tensor, " b"], Float[Tensor, "b d"]]:
+        """Of a view the errors of its targets, which of them count, which samples' contexts show anything valid, and
+        the features of the context.
+        """
         encoder, image = self.encoder, self.encoder.by_date(view.image)
         seen, scale, device = encoder.seen(image), scale_of(view, len(image)), image.pixels.device
         keep, targets = (send(one, device) for one in blocks(encoder.grid(image), len(image), self.config))
         tokens = encoder.tokens(image, keep, scale)
-        there, asked = take(seen, keep) & (keep >= 0), take(seen, targets)
+        there = take(seen, keep) & (keep >= 0)
+        shown = there.any(dim=1)
+        asked = take(seen, targets) & shown[:, None, None]
         where = encoder.positions(image, self.predictor.width, scale).expand(len(image), -1, -1)
         said = self.predictor(tokens[:, encoder.prefix :], there, take(where, keep), take(where, targets), asked)
         wanted = take(self._targets(view, scale), targets)
-        return errors_of(said, wanted), asked, encoder.pooled(tokens, there).detach()
+        return errors_of(said, wanted), asked, shown, encoder.pooled(tokens, there).detach()
 
     @torch.no_grad()
     def _targets(self, view: View, scale: Float[Tensor, " b"]) -> Float[Tensor, "b n d"]:

@@ -18,7 +18,7 @@ from swath.encoders import Encoder
 from swath.methods import _cells, fcmae
 from swath.methods._cells import Decoder, cell_errors
 from swath.methods._losses import full_precision
-from swath.methods._masked import hidden, normal_init, shares, take
+from swath.methods._masked import hidden, left_out, normal_init, shares, take
 from swath.methods._targets import NONE, Target, classes, numbers
 from swath.methods._types import ONE_PROCESS, DrawViews, Gather, Loss, require_number
 
@@ -89,7 +89,10 @@ class Method(_cells.Masked):
         self.uncertainty = nn.Parameter(torch.zeros(1 + len(targets)), requires_grad=learns)
 
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
-        """Sum over tasks of exp(-s) L + s, where s is learnt, or of L; each L the mean over what is known."""
+        """Sum over tasks of exp(-s) L + s, where s is learnt, or of L; each L the mean over what is known.
+
+        Of a sample whose seen cells have no valid pixel nothing is asked.
+        """
         mapped = sum(head.target.kind == "map" for head in self.heads)
         view, *others = require_number(views, "mp-mae", "with-targets", 1 + mapped)
         maps = {one.role: one for one in others}
@@ -104,6 +107,7 @@ class Method(_cells.Masked):
         errors, present = shares(sums, counts, gather)
         names = [IMAGE, *(head.target.name for head in self.heads)]
         terms = {name: error.detach() for name, error in zip(names, errors, strict=True)}
+        terms |= left_out([self.shown(view)])
         return Loss(self._weighed(errors, present), self.encoder.pooled(tokens).detach(), terms)
 
     def _weighed(self, errors: Float[Tensor, " t"], present: Bool[Tensor, " t"]) -> Float[Tensor, ""]:
@@ -118,17 +122,20 @@ class Method(_cells.Masked):
 
     def _error(self, head: Head, every: Tensor, of_hidden: Tensor, view: View, maps: dict[str, View]) -> Error:
         """How far off a target is predicted: a map or layer at hidden pixels, anything else from all cells."""
-        target = head.target
+        target, shown = head.target, self.shown(view)
         if target.kind == "map":
             image = maps[target.name].image
             wanted, valid = self.hide(view, head.standard(image.pixels[:, 0])), self.hide(view, image.valid)[:, :, 0]
-            return cell_errors(head.of_cells(of_hidden), wanted, valid)
+            return cell_errors(head.of_cells(of_hidden), wanted, valid & shown[:, None, None])
         if target.kind == "layer":
             wanted = classes(self.hide(view, view.targets[target.name][:, None])[:, :, 0].double(), head.codes)
-            return class_errors(head.of_cells(of_hidden).transpose(2, 3), wanted)
+            asked = wanted.masked_fill(~shown[:, None, None], NONE)
+            return class_errors(head.of_cells(of_hidden).transpose(2, 3), asked)
         if target.kind == "class":
-            return class_errors(head.of_image(every), classes(view.targets[target.name], head.codes))
-        return number_errors(head.of_image(every), head.standard(numbers(target, view)))
+            wanted = classes(view.targets[target.name], head.codes).masked_fill(~shown, NONE)
+            return class_errors(head.of_image(every), wanted)
+        wanted = head.standard(numbers(target, view)).masked_fill(~shown[:, None], torch.nan)
+        return number_errors(head.of_image(every), wanted)
 
 
 @full_precision

@@ -25,6 +25,13 @@ class Log:
         complete = [row for row in rows if row.count(",") == header.count(",") and self._step(row) <= steps]
         write_whole(self.path, "".join(f"{line}\n" for line in [header, *complete]) if complete else "")
 
+    def _columns(self) -> list[str]:
+        """Those of the file, which an older version may have begun; none if there is no row yet."""
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            return next(csv.reader(file), [])
+
     def _step(self, row: str) -> int:
         try:
             return int(row.split(",")[0])
@@ -43,12 +50,12 @@ class Log:
             return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
 
     def append(self, row: dict[str, float | int | None], terms: dict[str, float]) -> None:
-        """Write one row; absent values stay empty."""
-        columns = [*FIRST, *sorted(terms), *GAUGES]
-        values = {**row, **terms}
+        """Write one row; absent values stay empty, and terms that the first row did not have are left out."""
+        columns, values = self._columns(), {**row, **terms}
         line = io.StringIO()
         writer = csv.writer(line, lineterminator="\n")
-        if not self.path.exists() or not self.path.stat().st_size:
+        if not columns:
+            columns = [*FIRST, *sorted(terms), *GAUGES]
             writer.writerow(columns)
         writer.writerow(["" if values.get(c) is None else repr(values[c]) for c in columns])
         with self.path.open("a") as file:

@@ -128,6 +128,29 @@ def test_what_cannot_be_predicted_is_refused():
         Method(Config(), fakes.encoder(), fakes.policy)
 
 
+def test_a_sample_whose_context_has_no_valid_pixel_is_asked_for_nothing():
+    method, view = fakes.method("i-jepa"), spoilt()
+    torch.manual_seed(5)
+    keep, targets = blocks(method.encoder.grid(view.image), 4, method.config)
+    context = set((keep[2] % 16).tolist())
+    for patch in context:
+        row, column = (2 * i for i in divmod(patch, 4))
+        view.image.valid[2, :, row : row + 2, column : column + 2] = False
+    asked = method.encoder.seen(view.image)[torch.arange(4)[:, None, None], targets]
+    assert asked[2].any()
+    asked[2] = False
+    record = []
+    method.predictor.register_forward_hook(lambda module, given, out: record.append((given, out)))
+    torch.manual_seed(5)
+    loss = method.loss([view])
+    (*_, said_of), said = record[0]
+    assert torch.equal(said_of, asked)
+    teacher = method.teacher.encoder.tokens(view.image)[:, 1:][torch.arange(4)[:, None, None], targets]
+    errors = numpy_errors(said.detach().numpy(), teacher.detach().numpy())
+    assert loss.total.item() == pytest.approx(errors[asked.numpy()].mean(), rel=1e-5)
+    assert int(loss.terms["left_out"]) == 1
+
+
 def test_a_sample_without_a_valid_pixel_asks_for_nothing():
     method, view = fakes.method("i-jepa"), spoilt(2)
     hidden = replace(view, image=replace(view.image, valid=torch.zeros_like(view.image.valid)))

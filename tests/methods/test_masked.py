@@ -99,6 +99,32 @@ def test_a_batch_without_a_valid_pixel_gives_no_error_and_no_nan(name):
     assert all(p.grad.isfinite().all() for p in method.parameters() if p.grad is not None)
 
 
+def rows_of(view, rows):
+    """Some samples of a view."""
+    targets = {name: values[rows] for name, values in view.targets.items()}
+    return replace(view, image=view.image.take(rows), kept=None if view.kept is None else view.kept[rows],
+                   targets=targets, affine=view.affine[rows], lonlat=view.lonlat[rows], uid=())  # fmt: skip
+
+
+@pytest.mark.parametrize("name", fakes.MASKED)
+def test_a_sample_that_shows_no_valid_pixel_is_asked_for_nothing(name):
+    """Hidden cells, maps, classes and numbers of it are known, and all the same nobody could say them."""
+    method = fakes.method(name, normalised=False)
+    view, *maps = drawn(method)
+    valid = view.image.valid.clone()
+    for cell in view.kept[2].tolist():
+        row, column = (SIDE * i for i in divmod(cell, 3))
+        valid[2, 0, row : row + SIDE, column : column + SIDE] = False
+    assert valid[2].any()
+    views = [replace(view, image=replace(view.image, valid=valid)), *maps]
+    loss, others = method.loss(views), method.loss([rows_of(one, [0, 1, 3, 4, 5]) for one in views])
+    assert loss.total.item() == pytest.approx(others.total.item(), rel=1e-6)
+    assert loss.total.item() != pytest.approx(method.loss([view, *maps]).total.item(), rel=1e-3)
+    assert [int(found.terms.pop("left_out")) for found in (loss, others)] == [1, 0]
+    for term, error in others.terms.items():
+        torch.testing.assert_close(loss.terms[term], error, msg=term)
+
+
 def test_masks_are_drawn_anew_for_each_sample_and_hide_what_they_say():
     kept = _cells.visible(200, 16, 0.6, torch.Generator().manual_seed(0))
     assert kept.shape == (200, 6)

@@ -86,6 +86,7 @@ def test_every_step_is_logged(undisturbed, name):
         ("lejepa", 3),
         ("mae", 6),
         ("fcmae", 6),
+        ("masked-series", 6),
         *(pytest.param(name, 6, marks=pytest.mark.slow) for name in ("barlow-twins", "vicreg", "moco-v3", "visreg")),
         *(pytest.param(name, 11, marks=pytest.mark.slow) for name in ("sat-mae", "i-jepa")),
     ],
@@ -95,10 +96,14 @@ def test_killed_after_any_step_and_continued_is_as_if_not_killed(undisturbed, tm
         helpers.train(tmp_path, name)
     assert len(helpers.losses(tmp_path)) == step
     continued = helpers.train(tmp_path, name)
-    whole = undisturbed(name)
-    assert helpers.losses(tmp_path) == helpers.losses(whole)
+    assert_continued(continued, tmp_path, undisturbed(name))
+
+
+def assert_continued(method, out: Path, whole: Path) -> None:
+    """The log and all weights are those of a run that nobody stopped."""
+    assert helpers.losses(out) == helpers.losses(whole)
     for label, tensor in read(whole / "last.ckpt")["state_dict"].items():
-        assert torch.equal(tensor, continued.state_dict()[label.removeprefix("method.")]), label
+        assert torch.equal(tensor, method.state_dict()[label.removeprefix("method.")]), label
 
 
 def test_accumulation_is_continued_exactly_too(undisturbed, tmp_path, monkeypatch):
@@ -116,8 +121,20 @@ def test_what_is_learnt_of_targets_is_continued_too(undisturbed, tmp_path, monke
     with killed_after(monkeypatch, 7), pytest.raises(Killed):
         helpers.train(tmp_path, "mp-mae", helpers.settings(**gentle))
     continued = helpers.train(tmp_path, "mp-mae", helpers.settings(**gentle))
-    assert helpers.losses(tmp_path) == helpers.losses(undisturbed("mp-mae", **gentle))
+    assert_continued(continued, tmp_path, undisturbed("mp-mae", **gentle))
     assert (continued.uncertainty[:-1] != 0).all()
+
+
+def test_a_log_that_an_older_version_began_keeps_its_columns(tmp_path):
+    """A term that was not there then would shift all that stands behind it."""
+    log = Log(tmp_path / "log.csv")
+    row = {"step": 1, "epoch": 0, "loss": 0.5, "lr": 0.1, "seconds": 2.0, "feature_std": 0.7}
+    log.append(row, {"pixels": 3.0})
+    log.append({**row, "step": 2}, {"pixels": 4.0, "left_out": 1.0})
+    rows = [dict(row, pixels=3.0), dict(row, step=2, pixels=4.0)]
+    assert Log(tmp_path / "log.csv").rows() == rows
+    log.truncate(1)
+    assert log.rows() == rows[:1]
 
 
 def test_half_written_rows_and_checkpoints_are_not_believed(undisturbed, tmp_path, monkeypatch):

@@ -6,7 +6,6 @@ number stays of the order of 1 (Holmes and Featherstone 2002): exact to 1e-12 at
 """
 
 import math
-from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -17,8 +16,8 @@ from torch import Tensor
 
 from swath.encoders.location.encodings._base import Encoding, EncodingSettings
 
-_BLOCK = 1024
-"""Points at a time: what the recurrence works on stays in a core's cache."""
+_BLOCK = 2048
+"""Points at a time: three degrees of so many stay in a core's cache."""
 
 
 class Config(EncodingSettings):
@@ -53,52 +52,50 @@ class SphericalHarmonics(Encoding):
 
     def features(self, lonlat: Float64[Tensor, "n 2"]) -> Float64[Tensor, "n d"]:
         """All functions at each location."""
-        if torch.compiler.is_exporting():  # a graph has to fit any number of points
-            return self._table(lonlat).T
         out = lonlat.new_empty(len(lonlat), self.dim)
-        for start in range(0, len(lonlat), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            out[part] = self._table(lonlat[part]).T
+        if torch.compiler.is_exporting():  # a graph has to fit any number of points
+            return self._filled(out, lonlat)
+        for some, to in zip(lonlat.split(_BLOCK), out.split(_BLOCK), strict=True):
+            self._filled(to, some)
         return out
 
-    def _table(self, lonlat: Float64[Tensor, "n 2"]) -> Float64[Tensor, "d n"]:
-        theta, phi = (lonlat[:, 1] + 90).deg2rad(), (lonlat[:, 0] + 180).deg2rad()
-        order = torch.arange(self.degrees, dtype=torch.float64, device=lonlat.device)
-        turned = order[:, None] * phi
-        # of order 0 there is one function, whose square is not halved by a wave
-        cos, sin = turned.cos().mul_(math.sqrt(2)), turned.sin().mul_(math.sqrt(2)).flip(0)
-        cos[0] = 1
-        table = lonlat.new_empty(self.dim, lonlat.shape[0])
-        for degree, legendre in enumerate(self._legendre(theta.cos(), theta.sin())):
-            middle = degree * degree + degree
-            torch.mul(legendre, cos[: degree + 1], out=table[middle : middle + degree + 1])
-            if degree:
-                below_zero = sin[self.degrees - 1 - degree : self.degrees - 1]
-                torch.mul(legendre[1:].flip(0), below_zero, out=table[middle - degree : middle])
-        return table
+    def _filled(self, out: Float64[Tensor, "n d"], lonlat: Float64[Tensor, "n 2"]) -> Float64[Tensor, "n d"]:
+        """Write all functions of some locations.
 
-    def _legendre(self, x: Float64[Tensor, " n"], s: Float64[Tensor, " n"]) -> Iterator[Float64[Tensor, "m n"]]:
-        """Normalised Legendre functions of cos(theta) = x, sin(theta) = s: of each degree, those of orders 0 to it."""
-        two = one = torch.full_like(x, math.sqrt(0.25 / math.pi))[None]
-        yield one
+        The recurrence that leads from two degrees to the next is the same for both signs of an order, and whatever the
+        wave along a parallel is: it takes the functions as they are, in the order in which they stand.
+        """
+        x = (lonlat[:, 1:] + 90).deg2rad().cos()
+        self._sectoral(out, lonlat)
         for degree in range(1, self.degrees):
-            now = x.new_empty(degree + 1, x.shape[0])
+            now, one = out[:, degree**2 + 1 : degree**2 + 2 * degree], out[:, (degree - 1) ** 2 : degree**2]
+            orders = slice(self.degrees - degree, self.degrees + degree - 1)
+            torch.mul(one, x, out=now).mul_(self.one_below[degree, orders])
             if degree > 1:
-                torch.mul(one[:-1], x, out=now[:-2]).mul_(self.one_below[degree, : degree - 1, None])
-                now[:-2].addcmul_(self.two_below[degree, : degree - 1, None], two, value=-1)
-            torch.mul(one[-1], x, out=now[-2]).mul_(math.sqrt(2 * degree + 1))
-            torch.mul(one[-1], s, out=now[-1]).mul_(math.sqrt((2 * degree + 1) / (2 * degree)))
-            yield now
-            two, one = one, now
+                two = out[:, (degree - 2) ** 2 : (degree - 1) ** 2]
+                now[:, 1:-1].addcmul_(self.two_below[degree, orders][1:-1], two, value=-1)
+        return out
+
+    def _sectoral(self, out: Float64[Tensor, "n d"], lonlat: Float64[Tensor, "n 2"]) -> None:
+        """Write the functions of the lowest and the highest order of each degree, with which the recurrence begins."""
+        theta, phi = (lonlat[:, 1:] + 90).deg2rad(), (lonlat[:, :1] + 180).deg2rad()
+        order = torch.arange(self.degrees, dtype=torch.float64, device=lonlat.device)
+        steps = theta.sin() * ((2 * order + 1) / (2 * order)).sqrt()
+        steps[:, 0] = math.sqrt(0.5 / math.pi)
+        legendre, turned = steps.cumprod(dim=1), order * phi
+        first = (order**2).long()
+        out[:, first] = legendre * turned.sin()
+        out[:, first + 2 * order.long()] = legendre * turned.cos()
+        out[:, 0] = math.sqrt(0.25 / math.pi)  # of order 0 there is one function, whose square no wave halves
 
 
 def _coefficients(degrees: int) -> tuple[Float64[Tensor, "l m"], Float64[Tensor, "l m"]]:
-    """What the functions of one and of two degrees below are multiplied by, for orders up to two below the degree."""
-    degree, order = np.meshgrid(np.arange(degrees, dtype=np.float64), np.arange(degrees), indexing="ij")
-    there = order <= degree - 2
+    """What the functions of one and of two degrees below are multiplied by; orders begin with 1 - `degrees`."""
+    degree, order = np.meshgrid(np.arange(float(degrees)), np.arange(1.0 - degrees, degrees), indexing="ij")
+    there = np.abs(order) < degree
     n, m = np.where(there, degree, 2.0), np.where(there, order, 0.0)
     one = np.sqrt((4 * n**2 - 1) / (n**2 - m**2))
-    two = one * np.sqrt(((n - 1) ** 2 - m**2) / (4 * (n - 1) ** 2 - 1))
+    two = one * np.sqrt(((n - 1) ** 2 - m**2).clip(min=0) / (4 * (n - 1) ** 2 - 1))
     return torch.from_numpy(one), torch.from_numpy(two)
 
 
