@@ -5,6 +5,7 @@ The first calls in every test are, to be exact: see `sparing`.
 
 import argparse
 import atexit
+import functools
 import gc
 import importlib
 import importlib.util
@@ -54,6 +55,9 @@ def prepare() -> None:
         os.environ.setdefault("TRITON_INTERPRET", "1")
     for name in FIRST:
         importlib.import_module(name)
+    # whenever a trainer is made, Lightning asks all installed packages anew whether they have callbacks for it
+    registry = importlib.import_module("lightning.fabric.utilities.registry")
+    registry.entry_points = functools.cache(registry.entry_points)
     if importlib.util.find_spec("triton"):
         triton = importlib.import_module("triton")
         # it compiles a function's source, and must not be given the hook's wrapper around it

@@ -117,9 +117,15 @@ def arguments(line: str) -> tuple[list[str], str | None]:
     return words, None
 
 
+@cache
+def app() -> Any:
+    """The command line, which is put together from all functions behind it."""
+    return get_command(cli.app)
+
+
 def command_of(words: list[str]) -> tuple[Any, list[str]]:
     """The command that these words name, and the words that are left for it."""
-    command: Any = get_command(cli.app)
+    command = app()
     while words and words[0] in getattr(command, "commands", {}):
         command, words = command.commands[words[0]], words[1:]
     return command, words
@@ -221,7 +227,7 @@ def execute(line: str) -> None:
         assert known.issuperset(word for word in rest if word.startswith("--")), line
         return  # named in the text, not called
     with Path(target).open("w") if target else nullcontext() as file, redirect_stdout(file) if file else nullcontext():
-        code = get_command(cli.app)(words, standalone_mode=False)
+        code = app()(words, standalone_mode=False)
     assert not code, line
 
 
@@ -243,7 +249,7 @@ def helped(command) -> Iterator[str]:
 
 
 def test_examples_of_the_help(at_the_desk):
-    lines = list(helped(get_command(cli.app)))
+    lines = list(helped(app()))
     assert len(lines) > 15
     for line in lines:
         execute(line)
@@ -338,4 +344,4 @@ def leaves(command, words: str) -> Iterator[str]:
 def test_the_page_on_python_says_for_every_command_what_to_call():
     shown = [line.split("|")[1] for line in PAGES["python.md"].splitlines() if line.startswith("| `swath")]
     said = {" ".join(snippet.partition(" runs/NAME")[0].split()) for cell in shown for snippet in INLINE.findall(cell)}
-    assert said == set(leaves(get_command(cli.app), "swath"))
+    assert said == set(leaves(app(), "swath"))

@@ -1,6 +1,7 @@
 """A contact sheet: some locations with every sensor, several dates, and their labels, as one PNG."""
 
 import textwrap
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -231,6 +232,7 @@ def _short(name: str) -> str:
     return name if len(name) <= LEGEND_CHARACTERS else f"{name[: LEGEND_CHARACTERS - 1]}…"
 
 
+@cache
 def _entry_in(name: str) -> float:
     """Width of a legend's entry in inches: its name, patch and the gaps around them."""
     from matplotlib.textpath import TextPath
