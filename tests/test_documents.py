@@ -181,6 +181,7 @@ def at_the_desk(desk, monkeypatch):
         "build_corpus": corpus,
         "make_corpus": corpus,
         "map_run": [],
+        "map_locations": Path("crops.gpkg"),
         "explain_run": [],
         "map_encoder": [],
         "export_run": SimpleNamespace(graph=Path("out"), item=Path("out"), differences={}, checked_on=""),

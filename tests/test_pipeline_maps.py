@@ -1,14 +1,21 @@
 """Maps of whole scenes by what a run trained: the network that was judged, on the pixels and classes of its corpus."""
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 import torch
 from affine import Affine
+from scipy.stats import entropy
+from typer.testing import CliRunner
 
 from swath import config, encoders, pipeline
 from swath.batch import NO_DAY, Image
-from swath.corpus import Corpus, Reader
+from swath.cli import app
+from swath.corpus import Corpus, LabelLayer, Reader
+from swath.corpus.labels import class_colours
+from swath.corpus.store.part import location_record
 from swath.encoders.random_convolutions import Config as RandomConvolutions
 from swath.errors import ContractError, CorpusError, RecipeError, TrainingError
 from swath.pipeline._evaluate import evaluation_of
@@ -40,7 +47,12 @@ pretrain:
   encoder: {name: random-convolutions, features: 8}
   method: {name: simclr}
   views: {name: two-crops, bands: [sentinel-2-l2a/B04, sentinel-2-l2a/B08]}
-arms: {a: {}}
+arms:
+  a: {}
+  placed:
+    encoder: {name: image-and-location, image: {name: random-convolutions, features: 4}, encoding: {name: cartesian}}
+    method: {name: satclip}
+    views: {name: image-and-location, bands: [sentinel-2-l2a/B04, sentinel-2-l2a/B08]}
 tasks:
   pixels:
     target: {rule: pixels, layer: cover}
@@ -54,6 +66,12 @@ tasks:
     inputs: {optical: [sentinel-2-l2a/B04, sentinel-2-l2a/B08]}
     probes: [{name: linear, c_count: 3}]
     metric: accuracy
+    floors: [majority]
+  several:
+    target: {rule: multi-label, column: kinds}
+    inputs: {both: [sentinel-2-l2a/B04, sentinel-2-l2a/B08, location], location: [location]}
+    probes: [{name: linear, c_count: 3}]
+    metric: macro_ap
     floors: [majority]
 claims: []
 """
@@ -87,13 +105,24 @@ def run(tmp_path_factory):
     (folder / "tiny.yaml").write_text(RECIPE)
     recipe = config.load(folder / "tiny.yaml", [f"data={data}"])
     out = pipeline.run_folder(recipe, folder / "run")
-    corpus = pipeline.build_corpus(recipe, out)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("swath.corpus.store.writer.location_record", with_kinds)
+        corpus = pipeline.build_corpus(recipe, out)
     for seed in recipe.seeds:
-        settings = RandomConvolutions(features=8, seed=seed)
-        contract = pipeline.contract_of(recipe.arms["a"], corpus)
-        path = pipeline.arm_folder(out, "a", seed) / "encoder"
-        encoders.save(encoders.build(settings, contract), settings, path, {})
+        of_arms = {"a": RandomConvolutions(features=8, seed=seed), "placed": recipe.arms["placed"].encoder}
+        for arm, settings in of_arms.items():
+            contract = pipeline.contract_of(recipe.arms[arm], corpus)
+            path = pipeline.arm_folder(out, arm, seed) / "encoder"
+            torch.manual_seed(seed)
+            encoders.save(encoders.build(settings, contract), settings, path, {})
     return out, data / "scene.tif"
+
+
+def with_kinds(location, px, digest):
+    """A record of the corpus with classes of which a location may have several: wet in the east, and low or high."""
+    _, _, x, _, _, y = location.transform[:6]
+    kinds = ["low" if y < 4_999_700 else "high", *["wet"] * (x > 500_400)]
+    return location_record(location, px, digest) | {"kinds": ";".join(kinds)}
 
 
 def evaluation(run):
@@ -214,6 +243,62 @@ def test_an_encoder_alone_maps_its_embedding(run, tmp_path):
         x, y = (np.array([t[k] for t in corpus.locations["transform"]]) for k in (2, 5))
         at = ((5_000_000 - y) // 160).astype(int), ((x - 500_000) // 160).astype(int)
         np.testing.assert_allclose(file.read()[:, at[0], at[1]].T, expected, atol=1e-5)
+
+
+def test_a_place_of_several_classes_that_is_told_where_it_lies_has_a_band_for_each(run, tmp_path):
+    folder, scene = run
+    meant = pipeline.Result(task="several", row="placed", input="both")
+    written = pipeline.map_run(folder, scene, tmp_path / "map.tif", result=meant, how=How(device="cpu"))
+    assert [file.name for file in written] == ["map.tif", "map.collection.json"]
+    judging, corpus = evaluation(folder)
+    judged = judging.trained(task="several", row="placed", input="both")
+    reader = Reader(corpus, {OPTICAL: ("B04", "B08"), "location": ("lon", "lat")})
+    expected = judged.trained.predict(reader.batch(np.arange(len(corpus))).images).numpy()
+    assert expected.sum(axis=1).std() > 0.01, "probabilities of several classes sum to anything"
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert (file.descriptions, file.nodata, file.scales) == (("high", "low", "wet"), 255, (1 / 250,) * 3)
+        x, y = (np.array([t[k] for t in corpus.locations["transform"]]) for k in (2, 5))
+        at = ((5_000_000 - y) // 160).astype(int), ((x - 500_000) // 160).astype(int)
+        np.testing.assert_allclose(file.read()[:, at[0], at[1]].T / 250, expected, atol=0.003)
+    with pytest.raises(RecipeError, match="of a choice among classes, and the task's locations have several"):
+        pipeline.map_run(folder, scene, tmp_path / "e.tif", result=meant, entropy=True)
+    alone = pipeline.Result(task="several", row="placed", input="location")
+    with pytest.raises(RecipeError, match="no image, so that a map needs none"):
+        pipeline.map_run(folder, scene, tmp_path / "e.tif", result=alone)
+
+
+def test_locations_of_a_corpus_are_rows_of_a_vector_file(run, tmp_path):
+    folder, _ = run
+    judging, corpus = evaluation(folder)
+    for task, row, item in (("chips", "a", "optical"), ("several", "placed", "both")):
+        said = ["map", str(folder), str(corpus.path), "--task", task, "--row", row, "--input", item]
+        done = CliRunner().invoke(app, [*said, "--to", str(tmp_path / f"{task}.gpkg")])
+        assert done.exit_code == 0, done.output
+        judged = judging.trained(task=task, row=row, input=item)
+        reader = Reader(corpus, {OPTICAL: ("B04", "B08"), "location": ("lon", "lat")})
+        expected = judged.trained.predict(reader.batch(np.arange(len(corpus))).images).numpy()
+        table = gpd.read_file(tmp_path / f"{task}.gpkg")
+        assert table["uid"].tolist() == corpus.locations["uid"].tolist()
+        assert table.crs.to_epsg() == 4326
+        assert shapely.equals_exact(table.geometry.values, corpus.locations.geometry.values, 1e-9).all()
+        for part in ("train", "val", "test"):
+            used = corpus.locations["uid"].iloc[judged.task.parts[part].locations]
+            assert set(table["uid"][table["part"] == part]) == set(used)
+        if task == "chips":
+            assert table["class"].tolist() == np.array(["wood", "water"])[expected.argmax(axis=1)].tolist()
+            np.testing.assert_allclose(table["probability"], expected.max(axis=1), atol=1e-6)
+            np.testing.assert_allclose(table["entropy"], entropy(expected, axis=1) / np.log(2), atol=1e-5)
+            shades = class_colours(LabelLayer(classes={1: "wood", 2: "water"}))
+            assert set(table["colour"][table["class"] == "wood"]) == {shades[1]}
+        else:
+            np.testing.assert_allclose(table[["high", "low", "wet"]], expected, atol=1e-6)
+            wet = [";".join(np.array(["high", "low", "wet"])[one]) for one in expected > 0.5]
+            assert table["classes"].fillna("").tolist() == wet
+    pixels = pipeline.Result(task="pixels", row="unet")
+    with pytest.raises(RecipeError, match="pixels were judged, and a location has no class of its own"):
+        pipeline.map_locations(folder, corpus, tmp_path / "p.gpkg", result=pixels)
+    done = CliRunner().invoke(app, [*said, "--to", str(tmp_path / "m.gpkg"), "--cell", "4"])
+    assert "takes no --cell" in str(done.exception)
 
 
 def test_a_description_of_a_corpus_that_is_none_is_refused(run, tmp_path):

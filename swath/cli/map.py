@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from swath.products.windows import Input
 
 app = typer.Typer()
+VECTORS = {".gpkg", ".geojson", ".json", ".parquet"}
+"""Endings of maps of a corpus's single locations."""
 
 
 @app.command(
@@ -38,7 +40,11 @@ def map_(
     probe: Annotated[str | None, typer.Option(help="As the table calls it; of test locations fine-tune.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of INPUT: of the training; by default the first one's.")] = None,
     to: Annotated[
-        Path | None, typer.Option(help="Of INPUT a GeoTIFF (map.tif), else a folder (maps) to write to.")
+        Path | None,
+        typer.Option(
+            help="Of INPUT a GeoTIFF (map.tif), or of a corpus a .gpkg, .geojson or .parquet of its locations; else a "
+            "folder (maps) to write to."
+        ),
     ] = None,
     clip: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Of INPUT: polygons outside of which there is nothing.")
@@ -84,7 +90,8 @@ def map_(
 
     With INPUT: what a run trained for a task maps it window by window, overlaps blended; it needs no more memory than a
     window, and continues where it was stopped. Beside the map lie the probabilities, a legend and a STAC item. An
-    encoder alone gives a map of its embedding.
+    encoder alone gives a map of its embedding. Of a corpus, --to NAME.gpkg makes a row of each location instead, with
+    what is said of it.
 
     Without INPUT: a GeoTIFF of each test location that the run has kept, those that are most and least right, and a
     picture beside images and labels. With --location: maps of what an encoder says of all places, its embedding as
@@ -108,8 +115,12 @@ def map_(
 
         given, target = _input(data, source, date), to or Path("map.tif")
         how = How(window, overlap, jobs, scheduler, device)
+        meant = pipeline.Result(task, row, input, probe, seed)
+        if target.suffix.lower() in VECTORS:
+            _refuse(given={"--clip": clip, "--date": date, "--source": source, "--cell": cell, "--bands": bands})
+            typer.echo(pipeline.map_locations(run, data, target, result=meant))
+            return
         if run.is_dir() or any((task, row, input, probe)):
-            meant = pipeline.Result(task, row, input, probe, seed)
             options = {"result": meant, "cell": cell, "entropy": entropy, "clip": clip, "how": how}
             written = pipeline.map_run(run, given, target, **options)
         else:
@@ -127,6 +138,14 @@ def map_(
 
     for path in maps(run, to or Path("maps"), task=task, input=input, row=row, probe=probe or "fine-tune"):
         typer.echo(path)
+
+
+def _refuse(given: dict[str, object]) -> None:
+    """Raise SwathError where something is said that a map of single locations does not use."""
+    if said := [name for name, value in given.items() if value is not None]:
+        raise SwathError(
+            f"a vector file of locations takes no {', '.join(said)}", remedy="leave it out, or give --to map.tif"
+        )
 
 
 def _input(data: Path, source: Path | None, date: str | None) -> "Input":

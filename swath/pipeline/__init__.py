@@ -13,6 +13,7 @@ from swath.pipeline._folder import arm_folder, corpus_path, run_folder
 from swath.pipeline._inputs import contract_of, folds
 from swath.pipeline._judge import evaluate_on, recipe_for
 from swath.pipeline._map import Result, map_encoder, map_run
+from swath.pipeline._map_locations import map_locations
 from swath.pipeline._plan import plan_corpus
 from swath.pipeline._pretrain import pretrain
 from swath.pipeline._represent import represent
@@ -32,6 +33,7 @@ __all__ = [
     "input_of",
     "make_corpus",
     "map_encoder",
+    "map_locations",
     "map_run",
     "plan_corpus",
     "pretrain",

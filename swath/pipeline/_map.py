@@ -17,10 +17,22 @@ from swath.errors import ContractError, RecipeError
 from swath.pipeline._corpus import input_of
 from swath.pipeline._evaluate import evaluation_of
 from swath.pipeline._folder import opened
-from swath.products.scene_maps import Chips, Classes, Dense, How, Numbers, Predictor, Product, map_scene, trial
+from swath.products.scene_maps import (
+    Chips,
+    Classes,
+    Dense,
+    How,
+    Numbers,
+    Predictor,
+    Presences,
+    Product,
+    map_scene,
+    trial,
+)
 from swath.products.windows import Input
 from swath.sensors import LOCATION
 from swath.tasks import Judged, Task, Trained
+from swath.tasks.data import Composer
 
 MULTIPLE = 32
 """Pixels at whose multiples windows begin: networks that halve their input five times see the same positions then."""
@@ -63,8 +75,8 @@ def map_run(
         given: a raster, a folder of them, a cube, a corpus, or a YAML file that says where one comes from (see
             `input_of`). Bands, scaling and clouds of files are described as in the run's own recipe where nothing else
             is said, and the recipe's source is a folder.
-        to: GeoTIFF to write: the classes in the label layer's codes, or numbers. Beside it probabilities, a legend and
-            a STAC item.
+        to: GeoTIFF to write: the classes in the label layer's codes, the probability of each where a location may have
+            several, or numbers. Beside it probabilities, a legend and a STAC item.
         result: which.
         cell: where chips are classified, the width of the map's pixels in pixels of the input; that of chips if not
             given.
@@ -155,18 +167,18 @@ def map_encoder(
 
 @dataclass(frozen=True, eq=False)
 class _Embedding:
-    """An encoder fed images by sensor, of one sensor."""
+    """An encoder fed images by sensor."""
 
     encoder: Encoder
     bands: tuple[str, ...]
 
     def check(self, images: Mapping[str, Any]) -> None:
         """Raise ContractError unless units and pixel size are right."""
-        self.encoder.check(next(iter(images.values())))
+        self.encoder.check(Composer(self.bands).compose(dict(images), self.bands))
 
     def predict(self, images: Mapping[str, Any]) -> torch.Tensor:
         """Embeddings of chips."""
-        return self.encoder.embed(next(iter(images.values())), trusted=True)
+        return self.encoder.embed(Composer(self.bands).compose(dict(images), self.bands), trusted=True)
 
 
 def say_of(judged: Judged) -> None:
@@ -196,18 +208,22 @@ def _input(given: Input | Path | str, recipe: Recipe | None, to: Path) -> Input:
 
 def _predictor(judged: Judged, corpus: Corpus, cell: int | None, how: How) -> Predictor:
     task, trained, bands = judged.task, judged.trained, judged.panel.input.bands
-    if any(key.startswith(f"{LOCATION}/") for key in bands):
+    located = [key.startswith(f"{LOCATION}/") for key in bands]
+    if all(located):
         raise RecipeError(
-            "the input says where a location lies, which maps of scenes do not", remedy="take an input of bands alone"
+            "the input is where a location lies, and no image, so that a map needs none",
+            remedy="swath map --location ENCODER maps what an encoder says of all places",
         )
     series = task.config.dates != 1
     if task.per_pixel:
+        if cell is not None:
+            raise RecipeError("each pixel has a class, so the map's pixels are the input's", remedy="leave --cell out")
         network = _Pixels(trained)
         if how.window is not None:
             return Dense(network, bands, series, trained.check, MULTIPLE, how.window, OVERLAP, fixed=True)
-        if not series and not _looks_far(network, bands):
+        if not series and not any(located) and not _looks_far(network, bands):
             return Dense(network, bands, series, trained.check, MULTIPLE, WINDOW, OVERLAP)
-        # what it says depends on the size of what it sees: it gets what it was trained on
+        # what it says depends on the size of what it sees, or on its middle: it gets what it was trained on
         chip = corpus.info.chip_px
         return Dense(network, bands, series, trained.check, 1, chip, 3 * chip // 8, fixed=True)
     side = corpus.info.chip_px
@@ -245,14 +261,18 @@ def _looks_far(network: nn.Module, bands: tuple[str, ...]) -> bool:
 
 
 def _product(task: Task, corpus: Corpus, *, entropy: bool) -> Product:
+    several = task.parts["test"].multi_label
+    if entropy and (several or task.regression):
+        have = "several" if several else "numbers"
+        raise RecipeError(
+            f"entropy is of a choice among classes, and the task's locations have {have}",
+            where=f"task {task.name}",
+            remedy="leave --entropy out",
+        )
     if task.regression:
         return Numbers((task.name,), task.unit)
-    if task.parts["test"].multi_label:
-        raise RecipeError(
-            "a place may have several classes, and a map has one for each pixel",
-            where=f"task {task.name}",
-            remedy="take a task of one class a location, such as the rule dominant",
-        )
+    if several:
+        return Presences(tuple(task.classes))
     return Classes(*legend(task, corpus), entropy)
 
 

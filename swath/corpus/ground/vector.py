@@ -5,8 +5,8 @@ follow a virtual data set of another name to files and hosts anywhere.
 """
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import geopandas as gpd
@@ -14,6 +14,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyogrio
+import shapely
+from jaxtyping import Bool
+from numpy import ndarray
+from rasterio.warp import transform_bounds
 from shapely.errors import ShapelyError
 
 from swath import _parquet
@@ -32,6 +36,10 @@ DRIVERS = {
 }
 """By file ending, GDAL's driver and how such a file begins."""
 VIRTUAL = (b"<OGRVRT", b"<VRTDataset")
+PART = 100_000
+"""Shapes that are read at a time, where not all are kept."""
+MORE = 0.01
+"""Share of a box's width by which it is made wider on all sides, since it is bent in another reference system."""
 MAX_TABLE_GB = 4.0
 """Gigabytes that a GeoParquet file may take in memory."""
 KINDS = "GeoPackage (.gpkg), GeoJSON (.geojson), Shapefile (.shp), FlatGeobuf (.fgb), GeoParquet (.parquet), or CSV"
@@ -53,23 +61,86 @@ def read(
         CorpusError: the file is not there, of another kind, damaged, empty or too large, has several tables, or nobody
             says its reference system.
     """
+    with _saying(path, key):
+        if (whole := _whole(path, key, crs, limit_gb)) is None:
+            layer, _ = _layer(path, key, table)
+            whole = gpd.GeoDataFrame(pyogrio.read_dataframe(path.resolve(), layer=layer))
+    if whole.empty:
+        raise CorpusError("it holds no shape", where=f"{path}, for {key}", remedy="mend the file")
+    return _with_crs(whole, crs, path, key)
+
+
+def parts(
+    path: Path, key: str, *, columns: bool = True, limit_gb: float = MAX_TABLE_GB
+) -> Iterator[tuple[int, gpd.GeoDataFrame]]:
+    """The shapes of a file, a hundred thousand at a time, so that of millions only what is kept takes memory.
+
+    GeoParquet and CSV are read whole, as by `read`.
+
+    Args:
+        path: of one of `KINDS`.
+        key: see `read`; `limit_gb` too.
+        columns: also read what the file says of the shapes.
+        limit_gb: see there.
+
+    Yields:
+        How many shapes came before, and the shapes.
+
+    Raises:
+        CorpusError: as `read`.
+    """
+    with _saying(path, key):
+        whole, layer, count = _whole(path, key, None, limit_gb), "", 0
+        if whole is None:
+            layer, count = _layer(path, key, None)
+    if not (count if whole is None else len(whole)):
+        raise CorpusError("it holds no shape", where=f"{path}, for {key}", remedy="mend the file")
+    if whole is not None:
+        yield 0, _with_crs(whole, None, path, key)
+        return
+    how = {} if columns else {"columns": []}
+    for start in range(0, count, PART):
+        with _saying(path, key):
+            part = pyogrio.read_dataframe(path.resolve(), layer=layer, skip_features=start, max_features=PART, **how)
+        yield start, _with_crs(gpd.GeoDataFrame(part), None, path, key)
+
+
+def near(shapes: gpd.GeoDataFrame, crs: str, bounds: tuple[float, float, float, float]) -> Bool[ndarray, " n"]:
+    """Which shapes may meet a box: those whose own boxes meet it, with a little more on all sides.
+
+    Args:
+        shapes: with a reference system.
+        crs: of the box.
+        bounds: west, south, east and north.
+    """
+    west, south, east, north = transform_bounds(crs, shapes.crs, *bounds, densify_pts=21)
+    if not (np.isfinite([west, south, east, north]).all() and west <= east):  # around a pole or the antimeridian
+        return np.ones(len(shapes), bool)
+    x, y = MORE * (east - west), MORE * (north - south)
+    own = shapely.bounds(shapes.geometry.to_numpy())
+    left, low, right, high = own.T
+    return (left <= east + x) & (right >= west - x) & (low <= north + y) & (high >= south - y)
+
+
+@contextmanager
+def _saying(path: Path, key: str) -> Iterator[None]:
+    """Say what is wrong with a file in words of swath's."""
     if not path.is_file():
         raise CorpusError("there is no such file", where=f"{path}, for {key}", remedy="mend the path")
-    suffix = path.suffix.lower()
     try:
-        if suffix in {".csv", ".txt"}:
-            shapes = _csv_points(path, key, crs)
-        elif suffix == ".parquet":
-            shapes = _parquet_shapes(path, key, limit_gb)
-        else:
-            shapes = _opened(path, suffix, key, table)
+        yield
     except (OSError, ValueError, TypeError, RuntimeError, pa.ArrowException, ShapelyError, sqlite3.Error) as error:
         raise CorpusError(
             f"cannot read the shapes: {str(error).splitlines()[0]}", where=f"{path}, for {key}", remedy=f"give {KINDS}"
         ) from None
-    if shapes.empty:
-        raise CorpusError("it holds no shape", where=f"{path}, for {key}", remedy="mend the file")
-    return _with_crs(shapes, crs, path, key)
+
+
+def _whole(path: Path, key: str, crs: str | None, limit_gb: float) -> gpd.GeoDataFrame | None:
+    """The shapes of a file that GDAL does not read; None of one that it does."""
+    suffix = path.suffix.lower()
+    if suffix in {".csv", ".txt"}:
+        return _csv_points(path, key, crs)
+    return _parquet_shapes(path, key, limit_gb) if suffix == ".parquet" else None
 
 
 def _parquet_shapes(path: Path, key: str, limit_gb: float) -> gpd.GeoDataFrame:
@@ -83,7 +154,9 @@ def _parquet_shapes(path: Path, key: str, limit_gb: float) -> gpd.GeoDataFrame:
     return gpd.read_parquet(path)
 
 
-def _opened(path: Path, suffix: str, key: str, table: str | None) -> gpd.GeoDataFrame:
+def _layer(path: Path, key: str, table: str | None) -> tuple[str, int]:
+    """The table of a file that is read, and how many shapes it holds."""
+    suffix = path.suffix.lower()
     if suffix not in DRIVERS:
         what = f"shapes are not read from {suffix or 'such'} files"
         raise CorpusError(what, where=f"{path}, for {key}", remedy=f"give {KINDS}")
@@ -115,7 +188,7 @@ def _opened(path: Path, suffix: str, key: str, table: str | None) -> gpd.GeoData
     if info["features"] > path.stat().st_size:
         what = f"it says that it holds {info['features']:,} shapes, more than it has bytes"
         raise CorpusError(what, where=f"{path}, for {key}", remedy="mend the file")
-    return gpd.GeoDataFrame(pyogrio.read_dataframe(path, layer=table or tables[0]))
+    return table or tables[0], int(info["features"])
 
 
 def _check_stored(path: Path, key: str, table: str | None) -> None:

@@ -10,6 +10,7 @@ from swath.products.embeddings._build import Storage, Written, build_index, mark
 from swath.products.embeddings._checking import check_embeddings
 from swath.products.embeddings._dense import build_dense
 from swath.products.embeddings._in_memory import embed, write
+from swath.products.embeddings._plan import outlined
 from swath.products.embeddings._quantise import Method, Quantisation
 from swath.products.embeddings._reduce import Pca, Reduction, applied
 from swath.products.embeddings._table import EncoderMark, Header, Stored, mapped, stored_blocks
@@ -33,6 +34,7 @@ __all__ = [
     "embed",
     "mapped",
     "mark",
+    "outlined",
     "read_polygons",
     "stored_blocks",
     "write",

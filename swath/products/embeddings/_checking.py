@@ -16,10 +16,12 @@ from rasterio.errors import RasterioError
 
 from swath._files import read_json
 from swath.errors import SwathError
+from swath.products._checksums import changes
 from swath.products.embeddings._quantise import MOST
 from swath.products.embeddings._reduce import Pca
 from swath.products.embeddings._stores import GEOEMB, open_vectors
 from swath.products.embeddings._table import Header, header_of, wrong_scales
+from swath.products.scene_maps import SETTINGS
 
 CELLS = 256
 """Cells along a side of what is looked at together."""
@@ -29,12 +31,18 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")
 def check_embeddings(path: Path) -> list[str]:
     """What is wrong with an index, a sentence each; empty if nothing is.
 
-    Version and metadata, type and length of vectors, scales, values that are not finite, reference system, boxes, ids,
-    principal components.
+    Whether bytes were changed, version and metadata, type and length of vectors, scales, values that are not finite,
+    reference system, boxes, ids, principal components. Of a map of `map_scene` whether bytes of it, or of the files
+    that belong to it, were changed.
 
     Args:
         path: a Parquet file, Zarr or GeoTIFF that swath wrote, or claims to be one.
     """
+    # what is wrong inside says more than that bytes were changed
+    return _inside(path) or (changes(path) if path.is_file() else [])
+
+
+def _inside(path: Path) -> list[str]:
     if path.is_dir():
         return _of_zarr(path)
     if path.suffix.lower() in {".tif", ".tiff"}:
@@ -213,6 +221,8 @@ def _half_cells(part: np.ndarray, header: Header) -> int:
 def _of_geotiff(path: Path) -> list[str]:
     try:
         with rasterio.open(path) as file:
+            if SETTINGS in file.tags():
+                return []
             header = header_of(json.loads(file.tags().get("swath", "null")), path)
             problems = wrong_scales(header)
             if file.count != header.dims or set(file.dtypes) != {header.dtype}:

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from affine import Affine
-from jaxtyping import Float32
+from jaxtyping import Float32, Shaped
 from numpy import ndarray
 from rasterio.warp import transform_bounds
+from torch import Tensor
 
 import swath
 from swath._files import file_name
@@ -32,6 +33,10 @@ from swath.tasks.data import Bands, device_of
 
 WINDOW = 256
 """Cells along a side of what is computed and written at a time: a shard of a Zarr."""
+LEAST_BATCH, BATCH_PIXELS = 64, 2**17
+"""Crops that are embedded at a time: so many, or as many as have so many pixels at all dates."""
+STRIP_VALUES = 2**24
+"""Values that are read at a time, unless a single row of crops has more."""
 EPOCH = dt.date(1970, 1, 1)
 DAY_S = 86_400
 
@@ -62,7 +67,7 @@ def build_dense(
     crop_px: int | None = None,
     stride_px: int | None = None,
     quantise: Method | None = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     trusted: bool = False,
 ) -> list[Path]:
     """Embed rasters of any size on a grid: a cell for each square crop, as Zarr v3 (.zarr) or GeoTIFF (.tif, a COG).
@@ -80,7 +85,7 @@ def build_dense(
         crop_px: width and height of a crop; the size that the encoder was made with if not given.
         stride_px: pixels from one crop to the next; `crop_px` if not given.
         quantise: as in `Storage`.
-        batch_size: crops per call of the encoder.
+        batch_size: crops per call of the encoder; 64, and more where they are small, if not given.
         trusted: do not look at units and pixel size; see `Encoder.embed`.
 
     Raises:
@@ -135,7 +140,7 @@ def _embed_zone(
     header: Header,
     target: Path,
     quantise: Method | None,
-    batch_size: int,
+    batch_size: int | None,
     *,
     trusted: bool,
 ) -> None:
@@ -179,31 +184,51 @@ def _vectors(parts: Parts, squares: Sequence[Tile]) -> Iterator[Float32[ndarray,
 
 
 def _window(
-    network: Encoder, zone: Zone, crops: Crops, tile: Tile, bands: Bands, batch_size: int, *, trusted: bool
+    network: Encoder, zone: Zone, crops: Crops, tile: Tile, bands: Bands, batch_size: int | None, *, trusted: bool
 ) -> Float32[ndarray, "d h w"]:
-    """Vectors of a window of cells, a row of cells at a time; NaN where no pixel is valid."""
-    core = tile.core
+    """Vectors of a window of cells, some rows of cells at a time; NaN where no pixel is valid."""
+    core, depth = tile.core, sum(len(frames) for frames in zone.frames.values()) * len(bands)
+    width = (core.width - 1) * crops.stride + crops.px
     found = np.full((network.dim, core.height, core.width), np.nan, np.float32)
-    for row in range(core.height):
-        top, left = (core.row + row) * crops.stride, core.column * crops.stride
-        strip = zone.read(Span(top, left, crops.px, (core.width - 1) * crops.stride + crops.px))
-        image = _composed(strip, bands)
-        there = [
-            column
-            for column in range(core.width)
-            if image.valid[..., column * crops.stride : column * crops.stride + crops.px].any()
-        ]
-        for start in range(0, len(there), batch_size):
-            columns = there[start : start + batch_size]
-            batch = _cut(image, [column * crops.stride for column in columns], crops.px).to(device_of(network))
-            vectors = network.embed(batch, trusted=trusted).cpu().numpy()
-            if not np.isfinite(vectors).all():
-                raise ContractError(
-                    f"the encoder gives values that are not finite around row {top}, column {left}",
-                    remedy="look at the pixels there, or take another encoder",
-                )
-            found[:, row, columns] = vectors.T
+    each = max(1, STRIP_VALUES // (width * crops.stride * depth))
+    for row in range(0, core.height, each):
+        rows = slice(row, min(row + each, core.height))
+        top, height = (core.row + row) * crops.stride, (rows.stop - row - 1) * crops.stride + crops.px
+        strip = _composed(zone.read(Span(top, core.column * crops.stride, height, width)), bands)
+        found[:, rows] = _vectors_of(network, strip, crops, batch_size, trusted=trusted)
+        if np.isinf(found[:, rows]).any():
+            raise ContractError(
+                f"the encoder gives values that are not finite around row {top}, column {core.column * crops.stride}",
+                remedy="look at the pixels there, or take another encoder",
+            )
     return found
+
+
+def _vectors_of(
+    network: Encoder, strip: Image, crops: Crops, batch_size: int | None, *, trusted: bool
+) -> Float32[ndarray, "d h w"]:
+    """Vectors of all crops of a strip; NaN where no pixel is valid, infinite where the encoder gives no number."""
+    pixels, valid = (_squares(x[0], crops) for x in (strip.pixels, strip.valid))
+    there = valid.any(dim=0).flatten(2).any(dim=2).nonzero()
+    size = batch_size or max(LEAST_BATCH, BATCH_PIXELS // (len(valid) * crops.px**2))
+    found = np.full((network.dim, *valid.shape[1:3]), np.nan, np.float32)
+    for part in there.split(size):
+        (row, column), count = part.T.numpy(), len(part)
+        batch = replace(
+            strip,
+            pixels=pixels[:, :, row, column].permute(2, 0, 1, 3, 4).contiguous(),
+            valid=valid[:, row, column].transpose(0, 1).contiguous(),
+            days=strip.days.expand(count, -1),
+            band_ids=strip.band_ids.expand(count, -1),
+        )
+        vectors = network.embed(batch.to(device_of(network)), trusted=trusted).cpu().numpy()
+        found[:, row, column] = np.where(np.isfinite(vectors), vectors, np.inf).T
+    return found
+
+
+def _squares(x: Shaped[Tensor, "*n h w"], crops: Crops) -> Shaped[Tensor, "*n r c px px"]:
+    """All crops of a strip, without a copy."""
+    return x.unfold(-2, crops.px, crops.stride).unfold(-2, crops.px, crops.stride)
 
 
 def _composed(strip: dict[str, Image], bands: Bands) -> Image:
@@ -223,18 +248,6 @@ def _composed(strip: dict[str, Image], bands: Bands) -> Image:
         common_ids=None,
     )
     return joined.channels([order.index(key) for key in bands])
-
-
-def _cut(image: Image, lefts: Sequence[int], px: int) -> Image:
-    """Squares of a strip as samples of a batch."""
-    count = len(lefts)
-    return replace(
-        image,
-        pixels=torch.cat([image.pixels[..., left : left + px] for left in lefts]),
-        valid=torch.cat([image.valid[..., left : left + px] for left in lefts]),
-        days=image.days.expand(count, -1),
-        band_ids=image.band_ids.expand(count, -1),
-    )
 
 
 def _describe(target: Path, grid: Grid, header: Header) -> None:

@@ -1,8 +1,8 @@
 """Which rows an index has, in which order they stand, and which chips each is made from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import geopandas as gpd
 import numpy as np
@@ -155,6 +155,16 @@ def outlines(locations: gpd.GeoDataFrame) -> Shaped[ndarray, " n"]:
     found[bare & ~located] = None
     found[bare & located] = shapely.points(lon[bare & located], lat[bare & located])
     return found
+
+
+def outlined(locations: gpd.GeoDataFrame, columns: Mapping[str, Any]) -> gpd.GeoDataFrame:
+    """A table of these columns, a row each, with the outlines of locations.
+
+    Args:
+        locations: of a corpus.
+        columns: values for each of them.
+    """
+    return gpd.GeoDataFrame(pd.DataFrame(columns), geometry=outlines(locations), crs="EPSG:4326")
 
 
 def _hilbert(table: gpd.GeoDataFrame) -> Int[ndarray, " n"]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from swath._files import write_whole
+from swath.products import _checksums
 
 EXTENSION = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
 """The version of the extension that is followed: a proposal, whose schema refers to STAC 1.0.0."""
@@ -61,6 +62,9 @@ def write_stac(
     fields = {key: value for key, value in emb.items() if key != "undo"}
     licence = licences[0] if len(licences) == 1 and " " not in licences[0] else "various" if licences else "proprietary"
     embeddings = {"href": f"./{asset.name}", "type": media_type, "roles": ["data"], "title": "Embedding vectors"}
+    # the chunks of a Zarr store have checksums of their own
+    extensions = [EXTENSION] if asset.is_dir() else [EXTENSION, _checksums.EXTENSION]
+    embeddings |= {} if asset.is_dir() else _checksums.checksum(asset)
     begin, end = (None, None) if interval is None else (f"{when:%Y-%m-%dT%H:%M:%SZ}" for when in interval)
     properties: dict[str, Any] = {"datetime": begin if begin == end else None}
     if begin != end:
@@ -76,7 +80,7 @@ def write_stac(
     collection = {
         "type": "Collection",
         "stac_version": VERSION,
-        "stac_extensions": [EXTENSION],
+        "stac_extensions": extensions,
         "id": name,
         "description": f"Embeddings of {source} by {model}",
         "license": licence,
@@ -94,7 +98,7 @@ def write_stac(
     item = {
         "type": "Feature",
         "stac_version": VERSION,
-        "stac_extensions": [EXTENSION],
+        "stac_extensions": extensions,
         "id": name,
         "bbox": bbox,
         "geometry": {"type": "Polygon", "coordinates": [ring]},

@@ -1,7 +1,7 @@
 """Embeddings of a user's polygons: the mean of what lies inside, a row each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +62,19 @@ def build_zones(
         CorpusError: the file cannot be read, holds other shapes than polygons, or none of them can be embedded.
         ContractError: as in `build_index`.
     """
-    shapes, notes = read_polygons(zones, "--zones")
+    read: list[tuple[gpd.GeoDataFrame, list[str]]] = []
 
     def touched(corpus: Corpus) -> Int[ndarray, " m"]:
-        found = shapely.STRtree(outlines(corpus.locations)).query(shapes.geometry.to_numpy(), predicate="intersects")
-        if not found.size:
+        footprints = outlines(corpus.locations)
+        shapes, left_out = read_polygons(zones, "--zones", footprints)
+        if shapes.empty:
             raise CorpusError(
-                "no location lies in any of the polygons", where=f"{zones}, for --zones", remedy=_where(corpus, shapes)
+                "no location lies in any of the polygons",
+                where=f"{zones}, for --zones",
+                remedy=_where(corpus),
             )
-        return np.unique(found[1])
+        read.append((shapes, left_out.notes))
+        return np.unique(shapely.STRtree(footprints).query(shapes.geometry.to_numpy(), predicate="intersects")[1])
 
     with embedded(
         encoder,
@@ -82,9 +86,10 @@ def build_zones(
         batch_size=batch_size,
         trusted=trusted,
     ) as (rows, parts, header):
+        ((shapes, notes),) = read
         table, vectors, outside = _means(shapes, rows, parts)
         if len(outside):
-            notes.append(_counted(outside, "where no location lies"))
+            notes.append(_counted(outside, "that touch locations without sharing ground with them"))
         folder = parts.folder / "zones"
         folder.mkdir(exist_ok=True)
         means = Parts(folder, len(table))
@@ -94,40 +99,79 @@ def build_zones(
         return replace(written, notes=(*notes, *written.notes))
 
 
-def read_polygons(path: Path, key: str) -> tuple[gpd.GeoDataFrame, list[str]]:
-    """Sound polygons in WGS 84, indexed by their number in the file from 1, and what is said of the others.
+@dataclass
+class LeftOut:
+    """Shapes of a file that cannot be used, by their numbers in it from 1."""
+
+    empty: list[int] = field(default_factory=list)
+    crossed: list[int] = field(default_factory=list)
+    away: list[int] = field(default_factory=list)
+    """Sound polygons that meet none of the footprints."""
+    reason: str = ""
+    """What is wrong with the first that crosses itself."""
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence on each kind."""
+        kinds = (
+            (self.empty, "that are empty", ""),
+            (self.crossed, "that cross themselves", f" ({self.reason})"),
+            (self.away, "where no location lies", ""),
+        )
+        return [_counted(numbers, why) + more for numbers, why, more in kinds if numbers]
+
+
+def read_polygons(
+    path: Path, key: str, footprints: Shaped[ndarray, " n"] | None = None
+) -> tuple[gpd.GeoDataFrame, LeftOut]:
+    """Sound polygons in WGS 84, indexed by their number in the file from 1, and the others.
 
     Args:
-        path: of a vector file.
+        path: of a vector file, which may hold millions: what is left out takes no memory.
         key: option that named it, for messages.
+        footprints: in WGS 84, None where unknown; where given, polygons that meet none of them are left out.
 
     Raises:
         CorpusError: it cannot be read, holds other shapes, or no polygon that is neither empty nor crosses itself.
     """
-    shapes = gpd.GeoDataFrame(vector.read(path, key))
-    shapes.index = pd.RangeIndex(1, len(shapes) + 1)
+    out = LeftOut()
+    kept = []
+    for before, shapes in vector.parts(path, key):
+        numbered = gpd.GeoDataFrame(shapes.set_index(pd.RangeIndex(before + 1, before + 1 + len(shapes))))
+        sound = _sound(numbered, out, f"{path}, for {key}")
+        kept.append(sound if footprints is None else _meeting(sound, footprints, out))
+    found = gpd.GeoDataFrame(pd.concat(kept))
+    if found.empty and not out.away:
+        raise CorpusError(
+            f"no polygon can be used: {'; '.join(out.notes)}", where=f"{path}, for {key}", remedy="mend the shapes"
+        )
+    return found, out
+
+
+def _sound(shapes: gpd.GeoDataFrame, out: LeftOut, where: str) -> gpd.GeoDataFrame:
     given = shapes.geometry
     empty = (given.isna() | given.is_empty).to_numpy(bool)
     other = ~empty & ~given.geom_type.isin(["Polygon", "MultiPolygon"]).to_numpy(bool)
     if other.any():
+        first = int(other.argmax())
         raise CorpusError(
-            f"shape {int(other.argmax()) + 1} is a {given.iloc[int(other.argmax())].geom_type}, not a polygon",
-            where=f"{path}, for {key}",
+            f"shape {shapes.index[first]} is a {given.iloc[first].geom_type}, not a polygon",
+            where=where,
             remedy="give polygons; buffer points and lines",
         )
     broken = ~empty & ~given.is_valid.to_numpy(bool)
-    notes = []
-    if empty.any():
-        notes.append(_counted(shapes.index[empty], "that are empty"))
-    if broken.any():
-        reason = shapely.is_valid_reason(given.iloc[int(broken.argmax())])
-        notes.append(f"{_counted(shapes.index[broken], 'that cross themselves')} ({reason})")
-    sound = shapes[~(empty | broken)]
-    if sound.empty:
-        raise CorpusError(
-            f"no polygon can be used: {'; '.join(notes)}", where=f"{path}, for {key}", remedy="mend the shapes"
-        )
-    return gpd.GeoDataFrame(sound.to_crs("EPSG:4326")), notes
+    out.empty += shapes.index[empty].tolist()
+    out.crossed += shapes.index[broken].tolist()
+    if broken.any() and not out.reason:
+        out.reason = shapely.is_valid_reason(given.iloc[int(broken.argmax())])
+    return gpd.GeoDataFrame(shapes[~(empty | broken)].to_crs("EPSG:4326"))
+
+
+def _meeting(shapes: gpd.GeoDataFrame, footprints: Shaped[ndarray, " n"], out: LeftOut) -> gpd.GeoDataFrame:
+    meets = np.zeros(len(shapes), bool)
+    meets[shapely.STRtree(footprints).query(shapes.geometry.to_numpy(), predicate="intersects")[0]] = True
+    out.away += shapes.index[~meets].tolist()
+    return gpd.GeoDataFrame(shapes[meets])
 
 
 def _counted(numbers: Sequence[int] | pd.Index, why: str) -> str:
@@ -135,13 +179,12 @@ def _counted(numbers: Sequence[int] | pd.Index, why: str) -> str:
     return f"{len(numbers):,} polygons are left out {why}: number {shown}"
 
 
-def _where(corpus: Corpus, shapes: gpd.GeoDataFrame) -> str:
+def _where(corpus: Corpus) -> str:
     ours = gpd.GeoSeries(outlines(corpus.locations)).dropna()
     if not len(ours):
         return "embed a corpus whose locations have coordinates"
     west, south, east, north = ours.total_bounds
-    theirs = ", ".join(f"{side:.3f}" for side in shapes.total_bounds)
-    return f"the locations lie within {west:.3f}, {south:.3f}, {east:.3f}, {north:.3f}, the polygons within {theirs}"
+    return f"the locations lie within {west:.3f}, {south:.3f}, {east:.3f}, {north:.3f}"
 
 
 def _means(

@@ -14,6 +14,7 @@ from jaxtyping import Float32, Int, Int16
 from numpy import ndarray
 
 from swath.corpus import Corpus
+from swath.corpus.store import split_at_antimeridian
 from swath.errors import CorpusError, SwathError, nearest
 from swath.products.explore._classifier import Predicted, classify
 from swath.products.explore._labels import NONE, Labels, tidy
@@ -152,7 +153,7 @@ class Explorer:
 
         Args:
             name: of a class, or None.
-            corners: x and y of the layout: longitude and latitude.
+            corners: x and y of the layout: longitude, which may go on beyond 180, and latitude.
 
         Raises:
             SwathError: the polygon has fewer than three corners, crosses itself, or holds no location.
@@ -250,7 +251,7 @@ class Explorer:
         if not drawn or self.layout.kind != "ground":
             raise CorpusError("no polygon was drawn on the ground", where=str(self.labels.path))
         said = {"class": [name for name, _ in drawn], "colour": [colours[name] for name, _ in drawn]}
-        shapes = [shapely.Polygon(corners) for _, corners in drawn]
+        shapes = [split_at_antimeridian(shapely.Polygon(corners)) for _, corners in drawn]
         return write_shapes(gpd.GeoDataFrame(said, geometry=shapes, crs="EPSG:4326"), path)
 
     def write_predictions(self, path: Path) -> Path:
@@ -273,7 +274,7 @@ class Explorer:
         return Ground(
             {name: row for row, name in enumerate(self.names)},
             self.index.table.geometry.to_numpy(),
-            self.layout.xy if self.layout.kind == "ground" else np.full_like(self.layout.xy, np.nan),
+            self.layout.lonlat if self.layout.kind == "ground" else np.full_like(self.layout.xy, np.nan),
             self.index.header.chip_px * self.index.header.gsd_m,
         )
 

@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from swath.products.search import Index
 
+TURN = 360
 SAMPLE = 20_000
 """Rows, evenly spread, on which statistics of an index are computed where it has more."""
 
@@ -20,9 +21,16 @@ class Layout:
 
     kind: Literal["ground", "components"]
     xy: Float[ndarray, "n 2"]
-    """Longitude and latitude of the middle, NaN where unknown; or the first two principal components."""
+    """Longitude and latitude of the middle, NaN where unknown; or the first two principal components. Of locations on
+    both sides of the antimeridian longitudes go on beyond 180, so that they lie side by side."""
     boxes: Float32[ndarray, "n 4"]
     """West, south, east and north of the footprint; NaN where unknown, and of components."""
+
+    @property
+    def lonlat(self) -> Float[ndarray, "n 2"]:
+        """On the ground: longitude from -180 to 180, and latitude."""
+        lon, lat = self.xy.T
+        return np.column_stack([np.where(lon > TURN / 2, lon - TURN, lon), lat])
 
 
 def layout_of(index: Index) -> Layout:
@@ -38,7 +46,17 @@ def layout_of(index: Index) -> Layout:
     for row in np.flatnonzero(split):
         largest = max(shapely.get_parts(shapes[row]), key=shapely.area)
         xy[row], bounds[row] = largest.centroid.coords[0], largest.bounds
+    if _meets_across(xy[:, 0]):
+        east = xy[:, 0] < 0
+        xy[east, 0] += TURN
+        bounds[np.ix_(east, [0, 2])] += TURN
     return Layout("ground", xy, bounds.astype(np.float32))
+
+
+def _meets_across(lon: Float[ndarray, " n"]) -> bool:
+    """Whether all longitudes lie within half a turn across the antimeridian, and in no other way."""
+    known = lon[np.isfinite(lon)]
+    return len(known) > 0 and bool(np.ptp(known) > TURN / 2 > np.ptp(known % TURN))
 
 
 def sample_of(index: Index) -> Float32[ndarray, "m d"]:

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy import ndarray
 
-from swath._files import parse_json
+from swath._files import file_name, parse_json
 from swath.errors import CorpusError, SwathError
 from swath.products.explore._explorer import Explorer
 from swath.products.explore._labels import NONE
@@ -29,6 +29,8 @@ from swath.products.explore._labels import NONE
 HOST = "127.0.0.1"
 MOST_BYTES = 2**22
 """Largest request: a polygon of a hundred thousand corners."""
+MOST_FILE_BYTES = 2**26
+"""Largest vector file that the page may send."""
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -137,7 +139,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.NOT_FOUND, ".json", _json({"error": "there is nothing here"})[1])
             return
         try:
-            given = self._body() if replies is _POST else {k: v[0] for k, v in parse_qs(asked.query).items()}
+            given = {k: v[0] for k, v in parse_qs(asked.query).items()}
+            if replies is _POST:
+                given = given | {"file": self._file()} if name in _FILES else self._body()
             suffix, body = reply(self._explorer, given) if reply else _asset(name)
         except SwathError as error:
             self._send(HTTPStatus.BAD_REQUEST, ".json", _json({"error": error.what, "remedy": error.remedy})[1])
@@ -187,6 +191,24 @@ class _Handler(BaseHTTPRequestHandler):
             raise ValueError("no JSON object")
         return said
 
+    def _file(self) -> bytes:
+        """The file that a request holds.
+
+        Raises:
+            SwathError: it is too large.
+            ValueError: it is sent in another way than the page does.
+        """
+        length = int(self.headers.get("Content-Length", ""))
+        # a form of another site's page cannot send this type
+        if self.headers.get("Content-Type") != "application/octet-stream" or length < 0:
+            raise ValueError("no file")
+        if length > MOST_FILE_BYTES:
+            raise SwathError(
+                f"the file has {length / 1e6:,.0f} MB, and the page takes {MOST_FILE_BYTES / 1e6:.0f}",
+                remedy="open it where the page is served: swath explore INDEX --open FILE",
+            )
+        return self.rfile.read(length)
+
     def _send(self, status: HTTPStatus, suffix: str, body: bytes, download: str | None = None) -> None:
         if status is not HTTPStatus.OK:
             self.close_connection = True  # a body may be left unread
@@ -222,6 +244,10 @@ def _row(explorer: Explorer, given: dict[str, Any]) -> int:
 
 
 def _state(explorer: Explorer, _: dict[str, Any]) -> Reply:
+    return _json(_about(explorer))
+
+
+def _about(explorer: Explorer) -> dict[str, Any]:
     """What is labelled, and what the page has to know of the index."""
     header, labels = explorer.index.header, explorer.labels
     with explorer.lock:
@@ -232,7 +258,7 @@ def _state(explorer: Explorer, _: dict[str, Any]) -> Reply:
         saved = {"classes": classes, "acts": labels.acts, "labels": labels.path.name}
     about = {"name": explorer.index.path.name, "rows": len(explorer.index), "encoder": header.encoder.kind}
     shown = {"layout": explorer.layout.kind, "pictures": explorer.has_pictures, "notes": explorer.notes}
-    return _json({**saved, **about, **shown, "dims": header.dims})
+    return {**saved, **about, **shown, "dims": header.dims, "most_bytes": MOST_FILE_BYTES}
 
 
 def _points(explorer: Explorer, _: dict[str, Any]) -> Reply:
@@ -262,7 +288,8 @@ def _predictions(explorer: Explorer, _: dict[str, Any]) -> Reply:
 
 def _described(explorer: Explorer, row: int) -> dict[str, Any]:
     own = explorer.index.table.iloc[row]
-    x, y = (None if np.isnan(value) else float(value) for value in explorer.layout.xy[row])
+    where = explorer.layout.lonlat if explorer.layout.kind == "ground" else explorer.layout.xy
+    x, y = (None if np.isnan(value) else float(value) for value in where[row])
     return {"row": row, "uid": str(own["uid"]), "date": _day(own["date"]), "x": x, "y": y}
 
 
@@ -330,6 +357,21 @@ def _give(explorer: Explorer, given: dict[str, Any]) -> Reply:
     return _state(explorer, given)
 
 
+def _open(explorer: Explorer, given: dict[str, Any]) -> Reply:
+    """Labels of a vector file that the page sent, and what is said of it."""
+    name = file_name(str(given["name"]))
+    if Path(name).suffix.lower() == ".shp":
+        raise SwathError(
+            "a Shapefile is several files, and the page sends one",
+            remedy="save it as a GeoPackage, or open it where the page is served: swath explore INDEX --open FILE",
+        )
+    with tempfile.TemporaryDirectory(prefix="swath-") as folder:
+        path = Path(folder) / name
+        path.write_bytes(given["file"])
+        said = explorer.read_labels(path, str(given["column"]) if given.get("column") else None)
+    return _json({**_about(explorer), "said": said})
+
+
 def _undo(explorer: Explorer, given: dict[str, Any]) -> Reply:
     with explorer.lock:
         if not explorer.labels.undo():
@@ -364,4 +406,11 @@ _GET: dict[str, Callable[[Explorer, dict[str, Any]], Reply]] = {
     "predictions.parquet": _download(Explorer.write_predictions, "predictions.parquet"),
     "predictions.geojson": _download(Explorer.write_predictions, "predictions.geojson"),
 }
-_POST: dict[str, Callable[[Explorer, dict[str, Any]], Reply]] = {"class": _declare, "label": _give, "undo": _undo}
+_POST: dict[str, Callable[[Explorer, dict[str, Any]], Reply]] = {
+    "class": _declare,
+    "label": _give,
+    "open": _open,
+    "undo": _undo,
+}
+_FILES = {"open"}
+"""Requests whose body is a file, with all else in their address."""

@@ -1,6 +1,5 @@
 """Labels from vector files, and labels as one: points and polygons with a column of classes."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +7,13 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import shapely
 from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
-from swath._files import named, publish
 from swath.corpus.ground import utm, vector
 from swath.errors import CorpusError, nearest
+from swath.products._shapes import write_geopackage
 from swath.products.explore._labels import tidy
 
 COLUMN = "class"
@@ -181,9 +179,5 @@ def write_shapes(table: gpd.GeoDataFrame, path: Path) -> Path:
         raise CorpusError(
             f"labels are not written as {path.suffix or 'such files'}", where=str(path), remedy="give a .gpkg"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with named(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=".swath-") as folder:
-        fresh = Path(folder) / "labels.gpkg"
-        pyogrio.write_dataframe(table, fresh, layer=path.stem, driver="GPKG")
-        publish(fresh, path)
+    write_geopackage(table, path)
     return path

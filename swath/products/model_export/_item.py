@@ -3,7 +3,6 @@
 By the Machine Learning Model extension (https://github.com/stac-extensions/mlm), version 1.5.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from torch import Tensor
 import swath
 from swath import sensors
 from swath.encoders import load_card, load_seen
+from swath.products import _checksums
 from swath.products.model_export._formats import FileFormat
 from swath.products.model_export._graphs import FIXED, OUTPUT_AXES, Graph
 from swath.sensors import band
@@ -26,12 +26,10 @@ from swath.sensors import band
 EXTENSIONS = {
     "mlm": "https://stac-extensions.github.io/mlm/v1.5.2/schema.json",
     "eo": "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
-    "file": "https://stac-extensions.github.io/file/v2.1.0/schema.json",
+    "file": _checksums.EXTENSION,
     "raster": "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
 }
 INSIDE = "Units, statistics and invalid pixels are dealt with inside the graph."
-SHA256 = "1220"
-"""What a multihash of SHA-256 begins with: its code and its 32 bytes."""
 SAID_OF = {
     "pixels": "physical values of each band, in its unit; a pixel of which a band is not finite is not valid",
     "counts": "counts of each band as its sensor stores them; a pixel of which a band is nodata is not valid",
@@ -187,7 +185,6 @@ def _output(name: str, tensor: Tensor, about: About) -> dict[str, Any]:
 
 
 def _assets(path: Path, kind: FileFormat) -> dict[str, Any]:
-    content = path.read_bytes()
     return {
         "model": {
             "href": f"./{path.name}",
@@ -195,8 +192,7 @@ def _assets(path: Path, kind: FileFormat) -> dict[str, Any]:
             "type": kind.media_type,
             "roles": ["mlm:model"],
             "mlm:artifact_type": kind.artifact,
-            "file:size": len(content),
-            "file:checksum": SHA256 + hashlib.sha256(content).hexdigest(),
+            **_checksums.checksum(path),
         },
     }
 

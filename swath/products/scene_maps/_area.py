@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import shapely
+from jaxtyping import Int
+from numpy import ndarray
 
 from swath._progress import console
 from swath.corpus.ground import vector
@@ -23,39 +26,53 @@ def area_of(path: Path, zones: list[Zone]) -> list[shapely.STRtree | None]:
         CorpusError: the file cannot be read or says no reference system, it holds no polygon, or none of them lies in
             a zone.
     """
-    shapes = vector.read(path, "--clip")
-    geometries = shapes.geometry.to_numpy()
-    has_area = np.isin(shapely.get_type_id(geometries), POLYGONS) & ~shapely.is_empty(geometries)
-    if not has_area.any():
-        kinds = ", ".join(sorted({"nothing" if one is None else one.geom_type for one in geometries}))
-        raise CorpusError(f"it holds no polygon, but {kinds}", where=f"{path}, for --clip", remedy="give polygons")
-    broken = ~shapely.is_valid(geometries[has_area])
-    shapes = shapes.loc[has_area].set_geometry(shapely.make_valid(geometries[has_area]), crs=shapes.crs)
-    found, reached = [], np.zeros(len(shapes), bool)
-    by_crs = {crs: shapes.to_crs(crs).geometry.to_numpy() for crs in {zone.crs for zone in zones}}
-    for zone in zones:
-        own = by_crs[zone.crs]
-        box = shapely.box(*_bounds(zone))
-        here = np.isfinite(shapely.bounds(own)).all(axis=1) & shapely.intersects(own, box)
-        reached |= here
-        parts = shapely.get_parts(shapely.get_parts(own[here]))
-        # mending leaves lines of what has no area, and a line would count as the pixels that it crosses
-        parts = parts[np.isin(shapely.get_type_id(parts), POLYGONS)]
-        found.append(shapely.STRtree(parts) if len(parts) else None)
-    if not reached.any():
+    kept: list[list[ndarray]] = [[] for _ in zones]
+    kinds: set[str] = set()
+    total = polygons = broken = reached = 0
+    for _, shapes in vector.parts(path, "--clip", columns=False):
+        geometries = shapes.geometry.to_numpy()
+        has_area = np.isin(shapely.get_type_id(geometries), POLYGONS) & ~shapely.is_empty(geometries)
+        kinds |= {"nothing" if one is None else one.geom_type for one in geometries[~has_area]}
+        own = geometries[has_area]
+        crossed = ~shapely.is_valid(own)
+        own[crossed] = shapely.make_valid(own[crossed])
+        sound = gpd.GeoDataFrame(geometry=own, crs=shapes.crs)
+        here = np.zeros(len(own), bool)
+        for zone, list_ in zip(zones, kept, strict=True):
+            inside, at = _in_zone(sound, zone)
+            list_.append(inside)
+            here[at] = True
+        total, polygons = total + len(shapes), polygons + len(own)
+        broken, reached = broken + int(crossed.sum()), reached + int(here.sum())
+    if not polygons:
+        said = ", ".join(sorted(kinds))
+        raise CorpusError(f"it holds no polygon, but {said}", where=f"{path}, for --clip", remedy="give polygons")
+    if not reached:
         raise CorpusError(
             "none of its polygons lies in the input",
             where=f"{path}, for --clip",
             remedy=f"the input covers {', '.join(f'{_shown(zone)} in {zone.crs}' for zone in zones)}",
         )
     for count, what in (
-        (int((~has_area).sum()), "no polygons, and left out"),
-        (int(broken.sum()), "polygons that cross themselves, and mended"),
-        (int((~reached).sum()), "polygons out of the input"),
+        (total - polygons, "no polygons, and left out"),
+        (broken, "polygons that cross themselves, and mended"),
+        (polygons - reached, "polygons out of the input"),
     ):
         if count:
-            console().print(f"{count} of the {len(has_area)} shapes of {path.name} are {what}", soft_wrap=True)
-    return found
+            console().print(f"{count} of the {total} shapes of {path.name} are {what}", soft_wrap=True)
+    joined = [np.concatenate(of_zone) for of_zone in kept]
+    return [shapely.STRtree(parts) if len(parts) else None for parts in joined]
+
+
+def _in_zone(shapes: gpd.GeoDataFrame, zone: Zone) -> tuple[ndarray, Int[ndarray, " m"]]:
+    """The polygons that meet a zone, in its reference system and one by one, and the positions of the shapes."""
+    bounds = _bounds(zone)
+    at = np.flatnonzero(vector.near(shapes, zone.crs, bounds))
+    own = shapes.geometry.iloc[at].to_crs(zone.crs).to_numpy()
+    meets = np.isfinite(shapely.bounds(own)).all(axis=1) & shapely.intersects(own, shapely.box(*bounds))
+    parts = shapely.get_parts(shapely.get_parts(own[meets]))
+    # mending leaves lines of what has no area, and a line would count as the pixels that it crosses
+    return parts[np.isin(shapely.get_type_id(parts), POLYGONS)], at[meets]
 
 
 def _bounds(zone: Zone) -> tuple[float, float, float, float]:

@@ -13,7 +13,7 @@ import numpy as np
 import pystac
 import rasterio
 import rasterio.shutil
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.transform import array_bounds
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_geom
@@ -23,6 +23,7 @@ from shapely.geometry import box, mapping, shape
 from swath._files import replacing, write_whole
 from swath._progress import console, track
 from swath.errors import SwathError
+from swath.products import _checksums
 from swath.products._writing import writing
 from swath.products.scene_maps._layout import Layout
 from swath.products.scene_maps._products import NOTHING, Classes, Layer
@@ -205,7 +206,7 @@ def _described(work: ZoneWork, path: Path, layers: Sequence[Path], settings: Map
     else:
         console().print("no date is known: there is a STAC collection, but no item", soft_wrap=True)
         said, target, other = _collection(path.stem, geometry, facts), collection, item
-    said.stac_extensions = ["https://stac-extensions.github.io/projection/v2.0.0/schema.json"]
+    said.stac_extensions = ["https://stac-extensions.github.io/projection/v2.0.0/schema.json", _checksums.EXTENSION]
     if isinstance(work.product, Classes):
         said.stac_extensions.append("https://stac-extensions.github.io/classification/v2.0.0/schema.json")
     for layer, file in zip(work.product.layers(), layers, strict=True):
@@ -235,7 +236,7 @@ def _collection(name: str, geometry: Any, facts: dict[str, Any]) -> pystac.Colle
 
 
 def _asset(work: ZoneWork, layer: Layer, file: Path, facts: Mapping[str, Any]) -> pystac.Asset:
-    more = dict(facts)
+    more = dict(facts) | {"bands": [{"name": name} for name in layer.names]} | _checksums.checksum(file)
     if isinstance(work.product, Classes) and not layer.ending:
         said = zip(work.product.shown, work.product.names, work.product.colours, strict=True)
         more["classification:classes"] = [
@@ -254,7 +255,8 @@ def write_mosaic(maps: Sequence[Path], path: Path) -> list[Path]:
     """
     with rasterio.open(maps[0]) as first:
         crs, res, nodata, dtype = first.crs, first.res, first.nodata, first.dtypes[0]
-        table = first.colormap(1) if dtype == "uint8" else {}
+        table = first.colormap(1) if first.colorinterp[0] == ColorInterp.palette else {}
+        bands = list(zip(first.descriptions, first.scales, strict=True))
     sources, warped = [], []
     for one in maps:
         with rasterio.open(one) as source:
@@ -266,7 +268,7 @@ def write_mosaic(maps: Sequence[Path], path: Path) -> list[Path]:
                 rasterio.shutil.copy(seen, target, driver="VRT")
                 sources.append((target, seen.bounds, seen.shape))
             warped.append(target)
-    write_whole(path, _vrt(sources, crs.to_wkt(), res, nodata, dtype, table))
+    write_whole(path, _vrt(sources, crs.to_wkt(), res, nodata, dtype, table, bands))
     return [path, *warped]
 
 
@@ -277,13 +279,25 @@ def _vrt(
     nodata: float | None,
     dtype: str,
     table: Mapping[int, tuple[int, ...]],
+    bands: Sequence[tuple[str | None, float]],
 ) -> str:
+    """The text of a virtual raster.
+
+    Args:
+        sources: files, their bounds in the raster's reference system, and their heights and widths.
+        wkt: the reference system; `res`, `nodata` and `dtype` of its pixels likewise.
+        res: see there.
+        nodata: see there.
+        dtype: see there.
+        table: colours by value; none of what has no colours.
+        bands: description and scale of each.
+    """
     west, north = min(b.left for _, b, _ in sources), max(b.top for _, b, _ in sources)
     width = round((max(b.right for _, b, _ in sources) - west) / res[0])
     height = round((north - min(b.bottom for _, b, _ in sources)) / res[1])
     placed = "".join(
         f'<ComplexSource><SourceFilename relativeToVRT="1">{escape(file.name)}</SourceFilename>'
-        "<SourceBand>1</SourceBand>"
+        "<SourceBand/>"
         f'<SrcRect xOff="0" yOff="0" xSize="{shape[1]}" ySize="{shape[0]}"/>'
         f'<DstRect xOff="{(b.left - west) / res[0]:.6f}" yOff="{(north - b.top) / res[1]:.6f}" '
         f'xSize="{(b.right - b.left) / res[0]:.6f}" ySize="{(b.top - b.bottom) / res[1]:.6f}"/>'
@@ -294,9 +308,15 @@ def _vrt(
     entries = "".join("<Entry " + " ".join(f'c{n}="{c}"' for n, c in enumerate(one, 1)) + "/>" for one in colours)
     palette = f"<ColorInterp>Palette</ColorInterp><ColorTable>{entries}</ColorTable>" if table else ""
     kind = {"uint8": "Byte", "float32": "Float32", "int8": "Int8"}[dtype]
+    described = "".join(
+        f'<VRTRasterBand dataType="{kind}" band="{number}"><Description>{escape(name or "")}</Description>'
+        f"<NoDataValue>{nodata}</NoDataValue><Scale>{scale}</Scale>{palette}"
+        + placed.replace("<SourceBand/>", f"<SourceBand>{number}</SourceBand>")
+        + "</VRTRasterBand>"
+        for number, (name, scale) in enumerate(bands, 1)
+    )
     return (
         f'<VRTDataset rasterXSize="{width}" rasterYSize="{height}"><SRS>{escape(wkt)}</SRS>'
         f"<GeoTransform>{west}, {res[0]}, 0, {north}, 0, {-res[1]}</GeoTransform>"
-        f'<VRTRasterBand dataType="{kind}" band="1"><NoDataValue>{nodata}</NoDataValue>{palette}{placed}'
-        "</VRTRasterBand></VRTDataset>\n"
+        f"{described}</VRTDataset>\n"
     )

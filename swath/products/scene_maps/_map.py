@@ -21,6 +21,7 @@ from swath._processes import side_by_side
 from swath._progress import console, track
 from swath.corpus import cluster
 from swath.errors import SwathError
+from swath.products._checksums import changes
 from swath.products.scene_maps._area import area_of
 from swath.products.scene_maps._files import SETTINGS, write_layers, write_mosaic
 from swath.products.scene_maps._layout import Layout
@@ -250,7 +251,7 @@ def _is_there(path: Path, settings: Mapping[str, Any]) -> bool:
     """Whether the map is there already.
 
     Raises:
-        SwathError: a file is there that is no map of these settings.
+        SwathError: a file is there that is no map of these settings, or was changed.
     """
     if not path.exists():
         return False
@@ -260,6 +261,12 @@ def _is_there(path: Path, settings: Mapping[str, Any]) -> bool:
     except (RasterioError, ValueError):
         was = None
     if was == settings:
+        if changed := changes(path):
+            raise SwathError(
+                f"the map is there already, and not as it was written: {changed[0]}",
+                where=str(path),
+                remedy="remove it: it is made again",
+            )
         return True
     raise _others("there is a map of other settings", path, was, settings)
 

@@ -4,13 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float64
+from numpy import ndarray
 from torch import Tensor, nn
 
 from swath import sensors
 from swath.batch import Image
-from swath.sensors import band_id
+from swath.products.windows import Span
+from swath.sensors import LOCATION, band_id
 
 Images = dict[str, Image]
 BATCH_PIXELS = 2**21
@@ -61,6 +64,14 @@ class Predictor(Protocol):
         """Pixels of the map that windows share where nothing else is asked for; 0 where borders do not matter."""
         ...
 
+    def middles(self, span: Span, /) -> tuple[Float64[ndarray, " h"], Float64[ndarray, " w"]]:
+        """Rows and columns of the raster, in pixels, in which the points lie whose longitude and latitude it is told.
+
+        Args:
+            span: of a window, in pixels of the map.
+        """
+        ...
+
     def check(self, images: Images, /) -> None:
         """Raise ContractError unless the pixels have the units and size that the network was made for."""
         ...
@@ -70,7 +81,10 @@ class Predictor(Protocol):
         ...
 
     def __call__(self, images: Images, /) -> Float[Tensor, "k h w"]:
-        """Probabilities of classes, or numbers, of each pixel of the map; images have a batch of one."""
+        """Probabilities of classes, or numbers, of each pixel of the map; images have a batch of one.
+
+        The image of the location, where it is read, has a pixel for each of the `middles`.
+        """
         ...
 
 
@@ -89,6 +103,10 @@ class Dense:
     fixed: bool = False
     cell: int = 1
     margin: int = 0
+
+    def middles(self, span: Span) -> tuple[Float64[ndarray, " h"], Float64[ndarray, " w"]]:
+        """The middle of the window, as a chip that it learnt from is where its middle is."""
+        return np.array([span.row + span.height / 2]), np.array([span.column + span.width / 2])
 
     def to(self, device: str) -> "Dense":
         """The same on a device."""
@@ -130,6 +148,12 @@ class Chips:
         """As many chips in a row as make about a thousand pixels."""
         return max(1, 1024 // max(self.cell, 4))
 
+    def middles(self, span: Span) -> tuple[Float64[ndarray, " h"], Float64[ndarray, " w"]]:
+        """The middle of the chip around each pixel of the map."""
+        first = self.chip / 2 - (self.chip - self.cell) // 2
+        rows, columns = span.row + np.arange(span.height), span.column + np.arange(span.width)
+        return rows * self.cell + first, columns * self.cell + first
+
     def to(self, device: str) -> "Chips":
         """The same on a device."""
         self.network.to(device)
@@ -137,7 +161,7 @@ class Chips:
 
     def __call__(self, images: Images) -> Float[Tensor, "k h w"]:
         """What is said of the chip around each pixel of the map."""
-        first = next(iter(images.values())).pixels
+        first = next(iter(rasters(images).values())).pixels
         rows, columns = ((side - 2 * self.margin) // self.cell for side in first.shape[3:])
         each = max(1, BATCH_PIXELS // (columns * first.shape[1] * self.chip**2))
         with torch.inference_mode():
@@ -145,7 +169,9 @@ class Chips:
         return torch.cat(parts, dim=1)
 
     def _rows(self, images: Images, start: int, stop: int, columns: int) -> Float[Tensor, "k h w"]:
-        chips = {sensor: self._chips(image, start, stop) for sensor, image in images.items()}
+        chips = {sensor: self._chips(image, start, stop) for sensor, image in rasters(images).items()}
+        if LOCATION in images:
+            chips[LOCATION] = _points(images[LOCATION], start, stop)
         said = self.classify(chips).float()
         return said.T.reshape(said.shape[1], stop - start, columns)
 
@@ -160,6 +186,20 @@ class Chips:
         return Image(pixels, valid, days, ids, image.gsd_m, image.common_ids)
 
 
+def _points(location: Image, start: int, stop: int) -> Image:
+    """Where the chips of some rows of the map lie, as a batch of images of one pixel."""
+    pixels = location.pixels[0, 0, :, start:stop].flatten(1).T[:, None, :, None, None]
+    count = len(pixels)
+    days, ids = location.days.expand(count, -1), location.band_ids.expand(count, -1)
+    valid = location.valid[0, 0, start:stop].reshape(count, 1, 1, 1)
+    return Image(pixels, valid, days, ids, location.gsd_m, location.common_ids)
+
+
+def rasters(images: Images) -> Images:
+    """The images of sensors, without the location."""
+    return {sensor: image for sensor, image in images.items() if sensor != LOCATION}
+
+
 def _cut(x: Tensor, side: int, step: int) -> Tensor:
     """Squares "n t c side side" of an array "t c h w", row by row."""
     squares = x.unfold(2, side, step).unfold(3, side, step)
@@ -168,7 +208,7 @@ def _cut(x: Tensor, side: int, step: int) -> Tensor:
 
 def seen(images: Images, margin: int, cell: int) -> Bool[Tensor, "h w"]:
     """Which pixels of a map have something to be made of: a valid pixel of any date of every sensor."""
-    there = [image.valid[0].any(dim=0) for image in images.values()]
+    there = [image.valid[0].any(dim=0) for image in rasters(images).values()]
     valid = torch.stack(there).all(dim=0)
     valid = valid[margin : valid.shape[0] - margin, margin : valid.shape[1] - margin]
     return valid if cell == 1 else valid.unfold(0, cell, cell).unfold(1, cell, cell).flatten(2).any(dim=2)

@@ -132,6 +132,35 @@ def _largest(values: Float[ndarray, "k h w"]) -> UInt8[ndarray, "h w"]:
 
 
 @dataclass(frozen=True, slots=True)
+class Presences:
+    """A probability for each class by itself, where a location may have several classes."""
+
+    names: tuple[str, ...]
+    """Names of the classes."""
+
+    @property
+    def dtype(self) -> str:
+        """A probability fits in a byte."""
+        return "uint8"
+
+    def encode(self, values: Float[ndarray, "k h w"], valid: Bool[ndarray, "h w"]) -> UInt8[ndarray, "k h w"]:
+        """The probabilities in steps."""
+        return np.where(valid, (values * STEPS + 0.5).astype(np.uint8), np.uint8(NOTHING))
+
+    def empty(self, height: int, width: int) -> UInt8[ndarray, "k h w"]:
+        """Stored bands of a window where nothing is known."""
+        return np.full((len(self.names), height, width), NOTHING, np.uint8)
+
+    def layers(self) -> Iterator[Layer]:
+        """One file, with a band for each class."""
+        yield Layer("", slice(0, len(self.names)), self.names, NOTHING, 1 / STEPS, Resampling.average)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that says all of it."""
+        return {"kind": "presences", "names": list(self.names)}
+
+
+@dataclass(frozen=True, slots=True)
 class Numbers:
     """A number, or several, for each pixel: what a regression estimates, or an embedding."""
 

@@ -8,7 +8,7 @@ strips are summed, always in the same order, and `N.done` takes the place of the
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,10 @@ from swath._files import replacing
 from swath._progress import track
 from swath.batch import Image
 from swath.products.scene_maps._layout import Layout
-from swath.products.scene_maps._predictors import Predictor, seen
+from swath.products.scene_maps._predictors import Predictor, rasters, seen
 from swath.products.scene_maps._products import Product
 from swath.products.windows import Span, Zone
+from swath.sensors import LOCATION
 
 RASTERISING = threading.Lock()
 """Held while rasterio draws polygons: it silences a warning of its own, which two threads at once undo each other."""
@@ -88,8 +89,8 @@ def compute(work: ZoneWork, numbers: Sequence[int], progress: str | None = None)
         for k, number in track(steps, len(numbers), progress) if progress else steps:
             images, mask = ahead.pop().result()
             ahead = [reader.submit(read, work, n) for n in numbers[k + 1 : k + 2]]
-            if images is not None and not checked and any(bool(one.valid.any()) for one in images.values()):
-                predictor.check(images)
+            if images is not None and not checked and any(one.valid.any() for one in rasters(images).values()):
+                predictor.check(_at_one_point(images))
                 checked = True
             _compute_one(work, predictor, number, images, mask)
             for one in work.layout.after(number):
@@ -98,8 +99,23 @@ def compute(work: ZoneWork, numbers: Sequence[int], progress: str | None = None)
 
 def read(work: ZoneWork, number: int) -> tuple[dict[str, Image] | None, Bool[ndarray, "h w"]]:
     """What the network sees of a window, None where all of it lies outside of the area; and which pixels lie in it."""
-    mask = inside(work, work.layout.span(number))
-    return work.zone.read(_seen_span(work, number)) if mask.any() else None, mask
+    span = work.layout.span(number)
+    mask = inside(work, span)
+    if not mask.any():
+        return None, mask
+    images = work.zone.read(_seen_span(work, number))
+    if wanted := [key.partition("/")[2] for key in work.predictor.bands if key.startswith(f"{LOCATION}/")]:
+        images[LOCATION] = work.zone.location(wanted, *work.predictor.middles(span))
+    return images, mask
+
+
+def _at_one_point(images: dict[str, Image]) -> dict[str, Image]:
+    """The same, of which the location says one point, as that of a chip does."""
+    if LOCATION not in images:
+        return images
+    location = images[LOCATION]
+    one = replace(location, pixels=location.pixels[..., :1, :1], valid=location.valid[..., :1, :1])
+    return images | {LOCATION: one}
 
 
 def _seen_span(work: ZoneWork, number: int) -> Span:

@@ -139,7 +139,7 @@ def _metres(shapes: Shaped[ndarray, " n"], lon: float, lat: float) -> Float[ndar
 
 
 def _within(index: Index, path: Path) -> tuple[Int[ndarray, " m"], list[str]]:
-    polygons, notes = read_polygons(path, "--within")
+    polygons, left_out = read_polygons(path, "--within")
     shapes = index.table.geometry.to_numpy()
     middles = shapely.point_on_surface(shapes)  # of no shape none
     area = shapely.union_all(polygons.geometry.to_numpy())
@@ -152,7 +152,7 @@ def _within(index: Index, path: Path) -> tuple[Int[ndarray, " m"], list[str]]:
             remedy="draw them larger, or look for a point: --at",
         )
     places = index.table["uid"].iloc[rows].nunique()
-    return rows, [*notes, f"{places:,} locations have their middle in the polygons"]
+    return rows, [*left_out.notes, f"{places:,} locations have their middle in the polygons"]
 
 
 def _embedded(index: Index, image: Path, encoder: Path | None) -> Float64[ndarray, "1 d"]:

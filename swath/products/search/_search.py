@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from swath._files import replacing, write_whole
 from swath.errors import SwathError
+from swath.products._shapes import write_geopackage
 from swath.products.search._approximate import nearest_rows_approximately
 from swath.products.search._exact import nearest_rows
 from swath.products.search._index import Index
@@ -93,7 +94,7 @@ def _places(
 
 
 def write_results(results: Results, path: Path) -> Path:
-    """Write the places as GeoJSON (.geojson, .json) or GeoParquet (.parquet).
+    """Write the places as GeoJSON (.geojson, .json), GeoParquet (.parquet) or GeoPackage (.gpkg).
 
     Raises:
         SwathError: the ending is another one.
@@ -102,7 +103,7 @@ def write_results(results: Results, path: Path) -> Path:
 
 
 def write_places(table: gpd.GeoDataFrame, path: Path, notes: Sequence[str] = ()) -> Path:
-    """Write rows of an index as GeoJSON (.geojson, .json) or GeoParquet (.parquet).
+    """Write rows with a place each as GeoJSON (.geojson, .json), GeoParquet (.parquet) or GeoPackage (.gpkg).
 
     Args:
         table: in WGS 84; dates and footprints may be missing.
@@ -120,10 +121,12 @@ def write_places(table: gpd.GeoDataFrame, path: Path, notes: Sequence[str] = ())
     elif path.suffix.lower() == ".parquet":
         with replacing(path) as temporary:
             table.to_parquet(temporary, index=False, write_covering_bbox=True, schema_version="1.1.0")
+    elif path.suffix.lower() == ".gpkg":
+        write_geopackage(table, path)
     else:
         raise SwathError(
             f"places are not written as {path.suffix or 'such files'}",
             where=str(path),
-            remedy="give a name that ends in .geojson or .parquet",
+            remedy="give a name that ends in .geojson, .parquet or .gpkg",
         )
     return path

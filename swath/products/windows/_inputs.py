@@ -20,6 +20,7 @@ from swath.products.windows._corpus import corpus_zones
 from swath.products.windows._cube import CUBES, cube
 from swath.products.windows._types import Raster
 from swath.products.windows._zone import Zone, on_day, zones
+from swath.sensors import LOCATION
 
 RASTERS = (".tif", ".tiff", ".vrt", ".jp2")
 """Endings of files that are taken as images where nothing else is said."""
@@ -53,7 +54,8 @@ def open_zones(given: Input, bands: Sequence[str], *, series: bool = False) -> l
 
     Args:
         given: the input.
-        bands: band keys, `sensor/band`, that are wanted, of one sensor or several.
+        bands: band keys, `sensor/band`, that are wanted, of one sensor or several; the location is there anyway, see
+            `Zone.location`.
         series: every day is a date of its own; else everything is one mosaic, in which of pixels that overlap the
             earliest valid one counts.
 
@@ -66,6 +68,7 @@ def open_zones(given: Input, bands: Sequence[str], *, series: bool = False) -> l
             ground where no series is wanted.
     """
     by_sensor = names_by_sensor(bands)
+    by_sensor.pop(LOCATION, None)
     if given.is_corpus:
         if given.source:
             raise CorpusError(

@@ -4,25 +4,27 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
 from affine import Affine
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float, Float32
 from numpy import ndarray
+from pyproj import Transformer
 
 from swath.batch import NO_DAY, Image
 from swath.errors import CorpusError
 from swath.products.windows._tiles import Span
 from swath.products.windows._types import Raster
-from swath.sensors import band_id
+from swath.sensors import LOCATION, band_id
 
 LATTICE = 0.02
 """Accepted distance, in pixels, between the lattices of two rasters of a mosaic."""
 PIXEL_SIZE = 1e-6
 """Accepted relative difference between their pixel sizes."""
 EPOCH = dt.date(1970, 1, 1)
+HALF_TURN = 180
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +121,28 @@ class Zone:
         """
         return {sensor: self._image(sensor, frames, span) for sensor, frames in self.frames.items()}
 
+    def location(self, bands: Sequence[str], rows: Float[ndarray, " h"], columns: Float[ndarray, " w"]) -> Image:
+        """Where the points of a grid lie, as an image "1 1 c h w" of longitude, latitude or both.
+
+        Args:
+            bands: their names, in the order wanted.
+            rows: of the points, in pixels from the upper edge of the first one; `columns` likewise.
+            columns: see there.
+        """
+        xs, ys = self.transform @ np.meshgrid(columns, rows)
+        lon, lat = _to_degrees(self.crs).transform(xs, ys)
+        degrees = {"lon": (np.asarray(lon) + HALF_TURN) % (2 * HALF_TURN) - HALF_TURN, "lat": np.asarray(lat)}
+        ids = tuple(band_id(f"{LOCATION}/{name}") for name in bands)
+        pixels = torch.from_numpy(np.stack([degrees[name] for name in bands]).astype(np.float32))
+        return Image(
+            pixels=pixels[None, None],
+            valid=torch.ones(1, 1, len(rows), len(columns), dtype=torch.bool),
+            days=torch.tensor([[NO_DAY]], dtype=torch.int32),
+            band_ids=torch.tensor([ids], dtype=torch.int32),
+            gsd_m=1.0,
+            common_ids=ids,
+        )
+
     def _image(self, sensor: str, frames: Sequence[Frame], span: Span) -> Image:
         raster = self.rasters[sensor]
         read = [frame.read(span, len(raster.bands)) for frame in frames]
@@ -131,6 +155,11 @@ class Zone:
             gsd_m=raster.gsd_m,
             common_ids=ids,
         )
+
+
+@lru_cache(8)
+def _to_degrees(crs: str) -> Transformer:
+    return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
 
 
 def zones(rasters: Iterable[Raster], *, series: bool) -> list[Zone]:

@@ -115,6 +115,40 @@ def test_a_geotiff_that_gdal_opens(scene, encoder_path, expected, tmp_path, quan
     assert check_embeddings(path) == []
 
 
+def test_a_changed_byte_of_a_geotiff_is_found(scene, encoder_path, tmp_path):
+    (path,) = build(encoder_path, scene, tmp_path / "x.tif")
+    with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as file:
+        band = file.read(3)
+        band[3, 3] += 1
+        file.write(band, 3)
+    assert check_embeddings(path) == [
+        "x.tif was changed since it was written: its checksum is not that of its STAC item"
+    ]
+
+
+def test_small_crops_are_embedded_many_at_a_time_and_read_in_strips(scene, encoder_path, tmp_path, monkeypatch):
+    """Of chips of one pixel each cell is a pixel; how many are read or embedded at a time changes nothing."""
+    seen, whole = [], Encoder.embed
+
+    def counted(self, image, **how):
+        seen.append(len(image))
+        return whole(self, image, **how)
+
+    monkeypatch.setattr(Encoder, "embed", counted)
+    paths = []
+    for name, values in (("a", dense.STRIP_VALUES), ("b", 1)):
+        monkeypatch.setattr(dense, "STRIP_VALUES", values)
+        paths += build_dense(encoder_path, scene, tmp_path / f"{name}.zarr", crop_px=1, trusted=True)
+        assert sum(seen) == HEIGHT * WIDTH - 16 * 17
+        assert max(seen) == (HEIGHT * WIDTH - 16 * 17 if name == "a" else WIDTH)
+        seen.clear()
+    one, other = (xarray.open_zarr(path, consolidated=False)["embeddings"].values[0] for path in paths)
+    np.testing.assert_array_equal(one, other)
+    (zone,) = open_zones(Input(scene), RGB)
+    (pixel,) = zone.read(Span(20, 30, 1, 1)).values()
+    np.testing.assert_allclose(one[:, 20, 30], encoders.load(encoder_path).embed(pixel, trusted=True)[0], atol=1e-6)
+
+
 def test_a_killed_grid_continues_by_window(scene, encoder_path, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(dense, "WINDOW", 2)
     monkeypatch.setattr("swath.products.embeddings._stores.CHUNK", 2)

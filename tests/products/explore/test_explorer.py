@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from swath.errors import CorpusError, SwathError
+from swath.products.explore import Explorer
 from swath.products.explore._suggestions import suggest
 from tests.products.explore.made import NORTH, ROWS, SIDE, WEST, box, made, made_index
 from tests.products.search.test_exact import brute
@@ -204,8 +205,30 @@ def test_footprints_across_the_antimeridian_lie_on_one_side(tmp_path):
     from swath.products.explore._layout import layout_of
 
     layout = layout_of(index)
-    np.testing.assert_allclose(layout.xy[4], [-179.85, 0.5])
-    np.testing.assert_allclose(layout.boxes[4], [-180, 0, -179.7, 1], rtol=1e-6)
+    np.testing.assert_allclose(layout.lonlat[4], [-179.85, 0.5])
+    # the shorter way from the others, at 11 degrees, to it leads east
+    np.testing.assert_allclose(layout.xy[4], [180.15, 0.5])
+    np.testing.assert_allclose(layout.boxes[4], [180, 0, 180.3, 1], rtol=1e-6)
+
+
+def test_locations_on_both_sides_of_the_antimeridian_lie_side_by_side(tmp_path):
+    index = made_index(tmp_path)
+    lon = np.where(np.arange(ROWS) < 40, 179.995 - 0.01 * np.arange(ROWS), -179.995 + 0.01 * (np.arange(ROWS) - 40))
+    index.table["geometry"] = shapely.box(lon - 0.005, -17.01, lon + 0.005, -17)
+    explorer = Explorer.open(index)
+    assert np.ptp(explorer.layout.xy[:, 0]) == pytest.approx(0.59)
+    np.testing.assert_allclose(explorer.layout.lonlat[:, 0], lon)
+    explorer.declare_missing(["reef"])
+    # a polygon as it is drawn on that map: the two middles on either side of the line
+    assert explorer.give_inside("reef", [(179.991, -17.1), (180.009, -17.1), (180.009, -16.9), (179.991, -16.9)]) == 2
+    (drawn,) = gpd.read_file(explorer.write_polygons(tmp_path / "p.gpkg")).geometry
+    halves = [shapely.box(179.991, -17.1, 180, -16.9), shapely.box(-180, -17.1, -179.991, -16.9)]
+    assert shapely.symmetric_difference(drawn, shapely.union_all(halves)).area < 1e-9
+    labels = gpd.read_file(explorer.write_labels(tmp_path / "labels.gpkg"))
+    np.testing.assert_allclose(sorted(labels.geometry.x), [-179.995, 179.995])
+    # and those of all the Earth stay where they are
+    index.table["geometry"] = [shapely.box(x, 0, x + 1, 1) for x in np.linspace(-170, 169, ROWS)]
+    assert np.ptp(Explorer.open(index, tmp_path / "w.jsonl").layout.xy[:, 0]) == pytest.approx(339)
 
 
 def test_a_corpus_that_is_lost_is_said_and_one_that_is_given_must_be_there(tmp_path):

@@ -1,5 +1,6 @@
 """The page in a real browser: looking, finding, labelling, refitting, exporting, by mouse and keyboard, on a phone."""
 
+import base64
 import os
 import signal
 import subprocess
@@ -213,6 +214,36 @@ def test_nothing_is_lost_when_the_process_is_killed(index, tmp_path):
     with Explorer.open(index, labels) as explorer:
         table = gpd.read_file(explorer.write_labels(tmp_path / "labels.gpkg"))
     assert table["class"].tolist() == ["a", "b", "b"]
+
+
+SEND = """(() => {
+  const held = new DataTransfer()
+  held.items.add(new File([Uint8Array.from(atob("BYTES"), (c) => c.charCodeAt(0))], "NAME"))
+  document.getElementById("file").files = held.files
+  document.querySelector("#open button").click()
+})()"""
+
+
+def test_a_file_of_labels_is_opened_from_the_page(shown, tmp_path):
+    explorer, page = shown
+    shapes = gpd.GeoDataFrame(
+        {"class": ["wet", EVIL]}, geometry=explorer.index.table.geometry.iloc[[2, 5]].to_list(), crs=4326
+    )
+    shapes.to_file(tmp_path / "fields.gpkg")
+    sent = base64.b64encode((tmp_path / "fields.gpkg").read_bytes()).decode()
+    page.value(SEND.replace("BYTES", base64.b64encode(b"nothing").decode()).replace("NAME", "bad.gpkg"))
+    page.until("document.getElementById('status').textContent.includes('it is no GPKG file')")
+    assert page.value("document.getElementById('status').classList.contains('wrong')")
+    page.value(SEND.replace("BYTES", sent).replace("NAME", "fields.gpkg"))
+    page.until("page.labels[2] !== 255 && page.labels[5] !== 255 && page.predicted !== null")
+    assert text(page, "status") == "2 locations have labels of fields.gpkg"
+    assert page.value("page.classes.map((one) => one.name)") == sorted([EVIL, "wet"])
+    assert page.value("window.harmed === undefined")
+    assert sorted(np.flatnonzero(explorer.labels.given >= 0)) == [2, 5]
+    page.value("page.mostBytes = 5")
+    page.value(SEND.replace("BYTES", sent).replace("NAME", "fields.gpkg"))
+    page.until("document.getElementById('status').textContent.includes('the page takes 0')")
+    assert page.errors == []
 
 
 def test_another_sites_page_sees_nothing(shown):

@@ -7,12 +7,14 @@ import socket
 import threading
 from importlib.resources import files
 
+import geopandas as gpd
 import numpy as np
 import pytest
+import shapely
 
 from swath.errors import SwathError
 from swath.products.explore import Server
-from tests.products.explore.made import NORTH, ROWS, SIDE, WEST, made
+from tests.products.explore.made import NORTH, ROWS, SIDE, WEST, box, made
 
 PAGE = files("swath.products.explore") / "page"
 
@@ -130,6 +132,55 @@ def test_labels_are_given_taken_back_and_learnt_from(server):
         assert headers["Content-Disposition"] == f'attachment; filename="{name}"'
     assert json.loads(ask(server, "undo", {})[2])["classes"][2]["count"] == 0
     assert (explorer.labels.given == 2).sum() == 0
+
+
+def send(server, path, body, **headers):
+    """Status and answer to a file that is sent as the page sends it."""
+    status, _, said = ask(server, path, body, **({"Content_Type": "application/octet-stream"} | headers))
+    return status, json.loads(said)
+
+
+def test_a_file_of_labels_is_taken_from_the_page(server, tmp_path):
+    shapes = gpd.GeoDataFrame(
+        {"kind": ["water", "forest", "water", "forest"], "crop": ["a", "b", "c", "d"]},
+        geometry=[box(0, 3), box(3, 5), shapely.Point(WEST + 9.5 * SIDE, NORTH - SIDE / 2), shapely.Polygon()],
+        crs=4326,
+    )
+    shapes.to_file(tmp_path / "fields.gpkg")
+    sent = (tmp_path / "fields.gpkg").read_bytes()
+    status, said = send(server, "open?name=fields.gpkg&column=", sent)
+    assert (status, said["error"]) == (400, "nobody says which column holds the classes")
+    assert "there are kind, crop" in said["remedy"]
+    status, said = send(server, "open?name=..%2F..%2F%3Cb%3Efields.gpkg&column=kind", sent)
+    assert (status, [one["count"] for one in said["classes"]]) == (200, [4, 2, 0])
+    assert said["said"][0] == "1 shapes are left out that are empty: number 4"
+    given = server.explorer.labels.given
+    assert {row: int(label) for row, label in enumerate(given) if label >= 0} == {0: 0, 1: 0, 2: 0, 3: 1, 4: 1, 9: 0}
+    assert "was opened before" in send(server, "open?name=again.gpkg&column=kind", sent)[1]["said"][0]
+    assert json.loads(ask(server, "undo", {})[2])["acts"] == 3
+    assert (server.explorer.labels.given == -1).all()
+
+
+def test_files_that_are_none_change_nothing(server, monkeypatch):
+    before = server.explorer.labels.path.read_bytes()
+    for name, body, said in (
+        ("a.gpkg", b"no such thing", "it is no GPKG file"),
+        ("a.gpkg", b"", "it is no GPKG file"),
+        ("a.shp", b"x", "a Shapefile is several files, and the page sends one"),
+        ("a.zip", b"PK", "shapes are not read from .zip files"),
+        ("a.geojson", b'{"type": "FeatureCollection", "features": []}', "it has 1 tables|cannot read|holds no shape"),
+    ):
+        status, answer = send(server, f"open?name={name}&column=", body)
+        assert status == 400
+        assert re.search(said, answer["error"]), answer
+    form = {"Content_Type": "multipart/form-data"}
+    assert send(server, "open?name=a.gpkg", b"x", **form) == (400, {"error": "the request is not understood"})
+    assert send(server, "open?name=a.gpkg", b"x", Origin="http://evil.example")[0] == 403
+    assert ask(server, "open?name=a.gpkg", b"x", token="a", Content_Type="application/octet-stream")[0] == 403
+    monkeypatch.setattr("swath.products.explore._server.MOST_FILE_BYTES", 1)
+    status, answer = send(server, "open?name=a.gpkg", b"xy")
+    assert (status, answer["error"]) == (400, "the file has 0 MB, and the page takes 0")
+    assert server.explorer.labels.path.read_bytes() == before
 
 
 @pytest.mark.parametrize(

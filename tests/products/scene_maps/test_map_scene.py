@@ -1,12 +1,15 @@
 """Maps of whole scenes: those of the network on the whole raster, seamless, bounded, resumable, refused with words."""
 
+import hashlib
 import json
+import os
 import pickle
 import shutil
 import tracemalloc
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from xml.etree import ElementTree
 
 import geopandas as gpd
@@ -17,14 +20,17 @@ import rasterio
 import shapely
 import torch
 from affine import Affine
+from distributed import Client, LocalCluster
 from filelock import FileLock
+from pyproj import Transformer
 from rasterio.errors import RasterioIOError
 from torch import nn
 
 from swath.corpus.sources.folder import Pixels
 from swath.errors import ContractError, CorpusError, RecipeError, SwathError
 from swath.products import scene_maps
-from swath.products.scene_maps import Chips, Classes, Dense, How, Layout, Numbers, map_scene
+from swath.products.embeddings import check_embeddings
+from swath.products.scene_maps import Chips, Classes, Dense, How, Layout, Numbers, Presences, map_scene
 from swath.products.scene_maps import _work as working
 from swath.products.windows import Input
 from swath.products.windows import _zone as zoning
@@ -255,6 +261,37 @@ def test_the_workers_of_a_dask_scheduler_share_the_windows(tmp_path, scene, monk
     assert alone[0].read_bytes() == shared[0].read_bytes()
 
 
+@dataclass(frozen=True)
+class Witness:
+    """A check that leaves the id of its process in a folder."""
+
+    folder: str
+
+    def __call__(self, images):
+        (Path(self.folder) / str(os.getpid())).touch()
+
+
+@pytest.mark.slow
+def test_two_processes_of_a_running_dask_scheduler_give_the_same_bytes(tmp_path, scene):
+    here = {"dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0"}
+    product, seen = replace(CLASSES, entropy=True), tmp_path / "seen"
+    seen.mkdir()
+    alone = map_scene(dense(), product, Input(scene[0]), tmp_path / "a.tif", about=ABOUT, how=SMALL)
+    with LocalCluster(2, threads_per_worker=1, processes=True, host="127.0.0.1", **here) as local:
+        address = local.scheduler_address
+        assert address.startswith("tcp://127.0.0.1:")
+        how, network = replace(SMALL, scheduler=address), dense(check=Witness(str(seen)))
+        shared = map_scene(network, product, Input(scene[0]), tmp_path / "b.tif", about=ABOUT, how=how)
+        with Client(address) as client:
+            workers = {str(pid) for pid in client.run(os.getpid).values()}
+    assert len(workers) == 2
+    by = {one.name for one in seen.iterdir()}
+    assert by <= workers
+    assert by
+    for one, other in zip(alone[:3], shared[:3], strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
+
+
 def test_a_device_that_is_not_there_is_said(tmp_path, scene):
     with pytest.raises(SwathError, match="there is no device 'tpu' here"):
         map_scene(dense(), CLASSES, Input(scene[0]), tmp_path / "m.tif", about=ABOUT, how=replace(SMALL, device="tpu"))
@@ -398,6 +435,18 @@ def test_several_utm_zones_have_a_map_each_and_one_of_all(tmp_path):
         assert (all_of_it.read(1, window=east) != 255).sum() == pytest.approx(40 * 50, rel=0.05)
 
 
+def test_a_map_of_several_bands_has_all_of_them_in_the_one_of_all_zones(tmp_path):
+    scenes, counts = tmp_path / "scenes", np.random.default_rng(1).integers(1, 9000, (2, 20, 30), dtype=np.uint16)
+    scenes.mkdir()
+    write(scenes / "a.tif", counts)
+    write(scenes / "b.tif", counts, epsg=32632)
+    map_scene(dense(), Presences(("a", "<b>", "c")), Input(scenes), tmp_path / "map.tif", about=ABOUT, how=SMALL)
+    with rasterio.open(tmp_path / "map.vrt") as all_of_it, rasterio.open(tmp_path / "map_32631.tif") as first:
+        assert (all_of_it.descriptions, all_of_it.scales) == (("a", "<b>", "c"), (1 / 250,) * 3)
+        window = rasterio.windows.from_bounds(*first.bounds, all_of_it.transform)
+        np.testing.assert_array_equal(all_of_it.read(window=window), first.read())
+
+
 def test_a_zone_without_a_valid_pixel_has_no_map_and_the_others_have(tmp_path, capsys):
     scenes, counts = tmp_path / "scenes", np.full((2, 20, 30), 500, np.uint16)
     scenes.mkdir()
@@ -427,6 +476,25 @@ def test_other_settings_a_second_writer_and_what_is_no_map_are_refused(tmp_path,
         map_scene(dense(), CLASSES, Input(path), path, about=ABOUT, how=SMALL)
     with pytest.raises(SwathError, match=r"a map is a GeoTIFF, not \.png"):
         map_scene(dense(), CLASSES, Input(path), tmp_path / "map.png", about=ABOUT, how=SMALL)
+
+
+def test_a_byte_of_a_map_that_was_changed_is_found(tmp_path, scene):
+    to = tmp_path / "map.tif"
+    map_scene(dense(), CLASSES, Input(scene[0]), to, about=ABOUT, how=SMALL)
+    assets = json.loads((tmp_path / "map.collection.json").read_text())["assets"]
+    for name, file in (("map", to), ("probabilities", tmp_path / "map.probabilities.tif")):
+        assert assets[name]["file:checksum"] == "1220" + hashlib.sha256(file.read_bytes()).hexdigest()
+        assert assets[name]["file:size"] == file.stat().st_size
+    assert check_embeddings(to) == []
+    changed = bytearray((tmp_path / "map.probabilities.tif").read_bytes())
+    changed[-100] ^= 1
+    (tmp_path / "map.probabilities.tif").write_bytes(changed)
+    said = "map.probabilities.tif was changed since it was written"
+    assert check_embeddings(to)[0].startswith(said)
+    with pytest.raises(SwathError, match=f"the map is there already, and not as it was written: {said}"):
+        map_scene(dense(), CLASSES, Input(scene[0]), to, about=ABOUT, how=SMALL)
+    (tmp_path / "map.probabilities.tif").unlink()
+    assert check_embeddings(to) == ["map.probabilities.tif is missing"]
 
 
 def test_an_input_without_a_valid_pixel_is_said(tmp_path):
@@ -499,6 +567,56 @@ def test_a_classifier_of_chips_says_of_each_cell_what_it_says_of_the_chip_around
             top, left = first + row * cell, first + column * cell
             around = padded[:, top : top + chip, left : left + chip]
             np.testing.assert_allclose(said[:, row, column], (around * weight.numpy()).sum(axis=(1, 2)), atol=1e-4)
+
+
+def whereabouts(images):
+    return images["location"].pixels[:, 0, :, 0, 0]
+
+
+@pytest.mark.parametrize(("chip", "cell"), [(5, 2), (4, 4), (1, 1)])
+def test_a_classifier_of_chips_is_told_where_each_chip_lies(tmp_path, chip, cell):
+    write(tmp_path / "scene.tif", np.ones((2, 13, 14), np.uint16))
+    keys = (*KEYS, "location/lon", "location/lat")
+    predictor = Chips(whereabouts, nn.Identity(), keys, series=False, check=one_point, chip=chip, cell=cell)
+    how = How(window=3, device="cpu")
+    map_scene(predictor, Numbers(("lon", "lat")), Input(tmp_path / "scene.tif"), tmp_path / "m.tif", about={}, how=how)
+    with rasterio.open(tmp_path / "m.tif") as file:
+        said = file.read()
+    middle = chip / 2 - (chip - cell) // 2
+    column, row = (middle + cell * np.arange(n) for n in said.shape[:0:-1])
+    x, y = np.meshgrid(500_000 + 10 * column, 5_000_000 - 10 * row)
+    np.testing.assert_allclose(said, Transformer.from_crs(32631, 4326, always_xy=True).transform(x, y), atol=5e-6)
+
+
+def one_point(images):
+    assert images["location"].pixels.shape == (1, 1, 2, 1, 1)
+
+
+class Located(nn.Module):
+    def forward(self, images):
+        pixels = images["location"].pixels[:, 0]
+        return (pixels[:, :, :1, :1] * torch.tensor([0.5, -0.05])[:, None, None]).expand(-1, -1, 8, 8)
+
+
+def test_a_network_of_pixels_is_told_where_the_middle_of_its_window_lies(tmp_path):
+    write(tmp_path / "scene.tif", np.ones((2, 13, 14), np.uint16))
+    keys = (*KEYS, "location/lon", "location/lat")
+    predictor = Dense(Located(), keys, series=False, check=one_point, window=8, overlap=0, fixed=True)
+    map_scene(predictor, Presences(("a", "b")), Input(tmp_path / "scene.tif"), tmp_path / "m.tif", about={})
+    x, y = np.meshgrid([500_040, 500_120], [4_999_960, 4_999_880])
+    lon, lat = Transformer.from_crs(32631, 4326, always_xy=True).transform(x, y)
+    first = 1 / (1 + np.exp(-0.05 * lat - 0.5 * lon))
+    wanted = np.stack([first, 1 - first]).repeat(8, axis=1).repeat(8, axis=2)[:, :13, :14]
+    with rasterio.open(tmp_path / "m.tif") as file:
+        np.testing.assert_allclose(file.read() / 250, wanted, atol=0.5 / 250 + 1e-5)
+
+
+def test_probabilities_of_several_classes_are_kept_as_they_are():
+    product = Presences(("a", "b"))
+    values = np.array([[[0.0, 0.9, 1.0]], [[0.4, 0.9, 0.0]]], np.float32)
+    stored = product.encode(values, np.array([[True, True, False]]))
+    assert stored.tolist() == [[[0, 225, 255]], [[100, 225, 255]]]
+    assert (product.empty(1, 2) == 255).all()
 
 
 def test_a_map_of_codes_beyond_a_byte_counts_its_classes():

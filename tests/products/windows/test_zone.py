@@ -7,11 +7,12 @@ import pytest
 import rasterio
 import xarray
 from affine import Affine
+from pyproj import Transformer
 
 from swath.batch import NO_DAY
 from swath.errors import CorpusError
 from swath.products.windows import Input, Span, open_zones, tiles
-from swath.sensors import get
+from swath.sensors import band_id, get
 
 RED, NIR = "sentinel-2-l2a/B04", "sentinel-2-l2a/B08"
 SCALE, OFFSET = 1e-4, -0.1
@@ -149,6 +150,28 @@ def test_scenes_of_two_utm_zones_are_two_zones(tmp_path):
     write(tmp_path / "a.tif", counts(1))
     write(tmp_path / "b.tif", counts(2), epsg=32632)
     assert [zone.crs for zone in open_zones(Input(tmp_path), [RED, NIR])] == ["EPSG:32631", "EPSG:32632"]
+
+
+@pytest.mark.parametrize(("epsg", "west"), [(32631, 500_000), (32660, 832_000), (4326, 179.9)])
+def test_the_points_of_a_grid_are_told_where_they_lie(tmp_path, epsg, west):
+    grid = Affine(10, 0, west, 0, -10, 1_000_000) if epsg != 4326 else Affine(0.1, 0, west, 0, -0.1, 9)
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", count=2, height=30, width=40, dtype="uint16", crs=epsg, transform=grid
+    ) as file:
+        file.write(counts(0))
+    (zone,) = open_zones(Input(tmp_path / "a.tif"), [RED, NIR, "location/lat"])
+    rows, columns = np.array([2.5, 12.0]), np.array([0.5, 17.0, 39.5])
+    image = zone.location(("lat", "lon"), rows, columns)
+    assert (image.pixels.shape, image.common_ids) == (
+        (1, 1, 2, 2, 3),
+        tuple(map(band_id, ("location/lat", "location/lon"))),
+    )
+    xs, ys = np.meshgrid(grid.c + grid.a * columns, grid.f + grid.e * rows)
+    lat, lon = Transformer.from_crs(epsg, 4326).transform(*((ys, xs) if epsg == 4326 else (xs, ys)))
+    np.testing.assert_allclose(image.pixels[0, 0, 0], lat, atol=1e-5)
+    told = image.pixels[0, 0, 1].numpy()
+    np.testing.assert_allclose((told - lon + 180) % 360 - 180, 0, atol=2e-5)
+    assert np.abs(told).max() <= 180
 
 
 @pytest.mark.parametrize("kind", ["nc", "zarr"])

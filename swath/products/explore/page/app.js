@@ -27,6 +27,11 @@ function say(text, wrong = false) {
   $("status").classList.toggle("wrong", wrong)
 }
 
+function note(sentences) {
+  sentences.forEach((one) => $("notes").append(make("li", { textContent: one })))
+  $("notes-box").hidden = !$("notes").children.length
+}
+
 // whatever goes wrong is said, and changes nothing
 const trying = (work) => async (...given) => {
   try {
@@ -48,8 +53,8 @@ async function load() {
   page.labels = new Uint8Array(labels)
   map.show(new Float32Array(points), page.onGround)
   $("name").textContent = `${state.name} · ${state.rows.toLocaleString("en")} embeddings · ${state.encoder}, ${state.dims} dimensions`
-  state.notes.forEach((note) => $("notes").append(make("li", { textContent: note })))
-  $("notes-box").hidden = !state.notes.length
+  page.mostBytes = state.most_bytes
+  note(state.notes)
   know(state)
   say("Ready")
   requestAnimationFrame(() => performance.mark("swath-painted"))
@@ -213,6 +218,18 @@ async function next() {
   await choose(one.row)
 }
 
+async function open(file, column) {
+  if (!file) throw new Error("choose a file first")
+  if (file.size > page.mostBytes)
+    throw new Error(`the file has ${Math.round(file.size / 1e6)} MB, and the page takes ${Math.round(page.mostBytes / 1e6)}: swath explore INDEX --open FILE`)
+  const asked = new URLSearchParams({ name: file.name, column })
+  const how = { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file }
+  const state = await (await ask(`open?${asked}`, how)).json()
+  await relabelled(state)
+  note(state.said)
+  say(state.said.at(-1))
+}
+
 function corner(x, y) {
   map.corners.push([x, y])
   map.draw()
@@ -272,6 +289,11 @@ $("declare").addEventListener("submit", trying(async (event) => {
   say(`${$("class").value} is declared, saved`)
   $("class").value = ""
   delete $("colour").dataset.chosen
+}))
+$("open").addEventListener("submit", trying(async (event) => {
+  event.preventDefault()
+  await open($("file").files[0], $("column").value)
+  $("open").reset()
 }))
 $("colour").addEventListener("input", () => ($("colour").dataset.chosen = "yes"))
 $("mode").addEventListener("change", paint)

@@ -19,6 +19,8 @@ export class PointMap {
   show(xy, onGround) {
     this.xy = xy
     this.onGround = onGround
+    // of locations across the antimeridian longitudes go on beyond 180, where the land is drawn again
+    this.turns = onGround && xy.some((x, i) => i % 2 === 0 && x > 180) ? [0, 360] : [0]
     this.colours = new Uint32Array(xy.length / 2)
     this.on = new Uint8Array(xy.length / 2)
     this.resize()
@@ -116,10 +118,12 @@ export class PointMap {
     ink.clearRect(0, 0, ink.canvas.width, ink.canvas.height)
     if (!this.land || !this.onGround) return
     const r = this.ratio, sx = this.narrow * this.scale * r, sy = -this.scale * r
-    const matrix = new DOMMatrix([sx, 0, 0, sy, (this.width / 2) * r - this.centre[0] * sx, (this.height / 2) * r - this.centre[1] * sy])
     const land = new Path2D(), borders = new Path2D()
-    land.addPath(this.land, matrix)
-    borders.addPath(this.borders, matrix)
+    for (const turn of this.turns) {
+      const matrix = new DOMMatrix([sx, 0, 0, sy, (this.width / 2) * r + (turn - this.centre[0]) * sx, (this.height / 2) * r - this.centre[1] * sy])
+      land.addPath(this.land, matrix)
+      borders.addPath(this.borders, matrix)
+    }
     ink.fillStyle = look("--land")
     ink.fill(land, "evenodd")
     ink.strokeStyle = look("--border")
