@@ -28,7 +28,10 @@ def changes(path: Path) -> list[str]:
         path: of a raster or a table; beside it `NAME.json`, `NAME.item.json` or `NAME.collection.json` describe it, and
             files that belong to it.
     """
-    return [said for document in _documents(path) for said in _changed(document, path)]
+    try:
+        return [said for document in _documents(path) for said in _changed(document, path)]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        return [f"the STAC document beside it cannot be read: {str(error).splitlines()[0]}"]
 
 
 def _documents(path: Path) -> list[dict[str, Any]]:

@@ -111,8 +111,10 @@ def near(shapes: gpd.GeoDataFrame, crs: str, bounds: tuple[float, float, float, 
     Args:
         shapes: with a reference system.
         crs: of the box.
-        bounds: west, south, east and north.
+        bounds: west, south, east and north; of what is not finite nothing can be said, and all may.
     """
+    if not np.isfinite(bounds).all():
+        return np.ones(len(shapes), bool)
     west, south, east, north = transform_bounds(crs, shapes.crs, *bounds, densify_pts=21)
     if not (np.isfinite([west, south, east, north]).all() and west <= east):  # around a pole or the antimeridian
         return np.ones(len(shapes), bool)

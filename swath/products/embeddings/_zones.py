@@ -139,7 +139,7 @@ def read_polygons(
     for before, shapes in vector.parts(path, key):
         numbered = gpd.GeoDataFrame(shapes.set_index(pd.RangeIndex(before + 1, before + 1 + len(shapes))))
         sound = _sound(numbered, out, f"{path}, for {key}")
-        kept.append(sound if footprints is None else _meeting(sound, footprints, out))
+        kept.append(sound.to_crs("EPSG:4326") if footprints is None else _meeting(sound, footprints, out))
     found = gpd.GeoDataFrame(pd.concat(kept))
     if found.empty and not out.away:
         raise CorpusError(
@@ -164,14 +164,16 @@ def _sound(shapes: gpd.GeoDataFrame, out: LeftOut, where: str) -> gpd.GeoDataFra
     out.crossed += shapes.index[broken].tolist()
     if broken.any() and not out.reason:
         out.reason = shapely.is_valid_reason(given.iloc[int(broken.argmax())])
-    return gpd.GeoDataFrame(shapes[~(empty | broken)].to_crs("EPSG:4326"))
+    return gpd.GeoDataFrame(shapes[~(empty | broken)])
 
 
 def _meeting(shapes: gpd.GeoDataFrame, footprints: Shaped[ndarray, " n"], out: LeftOut) -> gpd.GeoDataFrame:
-    meets = np.zeros(len(shapes), bool)
-    meets[shapely.STRtree(footprints).query(shapes.geometry.to_numpy(), predicate="intersects")[0]] = True
-    out.away += shapes.index[~meets].tolist()
-    return gpd.GeoDataFrame(shapes[meets])
+    west, south, east, north = shapely.total_bounds(footprints).tolist()
+    at = np.flatnonzero(vector.near(shapes, "EPSG:4326", (west, south, east, north)))
+    there = gpd.GeoDataFrame(shapes.iloc[at].to_crs("EPSG:4326"))
+    own = np.unique(shapely.STRtree(footprints).query(there.geometry.to_numpy(), predicate="intersects")[0])
+    out.away += np.delete(shapes.index.to_numpy(), at[own]).tolist()
+    return gpd.GeoDataFrame(there.iloc[own])
 
 
 def _counted(numbers: Sequence[int] | pd.Index, why: str) -> str:

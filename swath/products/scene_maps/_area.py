@@ -1,5 +1,6 @@
 """The area that a map is cut to: the polygons of a vector file."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import geopandas as gpd
@@ -26,7 +27,7 @@ def area_of(path: Path, zones: list[Zone]) -> list[shapely.STRtree | None]:
         CorpusError: the file cannot be read or says no reference system, it holds no polygon, or none of them lies in
             a zone.
     """
-    kept: list[list[ndarray]] = [[] for _ in zones]
+    kept: list[list[ndarray]] = [[np.empty(0, object)] for _ in zones]
     kinds: set[str] = set()
     total = polygons = broken = reached = 0
     for _, shapes in vector.parts(path, "--clip", columns=False):
@@ -36,11 +37,9 @@ def area_of(path: Path, zones: list[Zone]) -> list[shapely.STRtree | None]:
         own = geometries[has_area]
         crossed = ~shapely.is_valid(own)
         own[crossed] = shapely.make_valid(own[crossed])
-        sound = gpd.GeoDataFrame(geometry=own, crs=shapes.crs)
         here = np.zeros(len(own), bool)
-        for zone, list_ in zip(zones, kept, strict=True):
-            inside, at = _in_zone(sound, zone)
-            list_.append(inside)
+        for number, inside, at in _meeting(gpd.GeoDataFrame(geometry=own, crs=shapes.crs), zones):
+            kept[number].append(inside)
             here[at] = True
         total, polygons = total + len(shapes), polygons + len(own)
         broken, reached = broken + int(crossed.sum()), reached + int(here.sum())
@@ -64,15 +63,22 @@ def area_of(path: Path, zones: list[Zone]) -> list[shapely.STRtree | None]:
     return [shapely.STRtree(parts) if len(parts) else None for parts in joined]
 
 
-def _in_zone(shapes: gpd.GeoDataFrame, zone: Zone) -> tuple[ndarray, Int[ndarray, " m"]]:
-    """The polygons that meet a zone, in its reference system and one by one, and the positions of the shapes."""
-    bounds = _bounds(zone)
-    at = np.flatnonzero(vector.near(shapes, zone.crs, bounds))
-    own = shapes.geometry.iloc[at].to_crs(zone.crs).to_numpy()
-    meets = np.isfinite(shapely.bounds(own)).all(axis=1) & shapely.intersects(own, shapely.box(*bounds))
-    parts = shapely.get_parts(shapely.get_parts(own[meets]))
-    # mending leaves lines of what has no area, and a line would count as the pixels that it crosses
-    return parts[np.isin(shapely.get_type_id(parts), POLYGONS)], at[meets]
+def _meeting(shapes: gpd.GeoDataFrame, zones: list[Zone]) -> Iterator[tuple[int, ndarray, Int[ndarray, " m"]]]:
+    """Number of a zone, the polygons that meet it, in its reference system one by one, and positions of the shapes."""
+    boxes, systems = shapely.box(*np.array([_bounds(zone) for zone in zones]).T), [zone.crs for zone in zones]
+    for crs in dict.fromkeys(systems):
+        numbers = np.array([number for number, one in enumerate(systems) if one == crs])
+        west, south, east, north = shapely.total_bounds(boxes[numbers]).tolist()
+        at = np.flatnonzero(vector.near(shapes, crs, (west, south, east, north)))
+        own = shapes.geometry.iloc[at].to_crs(crs).to_numpy()
+        known = np.isfinite(shapely.bounds(own)).all(axis=1)
+        at, own = at[known], own[known]
+        zone, which = shapely.STRtree(own).query(boxes[numbers], predicate="intersects")
+        for k, number in enumerate(numbers.tolist()):
+            mine = np.sort(which[zone == k])
+            parts = shapely.get_parts(shapely.get_parts(own[mine]))
+            # mending leaves lines of what has no area, and a line would count as the pixels that it crosses
+            yield number, parts[np.isin(shapely.get_type_id(parts), POLYGONS)], at[mine]
 
 
 def _bounds(zone: Zone) -> tuple[float, float, float, float]:

@@ -1,6 +1,10 @@
 """Tables as they are meant: a line with more cells than names, a name twice and radians are not taken in silence."""
 
+import geopandas as gpd
+import numpy as np
+import pandas as pd
 import pytest
+import shapely
 
 from swath.corpus.ground import vector
 from swath.errors import CorpusError
@@ -37,3 +41,37 @@ def test_what_looks_like_radians_is_said(tmp_path, capsys):
     assert "if these are radians, give degrees" in " ".join(capsys.readouterr().err.split())
     table(tmp_path, "lon,lat\n-3.2,1.5\n0.2,-0.9\n")
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a.gpkg", "a.geojson", "a.parquet"])
+def test_a_file_in_parts_is_the_file(tmp_path, monkeypatch, name):
+    shapes = gpd.GeoDataFrame({"k": range(7)}, geometry=gpd.points_from_xy(range(7), range(7)), crs="EPSG:4326")
+    (shapes.to_parquet if name.endswith("parquet") else shapes.to_file)(tmp_path / name)
+    monkeypatch.setattr(vector, "PART", 3)
+    starts, parts = zip(*vector.parts(tmp_path / name, "the.key"), strict=True)
+    assert starts == ((0,) if name.endswith("parquet") else (0, 3, 6))
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), vector.read(tmp_path / name, "the.key"))
+    bare = [list(part.columns) for _, part in vector.parts(tmp_path / name, "the.key", columns=False)]
+    assert name.endswith("parquet") or bare == [["geometry"]] * 3
+
+
+def test_shapes_near_a_box_are_all_that_meet_it():
+    """A box in UTM is bent in degrees: what is cut off too closely would be lost."""
+    rng = np.random.default_rng(0)
+    lon, lat = rng.uniform(8, 10, 4000), rng.uniform(59, 61, 4000)
+    shapes = gpd.GeoDataFrame(geometry=shapely.box(lon, lat, lon + 0.02, lat + 0.02), crs="EPSG:4326")
+    bounds = (500_000.0, 6_600_000.0, 540_000.0, 6_640_000.0)
+    meets = shapes.to_crs("EPSG:32632").intersects(shapely.box(*bounds)).to_numpy()
+    near = vector.near(shapes, "EPSG:32632", bounds)
+    assert meets.sum() > 100
+    assert near[meets].all()
+    assert near.sum() < 1.3 * meets.sum()
+    # across the antimeridian nobody is left out
+    assert vector.near(shapes, "EPSG:32660", (800_000.0, 0.0, 900_000.0, 10_000.0)).all()
+
+
+@pytest.mark.parametrize(("text", "words"), [("{}", "cannot read|has 0 tables"), ("x", "it is no GeoJSON file")])
+def test_parts_of_a_file_that_is_none_are_refused(tmp_path, text, words):
+    (tmp_path / "a.geojson").write_text(text)
+    with pytest.raises(CorpusError, match=words):
+        list(vector.parts(tmp_path / "a.geojson", "the.key"))

@@ -26,6 +26,7 @@ from pyproj import Transformer
 from rasterio.errors import RasterioIOError
 from torch import nn
 
+from swath.corpus.ground import vector
 from swath.corpus.sources.folder import Pixels
 from swath.errors import ContractError, CorpusError, RecipeError, SwathError
 from swath.products import scene_maps
@@ -373,7 +374,8 @@ def test_overviews_are_means_of_what_there_is_down_to_a_block(tmp_path, monkeypa
     np.testing.assert_allclose(said[there], mean[there], atol=1e-4)
 
 
-def test_a_map_is_cut_to_an_area(tmp_path, scene, capsys):
+def test_a_map_is_cut_to_an_area(tmp_path, scene, capsys, monkeypatch):
+    monkeypatch.setattr(vector, "PART", 2)  # a file of seven shapes is read in four parts
     path, _, valid = scene
     inside = shapely.box(500_203, 4_999_201, 500_702, 4_999_498)
     bow = shapely.Polygon([(500_900, 4_999_903), (501_000, 4_999_803), (501_000, 4_999_903), (500_900, 4_999_803)])
@@ -495,6 +497,9 @@ def test_a_byte_of_a_map_that_was_changed_is_found(tmp_path, scene):
         map_scene(dense(), CLASSES, Input(scene[0]), to, about=ABOUT, how=SMALL)
     (tmp_path / "map.probabilities.tif").unlink()
     assert check_embeddings(to) == ["map.probabilities.tif is missing"]
+    for damaged in ("{", '{"assets": ["a"]}'):
+        (tmp_path / "map.collection.json").write_text(damaged)
+        assert "the STAC document beside it cannot be read" in check_embeddings(to)[0]
 
 
 def test_an_input_without_a_valid_pixel_is_said(tmp_path):
