@@ -97,7 +97,7 @@ def canada(path: Path) -> Figure:
     table = gpd.read_file(path)
     west, south, east, north = SHOWN
     table = table[table["part"] == "test"].cx[west:east, south:north]
-    figure = Figure(figsize=(7.0, 4.2), dpi=100, layout="constrained")
+    figure = Figure(figsize=(9.2, 4.2), dpi=100, layout="constrained")
     axis = figure.subplots()
     names = sorted(table["class"].unique(), key=int)
     for name in names:
