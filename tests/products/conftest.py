@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from swath.corpus import Chip, CorpusWriter, LabelLayer, Location, Part, SensorLayout
 from swath.sensors import get
+from swath.sweep import EFFECTS
 from swath.tasks import metrics, schema
 from swath.tasks.statistics import StatisticsConfig, TaskRules, summarise
 from tests.products.indices import encoder_path, squares  # noqa: F401  fixtures
@@ -35,6 +36,8 @@ SKILL = {
 }
 """Chance that a sample is classified rightly for a reason; the rest is guessed."""
 LOCATIONS, PX = 240, 24
+SWEPT = {"byol": ("byol", "<b>mild"), "simclr": ("simclr", "<b>mild"), "moco-v2": ("moco", "strong")}
+"""Method and crops of each arm, where the run is a sweep."""
 
 
 @pytest.fixture(scope="session")
@@ -251,3 +254,25 @@ def metric_in_kelvin(monkeypatch) -> str:
     kelvin = replace(usual("accuracy"), name="kelvin", label="error in K", unit="number", better="lower")
     monkeypatch.setattr(metrics, "find", lambda name: kelvin if name == "kelvin" else usual(name))
     return "kelvin"
+
+
+@pytest.fixture
+def swept(run):
+    """A run whose arms are called the points of a sweep."""
+    folder = run / "sweep"
+    folder.mkdir()
+    values = schema.TABLE.read(run / "evaluate", role="pretrained").rename(columns={"row": "arm"})
+    levels = pd.DataFrame([(arm, *own) for arm, own in SWEPT.items()], columns=["arm", "method", "crops"])
+    costs = levels[["arm"]].assign(seconds=[61.0, 62.0, float("nan")], samples=[5000.0, 5000.0, 4000.0])
+    columns = ["arm", "task", "input", "probe", "metric", "value", "low", "high"]
+    levels.merge(values[columns], on="arm").merge(costs, on="arm").to_csv(folder / "arms.csv", index=False)
+    panel = {name: values[name].iloc[0] for name in ("task", "input", "probe", "metric")}
+    usual = {**panel, "other_axis": "", "other_level": "", "mean": 0.8, "low": -0.01, "high": 0.05, "p": 0.2, "arms": 1}
+    lines = [
+        usual | {"axis": "method", "level": "byol", "effect": 0.021},
+        usual | {"axis": "method", "level": "moco", "effect": -0.021, "low": float("nan"), "high": float("nan")},
+        usual | {"axis": "crops", "level": "<b>mild", "effect": 0.003},
+        usual | {"axis": "method", "level": "byol", "other_axis": "crops", "other_level": "<b>mild", "effect": 0.004},
+    ]
+    EFFECTS.write(folder, EFFECTS.frame(line | {"note": "9 groups and 2 trainings are too few"} for line in lines))
+    return run

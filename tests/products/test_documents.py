@@ -9,8 +9,7 @@ import pytest
 
 from swath import cli
 from swath.errors import SwathError
-from swath.products.documents import stale, verify, write
-from swath.products.documents._markdown import escape
+from swath.products.documents import escape, stale, verify, write
 from swath.tasks import schema
 from tests.products.conftest import write_lines
 
@@ -254,3 +253,35 @@ def test_a_run_that_has_changed_is_named(document, run, command):
 def test_options_that_say_too_little_are_refused(arguments, said, command):
     code, message = command(*arguments)
     assert (code, said in message) == (2, True)
+
+
+def test_of_a_sweep_the_effects_are_told_and_not_every_arm_against_all(swept, tmp_path):
+    target = write([swept], tmp_path / "results.md", tmp_path / "images")
+    text = target.read_text().replace("\xa0", " ")
+    assert "3 combinations of method and crops were trained. The best one has not been trained again yet." in text
+    assert "The trainings did not see equally much: 4,000 to 5,000 locations each." in text
+    assert "| method | byol | 80.0 % | +2.1 | −1.0 to +5.0 | 0.200 | 1 |" in text
+    assert "| crops | &lt;b&gt;mild | 80.0 % | +0.3 |" in text
+    assert "|  | &lt;b&gt;mild |\n| --- | ---: |\n| byol | 80.0 % |" in text
+    assert "Intervals are not to be relied on: 9 groups and 2 trainings are too few." in text
+    assert "encoders against each other" not in text
+    table = schema.TABLE.read(swept / "evaluate")
+    best = table.loc[table["role"] == "pretrained"].iloc[0]
+    panel = (table[["task", "input", "probe", "metric"]] == best[["task", "input", "probe", "metric"]]).all(axis=1)
+    for line in table.loc[panel & table["value"].notna()].itertuples():
+        assert f"| {escape(line.row)} |" in text
+        assert f" {100 * line.value:.1f} % | {100 * line.low:.1f}–{100 * line.high:.1f} |" in text
+    assert verify(target) == []
+    assert stale(target, [swept]) == []
+
+
+def test_the_value_of_fresh_trainings_stands_beside_that_of_the_choice(swept, tmp_path):
+    best = schema.TABLE.read(swept / "evaluate", role="pretrained").iloc[0]
+    shutil.copytree(swept / "evaluate", swept / "confirm" / "evaluate")
+    shutil.copy(swept / "manifest.json", swept / "confirm")
+    lines = pd.DataFrame([best.to_dict() | {"value": 0.512, "low": 0.4, "high": 0.6, "per_seed": (0.5, 0.52)}])
+    schema.TABLE.write(swept / "confirm" / "evaluate", lines)
+    target = write([swept], tmp_path / "results.md")
+    said = "trained again with 2 fresh seeds and judged on the same places it has 51.2 % (40.0–60.0)."
+    assert said in target.read_text().replace("\xa0", " ")
+    assert verify(target) == []

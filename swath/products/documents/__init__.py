@@ -15,13 +15,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from swath._files import file_name, replacing, write_whole
 from swath.errors import SwathError
-from swath.products.documents._markdown import escape, markdown_table, render
+from swath.products.documents._cells import escape, markdown_table
+from swath.products.documents._markdown import render
 from swath.products.documents._record import FORMAT, dumped, numbers_of, restored
 from swath.products.draw.charts import cloud_curve, comparison
 from swath.products.draw.style import png, styled
-from swath.products.tables import Run, cloud_charts, headline_panel, load, panels_of
+from swath.products.draw.sweeps import effects_chart
+from swath.products.tables import Run, Sweep, cloud_charts, headline_panel, load, panels_of
+from swath.sweep import PANEL
 
 __all__ = ["escape", "markdown_table", "stale", "verify", "write"]
 
@@ -143,8 +148,15 @@ def _picture(run: Run, images: Path, target: Path) -> str | None:
     if panel is None:
         return None
     with styled():
-        data = png(comparison(panel, run.arms), dpi=150)
+        data = png(comparison(panel, run.arms) if run.sweep is None else _effects(run.sweep), dpi=150)
     return _stored(data, images / f"results-{file_name(run.name)}.png", target)
+
+
+def _effects(sweep: Sweep) -> Figure:
+    """What each level of each axis does in the first panel."""
+    effects = sweep.effects
+    own = (effects[list(PANEL)] == effects[list(PANEL)].iloc[0]).all(axis=1) & (effects["other_axis"] == "")
+    return effects_chart(effects.loc[own].to_dict("records"))
 
 
 def _cloud_picture(run: Run, images: Path, target: Path) -> str | None:

@@ -1,12 +1,13 @@
 """A run as Markdown, from the record that a document keeps of it and nothing else."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from swath.products import words
+from swath.products.documents._cells import escape, markdown_table
+from swath.products.documents._sweep import sweep_parts
 from swath.products.tables import (
     ROLES,
     VERDICTS,
@@ -38,6 +39,8 @@ def render(run: Run, image: str | None = None, cloud_image: str | None = None) -
         cloud_image: the same of the first chart of painted clouds.
     """
     all_panels = panels_of(run)
+    if run.sweep is not None:
+        return "\n\n".join([*sweep_parts(run, run.sweep, image), _provenance(run, all_panels)]) + "\n"
     first = headline_panel(all_panels)
     parts = [escape(" ".join([*judged(run, first, panels_in_all=len(all_panels)), *claims_in_short(claims_of(run))]))]
     parts += _claims(claims_of(run))
@@ -100,19 +103,6 @@ def _tasks(run: Run, panels: Sequence[Panel]) -> list[str]:
         labels = [f"{of[name].mean():,.0f} {noun}" for name in ("train_labels", "val_labels")]
         rows.append([*map(escape, (str(task), *labels, f"{of['test'].sum():,.0f}", words.count(groups), trained))])
     return [f"**Labels**\n\n{markdown_table(header, rows)}"]
-
-
-def escape(text: str) -> str:
-    """Text escaped so that Markdown shows it literally, in a table cell too."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|{}])", r"\\\1", text)
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric_from: int = 1) -> str:
-    """A table of escaped cells; columns from this one on are aligned to the right."""
-    rule = ["---" if i < numeric_from else "---:" for i in range(len(header))]
-    lines = [header, rule, *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _panel_table(panel: Panel) -> str:

@@ -3,13 +3,14 @@
 import json
 import math
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from swath.errors import SwathError
-from swath.products.tables import Run
+from swath.products.tables import Confirmation, Run, Sweep
 from swath.sensors import declare
 
 FORMAT = 3
@@ -30,7 +31,25 @@ _CLAIM_COLUMNS = (
 _TASK_COLUMNS = ("task", "fold", "classes", "train", "val", "test", "train_labels", "val_labels", "label")
 _LEVEL_COLUMNS = ("task", "input", "probe", "row", "role", "of_arm", "metric", "cloud", "value", "low", "high")
 _GAIN_COLUMNS = ("task", "input", "probe", "a", "b", "metric", "low_cloud", "difference", "low", "high")
-_TABLES = ("claims", "tasks", "table", "comparisons", "cloud_levels", "cloud_gains")
+_EFFECT_COLUMNS = (
+    *(
+        "task",
+        "input",
+        "probe",
+        "metric",
+        "axis",
+        "level",
+        "other_axis",
+        "other_level",
+        "mean",
+        "effect",
+        "low",
+        "high",
+    ),
+    *("p", "arms", "note"),
+)
+_ARM_COLUMNS = ("arm", "task", "input", "probe", "metric", "value", "low", "high", "seconds", "samples")
+_TABLES = ("claims", "tasks", "table", "comparisons", "cloud_levels", "cloud_gains", "effects", "arms")
 _MANIFEST_KEYS = ("name", "swath_version", "created", "updated", "recipe_hash", "machine", "packages")
 _RECIPE_KEYS = ("name", "description", "seeds")
 _STAGE_KEYS = ("stage", "arm", "seed", "seconds", "jobs", "status")
@@ -55,6 +74,8 @@ def numbers_of(run: Run) -> dict[str, Any]:
         "corpus": {key: corpus[key] for key in ("hash", "locations", "chips", "definitions") if corpus.get(key)},
         "stages": [{key: stage[key] for key in _STAGE_KEYS if key in stage} for stage in run.stages],
     }
+    # of a sweep the effects are wanted, not each of its arms against all
+    comparisons = run.comparisons if run.sweep is None else run.comparisons.iloc[:0]
     return {
         "format": FORMAT,
         "manifest": kept,
@@ -62,10 +83,24 @@ def numbers_of(run: Run) -> dict[str, Any]:
         "claims": _rows(run.claims, _CLAIM_COLUMNS),
         "tasks": _rows(run.tasks, _TASK_COLUMNS + (("unit",) if any(map(run.unit, run.tasks["task"])) else ())),
         "table": _rows(run.table, _TABLE_COLUMNS),
-        "comparisons": _rows(run.comparisons, _COMPARISON_COLUMNS),
+        "comparisons": _rows(comparisons, _COMPARISON_COLUMNS),
         "cloud_levels": _rows(run.cloud_levels, _LEVEL_COLUMNS) if len(run.cloud_levels) else [],
         "cloud_gains": _rows(run.cloud_gains, _GAIN_COLUMNS) if len(run.cloud_gains) else [],
+        **({} if run.sweep is None else _of_sweep(run.sweep)),
     }
+
+
+def _of_sweep(sweep: Sweep) -> dict[str, Any]:
+    found = sweep.confirmation
+    return {
+        "effects": _rows(sweep.effects, _EFFECT_COLUMNS),
+        "arms": _rows(sweep.arms, _ARM_COLUMNS),
+        "confirmation": None if found is None else {key: _plain(value) for key, value in asdict(found).items()},
+    }
+
+
+def _plain(value: Any) -> Any:
+    return _rounded(value) if isinstance(value, float) else value
 
 
 def _rows(frame: pd.DataFrame, columns: tuple[str, ...]) -> list[list[Any]]:
@@ -111,7 +146,20 @@ def restored(content: dict[str, Any]) -> Run:
         classes=content["classes"],
         claims=_frame(content["claims"]),
         tasks=_frame(content["tasks"]),
+        sweep=_sweep(content),
     )
+
+
+def _sweep(content: dict[str, Any]) -> Sweep | None:
+    if not content.get("effects"):
+        return None
+    found: dict[str, Any] | None = content["confirmation"]
+    again = None if found is None else Confirmation(**{key: _known(value) for key, value in found.items()})
+    return Sweep(_frame(content["effects"]), _frame(content["arms"]), again)
+
+
+def _known(value: Any) -> Any:
+    return math.nan if value is None else value
 
 
 def _with_roles(comparisons: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -125,5 +173,5 @@ def _with_roles(comparisons: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
 def _frame(rows: list[list[Any]]) -> pd.DataFrame:
     columns, *records = rows
-    values = [[math.nan if value is None else value for value in record] for record in records]
+    values = [[_known(value) for value in record] for record in records]
     return pd.DataFrame(values, columns=columns, dtype=object)

@@ -19,14 +19,17 @@ from swath.products.tables.panels import (
 )
 from swath.products.tables.run import Run, load, seconds_in_all, stage_name
 from swath.products.tables.sentences import ROLES, against, evidence, failures, judged, outcome
+from swath.products.tables.sweep import Confirmation, Sweep
 
 __all__ = [
     "ROLES",
     "VERDICTS",
     "ClaimInWords",
     "CloudChart",
+    "Confirmation",
     "Panel",
     "Run",
+    "Sweep",
     "against",
     "band_of",
     "claims_in_short",

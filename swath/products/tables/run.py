@@ -12,8 +12,10 @@ from pydantic import BaseModel, ValidationError
 from swath import _yaml
 from swath._files import read_json
 from swath.errors import RecipeError, SwathError
+from swath.products.tables.sweep import Sweep, read_sweep
 from swath.sensors import declare
 from swath.settings import plainly
+from swath.sweep import EFFECTS
 from swath.tasks import listed_budgets, schema
 
 MANIFEST_FORMAT = 1
@@ -89,6 +91,8 @@ class Run:
     """`evaluate/cloud_gains.csv`: differences between rows under painted clouds."""
     claims: pd.DataFrame = field(default_factory=pd.DataFrame)
     """`evaluate/claims.csv`: what came of the comparisons that the experiment was made for."""
+    sweep: Sweep | None = None
+    """The tables of `sweep/`; None of a run that is no sweep, or while its effects are not known."""
     problems: tuple[str, ...] = field(default=())
     """What could not be read, in words."""
 
@@ -195,6 +199,7 @@ def load(path: Path) -> Run:
         cloud_levels=_table(evaluate, schema.CLOUD_LEVELS, problems),
         cloud_gains=_table(evaluate, schema.CLOUD_GAINS, problems),
         claims=_table(evaluate, schema.CLAIMS, problems),
+        sweep=_sweep(path, manifest, problems),
         problems=tuple(problems),
     )
 
@@ -257,6 +262,26 @@ def _table(folder: Path, table: schema.Table, problems: list[str]) -> pd.DataFra
         SwathError: an earlier version of swath wrote it, which did not say what a row is.
     """
     return _lenient(folder / table.file, lambda _: table.read(folder), table.frame(), problems)
+
+
+def _sweep(path: Path, manifest: dict[str, Any], problems: list[str]) -> Sweep | None:
+    """The tables of a sweep; None where there are none, or they are damaged, which is noted."""
+    if not (path / "sweep" / EFFECTS.file).is_file():
+        return None
+
+    def confirmed(folder: Path) -> tuple[pd.DataFrame, int | None]:
+        again = load(folder)
+        return again.table, _fold(again.manifest)
+
+    try:
+        return read_sweep(path, _fold(manifest), confirmed)
+    except (SwathError, OSError, ValueError, KeyError) as error:
+        problems.append(f"The sweep cannot be shown: {error}")
+        return None
+
+
+def _fold(manifest: dict[str, Any]) -> int | None:
+    return ((manifest.get("recipe") or {}).get("split") or {}).get("fold")
 
 
 def _of_known_tasks(comparisons: pd.DataFrame, table: pd.DataFrame, problems: list[str]) -> pd.DataFrame:

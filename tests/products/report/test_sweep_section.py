@@ -8,32 +8,7 @@ import pytest
 from swath.products import report, words
 from swath.products.report.sections import all_sections
 from swath.products.tables import load
-from swath.sweep import EFFECTS
 from swath.tasks import schema
-
-ARMS = {"byol": ("byol", "<b>mild"), "simclr": ("simclr", "<b>mild"), "moco-v2": ("moco", "strong")}
-
-
-@pytest.fixture
-def swept(run):
-    """A run whose arms are called the points of a sweep."""
-    folder = run / "sweep"
-    folder.mkdir()
-    values = schema.TABLE.read(run / "evaluate", role="pretrained").rename(columns={"row": "arm"})
-    levels = pd.DataFrame([(arm, *own) for arm, own in ARMS.items()], columns=["arm", "method", "crops"])
-    costs = levels[["arm"]].assign(seconds=[61.0, 62.0, float("nan")], samples=[5000.0, 5000.0, 4000.0])
-    columns = ["arm", "task", "input", "probe", "metric", "value", "low", "high"]
-    levels.merge(values[columns], on="arm").merge(costs, on="arm").to_csv(folder / "arms.csv", index=False)
-    panel = {name: values[name].iloc[0] for name in ("task", "input", "probe", "metric")}
-    usual = {**panel, "other_axis": "", "other_level": "", "mean": 0.8, "low": -0.01, "high": 0.05, "p": 0.2, "arms": 1}
-    lines = [
-        usual | {"axis": "method", "level": "byol", "effect": 0.021},
-        usual | {"axis": "method", "level": "moco", "effect": -0.021, "low": float("nan"), "high": float("nan")},
-        usual | {"axis": "crops", "level": "<b>mild", "effect": 0.003},
-        usual | {"axis": "method", "level": "byol", "other_axis": "crops", "other_level": "<b>mild", "effect": 0.004},
-    ]
-    EFFECTS.write(folder, EFFECTS.frame(line | {"note": "9 groups and 2 trainings are too few"} for line in lines))
-    return run
 
 
 @pytest.fixture(autouse=True)
