@@ -20,7 +20,7 @@ from swath.corpus.sources.published.worldcereal_pixels import REGIONS
 from swath.corpus.splits.partition import split
 from swath.products import embeddings, location_maps
 from swath.recipes import shipped
-from swath.tasks import Task, floors, references
+from swath.tasks import Task, floors, references, stated_claims
 from swath.views import presets
 from tests.corpus.sources.image_layouts import (
     UTM,
@@ -114,6 +114,103 @@ def test_rs_byol_trains_as_its_recipe_says(name, corpus, tmp_path):
     assert (training.optimizer.lr, training.optimizer.scale_lr, training.schedule.lr_min) == (0.2, False, 0.002)
     encoders = pipeline.pretrain(recipe, tmp_path / name)
     assert all(path.exists() for path in encoders)
+
+
+@pytest.mark.parametrize(
+    ("name", "suffices", "radar_helps", "most_on_radar"),
+    [
+        ("rs-byol-ombria", ["optical"], [("rs-byol-1", "ms-only", "all bands")], ["optical"]),
+        (
+            "rs-byol-landscape",
+            ["red-edge"],
+            [("rs-byol-1", "ms-only", "all bands")]
+            + [("rs-byol-3", "ms-only-3", name) for name in ("rgb", "red-edge", "radar")],
+            ["red-edge", "red-edge"],
+        ),
+        (
+            "rs-byol-dfc2020",
+            ["rgb", "red-edge", "radar"],
+            [("rs-byol-1", "rs-byol-ms-only", "all bands")],
+            ["rgb"],
+        ),
+    ],
+)
+def test_rs_byols_three_claims_are_claimed(name, suffices, radar_helps, most_on_radar):
+    recipe = config.load(name)
+    rows = [*recipe.arms] or ["rs-byol-1", "rs-byol-3", "rs-byol-ms-only"]
+    claims = stated_claims(recipe.claims, recipe.tasks, rows)
+    assert claims is not None
+    assert [c.input for c in claims if (c.better, c.than) == ("rs-byol-1", "rs-byol-3")] == suffices
+    beside = {"random-encoder", "image-statistics", "rs-byol-3"}
+    assert [
+        (c.better, c.than, c.input) for c in claims if c.than not in beside and "minus" not in str(c.panel_input)
+    ] == radar_helps
+    contrasts = [c.panel_input for c in claims if "minus" in str(c.panel_input)]
+    assert contrasts == ["radar bands minus optical bands"] * 2 + [f"radar minus {other}" for other in most_on_radar]
+
+
+def miou(lines):
+    """From the counts of one training's predictions, over the classes that are true or predicted somewhere."""
+    both = lines[lines.y_true == lines.y_pred].groupby("y_true")["count"].sum()
+    true, said = lines.groupby("y_true")["count"].sum(), lines.groupby("y_pred")["count"].sum()
+    return float(
+        (both.reindex(true.index | said.index, fill_value=0) / (true.add(said, fill_value=0) - both)).fillna(0).mean()
+    )
+
+
+@pytest.mark.slow
+def test_rs_byol_carries_deeplabv3_from_files_to_a_table(corpus, tmp_path):
+    """Pre-trained and segmented on files in SEN12MS' layout; then the same encoders on files in DFC2020's."""
+    few = "decoder: {name: deeplabv3, channels: 4, rates: [1, 2, 3]}, epochs: 1, min_epochs: 1, batch_size: 2"
+    cover = (
+        f"target: {{rule: pixels, layer: igbp}}, probes: [{{name: segment, {few}}}], metric: miou, floors: [majority]"
+    )
+    encoders = {}
+    for name in ("rs-byol-1", "rs-byol-3"):
+        tasks = f"tasks={{cover: {{{cover}, inputs: {{radar: [sentinel-1-grd/VV, sentinel-1-grd/VH]}}}}}}"
+        recipe = config.load(name, [*SHORT[:-1], tasks, "claims=[]", f"corpus.path={corpus.path}"])
+        (encoders[name],) = pipeline.pretrain(recipe, tmp_path / name)
+        pipeline.run(recipe, tmp_path / name)
+        table = pd.read_csv(tmp_path / name / "evaluate" / "table.csv")
+        assert set(table["row"]) == {name, "majority"}
+        assert table["value"].between(0, 1).all()
+    data = tmp_path / "dfc2020"
+    sen12_files.dfc2020(data, each=3)
+    probe, bands = f"{{name: segment, {few}}}", "[sentinel-2-l1c/B05, sentinel-1-grd/VH]"
+    short = [
+        "seeds=[0]",
+        f"tasks.single-bands.probes=[{{name: band-wise, bands: {bands}, probe: {probe}}}]",
+        f"tasks.three-bands.probes=[{probe}]",
+    ]
+    recipe = config.load("rs-byol-dfc2020", [f"data={data}", *short])
+    folder = pipeline.evaluate(recipe, tmp_path / "run", encoders=encoders)
+    table = pd.read_csv(folder / "table.csv")
+    assert table["value"].notna().all(), table[["task", "input", "row", "note"]]
+    said = pd.read_parquet(folder / "predictions.parquet")
+    inputs = {"single-bands": ("sentinel-2-l1c/B05", "sentinel-1-grd/VH"), "three-bands": ("rgb", "red-edge", "radar")}
+    pixels = labelled(data)
+    for task, names in inputs.items():
+        for name in names:
+            for row in encoders:
+                own = said[(said.task == task) & (said.input == name) & (said.row == row)]
+                assert own.groupby("uid")["count"].sum().to_dict() == pixels
+                line = table.query("task == @task and input == @name and row == @row and metric == 'miou'")
+                assert line["value"].item() == pytest.approx(miou(own))
+    claims = pd.read_csv(folder / "claims.csv")
+    assert claims["difference"].notna().sum() == len(claims) - 2, "of rs-byol-ms-only there is no encoder"
+    gains = [table.query("task == 'three-bands' and input == @name and metric == 'miou'") for name in ("radar", "rgb")]
+    by_role = [part.groupby("of_arm").value.agg(["first", "last"]).loc["rs-byol-3"] for part in gains]
+    gain = claims.loc[claims["input"] == "radar minus rgb", "difference"].item()
+    assert gain == pytest.approx(np.subtract(*[one["first"] - one["last"] for one in by_role]))
+
+
+def labelled(data: Path) -> dict[str, int]:
+    """Number of pixels of each test patch with one of the eight classes."""
+    counts = {}
+    for path in sorted(data.glob("ROIs0000_test/dfc_*/*.tif")):
+        codes = read(path)[0]
+        counts[path.stem.replace("_dfc", "")] = int(np.isin(codes, (1, 2, 4, 5, 6, 7, 9, 10)).sum())
+    return counts
 
 
 # ------------------------------------------------------------------------------------------------------------------ S4

@@ -204,7 +204,7 @@ class Task:
         if budget.per_class is not None:
             return [*filter(None, (self._short("train"), self._short("val"), self._more_than(budget.per_class)))]
         asked = round(budget.fraction * self.all_labelled)
-        if asked >= len(self.classes):
+        if budget.is_all or asked >= len(self.classes):
             return []
         return [
             f"the label fraction would leave {asked} of {self.all_labelled} training locations, fewer than the "

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from swath.cli import app
 from swath.errors import SwathError
 from swath.products import leaderboard
+from swath.products.leaderboard._efficiency import efficiency_of
+from swath.products.leaderboard._join import opened
 from swath.products.tables import load
 from swath.tasks import schema, spread
 from swath.tasks.statistics import StatisticsConfig, TaskRules, summarise
@@ -207,6 +209,29 @@ def test_labels_saved_are_read_off_the_curves(board, folders):
     scratch = next(one for one in efficiency.saved if (one.than, one.labels) == ("scratch", 400))
     assert (scratch.factor.beyond, scratch.factor.value) == ("more", 10)  # the arm is ahead with 40 labels
     assert "more than 10 times" in leaderboard._page.render(board)
+
+
+def test_shots_lie_on_the_same_curve_as_shares(board, folders, tmp_path):
+    """The run a, had its 40 labels been 5 of each of 8 classes instead of a tenth."""
+    shots = shutil.copytree(folders["a"], tmp_path / "a")
+    for path in [*(shots / "evaluate").glob("*.csv"), shots / "manifest.json"]:
+        path.write_text(path.read_text().replace("crops@10%", "crops@5-shot"))
+    for table in (schema.PREDICTIONS, schema.SPLITS):
+        lines = table.read(shots / "evaluate")
+        table.write(shots / "evaluate", lines.assign(task=lines["task"].replace("crops@10%", "crops@5-shot")))
+    parts = schema.TASKS.read(shots / "evaluate")
+    shares, numbers = parts["fraction"].astype(float), parts["labels_per_class"].astype(float)
+    parts["fraction"] = shares.where(shares == 1.0)
+    parts["labels_per_class"] = numbers.where(shares == 1.0, 5).where(shares < 1.0)
+    schema.TASKS.write(shots / "evaluate", parts)
+    manifest = json.loads((shots / "manifest.json").read_text())
+    manifest["recipe"]["tasks"]["crops"] |= {"label_fractions": [1.0], "labels_per_class": [5]}
+    (shots / "manifest.json").write_text(json.dumps(manifest))
+    (found,) = efficiency_of(opened([shots])[0])
+    assert [panel.task for panel in found.family.panels] == ["crops@5-shot", "crops@100%"]
+    assert found.title == "crops · optical · linear"
+    before = next(one for one in board.parts[0].efficiency if one.run == "a")
+    assert (found.saved, found.crossings) == (before.saved, before.crossings)
 
 
 def test_runs_on_other_data_sets_are_not_compared(folders, tmp_path):

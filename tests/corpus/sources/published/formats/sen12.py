@@ -24,10 +24,10 @@ def sen12ms(root: Path, patches=PATCHES, seed: int = 0) -> None:
     (root / "test_list.txt").write_text("ROIs1158_spring_s2_1_p31.tif\n")
 
 
-def dfc2020(root: Path, seed: int = 0) -> None:
-    """A validation and a test patch, each with its classes of 10 m and with MODIS land cover, which is unread."""
+def dfc2020(root: Path, seed: int = 0, each: int = 1) -> None:
+    """Validation and test patches, each with its classes of 10 m and with MODIS land cover, which is unread."""
     rng = np.random.default_rng(seed)
-    for number, (part, scene) in enumerate((("validation", "validation"), ("test", "0"))):
+    for number, (part, scene) in enumerate((("validation", "validation"), ("test", "0")) * each):
         for kind, pixels in zip(("s1", "s2", "dfc", "lc"), (*_pair(rng), *_codes(rng)), strict=True):
             path = root / f"ROIs0000_{part}" / f"{kind}_{scene}" / f"ROIs0000_{part}_{kind}_0_p{number}.tif"
             tif(path, pixels, CRS, at(UTM, 300 * number))
