@@ -178,6 +178,7 @@ def at_the_desk(desk, monkeypatch):
         "evaluate_on": Path("runs/quickstart/evaluate"),
         "report": Path("runs/quickstart/report.html"),
         "represent": [],
+        "stress": [],
         "build_corpus": corpus,
         "make_corpus": corpus,
         "map_run": [],

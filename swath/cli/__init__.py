@@ -32,6 +32,7 @@ COMMANDS = (
     "compare",
     "power",
     "represent",
+    "stress",
     "map",
     "explain",
     "report",

@@ -18,6 +18,7 @@ from swath.pipeline._plan import plan_corpus
 from swath.pipeline._pretrain import pretrain
 from swath.pipeline._represent import represent
 from swath.pipeline._run import report, run
+from swath.pipeline._stress import stress
 
 __all__ = [
     "Result",
@@ -43,4 +44,5 @@ __all__ = [
     "run",
     "run_folder",
     "run_index",
+    "stress",
 ]

@@ -75,8 +75,13 @@ def _evaluate_apart(folder: Path, part: int, parts: int, given: Mapping[str, Pat
     evaluation_of(recipe, folder, Corpus.open(corpus_path(recipe, folder)), given).compute(part, parts)
 
 
-def evaluation_of(recipe: Recipe, folder: Path, corpus: Corpus, given: Mapping[str, Path]) -> tasks.Evaluation:
-    """The evaluation of a run whose arms are trained, and of other encoders by the names of their rows."""
+def evaluation_of(
+    recipe: Recipe, folder: Path, corpus: Corpus, given: Mapping[str, Path], most_tested: int | None = None
+) -> tasks.Evaluation:
+    """The evaluation of a run whose arms are trained, and of other encoders by the names of their rows.
+
+    With `most_tested` it looks at so many of the test locations at most.
+    """
     encoders = {(arm, seed): arm_folder(folder, arm, seed) / "encoder" for arm in recipe.arms for seed in recipe.seeds}
     encoders |= {(name, seed): path for name, path in given.items() for seed in recipe.seeds}
 
@@ -103,4 +108,5 @@ def evaluation_of(recipe: Recipe, folder: Path, corpus: Corpus, given: Mapping[s
         statistics=tasks.StatisticsConfig(claims=claims),
         label_draws=recipe.replicates.label_draws if recipe.replicates else None,
         first_draw=recipe.replicates.first_seed if recipe.replicates else 0,
+        most_tested=most_tested,
     )

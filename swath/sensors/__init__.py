@@ -9,6 +9,7 @@ import numpy as np
 from swath.sensors._counts import calibrate, physical
 from swath.sensors._definition import BandDefinition, SensorDefinition, SensorName, definition_of
 from swath.sensors._offsets import left_in
+from swath.sensors._regions import spectral_region
 from swath.sensors._registry import (
     band,
     band_id,
@@ -54,6 +55,7 @@ __all__ = [
     "offset_left_in",
     "physical",
     "read",
+    "spectral_region",
 ]
 
 

@@ -1,6 +1,6 @@
 """What an encoder is worth: probes on frozen features, the floors beside them, and the statistics of the difference."""
 
-from swath.tasks import representation, schema, trained
+from swath.tasks import representation, robustness, schema, trained
 from swath.tasks._types import EvaluationUnits, Features, Outcome, Prediction
 from swath.tasks.budget import LabelBudget, listed_budgets
 from swath.tasks.claims import stated_claims
@@ -8,7 +8,7 @@ from swath.tasks.config import TaskConfig, by_budget
 from swath.tasks.data import extract, unpacked
 from swath.tasks.metrics import class_iou, confusion_by_class
 from swath.tasks.power import needed_for
-from swath.tasks.run import Evaluation, Judged, Seen, folds_of, planned, represent
+from swath.tasks.run import Evaluation, Judged, Seen, Wanted, folds_of, planned, represent, stress
 from swath.tasks.statistics import (
     Claim,
     Source,
@@ -41,6 +41,7 @@ __all__ = [
     "Task",
     "TaskConfig",
     "Trained",
+    "Wanted",
     "by_budget",
     "class_iou",
     "confusion_by_class",
@@ -55,10 +56,12 @@ __all__ = [
     "remarks_on_test",
     "represent",
     "representation",
+    "robustness",
     "schema",
     "spread",
     "spread_of_folds",
     "stated_claims",
+    "stress",
     "summarise",
     "trained",
     "unpacked",

@@ -74,6 +74,8 @@ class Prediction:
     units have several. None are kept for pixels."""
     under_clouds: Mapping[float, Int[np.ndarray, "..."]] = field(default_factory=dict)
     """By share of cloud painted over the test series, the same classifier's `y_pred`, where the task asks for it."""
+    altered: "Mapping[str, Altered]" = field(default_factory=dict)
+    """By key of the condition, what the same classifier says of the test part's images under it, where it is asked."""
 
     @classmethod
     def of(cls, scores: Float[np.ndarray, "test classes"], *, multi_label: bool) -> "Prediction":
@@ -99,6 +101,15 @@ class Prediction:
         """Predictions of consecutive parts of the test set, as one prediction of all of it."""
         scores = [part.scores for part in parts if part.scores is not None]
         return cls(np.concatenate([part.y_pred for part in parts]), np.concatenate(scores) if scores else None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Altered:
+    """What is predicted under one condition."""
+
+    prediction: Prediction
+    hidden: bool
+    """Whether the network was told that bands are missing, and did not see others in their place."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

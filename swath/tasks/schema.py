@@ -363,6 +363,45 @@ class Closest(_Looked):
     uid: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stressed:
+    """One line of conditions.csv: a row on the test part under one condition, beside what it is without."""
+
+    task: str
+    input: str
+    probe: str
+    row: str
+    role: Role
+    of_arm: str
+    metric: str
+    kind: str
+    """What is done to the images, such as `band` or `haze`."""
+    name: str
+    """What it is done to; empty where it is done to everything."""
+    level: float
+    how: str
+    """Of bands that are left out: `hidden` where the network is told so, `mean` where it sees their training mean."""
+    about: str
+    """Of the first dates: the middle day until which they are."""
+    n_units: int
+    n_groups: int
+    replicates: int
+    as_it_is: float
+    """Value of the same trainings on the same locations without the condition."""
+    value: float
+    low: float
+    high: float
+    """Ends of the value's interval, over groups and trainings; of the others likewise."""
+    drop: float
+    """How much worse it is, paired by test unit; negative where it is better."""
+    drop_low: float
+    drop_high: float
+    relative: float
+    """`drop` as a share of `as_it_is`; NaN where that is not above 0."""
+    relative_low: float
+    relative_high: float
+
+
 # --------------------------------------------------------------------------------------------------------------- tables
 
 _PLAIN = {str: pa.string(), int: pa.int64(), float: pa.float64(), tuple[float, ...]: pa.list_(pa.float64())}
@@ -550,6 +589,7 @@ TASKS = Table.of("tasks.csv", TaskParts)
 CLOUDS = Table.of("clouds.csv", CloudGain)
 CLOUD_LEVELS = Table.of("cloud_levels.csv", CloudValue)
 CLOUD_GAINS = Table.of("cloud_gains.csv", CloudGain)
+CONDITIONS = Table.of("conditions.csv", Stressed)
 PROPERTIES = Table.of("properties.csv", Properties)
 LIKENESS = Table.of("likeness.csv", Likeness)
 PLANE = Table.of("plane.csv", Placed)

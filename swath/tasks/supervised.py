@@ -28,11 +28,12 @@ from swath.errors import ContractError, TrainingError
 from swath.segmenters import DecoderConfig, Segmenter, resnet_convlstm, unet
 from swath.settings import Counts, PluginSettings, Settings
 from swath.tasks._losses import LossName, balanced, chosen, label_loss, probabilities
-from swath.tasks._types import Prediction
+from swath.tasks._types import Altered, Prediction
 from swath.tasks.data import (
     BandReader,
     Bands,
     Centred,
+    Condition,
     Labelled,
     bands_by_sensor,
     both,
@@ -145,6 +146,10 @@ class LabelledInput:
     """Shares of clouds under which the test part is predicted as well."""
     keeper: Keeper | None = None
     """Gets the network when it is trained."""
+    conditions: tuple[Condition, ...] = ()
+    """Conditions under which the test part is predicted as well."""
+    takes_any_number: bool = False
+    """Whether the network that is trained takes any number of bands, and can be told that some are missing."""
 
     @property
     def per_pixel(self) -> bool:
@@ -152,9 +157,14 @@ class LabelledInput:
         return self.parts["train"].per_pixel
 
     def tested(self, predict: Callable[[BandReader], Prediction]) -> Prediction:
-        """Predictions of a classifier for the test part's images, as they are and under painted clouds."""
+        """Predictions of a classifier for the test part's images, as they are, under painted clouds and conditions."""
         clouds = {share: predict(self.reader.under_clouds(share)).y_pred for share in self.cloud_levels}
-        return replace(predict(self.reader), under_clouds=clouds)
+        altered = {one.key: self._altered(one, predict) for one in self.conditions}
+        return replace(predict(self.reader), under_clouds=clouds, altered=altered)
+
+    def _altered(self, condition: Condition, predict: Callable[[BandReader], Prediction]) -> Altered:
+        hidden = self.takes_any_number and condition.hide is not None
+        return Altered(predict(condition.reader(self.reader, hidden=hidden)), hidden)
 
 
 def used(data: LabelledInput, use: Literal["unused", "tunes", "fits"]) -> LabelledInput:
@@ -280,6 +290,7 @@ def train_encoder(
         TrainingError: one class only, or the loss became non-finite.
     """
     _check_input(encoder, data)
+    data = replace(data, takes_any_number=encoder.contract.any_number)
     encoder = narrowed(encoder, data.bands)
 
     def build() -> nn.Module:

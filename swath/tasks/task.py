@@ -15,11 +15,12 @@ from swath.corpus.splits import SplitConfig, independent, rows_of, thin_parts, t
 from swath.encoders import Encoder, InputContract, nearest_band
 from swath.errors import ContractError, RecipeError, SwathError
 from swath.tasks import metrics
-from swath.tasks._types import EvaluationUnits, Features, Outcome, Prediction, concatenated
+from swath.tasks._types import Altered, EvaluationUnits, Features, Outcome, Prediction, concatenated
 from swath.tasks.config import TaskConfig, inputs_of
 from swath.tasks.data import (
     BandReader,
     Bands,
+    Condition,
     Labelled,
     Request,
     are_numbers,
@@ -33,8 +34,9 @@ from swath.tasks.data import (
 )
 from swath.tasks.panel import Panel, TaskInput
 from swath.tasks.probes import ProbeSettings, fit, fit_predict, train_predict
+from swath.tasks.representation import subsample
 from swath.tasks.supervised import LabelledInput
-from swath.tasks.trained import Keeper
+from swath.tasks.trained import FittedProbe, Keeper
 
 PARTS = ("train", "val", "test")
 MEMORISED = (
@@ -104,6 +106,8 @@ class Task:
         """Number of the draw of the labels that are used, where these are not all of them."""
         self.keeper: Keeper | None = None
         """Gets what is trained for a result; whoever sets it asks for one result at a time."""
+        self.conditions: tuple[Condition, ...] = ()
+        """Conditions under which what is trained is asked about the test part as well."""
         self._all = self.parts
         self._unlabelled = np.concatenate([rows["train"], rows["val"]])
         self.parts = self._drawn_parts()
@@ -115,6 +119,16 @@ class Task:
         other = copy(self)
         other.draw = draw
         other.parts = other._drawn_parts()
+        return other
+
+    def testing(self, most: int) -> "Task":
+        """The same task with so many of its test locations at most, at random; whatever the labels, the same ones."""
+        test = self.parts["test"]
+        if len(test) <= most:
+            return self
+        other = copy(self)
+        other.__dict__.pop("units", None)
+        other.parts = self.parts | {"test": test.take(subsample(len(test), most))}
         return other
 
     def _drawn_parts(self) -> dict[str, Labelled]:
@@ -163,6 +177,11 @@ class Task:
         used = np.concatenate([parts["train"].locations, parts["val"].locations])
         rows = self.reader.complete(np.sort(rows[~np.isin(rows, used)]))
         return Labelled(rows, np.zeros((len(rows), *parts["train"].y.shape[1:]), np.int64))
+
+    @property
+    def undrawn(self) -> Mapping[str, Labelled]:
+        """Labelled locations by part, before the label fraction."""
+        return self._all
 
     @property
     def fold(self) -> int:
@@ -267,7 +286,9 @@ class Task:
         """What a network that is trained on this input learns from and is tested on."""
         # a network that estimates numbers has a single output
         outputs = len(self.classes) or 1
-        return LabelledInput(self.reader, item.bands, self.parts, outputs, self.config.cloud_levels, self.keeper)
+        return LabelledInput(
+            self.reader, item.bands, self.parts, outputs, self.config.cloud_levels, self.keeper, self.conditions
+        )
 
     def outcomes(
         self, encoder: Encoder, panels: Sequence[Panel], seed: int, *, pretrained: bool = False
@@ -327,17 +348,28 @@ class Task:
                 own = _taught(probe, features, panel.input.name)
                 if probe is not panel.probe and panel.probe.validation() == "unused":
                     own = own.without_validation()
-                yield panel.tried(lambda p=probe, f=own, e=encoder, i=panel.input: self._fit(p, f, seed, e, i), note)
+                yield panel.tried(lambda p=probe, f=own, r=requests[panel.input.name]: self._fit(p, f, seed, r), note)
 
-    def _fit(
-        self, probe: ProbeSettings, features: Features, seed: int, encoder: Encoder, item: TaskInput
-    ) -> Prediction:
-        """What a probe predicts for the test part; the keeper, if there is one, gets the fitted probe."""
-        if self.keeper is None:
+    def _fit(self, probe: ProbeSettings, features: Features, seed: int, request: Request) -> Prediction:
+        """What a probe predicts for the test part, and for it under conditions; the keeper, if there is one, gets the
+        fitted probe.
+        """
+        if self.keeper is None and not self.conditions:
             return fit_predict(probe, features, seed)
         fitted = fit(probe, features, seed)
-        self.keeper.probe(encoder, item.bands, fitted)
-        return fitted(features.test_x)
+        if self.keeper is not None:
+            self.keeper.probe(request.encoder, request.bands, fitted)
+        altered = {one.key: self._altered(one, request, fitted) for one in self.conditions}
+        return replace(fitted(features.test_x), altered=altered)
+
+    def _altered(self, condition: Condition, request: Request, fitted: FittedProbe) -> Altered:
+        contract = request.encoder.contract
+        left = condition.bands_left(contract, request.bands)
+        hidden = left != request.bands or (contract.any_number and condition.hide is not None)
+        reader = self.reader if left != request.bands else condition.reader(self.reader, hidden=hidden)
+        shown, rows = Request(request.encoder, left), self.parts["test"].locations
+        x = extract_all([shown], reader, rows, batch_size=self.config.batch_size, trusted=True)[0]
+        return Altered(fitted(x), hidden)
 
     def _features(self, requests: Sequence[Request]) -> list[Features]:
         if not requests:

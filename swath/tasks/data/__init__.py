@@ -1,5 +1,6 @@
 """What a task reads: labelled locations, their pixels, how encoders are fed these, and the features that come out."""
 
+from swath.tasks.data.conditions import Condition
 from swath.tasks.data.features import Request, extract, extract_all
 from swath.tasks.data.inputs import (
     BandMatch,
@@ -12,14 +13,16 @@ from swath.tasks.data.inputs import (
     with_corpus_statistics,
 )
 from swath.tasks.data.labels import Centred, Labelled, are_numbers, both, learnable, packed, subset, unpacked
-from swath.tasks.data.reading import BandReader, Bands, Composer
+from swath.tasks.data.reading import Alter, BandReader, Bands, Composer
 
 __all__ = [
+    "Alter",
     "BandMatch",
     "BandReader",
     "Bands",
     "Centred",
     "Composer",
+    "Condition",
     "Labelled",
     "Request",
     "are_numbers",

@@ -1,6 +1,6 @@
 """Reading the chips of some bands, and putting any of these bands together as channels of one image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,8 @@ from swath.sensors import LOCATION
 
 Bands = tuple[str, ...]
 """Band keys, `sensor/band`."""
+Alter = Callable[["BandReader", Int[np.ndarray, " b"]], dict[str, Image]]
+"""A function of a reader and locations that returns their images otherwise than they are, on the CPU."""
 
 
 class Composer:
@@ -102,6 +104,14 @@ class BandReader:
         """A reader of the same dates under a clear sky, with clouds painted over this share of each series."""
         return _PaintedReader(self.corpus, self._bands, self.select, share)
 
+    def altered(self, alter: Alter) -> "BandReader":
+        """A reader of the same chips that shows them otherwise."""
+        return _AlteredReader(self, alter)
+
+
+def _moved(images: dict[str, Image], device: torch.device | str) -> dict[str, Image]:
+    return {sensor: image.to(device) for sensor, image in images.items()}
+
 
 def _spread(pieces: list[Image], bands: Sequence[str]) -> list[Image]:
     """The same channels, of which those of the location are as large as the first other one."""
@@ -116,6 +126,17 @@ def _spread(pieces: list[Image], bands: Sequence[str]) -> list[Image]:
     return [as_large(piece) if spread else piece for piece, spread in zip(pieces, is_location, strict=True)]
 
 
+class _AlteredReader(BandReader):
+    """Reads what another one reads, and shows it otherwise."""
+
+    def __init__(self, reader: BandReader, alter: Alter):
+        self.__dict__.update(vars(reader))
+        self._plain, self._alter = reader, alter
+
+    def read(self, locations: Int[np.ndarray, " b"], device: torch.device | str = "cpu") -> dict[str, Image]:
+        return _moved(self._alter(self._plain, locations), device)
+
+
 class _PaintedReader(BandReader):
     """Paints clouds over clear chips; sensors of which the corpus knows none, such as radar, are read as they are."""
 
@@ -128,4 +149,4 @@ class _PaintedReader(BandReader):
     def read(self, locations: Int[np.ndarray, " b"], device: torch.device | str = "cpu") -> dict[str, Image]:
         batch = self._reader.batch(locations, self.select)
         painted = {sensor: paint(batch.images[sensor], batch.uid, self._share) for sensor in self._clear}
-        return {sensor: image.to(device) for sensor, image in (batch.images | painted).items()}
+        return _moved(batch.images | painted, device)

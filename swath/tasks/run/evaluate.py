@@ -4,10 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+
 from swath._progress import bar
 from swath.corpus import Corpus
 from swath.corpus.splits import SplitConfig, split
 from swath.errors import RecipeError, TrainingError, nearest
+from swath.tasks._types import Outcome
 from swath.tasks.config import TaskConfig, by_budget
 from swath.tasks.panel import Panel
 from swath.tasks.run.jobs import Job, jobs_of
@@ -95,6 +99,7 @@ class Evaluation:
         statistics: StatisticsConfig | None = None,
         label_draws: int | None = None,
         first_draw: int = 0,
+        most_tested: int | None = None,
     ):
         """Plan what is to be computed.
 
@@ -112,6 +117,8 @@ class Evaluation:
             label_draws: how many draws of the labels the replicates take in turn, where a task uses not all of them;
                 None: each its own.
             first_draw: number of the first of these draws.
+            most_tested: look at so many test locations at most, of all folds together. Then nothing can be computed
+                for the tables.
 
         Raises:
             RecipeError: the number of seeds is no multiple of the number of folds, or an encoder was pre-trained on
@@ -130,6 +137,8 @@ class Evaluation:
             own = [seed for seed in seeds if fold_of[seed] == task.split_config]
             theirs = {key: path for key, path in encoders.items() if key[1] in own}
             drawn = {seed: task.drawn(first_draw + k % (label_draws or len(own))) for k, seed in enumerate(own)}
+            if most_tested is not None:
+                drawn = {seed: one.testing(-(-most_tested // len(folds))) for seed, one in drawn.items()}
             self._jobs += jobs_of(drawn, theirs, networks)
         self._digests = [job.digests() for job in self._jobs]
 
@@ -183,12 +192,7 @@ class Evaluation:
         asked = {"task": task, "row": row, "input": input, "probe": probe, "seed": seed}
         job, panel = chosen(self._jobs, asked)
         digest = job.digests()[panel.key]
-        keeper = Keeper(self._out / "networks" / f"{digest}.safetensors")
-        job.task.keeper = keeper
-        try:
-            outcome = next(iter(job.outcomes([panel])))
-        finally:
-            job.task.keeper = None
+        outcome, keeper = self.anew(job, panel)
         if outcome.prediction is None:
             raise TrainingError(f"{job.row} has no result there: {outcome.note}", where=job.task.name)
         if keeper.trained is None:
@@ -197,9 +201,51 @@ class Evaluation:
                 where=job.task.name,
                 remedy="take an arm, a reference, scratch or the random encoder",
             )
-        before = self._store.read(digest, job.key(panel.key, 0)).output if self._store.has(digest) else None
-        changed = None if before is None else share_changed(before, output_of(outcome, job.task.units))
-        if changed is not None and changed > TOLERATED:
+        changed = self.changed(job, panel, outcome)
+        return Judged(job.task, panel, job.row, job.seed, digest, keeper.trained, changed)
+
+    @property
+    def jobs(self) -> list[Job]:
+        """What there is to compute: a row of a task for a seed each."""
+        return self._jobs
+
+    @property
+    def folds(self) -> int:
+        """Number of folds whose tested locations make one result."""
+        return self._folds
+
+    @property
+    def statistics(self) -> StatisticsConfig:
+        """How intervals are made."""
+        return self._statistics
+
+    @property
+    def replicates(self) -> dict[int, int]:
+        """The number of each seed's round over the folds."""
+        return replicates_of(self._seeds, self._folds)
+
+    def anew(self, job: Job, panel: Panel) -> tuple[Outcome, Keeper]:
+        """What comes out when a result is computed once more, and what was trained for it."""
+        keeper = Keeper(self._out / "networks" / f"{job.digests()[panel.key]}.safetensors")
+        job.task.keeper = keeper
+        try:
+            return next(iter(job.outcomes([panel]))), keeper
+        finally:
+            job.task.keeper = None
+
+    def changed(self, job: Job, panel: Panel, outcome: Outcome) -> float | None:
+        """Share of the test part of which an outcome says something else than the run has kept; None if it has not.
+
+        Raises:
+            TrainingError: that is more than other machines would explain.
+        """
+        digest = job.digests()[panel.key]
+        if not self._store.has(digest):
+            return None
+        kept, units = self._store.read(digest, job.key(panel.key, 0)).output, job.task.units
+        tested = np.isin(kept["uid"].to_numpy(), units.uid)
+        changed = share_changed(kept.filter(pa.array(tested)), output_of(outcome, units))
+        if changed > TOLERATED:
             raise TrainingError(
                 f"trained once more, {job.row} says something else of {100 * changed:.1f} % of the test part than the "
                 "run has kept",
@@ -207,7 +253,7 @@ class Evaluation:
                 remedy="was it run on another machine, or by another version of swath? evaluate it again here: remove "
                 f"{self._store.path(digest)}",
             )
-        return Judged(job.task, panel, job.row, job.seed, digest, keeper.trained, changed)
+        return changed
 
     def write(self) -> dict[str, int]:
         """Write what came out, once all is computed.
@@ -219,7 +265,7 @@ class Evaluation:
         Returns:
             Numbers for the manifest: of results (`cells`), and of those that could not be computed.
         """
-        replicate = replicates_of(self._seeds, self._folds)
+        replicate = self.replicates
         results = [
             self._store.read(digest, job.key(panel, replicate[job.seed]), job.remarks)
             for job, by_panel in zip(self._jobs, self._digests, strict=True)

@@ -3,6 +3,7 @@
 from swath.tasks.statistics import probabilities
 from swath.tasks.statistics.claims import UNTESTED_FLOORS, Claim
 from swath.tasks.statistics.clouds import at_level, cloud_share, gains
+from swath.tasks.statistics.conditions import AS_IT_IS, under_conditions
 from swath.tasks.statistics.jackknife import (
     Source,
     Spread,
@@ -27,6 +28,7 @@ from swath.tasks.statistics.summary import (
 )
 
 __all__ = [
+    "AS_IT_IS",
     "UNTESTED_FLOORS",
     "Claim",
     "DeLong",
@@ -63,6 +65,7 @@ __all__ = [
     "spread_of_folds",
     "summarise",
     "too_few",
+    "under_conditions",
     "verdict",
     "weighted_sum",
     "wilcoxon",

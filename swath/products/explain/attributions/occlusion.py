@@ -21,8 +21,6 @@ from swath.settings import PluginSettings
 NEEDS_GRADIENT = False
 BATCH = 64
 """Occluded images that are looked at together."""
-REGIONS = (("visible", 0.7), ("red edge", 0.785), ("near infrared", 1.3), ("shortwave infrared", 3.0))
-"""Parts of the spectrum, each up to so many micrometres; what is longer is heat."""
 Masks = dict[str, Bool[Tensor, "#t #c #h #w"]]
 """What is occluded, by sensor."""
 
@@ -89,16 +87,8 @@ def _groups(config: Config, sensor: str, names: list[str]) -> dict[str, list[str
         return {group: found for group, found in own.items() if found}
     by_region: dict[str, list[str]] = {}
     for name in names:
-        by_region.setdefault(_region(sensor, name), []).append(name)
+        by_region.setdefault(sensors.spectral_region(f"{sensor}/{name}"), []).append(name)
     return by_region
-
-
-def _region(sensor: str, name: str) -> str:
-    known = sensors.get(sensor)
-    centre = known.band(name).centre_um
-    if known.kind != "optical" or centre is None:
-        return known.kind
-    return next((region for region, end in REGIONS if centre <= end), "thermal infrared")
 
 
 def _falls(explained: Explained, images: Images, target: Target, masks: list[Masks]) -> Float[Tensor, " n"]:

@@ -2,7 +2,8 @@
 
 A module of this package, or one that an installed package offers by an entry point in the group `swath.sections`,
 defines `SECTION`; its name is the section's anchor in the page. Sections stand in the order that they state: result 10,
-claims 15, comparison 20, labels 30, bands 40, roc 45, mistakes 50, calibration 55, pretraining 60, representation 65,
+claims 15, comparison 20, labels 30, bands 40, roc 45, mistakes 50, calibration 55, robustness 58,
+pretraining 60, representation 65,
 data 70, run 80, notes 90.
 """
 

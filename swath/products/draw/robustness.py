@@ -1,0 +1,135 @@
+"""Figures of what changed images cost each row: by band, over the first dates, by month, and by shift."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from swath._files import file_name
+from swath.products.draw.style import MUTED, blank, colour, metric_axis, percent_axis, shorten, styled
+from swath.products.words import is_share, metric
+from swath.tasks.schema import CONDITIONS, ROLES
+
+MOST = 6
+"""Largest number of rows in a figure; the table has all."""
+BANDS, DATES, MONTHS = ("band", "bands", "sensor"), ("first-dates",), ("month",)
+
+
+@dataclass(frozen=True, eq=False)
+class Chart:
+    """One figure of a task, input and probe, and the lines of the table that it shows."""
+
+    name: str
+    title: str
+    lines: pd.DataFrame
+
+
+def charts_of(table: pd.DataFrame) -> Iterator[Chart]:
+    """What there is to draw in a table of conditions."""
+    for (task, name, probe), own in table.groupby(["task", "input", "probe"], sort=False):
+        about = f"{task} · {name} · {probe}"
+        some = own.loc[own["row"].isin(_leading(own))]
+        parts = (("bands", BANDS), ("first-dates", DATES), ("months", MONTHS))
+        of_part = [(part, some.loc[some["kind"].isin(kinds)]) for part, kinds in parts]
+        others = some.loc[~some["kind"].isin((*BANDS, *DATES, *MONTHS))]
+        for part, lines in (*of_part, ("shifts", others)):
+            if len(lines):
+                yield Chart(file_name(f"{part} {task} {name} {probe}"), about, lines)
+
+
+def _leading(own: pd.DataFrame) -> list[str]:
+    """The rows that are shown: pre-trained ones first, then the best."""
+    rows = own.drop_duplicates(["row", "role", "of_arm"])
+    rank = rows["role"].map({role: i for i, role in enumerate(ROLES)})
+    return (
+        rows.assign(rank=(rank > 0)).sort_values(["rank", "as_it_is"], ascending=[True, False])["row"].tolist()[:MOST]
+    )
+
+
+def drawn(chart: Chart) -> Figure:
+    """The figure; use inside `styled`."""
+    kind = chart.lines["kind"].iloc[0]
+    if kind in DATES:
+        return _over_dates(chart)
+    relative = kind not in (*BANDS, *MONTHS)
+    return _dots(chart, "relative" if relative else "drop")
+
+
+def _dots(chart: Chart, column: str) -> Figure:
+    """A drop, or its share, of each row under each condition, with intervals."""
+    lines, name = chart.lines, str(chart.lines["metric"].iloc[0])
+    labels = list(dict.fromkeys(_called(line) for line in lines.to_dict("records")))
+    rows = list(dict.fromkeys(lines["row"]))
+    figure, axes = blank(height=1.0 + 0.13 * (len(rows) + 1) * len(labels) + 0.16 * len(rows))
+    axes.axvline(0, color=MUTED, linewidth=0.8)
+    for i, row in enumerate(rows):
+        own = lines.loc[lines["row"] == row]
+        at = [labels.index(_called(line)) for line in own.to_dict("records")]
+        y = np.array(at) + 0.7 * ((i + 0.5) / len(rows) - 0.5)
+        axes.hlines(y, own[f"{column}_low"], own[f"{column}_high"], color=colour(i), linewidth=1)
+        axes.scatter(own[column], y, s=10, color=colour(i), zorder=3, label=shorten(row, 34))
+    axes.set_yticks(range(len(labels)), [shorten(label, 26) for label in labels], fontsize=7)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    if column == "relative":
+        percent_axis(axes.xaxis)
+    else:
+        times = 100 if is_share(name) else 1
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{times * v:g}"))
+    unit = "relative drop in" if column == "relative" else "drop in"
+    axes.set_xlabel(f"{unit} {metric(name)}{', points' if column == 'drop' and is_share(name) else ''}")
+    axes.set_title(shorten(chart.title, 44))
+    axes.legend(fontsize=6.5, loc="upper center", bbox_to_anchor=(0.4, -0.6 / figure.get_figheight()))
+    return figure
+
+
+def _called(line: dict) -> str:
+    """What a condition is called beside an axis."""
+    kind, name, level = line["kind"], str(line["name"]), line["level"]
+    if kind in (*BANDS, *MONTHS):
+        return name.partition("/")[2] or name if kind == "band" else name
+    return f"{kind.replace('-', ' ')} {name or f'{level:g}'}"
+
+
+def _over_dates(chart: Chart) -> Figure:
+    """A metric against the number of first dates that are seen; its last point is the whole series."""
+    lines, name = chart.lines, str(chart.lines["metric"].iloc[0])
+    figure, axes = blank(height=2.6)
+    for i, row in enumerate(dict.fromkeys(lines["row"])):
+        own = lines.loc[lines["row"] == row].sort_values("level")
+        axes.fill_between(own["level"], own["low"], own["high"], color=colour(i), alpha=0.12, linewidth=0)
+        axes.plot(own["level"], own["value"], color=colour(i), marker="o", markersize=3, label=shorten(row, 34))
+        axes.axhline(own["as_it_is"].iloc[0], color=colour(i), linestyle=":", linewidth=0.8)
+    ticks = lines.drop_duplicates("level").sort_values("level")
+    labels = [f"{level:g}\n{str(about)[5:]}" for level, about in zip(ticks["level"], ticks["about"], strict=True)]
+    axes.set_xticks(ticks["level"], labels, fontsize=6.5)
+    metric_axis(axes.yaxis, name)
+    axes.set_xlabel("first dates (and the middle day of the last one); dotted: all dates")
+    axes.set_ylabel(metric(name))
+    axes.set_title(shorten(chart.title, 44))
+    axes.legend(fontsize=6.5, loc="upper center", bbox_to_anchor=(0.4, -0.3))
+    return figure
+
+
+def write(folder: Path) -> list[Path]:
+    """Draw the tables of a folder, each figure as `NAME.svg` with its data as `NAME.csv` beside it.
+
+    Returns:
+        The files.
+    """
+    return [path for chart in charts_of(CONDITIONS.read(folder)) for path in _write(chart, folder)]
+
+
+def _write(chart: Chart, folder: Path) -> Sequence[Path]:
+    picture, data = folder / f"{chart.name}.svg", folder / f"{chart.name}.csv"
+    with styled(), mpl.rc_context({"svg.hashsalt": chart.name}):
+        FigureCanvasSVG(drawn(chart)).print_svg(picture, metadata={"Date": None})
+    chart.lines.to_csv(data, index=False)
+    return picture, data

@@ -1,0 +1,110 @@
+"""What conditions of the test images cost each row: paired by test unit, with the run's own intervals."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from swath.tasks import metrics
+from swath.tasks.data import Condition
+from swath.tasks.schema import Stressed
+from swath.tasks.statistics.left_out import LeftOut, weighted_sum
+from swath.tasks.statistics.panels import Panel, RowIdentity, TaskResults
+from swath.tasks.statistics.summary import StatisticsConfig, TaskRules, interval_of, interval_of_value
+
+AS_IT_IS = ""
+"""Key of what no condition changed."""
+
+
+def under_conditions(
+    task: str,
+    predictions: pd.DataFrame,
+    conditions: Mapping[str, Condition],
+    hidden: Mapping[tuple[str, str], bool],
+    rules: TaskRules,
+    config: StatisticsConfig,
+) -> Iterator[Stressed]:
+    """The lines of one input and probe.
+
+    Args:
+        task: its name.
+        predictions: lines of predictions, with the key of their condition in the column `run`: to the statistics a row
+            under a condition is one of another run, on the same test units.
+        conditions: by key.
+        hidden: by row and condition, whether the network was told which bands are missing.
+        rules: what is compared, which is the first metric.
+        config: how intervals are made.
+    """
+    results = TaskResults.of(predictions, 1, config.seed, multi_label=rules.multi_label, regression=rules.regression)
+    metric = rules.metrics[0]
+    for panel in results.panels({}):
+        there = {row: results.left_out(panel, row, metric) for row in panel.rows}
+        for row, apart in there.items():
+            plain = there.get(row._replace(run=AS_IT_IS))
+            if row.run == AS_IT_IS or apart is None or plain is None or len(apart.value) != len(plain.value):
+                continue
+            how = "" if not conditions[row.run].without else "hidden" if hidden[row.name, row.run] else "mean"
+            yield _line(task, panel, row, metric, (plain, apart), conditions[row.run], how, results, config)
+
+
+def _line(
+    task: str,
+    panel: Panel,
+    row: RowIdentity,
+    metric: str,
+    both: tuple[LeftOut, LeftOut],
+    condition: Condition,
+    how: str,
+    results: TaskResults,
+    config: StatisticsConfig,
+) -> Stressed:
+    plain, apart = both
+    lost, share = drop(plain, apart, metric), relative_drop(plain, apart, metric)
+    ends = interval_of_value(apart, row, config.confidence, metric)
+    of_drop, of_share = (interval_of(one, [row], config.confidence) for one in (lost, share))
+    return Stressed(
+        task=task,
+        input=panel.input,
+        probe=panel.probe,
+        row=row.name,
+        role=row.role,
+        of_arm=row.of_arm,
+        metric=metric,
+        kind=condition.kind,
+        name=condition.name,
+        level=condition.level,
+        how=how,
+        about=condition.about,
+        n_units=len(results.uid),
+        n_groups=results.groups,
+        replicates=len(apart.value),
+        as_it_is=float(plain.value.mean()),
+        value=float(apart.value.mean()),
+        low=ends[0],
+        high=ends[1],
+        drop=float(lost.value.mean()),
+        drop_low=of_drop[0],
+        drop_high=of_drop[1],
+        relative=float(share.value.mean()),
+        relative_low=of_share[0],
+        relative_high=of_share[1],
+    )
+
+
+def drop(plain: LeftOut, apart: LeftOut, metric: str) -> LeftOut:
+    """How much worse a row is under a condition."""
+    sign = -1.0 if metrics.find(metric).better == "lower" else 1.0
+    return weighted_sum([(sign, plain), (-sign, apart)])
+
+
+def relative_drop(plain: LeftOut, apart: LeftOut, metric: str) -> LeftOut:
+    """The drop as a share of the value without the condition, both of which vary: to first order in their changes."""
+    sign = -1.0 if metrics.find(metric).better == "lower" else 1.0
+    before, after = float(plain.value.mean()), float(apart.value.mean())
+    if not before > 0:
+        nothing = weighted_sum([(np.nan, plain)])
+        return replace(nothing, value=np.full_like(plain.value, np.nan))
+    changes = weighted_sum([(sign * after / before**2, plain), (-sign / before, apart)])
+    # the two terms cancel in the value itself, which is the share
+    return replace(changes, value=changes.value + sign * (1 - after / before))
