@@ -15,7 +15,7 @@ from swath.products.pages import environment
 from swath.products.report import Material
 from swath.products.report.sections import robustness
 from swath.products.tables import load
-from swath.tasks import Wanted
+from swath.tasks import Splits, Wanted
 from swath.tasks.data import BandReader
 from swath.tasks.robustness import Asked
 from swath.tasks.schema import CONDITIONS, SPLITS
@@ -151,7 +151,10 @@ def test_the_command_asks_for_what_its_options_say(run, monkeypatch, tmp_path):
     result = CliRunner().invoke(cli.app, said)
     assert result.exit_code == 0, result.output
     CliRunner().invoke(cli.app, ["stress", str(run[0])])
-    (_, some), (_, everything) = calls
+    CliRunner().invoke(cli.app, ["stress", str(run[0]), "--splits", "--folds", "4", "--region", "country"])
+    (_, some), (_, everything), (_, splits) = calls
+    assert (splits["asked"], splits["splits"]) == (None, Splits(4, 5.0, "country"))
+    assert some["splits"] is None
     assert some["asked"] == Asked(groups=("B03,B04",), dates=False, shifts=("haze",))
     assert some["wanted"] == Wanted(rows=("a",), replicates=2)
     assert everything["asked"] == Asked()

@@ -41,9 +41,22 @@ def stress(
         list[str] | None,
         typer.Option(
             "--shift",
-            help="haze, noise, resampling, misregistration, painted-clouds, cloud-masks, other-sensor, or `all`; may "
-            "be repeated.",
+            help="haze, noise, resampling, misregistration, painted-clouds, cloud-masks, other-sensor, other-region, "
+            "other-year, or `all`; may be repeated.",
         ),
+    ] = None,
+    splits: Annotated[
+        bool,
+        typer.Option(
+            "--splits",
+            help="Judge frozen encoders and floors again on a random split, one by blocks and one by regions.",
+        ),
+    ] = False,
+    folds: Annotated[int, typer.Option(min=3, help="Of --splits: number of folds of each.")] = 5,
+    block_km: Annotated[float, typer.Option(min=0.001, help="Of --splits: side of a block, in kilometres.")] = 5.0,
+    region: Annotated[
+        str | None,
+        typer.Option(help="Of --splits: column whose values are the regions; the corpus's groups by default."),
     ] = None,
     most: Annotated[
         int, typer.Option("--locations", min=2, help="Largest number of test locations; of more, some at random.")
@@ -52,22 +65,25 @@ def stress(
     """Ask a run's rows about test images that have changed: fewer bands or dates, haze, noise, clouds, misregistration.
 
     Nothing is learnt anew: what the run trained is asked again, and each row's drop has an interval, paired by test
-    unit. Without --bands, --dates and --shift all conditions are tried. Tables and figures go to RUN/stress and into
-    the report, which is written anew.
+    unit. Without --bands, --dates, --shift and --splits all conditions are tried. With --splits, how much better rows
+    look on a random split. Tables and figures go to RUN/stress and into the report, which is written anew.
     """
     from swath import pipeline
-    from swath.tasks import Wanted
-    from swath.tasks.robustness import SHIFTS, Asked
+    from swath.tasks import Splits, Wanted
+    from swath.tasks.robustness import ELSEWHERE, SHIFTS, Asked
 
-    everything = not (bands or dates or shifts)
+    some = bool(bands or dates or shifts)
     named = [name for name in bands or () if name != "all"]
     asked = Asked(
-        bands=everything or bool(bands),
+        bands=bool(bands),
         groups=() if "all" in (bands or ()) else tuple(named),
-        dates=everything or dates,
-        shifts=tuple(SHIFTS) if everything or "all" in (shifts or ()) else tuple(shifts or ()),
+        dates=dates,
+        shifts=(*SHIFTS, *ELSEWHERE) if "all" in (shifts or ()) else tuple(shifts or ()),
     )
+    if not some:
+        asked = None if splits else Asked()
     wanted = Wanted(task, tuple(inputs or ()), probe, tuple(rows or ()), trainings)
-    for line in pipeline.stress(run_folder, wanted=wanted, asked=asked, most=most):
+    ways = Splits(folds, block_km, region) if splits else None
+    for line in pipeline.stress(run_folder, wanted=wanted, asked=asked, splits=ways, most=most):
         console().print(line, soft_wrap=True)
     say_report(pipeline.report(run_folder))

@@ -1,6 +1,7 @@
 """Judging the encoders of a run, and others, on the tasks of its recipe."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from swath import config as recipes
@@ -69,6 +70,16 @@ def evaluate(
     return folder / "evaluate"
 
 
+def untrained(recipe: Recipe, corpus: Corpus, given: Mapping[str, Path], arm: str, seed: int) -> Encoder:
+    """The network of an arm, or of another encoder by the name of its row, before its pre-training."""
+    with seeded(seed):
+        if arm in given:
+            return fresh(given[arm])
+        config = recipe.arms[arm]
+        # where an arm starts from an encoder that is trained already, the floors do not
+        return build_encoder(of_random_twin(config.encoder), contract_of(config, corpus))
+
+
 def _evaluate_apart(folder: Path, part: int, parts: int, given: Mapping[str, Path]) -> None:
     """A share of the cells of a run that is pre-trained, in a process of its own."""
     recipe = recipes.load(folder / "recipe.yaml")
@@ -84,15 +95,6 @@ def evaluation_of(
     """
     encoders = {(arm, seed): arm_folder(folder, arm, seed) / "encoder" for arm in recipe.arms for seed in recipe.seeds}
     encoders |= {(name, seed): path for name, path in given.items() for seed in recipe.seeds}
-
-    def untrained(arm: str, seed: int) -> Encoder:
-        with seeded(seed):
-            if arm in given:
-                return fresh(given[arm])
-            config = recipe.arms[arm]
-            # where an arm starts from an encoder that is trained already, the floors do not
-            return build_encoder(of_random_twin(config.encoder), contract_of(config, corpus))
-
     judged = [*recipe.arms, *given]
     # the arms of a sweep are there for the effects of its axes; its best one is put to the test afterwards
     stated = [] if recipe.sweep and recipe.claims is None else recipe.claims
@@ -102,7 +104,7 @@ def evaluation_of(
         folds(recipe, corpus),
         corpus,
         encoders,
-        untrained,
+        partial(untrained, recipe, corpus, given),
         recipe.seeds,
         folder / "evaluate",
         statistics=tasks.StatisticsConfig(claims=claims),

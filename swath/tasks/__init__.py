@@ -8,7 +8,19 @@ from swath.tasks.config import TaskConfig, by_budget
 from swath.tasks.data import extract, unpacked
 from swath.tasks.metrics import class_iou, confusion_by_class
 from swath.tasks.power import needed_for
-from swath.tasks.run import Evaluation, Judged, Seen, Wanted, folds_of, planned, represent, stress
+from swath.tasks.run import (
+    Encoders,
+    Evaluation,
+    Judged,
+    Seen,
+    Splits,
+    Wanted,
+    compare_splits,
+    folds_of,
+    planned,
+    represent,
+    stress,
+)
 from swath.tasks.statistics import (
     Claim,
     Source,
@@ -26,6 +38,7 @@ from swath.tasks.trained import Trained, needs_days
 
 __all__ = [
     "Claim",
+    "Encoders",
     "Evaluation",
     "EvaluationUnits",
     "Features",
@@ -35,6 +48,7 @@ __all__ = [
     "Prediction",
     "Seen",
     "Source",
+    "Splits",
     "Spread",
     "StatisticsConfig",
     "Summary",
@@ -44,6 +58,7 @@ __all__ = [
     "Wanted",
     "by_budget",
     "class_iou",
+    "compare_splits",
     "confusion_by_class",
     "extract",
     "folds_of",

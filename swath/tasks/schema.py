@@ -380,9 +380,9 @@ class Stressed:
     """What it is done to; empty where it is done to everything."""
     level: float
     how: str
-    """Of bands that are left out: `hidden` where the network is told so, `mean` where it sees their training mean."""
+    """How bands are left out: `hidden` where the network is told so, `mean` where it sees their training mean."""
     about: str
-    """Of the first dates: the middle day until which they are."""
+    """What else to know; where the first dates are seen, the middle day of the last of them."""
     n_units: int
     n_groups: int
     replicates: int
@@ -400,6 +400,38 @@ class Stressed:
     """`drop` as a share of `as_it_is`; NaN where that is not above 0."""
     relative_low: float
     relative_high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitValue:
+    """One line of splits.csv: a row on all labelled locations, each tested once by one way to split them."""
+
+    task: str
+    input: str
+    probe: str
+    row: str
+    role: Role
+    of_arm: str
+    metric: str
+    split: str
+    """How locations are dealt into folds: `random`, `blocks` or `regions`."""
+    folds: int
+    train: float
+    """Training locations, mean over the folds."""
+    n_units: int
+    n_groups: int
+    """Groups that intervals are over: the same for all splits."""
+    replicates: int
+    value: float
+    low: float
+    high: float
+    """Ends of the value's interval, over groups and trainings; of the others likewise."""
+    optimism: float
+    """How much better the random split looks, paired by test unit; NaN of that split itself."""
+    optimism_low: float
+    optimism_high: float
+    note: str
+    """What must be known of the row."""
 
 
 # --------------------------------------------------------------------------------------------------------------- tables
@@ -590,6 +622,7 @@ CLOUDS = Table.of("clouds.csv", CloudGain)
 CLOUD_LEVELS = Table.of("cloud_levels.csv", CloudValue)
 CLOUD_GAINS = Table.of("cloud_gains.csv", CloudGain)
 CONDITIONS = Table.of("conditions.csv", Stressed)
+SPLIT_VALUES = Table.of("splits.csv", SplitValue)
 PROPERTIES = Table.of("properties.csv", Properties)
 LIKENESS = Table.of("likeness.csv", Likeness)
 PLANE = Table.of("plane.csv", Placed)

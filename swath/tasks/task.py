@@ -21,6 +21,7 @@ from swath.tasks.data import (
     BandReader,
     Bands,
     Condition,
+    FeatureMemory,
     Labelled,
     Request,
     are_numbers,
@@ -108,6 +109,8 @@ class Task:
         """Gets what is trained for a result; whoever sets it asks for one result at a time."""
         self.conditions: tuple[Condition, ...] = ()
         """Conditions under which what is trained is asked about the test part as well."""
+        self.memory: FeatureMemory | None = None
+        """Remembers features; whoever sets it asks for outcomes of one encoder."""
         self._all = self.parts
         self._unlabelled = np.concatenate([rows["train"], rows["val"]])
         self.parts = self._drawn_parts()
@@ -376,7 +379,10 @@ class Task:
             return []
         sizes = [len(part) for part in self.parts.values()]
         rows = np.concatenate([part.locations for part in self.parts.values()])
-        made = extract_all(requests, self.reader, rows, batch_size=self.config.batch_size)
+        if self.memory is None:
+            made = extract_all(requests, self.reader, rows, batch_size=self.config.batch_size)
+        else:
+            made = [self.memory.features(one, self.reader, rows, self.config.batch_size) for one in requests]
         return [self._labelled_features(np.split(x, np.cumsum(sizes)[:-1])) for x in made]
 
     def _labelled_features(self, x: list[np.ndarray]) -> Features:

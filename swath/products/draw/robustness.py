@@ -12,12 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from swath._files import file_name
-from swath.products.draw.style import MUTED, blank, colour, metric_axis, percent_axis, shorten, styled
+from swath.products.draw.style import DATA, MUTED, blank, colour, metric_axis, percent_axis, shorten, styled
 from swath.products.words import is_share, metric
-from swath.tasks.schema import CONDITIONS, ROLES
+from swath.tasks.schema import CONDITIONS, ROLES, SPLIT_VALUES
 
 MOST = 6
 """Largest number of rows in a figure; the table has all."""
+SPLITS = {"random": 0, "blocks": 1, "regions": 2}
+"""Positions in the palette."""
 BANDS, DATES, MONTHS = ("band", "bands", "sensor"), ("first-dates",), ("month",)
 
 
@@ -43,6 +45,15 @@ def charts_of(table: pd.DataFrame) -> Iterator[Chart]:
                 yield Chart(file_name(f"{part} {task} {name} {probe}"), about, lines)
 
 
+def charts_of_splits(table: pd.DataFrame) -> Iterator[Chart]:
+    """What there is to draw in a table of splits: values, and how much better the random split looks."""
+    for (task, name, probe), own in table.groupby(["task", "input", "probe"], sort=False):
+        about = f"{task} · {name} · {probe}"
+        yield Chart(file_name(f"splits {task} {name} {probe}"), about, own)
+        if len(gained := own.loc[own["optimism"].notna()]):
+            yield Chart(file_name(f"optimism {task} {name} {probe}"), about, gained)
+
+
 def _leading(own: pd.DataFrame) -> list[str]:
     """The rows that are shown: pre-trained ones first, then the best."""
     rows = own.drop_duplicates(["row", "role", "of_arm"])
@@ -54,6 +65,8 @@ def _leading(own: pd.DataFrame) -> list[str]:
 
 def drawn(chart: Chart) -> Figure:
     """The figure; use inside `styled`."""
+    if "split" in chart.lines:
+        return _by_split(chart, "optimism" if chart.name.startswith("optimism") else "value")
     kind = chart.lines["kind"].iloc[0]
     if kind in DATES:
         return _over_dates(chart)
@@ -90,6 +103,30 @@ def _dots(chart: Chart, column: str) -> Figure:
     return figure
 
 
+def _by_split(chart: Chart, column: str) -> Figure:
+    """A value of each row under each split, with intervals."""
+    lines, name = chart.lines, str(chart.lines["metric"].iloc[0])
+    rows, splits = (list(dict.fromkeys(lines[key])) for key in ("row", "split"))
+    low, high = ("low", "high") if column == "value" else ("optimism_low", "optimism_high")
+    figure, axes = blank(height=1.1 + 0.16 * (len(splits) + 1) * len(rows))
+    if column == "optimism":
+        axes.axvline(0, color=MUTED, linewidth=0.8)
+    for i, split in enumerate(splits):
+        own, shade = lines.loc[lines["split"] == split], colour(DATA + SPLITS[split])
+        y = np.array([rows.index(row) for row in own["row"]]) + 0.7 * ((i + 0.5) / len(splits) - 0.5)
+        axes.hlines(y, own[low], own[high], color=shade, linewidth=1)
+        axes.scatter(own[column], y, s=12, color=shade, zorder=3, label=split)
+    axes.set_yticks(range(len(rows)), [shorten(row, 26) for row in rows], fontsize=7)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    metric_axis(axes.xaxis, name)
+    axes.set_xlabel(metric(name) if column == "value" else f"{metric(name)} that a random split adds")
+    axes.set_title(shorten(chart.title, 44))
+    axes.legend(fontsize=6.5, ncol=3, loc="upper center", bbox_to_anchor=(0.4, -0.5 / figure.get_figheight()))
+    return figure
+
+
 def _called(line: dict) -> str:
     """What a condition is called beside an axis."""
     kind, name, level = line["kind"], str(line["name"]), line["level"]
@@ -118,13 +155,22 @@ def _over_dates(chart: Chart) -> Figure:
     return figure
 
 
+def charts_in(folder: Path) -> list[Chart]:
+    """What there is to draw in a folder; nothing of tables that are not there."""
+    charts = []
+    for table, make in ((CONDITIONS, charts_of), (SPLIT_VALUES, charts_of_splits)):
+        if (folder / table.file).is_file():
+            charts += make(table.read(folder))
+    return charts
+
+
 def write(folder: Path) -> list[Path]:
     """Draw the tables of a folder, each figure as `NAME.svg` with its data as `NAME.csv` beside it.
 
     Returns:
         The files.
     """
-    return [path for chart in charts_of(CONDITIONS.read(folder)) for path in _write(chart, folder)]
+    return [path for chart in charts_in(folder) for path in _write(chart, folder)]
 
 
 def _write(chart: Chart, folder: Path) -> Sequence[Path]:

@@ -1,7 +1,7 @@
 """What a task reads: labelled locations, their pixels, how encoders are fed these, and the features that come out."""
 
 from swath.tasks.data.conditions import Condition
-from swath.tasks.data.features import Request, extract, extract_all
+from swath.tasks.data.features import FeatureMemory, Request, extract, extract_all
 from swath.tasks.data.inputs import (
     BandMatch,
     bands_by_sensor,
@@ -23,6 +23,7 @@ __all__ = [
     "Centred",
     "Composer",
     "Condition",
+    "FeatureMemory",
     "Labelled",
     "Request",
     "are_numbers",

@@ -87,6 +87,35 @@ def extract_all(
     return features
 
 
+class FeatureMemory:
+    """Features of locations by one encoder, so that a location that several splits use is embedded once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Bands, tuple[np.ndarray, np.ndarray]] = {}
+        """By bands: rows of `corpus.locations`, ascending, and their features."""
+
+    def features(
+        self, request: Request, reader: BandReader, rows: Int[np.ndarray, " n"], batch_size: int
+    ) -> Float[np.ndarray, "n d"]:
+        """Features of these locations, of which those that are not known yet are computed.
+
+        Args:
+            request: the encoder, always the same one, on an input.
+            reader: of the chips.
+            rows: row numbers in `corpus.locations`.
+            batch_size: locations per call of the encoder.
+        """
+        nothing = np.empty(0, np.int64), np.empty((0, request.dim), np.float32)
+        known, features = self._known.get(request.bands, nothing)
+        new = np.setdiff1d(rows, known)
+        if len(new):
+            made = extract_all([request], reader, new, batch_size=batch_size)[0]
+            known, features = np.concatenate([known, new]), np.concatenate([features, made])
+            order = np.argsort(known)
+            self._known[request.bands] = known, features = known[order], features[order]
+        return features[np.searchsorted(known, rows)]
+
+
 def _embed(
     requests: Sequence[Request], reader: BandReader, locations: np.ndarray, *, trusted: bool
 ) -> Iterator[Float[Tensor, "b d"]]:

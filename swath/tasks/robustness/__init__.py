@@ -10,6 +10,7 @@ from swath.errors import RecipeError, nearest
 from swath.tasks.data import Bands, Condition
 from swath.tasks.robustness._bands import left_out
 from swath.tasks.robustness._dates import longest, over_time
+from swath.tasks.robustness._elsewhere import unseen
 from swath.tasks.robustness._shifts import (
     Found,
     cloud_masks,
@@ -23,7 +24,7 @@ from swath.tasks.robustness._shifts import (
 )
 from swath.tasks.task import Task
 
-__all__ = ["SHIFTS", "Asked", "Found", "conditions", "moved"]
+__all__ = ["ELSEWHERE", "SHIFTS", "Asked", "Found", "conditions", "moved", "unseen"]
 
 SHIFTS: dict[str, Callable[[Task, Bands], Found]] = {
     "haze": haze,
@@ -35,6 +36,8 @@ SHIFTS: dict[str, Callable[[Task, Bands], Found]] = {
     "other-sensor": other_sensor,
 }
 """Shifts of images by name."""
+ELSEWHERE = ("other-region", "other-year")
+"""Shifts that are made of no images: some of the test locations are of a region or year that no training one is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,12 @@ class Asked:
     """Bands that are left out instead of each: keys, or several joined by a comma."""
     dates: bool = True
     """Whether series are cut short, and their dates exchanged."""
-    shifts: tuple[str, ...] = tuple(SHIFTS)
+    shifts: tuple[str, ...] = (*SHIFTS, *ELSEWHERE)
 
     def __post_init__(self) -> None:
         for name in self.shifts:
-            if name not in SHIFTS:
-                raise RecipeError(f"no shift {name!r}", where="--shift", remedy=nearest(name, SHIFTS))
+            if name not in (*SHIFTS, *ELSEWHERE):
+                raise RecipeError(f"no shift {name!r}", where="--shift", remedy=nearest(name, (*SHIFTS, *ELSEWHERE)))
 
 
 def conditions(folds: Sequence[Task], bands: Bands, asked: Asked) -> tuple[list[dict[str, Condition]], list[str]]:
@@ -80,4 +83,5 @@ def _found(task: Task, bands: Bands, asked: Asked, dates: int) -> Iterator[Found
     if asked.dates:
         yield over_time(task, bands, dates)
     for name in asked.shifts:
-        yield SHIFTS[name](task, bands)
+        if name in SHIFTS:
+            yield SHIFTS[name](task, bands)

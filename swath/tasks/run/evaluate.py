@@ -1,6 +1,6 @@
 """All encoders of a run, and the floors, on all its tasks; continues where it was stopped."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from swath.tasks.config import TaskConfig, by_budget
 from swath.tasks.panel import Panel
 from swath.tasks.run.jobs import Job, jobs_of
 from swath.tasks.run.networks import BuildRandom, Networks
-from swath.tasks.run.results import ResultStore, output_of, share_changed
+from swath.tasks.run.results import Result, ResultStore, output_of, share_changed
 from swath.tasks.run.rotation import folds_of, replicates_of, whole_rounds
 from swath.tasks.run.tables import write
 from swath.tasks.statistics import StatisticsConfig
@@ -100,6 +100,7 @@ class Evaluation:
         label_draws: int | None = None,
         first_draw: int = 0,
         most_tested: int | None = None,
+        seen: str = "",
     ):
         """Plan what is to be computed.
 
@@ -119,6 +120,8 @@ class Evaluation:
             first_draw: number of the first of these draws.
             most_tested: look at so many test locations at most, of all folds together. Then nothing can be computed
                 for the tables.
+            seen: what must be said of encoders if they may be judged on locations that they were pre-trained on; by
+                default they may not.
 
         Raises:
             RecipeError: the number of seeds is no multiple of the number of folds, or an encoder was pre-trained on
@@ -139,7 +142,7 @@ class Evaluation:
             drawn = {seed: task.drawn(first_draw + k % (label_draws or len(own))) for k, seed in enumerate(own)}
             if most_tested is not None:
                 drawn = {seed: one.testing(-(-most_tested // len(folds))) for seed, one in drawn.items()}
-            self._jobs += jobs_of(drawn, theirs, networks)
+            self._jobs += jobs_of(drawn, theirs, networks, seen)
         self._digests = [job.digests() for job in self._jobs]
 
     def run(self) -> dict[str, int]:
@@ -147,10 +150,10 @@ class Evaluation:
         self.compute()
         return self.write()
 
-    def compute(self, part: int = 0, parts: int = 1) -> None:
+    def compute(self, part: int = 0, parts: int = 1, prepare: Callable[[Job], None] | None = None) -> None:
         """Compute the results that are not there yet; of several parts the jobs of one, all of about the same size.
 
-        A result that cannot be computed is no error but a line with a note.
+        A result that cannot be computed is no error but a line with a note. `prepare` is called before each job.
         """
         jobs, digests = self._jobs[part::parts], self._digests[part::parts]
         with bar() as progress:
@@ -159,6 +162,8 @@ class Evaluation:
                 missing = [panel for panel in job.panels if not self._store.has(by_panel[panel.key])]
                 said = f"{job.task.name}: {job.row}, seed {job.seed}"
                 progress.update(line, advance=len(by_panel) - len(missing), description=said)
+                if prepare is not None:
+                    prepare(job)
                 for outcome in job.outcomes(missing) if missing else ():
                     key = (outcome.input, outcome.probe)
                     self._store.write(by_panel[key], job.about(key), outcome, job.task.units)
@@ -265,15 +270,32 @@ class Evaluation:
         Returns:
             Numbers for the manifest: of results (`cells`), and of those that could not be computed.
         """
+        results = self._results()
+        numbers = {"cells": len(results), "left_out": sum(not result.output.num_rows for result in results)}
+        write(self._out, self._tasks, whole_rounds(results, self._folds), self._statistics)
+        return numbers
+
+    def kept(self, jobs: Sequence[Job], panel: tuple[str, str]) -> list[Result]:
+        """What the run has kept of these jobs in a panel."""
         replicate = self.replicates
-        results = [
+        found = [(job, job.digests().get(panel)) for job in jobs]
+        return [
+            self._store.read(digest, job.key(panel, replicate[job.seed]), job.remarks)
+            for job, digest in found
+            if digest is not None and self._store.has(digest)
+        ]
+
+    def results(self) -> list[Result]:
+        """What came out, once all is computed; of rounds that miss a fold without predictions."""
+        return whole_rounds(self._results(), self._folds)
+
+    def _results(self) -> list[Result]:
+        replicate = self.replicates
+        return [
             self._store.read(digest, job.key(panel, replicate[job.seed]), job.remarks)
             for job, by_panel in zip(self._jobs, self._digests, strict=True)
             for panel, digest in by_panel.items()
         ]
-        numbers = {"cells": len(results), "left_out": sum(not result.output.num_rows for result in results)}
-        write(self._out, self._tasks, whole_rounds(results, self._folds), self._statistics)
-        return numbers
 
 
 def planned(tasks: Mapping[str, TaskConfig], folds: Sequence[SplitConfig], corpus: Corpus) -> list[Task]:

@@ -88,13 +88,16 @@ class Job:
         return name, panel.input.bands, label, probe, *row, *([teacher] if teacher else []), *draw, *anew
 
 
-def jobs_of(drawn: Mapping[int, Task], encoders: Mapping[tuple[str, int], Path], networks: Networks) -> Iterator[Job]:
+def jobs_of(
+    drawn: Mapping[int, Task], encoders: Mapping[tuple[str, int], Path], networks: Networks, seen: str = ""
+) -> Iterator[Job]:
     """Everything there is to do for a task, in the order of its tables: arms, references, floors.
 
     Args:
         drawn: by seed, the task with the labels that are drawn for it.
         encoders: by arm and seed.
         networks: of the arms, untrained.
+        seen: what must be said of encoders that are judged whatever they were pre-trained on; empty: they are not.
 
     Raises:
         RecipeError: an encoder was pre-trained on locations that the task tests.
@@ -103,7 +106,9 @@ def jobs_of(drawn: Mapping[int, Task], encoders: Mapping[tuple[str, int], Path],
     first = next(iter(drawn.values()))
     several_draws = len({task.draw for task in drawn.values()}) > 1
     for (arm, seed), path in encoders.items():
-        yield _pretrained(drawn[seed], arm, seed, path, ONE_PRETRAINING if _is_shared(arm, encoders) else "")
+        shared = ONE_PRETRAINING if _is_shared(arm, encoders) else ""
+        remark = seen or "; ".join(filter(None, [shared, checked(drawn[seed], arm, path)]))
+        yield _pretrained(drawn[seed], arm, seed, path, remark)
     for name, reference in first.config.references.items():
         for seed, task in drawn.items():
             yield Job(
@@ -145,7 +150,7 @@ def _pretrained(task: Task, arm: str, seed: int, path: Path, remark: str) -> Job
         source=digest(card.sha256, card.contract.as_dict()),
         panels=task.panels,
         outcomes=outcomes,
-        remark="; ".join(filter(None, [remark, checked(task, arm, path)])),
+        remark=remark,
     )
 
 

@@ -3,7 +3,7 @@
 from swath.tasks.statistics import probabilities
 from swath.tasks.statistics.claims import UNTESTED_FLOORS, Claim
 from swath.tasks.statistics.clouds import at_level, cloud_share, gains
-from swath.tasks.statistics.conditions import AS_IT_IS, under_conditions
+from swath.tasks.statistics.conditions import AS_IT_IS, elsewhere, under_conditions
 from swath.tasks.statistics.jackknife import (
     Source,
     Spread,
@@ -17,6 +17,7 @@ from swath.tasks.statistics.left_out import LeftOut, weighted_sum
 from swath.tasks.statistics.panels import Panel, RowIdentity, TaskResults, band_parts
 from swath.tasks.statistics.ranks import Ranking, rank_rows, too_few
 from swath.tasks.statistics.significance import DeLong, delong, holm, mcnemar, nadeau_bengio, paired_t, wilcoxon
+from swath.tasks.statistics.splits import over_splits
 from swath.tasks.statistics.summary import (
     RunPair,
     StatisticsConfig,
@@ -51,6 +52,7 @@ __all__ = [
     "compare_runs",
     "crossover",
     "delong",
+    "elsewhere",
     "gains",
     "has_verdict",
     "holm",
@@ -58,6 +60,7 @@ __all__ = [
     "mcnemar",
     "nadeau_bengio",
     "number_of_equal_groups",
+    "over_splits",
     "paired_t",
     "probabilities",
     "rank_rows",

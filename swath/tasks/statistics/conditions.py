@@ -92,6 +92,56 @@ def _line(
     )
 
 
+def elsewhere(
+    task: str,
+    predictions: pd.DataFrame,
+    is_new: Mapping[str, bool],
+    kind: str,
+    name: str,
+    rules: TaskRules,
+    config: StatisticsConfig,
+) -> Iterator[Stressed]:
+    """The lines of one input and probe on the test units of regions, or years, that were not learnt from.
+
+    What they are held against are the other units of the test part, so nothing is paired: both parts' groups are left
+    out one by one.
+
+    Args:
+        task: its name.
+        predictions: lines of predictions.
+        is_new: whether each unit is of an unseen region, by its uid.
+        kind: `other-region` or `other-year`.
+        name: what tells regions apart.
+        rules: what is compared, which is the first metric.
+        config: how intervals are made.
+    """
+    new = predictions["uid"].map(is_new)
+    parts = [predictions.loc[new == value] for value in (False, True)]
+    seen, other = (
+        TaskResults.of(part, 1, config.seed, multi_label=rules.multi_label, regression=rules.regression)
+        for part in parts
+    )
+    metric, condition = rules.metrics[0], Condition(kind, name, 1.0, lambda reader, rows: reader.read(rows))
+    for panel in other.panels({}):
+        for row in panel.rows:
+            plain, apart = (results.left_out(panel, row, metric) for results in (seen, other))
+            if plain is not None and apart is not None and len(plain.value) == len(apart.value):
+                yield _line(task, panel, row, metric, _side_by_side(plain, apart), condition, "", other, config)
+
+
+def _side_by_side(one: LeftOut, other: LeftOut) -> tuple[LeftOut, LeftOut]:
+    """Two metrics of different groups as metrics of all of these: without a group of the one the other stays."""
+
+    def widened(own: LeftOut, before: int, after: int) -> LeftOut:
+        stay = [np.tile(own.value, (count, 1)) for count in (before, after)]
+        return replace(
+            own, without_group=np.concatenate([stay[0], own.without_group, stay[1]]), fold=np.concatenate(folds)
+        )
+
+    folds = [one.fold, other.fold]
+    return widened(one, 0, len(other.fold)), widened(other, len(one.fold), 0)
+
+
 def drop(plain: LeftOut, apart: LeftOut, metric: str) -> LeftOut:
     """How much worse a row is under a condition."""
     sign = -1.0 if metrics.find(metric).better == "lower" else 1.0

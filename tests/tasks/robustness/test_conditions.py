@@ -11,7 +11,7 @@ from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, SensorLayou
 from swath.corpus.splits import SplitConfig, split
 from swath.errors import RecipeError
 from swath.tasks import TaskConfig
-from swath.tasks.robustness import SHIFTS, Asked, conditions
+from swath.tasks.robustness import SHIFTS, Asked, conditions, unseen
 from swath.tasks.task import Task
 
 S2, HLS, RADAR = "sentinel-2-l2a", "hls", "sentinel-1-grd"
@@ -23,6 +23,10 @@ LAYOUTS = {
     HLS: SensorLayout(bands=("BLUE", "RED", "NIR"), gsd_m=10, dtype="int16", scale=(1e-4,) * 3, nodata=-9999),
     RADAR: SensorLayout(bands=("VV", "VH"), gsd_m=10, dtype="float32"),
 }
+
+
+def about(i: int) -> dict[str, str]:
+    return {"kind": f"k{i % 2}", "country": "far" if i == N - 1 else "near"}
 
 
 def series(i: int, rng: np.random.Generator) -> list[Chip]:
@@ -42,7 +46,7 @@ def series(i: int, rng: np.random.Generator) -> list[Chip]:
 def corpus(tmp_path_factory):
     path, rng = tmp_path_factory.mktemp("corpus") / "series", np.random.default_rng(0)
     with CorpusWriter(path, LAYOUTS, PX) as writer:
-        places = [Location(uid=f"u{i}", group=f"g{i}", scalars={"kind": f"k{i % 2}"}) for i in range(N)]
+        places = [Location(uid=f"u{i}", group=f"g{i}", scalars=about(i)) for i in range(N)]
         writer.append(Part(places, [chip for i in range(N) for chip in series(i, rng)]))
         writer.finish()
     return Corpus.open(path)
@@ -229,3 +233,16 @@ def test_every_condition_is_the_same_twice_whatever_the_batch(made):
         for sensor in (S2, RADAR):
             dates = alone[sensor].pixels.shape[1]
             assert torch.equal(alone[sensor].pixels[0], together[sensor].pixels[2, :dates])
+
+
+def test_locations_of_unseen_regions_are_told_from_the_others_by_fold(corpus):
+    task = task_of(corpus)
+    rows = {"train": np.arange(6), "val": np.arange(0), "test": np.arange(6, N)}
+    apart = Task("kinds", task.config, corpus, rows)
+    name, is_new, said = unseen([apart], "other-region")
+    assert (name, said) == ("country", [])
+    assert [uid for uid, new in is_new.items() if new] == [f"u{N - 1}"]
+    assert len(is_new) == len(rows["test"])
+    name, is_new, said = unseen([apart], "other-year")
+    assert (name, is_new) == ("year", {})
+    assert said == ["no test location is of a year without training locations: compare splits instead"]

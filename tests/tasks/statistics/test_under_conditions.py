@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from swath.tasks.data import Condition
-from swath.tasks.statistics import StatisticsConfig, TaskRules, under_conditions
+from swath.tasks.statistics import StatisticsConfig, TaskRules, elsewhere, under_conditions
 from swath.tasks.statistics.conditions import relative_drop
 from swath.tasks.statistics.left_out import LeftOut
 
@@ -64,3 +64,23 @@ def test_a_larger_error_is_a_drop_and_nothing_has_no_share():
     assert relative_drop(one, worse, "accuracy").value.tolist() == [-0.5]
     none = LeftOut(np.zeros(1), np.zeros((2, 1)), np.zeros((1, 1)), np.zeros(2, int), np.zeros((1, 1)))
     assert np.isnan(relative_drop(none, worse, "r2").value).all()
+
+
+def test_other_regions_are_held_against_the_rest_of_the_test_part_without_pairs():
+    rng = np.random.default_rng(1)
+    right = rng.random(GROUPS * EACH) < np.repeat([0.9, 0.9, 0.9, 0.5, 0.5, 0.5], EACH)
+    table = predictions("", right).drop(columns="run")
+    is_new = {f"u{i}": i >= 3 * EACH for i in range(GROUPS * EACH)}
+    (line,) = elsewhere(
+        "t", table, is_new, "other-region", "country", TaskRules(metrics=("accuracy",)), StatisticsConfig()
+    )
+    by_group = right.reshape(GROUPS, EACH).mean(axis=1)
+    seen, new = by_group[:3], by_group[3:]
+    assert (line.as_it_is, line.value, line.n_units, line.n_groups) == pytest.approx((seen.mean(), new.mean(), 60, 3))
+    # a place that is left out changes the mean of its own part alone
+    without = np.concatenate([(seen.sum() - seen) / 2 - new.mean(), seen.mean() - (new.sum() - new) / 2])
+    error = np.sqrt(5 * without.var())
+    half = stats.t.ppf(0.975, 5) * error
+    assert (line.drop, line.drop_low, line.drop_high) == pytest.approx(
+        (seen.mean() - new.mean(), seen.mean() - new.mean() - half, seen.mean() - new.mean() + half)
+    )

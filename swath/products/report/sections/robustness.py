@@ -1,37 +1,41 @@
 """What becomes of the rows when their test images change: bands, dates, and shifts."""
 
+from pathlib import Path
 from typing import Any
 
-import pandas as pd
+from markupsafe import Markup
 
 from swath.products import words
-from swath.products.draw.robustness import charts_of, drawn
+from swath.products.draw.robustness import charts_in, drawn
 from swath.products.draw.style import styled, svg
 from swath.products.report._rows import as_csv, or_noted
 from swath.products.report.sections import Material, Section, beside
-from swath.tasks.schema import CONDITIONS
+from swath.tasks.schema import CONDITIONS, SPLIT_VALUES
 
 
 def content(material: Material) -> dict[str, Any] | None:
     """Figures of `stress/`; None where it is not there."""
     folder = material.run.path / "stress"
-    if not (folder / CONDITIONS.file).is_file():
+    if not any((folder / table.file).is_file() for table in (CONDITIONS, SPLIT_VALUES)):
         return None
-    return or_noted(material.problems, "What changed images cost", lambda: _content(CONDITIONS.read(folder)))
+    return or_noted(material.problems, "What changed images cost", lambda: _content(folder))
 
 
-def _content(table: pd.DataFrame) -> dict[str, Any] | None:
-    if table.empty:
-        return None
-    plots = []
-    for i, chart in enumerate(charts_of(table)):
+def _content(folder: Path) -> dict[str, Any] | None:
+    plots: dict[bool, list[tuple[Markup, str]]] = {False: [], True: []}
+    for i, chart in enumerate(charts_in(folder)):
         with styled():
             alt = f"{words.metric(chart.lines['metric'].iloc[0])} of {chart.title}: {chart.name.partition(' ')[0]}"
-            plots.append((svg(drawn(chart), f"robustness{i}", alt), as_csv(chart.lines)))
+            drawing = svg(drawn(chart), f"robustness{i}", alt)
+            plots["split" in chart.lines].append((drawing, as_csv(chart.lines)))
+    if not any(plots.values()):
+        return None
+    table = CONDITIONS.read(folder) if (folder / CONDITIONS.file).is_file() else CONDITIONS.frame()
     worst = table.loc[table.groupby(["task", "input", "probe", "row"], sort=False)["relative"].idxmax().dropna()]
     return {
         "units": ", ".join(dict.fromkeys(words.count(int(n)) for n in table["n_units"])),
-        "plots": plots,
+        "plots": plots[False],
+        "splits": plots[True],
         "worst": [_worst(line) for line in worst.to_dict("records")],
         "csv": as_csv(table),
     }

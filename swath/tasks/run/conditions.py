@@ -11,13 +11,13 @@ from swath.errors import RecipeError, SwathError, nearest
 from swath.tasks._types import Outcome
 from swath.tasks.data import Condition
 from swath.tasks.panel import Panel, TaskInput
-from swath.tasks.robustness import Asked, conditions
+from swath.tasks.robustness import ELSEWHERE, Asked, conditions, unseen
 from swath.tasks.run.evaluate import Evaluation
 from swath.tasks.run.jobs import Job
 from swath.tasks.run.results import Result, ResultStore, digest, joined
 from swath.tasks.run.rotation import whole_rounds
 from swath.tasks.schema import CONDITIONS, PREDICTIONS, Stressed
-from swath.tasks.statistics import AS_IT_IS, under_conditions
+from swath.tasks.statistics import AS_IT_IS, elsewhere, under_conditions
 from swath.tasks.task import Task
 
 HIDDEN = "hidden"
@@ -89,6 +89,8 @@ def stress(evaluation: Evaluation, wanted: Wanted, asked: Asked, out: Path) -> l
             store = ResultStore(out / "cells")
             _compute(evaluation, own, (item.name, probe), store, lost)
             lines += _lines(evaluation, own, (item.name, probe), store)
+        more, why = _elsewhere(evaluation, jobs, (item.name, _probe(item, wanted)), asked)
+        lines, said = lines + more, said + [f"{item.name}: {line}" for line in why]
     if lines:
         _write(lines, out)
     return [*said, *lost.lines()]
@@ -204,8 +206,7 @@ def _lines(evaluation: Evaluation, plan: _Plan, key: tuple[str, str], store: Res
     for condition in (AS_IT_IS, *plan.keys):
         results = list(_results(evaluation, plan.jobs, key, condition, store))
         hidden |= {(result.key.row, condition): HIDDEN in result.notes for result in results}
-        whole = [result for result in whole_rounds(results, evaluation.folds) if result.output.num_rows]
-        frames.append(joined(PREDICTIONS, [(one.key, one.output) for one in whole]).to_pandas().assign(run=condition))
+        frames.append(_joined(evaluation, results).assign(run=condition))
     predictions = pd.concat(frames, ignore_index=True)
     if predictions.empty:
         return []
@@ -213,6 +214,27 @@ def _lines(evaluation: Evaluation, plan: _Plan, key: tuple[str, str], store: Res
     rules = task.config.rules
     found = under_conditions(task.name, predictions, plan.of(plan.jobs[0]), hidden, rules, evaluation.statistics)
     return list(found)
+
+
+def _elsewhere(
+    evaluation: Evaluation, jobs: Sequence[Job], key: tuple[str, str], asked: Asked
+) -> tuple[list[Stressed], list[str]]:
+    """The rows on test locations of regions and years that were not learnt from, by what the run has kept."""
+    kinds = [kind for kind in ELSEWHERE if kind in asked.shifts]
+    lines, said, task = [], [], jobs[0].task
+    predictions = _joined(evaluation, evaluation.kept(jobs, key)) if kinds else None
+    for kind in kinds:
+        name, is_new, why = unseen(list({job.task.fold: job.task for job in jobs}.values()), kind)
+        said += why
+        if is_new and predictions is not None and len(predictions):
+            config = evaluation.statistics
+            lines += elsewhere(task.name, predictions, is_new, kind, name, task.config.rules, config)
+    return lines, said
+
+
+def _joined(evaluation: Evaluation, results: Sequence[Result]) -> pd.DataFrame:
+    whole = [result for result in whole_rounds(results, evaluation.folds) if result.output.num_rows]
+    return joined(PREDICTIONS, [(one.key, one.output) for one in whole]).to_pandas()
 
 
 def _results(

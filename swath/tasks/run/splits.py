@@ -1,0 +1,233 @@
+"""Rows on the same locations under several ways to split them: what neighbours in the training part are worth."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from swath.corpus import Corpus
+from swath.corpus.splits import SplitConfig, independent, rotations, split
+from swath.errors import CorpusError, RecipeError, nearest
+from swath.tasks.config import TaskConfig, by_fraction
+from swath.tasks.data import FeatureMemory
+from swath.tasks.run.conditions import Wanted
+from swath.tasks.run.evaluate import Evaluation
+from swath.tasks.run.jobs import Job
+from swath.tasks.run.networks import BuildRandom
+from swath.tasks.run.results import Result, digest, joined
+from swath.tasks.schema import PREDICTIONS, SPLIT_VALUES, SplitValue
+from swath.tasks.statistics import StatisticsConfig, over_splits
+
+SEEN = "the encoder saw the pixels of tested locations in its pre-training, without labels"
+TRAINED = ("scratch",)
+"""Floors that are trained whole: once for each fold of each split would take days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The ways to split that are compared."""
+
+    folds: int = 5
+    """Number of folds of each."""
+    block_km: float = 5.0
+    """Side of a block, in kilometres."""
+    region: str | None = None
+    """Column of the locations whose values are the regions that are left out; the corpus's groups if not given."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoders:
+    """The networks of a run, one of each arm for a round over its folds."""
+
+    paths: Mapping[tuple[str, int], Path]
+    """By arm and number of the round."""
+    build_random: BuildRandom
+    """The arm's untrained network of a round."""
+    rounds: int
+
+
+def compare_splits(
+    tasks: Mapping[str, TaskConfig],
+    corpus: Corpus,
+    encoders: Encoders,
+    wanted: Wanted,
+    splits: Splits,
+    out: Path,
+    statistics: StatisticsConfig | None = None,
+) -> list[str]:
+    """Judge frozen encoders and floors on all labelled locations under each split, and write `splits.csv`.
+
+    Each location is tested once under each split, so that the same units are compared. Probes and floors learn anew in
+    each fold; encoders stay as the run pre-trained them. Finished results are in `out/splits`.
+
+    Args:
+        tasks: of the recipe, by name.
+        corpus: where chips and labels are.
+        encoders: of the run.
+        wanted: which task, inputs, probe and rows.
+        splits: the ways to split.
+        out: folder.
+        statistics: how intervals are made.
+
+    Returns:
+        What must be said: of splits that there cannot be, and of rows that are left out.
+
+    Raises:
+        RecipeError: no such task, input or probe, or no probe that reads frozen features.
+        CorpusError: fewer than two splits can be made.
+    """
+    name, config, said = _frozen(tasks, wanted)
+    schemes, impossible = _schemes(corpus, splits)
+    said += impossible
+    if len(schemes) < 2:
+        raise CorpusError("there is nothing to compare", where=str(corpus.path), remedy="; ".join(impossible))
+    memories: dict[str, FeatureMemory] = {}
+    rounds = min(encoders.rounds, wanted.replicates or encoders.rounds)
+    results, about = {}, {}
+    for scheme, folds in schemes.items():
+        evaluation = _evaluation({name: config}, folds, corpus, encoders, rounds, out / "splits" / scheme, statistics)
+        evaluation.compute(prepare=_remembering(memories, rounds, len(folds)))
+        results[scheme] = [r for r in evaluation.results() if not wanted.rows or r.key.row in wanted.rows]
+        parts = {job.task.fold: len(job.task.parts["train"]) for job in evaluation.jobs}
+        about[scheme] = (len(folds), float(np.mean(list(parts.values()))))
+    units = _groups(corpus, schemes)
+    lines = _lines(name, config, results, about, units, statistics or StatisticsConfig())
+    SPLIT_VALUES.write(out, SPLIT_VALUES.frame(lines))
+    return [*said, *_without_result(results)]
+
+
+def _frozen(tasks: Mapping[str, TaskConfig], wanted: Wanted) -> tuple[str, TaskConfig, list[str]]:
+    """The task with what needs no training of networks, and what is left out."""
+    known = {key: one for name, config in tasks.items() for key, one in by_fraction(name, config).items()}
+    if not known or (wanted.task is not None and wanted.task not in known):
+        raise RecipeError(f"no task {wanted.task or ''}".strip(), remedy=nearest(wanted.task or "", known))
+    name = wanted.task or next(iter(known))
+    config = known[name]
+    for one in wanted.inputs:
+        if one not in config.inputs:
+            raise RecipeError(f"no input {one!r}", where=f"task {name}", remedy=nearest(one, config.inputs))
+    probes = [probe for probe in config.probes if probe.supervision() is None]
+    fit = [probe for probe in probes if wanted.probe in (None, probe.label())][:1]
+    if not fit:
+        remedy = nearest(wanted.probe or "", [probe.label() for probe in probes]) if probes else "take another task"
+        raise RecipeError("no such probe that reads frozen features", where=f"task {name}", remedy=remedy)
+    floors = tuple(floor for floor in config.floors if floor.name not in TRAINED)
+    lost = [floor.row for floor in config.floors if floor.name in TRAINED] + list(config.references)
+    changes = {
+        "probes": tuple(fit),
+        "floors": floors,
+        "references": {},
+        "inputs": {key: config.inputs[key] for key in wanted.inputs or config.inputs},
+    }
+    said = [f"{len(lost)} left out, which would be trained for each fold: {', '.join(lost)}"] if lost else []
+    return name, config.model_copy(update=changes), said
+
+
+def _schemes(corpus: Corpus, splits: Splits) -> tuple[dict[str, list[SplitConfig]], list[str]]:
+    """The folds of each way to split, and why some there cannot be."""
+    dealt = {"folds": splits.folds, "fold": 0}
+    by_region = (
+        {"by": "group", **dealt} if splits.region is None else {"by": "column", "column": splits.region, "fold": 0}
+    )
+    asked = {
+        "random": {"by": "location", **dealt},
+        "blocks": {"by": "block", "block_km": splits.block_km, **dealt},
+        "regions": by_region,
+    }
+    found, said = {}, []
+    for name, settings in asked.items():
+        try:
+            found[name] = _folds(corpus, SplitConfig.model_validate(settings), name)
+        except CorpusError as error:
+            said.append(f"no split by {name}: {error.what}")
+    return found, said
+
+
+def _folds(corpus: Corpus, config: SplitConfig, name: str) -> list[SplitConfig]:
+    if name == "regions" and config.by == "group" and corpus.locations["group"].is_unique:
+        raise CorpusError("each location is a group of its own")
+    folds = rotations(corpus, config)
+    split(corpus, folds[0])  # whether there are enough units, and coordinates
+    return folds
+
+
+def _evaluation(
+    tasks: Mapping[str, TaskConfig],
+    folds: Sequence[SplitConfig],
+    corpus: Corpus,
+    encoders: Encoders,
+    rounds: int,
+    out: Path,
+    statistics: StatisticsConfig | None,
+) -> Evaluation:
+    count = len(folds)
+    arms = dict.fromkeys(arm for arm, _ in encoders.paths)
+    paths = {(arm, seed): encoders.paths[arm, seed // count] for arm in arms for seed in range(count * rounds)}
+    return Evaluation(
+        tasks,
+        folds,
+        corpus,
+        paths,
+        lambda arm, seed: encoders.build_random(arm, seed // count),
+        range(count * rounds),
+        out,
+        statistics,
+        seen=SEEN,
+    )
+
+
+def _remembering(memories: dict[str, FeatureMemory], rounds: int, folds: int) -> Callable[[Job], None]:
+    """Lets jobs of one encoder share features, whatever the split."""
+
+    def prepare(job: Job) -> None:
+        # random filters are drawn by the seed of the job, networks by that of the round
+        drawn = job.seed // folds if job.role in ("pretrained", "random-twin") else (folds, rounds, job.seed)
+        key = digest(job.row, job.role, job.of_arm, job.source, drawn, job.task.config.floors)
+        job.task.memory = memories.setdefault(key, FeatureMemory())
+
+    return prepare
+
+
+def _groups(corpus: Corpus, schemes: Mapping[str, Sequence[SplitConfig]]) -> pd.Series:
+    """Group of each location, the same for all splits: the coarsest units that were kept together."""
+    config = schemes.get("regions", schemes.get("blocks", [None]))[0]
+    uid = corpus.locations["uid"].to_numpy(dtype=str)
+    if config is not None and config.by == "column":
+        return pd.Series(corpus.locations[config.column].astype(str).to_numpy(), index=uid)
+    return pd.Series(independent(corpus, config), index=uid)
+
+
+def _lines(
+    task: str,
+    config: TaskConfig,
+    results: Mapping[str, Sequence[Result]],
+    about: Mapping[str, tuple[int, float]],
+    group: pd.Series,
+    statistics: StatisticsConfig,
+) -> list[SplitValue]:
+    tables = {
+        name: joined(PREDICTIONS, [(r.key, r.output) for r in some]).to_pandas() for name, some in results.items()
+    }
+    shared = set.intersection(*(set(table["uid"]) for table in tables.values()))
+    frames = [table.loc[table["uid"].isin(shared)].assign(run=name, fold=0) for name, table in tables.items()]
+    predictions = pd.concat(frames, ignore_index=True)
+    if predictions.empty:
+        return []
+    predictions["group"] = group.loc[predictions["uid"]].to_numpy()
+    notes = {r.key.row: SEEN for some in results.values() for r in some if r.key.role == "pretrained"}
+    lines = []
+    for _, own in predictions.groupby(["input", "probe"], sort=False):
+        lines += over_splits(task, own, about, notes, config.rules, statistics)
+    return lines
+
+
+def _without_result(results: Mapping[str, Sequence[Result]]) -> list[str]:
+    lost = {
+        f"{r.key.row} ({r.key.input}, {scheme}): {'; '.join(note for note in r.notes if note != SEEN)}"
+        for scheme, some in results.items()
+        for r in some
+        if not r.output.num_rows
+    }
+    return [f"without a result: {line}" for line in sorted(lost)]
