@@ -183,7 +183,7 @@ class Task:
 
     @property
     def undrawn(self) -> Mapping[str, Labelled]:
-        """Labelled locations by part, before the label fraction."""
+        """Labelled locations by part, before some are drawn."""
         return self._all
 
     @property

@@ -10,7 +10,7 @@ import pandas as pd
 from swath.corpus import Corpus
 from swath.corpus.splits import SplitConfig, independent, rotations, split
 from swath.errors import CorpusError, RecipeError, nearest
-from swath.tasks.config import TaskConfig, by_fraction
+from swath.tasks.config import TaskConfig, by_budget
 from swath.tasks.data import FeatureMemory
 from swath.tasks.run.conditions import Wanted
 from swath.tasks.run.evaluate import Evaluation
@@ -100,7 +100,7 @@ def compare_splits(
 
 def _frozen(tasks: Mapping[str, TaskConfig], wanted: Wanted) -> tuple[str, TaskConfig, list[str]]:
     """The task with what needs no training of networks, and what is left out."""
-    known = {key: one for name, config in tasks.items() for key, one in by_fraction(name, config).items()}
+    known = {key: one for name, config in tasks.items() for key, one in by_budget(name, config).items()}
     if not known or (wanted.task is not None and wanted.task not in known):
         raise RecipeError(f"no task {wanted.task or ''}".strip(), remedy=nearest(wanted.task or "", known))
     name = wanted.task or next(iter(known))
