@@ -34,6 +34,7 @@ def test_a_range_says_what_is_wrong_with_it():
     "preset",
     [
         presets.moco_v2(96),
+        presets.colour_kept(96),
         presets.gassl(),
         presets.simclr(),
         *presets.byol(224),
@@ -44,6 +45,11 @@ def test_a_range_says_what_is_wrong_with_it():
 )
 def test_presets_survive_writing_and_reading(preset):
     assert Augment.model_validate_json(preset.model_dump_json()) == preset
+
+
+def test_what_the_page_says_of_keeping_the_colours_is_the_preset():
+    said = {"crop": {"scale": [0.2, 1.0]}, "hflip": 0.5, "vflip": 0.5, "blur": {"p": 0.5}}
+    assert Augment.model_validate(said) == presets.colour_kept()
 
 
 def test_gassl_crops_more_than_moco_and_never_turns_the_world_upside_down():

@@ -99,11 +99,17 @@ def _arms(run: Run, sweep: Sweep) -> str:
     own = run.table.loc[(run.table[list(PANEL)] == first).all(axis=1) & (run.table["role"] != "pretrained")]
     own = own.loc[own["value"].notna()].sort_values("value", ascending=False, kind="stable")
     rows = [[escape(line["arm"]), ROLES["pretrained"], *_value(line), _time(line)] for line in _lines(best.head(SHOWN))]
-    rows += [[escape(line["row"]), ROLES[line["role"]], *_value(line), ""] for line in _lines(own)]
+    rows += [[escape(_shorter(line["row"])), ROLES[line["role"]], *_value(line), ""] for line in _lines(own)]
     rest = max(0, len(best) - SHOWN)
     title = f"The best {min(SHOWN, len(best))} of {len(best)} arms, and what has to be beaten"
     table = markdown_table(["arm", "role", "value", "95 % interval", "time a training"], rows, numeric_from=2)
     return f"**{title if rest else 'The arms, and what has to be beaten'}**\n\n{table}"
+
+
+def _shorter(row: str) -> str:
+    """The name of a twin of many arms, with the first of them and how many more there are."""
+    first, *more = row.split(", ")
+    return row if len(more) < 2 else f"{first}, {more[0]} and {words.count(len(more) - 1)} more"
 
 
 def _value(line: dict[Any, Any]) -> list[str]:
