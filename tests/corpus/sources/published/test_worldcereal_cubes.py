@@ -30,9 +30,12 @@ def written(tmp_path_factory):
 
 
 @cache
+def read_whole(root, area: str) -> xr.Dataset:
+    return xr.load_dataset(root / f"{area}.nc", mask_and_scale=False)
+
+
 def raw(root, area: str, name: str) -> np.ndarray:
-    with xr.open_dataset(root / f"{area}.nc", mask_and_scale=False) as data:
-        return data[name].values.view("uint16")
+    return read_whole(root, area)[name].values.view("uint16")
 
 
 @pytest.mark.parametrize(("area", "prefix"), [("north", ("", "")), ("south", ("S2-L2A-", "S1-SIGMA0-"))])

@@ -27,9 +27,12 @@ def made(data, target, **settings) -> Corpus:
 
 
 @cache
+def read_whole(root, product: str, site: str) -> xr.Dataset:
+    return xr.load_dataset(files.path(root, product, site), mask_and_scale=False)
+
+
 def raw(root, product: str, site: str, band: str) -> xr.DataArray:
-    with xr.open_dataset(files.path(root, product, site), mask_and_scale=False) as data:
-        return data[band].load()
+    return read_whole(root, product, site)[band]
 
 
 @pytest.fixture(scope="module")
