@@ -3,7 +3,7 @@
 Those of STAC 1.1 come with pystac. `stac_schemas.json` holds those of STAC 1.0 and of the extensions, by address, as
 their repositories (radiantearth/stac-spec, stac-extensions, geo-embeddings/embeddings-stac-specification; Apache-2.0)
 have them at the tags of these versions. Of classification v2.0.0, which has no tag there, it is the state of the branch
-`main` after "name is required".
+`main` after "name is required", under the address of that version.
 """
 
 import json

@@ -5,7 +5,7 @@ By the Machine Learning Model extension (https://github.com/stac-extensions/mlm)
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,7 +97,7 @@ def item(about: About, path: Path, kind: FileFormat, graph: Graph[Any], outputs:
             **about.more,
         },
         "links": [],
-        "assets": _assets(path, kind) | (_encoder_assets(path) if about.encoder_beside else {}),
+        "assets": _assets(path, kind, graph.bands) | (_encoder_assets(path) if about.encoder_beside else {}),
     }
     return json.dumps(said, indent=1) + "\n"
 
@@ -184,7 +184,7 @@ def _output(name: str, tensor: Tensor, about: About) -> dict[str, Any]:
     }
 
 
-def _assets(path: Path, kind: FileFormat) -> dict[str, Any]:
+def _assets(path: Path, kind: FileFormat, bands: Sequence[str]) -> dict[str, Any]:
     return {
         "model": {
             "href": f"./{path.name}",
@@ -192,6 +192,8 @@ def _assets(path: Path, kind: FileFormat) -> dict[str, Any]:
             "type": kind.media_type,
             "roles": ["mlm:model"],
             "mlm:artifact_type": kind.artifact,
+            # STAC lets an item describe bands only if an asset has some
+            "bands": [{"name": key} for key in bands],
             **_checksums.checksum(path),
         },
     }
