@@ -103,8 +103,6 @@ def _calls(method: methods.Method, batch: Batch) -> list[tuple[nn.Module, Tensor
         return convolve(conv, x, size)  # pyright: ignore
 
     hooks = [m.register_forward_hook(lambda m, x, _: calls.append((m, x[0].detach(), None))) for m in pointwise]  # pyright: ignore
-    last = method.encoder.network.get_submodule("reconstructing.0")
-    hooks.append(last.register_forward_hook(lambda m, x, _: calls.append((m, x[0].detach(), None))))
     unet_3d.convolve = noted  # pyright: ignore
     try:
         method.loss(method.views(batch, torch.Generator().manual_seed(0)))

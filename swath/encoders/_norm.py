@@ -38,13 +38,32 @@ class FrameBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
         self.register_buffer("num_batches_tracked", torch.zeros((), dtype=torch.long))
 
-    def forward(
+    def activated(
         self, x: Float[Tensor, "b c t h w"], frames: Bool[Tensor, "b t"] | None = None
     ) -> Float[Tensor, "b c t h w"]:
+        """Normalise as `forward` does, and go through a leaky ReLU; of series of pixels, each date's channels then lie
+        side by side in memory.
+        """
+        if not is_pixels(x) or self.reduce is not _alone:
+            return F.leaky_relu_(self(x, frames))
+        rows = as_rows(x)
+        if frames is None:
+            return as_series(F.leaky_relu_(self(rows.flatten(0, 1))).view(rows.shape))
+        at = frames.flatten().nonzero()[:, 0]
+        if len(at) < 2:  # torch has no statistics of them
+            return F.leaky_relu_(self(x, frames))
+        # taken by `embedding`, whose gradient is put back several times faster than that of an index
+        kept = F.leaky_relu_(self(F.embedding(at, rows.flatten(0, 1))))
+        return as_series(kept.new_zeros(frames.numel(), kept.shape[1]).index_copy(0, at, kept).view(rows.shape))
+
+    def forward(
+        self, x: Float[Tensor, "b c *t_h_w"], frames: Bool[Tensor, "b t"] | None = None
+    ) -> Float[Tensor, "b c *t_h_w"]:
         """Normalise each channel over batch, dates and space.
 
         Args:
-            x: features; those of other dates are ignored, whatever they are.
+            x: features "b c t h w", or single dates of pixels "b c"; those of other dates are ignored, whatever they
+                are.
             frames: True for the dates that count; None: all do.
         """
         if self.training:
@@ -67,6 +86,23 @@ class FrameBatchNorm(nn.Module):
         # new tensors: torch's own batch norm, called before on other views, keeps the old ones for its gradient
         self.running_mean = torch.lerp(self.running_mean, mean, momentum)
         self.running_var = torch.lerp(self.running_var, variance, momentum)
+
+
+def is_pixels(x: Float[Tensor, "b c t h w"]) -> bool:
+    """Whether these are series of single pixels on a CPU, where products of matrices and rows of channels are faster
+    than what torch has for pictures. A graph has to fit any size.
+    """
+    return x.shape[3] == x.shape[4] == 1 and x.device.type == "cpu" and not torch.compiler.is_exporting()
+
+
+def as_rows(x: Float[Tensor, "b c t 1 1"]) -> Float[Tensor, "b t c"]:
+    """Series of pixels with the channels of each date side by side in memory; no copy where they are already."""
+    return x[..., 0, 0].transpose(1, 2).contiguous()
+
+
+def as_series(rows: Float[Tensor, "b t c"]) -> Float[Tensor, "b c t 1 1"]:
+    """The inverse of `as_rows`, without a copy."""
+    return rows.transpose(1, 2)[..., None, None]
 
 
 def _affine(

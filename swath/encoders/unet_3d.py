@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from swath.batch import Image
 from swath.encoders._contract import InputContract
-from swath.encoders._norm import FrameBatchNorm
+from swath.encoders._norm import FrameBatchNorm, as_rows, as_series, is_pixels
 from swath.encoders._plugin import StartableSettings
 from swath.encoders._series import SeriesEncoder, halved, masked_mean, seen_frames
 
@@ -84,7 +84,7 @@ class ConvUnit(nn.Module):
     ) -> Float[Tensor, "b d t2 h2 w2"]:
         """Features of the same size, or of `size` for a transposed convolution; perhaps by another one's norm."""
         out = convolve(cast(nn.Conv3d, self.conv), x, size)
-        return F.leaky_relu_((norm or self.norm)(out, frames))
+        return (norm or self.norm).activated(out, frames)
 
 
 def contract(
@@ -169,9 +169,20 @@ class UNet3d(nn.Module):
         return self.expanding(contracted)
 
 
-def final_convolution(width: int, out: int) -> nn.Conv3d:
+class Convolution(nn.Conv3d):
+    """A convolution with a kernel of 3 along every axis, computed by `convolve`."""
+
+    def __init__(self, channels: int, out: int):
+        super().__init__(channels, out, 3, padding=1)
+
+    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t h w"]:
+        """Features of the same size."""
+        return convolve(self, x)
+
+
+def final_convolution(width: int, out: int) -> Convolution:
     """The last layer: from `expand`'s 2 f channels to bands or classes, per date."""
-    return nn.Conv3d(2 * width, out, 3, padding=1)
+    return Convolution(2 * width, out)
 
 
 class UNet3dEncoder(SeriesEncoder):
@@ -229,6 +240,10 @@ def convolve(
         return _of_any_size(conv, x, after)
     axes = [a for a in range(3) if after[a] > 1] or [0]
     kernel = _middle(conv.weight, axes)
+    if axes == [0] and is_pixels(x):
+        rows = as_rows(x)
+        out = _in_time(rows, kernel, conv.bias) if isinstance(conv, nn.Conv3d) else _twice(rows, kernel, conv.bias)
+        return as_series(out[:, : after[0]])
     x = x.reshape(*x.shape[:2], *(before[a] for a in axes))
     if isinstance(conv, nn.Conv3d):
         operation = (F.conv1d, F.conv2d, F.conv3d)[len(axes) - 1]
@@ -250,6 +265,26 @@ def _middle(kernel: Float[Tensor, "d c 3 3 3"], axes: list[int]) -> Float[Tensor
         if axis not in axes:
             kernel = kernel.select(axis + 2, 1)
     return kernel
+
+
+def _in_time(
+    rows: Float[Tensor, "b t c"], kernel: Float[Tensor, "d c 3"], bias: Tensor | None
+) -> Float[Tensor, "b t d"]:
+    """A convolution in time, as one product of matrices."""
+    padded, t = F.pad(rows, (0, 0, 1, 1)), rows.shape[1]
+    beside = torch.cat([padded[:, i : i + t] for i in range(3)], dim=2)
+    return F.linear(beside, kernel.transpose(1, 2).flatten(1), bias)
+
+
+def _twice(
+    rows: Float[Tensor, "b t c"], kernel: Float[Tensor, "c d 3"], bias: Tensor | None
+) -> Float[Tensor, "b t2 d"]:
+    """A transposed convolution in time, of stride 2: even dates are of one date, odd ones between two."""
+    before, same, after = kernel.unbind(2)
+    beside = torch.cat([rows, F.pad(rows[:, 1:], (0, 0, 0, 1))], dim=2)
+    even = F.linear(rows, same.T, bias)
+    odd = F.linear(beside, torch.cat([after, before]).T, bias)
+    return torch.stack([even, odd], dim=2).flatten(1, 2)
 
 
 def _of_any_size(
@@ -278,4 +313,8 @@ def _kept(x: Float[Tensor, "b c t h w"], frames: Frames, value: float = 0.0) -> 
 def _pooled(x: Float[Tensor, "b c t h w"], frames: Frames) -> tuple[Tensor, Tensor | None]:
     """Maxima over pairs along each axis, and over the dates that count only; a last odd one stays alone."""
     below = None if frames is None else halved(frames)
-    return _kept(F.max_pool3d(_kept(x, frames, -torch.inf), 2, ceil_mode=True), below), below
+    x = _kept(x, frames, -torch.inf)
+    if is_pixels(x):
+        pooled = F.max_pool2d(as_rows(x)[:, None], (2, 1), ceil_mode=True)
+        return _kept(as_series(pooled[:, 0]), below), below
+    return _kept(F.max_pool3d(x, 2, ceil_mode=True), below), below

@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Literal, cast
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -68,7 +67,7 @@ class Projection(nn.Module):
         """One vector a position."""
         frames = seen_frames(valid)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            features = F.leaky_relu_(norm(convolution(features), frames))
+            features = cast(FrameBatchNorm, norm).activated(convolution(features), frames)
         return features.flatten(2).transpose(1, 2)
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from swath.encoders._norm import FrameBatchNorm
+from swath.encoders._norm import FrameBatchNorm, as_rows, as_series
 
 
 def pair(channels=3):
@@ -91,3 +92,34 @@ def test_views_with_and_without_padding_share_one_norm():
     (norm(x) + norm(x, frames) + norm(x)).sum().backward()
     assert x.grad is not None
     assert int(norm.num_batches_tracked) == 3
+
+
+SOME = [[True, True, False, True], [True, False, False, True]]
+
+
+@pytest.mark.parametrize("frames", [None, SOME, [[True] * 4, [False] * 4], [[True] + [False] * 3, [False] * 4]])
+def test_series_of_pixels_are_normalised_as_all_others(frames):
+    """By rows of the dates that count, where there are two or more."""
+    if frames is not None:
+        frames = torch.tensor(frames)
+    (ours, _), (by_chips, _) = pair(), pair()
+    found, expected = [], []
+    for norm, call, into in (
+        (ours, ours.activated, found),
+        (by_chips, lambda *args: F.leaky_relu_(by_chips(*args)), expected),
+    ):
+        for seed in (0, 2):
+            x, weight = series(2, 3, 4, 1, 1, seed=seed).requires_grad_(), series(2, 3, 4, 1, 1, seed=1)
+            out = call(x, frames)
+            into += [out, *torch.autograd.grad(out, [x, *norm.parameters()], weight), *map(torch.clone, norm.buffers())]
+        norm.eval()
+        into.append(call(x, frames))
+    for mine, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+def test_rows_of_pixels_are_laid_side_by_side_once():
+    x = series(2, 3, 4, 1, 1)
+    rows = as_rows(x)
+    assert torch.equal(as_series(rows), x)
+    assert as_rows(as_series(rows)).data_ptr() == rows.data_ptr()

@@ -11,7 +11,16 @@ from swath import encoders
 from swath.batch import NO_DAY, pad_dates
 from swath.encoders._norm import FrameBatchNorm
 from swath.encoders._series import halved, temporal_mean
-from swath.encoders.unet_3d import Config, Contracting, Expanding, UNet3d, convolve, final_convolution, pastis_init
+from swath.encoders.unet_3d import (
+    Config,
+    Contracting,
+    Expanding,
+    UNet3d,
+    _pooled,
+    convolve,
+    final_convolution,
+    pastis_init,
+)
 
 
 def count(*modules):
@@ -116,6 +125,37 @@ def test_gradients_are_those_of_whole_kernels(size):
     parts = torch.autograd.grad(convolve(conv, x), [x, *conv.parameters()], slope)
     for part, whole in zip(parts, torch.autograd.grad(conv(x), [x, *conv.parameters()], slope), strict=True):
         torch.testing.assert_close(part, whole)
+
+
+@pytest.mark.parametrize("dates", [1, 8, 9])
+def test_gradients_of_transposed_convolutions_in_time_are_those_of_whole_kernels(dates):
+    torch.manual_seed(0)
+    up = torch.nn.ConvTranspose3d(3, 4, 3, stride=2, padding=1)
+    x, slope = torch.randn(2, 3, -(-dates // 2), 1, 1, requires_grad=True), torch.randn(2, 4, dates, 1, 1)
+    parts = torch.autograd.grad(convolve(up, x, (dates, 1, 1)), [x, *up.parameters()], slope)
+    whole = torch.autograd.grad(up(x, output_size=(dates, 1, 1)), [x, *up.parameters()], slope)
+    for part, expected in zip(parts, whole, strict=True):
+        torch.testing.assert_close(part, expected)
+
+
+@pytest.mark.parametrize("frames", [None, [[True, False, True, True, True], [False, False, True, False, False]]])
+def test_pooling_in_time_is_over_the_dates_that_count(frames):
+    x = torch.randn(2, 3, 5, 1, 1, requires_grad=True)
+    seen = None if frames is None else torch.tensor(frames)
+    pooled, below = _pooled(x, seen)
+    shown = x if seen is None else x.masked_fill(~seen[:, None, :, None, None], -torch.inf)
+    expected = torch.nn.functional.max_pool3d(shown, 2, ceil_mode=True)
+    expected = torch.where(expected.isinf(), 0.0, expected)
+    assert torch.equal(pooled, expected)
+    assert below is None or torch.equal(below, torch.tensor([[True, True, True], [False, True, False]]))
+    slope = torch.randn_like(pooled)
+    assert torch.equal(*(torch.autograd.grad(each, x, slope)[0] for each in (pooled, expected)))
+
+
+def test_the_final_convolution_of_pixels_is_torchs():
+    torch.manual_seed(0)
+    final, x = final_convolution(2, 5), torch.randn(2, 4, 6, 1, 1)
+    torch.testing.assert_close(final(x), torch.nn.functional.conv3d(x, final.weight, final.bias, padding=1))
 
 
 @pytest.mark.parametrize("px", [1, 8])
