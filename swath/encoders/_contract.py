@@ -123,11 +123,15 @@ class InputContract:
                 )
 
     def check_gsd(self, image: Image) -> None:
-        """Raise ContractError unless the image's pixels are of the size that the encoder was trained on."""
+        """Raise ContractError unless the image's pixels are of the size that the encoder was trained on.
+
+        Bands that it was never trained on may have the size of any that it was.
+        """
         known = dict(zip(self.bands, self.gsd_m, strict=False))
         # of an encoder of any bands it may be known of some; sensors of several sizes share the grid of one of them
         keys = [bands()[i].key for i in image.band_ids.unique().tolist() if i != NO_BAND]
-        sizes = {known[key]: key for key in keys if key in known}
+        asked = known if known.keys().isdisjoint(keys) else keys
+        sizes = {known[key]: key for key in asked if key in known}
         if sizes and all(abs(image.gsd_m / size - 1) > GSD_TOLERANCE for size in sizes):
             said = " or ".join(f"{size:g} m" for size in sizes)
             raise ContractError(

@@ -9,6 +9,7 @@ subset of any sensor's bands, in any order. A band that is missing is left out o
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -64,6 +65,26 @@ class Config(TransformerSettings):
     def saw_the_earth(self) -> bool:
         """Published weights of such a network were trained on Earth observation, nobody knows where."""
         return self.weights is not None
+
+
+PUBLISHED = {
+    "dofa_base_patch16_224": {"patch": 16, "width": 768, "depth": 12, "heads": 12},
+    "dofa_large_patch16_224": {"patch": 16, "width": 1024, "depth": 24, "heads": 16},
+}
+"""Sizes of DOFA's published networks, by torchgeo's names."""
+
+
+def published(model: str, weights: Path, prefix: str | None = None, *, first: bool = False) -> Config:
+    """The settings of one of DOFA's published networks.
+
+    Args:
+        model: its name, of `PUBLISHED`.
+        weights: the file.
+        prefix: what stands before the names of its tensors; None: whatever does.
+        first: whether the weights are of DOFA's first release, which the file does not say.
+    """
+    said = {**PUBLISHED[model], "weights": weights, "prefix_of_names": prefix}
+    return Config.model_validate({**said, "published": "dofa-first" if first else "dofa"})
 
 
 class Generator(nn.Module):

@@ -4,14 +4,19 @@ Assran et al. 2023, https://arxiv.org/abs/2301.08243; defaults of the official c
 Published on ImageNet: AdamW, batch 2048, lr 2e-4 to 1e-3 in 40 epochs and down to 1e-6 at the 300th along half a
 cosine, weight decay rising from 0.04 to 0.4; crops with a scale of (0.3, 1) and no other augmentation. The view policy
 is one-crop. What is kept is the teacher, which the paper evaluates.
+
+In short trainings on small chips the teacher comes to say less and less; `variance` and `covariance` keep it from that,
+by VICReg's terms (as C-JEPA adds VICReg, Mo and Tong 2024, https://arxiv.org/abs/2410.19560).
 """
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from pydantic import Field, model_validator
+from pydantic import Field, model_serializer, model_validator
 from torch import Tensor, nn
 
 from swath._device import send
@@ -54,6 +59,16 @@ class Config(PluginSettings):
     """Attention heads of each; None: one for 32 numbers of width."""
     momentum: float = Field(default=0.996, ge=0, lt=1)
     """Share of the teacher that every step keeps, at the start; it rises to 1 along a line (code: `ema`)."""
+    variance: float = Field(default=0.0, ge=0)
+    """Weight of what keeps each number of the context's tokens varying (VICReg's eq. 1); 0 in the paper."""
+    covariance: float = Field(default=0.0, ge=0)
+    """Weight of what keeps them from varying together (VICReg's eq. 3); 0 in the paper."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        # settings that say nothing of these have the digest that they had before they were there
+        unsaid = {name for name in ("variance", "covariance") if getattr(self, name) == 0}
+        return {key: value for key, value in handler(self).items() if key not in unsaid}
 
     @model_validator(mode="after")
     def _ordered(self) -> "Config":
@@ -99,11 +114,25 @@ class Predictor(Filler):
         return self.project(said).unflatten(0, (-1, blocks))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Predicted:
+    """How the targets of a view were predicted from its context."""
+
+    errors: Float[Tensor, "b q m"]
+    asked: Bool[Tensor, "b q m"]
+    """Which errors count."""
+    tokens: Float[Tensor, "b _ d"]
+    """The encoder's, of the prefix and of the context."""
+    there: Bool[Tensor, "b k"]
+    """Which patches of the context have a valid pixel."""
+
+
 class Method(_types.Method):
     """I-JEPA on any encoder with tokens. Blocks are of ground: of several groups of bands or dates all tokens are
     masked alike. Each view is by itself, so that any number of views will do. The blocks' sizes are shared by a batch,
     their places are each sample's own; contexts of different lengths are padded, where the code cuts them to the
-    shortest. A block may lie anywhere, in the code nowhere at the last row and column. Gathered is one number.
+    shortest. A block may lie anywhere, in the code nowhere at the last row and column. Gathered is one number, and
+    where tokens are kept varying the square of their length.
     """
 
     encoder: TokenEncoder
@@ -120,26 +149,28 @@ class Method(_types.Method):
 
         A sample whose context has no valid pixel is asked for nothing.
         """
-        errors, asked, shown, features = zip(*map(self._of, views), strict=True)
-        return Loss(mean_of(flat(errors), flat(asked), gather), features[0], left_out(shown))
+        found, c = [self._of(view) for view in views], self.config
+        total = mean_of(flat([one.errors for one in found]), flat([one.asked for one in found]), gather)
+        terms = left_out([one.there.any(dim=1) for one in found])
+        if c.variance or c.covariance:
+            prefix = self.encoder.prefix
+            spreads = [torch.stack(spread(one.tokens[:, prefix:], one.there, gather)) for one in found]
+            varies, together = torch.stack(spreads).mean(dim=0)
+            terms |= {"prediction": total.detach(), "variance": varies.detach(), "covariance": together.detach()}
+            total = total + c.variance * varies + c.covariance * together
+        return Loss(total, self.encoder.pooled(found[0].tokens, found[0].there).detach(), terms)
 
-    def _of(
-        self, view: View
-    ) -> tuple[Float[Tensor, "b q m"], Bool[Tensor, "b q m"], Bool[Tensor, " b"], Float[Tensor, "b d"]]:
-        """Of a view the errors of its targets, which of them count, which samples' contexts show anything valid, and
-        the features of the context.
-        """
+    def _of(self, view: View) -> _Predicted:
         encoder, image = self.encoder, self.encoder.by_date(view.image)
         seen, scale, device = encoder.seen(image), scale_of(view, len(image)), image.pixels.device
         keep, targets = (send(one, device) for one in blocks(encoder.grid(image), len(image), self.config))
         tokens = encoder.tokens(image, keep, scale)
         there = take(seen, keep) & (keep >= 0)
-        shown = there.any(dim=1)
-        asked = take(seen, targets) & shown[:, None, None]
+        asked = take(seen, targets) & there.any(dim=1)[:, None, None]
         where = encoder.positions(image, self.predictor.width, scale).expand(len(image), -1, -1)
         said = self.predictor(tokens[:, encoder.prefix :], there, take(where, keep), take(where, targets), asked)
         wanted = take(self._targets(view, scale), targets)
-        return errors_of(said, wanted), asked, shown, encoder.pooled(tokens, there).detach()
+        return _Predicted(errors_of(said, wanted), asked, tokens, there)
 
     @torch.no_grad()
     def _targets(self, view: View, scale: Float[Tensor, " b"]) -> Float[Tensor, "b n d"]:
@@ -157,6 +188,21 @@ def errors_of(said: Float[Tensor, "b q m d"], wanted: Float[Tensor, "b q m d"]) 
     """Smooth L1, mean over a token's numbers, of what the teacher says normalised to mean 0 and variance 1."""
     wanted = F.layer_norm(wanted.detach(), wanted.shape[-1:])
     return F.smooth_l1_loss(said, wanted, reduction="none").mean(dim=-1)
+
+
+@full_precision
+def spread(
+    tokens: Float[Tensor, "b k d"], there: Bool[Tensor, "b k"], gather: Gather
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """VICReg's terms of variance and covariance of all tokens that are there, those of all processes together."""
+    z = (tokens * there[..., None]).flatten(0, 1)
+    number = there.sum().to(z.dtype).expand(1, z.shape[1])
+    sums = gather(torch.cat([z.T @ z, z.sum(dim=0, keepdim=True), number])[None]).sum(dim=0)
+    squares, whole, n = sums[:-2], sums[-2], sums[-1, 0].clamp(min=2)
+    covariances = (squares - torch.outer(whole, whole) / n) / (n - 1)
+    variances = covariances.diagonal()
+    beside = covariances.square().sum() - variances.square().sum()
+    return torch.relu(1 - (variances.clamp(min=0) + 1e-4).sqrt()).mean(), beside / len(variances)
 
 
 def blocks(grid: TokenGrid, samples: int, config: Config) -> tuple[Int[Tensor, "b k"], Int[Tensor, "b q m"]]:

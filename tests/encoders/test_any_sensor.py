@@ -279,6 +279,15 @@ def test_pixels_of_another_size_are_refused_whichever_band_comes_first(order):
         made().embed(image_of_both.channels(order))
 
 
+def test_pixels_of_another_size_are_refused_where_no_band_was_trained_on(capsys):
+    alone = image(("landsat-etm-sr/SR_B4",))
+    with pytest.raises(ContractError, match="pixels are 30 m wide, the encoder was trained on 10 m"):
+        made().embed(replace(alone, gsd_m=30.0))
+    assert made().embed(alone).isfinite().all()
+    assert "never trained on" in capsys.readouterr().err
+    assert made().embed(replace(alone, gsd_m=30.0), trusted=True).isfinite().all()
+
+
 def test_other_encoders_refuse_changing_numbers_of_bands():
     from swath.encoders import vit
 

@@ -5,20 +5,28 @@ import sys
 from dataclasses import replace
 from types import MethodType
 
+import numpy as np
+import pandas as pd
 import pytest
+import rasterio
 import torch
 import torch.nn.functional as F
+from typer.testing import CliRunner
 
-from swath import encoders
-from swath.encoders import _positions
+from swath import cli, encoders
+from swath.encoders import _positions, any_sensor
 from swath.encoders._spectrum import published_um
 from swath.encoders.any_sensor import Config
-from swath.errors import RecipeError
+from swath.errors import RecipeError, SwathError
 from swath.testing._data import contract, image
 
 BANDS = ("sentinel-2-l2a/B04", "sentinel-2-l2a/B08", "sentinel-2-l2a/B12", "sentinel-1-grd/VV")
 WAVELENGTHS = [0.665, 0.842, 2.19, 5.405]
 """What the authors feed for these (README of the repository DOFA)."""
+AUTHORS = [0.665, 0.56, 0.49, 0.705, 0.74, 0.783, 0.842, 1.61, 2.19]
+BYTES_MEAN = [114.11, 114.82, 126.64, 84.34, 97.85, 103.94, 101.44, 72.33, 56.67]
+BYTES_STD = [77.84, 69.97, 67.42, 64.57, 61.73, 61.34, 60.30, 47.89, 42.56]
+"""Wavelengths of nine bands of Sentinel-2, and the statistics of SatlasPretrain's bytes, in the authors' code."""
 SIZE = {"patch": 8, "width": 32, "depth": 2, "heads": 2}
 PX = 32
 
@@ -172,3 +180,42 @@ def test_a_class_token_may_be_the_embedding(theirs, file):
         x = block(x)
     expected = F.layer_norm(x, (32,), eps=1e-6)[:, 0]
     torch.testing.assert_close(encoder.embed(replace(given)), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow  # two commands: some seconds of imports
+def test_a_published_file_is_adopted_and_embeds_an_image_by_two_commands(theirs, file, tmp_path, monkeypatch):
+    """Counts of Sentinel-2 go in as the bytes of the pre-training did, standardised by the authors' statistics."""
+    monkeypatch.setitem(any_sensor.PUBLISHED, "dofa_base_patch16_224", SIZE)
+    card = encoders.published_card("dofa-s2")
+    words = [str(file), "--model", "dofa_base_patch16_224", "--card", "dofa-s2", "--to", str(tmp_path / "e")]
+    came = CliRunner().invoke(cli.app, ["adopt", *words], catch_exceptions=False)
+    assert came.stdout.strip() == str(tmp_path / "e.safetensors")
+    assert "(100 % of the numbers) used" in came.stderr
+    assert encoders.load_card(tmp_path / "e").provenance["published"] == card.title
+    counts = np.random.default_rng(0).integers(500, 3000, (9, PX, PX)).astype(np.uint16)
+    where = {"crs": "EPSG:32632", "transform": rasterio.transform.from_origin(5e5, 5e6, 10, 10)}
+    (tmp_path / "images").mkdir()
+    profile = {"driver": "GTiff", "count": 9, "height": PX, "width": PX, "dtype": "uint16", **where}
+    with rasterio.open(tmp_path / "images" / "one.tif", "w", **profile) as image_file:
+        image_file.write(counts)
+    out = tmp_path / "found.parquet"
+    words = [str(tmp_path / "e"), str(tmp_path / "images"), "--bands", ",".join(card.bands), "--to", str(out)]
+    CliRunner().invoke(cli.app, ["embed", *words], catch_exceptions=False)
+    byte = counts / 1e4 / np.array([0.3558 / 255] * 3 + [32 / 1e4] * 6)[:, None, None]
+    given = (byte - np.array(BYTES_MEAN)[:, None, None]) / np.array(BYTES_STD)[:, None, None]
+    expected = theirs.forward_features(torch.from_numpy(given).float()[None], AUTHORS).detach().numpy()[0]
+    (found,) = pd.read_parquet(out)["embedding"]
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (("resnet50", "--first-release"), "none of DOFA's networks"),
+        (("dofa_base_patch16_224", "--at-least", "0.5"), "a file holds all or is refused"),
+    ],
+)
+def test_what_cannot_be_adopted_is_refused(words, fault, tmp_path):
+    arguments = ["adopt", str(tmp_path / "none.pth"), "--card", "dofa-s2", "--to", str(tmp_path / "e"), "--model"]
+    with pytest.raises(SwathError, match=fault):
+        CliRunner().invoke(cli.app, [*arguments, *words], catch_exceptions=False)

@@ -9,7 +9,9 @@ from pydantic import ValidationError
 
 from swath.encoders import TokenGrid
 from swath.errors import RecipeError
-from swath.methods.i_jepa import Config, Method, Predictor, block_places, block_size, blocks, errors_of
+from swath.methods import OneProcess
+from swath.methods.i_jepa import Config, Method, Predictor, block_places, block_size, blocks, errors_of, spread
+from swath.methods.vicreg import covariance, variance
 from tests.methods import fakes
 from tests.methods.test_mae import spoilt
 
@@ -103,6 +105,43 @@ def test_all_layers_of_a_patch_are_masked_alike():
     half = targets.shape[2] // 2
     assert torch.equal(targets[:, :, half:], targets[:, :, :half] + 64)
     assert ((keep % 64).sort(dim=1).values[keep.min(dim=1).values >= 0].unflatten(1, (-1, 2)).diff() == 0).all()
+
+
+class Joined(OneProcess):
+    """Gathers what another process gave as well, and keeps what it is given."""
+
+    def __init__(self, *others):
+        self.given = self.others = others
+
+    def __call__(self, tensor):
+        self.given = (tensor,)
+        return torch.cat([tensor, *self.others])
+
+
+def test_tokens_are_kept_varying_by_vicregs_terms_of_all_that_are_there():
+    tokens = 0.3 * torch.randn(6, 5, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    there = torch.rand(6, 5, generator=torch.Generator().manual_seed(1)) > 0.3
+    rows = tokens[there]
+    expected = [variance(rows).item(), covariance(rows).item()]
+    assert expected[0] > 0.5
+    found = spread(tokens, there, OneProcess())
+    np.testing.assert_allclose([one.item() for one in found], expected, rtol=1e-9)
+    spread(tokens[3:], there[3:], other := Joined())
+    both = spread(tokens[:3], there[:3], Joined(*other.given))
+    np.testing.assert_allclose([one.item() for one in both], expected, rtol=1e-9)
+
+
+def test_what_keeps_tokens_varying_is_added_with_its_weights():
+    losses = []
+    for said in ({}, {"variance": 2.0, "covariance": 0.5}):
+        torch.manual_seed(5)
+        losses.append(fakes.method("i-jepa", **said).loss([fakes.view(fakes.image(4))]))
+    plain, kept = losses
+    terms = {name: float(term) for name, term in kept.terms.items()}
+    assert terms["prediction"] == pytest.approx(plain.total.item())
+    assert kept.total.item() == pytest.approx(plain.total.item() + 2 * terms["variance"] + 0.5 * terms["covariance"])
+    assert "variance" not in Config().model_dump()  # digests of trainings from before there were these
+    assert Config(variance=1.0).model_dump()["variance"] == 1.0
 
 
 def test_the_momentum_rises_along_a_line():
