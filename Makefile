@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUNS ?=
 
-.PHONY: setup quickstart test test-all check bench docs results requirements clean
+.PHONY: setup setup-browser quickstart test test-all check bench docs results requirements clean
 
 setup: .venv/.ready
 
@@ -14,6 +14,16 @@ setup: .venv/.ready
 	# compiled once, here: where PYTHONDONTWRITEBYTECODE is set every process would compile all of PyTorch for itself
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+# the tests of pages in a real browser skip without them; neither is a part of swath
+AXE := build/axe-core
+setup-browser: $(AXE)/axe.min.js ## what the tests of pages need: Chromium, and the accessibility checker axe-core
+	command -v chromium || command -v chromium-browser || command -v google-chrome || apt-get install --yes chromium
+
+$(AXE)/axe.min.js:
+	mkdir -p $(AXE)
+	cd $(AXE) && npm pack --silent axe-core@4.11.0 && tar --extract --gzip --file axe-core-4.11.0.tgz --strip-components=1 package/axe.min.js package/LICENSE
 	touch $@
 
 quickstart: setup ## the main job on the built-in synthetic landscape, minutes on two cores

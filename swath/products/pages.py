@@ -1,8 +1,13 @@
-"""HTML pages from the templates of `swath/products/templates`: what the report and the check page have in common."""
+"""HTML pages from the templates of `swath/products/templates`: what the report and all other pages have in common."""
+
+import base64
+import hashlib
+from pathlib import Path
 
 from functools import cache
 
 import jinja2
+from markupsafe import Markup
 
 from swath.products.draw import style
 
@@ -17,7 +22,11 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    script = (Path(__file__).parent / "templates" / "page.js").read_text(encoding="utf-8")
     pages.globals["colours"] = len(style.SERIES)
+    pages.globals["script"] = Markup(script)  # noqa: S704 — our own file
+    # a page runs this script and no other: whatever a name in it holds, the browser refuses to execute it
+    pages.globals["script_hash"] = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     pages.globals["macros"] = pages.get_template("macros.html.j2").module
     return pages
 

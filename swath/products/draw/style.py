@@ -122,7 +122,8 @@ def _inline(text: str, name: str, alt: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     view = re.search(r'viewBox="([^"]*)"', text)
-    head = f'<svg class="plot" role="img" aria-label="{escape(alt)}" viewBox="{view.group(1) if view else ""}">'
+    named = f'data-name="{escape(name)}" aria-label="{escape(alt)}"'
+    head = f'<svg class="plot" role="img" {named} viewBox="{view.group(1) if view else ""}">'
     text = re.sub(r"<svg[^>]*>", lambda _: head, text, count=1)
     # groups' names (axes_1, patch_2 …) repeat from figure to figure; nothing refers to them
     text = re.sub(r'<g id="[^"]*"', "<g", text)

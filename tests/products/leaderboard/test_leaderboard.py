@@ -355,7 +355,7 @@ def test_the_page_needs_no_network_and_escapes_names(folders, tmp_path):
     many = make(tmp_path / "many", seeds=(1, 2), skill=skill, tasks={"crops@10%": 0.1})
     page = leaderboard.write(leaderboard.compare([many]), tmp_path / "page.html").read_text()
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    assert "<script" not in page
+    assert page.count("<script") == 1  # our own
     assert not re.search(r"""(src|href)="(?!#)""", page)
     assert page.count('<th scope="row"><i class="key') == 200
     assert len(page) < 1_000_000

@@ -1,0 +1,189 @@
+"""The report in a real browser: accessible, sorted by mouse and keyboard, figures enlarged and saved, on a phone."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks._chromium import BINARY, Page
+from swath.products.report import report
+
+AXE = Path(__file__).parents[3] / "build" / "axe-core" / "axe.min.js"
+EVIL = "<img src=x onerror=window.harmed=1><script>window.harmed=1</script>"
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(BINARY is None, reason="Chromium is not there: make setup-browser")]
+
+
+@pytest.fixture(scope="module")
+def written(finished_run, tmp_path_factory):
+    """The report of a run whose classes and rows have HTML in their names."""
+    run = shutil.copytree(finished_run, tmp_path_factory.mktemp("page") / "fields")
+    (run / "evaluate" / "classes.json").write_text(json.dumps({"land-cover": [f"{EVIL}{i}" for i in range(5)]}))
+    for name in ("table.csv", "comparisons.csv", "claims.csv"):
+        path = run / "evaluate" / name
+        table = pd.read_csv(path)
+        table.replace("moco-v2", EVIL).to_csv(path, index=False)
+    return report(run)
+
+
+def opened(page, path):
+    page.open(path.as_uri())
+    page.until("document.readyState === 'complete' && Boolean(document.querySelector('dialog'))")
+    return page
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with Page(1280, 900) as page:
+        yield page
+
+
+@pytest.fixture
+def shown(browser, written):
+    browser.resize(1280, 900)
+    return opened(browser, written)
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: make setup-browser")
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_passes_an_automated_accessibility_check(browser, written, width, scheme):
+    browser.resize(width, 900)
+    seen(browser, scheme)
+    page = opened(browser, written)
+    page.value("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    page.value(f"{AXE.read_text(encoding='utf-8')}; 1")
+    for part, passes in (("document", 20), ("document.querySelector('dialog')", 5)):
+        found = page.value(f"axe.run({part}).then((found) => [found.violations, found.passes.length])")
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found[0]] == []
+        assert found[1] >= passes
+        page.value("document.querySelector('figure .tools button').click()")
+    seen(browser, "light")
+    assert page.errors == []
+
+
+def seen(page, scheme, media=""):
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    page.call("Emulation.setEmulatedMedia", media=media, features=features)
+
+
+def test_names_stay_text_and_no_other_script_runs(shown):
+    assert shown.value("document.body.textContent").count(EVIL) > 5
+    assert not shown.value("Boolean(window.harmed) || document.querySelectorAll('img[src=x]').length > 0")
+    # what no template does: even a script that got into the page is refused
+    shown.value(
+        "document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.harmed = 1'}))"
+    )
+    assert not shown.value("Boolean(window.harmed)")
+    assert len(shown.errors) == 1
+    assert "Content Security Policy" in shown.errors[0]
+    shown.errors.clear()
+
+
+def column(page, table, i):
+    cells = f"[...document.querySelector('{table}').tBodies[0].rows].map((row) => row.cells[{i}])"
+    return page.value(f"{cells}.map((cell) => (cell.querySelector('b') ?? cell.firstChild ?? cell).textContent)")
+
+
+def number(text):
+    return float(re.sub(r"[^\d.<−-]", "", text).replace("−", "-").replace("<", "-") or "nan")
+
+
+def test_tables_are_sorted_by_mouse_and_keyboard(shown):
+    table = "#comparison table.compare"
+    heads = shown.value(f"[...document.querySelector('{table}').tHead.rows[0].cells].map((one) => one.textContent)")
+    value = next(i for i, head in enumerate(heads) if head.startswith("accuracy"))
+    state = f"document.querySelector('{table}').tHead.rows[0].cells[{value}].getAttribute('aria-sort')"
+    as_written = column(shown, table, value)
+    assert shown.value(state) is None
+    focus = f"document.querySelector('{table}').tHead.rows[0].cells[{value}].querySelector('button').focus()"
+    shown.value(focus)
+    for direction in ("descending", "ascending"):
+        shown.press("Enter")
+        assert shown.value(state) == direction
+        expected = sorted(as_written, key=number, reverse=direction == "descending")
+        assert column(shown, table, value) == expected
+        assert expected != as_written or direction == "ascending"
+    shown.press("Enter")
+    assert shown.value(state) is None
+    assert column(shown, table, value) == as_written
+    # by name, with the mouse; only one column has an order
+    shown.value(f"document.querySelector('{table} th button').click()")
+    names = shown.value(
+        f"[...document.querySelector('{table}').tBodies[0].rows].map((row) => row.cells[0].textContent)"
+    )
+    assert names == sorted(names, key=str.casefold)
+    assert shown.value(f"document.querySelectorAll('{table} [aria-sort]').length") == 1
+
+
+def test_numbers_are_ordered_as_numbers(shown):
+    """Minus signs, thousands, `< 0.001`, times, and dashes last both ways."""
+    texts = ["0.12", "< 0.001", "–", "0.002", "−1.5", "1,234", "+2.2 points"]
+    script = (
+        "(() => {const t = document.createElement('table'); t.innerHTML = '<tbody></tbody>';"
+        f"for (const text of {json.dumps(texts)}) t.tBodies[0].insertRow().insertCell().textContent = text;"
+        "return [false, true].map((down) => ordered([...t.tBodies[0].rows], 0, down).map((row) => row.textContent))})()"
+    )
+    up, down = shown.value(script)
+    assert up == ["−1.5", "< 0.001", "0.002", "0.12", "+2.2 points", "1,234", "–"]
+    assert down == [*up[-2::-1], "–"]
+    times = ["8 s", "1 h 05 min", "3 min 20 s", "59\N{NO-BREAK SPACE}s"]
+    assert shown.value(f"{json.dumps(times)}.map((one) => asNumber(one.replace(/\\u00a0/g, ' ')))") == [
+        8,
+        3900,
+        200,
+        59,
+    ]
+
+
+def test_figures_are_enlarged_and_saved(shown):
+    shown.value("document.querySelector('#pretraining figure .tools button').focus()")
+    shown.press("Enter")
+    assert shown.value("document.querySelector('dialog').open")
+    assert shown.value("document.querySelector('dialog h2').textContent").startswith("Loss over the steps")
+    before = shown.value("document.querySelector('.view svg').getBoundingClientRect().width")
+    shown.press("+")
+    assert shown.value("document.querySelector('.view svg').getBoundingClientRect().width") == pytest.approx(
+        1.5 * before
+    )
+    shown.press("Escape")
+    shown.until("!document.querySelector('dialog').open")
+    assert shown.value("document.activeElement.textContent") == "Enlarge"
+    # an SVG that stands alone: no variable of the page, and whole XML
+    text = shown.value("saved(document.querySelector('#pretraining svg.plot')).text()")
+    assert "var(" not in text
+    assert "#0072b2" in text
+    parsed = f"new DOMParser().parseFromString({json.dumps(text)}, 'image/svg+xml')"
+    assert shown.value(f"{parsed}.documentElement.tagName") == "svg"
+    assert shown.value(f"{parsed}.querySelectorAll('parsererror').length") == 0
+
+
+def test_on_a_phone_the_list_sorts_and_nothing_overflows(browser, written):
+    browser.resize(390, 844)
+    page = opened(browser, written)
+    assert page.value("document.documentElement.scrollWidth") <= 390
+    list_ = "document.querySelector('#comparison .sortby select')"
+    page.value(f"{list_}.value = '1 ascending'; {list_}.dispatchEvent(new Event('change'))")
+    values = column(page, "#comparison table.compare", 1)
+    assert values == sorted(values, key=number)
+    smallest = (
+        "Math.min(...[...document.querySelectorAll('button, select')]"
+        ".filter((one) => one.tabIndex === 0 && one.checkVisibility())"
+        ".map((one) => one.getBoundingClientRect().height))"
+    )
+    assert page.value(smallest) >= 24
+    assert page.errors == []
+
+
+def test_paper_has_everything_unfolded_and_no_buttons(shown):
+    folded = shown.value("document.querySelectorAll('details:not([open])').length")
+    assert folded > 0
+    shown.value("dispatchEvent(new Event('beforeprint'))")
+    assert shown.value("document.querySelectorAll('details:not([open])').length") == 0
+    shown.value("dispatchEvent(new Event('afterprint'))")
+    assert shown.value("document.querySelectorAll('details:not([open])').length") == folded
+    seen(shown, "dark", "print")
+    assert shown.value("getComputedStyle(document.querySelector('.tools')).display") == "none"
+    assert shown.value("getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()") == "#1b1f23"
+    seen(shown, "light")
