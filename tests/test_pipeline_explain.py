@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import rasterio
 from affine import Affine
+from PIL import Image
 from typer.testing import CliRunner
 
 from swath import pipeline, plugins
@@ -123,6 +124,23 @@ def test_a_method_that_cannot_explain_some_locations_is_left_out_there_and_that_
     assert "without fullgrad at 1 of 2 locations: not this one" in " ".join(capsys.readouterr().err.split())
     methods = pd.read_csv(tmp_path / "attributions.csv").groupby("uid")["method"].unique().map(set).tolist()
     assert sorted(methods, key=len) == [{"occlusion"}, {"fullgrad", "occlusion"}]
+
+
+def test_several_rows_are_explained_at_the_same_locations_side_by_side(judged, tmp_path):
+    other = replace(judged, row="a/gain")
+    written = explain(judged, tmp_path, beside=[other], count=2, methods=[occlusion.Config(squares=2)])
+    folders = [tmp_path / "a", tmp_path / "a%2Fgain"]
+    assert tmp_path / "occlusion.png" in written
+    with Image.open(tmp_path / "occlusion.png") as picture:
+        assert picture.size == (810, 520)  # an image and two rows, two locations
+    tables = [pd.read_parquet(folder / "attributions.parquet") for folder in folders]
+    assert [set(table["row"]) for table in tables] == [{"a"}, {"a/gain"}]
+    assert tables[0]["uid"].tolist() == tables[1]["uid"].tolist()
+    # the same network says the same, and what the GeoTIFF says
+    for (_, one), (_, again) in zip(tables[0].iterrows(), tables[1].iterrows(), strict=True):
+        np.testing.assert_array_equal(one["map"], again["map"])
+        with rasterio.open(folders[0] / f"{one['uid']}.tif") as file:
+            np.testing.assert_array_equal(file.read(1).ravel(), one["map"])
 
 
 def test_names_that_are_not_there_are_answered_with_the_nearest(run, judged, tmp_path):  # noqa: F811

@@ -5,17 +5,22 @@ from typing import Annotated
 
 import typer
 
+from swath.cli._tables import say_report
+
 app = typer.Typer()
 
 
 @app.command(
     epilog="Example: `swath explain runs/s4-canada --task crops --row s4 --input optical --class maize --to why`. "
-    "Certain locations: `--locations AT-1 --locations AT-2`"
+    "Certain locations: `--locations AT-1 --locations AT-2`; several rows side by side: `--row s4 --row scratch`"
 )
 def explain(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/quickstart.")],
     task: Annotated[str | None, typer.Option(help="A task of the run.")] = None,
-    row: Annotated[str | None, typer.Option(help="An arm, floor or reference of its table.")] = None,
+    row: Annotated[
+        list[str] | None,
+        typer.Option(help="An arm, floor or reference of its table; may be repeated, for several side by side."),
+    ] = None,
     input: Annotated[str | None, typer.Option(help="One of the task's inputs.")] = None,  # noqa: A002 — the tables' word
     probe: Annotated[str | None, typer.Option(help="As the table calls it.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the training; by default the first one's.")] = None,
@@ -31,7 +36,9 @@ def explain(
         typer.Option(help="fullgrad, grad-cam, integrated-gradients or occlusion; may be repeated. Without: all."),
     ] = None,
     layer: Annotated[str | None, typer.Option(help="Of grad-cam: the layer, as the network calls it.")] = None,
-    to: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("explained"),
+    to: Annotated[
+        Path | None, typer.Option(help="Folder to write to. Without: into RUN/explained, and the report anew.")
+    ] = None,
 ) -> None:
     """Show which pixels, bands and dates a result rests on, and whether that is so.
 
@@ -47,9 +54,18 @@ def explain(
     methods = attributions.settings(chosen or attributions.names()) if chosen or layer else None
     if methods is not None and layer is not None:
         methods = [grad_cam.Config(layer=layer) if one.name == "grad-cam" else one for one in methods]
-    meant = pipeline.Result(task, row, input, probe, seed)
+    first, *beside = row or [None]
     written = pipeline.explain_run(
-        run, to, result=meant, locations=locations or (), count=count, methods=methods, of_class=class_
+        run,
+        to,
+        result=pipeline.Result(task, first, input, probe, seed),
+        beside=beside,
+        locations=locations or (),
+        count=count,
+        methods=methods,
+        of_class=class_,
     )
     for path in written:
         typer.echo(path)
+    if to is None:
+        say_report(pipeline.report(run))

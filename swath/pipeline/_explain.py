@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from swath._files import file_name
 from swath.pipeline._evaluate import evaluation_of
 from swath.pipeline._folder import opened
 from swath.pipeline._map import Result, say_of
@@ -12,9 +13,10 @@ from swath.settings import PluginSettings
 
 def explain_run(
     run: Path | str,
-    to: Path | str,
+    to: Path | str | None = None,
     *,
     result: Result | None = None,
+    beside: Sequence[str] = (),
     locations: Sequence[str] = (),
     count: int = 6,
     methods: Sequence[PluginSettings] | None = None,
@@ -26,8 +28,11 @@ def explain_run(
 
     Args:
         run: folder of the run.
-        to: folder for `attributions.csv`, `checks.csv`, `curves.csv`, pictures and GeoTIFFs.
+        to: folder for `attributions.csv`, `checks.csv`, `curves.csv`, maps, pictures and GeoTIFFs; if not given, one
+            in `RUN/explained`, which the report shows.
         result: which.
+        beside: further rows of the same task, input and probe, explained at the same locations; each row then has a
+            folder in `to`, and a picture for each method shows all side by side.
         locations: ids of locations of the corpus; without, `count` of the test part.
         count: how many, where none are named.
         methods: settings of methods of attribution (`swath.products.explain.attributions`); all that can explain it if
@@ -45,8 +50,16 @@ def explain_run(
     """
     folder, said = Path(run), result or Result()
     recipe, corpus = opened(folder)
-    judged = evaluation_of(recipe, folder, corpus, {}).trained(
-        task=said.task, row=said.row, input=said.input, probe=said.probe, seed=said.seed
+    evaluation = evaluation_of(recipe, folder, corpus, {})
+    judged = evaluation.trained(task=said.task, row=said.row, input=said.input, probe=said.probe, seed=said.seed)
+    name, probe = judged.panel.key
+    same = {"task": judged.task.name, "input": name, "probe": probe, "seed": judged.seed}
+    others = [evaluation.trained(row=row, **same) for row in dict.fromkeys(beside) if row != judged.row]
+    for one in (judged, *others):
+        say_of(one)
+    if to is None:
+        where = folder / "explained" / file_name(" ".join((judged.task.name, name, probe)))
+        to = where if others else where / file_name(judged.row)
+    return explain(
+        judged, Path(to), beside=others, locations=locations, count=count, methods=methods, of_class=of_class
     )
-    say_of(judged)
-    return explain(judged, Path(to), locations=locations, count=count, methods=methods, of_class=of_class)

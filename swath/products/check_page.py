@@ -11,13 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from swath import __version__
-from swath._files import write_whole
 from swath.corpus import Corpus, Section, info
 from swath.corpus.checks import Chart, Gallery, Histogram, Lines, Offsets, worst_first
 from swath.errors import CorpusError
 from swath.products.draw import style
 from swath.products.draw.pictures import Pictures, uri
-from swath.products.pages import environment
+from swath.products.pages import environment, write_page
 from swath.products.words import plural
 
 SHEET = 8
@@ -39,7 +38,7 @@ def check_page(corpus: Corpus, sections: Sequence[Section], to: Path, locations:
     """
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(to, render(corpus, sections, locations))
+        write_page(to, render(corpus, sections, locations))
     except OSError as error:
         raise CorpusError(f"cannot write the page: {error.strerror}", where=str(to)) from error
     return to

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from matplotlib import colormaps
 
 from swath import sensors
 from swath.corpus import Corpus, Reader
@@ -109,6 +110,17 @@ def class_map(codes: np.ndarray, shades: Sequence[str], alt: str) -> ChipPicture
     """A map "y x" of classes (VOID: grey) as a picture; the shades are `#rrggbb`, one a class."""
     palette = np.array([*(tuple(bytes.fromhex(shade.lstrip("#"))) for shade in shades), VOID_SHADE], np.uint8)
     return ChipPicture(uri(palette[np.where(codes < 0, len(shades), codes)]), alt)
+
+
+def signed_map(values: np.ndarray, alt: str) -> ChipPicture:
+    """Numbers "y x" as a picture: red above 0 and blue below, or dark to yellow where none is below; NaN is grey."""
+    there = np.isfinite(values)
+    largest = float(np.abs(values[there]).max(initial=0.0)) or 1.0
+    signed = bool((values[there] < 0).any())
+    share = np.where(there, values / largest, 0.0)
+    shades = colormaps["RdBu_r"]((share + 1) / 2) if signed else colormaps["viridis"](share)
+    pixels = np.where(there[..., None], (255 * shades[..., :3]).round(), VOID_SHADE).astype(np.uint8)
+    return ChipPicture(uri(pixels), alt)
 
 
 def uri(pixels: np.ndarray) -> str:

@@ -1,7 +1,7 @@
 """Explaining what was trained for one result of a run, at some locations."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,6 +36,7 @@ def explain(
     judged: Judged,
     to: Path,
     *,
+    beside: Sequence[Judged] = (),
     locations: Sequence[str] = (),
     count: int = COUNT,
     methods: Sequence[PluginSettings] | None = None,
@@ -45,8 +46,11 @@ def explain(
 
     Args:
         judged: what was trained, as `Evaluation.trained` gives it.
-        to: folder to write to: `attributions.csv`, `checks.csv`, `curves.csv`, and for each location a picture
-            `UID.png` and, where it has coordinates, a GeoTIFF `UID.tif` with a band a method.
+        to: folder to write to: `attributions.csv`, `checks.csv`, `curves.csv`, `attributions.parquet` with the maps,
+            and for each location a picture `UID.png` and, where it has coordinates, a GeoTIFF `UID.tif` with a band a
+            method.
+        beside: further results, which are explained at the same locations; each, and the first, then has a folder by
+            the name of its row, and `METHOD.png` shows all side by side.
         locations: ids of locations of the corpus; without, some of the test part.
         count: how many of these.
         methods: settings of methods of attribution; all that can explain it if not given.
@@ -61,6 +65,22 @@ def explain(
         RecipeError: no such class, or the input says where locations lie.
         ContractError: a method that was asked for cannot explain it.
     """
+    first = _explanations(judged, locations, count, methods, of_class)
+    if not beside:
+        return _written(first, judged, to)
+    same = [one.uid for one in first]
+    everything = [(judged, first), *((one, _explanations(one, same, count, methods, of_class)) for one in beside)]
+    written = [path for one, found in everything for path in _written(found, one, to / file_name(one.row))]
+    return [*written, *_side_by_side({one.row: found for one, found in everything}, judged.task.corpus, to)]
+
+
+def _explanations(
+    judged: Judged,
+    locations: Sequence[str],
+    count: int,
+    methods: Sequence[PluginSettings] | None,
+    of_class: str | None,
+) -> list[Explanation]:
     task, trained = judged.task, judged.trained
     if any(key.startswith(f"{LOCATION}/") for key in trained.bands):
         raise RecipeError(
@@ -68,8 +88,7 @@ def explain(
         )
     number = None if of_class is None else _class(task, of_class)
     rows = _named(task, locations) if locations else _some(task, count, number)
-    single = not task.regression and not task.parts["test"].multi_label
-    explained = Explained.of(trained, exclusive=single, regression=task.regression, unit=task.unit)
+    explained = _explained(judged)
     found, refused = [], _Refused(must=methods is not None)
     asked = attributions.settings(attributions.names()) if methods is None else list(methods)
     for row, images in _all_read(judged, rows, must=bool(locations)):
@@ -79,16 +98,32 @@ def explain(
         raise ContractError("no method of attribution can explain it", remedy="; ".join(refused.lines(len(found))))
     for line in (*refused.lines(len(found)), *_remarks(explained, found)):
         console().print(line, soft_wrap=True)
-    return _written(found, task.corpus, explained, to)
+    return found
 
 
-def _written(found: Sequence[Explanation], corpus: Corpus, explained: Explained, to: Path) -> list[Path]:
+def _explained(judged: Judged) -> Explained:
+    task = judged.task
+    single = not task.regression and not task.parts["test"].multi_label
+    return Explained.of(judged.trained, exclusive=single, regression=task.regression, unit=task.unit)
+
+
+def _side_by_side(found: Mapping[str, Sequence[Explanation]], corpus: Corpus, to: Path) -> list[Path]:
+    from swath.products.draw.pictures import Pictures
+    from swath.products.explain._pictures import side_by_side
+
+    pictures = Pictures(corpus).of([one.uid for one in next(iter(found.values()))])
+    names = dict.fromkeys(answer.method for all_of in found.values() for one in all_of for answer in one.answers)
+    return [side_by_side(found, name, pictures, to / f"{name}.png") for name in names]
+
+
+def _written(found: Sequence[Explanation], judged: Judged, to: Path) -> list[Path]:
     from swath.products.draw.pictures import Pictures  # Matplotlib, which methods alone do not need
     from swath.products.explain._pictures import draw
 
+    corpus, explained = judged.task.corpus, _explained(judged)
     to.mkdir(parents=True, exist_ok=True)
     pictures = Pictures(corpus).of([one.uid for one in found])
-    written = _files.tables(found, explained.unit, to)
+    written = [*_files.tables(found, explained.unit, to), _files.maps(found, judged, explained.unit, to)]
     for one in found:
         stem = file_name(one.uid)
         location = corpus.locations.iloc[one.row]

@@ -1,4 +1,4 @@
-"""Tables of explanations, and their maps as GeoTIFFs."""
+"""Tables of explanations, and their maps as a table and as GeoTIFFs."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,14 @@ import numpy as np
 import pandas as pd
 import rasterio
 from affine import Affine
+from jaxtyping import Float32
+from numpy import ndarray
 
 from swath._files import replacing
 from swath.batch import NO_DAY
 from swath.products.explain._explained import seen
 from swath.products.explain._types import Answer, Explanation
+from swath.tasks import Judged
 
 EPOCH = dt.date(1970, 1, 1)
 
@@ -48,6 +51,29 @@ def _parts(one: Explanation, unit: str) -> Iterator[dict[str, Any]]:
         if found.elsewhere is not None:
             nowhere = {"sensor": "", "bands": "", "group": "no pixel", "date": ""}
             yield about | said | {"method": answer.method} | nowhere | {"attribution": float(found.elsewhere[0])}
+
+
+def maps(found: Sequence[Explanation], judged: Judged, unit: str, to: Path) -> Path:
+    """Write `attributions.parquet`: what was explained, and the map of each method at each location, row by row."""
+    name, probe = judged.panel.key
+    key = {"task": judged.task.name, "input": name, "probe": probe, "row": judged.row, "seed": judged.seed}
+    lines = [
+        key
+        | {"uid": one.uid, "explained": one.said, "score": one.score, "unit": unit, "probability": one.probability}
+        | {"method": answer.method, "height": values.shape[0], "map": values.ravel()}
+        for one in found
+        for answer in one.answers
+        for values in (shown(one, answer),)
+    ]
+    with replacing(to / "attributions.parquet") as temporary:
+        pd.DataFrame(lines).to_parquet(temporary, index=False)
+    return to / "attributions.parquet"
+
+
+def shown(one: Explanation, answer: Answer) -> Float32[ndarray, "h w"]:
+    """An attribution's map, NaN where no date is valid."""
+    there = seen(one.images)[0].cpu().numpy()
+    return np.where(there, answer.attribution.map[0].detach().float().cpu().numpy(), np.nan).astype(np.float32)
 
 
 def date_of(one: Explanation, sensor: str, t: int) -> str:
@@ -88,9 +114,8 @@ def _curves(one: Explanation) -> Iterator[dict[str, Any]]:
 
 def geotiff(one: Explanation, location: pd.Series, unit: str, path: Path) -> Path:
     """Write a band a method, NaN where no date is valid, on the location's own grid."""
-    there = seen(one.images)[0].cpu().numpy()
-    maps = [answer.attribution.map[0].detach().float().cpu().numpy() for answer in one.answers]
-    height, width = there.shape
+    maps = np.stack([shown(one, answer) for answer in one.answers])
+    height, width = maps.shape[1:]
     grid = {"height": height, "width": width, "crs": location["crs"], "transform": Affine(*location["transform"])}
     with (
         replacing(path) as temporary,
@@ -98,7 +123,7 @@ def geotiff(one: Explanation, location: pd.Series, unit: str, path: Path) -> Pat
             temporary, "w", driver="GTiff", count=len(maps), dtype="float32", nodata=np.nan, compress="deflate", **grid
         ) as file,
     ):
-        file.write(np.stack([np.where(there, one_map, np.nan) for one_map in maps]).astype(np.float32))
+        file.write(maps)
         file.descriptions = tuple(answer.method for answer in one.answers)
         file.update_tags(explained=one.said, score=str(one.score), unit=unit, uid=one.uid)
     return path

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -14,8 +14,7 @@ from numpy import ndarray
 
 from swath._files import replacing
 from swath.products.draw.pictures import ChipPicture
-from swath.products.explain._explained import seen
-from swath.products.explain._files import date_of
+from swath.products.explain._files import date_of, shown
 from swath.products.explain._types import Answer, Explanation
 
 CELLS = 13
@@ -29,6 +28,41 @@ def draw(one: Explanation, pictures: Sequence[ChipPicture], unit: str, path: Pat
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
     return path
+
+
+def side_by_side(
+    found: Mapping[str, Sequence[Explanation]], method: str, pictures: Mapping[str, Sequence[ChipPicture]], path: Path
+) -> Path:
+    """Write one method's maps of several rows: a line for each location, a column for the image and one for each row.
+
+    Args:
+        found: explanations of the same locations, in the same order, by row.
+        method: whose maps.
+        pictures: of the locations, by uid.
+        path: of the PNG.
+    """
+    lines = list(zip(*found.values(), strict=True))
+    with plt.rc_context({"text.parse_math": False}):
+        figure = Figure(figsize=(2.7 * (1 + len(found)), 2.6 * len(lines)), dpi=100, layout="constrained")
+        axes = figure.subplots(len(lines), 1 + len(found), squeeze=False)
+        figure.suptitle(method)
+        for line, explained in zip(axes, lines, strict=True):
+            _image(line[0], pictures.get(explained[0].uid, []))
+            line[0].set_title(explained[0].uid, fontsize=8)
+            for axis, row, one in zip(line[1:], found, explained, strict=True):
+                _cell(figure, axis, row, one, method)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format="png")
+    return path
+
+
+def _cell(figure: Figure, axis: Axes, row: str, one: Explanation, method: str) -> None:
+    answer = next((answer for answer in one.answers if answer.method == method), None)
+    if answer is None:
+        axis.axis("off")
+    else:
+        _map(figure, axis, one, answer)
+    axis.set_title(f"{row}: {one.said} ({one.probability:.2f})", fontsize=8)
 
 
 def _figure(one: Explanation, pictures: Sequence[ChipPicture], unit: str) -> Figure:
@@ -54,16 +88,14 @@ def _number(one: Explanation, unit: str) -> str:
 def _image(axis: Axes, pictures: Sequence[ChipPicture]) -> None:
     axis.set(xticks=[], yticks=[], title="image")
     if pictures:
-        shown = plt.imread(io.BytesIO(base64.b64decode(pictures[0].uri.partition(",")[2])))
-        axis.imshow(shown, cmap="gray", interpolation="nearest")
+        picture = plt.imread(io.BytesIO(base64.b64decode(pictures[0].uri.partition(",")[2])))
+        axis.imshow(picture, cmap="gray", interpolation="nearest")
         axis.set_xlabel(pictures[0].alt.partition(" of ")[0], fontsize=7)
 
 
 def _map(figure: Figure, axis: Axes, one: Explanation, answer: Answer) -> None:
     axis.set(xticks=[], yticks=[], title=answer.method)
-    there = seen(one.images)[0].cpu().numpy()
-    shown = np.where(there, answer.attribution.map[0].detach().float().cpu().numpy(), np.nan)
-    _shades(figure, axis, shown)
+    _shades(figure, axis, shown(one, answer))
 
 
 def _shades(figure: Figure, axis: Axes, values: Float[ndarray, "h w"], aspect: str = "equal") -> None:

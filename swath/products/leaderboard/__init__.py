@@ -11,6 +11,7 @@ from swath.errors import SwathError
 from swath.products.leaderboard import _markdown, _page
 from swath.products.leaderboard._board import Leaderboard, Line, RunComparison, compare
 from swath.products.leaderboard._words import difference, joined, ranks, sentence, summary, value
+from swath.products.pages import write_page
 
 __all__ = [
     "Leaderboard",
@@ -45,7 +46,7 @@ def write(board: Leaderboard, to: Path) -> Path:
         SwathError: the ending is another one, the document has no block, or the file cannot be written.
     """
     writers: dict[str, Callable[[Leaderboard, Path], None]] = {
-        ".html": lambda board, to: write_whole(to, _page.render(board)),
+        ".html": lambda board, to: write_page(to, _page.render(board)),
         ".md": _write_document,
         ".csv": lambda board, to: write_whole(to, table_of(board).to_csv(index=False)),
         ".parquet": _write_parquet,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from swath.products.draw.style import INK, MUTED, blank, colour, metric_axis, shorten
@@ -42,16 +43,24 @@ def rank_diagram(ranking: Ranking) -> Figure:
     return figure
 
 
+def label_points(efficiency: Efficiency) -> pd.DataFrame:
+    """What is known of the rows that are read: a line for each row and number of labels."""
+    shown = dict.fromkeys([row for one in efficiency.crossings for row in (one.arm, one.than)])
+    found = [
+        {"row": row, "labels": n, "value": score.value, "low": score.low, "high": score.high}
+        for row in shown
+        for n, panel in zip(efficiency.labels, efficiency.family.panels, strict=True)
+        if (score := panel.score(row))
+    ]
+    return pd.DataFrame(found, columns=["row", "labels", "value", "low", "high"])
+
+
 def label_curve(efficiency: Efficiency, arms: Sequence[str]) -> Figure:
     """Values against labels, each with its interval as a band, of the rows that are read."""
     panels = efficiency.family.panels
-    shown = list(dict.fromkeys([row for one in efficiency.crossings for row in (one.arm, one.than)]))
     figure, axes = blank(height=2.8)
-    for i, row in enumerate(shown):
-        scores = [panel.score(row) for panel in panels]
-        known = [(n, score) for n, score in zip(efficiency.labels, scores, strict=True) if score]
-        x = [n for n, _ in known]
-        y, low, high = (np.array([getattr(score, name) for _, score in known]) for name in ("value", "low", "high"))
+    for i, (row, points) in enumerate(label_points(efficiency).groupby("row", sort=False)):
+        x, y, low, high = (points[name].to_numpy(float) for name in ("labels", "value", "low", "high"))
         shade = colour(arms.index(row)) if row in arms else MUTED
         line = "-" if row in arms else ("--", ":", "-.")[i % 3]
         axes.fill_between(

@@ -2,17 +2,18 @@
 
 from typing import Any
 
-from markupsafe import Markup
+import pandas as pd
 
 from swath import __version__
 from swath.products import words
 from swath.products.draw import style
+from swath.products.draw.figures import Drawn, drawn
 from swath.products.draw.strips import Scale, strip, strip_axis
 from swath.products.leaderboard import _words
 from swath.products.leaderboard._answers import IN_WORDS
 from swath.products.leaderboard._board import BoardPanel, Leaderboard, Part, RunComparison
 from swath.products.leaderboard._efficiency import Efficiency
-from swath.products.leaderboard._figures import label_curve, rank_diagram
+from swath.products.leaderboard._figures import label_curve, label_points, rank_diagram
 from swath.products.pages import environment
 from swath.products.report import SYMBOLS
 from swath.products.tables import ROLES, VERDICTS, claims_of
@@ -105,7 +106,7 @@ def _efficiency(name: str, one: Efficiency) -> dict[str, Any]:
     alt = f"{one.family.panels[0].metric} against labels: {one.title}, {one.run}"
     return {
         "title": f"{one.run}: {one.title}",
-        "plot": style.svg(label_curve(one, arms), name, alt),
+        "plot": drawn(label_curve(one, arms), name, alt, label_points(one)),
         "noun": _words.labels(one),
         "saved": [(saved, f"{saved.labels:,.0f}", _words.factor(saved)) for saved in one.saved],
         "crossings": [(crossing, _words.crossing(crossing)) for crossing in one.crossings],
@@ -113,7 +114,14 @@ def _efficiency(name: str, one: Efficiency) -> dict[str, Any]:
     }
 
 
-def _diagram(board: Leaderboard) -> Markup | None:
+def _diagram(board: Leaderboard) -> Drawn | None:
     if board.ranking is None:
         return None
-    return style.svg(rank_diagram(board.ranking), "ranks", "average ranks with the critical difference")
+    ranking = board.ranking
+    data = pd.DataFrame({"row": list(ranking.rows), "average_rank": list(ranking.average)})
+    return drawn(
+        rank_diagram(ranking),
+        "ranks",
+        "average ranks with the critical difference",
+        data.assign(critical_difference=ranking.critical_difference),
+    )

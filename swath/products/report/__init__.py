@@ -1,13 +1,15 @@
 """One HTML file per run that says what was done and what came out, computed from the run's files alone."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
 from swath._files import write_whole
 from swath.corpus import Corpus
 from swath.errors import SwathError
-from swath.products.pages import environment, template
+from swath.products.pages import environment, template, write_page
 from swath.products.report._verdicts import SYMBOLS
 from swath.products.report.sections import Material, Section, all_sections
 from swath.products.tables import Run, headline_panel, load, panels_of
@@ -16,7 +18,7 @@ __all__ = ["SYMBOLS", "Material", "Section", "all_sections", "render", "report",
 
 
 def report(run: Path) -> Path:
-    """Write `report.html` into a run's folder.
+    """Write `report.html` into a run's folder, and the cards of its data and encoders as JSON into `cards` beside it.
 
     Stages that have not been executed yet are named as missing, those that failed with their reason.
 
@@ -24,11 +26,16 @@ def report(run: Path) -> Path:
         Path of the report.
 
     Raises:
-        SwathError: there is no run at that path, or its manifest cannot be read.
+        SwathError: there is no run at that path, its manifest cannot be read, or the page would be too large.
     """
-    target = Path(run) / "report.html"
-    write_whole(target, render(load(Path(run))))
-    return target
+    folder = Path(run)
+    opened = load(folder)
+    contents = _contents(opened)
+    write_page(folder / "report.html", _page(opened, contents))
+    for name, text in (item for _, _, content in contents for item in content.get("files", {}).items()):
+        (folder / "cards").mkdir(exist_ok=True)
+        write_whole(folder / "cards" / name, text)
+    return folder / "report.html"
 
 
 def require_run(folder: Path) -> None:
@@ -38,13 +45,20 @@ def require_run(folder: Path) -> None:
 
 def render(run: Run) -> str:
     """The report as HTML; the same text for the same files."""
+    return _page(run, _contents(run))
+
+
+def _contents(run: Run) -> list[tuple[str, Section, Mapping[str, Any]]]:
+    """What the sections show. All before anything is rendered: the notes tell what any other section could not read."""
     material = _material(run)
-    # all contents first: the notes tell what any other section could not read
-    contents = [(name, section, section.content(material)) for name, section in all_sections(material.problems).items()]
+    found = [(name, section, section.content(material)) for name, section in all_sections(material.problems).items()]
+    return [(name, section, content) for name, section, content in found if content is not None]
+
+
+def _page(run: Run, contents: Sequence[tuple[str, Section, Mapping[str, Any]]]) -> str:
     parts = [
         (name, section, Markup(template(section.template).render(content)))  # noqa: S704 — the template escapes
         for name, section, content in contents
-        if content is not None
     ]
     return environment().get_template("report.html.j2").render(run=run, parts=parts)
 

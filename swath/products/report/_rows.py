@@ -1,6 +1,5 @@
-"""Rows that several sections of the report look at closely, their scores, and figures' data as files in the page."""
+"""Rows that several sections of the report look at closely, and their scores."""
 
-import base64
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -52,9 +51,3 @@ def scored(run: Run, panel: Panel, row: str) -> pd.DataFrame:
 def scores_of(predictions: pd.DataFrame) -> np.ndarray:
     """Class scores as one array, "n k"."""
     return np.stack([np.asarray(score, np.float64) for score in predictions["score"]])
-
-
-def as_csv(table: pd.DataFrame) -> str:
-    """A table as a CSV file in the page itself, which a link can save."""
-    text = table.to_csv(index=False, float_format="%.6g")
-    return f"data:text/csv;base64,{base64.b64encode(text.encode()).decode()}"

@@ -1,11 +1,16 @@
 """Differences and their verdicts, ready to show: what several sections of the report have in common."""
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from swath.products import words
 from swath.products.tables import VERDICTS, Panel, evidence
 from swath.tasks.schema import Comparison, RowValue, Verdict
 
+MOST_PAIRS = 100
+"""Largest number of comparisons of a panel in the page: of two hundred rows there are twenty thousand."""
 SYMBOLS: dict[Verdict, str] = {"better": "▲", "worse": "▼", "tie": "≈", "untested": "·"}
 
 
@@ -49,11 +54,16 @@ class PairTable:
     unit: str
     """`points`, or nothing where the metric is no share."""
     pairs: list[dict[str, str]]
+    left_out: int = 0
+    """How many more there are."""
 
 
 def pair_table(panel: Panel) -> PairTable:
-    """All comparisons of a panel."""
-    return PairTable(panel.title, panel.unit, [_pair(panel.metric, pair) for pair in panel.pairs])
+    """The comparisons of a panel; of very many the claims, and then those of the smallest p."""
+    first = sorted(panel.pairs, key=lambda pair: (not math.isfinite(pair.p_holm), np.nan_to_num(pair.p, nan=1.0)))
+    shown = {(pair.a, pair.b, pair.pairing) for pair in first[:MOST_PAIRS]}
+    pairs = [_pair(panel.metric, pair) for pair in panel.pairs if (pair.a, pair.b, pair.pairing) in shown]
+    return PairTable(panel.title, panel.unit, pairs, len(panel.pairs) - len(pairs))
 
 
 def _pair(metric: str, pair: Comparison) -> dict[str, str]:

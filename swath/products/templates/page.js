@@ -21,7 +21,7 @@ const SECONDS = { h: 3600, min: 60, s: 1 };
 
 // What a cell says first: its value, and not the interval below it.
 function said(cell) {
-  const value = cell.querySelector("b") ?? cell.firstChild ?? cell;
+  const value = cell.querySelector("b") ?? [...cell.childNodes].find((one) => one.textContent.trim()) ?? cell;
   return value.textContent.replace(/\u00a0/g, " ").replace(/−/g, "-").trim();
 }
 
@@ -98,7 +98,7 @@ function filtered(rows) {
   return made("span", {}, made("label", {}, "Rows with ", field), " ", count);
 }
 
-for (const table of document.querySelectorAll(".scroll > table:not(.confusion)"))
+for (const table of document.querySelectorAll(".scroll > table:not(.confusion, .beside)"))
   if (table.tHead && table.tBodies[0]?.rows.length > 1) sortable(table);
 
 // -- figures ------------------------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ function saved(drawing) {
   const copy = drawing.cloneNode(true);
   const light = document.styleSheets[0].cssRules[0].style;
   const [, , width, height] = copy.getAttribute("viewBox").split(/[\s,]+/);
-  Object.entries({ xmlns: "http://www.w3.org/2000/svg", width, height, "font-family": "DejaVu Sans, Arial, sans-serif" }).forEach(([key, value]) => copy.setAttribute(key, value));
+  Object.entries({ width, height, "font-family": "DejaVu Sans, Arial, sans-serif" }).forEach(([key, value]) => copy.setAttribute(key, value));
   const text = new XMLSerializer().serializeToString(copy).replace(/var\((--[\w-]+)\)/g, (_, variable) => light.getPropertyValue(variable).trim());
   return new Blob([text], { type: "image/svg+xml" });
 }

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from benchmarks._chromium import BINARY, Page
+from swath.products import leaderboard
 from swath.products.report import report
+from tests.products.leaderboard.test_leaderboard import make
 
 AXE = Path(__file__).parents[3] / "build" / "axe-core" / "axe.min.js"
 EVIL = "<img src=x onerror=window.harmed=1><script>window.harmed=1</script>"
@@ -60,6 +62,20 @@ def test_passes_an_automated_accessibility_check(browser, written, width, scheme
         assert found[1] >= passes
         page.value("document.querySelector('figure .tools button').click()")
     seen(browser, "light")
+    assert page.errors == []
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: make setup-browser")
+def test_a_leaderboard_passes_it_too(browser, tmp_path):
+    runs = [make(tmp_path / "a", seeds=(0, 1, 2)), make(tmp_path / "b", seeds=(3, 4, 5))]
+    path = leaderboard.write(leaderboard.compare(runs), tmp_path / "page.html")
+    browser.resize(1280, 900)
+    page = opened(browser, path)
+    page.value("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    page.value(f"{AXE.read_text(encoding='utf-8')}; 1")
+    found = page.value("axe.run(document).then((found) => found.violations)")
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+    assert page.value("document.querySelectorAll('button.sort').length") > 10
     assert page.errors == []
 
 
@@ -162,6 +178,9 @@ def test_figures_are_enlarged_and_saved(shown):
 def test_on_a_phone_the_list_sorts_and_nothing_overflows(browser, written):
     browser.resize(390, 844)
     page = opened(browser, written)
+    wide = "[...document.querySelectorAll('body *')].filter((one) => !one.closest('.scroll, nav, pre, .sr'))"
+    wide += ".filter((one) => one.getBoundingClientRect().right > 391).map((one) => one.outerHTML.slice(0, 200))"
+    assert page.value(wide) == []
     assert page.value("document.documentElement.scrollWidth") <= 390
     list_ = "document.querySelector('#comparison .sortby select')"
     page.value(f"{list_}.value = '1 ascending'; {list_}.dispatchEvent(new Event('change'))")
@@ -174,6 +193,38 @@ def test_on_a_phone_the_list_sorts_and_nothing_overflows(browser, written):
     )
     assert page.value(smallest) >= 24
     assert page.errors == []
+
+
+def test_a_page_of_two_hundred_rows_is_sorted_and_filtered(finished_run, tmp_path, browser):
+    run = shutil.copytree(finished_run, tmp_path / "fields")
+    shutil.rmtree(run / "corpus")
+    table = pd.read_csv(run / "evaluate" / "table.csv")
+    table = table[(table["input"] == "all bands") & (table["probe"] == "linear")]
+    own = table[table["row"] == "byol"]
+    many = [
+        own.assign(row=f"network {i:03d}", value=own["value"] - 0.7 * (i * 37 % 200) / 200, role="reference")
+        for i in range(200 - table["row"].nunique())
+    ]
+    pd.concat([table, *many]).to_csv(run / "evaluate" / "table.csv", index=False)
+    path = report(run)
+    assert path.stat().st_size < 10_000_000
+    page = opened(browser, path)
+    rows = "[...document.querySelector('#comparison table.compare').tBodies[0].rows]"
+    assert page.value(f"{rows}.length") == 200
+    page.value("document.querySelector('#comparison th.num button').click()")
+    values = column(page, "#comparison table.compare", 1)
+    assert values == sorted(values, key=number, reverse=True)
+    field = "document.querySelector('#comparison input[type=search]')"
+    page.value(f"{field}.value = 'network 03'; {field}.dispatchEvent(new Event('input'))")
+    shown = page.value(
+        f"{rows}.filter((row) => !row.hidden).map((row) => row.cells[0].firstChild.nextSibling.textContent)"
+    )
+    assert sorted(shown) == [f"network {i:03d}" for i in range(30, 40)]
+    assert page.value("document.querySelector('#comparison [role=status]').textContent") == "10 of 200 rows"
+    # the head stays in sight, and the table's own box is what scrolls
+    box = "document.querySelector('#comparison .scroll').getBoundingClientRect().height"
+    page.value(f"{field}.value = ''; {field}.dispatchEvent(new Event('input'))")
+    assert page.value(box) <= 0.86 * 900
 
 
 def test_paper_has_everything_unfolded_and_no_buttons(shown):

@@ -16,8 +16,8 @@ from sklearn import metrics as sk
 from swath.errors import SwathError
 from swath.products import words
 from swath.products.documents import stale, verify, write
-from swath.products.report import all_sections, render, report
-from swath.products.tables import load
+from swath.products.report import _verdicts, all_sections, render, report
+from swath.products.tables import load, panels_of
 from swath.tasks import schema, unpacked
 from tests.products.conftest import write_lines
 
@@ -87,13 +87,36 @@ def test_is_self_contained(html, page):
     assert "default-src 'none'" in html
     for attrs in (attrs for _, attrs in page.tags):
         for name in ("src", "href", "xlink:href"):
-            assert attrs.get(name, "#").startswith(("#", "data:image/png;base64,", "data:text/csv;base64,"))
+            assert attrs.get(name, "#").startswith(
+                ("#", "data:image/png;base64,", "data:text/csv;base64,", "data:application/json;base64,")
+            )
     assert not re.search(r"@import|url\((?!#)", html)
 
 
 def test_is_small_and_the_same_every_time(html, finished_run):
     assert len(html.encode()) < 1_000_000
     assert render(load(finished_run)) == html
+
+
+def test_every_figure_has_its_data(html):
+    drawings = re.findall(r'<figure><svg class="plot".*?</figure>', html, re.DOTALL)
+    assert len(drawings) == html.count('<svg class="plot"') > 10
+    for drawing in drawings:
+        name = re.search(r'data-name="([^"]*)"', drawing)[1]
+        assert f'download="{name}.csv" href="data:text/csv' in drawing
+
+
+def test_of_very_many_comparisons_the_claims_and_the_smallest_p_are_shown(finished_run, monkeypatch):
+    panel = panels_of(load(finished_run))[0]
+    claimed = [(pair.a, pair.b) for pair in panel.pairs if np.isfinite(pair.p_holm)]
+    rest = sorted((pair.p, pair.a, pair.b) for pair in panel.pairs if not np.isfinite(pair.p_holm))
+    assert claimed
+    assert len(rest) > 3
+    monkeypatch.setattr(_verdicts, "MOST_PAIRS", len(claimed) + 2)
+    table = _verdicts.pair_table(panel)
+    wanted = [*claimed, *((a, b) for _, a, b in rest[:2])]
+    assert sorted((pair["a"], pair["b"]) for pair in table.pairs) == sorted(wanted)
+    assert table.left_out == len(rest) - 2
 
 
 def test_references_inside_the_page_resolve(html, page):
@@ -107,7 +130,7 @@ def test_references_inside_the_page_resolve(html, page):
 
 def test_can_be_read_on_a_phone_and_by_a_screen_reader(page):
     assert any(attrs.get("name") == "viewport" for attrs in page.all("meta"))
-    assert [tag for tag, _ in page.tags if tag in {"h1", "h2"}] == ["h1"] + ["h2"] * 11
+    assert [tag for tag, _ in page.tags if tag in {"h1", "h2"}] == ["h1"] + ["h2"] * 12
     assert all(attrs.get("alt") for attrs in page.all("img"))
     pictures = page.all("svg")
     assert len(pictures) > 15

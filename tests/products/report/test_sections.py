@@ -89,8 +89,8 @@ def test_sections_stand_in_their_order_and_no_two_share_a_place():
     orders = [section.order for section in all_sections(problems).values()]
     assert not problems
     assert list(all_sections(problems)) == [
-        *("result", "sweep", "claims", "comparison", "labels", "bands", "roc", "mistakes", "calibration"),
-        *("robustness", "pretraining", "representation", "data", "run", "notes"),
+        *("result", "sweep", "claims", "comparison", "labels", "bands", "roc", "mistakes", "explained"),
+        *("calibration", "robustness", "pretraining", "representation", "models", "data", "run", "notes"),
     ]
     assert orders == sorted(set(orders))
 
@@ -100,6 +100,6 @@ def test_every_section_is_shown_or_left_out_of_a_run_that_has_nothing_yet(name, 
     (tmp_path / "manifest.json").write_text(json.dumps({"format": 1, "name": "mine"}))
     html = report.render(load(tmp_path))
     shown = f'<section id="{name}"' in html
-    empty = {"sweep", "claims", "labels", "bands", "roc", "calibration", "robustness", "representation"}
-    assert shown == (name not in empty)
+    empty = {"sweep", "claims", "labels", "bands", "roc", "explained", "calibration"}
+    assert shown == (name not in empty | {"robustness", "representation", "models"})
     assert (f'href="#{name}"' in html) == shown

@@ -2,9 +2,8 @@
 
 A module of this package, or one that an installed package offers by an entry point in the group `swath.sections`,
 defines `SECTION`; its name is the section's anchor in the page. Sections stand in the order that they state: result 10,
-claims 15, comparison 20, labels 30, bands 40, roc 45, mistakes 50, calibration 55, robustness 58,
-pretraining 60, representation 65,
-data 70, run 80, notes 90.
+claims 15, comparison 20, labels 30, bands 40, roc 45, mistakes 50, explained 52, calibration 55, robustness 58,
+pretraining 60, representation 65, models 68, data 70, run 80, notes 90.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +42,8 @@ class Section:
     order: int
     """Position: sections are shown in ascending order."""
     content: Callable[[Material], Mapping[str, Any] | None]
-    """A function of the material that returns what the template shows, or None to leave the section out."""
+    """A function of the material that returns what the template shows, or None to leave the section out. What it holds
+    by the name `files`, texts by names of files, is also written into the folder `cards` beside the page."""
     template: str
     """Jinja2 template without the section's heading; everything is escaped, and `macros` holds what sections share."""
     link: str = ""

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from swath.products import words
-from swath.products.draw.style import WIDTH, blank, shorten, styled, svg
+from swath.products.draw.figures import Drawn, as_csv, drawn
+from swath.products.draw.style import WIDTH, blank, shorten, styled
 from swath.tasks import class_iou, confusion_by_class, unpacked
 
 MAX_CLASSES_AS_TABLE = 16
@@ -28,10 +28,12 @@ class Confusion:
     recalls: list[str]
     ious: list[str]
     """Intersection over union of each class, where pixels have the classes; else empty."""
-    plot: Markup | None
+    plot: Drawn | None
     """A drawing instead of the table where there are many classes."""
     trainings: str
     """Number of trainings in words; empty where there is one of each fold."""
+    csv: str
+    """The counts, a line for each true and predicted class."""
 
 
 def confusion(predictions: pd.DataFrame, row: str, classes: list[str]) -> Confusion:
@@ -42,10 +44,13 @@ def confusion(predictions: pd.DataFrame, row: str, classes: list[str]) -> Confus
     np.add.at(counts, entries, predictions["count"].to_numpy(int))
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     names = [words.class_name(classes, code) for code in range(n)]
+    table = pd.DataFrame(
+        [{"true": a, "predicted": b, "count": counts[i, j]} for i, a in enumerate(names) for j, b in enumerate(names)]
+    )
     plot = None
     if n > MAX_CLASSES_AS_TABLE:
         with styled():
-            plot = svg(heatmap(shares, names), "confusion", f"Confusion matrix of {row}")
+            plot = drawn(heatmap(shares, names), "confusion", f"Confusion matrix of {row}", table)
     return Confusion(
         row=row,
         names=names,
@@ -55,6 +60,7 @@ def confusion(predictions: pd.DataFrame, row: str, classes: list[str]) -> Confus
         ious=[words.percent(float(v)) for v in class_iou(counts.astype(float))] if of_pixels(predictions) else [],
         plot=plot,
         trainings=_trainings(predictions),
+        csv=as_csv(table),
     )
 
 

@@ -9,6 +9,9 @@ from matplotlib.ticker import MaxNLocator
 
 from swath.products.draw.style import DATA, blank, colour, percent_axis, shorten
 
+EDGES = np.linspace(0, 1, 21)
+"""Of the bins of shares."""
+
 
 def dates(counts: Mapping[str, pd.Series]) -> Figure:
     """Chips per month, stacked by sensor; the series are counts with a monthly period index."""
@@ -27,14 +30,19 @@ def dates(counts: Mapping[str, pd.Series]) -> Figure:
     return figure
 
 
+def shares(values: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Which share of the chips lies in each of twenty bins `from`, `to`: a column a sensor."""
+    counts = {name: np.histogram(sample, EDGES)[0] for name, sample in values.items()}
+    bins = {"from": EDGES[:-1], "to": EDGES[1:]}
+    return pd.DataFrame(bins | {name: heights / max(1, heights.sum()) for name, heights in counts.items()})
+
+
 def histogram(title: str, values: Mapping[str, np.ndarray]) -> Figure:
     """How a share (0..1) is distributed over the chips, one outline per sensor."""
     figure, axes = blank()
-    edges = np.linspace(0, 1, 21)
-    for i, sample in enumerate(values.values()):
-        heights, _ = np.histogram(sample, edges)
-        axes.stairs(heights / max(1, heights.sum()), edges, fill=True, color=colour(DATA + i), alpha=0.25, linewidth=0)
-        axes.stairs(heights / max(1, heights.sum()), edges, color=colour(DATA + i), linewidth=1.2)
+    for i, heights in enumerate(shares(values).iloc[:, 2:].to_numpy().T):
+        axes.stairs(heights, EDGES, fill=True, color=colour(DATA + i), alpha=0.25, linewidth=0)
+        axes.stairs(heights, EDGES, color=colour(DATA + i), linewidth=1.2)
     percent_axis(axes.xaxis)
     percent_axis(axes.yaxis)
     axes.set_title(title)

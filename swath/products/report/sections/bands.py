@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from swath.products import words
-from swath.products.draw.style import INK, OPTICAL, RADAR, blank, metric_axis, shorten, styled, svg
+from swath.products.draw.figures import Drawn, drawn
+from swath.products.draw.style import INK, OPTICAL, RADAR, blank, metric_axis, shorten, styled
 from swath.products.report._verdicts import pair_table
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import Panel, band_of, contrasts, is_radar
@@ -42,7 +43,7 @@ class BandWise:
     """Each band alone through the same encoder, for one task and probe."""
 
     title: str
-    plots: list[Markup]
+    plots: list[Drawn]
     """One chart per pre-trained encoder, all with the same axis."""
     bands: list[str]
     rows: list[BandRow]
@@ -106,13 +107,23 @@ def _limits(scores: Sequence[RowValue]) -> tuple[float, float]:
 
 def _band_plot(
     name: str, row: str, members: list[tuple[Band, Panel]], limits: tuple[float, float], metric: str
-) -> Markup:
+) -> Drawn:
     rows = [(band, panel.score(row), panel.twin(row)) for band, panel in members]
     scores = [(band, score, twin) for band, score, twin in rows if score is not None]
     described = ", ".join(f"{band.name} {words.score(score.metric, score.value)}" for band, score, _ in scores)
     with styled():
         figure = band_chart(shorten(row, 40), scores, limits)
-        return svg(figure, name, f"{metric} of {row} by band: {described}")
+        return drawn(figure, name, f"{metric} of {row} by band: {described}", _table(row, scores))
+
+
+def _table(row: str, scores: Sequence[tuple[Band, RowValue, RowValue | None]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"row": row, "band": band.name, "value": score.value, "low": score.low, "high": score.high}
+            | {"random_twin": twin.value if twin else None}
+            for band, score, twin in scores
+        ]
+    )
 
 
 def band_chart(

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from swath.products import words
-from swath.products.draw.style import DATA, MUTED, blank, colour, percent_axis, shorten, styled, svg
-from swath.products.report._rows import as_csv, leading, look, or_noted, scored, scores_of
+from swath.products.draw.figures import Drawn, as_csv, drawn
+from swath.products.draw.style import DATA, MUTED, blank, colour, percent_axis, shorten, styled
+from swath.products.report._rows import leading, look, or_noted, scored, scores_of
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import Panel
 from swath.tasks.statistics import StatisticsConfig, TaskRules, probabilities, summarise
@@ -167,27 +167,20 @@ _PLAIN = ("temperature", "surprise", "surprise_after", "lac_size", "aps_size")
 """Numbers that are no shares."""
 
 
-def _plots(trusts: Sequence[Trust], arms: Sequence[str]) -> list[dict[str, Any]]:
+def _plots(trusts: Sequence[Trust], arms: Sequence[str]) -> list[Drawn]:
     bins = "Share right against confidence, in bins of equal size; the diagonal is perfect calibration."
     curve = "Share of errors among the units of which a row is surest."
     groups = f"How much of each group the sets of {trusts[0].row} hold the true class of."
-    drawn = [("bins", reliability_diagram(trusts, arms), bins), ("curve", risk_curve(trusts, arms), curve)]
+    shown = [("bins", reliability_diagram(trusts, arms), bins), ("curve", risk_curve(trusts, arms), curve)]
     if len(trusts[0].groups):
-        drawn.append(("groups", group_coverage(trusts[0]), groups))
-    return [
-        {"plot": _inline(figure, name, text), "caption": text, "csv": as_csv(_joined(trusts, name)), "name": name}
-        for name, figure, text in drawn
-    ]
+        shown.append(("groups", group_coverage(trusts[0]), groups))
+    with styled():
+        return [drawn(figure, f"calibration-{name}", text, _joined(trusts, name), text) for name, figure, text in shown]
 
 
 def _joined(trusts: Sequence[Trust], name: str) -> pd.DataFrame:
     tables: dict[str, pd.DataFrame] = {one.row: vars(one)[name] for one in trusts}
     return pd.concat([table.assign(row=row) for row, table in tables.items()], ignore_index=True)
-
-
-def _inline(figure: Figure, name: str, alt: str) -> Markup:
-    with styled():
-        return svg(figure, f"calibration-{name}", alt)
 
 
 def reliability_diagram(trusts: Sequence[Trust], arms: Sequence[str]) -> Figure:

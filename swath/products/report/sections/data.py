@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from pydantic import TypeAdapter
 
 from swath import sensors
@@ -15,11 +14,13 @@ from swath.corpus import Corpus
 from swath.corpus.labels import TargetConfig, targets
 from swath.corpus.splits import Leakage, SplitConfig, leakage, split
 from swath.errors import SwathError
+from swath.products.draw.figures import Drawn, drawn
 from swath.products.draw.maps import location_map
 from swath.products.draw.pictures import ChipPicture, Pictures
-from swath.products.draw.style import DATA, styled, svg
+from swath.products.draw.style import DATA, styled
+from swath.products.report import _cards as cards
 from swath.products.report.sections import Material, Section, beside
-from swath.products.report.sections._corpus_charts import balance, dates, histogram
+from swath.products.report.sections._corpus_charts import balance, dates, histogram, shares
 from swath.products.tables import Run
 from swath.products.words import DASH, NO_BREAK, count, listing, percent, plural
 
@@ -30,7 +31,8 @@ SPLITS = ("train", "val", "test")
 
 def content(material: Material) -> dict[str, Any]:
     """The data card of the headline's task, else of the recipe's first; None where the corpus cannot be read."""
-    return {"card": _card_of(material)}
+    card = _card_of(material)
+    return {"card": card, "files": {"data.json": card.json} if card else {}}
 
 
 def _card_of(material: Material) -> "DataCard | None":
@@ -50,11 +52,12 @@ class DataCard:
 
     facts: list[tuple[str, str]]
     sensors: list[dict[str, str]]
-    plots: list[tuple[Markup, str, list[tuple[int, str]]]]
-    """Figures with caption and legend (palette position and name)."""
+    plots: list[Drawn]
     sheet: list[tuple[list[ChipPicture], str]]
     """Pictures and caption of each location on the contact sheet."""
     remarks: list[str] = field(default_factory=list)
+    json: str = ""
+    """The card as a file."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,15 @@ def data_card(run: Run, corpus: Corpus, task: str | None) -> DataCard:
         task: whose classes are shown; None without tasks.
     """
     parts = _parts(run, corpus, task)
+    whole = cards.data_card(run, corpus, parts.split, parts.audit)
     plots = [_dates(corpus), *_quality(corpus), _balance(parts), _map(corpus, parts.split)]
     return DataCard(
         facts=_facts(run, corpus, parts),
         sensors=[_sensor(corpus, name) for name in corpus.info.sensors],
         plots=[plot for plot in plots if plot is not None],
         sheet=_sheet(corpus, parts.labels),
-        remarks=_leakage(parts.audit),
+        remarks=[*_leakage(parts.audit), *whole["limits"]],
+        json=cards.as_json(whole),
     )
 
 
@@ -167,7 +172,7 @@ def _period(when: pd.DatetimeIndex) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def _dates(corpus: Corpus) -> tuple[Markup, str, list[tuple[int, str]]] | None:
+def _dates(corpus: Corpus) -> Drawn | None:
     dated = corpus.chips.dropna(subset=["datetime"])
     if dated.empty:
         return None
@@ -175,8 +180,8 @@ def _dates(corpus: Corpus) -> tuple[Markup, str, list[tuple[int, str]]] | None:
     counts = {name: months[dated["sensor"] == name].value_counts() for name in corpus.info.sensors}
     with styled():
         alt = f"Histogram of acquisition dates, {_period(pd.DatetimeIndex(dated['datetime']))}"
-        plot = svg(dates(counts), "dates", alt)
-    return plot, "When the chips were taken.", _sensor_legend(corpus)
+        data = pd.DataFrame(counts).fillna(0).astype(int).sort_index().rename_axis("month").reset_index()
+        return drawn(dates(counts), "dates", alt, data, "When the chips were taken.", _sensor_legend(corpus))
 
 
 def _sensor_legend(corpus: Corpus) -> list[tuple[int, str]]:
@@ -188,7 +193,7 @@ def _legend(names: list[str]) -> list[tuple[int, str]]:
     return list(enumerate(names, start=DATA)) if len(names) > 1 else []
 
 
-def _quality(corpus: Corpus) -> list[tuple[Markup, str, list[tuple[int, str]]]]:
+def _quality(corpus: Corpus) -> list[Drawn]:
     plots = []
     for column, title, meaning in (
         ("cloud", "Cloud share", "Share of cloudy pixels per chip, where the source says so."),
@@ -201,7 +206,8 @@ def _quality(corpus: Corpus) -> list[tuple[Markup, str, list[tuple[int, str]]]]:
             continue
         with styled():
             alt = f"{title} per chip: {_means(samples)}"
-            plots.append((svg(histogram(title, samples), column, alt), meaning, _sensor_legend(corpus)))
+            figure, data = histogram(title, samples), shares(samples)
+            plots.append(drawn(figure, column, alt, data, meaning, _sensor_legend(corpus)))
     return plots
 
 
@@ -209,7 +215,7 @@ def _means(samples: dict[str, np.ndarray]) -> str:
     return listing([f"mean {percent(float(sample.mean()))} for {name}" for name, sample in samples.items()])
 
 
-def _balance(parts: Division) -> tuple[Markup, str, list[tuple[int, str]]] | None:
+def _balance(parts: Division) -> Drawn | None:
     split_of = parts.split.reindex(parts.labels.index)
     pairs = Counter((label, part) for label, part in zip(parts.labels, split_of, strict=True) if isinstance(part, str))
     if not pairs:
@@ -217,10 +223,11 @@ def _balance(parts: Division) -> tuple[Markup, str, list[tuple[int, str]]] | Non
     splits = _in_order({part for _, part in pairs})
     classes = [name for name in parts.labels.cat.categories if any((name, part) in pairs for part in splits)]
     counts = pd.DataFrame({part: [pairs[name, part] for name in classes] for part in splits}, index=classes)
-    with styled():
-        plot = svg(balance(counts), "balance", f"Class balance of {parts.task} per split")
     legend = _legend([f"{part} ({count(sum(pairs[name, part] for name in classes))})" for part in splits])
-    return plot, f"Share of each class of {parts.task} in each split, of the labelled locations.", legend
+    caption = f"Share of each class of {parts.task} in each split, of the labelled locations."
+    with styled():
+        alt = f"Class balance of {parts.task} per split"
+        return drawn(balance(counts), "balance", alt, counts.rename_axis("class").reset_index(), caption, legend)
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
@@ -228,7 +235,7 @@ def _in_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (SPLITS.index(name) if name in SPLITS else len(SPLITS), name))
 
 
-def _map(corpus: Corpus, part: pd.Series) -> tuple[Markup, str, list[tuple[int, str]]] | None:
+def _map(corpus: Corpus, part: pd.Series) -> Drawn | None:
     lon, lat = (corpus.locations[name].to_numpy(float) for name in ("lon", "lat"))
     placed = np.isfinite(lon) & np.isfinite(lat)
     if not placed.any():
@@ -239,8 +246,9 @@ def _map(corpus: Corpus, part: pd.Series) -> tuple[Markup, str, list[tuple[int, 
     with styled():
         where = f"longitude {lon[placed].min():.2f} to {lon[placed].max():.2f}"
         alt = f"Map of {plural(int(placed.sum()), 'location')}, {where}"
-        plot = svg(location_map(lon[placed], lat[placed], position[placed]), "map", alt)
-    return plot, "Where the locations are (WGS 84).", _legend(names)
+        data = pd.DataFrame({"uid": corpus.locations["uid"], "lon": lon, "lat": lat, "part": named})[placed]
+        figure = location_map(lon[placed], lat[placed], position[placed])
+        return drawn(figure, "map", alt, data, "Where the locations are (WGS 84).", _legend(names))
 
 
 def _leakage(audit: Leakage | None) -> list[str]:

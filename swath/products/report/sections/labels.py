@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from swath.products import words
 from swath.products.draw.charts import Curve, cloud_curve
-from swath.products.draw.style import MUTED, blank, colour, metric_axis, shorten, styled, svg
+from swath.products.draw.figures import Drawn, drawn
+from swath.products.draw.style import MUTED, blank, colour, metric_axis, shorten, styled
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import Panel, Run, cloud_charts, difference_by_cloud
 
@@ -29,12 +29,8 @@ def content(material: Material) -> dict[str, Any] | None:
     return charts if any(charts.values()) else None
 
 
-def label_curves(run: Run, panels: Sequence[Panel]) -> list[tuple[Markup, str]]:
-    """The ranking metric against the number of training labels, a chart per task, input and probe with several.
-
-    Returns:
-        Charts with their captions.
-    """
+def label_curves(run: Run, panels: Sequence[Panel]) -> list[Drawn]:
+    """The ranking metric against the number of training labels: a chart per task, input and probe with several."""
     if run.tasks.empty:
         return []
     # of several folds the mean
@@ -55,8 +51,14 @@ def label_curves(run: Run, panels: Sequence[Panel]) -> list[tuple[Markup, str]]:
         with styled():
             figure = label_curve(shorten(heading, TITLE), lines, noun, members[0].metric, measured)
             alt = f"{measured} of {heading} against the number of labels"
-            curves.append((svg(figure, f"labels{i}", alt), f"{measured} against {noun}, with 95 % intervals."))
+            caption = f"{measured} against {noun}, with 95 % intervals."
+            curves.append(drawn(figure, f"labels{i}", alt, _points(lines, "labels"), caption))
     return curves
+
+
+def _points(lines: Sequence[Curve], x: str) -> pd.DataFrame:
+    columns = ({"row": line.name, x: line.x, "value": line.y, "low": line.low, "high": line.high} for line in lines)
+    return pd.concat([pd.DataFrame(one) for one in columns])
 
 
 def _curve(row: str, panels: Sequence[Panel], labels: Mapping[str, float], arms: Sequence[str]) -> Curve:
@@ -66,8 +68,8 @@ def _curve(row: str, panels: Sequence[Panel], labels: Mapping[str, float], arms:
     return Curve.of(row, shade, np.array([labels for labels, _ in points]), table, "value")
 
 
-def cloud_curves(run: Run, panels: Sequence[Panel]) -> list[tuple[Markup, str]]:
-    """The ranking metric against the share of painted clouds, a chart per task and probe, each with its caption."""
+def cloud_curves(run: Run, panels: Sequence[Panel]) -> list[Drawn]:
+    """The ranking metric against the share of painted clouds, a chart per task and probe."""
     curves = []
     for i, chart in enumerate(cloud_charts(run, panels)):
         measured = words.metric(chart.metric)
@@ -75,12 +77,13 @@ def cloud_curves(run: Run, panels: Sequence[Panel]) -> list[tuple[Markup, str]]:
             figure = cloud_curve(shorten(chart.title, TITLE), chart)
             alt = f"{measured} of {chart.title} against the share of clouds"
             caption = f"{measured} on the same test locations under painted clouds, with 95 % intervals."
-            curves.append((svg(figure, f"levels{i}", alt), caption))
+            data = pd.concat([table.assign(curve=name) for name, table in chart.rows])
+            curves.append(drawn(figure, f"levels{i}", alt, data, caption))
     return curves
 
 
-def cloud_gains(run: Run, panel: Panel | None) -> list[tuple[Markup, str]]:
-    """The best encoder's gain over training from scratch, and over the best floor, in bins of cloud, with captions."""
+def cloud_gains(run: Run, panel: Panel | None) -> list[Drawn]:
+    """The best encoder's gain over training from scratch, and over the best floor, in bins of cloud."""
     if panel is None or run.clouds.empty:
         return []
     best = panel.pretrained[0]
@@ -98,7 +101,7 @@ def cloud_gains(run: Run, panel: Panel | None) -> list[tuple[Markup, str]]:
         with styled():
             figure = gains(shorten(heading, TITLE), line, edges, panel.metric)
             alt = f"{heading} by cloud fraction: {', '.join(words.gain(panel.metric, v) for v in line.y)}"
-            charts.append((svg(figure, f"clouds{i}", alt), f"Test locations in the bins: {counts}."))
+            charts.append(drawn(figure, f"clouds{i}", alt, table, f"Test locations in the bins: {counts}."))
     return charts
 
 

@@ -12,10 +12,12 @@ from swath.errors import SwathError
 from swath.products import words
 from swath.products.draw.pictures import ChipPicture, Pictures, class_map
 from swath.products.draw.style import colour
+from swath.products.report._rows import or_noted
 from swath.products.report.sections import Material, Section, beside
+from swath.products.report.sections._attributions import maps_of, methods_of, picture_of
 from swath.products.report.sections._confusion import by_class, confusion, of_pixels
 from swath.products.report.sections._scatter import scatter
-from swath.products.tables import Panel
+from swath.products.tables import Panel, Run
 
 SAMPLES = 8
 """Number of pictures of right predictions, and of wrong ones."""
@@ -53,13 +55,22 @@ def _best_in_detail(material: Material, panel: Panel) -> dict[str, Any]:
         return {"by_class": by_class(predictions, best, classes)}
     pictures = Pictures(corpus) if corpus else None
     shown: dict[str, Any] = {"confusion": confusion(predictions, best, classes)}
+    why = or_noted(material.problems, "What was explained", lambda: _why(run, panel, best)) or {}
     if not of_pixels(predictions):
-        shown["wrong"], shown["right"] = samples(predictions, classes, pictures)
+        shown["wrong"], shown["right"] = samples(predictions, classes, pictures, why)
     elif len(maps := run.maps(*panel.key, best)):
         shades = _shades(material, panel.task, classes)
-        shown["worst_maps"], shown["best_maps"] = map_samples(maps, shades, pictures)
+        shown["worst_maps"], shown["best_maps"] = map_samples(maps, shades, pictures, why)
         shown["map_classes"] = list(zip(shades, classes, strict=True))
     return shown
+
+
+def _why(run: Run, panel: Panel, row: str) -> dict[str, ChipPicture]:
+    """The first method's map of each location that was explained for a row."""
+    maps = maps_of(run)
+    own = maps.loc[(maps[["task", "input", "probe"]] == panel.key).all(axis=1) & (maps["row"] == row)]
+    lines = own.loc[own["method"].isin(methods_of(own)[:1])].to_dict("records")
+    return {str(line["uid"]): picture_of(line) for line in lines}
 
 
 def _shades(material: Material, task: str, classes: Sequence[str]) -> list[str]:
@@ -83,9 +94,16 @@ class Sample:
 
 
 def samples(
-    predictions: pd.DataFrame, classes: list[str], pictures: Pictures | None
+    predictions: pd.DataFrame, classes: list[str], pictures: Pictures | None, why: Mapping[str, ChipPicture]
 ) -> tuple[list[Sample], list[Sample]]:
-    """The most confident wrong and the most confident right predictions, over all trainings together."""
+    """The most confident wrong and the most confident right predictions, over all trainings together.
+
+    Args:
+        predictions: of the row.
+        classes: their names.
+        pictures: of the corpus, if it is there.
+        why: a map of attribution for each location that was explained.
+    """
     agreed = sorted(consensus(predictions), key=lambda said: (-said.confidence, said.uid))
     wrong = [said for said in agreed if said.y_pred != said.y_true][:SAMPLES]
     right = [said for said in agreed if said.y_pred == said.y_true][:SAMPLES]
@@ -94,7 +112,7 @@ def samples(
     def shown(said: Consensus) -> Sample:
         return Sample(
             uid=said.uid,
-            shots=shots.get(said.uid, []),
+            shots=[*shots.get(said.uid, []), *([why[said.uid]] if said.uid in why else [])],
             true=words.class_name(classes, said.y_true),
             said=words.class_name(classes, said.y_pred),
             confidence=words.percent(said.confidence, 0),
@@ -115,14 +133,15 @@ class MapSample:
 
 
 def map_samples(
-    maps: pd.DataFrame, shades: Sequence[str], pictures: Pictures | None
+    maps: pd.DataFrame, shades: Sequence[str], pictures: Pictures | None, why: Mapping[str, ChipPicture]
 ) -> tuple[list[MapSample], list[MapSample]]:
-    """The units that are least and most right: image, label, prediction; of the first training.
+    """The units that are least and most right: image, label, prediction, attribution; of the first training.
 
     Args:
         maps: as the run has them.
         shades: colour of each class, `#rrggbb`.
         pictures: of the corpus, if it is there.
+        why: a map of attribution for each location that was explained.
     """
     shares = {str(r["uid"]): _share_right(r) for r in maps.to_dict("records")}
     order = sorted(maps.to_dict("records"), key=lambda r: (shares[str(r["uid"])], r["uid"]))
@@ -136,6 +155,7 @@ def map_samples(
             class_map(np.reshape(record[column], (height, -1)), shades, f"{name} of {uid}")
             for column, name in (("y_true", "label"), ("y_pred", "prediction"))
         ]
+        drawn += [why[uid]] if uid in why else []
         return MapSample(uid, [*images.get(uid, [])[:1], *drawn], words.percent(shares[uid], 0))
 
     return [shown(record) for record in worst], [shown(record) for record in best]

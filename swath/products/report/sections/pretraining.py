@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from swath.products import words
-from swath.products.draw.style import MUTED, SERIES, ZONE, blank, colour, percent_axis, styled, svg
+from swath.products.draw.figures import Drawn, drawn
+from swath.products.draw.style import MUTED, SERIES, ZONE, blank, colour, percent_axis, styled
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import Run
 from swath.training import Collapse
@@ -49,7 +49,7 @@ def content(material: Material) -> dict[str, Any]:
     }
 
 
-def _chart(run: Run, column: str, title: str, meaning: str) -> tuple[Markup, str] | None:
+def _chart(run: Run, column: str, title: str, meaning: str) -> Drawn | None:
     measured = {key: log for key, log in run.logs.items() if math.isfinite(_last(log, column))}
     if not measured:
         return None
@@ -60,7 +60,17 @@ def _chart(run: Run, column: str, title: str, meaning: str) -> tuple[Markup, str
     floor = _collapse_floor(run, column)
     with styled():
         figure = curves(title, lines, zone=(floor, "collapsed") if floor else None, share=column == "knn")
-        return svg(figure, f"curve-{column}", f"{title} over the steps. {_ends(measured, column)}"), meaning
+        alt = f"{title} over the steps. {_ends(measured, column)}"
+        return drawn(figure, f"curve-{column}", alt, _table(measured, column), meaning)
+
+
+def _table(measured: Mapping[tuple[str, int], pd.DataFrame], column: str) -> pd.DataFrame:
+    """The points that are drawn."""
+    parts = []
+    for (arm, seed), log in measured.items():
+        x, y = thin(log["step"].to_numpy(float), log[column].to_numpy(float))
+        parts.append(pd.DataFrame({"arm": arm, "seed": seed, "step": x, column: y}))
+    return pd.concat(parts)
 
 
 def _collapse_floor(run: Run, column: str) -> float:

@@ -10,9 +10,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from swath.products import words
+from swath.products.draw.figures import as_csv
 from swath.products.draw.pictures import Pictures
 from swath.products.draw.style import MUTED, WIDTH, blank, colour, shorten, styled, svg
-from swath.products.report._rows import as_csv, or_noted
+from swath.products.report._rows import or_noted
 from swath.products.report.sections import Material, Section, beside
 from swath.tasks.schema import CLOSEST, LIKENESS, PLANE, PROPERTIES
 

@@ -9,8 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from swath.products import words
-from swath.products.draw.style import MUTED, blank, percent_axis, shorten, styled, svg
-from swath.products.report._rows import as_csv, leading, look, or_noted, scored, scores_of
+from swath.products.draw.figures import Drawn, as_csv, drawn
+from swath.products.draw.style import MUTED, blank, percent_axis, shorten, styled
+from swath.products.report._rows import leading, look, or_noted, scored, scores_of
 from swath.products.report.sections import Material, Section, beside
 from swath.tasks import unpacked
 from swath.tasks.statistics import DeLong, delong
@@ -118,7 +119,7 @@ def _interval(low: float, high: float) -> str:
     return f"{low:.3f}{words.DASH}{high:.3f}" if np.isfinite([low, high]).all() else words.DASH
 
 
-def _plots(curves: Sequence[Curves], rows: Sequence[str], arms: Sequence[str]) -> list[Any]:
+def _plots(curves: Sequence[Curves], rows: Sequence[str], arms: Sequence[str]) -> list[Drawn]:
     most = sorted(curves, key=lambda one: -one.units)[:DRAWN]
     plots = []
     for i, one in enumerate(one for one in curves if one in most):
@@ -126,7 +127,7 @@ def _plots(curves: Sequence[Curves], rows: Sequence[str], arms: Sequence[str]) -
             alt = f"{one.name} against the rest: " + ", ".join(
                 f"{row} {area:.3f}" for row, area in zip(rows, one.areas.auc, strict=True)
             )
-            plots.append(svg(roc_figure(one, rows, arms), f"roc{i}", alt))
+            plots.append(drawn(roc_figure(one, rows, arms), f"roc{i}", alt, table_of([one], rows)))
     return plots
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
 from swath.products import words
-from swath.products.draw.style import styled, svg
+from swath.products.draw.figures import Drawn, drawn
+from swath.products.draw.style import styled
 from swath.products.draw.sweeps import effects_chart, heat_map
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import Confirmation
@@ -36,6 +36,7 @@ def content(material: Material) -> dict[str, Any] | None:
 def _panel(i: int, key: Any, effects: pd.DataFrame) -> dict[str, Any]:
     task, name, probe, metric = key
     alone, pairs = effects.loc[effects["other_axis"] == ""], effects.loc[effects["other_axis"] != ""]
+    per_cent = ", in per cent" if words.is_share(metric) else ""
     return {
         "title": f"{task} · {name} · {probe} probe · {words.metric(metric)}",
         "main": _chart(f"sweep{i}", alone),
@@ -43,13 +44,12 @@ def _panel(i: int, key: Any, effects: pd.DataFrame) -> dict[str, Any]:
         "pairs": [
             {
                 "title": f"{first} and {second}",
-                "figure": _heat_map(f"sweep{i}-{n}", part),
+                "figure": _heat_map(f"sweep{i}-{n}", part, f"{first} and {second}: expected value with both{per_cent}"),
                 "lines": [_line(line) for line in part.to_dict("records")],
             }
             for n, ((first, second), part) in enumerate(pairs.groupby(["axis", "other_axis"], sort=False))
         ],
         "note": str(effects["note"].iloc[0]),
-        "share": words.is_share(metric),
     }
 
 
@@ -65,14 +65,14 @@ def _line(line: dict[Any, Any]) -> dict[str, str]:
     }
 
 
-def _chart(name: str, effects: pd.DataFrame) -> Markup:
+def _chart(name: str, effects: pd.DataFrame) -> Drawn:
     lines = effects.to_dict("records")
     said = ", ".join(f"{line['axis']} {line['level']} {words.gain(line['metric'], line['effect'])}" for line in lines)
     with styled():
-        return svg(effects_chart(lines), name, f"Effect of each level in points: {said}")
+        return drawn(effects_chart(lines), name, f"Effect of each level in points: {said}", effects)
 
 
-def _heat_map(name: str, pairs: pd.DataFrame) -> Markup:
+def _heat_map(name: str, pairs: pd.DataFrame, title: str) -> Drawn:
     means = pairs.pivot(index="level", columns="other_level", values="mean")
     means = means.loc[pairs["level"].unique(), pairs["other_level"].unique()]
     first, second = pairs["axis"].iloc[0], pairs["other_axis"].iloc[0]
@@ -82,7 +82,7 @@ def _heat_map(name: str, pairs: pd.DataFrame) -> Markup:
             f"{words.metric(metric)} by {first} and {second}; highest: {highest['level']} with {highest['other_level']}"
         )
         figure = heat_map(means, first, second, share=words.is_share(metric))
-        return svg(figure, name, f"{alt}, {words.score(metric, highest['mean'])}")
+        return drawn(figure, name, f"{alt}, {words.score(metric, highest['mean'])}", pairs, title)
 
 
 def _ranked(arms: pd.DataFrame) -> list[dict[str, str]]:

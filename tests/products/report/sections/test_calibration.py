@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from swath.products.draw.figures import as_csv
 from swath.products.report import Material
-from swath.products.report._rows import as_csv, scores_of
+from swath.products.report._rows import scores_of
 from swath.products.report.sections import calibration, roc
 from swath.products.tables import headline_panel, load, panels_of
 from swath.tasks.statistics import delong, probabilities
@@ -85,7 +86,7 @@ def test_the_page_says_what_the_numbers_say(material):
     assert list(table["row"]) == [row["row"] for row in shown["rows"]]
     best = calibration.trust("byol", material.run.predictions(*material.headline.key, "byol"))
     assert table["ece"][0] == pytest.approx(best.numbers["ece"], rel=1e-4)
-    groups = pd.read_csv(io.BytesIO(base64.b64decode(shown["plots"][2]["csv"].partition(",")[2])))
+    groups = pd.read_csv(io.BytesIO(base64.b64decode(shown["plots"][2].csv.partition(",")[2])))
     assert set(groups["row"]) == set(table["row"])
     areas = roc.content(material)
     assert [one["name"] for one in areas["classes"]] == list(material.run.classes["land-cover"])

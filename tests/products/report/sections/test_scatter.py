@@ -1,5 +1,8 @@
 """Estimates against numbers: every test location of every training is counted once."""
 
+import base64
+import io
+
 import numpy as np
 import pandas as pd
 
@@ -21,5 +24,9 @@ def test_all_estimates_are_counted_on_equal_axes():
 def test_constant_estimates_are_drawn_and_said_to_correlate_with_nothing():
     lines = pd.DataFrame({"value_true": [1.0, 2.0, 3.0], "value_pred": [2.0, 2.0, 2.0]})
     shown = scatter(lines, "mean", "warmth", "°C", "3 trainings")
-    assert "3 estimates of mean against warmth (°C), correlation –" in shown.plot
+    assert "3 estimates of mean against warmth (°C), correlation –" in shown.plot.plot
+    table = pd.read_csv(io.BytesIO(base64.b64decode(shown.plot.csv.partition(",")[2])))
+    assert table["count"].tolist() == [1, 1, 1]
+    np.testing.assert_allclose(table["true"], [1.0, 2.0, 3.0], atol=2 / BINS)
+    np.testing.assert_allclose(table["estimate"], 2.0, atol=2 / BINS)
     assert shown.trainings == "3 trainings"
