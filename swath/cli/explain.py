@@ -54,12 +54,12 @@ def explain(
     methods = attributions.settings(chosen or attributions.names()) if chosen or layer else None
     if methods is not None and layer is not None:
         methods = [grad_cam.Config(layer=layer) if one.name == "grad-cam" else one for one in methods]
-    first, *beside = row or [None]
+    rows = row or []
     written = pipeline.explain_run(
         run,
         to,
-        result=pipeline.Result(task, first, input, probe, seed),
-        beside=beside,
+        result=pipeline.Result(task, rows[0] if rows else None, input, probe, seed),
+        beside=rows[1:],
         locations=locations or (),
         count=count,
         methods=methods,

@@ -66,7 +66,7 @@ def label_curve(efficiency: Efficiency, arms: Sequence[str]) -> Figure:
         axes.fill_between(
             x, np.where(np.isnan(low), y, low), np.where(np.isnan(high), y, high), color=shade, alpha=0.12
         )
-        axes.plot(x, y, color=shade, linestyle=line, marker="o", markersize=3, label=shorten(row, 26))
+        axes.plot(x, y, color=shade, linestyle=line, marker="o", markersize=3, label=shorten(str(row), 26))
     axes.set_xscale("log")
     axes.set_xticks(list(efficiency.labels), [f"{n:,.0f}" for n in efficiency.labels])
     axes.minorticks_off()

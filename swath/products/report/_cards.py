@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def data_card(run: Run, corpus: Corpus, parts: pd.Series, audit: Leakage | None)
         "source": (run.recipe.get("corpus") or {}).get("source"),
         "licences": list(info.licences),
         "locations": len(corpus.locations),
-        "groups": int(corpus.locations["group"].nunique()),
+        "groups": len(set(corpus.locations["group"])),
         "box": box(corpus.locations),
         "chip_px": info.chip_px,
         "chips": len(corpus.chips),
@@ -70,16 +71,17 @@ def data_card(run: Run, corpus: Corpus, parts: pd.Series, audit: Leakage | None)
 
 
 def _sensor(corpus: Corpus, name: str) -> dict[str, Any]:
-    layout, chips = corpus.info.sensors[name], corpus.chips[corpus.chips["sensor"] == name]
-    dates = chips.groupby("location").size()
+    layout = corpus.info.sensors[name]
+    chips = pd.DataFrame(corpus.chips[corpus.chips["sensor"] == name])
+    dates = Counter(chips["location"]).values()
     return {
         "title": sensors.get(name).title,
         "pixel_m": layout.gsd_m,
         "bands": [_band(f"{name}/{band}") for band in layout.bands],
         "chips": len(chips),
-        "dates_per_location": [int(dates.min()), int(dates.max())] if len(dates) else None,
-        "period": period(chips["datetime"]),
-        "usable": float(np.mean(chips["valid"].to_numpy(float))) if len(chips) else None,
+        "dates_per_location": [min(dates), max(dates)] if dates else None,
+        "period": period(pd.Series(chips["datetime"])),
+        "usable": float(np.mean(np.asarray(chips["valid"], float))) if len(chips) else None,
     }
 
 
@@ -112,11 +114,11 @@ def period(when: pd.Series) -> list[str] | None:
 
 
 def _data_limits(corpus: Corpus) -> list[str]:
-    dated = corpus.chips["datetime"].dropna()
+    dated = pd.Series(corpus.chips["datetime"]).dropna()
     limits = [_unseen_months(dated)] if len(dated) else ["No chip has a date: nothing can be said of seasons."]
     if box(corpus.locations) is None:
         limits.append("No location has coordinates: nothing can be said of distances between the parts.")
-    if corpus.chips["cloud"].isna().all():
+    if bool(np.isnan(np.asarray(corpus.chips["cloud"], float)).all()):
         limits.append("Nothing is known of clouds.")
     if not corpus.info.licences:
         limits.append("No licence is stated.")
@@ -221,7 +223,8 @@ def _dates(corpus: Corpus, places: pd.DataFrame, card: EncoderCard) -> pd.Series
     rows = np.flatnonzero(corpus.locations["uid"].isin(places["uid"]).to_numpy())
     read = {key.partition("/")[0] for key in card.contract.bands}
     chips = corpus.chips
-    return chips.loc[chips["location"].isin(rows) & chips["sensor"].isin(read), "datetime"].dropna()
+    shown = chips["location"].isin(rows.tolist()) & chips["sensor"].isin(sorted(read))
+    return pd.Series(chips.loc[shown, "datetime"]).dropna()
 
 
 def _result(panel: Panel, arm: str) -> dict[str, Any]:

@@ -246,7 +246,7 @@ def _map(corpus: Corpus, part: pd.Series) -> Drawn | None:
     with styled():
         where = f"longitude {lon[placed].min():.2f} to {lon[placed].max():.2f}"
         alt = f"Map of {plural(int(placed.sum()), 'location')}, {where}"
-        data = pd.DataFrame({"uid": corpus.locations["uid"], "lon": lon, "lat": lat, "part": named})[placed]
+        data = pd.DataFrame({"uid": corpus.locations["uid"], "lon": lon, "lat": lat, "part": named}).loc[placed]
         figure = location_map(lon[placed], lat[placed], position[placed])
         return drawn(figure, "map", alt, data, "Where the locations are (WGS 84).", _legend(names))
 

@@ -1,5 +1,6 @@
 """Why rows say what they say: the same locations, a column a row, a table for each method of attribution."""
 
+from collections import Counter
 from typing import Any
 
 import pandas as pd
@@ -32,8 +33,8 @@ def _content(material: Material) -> dict[str, Any] | None:
 def _panel(key: Any, maps: pd.DataFrame, pictures: Pictures | None) -> dict[str, Any]:
     rows, uids = (list(maps[name].unique()) for name in ("row", "uid"))
     # locations at which most rows were explained come first
-    shared = maps.groupby("uid")["row"].nunique()
-    uids = sorted(uids, key=lambda uid: -int(shared[uid]))[:LOCATIONS]
+    shared = Counter(uid for uid, _ in set(zip(maps["uid"], maps["row"], strict=True)))
+    uids = sorted(uids, key=lambda uid: -shared[uid])[:LOCATIONS]
     return {
         "title": " · ".join(key),
         "rows": rows[:MOST],
@@ -61,12 +62,11 @@ def _checks(material: Material) -> list[dict[str, Any]]:
     for file in sorted((material.run.path / "explained").glob("**/checks.csv")):
         key = pd.read_parquet(file.with_name("attributions.parquet"), columns=["task", "input", "probe", "row"])
         where = " · ".join(key.iloc[0][["task", "input", "probe"]])
-        for (method, removed), part in pd.read_csv(file).groupby(["method", "removed"], sort=False):
-            means = {name: words.number(float(part[name].mean()), 2) for name in CHECKED}
-            lines.append(
-                {"row": key["row"].iloc[0], "where": where, "method": method, "removed": removed, "n": len(part)}
-                | means
-            )
+        for checked, part in pd.read_csv(file).groupby(["method", "removed"], sort=False):
+            method, removed = checked if isinstance(checked, tuple) else ("", "")
+            means = {name: words.number(part[name].to_numpy(float).mean(), 2) for name in CHECKED}
+            about = {"row": key["row"].iloc[0], "where": where, "method": method, "removed": removed}
+            lines.append(about | means | {"n": len(part)})
     return lines
 
 

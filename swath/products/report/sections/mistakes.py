@@ -68,7 +68,7 @@ def _best_in_detail(material: Material, panel: Panel) -> dict[str, Any]:
 def _why(run: Run, panel: Panel, row: str) -> dict[str, ChipPicture]:
     """The first method's map of each location that was explained for a row."""
     maps = maps_of(run)
-    own = maps.loc[(maps[["task", "input", "probe"]] == panel.key).all(axis=1) & (maps["row"] == row)]
+    own = maps.loc[(maps[["task", "input", "probe", "row"]] == [*panel.key, row]).all(axis=1)]
     lines = own.loc[own["method"].isin(methods_of(own)[:1])].to_dict("records")
     return {str(line["uid"]): picture_of(line) for line in lines}
 
