@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from swath.products import words
+from swath.products.draw import figures
 from swath.products.draw.robustness import charts_in, drawn
-from swath.products.draw.style import styled, svg
-from swath.products.report._rows import as_csv, or_noted
+from swath.products.draw.style import styled
+from swath.products.report._rows import or_noted
 from swath.products.report.sections import Material, Section, beside
 from swath.tasks.schema import CONDITIONS, SPLIT_VALUES
 
@@ -22,12 +21,11 @@ def content(material: Material) -> dict[str, Any] | None:
 
 
 def _content(folder: Path) -> dict[str, Any] | None:
-    plots: dict[bool, list[tuple[Markup, str]]] = {False: [], True: []}
+    plots: dict[bool, list[figures.Drawn]] = {False: [], True: []}
     for i, chart in enumerate(charts_in(folder)):
         with styled():
             alt = f"{words.metric(chart.lines['metric'].iloc[0])} of {chart.title}: {chart.name.partition(' ')[0]}"
-            drawing = svg(drawn(chart), f"robustness{i}", alt)
-            plots["split" in chart.lines].append((drawing, as_csv(chart.lines)))
+            plots["split" in chart.lines].append(figures.drawn(drawn(chart), f"robustness{i}", alt, chart.lines))
     if not any(plots.values()):
         return None
     table = CONDITIONS.read(folder) if (folder / CONDITIONS.file).is_file() else CONDITIONS.frame()
@@ -37,7 +35,7 @@ def _content(folder: Path) -> dict[str, Any] | None:
         "plots": plots[False],
         "splits": plots[True],
         "worst": [_worst(line) for line in worst.to_dict("records")],
-        "csv": as_csv(table),
+        "csv": figures.as_csv(table),
     }
 
 
