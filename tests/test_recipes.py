@@ -158,6 +158,7 @@ def miou(lines):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # two pre-trainings and 27 decoders: half a minute of one core, minutes on a busy machine
 def test_rs_byol_carries_deeplabv3_from_files_to_a_table(corpus, tmp_path):
     """Pre-trained and segmented on files in SEN12MS' layout; then the same encoders on files in DFC2020's."""
     decoder = "decoder: {name: deeplabv3, channels: 4, rates: [1, 2, 3]}"

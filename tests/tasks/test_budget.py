@@ -130,7 +130,8 @@ def test_claims_of_a_number_of_labels():
     tasks = {"crops": config(labels_per_class=[1, 5], label_fractions=[0.1]), "all": config()}
 
     def stated(**more):
-        return [c.task for c in stated_claims([Claim.model_validate({"better": "a", "than": "b"} | more)], tasks, "ab")]
+        claims = [Claim.model_validate({"better": "a", "than": "b"} | more)]
+        return [claim.task for claim in stated_claims(claims, tasks, "ab") or ()]
 
     assert stated(labels_per_class=5) == ["crops@5-shot"]
     assert stated(label_fraction=0.1) == ["crops@10%"]
