@@ -153,7 +153,8 @@ def test_names_that_are_not_there_are_answered_with_the_nearest(run, judged, tmp
     assert "did you mean 'water'" in error.value.remedy
     with pytest.raises(RecipeError, match="no result is of task chip, row aa") as error:
         pipeline.explain_run(run[0], tmp_path, result=pipeline.Result(task="chip", row="aa"))
-    assert "task: did you mean 'chips'? known: chips, pixels; row: did you mean 'a'? known: a, " in error.value.remedy
+    known = "task: did you mean 'chips'? known: chips, pixels, several; row: did you mean 'a'? known: a, "
+    assert known in error.value.remedy
 
 
 def test_a_location_without_valid_pixels_is_refused_where_it_is_named_and_else_left_out(
