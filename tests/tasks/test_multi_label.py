@@ -22,6 +22,7 @@ from swath.tasks import (
     Evaluation,
     EvaluationUnits,
     Features,
+    LabelBudget,
     StatisticsConfig,
     TaskConfig,
     metrics,
@@ -114,7 +115,7 @@ def test_smaller_fractions_are_nested_and_keep_every_rarest_class():
     y = np.random.default_rng(0).integers(0, 2, (200, 6))
     y[:, 0] |= (y.sum(axis=1) == 0).astype(int)
     part = Labelled(np.arange(200), y)
-    small, large = subset(part, 0.1), subset(part, 0.4)
+    small, large = subset(part, LabelBudget(0.1)), subset(part, LabelBudget(0.4))
     assert set(small.locations) < set(large.locations)
     assert abs(len(large) - 80) <= 6
     assert part.labels == 200

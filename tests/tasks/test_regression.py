@@ -23,6 +23,7 @@ from swath.errors import CorpusError, SwathError, TrainingError
 from swath.tasks import (
     Evaluation,
     Features,
+    LabelBudget,
     Prediction,
     StatisticsConfig,
     Task,
@@ -160,10 +161,10 @@ def test_numbers_are_labels_of_no_class():
 
 def test_smaller_fractions_of_numbers_are_nested():
     part = Labelled(np.arange(100), np.random.default_rng(0).normal(size=100))
-    small, large = subset(part, 0.1), subset(part, 0.5)
+    small, large = subset(part, LabelBudget(0.1)), subset(part, LabelBudget(0.5))
     assert (len(small), len(large)) == (10, 50)
     assert set(small.locations) < set(large.locations)
-    assert set(subset(part, 0.1, draw=1).locations) != set(small.locations)
+    assert set(subset(part, LabelBudget(0.1), draw=1).locations) != set(small.locations)
 
 
 # -- metrics -----------------------------------------------------------------------------------------------------------
