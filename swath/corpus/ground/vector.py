@@ -98,10 +98,12 @@ def parts(
     if whole is not None:
         yield 0, _with_crs(whole, None, path, key)
         return
-    how = {} if columns else {"columns": []}
+    wanted = None if columns else []
     for start in range(0, count, PART):
         with _saying(path, key):
-            part = pyogrio.read_dataframe(path.resolve(), layer=layer, skip_features=start, max_features=PART, **how)
+            part = pyogrio.read_dataframe(
+                path.resolve(), layer=layer, skip_features=start, max_features=PART, columns=wanted
+            )
         yield start, _with_crs(gpd.GeoDataFrame(part), None, path, key)
 
 

@@ -49,7 +49,7 @@ def layout_of(index: Index) -> Layout:
     if _meets_across(xy[:, 0]):
         east = xy[:, 0] < 0
         xy[east, 0] += TURN
-        bounds[np.ix_(east, [0, 2])] += TURN
+        bounds[east, 0::2] += TURN
     return Layout("ground", xy, bounds.astype(np.float32))
 
 

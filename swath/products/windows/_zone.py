@@ -122,21 +122,24 @@ class Zone:
         return {sensor: self._image(sensor, frames, span) for sensor, frames in self.frames.items()}
 
     def location(self, bands: Sequence[str], rows: Float[ndarray, " h"], columns: Float[ndarray, " w"]) -> Image:
-        """Where the points of a grid lie, as an image "1 1 c h w" of longitude, latitude or both.
+        """Where the points of a grid lie: an image "1 1 c h w" of longitude, latitude or both; invalid if nowhere.
 
         Args:
             bands: their names, in the order wanted.
             rows: of the points, in pixels from the upper edge of the first one; `columns` likewise.
             columns: see there.
         """
-        xs, ys = self.transform @ np.meshgrid(columns, rows)
-        lon, lat = _to_degrees(self.crs).transform(xs, ys)
-        degrees = {"lon": (np.asarray(lon) + HALF_TURN) % (2 * HALF_TURN) - HALF_TURN, "lat": np.asarray(lat)}
+        across, down = np.meshgrid(columns, rows)
+        xs, ys = self.transform @ (across, down)  # pyright: ignore[reportOperatorIssue]
+        lon, lat = (np.asarray(one) for one in _to_degrees(self.crs).transform(xs, ys))
+        known = np.isfinite(lon) & np.isfinite(lat)  # far beyond a raster there may be no ground
+        lon, lat = np.where(known, lon, 0.0), np.where(known, lat, 0.0)
+        degrees = {"lon": (lon + HALF_TURN) % (2 * HALF_TURN) - HALF_TURN, "lat": lat}
         ids = tuple(band_id(f"{LOCATION}/{name}") for name in bands)
         pixels = torch.from_numpy(np.stack([degrees[name] for name in bands]).astype(np.float32))
         return Image(
             pixels=pixels[None, None],
-            valid=torch.ones(1, 1, len(rows), len(columns), dtype=torch.bool),
+            valid=torch.from_numpy(known)[None, None],
             days=torch.tensor([[NO_DAY]], dtype=torch.int32),
             band_ids=torch.tensor([ids], dtype=torch.int32),
             gsd_m=1.0,

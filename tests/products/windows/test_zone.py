@@ -172,6 +172,11 @@ def test_the_points_of_a_grid_are_told_where_they_lie(tmp_path, epsg, west):
     told = image.pixels[0, 0, 1].numpy()
     np.testing.assert_allclose((told - lon + 180) % 360 - 180, 0, atol=2e-5)
     assert np.abs(told).max() <= 180
+    assert image.valid.all()
+    if epsg != 4326:
+        nowhere = zone.location(("lon",), rows, np.array([1e8]))
+        assert nowhere.pixels.isfinite().all()
+        assert not nowhere.valid.any()
 
 
 @pytest.mark.parametrize("kind", ["nc", "zarr"])
