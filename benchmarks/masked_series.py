@@ -28,6 +28,7 @@ def run(quick: bool = False) -> Result:
     with kept_memory():  # as in training
         presto = _method(Config())
         ours, peer = race(_step(presto, views), _products(presto, views), seconds)
+        whole, bare = race(_step(presto, views), _bare(batch), seconds / 2)
         narrow = _method(Config(decoder_dim=32, decoder_heads=4, decoder_depth=1))
         small, _ = race(_step(narrow, views), _products(narrow, views), seconds / 2)
     return Result(
@@ -41,6 +42,7 @@ def run(quick: bool = False) -> Result:
             "batch": batch,
             "peer": "the same linear layers on tensors of the same size, forward and backward",
             "GFLOP/s of the peer": peer * _flops(presto) / 1e9,
+            "over torch's own blocks on ready tensors, without optimiser": whole / bare,
             "series/s with a decoder of one block of 32": small,
             "precision": "float32",
             "clock": "processor time of one core",
@@ -112,6 +114,19 @@ def _products(method: methods.Method, views: list[View]) -> Callable[[], int]:
         for layer, x in inputs:
             layer(x).sum().backward()
         return len(views[0].image)
+
+    return work
+
+
+def _bare(batch: int) -> Callable[[], int]:
+    """Torch's own blocks of the same sizes, forward and backward: of the encoded tokens, and of the decoder's."""
+    layer = nn.TransformerEncoderLayer(128, 8, 512, 0.0, "gelu", batch_first=True, norm_first=True)
+    encoder, decoder = (nn.TransformerEncoder(layer, 2, enable_nested_tensor=False) for _ in range(2))
+    shown, every = torch.randn(batch, MONTHS * 5 // 4, 128), torch.randn(batch, MONTHS * 5, 128)
+
+    def work() -> int:
+        (encoder(shown).sum() + decoder(every).sum()).backward()
+        return batch
 
     return work
 
