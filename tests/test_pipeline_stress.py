@@ -114,6 +114,10 @@ def test_a_later_call_keeps_other_conditions_and_computes_nothing_twice(run, mon
     assert pipeline.stress(out, wanted=wanted, asked=Asked(bands=False, dates=False, shifts=("resampling",))) == []
     both = CONDITIONS.read(out / "stress")
     assert len(both) == len(before) + 2
+    fewer = pipeline.stress(out, wanted=wanted, asked=Asked(False, (), False, ("resampling",)), most=6)
+    assert fewer == ["6 of 13 test locations are looked at, drawn at random"]
+    assert set(CONDITIONS.read(out / "stress").set_index("kind").loc["resampling", "n_units"]) == {6}
+    pipeline.stress(out, wanted=wanted, asked=Asked(False, (), False, ("resampling",)))
     monkeypatch.setattr("swath.tasks.Evaluation.anew", None)
     pipeline.stress(out, wanted=wanted, asked=Asked(bands=False, dates=False, shifts=("resampling",)))
     assert CONDITIONS.read(out / "stress").equals(both)

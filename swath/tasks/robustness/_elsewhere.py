@@ -33,7 +33,7 @@ def unseen(folds: Sequence[Task], kind: str) -> tuple[str, dict[str, bool], list
     is_new: dict[str, bool] = {}
     for fold in folds:
         is_new |= _of_fold(fold, column)
-    lacking = sum(map(len, (fold.parts["test"] for fold in folds))) - len(is_new)
+    lacking = sum(map(len, (fold.undrawn["test"] for fold in folds))) - len(is_new)
     said = [f"{lacking} test locations have no {column}"] if lacking else []
     if len(set(is_new.values())) < 2:
         which = "no test location is" if not any(is_new.values()) else "all test locations are"

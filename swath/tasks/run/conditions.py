@@ -9,7 +9,7 @@ import pandas as pd
 from swath._progress import bar
 from swath.errors import RecipeError, SwathError, nearest
 from swath.tasks._types import Outcome
-from swath.tasks.data import Condition
+from swath.tasks.data import Condition, Labelled
 from swath.tasks.panel import Panel, TaskInput
 from swath.tasks.robustness import ELSEWHERE, Asked, conditions, unseen
 from swath.tasks.run.evaluate import Evaluation
@@ -79,7 +79,7 @@ def stress(evaluation: Evaluation, wanted: Wanted, asked: Asked, out: Path) -> l
         RecipeError: no such task, input, probe or band.
     """
     jobs = _jobs(evaluation, wanted)
-    inputs, said, lines, lost = _inputs(jobs[0].task, wanted), [], [], _Lost()
+    inputs, said, lines, lost = _inputs(jobs[0].task, wanted), list(_sampled(jobs)), [], _Lost()
     out.mkdir(parents=True, exist_ok=True)
     for item in inputs:
         own = _with_conditions(jobs, item, asked)
@@ -94,6 +94,19 @@ def stress(evaluation: Evaluation, wanted: Wanted, asked: Asked, out: Path) -> l
     if lines:
         _write(lines, out)
     return [*said, *lost.lines()]
+
+
+def _sampled(jobs: Sequence[Job]) -> Iterator[str]:
+    """What must be said where not all test locations are looked at."""
+    folds = {job.task.fold: job.task for job in jobs}.values()
+    looked, there = (sum(map(len, parts)) for parts in zip(*map(_tested, folds), strict=True))
+    if looked < there:
+        yield f"{looked:,} of {there:,} test locations are looked at, drawn at random"
+
+
+def _tested(task: Task) -> tuple[Labelled, Labelled]:
+    """The test locations that are looked at, and all of them."""
+    return task.parts["test"], task.undrawn["test"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -184,7 +184,7 @@ def _remembering(memories: dict[str, FeatureMemory], rounds: int, folds: int) ->
     def prepare(job: Job) -> None:
         # random filters are drawn by the seed of the job, networks by that of the round
         drawn = job.seed // folds if job.role in ("pretrained", "random-twin") else (folds, rounds, job.seed)
-        key = digest(job.row, job.role, job.of_arm, job.source, drawn, job.task.config.floors)
+        key = digest(job.row, job.role, job.of_arm, job.source, drawn)
         job.task.memory = memories.setdefault(key, FeatureMemory())
 
     return prepare
