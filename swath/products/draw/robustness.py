@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from swath._files import file_name
 from swath.products.draw.style import DATA, MUTED, blank, colour, metric_axis, percent_axis, shorten, styled
 from swath.products.words import is_share, metric
-from swath.tasks.schema import CONDITIONS, ROLES, SPLIT_VALUES
+from swath.tasks.schema import CONDITIONS, SPLIT_VALUES
 
 MOST = 6
 """Largest number of rows in a figure; the table has all."""
@@ -34,7 +34,8 @@ class Chart:
 
 def charts_of(table: pd.DataFrame) -> Iterator[Chart]:
     """What there is to draw in a table of conditions."""
-    for (task, name, probe), own in table.groupby(["task", "input", "probe"], sort=False):
+    for _, own in table.groupby(["task", "input", "probe"], sort=False):
+        task, name, probe = (str(own[column].iloc[0]) for column in ("task", "input", "probe"))
         about = f"{task} · {name} · {probe}"
         some = own.loc[own["row"].isin(_leading(own))]
         parts = (("bands", BANDS), ("first-dates", DATES), ("months", MONTHS))
@@ -47,7 +48,8 @@ def charts_of(table: pd.DataFrame) -> Iterator[Chart]:
 
 def charts_of_splits(table: pd.DataFrame) -> Iterator[Chart]:
     """What there is to draw in a table of splits: values, and how much better the random split looks."""
-    for (task, name, probe), own in table.groupby(["task", "input", "probe"], sort=False):
+    for _, own in table.groupby(["task", "input", "probe"], sort=False):
+        task, name, probe = (str(own[column].iloc[0]) for column in ("task", "input", "probe"))
         about = f"{task} · {name} · {probe}"
         yield Chart(file_name(f"splits {task} {name} {probe}"), about, own)
         if len(gained := own.loc[own["optimism"].notna()]):
@@ -57,10 +59,9 @@ def charts_of_splits(table: pd.DataFrame) -> Iterator[Chart]:
 def _leading(own: pd.DataFrame) -> list[str]:
     """The rows that are shown: pre-trained ones first, then the best."""
     rows = own.drop_duplicates(["row", "role", "of_arm"])
-    rank = rows["role"].map({role: i for i, role in enumerate(ROLES)})
-    return (
-        rows.assign(rank=(rank > 0)).sort_values(["rank", "as_it_is"], ascending=[True, False])["row"].tolist()[:MOST]
-    )
+    others = [role != "pretrained" for role in rows["role"]]
+    ranked = rows.assign(other=others).sort_values(["other", "as_it_is"], ascending=[True, False])
+    return ranked["row"].tolist()[:MOST]
 
 
 def drawn(chart: Chart) -> Figure:

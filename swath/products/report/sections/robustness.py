@@ -29,7 +29,8 @@ def _content(folder: Path) -> dict[str, Any] | None:
     if not any(plots.values()):
         return None
     table = CONDITIONS.read(folder) if (folder / CONDITIONS.file).is_file() else CONDITIONS.frame()
-    worst = table.loc[table.groupby(["task", "input", "probe", "row"], sort=False)["relative"].idxmax().dropna()]
+    known = table.loc[table["relative"].notna()]
+    worst = known.loc[known.groupby(["task", "input", "probe", "row"], sort=False)["relative"].idxmax()]
     return {
         "units": ", ".join(dict.fromkeys(words.count(int(n)) for n in table["n_units"])),
         "plots": plots[False],
