@@ -235,8 +235,8 @@ def test_a_file_of_labels_is_opened_from_the_page(shown, tmp_path):
     page.until("document.getElementById('status').textContent.includes('it is no GPKG file')")
     assert page.value("document.getElementById('status').classList.contains('wrong')")
     page.value(SEND.replace("BYTES", sent).replace("NAME", "fields.gpkg"))
-    page.until("page.labels[2] !== 255 && page.labels[5] !== 255 && page.predicted !== null")
-    assert text(page, "status") == "2 locations have labels of fields.gpkg"
+    page.until("document.getElementById('status').textContent === '2 locations have labels of fields.gpkg'")
+    assert page.value("page.labels[2] !== 255 && page.labels[5] !== 255 && page.predicted !== null")
     assert page.value("page.classes.map((one) => one.name)") == sorted([EVIL, "wet"])
     assert page.value("window.harmed === undefined")
     assert sorted(np.flatnonzero(explorer.labels.given >= 0)) == [2, 5]
