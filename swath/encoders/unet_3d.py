@@ -288,7 +288,7 @@ def _twice(
 
 
 def _of_any_size(
-    conv: nn.Conv3d | nn.ConvTranspose3d, x: Float[Tensor, "b c t h w"], size: tuple[int, ...]
+    conv: nn.Conv3d | nn.ConvTranspose3d, x: Float[Tensor, "b c t h w"], size: tuple[int | torch.SymInt, ...]
 ) -> Float[Tensor, "b d t2 h2 w2"]:
     """`convolve` by the same operations whatever the sizes are, as a graph needs it."""
     if isinstance(conv, nn.Conv3d):
