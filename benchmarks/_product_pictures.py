@@ -84,7 +84,7 @@ def belgium(cube: Path, vectors: Path, crops: Path) -> Figure:
         axis.set(xticks=[], yticks=[])
         axis.set_title(title, fontsize=9)
     handles = [
-        Patch(color=np.array(table[int(code)][:3]) / 255, label=CROPS.get(int(name), name))
+        Patch(color=tuple(part / 255 for part in table[int(code)][:3]), label=CROPS.get(int(name), name))
         for code, name in named
         if shares[code] > 0.005
     ]
