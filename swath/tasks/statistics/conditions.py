@@ -115,7 +115,7 @@ def elsewhere(
         rules: what is compared, which is the first metric.
         config: how intervals are made.
     """
-    new = predictions["uid"].map(dict(is_new).__getitem__)
+    new = predictions["uid"].map(dict(is_new).get)  # None where it is not known
     parts = [predictions.loc[new == value] for value in (False, True)]
     seen, other = (
         TaskResults.of(part, 1, config.seed, multi_label=rules.multi_label, regression=rules.regression)
