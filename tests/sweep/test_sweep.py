@@ -8,7 +8,7 @@ import pytest
 from swath import config, pipeline
 from swath.errors import RecipeError, TrainingError
 from swath.pipeline import _sweep
-from swath.products.report.sections import sweep as section
+from swath.products.tables.sweep import read_sweep
 from swath.sweep import EFFECTS
 from swath.tasks import schema
 from swath.training import TrainConfig
@@ -144,14 +144,16 @@ def test_a_confirmation_of_other_seeds_is_set_aside(monkeypatch, tmp_path):
 
 
 def test_an_arm_called_na_has_a_name_and_a_panel_without_effects_is_named(tmp_path):
-    columns = "arm,task,input,probe,metric,value,seconds,samples"
-    (tmp_path / "arms.csv").write_text(
-        f"{columns}\nNA,crops,null,knn,accuracy,0.5,1,\nnull,crops,null,mlp,accuracy,,1,\n"
+    (tmp_path / "sweep").mkdir()
+    EFFECTS.write(tmp_path / "sweep", EFFECTS.frame())
+    columns = "arm,task,input,probe,metric,value,low,high,seconds,samples"
+    (tmp_path / "sweep" / "arms.csv").write_text(
+        f"{columns}\nNA,crops,null,knn,accuracy,0.5,,,1,\nnull,crops,null,mlp,accuracy,,,,1,\n"
     )
-    arms = section._arms(tmp_path / "arms.csv")
-    assert arms["arm"].tolist() == ["NA", "null"]
-    assert arms["value"].tolist()[0] == 0.5
-    assert section._untold(arms, EFFECTS.frame()) == ["crops · null · knn"]
+    found = read_sweep(tmp_path, None, load_table=lambda _: pytest.fail("there is no confirmation"))
+    assert found.arms["arm"].tolist() == ["NA", "null"]
+    assert found.arms["value"].tolist()[0] == 0.5
+    assert found.panels_without_effects == ["crops · null · knn"]
 
 
 def test_without_any_value_none_is_the_best(tmp_path):
