@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from swath._files import file_name
 from swath.products.draw.style import DATA, MUTED, blank, colour, metric_axis, percent_axis, shorten, styled
-from swath.products.words import is_share, metric
+from swath.products.words import is_share, lower_is_better, metric
 from swath.tasks.schema import CONDITIONS, SPLIT_VALUES
 
 MOST = 6
@@ -60,7 +60,8 @@ def _leading(own: pd.DataFrame) -> list[str]:
     """The rows that are shown: pre-trained ones first, then the best."""
     rows = own.drop_duplicates(["row", "role", "of_arm"])
     others = [role != "pretrained" for role in rows["role"]]
-    ranked = rows.assign(other=others).sort_values(["other", "as_it_is"], ascending=[True, False])
+    least_first = lower_is_better(str(own["metric"].iloc[0]))
+    ranked = rows.assign(other=others).sort_values(["other", "as_it_is"], ascending=[True, least_first])
     return ranked["row"].tolist()[:MOST]
 
 

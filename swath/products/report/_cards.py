@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,13 +72,14 @@ def data_card(run: Run, corpus: Corpus, parts: pd.Series, audit: Leakage | None)
 def _sensor(corpus: Corpus, name: str) -> dict[str, Any]:
     layout = corpus.info.sensors[name]
     chips = pd.DataFrame(corpus.chips[corpus.chips["sensor"] == name])
-    dates = Counter(chips["location"]).values()
+    # of locations without a chip of it there are none
+    dates = np.bincount(chips["location"].to_numpy(np.int64), minlength=len(corpus.locations))
     return {
         "title": sensors.get(name).title,
         "pixel_m": layout.gsd_m,
         "bands": [_band(f"{name}/{band}") for band in layout.bands],
         "chips": len(chips),
-        "dates_per_location": [min(dates), max(dates)] if dates else None,
+        "dates_per_location": [int(dates.min()), int(dates.max())] if len(chips) else None,
         "period": period(pd.Series(chips["datetime"])),
         "usable": float(np.mean(np.asarray(chips["valid"], float))) if len(chips) else None,
     }

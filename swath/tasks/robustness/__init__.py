@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from swath.errors import RecipeError, nearest
 from swath.tasks.data import Bands, Condition
 from swath.tasks.robustness._bands import left_out
-from swath.tasks.robustness._dates import longest, over_time
+from swath.tasks.robustness._dates import over_time
 from swath.tasks.robustness._elsewhere import unseen
 from swath.tasks.robustness._shifts import (
     Found,
@@ -69,19 +69,18 @@ def conditions(folds: Sequence[Task], bands: Bands, asked: Asked) -> tuple[list[
     Raises:
         RecipeError: a group names a band that the input has not.
     """
-    dates = max(longest(task, bands) for task in folds) if asked.dates else 0
-    found = [list(_found(task, bands, asked, dates)) for task in folds]
+    found = [list(_found(task, bands, asked, folds)) for task in folds]
     made = [{one.key: one for some, _ in of_fold for one in some} for of_fold in found]
     # what one of the folds lacks, such as a month, has no result of the whole
     shared = [{key: one for key, one in own.items() if all(key in other for other in made)} for own in made]
     return shared, list(dict.fromkeys(line for of_fold in found for _, said in of_fold for line in said))
 
 
-def _found(task: Task, bands: Bands, asked: Asked, dates: int) -> Iterator[Found]:
+def _found(task: Task, bands: Bands, asked: Asked, folds: Sequence[Task]) -> Iterator[Found]:
     if asked.bands:
         yield left_out(task, bands, asked.groups)
     if asked.dates:
-        yield over_time(task, bands, dates)
+        yield over_time(task, bands, folds)
     for name in asked.shifts:
         if name in SHIFTS:
             yield SHIFTS[name](task, bands)

@@ -1,6 +1,6 @@
 """Series of fewer dates, and of dates that are another location's."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -35,25 +35,26 @@ def longest(task: Task, bands: Bands) -> int:
     return max((int((one.chips != PADDING).sum(axis=1).max()) for one in _series(task, bands).values()), default=0)
 
 
-def over_time(task: Task, bands: Bands, dates: int) -> tuple[list[Condition], list[str]]:
+def over_time(task: Task, bands: Bands, folds: Sequence[Task]) -> tuple[list[Condition], list[str]]:
     """The first dates alone, and the chips of a month dealt anew among the locations that are tested.
 
     Args:
         task: whose test part is looked at.
         bands: of the input.
-        dates: the largest number of dates, in all folds.
+        folds: the same task in each fold: the points of the curve, and what is said of them, are of all test parts.
 
     Returns:
         The conditions, and what must be said.
     """
-    series = _series(task, bands)
-    if dates < 2:
+    if (dates := max(longest(one, bands) for one in folds)) < 2:
         return [], ["it has a single date, so there is no curve over time and no date to exchange"]
+    series, everywhere = _series(task, bands), [_series(one, bands) for one in folds]
     if not any((one.days != NO_DAY).any() for one in series.values()):
         return [], ["no date is known, so there is no curve over time and no month to exchange"]
     counts = np.unique(np.linspace(1, dates, min(POINTS, dates)).round().astype(int)).tolist()
     first = [
-        Condition("first-dates", "", float(k), _first(tuple(series), k), about=_until(series, k)) for k in counts[:-1]
+        Condition("first-dates", "", float(k), _first(tuple(series), k), about=_until(everywhere, k))
+        for k in counts[:-1]
     ]
     return [*first, *_months(task, series)], []
 
@@ -68,11 +69,15 @@ def _series(task: Task, bands: Bands) -> dict[str, _Series]:
     }
 
 
-def _until(series: Mapping[str, _Series], k: int) -> str:
+def _until(folds: Sequence[Mapping[str, _Series]], k: int) -> str:
     """The middle day, over the locations that are tested, on which the k-th date is there; of all sensors the last."""
-    last = np.max([np.sort(_known_first(one.days), axis=1)[:, :k][:, -1] for one in series.values()], axis=0)
+    last = np.concatenate([_last(series, k) for series in folds])
     known = np.sort(last[last < _NEVER])
     return str(np.datetime64(int(known[(len(known) - 1) // 2]), "D")) if len(known) else ""
+
+
+def _last(series: Mapping[str, _Series], k: int) -> Int[ndarray, " n"]:
+    return np.max([np.sort(_known_first(one.days), axis=1)[:, :k][:, -1] for one in series.values()], axis=0)
 
 
 _NEVER = 2**31

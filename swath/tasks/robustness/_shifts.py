@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional
@@ -18,10 +18,11 @@ from torch.nn import functional
 from swath import sensors
 from swath.batch import Image
 from swath.corpus.painting import paint
-from swath.corpus.reading import PADDING
+from swath.corpus.reading import PADDING, days
 from swath.sensors import LOCATION, band
 from swath.tasks.data import Alter, BandReader, Bands, Condition, bands_by_sensor
 from swath.tasks.robustness._bands import positions
+from swath.tasks.robustness._dates import longest
 from swath.tasks.task import Task
 
 HAZE = ((0.02, -1.0), (0.05, -0.7), (0.1, -0.5))
@@ -120,7 +121,7 @@ def misregistration(task: Task, bands: Bands) -> Found:
     found = [Condition("misregistration", "image", 1.0, _out_of_register(tuple(by_sensor), lambda *_: slice(None)))]
     if any(len(keys) > 1 for keys in by_sensor.values()):
         found.append(Condition("misregistration", "band", 1.0, _out_of_register(tuple(by_sensor), _a_band(at))))
-    if task.config.dates != 1:
+    if longest(task, bands) > 1:
         found.append(Condition("misregistration", "date", 1.0, _out_of_register(tuple(by_sensor), _a_date)))
     if len(by_sensor) > 1:
         found += [
@@ -180,13 +181,16 @@ def painted_clouds(task: Task, bands: Bands) -> Found:
     names = [s for s in names if _reflects(s, task.reader.reads[s])]
     if not names:
         return [], ["no painted clouds: no sensor has reflectance alone"]
-    if task.corpus.info.chip_px == 1 and task.config.dates == 1:
+    optical = tuple(key for key in bands if key.partition("/")[0] in names)
+    pixels = task.corpus.info.chip_px**2 * longest(task, optical)
+    shares = [share for share in CLOUDS if round(share * pixels)]
+    if not shares:
         return [], ["no painted clouds: an image is a single pixel"]
 
     def cloudy(share: float) -> Alter:
         return lambda reader, locations: _each(reader, locations, names, lambda image, uids: paint(image, uids, share))
 
-    return [Condition("painted-clouds", "", share, cloudy(share)) for share in CLOUDS], []
+    return [Condition("painted-clouds", "", share, cloudy(share)) for share in shares], []
 
 
 def _reflects(sensor: str, names: Sequence[str]) -> bool:
@@ -198,10 +202,10 @@ def cloud_masks(task: Task, bands: Bands) -> Found:
     index = task.corpus.chip_index
     partly = index["valid"].between(*MASKED).to_numpy()
     donors = {s: np.flatnonzero(partly & (index["sensor"] == s).to_numpy()) for s in bands_by_sensor(bands)}
-    donors = {sensor: rows for sensor, rows in donors.items() if len(rows) > 1}
-    if not donors:
-        return [], ["no masks of real clouds: the corpus has no chip that is partly invalid"]
     at = index["location"].to_numpy()
+    donors = {sensor: rows for sensor, rows in donors.items() if len(np.unique(at[rows])) > 1}
+    if not donors:
+        return [], ["no masks of real clouds: no two locations of the corpus have a chip that is partly invalid"]
     return [Condition("cloud-masks", "", 1.0, _masked(donors, at))], []
 
 
@@ -220,8 +224,7 @@ def _masked(donors: dict[str, ndarray], at: Int[ndarray, " chips"]) -> Alter:
 
 def _lent(donors: ndarray, at: ndarray, row: int, dates: int, uid: str) -> Int[ndarray, " t"]:
     """A chip of another location for each date."""
-    others = donors[at[donors] != row]
-    return generator(uid, "masks").choice(others if len(others) else donors, dates)
+    return generator(uid, "masks").choice(donors[at[donors] != row], dates)
 
 
 def _hidden(image: Image, valid: Bool[Tensor, "b t h w"]) -> Image:
@@ -237,7 +240,9 @@ def other_sensor(task: Task, bands: Bands) -> Found:
             pairs = {key: twin for key in keys if (twin := _counterpart(task, key, other)) is not None}
             if len(pairs) < len(keys):
                 continue
-            reader = BandReader(task.corpus, [*pairs, *pairs.values()], task.reader.select)
+            # all that there is of it, of which what is nearest to each chip is shown
+            all_dates = replace(task.reader.select, dates="all", most=None)
+            reader = BandReader(task.corpus, list(pairs.values()), all_dates)
             rows = task.parts["test"].locations
             if lacking := len(rows) - len(reader.complete(rows)):
                 said.append(f"not {other} for {sensor}: {lacking} of {len(rows)} test locations have no chip of it")
@@ -261,19 +266,34 @@ def _counterpart(task: Task, key: str, other: str) -> str | None:
     return next((named[name] for name in names if name in named), None)
 
 
-def _instead(both: BandReader, pairs: dict[str, str]) -> Alter:
+def _instead(there: BandReader, pairs: dict[str, str]) -> Alter:
     sensor, other = (next(iter(keys)).partition("/")[0] for keys in (pairs, pairs.values()))
+    when = days(there.corpus.chip_index)
 
     def alter(reader: BandReader, locations: Int[ndarray, " b"]) -> dict[str, Image]:
-        images, others = reader.read(locations), both.read(locations)
-        own, came = images[sensor], others[other]
+        images = reader.read(locations)
+        nearest = _nearest(when, reader.choose(locations)[sensor], there.choose(locations)[other])
+        own, came = images[sensor], there.read_chips({other: nearest}, locations)[other]
         pixels = own.pixels.new_zeros(*came.pixels.shape[:2], *own.pixels.shape[2:])
         for key, twin in pairs.items():
             at = reader.reads[sensor].index(key.partition("/")[2])
-            pixels[:, :, at] = came.pixels[:, :, both.reads[other].index(twin.partition("/")[2])]
+            pixels[:, :, at] = came.pixels[:, :, there.reads[other].index(twin.partition("/")[2])]
         return images | {sensor: replace(own, pixels=pixels, valid=came.valid, days=came.days)}
 
     return alter
+
+
+def _nearest(
+    when: Float[ndarray, " chips"], shown: Int[ndarray, "b t"], others: Int[ndarray, "b k"]
+) -> Int[ndarray, "b t"]:
+    """For each chip that of some others that is nearest in time; the first of them where that is not known."""
+    apart = np.abs(when[shown][:, :, None] - when[others][:, None, :])
+    apart = np.where(others[:, None, :] == PADDING, np.inf, np.nan_to_num(apart, nan=_UNKNOWN))
+    return np.where(shown == PADDING, PADDING, np.take_along_axis(others, apart.argmin(axis=2), axis=1))
+
+
+_UNKNOWN = 1e9
+"""Days between chips of which one has no date: more than any that are known, less than to none."""
 
 
 def _imaged(bands: Bands) -> Bands:

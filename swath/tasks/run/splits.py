@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Shaped
 
 from swath.corpus import Corpus
 from swath.corpus.splits import SplitConfig, independent, rotations, split
@@ -75,7 +76,7 @@ def compare_splits(
         What must be said: of splits that there cannot be, and of rows that are left out.
 
     Raises:
-        RecipeError: no such task, input or probe, or no probe that reads frozen features.
+        RecipeError: no such task, input, probe or row, or no probe that reads frozen features.
         CorpusError: fewer than two splits can be made.
     """
     name, config, said = _frozen(tasks, wanted)
@@ -88,6 +89,7 @@ def compare_splits(
     results, about = {}, {}
     for scheme, folds in schemes.items():
         evaluation = _evaluation({name: config}, folds, corpus, encoders, rounds, out / "splits" / scheme, statistics)
+        _check_rows(wanted, evaluation, name)
         evaluation.compute(prepare=_remembering(memories, rounds, len(folds)))
         results[scheme] = [r for r in evaluation.results() if not wanted.rows or r.key.row in wanted.rows]
         parts = {job.task.fold: len(job.task.parts["train"]) for job in evaluation.jobs}
@@ -96,6 +98,13 @@ def compare_splits(
     lines = _lines(name, config, results, about, units, statistics or StatisticsConfig())
     SPLIT_VALUES.write(out, SPLIT_VALUES.frame(lines))
     return [*said, *_without_result(results)]
+
+
+def _check_rows(wanted: Wanted, evaluation: Evaluation, task: str) -> None:
+    known = dict.fromkeys(job.row for job in evaluation.jobs)
+    for row in wanted.rows:
+        if row not in known:
+            raise RecipeError(f"no row {row!r} of frozen features", where=f"task {task}", remedy=nearest(row, known))
 
 
 def _frozen(tasks: Mapping[str, TaskConfig], wanted: Wanted) -> tuple[str, TaskConfig, list[str]]:
@@ -192,11 +201,16 @@ def _remembering(memories: dict[str, FeatureMemory], rounds: int, folds: int) ->
 
 def _groups(corpus: Corpus, schemes: Mapping[str, Sequence[SplitConfig]]) -> pd.Series:
     """Group of each location, the same for all splits: the coarsest units that were kept together."""
-    config = schemes.get("regions", schemes.get("blocks", [None]))[0]
+    kept = [schemes[name][0] for name in ("regions", "blocks") if name in schemes]
+    groups = [_kept_together(corpus, config) for config in kept] or [independent(corpus, None)]
     uid = corpus.locations["uid"].to_numpy(dtype=str)
-    if config is not None and config.by == "column":
-        return pd.Series(corpus.locations[config.column].astype(str).to_numpy(), index=uid)
-    return pd.Series(independent(corpus, config), index=uid)
+    return pd.Series(min(groups, key=lambda own: len(np.unique(own))), index=uid)
+
+
+def _kept_together(corpus: Corpus, config: SplitConfig) -> Shaped[np.ndarray, " location"]:
+    if config.by == "column":
+        return corpus.locations[config.column].astype(str).to_numpy(dtype=str)
+    return independent(corpus, config)
 
 
 def _lines(

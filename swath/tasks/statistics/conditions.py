@@ -1,10 +1,11 @@
 """What conditions of the test images cost each row: paired by test unit, with the run's own intervals."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from swath.tasks import metrics
 from swath.tasks.data import Condition
@@ -117,6 +118,7 @@ def elsewhere(
     """
     new = predictions["uid"].map(dict(is_new).get)  # None where it is not known
     parts = [predictions.loc[new == value] for value in (False, True)]
+    folds = [np.unique(part["fold"]) for part in parts]
     seen, other = (
         TaskResults.of(part, 1, config.seed, multi_label=rules.multi_label, regression=rules.regression)
         for part in parts
@@ -126,20 +128,38 @@ def elsewhere(
         for row in panel.rows:
             plain, apart = (results.left_out(panel, row, metric) for results in (seen, other))
             if plain is not None and apart is not None and len(plain.value) == len(apart.value):
-                yield _line(task, panel, row, metric, _side_by_side(plain, apart), condition, "", other, config)
+                yield _line(
+                    task, panel, row, metric, _side_by_side((plain, apart), folds), condition, "", other, config
+                )
 
 
-def _side_by_side(one: LeftOut, other: LeftOut) -> tuple[LeftOut, LeftOut]:
-    """Two metrics of different groups as metrics of all of these: without a group of the one the other stays."""
+def _side_by_side(both: tuple[LeftOut, LeftOut], folds: Sequence[Int[np.ndarray, " _"]]) -> tuple[LeftOut, LeftOut]:
+    """Two metrics of different groups as metrics of all of these: without a group of the one the other stays.
+
+    Args:
+        both: metrics.
+        folds: numbers of those that test groups of each, ascending.
+    """
+    every = np.union1d(*folds)
+    one, other = (
+        _in_folds(own, np.searchsorted(every, there), len(every)) for own, there in zip(both, folds, strict=True)
+    )
 
     def widened(own: LeftOut, before: int, after: int) -> LeftOut:
         stay = [np.tile(own.value, (count, 1)) for count in (before, after)]
         return replace(
-            own, without_group=np.concatenate([stay[0], own.without_group, stay[1]]), fold=np.concatenate(folds)
+            own, without_group=np.concatenate([stay[0], own.without_group, stay[1]]), fold=np.concatenate(of_groups)
         )
 
-    folds = [one.fold, other.fold]
+    of_groups = [one.fold, other.fold]
     return widened(one, 0, len(other.fold)), widened(other, len(one.fold), 0)
+
+
+def _in_folds(own: LeftOut, at: Int[np.ndarray, " f"], count: int) -> LeftOut:
+    """A metric whose folds are at these positions among so many; what the others say changes nothing of it."""
+    without_fold, swapped = np.tile(own.value, (count, 1)), np.zeros((count, len(own.value)))
+    without_fold[at], swapped[at] = own.without_fold, own.swapped
+    return replace(own, without_fold=without_fold, swapped=swapped, fold=at[own.fold])
 
 
 def drop(plain: LeftOut, apart: LeftOut, metric: str) -> LeftOut:

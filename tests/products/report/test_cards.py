@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from swath.corpus import Corpus
+from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, SensorLayout
 from swath.encoders import load_card
 from swath.products.report import _cards, report
 from swath.products.tables import load, panels_of
@@ -54,6 +54,24 @@ def test_the_data_card_agrees_with_the_corpus(written):
     months = set(range(1, 13)) - set(corpus.chips["datetime"].dt.month)
     assert said["limits"][0] == f"No chip was taken in {', '.join(_cards.MONTHS[m - 1] for m in sorted(months))}."
     assert said["limits"][0] in page
+
+
+def test_locations_without_a_chip_of_a_sensor_have_no_date_of_it(tmp_path):
+    layouts = {
+        name: SensorLayout(bands=("B02",), gsd_m=10, dtype="uint16") for name in ("sentinel-2-l2a", "sentinel-2-l1c")
+    }
+    pixels = np.full((1, 2, 2), 500, np.uint16)
+    chips = [
+        Chip("a", "sentinel-2-l2a", pixels),
+        Chip("a", "sentinel-2-l2a", pixels),
+        Chip("b", "sentinel-2-l1c", pixels),
+    ]
+    with CorpusWriter(tmp_path / "c", layouts, 2) as writer:
+        writer.append(Part([Location(uid=uid, group=uid) for uid in "ab"], chips))
+        writer.finish()
+    corpus = Corpus.open(tmp_path / "c")
+    assert _cards._sensor(corpus, "sentinel-2-l2a")["dates_per_location"] == [0, 2]
+    assert _cards._sensor(corpus, "sentinel-2-l1c")["dates_per_location"] == [0, 1]
 
 
 def test_a_model_card_agrees_with_checkpoints_and_tables(written):

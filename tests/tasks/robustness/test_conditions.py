@@ -210,6 +210,59 @@ def test_another_sensor_stands_in_by_common_names(corpus):
     assert torch.equal(image[S2].band_ids, own[S2].band_ids)
 
 
+def small(path, layouts, chips_of) -> Corpus:
+    """A corpus of chips of two pixels."""
+    with CorpusWriter(path, layouts, 2) as writer:
+        places = [Location(uid=f"u{i}", group=f"g{i}", scalars=about(i)) for i in range(N)]
+        writer.append(Part(places, [chip for i in range(N) for chip in chips_of(i)]))
+        writer.finish()
+    return Corpus.open(path)
+
+
+def test_another_sensor_stands_in_on_the_date_that_is_shown_whichever_sensor_leads(tmp_path):
+    def chip(uid, sensor, bands, day):
+        return Chip(uid, sensor, np.full((bands, 2, 2), day, LAYOUTS[sensor].dtype), datetime=dt.datetime(2020, 5, day))
+
+    def chips_of(i):
+        optical = [chip(f"u{i}", name, 3, day + late) for name, late in ((S2, 0), (HLS, 1)) for day in (1, 11, 21)]
+        return [*optical, chip(f"u{i}", RADAR, 2, 10)]
+
+    corpus = small(tmp_path / "c", LAYOUTS, chips_of)
+    for dates in (1, "paired"):
+        task = task_of(corpus, (*BOTH[3:], *OPTICAL), dates=dates)
+        (found,), _ = conditions([task], OPTICAL, Asked(bands=False, dates=False, shifts=("other-sensor",)))
+        (one,), rows = found.values(), task.parts["test"].locations
+        image, own = one.reader(task.reader, hidden=False).read(rows)[S2], task.reader.read(rows)[S2]
+        assert own.pixels.shape == image.pixels.shape
+        np.testing.assert_allclose(own.pixels, 11e-4, rtol=1e-5)
+        np.testing.assert_allclose(image.pixels, 12e-4, rtol=1e-5)
+
+
+def test_the_day_of_the_curve_is_that_of_all_test_parts(corpus):
+    rows, config = [np.arange(6), np.arange(6, N)], task_of(corpus).config
+    folds = [
+        Task("kinds", config, corpus, {"train": one, "val": np.arange(0), "test": other})
+        for one, other in (rows, rows[::-1])
+    ]
+    made, _ = conditions(folds, BOTH, Asked(bands=False, shifts=()))
+    # the first dates are the first twelve days of May
+    assert [of_fold["first-dates||1"].about for of_fold in made] == ["2020-05-06"] * 2
+
+
+def test_series_of_one_date_are_images_whatever_the_recipe_asks_for(tmp_path):
+    def chips_of(i):
+        # one location alone has a cloud
+        counts, valid = np.full((3, 2, 2), 500 + i, np.uint16), np.array([[i > 0, True], [True, True]])
+        return [Chip(f"u{i}", S2, counts, valid, datetime=dt.datetime(2020, 5, 1))]
+
+    task = task_of(small(tmp_path / "c", {S2: LAYOUTS[S2]}, chips_of), OPTICAL, dates="all")
+    (found,), said = conditions([task], OPTICAL, Asked(bands=False))
+    assert [key.split("|")[1] for key in found if key.startswith("misregistration")] == ["image", "band"]
+    # a tenth of four pixels is none
+    assert [one.level for one in found.values() if one.kind == "painted-clouds"] == [0.3, 0.5]
+    assert "no masks of real clouds: no two locations of the corpus have a chip that is partly invalid" in said
+
+
 def test_what_there_cannot_be_is_said(corpus):
     task = task_of(corpus, BOTH[3:4], dates=1)
     (found,), said = conditions([task], BOTH[3:4], Asked())
@@ -219,7 +272,7 @@ def test_what_there_cannot_be_is_said(corpus):
         "it has a single date, so there is no curve over time and no date to exchange",
         "no haze: no band is in reflectance",
         "no painted clouds: no sensor has reflectance alone",
-        "no masks of real clouds: the corpus has no chip that is partly invalid",
+        "no masks of real clouds: no two locations of the corpus have a chip that is partly invalid",
         "no other sensor of the corpus has all of the bands",
     ]
 

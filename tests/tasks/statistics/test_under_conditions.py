@@ -75,6 +75,10 @@ def test_other_regions_are_held_against_the_rest_of_the_test_part_without_pairs(
         "t", table, is_new, "other-region", "country", TaskRules(metrics=("accuracy",)), StatisticsConfig()
     )
     by_group = right.reshape(GROUPS, EACH).mean(axis=1)
+    # nothing random went into the row, so which fold tests a group changes nothing
+    folded = table.assign(fold=np.repeat([0, 0, 1, 1, 1, 2], EACH))
+    rules, config = TaskRules(metrics=("accuracy",)), StatisticsConfig()
+    assert list(elsewhere("t", folded, is_new, "other-region", "country", rules, config)) == [line]
     seen, new = by_group[:3], by_group[3:]
     assert (line.as_it_is, line.value, line.n_units, line.n_groups) == pytest.approx((seen.mean(), new.mean(), 60, 3))
     # a place that is left out changes the mean of its own part alone
@@ -84,3 +88,19 @@ def test_other_regions_are_held_against_the_rest_of_the_test_part_without_pairs(
     assert (line.drop, line.drop_low, line.drop_high) == pytest.approx(
         (seen.mean() - new.mean(), seen.mean() - new.mean() - half, seen.mean() - new.mean() + half)
     )
+
+
+def test_regions_that_few_folds_test_are_paired_by_the_number_of_the_fold():
+    right = np.random.default_rng(2).random(GROUPS * EACH) < 0.7
+    fold = np.repeat([0, 1, 1, 1, 2, 2], EACH)
+    table = predictions("", right, row="arm", role="pretrained", of_arm="arm", fold=fold).drop(columns="run")
+    is_new = {f"u{i}": i >= 3 * EACH for i in range(GROUPS * EACH)}
+    new = np.array(list(is_new.values()))
+    (line,) = elsewhere(
+        "t", table, is_new, "other-region", "country", TaskRules(metrics=("accuracy",)), StatisticsConfig()
+    )
+    # with one training each, folds are left out one by one: fold 0 tests none of the new, fold 2 none of the others
+    without = [right[~new & (fold != f)].mean() - right[new & (fold != f)].mean() for f in range(3)]
+    half = stats.t.ppf(0.975, 2) * np.sqrt(2 * np.var(without))
+    assert (line.drop_high - line.drop_low) / 2 == pytest.approx(half)
+    assert line.drop == pytest.approx(right[~new].mean() - right[new].mean())
