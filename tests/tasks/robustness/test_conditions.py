@@ -25,7 +25,7 @@ LAYOUTS = {
 }
 
 
-def about(i: int) -> dict[str, str]:
+def about(i: int) -> dict[str, float | int | str | bool | None]:
     return {"kind": f"k{i % 2}", "country": "far" if i == N - 1 else "near"}
 
 
@@ -52,7 +52,7 @@ def corpus(tmp_path_factory):
     return Corpus.open(path)
 
 
-def task_of(corpus, bands=BOTH, dates="paired") -> Task:
+def task_of(corpus, bands=BOTH, dates: int | str = "paired") -> Task:
     config = TaskConfig.model_validate(
         {"target": {"rule": "scalar", "column": "kind"}, "inputs": {"own": bands}, "dates": dates}
     )
