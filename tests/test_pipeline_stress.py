@@ -8,6 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from swath import cli, config, encoders, pipeline
+from swath.cli.stress import _print_tables
 from swath.corpus import Corpus, Selection
 from swath.encoders.random_convolutions import Config as RandomConvolutions
 from swath.errors import RecipeError
@@ -88,6 +89,16 @@ def test_a_row_without_a_band_is_the_same_vote_on_embeddings_of_its_mean(run):
 def unit(features: torch.Tensor) -> np.ndarray:
     features = features.double().numpy()
     return features / np.linalg.norm(features, axis=1, keepdims=True)
+
+
+def test_the_command_prints_what_each_condition_costs(run, capsys):
+    _print_tables(run[0] / "stress")
+    printed = " ".join("".join(capsys.readouterr()).replace("\xa0", " ").split())
+    table = CONDITIONS.read(run[0] / "stress")
+    lines = table.loc[(table["row"] == "a") & (table["kind"] == "noise")].to_dict("records")
+    assert len(lines) == 3
+    for line in lines:
+        assert f"noise {line['level']:g} │ {100 * line['value']:.1f} %" in printed
 
 
 def test_figures_lie_beside_their_data_and_stand_in_the_report(run):

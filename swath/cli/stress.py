@@ -1,12 +1,16 @@
 """`swath stress`: what becomes of a run's rows when their test images change."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 
 from swath._progress import console
-from swath.cli._tables import say_report
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer()
 
@@ -86,4 +90,42 @@ def stress(
     ways = Splits(folds, block_km, region) if splits else None
     for line in pipeline.stress(run_folder, wanted=wanted, asked=asked, splits=ways, most=most):
         console().print(line, soft_wrap=True)
-    say_report(pipeline.report(run_folder))
+    _print_tables(run_folder / "stress")
+    console().print("open the report:", style="bold", end=" ")
+    typer.echo(pipeline.report(run_folder))
+
+
+def _print_tables(folder: Path) -> None:
+    """What changed images cost each row, and what a random split adds."""
+    from swath.products import words
+    from swath.products.draw.robustness import called
+    from swath.tasks.schema import CONDITIONS, SPLIT_VALUES
+
+    def cells(line: dict[Any, Any], name: str, changed: str) -> list[str]:
+        metric, gain = line["metric"], (line[f"{changed}_low"], line[f"{changed}_high"])
+        return [
+            str(line["row"]),
+            name,
+            words.score(metric, line["value"]),
+            words.score_interval(metric, line["low"], line["high"]),
+            words.gain(metric, line[changed]),
+            words.gain_interval(metric, *gain),
+        ]
+
+    if (folder / CONDITIONS.file).is_file():
+        table = CONDITIONS.read(folder)
+        _print(table, "changed by", "drop", lambda line: cells(line, called(line), "drop"))
+    if (folder / SPLIT_VALUES.file).is_file():
+        table = SPLIT_VALUES.read(folder)
+        _print(table, "split", "random adds", lambda line: cells(line, line["split"], "optimism"))
+
+
+def _print(lines: "pd.DataFrame", name: str, changed: str, cells: Callable[[dict[Any, Any]], list[str]]) -> None:
+    for _, own in lines.groupby(["task", "input", "probe", "metric"], sort=False):
+        first = own.iloc[0]
+        table = Table(title="{task}: {input}, {probe} ({metric})".format(**first), title_justify="left")
+        for column in ("row", name, "value", "95 % interval", changed, "95 % interval"):
+            table.add_column(column, justify="left" if column in {"row", name} else "right")
+        for line in own.sort_values("row", kind="stable").to_dict("records"):
+            table.add_row(*cells(line))
+        console().print(table)

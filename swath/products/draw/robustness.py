@@ -1,8 +1,9 @@
 """Figures of what changed images cost each row: by band, over the first dates, by month, and by shift."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -79,13 +80,13 @@ def drawn(chart: Chart) -> Figure:
 def _dots(chart: Chart, column: str) -> Figure:
     """A drop, or its share, of each row under each condition, with intervals."""
     lines, name = chart.lines, str(chart.lines["metric"].iloc[0])
-    labels = list(dict.fromkeys(_called(line) for line in lines.to_dict("records")))
+    labels = list(dict.fromkeys(called(line) for line in lines.to_dict("records")))
     rows = list(dict.fromkeys(lines["row"]))
     figure, axes = blank(height=1.0 + 0.13 * (len(rows) + 1) * len(labels) + 0.16 * len(rows))
     axes.axvline(0, color=MUTED, linewidth=0.8)
     for i, row in enumerate(rows):
         own = lines.loc[lines["row"] == row]
-        at = [labels.index(_called(line)) for line in own.to_dict("records")]
+        at = [labels.index(called(line)) for line in own.to_dict("records")]
         y = np.array(at) + 0.7 * ((i + 0.5) / len(rows) - 0.5)
         axes.hlines(y, own[f"{column}_low"], own[f"{column}_high"], color=colour(i), linewidth=1)
         axes.scatter(own[column], y, s=10, color=colour(i), zorder=3, label=shorten(row, 34))
@@ -129,8 +130,8 @@ def _by_split(chart: Chart, column: str) -> Figure:
     return figure
 
 
-def _called(line: dict) -> str:
-    """What a condition is called beside an axis."""
+def called(line: Mapping[Any, Any]) -> str:
+    """What a condition of `conditions.csv` is called beside an axis, or in a table."""
     kind, name, level = line["kind"], str(line["name"]), line["level"]
     if kind in (*BANDS, *MONTHS):
         return name.partition("/")[2] or name if kind == "band" else name
