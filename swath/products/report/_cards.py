@@ -285,4 +285,4 @@ def _limits_of_training(seen: Mapping[str, Any] | None) -> list[str]:
         return [*limits, "Where it was trained is not known."]
     west, south, east, north = seen["box"]
     where = f"{words.number(south, 2)}° to {words.number(north, 2)}° north, {words.number(west, 2)}° to "
-    return [*limits, f"It was trained between {where}{words.number(east, 2)}° east; elsewhere nothing was tried."]
+    return [*limits, f"It was trained from {where}{words.number(east, 2)}° east; elsewhere nothing was tried."]
