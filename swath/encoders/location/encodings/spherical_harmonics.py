@@ -5,6 +5,7 @@ lose all digits by degree 80. Here normalised Legendre functions come from each 
 number stays of the order of 1 (Holmes and Featherstone 2002): exact to 1e-12 at degree 100, and fast.
 """
 
+import itertools
 import math
 from typing import Literal
 
@@ -52,7 +53,7 @@ class SphericalHarmonics(Encoding):
 
     def features(self, lonlat: Float64[Tensor, "n 2"]) -> Float64[Tensor, "n d"]:
         """All functions at each location."""
-        out = lonlat.new_empty(len(lonlat), self.dim)
+        out = lonlat.new_empty(lonlat.shape[0], self.dim)  # `len` would be one number in a graph
         if torch.compiler.is_exporting():  # a graph has to fit any number of points
             return self._filled(out, lonlat)
         for some, to in zip(lonlat.split(_BLOCK), out.split(_BLOCK), strict=True):
@@ -82,7 +83,11 @@ class SphericalHarmonics(Encoding):
         order = torch.arange(self.degrees, dtype=torch.float64, device=lonlat.device)
         steps = theta.sin() * ((2 * order + 1) / (2 * order)).sqrt()
         steps[:, 0] = math.sqrt(0.5 / math.pi)
-        legendre, turned = steps.cumprod(dim=1), order * phi
+        if torch.compiler.is_exporting():  # ONNX has no products along an axis
+            legendre = torch.stack(tuple(itertools.accumulate(steps.unbind(dim=1), torch.mul)), dim=1)
+        else:
+            legendre = steps.cumprod(dim=1)
+        turned = order * phi
         first = (order**2).long()
         out[:, first] = legendre * turned.sin()
         out[:, first + 2 * order.long()] = legendre * turned.cos()
