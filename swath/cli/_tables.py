@@ -10,6 +10,10 @@ from swath._progress import console
 
 def say_report(path: Path) -> None:
     print_table(path.parent / "evaluate" / "table.csv")
+    say_where(path)
+
+
+def say_where(path: Path) -> None:
     console().print("open the report:", style="bold", end=" ")
     typer.echo(path)
 

@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from swath._progress import console
+from swath.cli._tables import say_where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,8 +92,7 @@ def stress(
     for line in pipeline.stress(run_folder, wanted=wanted, asked=asked, splits=ways, most=most):
         console().print(line, soft_wrap=True)
     _print_tables(run_folder / "stress")
-    console().print("open the report:", style="bold", end=" ")
-    typer.echo(pipeline.report(run_folder))
+    say_where(pipeline.report(run_folder))
 
 
 def _print_tables(folder: Path) -> None:

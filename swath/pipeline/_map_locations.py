@@ -18,6 +18,7 @@ from swath.products.embeddings import outlined
 from swath.products.search import write_places
 from swath.tasks import Judged, Prediction
 from swath.tasks.data import BandReader, device_of
+from swath.tasks.statistics import probabilities
 
 BATCH = 512
 """Locations that are looked at at a time."""
@@ -98,11 +99,10 @@ def _columns(judged: Judged, corpus: Corpus, values: Float[ndarray, "n k"]) -> d
         there = [";".join(names[one == 1]) for one in Prediction.of(values, multi_label=True).y_pred]
         return {"classes": there} | dict(zip(task.classes, values.T, strict=True))
     best, (_, _, colours) = values.argmax(axis=1), legend(task, corpus)
-    entropy = -(values * np.log(np.maximum(values, 1e-12))).sum(axis=1) / np.log(max(2, len(names)))
     return {
         "class": names[best],
         "probability": values.max(axis=1),
-        "entropy": entropy,
+        "entropy": probabilities.uncertainty(values),
         "colour": np.array(colours, object)[best],
     }
 

@@ -28,6 +28,7 @@ from swath.encoders import Encoder
 from swath.encoders.image_and_location import ImageAndLocation
 from swath.encoders.location import LocationEncoder, Tower, check_degrees
 from swath.errors import ContractError, CorpusError, SwathError, nearest
+from swath.tasks.statistics import probabilities
 
 GLOBE = (-180.0, -90.0, 180.0, 90.0)
 MOST = 50_000_000
@@ -286,7 +287,7 @@ def _classes(tower: Tower, area: Area, corpus: Corpus, column: str, stem: Path) 
     said = corpus.locations[column].to_numpy()
     x, there = _embedded(tower, corpus, ~pd.isna(said))
     values = np.array([str(int(one)) if isinstance(one, float) else str(one) for one in said[there]])
-    if not 2 <= (count := len(np.unique(values))) <= min(CLASSES, len(values) // 2):
+    if not 2 <= len(np.unique(values)) <= min(CLASSES, len(values) // 2):
         raise _nothing(corpus, column, values)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(x, values)
     names = [str(name) for name in model.classes_]
@@ -294,7 +295,7 @@ def _classes(tower: Tower, area: Area, corpus: Corpus, column: str, stem: Path) 
     for rows, lonlat in track(area.blocks(), _count(area), f"predicting {column}"):
         p = model.predict_proba(_embed(tower, lonlat))
         code[rows] = p.argmax(axis=1).reshape(-1, area.shape[1])
-        entropy[rows] = (-(p * np.log(np.maximum(p, 1e-300))).sum(axis=1) / np.log(count)).reshape(-1, area.shape[1])
+        entropy[rows] = probabilities.uncertainty(p).reshape(-1, area.shape[1])
     tags = {"classes": json.dumps(dict(enumerate(names)), ensure_ascii=False)}
     tif = _geotiff(_with_ending(stem, ".tif"), area, code[None], (column,), tags=tags)
     unsure = f"uncertainty of {column}"

@@ -32,21 +32,8 @@ _TASK_COLUMNS = ("task", "fold", "classes", "train", "val", "test", "train_label
 _LEVEL_COLUMNS = ("task", "input", "probe", "row", "role", "of_arm", "metric", "cloud", "value", "low", "high")
 _GAIN_COLUMNS = ("task", "input", "probe", "a", "b", "metric", "low_cloud", "difference", "low", "high")
 _EFFECT_COLUMNS = (
-    *(
-        "task",
-        "input",
-        "probe",
-        "metric",
-        "axis",
-        "level",
-        "other_axis",
-        "other_level",
-        "mean",
-        "effect",
-        "low",
-        "high",
-    ),
-    *("p", "arms", "note"),
+    *("task", "input", "probe", "metric", "axis", "level", "other_axis", "other_level"),
+    *("mean", "effect", "low", "high", "p", "arms", "note"),
 )
 _ARM_COLUMNS = ("arm", "task", "input", "probe", "metric", "value", "low", "high", "seconds", "samples")
 _TABLES = ("claims", "tasks", "table", "comparisons", "cloud_levels", "cloud_gains", "effects", "arms")

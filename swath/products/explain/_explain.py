@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from swath.sensors import LOCATION
 from swath.settings import PluginSettings
 from swath.tasks import Judged, Task
 from swath.tasks.data import Composer, device_of
+
+if TYPE_CHECKING:
+    from swath.products.draw.pictures import ChipPicture
 
 COUNT = 6
 """Number of locations where none are named."""
@@ -65,13 +69,17 @@ def explain(
         RecipeError: no such class, or the input says where locations lie.
         ContractError: a method that was asked for cannot explain it.
     """
-    first = _explanations(judged, locations, count, methods, of_class)
+    first, unit = _explanations(judged, locations, count, methods, of_class)
+    pictures = _pictures(judged.task.corpus, first)
     if not beside:
-        return _written(first, judged, to)
+        return _written(first, judged, unit, pictures, to)
     same = [one.uid for one in first]
-    everything = [(judged, first), *((one, _explanations(one, same, count, methods, of_class)) for one in beside)]
-    written = [path for one, found in everything for path in _written(found, one, to / file_name(one.row))]
-    return [*written, *_side_by_side({one.row: found for one, found in everything}, judged.task.corpus, to)]
+    others = [(one, *_explanations(one, same, count, methods, of_class)) for one in beside]
+    written, by_row = [], {}
+    for one, found, of_row in ((judged, first, unit), *others):
+        written += _written(found, one, of_row, pictures, to / file_name(one.row))
+        by_row[one.row] = found
+    return [*written, *_side_by_side(by_row, pictures, to)]
 
 
 def _explanations(
@@ -80,7 +88,8 @@ def _explanations(
     count: int,
     methods: Sequence[PluginSettings] | None,
     of_class: str | None,
-) -> list[Explanation]:
+) -> tuple[list[Explanation], str]:
+    """Explanations of some locations, and the unit of what is explained."""
     task, trained = judged.task, judged.trained
     if any(key.startswith(f"{LOCATION}/") for key in trained.bands):
         raise RecipeError(
@@ -88,7 +97,8 @@ def _explanations(
         )
     number = None if of_class is None else _class(task, of_class)
     rows = _named(task, locations) if locations else _some(task, count, number)
-    explained = _explained(judged)
+    single = not task.regression and not task.parts["test"].multi_label
+    explained = Explained.of(trained, exclusive=single, regression=task.regression, unit=task.unit)
     found, refused = [], _Refused(must=methods is not None)
     asked = attributions.settings(attributions.names()) if methods is None else list(methods)
     for row, images in _all_read(judged, rows, must=bool(locations)):
@@ -98,38 +108,42 @@ def _explanations(
         raise ContractError("no method of attribution can explain it", remedy="; ".join(refused.lines(len(found))))
     for line in (*refused.lines(len(found)), *_remarks(explained, found)):
         console().print(line, soft_wrap=True)
-    return found
+    return found, explained.unit
 
 
-def _explained(judged: Judged) -> Explained:
-    task = judged.task
-    single = not task.regression and not task.parts["test"].multi_label
-    return Explained.of(judged.trained, exclusive=single, regression=task.regression, unit=task.unit)
+def _pictures(corpus: Corpus, found: Sequence[Explanation]) -> "Mapping[str, Sequence[ChipPicture]]":
+    from swath.products.draw.pictures import Pictures  # Matplotlib, which methods alone do not need
+
+    return Pictures(corpus).of([one.uid for one in found])
 
 
-def _side_by_side(found: Mapping[str, Sequence[Explanation]], corpus: Corpus, to: Path) -> list[Path]:
-    from swath.products.draw.pictures import Pictures
+def _side_by_side(
+    found: Mapping[str, Sequence[Explanation]], pictures: "Mapping[str, Sequence[ChipPicture]]", to: Path
+) -> list[Path]:
     from swath.products.explain._pictures import side_by_side
 
-    pictures = Pictures(corpus).of([one.uid for one in next(iter(found.values()))])
     names = dict.fromkeys(answer.method for all_of in found.values() for one in all_of for answer in one.answers)
     return [side_by_side(found, name, pictures, to / f"{name}.png") for name in names]
 
 
-def _written(found: Sequence[Explanation], judged: Judged, to: Path) -> list[Path]:
-    from swath.products.draw.pictures import Pictures  # Matplotlib, which methods alone do not need
+def _written(
+    found: Sequence[Explanation],
+    judged: Judged,
+    unit: str,
+    pictures: "Mapping[str, Sequence[ChipPicture]]",
+    to: Path,
+) -> list[Path]:
     from swath.products.explain._pictures import draw
 
-    corpus, explained = judged.task.corpus, _explained(judged)
+    corpus = judged.task.corpus
     to.mkdir(parents=True, exist_ok=True)
-    pictures = Pictures(corpus).of([one.uid for one in found])
-    written = [*_files.tables(found, explained.unit, to), _files.maps(found, judged, explained.unit, to)]
+    written = [*_files.tables(found, unit, to), _files.maps(found, judged, unit, to)]
     for one in found:
         stem = file_name(one.uid)
         location = corpus.locations.iloc[one.row]
-        written.append(draw(one, pictures.get(one.uid, []), explained.unit, to / f"{stem}.png"))
+        written.append(draw(one, pictures.get(one.uid, []), unit, to / f"{stem}.png"))
         if isinstance(location["crs"], str):
-            written.append(_files.geotiff(one, location, explained.unit, to / f"{stem}.tif"))
+            written.append(_files.geotiff(one, location, unit, to / f"{stem}.tif"))
     if missing := sum(not isinstance(crs, str) for crs in corpus.locations["crs"].iloc[[one.row for one in found]]):
         console().print(f"{missing} of {len(found)} locations have no georeference, and no GeoTIFF", soft_wrap=True)
     return written

@@ -10,6 +10,7 @@ from numpy import ndarray
 from rasterio.enums import Resampling
 
 from swath.errors import RecipeError
+from swath.tasks.statistics import probabilities
 
 STEPS = 250
 """Steps of a stored probability: 0 is 0, this is 1."""
@@ -93,7 +94,7 @@ class Classes:
         # sums of weighted probabilities are 1 to rounding, so that this is STEPS at most
         stored = [best[None], (values * STEPS + 0.5).astype(np.uint8)]
         if self.entropy:
-            share = -(values * np.log(np.maximum(values, 1e-12))).sum(axis=0) / np.log(max(2, len(values)))
+            share = probabilities.uncertainty(values, axis=0)
             stored.append(np.rint(share * STEPS).clip(0, STEPS).astype(np.uint8)[None])
         result = np.concatenate(stored)
         result[:, ~valid] = NOTHING

@@ -35,13 +35,18 @@ def left_out(task: Task, bands: Bands, groups: Sequence[str] = ()) -> tuple[list
     Raises:
         RecipeError: a group names a band that the input has not; the message suggests the nearest one.
     """
-    own = tuple(key for key in bands if not key.startswith(f"{LOCATION}/"))
+    own = imaged(bands)
     asked = list(_named(own, groups)) if groups else list(_usual(own))
     some = [(kind, name, keys) for kind, name, keys in asked if len(keys) < len(own)]
     if not some:
         return [], ["it has a single band, so none can be left out"]
     means = _means(task, own)
     return [_condition(task.reader, kind, name, keys, means) for kind, name, keys in some], []
+
+
+def imaged(bands: Bands) -> Bands:
+    """Those of sensors, without where a location lies."""
+    return tuple(key for key in bands if not key.startswith(f"{LOCATION}/"))
 
 
 def _named(own: Bands, groups: Sequence[str]) -> Iterator[tuple[str, str, Bands]]:

@@ -19,9 +19,9 @@ from swath import sensors
 from swath.batch import Image
 from swath.corpus.painting import paint
 from swath.corpus.reading import PADDING, days
-from swath.sensors import LOCATION, band
+from swath.sensors import band
 from swath.tasks.data import Alter, BandReader, Bands, Condition, bands_by_sensor
-from swath.tasks.robustness._bands import positions
+from swath.tasks.robustness._bands import imaged, positions
 from swath.tasks.robustness._dates import longest
 from swath.tasks.task import Task
 
@@ -65,7 +65,7 @@ def _plus(added: dict[str, float]) -> Callable[[str, Tensor, list[str]], Tensor]
 
 def noise(task: Task, bands: Bands) -> Found:
     """White noise in the unit of each band; of radar in decibels, which multiplies the power."""
-    own = [key for key in bands if not key.startswith(f"{LOCATION}/")]
+    own = imaged(bands)
     std = {f"{s}/{name}": one.std for s, by in task.corpus.statistics.items() for name, one in by.items()}
     return [Condition("noise", "", level, _changed(task, own, _noisy(std, level))) for level in NOISE], []
 
@@ -85,7 +85,7 @@ def generator(uid: str, purpose: str) -> np.random.Generator:
 
 def resampling(task: Task, bands: Bands) -> Found:
     """Pixels made coarser by the mean of the valid ones, each then repeated."""
-    side, own = task.corpus.info.chip_px, _imaged(bands)
+    side, own = task.corpus.info.chip_px, imaged(bands)
     if side < 2 * FACTORS[0]:
         return [], [f"no coarser pixels: chips are {side} pixels wide"]
 
@@ -113,7 +113,7 @@ def misregistration(task: Task, bands: Bands) -> Found:
 
     Which band or date it is, and to which side, is drawn for each location; at the edge pixels are repeated.
     """
-    side, own = task.corpus.info.chip_px, _imaged(bands)
+    side, own = task.corpus.info.chip_px, imaged(bands)
     if side < 2:
         return [], ["nothing out of register: chips are one pixel"]
     by_sensor = bands_by_sensor(own)
@@ -235,7 +235,7 @@ def _hidden(image: Image, valid: Bool[Tensor, "b t h w"]) -> Image:
 def other_sensor(task: Task, bands: Bands) -> Found:
     """A sensor's bands from another one of the corpus that has all of them by their common names, nearest in time."""
     found, said = [], []
-    for sensor, keys in bands_by_sensor(_imaged(bands)).items():
+    for sensor, keys in bands_by_sensor(imaged(bands)).items():
         for other in sorted(set(task.corpus.info.sensors) - {sensor}):
             pairs = {key: twin for key in keys if (twin := _counterpart(task, key, other)) is not None}
             if len(pairs) < len(keys):
@@ -294,10 +294,6 @@ def _nearest(
 
 _UNKNOWN = 1e9
 """Days between chips of which one has no date: more than any that are known, less than to none."""
-
-
-def _imaged(bands: Bands) -> Bands:
-    return tuple(key for key in bands if not key.startswith(f"{LOCATION}/"))
 
 
 def _uids(reader: BandReader, locations: Int[ndarray, " b"]) -> list[str]:

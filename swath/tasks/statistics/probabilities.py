@@ -98,6 +98,12 @@ def heated(scores: Float[np.ndarray, "n k"], temperature: float) -> Float[np.nda
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+def uncertainty(scores: Float[np.ndarray, "..."], axis: int = -1) -> Float[np.ndarray, "..."]:
+    """Entropy of the classes along an axis, as a share of the largest there can be: 0 sure, 1 all alike."""
+    entropy = -(scores * np.log(np.maximum(scores, _LEAST))).sum(axis=axis)
+    return entropy / np.log(max(2, scores.shape[axis]))
+
+
 def surprise(scores: Float[np.ndarray, "n k"], y: Int[np.ndarray, " n"]) -> float:
     """Mean negative log-likelihood of the labels, in nats; NaN without any."""
     return float(-np.log(np.maximum(scores[np.arange(len(y)), y], _LEAST)).mean()) if len(y) else np.nan

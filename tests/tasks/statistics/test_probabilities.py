@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import log_loss
 
 from swath.tasks.statistics import probabilities as p
@@ -134,3 +135,11 @@ def test_one_unit_and_none():
     assert np.isnan(p.reliability(np.array([0.7]), np.array([True])).squared)
     assert p.reliability(np.array([0.7]), np.array([True])).error == pytest.approx(0.3)
     assert np.isnan(p.reliability(np.empty(0), np.empty(0, bool)).error)
+
+
+def test_uncertainty_is_the_entropy_as_a_share_of_the_largest():
+    scores = np.random.default_rng(0).dirichlet(np.ones(4), 50)
+    expected = stats.entropy(scores, axis=1, base=4)
+    np.testing.assert_allclose(p.uncertainty(scores), expected, atol=1e-10)
+    np.testing.assert_allclose(p.uncertainty(scores.T, axis=0), expected, atol=1e-10)
+    assert p.uncertainty(np.array([[1.0, 0.0]])).tolist() == [0.0]
