@@ -65,13 +65,24 @@ def uniformity(features: Float[ndarray, "n d"]) -> float:
 def effective_rank(features: Float[ndarray, "n d"]) -> float:
     """Exponential of the entropy of the singular values, as shares of their sum (Roy & Vetterli 2007).
 
-    Of the features as they are it is RankMe (Garrido et al. 2023); of centred ones the number of directions in which
-    they vary. 0 where all are 0.
+    Of centred features it is the number of directions in which they vary. 0 where all are 0.
     """
     values = np.linalg.svd(features.astype(np.float64), compute_uv=False)
     values = values[values > values.max(initial=0) * 1e-7]
     share = values / values.sum()
     return float(np.exp(-(share * np.log(share)).sum())) if len(values) else 0.0
+
+
+def rankme(features: Float[ndarray, "n d"]) -> float:
+    """RankMe (Garrido et al. 2023): the effective rank of the features as they are, each share plus 1e-7 as there.
+
+    0 where all are 0.
+    """
+    values = np.linalg.svd(features.astype(np.float64), compute_uv=False)
+    if not values.any():
+        return 0.0
+    share = values / values.sum() + 1e-7
+    return float(np.exp(-(share * np.log(share)).sum()))
 
 
 def centred(features: Float[ndarray, "n d"]) -> Float64[ndarray, "n d"]:

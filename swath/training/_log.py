@@ -8,7 +8,7 @@ from swath._files import write_whole
 from swath.errors import TrainingError
 
 FIRST = ("step", "epoch", "loss", "lr", "seconds")
-GAUGES = ("feature_std", "effective_rank", "knn")
+GAUGES = ("feature_std", "effective_rank", "rankme", "knn")
 
 
 class Log:

@@ -36,6 +36,18 @@ def effective_rank(features: Float[Tensor, "b d"]) -> float:
     return float(torch.exp(torch.special.entr(share).sum()))
 
 
+def rankme(features: Float[Tensor, "b d"]) -> float:
+    """RankMe (Garrido et al. 2023): as the effective rank, of the features as they are, neither scaled nor centred.
+
+    The shares of the singular values get 1e-7 more each, as in the paper. Between 1 and min(b, d); 0 where all features
+    are 0.
+    """
+    values = torch.linalg.svdvals(features.float())
+    if not float(values.sum()):
+        return 0.0
+    return float(torch.exp(torch.special.entr(values / values.sum() + 1e-7).sum()))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledSet:
     """A few labelled chips for the k-NN gauge, which nothing is trained on."""

@@ -15,7 +15,7 @@ from swath.errors import TrainingError
 from swath.training import distributed
 from swath.training._log import Log
 from swath.training.config import TrainConfig
-from swath.training.gauges import CollapseWatch, LabelledSet, effective_rank, feature_std, knn_accuracy
+from swath.training.gauges import CollapseWatch, LabelledSet, effective_rank, feature_std, knn_accuracy, rankme
 from swath.training.module import SelfSupervised
 
 
@@ -74,7 +74,11 @@ def _listed(locations: tuple[str, ...]) -> str:
 
 
 def _gauges(features: Tensor) -> dict[str, float]:
-    return {"feature_std": feature_std(features), "effective_rank": effective_rank(features)}
+    return {
+        "feature_std": feature_std(features),
+        "effective_rank": effective_rank(features),
+        "rankme": rankme(features),
+    }
 
 
 class Recorder(Callback):

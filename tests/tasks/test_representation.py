@@ -35,6 +35,15 @@ def test_rank_of_a_known_spectrum():
     assert r.effective_rank(r.centred(np.full((9, 4), 0.1))) == 0
 
 
+def test_rankme_is_the_formula_with_its_epsilon():
+    x = RNG(0).normal(size=(40, 6)) @ RNG(1).normal(size=(6, 30)) + 2
+    share = np.sqrt(np.linalg.eigvalsh(x @ x.T).clip(0))[-30:]
+    share = share / share.sum() + 1e-7
+    assert r.rankme(x) == pytest.approx(np.exp(-(share * np.log(share)).sum()), rel=1e-4)
+    assert r.rankme(np.ones((9, 4))) == pytest.approx(1, abs=1e-4)
+    assert r.rankme(np.zeros((9, 4))) == 0
+
+
 def test_dimension_of_a_cube_that_lies_in_a_larger_space():
     for d in (2, 5):
         cube = RNG(d).random((1200, d)) @ RNG(9).normal(size=(d, 12))

@@ -68,7 +68,7 @@ def killed_after(monkeypatch, step: int):
 @pytest.mark.parametrize("name", ["byol", "simclr", "moco-v2"])
 def test_every_step_is_logged(undisturbed, name):
     lines = (undisturbed(name) / "log.csv").read_text().splitlines()
-    assert lines[0] == "step,epoch,loss,lr,seconds,feature_std,effective_rank,knn"
+    assert lines[0] == "step,epoch,loss,lr,seconds,feature_std,effective_rank,rankme,knn"
     rows = [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:]]
     assert [int(row["step"]) for row in rows] == list(range(1, TOTAL + 1))
     assert [int(row["epoch"]) for row in rows] == [i // helpers.BATCHES for i in range(TOTAL)]

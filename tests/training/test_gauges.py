@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swath.training.config import Collapse
-from swath.training.gauges import CollapseWatch, LabelledSet, effective_rank, feature_std, knn_accuracy, vote
+from swath.training.gauges import CollapseWatch, LabelledSet, effective_rank, feature_std, knn_accuracy, rankme, vote
 from tests.methods import fakes
 
 
@@ -28,6 +28,25 @@ def test_effective_rank_is_the_formula(n, d, seed):
     found = effective_rank(torch.tensor(x))
     assert found == pytest.approx(np.exp(-(p * np.log(p)).sum()), rel=1e-3)
     assert 1 - 1e-6 <= found <= min(n - 1, d) + 1e-3
+
+
+@settings(max_examples=20, deadline=None)
+@given(n=st.integers(1, 30), d=st.integers(1, 30), rank=st.integers(1, 30), seed=st.integers(0, 99))
+def test_rankme_is_the_formula(n, d, rank, seed):
+    """Garrido et al. (2023), equation 1, in double precision."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, rank)) @ rng.normal(size=(rank, d)) + 3
+    p = np.linalg.svd(x, compute_uv=False)
+    p = p / p.sum() + 1e-7
+    assert rankme(torch.tensor(x)) == pytest.approx(np.exp(-(p * np.log(p)).sum()), rel=1e-3)
+
+
+def test_rankme_sees_the_mean_that_the_effective_rank_takes_off():
+    turned = torch.eye(8)
+    assert rankme(turned) == pytest.approx(8, abs=1e-3)
+    assert rankme(turned + 1000) == pytest.approx(1, abs=0.1)
+    assert effective_rank(turned + 1) == pytest.approx(7, abs=1e-3)
+    assert rankme(torch.zeros(4, 3)) == 0.0
 
 
 def test_effective_rank_counts_directions():

@@ -186,7 +186,7 @@ def _properties(
         "dims": features.shape[1],
         "alignment": np.nan if mirrored is None else representation.alignment(features, mirrored),
         "uniformity": representation.uniformity(features),
-        "rankme": representation.effective_rank(features),
+        "rankme": representation.rankme(features),
         "effective_rank": representation.effective_rank(representation.centred(representation.unit(features))),
         "intrinsic_dimension": representation.intrinsic_dimension(features),
         **by_class,

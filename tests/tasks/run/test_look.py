@@ -50,7 +50,7 @@ def test_properties_are_those_of_the_features_of_the_test_part(looked):
     features = extract(seen[0].encoder, task.corpus, part.locations, BANDS)
     first = table.iloc[0]
     assert (first["locations"], first["dims"]) == features.shape
-    assert first["rankme"] == pytest.approx(representation.effective_rank(features), rel=1e-5)
+    assert first["rankme"] == pytest.approx(representation.rankme(features), rel=1e-5)
     assert first["uniformity"] == pytest.approx(representation.uniformity(features), rel=1e-4)
     assert first["retrieval_map"] == pytest.approx(representation.retrieval(features, part.y), rel=1e-5)
     groups = np.unique(task.groups[part.locations], return_inverse=True)[1]

@@ -22,7 +22,8 @@ GAUGES = (
     ("loss", "Loss", "What the method minimises. Losses of different methods cannot be compared."),
     ("lr", "Learning rate", "As scheduled."),
     ("feature_std", "Feature std × √d", "Spread of the features on the unit sphere: 0 is collapsed, 0.3 to 1 healthy."),
-    ("effective_rank", "Effective rank", "Over how many directions the features are spread."),
+    ("effective_rank", "Effective rank", "Over how many directions the features are spread around their mean."),
+    ("rankme", "RankMe", "The same of the features as they are, without taking off their mean (Garrido et al. 2023)."),
     ("knn", "k-NN accuracy", "Nearest neighbours on a small labelled set that is never learnt from."),
 )
 MAX_POINTS = 240
@@ -98,7 +99,8 @@ def _last(log: pd.DataFrame, column: str) -> float:
 def _trained(run: Run, arm: str) -> dict[str, str]:
     logs = [log for (name, _), log in run.logs.items() if name == arm]
     last = {
-        name: _mean([_last(log, name) for log in logs]) for name in ("loss", "feature_std", "effective_rank", "knn")
+        name: _mean([_last(log, name) for log in logs])
+        for name in ("loss", "feature_std", "effective_rank", "rankme", "knn")
     }
     seconds = [s.get("seconds") or 0.0 for s in run.stages if (s.get("stage"), s.get("arm")) == ("pretrain", arm)]
     return {
@@ -109,6 +111,7 @@ def _trained(run: Run, arm: str) -> dict[str, str]:
         "loss": words.significant(last["loss"]),
         "feature_std": words.number(last["feature_std"], 2),
         "effective_rank": words.number(last["effective_rank"], 1),
+        "rankme": words.number(last["rankme"], 1),
         "knn": words.percent(last["knn"]),
         "seconds": words.duration(sum(seconds) if seconds else None),
     }
