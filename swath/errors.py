@@ -65,3 +65,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     listing = f"known: {', '.join(known)}" if known else "none are known"
     return f"did you mean {close[0]!r}? {listing}" if close else listing
+
+
+def known_name(kind: str, name: str | None, known: Iterable[str], where: str | None = None) -> str:
+    """A name that is known, or the first known one where none is said.
+
+    Raises:
+        RecipeError: an unknown name, or none is said and none is known.
+    """
+    names = list(known)
+    if name is None and names:
+        return names[0]
+    if name is None or name not in names:
+        what = f"there is no {kind}" + (f" {name!r}" if name else "")
+        raise RecipeError(what, where=where, remedy=nearest(name or "", names))
+    return name

@@ -137,7 +137,7 @@ def test_a_later_call_keeps_other_conditions_and_computes_nothing_twice(run, mon
 def test_what_a_run_does_not_have_is_refused_with_the_nearest(run, tmp_path):
     out, *_ = run
     for wanted, what in (
-        (Wanted(task="kind"), "no task kind"),
+        (Wanted(task="kind"), "there is no task 'kind'"),
         (Wanted(inputs=("radar",)), "no input 'radar'"),
         (Wanted(rows=("b",)), "no row 'b'"),
         (Wanted(probe="linear"), "no probe 'linear'"),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -16,7 +16,7 @@ from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus, CorpusInfo
 from swath.corpus.splits import refuse_seen, rows_of
 from swath.encoders import load_seen, own_start
-from swath.errors import RecipeError, TrainingError, nearest
+from swath.errors import RecipeError, TrainingError, known_name
 from swath.pipeline._corpus import build_corpus
 from swath.pipeline._folder import arm_folder, corpus_path, is_trained, run_folder
 from swath.pipeline._gauge import gauge_set
@@ -57,7 +57,7 @@ def pretrain(
             where=f"--jobs {jobs}",
             remedy="leave one of the two out",
         )
-    arms = {arm: _named(recipe.arms, arm, "arm")} if arm is not None else recipe.arms
+    arms = recipe.arms if arm is None else {known_name("arm", arm, recipe.arms): recipe.arms[arm]}
     if seed is not None and seed not in recipe.seeds:
         raise RecipeError(f"the recipe has no seed {seed}", remedy=f"it has {recipe.seeds}")
     folder = run_folder(recipe, out)
@@ -73,12 +73,6 @@ def pretrain(
             _pretrain(recipe, folder, corpus, name, one, devices=devices)
     leave()
     return [arm_folder(folder, *one) / "encoder.safetensors" for one in wanted]
-
-
-def _named(mapping: dict[str, Any], name: str, kind: str) -> Any:
-    if name not in mapping:
-        raise RecipeError(f"the recipe has no {kind} {name!r}", remedy=nearest(name, mapping))
-    return mapping[name]
 
 
 def _finished_corpus(recipe: Recipe, folder: Path) -> Corpus:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from swath.errors import RecipeError, nearest
+from swath.errors import RecipeError, known_name
 from swath.tasks.budget import LabelBudget
 from swath.tasks.config import TaskConfig, by_budget, inputs_of
 from swath.tasks.statistics import Claim, band_parts
@@ -49,11 +49,11 @@ def _whole(claim: Claim, tasks: Mapping[str, TaskConfig], arms: Sequence[str], w
 def _tasks(claim: Claim, tasks: Mapping[str, TaskConfig], arms: Sequence[str], where: str) -> list[str]:
     """Names of the tasks that a claim is about: the named one, or all that have its rows and number of labels."""
     if claim.task is not None:
-        names = [_known(claim.task, list(tasks), "task", where)]
+        names = [known_name("task", claim.task, tasks, where)]
     else:
         names = [name for name in tasks if {claim.better, claim.than} <= set(_rows(tasks[name], arms))] or list(tasks)
     for row in (claim.better, claim.than):
-        _known(row, _rows(tasks[names[0]], arms), "arm, reference or floor", f"{where}, task {names[0]}")
+        known_name("arm, reference or floor", row, _rows(tasks[names[0]], arms), f"{where}, task {names[0]}")
     with_budget = [name for name in names if claim.budget in (None, *_budgets(tasks[name]))]
     if not with_budget:
         known = dict.fromkeys(str(budget) for name in names for budget in _budgets(tasks[name]))
@@ -72,7 +72,7 @@ def _rows(config: TaskConfig, arms: Sequence[str]) -> list[str]:
 def _places(claim: Claim, config: TaskConfig, where: str) -> Iterator[dict[str, str]]:
     """Input and probe of each panel that a claim is about."""
     for name, labels in _wanted(claim, config, where).items():
-        label = labels[0] if claim.probe is None else _known(claim.probe, labels, f"probe of input {name}", where)
+        label = known_name(f"probe of input {name}", claim.probe, labels, where)
         yield {"input": name, "probe": label}
 
 
@@ -83,9 +83,9 @@ def _wanted(claim: Claim, config: TaskConfig, where: str) -> dict[str, list[str]
         return {name: labels for name, labels in probes.items() if name in config.inputs} or {
             "all bands": probes["all bands"]
         }
-    labels = probes[_known(claim.input, list(probes), "input", where)]
+    labels = probes[known_name("input", claim.input, probes, where)]
     if claim.more_than_on is not None:
-        others = probes[_known(claim.more_than_on, list(probes), "input", where)]
+        others = probes[known_name("input", claim.more_than_on, probes, where)]
         labels = [label for label in labels if label in others]
         if not labels:
             raise RecipeError(f"no probe reads both {claim.input} and {claim.more_than_on}", where=where)
@@ -99,9 +99,3 @@ def _probes(config: TaskConfig) -> dict[str, list[str]]:
         for name in band_parts(groups):
             labels.setdefault(name, []).append(label)
     return labels
-
-
-def _known(name: str, known: Sequence[str], kind: str, where: str) -> str:
-    if name not in known:
-        raise RecipeError(f"there is no {kind} {name!r}", where=where, remedy=nearest(name, list(known)))
-    return name

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -74,26 +74,15 @@ def drawn(chart: Chart) -> Figure:
     if kind in DATES:
         return _over_dates(chart)
     relative = kind not in (*BANDS, *MONTHS)
-    return _dots(chart, "relative" if relative else "drop")
+    return _drops(chart, "relative" if relative else "drop")
 
 
-def _dots(chart: Chart, column: str) -> Figure:
+def _drops(chart: Chart, column: str) -> Figure:
     """A drop, or its share, of each row under each condition, with intervals."""
     lines, name = chart.lines, str(chart.lines["metric"].iloc[0])
-    labels = list(dict.fromkeys(called(line) for line in lines.to_dict("records")))
-    rows = list(dict.fromkeys(lines["row"]))
-    figure, axes = blank(height=1.0 + 0.13 * (len(rows) + 1) * len(labels) + 0.16 * len(rows))
+    points = _points(lines, column, [called(line) for line in lines.to_dict("records")], lines["row"].tolist())
+    figure, axes = _dots(chart.title, points, {row: colour(i) for i, row in enumerate(points["series"].unique())})
     axes.axvline(0, color=MUTED, linewidth=0.8)
-    for i, row in enumerate(rows):
-        own = lines.loc[lines["row"] == row]
-        at = [labels.index(called(line)) for line in own.to_dict("records")]
-        y = np.array(at) + 0.7 * ((i + 0.5) / len(rows) - 0.5)
-        axes.hlines(y, own[f"{column}_low"], own[f"{column}_high"], color=colour(i), linewidth=1)
-        axes.scatter(own[column], y, s=10, color=colour(i), zorder=3, label=shorten(row, 34))
-    axes.set_yticks(range(len(labels)), [shorten(label, 26) for label in labels], fontsize=7)
-    axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.grid(visible=False, axis="y")
-    axes.xaxis.set_major_locator(MaxNLocator(5))
     if column == "relative":
         percent_axis(axes.xaxis)
     else:
@@ -101,33 +90,46 @@ def _dots(chart: Chart, column: str) -> Figure:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{times * v:g}"))
     unit = "relative drop in" if column == "relative" else "drop in"
     axes.set_xlabel(f"{unit} {metric(name)}{', points' if column == 'drop' and is_share(name) else ''}")
-    axes.set_title(shorten(chart.title, 44))
-    axes.legend(fontsize=6.5, loc="upper center", bbox_to_anchor=(0.4, -0.6 / figure.get_figheight()))
     return figure
 
 
 def _by_split(chart: Chart, column: str) -> Figure:
-    """A value of each row under each split, with intervals."""
+    """A value of each row under each split, or what a random one adds, with intervals."""
     lines, name = chart.lines, str(chart.lines["metric"].iloc[0])
-    rows, splits = (list(dict.fromkeys(lines[key])) for key in ("row", "split"))
-    low, high = ("low", "high") if column == "value" else ("optimism_low", "optimism_high")
-    figure, axes = blank(height=1.1 + 0.16 * (len(splits) + 1) * len(rows))
+    points = _points(lines, column, lines["row"].tolist(), lines["split"].tolist())
+    figure, axes = _dots(chart.title, points, {split: colour(DATA + at) for split, at in SPLITS.items()})
     if column == "optimism":
         axes.axvline(0, color=MUTED, linewidth=0.8)
-    for i, split in enumerate(splits):
-        own, shade = lines.loc[lines["split"] == split], colour(DATA + SPLITS[split])
-        y = np.array([rows.index(row) for row in own["row"]]) + 0.7 * ((i + 0.5) / len(splits) - 0.5)
-        axes.hlines(y, own[low], own[high], color=shade, linewidth=1)
-        axes.scatter(own[column], y, s=12, color=shade, zorder=3, label=split)
-    axes.set_yticks(range(len(rows)), [shorten(row, 26) for row in rows], fontsize=7)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.grid(visible=False, axis="y")
-    axes.xaxis.set_major_locator(MaxNLocator(5))
     metric_axis(axes.xaxis, name)
     axes.set_xlabel(metric(name) if column == "value" else f"{metric(name)} that a random split adds")
-    axes.set_title(shorten(chart.title, 44))
-    axes.legend(fontsize=6.5, ncol=3, loc="upper center", bbox_to_anchor=(0.4, -0.5 / figure.get_figheight()))
     return figure
+
+
+def _points(lines: pd.DataFrame, column: str, label: Sequence[str], series: Sequence[str]) -> pd.DataFrame:
+    """Where the dots of a column of a table lie, with the ends of their intervals."""
+    low, high = ("low", "high") if column == "value" else (f"{column}_low", f"{column}_high")
+    return pd.DataFrame(
+        {"label": label, "series": series, "x": lines[column], "low": lines[low], "high": lines[high]},
+        index=lines.index,
+    )
+
+
+def _dots(title: str, points: pd.DataFrame, colours: Mapping[str, str]) -> tuple[Figure, Axes]:
+    """Dots with intervals: a line for each label, and in it one dot for each series."""
+    labels, series = list(points["label"].unique()), list(points["series"].unique())
+    figure, axes = blank(height=1.0 + 0.13 * (len(series) + 1) * len(labels) + 0.16 * len(series))
+    for i, name in enumerate(series):
+        own = points.loc[points["series"] == name]
+        y = own["label"].map(labels.index).to_numpy() + 0.7 * ((i + 0.5) / len(series) - 0.5)
+        axes.hlines(y, own["low"], own["high"], color=colours[name], linewidth=1)
+        axes.scatter(own["x"], y, s=10, color=colours[name], zorder=3, label=shorten(name, 34))
+    axes.set_yticks(range(len(labels)), [shorten(label, 26) for label in labels], fontsize=7)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.set_title(shorten(title, 44))
+    axes.legend(fontsize=6.5, loc="upper center", bbox_to_anchor=(0.4, -0.6 / figure.get_figheight()))
+    return figure, axes
 
 
 def called(line: Mapping[Any, Any]) -> str:

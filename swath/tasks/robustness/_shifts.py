@@ -84,7 +84,7 @@ def generator(uid: str, purpose: str) -> np.random.Generator:
 
 
 def resampling(task: Task, bands: Bands) -> Found:
-    """Pixels made coarser by the mean of the valid ones, each then repeated."""
+    """Pixels made coarser by the mean of the valid ones, each then repeated; of radar by that of its power."""
     side, own = task.corpus.info.chip_px, imaged(bands)
     if side < 2 * FACTORS[0]:
         return [], [f"no coarser pixels: chips are {side} pixels wide"]
@@ -96,15 +96,21 @@ def resampling(task: Task, bands: Bands) -> Found:
 
 
 def coarsened(image: Image, factor: int) -> Image:
-    """Means of the valid pixels of squares, each repeated; squares at the lower and right edge may be cut."""
+    """Means of the valid pixels of squares, each repeated; squares at the lower and right edge may be cut.
+
+    Decibels are averaged as the power that they stand for, as a coarser radar would.
+    """
     b, t, c, h, w = image.pixels.shape
     valid = image.valid[:, :, None].float()
+    is_power = torch.tensor([sensors.bands()[i].unit == "dB" for i in image.first_ids()])[:, None, None]
+    linear = torch.where(is_power, 10 ** (image.pixels / 10), image.pixels)
     total, share = (
         functional.avg_pool2d(x.flatten(0, 1), factor, ceil_mode=True, count_include_pad=False)
-        for x in (image.pixels * valid, valid)
+        for x in (linear * valid, valid)
     )
     mean = (total / share.clamp_min(1e-12)).repeat_interleave(factor, -2).repeat_interleave(factor, -1)
     pixels = mean[..., :h, :w].reshape(b, t, c, h, w)
+    pixels = torch.where(is_power, 10 * pixels.clamp_min(1e-12).log10(), pixels)
     return replace(image, pixels=torch.where(image.valid[:, :, None], pixels, 0.0))
 
 

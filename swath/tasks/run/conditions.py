@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from swath._progress import bar
-from swath.errors import RecipeError, SwathError, nearest
+from swath.errors import RecipeError, SwathError, known_name
 from swath.tasks._types import Outcome
 from swath.tasks.data import Condition, Labelled
 from swath.tasks.panel import Panel, TaskInput
@@ -131,15 +131,11 @@ def _with_conditions(jobs: Sequence[Job], item: TaskInput, asked: Asked) -> _Pla
 
 
 def _jobs(evaluation: Evaluation, wanted: Wanted) -> list[Job]:
-    names = list(dict.fromkeys(job.task.name for job in evaluation.jobs))
-    if not names or (wanted.task is not None and wanted.task not in names):
-        raise RecipeError(f"no task {wanted.task or ''}".strip(), remedy=nearest(wanted.task or "", names))
+    name = known_name("task", wanted.task, dict.fromkeys(job.task.name for job in evaluation.jobs))
     replicate, most = evaluation.replicates, wanted.replicates
-    own = [job for job in evaluation.jobs if job.task.name == (wanted.task or names[0])]
-    known = dict.fromkeys(job.row for job in own)
+    own = [job for job in evaluation.jobs if job.task.name == name]
     for row in wanted.rows:
-        if row not in known:
-            raise RecipeError(f"no row {row!r}", where=f"task {own[0].task.name}", remedy=nearest(row, known))
+        known_name("row", row, dict.fromkeys(job.row for job in own), f"task {name}")
     return [
         job
         for job in own
@@ -149,23 +145,15 @@ def _jobs(evaluation: Evaluation, wanted: Wanted) -> list[Job]:
 
 def _inputs(task: Task, wanted: Wanted) -> list[TaskInput]:
     known = {name: task.inputs[name] for name in task.config.inputs if name in task.inputs}
-    for name in wanted.inputs:
-        if name not in known:
-            raise RecipeError(f"no input {name!r}", where=f"task {task.name}", remedy=nearest(name, known))
     if not known:
         raise RecipeError(
             "no probe of the task reads an input as a whole", where=f"task {task.name}", remedy="take another task"
         )
-    return [known[name] for name in wanted.inputs or known]
+    return [known[known_name("input", name, known, f"task {task.name}")] for name in wanted.inputs or known]
 
 
 def _probe(item: TaskInput, wanted: Wanted) -> str:
-    labels = [probe.label() for probe in item.probes]
-    if wanted.probe is not None and wanted.probe not in labels:
-        raise RecipeError(
-            f"no probe {wanted.probe!r}", where=f"input {item.name}", remedy=nearest(wanted.probe, labels)
-        )
-    return wanted.probe or labels[0]
+    return known_name("probe", wanted.probe, [probe.label() for probe in item.probes], f"input {item.name}")
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------

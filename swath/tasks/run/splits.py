@@ -10,7 +10,7 @@ from jaxtyping import Shaped
 
 from swath.corpus import Corpus
 from swath.corpus.splits import SplitConfig, independent, rotations, split
-from swath.errors import CorpusError, RecipeError, nearest
+from swath.errors import CorpusError, known_name
 from swath.tasks.config import TaskConfig, by_budget
 from swath.tasks.data import FeatureMemory
 from swath.tasks.run.conditions import Wanted
@@ -89,7 +89,8 @@ def compare_splits(
     results, about = {}, {}
     for scheme, folds in schemes.items():
         evaluation = _evaluation({name: config}, folds, corpus, encoders, rounds, out / "splits" / scheme, statistics)
-        _check_rows(wanted, evaluation, name)
+        for row in wanted.rows:
+            known_name("row of frozen features", row, dict.fromkeys(job.row for job in evaluation.jobs), f"task {name}")
         evaluation.compute(prepare=_remembering(memories, rounds, len(folds)))
         results[scheme] = [r for r in evaluation.results() if not wanted.rows or r.key.row in wanted.rows]
         parts = {job.task.fold: len(job.task.parts["train"]) for job in evaluation.jobs}
@@ -100,35 +101,21 @@ def compare_splits(
     return [*said, *_without_result(results)]
 
 
-def _check_rows(wanted: Wanted, evaluation: Evaluation, task: str) -> None:
-    known = dict.fromkeys(job.row for job in evaluation.jobs)
-    for row in wanted.rows:
-        if row not in known:
-            raise RecipeError(f"no row {row!r} of frozen features", where=f"task {task}", remedy=nearest(row, known))
-
-
 def _frozen(tasks: Mapping[str, TaskConfig], wanted: Wanted) -> tuple[str, TaskConfig, list[str]]:
     """The task with what needs no training of networks, and what is left out."""
     known = {key: one for name, config in tasks.items() for key, one in by_budget(name, config).items()}
-    if not known or (wanted.task is not None and wanted.task not in known):
-        raise RecipeError(f"no task {wanted.task or ''}".strip(), remedy=nearest(wanted.task or "", known))
-    name = wanted.task or next(iter(known))
-    config = known[name]
-    for one in wanted.inputs:
-        if one not in config.inputs:
-            raise RecipeError(f"no input {one!r}", where=f"task {name}", remedy=nearest(one, config.inputs))
-    probes = [probe for probe in config.probes if probe.supervision() is None]
-    fit = [probe for probe in probes if wanted.probe in (None, probe.label())][:1]
-    if not fit:
-        remedy = nearest(wanted.probe or "", [probe.label() for probe in probes]) if probes else "take another task"
-        raise RecipeError("no such probe that reads frozen features", where=f"task {name}", remedy=remedy)
+    name = known_name("task", wanted.task, known)
+    config, where = known[name], f"task {name}"
+    inputs = [known_name("input", one, config.inputs, where) for one in wanted.inputs]
+    frozen = {probe.label(): probe for probe in config.probes if probe.supervision() is None}
+    probe = frozen[known_name("probe of frozen features", wanted.probe, frozen, where)]
     floors = tuple(floor for floor in config.floors if floor.name not in TRAINED)
     lost = [floor.row for floor in config.floors if floor.name in TRAINED] + list(config.references)
     changes = {
-        "probes": tuple(fit),
+        "probes": (probe,),
         "floors": floors,
         "references": {},
-        "inputs": {key: config.inputs[key] for key in wanted.inputs or config.inputs},
+        "inputs": {key: config.inputs[key] for key in inputs or config.inputs},
     }
     said = [f"{len(lost)} left out, which would be trained for each fold: {', '.join(lost)}"] if lost else []
     return name, config.model_copy(update=changes), said

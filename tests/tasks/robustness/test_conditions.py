@@ -160,6 +160,14 @@ def test_coarser_pixels_are_means_of_the_valid_ones(made):
             np.testing.assert_allclose(image.pixels[:, :, :, y + dy, x + dx], expected, atol=1e-6)
 
 
+def test_coarser_radar_is_the_mean_of_its_power_as_a_coarser_radar_would_measure(made):
+    _, plain, _, seen = made
+    decibel = plain[RADAR].pixels[:, :, :, :2, :2].double().numpy()
+    assert plain[RADAR].valid[:, 0].all()
+    expected = 10 * np.log10((10 ** (decibel / 10)).mean(axis=(3, 4)))
+    np.testing.assert_allclose(seen("resampling||2")[RADAR].pixels[:, 0, :, 1, 0], expected[:, 0], atol=1e-4)
+
+
 def test_out_of_register_is_a_pixel_to_one_side_of_the_image_a_band_a_date_or_a_sensor(made):
     _, plain, _, seen = made
     image, own = seen("misregistration|image|1"), plain

@@ -85,10 +85,10 @@ def test_regions_may_be_a_column_and_what_there_is_not_is_said(places, tmp_path)
     # blocks that hold several farms are what is left out for the intervals, of all splits
     assert compare_splits(tasks, places, NOBODY, Wanted(), Splits(folds=3, block_km=60.0), tmp_path) == []
     assert 3 <= SPLIT_VALUES.read(tmp_path)["n_groups"].unique().item() < GROUPS
-    with pytest.raises(RecipeError, match="no row 'scratch' of frozen features"):
+    with pytest.raises(RecipeError, match="there is no row of frozen features 'scratch'"):
         compare_splits(tasks, places, NOBODY, Wanted(rows=("scratch",)), Splits(folds=3), tmp_path)
     assert len(SPLIT_VALUES.read(tmp_path)) == 3
-    with pytest.raises(RecipeError, match="no task kind"):
+    with pytest.raises(RecipeError, match="there is no task 'kind"):
         compare_splits(tasks, places, NOBODY, Wanted(task="kind"), Splits(), tmp_path)
     with pytest.raises(CorpusError, match="nothing to compare"):
         compare_splits(tasks, places, NOBODY, Wanted(), Splits(folds=70), tmp_path)
