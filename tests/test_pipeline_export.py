@@ -127,9 +127,9 @@ def test_what_is_meant_has_to_be_said_and_a_corpus_to_check_on_has_to_fit(run, t
         pipeline.export_run(tmp_path, tmp_path / "x", format="pt2")
     encoder = pipeline.arm_folder(folder, "a", 0) / "encoder"
     for wrong, arguments in [
-        ("no run here", [encoder, "--row", "a"]),
-        ("of an encoder alone", [folder, "--dense"]),
-        ("of an encoder alone", [folder, "--bands", KEYS[0]]),
+        ("a graph of an encoder takes no --row", [encoder, "--row", "a"]),
+        ("takes no --dense", [folder, "--dense"]),
+        ("takes no --bands", [folder, "--bands", KEYS[0]]),
     ]:
         words = ["export", "model", *map(str, arguments), "--format", "pt2", "--to", str(tmp_path / "x")]
         caught = CliRunner().invoke(cli.app, words).exception

@@ -1,5 +1,7 @@
 """Maps of whole scenes by what a run trained: the network that was judged, on the pixels and classes of its corpus."""
 
+from xml.etree import ElementTree
+
 import geopandas as gpd
 import numpy as np
 import pytest
@@ -290,6 +292,8 @@ def test_locations_of_a_corpus_are_rows_of_a_vector_file(run, tmp_path):
             np.testing.assert_allclose(table["entropy"], entropy(expected, axis=1) / np.log(2), atol=1e-5)
             shades = class_colours(LabelLayer(classes={1: "wood", 2: "water"}))
             assert set(table["colour"][table["class"] == "wood"]) == {shades[1]}
+            style = ElementTree.parse(tmp_path / "chips.qml")
+            assert [one.get("value") for one in style.iter("category")] == ["wood", "water"]
         else:
             np.testing.assert_allclose(table[["high", "low", "wet"]], expected, atol=1e-6)
             wet = [";".join(np.array(["high", "low", "wet"])[one]) for one in expected > 0.5]

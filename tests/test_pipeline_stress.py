@@ -148,6 +148,8 @@ def test_what_a_run_does_not_have_is_refused_with_the_nearest(run, tmp_path):
         pipeline.stress(out, asked=Asked(groups=("B05",)))
     with pytest.raises(RecipeError, match=r"there is no recipe\.yaml"):
         pipeline.stress(tmp_path)
+    with pytest.raises(RecipeError, match="splits alone look at all locations"):
+        pipeline.stress(out, asked=None, splits=Splits(), most=9)
 
 
 def test_the_command_asks_for_what_its_options_say(run, monkeypatch, tmp_path):

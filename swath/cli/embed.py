@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from swath._progress import console
-from swath.errors import SwathError
+from swath.cli._modes import Context, refuse_alone, take_only
 
 if TYPE_CHECKING:
     from swath.products import embeddings
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 app = typer.Typer()
 CHECK = "check"
 """In place of an encoder: look at a file instead of making one."""
+GRIDS = {".zarr", ".tif"}
+"""Endings of embeddings on a grid."""
+OF_CHECK = {"encoder", "data"}
+OF_ANY = OF_CHECK | {"to", "bands", "quantise"}
+OF_GRID = OF_ANY | {"crop", "stride"}
+OF_ROWS = OF_ANY | {"prefix", "pca", "pca_from"}
+OF_ZONES = OF_ROWS | {"zones"}
+OF_INDEX = OF_ROWS | {"dates", "labels"}
+"""Parameters of `embed` that each kind of file depends on."""
 
 
 class Dates(StrEnum):
@@ -36,6 +45,7 @@ class Method(StrEnum):
     "--quantise linear`. Is a file sound? `swath embed check embeddings.parquet`"
 )
 def embed(
+    context: Context,
     encoder: Annotated[
         Path,
         typer.Argument(help="A saved encoder: the path of its files, with or without suffix. Or the word `check`."),
@@ -87,16 +97,23 @@ def embed(
     `swath embed check FILE` looks for what is wrong with such a file; exit code 1 if something is.
     """
     if str(encoder) == CHECK:
+        take_only(context, "a check of a file", OF_CHECK)
         _check(data)
         return
+    is_grid = to.suffix in GRIDS
+    if is_grid:
+        take_only(context, f"a grid of embeddings ({to.suffix})", OF_GRID, where=to)
+    elif zones is not None:
+        take_only(context, "a table of polygons (--zones)", OF_ZONES)
+    else:
+        remedy = "leave it out; or give --to NAME.zarr or NAME.tif for a grid"
+        take_only(context, "a table of locations", OF_INDEX, where=to, remedy=remedy)
+        refuse_alone(context, {"labels": "quantise"})
     from swath import pipeline
     from swath.products.embeddings import Storage, build_dense, build_index, build_zones
 
     method = cast("embeddings.Method | None", None if quantise is None else quantise.value)
     chosen = None if bands is None else [key.strip() for key in bands.split(",")]
-    is_grid = to.suffix in {".zarr", ".tif"}
-    if is_grid and (zones is not None or prefix is not None or pca is not None or pca_from is not None):
-        raise SwathError("a grid takes neither --zones nor --prefix or --pca", remedy="leave them out")
     data = pipeline.input_of(data, to)
     if is_grid:
         for path in build_dense(encoder, data, to, bands=chosen, crop_px=crop, stride_px=stride, quantise=method):

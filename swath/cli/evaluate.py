@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swath.cli._arguments import JobsOption, OutOption, OverridesArgument, SensorsOption
+from swath.cli._modes import Context, refuse
 from swath.cli._tables import print_table
 from swath.errors import RecipeError
 
@@ -17,6 +18,7 @@ app = typer.Typer()
 
 @app.command(epilog="Example: `swath evaluate quickstart`")
 def evaluate(
+    context: Context,
     recipe: Annotated[
         str | None,
         typer.Argument(metavar="[RECIPE]", help="Name of a shipped recipe, or path of a YAML file; none with --on."),
@@ -49,6 +51,12 @@ def evaluate(
     With --on CORPUS and --task NAME the encoders that are given are judged on any corpus, each on its own bands, by a
     recipe that is made for them and lies in the run's folder.
     """
+    if on is not None:
+        remedy = "leave it out: encoders and corpus say their sensors themselves"
+        refuse(context, "an evaluation of encoders on a corpus (--on)", {"sensors"}, remedy=remedy)
+    elif recipe is not None:
+        remedy = "its tasks are in the recipe; or give --on CORPUS with --encoder PATH"
+        refuse(context, "an evaluation by a recipe", {"task"}, where=Path(recipe), remedy=remedy)
     from swath import pipeline
     from swath.config import load
 
@@ -57,7 +65,7 @@ def evaluate(
         # what would be the recipe is the first override
         said = [*([recipe] if recipe else []), *(overrides or [])]
         folder = pipeline.evaluate_on(encoders, on, task or [], out=out, overrides=said, jobs=jobs)
-    elif recipe is None or task:
+    elif recipe is None:
         raise RecipeError(
             "an evaluation is by a recipe, or on a corpus",
             remedy="give RECIPE; or --on CORPUS with --encoder PATH and --task NAME",

@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
+from swath.cli._modes import Context, refuse
 from swath.cli._tables import say_report
 
 app = typer.Typer()
+GRAD_CAM = "grad-cam"
+"""The method that has a layer."""
 
 
 @app.command(
@@ -15,6 +18,7 @@ app = typer.Typer()
     "Certain locations: `--locations AT-1 --locations AT-2`; several rows side by side: `--row s4 --row scratch`"
 )
 def explain(
+    context: Context,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/quickstart.")],
     task: Annotated[str | None, typer.Option(help="A task of the run.")] = None,
     row: Annotated[
@@ -35,7 +39,7 @@ def explain(
         list[str] | None,
         typer.Option(help="fullgrad, grad-cam, integrated-gradients or occlusion; may be repeated. Without: all."),
     ] = None,
-    layer: Annotated[str | None, typer.Option(help="Of grad-cam: the layer, as the network calls it.")] = None,
+    layer: Annotated[str | None, typer.Option(help="Of --method grad-cam: the layer, as the network calls it.")] = None,
     to: Annotated[
         Path | None, typer.Option(help="Folder to write to. Without: into RUN/explained, and the report anew.")
     ] = None,
@@ -46,14 +50,18 @@ def explain(
     whether what is said falls faster when that is removed first than in an order that knows nothing, and whether the
     map changes with shuffled weights (checks.csv).
     """
+    if locations:
+        refuse(context, "an explanation of named locations", {"count"})
+    if GRAD_CAM not in (method or ()):
+        remedy = f"add --method {GRAD_CAM}, or leave it out"
+        refuse(context, f"an explanation without --method {GRAD_CAM}", {"layer"}, remedy=remedy)
     from swath import pipeline
     from swath.products.explain import attributions
     from swath.products.explain.attributions import grad_cam
 
-    chosen = list(method or ())
-    methods = attributions.settings(chosen or attributions.names()) if chosen or layer else None
+    methods = attributions.settings(method) if method else None
     if methods is not None and layer is not None:
-        methods = [grad_cam.Config(layer=layer) if one.name == "grad-cam" else one for one in methods]
+        methods = [grad_cam.Config(layer=layer) if one.name == GRAD_CAM else one for one in methods]
     rows = row or []
     written = pipeline.explain_run(
         run,

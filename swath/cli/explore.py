@@ -6,13 +6,15 @@ from typing import Annotated
 import typer
 
 from swath._progress import console
-from swath.errors import UNPRINTABLE, SwathError
+from swath.cli._modes import Context, refuse, refuse_alone
+from swath.errors import UNPRINTABLE
 
 app = typer.Typer()
 
 
 @app.command(epilog="Example: `swath explore embeddings.parquet --classes water,forest,crop`")
 def explore(
+    context: Context,
     index: Annotated[
         Path, typer.Argument(metavar="RUN|INDEX", help="GeoParquet file of swath embed, or the folder of a run.")
     ],
@@ -41,13 +43,14 @@ def explore(
     The page is there for this machine alone, at an address that is printed, and needs no network. Labels are saved as
     they are given, and are there again the next time. Ctrl-C ends it. Of a run, the corpus is embedded at first.
     """
+    refuse_alone(context, {"column": "open_"})
+    if not index.is_dir():
+        refuse(context, "an index", {"arm"}, where=index, remedy="leave it out, or give the folder of a run")
     from swath.pipeline import run_index
     from swath.products.explore import Explorer, serve
 
     if index.is_dir():
         index = run_index(index, arm)
-    elif arm is not None:
-        raise SwathError("an index has no arms", where="--arm", remedy="leave it out")
     with Explorer.open(index, labels, corpus) as explorer:
         notes = list(explorer.notes)
         explorer.declare_missing([name.strip() for name in (classes or "").split(",") if name.strip()])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swath.cli._modes import Context, take_only
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 app = typer.Typer()
 VECTORS = {".gpkg", ".geojson", ".json", ".parquet"}
 """Endings of maps of a corpus's single locations."""
+OF_LOCATION = {"location", "to", "area", "step", "corpus", "column", "unit"}
+OF_TEST = {"run", "task", "row", "input", "probe", "to"}
+OF_PLACES = {"run", "data", "task", "row", "input", "probe", "seed", "to"}
+OF_WINDOWS = {"run", "data", "to", "clip", "date", "source", "cell", "window", "overlap", "jobs", "scheduler", "device"}
+OF_RUN = OF_PLACES | OF_WINDOWS | {"entropy"}
+OF_ENCODER = OF_WINDOWS | {"bands"}
+"""Parameters of `map_` that each of its maps depends on."""
 
 
 @app.command(
@@ -22,6 +30,7 @@ VECTORS = {".gpkg", ".geojson", ".json", ".parquet"}
     "Test locations: `swath map runs/s4-belgium --task crops --input optical --row s4 --to maps`",
 )
 def map_(
+    context: Context,
     run: Annotated[
         Path | None,
         typer.Argument(metavar="[RUN|ENCODER]", help="Folder of a run, such as runs/s4-belgium; or a saved encoder."),
@@ -98,6 +107,7 @@ def map_(
     colours, and the prediction of a corpus's column with its uncertainty.
     """
     if location is not None:
+        take_only(context, "a map of what an encoder says of all places (--location)", OF_LOCATION)
         from swath.products.location_maps import Area, location_maps
 
         where = Area(*_numbers(area), step)
@@ -110,17 +120,17 @@ def map_(
             remedy="give RUN and INPUT; or RUN, --task, --row and --input; or --location ENCODER",
         )
     if data is not None:
+        target = to or Path("map.tif")
+        _check_input(context, run, target)
         from swath import pipeline
         from swath.products.scene_maps import How
 
-        given, target = _input(data, source, date), to or Path("map.tif")
-        how = How(window, overlap, jobs, scheduler, device)
         meant = pipeline.Result(task, row, input, probe, seed)
         if target.suffix.lower() in VECTORS:
-            _refuse(given={"--clip": clip, "--date": date, "--source": source, "--cell": cell, "--bands": bands})
             typer.echo(pipeline.map_locations(run, data, target, result=meant))
             return
-        if run.is_dir() or any((task, row, input, probe)):
+        given, how = _input(data, source, date), How(window, overlap, jobs, scheduler, device)
+        if run.is_dir():
             options = {"result": meant, "cell": cell, "entropy": entropy, "clip": clip, "how": how}
             written = pipeline.map_run(run, given, target, **options)
         else:
@@ -129,6 +139,7 @@ def map_(
         for path in written:
             typer.echo(path)
         return
+    take_only(context, "a map of a run's test locations (without INPUT)", OF_TEST)
     if task is None or row is None or input is None:
         raise SwathError(
             "maps of test locations are of a task, a row and an input",
@@ -140,12 +151,16 @@ def map_(
         typer.echo(path)
 
 
-def _refuse(given: dict[str, object]) -> None:
-    """Raise SwathError where something is said that a map of single locations does not use."""
-    if said := [name for name, value in given.items() if value is not None]:
-        raise SwathError(
-            f"a vector file of locations takes no {', '.join(said)}", remedy="leave it out, or give --to map.tif"
-        )
+def _check_input(context: Context, run: Path, target: Path) -> None:
+    """Raise SwathError where something is said that a map of INPUT does not use."""
+    if target.suffix.lower() in VECTORS:
+        remedy = "leave it out, or give --to map.tif"
+        take_only(context, "a vector file of locations", OF_PLACES, where=target, remedy=remedy)
+    elif run.is_dir():
+        take_only(context, "a map by what a run trained", OF_RUN, where=run)
+    else:
+        remedy = "give the folder of a run, or leave it out"
+        take_only(context, "a map of an encoder's embedding", OF_ENCODER, where=run, remedy=remedy)
 
 
 def _input(data: Path, source: Path | None, date: str | None) -> "Input":

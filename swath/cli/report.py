@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from swath.cli._modes import Context, refuse
 from swath.cli._tables import say_report
 from swath.errors import RecipeError
 
@@ -16,6 +17,7 @@ app = typer.Typer()
     "`swath report --into docs/results.md --check` says what in the document is not what was written."
 )
 def report(
+    context: Context,
     runs: Annotated[
         list[Path] | None, typer.Argument(metavar="RUN", help="Folders of runs, such as runs/quickstart.")
     ] = None,
@@ -36,11 +38,10 @@ def report(
     if not runs and not check:
         raise RecipeError("no run is given", where="swath report", remedy="give the folder of one, such as runs/mine")
     if into is None:
-        if images is not None or check:
-            option = "--check" if check else "--images"
-            raise RecipeError(f"{option} is about a document", where="swath report", remedy="name it: --into DOCUMENT")
+        refuse(context, "a run's own page", {"images", "check"}, remedy="name a document: --into DOCUMENT")
         _report_each(runs or [])
     elif check:
+        refuse(context, "a check, which writes nothing,", {"images"})
         _check_document(into, runs or [])
     else:
         from swath.products import documents

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from swath._progress import console
+from swath.cli._modes import Context, refuse_alone
 from swath.errors import UNPRINTABLE, SwathError
 
 app = typer.Typer()
@@ -15,6 +16,7 @@ app = typer.Typer()
     epilog="Example: `swath search embeddings.parquet --at 11.78,52.09 --to places.geojson --sheet places.png`"
 )
 def search(
+    context: Context,
     index: Annotated[Path, typer.Argument(metavar="INDEX", help="GeoParquet file of swath embed.")],
     like: Annotated[
         list[str] | None, typer.Option(metavar="UID", help="A location that is wanted, or UID@DATE; may be repeated.")
@@ -34,7 +36,9 @@ def search(
     encoder: Annotated[
         Path | None, typer.Option(help="Of --image: the encoder that made the index; where the index says by default.")
     ] = None,
-    negatives: Annotated[float, typer.Option(min=0.0, help="Weight of --unlike against all that is wanted.")] = 0.2,
+    negatives: Annotated[
+        float | None, typer.Option(min=0.0, help="Weight of --unlike against all that is wanted; 0.2 by default.")
+    ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many places.")] = 20,
     to: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="Write .geojson or .parquet; may be repeated.")
@@ -52,6 +56,7 @@ def search(
     All that is wanted counts together: the mean of the unit vectors, minus a part of the mean of those not wanted
     (Rocchio). What was looked for is no answer. Exact, unless --approximate is given.
     """
+    refuse_alone(context, {"encoder": "image", "negatives": "unlike", "corpus": "sheet"})
     from swath.products.search import Asked, Index, draw_sheet, find, write_results
 
     asked = Asked(

@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from swath._progress import console
+from swath.cli._modes import Context, refuse, refuse_alone
 from swath.cli._tables import say_where
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ app = typer.Typer()
     "Some conditions: `swath stress runs/mine --bands all --bands B04,B08 --dates --shift haze`"
 )
 def stress(
+    context: Context,
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run that is evaluated.")],
     task: Annotated[str | None, typer.Option(help="As the table calls it; the first by default.")] = None,
     inputs: Annotated[
@@ -64,8 +66,11 @@ def stress(
         typer.Option(help="Of --splits: column whose values are the regions; the corpus's groups by default."),
     ] = None,
     most: Annotated[
-        int, typer.Option("--locations", min=2, help="Largest number of test locations; of more, some at random.")
-    ] = 2000,
+        int | None,
+        typer.Option(
+            "--locations", min=2, help="Largest number of test locations, 2000 by default; of more, some at random."
+        ),
+    ] = None,
 ) -> None:
     """Ask a run's rows about test images that have changed: fewer bands or dates, haze, noise, clouds, misregistration.
 
@@ -73,15 +78,17 @@ def stress(
     unit. Without --bands, --dates, --shift and --splits all conditions are tried. With --splits, how much better rows
     look on a random split. Tables and figures go to RUN/stress and into the report, which is written anew.
     """
+    refuse_alone(context, {"folds": "splits", "block_km": "splits", "region": "splits"})
+    some = bool(bands or dates or shifts)
+    if splits and not some:
+        refuse(context, "a comparison of splits alone (--splits)", {"most"})
     from swath import pipeline
     from swath.tasks import Splits, Wanted
     from swath.tasks.robustness import ELSEWHERE, SHIFTS, Asked
 
-    some = bool(bands or dates or shifts)
-    named = [name for name in bands or () if name != "all"]
     asked = Asked(
         bands=bool(bands),
-        groups=() if "all" in (bands or ()) else tuple(named),
+        groups=tuple(bands or ()),
         dates=dates,
         shifts=(*SHIFTS, *ELSEWHERE) if "all" in (shifts or ()) else tuple(shifts or ()),
     )

@@ -197,7 +197,7 @@ def _input(given: Input | Path | str, recipe: Recipe | None, to: Path) -> Input:
     one = given if isinstance(given, Input) else Input(Path(given))
     one = replace(one, path=input_of(one.path, to))
     source = None if recipe is None else recipe.corpus.source
-    if one.source or one.is_corpus or source is None or source.name != "folder":
+    if one.source or one.is_corpus or one.is_cube or source is None or source.name != "folder":
         return one
     said = source.model_dump(mode="json", include={"images", "quality"})
     return Input(one.path, said, one.date)

@@ -5,16 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 from jaxtyping import Float, Int
 from numpy import ndarray
 
 from swath._progress import console, track
 from swath.corpus import Corpus
 from swath.errors import RecipeError
+from swath.pipeline._corpus import input_of
 from swath.pipeline._evaluate import evaluation_of
 from swath.pipeline._folder import opened
 from swath.pipeline._map import Result, legend, say_of
 from swath.products.embeddings import outlined
+from swath.products.legends import write_shapes_style
 from swath.products.search import write_places
 from swath.tasks import Judged, Prediction
 from swath.tasks.data import BandReader, device_of
@@ -23,6 +26,8 @@ from swath.tasks.statistics import probabilities
 BATCH = 512
 """Locations that are looked at at a time."""
 PARTS = ("train", "val", "test")
+AREA = 2
+"""Dimensions of a polygon."""
 
 
 def map_locations(
@@ -33,7 +38,8 @@ def map_locations(
     It is trained by the same steps once more, as by `map_run`. A row has `uid`, the location's footprint, or a point
     where no more is known, and
 
-    - `class`, `probability` of that class, `entropy` as a share of the largest, and `colour`; or
+    - `class`, `probability` of that class, `entropy` as a share of the largest, and `colour`, with a style for QGIS
+      beside the file (`NAME.qml`); or
     - `classes`, joined by semicolons, and the probability of each in a column of its name, where a location may have
       several; or
     - `value`, in the unit of the task's numbers;
@@ -42,7 +48,7 @@ def map_locations(
 
     Args:
         run: folder of the run.
-        corpus: whose locations are mapped.
+        corpus: whose locations are mapped; or a YAML file that says where it comes from (see `input_of`).
         to: GeoPackage (.gpkg), GeoJSON or GeoParquet to write.
         result: which result of the run; see `map_run`.
 
@@ -64,7 +70,7 @@ def map_locations(
             where=f"task {judged.task.name}",
             remedy="give a GeoTIFF: --to map.tif",
         )
-    given = corpus if isinstance(corpus, Corpus) else Corpus.open(Path(corpus))
+    given = corpus if isinstance(corpus, Corpus) else Corpus.open(input_of(Path(corpus), Path(to)))
     reader = BandReader(given, judged.panel.input.bands, judged.task.reader.select)
     rows = reader.complete(np.arange(len(given)))
     if left := len(given) - len(rows):
@@ -75,7 +81,13 @@ def map_locations(
     columns = {"uid": given.locations["uid"].to_numpy(object)[rows], **_columns(judged, own, values)}
     if given.content_hash == own.content_hash:
         columns["part"] = _parts(judged, rows)
-    return write_places(outlined(given.locations.iloc[rows], columns), Path(to))
+    places = outlined(given.locations.iloc[rows], columns)
+    written = write_places(places, Path(to))
+    if "colour" in columns:
+        _, names, colours = legend(judged.task, own)
+        areas = bool((shapely.get_dimensions(places.geometry.to_numpy()) == AREA).any())
+        write_shapes_style(written, "class", dict(zip(names, colours, strict=True)), areas=areas)
+    return written
 
 
 def _values(judged: Judged, reader: BandReader, rows: Int[ndarray, " n"]) -> Float[ndarray, "n k"]:

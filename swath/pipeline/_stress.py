@@ -5,6 +5,7 @@ from pathlib import Path
 from swath import tasks
 from swath.config import Recipe
 from swath.corpus import Corpus
+from swath.errors import RecipeError
 from swath.pipeline._evaluate import evaluation_of, untrained
 from swath.pipeline._folder import arm_folder, opened
 from swath.pipeline._inputs import folds
@@ -20,7 +21,7 @@ def stress(
     wanted: tasks.Wanted | None = None,
     asked: tasks.robustness.Asked | None = EVERYTHING,
     splits: tasks.Splits | None = None,
-    most: int = LOCATIONS,
+    most: int | None = None,
 ) -> list[str]:
     """Ask the rows of a finished run about changed test images, and judge them where locations are split otherwise.
 
@@ -35,21 +36,24 @@ def stress(
             not said.
         asked: which bands, dates and shifts; all that there can be if not said. None: no changed images.
         splits: also compare a random split with one by blocks and one by regions.
-        most: largest number of test locations whose images are changed; more are drawn at random, the same for all
-            rows.
+        most: largest number of test locations whose images are changed, 2,000 if not given; more are drawn at random,
+            the same for all rows.
 
     Returns:
         What a reader must know, in sentences: of what could not be done, and of rows that were left out.
 
     Raises:
-        RecipeError: no run, or no such task, input, probe, band or shift.
+        RecipeError: no run, or no such task, input, probe, band or shift; or a number of locations whose images do not
+            change.
         CorpusError: the run's corpus is not there, or no two of the splits can be made.
     """
+    if asked is None and most is not None:
+        raise RecipeError("splits alone look at all locations", where="most", remedy="leave it out")
     folder, said = Path(run), []
     recipe, corpus = opened(folder)
     out, own = folder / "stress", wanted or tasks.Wanted()
     if asked is not None:
-        said += tasks.stress(evaluation_of(recipe, folder, corpus, {}, most), own, asked, out)
+        said += tasks.stress(evaluation_of(recipe, folder, corpus, {}, most or LOCATIONS), own, asked, out)
     if splits is not None:
         out.mkdir(parents=True, exist_ok=True)
         said += tasks.compare_splits(recipe.tasks, corpus, _encoders(recipe, folder, corpus), own, splits, out)

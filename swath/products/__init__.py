@@ -4,7 +4,7 @@
 GeoTIFF, `location_maps` those of location encoders, `embeddings` features of any images, `windows` rasters of any size
 read piece by piece, `scene_maps` maps of them, `explain` why a row says what it says, `model_export` encoders that run
 without swath. Of a corpus, `contact_sheet` shows chips, `check_page` what a check found, and `split_map` where the
-parts of a split lie. They share `tables` (a run's tables and what they say), `draw`, `pages` and `words`.
+parts of a split lie. They share `tables` (a run's tables and what they say), `draw`, `legends`, `pages` and `words`.
 """
 
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # each is imported by whoever needs it
         draw,
         embeddings,
         explain,
+        legends,
         location_maps,
         maps,
         model_export,
@@ -37,6 +38,7 @@ __all__ = [
     "draw",
     "embeddings",
     "explain",
+    "legends",
     "location_maps",
     "maps",
     "model_export",

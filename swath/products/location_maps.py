@@ -12,6 +12,7 @@ import rasterio
 import torch
 from affine import Affine
 from jaxtyping import Bool, Float, Shaped, UInt8
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy import ndarray
@@ -22,12 +23,13 @@ from sklearn.preprocessing import StandardScaler
 from swath import encoders
 from swath._files import file_name, replacing
 from swath._progress import track
-from swath.corpus import Corpus
-from swath.corpus.labels import Value, targets
+from swath.corpus import Corpus, LabelLayer
+from swath.corpus.labels import Value, class_colours, targets
 from swath.encoders import Encoder
 from swath.encoders.image_and_location import ImageAndLocation
 from swath.encoders.location import LocationEncoder, Tower, check_degrees
 from swath.errors import ContractError, CorpusError, SwathError, nearest
+from swath.products.legends import Legend, remove_beside
 from swath.tasks.statistics import probabilities
 
 GLOBE = (-180.0, -90.0, 180.0, 90.0)
@@ -40,8 +42,8 @@ STRETCH = (2.0, 98.0)
 CLASSES = 255
 NAMED = 20
 """Classes that a picture names."""
-Panel = tuple[str, Shaped[ndarray, "..."], list[str] | None]
-"""Title of a map, its values, and the names of its classes."""
+Panel = tuple[str, Shaped[ndarray, "..."], Legend | None]
+"""Title of a map, its values, and what its classes are, counted from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,11 +299,13 @@ def _classes(tower: Tower, area: Area, corpus: Corpus, column: str, stem: Path) 
         code[rows] = p.argmax(axis=1).reshape(-1, area.shape[1])
         entropy[rows] = probabilities.uncertainty(p).reshape(-1, area.shape[1])
     tags = {"classes": json.dumps(dict(enumerate(names)), ensure_ascii=False)}
-    tif = _geotiff(_with_ending(stem, ".tif"), area, code[None], (column,), tags=tags)
+    shades = class_colours(LabelLayer(classes=dict(enumerate(names))))
+    legend = Legend(tuple(shades), tuple(names), tuple(shades.values()))
+    tif = _geotiff(_with_ending(stem, ".tif"), area, code[None], (column,), tags=tags, legend=legend)
     unsure = f"uncertainty of {column}"
     second = _geotiff(_with_ending(stem, "-uncertainty.tif"), area, entropy[None], (unsure,))
-    picture = _picture(_with_ending(stem, ".png"), area, [(column, code, names), (unsure, entropy, None)])
-    return [tif, second, picture]
+    picture = _picture(_with_ending(stem, ".png"), area, [(column, code, legend), (unsure, entropy, None)])
+    return [tif, second, picture, *legend.write_beside(tif)]
 
 
 def _nothing(corpus: Corpus, column: str, values: Shaped[ndarray, " n"]) -> CorpusError:
@@ -329,6 +333,7 @@ def _geotiff(
     *,
     unit: str = "",
     tags: Mapping[str, str] | None = None,
+    legend: Legend | None = None,
     **profile: Any,
 ) -> Path:
     height, width = area.shape
@@ -344,25 +349,36 @@ def _geotiff(
         if unit:
             file.units = (unit,) * len(layers)
         file.update_tags(**(tags or {}))
+        if legend is not None:
+            file.write_colormap(1, legend.colour_table)
+    if legend is None:
+        remove_beside(path)
     return path
+
+
+def _by_class(legend: Legend) -> dict[str, Any]:
+    """How a picture of classes is drawn: each in its colour, and nothing in between."""
+    return {
+        "cmap": ListedColormap(legend.colours),
+        "vmin": -0.5,
+        "vmax": len(legend.codes) - 0.5,
+        "interpolation": "nearest",
+    }
 
 
 def _picture(path: Path, area: Area, panels: list[Panel]) -> Path:
     """The maps below each other, with a scale of numbers or the names of classes beside each."""
     height = 10 * area.shape[0] / area.shape[1]
     figure = Figure(figsize=(10.5, (height + 0.6) * len(panels)), dpi=110, layout="constrained")
-    for axes, (title, layer, classes) in zip(figure.subplots(len(panels), squeeze=False).flat, panels, strict=True):
+    for axes, (title, layer, legend) in zip(figure.subplots(len(panels), squeeze=False).flat, panels, strict=True):
         shown = layer.transpose(1, 2, 0) if layer.ndim == 3 else layer
-        cmap = "tab20" if classes else "viridis"
-        # between classes there is nothing: halfway from the first to the third is not the second
-        image = axes.imshow(shown, extent=area.extent, cmap=cmap, interpolation="nearest" if classes else None)
+        image = axes.imshow(shown, extent=area.extent, **({} if legend is None else _by_class(legend)))
         axes.set(title=title, xlabel="longitude (degrees)", ylabel="latitude (degrees)")
-        if classes:
-            handles = [
-                Patch(color=image.cmap(image.norm(code)), label=name) for code, name in enumerate(classes[:NAMED])
-            ]
-            if len(classes) > NAMED:
-                handles.append(Patch(alpha=0, label=f"and {len(classes) - NAMED} more, in the GeoTIFF's tags"))
+        if legend is not None:
+            named = list(zip(legend.colours, legend.names, strict=True))
+            handles = [Patch(color=colour, label=name) for colour, name in named[:NAMED]]
+            if len(named) > NAMED:
+                handles.append(Patch(alpha=0, label=f"and {len(named) - NAMED} more, in the GeoTIFF's tags"))
             axes.legend(handles=handles, fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
         elif layer.ndim == 2:
             figure.colorbar(image, ax=axes, shrink=0.8)

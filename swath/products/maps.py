@@ -24,12 +24,15 @@ from swath.corpus import Corpus
 from swath.corpus.labels import VOID, LabelMaps, Pixels, class_colours, targets
 from swath.errors import SwathError, nearest
 from swath.products.draw.pictures import Pictures
+from swath.products.legends import Legend
 from swath.products.tables import Run, load
 
 SHOWN = 12
 """Largest number of locations in the picture."""
 KINDS = ("uint8", "int16", "uint16", "int32", "int64")
 """Types of GeoTIFFs; the first that holds all codes is used."""
+COLOURED = ("uint8", "uint16")
+"""Types whose GeoTIFFs may have a table of colours."""
 EXACT = 2**53
 """Whole numbers up to this are exact in a GeoTIFF's nodata tag."""
 
@@ -45,37 +48,23 @@ class _Map:
 
 @dataclass(frozen=True, slots=True)
 class _Legend:
-    """The codes and colours of a task's classes in the label layer."""
+    """How a task's classes are stored."""
 
-    codes: tuple[int, ...]
-    """Code of each of the task's classes."""
-    names: tuple[str, ...]
-    colours: tuple[str, ...]
+    classes: Legend
+    """In the codes of the label layer."""
     nodata: int
     """The layer's code for void, or a number that is no code of it."""
 
     @property
     def kind(self) -> str:
         """NumPy type that holds the codes and nodata."""
-        low, high = min(*self.codes, self.nodata), max(*self.codes, self.nodata)
+        low, high = min(*self.classes.codes, self.nodata), max(*self.classes.codes, self.nodata)
         return next(kind for kind in KINDS if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
 
     def coded(self, positions: Int[ndarray, "h w"]) -> Integer[ndarray, "h w"]:
         """The layer's codes of a map of positions; nodata where there is no label."""
         # the last one stands where VOID, which is -1, points
-        return np.array([*self.codes, self.nodata], self.kind)[positions]
-
-    @property
-    def table(self) -> dict[int, tuple[int, int, int]] | None:
-        """Colours as a GeoTIFF's table has them; None for types that have no such tables."""
-        if self.kind not in {"uint8", "uint16"}:
-            return None
-        return {code: _rgb(colour) for code, colour in zip(self.codes, self.colours, strict=True)}
-
-
-def _rgb(colour: str) -> tuple[int, int, int]:
-    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
-    return red, green, blue
+        return np.array([*self.classes.codes, self.nodata], self.kind)[positions]
 
 
 def maps(run: Path, out: Path, *, task: str, input: str, row: str, probe: str = "fine-tune") -> list[Path]:  # noqa: A002 — the tables' word
@@ -86,7 +75,8 @@ def maps(run: Path, out: Path, *, task: str, input: str, row: str, probe: str = 
     Args:
         run: folder of the run.
         out: folder for `maps.png` and a GeoTIFF `UID.tif` a location with coordinates: band 1 the prediction, band 2
-            the label, in the label layer's own codes and colours. The layer's void is nodata, where there is no label.
+            the label, in the label layer's own codes and colours, and beside it their names (`UID.tif.aux.xml`,
+            `UID.qml`). The layer's void is nodata, where there is no label.
         task: name of a segmentation task.
         input: name of one of its inputs.
         row: name of an arm, floor or reference.
@@ -108,7 +98,8 @@ def maps(run: Path, out: Path, *, task: str, input: str, row: str, probe: str = 
     written = [_picture(kept[:SHOWN], legend, corpus, out / "maps.png", f"{row}, {input}")]
     locations = corpus.locations.set_index("uid")
     placed = [(one, locations.loc[one.uid]) for one in kept if isinstance(locations.loc[one.uid]["crs"], str)]
-    written += [_geotiff(one, location, legend, out / f"{file_name(one.uid)}.tif") for one, location in placed]
+    for one, location in placed:
+        written += _geotiff(one, location, legend, out / f"{file_name(one.uid)}.tif")
     tested = len(set(opened.predictions(task, input, probe, row)["uid"]))
     for line in _said(len(kept), tested, len(corpus), len(kept) - len(placed)):
         console().print(line, soft_wrap=True)
@@ -135,7 +126,7 @@ def _legend(run: Run, task: str, corpus: Corpus, kept: Sequence[_Map]) -> _Legen
     codes, shades = labels.maps.codes, class_colours(layer)
     unused = (code for code in chain((255, 0), count(-1, -1)) if code not in layer.codes)
     nodata = next(unused) if layer.void is None else layer.void
-    return _Legend(codes, tuple(labels.classes), tuple(shades[code] for code in codes), nodata)
+    return _Legend(Legend(codes, tuple(labels.classes), tuple(shades[code] for code in codes)), nodata)
 
 
 def _target(run: Run, task: str) -> Pixels:
@@ -174,22 +165,22 @@ def _grid(record: dict, name: str) -> Int[ndarray, "h w"]:
     return np.asarray(record[name], np.int64).reshape(int(record["height"]), -1)
 
 
-def _geotiff(one: _Map, location: pd.Series, legend: _Legend, path: Path) -> Path:
+def _geotiff(one: _Map, location: pd.Series, legend: _Legend, path: Path) -> list[Path]:
     profile = {"driver": "GTiff", "dtype": legend.kind, "count": 2, "compress": "deflate"}
     if abs(legend.nodata) <= EXACT:
         profile["nodata"] = legend.nodata
     height, width = one.said.shape
-    said = zip(legend.codes, legend.names, legend.colours, strict=True)
+    said = zip(legend.classes.codes, legend.classes.names, strict=True)
     with replacing(path) as temporary:
         grid = {"height": height, "width": width, "crs": location["crs"], "transform": Affine(*location["transform"])}
         with rasterio.open(temporary, "w", **profile, **grid) as file:
             file.write(legend.coded(one.said), 1)
             file.write(legend.coded(one.label), 2)
             file.descriptions = ("prediction", "label")
-            file.update_tags(classes=", ".join(f"{code} {name}" for code, name, _ in said), void=str(legend.nodata))
-            if legend.table:
-                file.write_colormap(1, legend.table)
-    return path
+            file.update_tags(classes=", ".join(f"{code} {name}" for code, name in said), void=str(legend.nodata))
+            if legend.kind in COLOURED:
+                file.write_colormap(1, legend.classes.colour_table)
+    return [path, *legend.classes.write_beside(path, bands=2)]
 
 
 def _picture(kept: Sequence[_Map], legend: _Legend, corpus: Corpus, path: Path, title: str) -> Path:
@@ -199,7 +190,7 @@ def _picture(kept: Sequence[_Map], legend: _Legend, corpus: Corpus, path: Path, 
 
 
 def _drawn(kept: Sequence[_Map], legend: _Legend, corpus: Corpus, path: Path, title: str) -> Path:
-    shades, last = ListedColormap(legend.colours), len(legend.codes) - 0.5
+    shades, last = ListedColormap(legend.classes.colours), len(legend.classes.codes) - 0.5
     images = Pictures(corpus).of([one.uid for one in kept])
     figure, axes = plt.subplots(3, len(kept), figsize=(1.4 * len(kept) + 1, 5), squeeze=False)
     for column, one in enumerate(kept):
@@ -214,7 +205,9 @@ def _drawn(kept: Sequence[_Map], legend: _Legend, corpus: Corpus, path: Path, ti
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
     figure.suptitle(title)
-    handles = [Patch(color=shade, label=name) for shade, name in zip(legend.colours, legend.names, strict=True)]
+    handles = [
+        Patch(color=shade, label=name) for shade, name in zip(legend.classes.colours, legend.classes.names, strict=True)
+    ]
     figure.legend(handles=handles, loc="lower center", ncols=5)
     figure.tight_layout(rect=(0, 0.1, 1, 1))
     figure.savefig(path, dpi=110)

@@ -246,8 +246,8 @@ def test_a_run_that_has_changed_is_named(document, run, command):
     [
         ([], "no run is given"),
         (["--into", "results.md"], "no run is given"),
-        (["runs/mine", "--images", "images"], "--images is about a document"),
-        (["--check"], "--check is about a document"),
+        (["runs/mine", "--images", "images"], "a run's own page takes no --images"),
+        (["--check"], "a run's own page takes no --check"),
     ],
 )
 def test_options_that_say_too_little_are_refused(arguments, said, command):

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import geopandas as gpd
 import numpy as np
@@ -9,17 +10,20 @@ import pandas as pd
 import pytest
 import rasterio
 import torch
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from rasterio.enums import ColorInterp
 from typer.testing import CliRunner
 
 from swath import encoders
 from swath.cli import app
-from swath.corpus import Corpus, CorpusInfo
+from swath.corpus import Corpus, CorpusInfo, LabelLayer
+from swath.corpus.labels import class_colours
 from swath.encoders import location
 from swath.encoders.location.encodings import cartesian
 from swath.errors import ContractError, CorpusError, SwathError
 from swath.products import location_maps
+from swath.products.legends import Legend, rgb
 from swath.products.location_maps import Area, components
 from tests.methods import fakes
 
@@ -155,11 +159,14 @@ def test_a_picture_shows_the_pixels_that_fit_and_no_class_between_two_others(tmp
     drawn = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, file, **_: (drawn.append(figure), Path(file).touch()))
     one, names = area(170, -90, 180, 90, 7), [f"class {i}" for i in range(25)]
+    legend = Legend(tuple(range(25)), tuple(names), tuple(f"#0000{k:02x}" for k in range(25)))
     assert one.shape == (25, 1)
-    location_maps._picture(tmp_path / "it.png", one, [("it", np.arange(25, dtype=np.uint8)[:, None], names)])
+    location_maps._picture(tmp_path / "it.png", one, [("it", np.arange(25, dtype=np.uint8)[:, None], legend)])
     axes = drawn[0].axes[0]
     assert list(axes.images[0].get_extent()) == [170, 177, -85, 90]
     assert axes.images[0].get_interpolation() == "nearest"
+    shown = axes.images[0]
+    assert [to_hex(shown.cmap(shown.norm(code))) for code in range(25)] == list(legend.colours)
     assert [text.get_text() for text in axes.get_legend().texts] == [*names[:20], "and 5 more, in the GeoTIFF's tags"]
 
 
@@ -168,6 +175,14 @@ def test_classes_are_predicted_with_their_entropy(checkpoint, corpus):
     (codes,), about = read(written[2])
     assert json.loads(about["classes"]) == {"0": "north", "1": "south"}
     np.testing.assert_array_equal(codes, np.repeat([[0]] * 3 + [[1]] * 3, 12, axis=1))
+    with rasterio.open(written[2]) as file:
+        assert [file.colormap(1)[code] for code in (0, 1)] == [
+            (*rgb(shade), 255) for shade in class_colours(LabelLayer(classes={0: "north", 1: "south"})).values()
+        ]
+    style = [written[2].with_suffix(".qml"), written[2].with_name("side.tif.aux.xml")]
+    assert sorted(style) == sorted(written[-2:])
+    labels = [one.get("label") for one in ElementTree.parse(style[0]).iter("paletteEntry")]
+    assert labels == [one.text for one in ElementTree.parse(style[1]).iter("Category")] == ["north", "south"]
     (entropy,), _ = read(written[3])
     assert written[3].name == "side-uncertainty.tif"
     assert 0 <= entropy.min() <= entropy.max() <= 1

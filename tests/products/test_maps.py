@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,8 @@ def test_maps_hold_the_codes_of_the_labels_in_the_locations_own_grid(tmp_path, c
     layer = LabelLayer(classes=classes, void=void, colours={max(classes): "#123456"})
     labels, said = make_run(tmp_path / "run", layer)
     files = maps(tmp_path / "run", tmp_path / "out", task="cover", input="optical", row="s4")
-    assert [file.name for file in files] == ["maps.png", "a.tif", "b.tif", "c.tif"]
+    names = [f"{uid}{end}" for uid in "abc" for end in (".tif", ".tif.aux.xml", ".qml")]
+    assert [file.name for file in files] == ["maps.png", *names]
     assert sorted(files) == sorted((tmp_path / "out").iterdir())
     for _, place in Corpus.open(tmp_path / "run/corpus").locations.iterrows():
         with rasterio.open(tmp_path / "out" / f"{place['uid']}.tif") as file:
@@ -76,6 +78,9 @@ def test_maps_hold_the_codes_of_the_labels_in_the_locations_own_grid(tmp_path, c
             assert (set(file.dtypes), file.nodata) == ({kind}, nodata)
             np.testing.assert_array_equal(file.read(1), said[place["uid"]])
             np.testing.assert_array_equal(file.read(2), labels[place["uid"]])
+            bands = ElementTree.parse(tmp_path / "out" / f"{place['uid']}.tif.aux.xml").getroot()
+            rows = [[value.text for value in row] for row in bands[1].iter("Row")]
+            assert [row[:2] for row in rows] == [[str(code), name] for code, name in classes.items()]
             assert file.tags()["classes"] == ", ".join(f"{code} {name}" for code, name in classes.items())
             if kind.startswith("uint"):
                 assert file.colormap(1)[max(classes)] == (0x12, 0x34, 0x56, 255)
@@ -132,7 +137,7 @@ def test_ids_and_classes_of_any_form_become_files_in_the_folder(tmp_path):
     assert {file.parent for file in files} == {tmp_path / "out"}
     assert {"s2%2Ftile-1.tif", "%2E.%2Fup.tif", "%2Fetc%2Fx.tif"} < {file.name for file in files}
     assert sorted(files) == sorted((tmp_path / "out").iterdir())
-    assert len(files) == 5
+    assert len(files) == 13
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
 
 

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from swath.errors import SwathError
+from swath.cli._modes import Context, take_only
 
 if TYPE_CHECKING:
     from swath.products.model_export import Format as FormatName
 
 app = typer.Typer()
+OF_ANY = {"encoder", "format", "to", "counts", "check_on"}
+OF_RUN = OF_ANY | {"task", "row", "input", "probe", "seed"}
+OF_ENCODER = OF_ANY | {"bands", "dense"}
+"""Parameters of `model` that each kind of graph depends on."""
 
 
 class Format(StrEnum):
@@ -26,6 +30,7 @@ class Format(StrEnum):
     "With its head: `swath export model runs/mine --row byol --probe linear --format onnx --to out/landcover`"
 )
 def model(
+    context: Context,
     encoder: Annotated[
         Path,
         typer.Argument(
@@ -59,15 +64,15 @@ def model(
     or a number, come out.
     """
     kind = cast("FormatName", format.value)
-    meant = (task, row, input, probe, seed)
-    if (encoder / "recipe.yaml").exists() or any(one is not None for one in meant):
+    if (encoder / "recipe.yaml").exists():
+        take_only(context, "a graph of what a run trained", OF_RUN, where=encoder)
         from swath import pipeline
 
-        if bands or dense:
-            raise SwathError("--bands and --dense are of an encoder alone", where=str(encoder), remedy="leave them out")
-        result = pipeline.Result(*meant)
+        result = pipeline.Result(task, row, input, probe, seed)
         made = pipeline.export_run(encoder, to, format=kind, result=result, counts=counts, corpus=check_on)
     else:
+        remedy = "give the folder of a run, or leave it out"
+        take_only(context, "a graph of an encoder", OF_ENCODER, where=encoder, remedy=remedy)
         from swath.products.model_export import export_model
 
         keys = None if bands is None else bands.split(",")

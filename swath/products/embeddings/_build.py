@@ -41,11 +41,17 @@ class Storage:
     """Where the components come from: a NAME.pca.safetensors, or an index of the same encoder, float32 and not reduced,
     to fit them on; they are fitted on what is embedded if not given."""
     labels: str | None = None
-    """Label layer or scalar column for the probe in the report on quantisation; the first layer if not given."""
+    """Label layer or scalar column for the probe in the report on quantisation; the first layer if not given. Of
+    locations, and not of zones, which have no labels."""
 
     def __post_init__(self) -> None:
         if self.prefix is not None and (self.pca is not None or self.pca_from is not None):
             raise ContractError("both a prefix and principal components are asked for", remedy="choose one of them")
+        if self.labels is not None and self.quantise is None:
+            raise ContractError(
+                f"the labels {self.labels} tell what quantisation changes, and nothing is quantised",
+                remedy="leave them out, or say quantise",
+            )
 
 
 @dataclass(frozen=True, slots=True)

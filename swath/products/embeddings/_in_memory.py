@@ -55,9 +55,15 @@ def embed(
         Index: `uid` of a corpus' locations, names of a folder's files without suffix, positions in an array.
 
     Raises:
-        ContractError: the encoder cannot take these bands, units or pixels.
+        ContractError: the encoder cannot take these bands, units or pixels; or something is said that data of this kind
+            has no use for.
         CorpusError: there is no corpus and no GeoTIFF, or the files are not what they should be.
     """
+    is_array = isinstance(data, ndarray | Tensor)
+    of_others = {"images": images} if is_array else {"gsd_m": gsd_m, "days": days}
+    if said := [name for name, value in of_others.items() if value is not None]:
+        kind = "an array" if is_array else "a corpus or folder"
+        raise ContractError(f"{kind} takes no {', '.join(said)}", remedy="leave it out")
     if not isinstance(encoder, Encoder):
         encoder = load(encoder).to("cuda" if torch.cuda.is_available() else "cpu")
     if isinstance(data, ndarray | Tensor):

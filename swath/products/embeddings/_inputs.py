@@ -39,11 +39,12 @@ def opened(
 
     Raises:
         CorpusError: there is neither, or the files are not what they should be.
+        ContractError: a corpus is described as if it were a folder.
     """
-    if isinstance(data, Corpus):
-        yield data
-    elif (Path(data) / "corpus.json").exists():
-        yield Corpus.open(data)
+    if isinstance(data, Corpus) or (Path(data) / "corpus.json").exists():
+        if images is not None:
+            raise ContractError("a corpus says itself what its pixels are", remedy="leave images=... out")
+        yield data if isinstance(data, Corpus) else Corpus.open(data)
     else:
         with TemporaryDirectory() as temporary:
             yield _ingested(contract, Path(data), Path(temporary) / "corpus", bands, images or {})

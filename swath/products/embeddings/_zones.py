@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from swath.corpus import Corpus
 from swath.corpus.ground import vector
-from swath.errors import CorpusError
+from swath.errors import ContractError, CorpusError
 from swath.products.embeddings._build import Storage, Written, embedded, store
 from swath.products.embeddings._parts import ROWS, Parts
 from swath.products.embeddings._plan import Plan, outlines
@@ -60,8 +60,12 @@ def build_zones(
 
     Raises:
         CorpusError: the file cannot be read, holds other shapes than polygons, or none of them can be embedded.
-        ContractError: as in `build_index`.
+        ContractError: as in `build_index`; or labels of the corpus are named, which polygons have not.
     """
+    if storage is not None and storage.labels is not None:
+        raise ContractError(
+            "polygons have no labels of the corpus", where=str(zones), remedy=f"leave the labels {storage.labels} out"
+        )
     read: list[tuple[gpd.GeoDataFrame, list[str]]] = []
 
     def touched(corpus: Corpus) -> Int[ndarray, " m"]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
 
 import numpy as np
 import pystac
@@ -25,6 +25,7 @@ from swath._progress import console, track
 from swath.errors import SwathError
 from swath.products import _checksums
 from swath.products._writing import writing
+from swath.products.legends import Legend, remove_beside
 from swath.products.scene_maps._layout import Layout
 from swath.products.scene_maps._products import NOTHING, Classes, Layer
 from swath.products.scene_maps._work import ZoneWork
@@ -54,7 +55,9 @@ def write_layers(work: ZoneWork, path: Path, settings: Mapping[str, Any]) -> lis
     with rasterio.Env(GDAL_CACHEMAX=CACHE_MB), writing(path):
         written = [_write_layer(work, layer, named(path, layer), settings) for layer in reversed(layers)][::-1]
     if isinstance(work.product, Classes):
-        written += _legend(work.product, path)
+        written += work.product.legend.write_beside(path)
+    else:
+        remove_beside(path)
     return [*written, _described(work, path, [named(path, layer) for layer in layers], settings)]
 
 
@@ -100,7 +103,7 @@ def _write_layer(work: ZoneWork, layer: Layer, path: Path, settings: Mapping[str
         file.scales = (layer.scale,) * bands
         file.update_tags(**_tags(work, layer, settings))
         if isinstance(work.product, Classes) and not layer.ending:
-            file.write_colormap(1, _colours(work.product))
+            file.write_colormap(1, work.product.legend.colour_table)
     if factors := _overviews(work.layout):
         # half as long as when the packing makes them, which packs them twice
         with rasterio.open(collected, "r+") as file:
@@ -136,54 +139,6 @@ def _tags(work: ZoneWork, layer: Layer, settings: Mapping[str, Any]) -> dict[str
         said = zip(work.product.shown, work.product.names, strict=True)
         tags["classes"] = ", ".join(f"{code} {name}" for code, name in said)
     return tags
-
-
-def _rgb(colour: str) -> tuple[int, int, int]:
-    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
-    return red, green, blue
-
-
-def _colours(product: Classes) -> dict[int, tuple[int, ...]]:
-    return {code: (*_rgb(one), 255) for code, one in zip(product.shown, product.colours, strict=True)}
-
-
-# -- what GIS programs show --------------------------------------------------------------------------------------------
-
-
-def _legend(product: Classes, path: Path) -> list[Path]:
-    """Names and colours of the classes: as GDAL keeps them beside a file, and as a style of QGIS."""
-    said = list(zip(product.shown, product.names, product.colours, strict=True))
-    named_codes = {code: name for code, name, _ in said}
-    categories = "".join(
-        f"<Category>{escape(named_codes.get(code, ''))}</Category>" for code in range(max(named_codes) + 1)
-    )
-    rows = "".join(
-        f'<Row index="{k}"><F>{code}</F><F>{escape(name)}</F>' + "".join(f"<F>{c}</F>" for c in _rgb(one)) + "</Row>"
-        for k, (code, name, one) in enumerate(said)
-    )
-    fields = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8))
-    table = "".join(
-        f'<FieldDefn index="{k}"><Name>{name}</Name><Type>{kind}</Type><Usage>{usage}</Usage></FieldDefn>'
-        for k, (name, kind, usage) in enumerate(fields)
-    )
-    aux, style = path.with_name(f"{path.name}.aux.xml"), path.with_suffix(".qml")
-    write_whole(
-        aux,
-        f'<PAMDataset><PAMRasterBand band="1"><CategoryNames>{categories}</CategoryNames>'
-        f'<GDALRasterAttributeTable tableType="thematic">{table}{rows}</GDALRasterAttributeTable>'
-        "</PAMRasterBand></PAMDataset>\n",
-    )
-    entries = "".join(
-        f'<paletteEntry value="{code}" label={quoteattr(name)} color="{colour}" alpha="255"/>'
-        for code, name, colour in said
-    )
-    write_whole(
-        style,
-        '<!DOCTYPE qgis PUBLIC "http://mrcc.com/qgis.dtd" "SYSTEM">\n<qgis><pipe>'
-        '<rasterrenderer type="paletted" band="1" opacity="1" alphaBand="-1">'
-        f"<colorPalette>{entries}</colorPalette></rasterrenderer></pipe></qgis>\n",
-    )
-    return [aux, style]
 
 
 # -- what catalogues read ----------------------------------------------------------------------------------------------
@@ -249,9 +204,9 @@ def _asset(work: ZoneWork, layer: Layer, file: Path, facts: Mapping[str, Any]) -
 # -- several zones -----------------------------------------------------------------------------------------------------
 
 
-def write_mosaic(maps: Sequence[Path], path: Path) -> list[Path]:
+def write_mosaic(maps: Sequence[Path], path: Path, legend: Legend | None) -> list[Path]:
     """A virtual raster over the maps of several reference systems, in that of the first; the others are warped as they
-    are read, to the nearest pixel.
+    are read, to the nearest pixel. With the legend of their classes, if they have any.
     """
     with rasterio.open(maps[0]) as first:
         crs, res, nodata, dtype = first.crs, first.res, first.nodata, first.dtypes[0]
@@ -268,8 +223,12 @@ def write_mosaic(maps: Sequence[Path], path: Path) -> list[Path]:
                 rasterio.shutil.copy(seen, target, driver="VRT")
                 sources.append((target, seen.bounds, seen.shape))
             warped.append(target)
-    write_whole(path, _vrt(sources, crs.to_wkt(), res, nodata, dtype, table, bands))
-    return [path, *warped]
+    named_classes = "" if legend is None else legend.band_xml
+    write_whole(path, _vrt(sources, crs.to_wkt(), res, nodata, dtype, table, bands, named_classes))
+    if legend is None:
+        remove_beside(path)
+        return [path, *warped]
+    return [path, legend.write_style(path), *warped]
 
 
 def _vrt(
@@ -280,6 +239,7 @@ def _vrt(
     dtype: str,
     table: Mapping[int, tuple[int, ...]],
     bands: Sequence[tuple[str | None, float]],
+    named_classes: str,
 ) -> str:
     """The text of a virtual raster.
 
@@ -291,6 +251,7 @@ def _vrt(
         dtype: see there.
         table: colours by value; none of what has no colours.
         bands: description and scale of each.
+        named_classes: elements of a band that say its classes' names; empty if it has none.
     """
     west, north = min(b.left for _, b, _ in sources), max(b.top for _, b, _ in sources)
     width = round((max(b.right for _, b, _ in sources) - west) / res[0])
@@ -310,7 +271,7 @@ def _vrt(
     kind = {"uint8": "Byte", "float32": "Float32", "int8": "Int8"}[dtype]
     described = "".join(
         f'<VRTRasterBand dataType="{kind}" band="{number}"><Description>{escape(name or "")}</Description>'
-        f"<NoDataValue>{nodata}</NoDataValue><Scale>{scale}</Scale>{palette}"
+        f"<NoDataValue>{nodata}</NoDataValue><Scale>{scale}</Scale>{palette}{named_classes}"
         + placed.replace("<SourceBand/>", f"<SourceBand>{number}</SourceBand>")
         + "</VRTRasterBand>"
         for number, (name, scale) in enumerate(bands, 1)

@@ -26,7 +26,7 @@ from swath.products.scene_maps._area import area_of
 from swath.products.scene_maps._files import SETTINGS, write_layers, write_mosaic
 from swath.products.scene_maps._layout import Layout
 from swath.products.scene_maps._predictors import Predictor
-from swath.products.scene_maps._products import Product
+from swath.products.scene_maps._products import Classes, Product
 from swath.products.scene_maps._work import ZoneWork, compute, settle
 from swath.products.windows import Input, Zone, open_zones
 from swath.settings import differences
@@ -51,6 +51,14 @@ class How:
     """Address of a Dask scheduler whose workers compute, and share this file system, instead of processes."""
     device: str | None = None
     """`cpu` or `cuda`; by default a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        if self.scheduler is not None and self.jobs > 1:
+            raise SwathError(
+                f"the workers of {self.scheduler} compute, and no processes of this machine",
+                where="--jobs",
+                remedy="leave --jobs or --scheduler out",
+            )
 
 
 def map_scene(
@@ -112,7 +120,8 @@ def map_scene(
             where=str(given.path),
             remedy="look at its nodata and clouds, and at the area of --clip",
         )
-    return written if len(zones) == 1 else [*write_mosaic(finished, to.with_suffix(".vrt")), *written]
+    legend = product.legend if isinstance(product, Classes) else None
+    return written if len(zones) == 1 else [*write_mosaic(finished, to.with_suffix(".vrt"), legend), *written]
 
 
 def _under_clouds(zones: list[Zone]) -> list[str]:
@@ -129,6 +138,12 @@ def _own(to: Path, zone: str, zones: int) -> Path:
 def _work(zone: Zone, predictor: Predictor, product: Product, how: How, path: Path, area: Any) -> ZoneWork:
     cell, multiple = predictor.cell, predictor.multiple
     overlap = predictor.overlap if how.overlap is None else how.overlap
+    if overlap and not predictor.overlap:
+        raise SwathError(
+            "what is said of the chip around each cell is the same in any window: there is nothing to blend",
+            where="--overlap",
+            remedy="leave it out; --cell says how far chips are apart",
+        )
     layout = Layout(
         height=math.ceil(zone.height / cell),
         width=math.ceil(zone.width / cell),

@@ -10,6 +10,7 @@ from numpy import ndarray
 from rasterio.enums import Resampling
 
 from swath.errors import RecipeError
+from swath.products.legends import Legend
 from swath.tasks.statistics import probabilities
 
 STEPS = 250
@@ -87,6 +88,11 @@ class Classes:
     def shown(self) -> tuple[int, ...]:
         """The value of each class in the map."""
         return self.codes if self.coded else tuple(range(len(self.codes)))
+
+    @property
+    def legend(self) -> Legend:
+        """Names and colours of the map's values."""
+        return Legend(self.shown, self.names, self.colours)
 
     def encode(self, values: Float[ndarray, "k h w"], valid: Bool[ndarray, "h w"]) -> UInt8[ndarray, "b h w"]:
         """The class, the probability of each class, and the entropy."""

@@ -37,8 +37,15 @@ class Asked:
     """GeoTIFF in the encoder's bands, which is embedded."""
     encoder: Path | None = None
     """Where the index's encoder lies, for `image`; where the index says if not given."""
-    negatives: float = NEGATIVES
-    """Weight of `unlike`: the query is mean(unit vectors wanted) - weight · mean(unit vectors not wanted)."""
+    negatives: float | None = None
+    """Weight of `unlike`, 0.2 if not given: the query is mean(unit vectors wanted) - weight · mean(unit vectors not
+    wanted)."""
+
+    def __post_init__(self) -> None:
+        if self.encoder is not None and self.image is None:
+            raise SwathError("the encoder embeds an image, and none is given", remedy="leave it out, or give an image")
+        if self.negatives is not None and not self.unlike:
+            raise SwathError("there is a weight of what is not wanted, and nothing is", remedy="leave negatives out")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +96,8 @@ def query(index: Index, asked: Asked) -> Query:
         )
     vector = units.mean(axis=0)
     if len(others):
-        vector = vector - asked.negatives * index.unit(others).mean(axis=0)
+        weight = NEGATIVES if asked.negatives is None else asked.negatives
+        vector = vector - weight * index.unit(others).mean(axis=0)
     if not np.linalg.norm(vector) > 1e-9:
         raise SwathError("what is looked for is a vector of length 0", remedy="look for something else")
     return Query(vector, np.union1d(rows, others), rows, tuple(notes))

@@ -44,6 +44,11 @@ class Input:
         """Whether a corpus lies there."""
         return (self.path / "corpus.json").exists()
 
+    @property
+    def is_cube(self) -> bool:
+        """Whether its path is that of a NetCDF file or a Zarr store."""
+        return self.path.suffix.lower() in CUBES or (self.path / "zarr.json").exists()
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data that says all of it, for records."""
         return {"path": str(self.path.absolute()), "source": dict(self.source), "date": str(self.date or "")}
@@ -128,13 +133,25 @@ def _rasters(given: Input, bands: Mapping[str, tuple[str, ...]]) -> list[Raster]
     path = given.path
     if not path.exists():
         raise CorpusError("there is no such file or folder", where=str(path), remedy="mend the path")
-    if path.suffix.lower() in CUBES or (path / "zarr.json").exists():
+    _check_is_described(given)
+    if given.is_cube:
         return [*cube(path, bands, given.source.get("cube") or {})]
     root, section = _section(given, bands)
     found, notes = folder.scenes(section, root)
     for note in notes:
         console().print(f"left out: {note['what']} ({note.get('where') or note.get('id')})", soft_wrap=True)
     return [*found]
+
+
+def _check_is_described(given: Input) -> None:
+    """Raise CorpusError where something else is described than what lies there."""
+    wanted, what = ({"cube"}, "a cube") if given.is_cube else ({"images", "quality"}, "rasters")
+    if given.source and not wanted & set(given.source):
+        raise CorpusError(
+            f"{', '.join(given.source)} is described, and this is {what}",
+            where=str(given.path),
+            remedy=f"describe {' and '.join(sorted(wanted))}, or leave --source out",
+        )
 
 
 def _section(given: Input, bands: Mapping[str, tuple[str, ...]]) -> tuple[Path, folder.FolderSection]:

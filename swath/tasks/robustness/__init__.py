@@ -47,12 +47,14 @@ class Asked:
     bands: bool = True
     """Whether bands are left out."""
     groups: tuple[str, ...] = ()
-    """Bands that are left out instead of each: keys, or several joined by a comma."""
+    """Bands that are left out instead of each: keys, or several joined by a comma; beside each, with `all`."""
     dates: bool = True
     """Whether series are cut short, and their dates exchanged."""
     shifts: tuple[str, ...] = (*SHIFTS, *ELSEWHERE)
 
     def __post_init__(self) -> None:
+        if self.groups and not self.bands:
+            raise RecipeError("no bands are left out, and some are named", where="groups", remedy="leave them out")
         for name in self.shifts:
             if name not in (*SHIFTS, *ELSEWHERE):
                 raise RecipeError(f"no shift {name!r}", where="--shift", remedy=nearest(name, (*SHIFTS, *ELSEWHERE)))

@@ -17,6 +17,8 @@ from swath.tasks.task import Task
 MEAN_OF = 2000
 """Largest number of training locations that the mean of a band is taken over; of more, some at random."""
 BATCH = 128
+USUAL = "all"
+"""In place of bands: each of them, each part of the spectrum, and each sensor."""
 Positions = Mapping[str, list[int]]
 """By sensor, positions of bands among its channels."""
 
@@ -27,7 +29,7 @@ def left_out(task: Task, bands: Bands, groups: Sequence[str] = ()) -> tuple[list
     Args:
         task: whose training part says what the mean of a band is.
         bands: of the input.
-        groups: what is left out instead: keys of bands, or several joined by a comma.
+        groups: what is left out instead: keys of bands, or several joined by a comma; `all` are the usual ones.
 
     Returns:
         The conditions, and what must be said.
@@ -36,7 +38,7 @@ def left_out(task: Task, bands: Bands, groups: Sequence[str] = ()) -> tuple[list
         RecipeError: a group names a band that the input has not; the message suggests the nearest one.
     """
     own = imaged(bands)
-    asked = list(_named(own, groups)) if groups else list(_usual(own))
+    asked = dict.fromkeys(_named(own, groups or (USUAL,)))
     some = [(kind, name, keys) for kind, name, keys in asked if len(keys) < len(own)]
     if not some:
         return [], ["it has a single band, so none can be left out"]
@@ -51,6 +53,9 @@ def imaged(bands: Bands) -> Bands:
 
 def _named(own: Bands, groups: Sequence[str]) -> Iterator[tuple[str, str, Bands]]:
     for said in groups:
+        if said == USUAL:
+            yield from _usual(own)
+            continue
         keys = tuple(_key(own, name.strip()) for name in said.split(","))
         yield ("band", keys[0], keys) if len(keys) == 1 else ("bands", said, keys)
 

@@ -80,6 +80,17 @@ def test_an_array_with_gaps_of_one_date_or_of_several(kind):
     assert embed(means(), kind(values[:0])).shape == (0, 3)
 
 
+def test_what_is_said_of_other_data_is_refused(corpus):
+    for data, said, message in (
+        (corpus, {"gsd_m": 10.0}, "a corpus or folder takes no gsd_m"),
+        (corpus, {"days": np.zeros(1, "datetime64[D]")}, "a corpus or folder takes no days"),
+        (np.zeros((1, 3, 4, 4)), {"images": {}}, "an array takes no images"),
+        (corpus, {"images": {"files": "*.tif"}}, "a corpus says itself what its pixels are"),
+    ):
+        with pytest.raises(ContractError, match=message):
+            embed(means(), data, **said)
+
+
 def test_an_array_in_other_units_shape_or_size_is_refused():
     values = np.full((2, 3, 4, 4), 0.2)
     with pytest.raises(ContractError, match="10,000 times too large"):

@@ -171,6 +171,7 @@ def test_a_prefix_and_principal_components(squares, encoder_path, index, tmp_pat
         ({"prefix": 13}, "a prefix of 13 dimensions of 12"),
         ({"pca": 12}, "12 vectors of 12 dimensions have no 12 principal components"),
         ({"prefix": 2, "pca": 2}, "both a prefix and principal components"),
+        ({"labels": "cover"}, "nothing is quantised"),
     ],
 )
 def test_what_cannot_be_reduced_is_refused(squares, encoder_path, tmp_path, storage, message):

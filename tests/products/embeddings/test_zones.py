@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from swath.cli import app
 from swath.corpus.ground import vector
-from swath.errors import CorpusError
+from swath.errors import ContractError, CorpusError
 from swath.products.embeddings import Storage, build_zones, check_embeddings, embed
 from tests.products.indices import SIDE_M, make_squares
 
@@ -83,6 +83,12 @@ def test_a_corpus_without_coordinates_has_no_zones(encoder_path, tmp_path):
     with pytest.raises(CorpusError, match="no location lies in any") as raised:
         build_zones(encoder_path, corpus, write(tmp_path / "zones.gpkg", [strip(0, 1)]), tmp_path / "z.parquet")
     assert "locations have coordinates" in raised.value.remedy
+
+
+def test_zones_have_no_labels_to_probe(squares, encoder_path, tmp_path):
+    storage = Storage(quantise="linear", labels="cover")
+    with pytest.raises(ContractError, match="polygons have no labels of the corpus"):
+        build_zones(encoder_path, squares, tmp_path / "zones.gpkg", tmp_path / "z.parquet", storage=storage)
 
 
 def test_zones_as_bytes(squares, encoder_path, tmp_path):

@@ -76,7 +76,7 @@ def test_the_command(index, shown, tmp_path):
     again = CliRunner().invoke(app, ["explore", str(own), "--classes", "forest,crop"])
     assert again.exit_code == 0, again.output
     assert shown[1][1] == ["water", "forest", "crop"]
-    with pytest.raises(SwathError, match="an index has no arms"):
+    with pytest.raises(SwathError, match="an index takes no --arm"):
         CliRunner().invoke(app, ["explore", str(own), "--arm", "x"], catch_exceptions=False)
 
 

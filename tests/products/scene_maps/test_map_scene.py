@@ -426,7 +426,7 @@ def test_several_utm_zones_have_a_map_each_and_one_of_all(tmp_path):
     write(scenes / "a.tif", counts)
     write(scenes / "b.tif", counts, epsg=32632)
     written = map_scene(dense(), CLASSES, Input(scenes), tmp_path / "map.tif", about=ABOUT, how=SMALL)
-    assert [one.name for one in written[:3]] == ["map.vrt", "map_32632.warped.vrt", "map_32631.tif"]
+    assert [one.name for one in written[:3]] == ["map.vrt", "map.qml", "map_32632.warped.vrt"]
     with rasterio.open(tmp_path / "map.vrt") as all_of_it, rasterio.open(tmp_path / "map_32631.tif") as first:
         assert all_of_it.crs.to_epsg() == 32631
         assert all_of_it.colormap(1)[9] == (255, 0, 0, 255)
@@ -456,10 +456,17 @@ def test_a_zone_without_a_valid_pixel_has_no_map_and_the_others_have(tmp_path, c
     write(scenes / "b.tif", 0 * counts, epsg=32632)
     written = map_scene(dense(), CLASSES, Input(scenes), tmp_path / "map.tif", about=ABOUT, how=SMALL)
     assert "EPSG-32632 has no valid pixel, and no map" in " ".join(capsys.readouterr().err.split())
-    assert [one.name for one in written[:2]] == ["map.vrt", "map_32631.tif"]
+    assert [one.name for one in written[:3]] == ["map.vrt", "map.qml", "map_32631.tif"]
     assert not (tmp_path / "map_32632.tif").exists()
     with rasterio.open(tmp_path / "map.vrt") as file:
         assert (file.read(1) != 255).all()
+        rasterio.shutil.copy(file, tmp_path / "copy.png", driver="PNG")  # which says beside it what GDAL has read
+    read = ElementTree.parse(tmp_path / "copy.png.aux.xml")
+    categories = [one.text or "" for one in read.iter("Category")]
+    assert [categories[code] for code in CLASSES.codes] == list(CLASSES.names)
+    rows = [[value.text for value in row] for row in read.iter("Row")]
+    assert rows[2] == ["9", CLASSES.names[2], "255", "0", "0"]
+    assert (tmp_path / "map.qml").read_text() == (tmp_path / "map_32631.qml").read_text()
 
 
 def test_other_settings_a_second_writer_and_what_is_no_map_are_refused(tmp_path, scene):
@@ -572,6 +579,16 @@ def test_a_classifier_of_chips_says_of_each_cell_what_it_says_of_the_chip_around
             top, left = first + row * cell, first + column * cell
             around = padded[:, top : top + chip, left : left + chip]
             np.testing.assert_allclose(said[:, row, column], (around * weight.numpy()).sum(axis=(1, 2)), atol=1e-4)
+
+
+def test_ways_that_have_no_effect_are_refused(tmp_path):
+    write(tmp_path / "scene.tif", np.ones((2, 8, 8), np.uint16))
+    predictor = Chips(whereabouts, nn.Identity(), KEYS, series=False, check=lambda images: None, chip=4, cell=4)
+    how = How(window=4, overlap=1, device="cpu")
+    with pytest.raises(SwathError, match="there is nothing to blend"):
+        map_scene(predictor, Numbers(("a",)), Input(tmp_path / "scene.tif"), tmp_path / "m.tif", about=ABOUT, how=how)
+    with pytest.raises(SwathError, match="compute, and no processes of this machine"):
+        How(jobs=2, scheduler="tcp://127.0.0.1:1")
 
 
 def whereabouts(images):

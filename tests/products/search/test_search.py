@@ -3,6 +3,7 @@
 import errno
 import json
 import tempfile
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -151,6 +152,18 @@ def test_an_image_by_the_same_encoder_alone(squares, encoder_path, picture, tmp_
 def test_what_cannot_be_looked_for(index, asked, message):
     with pytest.raises(SwathError, match=message):
         find(index, asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"like": ("square-01",), "encoder": Path("e")}, "the encoder embeds an image, and none is given"),
+        ({"like": ("square-01",), "negatives": 0.2}, "a weight of what is not wanted, and nothing is"),
+    ],
+)
+def test_what_has_no_effect_on_what_is_looked_for_is_refused(asked, message):
+    with pytest.raises(SwathError, match=message):
+        Asked(**asked)
 
 
 def test_more_than_there_are(index):

@@ -207,6 +207,15 @@ def test_a_cube_has_the_pixels_of_its_variables(tmp_path, kind):
     np.testing.assert_allclose(values[:, 0], np.where(there, meant * 1e-4, 0), atol=1e-6)
 
 
+def test_a_description_of_something_else_is_refused(tmp_path):
+    write(tmp_path / "scene.tif", counts(0))
+    (tmp_path / "cube.nc").touch()
+    with pytest.raises(CorpusError, match="cube is described, and this is rasters"):
+        open_zones(Input(tmp_path / "scene.tif", {"cube": {"nodata": 0}}), [RED, NIR])
+    with pytest.raises(CorpusError, match="images is described, and this is a cube"):
+        open_zones(Input(tmp_path / "cube.nc", {"images": [{"sensor": "sentinel-2-l2a"}]}), [RED])
+
+
 @pytest.mark.parametrize(
     ("made", "said"),
     [

@@ -73,6 +73,21 @@ def same(one, other, sensor):
     return torch.equal(one[sensor].pixels, other[sensor].pixels) and torch.equal(one[sensor].valid, other[sensor].valid)
 
 
+def test_all_bands_and_named_ones_are_left_out_together(made):
+    task, _, found, _ = made
+    pair = f"{S2}/B02,{S2}/B08"
+    usual = {key for key in found if key.split("|")[0] in {"band", "bands", "sensor"}}
+    for groups, wanted in (
+        (("all",), usual),
+        ((pair,), {f"bands|{pair}|1"}),
+        (("all", pair), usual | {f"bands|{pair}|1"}),
+    ):
+        (own,), _ = conditions([task], BOTH, Asked(groups=groups, dates=False, shifts=()))
+        assert set(own) == wanted
+    with pytest.raises(RecipeError, match="no bands are left out, and some are named"):
+        Asked(bands=False, groups=("B02",))
+
+
 def test_a_band_left_out_shows_the_mean_of_the_training_part_and_its_neighbours_stay(made):
     task, plain, found, seen = made
     image = seen(f"band|{S2}/B04|1")[S2]
