@@ -57,6 +57,8 @@ def test_the_data_card_agrees_with_the_corpus(written):
 
 
 def test_locations_without_a_chip_of_a_sensor_have_no_date_of_it(tmp_path):
+    from swath.products.report.sections import data
+
     layouts = {
         name: SensorLayout(bands=("B02",), gsd_m=10, dtype="uint16") for name in ("sentinel-2-l2a", "sentinel-2-l1c")
     }
@@ -72,6 +74,8 @@ def test_locations_without_a_chip_of_a_sensor_have_no_date_of_it(tmp_path):
     corpus = Corpus.open(tmp_path / "c")
     assert _cards._sensor(corpus, "sentinel-2-l2a")["dates_per_location"] == [0, 2]
     assert _cards._sensor(corpus, "sentinel-2-l1c")["dates_per_location"] == [0, 1]
+    shown = data._sensor(_cards._sensor(corpus, "sentinel-2-l2a"))
+    assert (shown["dates"], shown["bands"], shown["period"]) == ("0–2", "B02", "not dated")
 
 
 def test_a_model_card_agrees_with_checkpoints_and_tables(written):

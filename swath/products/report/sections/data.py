@@ -1,7 +1,7 @@
 """The data card: what the corpus holds, where and when it was taken, and how it was divided."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from swath import sensors
 from swath.corpus import Corpus
 from swath.corpus.labels import TargetConfig, targets
 from swath.corpus.splits import Leakage, SplitConfig, leakage, split
@@ -83,8 +82,8 @@ def data_card(run: Run, corpus: Corpus, task: str | None) -> DataCard:
     whole = cards.data_card(run, corpus, parts.split, parts.audit)
     plots = [_dates(corpus), *_quality(corpus), _balance(parts), _map(corpus, parts.split)]
     return DataCard(
-        facts=_facts(run, corpus, parts),
-        sensors=[_sensor(corpus, name) for name in corpus.info.sensors],
+        facts=_facts(whole),
+        sensors=[_sensor(one) for one in whole["sensors"].values()],
         plots=[plot for plot in plots if plot is not None],
         sheet=_sheet(corpus, parts.labels),
         remarks=[*_leakage(parts.audit), *whole["limits"]],
@@ -119,57 +118,31 @@ def _labels(run: Run, corpus: Corpus, task: str | None) -> pd.Series:
     return pd.Series(pd.Categorical.from_codes(codes, labelled.classes), index=labelled.locations[rows])
 
 
-def _facts(run: Run, corpus: Corpus, parts: Division) -> list[tuple[str, str]]:
-    stated = run.manifest.get("corpus") or {}
-    groups = len(set(corpus.locations["group"]))
+def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = [
-        ("Locations", f"{count(len(corpus.locations))} in {plural(groups, 'group')}"),
-        (
-            "Chips",
-            f"{count(len(corpus.chips))} of {corpus.info.chip_px}{NO_BREAK}×{NO_BREAK}{corpus.info.chip_px} pixels",
-        ),
-        ("Content hash", str(stated.get("hash") or corpus.content_hash)[:16]),
+        ("Locations", f"{count(card['locations'])} in {plural(card['groups'], 'group')}"),
+        ("Chips", f"{count(card['chips'])} of {card['chip_px']}{NO_BREAK}×{NO_BREAK}{card['chip_px']} pixels"),
+        ("Content hash", card["content_hash"][:16]),
     ]
-    if sizes := Counter(parts.split.dropna()):
+    if sizes := card["parts"]:
         facts.append(("Split", ", ".join(f"{name} {count(sizes[name])}" for name in _in_order(sizes))))
-    if corpus.label_layers:
-        facts.append(("Label layers", "; ".join(_layer(*item) for item in corpus.label_layers.items())))
-    if corpus.info.licences:
-        facts.append(("Licence", "; ".join(corpus.info.licences)))
+    if layers := card["labels"]:
+        facts.append(("Label layers", "; ".join(f"{name} ({', '.join(own)})" for name, own in layers.items())))
+    if card["licences"]:
+        facts.append(("Licence", "; ".join(card["licences"])))
     return facts
 
 
-def _layer(name: str, layer: Any) -> str:
-    return f"{name} ({', '.join(layer.classes.values())})"
-
-
-def _sensor(corpus: Corpus, name: str) -> dict[str, str]:
-    layout, chips = corpus.info.sensors[name], corpus.chips[corpus.chips["sensor"] == name]
-    per_location = Counter(chips["location"]).values()
+def _sensor(card: Mapping[str, Any]) -> dict[str, str]:
     return {
-        "name": sensors.get(name).title,
-        "bands": ", ".join(layout.bands),
-        "gsd": f"{layout.gsd_m:g}{NO_BREAK}m",
-        "chips": count(len(chips)),
-        "dates": _spread(per_location),
-        "period": _period(pd.DatetimeIndex(chips["datetime"])),
-        "valid": percent(float(np.mean(np.asarray(chips["valid"], dtype=float)))) if len(chips) else DASH,
+        "name": card["title"],
+        "bands": ", ".join(one["band"].partition("/")[2] for one in card["bands"]),
+        "gsd": f"{card['pixel_m']:g}{NO_BREAK}m",
+        "chips": count(card["chips"]),
+        "dates": DASH.join(map(str, dict.fromkeys(card["dates_per_location"] or ()))) or DASH,
+        "period": " to ".join(dict.fromkeys(card["period"] or ())) or "not dated",
+        "valid": DASH if card["usable"] is None else percent(card["usable"]),
     }
-
-
-def _spread(per_location: Collection[int]) -> str:
-    if not per_location:
-        return DASH
-    low, high = min(per_location), max(per_location)
-    return str(low) if low == high else f"{low}{DASH}{high}"
-
-
-def _period(when: pd.DatetimeIndex) -> str:
-    when = when.dropna()
-    if not len(when):
-        return "not dated"
-    first, last = f"{when.min():%Y-%m-%d}", f"{when.max():%Y-%m-%d}"
-    return first if first == last else f"{first} to {last}"
 
 
 def _dates(corpus: Corpus) -> Drawn | None:
@@ -179,7 +152,7 @@ def _dates(corpus: Corpus) -> Drawn | None:
     months = dated["datetime"].dt.tz_localize(None).dt.to_period("M")
     counts = {name: months[dated["sensor"] == name].value_counts() for name in corpus.info.sensors}
     with styled():
-        alt = f"Histogram of acquisition dates, {_period(pd.DatetimeIndex(dated['datetime']))}"
+        alt = f"Histogram of acquisition dates, {' to '.join(dict.fromkeys(cards.period(pd.Series(dated['datetime'])) or ()))}"
         data = pd.DataFrame(counts).fillna(0).astype(int).sort_index().rename_axis("month").reset_index()
         return drawn(dates(counts), "dates", alt, data, "When the chips were taken.", _sensor_legend(corpus))
 
