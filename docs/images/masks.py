@@ -98,7 +98,7 @@ def filled_in(method: mae.Method, image: Image) -> tuple[Image, Image]:
     torch.manual_seed(1)
     keep = method.keep(grid.layers, seen)
     tokens, positions = encoder.tokens(image, keep), encoder.positions(image, method.decoder.width)
-    said = method.decoder(tokens, keep, positions, seen, grid.layers)
+    said = method.decoder(tokens, keep, positions, seen, image)
     # tokens of the first group, whose first numbers are of the visible bands
     numbers = VISIBLE * PATCH**2
     shown = encoder.patches(image).values[:, : grid.places, :numbers]

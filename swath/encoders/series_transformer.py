@@ -189,6 +189,10 @@ class SeriesTransformer(SeriesEncoder):
             ContractError: the image is not what the encoder was made for.
         """
         super().check(image, trusted=trusted)
+        self.check_size(image)
+
+    def check_size(self, image: Image) -> None:
+        """Raise ContractError where chips are smaller than a patch."""
         if (least := min(image.pixels.shape[3:])) < self.config.patch:
             raise ContractError(
                 f"the image is {least} pixel(s) wide, a token of the encoder {self.config.patch}",

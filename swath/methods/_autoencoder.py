@@ -1,5 +1,6 @@
 """What MAE and SatMAE share: an encoder that sees some tokens, and a transformer that fills in the others' pixels."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -108,6 +109,12 @@ class Autoencoder(_types.Method):
         super().__init__(with_tokens(encoder, config.name), policy)
         self.config = config
         self.decoder = Decoder(self.encoder, config)
+
+    def rehearse(self, draw: Callable[[], list[View]]) -> None:
+        """As `Method`: views are not smaller than a patch, and the mask leaves some of their patches."""
+        for view in draw():
+            image = self.encoder.by_date(view.image)
+            self.keep(self.encoder.grid(image).layers, torch.ones_like(self.encoder.seen(image)))
 
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """Mean over hidden patches of the mean squared error of their valid pixels."""

@@ -1,5 +1,6 @@
 """What FCMAE and MP-MAE share: cells that are hidden, the decoder that fills them in, and errors of what it says."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -106,6 +107,10 @@ class Masked(_types.Method):
         rows, columns = self.encoder.grid(first.image)
         kept = visible(len(first.image), rows * columns, self.mask, generator)
         return [replace(first, kept=send(kept, first.image.pixels.device)), *others]
+
+    def rehearse(self, draw: Callable[[], list[View]]) -> None:
+        """As `Method`: views are made of whole cells, of which the mask leaves some."""
+        draw()
 
     def standard(self, view: View) -> tuple[Float[Tensor, "b m c p"], Bool[Tensor, "b m p"]]:
         """The hidden cells of a view, as the encoder standardises them, and which of their pixels are asked for: the

@@ -133,6 +133,16 @@ class Method(nn.Module, ABC):
         uid = tuple(batch.uid)
         return [replace(view, lonlat=batch.lonlat, uid=uid) for view in self.policy(batch, generator)]
 
+    def rehearse(self, draw: Callable[[], list[View]]) -> None:
+        """Raise what the first step would raise whatever the locations are, before anything is trained.
+
+        Args:
+            draw: gives this method's views of a few locations, which takes a moment.
+
+        Raises:
+            SwathError: views of this size leave the method nothing to do, or are not what the encoder can take.
+        """
+
     def prepare(self, uid: Sequence[str], lonlat: Float64[np.ndarray, "n 2"]) -> None:
         """Look at which locations are trained on, once, before the first step or its continuation.
 

@@ -34,6 +34,8 @@ from swath.settings import PluginSettings
 Share = Annotated[float, Field(gt=0, le=1)]
 TRIES = 20
 """How many contexts are drawn until one is large enough (code: `timeout`)."""
+DRAWS = 200
+"""How many sizes of targets are tried before anything is trained."""
 
 
 class Config(PluginSettings):
@@ -144,6 +146,13 @@ class Method(_types.Method):
         self.predictor = Predictor(encoder.dim, config)
         self.teacher = Teacher(encoder)
 
+    def rehearse(self, draw: Callable[[], list[View]]) -> None:
+        """As `Method`: targets of any size that may be drawn leave something of views of this size."""
+        for view in draw():
+            grid = self.encoder.grid(self.encoder.by_date(view.image))
+            for _ in range(DRAWS):
+                target_size(grid, self.config)
+
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """Smooth L1 between predictions and the teacher's normalised tokens, the mean over all that are asked for.
 
@@ -211,13 +220,7 @@ def blocks(grid: TokenGrid, samples: int, config: Config) -> tuple[Int[Tensor, "
     Raises:
         RecipeError: targets may be empty or cover everything: there are too few patches.
     """
-    target = block_size(grid, config.target_scale, config.target_aspect)
-    if config.targets * target[0] * target[1] >= grid.places:
-        raise RecipeError(
-            f"{config.targets} blocks of {target[0]} x {target[1]} patches may leave none of {grid.rows} x "
-            f"{grid.columns} as a context",
-            remedy="larger views, smaller patches, fewer targets or a smaller target_scale",
-        )
+    target = target_size(grid, config)
     square = block_size(grid, config.context_scale, (1.0, 1.0))
     wanted = block_places(grid, target, samples, config.targets)
     free = torch.ones(samples, grid.places, dtype=torch.bool).scatter_(1, wanted.flatten(1), value=False)
@@ -229,6 +232,22 @@ def blocks(grid: TokenGrid, samples: int, config: Config) -> tuple[Int[Tensor, "
     context = free & inside
     context = torch.where(context.any(dim=1, keepdim=True), context, free)
     return _every_layer(_numbers(context), grid), _every_layer(wanted, grid)
+
+
+def target_size(grid: TokenGrid, config: Config) -> tuple[int, int]:
+    """Rows and columns of a batch's targets.
+
+    Raises:
+        RecipeError: they may cover everything: there are too few patches.
+    """
+    target = block_size(grid, config.target_scale, config.target_aspect)
+    if config.targets * target[0] * target[1] >= grid.places:
+        raise RecipeError(
+            f"{config.targets} blocks of {target[0]} x {target[1]} patches may leave none of {grid.rows} x "
+            f"{grid.columns} as a context",
+            remedy="larger views, smaller patches, fewer targets or a smaller target_scale",
+        )
+    return target
 
 
 def block_size(grid: TokenGrid, scale: tuple[float, float], aspect: tuple[float, float]) -> tuple[int, int]:

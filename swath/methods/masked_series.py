@@ -5,6 +5,7 @@ one of its four strategies, or hides a sensor as a whole. Only what stays is enc
 band, so that none counts for more than another; invalid ones are neither shown nor asked for.
 """
 
+from collections.abc import Callable
 from typing import Literal, cast
 
 import torch
@@ -103,6 +104,11 @@ class Method(_types.Method):
         super().__init__(encoder, policy)
         self.config = config
         self.decoder = Decoder(encoder, config)
+
+    def rehearse(self, draw: Callable[[], list[View]]) -> None:
+        """As `Method`: views are not smaller than a patch of the encoder's."""
+        for view in draw():
+            self.encoder.check_size(view.image)
 
     def loss(self, views: list[View], gather: Gather = ONE_PROCESS) -> Loss:
         """Mean over the samples that have something to read, of the mean over what is hidden of each."""

@@ -8,6 +8,9 @@ patches of 16. Pixels are normalised token by token here, in the official code p
 
 from typing import Literal
 
+from jaxtyping import Bool, Int
+from torch import Tensor
+
 from swath.encoders import Encoder
 from swath.errors import RecipeError
 from swath.methods import _autoencoder
@@ -34,3 +37,13 @@ class Method(_autoencoder.Autoencoder):
                 remedy="give the encoder vit groups, or dates: together; or choose the method mae",
             )
         self.masks = config.masks
+
+    def keep(self, layers: int, seen: Bool[Tensor, "b n"]) -> Int[Tensor, "b k"]:
+        """As `Autoencoder`; RecipeError where a patch has one token after all, of the one date that the views have."""
+        if layers == 1:
+            raise RecipeError(
+                "sat-mae masks tokens of several dates, and the views have one",
+                where="views.dates",
+                remedy="read more dates (views.dates: 3), or choose the method mae",
+            )
+        return super().keep(layers, seen)

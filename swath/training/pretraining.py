@@ -28,6 +28,9 @@ from swath.training.gauges import LabelledSet
 from swath.training.plan import Plan
 from swath.training.targets import found, lacking
 
+SAMPLE = 2
+"""Locations that a method is shown before anything is trained: batch statistics are of two at least."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pretrained:
@@ -116,18 +119,35 @@ def check(
     corpus: Corpus,
     locations: np.ndarray,
 ) -> None:
-    """Raise what `pretrain` would raise before its first step, on one device.
+    """Raise what `pretrain` would raise before its first step, on one device, and in it whatever the locations are.
 
     Raises:
         SwathError: there are too few chips for a step, or encoder, method and views do not go together.
     """
     policy = views.build(views_config)
     loader = _loader(policy, train, corpus, locations, 0)
-    Plan.of(train, len(loader(train.batch_size, 0, 1)))
+    batches = loader(train.batch_size, 0, 1)
+    Plan.of(train, len(batches))
     with seeded(0):
-        _method(method_config, encoders.build(encoder_config, contract), policy, corpus, locations)
+        method = _method(method_config, encoders.build(encoder_config, contract), policy, corpus, locations)
+        method.rehearse(lambda: method.views(batches.sample(SAMPLE), torch.Generator().manual_seed(0)))
+        if method.encoder.needs_days:
+            _require_days(policy, corpus, locations)
     for line in lacking(policy.inputs.targets, corpus, locations):
         console().print(line, soft_wrap=True)
+
+
+def _require_days(policy: views.Policy, corpus: Corpus, locations: np.ndarray) -> None:
+    """Raise RecipeError where no series of these locations has a date, and say of how many none is known."""
+    chips = corpus.chip_index
+    read = chips["location"].isin(locations.tolist()) & chips["sensor"].isin([*policy.reads])
+    undated = len(locations) - chips.loc[read & chips["datetime"].notna(), "location"].nunique()
+    said = f"the encoder goes by the days of a series, and of {undated} of {len(locations)} locations none is known"
+    if undated == len(locations):
+        remedy = "say when the images were taken: a date in the recipe's id expression"
+        raise RecipeError(said, where=str(corpus.path), remedy=remedy)
+    if undated:
+        console().print(said, soft_wrap=True)
 
 
 def _loader(
@@ -239,7 +259,8 @@ class _FromCorpus:
             console().print(f"{notice}, and are left out", soft_wrap=True)
         if loader.of_fewer_dates:
             notice = f"{loader.of_fewer_dates} {of_all} have fewer than {self.select.dates} usable dates"
-            console().print(f"{notice}: theirs are repeated, so that both views may be of one date", soft_wrap=True)
+            what = "so that what is compared, or filled in, may be of one date"
+            console().print(f"{notice}: theirs are repeated, {what}", soft_wrap=True)
         if loader.left_out and self.select.apart_days is not None:
             notice = (
                 f"{loader.left_out} {of_all} have no two usable dates {self.select.apart_days:g} days of the year apart"

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float64
 from numpy import ndarray
 
 from swath.corpus import Corpus
-from swath.corpus.reading import column_values, days
+from swath.corpus.reading import column_values, days, texts
 from swath.errors import CorpusError, RecipeError, nearest
 from swath.methods import Target, cycle, months
 from swath.sensors import band, is_constant
@@ -35,7 +35,8 @@ def found(wanted: Sequence[Wanted], corpus: Corpus, locations: ndarray) -> list[
         locations: rows that are trained on.
 
     Raises:
-        RecipeError: none of the locations has a target, or it is the same of all of them.
+        RecipeError: none of the locations has a target, it is the same of all of them, or it is numbers where classes
+            are wanted or texts where numbers are.
         CorpusError: the corpus has no such band, layer or column.
     """
     return [_layer(one, corpus) if one.kind == "layer" else _found(one, corpus, locations) for one in wanted]
@@ -68,7 +69,10 @@ def _layer(one: Wanted, corpus: Corpus) -> Target:
     if one.name not in corpus.label_layers:
         remedy = nearest(one.name, corpus.label_layers)
         raise CorpusError(f"the corpus has no label layer {one.name!r}", where=str(corpus.path), remedy=remedy)
-    return Target(one.name, one.kind, one.of, codes=tuple(map(float, corpus.label_layers[one.name].labelled)))
+    codes = tuple(map(float, corpus.label_layers[one.name].labelled))
+    if len(codes) < 2:
+        raise _same(one)
+    return Target(one.name, one.kind, one.of, codes=codes)
 
 
 def _found(one: Wanted, corpus: Corpus, locations: ndarray) -> Target:
@@ -76,16 +80,43 @@ def _found(one: Wanted, corpus: Corpus, locations: ndarray) -> Target:
     if one.kind == "map":
         return _map(one, corpus)
     if one.kind == "class":
-        values = column_values(corpus, one.of[0])
-        return Target(one.name, one.kind, one.of, codes=tuple(np.unique(values[np.isfinite(values)]).tolist()))
+        return _class(one, corpus, locations)
+    if one.kind == "numbers":
+        _require_numbers(one, corpus)
     values = _months(one, corpus, locations) if one.kind == "month" else _numbers(one, corpus, locations)
     mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
     if (std < SAME).all():
-        raise RecipeError(
-            f"the target {one.name} is the same of all locations", where="views", remedy=f"leave {one.name} out"
-        )
+        raise _same(one)
     # what does not vary is 0 whatever it is divided by
     return Target(one.name, one.kind, one.of, mean=tuple(mean.tolist()), std=tuple(np.maximum(std, SAME).tolist()))
+
+
+def _same(one: Wanted) -> RecipeError:
+    # the error of one class is always 0, and its uncertainty would fall without an end
+    return RecipeError(
+        f"the target {one.name} is the same of all locations", where="views", remedy=f"leave {one.name} out"
+    )
+
+
+def _class(one: Wanted, corpus: Corpus, locations: ndarray) -> Target:
+    """A column of classes: all that the corpus has."""
+    values = column_values(corpus, one.of[0])
+    if corpus.info.units.get(one.of[0]) or (np.isfinite(values) & (values % 1 != 0)).any():
+        raise RecipeError(
+            f"column {one.of[0]!r} holds numbers, not classes", where="views.classes", remedy="list it in views.numbers"
+        )
+    known, here = (np.unique(some[np.isfinite(some)]) for some in (values, values[locations]))
+    if len(here) < 2:
+        raise _same(one)
+    return Target(one.name, one.kind, one.of, codes=tuple(known.tolist()))
+
+
+def _require_numbers(one: Wanted, corpus: Corpus) -> None:
+    """RecipeError where a column holds texts, whose positions in the alphabet would be learnt as if they were sizes."""
+    if of_texts := [column for column in one.of if texts(corpus, column)]:
+        raise RecipeError(
+            f"column {of_texts[0]!r} holds texts, not numbers", where="views.numbers", remedy="list it in views.classes"
+        )
 
 
 def _map(one: Wanted, corpus: Corpus) -> Target:

@@ -9,7 +9,7 @@ import torch
 from swath import encoders, methods
 from swath.batch import Batch
 from swath.encoders import series_transformer
-from swath.errors import RecipeError
+from swath.errors import ContractError, RecipeError
 from swath.methods.masked_series import Config, draw, first_of, hidden_error, kept
 from swath.testing import image as picture
 from swath.views.policies import sensor_series
@@ -222,6 +222,14 @@ def test_a_series_of_one_token_is_refused():
     made = methods.build(Config(**SMALL), encoders.build(net, contract().alone(1)), fakes.policy)
     with pytest.raises(RecipeError, match="one each"):
         made.loss(views(t=1)[1:])
+
+
+def test_chips_smaller_than_a_patch_are_refused_before_anything_is_trained():
+    net = series_transformer.Config(dim=16, heads=2, patch=4)
+    made = methods.build(Config(**SMALL), encoders.build(net, contract()), fakes.policy)
+    with pytest.raises(ContractError, match=r"1 pixel\(s\) wide, a token of the encoder 4"):
+        made.rehearse(views)
+    method().rehearse(views)
 
 
 def test_an_encoder_without_tokens_is_refused():

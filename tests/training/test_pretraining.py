@@ -1,5 +1,6 @@
 """From a corpus to an encoder that loads and embeds, or to nothing that pretends to be one."""
 
+import inspect
 import json
 
 import numpy as np
@@ -9,13 +10,24 @@ import torch
 from swath import encoders, views
 from swath.corpus import Chip, Corpus, CorpusWriter, Location, Part, SensorLayout
 from swath.encoders import InputContract
+from swath.encoders.convnext_v2 import Config as ConvNextV2
+from swath.encoders.series_transformer import Config as SeriesTransformer
 from swath.encoders.timm import Config as Timm
-from swath.errors import CheckpointError, TrainingError
+from swath.encoders.vit import Config as Vit
+from swath.errors import CheckpointError, ContractError, RecipeError, TrainingError
 from swath.methods.byol import Config as Byol
+from swath.methods.fcmae import Config as Fcmae
+from swath.methods.i_jepa import Config as IJepa
+from swath.methods.mae import Config as Mae
+from swath.methods.masked_series import Config as MaskedSeries
+from swath.methods.sat_mae import Config as SatMae
 from swath.methods.simclr import Config as Simclr
-from swath.training import TrainConfig, pretrain
+from swath.training import TrainConfig, check, pretrain
 from swath.training.config import Collapse, Optimizer
+from swath.views.policies.one_crop import Config as OneCrop
+from swath.views.policies.sensor_series import Config as SensorSeries
 from swath.views.policies.two_crops import Config as TwoCrops
+from swath.views.policies.with_targets import Config as WithTargets
 from tests.training import helpers
 
 SENSOR, PX = "sentinel-2-l2a", 32
@@ -51,6 +63,36 @@ def arguments(corpus, out, **changes):
         "devices": 1,
         **changes,
     }
+
+
+ONE_CROP, SERIES = OneCrop(bands=KEYS), SensorSeries(bands=KEYS)
+VIT, CELLS = {"width": 32, "depth": 1, "heads": 2}, ConvNextV2(depths=(1, 1, 1, 1), widths=(4, 4, 4, 4), cell=8)
+
+
+@pytest.mark.parametrize(
+    ("method", "encoder", "views_config", "said"),
+    [
+        (Mae(mask=0.97), Vit(patch=8, **VIT), ONE_CROP, "mask=0.97 leaves none of 16 patches"),
+        (Mae(), Vit(patch=64, **VIT), ONE_CROP, "32 x 32 pixels, which is less than a patch of 64 x 64"),
+        (SatMae(), Vit(patch=8, dates="together", **VIT), ONE_CROP, "tokens of several dates, and the views have one"),
+        (Fcmae(mask=0.95, decoder_width=8), CELLS, WithTargets(bands=KEYS), "mask=0.95 leaves none of 16 cells"),
+        (IJepa(predictor_depth=1), Vit(patch=8, **VIT), ONE_CROP, "may leave none of 4 x 4 as a context"),
+    ],
+)
+def test_what_views_of_this_size_cannot_give_is_refused_before_anything_is_trained(
+    corpus, tmp_path, method, encoder, views_config, said
+):
+    changes = {"method_config": method, "encoder_config": encoder, "views_config": views_config}
+    settings = arguments(corpus, tmp_path, **changes)
+    with pytest.raises((RecipeError, ContractError), match=said):
+        check(**{key: settings[key] for key in inspect.signature(check).parameters})
+
+
+def test_an_encoder_that_goes_by_days_is_refused_a_corpus_without_any(corpus, tmp_path):
+    changes = {"method_config": MaskedSeries(), "encoder_config": SeriesTransformer(), "views_config": SERIES}
+    settings = arguments(corpus, tmp_path, **changes)
+    with pytest.raises(RecipeError, match="days of a series, and of 24 of 24 locations none is known"):
+        check(**{key: settings[key] for key in inspect.signature(check).parameters})
 
 
 def test_an_encoder_comes_out_and_can_be_used(corpus, tmp_path):

@@ -34,8 +34,9 @@ def corpus(tmp_path_factory) -> Corpus:
     }
     rng = np.random.default_rng(0)
     layer = LabelLayer(classes={10: "tree", 80: "water"}, void=0)
-    empty = LabelLayer(classes={1: "road"}, void=0)
-    with CorpusWriter(tmp_path_factory.mktemp("corpus") / "c", layouts, PX, {"cover": layer, "roads": empty}) as writer:
+    empty = LabelLayer(classes={1: "road", 2: "path"}, void=0)
+    sea, layers = LabelLayer(classes={3: "sea"}, void=0), {"cover": layer, "roads": empty}
+    with CorpusWriter(tmp_path_factory.mktemp("corpus") / "c", layouts, PX, layers | {"sea": sea}) as writer:
         for i in range(COUNT):
             uid, lacks = str(i), i % 3 == 2
             when = None if i == 0 else datetime(2020, i, 15)
@@ -44,8 +45,10 @@ def corpus(tmp_path_factory) -> Corpus:
                 chips.append(Chip(uid, RADAR, rng.normal(-12, 3, (2, PX, PX)).astype(np.float32)))
             cover = np.zeros((1, PX, PX), int) if lacks else rng.choice([0, 10, 80], (1, PX, PX))
             scalars = {"biome": BIOMES[i % 3], "rain": None if i == 4 else float(i), "same": 1.0, "none": None}
+            scalars |= {"share": i / 7}
             place = Location(uid, lonlat=None if i == 1 else (10.0 * i, 5.0 * i), scalars=scalars)
-            writer.append(Part([place], chips, {"cover": cover, "roads": np.zeros((1, PX, PX), int)}))
+            none = np.zeros((1, PX, PX), int)
+            writer.append(Part([place], chips, {"cover": cover, "roads": none, "sea": none + 3}))
         return writer.finish()
 
 
@@ -97,6 +100,10 @@ def test_what_some_lack_is_counted(corpus):
         ({"maps": ALL["maps"]}, EVERY[2::3], "none of the 4 locations .* has the target radar", "leave radar out"),
         ({"layers": ("roads",)}, EVERY, "none of the 12 locations .* has the target roads", "leave roads out"),
         ({"layers": ("covers",)}, EVERY, "no label layer 'covers'", "did you mean 'cover'"),
+        ({"layers": ("sea",)}, EVERY, "the target sea is the same of all locations", "leave sea out"),
+        ({"classes": ("biome",)}, EVERY[::3], "the target biome is the same of all locations", "leave biome out"),
+        ({"classes": ("share",)}, EVERY, "column 'share' holds numbers, not classes", "list it in views.numbers"),
+        ({"numbers": {"n": ("rain", "biome")}}, EVERY, "'biome' holds texts, not numbers", "list it in views.classes"),
         ({"classes": ("biomes",)}, EVERY, "no label 'biomes'", "did you mean 'biome'"),
     ],
 )

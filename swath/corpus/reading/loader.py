@@ -123,6 +123,11 @@ class Loader:
         crossing = Crossing(self._device, self._reader, self._labels)
         return map(crossing.arrive, _ahead(crossing.send(*self._choose(order, seed, step)) for step in steps))
 
+    def sample(self, number: int) -> Batch:
+        """So many locations, the first ones, on the host: to see what a batch is like before there is an epoch."""
+        locations = self.locations[:number]
+        return self._reader.about(locations, self._reader.read(self._chips(locations, self._seed)), self._labels)
+
     def _read(self, order: Integer[ndarray, " n"], seed: int, step: int) -> Batch:
         locations, chip_rows = self._choose(order, seed, step)
         return self._reader.about(locations, self._reader.read(chip_rows), self._labels)
@@ -131,11 +136,15 @@ class Loader:
         """The locations of a step, and their chips by sensor."""
         start = (step * self._world + self._rank) * self._batch_size
         locations = order[start : start + self._batch_size]
+        return locations, self._chips(locations, seed)
+
+    def _chips(self, locations: Integer[ndarray, " b"], seed: int) -> dict[str, ndarray]:
+        """Chips of these locations, and of a neighbour of each where such are read, by sensor."""
         chips = self._sampler.choose(locations, seed)
         if self._neighbours is None:
-            return locations, chips
+            return chips
         beside = self._sampler.choose(self._neighbours.choose(locations, mix(seed, 1)), mix(seed, 2))
-        return locations, {name: np.concatenate([own, beside[name]], axis=1) for name, own in chips.items()}
+        return {name: np.concatenate([own, beside[name]], axis=1) for name, own in chips.items()}
 
 
 def _ahead(batches: Iterator[T]) -> Iterator[T]:
