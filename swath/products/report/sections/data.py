@@ -152,7 +152,8 @@ def _dates(corpus: Corpus) -> Drawn | None:
     months = dated["datetime"].dt.tz_localize(None).dt.to_period("M")
     counts = {name: months[dated["sensor"] == name].value_counts() for name in corpus.info.sensors}
     with styled():
-        alt = f"Histogram of acquisition dates, {' to '.join(dict.fromkeys(cards.period(pd.Series(dated['datetime'])) or ()))}"
+        first_and_last = dict.fromkeys(cards.period(pd.Series(dated["datetime"])) or ())
+        alt = f"Histogram of acquisition dates, {' to '.join(first_and_last)}"
         data = pd.DataFrame(counts).fillna(0).astype(int).sort_index().rename_axis("month").reset_index()
         return drawn(dates(counts), "dates", alt, data, "When the chips were taken.", _sensor_legend(corpus))
 
