@@ -45,6 +45,7 @@ check: setup ## lint, format, types, import directions, documents
 	$(BIN)/pyright
 	$(BIN)/python -m pytest tests/test_architecture.py
 	$(BIN)/swath report --into docs/results.md --check
+	$(BIN)/swath compare --to docs/leaderboard.md --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: setup ## every published speed figure, as a table

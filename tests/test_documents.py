@@ -204,6 +204,7 @@ def at_the_desk(desk, monkeypatch):
     board = SimpleNamespace(parts=(), ranking=None, unranked="too few", runs=["a"])
     monkeypatch.setattr(leaderboard, "compare", bound(leaderboard.compare, board))
     monkeypatch.setattr(leaderboard, "write", bound(leaderboard.write, Path("page.html")))
+    monkeypatch.setattr(leaderboard, "verify", bound(leaderboard.verify, None))
     monkeypatch.setattr(tasks, "needed_for", bound(tasks.needed_for, []))
     monkeypatch.setattr(cluster, "cluster", bound(cluster.cluster, nullcontext()))
     monkeypatch.setattr("distributed.Client", lambda _: nullcontext())

@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from swath._progress import console
+from swath.errors import RecipeError
 
 if TYPE_CHECKING:
     from swath.products.leaderboard import Leaderboard
@@ -14,13 +15,26 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command(epilog="Example: `swath compare runs/a runs/b --to page.html --to table.csv`")
+@app.command(
+    epilog="Example: `swath compare runs/a runs/b --to page.html --to table.csv`. "
+    "`swath compare --to docs/leaderboard.md --check` says whether the document holds what was written."
+)
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of evaluated runs, such as runs/a.")],
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of evaluated runs, such as runs/a.")
+    ] = None,
     to: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Write .html, .md, .csv or .parquet; may be repeated."),
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="With --to of Markdown: write nothing; say whether the document was changed by hand, and, where "
+            "runs are given, whether they say something else now.",
+        ),
+    ] = False,
 ) -> None:
     """Put runs side by side: values, claims, rows of different runs against each other, ranks, and labels saved.
 
@@ -28,11 +42,32 @@ def compare(
     """
     from swath.products import leaderboard
 
+    if check:
+        _check(runs or [], to or [])
+        return
+    if not runs:
+        raise RecipeError(
+            "no run is given", where="swath compare", remedy="give the folders of some, such as runs/a runs/b"
+        )
     board = leaderboard.compare(runs)
     for path in to or ():
         typer.echo(leaderboard.write(board, path))
     if not to:
         _show(board)
+
+
+def _check(runs: list[Path], documents: list[Path]) -> None:
+    """Say what is not as it was written, and end with 1 if something is not."""
+    from swath.products import leaderboard
+
+    if not documents:
+        raise RecipeError("--check is about a document", where="swath compare", remedy="name it: --to DOCUMENT")
+    board = leaderboard.compare(runs) if runs else None
+    wrong = {document: said for document in documents if (said := leaderboard.verify(document, board))}
+    for document, said in wrong.items():
+        typer.echo(f"{document}: {said}", err=True)
+    if wrong:
+        raise typer.Exit(1)
 
 
 def _show(board: "Leaderboard") -> None:

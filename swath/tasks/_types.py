@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 
 from swath.errors import TrainingError
 
@@ -72,6 +72,11 @@ class Prediction:
     scores: Float[np.ndarray, "test classes"] | None = None
     """Class scores: probabilities or vote shares in rows that sum to 1, or one probability for each class where
     units have several. None are kept for pixels."""
+    uncertainty: UInt8[np.ndarray, "test h w"] | None = None
+    """Of pixels: entropy of their classes' probabilities, from 0 (sure) to 255 (all alike); None where unknown."""
+    validation: Float[np.ndarray, "val classes"] | None = None
+    """Class scores of the validation part by a classifier that has not learnt from its labels; None where there is no
+    such classifier, and of pixels, numbers and several classes a location."""
     under_clouds: Mapping[float, Int[np.ndarray, "..."]] = field(default_factory=dict)
     """By share of cloud painted over the test series, the same classifier's `y_pred`, where the task asks for it."""
     altered: "Mapping[str, Altered]" = field(default_factory=dict)
@@ -100,7 +105,12 @@ class Prediction:
     def joined(cls, parts: Sequence["Prediction"]) -> "Prediction":
         """Predictions of consecutive parts of the test set, as one prediction of all of it."""
         scores = [part.scores for part in parts if part.scores is not None]
-        return cls(np.concatenate([part.y_pred for part in parts]), np.concatenate(scores) if scores else None)
+        unsure = [part.uncertainty for part in parts if part.uncertainty is not None]
+        return cls(
+            np.concatenate([part.y_pred for part in parts]),
+            np.concatenate(scores) if scores else None,
+            np.concatenate(unsure) if unsure else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

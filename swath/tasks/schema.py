@@ -662,14 +662,29 @@ CLASS_MAP = pa.schema(
         pa.field("height", pa.int32()),
         pa.field("y_true", pa.list_(pa.int16())),
         pa.field("y_pred", pa.list_(pa.int16())),
+        pa.field("uncertainty", pa.list_(pa.uint8())),
     ]
 )
-"""Label and prediction of a unit's pixels, row by row."""
+"""Label and prediction of a unit's pixels, row by row, and the entropy of their classes from 0 (sure) to 255 (all
+alike) where it is known."""
+UNCERTAINTY = ("uncertainty",)
+"""The column of maps that earlier versions of swath did not write."""
+HELD_OUT = pa.schema(
+    [
+        pa.field("uid", pa.string()),
+        pa.field("group", pa.string()),
+        pa.field("y_true", pa.int64()),
+        pa.field("score", pa.list_(pa.float32())),
+    ]
+)
+"""Class and class scores of a validation location, by a classifier that has not learnt from its label."""
 CLOUD = pa.field("cloud", pa.float64())
 """How much cloud was painted over the test series, as a share of their valid pixels."""
 PREDICTIONS = Table("predictions.parquet", pa.schema([*_KEY, *OUTPUT]), later=NUMBERS)
-MAPS = Table("maps.parquet", pa.schema([*_KEY, *CLASS_MAP]))
+MAPS = Table("maps.parquet", pa.schema([*_KEY, *CLASS_MAP]), later=UNCERTAINTY)
 """Some units of each segmentation, for pictures."""
+VALIDATION = Table("validation.parquet", pa.schema([*_KEY, *HELD_OUT]))
+"""What probabilities are calibrated on; results of earlier versions, and of some rows, are not in it."""
 UNDER_CLOUDS = Table("under_clouds.parquet", pa.schema([*_KEY, *OUTPUT, CLOUD]), later=NUMBERS)
 """Predictions with clouds painted over the test series."""
 KEY_COLUMNS = [field.name for field in _KEY]

@@ -29,6 +29,7 @@ from swath.segmenters import DecoderConfig, Segmenter, resnet_convlstm, unet
 from swath.settings import Counts, PluginSettings, Settings
 from swath.tasks._losses import LossName, balanced, chosen, label_loss, probabilities
 from swath.tasks._types import Altered, Prediction
+from swath.tasks._uncertainty import in_bytes
 from swath.tasks.data import (
     BandReader,
     Bands,
@@ -139,7 +140,7 @@ class LabelledInput:
     reader: BandReader
     bands: Bands
     parts: dict[str, Labelled]
-    """Labelled locations by part: train, val, test."""
+    """Labelled locations by part: train, val, test; and `held out`, where others than those of val are held out."""
     classes: int
     """Outputs of a network: as many as there are classes, or one for numbers."""
     cloud_levels: tuple[float, ...] = ()
@@ -155,6 +156,13 @@ class LabelledInput:
     def per_pixel(self) -> bool:
         """Whether it is a segmentation."""
         return self.parts["train"].per_pixel
+
+    @property
+    def held_out(self) -> Labelled:
+        """Locations, of one class each, that are not learnt from, and whose scores say how sure a classifier may be."""
+        part = self.parts.get("held out", self.parts["val"])
+        scored = not (part.per_pixel or part.multi_label or part.regression)
+        return part if scored else part.take(np.empty(0, np.int64))
 
     def tested(self, predict: Callable[[BandReader], Prediction]) -> Prediction:
         """Predictions of a classifier for the test part's images, as they are, under painted clouds and conditions."""
@@ -175,8 +183,9 @@ def used(data: LabelledInput, use: Literal["unused", "tunes", "fits"]) -> Labell
     if use == "tunes":
         return data
     train, val = data.parts["train"], data.parts["val"]
-    learnt = train if use == "unused" else both(train, val)
-    return replace(data, parts={**data.parts, "train": learnt, "val": val.take(np.empty(0, np.int64))})
+    none = val.take(np.empty(0, np.int64))
+    learnt, held_out = (train, val) if use == "unused" else (both(train, val), none)
+    return replace(data, parts={**data.parts, "train": learnt, "val": none, "held out": held_out})
 
 
 class Classifier(nn.Module):
@@ -387,7 +396,9 @@ def train_network(
             loop.run()
         else:
             data.keeper.network(model, loop.run, data.bands, train)
-    return data.tested(lambda reader: loop.predict(data.parts["test"], reader))
+    tested = data.tested(lambda reader: loop.predict(data.parts["test"], reader))
+    known = len(data.held_out) > 0
+    return replace(tested, validation=loop.predict(data.held_out, data.reader).scores if known else None)
 
 
 class _Loop:
@@ -497,8 +508,16 @@ class _Loop:
         return float((miou if part.per_pixel else share_right)(cm))
 
     def predict(self, part: Labelled, reader: BandReader) -> Prediction:
-        """Classes of locations with their scores, or of pixels; or numbers."""
-        return Prediction.joined([self._said(logits, part) for _, logits in self._logits(part, reader)])
+        """Classes of locations with their scores, or of pixels with their uncertainty; or numbers."""
+        return Prediction.joined([self._unsure(logits, part) for _, logits in self._logits(part, reader)])
+
+    def _unsure(self, logits: Float[Tensor, "b k *hw"], part: Labelled) -> Prediction:
+        """What is said, and of pixels how uncertain that is, which no epoch is chosen by."""
+        said = self._said(logits, part)
+        if not part.per_pixel:
+            return said
+        likely = probabilities(logits, multi_label=False).cpu().numpy()
+        return replace(said, uncertainty=in_bytes(likely, axis=1))
 
     def _logits(self, part: Labelled, reader: BandReader) -> Iterator[tuple[slice, Float[Tensor, "b k *hw"]]]:
         """Logits of some locations at a time, and which locations they are of."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from swath.corpus import Corpus, Selection
 from swath.corpus.labels import Targets, targets
@@ -34,7 +34,7 @@ from swath.tasks.data import (
     with_corpus_statistics,
 )
 from swath.tasks.panel import Panel, TaskInput
-from swath.tasks.probes import ProbeSettings, fit, fit_predict, train_predict
+from swath.tasks.probes import ProbeSettings, Validated, fit, fit_predict, is_fitting, train_predict
 from swath.tasks.representation import subsample
 from swath.tasks.supervised import LabelledInput
 from swath.tasks.trained import FittedProbe, Keeper
@@ -276,9 +276,17 @@ class Task:
     @cached_property
     def units(self) -> EvaluationUnits:
         """The evaluation units of the test part, the same for all rows."""
-        rows = self.parts["test"].locations
+        return self._units("test")
+
+    @property
+    def validation_units(self) -> EvaluationUnits:
+        """The units of the validation part whose labels may be used, by which probabilities are calibrated."""
+        return self._units("val")
+
+    def _units(self, part: str) -> EvaluationUnits:
+        rows = self.parts[part].locations
         uid = self.corpus.locations["uid"].to_numpy(dtype=object)[rows]
-        return EvaluationUnits(tuple(map(str, uid)), tuple(map(str, self.groups[rows])), self.parts["test"].y)
+        return EvaluationUnits(tuple(map(str, uid)), tuple(map(str, self.groups[rows])), self.parts[part].y)
 
     @property
     def panels(self) -> list[Panel]:
@@ -349,21 +357,26 @@ class Task:
                 yield panel.tried(lambda p=probe, e=encoder, d=data: train_predict(p, e, d, seed), note)
             else:
                 own = _taught(probe, features, panel.input.name)
+                val_x = own.val_x
                 if probe is not panel.probe and panel.probe.validation() == "unused":
                     own = own.without_validation()
-                yield panel.tried(lambda p=probe, f=own, r=requests[panel.input.name]: self._fit(p, f, seed, r), note)
+                request = requests[panel.input.name]
+                yield panel.tried(lambda p=probe, f=own, r=request, v=val_x: self._fit(p, f, seed, r, v), note)
 
-    def _fit(self, probe: ProbeSettings, features: Features, seed: int, request: Request) -> Prediction:
-        """What a probe predicts for the test part, and for it under conditions; the keeper, if there is one, gets the
-        fitted probe.
+    def _fit(
+        self, probe: ProbeSettings, features: Features, seed: int, request: Request, val_x: Float[np.ndarray, "val d"]
+    ) -> Prediction:
+        """What a probe predicts for the test part, for the validation part where it can, and for the test part under
+        conditions; the keeper, if there is one, gets the fitted probe.
         """
-        if self.keeper is None and not self.conditions:
+        if self.keeper is None and not self.conditions and not is_fitting(probe):
             return fit_predict(probe, features, seed)
         fitted = fit(probe, features, seed)
         if self.keeper is not None:
             self.keeper.probe(request.encoder, request.bands, fitted)
         altered = {one.key: self._altered(one, request, fitted) for one in self.conditions}
-        return replace(fitted(features.test_x), altered=altered)
+        held_out = _held_out(probe, features, fitted, val_x)
+        return replace(fitted(features.test_x), altered=altered, validation=held_out)
 
     def _altered(self, condition: Condition, request: Request, fitted: FittedProbe) -> Altered:
         contract = request.encoder.contract
@@ -398,6 +411,19 @@ def _from_trained(contract: InputContract, key: str) -> str:
         return key
     near = nearest_band(contract, key)
     return f"{key} ({near.um:.3g} um from {near.nearest})"
+
+
+def _held_out(
+    probe: ProbeSettings, features: Features, fitted: FittedProbe, val_x: Float[np.ndarray, "val d"]
+) -> Float[np.ndarray, "val k"] | None:
+    """Class scores of the validation part by a probe that has not learnt from its labels, if there is one."""
+    if features.multi_label or features.regression or not len(val_x):
+        return None
+    if len(features.val_x) and isinstance(fitted, Validated):
+        return fitted.on_validation
+    if len(features.val_x) and probe.validation() == "fits":
+        return None
+    return fitted(val_x).scores
 
 
 def _taught(probe: ProbeSettings, features: Mapping[str, Features], name: str) -> Features:

@@ -11,6 +11,7 @@ from swath.errors import TrainingError
 from swath.tasks import LabelBudget, Task, TaskConfig, references
 from swath.tasks.data import Labelled, subset
 from swath.tasks.run.results import SHOWN, ResultStore, maps_of, output_of
+from swath.tasks.schema import CLASS_MAP, UNCERTAINTY, completed
 from tests.tasks.fakes import ALL, dense_encoder, judged, judged_floors, result_key, small_encoder
 
 SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
@@ -80,6 +81,10 @@ def test_maps_of_the_best_and_worst_units_are_kept(cells, tmp_path):
     i = units.uid.index(first.uid)
     np.testing.assert_array_equal(np.reshape(first.y_true, (first.height, -1)), units.y_true[i])
     np.testing.assert_array_equal(np.reshape(first.y_pred, (first.height, -1)), cell.prediction.y_pred[i])
+    np.testing.assert_array_equal(first.uncertainty, cell.prediction.uncertainty[i].ravel())
+    # an earlier version kept none
+    old = CLASS_MAP.empty_table().drop_columns("uncertainty")
+    assert completed(old, CLASS_MAP, UNCERTAINTY).schema.equals(CLASS_MAP)
     store, key = ResultStore(tmp_path), result_key()
     store.write("digest", {}, cell.outcome, units)
     read = store.read("digest", key)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from sklearn.metrics import log_loss
 
 from swath import encoders
@@ -14,6 +15,7 @@ from swath.encoders import DenseEncoder, backbone_of, head_of, mmf
 from swath.encoders.timm import Config as Timm
 from swath.errors import ContractError, TrainingError
 from swath.tasks import supervised
+from swath.tasks._types import Prediction
 from swath.tasks.data import BandReader, Labelled
 from swath.tasks.supervised import LabelledInput, ScratchConfig, Supervision, drop_frames, flip, train_encoder
 from tests.tasks.fakes import ALL, contract, dense_encoder, field_map, small_encoder
@@ -44,6 +46,19 @@ def test_it_learns_what_the_labels_say(corpus, parts):
     assert (found.y_pred == parts["test"].y).mean() > 0.9
     assert found.scores.sum(1) == pytest.approx(np.ones(len(found.y_pred)), abs=1e-5)
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+
+
+def test_scores_of_the_validation_part_are_kept_unless_it_is_learnt_from(corpus, parts):
+    config = ScratchConfig(epochs=1, batch_size=16)
+    data = LabelledInput(BandReader(corpus, BANDS, Selection()), BANDS, parts | {"test": parts["val"]}, 2)
+    encoder = small_encoder(0, channels=2)
+    for use in ("tunes", "unused"):
+        found = train_encoder(config, encoder, supervised.used(data, use), 0)
+        np.testing.assert_array_equal(found.validation, found.scores)
+    assert train_encoder(config, encoder, supervised.used(data, "fits"), 0).validation is None
+    held_out = supervised.used(data, "unused")
+    assert (len(held_out.parts["val"]), len(held_out.held_out)) == (0, 16)
+    assert (held_out.held_out.locations == parts["val"].locations).all()
 
 
 @pytest.mark.parametrize(("least", "epochs"), [(1, 4), (12, 4), (13, 5), (100, 34)])
@@ -167,6 +182,18 @@ def segment(fields, parts, encoder=None, bands=ALL[:3], dates="all", **settings)
     config = Supervision.model_validate({"epochs": 8, "batch_size": 4, "learning_rate": 1e-2} | settings)
     pictures = BandReader(fields, bands, Selection(dates=dates))
     return train_encoder(config, encoder or dense_encoder(0, bands), LabelledInput(pictures, bands, parts, 3), 0)
+
+
+def test_pixels_keep_the_entropy_of_their_classes(fields, field_parts):
+    found = segment(fields, field_parts, epochs=1)
+    assert found.uncertainty.shape == found.y_pred.shape
+    data = LabelledInput(BandReader(fields, ALL[:3], Selection(dates="all")), ALL[:3], field_parts, 3)
+    loop = supervised._Loop(CONFIG, torch.nn.Identity(), data, torch.device("cpu"), 0, [{"params": [torch.ones(1)]}])
+    logits = torch.randn(2, 3, 4, 5) * 3
+    said = loop._unsure(logits, field_parts["test"])
+    expected = stats.entropy(logits.softmax(1).numpy(), axis=1, base=3)
+    assert said.uncertainty / 255 == pytest.approx(expected, abs=0.5 / 255 + 1e-6)
+    assert Prediction.joined([said, said]).uncertainty.shape == (4, 4, 5)
 
 
 def test_pixels_of_ragged_series_are_learnt_and_void_is_ignored(fields, field_parts):

@@ -123,6 +123,11 @@ def signed_map(values: np.ndarray, alt: str) -> ChipPicture:
     return ChipPicture(uri(pixels), alt)
 
 
+def share_map(values: np.ndarray, alt: str) -> ChipPicture:
+    """Shares "y x" as a picture that can be compared with others: 0 is dark, 1 is yellow."""
+    return ChipPicture(uri((255 * colormaps["viridis"](np.clip(values, 0, 1))[..., :3]).round().astype(np.uint8)), alt)
+
+
 def uri(pixels: np.ndarray) -> str:
     """A picture to inline in a page."""
     return f"data:image/png;base64,{base64.b64encode(picture(pixels)).decode()}"

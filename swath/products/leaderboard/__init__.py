@@ -25,6 +25,7 @@ __all__ = [
     "summary",
     "table_of",
     "value",
+    "verify",
     "write",
 ]
 
@@ -62,6 +63,25 @@ def write(board: Leaderboard, to: Path) -> Path:
     except OSError as error:
         raise SwathError(f"cannot write the leaderboard: {error.strerror}", where=str(to)) from error
     return to
+
+
+def verify(document: Path, board: Leaderboard | None = None) -> str | None:
+    """How a document's leaderboard is not what `write` made, in words; None where it is.
+
+    Args:
+        document: a Markdown document that holds one.
+        board: what it should hold; None asks only whether it was changed since it was written.
+
+    Raises:
+        SwathError: there is no such document, or it is no Markdown.
+    """
+    if document.suffix.lower() != ".md":
+        raise SwathError("only a Markdown document can be checked", where=str(document), remedy="give one with --to")
+    try:
+        text = document.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SwathError(f"cannot read the leaderboard: {error.strerror}", where=str(document)) from error
+    return _markdown.differs(text, None if board is None else _markdown.render(board))
 
 
 def _or(endings: list[str]) -> str:

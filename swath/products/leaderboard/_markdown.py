@@ -1,4 +1,7 @@
-"""A leaderboard as Markdown."""
+"""A leaderboard as Markdown, and whether a document still holds what was written."""
+
+import hashlib
+import re
 
 from swath.products import words
 from swath.products.documents import escape, markdown_table
@@ -60,17 +63,48 @@ def _efficiency(one: Efficiency) -> str:
     return f"{title}\n\n{markdown_table(header, rows, numeric_from=len(header))}\n\n" + "\n".join(lines)
 
 
+BEGIN, END = "<!-- swath:leaderboard -->", "<!-- /swath:leaderboard -->"
+_BLOCK = re.compile(
+    r"<!-- swath:leaderboard(?: sha256=(?P<sha256>\w+))? -->\n?(?P<body>.*?)" + re.escape(END), re.DOTALL
+)
+
+
 def placed(text: str, body: str) -> str | None:
     """The document with its block replaced; None where it has no block."""
-    start, end = text.find(BEGIN), text.find(END)
-    if start < 0 or end < start:
-        return None
-    return f"{text[:start]}{BEGIN}\n{body}{text[end:]}"
-
-
-BEGIN, END = "<!-- swath:leaderboard -->", "<!-- /swath:leaderboard -->"
+    found = _BLOCK.search(text)
+    return f"{text[: found.start()]}{_block(body)}{text[found.end() :]}" if found else None
 
 
 def whole(body: str) -> str:
     """A new document."""
-    return f"# Leaderboard\n\n{BEGIN}\n{body}{END}\n"
+    return f"# Leaderboard\n\n{_block(body)}\n"
+
+
+def _block(body: str) -> str:
+    return f"<!-- swath:leaderboard sha256={_hash(body)} -->\n{body}{END}"
+
+
+def _hash(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def differs(text: str, body: str | None = None) -> str | None:
+    """How a document's block is not what was written, in words; None where it is.
+
+    Args:
+        text: of the document.
+        body: what would be written now; None asks only whether the block was changed since it was written.
+    """
+    found = _BLOCK.search(text)
+    if found is None:
+        return "it has no place for a leaderboard"
+    if found["sha256"] is None:
+        return "it was written by an earlier swath, which kept no hash of it: write it anew"
+    if found["sha256"] != _hash(found["body"]):
+        return "its leaderboard was changed by hand: what stands there is not what was written"
+    if body is not None and found["body"] != body:
+        there, here = (set(one.splitlines()) for one in (body, found["body"]))
+        line = next((one for one in body.splitlines() if one not in here), "")
+        more = f", the first of which is {line[:120]!r}" if line else ""
+        return f"the runs say something else now, in {len(there ^ here)} lines{more}"
+    return None

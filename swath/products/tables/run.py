@@ -131,6 +131,10 @@ class Run:
         """Predictions of one row of a panel, of all trainings; empty if there are none."""
         return self._of_row(schema.PREDICTIONS, task=task, input=input, probe=probe, row=row)
 
+    def validation(self, task: str, input: str, probe: str, row: str) -> pd.DataFrame:  # noqa: A002 — the column's name
+        """Class scores of one row for the validation part, of all trainings; empty if none were kept."""
+        return self._of_row(schema.VALIDATION, task=task, input=input, probe=probe, row=row)
+
     def maps(self, task: str, input: str, probe: str, row: str) -> pd.DataFrame:  # noqa: A002 — the column's name
         """Labels and predictions of some units of a segmentation, for the row's first replicate; empty if none."""
         kept = self._of_row(schema.MAPS, task=task, input=input, probe=probe, row=row)

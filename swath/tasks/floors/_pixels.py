@@ -16,6 +16,7 @@ from swath.batch import Image
 from swath.corpus.labels import VOID
 from swath.errors import TrainingError
 from swath.tasks._types import Features, Outcome, Prediction
+from swath.tasks._uncertainty import in_bytes
 from swath.tasks.data import BandReader, Bands, Labelled
 from swath.tasks.floors._types import FloorSettings, Task
 from swath.tasks.panel import Panel
@@ -80,6 +81,8 @@ def predicted(
         if key not in made:
             # what is fitted is told by its settings whether to learn from the labels that it chooses by
             data = used(task.labelled(panel.input), "unused" if use == "unused" else "tunes")
+            if use == "fits":
+                data = replace(data, parts=data.parts | {"held out": data.parts["val"].take(np.empty(0, np.int64))})
             teacher = replace(data, bands=bands) if bands else None
             made[key] = panel.tried(lambda d=data, f=learn, t=teacher: predict(f, d, seed, pixels, describe, t))
         yield replace(made[key], probe=panel.probe.label())
@@ -122,7 +125,11 @@ def predict(
     def judge(reader: BandReader) -> Prediction:
         return _predict(replace(data, reader=reader), description, lambda x: scores(known(x)))
 
-    return data.tested(judge)
+    tested = data.tested(judge)
+    if not len(data.held_out):
+        return tested
+    held_out = replace(data, parts={"test": data.held_out})
+    return replace(tested, validation=_predict(held_out, description, lambda x: scores(known(x))).scores)
 
 
 def by_sensor(bands: Bands) -> list[list[str]]:
@@ -154,7 +161,7 @@ def _predict(data: LabelledInput, description: Description, scores: linear.Fitte
         made.append(scores(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1))
     class_scores = np.concatenate(made)
     if part.per_pixel:
-        return Prediction(class_scores.argmax(-1).astype(np.int16))
+        return Prediction(class_scores.argmax(-1).astype(np.int16), uncertainty=in_bytes(class_scores))
     return Prediction(class_scores[:, 0, 0].argmax(-1), class_scores[:, 0, 0])
 
 

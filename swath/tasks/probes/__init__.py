@@ -18,6 +18,7 @@ from swath.tasks.probes._types import (
     ProbePlugin,
     ProbeSettings,
     TrainingProbe,
+    Validated,
     Validation,
 )
 from swath.tasks.supervised import LabelledInput
@@ -31,10 +32,12 @@ __all__ = [
     "ProbePlugin",
     "ProbeSettings",
     "TrainingProbe",
+    "Validated",
     "Validation",
     "ZScore",
     "fit",
     "fit_predict",
+    "is_fitting",
     "names",
     "train_predict",
 ]
@@ -62,6 +65,11 @@ def fit_predict(config: ProbeSettings, features: Features, seed: int) -> Predict
         TrainingError: the labels do not allow it, such as a training part with one class only.
     """
     return cast(FeatureProbe, plugins.find(__name__, config.name)).fit_predict(config, features, seed)
+
+
+def is_fitting(config: ProbeSettings) -> bool:
+    """Whether `fit` knows the probe that `config.name` names: whether it can be applied to any features."""
+    return isinstance(plugins.find(__name__, config.name), FittingProbe)
 
 
 def fit(config: ProbeSettings, features: Features, seed: int) -> FittedProbe:

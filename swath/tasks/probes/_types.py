@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import Float
+
 from swath.encoders import Encoder
 from swath.settings import PluginSettings
 from swath.tasks._types import Features, Prediction
@@ -86,6 +89,18 @@ class FittingProbe(FeatureProbe, Protocol):
     fit: Callable[[Any, Features, int], FittedProbe]
     """A function of its settings, features of the task's parts (of which those of the test part are not looked at) and
     a seed, which returns a function from features to a prediction. That can be pickled."""
+
+
+@runtime_checkable
+class Validated(Protocol):
+    """A fitted probe that chose its settings by the validation labels."""
+
+    @property
+    def on_validation(self) -> Float[np.ndarray, "val k"] | None:
+        """Class scores of the validation part under these settings, before any of its labels was learnt from; None
+        where units have several classes, and where there is no such part.
+        """
+        ...
 
 
 @runtime_checkable

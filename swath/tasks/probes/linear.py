@@ -75,24 +75,36 @@ def beside(probe: ProbeSettings) -> Config:
     return Config(refit=probe.validation() != "tunes")
 
 
-def fit_predict(config: Config, features: Features, seed: int) -> Prediction:
+def fit_predict(config: Config, features: Features, seed: int) -> Prediction:  # noqa: ARG001 — as `fit`
     """Choose C on validation, refit on train and validation unless the settings say otherwise, predict.
 
     Raises:
         TrainingError: one class only, or features that are not finite.
     """
-    return fit(config, features, seed)(features.test_x)
+    check_learnable(features)
+    scores = learn(config, *_labelled(features), features.classes)
+    return Prediction.of(scores(features.test_x), multi_label=features.multi_label)
+
+
+def _labelled(features: Features) -> tuple["Labelled", "Labelled"]:
+    """Training and validation part."""
+    return (features.train_x, features.train_y), (features.val_x, features.val_y)
 
 
 def fit(config: Config, features: Features, seed: int) -> "ByScores":  # noqa: ARG001 — the loss is convex: no seed
-    """As `fit_predict`, of any features.
+    """As `fit_predict`, of any features; with one fit more, to the training part alone, for `on_validation`.
 
     Raises:
         TrainingError: one class only, or features that are not finite.
     """
     check_learnable(features)
-    train, val = (features.train_x, features.train_y), (features.val_x, features.val_y)
-    return ByScores(learn(config, train, val, features.classes), features.multi_label)
+    chosen = _Chosen.of(config, *_labelled(features))
+    model, k = chosen.fitted(), features.classes
+    scores = scored(model, k, chosen.scale)
+    if features.multi_label or not len(features.val_y):
+        return ByScores(scores, features.multi_label, None)
+    before = chosen.before() if config.refit else model
+    return ByScores(scores, multi_label=False, on_validation=scored(before, k)(chosen.val[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,8 @@ class ByScores:
 
     scores: "Scored"
     multi_label: bool
+    on_validation: Float[np.ndarray, "val k"] | None
+    """Class scores of the validation part before its labels were learnt from, where units have one class each."""
 
     def __call__(self, x: Float[np.ndarray, "m d"]) -> Prediction:
         """What it predicts of these features."""
@@ -126,10 +140,37 @@ Learn = Callable[[Labelled, Labelled, int], Fitted]
 
 def learn(config: Config, train: Labelled, val: Labelled, classes: int) -> "Scored":
     """Z-score on the training part, choose C on validation, refit on both unless the settings say otherwise."""
-    scale = ZScore(train[0])
-    train, val = (scale(train[0]), train[1]), (scale(val[0]), val[1])
-    c = choose_c(config, train, val)
-    return scored(fitted(config, c, *learnt_from(config, train, val)), classes, scale)
+    chosen = _Chosen.of(config, train, val)
+    return scored(chosen.fitted(), classes, chosen.scale)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chosen:
+    """Both parts, standardised, and the C that is best on validation."""
+
+    config: Config
+    scale: ZScore
+    train: Labelled
+    val: Labelled
+    c: float
+
+    @classmethod
+    def of(cls, config: Config, train: Labelled, val: Labelled) -> "_Chosen":
+        scale = ZScore(train[0])
+        train, val = (scale(train[0]), train[1]), (scale(val[0]), val[1])
+        return cls(config, scale, train, val, choose_c(config, train, val))
+
+    def fitted(self) -> Any:
+        """What is learnt in the end."""
+        return fitted(self.config, self.c, *learnt_from(self.config, self.train, self.val))
+
+    def before(self) -> Any:
+        """What is learnt from the training part alone.
+
+        It is not the model that the walk along the grid left there: where weights are to become large, how sure a
+        fit is depends on where it started.
+        """
+        return fitted(self.config, self.c, *self.train)
 
 
 def learnt_from(config: Config, train: Labelled, val: Labelled) -> Labelled:

@@ -1,6 +1,7 @@
 """All encoders of a run, and the floors, on all its tasks; continues where it was stopped."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,6 +146,13 @@ class Evaluation:
             self._jobs += jobs_of(drawn, theirs, networks, seen)
         self._digests = [job.digests() for job in self._jobs]
 
+    def of_rows(self, rows: Collection[str]) -> "Evaluation":
+        """The same evaluation, of rows of these names alone."""
+        other = copy(self)
+        other._jobs = [job for job in self._jobs if job.row in rows]
+        other._digests = [job.digests() for job in other._jobs]
+        return other
+
     def run(self) -> dict[str, int]:
         """Compute what is missing and `write`."""
         self.compute()
@@ -166,7 +174,8 @@ class Evaluation:
                     prepare(job)
                 for outcome in job.outcomes(missing) if missing else ():
                     key = (outcome.input, outcome.probe)
-                    self._store.write(by_panel[key], job.about(key), outcome, job.task.units)
+                    about, task = job.about(key), job.task
+                    self._store.write(by_panel[key], about, outcome, task.units, task.validation_units)
                     progress.advance(line)
 
     def trained(
@@ -263,9 +272,9 @@ class Evaluation:
     def write(self) -> dict[str, int]:
         """Write what came out, once all is computed.
 
-        That is `predictions.parquet`, `maps.parquet`, `table.csv`, `comparisons.csv`, `clouds.csv`, `notes.csv`,
-        `tasks.csv`, `splits.parquet` and `classes.json`; where a task has `cloud_levels` also `under_clouds.parquet`,
-        `cloud_levels.csv` and `cloud_gains.csv`.
+        That is `predictions.parquet`, `validation.parquet`, `maps.parquet`, `table.csv`, `comparisons.csv`,
+        `clouds.csv`, `notes.csv`, `tasks.csv`, `splits.parquet` and `classes.json`; where a task has `cloud_levels`
+        also `under_clouds.parquet`, `cloud_levels.csv` and `cloud_gains.csv`.
 
         Returns:
             Numbers for the manifest: of results (`cells`), and of those that could not be computed.

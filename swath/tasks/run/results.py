@@ -15,7 +15,18 @@ from swath._files import replacing
 from swath.corpus.labels import VOID
 from swath.tasks._types import EvaluationUnits, Outcome
 from swath.tasks.data import are_numbers, packed
-from swath.tasks.schema import CLASS_MAP, CLOUD, NUMBERS, OUTPUT, Note, ResultKey, Table, completed
+from swath.tasks.schema import (
+    CLASS_MAP,
+    CLOUD,
+    HELD_OUT,
+    NUMBERS,
+    OUTPUT,
+    UNCERTAINTY,
+    Note,
+    ResultKey,
+    Table,
+    completed,
+)
 
 FORMAT = 4
 """Version that is part of every digest, raised when old results would mean something else. 4: label codes below
@@ -24,6 +35,8 @@ SHOWN = 8
 """Number of a result's units whose maps are kept: this many of those most right, and as many of those least right."""
 CLOUDED = OUTPUT.append(CLOUD)
 _NOTE = b"swath"
+_PARTS = ("output", "maps", "under_clouds", "validation")
+"""What a result says of units, one table each."""
 
 
 def output_of(outcome: Outcome, units: EvaluationUnits) -> pa.Table:
@@ -60,6 +73,15 @@ def under_clouds_of(outcome: Outcome, units: EvaluationUnits) -> pa.Table:
         for share, said in columns.items()
     ]
     return pa.concat_tables([CLOUDED.empty_table(), *tables])
+
+
+def validation_of(outcome: Outcome, units: EvaluationUnits) -> pa.Table:
+    """Class scores of the validation part in the columns of `HELD_OUT`; no line where none are kept."""
+    scores = None if outcome.prediction is None else outcome.prediction.validation
+    if scores is None:
+        return HELD_OUT.empty_table()
+    columns = {"uid": list(units.uid), "group": list(units.group), "y_true": units.y_true}
+    return pa.Table.from_pydict(columns | {"score": list(scores.astype(np.float32))}, schema=HELD_OUT)
 
 
 def _columns(units: EvaluationUnits, y_pred: np.ndarray, scores: np.ndarray | None) -> dict[str, Any]:
@@ -114,11 +136,13 @@ def maps_of(outcome: Outcome, units: EvaluationUnits) -> pa.Table:
     right = ((y_true == y_pred) & there).sum((1, 2)) / there.sum((1, 2))
     order = np.argsort(right, kind="stable")
     chosen = np.unique(np.concatenate([order[:SHOWN], order[-SHOWN:]]))
+    unsure = outcome.prediction.uncertainty
     columns = {
         "uid": [units.uid[i] for i in chosen],
         "height": [y_true.shape[1]] * len(chosen),
         "y_true": list(y_true[chosen].reshape(len(chosen), -1)),
         "y_pred": list(y_pred[chosen].reshape(len(chosen), -1)),
+        "uncertainty": [None if unsure is None else unsure[i].ravel() for i in chosen],
     }
     return pa.Table.from_pydict(columns, schema=CLASS_MAP)
 
@@ -140,6 +164,7 @@ class Result:
     """Its prediction for each unit, in the columns of `schema.OUTPUT`; no line where there is no result."""
     maps: pa.Table
     under_clouds: pa.Table
+    validation: pa.Table
 
     @property
     def note_lines(self) -> list[Note]:
@@ -148,7 +173,7 @@ class Result:
 
     def without_output(self, reason: str) -> "Result":
         """The result without its predictions, where they may not go into the tables; the note says why."""
-        parts = {name: getattr(self, name).slice(0, 0) for name in ("output", "maps", "under_clouds")}
+        parts = {name: getattr(self, name).slice(0, 0) for name in _PARTS}
         return replace(self, notes=(*self.notes, reason), **parts)
 
 
@@ -181,11 +206,22 @@ class ResultStore:
         """The file of what it says under painted clouds, if it says anything."""
         return self.folder / f"{digest}.clouds.parquet"
 
+    def validation_path(self, digest: str) -> Path:
+        """The file of its class scores of the validation part, if any are kept."""
+        return self.folder / f"{digest}.validation.parquet"
+
     def has(self, digest: str) -> bool:
         """Whether the result is finished."""
         return self.path(digest).exists()
 
-    def write(self, digest: str, about: Mapping[str, Any], outcome: Outcome, units: EvaluationUnits) -> None:
+    def write(
+        self,
+        digest: str,
+        about: Mapping[str, Any],
+        outcome: Outcome,
+        units: EvaluationUnits,
+        validation: EvaluationUnits | None = None,
+    ) -> None:
         """Store an outcome; the file appears whole or not at all.
 
         Args:
@@ -193,6 +229,7 @@ class ResultStore:
             about: plain data for whoever looks into the file: whose outcome it is.
             outcome: what was said of the units, or why nothing.
             units: the task's evaluation units.
+            validation: those of its validation part, whose scores are kept too if they are given.
         """
         note = json.dumps({"cell": about, "note": outcome.note})
         # the predictions come last: a result is finished once they are there
@@ -200,6 +237,8 @@ class ResultStore:
             _write(maps, self.maps_path(digest))
         if (under_clouds := under_clouds_of(outcome, units)).num_rows:
             _write(under_clouds, self.under_clouds_path(digest))
+        if validation is not None and (scores := validation_of(outcome, validation)).num_rows:
+            _write(scores, self.validation_path(digest))
         _write(output_of(outcome, units).replace_schema_metadata({_NOTE: note.encode()}), self.path(digest))
 
     def read(self, digest: str, key: ResultKey, remark: str = "") -> Result:
@@ -213,7 +252,8 @@ class ResultStore:
         table = pq.read_table(self.path(digest))
         note = json.loads((table.schema.metadata or {})[_NOTE])["note"]
         maps, clouds = _read(self.maps_path(digest), CLASS_MAP), _read(self.under_clouds_path(digest), CLOUDED)
-        return Result(key, tuple(filter(None, (remark, note))), _as(table, OUTPUT), maps, clouds)
+        held_out = _read(self.validation_path(digest), HELD_OUT)
+        return Result(key, tuple(filter(None, (remark, note))), _as(table, OUTPUT), maps, clouds, held_out)
 
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table:
@@ -221,8 +261,9 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
 
 
 def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    # results of older versions hold narrower numbers, no numbers of regressions, and columns that said what the row is
-    return completed(table.replace_schema_metadata(None), schema, NUMBERS)
+    # results of older versions hold narrower numbers, no numbers of regressions, no uncertainty, and columns that said
+    # what the row is
+    return completed(table.replace_schema_metadata(None), schema, (*NUMBERS, *UNCERTAINTY))
 
 
 def _write(table: pa.Table, path: Path) -> None:

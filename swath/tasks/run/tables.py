@@ -36,6 +36,7 @@ def write(out: Path, tasks: Sequence[Task], results: Sequence[Result], statistic
     schema.CLOUDS.write(out, schema.CLOUDS.frame(_gains(list(by_name.values()), frame, config)))
     _write_levels(out, list(by_name.values()), results, config)
     schema.PREDICTIONS.write(out, predictions)
+    schema.VALIDATION.write(out, joined(schema.VALIDATION, [(result.key, result.validation) for result in results]))
     schema.MAPS.write(out, joined(schema.MAPS, [(result.key, result.maps) for result in results]))
     schema.SPLITS.write(out, _splits(tasks))
     schema.NOTES.write(out, notes)

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
+from swath.tasks._uncertainty import LEAST
+from swath.tasks._uncertainty import uncertainty as uncertainty
+
 BINS = 15
 """Largest number of bins of confidence, as in Guo et al. (2017)."""
 FEWEST = 5
@@ -18,8 +21,6 @@ HOTTEST = 64.0
 """Largest temperature that is tried; the smallest is one over it."""
 PARTS = 5
 """Largest number of parts of the groups that are held out in turn."""
-_LEAST = 1e-12
-"""Scores below this count as this much: none of them makes a label impossible."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,20 +94,14 @@ def reliability(confidence: Float[np.ndarray, " n"], right: Bool[np.ndarray, " n
 
 def heated(scores: Float[np.ndarray, "n k"], temperature: float) -> Float[np.ndarray, "n k"]:
     """Scores whose logarithms are divided by a temperature, in rows that sum to 1; above 1 they are less sure."""
-    logits = np.log(np.maximum(scores, _LEAST)) / temperature
+    logits = np.log(np.maximum(scores, LEAST)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def uncertainty(scores: Float[np.ndarray, "..."], axis: int = -1) -> Float[np.ndarray, "..."]:
-    """Entropy of the classes along an axis, as a share of the largest there can be: 0 sure, 1 all alike."""
-    entropy = -(scores * np.log(np.maximum(scores, _LEAST))).sum(axis=axis)
-    return entropy / np.log(max(2, scores.shape[axis]))
-
-
 def surprise(scores: Float[np.ndarray, "n k"], y: Int[np.ndarray, " n"]) -> float:
     """Mean negative log-likelihood of the labels, in nats; NaN without any."""
-    return float(-np.log(np.maximum(scores[np.arange(len(y)), y], _LEAST)).mean()) if len(y) else np.nan
+    return float(-np.log(np.maximum(scores[np.arange(len(y)), y], LEAST)).mean()) if len(y) else np.nan
 
 
 def best_temperature(scores: Float[np.ndarray, "n k"], y: Int[np.ndarray, " n"]) -> float:
@@ -117,7 +112,7 @@ def best_temperature(scores: Float[np.ndarray, "n k"], y: Int[np.ndarray, " n"])
     """
     from scipy.optimize import brentq  # takes a second to import
 
-    logits = np.log(np.maximum(scores, _LEAST))
+    logits = np.log(np.maximum(scores, LEAST))
     logits -= logits.max(axis=1, keepdims=True)
     if not len(y) or not logits.any():
         return 1.0
@@ -188,16 +183,35 @@ def held_out(group: Shaped[np.ndarray, " n"], parts: int = PARTS) -> Iterator[Bo
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Apart:
-    """What units are told by temperatures and thresholds of others: units of other groups, by the same training."""
+    """What units are told by temperatures and thresholds of others, by the same training."""
 
     temperature: Float[np.ndarray, " n"]
-    """The one that was fitted for each unit's part."""
+    """The one that was fitted for each unit."""
     scores: Float[np.ndarray, "n k"]
     """Class scores under that temperature."""
     by_lac: Bool[np.ndarray, "n k"]
     """Conformal sets by `lac`."""
     by_aps: Bool[np.ndarray, "n k"]
     """Conformal sets by `aps`."""
+
+
+def calibrated_on(
+    scores: Float[np.ndarray, "n k"], others: Float[np.ndarray, "m k"], answers: Int[np.ndarray, " m"], alpha: float
+) -> Apart:
+    """Temperature and conformal sets of units, from other units, such as those of the validation part.
+
+    Args:
+        scores: of a training, for the units.
+        others: of the same training, for the other units, whose labels it has not learnt from.
+        answers: true class of each other unit.
+        alpha: share of the units whose set may miss the true class.
+    """
+    temperature, own = best_temperature(others, answers), np.arange(len(answers))
+    by_lac, by_aps = (
+        strangeness(scores) <= conformal_threshold(strangeness(others)[own, answers], alpha)
+        for strangeness in (lac, aps)
+    )
+    return Apart(np.full(len(scores), temperature), heated(scores, temperature), by_lac, by_aps)
 
 
 def calibrated_apart(
@@ -219,10 +233,7 @@ def calibrated_apart(
     )
     parts = list(held_out(group))
     for part in parts:
-        others, answers = scores[~part], y[~part]
-        told.temperature[part] = best_temperature(others, answers)
-        told.scores[part] = heated(scores[part], float(told.temperature[part][0]))
-        for strangeness, sets in ((lac, told.by_lac), (aps, told.by_aps)):
-            own = strangeness(others)[np.arange(len(answers)), answers]
-            sets[part] = strangeness(scores[part]) <= conformal_threshold(own, alpha)
+        own = calibrated_on(scores[part], scores[~part], y[~part], alpha)
+        told.temperature[part], told.scores[part] = own.temperature, own.scores
+        told.by_lac[part], told.by_aps[part] = own.by_lac, own.by_aps
     return told if parts else None

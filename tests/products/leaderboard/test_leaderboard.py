@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from swath import cli
 from swath.cli import app
 from swath.errors import SwathError
 from swath.products import leaderboard
@@ -347,6 +349,54 @@ def test_what_is_written(board, tmp_path):
     assert document.read_text() == "Something else.\n"
     with pytest.raises(SwathError, match=r"a leaderboard is no \.xlsx"):
         leaderboard.write(board, tmp_path / "t.xlsx")
+
+
+def test_a_document_says_whether_it_is_what_was_written(board, folders, tmp_path, monkeypatch, capsys):
+    document = leaderboard.write(board, tmp_path / "board.md")
+    whole = document.read_text()
+    monkeypatch.setattr(leaderboard, "compare", lambda _: board)
+
+    def said_by(*arguments):
+        monkeypatch.setattr("sys.argv", ["swath", "compare", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return int(stop.value.code or 0), capsys.readouterr().err.replace("\n", " ")
+
+    def checked(*arguments):
+        return said_by(*arguments, "--check")
+
+    assert checked("--to", document) == checked(folders["a"], "--to", document) == (0, "")
+    document.write_text(f"Prose before.\n{whole}Prose after.\n")
+    assert checked(folders["a"], "--to", document) == (0, "")
+    number = re.search(r"\d\d\.\d %", whole.replace("\xa0", " "))[0].replace(" ", "\xa0")
+    document.write_text(whole.replace(number, "99.9\xa0%", 1))
+    code, said = checked("--to", document)
+    assert code == 1
+    assert "was changed by hand" in said
+    assert f"{document}: " in said
+    # written anew all is well, and what other runs say is found
+    leaderboard.write(board, document)
+    fewer = replace(board, parts=(replace(board.parts[0], answers=()),))
+    monkeypatch.setattr(leaderboard, "compare", lambda _: fewer)
+    assert checked("--to", document) == (0, "")
+    code, said = checked(folders["a"], "--to", document)
+    assert (code, "the runs say something else now" in said) == (1, True)
+    document.write_text(re.sub(r" sha256=\w+", "", whole))
+    assert "written by an earlier swath" in checked("--to", document)[1]
+    leaderboard.write(board, document)
+    assert document.read_text() == whole
+    document.write_text("Something else.\n")
+    assert "it has no place for a leaderboard" in checked("--to", document)[1]
+    for arguments, problem in ((("--to", tmp_path / "no.md"), "cannot read"), (("--to", "a.csv"), "only a Markdown")):
+        code, said = checked(*arguments)
+        assert (code, problem in said) == (2, True)
+    assert "--check is about a document" in checked()[1]
+    code, said = said_by()
+    assert (code, "no run is given" in said) == (2, True)
+
+
+def test_the_leaderboard_of_this_repository_is_what_was_written():
+    assert leaderboard.verify(Path(__file__).parents[3] / "docs" / "leaderboard.md") is None
 
 
 @pytest.mark.slow  # 200 rows

@@ -5,11 +5,16 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from benchmarks._chromium import BINARY, Page
+from swath.corpus import Corpus, examine
+from swath.corpus.checks import Finding, Gallery, Histogram, Lines, Offsets, Section
+from swath.corpus.sources import synth
 from swath.products import leaderboard
+from swath.products.check_page import check_page
 from swath.products.report import report
 from tests.products.leaderboard.test_leaderboard import make
 
@@ -238,3 +243,61 @@ def test_paper_has_everything_unfolded_and_no_buttons(shown):
     assert shown.value("getComputedStyle(document.querySelector('.tools')).display") == "none"
     assert shown.value("getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()") == "#1b1f23"
     seen(shown, "light")
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """The page of a corpus check: findings, all kinds of charts, pictures, and a table of 200 rows."""
+    folder = tmp_path_factory.mktemp("checked")
+    synth.build(synth.Config(locations=9, chip_px=32, extent_km=10, dates_optical=2, dates_radar=2), folder / "corpus")
+    corpus, rng = Corpus.open(folder / "corpus"), np.random.default_rng(0)
+    charts = [
+        Histogram("Days apart", "days", {"a": rng.random(40), "b": rng.random(40)}),
+        Lines("Spectra", "µm", "reflectance", {"a": (np.arange(3.0), np.arange(3.0))}),
+        Offsets("Shifts", "pixels", rng.normal(size=(30, 2)), (0.5, -0.25), 0.75),
+        Gallery("Pictures", [("first", np.zeros((16, 16, 3), np.uint8))]),
+    ]
+    findings = [Finding(level, f"{EVIL} {level}", "location a", "mend it") for level in ("error", "warning")]
+    many = [{"location": f"place {i:03d}", "shift": float(i * 37 % 200), "note": None} for i in range(200)]
+    sections = [*examine(corpus), Section("Many", "what two hundred rows look like", findings, many, charts)]
+    return check_page(corpus, sections, folder / "page.html", len(corpus))
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: make setup-browser")
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_a_corpus_check_passes_it_too(browser, checked, width, scheme):
+    browser.resize(width, 900)
+    seen(browser, scheme)
+    page = opened(browser, checked)
+    page.value("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    page.value(f"{AXE.read_text(encoding='utf-8')}; 1")
+    found = page.value("axe.run(document).then((found) => [found.violations, found.passes.length])")
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found[0]] == []
+    assert found[1] >= 20
+    assert page.value("document.documentElement.scrollWidth") <= width
+    assert not page.value("Boolean(window.harmed)")
+    seen(browser, "light")
+    assert page.errors == []
+
+
+def test_two_hundred_rows_of_a_corpus_check_are_sorted_and_filtered_by_keyboard(browser, checked):
+    browser.resize(390, 844)
+    page = opened(browser, checked)
+    section = "[...document.querySelectorAll('section')].find((one) => one.querySelector('h2').textContent === 'Many')"
+    page.value(f"{section}.id = 'many'; 1")
+    assert page.value("document.querySelector('#many details').open") is False
+    page.value("document.querySelector('#many summary').focus()")
+    page.press("Enter")
+    assert page.value("document.querySelector('#many details').open")
+    # Tab leads from the fold to what is in it, and everything that it reaches can be seen to have the focus
+    page.press("Tab")
+    assert page.value("Boolean(document.activeElement.closest('#many details'))")
+    browser.resize(1280, 900)
+    page.value("document.querySelector('#many th.num button').focus()")
+    page.press("Enter")
+    values = column(page, "#many table", 1)
+    assert [float(value) for value in values] == sorted((float(i) for i in range(200)), reverse=True)
+    field = "document.querySelector('#many input[type=search]')"
+    page.value(f"{field}.value = 'place 03'; {field}.dispatchEvent(new Event('input'))")
+    assert page.value("document.querySelector('#many [role=status]').textContent") == "10 of 200 rows"
+    assert page.errors == []

@@ -361,9 +361,17 @@ def test_segmentations_show_the_pixels_matrix_iou_and_maps(run):
         truth = rng.integers(-1, 5, 24 * 24)
         maps.append({**identity, "uid": uid, "height": 24, "y_true": truth, "y_pred": np.abs(truth)})
     pd.DataFrame(maps).to_parquet(run / "evaluate" / "maps.parquet")
+    assert "ncertainty" not in page_of(run, "mistakes").text, "an earlier version kept none"
+    wrong = np.where(np.arange(576) < 76, (maps[0]["y_true"] + 1) % 5, maps[0]["y_true"])
+    maps = [one | {"uncertainty": np.full(576, 51, np.uint8)} for one in maps]
+    maps[0] |= {"y_pred": wrong, "uncertainty": np.where(np.arange(576) < 76, 204, 51).astype(np.uint8)}
+    pd.DataFrame(maps).to_parquet(run / "evaluate" / "maps.parquet")
     found = page_of(run, "mistakes")
     text = found.text
-    assert "Least right: image, label, prediction" in text
+    assert "Least right: image, label, prediction, uncertainty" in text
+    assert "uncertainty 0.80 where wrong, 0.20 where right" in text
+    assert text.count("uncertainty 0.20 where right") == 5
+    assert sum(attrs["alt"].startswith("uncertainty of") for attrs in found.all("img")) == 6
     assert "100 % of the labelled pixels right" in text.replace("\N{NO-BREAK SPACE}", " ")
     assert "Most confident mistakes" not in text
     cm = sk.confusion_matrix(best.y_true, best.y_pred, sample_weight=best["count"], labels=range(5))

@@ -168,6 +168,19 @@ def test_validation_labels_are_learnt_from_as_the_linear_probe_does(pixels, lear
     assert not (alone.scores[:, last] > 0).any()
 
 
+def test_validation_scores_are_kept_where_their_labels_are_not_learnt_from(pixels):
+    several = [{"name": "linear"}, {"name": "linear", "refit": False}, {"name": "knn"}]
+    made = [task(pixels, inputs={"radar": ALL[3:]}, probes=[one], floors=["logistic-regression"]) for one in several]
+    fits, tunes, unused = (judged_floors(one, small_encoder)[0].prediction for one in made)
+    assert fits.validation is None
+    data = made[0].labelled(made[0].inputs["radar"])
+    val, none = data.parts["val"], data.parts["val"].take(np.empty(0, np.int64))
+    for found, learnt, config in ((tunes, val, linear.Config(refit=False)), (unused, none, linear.Config())):
+        asked = replace(data, parts=data.parts | {"test": val, "val": learnt, "held out": none})
+        expected = predict(partial(linear.learn, config), asked, 0, 20_000, by_month)
+        np.testing.assert_array_equal(found.validation, expected.scores)
+
+
 def test_a_network_is_fine_tuned_on_single_pixels_too(pixels):
     made = task(
         pixels,

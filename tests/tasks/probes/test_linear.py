@@ -24,6 +24,24 @@ def test_equals_scikit_learn_at_the_chosen_c():
     assert (ours.y_pred == theirs.predict(x["test"])).all()
 
 
+def test_validation_scores_are_those_of_the_training_part_alone_under_the_chosen_c():
+    features, _ = clouds(apart=0.4, d=30, seed=2)
+    same = features.train_x, features.train_y, features.val_x
+    lacking = Features(*same, np.where(features.val_y == 1, 0, features.val_y), features.test_x, features.classes + 1)
+    for given in (features, lacking):
+        config = linear.Config(c_low=0.01, c_high=1, c_count=3, tolerance=1e-6)
+        scale = StandardScaler().fit(given.train_x.astype(float))
+        train, val = ((scale.transform(x), y) for x, y in ((given.train_x, given.train_y), (given.val_x, given.val_y)))
+        theirs = LogisticRegression(C=linear.choose_c(config, train, val), tol=1e-6, max_iter=10_000).fit(*train)
+        for refit in (True, False):
+            found = linear.fit(config.model_copy(update={"refit": refit}), given, 0).on_validation
+            assert found.shape == (len(given.val_y), given.classes)
+            assert found[:, theirs.classes_] == pytest.approx(theirs.predict_proba(val[0]), abs=0.01)
+    assert (found[:, -1] == 0).all()
+    none = Features(*same[:2], same[2][:0], features.val_y[:0], features.test_x, features.classes)
+    assert linear.fit(linear.Config(), none, 0).on_validation is None
+
+
 def test_warm_starts_find_the_c_that_cold_starts_find():
     features, _ = clouds(apart=0.4, d=30, seed=2)
     scale = ZScore(features.train_x)

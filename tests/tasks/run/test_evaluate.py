@@ -9,6 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from swath import encoders
 from swath.corpus import Corpus
@@ -17,15 +19,20 @@ from swath.corpus.splits.seen import places
 from swath.encoders.random_convolutions import Config
 from swath.errors import RecipeError, SwathError
 from swath.tasks import Claim, Evaluation, StatisticsConfig, Task, TaskConfig, by_budget, extract
+from swath.tasks.floors import image_statistics
 from swath.tasks.floors.random_convolutions import build
+from swath.tasks.probes import linear
 from swath.tasks.run.networks import Networks, fingerprint, named, shared
 from swath.tasks.run.results import ResultStore, joined
-from swath.tasks.schema import CLAIMS, COMPARISONS, OUTPUT, PREDICTIONS, TABLE, TASKS
-from tests.tasks.fakes import ALL, contract, make, result_key
+from swath.tasks.schema import CLAIMS, COMPARISONS, OUTPUT, PREDICTIONS, TABLE, TASKS, VALIDATION
+from tests.tasks.fakes import ALL, contract, judged_floors, make, result_key
 
 SPLIT = SplitConfig(fractions=(0.5, 0.25, 0.25))
 STATISTICS = StatisticsConfig(flips=99)
-FILES = ("predictions.parquet", "table.csv", "comparisons.csv", "notes.csv", "splits.parquet", "classes.json")
+FILES = (
+    *("predictions.parquet", "validation.parquet", "table.csv", "comparisons.csv"),
+    *("notes.csv", "splits.parquet", "classes.json"),
+)
 
 
 UNKNOWN = "it is not known which locations the encoder was pre-trained on"
@@ -83,6 +90,11 @@ def undisturbed(first):
     return first[2]
 
 
+def finished(out):
+    """Files of finished results, without what lies beside some."""
+    return [path for path in (out / "cells").glob("*.parquet") if path.name.count(".") == 1]
+
+
 def contents(out):
     return {name: (out / name).read_bytes() for name in FILES}
 
@@ -114,6 +126,68 @@ def test_the_files_hold_what_the_run_directory_promises(evaluated):
     assert splits.split.value_counts().sum() == 94
     assert set(predictions.uid) == set(splits[splits.split == "test"].uid)
     assert np.stack(predictions.score.to_list()).sum(1) == pytest.approx(np.ones(len(predictions)), abs=1e-5)
+
+
+def test_validation_scores_are_kept_of_rows_that_have_not_learnt_from_them(corpus, evaluated):
+    folder, _ = evaluated
+    kept = VALIDATION.read(folder / "evaluate")
+    beside = kept["probe"] != "linear"
+    # a band-wise probe tells only test parts
+    assert set(kept[beside]["row"]) == {"image statistics + linear"}
+    kept = kept[~beside]
+    splits = pd.read_parquet(folder / "evaluate" / "splits.parquet").query("split == 'val'").set_index("uid")
+    assert set(kept["row"]) == {
+        *("a", "b", "image statistics + linear", "random convolutions", "random encoder (frozen)")
+    }
+    for _, one in kept.groupby(["row", "seed"]):
+        assert one["uid"].tolist() == splits.index.tolist()
+        assert one["group"].tolist() == splits["group"].tolist()
+        assert one["y_true"].tolist() == splits["y"].tolist()
+        assert np.stack(one["score"]).sum(1) == pytest.approx(np.ones(len(one)), abs=1e-5)
+    # learnt from the training part alone, by scikit-learn
+    made = Task("kinds", tasks()["kinds"], corpus, split(corpus, SPLIT), SPLIT)
+    encoder = image_statistics.build(corpus, ALL[2:4])
+    train, val = (made.parts[part] for part in ("train", "val"))
+    x, x_val = (extract(encoder, corpus, part.locations, ALL[2:4]).astype(float) for part in (train, val))
+    scale = StandardScaler().fit(x)
+    given = (scale.transform(x), train.y), (scale.transform(x_val), val.y)
+    chosen = linear.choose_c(linear.Config(), *given)  # a floor's own settings
+    theirs = LogisticRegression(C=chosen, max_iter=1000).fit(*given[0])
+    own = kept[kept["row"] == "image statistics + linear"]
+    assert np.stack(own["score"]) == pytest.approx(theirs.predict_proba(given[1][0]), abs=0.01)
+
+
+def test_beside_a_probe_that_uses_no_validation_labels_they_are_held_out_too(corpus):
+    config = TaskConfig.model_validate(
+        tasks()["kinds"].model_dump() | {"probes": [{"name": "knn", "k": 3}], "floors": ["image-statistics"]}
+    )
+    made = Task("kinds", config, corpus, split(corpus, SPLIT), SPLIT)
+    (floor,) = judged_floors(made, None)
+    encoder = image_statistics.build(corpus, ALL[2:4])
+    x = {
+        part: extract(encoder, corpus, made.parts[part].locations, ALL[2:4]).astype(float) for part in ("train", "val")
+    }
+    scale = StandardScaler().fit(x["train"])
+    theirs = LogisticRegression(tol=1e-6, max_iter=10_000).fit(scale.transform(x["train"]), made.parts["train"].y)
+    assert floor.prediction.validation == pytest.approx(theirs.predict_proba(scale.transform(x["val"])), abs=0.01)
+
+
+def test_results_of_earlier_versions_have_no_validation_scores_and_stay_finished(corpus, evaluated, monkeypatch):
+    folder, _ = evaluated
+    out = folder / "evaluate"
+    before = contents(out)
+    beside = {path: path.read_bytes() for path in (out / "cells").glob("*.validation.parquet")}
+    for path in beside:
+        path.unlink()
+    monkeypatch.setattr("swath.tasks.task.extract_all", lambda *_, **__: pytest.fail("computed again"))
+    run(corpus, folder, out)
+    assert VALIDATION.read(out).empty
+    assert {name: text for name, text in contents(out).items() if name != "validation.parquet"} == {
+        name: text for name, text in before.items() if name != "validation.parquet"
+    }
+    for path, content in beside.items():
+        path.write_bytes(content)
+    (out / "validation.parquet").write_bytes(before["validation.parquet"])
 
 
 def test_every_arm_is_compared_with_every_row_that_says_something_of_it(evaluated):
@@ -149,13 +223,13 @@ def test_another_split_or_encoder_is_another_cell(corpus, tmp_path):
     config = tasks(probes=[{"name": "knn"}], floors=["majority"])
     out = tmp_path / "evaluate"
     run(corpus, tmp_path, out, config, seeds=(0,))
-    count = len(list((out / "cells").iterdir()))
+    count = len(finished(out))
     other = SplitConfig(fractions=(0.5, 0.25, 0.25), seed=1)
     Evaluation(config, other, corpus, saved(tmp_path), random_encoder, (0,), out, statistics=STATISTICS).run()
-    assert len(list((out / "cells").iterdir())) == 2 * count
+    assert len(finished(out)) == 2 * count
     changed = {("a", 0): saved(tmp_path / "other", ("b", "a"))["a", 0]}
     Evaluation(config, other, corpus, changed, random_encoder, (0,), out, statistics=STATISTICS).run()
-    assert len(list((out / "cells").iterdir())) == 2 * count + 1
+    assert len(finished(out)) == 2 * count + 1
 
 
 def judged(corpus, folder, seen):
@@ -204,7 +278,7 @@ def test_other_statistics_are_another_cell(corpus, tmp_path):
     cards = [encoders.load_card(tmp_path / str(number)) for number in (0, 1)]
     assert cards[0].sha256 == cards[1].sha256
     own = {"a": [], "majority": []}
-    for path in (tmp_path / "out" / "cells").glob("*.parquet"):
+    for path in finished(tmp_path / "out"):
         own[json.loads(pq.read_schema(path).metadata[b"swath"])["cell"]["row"]].append(path)
     assert (len(own["a"]), len(own["majority"])) == (2, 1)
 
@@ -329,7 +403,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_files(undisturbed, tmp_path,
     assert forks.run(KILL.format(folder=str(tmp_path)), "tests.tasks.run.test_evaluate") == -signal.SIGKILL
     out = tmp_path / "evaluate"
     assert not (out / "table.csv").exists()
-    assert len(list((out / "cells").glob("*.parquet"))) == 5
+    assert len(finished(out)) == 5
     run(Corpus.open(tmp_path / "corpus"), tmp_path, out)
     # a corpus of the same content
     assert contents(out) == undisturbed
@@ -357,7 +431,7 @@ def test_fewer_labels_are_tasks_of_their_own(corpus, tmp_path):
     # other fractions reuse what is there
     again = tasks(label_fractions=[0.5], probes=[{"name": "linear", "c_count": 3}], floors=["majority"])
     run(corpus, tmp_path, tmp_path / "out", again)
-    assert len(list((tmp_path / "out" / "cells").glob("*.parquet"))) == figures["cells"]
+    assert len(finished(tmp_path / "out")) == figures["cells"]
 
 
 def test_shots_are_drawn_anew_by_replicate_and_alike_for_all_rows(corpus, tmp_path):
@@ -400,7 +474,7 @@ def test_a_run_grows_by_further_trainings(corpus, tmp_path):
     def grown(seeds):
         own = {key: path for key, path in paths.items() if key[1] in seeds}
         Evaluation(config, SPLIT, corpus, own, random_encoder, seeds, out, statistics=statistics).run()
-        there = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (out / "cells").glob("*.parquet")}
+        there = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished(out)}
         return there, CLAIMS.read(out).iloc[0], pd.read_parquet(out / "predictions.parquet")
 
     before, two, predictions = grown((0, 1))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, special, stats
 from sklearn.metrics import log_loss
 
 from swath.tasks.statistics import probabilities as p
@@ -129,6 +129,28 @@ def test_calibrated_apart_takes_nothing_of_the_own_group():
     threshold = np.sort(1 - scores[np.arange(100, 200), y[100:]])[90]  # ceil(101 * 0.9) = 91st
     assert (told.by_lac[:100] == (1 - scores[:100] <= threshold)).all()
     assert p.calibrated_apart(scores, y, np.repeat("a", 200), 0.1) is None
+
+
+def test_calibrated_on_other_units_is_what_scipy_and_numpy_find():
+    scores, y = simulated(np.random.default_rng(6), n=400, sharpness=2.0)
+    told = p.calibrated_on(scores[:100], scores[100:], y[100:], 0.1)
+    logits = np.log(scores[100:])
+    found = optimize.minimize_scalar(
+        lambda t: -special.log_softmax(logits / t, axis=1)[np.arange(300), y[100:]].sum(), bounds=(0.1, 10)
+    )
+    assert told.temperature == pytest.approx(np.full(100, found.x), rel=1e-3)
+    assert told.scores == pytest.approx(special.softmax(np.log(scores[:100]) / found.x, axis=1), abs=1e-3)
+    level = np.ceil(301 * 0.9) / 300
+    strange = 1 - scores[np.arange(100, 400), y[100:]]
+    assert (told.by_lac == (1 - scores[:100] <= np.quantile(strange, level, method="inverted_cdf"))).all()
+    # adaptive sets: classes from the likeliest on, until their sum is beyond the threshold
+    order = np.argsort(-scores, axis=1)
+    rank = np.argsort(order, axis=1)
+    sums = np.take_along_axis(np.cumsum(np.take_along_axis(scores, order, 1), axis=1), rank, 1)
+    threshold = np.quantile(sums[np.arange(100, 400), y[100:]], level, method="inverted_cdf")
+    assert (told.by_aps == (sums[:100] <= threshold)).all()
+    # too few to promise anything: all classes
+    assert p.calibrated_on(scores[:5], scores[5:10], y[5:10], 0.1).by_lac.all()
 
 
 def test_one_unit_and_none():

@@ -22,6 +22,11 @@ ALPHA = 0.1
 POINTS = 200
 """Largest number of points of a curve of risk by coverage."""
 SETS = ("lac", "aps")
+FEWEST = 30
+"""Validation units of each training from which its temperature and sets are taken; with fewer the other groups of its
+test part say more."""
+Trainings = Mapping[tuple[int, int], pd.DataFrame]
+"""Units of the validation part with their class scores, by seed and fold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +41,9 @@ class Trust:
     curve: pd.DataFrame
     """`risk` by `coverage`."""
     groups: pd.DataFrame
-    """`lac` and `aps`: how much of each `group` of `units` the sets cover; empty where there is one group."""
+    """`lac` and `aps`: how much of each `group` of `units` the sets cover; empty where nothing could calibrate."""
+    calibrated_on: str
+    """What temperature and sets come from, in words."""
 
 
 def content(material: Material) -> dict[str, Any] | None:
@@ -49,7 +56,8 @@ def _content(material: Material) -> dict[str, Any] | None:
     if panel is None or material.run.target(panel.task).get("rule") in {"value", "multi-label"}:
         return None
     found = {row: scored(material.run, panel, row) for row in leading(panel)}
-    trusts = [trust(row, predictions) for row, predictions in found.items() if len(predictions)]
+    kept = {row: material.run.validation(*panel.key, row) for row, predictions in found.items() if len(predictions)}
+    trusts = [trust(row, found[row], validation) for row, validation in kept.items()]
     if not trusts:
         return None
     return {
@@ -57,18 +65,22 @@ def _content(material: Material) -> dict[str, Any] | None:
         "rows": [_shown(one) for one in trusts],
         "plots": _plots(trusts, material.run.arms),
         "promised": words.percent(1 - ALPHA, 0),
+        "fewest": FEWEST,
         "without": [row for row, predictions in found.items() if predictions.empty],
-        "csv": as_csv(pd.DataFrame([{"row": one.row, **one.numbers} for one in trusts])),
+        "csv": as_csv(
+            pd.DataFrame([{"row": one.row, "calibrated_on": one.calibrated_on, **one.numbers} for one in trusts])
+        ),
         "summary": summary(trusts[0], panel),
     }
 
 
-def trust(row: str, predictions: pd.DataFrame) -> Trust:
+def trust(row: str, predictions: pd.DataFrame, validation: pd.DataFrame | None = None) -> Trust:
     """What the probabilities of a row are worth.
 
     Args:
         row: its name.
         predictions: its lines of predictions.parquet, with class scores.
+        validation: its lines of validation.parquet.
     """
     scores, y = scores_of(predictions), predictions["y_true"].to_numpy()
     confidence, right = scores.max(axis=1), scores.argmax(axis=1) == y
@@ -85,17 +97,48 @@ def trust(row: str, predictions: pd.DataFrame) -> Trust:
         "surprise": probabilities.surprise(scores, y),
         "aurc": float(risks.mean()),
     }
-    told, groups = _apart(predictions, scores, y)
-    return Trust(row, numbers | told, _bins(confidence, right), _curve(risks), groups)
+    others = _held_out(predictions, validation, scores.shape[1])
+    told, groups = _calibrated(predictions, scores, y, others)
+    return Trust(row, numbers | told, _bins(confidence, right), _curve(risks), groups, _whence(others))
 
 
-def _apart(predictions: pd.DataFrame, scores: np.ndarray, y: np.ndarray) -> tuple[dict[str, float], pd.DataFrame]:
-    """What temperature and sets that come from other groups of the same training do; nothing is known of one group."""
+def _held_out(predictions: pd.DataFrame, validation: pd.DataFrame | None, classes: int) -> Trainings | None:
+    """The validation part of every training; None unless each has enough of it, with finite scores of all classes."""
+    if validation is None or validation.empty:
+        return None
+    parts = dict(list(validation.groupby(["seed", "fold"])))
+    found = {key: parts.get(key) for key, _ in predictions.groupby(["seed", "fold"])}
+    for part in found.values():
+        if part is None or len(part) < FEWEST:
+            return None
+        scores = scores_of(part)
+        if scores.shape[1] != classes or not np.isfinite(scores).all():
+            return None
+    return found  # pyright: ignore[reportReturnType]
+
+
+def _whence(others: Trainings | None) -> str:
+    if others is None:
+        return "other test groups"
+    least, most = (words.count(int(limit([len(part) for part in others.values()]))) for limit in (np.min, np.max))
+    return f"validation ({least if least == most else f'{least} to {most}'})"
+
+
+def _calibrated(
+    predictions: pd.DataFrame, scores: np.ndarray, y: np.ndarray, others: Trainings | None
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """What temperature and sets do that come from the validation part of each training, or from other groups of its
+    test part; of one group without such a part nothing is known.
+    """
     n, own = len(y), np.arange(len(y))
     warmed, sets, temperature = np.empty_like(scores), {name: np.zeros(scores.shape, bool) for name in SETS}, np.ones(n)
-    for _, part in predictions.groupby(["seed", "fold"]):
+    for key, part in predictions.groupby(["seed", "fold"]):
         at = part.index.to_numpy()
-        told = probabilities.calibrated_apart(scores[at], y[at], part["group"].to_numpy(), ALPHA)
+        if others is None:
+            told = probabilities.calibrated_apart(scores[at], y[at], part["group"].to_numpy(), ALPHA)
+        else:
+            held_out = others[key]  # pyright: ignore[reportArgumentType]
+            told = probabilities.calibrated_on(scores[at], scores_of(held_out), held_out["y_true"].to_numpy(), ALPHA)
         if told is None:
             return dict.fromkeys(("temperature", "ece_after", "surprise_after"), np.nan), pd.DataFrame()
         warmed[at], temperature[at] = told.scores, told.temperature
@@ -160,7 +203,7 @@ def _shown(one: Trust) -> dict[str, str]:
     shown |= {name: words.number(numbers.get(name, np.nan), 2) for name in _PLAIN}
     for name in SETS:
         shown[f"{name}_interval"] = words.interval(*(numbers.get(f"{name}_{end}", np.nan) for end in ("low", "high")))
-    return {"row": one.row, **shown}
+    return {"row": one.row, "calibrated_on": one.calibrated_on, **shown}
 
 
 _PLAIN = ("temperature", "surprise", "surprise_after", "lac_size", "aps_size")

@@ -10,7 +10,7 @@ import pandas as pd
 from swath.corpus.labels import VOID, class_colours
 from swath.errors import SwathError
 from swath.products import words
-from swath.products.draw.pictures import ChipPicture, Pictures, class_map
+from swath.products.draw.pictures import ChipPicture, Pictures, class_map, share_map
 from swath.products.draw.style import colour
 from swath.products.report._rows import or_noted
 from swath.products.report.sections import Material, Section, beside
@@ -124,18 +124,21 @@ def samples(
 
 @dataclass(frozen=True)
 class MapSample:
-    """One test sample of a segmentation: image, label and prediction."""
+    """One test sample of a segmentation: image, label, prediction, and how uncertain that is."""
 
     uid: str
     shots: list[ChipPicture]
     right: str
     """Share of its labelled pixels."""
+    unsure: str
+    """Mean uncertainty of wrong and of right pixels, in words; empty where none was kept."""
 
 
 def map_samples(
     maps: pd.DataFrame, shades: Sequence[str], pictures: Pictures | None, why: Mapping[str, ChipPicture]
 ) -> tuple[list[MapSample], list[MapSample]]:
-    """The units that are least and most right: image, label, prediction, attribution; of the first training.
+    """The units that are least and most right: image, label, prediction, uncertainty, attribution; of the first
+    training.
 
     Args:
         maps: as the run has them.
@@ -155,10 +158,27 @@ def map_samples(
             class_map(np.reshape(record[column], (height, -1)), shades, f"{name} of {uid}")
             for column, name in (("y_true", "label"), ("y_pred", "prediction"))
         ]
+        unsure = _uncertainty(record)
+        drawn += [] if unsure is None else [share_map(unsure.reshape(height, -1), f"uncertainty of {uid}")]
         drawn += [why[uid]] if uid in why else []
-        return MapSample(uid, [*images.get(uid, [])[:1], *drawn], words.percent(shares[uid], 0))
+        shots = [*images.get(uid, [])[:1], *drawn]
+        return MapSample(uid, shots, words.percent(shares[uid], 0), "" if unsure is None else _where(record, unsure))
 
     return [shown(record) for record in worst], [shown(record) for record in best]
+
+
+def _uncertainty(record: Mapping) -> np.ndarray | None:
+    """The uncertainty of each pixel, 0 to 1; None where none was kept."""
+    kept = record.get("uncertainty")
+    return None if kept is None else np.asarray(kept, float) / 255
+
+
+def _where(record: Mapping, unsure: np.ndarray) -> str:
+    """Mean uncertainty of the labelled pixels that are wrong, and of those that are right."""
+    truth, said = np.asarray(record["y_true"]), np.asarray(record["y_pred"])
+    parts = (("wrong", (truth != said) & (truth != VOID)), ("right", truth == said))
+    means = [f"{words.number(float(unsure[there].mean()), 2)} where {name}" for name, there in parts if there.any()]
+    return f"uncertainty {', '.join(means)}"
 
 
 def _share_right(record: Mapping) -> float:

@@ -69,6 +69,47 @@ def test_the_numbers_are_means_over_trainings_and_sets_come_from_other_groups():
     assert shown.curve["risk"].iloc[-1] == pytest.approx(1 - right.mean())
 
 
+def test_the_validation_part_calibrates_where_every_training_has_enough_of_it():
+    found, validation = predictions(0, 1.5), predictions(3, 0.3).assign(group="elsewhere")
+    scores, y = scores_of(found), found["y_true"].to_numpy()
+    shown = calibration.trust("row", found, validation)
+    assert shown.calibrated_on == "validation (60)"
+    covered, temperatures = np.zeros(len(y), bool), np.zeros(len(y))
+    for seed, part in found.groupby("seed"):
+        own, at = validation[validation["seed"] == seed], part.index
+        strange = 1 - scores_of(own)[np.arange(60), own["y_true"]]
+        threshold = np.quantile(strange, np.ceil(61 * 0.9) / 60, method="inverted_cdf")
+        covered[at] = 1 - scores[at, y[at]] <= threshold
+        temperatures[at] = probabilities.best_temperature(scores_of(own), own["y_true"].to_numpy())
+    assert shown.numbers["lac_coverage"] == pytest.approx(covered.mean())
+    assert shown.numbers["temperature"] == pytest.approx(np.median(temperatures))
+    warm = np.stack([probabilities.heated(one[None], t)[0] for one, t in zip(scores, temperatures, strict=True)])
+    assert shown.numbers["surprise_after"] == pytest.approx(-np.log(warm[np.arange(len(y)), y]).mean())
+    # even of one group in all
+    one_fold = found[found["fold"] == 0].assign(group="everywhere").reset_index(drop=True)
+    alone = calibration.trust("row", one_fold, validation)
+    assert alone.numbers["temperature"] == pytest.approx(np.median(temperatures[found["fold"] == 0]))
+    assert alone.numbers["lac_coverage"] == pytest.approx(covered[found["fold"] == 0].mean())
+    assert calibration._shown(alone)["lac_interval"] == calibration._shown(alone)["aps_interval"]
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        lambda kept: kept.iloc[:0],
+        lambda kept: kept[kept["seed"] != 4],
+        lambda kept: kept[(kept["seed"] != 4) | (kept["uid"] < "u029")],
+        lambda kept: kept.assign(score=[np.full(3, np.nan)] * len(kept)),
+        lambda kept: kept.assign(score=[np.full(2, 0.5)] * len(kept)),
+    ],
+)
+def test_else_the_other_groups_of_the_test_part_do(spoilt):
+    found, validation = predictions(0, 1.5), predictions(3, 0.3)
+    shown = calibration.trust("row", found, spoilt(validation))
+    assert shown.calibrated_on == "other test groups"
+    assert shown.numbers == calibration.trust("row", found).numbers
+
+
 def test_one_group_in_all_has_no_temperature_and_no_sets():
     shown = calibration.trust("row", predictions(0, 1.5).assign(group="everywhere"))
     assert np.isnan(shown.numbers["temperature"])
@@ -83,6 +124,7 @@ def test_the_page_says_what_the_numbers_say(material):
     assert [row["row"] for row in shown["rows"]][:3] == ["byol", "random encoder (frozen)", "scratch"]
     assert shown["summary"].startswith("On land-cover, byol is right in ")
     table = pd.read_csv(io.BytesIO(base64.b64decode(shown["csv"].partition(",")[2])))
+    assert set(table["calibrated_on"]) == {row["calibrated_on"] for row in shown["rows"]} == {"other test groups"}
     assert list(table["row"]) == [row["row"] for row in shown["rows"]]
     best = calibration.trust("byol", material.run.predictions(*material.headline.key, "byol"))
     assert table["ece"][0] == pytest.approx(best.numbers["ece"], rel=1e-4)
