@@ -91,8 +91,9 @@ def compare_splits(
         evaluation = _evaluation({name: config}, folds, corpus, encoders, rounds, out / "splits" / scheme, statistics)
         for row in wanted.rows:
             known_name("row of frozen features", row, dict.fromkeys(job.row for job in evaluation.jobs), f"task {name}")
+        evaluation = evaluation.of_rows(wanted.rows) if wanted.rows else evaluation
         evaluation.compute(prepare=_remembering(memories, rounds, len(folds)))
-        results[scheme] = [r for r in evaluation.results() if not wanted.rows or r.key.row in wanted.rows]
+        results[scheme] = evaluation.results()
         parts = {job.task.fold: len(job.task.parts["train"]) for job in evaluation.jobs}
         about[scheme] = (len(folds), float(np.mean(list(parts.values()))))
     units = _groups(corpus, schemes)

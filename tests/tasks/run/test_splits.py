@@ -92,3 +92,10 @@ def test_regions_may_be_a_column_and_what_there_is_not_is_said(places, tmp_path)
         compare_splits(tasks, places, NOBODY, Wanted(task="kind"), Splits(), tmp_path)
     with pytest.raises(CorpusError, match="nothing to compare"):
         compare_splits(tasks, places, NOBODY, Wanted(), Splits(folds=70), tmp_path)
+
+
+def test_only_the_rows_that_are_asked_for_are_computed(places, tmp_path, monkeypatch):
+    monkeypatch.setattr(Task, "read", lambda *_: pytest.fail("image statistics were computed"))
+    wanted, task = Wanted(rows=("majority",)), TaskConfig.model_validate(TASK)
+    compare_splits({"kinds": task}, places, NOBODY, wanted, Splits(folds=3), tmp_path)
+    assert set(SPLIT_VALUES.read(tmp_path)["row"]) == {"majority"}
