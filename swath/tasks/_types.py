@@ -73,7 +73,7 @@ class Prediction:
     """Class scores: probabilities or vote shares in rows that sum to 1, or one probability for each class where
     units have several. None are kept for pixels."""
     uncertainty: UInt8[np.ndarray, "test h w"] | None = None
-    """Of pixels: entropy of their classes' probabilities, from 0 (sure) to 255 (all alike); None where unknown."""
+    """Entropy of each pixel's classes from 0 (sure) to 255 (all alike); None of locations, and where it is unknown."""
     validation: Float[np.ndarray, "val classes"] | None = None
     """Class scores of the validation part by a classifier that has not learnt from its labels; None where there is no
     such classifier, and of pixels, numbers and several classes a location."""
