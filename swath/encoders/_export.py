@@ -70,8 +70,8 @@ def export(
     weights, card = (Path(to).with_name(f"{Path(to).name}{end}") for end in (suffix, ".json"))
     weights.parent.mkdir(parents=True, exist_ok=True)
     with replacing(weights) as partial:
-        write(state, network, contract.channels, partial)
-        said = _card(encoder, contract, network, fold=fold) | {
+        unused = write(state, network, contract.channels, partial)
+        said = _card(encoder, contract, network, unused, fold=fold) | {
             "for": library,
             "file": weights.name,
             "sha256": hashlib.sha256(partial.read_bytes()).hexdigest(),
@@ -181,7 +181,9 @@ def _why_not_foldable(network: nn.Module, contract: InputContract) -> str:
     return ""
 
 
-def _card(encoder: Encoder, contract: InputContract, network: Network, *, fold: bool) -> dict[str, Any]:
+def _card(
+    encoder: Encoder, contract: InputContract, network: Network, unused: list[str], *, fold: bool
+) -> dict[str, Any]:
     sizes = contract.gsd_m or (None,) * len(contract.bands)
     rows = zip(contract.bands, contract.units, contract.mean, contract.std, sizes, strict=True)
     bands = [
@@ -196,14 +198,17 @@ def _card(encoder: Encoder, contract: InputContract, network: Network, *, fold: 
         "model": network.model,
         "in_chans": contract.channels,
         "create_model": network.options,
-        "features": _features(encoder.dim, network),
+        "features": _features(encoder.dim, network, unused),
         "bands": bands,
         "pixels": f"{prepare}; {each}; `invalid` is what invalid pixels hold after that",
         "folded": fold,
     }
 
 
-def _features(dim: int, network: Network) -> str:
+def _features(dim: int, network: Network, unused: list[str]) -> str:
+    if unused:
+        names = ", ".join(unused)
+        return f"maps as the stages leave them: the encoder's own {dim} numbers went through {names} as well"
     if network.options.get("global_pool") == "token":
         said = f"{dim} numbers: the normalised class token"
     elif "fc_norm" in network.options:
@@ -218,11 +223,17 @@ def _kw(network: Network) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in network.options.items())
 
 
-def _for_timm(state: State, network: Network, channels: int, to: Path) -> None:  # noqa: ARG001 - a writer's signature
+def _for_timm(
+    state: State,
+    network: Network,  # noqa: ARG001 - a writer's signature
+    channels: int,  # noqa: ARG001 - likewise
+    to: Path,
+) -> list[str]:
     save_file(state, to)
+    return []
 
 
-def _for_torchgeo(state: State, network: Network, channels: int, to: Path) -> None:
+def _for_torchgeo(state: State, network: Network, channels: int, to: Path) -> list[str]:
     """Write a checkpoint as torchgeo's `extract_backbone` reads it; torchgeo builds the model for its own
     picture size.
     """
@@ -243,16 +254,21 @@ def _for_torchgeo(state: State, network: Network, channels: int, to: Path) -> No
         },
         to,
     )
+    return []
 
 
-def _for_terratorch(state: State, network: Network, channels: int, to: Path) -> None:
-    """Write weights under the names of timm's `features_only` networks, which terratorch uses as backbones."""
+def _for_terratorch(state: State, network: Network, channels: int, to: Path) -> list[str]:
+    """Write weights under the names of timm's `features_only` networks, which terratorch uses as backbones; they have
+    no norm behind the last stage.
+    """
     import timm
 
     size = {name: value for name, value in network.options.items() if name == "img_size"}
     features = timm.create_model(network.model, features_only=True, in_chans=channels, **size)
     ours = {_plain(name): name for name in state}
-    torch.save({name: state[ours[_plain(name)]] for name in features.state_dict()}, to)
+    taken = {name: ours[_plain(name)] for name in features.state_dict()}
+    torch.save({name: state[own] for name, own in taken.items()}, to)
+    return sorted(state.keys() - taken.values())
 
 
 def _plain(name: str) -> str:
@@ -260,11 +276,12 @@ def _plain(name: str) -> str:
     return name.removeprefix("model.").replace("_", ".")
 
 
-_WRITERS: dict[Library, tuple[Callable[[State, Network, int, Path], None], str]] = {
+_WRITERS: dict[Library, tuple[Callable[[State, Network, int, Path], list[str]], str]] = {
     "timm": (_for_timm, ".safetensors"),
     "torchgeo": (_for_torchgeo, ".ckpt"),
     "terratorch": (_for_terratorch, ".pth"),
 }
+"""For each library, what writes its file and returns which tensors of the network it has no use for; and the suffix."""
 _HOW: dict[Library, str] = {
     "timm": "timm.create_model({model!r}, in_chans={n}, checkpoint_path={file!r}, {kw})",
     "torchgeo": "torchgeo.trainers.ClassificationTask(model={model!r}, weights={file!r}, in_channels={n}, ...)",

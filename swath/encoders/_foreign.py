@@ -30,6 +30,8 @@ KNOWN = {
     "encoder_q",  # MoCo v2, GASSL, SeCo, CaCo: what is trained; encoder_k is its average
     "base_encoder",  # MoCo v3, likewise
     "teacher",  # DINO: the one that its authors use
+    "state_dict_ema",  # timm's trainings: the average beside `state_dict`; where a file has both, nobody says which
+    "model_ema",  # DeiT and ConvNeXt, beside `model`
 }
 """Words in a tensor's name that tell that it belongs to the network to use."""
 _INERT = [

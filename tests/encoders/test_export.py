@@ -100,6 +100,10 @@ def test_terratorchs_backbones_compute_the_same_features(tmp_path, model):
     ours = [one for one in expected if one.shape in {other.shape for other in maps}]
     torch.testing.assert_close(maps[-1], ours[-1], rtol=1e-4, atol=1e-5)
     assert f"timm_{model}" in card["load"]
+    # what the card says of features is true of what terratorch gives, and not of the encoder's embedding
+    is_embedding = torch.allclose(maps[-1].mean((2, 3)), encoder.embed(given), rtol=1e-4, atol=1e-5)
+    assert is_embedding == card["features"].endswith("the average over positions")
+    assert is_embedding == ("norm.weight" not in card["features"])
 
 
 @pytest.mark.slow

@@ -144,6 +144,21 @@ def test_published_layouts_are_read_tensor_by_tensor(state, children, tmp_path, 
     assert len(report.left_over) == heads + others
 
 
+@pytest.mark.parametrize(("trained", "average"), [("state_dict", "state_dict_ema"), ("model", "model_ema")])
+def test_a_network_beside_its_average_is_not_chosen_in_silence(state, children, tmp_path, trained, average):
+    """timm loads the average; whoever takes the other one has to say so."""
+    path = file_of({trained: noise(state), average: state, "epoch": 3}, tmp_path)
+    match = Match(state, list(children), read_tensors(path), {})
+    with pytest.raises(RecipeError, match="which of them to use nobody says") as caught:
+        match.naming(path, None)
+    assert f"prefix: '{average}.' (100 %)" in caught.value.remedy
+    assert all(
+        torch.equal(tensor, state[name]) for name, tensor in match.taken(match.naming(path, f"{average}.")).items()
+    )
+    alone = Match(state, list(children), read_tensors(file_of({average: state}, tmp_path)), {})
+    assert alone.naming(path, None).prefix == f"{average}."
+
+
 def test_a_network_is_filled_and_says_of_what(state, tmp_path):
     encoder = build(file_of(under("module.", state), tmp_path))
     own = encoder.network.state_dict()
