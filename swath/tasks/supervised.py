@@ -325,7 +325,8 @@ def by_layer(model: nn.Module, learning_rate: float, decay: float) -> list[dict[
     """What is trained, in groups for an optimiser.
 
     The layer i of an encoder of n, counted from 0 at the input, has `learning_rate * decay ** (n - i)`, and whatever
-    stands behind the encoder the learning rate itself (BEiT, MAE).
+    stands behind the encoder the learning rate itself (BEiT, MAE). A norm behind the last block is no layer: it goes
+    with that block.
 
     Raises:
         ContractError: the encoder's layers have no order.
@@ -337,6 +338,8 @@ def by_layer(model: nn.Module, learning_rate: float, decay: float) -> list[dict[
     if not isinstance(encoder, MapEncoder):
         raise ContractError("the encoder's layers are in no order by which learning rates could fall: no layer_decay")
     layers = encoder.layers()
+    if all(p.ndim < 2 for p in layers[-1]):
+        layers = [*layers[:-2], layers[-2] + layers[-1]]
     inside = {id(p) for layer in layers for p in layer}
     groups = [{"params": ps, "lr": learning_rate * decay ** (len(layers) - i)} for i, ps in enumerate(layers)]
     return [*groups, {"params": [p for p in trained if id(p) not in inside]}]

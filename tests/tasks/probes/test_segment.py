@@ -12,6 +12,7 @@ from sklearn import metrics as sk
 from swath import encoders
 from swath.corpus.splits.partition import SplitConfig, split
 from swath.encoders.timm import Config as Timm
+from swath.encoders.vit import Config as VitConfig
 from swath.errors import ContractError, TrainingError
 from swath.tasks import Task, TaskConfig, supervised
 from swath.tasks.data import Labelled
@@ -121,6 +122,21 @@ def test_learning_rates_fall_by_layer_as_the_formula_says(data):
     assert len(by_layer(model, 0.1, 1.0)) == 1
     with pytest.raises(ContractError, match="in no order"):
         by_layer(supervised.Classifier(dense_encoder(0), data), 0.1, 0.8)
+
+
+VIT = {"name": "vit", "patch": 4, "width": 12, "depth": 3, "heads": 3}
+
+
+@pytest.mark.parametrize(
+    ("config", "last"), [(VitConfig(**VIT), "blocks.2."), (Timm(model="test_convnext"), "stages.3.blocks.1.")]
+)
+def test_the_last_block_learns_one_factor_below_the_decoder_whatever_norm_comes_after(config, last):
+    on = encoders.build(config, contract(ALL[:3], 3, fixed=True))
+    rates = {id(p): round(group.get("lr", 0.1), 9) for group in by_layer(on, 0.1, 0.8) for p in group["params"]}
+    named = dict(on.network.named_parameters())
+    assert {rates[id(p)] for name, p in named.items() if name.startswith(last)} == {0.08}
+    assert {rates[id(p)] for name, p in named.items() if name.startswith(("norm.", "head."))} == {0.08}
+    assert len(rates) == len(named)
 
 
 def test_scratch_trains_as_the_probe_but_all_layers_alike():
