@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from swath.corpus import Corpus
-from swath.encoders import Encoder, InputContract, Standardize
+from swath.encoders import Encoder, InputContract, Standardize, nearest_band
 from swath.errors import ContractError, nearest
 from swath.sensors import LOCATION, band
 from swath.tasks.data.reading import Bands
@@ -52,6 +52,8 @@ def match_bands(contract: InputContract, bands: Sequence[str]) -> BandMatch:
     """
     bands = tuple(bands)
     if contract.any_number:
+        for key in bands:
+            nearest_band(contract, key)  # refuses what has no wavelength: the location, elevation
         return BandMatch((bands,))
     if unknown := [key for key in bands if key not in contract.bands]:
         raise ContractError(f"the encoder has no statistics of {', '.join(unknown)}")

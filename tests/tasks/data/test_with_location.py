@@ -57,6 +57,13 @@ def test_an_encoder_of_images_alone_does_not_take_both():
         match_bands(contract(OPTICAL, fixed=True), BOTH)
 
 
+def test_an_encoder_of_any_bands_takes_none_without_a_wavelength():
+    any_bands = replace(contract(OPTICAL, fixed=False), any_number=True)
+    assert match_bands(any_bands, OPTICAL[:2]) == BandMatch((OPTICAL[:2],))
+    with pytest.raises(ContractError, match="goes by wavelength, and nobody knows that of location/lon"):
+        match_bands(any_bands, BOTH)
+
+
 def test_a_task_of_the_place_alone_is_judged(corpus):
     asked = task(corpus, by="block", place=["location"])
     alone = location.build(location.Config(network=None), contract_of(corpus, location.LOCATION))
