@@ -318,7 +318,8 @@ class Task:
         never = unseen(encoder.contract, self.bands) if pretrained else []
         lent = with_corpus_statistics(encoder, self.corpus, self.bands)
         for outcome in self.read(lambda _: lent, panels, seed):
-            foreign = [key for key in self.inputs[outcome.input].bands if key in never]
+            judged = () if outcome.prediction is None else self.inputs[outcome.input].bands
+            foreign = [key for key in judged if key in never]
             named = [_from_trained(encoder.contract, key) for key in foreign]
             said = f"never saw {', '.join(named)}: standardised by the corpus" if foreign else ""
             yield replace(outcome, note="; ".join(filter(None, (outcome.note, said))))

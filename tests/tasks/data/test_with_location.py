@@ -9,7 +9,7 @@ import torch
 from swath import config as recipes
 from swath import encoders
 from swath.corpus.splits import SplitConfig, split
-from swath.encoders import image_and_location, location
+from swath.encoders import any_sensor, image_and_location, location
 from swath.errors import ContractError
 from swath.tasks import Task, TaskConfig
 from swath.tasks.data import BandMatch, BandReader, Request, contract_of, extract_all, match_bands
@@ -62,6 +62,16 @@ def test_an_encoder_of_any_bands_takes_none_without_a_wavelength():
     assert match_bands(any_bands, OPTICAL[:2]) == BandMatch((OPTICAL[:2],))
     with pytest.raises(ContractError, match="goes by wavelength, and nobody knows that of location/lon"):
         match_bands(any_bands, BOTH)
+
+
+def test_an_input_without_a_wavelength_is_left_out_with_the_reason_and_others_are_judged(corpus):
+    known = replace(contract_of(corpus, OPTICAL, fixed=False), any_number=True)
+    made = encoders.build(any_sensor.Config(patch=8, width=16, depth=1, heads=2), known)
+    asked = task(corpus, optical=OPTICAL, both=[*OPTICAL, "location"])
+    optical, both = asked.outcomes(made, asked.panels, seed=0, pretrained=True)
+    assert optical.prediction is not None
+    assert both.prediction is None
+    assert both.note == "the encoder any-sensor goes by wavelength, and nobody knows that of location/lon"
 
 
 def test_a_task_of_the_place_alone_is_judged(corpus):
