@@ -1,9 +1,15 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share, and what becomes of them."""
 
+import datetime as dt
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from swath.errors import SwathError
+
+if TYPE_CHECKING:
+    from swath.products.windows import Input
 
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="Name of a shipped recipe, or path of a YAML file.")
@@ -35,3 +41,14 @@ SensorsOption = Annotated[
     typer.Option("--sensors", metavar="FILE", help="YAML file of sensors that the recipe does not declare."),
 ]
 CorpusArgument = Annotated[Path, typer.Argument(metavar="CORPUS", help="Folder that holds a corpus.json.")]
+
+
+def input_(data: Path, source: Path | None, date: str | None) -> "Input":
+    """What is mapped or embedded; SwathError where the date or the description of its files is none."""
+    from swath.products.windows import Input, described
+
+    try:
+        day = None if date is None else dt.date.fromisoformat(date)
+    except ValueError:
+        raise SwathError(f"{date!r} is no date", where="--date", remedy="write it as 2020-06-01") from None
+    return Input(data, {} if source is None else described(source), day)

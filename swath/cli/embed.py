@@ -1,13 +1,16 @@
 """`swath embed`: embeddings by a saved encoder, as files that other tools open, and what is wrong with such files."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from swath._progress import console
+from swath.cli._arguments import input_
 from swath.cli._modes import Context, refuse_alone, take_only
+from swath.errors import SwathError
 
 if TYPE_CHECKING:
     from swath.products import embeddings
@@ -18,8 +21,8 @@ CHECK = "check"
 GRIDS = {".zarr", ".tif"}
 """Endings of embeddings on a grid."""
 OF_CHECK = {"encoder", "data"}
-OF_ANY = OF_CHECK | {"to", "bands", "quantise"}
-OF_GRID = OF_ANY | {"crop", "stride"}
+OF_ANY = OF_CHECK | {"to", "bands", "quantise", "source"}
+OF_GRID = OF_ANY | {"crop", "stride", "date"}
 OF_ROWS = OF_ANY | {"prefix", "pca", "pca_from"}
 OF_ZONES = OF_ROWS | {"zones"}
 OF_INDEX = OF_ROWS | {"dates", "labels"}
@@ -71,6 +74,15 @@ def embed(
     bands: Annotated[
         str | None, typer.Option(metavar="A,B", help="Band keys of the input, for an encoder that takes any.")
     ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="YAML",
+            help="Of a scene or a folder: a recipe, or what its corpus.source says of images; of a grid also of "
+            "quality or a cube.",
+        ),
+    ] = None,
+    date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Of a grid: the only day to use.")] = None,
     quantise: Annotated[
         Method | None,
         typer.Option(help="Store int8 with a scale per dimension; says what it costs."),
@@ -116,23 +128,33 @@ def embed(
     chosen = None if bands is None else [key.strip() for key in bands.split(",")]
     data = pipeline.input_of(data, to)
     if is_grid:
-        for path in build_dense(encoder, data, to, bands=chosen, crop_px=crop, stride_px=stride, quantise=method):
+        given = input_(data, source, date)
+        for path in build_dense(encoder, given, to, bands=chosen, crop_px=crop, stride_px=stride, quantise=method):
             typer.echo(path)
         return
-    storage = Storage(
-        quantise=method,
-        prefix=prefix,
-        pca=pca,
-        pca_from=pca_from,
-        labels=labels,
-    )
+    storage = Storage(quantise=method, prefix=prefix, pca=pca, pca_from=pca_from, labels=labels)
+    images = None if source is None else _images(source)
     if zones is not None:
-        written = build_zones(encoder, data, zones, to, bands=chosen, storage=storage)
+        written = build_zones(encoder, data, zones, to, bands=chosen, images=images, storage=storage)
     else:
-        written = build_index(encoder, data, to, bands=chosen, dates=dates.value, storage=storage)
+        written = build_index(encoder, data, to, bands=chosen, images=images, dates=dates.value, storage=storage)
     for note in written.notes:
         console().print(note, soft_wrap=True)
     typer.echo(written.path)
+
+
+def _images(source: Path) -> "Mapping[str, Any]":
+    """What a YAML file says of a folder's images; SwathError where it says more than a table can use."""
+    from swath.products.windows import described
+
+    said = described(source)
+    if set(said) != {"images"} or len(said["images"]) != 1:
+        raise SwathError(
+            "the images of a folder are embedded by one entry of images, without quality",
+            where=str(source),
+            remedy="make a corpus of them (docs/your-data.md), and embed that",
+        )
+    return said["images"][0]
 
 
 def _check(path: Path) -> None:

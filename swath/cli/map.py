@@ -1,16 +1,13 @@
 """`swath map`: maps of whole scenes, of a run's test locations, or of what a location encoder says of all places."""
 
-import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from swath.cli._arguments import input_
 from swath.cli._modes import Context, take_only
 from swath.errors import SwathError
-
-if TYPE_CHECKING:
-    from swath.products.windows import Input
 
 app = typer.Typer()
 VECTORS = {".gpkg", ".geojson", ".json", ".parquet"}
@@ -129,7 +126,7 @@ def map_(
         if target.suffix.lower() in VECTORS:
             typer.echo(pipeline.map_locations(run, data, target, result=meant))
             return
-        given, how = _input(data, source, date), How(window, overlap, jobs, scheduler, device)
+        given, how = input_(data, source, date), How(window, overlap, jobs, scheduler, device)
         if run.is_dir():
             options = {"result": meant, "cell": cell, "entropy": entropy, "clip": clip, "how": how}
             written = pipeline.map_run(run, given, target, **options)
@@ -161,17 +158,6 @@ def _check_input(context: Context, run: Path, target: Path) -> None:
     else:
         remedy = "give the folder of a run, or leave it out"
         take_only(context, "a map of an encoder's embedding", OF_ENCODER, where=run, remedy=remedy)
-
-
-def _input(data: Path, source: Path | None, date: str | None) -> "Input":
-    """What is mapped; SwathError where the date or the description of its files is none."""
-    from swath.products.windows import Input, described
-
-    try:
-        day = None if date is None else dt.date.fromisoformat(date)
-    except ValueError:
-        raise SwathError(f"{date!r} is no date", where="--date", remedy="write it as 2020-06-01") from None
-    return Input(data, {} if source is None else described(source), day)
 
 
 def _numbers(area: str) -> tuple[float, float, float, float]:

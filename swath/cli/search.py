@@ -57,8 +57,10 @@ def search(
     (Rocchio). What was looked for is no answer. Exact, unless --approximate is given.
     """
     refuse_alone(context, {"encoder": "image", "negatives": "unlike", "corpus": "sheet"})
-    from swath.products.search import Asked, Index, draw_sheet, find, write_results
+    from swath.products.search import Asked, Index, check_places, draw_sheet, find, write_results
 
+    for path in to or ():
+        check_places(path)
     asked = Asked(
         like=tuple(like or ()),
         unlike=tuple(unlike or ()),

@@ -18,7 +18,7 @@ from swath.pipeline._folder import opened
 from swath.pipeline._map import Result, legend, say_of
 from swath.products.embeddings import outlined
 from swath.products.legends import write_shapes_style
-from swath.products.search import write_places
+from swath.products.search import check_places, write_places
 from swath.tasks import Judged, Prediction
 from swath.tasks.data import BandReader, device_of
 from swath.tasks.statistics import probabilities
@@ -53,11 +53,13 @@ def map_locations(
         result: which result of the run; see `map_run`.
 
     Raises:
+        SwathError: the file's ending is another one.
         RecipeError: nothing or several things are meant, or pixels were judged.
         TrainingError: it cannot be trained again, or not as it was judged.
         CorpusError: the corpus lacks a sensor or band, or no location can be mapped.
         ContractError: its units or pixel size are not the encoder's.
     """
+    check_places(Path(to))
     folder, said = Path(run), result or Result()
     recipe, own = opened(folder)
     judged = evaluation_of(recipe, folder, own, {}).trained(

@@ -16,6 +16,7 @@ import swath
 from swath.corpus import Corpus
 from swath.encoders import Encoder, SeriesEncoder, load, load_card
 from swath.errors import ContractError
+from swath.products._shapes import box_around
 from swath.products.embeddings._inputs import bands_of, opened
 from swath.products.embeddings._parts import ROWS, Parts, run, workplace
 from swath.products.embeddings._plan import Dates, Plan, plan
@@ -25,6 +26,9 @@ from swath.products.embeddings._round_trip import in_words, round_trip
 from swath.products.embeddings._stac import PARQUET, remove_stac, write_stac
 from swath.products.embeddings._table import EncoderMark, Header, mapped, write_table
 from swath.tasks.data import Bands
+
+TABLES = {".parquet", ".geoparquet"}
+"""Endings of an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,12 @@ def embedded(
     Args:
         among: makes of a corpus the rows of its locations that are embedded; all if not given.
     """
+    if to.suffix.lower() not in TABLES:
+        raise ContractError(
+            f"a table of embeddings is GeoParquet, and not {to.suffix or 'a folder'}",
+            where=str(to),
+            remedy="give a name that ends in .parquet; or, for a grid over a scene, in .zarr or .tif",
+        )
     network, marked = load(encoder), mark(encoder)
     with opened(network.contract, data, bands, images) as corpus:
         chosen = bands_of(network.contract, bands, corpus)
@@ -237,7 +247,7 @@ def describe(to: Path, rows: gpd.GeoDataFrame, header: Header) -> list[str]:
         to,
         PARQUET,
         header.emb,
-        bbox=[float(side) for side in known.total_bounds],
+        bbox=box_around(known.to_numpy()),
         interval=None if dates.empty else (dates.min(), dates.max()),
         model=f"{header.encoder.path.removesuffix('.json').removesuffix('.safetensors')}.json",
         source=str(source if source.exists() else source.parent),

@@ -43,6 +43,8 @@ def check_embeddings(path: Path) -> list[str]:
 
 
 def _inside(path: Path) -> list[str]:
+    if not path.exists():
+        return ["there is no such file"]
     if path.is_dir():
         return _of_zarr(path)
     if path.suffix.lower() in {".tif", ".tiff"}:

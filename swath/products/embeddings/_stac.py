@@ -5,8 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from shapely.geometry import mapping
+
 from swath._files import write_whole
 from swath.products import _checksums
+from swath.products._shapes import outline_of
 
 EXTENSION = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
 """The version of the extension that is followed: a proposal, whose schema refers to STAC 1.0.0."""
@@ -50,7 +53,7 @@ def write_stac(
         asset: file or folder of the embeddings.
         media_type: of the asset.
         emb: fields of the extension, `data_type` and `gsd`, and how quantisation is undone (`undo`).
-        bbox: west, south, east, north in degrees.
+        bbox: west, south, east, north in degrees; west is the larger one across the antimeridian.
         interval: first and last date, UTC; None where unknown.
         model: where the encoder lies.
         source: where its images lie.
@@ -93,15 +96,13 @@ def write_stac(
     item_path.unlink(missing_ok=True)
     if begin is None:
         return
-    west, south, east, north = bbox
-    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
     item = {
         "type": "Feature",
         "stac_version": VERSION,
         "stac_extensions": extensions,
         "id": name,
         "bbox": bbox,
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "geometry": mapping(outline_of(bbox)),
         "properties": properties | {"created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")},
         "links": [{"rel": "collection", "href": f"./{collection_path.name}", "type": "application/json"}, *links],
         "collection": name,

@@ -11,14 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import shapely
 import torch
+from shapely.geometry import mapping
 from torch import Tensor
 
 import swath
 from swath import sensors
 from swath.encoders import load_card, load_seen
 from swath.products import _checksums
+from swath.products._shapes import box_around, outline_of
 from swath.products.model_export._formats import FileFormat
 from swath.products.model_export._graphs import FIXED, OUTPUT_AXES, Graph
 from swath.sensors import band
@@ -107,9 +111,8 @@ def _where(locations: pd.DataFrame | None) -> dict[str, Any]:
     places = None if locations is None else locations.dropna()
     if places is None or places.empty:
         return {"geometry": None}
-    (west, south), (east, north) = places.min().tolist(), places.max().tolist()
-    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-    return {"geometry": {"type": "Polygon", "coordinates": [ring]}, "bbox": [west, south, east, north]}
+    box = box_around(np.asarray(shapely.points(places[["lon", "lat"]].to_numpy(float))))
+    return {"geometry": mapping(outline_of(box)), "bbox": box}
 
 
 def _band(key: str, *, counts: bool) -> dict[str, Any]:

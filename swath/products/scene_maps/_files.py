@@ -24,6 +24,7 @@ from swath._files import replacing, write_whole
 from swath._progress import console, track
 from swath.errors import SwathError
 from swath.products import _checksums
+from swath.products._shapes import box_around
 from swath.products._writing import writing
 from swath.products.legends import Legend, remove_beside
 from swath.products.scene_maps._layout import Layout
@@ -177,7 +178,7 @@ def _item(name: str, geometry: Any, days: Sequence[datetime], facts: dict[str, A
     return pystac.Item(
         name,
         mapping(geometry),
-        list(geometry.bounds),
+        box_around(np.array([geometry])),
         datetime=days[0] if one else None,
         start_datetime=None if one else days[0],
         end_datetime=None if one else days[-1],
@@ -186,7 +187,9 @@ def _item(name: str, geometry: Any, days: Sequence[datetime], facts: dict[str, A
 
 
 def _collection(name: str, geometry: Any, facts: dict[str, Any]) -> pystac.Collection:
-    extent = pystac.Extent(pystac.SpatialExtent([list(geometry.bounds)]), pystac.TemporalExtent([[None, None]]))
+    extent = pystac.Extent(
+        pystac.SpatialExtent([box_around(np.array([geometry]))]), pystac.TemporalExtent([[None, None]])
+    )
     return pystac.Collection(name, "A map of images of unknown date", extent, extra_fields=facts)
 
 

@@ -7,7 +7,7 @@ write. `_exact` looks at all vectors, `_approximate` asks a graph.
 from swath.products.search._exact import cosines
 from swath.products.search._index import Index
 from swath.products.search._query import Asked, Query
-from swath.products.search._search import Results, find, write_places, write_results
+from swath.products.search._search import Results, check_places, find, write_places, write_results
 from swath.products.search._sheet import chip_of, corpus_of, draw_sheet
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Index",
     "Query",
     "Results",
+    "check_places",
     "chip_of",
     "corpus_of",
     "cosines",

@@ -1,5 +1,6 @@
 """An index in memory: its rows as a table, and its vectors in a mapped file."""
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from swath._parquet import measured
 from swath.errors import SwathError, nearest
 from swath.products.embeddings import Header, Stored, mapped
 
+MANY, CLOSE = 20, 5
+"""Locations up to which a message lists all of them, and how many it lists of more."""
 BLOCK = 2048
 """Rows whose vectors are looked at together: about what a core's cache holds as float32."""
 
@@ -96,8 +99,8 @@ class Index:
                 )
         if not len(rows):
             some = [str(uid) for uid in self.uids[:1000].unique()]
-            remedy = nearest(name, some) if len(some) <= 20 else nearest(name, some).partition(" known: ")[0]
-            raise SwathError(f"the index has no location {name!r}", where=str(self.path), remedy=remedy)
+            close = some if len(some) <= MANY else difflib.get_close_matches(name, some, n=CLOSE, cutoff=0.0)
+            raise SwathError(f"the index has no location {name!r}", where=str(self.path), remedy=nearest(name, close))
         return rows
 
     def _positions(self, uid: str) -> Int[ndarray, " m"]:

@@ -18,6 +18,8 @@ from swath.products.search._exact import nearest_rows
 from swath.products.search._index import Index
 from swath.products.search._query import Asked, Query, kilometres, middle_of, query
 
+PLACES = {".geojson", ".json", ".parquet", ".gpkg"}
+"""Endings of files of places."""
 MANY = 1_000_000
 """Rows from which on a message points at the approximate search."""
 
@@ -113,6 +115,7 @@ def write_places(table: gpd.GeoDataFrame, path: Path, notes: Sequence[str] = ())
     Raises:
         SwathError: the ending is another one.
     """
+    check_places(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() in {".geojson", ".json"}:
         said = json.loads(table.to_json(drop_id=True, default=lambda when: when.isoformat()))
@@ -121,12 +124,16 @@ def write_places(table: gpd.GeoDataFrame, path: Path, notes: Sequence[str] = ())
     elif path.suffix.lower() == ".parquet":
         with replacing(path) as temporary:
             table.to_parquet(temporary, index=False, write_covering_bbox=True, schema_version="1.1.0")
-    elif path.suffix.lower() == ".gpkg":
-        write_geopackage(table, path)
     else:
+        write_geopackage(table, path)
+    return path
+
+
+def check_places(path: Path) -> None:
+    """Raise SwathError unless `write_places` can write such a file, before anything is computed for it."""
+    if path.suffix.lower() not in PLACES:
         raise SwathError(
             f"places are not written as {path.suffix or 'such files'}",
             where=str(path),
             remedy="give a name that ends in .geojson, .parquet or .gpkg",
         )
-    return path

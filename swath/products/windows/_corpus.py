@@ -83,6 +83,13 @@ def corpus_zones(path: Path, bands: Mapping[str, tuple[str, ...]], date: dt.date
     ):
         if count:
             console().print(f"{count:,} of {len(corpus):,} locations are left out: they {why}", soft_wrap=True)
+    if chips and not placed:
+        raise CorpusError(
+            "no location of it has a reference system, so nobody knows where its map would lie",
+            where=str(path),
+            remedy="make the corpus of georeferenced images; a table needs no places: swath embed ENCODER CORPUS --to "
+            "embeddings.parquet",
+        )
     if not placed:
         raise CorpusError(
             "no location of it can be mapped", where=str(path), remedy="swath corpus info says what is there"

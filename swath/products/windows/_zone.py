@@ -261,10 +261,12 @@ def _refuse_series(placed: list[_Placed]) -> None:
         other = seen.setdefault(ground, one)
         if other is not one:
             days = sorted({str(each.raster.date or "no date") for each in placed})
+            dated = any(each.raster.date is not None for each in placed)
+            say = "say which date: --date 2020-06-01" if dated else "say by --source where an id has the group `date`"
             raise CorpusError(
                 f"one date is mapped, and {other.raster.name} and {one.raster.name} show the same ground",
                 where=", ".join(days[:6]) + (", ..." if len(days) > 6 else ""),
-                remedy="say which date: --date 2020-06-01; or leave one of the files out",
+                remedy=f"{say}; or leave one of the files out",
             )
 
 

@@ -92,11 +92,15 @@ def test_values_that_are_not_finite_boxes_elsewhere_and_lost_components(sound, s
     assert check_embeddings(alone)[0].startswith("cannot read the principal components")
 
 
+def test_a_file_that_is_not_there_is_said(tmp_path):
+    for name in ("x.zarr", "x.tif", "x.parquet"):
+        assert check_embeddings(tmp_path / name) == ["there is no such file"]
+
+
 def test_the_command_says_it_and_fails(tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"PAR1 not")
     result = CliRunner().invoke(app, ["embed", "check", str(tmp_path / "x.parquet")])
     assert result.exit_code == 1
-    assert check_embeddings(tmp_path / "none.parquet") == ["there is no index here"]
 
 
 @pytest.mark.parametrize("column", ["uid", "embedding.list.element"])

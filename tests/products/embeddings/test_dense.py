@@ -2,6 +2,7 @@
 
 import json
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
@@ -227,3 +228,45 @@ def test_the_command(encoder_path, scene, tmp_path):
         assert file.shape == (2, 3)
     result = CliRunner().invoke(app, [*words, "--pca", "2"])
     assert "takes no --" in str(result.exception)
+
+
+def test_the_command_takes_a_description_of_counts_that_are_not_as_the_sensor_has_them(
+    encoder_path, scene, expected, tmp_path
+):
+    """The same reflectance as other counts: of a grid, and of a folder's images as a table."""
+    (tmp_path / "folder").mkdir()
+    with rasterio.open(scene) as file:
+        profile, counts = file.profile, file.read().astype(np.int32)
+    for path, window in ((tmp_path / "x.tif", ...), (tmp_path / "folder/b.tif", np.s_[:, 20:36, 20:36])):
+        own = counts[window]
+        size = {"height": own.shape[1], "width": own.shape[2]}
+        with rasterio.open(path, "w", **(profile | {"dtype": "int32"} | size)) as file:
+            file.write(np.where(own == 0, 0, own * 10 + 7))
+    said = "images: [{sensor: sentinel-2-l2a, bands: {B02: 1, B03: 2, B04: 3}, dtype: int32, nodata: 0, "
+    (tmp_path / "said.yaml").write_text(said + "scaling: {scale: 1.e-5, offset: -7.e-5}}]\n")
+
+    def call(data, to, *more):
+        words = [
+            "embed",
+            encoder_path,
+            tmp_path / data,
+            "--to",
+            tmp_path / to,
+            "--source",
+            tmp_path / "said.yaml",
+            *more,
+        ]
+        return CliRunner().invoke(app, list(map(str, words)))
+
+    result = call("x.tif", "x-e.tif", "--crop", CROP, "--stride", STRIDE)
+    assert result.exit_code == 0, result.output
+    with rasterio.open(tmp_path / "x-e.tif") as file:
+        np.testing.assert_allclose(file.read(), expected, atol=1e-5)
+    result = call("folder", "t.parquet")
+    assert result.exit_code == 0, result.output
+    values = encoders.load(encoder_path).embed(
+        open_zones(Input(scene), RGB)[0].read(Span(20, 20, 16, 16))["sentinel-2-l2a"]
+    )
+    np.testing.assert_allclose(gpd.read_parquet(tmp_path / "t.parquet")["embedding"][0], values[0], atol=1e-5)
+    (tmp_path / "said.yaml").write_text(said + "}]\nquality: [{sensor: sentinel-2-l2a, channel: 4}]\n")
+    assert "by one entry of images, without quality" in str(call("folder", "u.parquet").exception)

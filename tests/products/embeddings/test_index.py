@@ -180,6 +180,13 @@ def test_what_cannot_be_reduced_is_refused(squares, encoder_path, tmp_path, stor
     assert not (tmp_path / "x.parquet").exists()
 
 
+def test_a_table_is_written_under_no_other_ending(squares, encoder_path, tmp_path):
+    for name in ("x.tiff", "x.csv", "x"):
+        with pytest.raises(ContractError, match="a table of embeddings is GeoParquet, and not"):
+            build_index(encoder_path, squares, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_killed_embedding_continues(squares, encoder_path, index, tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "ROWS", 4)
     seen, whole = [], Encoder.embed

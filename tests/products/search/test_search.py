@@ -250,6 +250,21 @@ def test_indices_that_cannot_be_trusted_are_refused(index, tmp_path):
         Index.open(tmp_path / "plain.parquet")
 
 
+def test_an_ending_that_cannot_be_written_is_refused_before_anything_is(index, tmp_path):
+    words = [
+        "search",
+        str(index.path),
+        "--like",
+        "square-01",
+        "--to",
+        str(tmp_path / "a.geojson"),
+        "--to",
+        str(tmp_path / "a.csv"),
+    ]
+    assert "places are not written as .csv" in str(CliRunner().invoke(app, words).exception)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_command(index, tmp_path):
     result = CliRunner().invoke(
         app,
@@ -280,3 +295,10 @@ def test_no_room_for_the_vectors_is_an_error_that_names_the_disk(index, monkeypa
     with pytest.raises(OSError, match="No space left") as caught:
         Index.open(index.path)
     assert caught.value.filename == tempfile.gettempdir()
+
+
+def test_of_many_locations_the_nearest_names_are_offered_and_no_more(index, monkeypatch):
+    monkeypatch.setattr("swath.products.search._index.MANY", 3)
+    with pytest.raises(SwathError, match="no location 'square-99'") as error:
+        index.rows_of("square-99")
+    assert error.value.remedy.count("square-") <= 7
