@@ -117,7 +117,8 @@ def _points(lines: pd.DataFrame, column: str, label: Sequence[str], series: Sequ
 def _dots(title: str, points: pd.DataFrame, colours: Mapping[str, str]) -> tuple[Figure, Axes]:
     """Dots with intervals: a line for each label, and in it one dot for each series."""
     labels, series = list(points["label"].unique()), list(points["series"].unique())
-    figure, axes = blank(height=1.0 + 0.13 * (len(series) + 1) * len(labels) + 0.16 * len(series))
+    # the legend hangs from the axes, and leaves the figure if these are low
+    figure, axes = blank(height=1.0 + max(1.2, 0.13 * (len(series) + 1) * len(labels)) + 0.16 * len(series))
     for i, name in enumerate(series):
         own = points.loc[points["series"] == name]
         y = own["label"].map(labels.index).to_numpy() + 0.7 * ((i + 0.5) / len(series) - 0.5)
