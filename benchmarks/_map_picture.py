@@ -17,8 +17,9 @@ from matplotlib.patches import Patch
 from PIL import Image as Picture
 from rasterio.windows import Window
 
-from swath import pipeline
+from swath import config, pipeline
 from swath.products.scene_maps import How
+from swath.products.windows import Input
 
 MEANT = pipeline.Result(task="landcover@100%", row="moco-v2", seed=0)
 """A frozen ResNet-18 under a U-Net that learnt from all labels."""
@@ -36,7 +37,8 @@ def main(data: Path, run: Path, folder: Path, images: Path) -> None:
         for name, how in (("tiles", TILES), ("blended", BLENDED))
     )
     encoder = run / f"pretrain/{MEANT.row}/seed-{MEANT.seed}/encoder"
-    vectors, *_ = pipeline.map_encoder(encoder, data, folder / "embedding.tif", how=How(device="cpu"))
+    source = config.load("landsat-zion", [f"data={data}"]).corpus.source.model_dump(mode="json", include={"images"})
+    vectors, *_ = pipeline.map_encoder(encoder, Input(data, source), folder / "embedding.tif", how=How(device="cpu"))
     one, other = read(tiled), read(blended)
     print("side by side:", *changes(one, np.arange(128, min(one.shape), 128)))
     # where blending begins, is in its middle, and ends

@@ -157,6 +157,9 @@ def desk(tmp_path_factory) -> Path:
     target = run / "pretrain" / "simclr" / "seed-0" / "encoder"
     target.parent.mkdir(parents=True)
     encoders.save(encoder, settings, target, provenance={})
+    for name in ("mine", "landsat-zion"):
+        (desk / "runs" / name).mkdir()
+        (desk / "runs" / name / "recipe.yaml").touch()
     (desk / "images").mkdir()
     corpus.locations[["geometry"]].iloc[:2].assign(crop=["maize", "beet"]).to_file(desk / "fields.gpkg")
     profile = {"driver": "GTiff", "width": 40, "height": 40, "count": 1, "dtype": "uint16", "crs": "EPSG:32632"}

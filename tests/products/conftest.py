@@ -145,7 +145,7 @@ def make_log(folder: Path, arm: str, rng: np.random.Generator) -> None:
     gauges = {
         "feature_std": 0.62 - 0.3 * np.exp(-speed * progress) + 0.01 * rng.standard_normal(len(steps)),
         "effective_rank": 12 + speed * 9 * (1 - np.exp(-4 * progress)) + rng.standard_normal(len(steps)),
-        "rankme": 6 + speed * 7 * (1 - np.exp(-4 * progress)) + rng.standard_normal(len(steps)),
+        "rankme": 6 + speed * 7 * (1 - np.exp(-4 * progress)),
         "knn": 0.55 + 0.06 * speed * (1 - np.exp(-5 * progress)) + 0.01 * rng.standard_normal(len(steps)),
     }
     for name, values in gauges.items():
