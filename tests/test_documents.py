@@ -91,6 +91,7 @@ NAMED = {
     "swath map",
     "swath map --location",
     "swath evaluate",
+    "swath compare",
 }
 """What the text names without all that it takes."""
 
