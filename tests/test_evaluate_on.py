@@ -162,4 +162,4 @@ def test_the_command(corpus, encoder, monkeypatch, tmp_path):
         "named": {"a": encoder}, "on": corpus, "tasks": ["kind"], "out": None, "overrides": ["seeds=[0]"], "jobs": 1
     }  # fmt: skip
     assert "by a recipe, or on a corpus" in str(call("--encoder", encoder))
-    assert "by a recipe, or on a corpus" in str(call("quickstart", "--task", "kind"))
+    assert "an evaluation by a recipe takes no --task" in str(call("quickstart", "--task", "kind"))

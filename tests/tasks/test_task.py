@@ -293,11 +293,12 @@ def test_what_is_learnt_from_beside_a_probe(corpus):
 def test_image_statistics_learn_from_the_labels_that_the_probe_beside_them_does(corpus, monkeypatch):
     seen = []
 
-    def learn(settings, train, val, classes):
+    def fit(settings, features, seed):
+        train, val = (features.train_x, features.train_y), (features.val_x, features.val_y)
         seen.append((len(linear.learnt_from(settings, train, val)[1]), len(val[1])))
         raise TrainingError("not now")
 
-    monkeypatch.setattr(linear, "learn", learn)
+    monkeypatch.setattr(linear, "fit", fit)
     probes = [{"name": "linear"}, {"name": "linear", "refit": False}, {"name": "knn"}, {"name": "mlp"}]
     for probe in probes:
         made = task(corpus, inputs={"optical": ALL[:3]}, probes=[probe], floors=["image-statistics"])
