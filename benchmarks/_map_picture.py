@@ -37,8 +37,10 @@ def main(data: Path, run: Path, folder: Path, images: Path) -> None:
         for name, how in (("tiles", TILES), ("blended", BLENDED))
     )
     encoder = run / f"pretrain/{MEANT.row}/seed-{MEANT.seed}/encoder"
-    source = config.load("landsat-zion", [f"data={data}"]).corpus.source.model_dump(mode="json", include={"images"})
-    vectors, *_ = pipeline.map_encoder(encoder, Input(data, source), folder / "embedding.tif", how=How(device="cpu"))
+    source = config.load("landsat-zion", [f"data={data}"]).corpus.source
+    assert source is not None
+    given = Input(data, source.model_dump(mode="json", include={"images"}))
+    vectors, *_ = pipeline.map_encoder(encoder, given, folder / "embedding.tif", how=How(device="cpu"))
     one, other = read(tiled), read(blended)
     print("side by side:", *changes(one, np.arange(128, min(one.shape), 128)))
     # where blending begins, is in its middle, and ends
@@ -107,7 +109,7 @@ def components(path: Path) -> np.ndarray:
     with rasterio.open(path) as file:
         cell = round(file.res[0] / LANDSAT_M)
         rows = np.stack([file.read(k) for k in file.indexes], axis=-1)
-    known = np.isfinite(rows).all(axis=-1)
+    known = np.asarray(np.isfinite(rows).all(axis=-1))
     mean = rows[known].mean(axis=0)
     axes = np.linalg.eigh(np.cov(rows[known], rowvar=False))[1][:, :-4:-1]
     scores = np.where(known[..., None], (np.nan_to_num(rows) - mean) @ axes, 0.0)
