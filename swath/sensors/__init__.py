@@ -88,4 +88,4 @@ def is_constant(key: str, std: float) -> bool:
     """
     sensor, _, name = key.partition("/")
     low, high = get(sensor).range_of(name)
-    return std < CONSTANT * (high - low)
+    return bool(std < CONSTANT * (high - low))
