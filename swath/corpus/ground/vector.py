@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyogrio
 import shapely
-from jaxtyping import Bool
+from jaxtyping import Bool, Shaped
 from numpy import ndarray
 from rasterio.warp import transform_bounds
 from shapely.errors import ShapelyError
@@ -40,6 +40,8 @@ PART = 100_000
 """Shapes that are read at a time, where not all are kept."""
 MORE = 0.01
 """Share of a box's width by which it is made wider on all sides, since it is bent in another reference system."""
+EDGES = 64
+"""Parts of a box's side than which edges are no longer, where they are bent: they are off by a 4,000th of the bend."""
 MAX_TABLE_GB = 4.0
 """Gigabytes that a GeoParquet file may take in memory."""
 KINDS = "GeoPackage (.gpkg), GeoJSON (.geojson), Shapefile (.shp), FlatGeobuf (.fgb), GeoParquet (.parquet), or CSV"
@@ -117,13 +119,49 @@ def near(shapes: gpd.GeoDataFrame, crs: str, bounds: tuple[float, float, float, 
     """
     if not np.isfinite(bounds).all():
         return np.ones(len(shapes), bool)
-    west, south, east, north = transform_bounds(crs, shapes.crs, *bounds, densify_pts=21)
-    if not (np.isfinite([west, south, east, north]).all() and west <= east):  # around a pole or the antimeridian
+    if (frame := _frame(shapes, crs, bounds)) is None:
         return np.ones(len(shapes), bool)
+    west, south, east, north = frame
+    left, low, right, high = shapely.bounds(shapes.geometry.to_numpy()).T
+    return (left <= east) & (right >= west) & (low <= north) & (high >= south)
+
+
+def moved(shapes: gpd.GeoDataFrame, crs: str, bounds: tuple[float, float, float, float]) -> Shaped[ndarray, " n"]:
+    """Shapes in the reference system of a box, without what lies far outside of it.
+
+    Edges are straight in the file's reference system: they get more corners, so that they bend as they should.
+
+    Args:
+        shapes: valid ones, with a reference system.
+        crs: of the box.
+        bounds: west, south, east and north.
+    """
+    own, frame = shapes.geometry.to_numpy(), _frame(shapes, crs, bounds)
+    if frame is not None:
+        west, south, east, north = frame
+        own = shapely.intersection(own, shapely.box(*frame))
+        own = shapely.segmentize(own, max(east - west, north - south) / EDGES)
+    return gpd.GeoSeries(own, crs=shapes.crs).to_crs(crs).to_numpy()
+
+
+def _frame(
+    shapes: gpd.GeoDataFrame, crs: str, bounds: tuple[float, float, float, float]
+) -> tuple[float, float, float, float] | None:
+    """A box that surely holds another one, in the shapes' reference system; None around the antimeridian."""
+    west, south, east, north = transform_bounds(crs, shapes.crs, *bounds, densify_pts=21)
+    if not (np.isfinite([west, south, east, north]).all() and west <= east):
+        return None
     x, y = MORE * (east - west), MORE * (north - south)
-    own = shapely.bounds(shapes.geometry.to_numpy())
-    left, low, right, high = own.T
-    return (left <= east + x) & (right >= west - x) & (low <= north + y) & (high >= south - y)
+    return west - x, south - y, east + x, north + y
+
+
+def mended(shapes: Shaped[ndarray, " n"]) -> Shaped[ndarray, " n"]:
+    """Shapes, of which what is invalid is made valid: all that lies within an outline of theirs and in no hole.
+
+    So parts that overlap are joined, a ring that runs twice around the same ground encloses it, and a hole takes
+    nothing but what is within its outline. Lines and points to which an outline collapses are dropped.
+    """
+    return shapely.make_valid(shapes, method="structure", keep_collapsed=False)
 
 
 @contextmanager

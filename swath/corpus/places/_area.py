@@ -9,6 +9,7 @@ import shapely
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from swath.corpus.ground import vector
 from swath.corpus.ground.utm import NORTH, SOUTH
 from swath.corpus.places._files import shapes
 from swath.errors import CorpusError
@@ -56,7 +57,7 @@ def area(given: Path | Sequence[float] | None, key: str = "area") -> Area:
     """
     if isinstance(given, Path):
         outlines = shapes(given, key)
-        polygons = shapely.get_parts(shapely.union_all(shapely.make_valid(outlines.geometry.to_numpy())))
+        polygons = shapely.get_parts(shapely.union_all(vector.mended(outlines.geometry.to_numpy())))
         polygons = [one for one in polygons if isinstance(one, shapely.Polygon)]
         if not polygons:
             raise CorpusError("it holds no polygon", where=f"{given}, for {key}", remedy="give a file of polygons")

@@ -367,7 +367,7 @@ def _usable(
             remedy="leave min_share out",
         )
     broken = ~empty & ~shapely.is_valid(shapes)
-    shapes[broken] = shapely.make_valid(shapes[broken])
+    shapes[broken] = _vector.mended(shapes[broken])
     if table.crs is not None and table.crs.is_geographic:
         shapes = _within_180_degrees(shapes)
     notes = {"shapes without a geometry, left out": int(empty.sum()), "invalid shapes, mended": int(broken.sum())}

@@ -36,7 +36,7 @@ def area_of(path: Path, zones: list[Zone]) -> list[shapely.STRtree | None]:
         kinds |= {"nothing" if one is None else one.geom_type for one in geometries[~has_area]}
         own = geometries[has_area]
         crossed = ~shapely.is_valid(own)
-        own[crossed] = shapely.make_valid(own[crossed])
+        own[crossed] = vector.mended(own[crossed])
         here = np.zeros(len(own), bool)
         for number, inside, at in _meeting(gpd.GeoDataFrame(geometry=own, crs=shapes.crs), zones):
             kept[number].append(inside)
@@ -70,14 +70,14 @@ def _meeting(shapes: gpd.GeoDataFrame, zones: list[Zone]) -> Iterator[tuple[int,
         numbers = np.array([number for number, one in enumerate(systems) if one == crs])
         west, south, east, north = shapely.total_bounds(boxes[numbers]).tolist()
         at = np.flatnonzero(vector.near(shapes, crs, (west, south, east, north)))
-        own = shapes.geometry.iloc[at].to_crs(crs).to_numpy()
+        own = vector.moved(gpd.GeoDataFrame(shapes.iloc[at]), crs, (west, south, east, north))
         known = np.isfinite(shapely.bounds(own)).all(axis=1)
         at, own = at[known], own[known]
         zone, which = shapely.STRtree(own).query(boxes[numbers], predicate="intersects")
         for k, number in enumerate(numbers.tolist()):
             mine = np.sort(which[zone == k])
             parts = shapely.get_parts(shapely.get_parts(own[mine]))
-            # mending leaves lines of what has no area, and a line would count as the pixels that it crosses
+            # cutting leaves lines along the cut, and a line would count as the pixels that it crosses
             yield number, parts[np.isin(shapely.get_type_id(parts), POLYGONS)], at[mine]
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from pyproj import Transformer
 
 from swath.corpus.ground import vector
 from swath.errors import CorpusError
@@ -75,3 +76,38 @@ def test_parts_of_a_file_that_is_none_are_refused(tmp_path, text, words):
     (tmp_path / "a.geojson").write_text(text)
     with pytest.raises(CorpusError, match=words):
         list(vector.parts(tmp_path / "a.geojson", "the.key"))
+
+
+@pytest.mark.parametrize(
+    ("outline", "area"),
+    [
+        (shapely.MultiPolygon([shapely.box(0, 0, 2, 2), shapely.box(1, 1, 3, 3)]), 7),
+        (shapely.Polygon(shapely.box(0, 0, 4, 4).exterior, [shapely.box(3, 3, 5, 5).exterior]), 15),
+        (
+            shapely.Polygon(
+                shapely.box(0, 0, 6, 6).exterior, [shapely.box(k, k, k + 2, k + 2).exterior for k in (1, 2)]
+            ),
+            29,
+        ),
+        (shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)]), 2),
+        (shapely.Polygon([(0, 0), (2, 0), (2, 1), (4, 1), (2, 1), (2, 2), (0, 2)]), 4),
+        (shapely.Polygon([(0, 0), (1, 1), (2, 2), (0, 0)]), 0),
+    ],
+    ids=["parts-overlap", "hole-beyond", "holes-overlap", "bow", "spike", "line"],
+)
+def test_mending_loses_and_adds_no_ground(outline, area):
+    (mended,) = vector.mended(np.array([outline]))
+    assert mended.is_valid
+    assert mended.area == pytest.approx(area)
+    assert mended.geom_type in {"Polygon", "MultiPolygon"}
+
+
+@pytest.mark.parametrize("west", [-1, -170])
+def test_long_edges_are_bent_as_the_reference_system_bends_them(west):
+    """A parallel is no straight line in UTM; far from its zone there are no coordinates, or those of other ground."""
+    given = gpd.GeoDataFrame(geometry=[shapely.box(west, 30, 60, 45)], crs="EPSG:4326")
+    (there,) = vector.moved(given, "EPSG:32631", (450_000.0, 4.95e6, 550_000.0, 5.05e6))
+    lon = np.linspace(2.4, 3.6, 9)
+    to_utm = Transformer.from_crs(4326, 32631, always_xy=True).transform
+    for lat, inside in ((44.99999, True), (45.00001, False)):  # a metre on either side
+        assert (shapely.contains_xy(there, *to_utm(lon, np.full(9, lat))) == inside).all()

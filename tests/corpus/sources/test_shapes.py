@@ -12,7 +12,7 @@ import shapely
 from affine import Affine
 from pydantic import ValidationError
 from pyproj import Transformer
-from shapely.geometry import LineString, Point, Polygon, box
+from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
 
 from swath.corpus import Chip, Corpus, Location
 from swath.corpus.sources import _shapes, build
@@ -366,6 +366,15 @@ def test_invalid_and_empty_shapes_are_mended_or_left_out_and_counted(tmp_path):
         "shapes without a geometry, left out: 2 of fields.parquet",
         "invalid shapes, mended: 1 of fields.parquet",
     }
+
+
+def test_where_parts_of_a_shape_overlap_it_is_too(tmp_path):
+    parts = [box(WEST, NORTH - 120, WEST + 120, NORTH), box(WEST + 60, NORTH - 180, WEST + 180, NORTH - 60)]
+    saved(gpd.GeoDataFrame({"code": [1]}, geometry=[MultiPolygon(parts)], crs=UTM), tmp_path / "fields.parquet")
+    codes = Shapes([layer(file="fields.parquet")], tmp_path).label(location(), chips())[0]["crops"]
+    wanted = np.zeros((32, 32), bool)
+    wanted[:12, :12] = wanted[6:18, 6:18] = True
+    assert np.array_equal(codes == 1, wanted)
 
 
 def test_a_table_of_several_is_chosen(tmp_path):

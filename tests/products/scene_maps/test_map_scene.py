@@ -402,6 +402,26 @@ def test_a_map_is_cut_to_an_area(tmp_path, scene, capsys, monkeypatch):
         np.testing.assert_array_equal(file.read(1) != 255, wanted & valid)
 
 
+def test_an_area_is_what_its_polygons_enclose_where_edges_are_straight_in_their_file(tmp_path, scene):
+    """A box of degrees as wide as Europe, two parts that overlap, and a hole that reaches out of its polygon."""
+    path, _, valid = scene
+    x, y = np.meshgrid(500_005 + 10 * np.arange(131), 4_999_995 - 10 * np.arange(150))
+    lon, lat = Transformer.from_crs(32631, 4326, always_xy=True).transform(x, y)
+    across, up = lon[0] + 4e-5, lat[:, 0] + 3e-5  # edges between the middles of pixels
+    two = [shapely.box(across[k], up[k + 40], across[k + 40], up[k]) for k in (5, 25)]
+    holed, hole = (
+        shapely.box(across[80], up[50], across[120], up[10]),
+        shapely.box(across[100], up[40], across[130], up[20]),
+    )
+    wide = shapely.box(-20, 35, 30, up[100])
+    given = [shapely.MultiPolygon(two), shapely.Polygon(holed.exterior, [hole.exterior]), wide]
+    gpd.GeoDataFrame(geometry=given, crs="EPSG:4326").to_file(tmp_path / "area.gpkg")
+    map_scene(dense(), CLASSES, Input(path), tmp_path / "m.tif", about=ABOUT, how=SMALL, clip=tmp_path / "area.gpkg")
+    wanted = shapely.contains_xy(shapely.union_all([*two, holed.difference(hole), wide]), lon, lat)
+    with rasterio.open(tmp_path / "m.tif") as file:
+        np.testing.assert_array_equal(file.read(1) != 255, wanted & valid)
+
+
 @pytest.mark.parametrize(
     ("shapes", "said"),
     [
