@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 CHECK = "check"
 """In place of an encoder: look at a file instead of making one."""
-GRIDS = {".zarr", ".tif"}
-"""Endings of embeddings on a grid."""
+GRIDS = {".zarr", ".tif", ".tiff"}
+"""Endings of embeddings on a grid, in small letters."""
 OF_CHECK = {"encoder", "data"}
 OF_ANY = OF_CHECK | {"to", "bands", "quantise", "source"}
 OF_GRID = OF_ANY | {"crop", "stride", "date"}
@@ -112,7 +112,7 @@ def embed(
         take_only(context, "a check of a file", OF_CHECK)
         _check(data)
         return
-    is_grid = to.suffix in GRIDS
+    is_grid = to.suffix.lower() in GRIDS
     if is_grid:
         take_only(context, f"a grid of embeddings ({to.suffix})", OF_GRID, where=to)
     elif zones is not None:

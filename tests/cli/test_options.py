@@ -20,6 +20,7 @@ MODES = [
     ("map E x.tif", map_.OF_ENCODER, "a map of an encoder's embedding"),
     ("embed check x.parquet", embed.OF_CHECK, "a check of a file"),
     ("embed E x.tif --to y.zarr", embed.OF_GRID, "a grid of embeddings"),
+    ("embed E x.tif --to y.TIFF", embed.OF_GRID, "a grid of embeddings"),
     ("embed E x --zones z.gpkg", embed.OF_ZONES, "a table of polygons"),
     ("embed E x --quantise linear", embed.OF_INDEX | {"zones"}, "a table of locations"),
     ("export model RUN --format onnx --to y", model.OF_RUN, "a graph of what a run trained"),

@@ -28,7 +28,7 @@ from swath.products.embeddings._table import EncoderMark, Header, mapped, write_
 from swath.tasks.data import Bands
 
 TABLES = {".parquet", ".geoparquet"}
-"""Endings of an index."""
+"""Endings of an index, in small letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +283,7 @@ def _components(parts: Parts, width: int, identity: str, storage: Storage) -> Pc
     if source is None:
         assert storage.pca is not None
         return fit_pca(parts.blocks(), storage.pca, identity)
-    if source.suffix == ".parquet":
+    if source.suffix.lower() in TABLES:
         header = Header.read(source)
         if header.reduction is not None or header.quantisation is not None or storage.pca is None:
             raise ContractError(

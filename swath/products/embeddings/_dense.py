@@ -27,7 +27,7 @@ from swath.products.embeddings._parts import Parts, workplace
 from swath.products.embeddings._quantise import Method, Quantisation
 from swath.products.embeddings._stac import COG, ZARR, write_stac
 from swath.products.embeddings._stores import Grid, write_cog, write_zarr
-from swath.products.embeddings._table import Header
+from swath.products.embeddings._table import GRIDS, Header
 from swath.products.windows import Input, Span, Tile, Zone, open_zones, tiles
 from swath.tasks.data import Bands, device_of
 
@@ -93,7 +93,7 @@ def build_dense(
         CorpusError: the rasters are not what they should be, or there is none.
         SwathError: another process writes the same file, or the ending is another one.
     """
-    if to.suffix not in {".zarr", ".tif"}:
+    if to.suffix.lower() not in GRIDS:
         raise ContractError(f"scenes are not embedded into {to.name}", remedy="give a name that ends in .zarr or .tif")
     network, given = load(encoder), data if isinstance(data, Input) else Input(data)
     chosen = chosen_bands(network.contract, bands, network.contract.bands)
@@ -164,7 +164,7 @@ def _embed_zone(
         quantisation = None if quantise is None else Quantisation.fitted(quantise, _vectors(parts, squares))
         final = header.model_copy(update={"quantisation": quantisation, "dtype": "int8" if quantisation else "float32"})
         grid = Grid(zone.crs, crops.transform(zone), cells, crops.px, crops.stride, _days(zone))
-        write = write_zarr if target.suffix == ".zarr" else write_cog
+        write = write_zarr if _is_zarr(target) else write_cog
         write(target, grid, final, [(tile.core, parts.path(tile.number)) for tile in squares], WINDOW)
         _describe(target, grid, final)
 
@@ -250,12 +250,16 @@ def _composed(strip: dict[str, Image], bands: Bands) -> Image:
     return joined.channels([order.index(key) for key in bands])
 
 
+def _is_zarr(target: Path) -> bool:
+    return target.suffix.lower() == ".zarr"
+
+
 def _describe(target: Path, grid: Grid, header: Header) -> None:
     days = [dt.datetime.fromtimestamp(day * DAY_S, dt.UTC) for day in grid.days]
     encoder = header.encoder.path.removesuffix(".json").removesuffix(".safetensors")
     write_stac(
         target,
-        ZARR if target.suffix == ".zarr" else COG,
+        ZARR if _is_zarr(target) else COG,
         {**header.emb, "emb:chip_layout": grid.stac_layout},
         bbox=[float(side) for side in transform_bounds(grid.crs, "EPSG:4326", *grid.bounds)],
         interval=(days[0], days[-1]) if days else None,

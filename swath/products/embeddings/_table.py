@@ -25,6 +25,8 @@ from swath.products.embeddings._quantise import UNDONE, Quantisation
 from swath.products.embeddings._reduce import Apply, Reduction
 from swath.settings import Settings, plainly
 
+GRIDS = {".tif", ".tiff", ".zarr"}
+"""Endings of grids, in small letters."""
 FORMAT = 1
 """Version of the metadata under the key `swath`; raised when a reader of the older one would misread it."""
 GROUP_BYTES = 32 * 2**20
@@ -98,7 +100,7 @@ class Header(Settings):
         Raises:
             SwathError: there is no such file, it is no Parquet, no index of swath's, of another version, or damaged.
         """
-        if path.suffix in {".tif", ".zarr"}:
+        if path.suffix.lower() in GRIDS:
             raise SwathError(
                 "a grid of embeddings is no index, whose rows are places",
                 where=str(path),

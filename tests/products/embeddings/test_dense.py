@@ -60,6 +60,16 @@ def build(encoder_path, scene, to, **more):
     return build_dense(encoder_path, scene, to, crop_px=CROP, stride_px=STRIDE, batch_size=3, **more)
 
 
+def test_endings_may_be_in_capitals(scene, encoder_path, expected, tmp_path):
+    (store,) = build(encoder_path, scene, tmp_path / "x.ZARR")
+    with xarray.open_zarr(store, consolidated=False) as found:
+        np.testing.assert_allclose(found["embeddings"].to_numpy()[0], expected, rtol=1e-5, atol=1e-6)
+    (raster,) = build(encoder_path, scene, tmp_path / "x.TIFF")
+    with rasterio.open(raster) as file:
+        np.testing.assert_allclose(file.read(), expected, rtol=1e-5, atol=1e-6)
+    assert (check_embeddings(store), check_embeddings(raster)) == ([], [])
+
+
 @pytest.mark.parametrize("quantise", [None, "linear", "signed-power"])
 def test_a_zarr_that_xarray_opens(scene, encoder_path, expected, tmp_path, quantise, monkeypatch):
     monkeypatch.setattr(dense, "WINDOW", 256)

@@ -1,6 +1,7 @@
 """An index holds the encoder's own vectors, where and when they were seen, in files that other tools open."""
 
 import json
+import shutil
 
 import geopandas as gpd
 import numpy as np
@@ -161,7 +162,10 @@ def test_a_prefix_and_principal_components(squares, encoder_path, index, tmp_pat
         encoder_path, squares, tmp_path / "again.parquet", storage=Storage(pca_from=tmp_path / "p.pca.safetensors")
     )
     np.testing.assert_array_equal(mapped(again.path, again.header).values, values)
-    sample = build_index(encoder_path, squares, tmp_path / "s.parquet", storage=Storage(pca=3, pca_from=index))
+    named_otherwise = shutil.copy(index, tmp_path / "index.geoparquet")
+    sample = build_index(
+        encoder_path, squares, tmp_path / "s.parquet", storage=Storage(pca=3, pca_from=named_otherwise)
+    )
     np.testing.assert_allclose(mapped(sample.path, sample.header).values, values, atol=1e-5)
 
 
