@@ -42,6 +42,9 @@ MORE = 0.01
 """Share of a box's width by which it is made wider on all sides, since it is bent in another reference system."""
 EDGES = 64
 """Parts of a box's side than which edges are no longer, where they are bent: they are off by a 4,000th of the bend."""
+EDGE_M, MOST_EDGES = 5_000.0, 1_000
+"""Metres that an edge may be long on its way to degrees, half a metre beside the ground that is meant; and of shapes as
+wide as a continent, into how many parts their width is cut at most."""
 MAX_TABLE_GB = 4.0
 """Gigabytes that a GeoParquet file may take in memory."""
 KINDS = "GeoPackage (.gpkg), GeoJSON (.geojson), Shapefile (.shp), FlatGeobuf (.fgb), GeoParquet (.parquet), or CSV"
@@ -142,6 +145,21 @@ def moved(shapes: gpd.GeoDataFrame, crs: str, bounds: tuple[float, float, float,
         own = shapely.intersection(own, shapely.box(*frame))
         own = shapely.segmentize(own, max(east - west, north - south) / EDGES)
     return gpd.GeoSeries(own, crs=shapes.crs).to_crs(crs).to_numpy()
+
+
+def in_degrees(shapes: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Shapes in WGS 84; as in `moved`, long edges get more corners, and nothing is left out."""
+    crs, own = shapes.crs, shapes.geometry.to_numpy()
+    if crs.is_geographic:
+        return gpd.GeoDataFrame(shapes.to_crs("EPSG:4326"))
+    west, south, east, north = shapely.bounds(own).T
+    metres = next((axis.unit_conversion_factor for axis in crs.axis_info), 1.0)
+    with np.errstate(invalid="ignore"):  # a corner may be at infinity
+        step = np.maximum(EDGE_M / metres, np.maximum(east - west, north - south) / MOST_EDGES)
+    known = np.isfinite(step)
+    bent = np.array(own, object)
+    bent[known] = shapely.segmentize(bent[known], step[known])
+    return gpd.GeoDataFrame(shapes.set_geometry(gpd.GeoSeries(bent, shapes.index, crs)).to_crs("EPSG:4326"))
 
 
 def _frame(

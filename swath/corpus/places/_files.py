@@ -33,4 +33,4 @@ def shapes(path: Path, key: str) -> gpd.GeoDataFrame:
     Raises:
         CorpusError: the file cannot be read, is empty, or says no reference system.
     """
-    return gpd.GeoDataFrame(vector.read(path, key).to_crs("EPSG:4326"))
+    return vector.in_degrees(vector.read(path, key))

@@ -182,7 +182,7 @@ def _uniform(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _lies_in(points: gpd.GeoDataFrame, area: Area, path: Path, key: str) -> list[str | None]:
     """The label of each point; a border belongs to the polygon."""
-    polygons = vector.read(path, key).to_crs("EPSG:4326")
+    polygons = vector.in_degrees(vector.read(path, key))
     if area.attribute is not None and area.attribute not in polygons:
         known = [str(name) for name in polygons.columns if name != polygons.geometry.name]
         raise CorpusError(

@@ -143,7 +143,7 @@ def read_polygons(
     for before, shapes in vector.parts(path, key):
         numbered = gpd.GeoDataFrame(shapes.set_index(pd.RangeIndex(before + 1, before + 1 + len(shapes))))
         sound = _sound(numbered, out, f"{path}, for {key}")
-        kept.append(sound.to_crs("EPSG:4326") if footprints is None else _meeting(sound, footprints, out))
+        kept.append(vector.in_degrees(sound) if footprints is None else _meeting(sound, footprints, out))
     found = gpd.GeoDataFrame(pd.concat(kept))
     if found.empty and not out.away:
         raise CorpusError(
@@ -174,7 +174,7 @@ def _sound(shapes: gpd.GeoDataFrame, out: LeftOut, where: str) -> gpd.GeoDataFra
 def _meeting(shapes: gpd.GeoDataFrame, footprints: Shaped[ndarray, " n"], out: LeftOut) -> gpd.GeoDataFrame:
     west, south, east, north = shapely.total_bounds(footprints).tolist()
     at = np.flatnonzero(vector.near(shapes, "EPSG:4326", (west, south, east, north)))
-    there = gpd.GeoDataFrame(shapes.iloc[at].to_crs("EPSG:4326"))
+    there = vector.in_degrees(gpd.GeoDataFrame(shapes.iloc[at]))
     own = np.unique(shapely.STRtree(footprints).query(there.geometry.to_numpy(), predicate="intersects")[0])
     out.away += np.delete(shapes.index.to_numpy(), at[own]).tolist()
     return gpd.GeoDataFrame(there.iloc[own])

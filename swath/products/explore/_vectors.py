@@ -140,7 +140,7 @@ def _by_name(shapes: gpd.GeoDataFrame, ground: Ground) -> pd.DataFrame:
 
 def _by_place(shapes: gpd.GeoDataFrame, ground: Ground) -> pd.DataFrame:
     """Pairs of shape and row: middles inside of polygons, and footprints around points."""
-    there = gpd.GeoDataFrame(shapes).to_crs("EPSG:4326").geometry
+    there = vector.in_degrees(shapes).geometry
     is_point = there.geom_type.isin(POINTS).to_numpy(bool)
     drawn = there.to_numpy()
     middles = points_at(ground.middles)
