@@ -17,6 +17,7 @@ import pyogrio
 import shapely
 from jaxtyping import Bool, Shaped
 from numpy import ndarray
+from pyproj import CRS
 from rasterio.warp import transform_bounds
 from shapely.errors import ShapelyError
 
@@ -149,7 +150,7 @@ def moved(shapes: gpd.GeoDataFrame, crs: str, bounds: tuple[float, float, float,
 
 def in_degrees(shapes: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """Shapes in WGS 84; as in `moved`, long edges get more corners, and nothing is left out."""
-    crs, own = shapes.crs, shapes.geometry.to_numpy()
+    crs, own = CRS.from_user_input(shapes.crs), shapes.geometry.to_numpy()
     if crs.is_geographic:
         return gpd.GeoDataFrame(shapes.to_crs("EPSG:4326"))
     west, south, east, north = shapely.bounds(own).T
