@@ -6,11 +6,10 @@ B11 B12, chips of 96 pixels, patches of 8, lr 1e-4 (x batch / 256), 200 epochs; 
 patches of 16. Pixels are normalised token by token here, in the official code patch by patch over all groups.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
-from jaxtyping import Bool, Int
-from torch import Tensor
-
+from swath.batch import View
 from swath.encoders import Encoder
 from swath.errors import RecipeError
 from swath.methods import _autoencoder
@@ -38,12 +37,14 @@ class Method(_autoencoder.Autoencoder):
             )
         self.masks = config.masks
 
-    def keep(self, layers: int, seen: Bool[Tensor, "b n"]) -> Int[Tensor, "b k"]:
-        """As `Autoencoder`; RecipeError where a patch has one token after all, of the one date that the views have."""
-        if layers == 1:
+    def rehearse(self, draw: Callable[[], list[View]]) -> None:
+        """As `Autoencoder`; and no patch has one token after all, of the one date that views have."""
+        views = draw()
+        # of whole series some batch may have one date each: that is no fault of the recipe
+        if any(self.encoder.grid(self.encoder.by_date(view.image)).layers == 1 for view in views):
             raise RecipeError(
                 "sat-mae masks tokens of several dates, and the views have one",
                 where="views.dates",
                 remedy="read more dates (views.dates: 3), or choose the method mae",
             )
-        return super().keep(layers, seen)
+        super().rehearse(lambda: views)

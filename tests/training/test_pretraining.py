@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from swath.methods.sat_mae import Config as SatMae
 from swath.methods.simclr import Config as Simclr
 from swath.training import TrainConfig, check, pretrain
 from swath.training.config import Collapse, Optimizer
+from swath.views.policies.augmented_series import Config as AugmentedSeries
 from swath.views.policies.one_crop import Config as OneCrop
 from swath.views.policies.sensor_series import Config as SensorSeries
 from swath.views.policies.two_crops import Config as TwoCrops
@@ -32,13 +34,13 @@ from tests.training import helpers
 
 SENSOR, PX = "sentinel-2-l2a", 32
 KEYS = (f"{SENSOR}/B04", f"{SENSOR}/B08")
+LAYOUT = SensorLayout(bands=("B04", "B08"), gsd_m=10, dtype="uint16", scale=(1e-4, 1e-4))
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Corpus:
-    layout = SensorLayout(bands=("B04", "B08"), gsd_m=10, dtype="uint16", scale=(1e-4, 1e-4))
     rng = np.random.default_rng(0)
-    with CorpusWriter(tmp_path_factory.mktemp("corpus") / "c", {SENSOR: layout}, PX) as writer:
+    with CorpusWriter(tmp_path_factory.mktemp("corpus") / "c", {SENSOR: LAYOUT}, PX) as writer:
         for i in range(24):
             pixels = rng.integers(1, 3000, (2, 1, 1)) + rng.integers(1, 2000, (2, PX, PX))
             writer.append(Part([Location(str(i))], [Chip(str(i), SENSOR, pixels.astype(np.uint16))]))
@@ -86,6 +88,22 @@ def test_what_views_of_this_size_cannot_give_is_refused_before_anything_is_train
     settings = arguments(corpus, tmp_path, **changes)
     with pytest.raises((RecipeError, ContractError), match=said):
         check(**{key: settings[key] for key in inspect.signature(check).parameters})
+
+
+def test_locations_of_fewer_dates_than_others_say_nothing_of_what_a_method_can_do(corpus, tmp_path):
+    """Whole series, of which the first locations have one date: there are patches of several tokens all the same."""
+    chips = [(i, k) for i in range(12) for k in range(1 if i < 4 else 3)]
+    with CorpusWriter(tmp_path / "c", {SENSOR: LAYOUT}, PX) as writer:
+        pixels = np.random.default_rng(0).integers(1, 5000, (2, PX, PX)).astype(np.uint16)
+        series = [Chip(str(i), SENSOR, pixels, datetime=datetime(2020, 1 + k, 1, tzinfo=UTC)) for i, k in chips]
+        writer.append(Part([Location(str(i)) for i in range(12)], series))
+        ragged = writer.finish()
+    changes = {"method_config": SatMae(), "encoder_config": Vit(patch=8, dates="together", **VIT)}
+    settings = arguments(ragged, tmp_path, views_config=AugmentedSeries(bands=KEYS), locations=np.arange(12), **changes)
+    given = {key: settings[key] for key in inspect.signature(check).parameters}
+    check(**given)
+    with pytest.raises(RecipeError, match="the views have one"):
+        check(**given | {"locations": np.arange(4), "train": settings["train"].model_copy(update={"batch_size": 2})})
 
 
 def test_an_encoder_that_goes_by_days_is_refused_a_corpus_without_any(corpus, tmp_path):

@@ -124,8 +124,8 @@ class Loader:
         return map(crossing.arrive, _ahead(crossing.send(*self._choose(order, seed, step)) for step in steps))
 
     def sample(self, number: int) -> Batch:
-        """So many locations, the first ones, on the host: to see what a batch is like before there is an epoch."""
-        locations = self.locations[:number]
+        """So many locations on the host, those with the longest series: to see how large batches can be."""
+        locations = self._sampler.longest(self.locations, number)
         return self._reader.about(locations, self._reader.read(self._chips(locations, self._seed)), self._labels)
 
     def _read(self, order: Integer[ndarray, " n"], seed: int, step: int) -> Batch:

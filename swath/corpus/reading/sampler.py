@@ -124,6 +124,11 @@ class Sampler:
         leader = next(iter(self._series.values()))
         return int((leader.count[locations] < wanted).sum())
 
+    def longest(self, locations: Integer[ndarray, " n"], number: int) -> Integer[ndarray, " m"]:
+        """So many of these locations, those with the most eligible chips; of equal ones the first."""
+        chips = sum((series.count[locations] for series in self._series.values()), np.zeros(len(locations), np.int64))
+        return locations[np.argsort(-chips, kind="stable")[:number]]
+
     def choose(self, locations: Integer[ndarray, " b"], seed: int | None = None) -> dict[str, Integer[ndarray, "b t"]]:
         """Choose chips for each location: positions in `corpus.chips` by sensor, -1 for padding.
 
