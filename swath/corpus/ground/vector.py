@@ -39,6 +39,8 @@ DRIVERS = {
 VIRTUAL = (b"<OGRVRT", b"<VRTDataset")
 PART = 100_000
 """Shapes that are read at a time, where not all are kept."""
+TURN = 360
+"""Degrees around the globe."""
 MORE = 0.01
 """Share of a box's width by which it is made wider on all sides, since it is bent in another reference system."""
 EDGES = 64
@@ -123,11 +125,11 @@ def near(shapes: gpd.GeoDataFrame, crs: str, bounds: tuple[float, float, float, 
     """
     if not np.isfinite(bounds).all():
         return np.ones(len(shapes), bool)
-    if (frame := _frame(shapes, crs, bounds)) is None:
+    if not (frames := _frames(shapes, crs, bounds)):
         return np.ones(len(shapes), bool)
-    west, south, east, north = frame
     left, low, right, high = shapely.bounds(shapes.geometry.to_numpy()).T
-    return (left <= east) & (right >= west) & (low <= north) & (high >= south)
+    meets = [(left <= e) & (right >= w) & (low <= n) & (high >= s) for w, s, e, n in frames]
+    return np.any(meets, axis=0)
 
 
 def moved(shapes: gpd.GeoDataFrame, crs: str, bounds: tuple[float, float, float, float]) -> Shaped[ndarray, " n"]:
@@ -140,10 +142,10 @@ def moved(shapes: gpd.GeoDataFrame, crs: str, bounds: tuple[float, float, float,
         crs: of the box.
         bounds: west, south, east and north.
     """
-    own, frame = shapes.geometry.to_numpy(), _frame(shapes, crs, bounds)
-    if frame is not None:
-        west, south, east, north = frame
-        own = shapely.intersection(own, shapely.box(*frame))
+    own, frames = shapes.geometry.to_numpy(), _frames(shapes, crs, bounds)
+    if frames:
+        west, south, east, north = frames[0]
+        own = shapely.intersection(own, shapely.union_all([shapely.box(*frame) for frame in frames]))
         own = shapely.segmentize(own, max(east - west, north - south) / EDGES)
     return gpd.GeoSeries(own, crs=shapes.crs).to_crs(crs).to_numpy()
 
@@ -163,15 +165,20 @@ def in_degrees(shapes: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame(shapes.set_geometry(gpd.GeoSeries(bent, shapes.index, crs)).to_crs("EPSG:4326"))
 
 
-def _frame(
+def _frames(
     shapes: gpd.GeoDataFrame, crs: str, bounds: tuple[float, float, float, float]
-) -> tuple[float, float, float, float] | None:
-    """A box that surely holds another one, in the shapes' reference system; None around the antimeridian."""
+) -> list[tuple[float, float, float, float]]:
+    """A box that surely holds another one, in the shapes' reference system; none where that is unknown.
+
+    Across the antimeridian it is there twice, as shapes on either side may be counted on beyond 180 degrees.
+    """
     west, south, east, north = transform_bounds(crs, shapes.crs, *bounds, densify_pts=21)
-    if not (np.isfinite([west, south, east, north]).all() and west <= east):
-        return None
+    if not np.isfinite([west, south, east, north]).all():
+        return []
+    turns = [0, -TURN] if west > east else [0]
+    east += TURN if west > east else 0
     x, y = MORE * (east - west), MORE * (north - south)
-    return west - x, south - y, east + x, north + y
+    return [(west - x + turn, south - y, east + x + turn, north + y) for turn in turns]
 
 
 def mended(shapes: Shaped[ndarray, " n"]) -> Shaped[ndarray, " n"]:

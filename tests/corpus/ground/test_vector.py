@@ -67,8 +67,8 @@ def test_shapes_near_a_box_are_all_that_meet_it():
     assert meets.sum() > 100
     assert near[meets].all()
     assert near.sum() < 1.3 * meets.sum()
-    # across the antimeridian nobody is left out
-    assert vector.near(shapes, "EPSG:32660", (800_000.0, 0.0, 900_000.0, 10_000.0)).all()
+    # a box across the antimeridian is not one around the globe; what is near it: the last test of this file
+    assert not vector.near(shapes, "EPSG:32660", (800_000.0, 0.0, 900_000.0, 10_000.0)).any()
 
 
 @pytest.mark.parametrize(("text", "words"), [("{}", "cannot read|has 0 tables"), ("x", "it is no GeoJSON file")])
@@ -130,3 +130,23 @@ def test_long_edges_of_metres_are_bent_in_degrees():
     np.testing.assert_allclose(
         shapely.get_coordinates(there.geometry.iloc[1]).T, to_degrees(*shapely.get_coordinates(triangle).T)
     )
+
+
+@pytest.mark.parametrize(
+    "outlines",
+    [
+        [shapely.box(-180, -90, 180, 10)],
+        [shapely.box(179, 9, 181, 10)],
+        [shapely.box(-181, 9, -179, 10)],
+        [shapely.box(178, 9, 180, 10), shapely.box(-180, 9, -178, 10)],
+    ],
+    ids=["globe", "beyond-east", "beyond-west", "both-sides"],
+)
+def test_shapes_around_the_antimeridian_are_where_they_lie(outlines):
+    given = gpd.GeoDataFrame(geometry=outlines, crs="EPSG:4326")
+    bounds = (8.28e5, 1.1e6, 8.3e5, 1.11e6)
+    assert vector.near(given, "EPSG:32660", bounds).all()
+    there = shapely.union_all(vector.moved(given, "EPSG:32660", bounds))
+    to_utm = Transformer.from_crs(4326, 32660, always_xy=True).transform
+    for lat, inside in ((9.9999, True), (10.0001, False)):
+        assert (shapely.contains_xy(there, *to_utm([179.995, -179.996], [lat, lat])) == inside).all()
