@@ -75,8 +75,8 @@ class Prediction:
     uncertainty: UInt8[np.ndarray, "test h w"] | None = None
     """Entropy of each pixel's classes from 0 (sure) to 255 (all alike); None of locations, and where it is unknown."""
     validation: Float[np.ndarray, "val classes"] | None = None
-    """Class scores of the validation part by a classifier that has not learnt from its labels; None where there is no
-    such classifier, and of pixels, numbers and several classes a location."""
+    """Class scores of the validation part by a classifier that has not learnt from its labels, NaN where that cannot
+    know the class; None where there is no such classifier, and of pixels, numbers and several classes a location."""
     under_clouds: Mapping[float, Int[np.ndarray, "..."]] = field(default_factory=dict)
     """By share of cloud painted over the test series, the same classifier's `y_pred`, where the task asks for it."""
     altered: "Mapping[str, Altered]" = field(default_factory=dict)

@@ -98,7 +98,8 @@ class Validated(Protocol):
     @property
     def on_validation(self) -> Float[np.ndarray, "val k"] | None:
         """Class scores of the validation part under these settings, before any of its labels was learnt from; None
-        where units have several classes, and where there is no such part.
+        where units have several classes, and where there is no such part. NaN of units that cannot be asked, as their
+        class is learnt from these labels alone.
         """
         ...
 

@@ -104,7 +104,11 @@ def fit(config: Config, features: Features, seed: int) -> "ByScores":  # noqa: A
     if features.multi_label or not len(features.val_y):
         return ByScores(scores, features.multi_label, None)
     before = chosen.before() if config.refit else model
-    return ByScores(scores, multi_label=False, on_validation=scored(before, k)(chosen.val[0]))
+    held_out = scored(before, k)(chosen.val[0])
+    if config.refit:
+        # what is learnt in the end knows these classes: that it did not before says nothing of how sure it may be
+        held_out[~np.isin(features.val_y, before.classes_)] = np.nan
+    return ByScores(scores, multi_label=False, on_validation=held_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,8 @@ class ByScores:
     scores: "Scored"
     multi_label: bool
     on_validation: Float[np.ndarray, "val k"] | None
-    """Class scores of the validation part before its labels were learnt from, where units have one class each."""
+    """Class scores of the validation part before its labels were learnt from, where units have one class each; NaN of
+    units whose class was learnt from these labels alone."""
 
     def __call__(self, x: Float[np.ndarray, "m d"]) -> Prediction:
         """What it predicts of these features."""

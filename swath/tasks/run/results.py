@@ -76,12 +76,14 @@ def under_clouds_of(outcome: Outcome, units: EvaluationUnits) -> pa.Table:
 
 
 def validation_of(outcome: Outcome, units: EvaluationUnits) -> pa.Table:
-    """Class scores of the validation part in the columns of `HELD_OUT`; no line where none are kept."""
+    """Class scores of the validation part in the columns of `HELD_OUT`, of units that have some; no line where none are
+    kept."""
     scores = None if outcome.prediction is None else outcome.prediction.validation
     if scores is None:
         return HELD_OUT.empty_table()
     columns = {"uid": list(units.uid), "group": list(units.group), "y_true": units.y_true}
-    return pa.Table.from_pydict(columns | {"score": list(scores.astype(np.float32))}, schema=HELD_OUT)
+    table = pa.Table.from_pydict(columns | {"score": list(scores.astype(np.float32))}, schema=HELD_OUT)
+    return table.filter(pa.array(np.isfinite(scores).all(axis=1)))
 
 
 def _columns(units: EvaluationUnits, y_pred: np.ndarray, scores: np.ndarray | None) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
-from swath.tasks._types import Features
+from swath.tasks._types import EvaluationUnits, Features, Outcome, Prediction
 from swath.tasks.probes import linear
 from swath.tasks.probes._scale import ZScore
+from swath.tasks.run.results import validation_of
 from tests.tasks.probes.test_every_probe import clouds
 
 
@@ -40,6 +41,25 @@ def test_validation_scores_are_those_of_the_training_part_alone_under_the_chosen
     assert (found[:, -1] == 0).all()
     none = Features(*same[:2], same[2][:0], features.val_y[:0], features.test_x, features.classes)
     assert linear.fit(linear.Config(), none, 0).on_validation is None
+
+
+def test_a_class_that_is_learnt_from_validation_alone_does_not_make_the_probe_unsure():
+    features, _ = clouds(apart=0.6, d=6)
+    y = features.val_y.copy()
+    y[:5] = features.classes
+    learnt = features.train_x, features.train_y, features.val_x
+    given = Features(*learnt, y, features.test_x, features.classes + 1)
+    before = linear.fit(linear.Config(refit=False), given, 0).on_validation
+    assert (before[:5, -1] == 0).all()  # it never knows the class, and is as unsure as that
+    after = linear.fit(linear.Config(), given, 0)
+    assert (after(given.val_x).scores[:, -1] > 0).all()
+    assert np.isnan(after.on_validation[:5]).all()
+    assert np.isfinite(after.on_validation[5:]).all()
+    units = EvaluationUnits(tuple(map(str, range(len(y)))), ("g",) * len(y), y)
+    outcome = Outcome("all", "linear", Prediction(y, validation=after.on_validation))
+    kept = validation_of(outcome, units)
+    assert kept["uid"].to_pylist() == list(units.uid[5:])
+    assert kept["y_true"].to_pylist() == y[5:].tolist()
 
 
 def test_warm_starts_find_the_c_that_cold_starts_find():
