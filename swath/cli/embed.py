@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 CHECK = "check"
 """In place of an encoder: look at a file instead of making one."""
-GRIDS = {".zarr", ".tif", ".tiff"}
-"""Endings of embeddings on a grid, in small letters."""
 OF_CHECK = {"encoder", "data"}
 OF_ANY = OF_CHECK | {"to", "bands", "quantise", "source"}
 OF_GRID = OF_ANY | {"crop", "stride", "date"}
@@ -112,6 +110,9 @@ def embed(
         take_only(context, "a check of a file", OF_CHECK)
         _check(data)
         return
+    from swath import pipeline
+    from swath.products.embeddings import GRIDS, Storage, build_dense, build_index, build_zones
+
     is_grid = to.suffix.lower() in GRIDS
     if is_grid:
         take_only(context, f"a grid of embeddings ({to.suffix})", OF_GRID, where=to)
@@ -121,9 +122,6 @@ def embed(
         remedy = "leave it out; or give --to NAME.zarr or NAME.tif for a grid"
         take_only(context, "a table of locations", OF_INDEX, where=to, remedy=remedy)
         refuse_alone(context, {"labels": "quantise"})
-    from swath import pipeline
-    from swath.products.embeddings import Storage, build_dense, build_index, build_zones
-
     method = cast("embeddings.Method | None", None if quantise is None else quantise.value)
     chosen = None if bands is None else [key.strip() for key in bands.split(",")]
     data = pipeline.input_of(data, to)

@@ -13,10 +13,11 @@ from swath.products.embeddings._in_memory import embed, write
 from swath.products.embeddings._plan import outlined
 from swath.products.embeddings._quantise import Method, Quantisation
 from swath.products.embeddings._reduce import Pca, Reduction, applied
-from swath.products.embeddings._table import EncoderMark, Header, Stored, mapped, stored_blocks
+from swath.products.embeddings._table import GRIDS, EncoderMark, Header, Stored, mapped, stored_blocks
 from swath.products.embeddings._zones import build_zones, read_polygons
 
 __all__ = [
+    "GRIDS",
     "EncoderMark",
     "Header",
     "Method",
