@@ -36,6 +36,15 @@ DevicesOption = Annotated[
         help="How many devices of this machine train an encoder together; all GPUs, or the CPU, if not said.",
     ),
 ]
+ReuseOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--reuse",
+        metavar="RUN",
+        help="Folder of another run, whose pre-trainings with the same settings, seed, locations and version of swath "
+        "are copied instead of being made anew; may be given several times.",
+    ),
+]
 SensorsOption = Annotated[
     Path | None,
     typer.Option("--sensors", metavar="FILE", help="YAML file of sensors that the recipe does not declare."),

@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from swath.cli._arguments import DevicesOption, JobsOption, OutOption, OverridesArgument, RecipeArgument, SensorsOption
+from swath.cli._arguments import (
+    DevicesOption,
+    JobsOption,
+    OutOption,
+    OverridesArgument,
+    RecipeArgument,
+    ReuseOption,
+    SensorsOption,
+)
 
 app = typer.Typer()
 
@@ -18,6 +26,7 @@ def pretrain(
     seed: Annotated[int | None, typer.Option(help="Only this seed of the recipe.")] = None,
     jobs: JobsOption = 1,
     devices: DevicesOption = None,
+    reuse: ReuseOption = None,
     sensors: SensorsOption = None,
 ) -> None:
     """Pre-train the recipe's encoders (making the corpus if it is missing)."""
@@ -25,6 +34,8 @@ def pretrain(
     from swath.config import load
 
     resolved = load(recipe, overrides, sensors)
-    trained = pipeline.pretrain(resolved, out, arm=arm, seed=seed, jobs=jobs, devices=devices or "auto")
+    trained = pipeline.pretrain(
+        resolved, out, arm=arm, seed=seed, jobs=jobs, devices=devices or "auto", reuse=reuse or ()
+    )
     for encoder in trained:
         typer.echo(encoder)

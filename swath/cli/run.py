@@ -2,7 +2,15 @@
 
 import typer
 
-from swath.cli._arguments import DevicesOption, JobsOption, OutOption, OverridesArgument, RecipeArgument, SensorsOption
+from swath.cli._arguments import (
+    DevicesOption,
+    JobsOption,
+    OutOption,
+    OverridesArgument,
+    RecipeArgument,
+    ReuseOption,
+    SensorsOption,
+)
 from swath.cli._tables import say_report
 
 app = typer.Typer()
@@ -15,10 +23,12 @@ def run(
     out: OutOption = None,
     jobs: JobsOption = 1,
     devices: DevicesOption = None,
+    reuse: ReuseOption = None,
     sensors: SensorsOption = None,
 ) -> None:
     """Corpus (if missing), pre-training, evaluation and report; continues where it stopped."""
     from swath import pipeline
     from swath.config import load
 
-    say_report(pipeline.run(load(recipe, overrides, sensors), out, jobs=jobs, devices=devices or "auto"))
+    resolved = load(recipe, overrides, sensors)
+    say_report(pipeline.run(resolved, out, jobs=jobs, devices=devices or "auto", reuse=reuse or ()))

@@ -1,14 +1,18 @@
 """A run's folder: where its parts lie, and which recipe it belongs to."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from swath import config as recipes
 from swath._files import write_whole
 from swath.config import Recipe
 from swath.corpus import Corpus, CorpusInfo
 from swath.corpus.sources import ANSWERS
-from swath.errors import RecipeError
+from swath.errors import RecipeError, TrainingError
 from swath.settings import differences
 
 
@@ -62,6 +66,21 @@ def opened(folder: Path) -> tuple[Recipe, Corpus]:
 def arm_folder(run: Path, arm: str, seed: int) -> Path:
     """Where one pre-training lives."""
     return run / "pretrain" / arm / f"seed-{seed}"
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a pre-training's folder; the system lets them in when this one ends, however."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise TrainingError(
+            "another process is at this pre-training",
+            where=str(folder),
+            remedy="wait for it, or give this one another arm or seed",
+        ) from None
 
 
 def is_trained(out: Path) -> bool:

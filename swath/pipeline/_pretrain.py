@@ -1,12 +1,10 @@
 """Pre-training a recipe's arms, each seed in a folder of its own."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from swath import config as recipes
 from swath import tasks, training
@@ -16,11 +14,12 @@ from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus, CorpusInfo
 from swath.corpus.splits import refuse_seen, rows_of
 from swath.encoders import load_seen, own_start
-from swath.errors import RecipeError, TrainingError, known_name
+from swath.errors import RecipeError, known_name
 from swath.pipeline._corpus import build_corpus
-from swath.pipeline._folder import arm_folder, corpus_path, is_trained, run_folder
+from swath.pipeline._folder import alone, arm_folder, corpus_path, is_trained, run_folder
 from swath.pipeline._gauge import gauge_set
 from swath.pipeline._inputs import contract_of, folds, parts_of, say_remarks
+from swath.pipeline._reuse import take_over
 from swath.training import Manifest
 from swath.training.distributed import launch, leave
 
@@ -33,6 +32,7 @@ def pretrain(
     seed: int | None = None,
     jobs: int = 1,
     devices: int | Literal["auto"] = "auto",
+    reuse: Sequence[Path | str] = (),
 ) -> list[Path]:
     """Pre-train the recipe's arms, all seeds of each, on the training part of the corpus alone.
 
@@ -43,12 +43,14 @@ def pretrain(
         seed: only this one.
         jobs: how many at a time; see `run`.
         devices: of each; see `run`.
+        reuse: folders of other runs; see `run`.
 
     Returns:
         The checkpoints, one an arm and seed.
 
     Raises:
-        RecipeError: several jobs, and several devices for each.
+        RecipeError: several jobs, and several devices for each; a folder to reuse that holds no run, or several
+            processes that would take from it.
     """
     on_many_devices = launch().by or devices not in ("auto", 1)
     if jobs > 1 and on_many_devices:
@@ -57,6 +59,12 @@ def pretrain(
             where=f"--jobs {jobs}",
             remedy="leave one of the two out",
         )
+    if reuse and launch().by:
+        raise RecipeError(
+            "pre-trainings of another run are taken over by one process, and several were started",
+            where="--reuse",
+            remedy="first start `swath pretrain` with the same recipe, --out and --reuse in one process",
+        )
     arms = recipe.arms if arm is None else {known_name("arm", arm, recipe.arms): recipe.arms[arm]}
     if seed is not None and seed not in recipe.seeds:
         raise RecipeError(f"the recipe has no seed {seed}", remedy=f"it has {recipe.seeds}")
@@ -64,6 +72,8 @@ def pretrain(
     corpus = _finished_corpus(recipe, folder) if launch().by else build_corpus(recipe, folder)
     wanted = [(name, one) for name in arms for one in (recipe.seeds if seed is None else [seed])]
     missing = [(name, one) for name, one in wanted if not is_trained(arm_folder(folder, name, one))]
+    if missing and reuse:
+        missing = take_over(recipe, folder, corpus, missing, [Path(run) for run in reuse])
     if missing:
         _check(recipe, corpus, missing)
     if jobs > 1 and len(missing) > 1:
@@ -150,28 +160,13 @@ def _pretrain(
         # the first process keeps others out, and the records
         _train(recipe, folder, corpus, name, seed, devices)
         return
-    with _alone(arm_folder(folder, name, seed)):
+    with alone(arm_folder(folder, name, seed)):
         if is_trained(arm_folder(folder, name, seed)):
             return
         console().print(f"pre-training {name}, seed {seed}")
         with Manifest.stage(folder, "pretrain", name, seed) as stage:
             stage.jobs = jobs
             stage.figures = _train(recipe, folder, corpus, name, seed, devices).figures
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a pre-training's folder; the system lets them in when this one ends, however."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise TrainingError(
-            "another process is at this pre-training",
-            where=str(folder),
-            remedy="wait for it, or give this one another arm or seed",
-        ) from None
 
 
 def _train(

@@ -1,5 +1,6 @@
 """The whole job, and its last step."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,12 @@ from swath.training.distributed import launch
 
 
 def run(
-    recipe: Recipe | str, out: Path | str | None = None, *, jobs: int = 1, devices: int | Literal["auto"] = "auto"
+    recipe: Recipe | str,
+    out: Path | str | None = None,
+    *,
+    jobs: int = 1,
+    devices: int | Literal["auto"] = "auto",
+    reuse: Sequence[Path | str] = (),
 ) -> Path:
     """Corpus if missing, pre-training, evaluation, report; of a sweep also its effects, and its best arm once more.
 
@@ -27,6 +33,8 @@ def run(
             its share of the cores. A script that asks for several has to guard them by `if __name__ == "__main__"`.
         devices: how many train an encoder together, each in a process of its own; "auto": all GPUs, or the CPU. Under
             torchrun or srun all processes train, and the first does the rest.
+        reuse: folders of other runs. Pre-trainings that they have made with the same settings, seed, locations and
+            version of swath are copied instead of being made anew.
 
     Returns:
         Path of the report.
@@ -36,7 +44,7 @@ def run(
     """
     recipe = recipes.load(recipe) if isinstance(recipe, str) else recipe
     folder = run_folder(recipe, out)
-    pretrain(recipe, folder, jobs=jobs, devices=devices)
+    pretrain(recipe, folder, jobs=jobs, devices=devices, reuse=reuse)
     if launch().rank > 0:
         return folder / "report.html"
     if recipe.tasks:

@@ -4,7 +4,7 @@ from swath.training import distributed
 from swath.training.config import Collapse, TrainConfig
 from swath.training.gauges import LabelledSet
 from swath.training.manifest import Manifest, Stage
-from swath.training.pretraining import Pretrained, check, learnt_from, pretrain, seeded
+from swath.training.pretraining import Pretrained, check, learnt_from, pretrain, seeded, settings_of
 
 __all__ = [
     "Collapse",
@@ -18,4 +18,5 @@ __all__ = [
     "learnt_from",
     "pretrain",
     "seeded",
+    "settings_of",
 ]

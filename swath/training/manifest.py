@@ -128,7 +128,7 @@ class Manifest:
         finally:
             record.seconds = round(record.seconds + time.monotonic() - started, 3)
             with cls.changed(folder) as manifest:
-                manifest._put(record)
+                manifest.put(record)
 
     @classmethod
     @contextmanager
@@ -140,7 +140,8 @@ class Manifest:
             yield manifest
             manifest.write(folder)
 
-    def _put(self, record: Stage) -> None:
+    def put(self, record: Stage) -> None:
+        """Keep the record of a stage, instead of an earlier one of the same stage."""
         keys = [s.key for s in self.stages]
         if record.key in keys:
             self.stages[keys.index(record.key)] = record

@@ -83,16 +83,16 @@ def pretrain(
 
     policy = views.build(views_config)
     loader = _loader(policy, train, corpus, locations, seed)
-    settings = {
-        "encoder": encoder_config.model_dump(mode="json"),
-        "method": method_config.model_dump(mode="json"),
-        "views": views_config.model_dump(mode="json"),
-        "training": _said(train),
-        "contract": contract.as_dict(),
-        "corpus": corpus.content_hash,
-        "locations": len(locations),
-        "seed": seed,
-    }
+    settings = settings_of(
+        encoder_config=encoder_config,
+        method_config=method_config,
+        views_config=views_config,
+        train=train,
+        contract=contract,
+        corpus=corpus,
+        locations=locations,
+        seed=seed,
+    )
     with seeded(seed):
         encoder = encoders.build(encoder_config, contract)
         if encoder.start and distributed.launch().rank == 0:
@@ -107,6 +107,30 @@ def pretrain(
                 seen = _seen(encoder_config, method_config, corpus, locations)
             encoders.save(encoder, encoder_config, out / "encoder", card, seen)
     return Pretrained(out / "encoder.safetensors", figures(out))
+
+
+def settings_of(
+    *,
+    encoder_config: EncoderSettings,
+    method_config: PluginSettings,
+    views_config: PluginSettings,
+    train: TrainConfig,
+    contract: InputContract,
+    corpus: Corpus,
+    locations: np.ndarray,
+    seed: int,
+) -> dict[str, Any]:
+    """What config.json says of a pre-training: all that its result depends on, but for which locations they are."""
+    return {
+        "encoder": encoder_config.model_dump(mode="json"),
+        "method": method_config.model_dump(mode="json"),
+        "views": views_config.model_dump(mode="json"),
+        "training": _said(train),
+        "contract": contract.as_dict(),
+        "corpus": corpus.content_hash,
+        "locations": len(locations),
+        "seed": seed,
+    }
 
 
 def check(
