@@ -99,6 +99,7 @@ def test_the_command_prints_what_each_condition_costs(run, capsys):
     assert len(lines) == 3
     for line in lines:
         assert f"noise {line['level']:g} │ {100 * line['value']:.1f} %" in printed
+    assert "7 groups only: they say as much as 6.3 of equal size" in printed
 
 
 def test_figures_lie_beside_their_data_and_stand_in_the_report(run):
@@ -116,6 +117,9 @@ def test_figures_lie_beside_their_data_and_stand_in_the_report(run):
     assert html.count('<svg class="plot"') == 2
     assert html.count('download="robustness') == 2
     assert {line["row"] for line in shown["worst"]} == {"a", "image statistics + linear"}
+    few = "7 groups only: they say as much as 6.3 of equal size, and intervals may be too narrow"
+    assert few in html
+    assert "a: one training: conditional on these trained networks" in html
 
 
 def test_a_later_call_keeps_other_conditions_and_computes_nothing_twice(run, monkeypatch):

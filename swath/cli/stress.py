@@ -128,6 +128,8 @@ def _print_tables(folder: Path) -> None:
 
 
 def _print(lines: "pd.DataFrame", name: str, changed: str, cells: Callable[[dict[Any, Any]], list[str]]) -> None:
+    from swath.products.tables import of_lines
+
     for _, own in lines.groupby(["task", "input", "probe", "metric"], sort=False):
         first = own.iloc[0]
         table = Table(title="{task}: {input}, {probe} ({metric})".format(**first), title_justify="left")
@@ -136,3 +138,5 @@ def _print(lines: "pd.DataFrame", name: str, changed: str, cells: Callable[[dict
         for line in own.sort_values("row", kind="stable").to_dict("records"):
             table.add_row(*cells(line))
         console().print(table)
+        for remark in of_lines(own):
+            console().print(remark, soft_wrap=True)

@@ -400,6 +400,8 @@ class Stressed:
     """`drop` as a share of `as_it_is`; NaN where that is not above 0."""
     relative_low: float
     relative_high: float
+    note: str = ""
+    """How far the intervals are to be trusted: of few groups, or one that holds many of the units."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from swath.products.tables.clouds import (
     level_curves,
     level_gains,
 )
-from swath.products.tables.notes import left_out, remarks, rows_by_reason
+from swath.products.tables.notes import left_out, of_lines, remarks, rows_by_reason
 from swath.products.tables.panels import (
     Panel,
     band_of,
@@ -48,6 +48,7 @@ __all__ = [
     "level_gains",
     "load",
     "notes_by_text",
+    "of_lines",
     "outcome",
     "panels_of",
     "remarks",

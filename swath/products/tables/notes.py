@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+import pandas as pd
+
 from swath.products.tables.panels import Panel
 from swath.products.words import listing, plural
 
@@ -17,6 +19,16 @@ def left_out(panels: Sequence[Panel]) -> list[str]:
 def remarks(panels: Sequence[Panel]) -> list[str]:
     """Notes on rows that have a result, a line for each note."""
     return _by_note((score.row, panel, score.note) for panel in panels for score in panel.scores if score.note)
+
+
+def of_lines(table: pd.DataFrame) -> list[str]:
+    """What the notes of a table's lines say, each remark once, with the rows that it is of where it is not of all."""
+    noted: dict[str, dict[str, None]] = {}
+    for row, note in table[["row", "note"]].itertuples(index=False):
+        for remark in filter(None, str(note).split("; ")):
+            noted.setdefault(remark, {})[str(row)] = None
+    every = table["row"].nunique()
+    return [remark if len(rows) == every else f"{_names(list(rows))}: {remark}" for remark, rows in noted.items()]
 
 
 def rows_by_reason(panel: Panel) -> list[tuple[str, str]]:

@@ -19,11 +19,13 @@ from swath.tasks.run.jobs import Job
 from swath.tasks.run.networks import BuildRandom
 from swath.tasks.run.results import Result, digest, joined
 from swath.tasks.schema import PREDICTIONS, SPLIT_VALUES, SplitValue
-from swath.tasks.statistics import StatisticsConfig, over_splits
+from swath.tasks.statistics import RANDOM, Folds, StatisticsConfig, over_splits
 
 SEEN = "the encoder saw the pixels of tested locations in its pre-training, without labels"
 TRAINED = ("scratch",)
 """Floors that are trained whole: once for each fold of each split would take days."""
+FEWER = 0.8
+"""Share of a random fold's training locations below which those of a fold are said to be few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def compare_splits(
         raise CorpusError("there is nothing to compare", where=str(corpus.path), remedy="; ".join(impossible))
     memories: dict[str, FeatureMemory] = {}
     rounds = min(encoders.rounds, wanted.replicates or encoders.rounds)
-    results, about = {}, {}
+    results, train = {}, {}
     for scheme, folds in schemes.items():
         evaluation = _evaluation({name: config}, folds, corpus, encoders, rounds, out / "splits" / scheme, statistics)
         for row in wanted.rows:
@@ -94,8 +96,8 @@ def compare_splits(
         evaluation = evaluation.of_rows(wanted.rows) if wanted.rows else evaluation
         evaluation.compute(prepare=_remembering(memories, rounds, len(folds)))
         results[scheme] = evaluation.results()
-        parts = {job.task.fold: len(job.task.parts["train"]) for job in evaluation.jobs}
-        about[scheme] = (len(folds), float(np.mean(list(parts.values()))))
+        train[scheme] = list({job.task.fold: len(job.task.parts["train"]) for job in evaluation.jobs}.values())
+    about = {scheme: Folds(len(some), float(np.mean(some)), _fewer(scheme, train)) for scheme, some in train.items()}
     units = _groups(corpus, schemes)
     lines = _lines(name, config, results, about, units, statistics or StatisticsConfig())
     SPLIT_VALUES.write(out, SPLIT_VALUES.frame(lines))
@@ -187,6 +189,19 @@ def _remembering(memories: dict[str, FeatureMemory], rounds: int, folds: int) ->
     return prepare
 
 
+def _fewer(scheme: str, train: Mapping[str, Sequence[int]]) -> str:
+    """What must be said of folds that learn from far fewer locations than those of the random split; empty of none."""
+    usual, own = min(train.get(RANDOM, [0])), train[scheme]
+    few = [count for count in own if count < FEWER * usual]
+    if not few:
+        return ""
+    return (
+        f"{len(few)} of {len(own)} folds by {scheme} {'learns' if len(few) == 1 else 'learn'} from far fewer locations "
+        f"(from {min(few):,} at least, random ones from {usual:,}): part of what a random split adds is that it learns "
+        "from more"
+    )
+
+
 def _groups(corpus: Corpus, schemes: Mapping[str, Sequence[SplitConfig]]) -> pd.Series:
     """Group of each location, the same for all splits: the coarsest units that were kept together."""
     kept = [schemes[name][0] for name in ("regions", "blocks") if name in schemes]
@@ -205,7 +220,7 @@ def _lines(
     task: str,
     config: TaskConfig,
     results: Mapping[str, Sequence[Result]],
-    about: Mapping[str, tuple[int, float]],
+    about: Mapping[str, Folds],
     group: pd.Series,
     statistics: StatisticsConfig,
 ) -> list[SplitValue]:

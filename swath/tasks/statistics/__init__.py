@@ -17,7 +17,7 @@ from swath.tasks.statistics.left_out import LeftOut, weighted_sum
 from swath.tasks.statistics.panels import Panel, RowIdentity, TaskResults, band_parts
 from swath.tasks.statistics.ranks import Ranking, rank_rows, too_few
 from swath.tasks.statistics.significance import DeLong, delong, holm, mcnemar, nadeau_bengio, paired_t, wilcoxon
-from swath.tasks.statistics.splits import over_splits
+from swath.tasks.statistics.splits import RANDOM, Folds, over_splits
 from swath.tasks.statistics.summary import (
     RunPair,
     StatisticsConfig,
@@ -30,9 +30,11 @@ from swath.tasks.statistics.summary import (
 
 __all__ = [
     "AS_IT_IS",
+    "RANDOM",
     "UNTESTED_FLOORS",
     "Claim",
     "DeLong",
+    "Folds",
     "LabelCurve",
     "LeftOut",
     "Panel",

@@ -10,9 +10,10 @@ from jaxtyping import Int
 from swath.tasks import metrics
 from swath.tasks.data import Condition
 from swath.tasks.schema import Stressed
+from swath.tasks.statistics.claims import caution
 from swath.tasks.statistics.left_out import LeftOut, weighted_sum
 from swath.tasks.statistics.panels import Panel, RowIdentity, TaskResults
-from swath.tasks.statistics.summary import StatisticsConfig, TaskRules, interval_of, interval_of_value
+from swath.tasks.statistics.summary import StatisticsConfig, TaskRules, interval_of, interval_of_value, spread_of
 
 AS_IT_IS = ""
 """Key of what no condition changed."""
@@ -90,6 +91,7 @@ def _line(
         relative=float(share.value.mean()),
         relative_low=of_share[0],
         relative_high=of_share[1],
+        note="; ".join(filter(None, [spread_of(apart, [row])[1], caution(results.sizes)])),
     )
 
 

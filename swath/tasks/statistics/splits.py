@@ -1,24 +1,36 @@
 """How much better rows look when neighbours of what is tested were learnt from: the same locations, split otherwise."""
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from swath.tasks import metrics
 from swath.tasks.schema import SplitValue
+from swath.tasks.statistics.claims import caution
 from swath.tasks.statistics.left_out import LeftOut, weighted_sum
 from swath.tasks.statistics.panels import Panel, RowIdentity, TaskResults
-from swath.tasks.statistics.summary import StatisticsConfig, TaskRules, interval_of, interval_of_value
+from swath.tasks.statistics.summary import StatisticsConfig, TaskRules, interval_of, interval_of_value, spread_of
 
 RANDOM = "random"
 """The split that knows nothing of where locations lie."""
 
 
+class Folds(NamedTuple):
+    """The folds of one way to split."""
+
+    count: int
+    train: float
+    """Training locations, mean over the folds."""
+    note: str = ""
+    """What must be known of all that is learnt in them."""
+
+
 def over_splits(
     task: str,
     predictions: pd.DataFrame,
-    about: Mapping[str, tuple[int, float]],
+    about: Mapping[str, Folds],
     notes: Mapping[str, str],
     rules: TaskRules,
     config: StatisticsConfig,
@@ -29,8 +41,8 @@ def over_splits(
         task: its name.
         predictions: lines of predictions, with the name of the split in the column `run`: to the statistics a row under
             another split is one of another run, on the same test units.
-        about: by split, how many folds it has, and how many training locations on average.
-        notes: by row.
+        about: the folds of each split.
+        notes: by row, what else must be known of it than how far its intervals are to be trusted.
         rules: what is compared, which is the first metric.
         config: how intervals are made.
     """
@@ -42,9 +54,8 @@ def over_splits(
             if apart is not None:
                 lucky = there.get(row._replace(run=RANDOM)) if row.run != RANDOM else None
                 gained = _optimism(lucky, apart, row, metric, config)
-                yield _line(
-                    task, panel, row, apart, gained, about[row.run], notes.get(row.name, ""), results, config, metric
-                )
+                note = notes.get(row.name, "")
+                yield _line(task, panel, row, apart, gained, about[row.run], note, results, config, metric)
 
 
 def _optimism(
@@ -64,13 +75,14 @@ def _line(
     row: RowIdentity,
     apart: LeftOut,
     optimism: tuple[float, float, float],
-    about: tuple[int, float],
+    about: Folds,
     note: str,
     results: TaskResults,
     config: StatisticsConfig,
     metric: str,
 ) -> SplitValue:
     low, high = interval_of_value(apart, row, config.confidence, metric)
+    said = [note, about.note, spread_of(apart, [row])[1], caution(results.sizes)]
     return SplitValue(
         task=task,
         input=panel.input,
@@ -80,8 +92,8 @@ def _line(
         of_arm=row.of_arm,
         metric=metric,
         split=row.run,
-        folds=about[0],
-        train=about[1],
+        folds=about.count,
+        train=about.train,
         n_units=len(results.uid),
         n_groups=results.groups,
         replicates=len(apart.value),
@@ -91,5 +103,5 @@ def _line(
         optimism=optimism[0],
         optimism_low=optimism[1],
         optimism_high=optimism[2],
-        note=note,
+        note="; ".join(filter(None, said)),
     )

@@ -3,7 +3,9 @@
 import math
 from dataclasses import replace
 
-from swath.products.tables import Panel, left_out, remarks, rows_by_reason
+import pandas as pd
+
+from swath.products.tables import Panel, left_out, of_lines, remarks, rows_by_reason
 from swath.tasks.schema import RowValue
 
 REASON = "no weights are given"
@@ -57,3 +59,10 @@ def test_notes_of_rows_that_have_a_result_stand_there_once_too():
     assert remarks([panel(noted, replace(noted, metric="macro_f1")), panel(SCORE, probe="linear")]) == [
         "byol (crops · optical · knn probe): never saw VV"
     ]
+
+
+def test_a_remark_of_all_rows_of_a_table_names_none():
+    notes = {"a": "few groups", "b": "few groups; saw the places", "c": "few groups"}
+    table = pd.DataFrame({"row": [*notes, *notes], "note": [*notes.values(), *notes.values()]})
+    assert of_lines(table) == ["few groups", "b: saw the places"]
+    assert of_lines(table.assign(note="")) == []

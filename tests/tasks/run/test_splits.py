@@ -99,3 +99,34 @@ def test_only_the_rows_that_are_asked_for_are_computed(places, tmp_path, monkeyp
     wanted, task = Wanted(rows=("majority",)), TaskConfig.model_validate(TASK)
     compare_splits({"kinds": task}, places, NOBODY, wanted, Splits(folds=3), tmp_path)
     assert set(SPLIT_VALUES.read(tmp_path)["row"]) == {"majority"}
+
+
+def test_a_group_with_half_of_all_locations_is_said_beside_every_interval(tmp_path):
+    corpus = unequal(tmp_path / "corpus")
+    tasks = {"kinds": TaskConfig.model_validate(TASK | {"floors": ["majority", "image-statistics"]})}
+    assert compare_splits(tasks, corpus, NOBODY, Wanted(), Splits(folds=3, block_km=3.0), tmp_path) == []
+    table = SPLIT_VALUES.read(tmp_path)
+    half = "7 groups only: they say as much as 3.4 of equal size, and intervals may be too narrow; "
+    half += "the largest group holds 50 % of the units"
+    assert all(note.endswith(half) for note in table["note"])
+    # where that group is tested, half of the locations are not there to be learnt from
+    fewer = table.loc[table["note"].str.contains("far fewer locations")]
+    assert set(fewer["split"]) == {"blocks", "regions"}
+    assert fewer["note"].str.contains("random ones from 24").all()
+
+
+def unequal(path) -> Corpus:
+    """A farm of 36 fields, and six of 6."""
+    layout, rng = SensorLayout(bands=BANDS, gsd_m=10, dtype="float32"), np.random.default_rng(2)
+    fields = [(g, i) for g, count in enumerate((36, *[6] * 6)) for i in range(count)]
+    locations = [
+        Location(
+            uid=f"{g}-{i}", group=f"farm {g}", lonlat=(5 + 0.4 * g, 50 + 1e-4 * i), scalars={"kind": f"kind {i % 2}"}
+        )
+        for g, i in fields
+    ]
+    chips = [Chip(one.uid, S2, rng.normal(0.3, 0.1, (len(BANDS), 2, 2)).astype(np.float32)) for one in locations]
+    with CorpusWriter(path, {S2: layout}, 2) as writer:
+        writer.append(Part(locations, chips))
+        writer.finish()
+    return Corpus.open(path)

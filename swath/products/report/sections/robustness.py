@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from swath.products import words
 from swath.products.draw import figures
 from swath.products.draw.robustness import charts_in, drawn
 from swath.products.draw.style import styled
 from swath.products.report._rows import or_noted
 from swath.products.report.sections import Material, Section, beside
+from swath.products.tables import of_lines
 from swath.tasks.schema import CONDITIONS, SPLIT_VALUES
 
 
@@ -28,7 +31,9 @@ def _content(folder: Path) -> dict[str, Any] | None:
             plots["split" in chart.lines].append(figures.drawn(drawn(chart), f"robustness{i}", alt, chart.lines))
     if not any(plots.values()):
         return None
-    table = CONDITIONS.read(folder) if (folder / CONDITIONS.file).is_file() else CONDITIONS.frame()
+    table, splits = (
+        one.read(folder) if (folder / one.file).is_file() else one.frame() for one in (CONDITIONS, SPLIT_VALUES)
+    )
     known = table.loc[table["relative"].notna()]
     worst = known.loc[known.groupby(["task", "input", "probe", "row"], sort=False)["relative"].idxmax()]
     return {
@@ -37,7 +42,17 @@ def _content(folder: Path) -> dict[str, Any] | None:
         "splits": plots[True],
         "worst": [_worst(line) for line in worst.to_dict("records")],
         "csv": figures.as_csv(table),
+        "notes": _notes(table),
+        "notes_of_splits": _notes(splits),
     }
+
+
+def _notes(table: pd.DataFrame) -> list[str]:
+    """What must be known of each task, input and probe of a table."""
+    found = []
+    for about, own in table.groupby(["task", "input", "probe"], sort=False):
+        found += [f"{' · '.join(map(str, about))}: {note}" for note in of_lines(own)]
+    return found
 
 
 def _worst(line: dict[str, Any]) -> dict[str, str]:
