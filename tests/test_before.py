@@ -25,7 +25,7 @@ def run(tmp_path):
     """A copy of the run, one of whose pre-trainings has begun."""
     shutil.copytree(BEFORE, tmp_path / "run")
     (tmp_path / "run" / "pretrain" / "s4" / "seed-0").mkdir(parents=True)
-    (tmp_path / "run" / "pretrain" / "s4" / "seed-0" / "config.json").write_text("{}")
+    (tmp_path / "run" / "pretrain" / "s4" / "seed-0" / "last.ckpt").touch()
     return tmp_path / "run"
 
 

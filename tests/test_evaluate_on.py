@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import swath
 from swath import cli, config, encoders, pipeline
-from swath.encoders import random_convolutions, unet_3d
+from swath.encoders import random_convolutions, series_transformer, unet_3d
 from swath.errors import ContractError, CorpusError, RecipeError
 from tests.tasks.fakes import ALL, contract, make
 
@@ -109,7 +109,7 @@ def test_the_recipe_is_made_of_what_encoder_and_corpus_say(corpus, encoder):
     assert config.complete(json.loads(recipe.model_dump_json()), [], "again") == recipe
 
 
-def test_series_are_read_whole_and_each_encoder_on_its_own_bands(corpus, encoder, tmp_path):
+def test_series_are_read_whole_and_each_encoder_on_its_own_bands(corpus, encoder, tmp_path, capsys):
     settings = unet_3d.Config(width=1)
     radar = tmp_path / "radar"
     encoders.save(encoders.build(settings, contract(ALL[3:], fixed=True)), settings, radar, {})
@@ -122,6 +122,18 @@ def test_series_are_read_whole_and_each_encoder_on_its_own_bands(corpus, encoder
     assert pipeline.recipe_for({"any": anything}, corpus, ["kind"]).tasks["kind"].inputs == {
         "sentinel-2-l2a-and-sentinel-1-grd": ALL
     }
+    assert "any knows sentinel-2-l2a/B08 too, which the corpus has not" in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_encoder_of_groups_is_judged_by_those_that_are_there_whole_and_that_is_said(corpus, tmp_path, capsys):
+    settings = series_transformer.Config(dim=16, heads=2)
+    bands = (ALL[0], "sentinel-2-l2a/B05", "sentinel-2-l2a/B06", *ALL[3:])
+    encoders.save(encoders.build(settings, contract(bands, fixed=True)), settings, tmp_path / "series", {})
+    task = pipeline.recipe_for({"series": tmp_path / "series"}, corpus, ["kind"]).tasks["kind"]
+    assert task.inputs == {"sentinel-2-l2a-and-sentinel-1-grd": (ALL[0], *ALL[3:])}
+    said = " ".join(capsys.readouterr().err.split())
+    assert "series knows sentinel-2-l2a/B05, sentinel-2-l2a/B06 too, which the corpus has not" in said
+    assert "judged by sentinel-2-l2a/B02, sentinel-1-grd/VV, sentinel-1-grd/VH" in said
 
 
 def test_what_cannot_be_judged_is_refused(corpus, encoder, tmp_path):

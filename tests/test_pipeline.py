@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from filelock import FileLock
 
 import swath
 from swath import config, pipeline
+from swath.corpus import Chip, CorpusWriter, Location, Part, SensorLayout
 from swath.corpus.labels.target import targets
 from swath.errors import CorpusError, RecipeError, SwathError, TrainingError
 from swath.pipeline._folder import fixed
@@ -123,6 +125,39 @@ def test_until_something_is_stored_the_recipe_may_be_mended(tmp_path, finished):
         pipeline.run_folder(first, tmp_path)
 
 
+def test_a_recipe_whose_first_steps_failed_may_be_mended(tmp_path, finished):
+    shutil.copytree(finished / "corpus", tmp_path / "corpus")
+    settings = [*TINY, "pretrain.training.epochs=1", "pretrain.training.checkpoint_every=200"]
+    wrong = swath.load_recipe("quickstart", [*settings, "pretrain.training.optimizer.lr=1.0e+38"])
+    with pytest.raises(TrainingError, match="the loss became nan"):
+        pipeline.pretrain(wrong, tmp_path)
+    # nothing to continue from: neither the training nor the split is held to what failed
+    mended = swath.load_recipe("quickstart", [*settings, "split.seed=7"])
+    (encoder,) = pipeline.pretrain(mended, tmp_path)
+    card = json.loads(encoder.with_suffix(".json").read_text())
+    assert card["provenance"]["training"]["optimizer"]["lr"] < 1
+    stages = json.loads((tmp_path / "manifest.json").read_text())["stages"]
+    assert [stage["status"] for stage in stages if stage["stage"] == "pretrain"] == ["done"]
+    with pytest.raises(RecipeError, match=r"split\.seed: was 7"):
+        pipeline.run_folder(swath.load_recipe("quickstart", settings), tmp_path)
+
+
+def test_beside_an_arm_that_is_trained_another_may_be_mended_until_it_has_steps(tmp_path, finished):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    second = "arms.second.method.temperature"
+    for said in ("0.3", "0.2"):
+        pipeline.run_folder(swath.load_recipe("quickstart", [*TINY, f"{second}={said}"]), folder)
+    out = pipeline.arm_folder(folder, "second", 0)
+    out.mkdir(parents=True)
+    other = swath.load_recipe("quickstart", [*TINY, f"{second}=0.1"])
+    with FileLock(out / ".lock"), pytest.raises(RecipeError, match=r"arms\.second\.method\.temperature: was 0\.2"):
+        pipeline.run_folder(other, folder)
+    pipeline.run_folder(other, folder)
+    (out / "last.ckpt").touch()
+    with pytest.raises(RecipeError, match=r"arms\.second\.method\.temperature: was 0\.1"):
+        pipeline.run_folder(swath.load_recipe("quickstart", [*TINY, f"{second}=0.2"]), folder)
+
+
 @pytest.mark.parametrize(
     "answer", ["on_failure=leave-out", "retries=9", "timeout_s=9.0", "backoff_s=0.5", "limits.read_mb=999"]
 )
@@ -181,6 +216,39 @@ def test_what_cannot_be_judged_or_trained_is_refused_before_the_first_step(
     # nothing but the corpus was made, so that the recipe can be mended
     mended = swath.load_recipe("quickstart", [*TINY, "split.seed=7", "pretrain.training.epochs=3"])
     assert pipeline.run_folder(mended, tmp_path) == tmp_path
+
+
+def test_an_arm_by_days_is_not_trained_where_it_could_not_be_judged(tmp_path, monkeypatch):
+    """Training goes on without the days of some; the evaluation would have ended hours later."""
+    layouts = {"sentinel-2-l2a": SensorLayout(bands=("B04", "B08"), gsd_m=10, dtype="float32")}
+    rng = np.random.default_rng(0)
+    with CorpusWriter(tmp_path / "corpus", layouts, 1) as writer:
+        for i in range(24):
+            scalars = {"kind": "ab"[i % 2], "dated": "no" if i == 0 else "yes"}
+            days = [None if i == 0 else datetime(2020, month, 1) for month in (4, 8)]
+            chips = [Chip(f"{i}", "sentinel-2-l2a", rng.random((2, 1, 1), np.float32), datetime=day) for day in days]
+            writer.append(Part([Location(f"{i}", scalars=scalars)], chips))
+        writer.finish()
+    bands = ["sentinel-2-l2a/B04", "sentinel-2-l2a/B08"]
+    document = {
+        "name": "days",
+        "corpus": {"path": str(tmp_path / "corpus")},
+        "split": {"by": "location"},
+        "pretrain": {
+            "encoder": {"name": "series-transformer", "dim": 8, "heads": 2},
+            "method": {"name": "masked-series"},
+            "views": {"name": "sensor-series", "bands": bands},
+            "training": {"epochs": 1, "batch_size": 4, "schedule": {"name": "constant"}},
+        },
+        "arms": {"series": {}},
+        "tasks": {"kind": {"target": {"rule": "scalar", "column": "kind"}, "inputs": {"s2": bands}, "dates": "all"}},
+    }
+    monkeypatch.setattr("swath.training.fit.fit", lambda *_, **__: pytest.exit("trained"))
+    with pytest.raises(RecipeError, match="by the days of a series, and sentinel-2-l2a has none of 1 labelled"):
+        pipeline.pretrain(config.resolve(document), tmp_path / "run")
+    document["tasks"]["kind"]["only"] = {"dated": ["yes"]}
+    with pytest.raises(pytest.exit.Exception, match="trained"):
+        pipeline.pretrain(config.resolve(document), tmp_path / "run")
 
 
 def test_a_report_is_written_of_runs_alone(tmp_path):

@@ -173,10 +173,13 @@ def _with_statistics_of(then: InputContract, now: InputContract, start: Path) ->
         return _of_both(then, now, start)
     same = now.inputs == then.inputs if now.fixed else set(now.bands) <= set(then.bands)
     if (now.fixed, now.channels) != (then.fixed, then.channels) or not same:
+        turned = now.fixed and then.fixed and sorted(now.bands) == sorted(then.bands)
         raise ContractError(
-            f"the weights are of an encoder of other bands: {_said(then)}; this one is of {_said(now)}",
+            f"the weights are of an encoder of {'the same bands in another order' if turned else 'other bands'}: "
+            f"{_said(then)}; this one is of {_said(now)}",
             where=str(start),
-            remedy="give the views the bands of the checkpoint, or start from other weights",
+            remedy=f"give the views the bands of the checkpoint{', in its order' if turned else ''}, or start from "
+            "other weights",
         )
     _check_units(then, now, start)
     rows = [then.bands.index(key) for key in now.bands]

@@ -29,6 +29,8 @@ PLAUSIBLE_DB, PLAUSIBLE_K = (-50.0, 30.0), (180.0, 350.0)
 """Plausible medians in decibels and kelvin."""
 TRAINED = {"reflectance": (NEGATIVE, GLARING), "dB": (-50.0, -1.0), "K": PLAUSIBLE_K, "display": (0.005, 1.5)}
 """Plausible means over a corpus by unit. An encoder trained on others gets what it was trained on."""
+SHOWN_AT_LEAST = 0.02
+"""Reflectance, or share of white, above which the brightest band's median was hardly scaled down twice."""
 FACTORS = {10_000: "counts", 1000: "counts", 255: "display values", 100: "percent or hundredths"}
 
 Values = dict[str, Float[ndarray, " n"]]
@@ -41,11 +43,11 @@ def check_values(contract: InputContract, image: Image) -> None:
     for key, pixels in values.items():
         if not np.isfinite(pixels).all():
             raise ContractError(f"valid pixels of {key} are not finite", remedy="mark them as invalid")
-    for problem, unit, keys in _impossible(contract, values, pictures):
+    for problem, wanted, keys in _impossible(contract, values, pictures):
         raise ContractError(
             problem,
             where=", ".join(keys),
-            remedy=f"give physical units ({unit}); if the values are right nevertheless, embed(..., trusted=True)",
+            remedy=f"give {wanted}; if the values are right nevertheless, embed(..., trusted=True)",
         )
 
 
@@ -57,23 +59,49 @@ def check_means(then: InputContract, now: InputContract) -> None:
         now: of the encoder that starts from it, with the means of the corpus that it is to be trained on.
     """
     means = {key: np.array([mean]) for key, mean in zip(now.bands, now.mean, strict=True) if np.isfinite(mean)}
-    for problem, unit, keys in _impossible(then, means, pictures=1):
+    for problem, wanted, keys in _impossible(then, means, pictures=1):
         raise ContractError(
             f"by the corpus's means, {problem}",
             where=", ".join(keys),
-            remedy=f"bring the corpus to physical units ({unit}), as the checkpoint's was; or start from other weights",
+            remedy=f"give the corpus {wanted}; or start from other weights",
         )
 
 
 def _impossible(contract: InputContract, sampled: Values, pictures: int) -> Iterator[tuple[str, str, Values]]:
-    """For each unit with impossible values: a message, the unit, and the values by band."""
+    """For each unit with impossible values: a message, what to give, and the values by band."""
     for unit, rule in RULES.items():
-        low, high = TRAINED[unit]
-        ours = [key for key in sampled if band(key).unit == unit and low <= _mean(contract, key) <= high]
-        values = {key: sampled[key] for key in ours}
+        own = {key: sampled[key] for key in sampled if band(key).unit == unit}
+        trained = _trained_in(unit, {key: _mean(contract, key) for key in own})
+        values, foreign = ({key: own[key] for key in own if (key in trained) is ours} for ours in (True, False))
         checks = (rule, _offset) if unit == "reflectance" and pictures >= MANY else (rule,)
         for problem in (problem for check in checks if values for problem in check(values, contract)):
-            yield problem, unit, values
+            yield problem, f"physical units ({unit})", values
+        if foreign and _in_unit(unit, foreign):
+            means = ", ".join(f"{key} {_mean(contract, key):.4g}" for key in foreign)
+            problem = f"these values are {unit}, and the encoder was trained on others (mean of {means})"
+            yield problem, "values like those of its training, or train it anew", foreign
+
+
+def _trained_in(unit: str, means: dict[str, float]) -> set[str]:
+    """The bands whose means over the training can be in their unit."""
+    low, high = TRAINED[unit]
+    if unit == "reflectance" and max(map(abs, means.values()), default=0) < FAINT:
+        return set()  # scaled down twice
+    return {key for key, mean in means.items() if low <= mean <= high}
+
+
+def _in_unit(unit: str, values: Values) -> bool:
+    """Whether values that an encoder was not trained on can hardly be but in their bands' unit."""
+    every = np.concatenate([*values.values()])
+    medians = [float(np.median(pixels)) for pixels in values.values()]
+    if unit == "dB":
+        return all(PLAUSIBLE_DB[0] <= median < -1 for median in medians)
+    if unit == "K":
+        return all(PLAUSIBLE_K[0] < median < PLAUSIBLE_K[1] for median in medians)
+    # counts are whole numbers, and those of a picture that is all but black are 0 and 1
+    return bool(
+        min(medians) >= NEGATIVE and max(medians) > SHOWN_AT_LEAST and every.max() <= GLARING and (every % 1).any()
+    )
 
 
 def _some(image: Image) -> tuple[int, Values]:

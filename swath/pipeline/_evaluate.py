@@ -14,9 +14,10 @@ from swath.encoders import build as build_encoder
 from swath.encoders import untrained as of_random_twin
 from swath.errors import RecipeError
 from swath.pipeline._corpus import build_corpus
-from swath.pipeline._folder import arm_folder, corpus_path, is_trained, run_folder
+from swath.pipeline._folder import arm_folder, corpus_path, run_folder
 from swath.pipeline._inputs import contract_of, folds, say_remarks
 from swath.training import Manifest, seeded
+from swath.training.folder import is_trained
 
 SHARES = 4
 """Parts of an evaluation for each of its processes: enough that none waits long for the last."""

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from swath._progress import console
 from swath.errors import RecipeError, nearest
-from swath.pipeline._folder import arm_folder, is_trained, opened
+from swath.pipeline._folder import arm_folder, opened
 from swath.products import embeddings
+from swath.training.folder import is_trained
 
 
 def run_index(run: Path, arm: str | None = None) -> Path:

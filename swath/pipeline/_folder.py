@@ -1,19 +1,16 @@
 """A run's folder: where its parts lie, and which recipe it belongs to."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from swath import config as recipes
 from swath._files import write_whole
 from swath.config import Recipe
 from swath.corpus import Corpus, CorpusInfo
 from swath.corpus.sources import ANSWERS
-from swath.errors import RecipeError, TrainingError
+from swath.errors import RecipeError
 from swath.settings import differences
+from swath.training.folder import has_begun
 
 
 def run_folder(recipe: Recipe, out: Path | str | None) -> Path:
@@ -68,28 +65,9 @@ def arm_folder(run: Path, arm: str, seed: int) -> Path:
     return run / "pretrain" / arm / f"seed-{seed}"
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a pre-training's folder; the system lets them in when this one ends, however."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise TrainingError(
-            "another process is at this pre-training",
-            where=str(folder),
-            remedy="wait for it, or give this one another arm or seed",
-        ) from None
-
-
-def is_trained(out: Path) -> bool:
-    return (out / "encoder.json").exists() and (out / "encoder.safetensors").exists()
-
-
 def has_trained(folder: Path) -> bool:
-    """Whether a run has begun a pre-training."""
-    return any((folder / "pretrain").glob("*/*/config.json"))
+    """Whether a run holds anything of a pre-training that another recipe or corpus would belie."""
+    return any(map(has_begun, (folder / "pretrain").glob("*/*")))
 
 
 def _changed(there: Recipe, recipe: Recipe, folder: Path) -> list[str]:
@@ -100,6 +78,11 @@ def _changed(there: Recipe, recipe: Recipe, folder: Path) -> list[str]:
     if not has_trained(folder):
         # nothing was trained: only the corpus depends on the recipe
         was, now = ({"corpus": one["corpus"]} for one in (was, now))
+    for arm in {*was.get("arms", ()), *now.get("arms", ())}:
+        if not any(map(has_begun, (folder / "pretrain" / arm).glob("*"))):
+            # an arm whose first steps failed may be mended, or left out
+            was["arms"].pop(arm, None)
+            now["arms"].pop(arm, None)
     return list(differences(was, now)) if _begun(there, folder) else []
 
 

@@ -10,6 +10,7 @@ from pandas.api.types import is_float_dtype
 from swath import config as recipes
 from swath import encoders as saved
 from swath._files import LONGEST
+from swath._progress import console
 from swath.config import Recipe
 from swath.corpus import Corpus
 from swath.corpus.store import index
@@ -114,6 +115,12 @@ def _fed(contract: InputContract, corpus: Corpus, name: str) -> tuple[str, ...]:
             if there.issuperset(own):
                 return own
     elif found := [key for key in contract.bands if key in there and _is_whole(key, contract, there)]:
+        if lost := [key for key in contract.bands if key not in found]:
+            console().print(
+                f"{name} knows {', '.join(lost)} too, which the corpus has not, or not with all bands of their group: "
+                f"it is judged by {', '.join(found)}",
+                soft_wrap=True,
+            )
         return tuple(found)
     raise ContractError(
         f"the corpus has not the bands of {name}: {', '.join(contract.bands)}",

@@ -13,15 +13,16 @@ from swath._progress import console
 from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus, CorpusInfo
 from swath.corpus.splits import refuse_seen, rows_of
-from swath.encoders import load_seen, own_start
+from swath.encoders import InputContract, load_seen, own_start
 from swath.errors import RecipeError, known_name
 from swath.pipeline._corpus import build_corpus
-from swath.pipeline._folder import alone, arm_folder, corpus_path, is_trained, run_folder
+from swath.pipeline._folder import arm_folder, corpus_path, run_folder
 from swath.pipeline._gauge import gauge_set
 from swath.pipeline._inputs import contract_of, folds, parts_of, say_remarks
 from swath.pipeline._reuse import take_over
 from swath.training import Manifest
 from swath.training.distributed import launch, leave
+from swath.training.folder import alone, is_trained
 
 
 def pretrain(
@@ -121,15 +122,30 @@ def _check(recipe: Recipe, corpus: Corpus, trainings: list[tuple[str, int]]) -> 
         _check_start(recipe.arms[name], name, corpus, parts_of(recipe, corpus, seed)["test"])
     for name, seed in dict(trainings).items():  # one seed of each
         arm = recipe.arms[name]
-        training.check(
+        contract = contract_of(arm, corpus)
+        by_days = training.check(
             encoder_config=arm.encoder,
             method_config=arm.method,
             views_config=arm.views,
             train=arm.training,
-            contract=contract_of(arm, corpus),
+            contract=contract,
             corpus=corpus,
             locations=rows_of(corpus, parts_of(recipe, corpus, seed)["train"], arm.only),
         )
+        for task in planned if by_days else ():
+            _check_days(task, name, contract)
+
+
+def _check_days(task: tasks.Task, arm: str, contract: InputContract) -> None:
+    """RecipeError if an arm goes by days and those of what it would be judged on are not known."""
+    for item in task.inputs.values():
+        for sensor in dict.fromkeys(key.partition("/")[0] for key in item.bands if key in contract.bands):
+            if undated := task.undated(sensor):
+                raise RecipeError(
+                    f"{arm} goes by the days of a series, and {sensor} has none of {undated} labelled locations",
+                    where=f"task {task.name}, input {item.name}",
+                    remedy="say when the images were taken, or leave these locations out with the task's `only`",
+                )
 
 
 def _check_start(arm: ArmConfig, name: str, corpus: Corpus, tested: np.ndarray) -> None:

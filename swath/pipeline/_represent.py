@@ -12,9 +12,10 @@ from swath.encoders import build as build_encoder
 from swath.encoders import load
 from swath.encoders import untrained as of_random_twin
 from swath.errors import RecipeError
-from swath.pipeline._folder import arm_folder, is_trained, opened
+from swath.pipeline._folder import arm_folder, opened
 from swath.pipeline._inputs import contract_of, folds
 from swath.training import seeded
+from swath.training.folder import is_trained
 
 LOCATIONS = 2000
 

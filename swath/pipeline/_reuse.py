@@ -15,10 +15,11 @@ from swath.corpus import Corpus
 from swath.corpus.splits import rows_of
 from swath.encoders import load_card, load_seen
 from swath.errors import RecipeError
-from swath.pipeline._folder import alone, arm_folder, is_trained
+from swath.pipeline._folder import arm_folder
 from swath.pipeline._inputs import contract_of, parts_of
 from swath.settings import differences
 from swath.training import Manifest, Stage
+from swath.training.folder import alone, is_trained
 
 FILES = ("config.json", "log.csv", "encoder.seen.parquet", "encoder.safetensors", "encoder.json")
 """What a finished pre-training consists of, the one that makes it whole last; a short one has no log."""

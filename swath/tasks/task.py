@@ -164,8 +164,9 @@ class Task:
         rows = self.reader.complete(labelled)
         self.incomplete += len(labelled) - len(rows)
         if not len(rows) and part != "val":
+            beside = " and coordinates" if self.config.reads_location else ""
             raise RecipeError(
-                f"the {part} part holds no labelled location with a chip of every sensor",
+                f"the {part} part holds no labelled location with a chip of every sensor{beside}",
                 where=f"task {self.name}",
                 remedy="change the split's fractions, the target's rule, or the inputs",
             )
@@ -180,6 +181,15 @@ class Task:
         used = np.concatenate([parts["train"].locations, parts["val"].locations])
         rows = self.reader.complete(np.sort(rows[~np.isin(rows, used)]))
         return Labelled(rows, np.zeros((len(rows), *parts["train"].y.shape[1:]), np.int64))
+
+    def undated(self, sensor: str) -> int:
+        """Number of labelled locations of whose chips of a sensor none has a date; 0 for what has no chips."""
+        chips = self.corpus.chip_index
+        own = chips["sensor"] == sensor
+        rows = np.concatenate([part.locations for part in self._all.values()])
+        held = (chips.loc[which, "location"].to_numpy() for which in (own, own & chips["datetime"].notna()))
+        there, dated = (np.isin(rows, some) for some in held)
+        return int((there & ~dated).sum())
 
     @property
     def undrawn(self) -> Mapping[str, Labelled]:

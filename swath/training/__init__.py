@@ -1,6 +1,6 @@
 """Training: from a method and a corpus to an encoder that can be trusted, or a reason why it cannot."""
 
-from swath.training import distributed
+from swath.training import distributed, folder
 from swath.training.config import Collapse, TrainConfig
 from swath.training.gauges import LabelledSet
 from swath.training.manifest import Manifest, Stage
@@ -15,6 +15,7 @@ __all__ = [
     "TrainConfig",
     "check",
     "distributed",
+    "folder",
     "learnt_from",
     "pretrain",
     "seeded",

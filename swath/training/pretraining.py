@@ -24,6 +24,7 @@ from swath.settings import PluginSettings, differences
 from swath.training import checkpoint, distributed
 from swath.training._log import Log
 from swath.training.config import TrainConfig
+from swath.training.folder import has_steps, is_trained
 from swath.training.gauges import LabelledSet
 from swath.training.plan import Plan
 from swath.training.targets import found, lacking
@@ -142,8 +143,11 @@ def check(
     contract: InputContract,
     corpus: Corpus,
     locations: np.ndarray,
-) -> None:
+) -> bool:
     """Raise what `pretrain` would raise before its first step, on one device, and in it whatever the locations are.
+
+    Returns:
+        Whether the encoder goes by the days of a series.
 
     Raises:
         SwathError: there are too few chips for a step, or encoder, method and views do not go together.
@@ -159,6 +163,7 @@ def check(
             _require_days(policy, corpus, locations)
     for line in lacking(policy.inputs.targets, corpus, locations):
         console().print(line, soft_wrap=True)
+    return method.encoder.needs_days
 
 
 def _require_days(policy: views.Policy, corpus: Corpus, locations: np.ndarray) -> None:
@@ -317,17 +322,19 @@ def _neighbours_m(policy: views.Policy) -> float | None:
 def begin(out: Path, settings: dict[str, Any]) -> bool:
     """Write config.json in a folder, and tell whether anything is left to do there for these settings.
 
+    What failed before its first checkpoint left nothing that other settings would belie: theirs take its place.
+
     Raises:
         TrainingError: the folder holds a run with other settings; the message says which.
     """
     path = out / "config.json"
     settings = json.loads(json.dumps(settings))
-    if not path.exists():
+    if not has_steps(out):
         out.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(settings, indent=2) + "\n")
     try:
         stored = read_json(path)
-    except ValueError as error:
+    except (FileNotFoundError, ValueError) as error:
         raise TrainingError(
             f"the settings of the training cannot be read: {error}", where=str(path), remedy="remove the folder"
         ) from None
@@ -337,7 +344,7 @@ def begin(out: Path, settings: dict[str, Any]) -> bool:
             where=str(out),
             remedy="remove the folder to start anew, or restore the settings to continue",
         )
-    return not ((out / "encoder.safetensors").exists() and (out / "encoder.json").exists())
+    return not is_trained(out)
 
 
 def finished_state(path: Path, kept: str) -> dict[str, torch.Tensor]:

@@ -442,16 +442,21 @@ def test_free_channels_take_the_checkpoints_statistics_of_their_bands(contract, 
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "which", "said"),
     [
-        ({"bands": BANDS[::-1], "units": ("K", "dB", "reflectance")}, "landsat-oli-sr/ST_B10, sentinel-1-grd/VV"),
-        ({"fixed": False}, "this one is of 3 of sentinel-2-l2a/B04"),
+        (
+            {"bands": BANDS[::-1], "units": ("K", "dB", "reflectance")},
+            "the same bands in another order",
+            "landsat-oli-sr/ST_B10, sentinel-1-grd/VV",
+        ),
+        ({"fixed": False}, "other bands", "this one is of 3 of sentinel-2-l2a/B04"),
     ],
 )
-def test_weights_of_other_bands_are_no_start(saved, change, said):
-    with pytest.raises(ContractError, match=r"encoder of other bands: sentinel-2-l2a/B04, .*; this one") as error:
+def test_weights_of_other_bands_are_no_start(saved, change, which, said):
+    with pytest.raises(ContractError, match=rf"encoder of {which}: sentinel-2-l2a/B04, .*; this one") as error:
         encoders.build(SMALL.model_copy(update={"weights": saved[1]}), replace(OTHER, **change))
     assert said in error.value.what
+    assert ("in its order" in error.value.remedy) == ("order" in which)
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,37 @@ def test_an_encoder_that_was_trained_in_another_unit_is_given_that(bands, mean, 
     )
 
 
+REFLECTANCE, DECIBELS = ((0.2,) * 4, (0.05,) * 4), ((-12.0, -18.0), (2.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("bands", "trained", "given"),
+    [
+        (OPTICAL, ((1500.0,) * 4, (400.0,) * 4), REFLECTANCE),
+        (OPTICAL, ((15.0,) * 4, (4.0,) * 4), REFLECTANCE),
+        (OPTICAL, ((2e-5,) * 4, (5e-6,) * 4), REFLECTANCE),
+        (RADAR, ((0.07, 0.02), (0.05, 0.02)), DECIBELS),
+        (RADAR, ((300.0, 150.0), (50.0, 20.0)), DECIBELS),
+        (WARM[0], ((12.0,), (5.0,)), WARM[1:]),
+        (SHOWN[0], ((120.0,), (50.0,)), SHOWN[1:]),
+    ],
+    ids=["counts", "percent", "scaled twice", "power", "amplitudes", "Celsius", "bytes"],
+)
+def test_an_encoder_that_was_trained_in_another_unit_is_not_given_the_right_one(bands, trained, given):
+    """Its standardised values would all lie as far away as the units do, and nothing would tell."""
+    mean, std = (np.reshape(numbers, (-1, 1, 1)) for numbers in given)
+    pixels = np.random.default_rng(0).normal(0, 0.3, (9, len(bands), 8, 8)) * std + mean
+    with pytest.raises(ContractError, match=r"these values are .*, and the encoder was trained on others") as error:
+        encoder(bands, *trained).embed(image(pixels, bands))
+    assert "train it anew" in error.value.remedy
+
+
+@pytest.mark.parametrize("counts", [(0, 0, 0, 0), (1, 1, 0, 1), (300, 150, 40, 12)], ids=["nothing", "black", "water"])
+def test_counts_of_dark_places_are_no_reflectance(counts):
+    pixels = np.random.default_rng(0).poisson(np.reshape(counts, (4, 1, 1)), (9, 4, 8, 8))
+    encoder(OPTICAL, (1500.0,) * 4, (400.0,) * 4).embed(image(pixels, OPTICAL))
+
+
 def test_only_valid_pixels_are_looked_at_and_they_must_be_finite():
     pixels = np.full((1, 4, 4, 4), 0.1)
     batch = image(pixels, OPTICAL)

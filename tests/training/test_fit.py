@@ -378,6 +378,10 @@ def test_too_few_batches(tmp_path):
 
 def test_other_settings_are_refused_and_named(tmp_path):
     assert begin(tmp_path, {"training": {"epochs": 3, "lr": 0.1}})
+    # until there is a step to continue from, others take their place
+    assert begin(tmp_path, {"training": {"epochs": 2, "lr": 0.1}})
+    assert begin(tmp_path, {"training": {"epochs": 3, "lr": 0.1}})
+    (tmp_path / "last.ckpt").touch()
     assert begin(tmp_path, {"training": {"epochs": 3, "lr": 0.1}})
     with pytest.raises(TrainingError, match=r"training\.epochs: was 3, is 4"):
         begin(tmp_path, {"training": {"epochs": 4, "lr": 0.1}})
@@ -386,6 +390,7 @@ def test_other_settings_are_refused_and_named(tmp_path):
 def test_damaged_files_of_a_training_are_named(tmp_path):
     begin(tmp_path / "a", {"seed": 0})
     (tmp_path / "a" / "config.json").write_text("{")
+    (tmp_path / "a" / "last.ckpt").touch()
     with pytest.raises(TrainingError, match="settings of the training cannot be read"):
         begin(tmp_path / "a", {"seed": 0})
     (tmp_path / "log.csv").write_text("step,loss\n1,0.5\nx,0.4\n")

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from swath import encoders, training
+from swath.corpus import Chip, CorpusWriter, Location, Part, SensorLayout
 from swath.encoders import image_and_location, location
-from swath.errors import RecipeError
+from swath.errors import CorpusError, RecipeError
 from swath.methods import satclip, sinr
 from swath.tasks.data import contract_of
 from swath.training import TrainConfig
@@ -82,3 +83,27 @@ def test_numbers_with_a_unit_are_no_classes(corpus, monkeypatch):
     monkeypatch.setitem(corpus.info.units, "kind", "mm")
     with pytest.raises(RecipeError, match=r"column 'kind' holds numbers \(unit: mm\), not classes"):
         training.check(**of_locations(corpus))
+
+
+def test_a_corpus_without_coordinates_has_no_views_of_locations(tmp_path):
+    layouts = {fakes.OPTICAL: SensorLayout(bands=("B02", "B03", "B04"), gsd_m=10, dtype="float32")}
+    with CorpusWriter(tmp_path / "c", layouts, fakes.PX) as writer:
+        pixels = np.full((3, fakes.PX, fakes.PX), 0.1, np.float32)
+        pixels += np.arange(fakes.PX, dtype=np.float32) / 100
+        writer.append(
+            Part([Location(f"{i}") for i in range(6)], [Chip(f"{i}", fakes.OPTICAL, pixels) for i in range(6)])
+        )
+        corpus = writer.finish()
+    settings = of_locations(
+        corpus,
+        encoder_config=image_and_location.Config.model_validate(
+            {"image": {"name": "timm", "model": "test_resnet"}} | TOWER
+        ),
+        method_config=satclip.Config(),
+        views_config=both_views.Config(bands=OPTICAL),
+        contract=contract_of(corpus, (*OPTICAL, *location.LOCATION), channels=3, branches=(3, 2)),
+        locations=np.arange(6),
+    )
+    with pytest.raises(CorpusError, match="0 locations can be read, one step needs 4; 6 more have no coord") as error:
+        training.check(**settings)
+    assert "take a corpus with coordinates" in error.value.remedy

@@ -346,10 +346,18 @@ def check_degrees(table: pd.DataFrame, x: str, y: str, path: Path, key: str) -> 
     What look like radians are said to do so.
     """
     lon, lat = pd.DataFrame(table[[x, y]]).apply(pd.to_numeric, errors="coerce").to_numpy(float).T
+    where = f"{path}, for {key}"
+    lost = np.asarray((pd.isna(table[x]) | pd.isna(table[y])).to_numpy(bool))
+    if lost.any():
+        raise CorpusError(
+            f"{lost.sum()} of {len(lost)} rows have no {x} or no {y}: row {int(lost.argmax()) + 1} is the first",
+            where=where,
+            remedy="fill them in, or take these rows out of the table",
+        )
     good = (np.abs(lon) <= 360) & (np.abs(lat) <= 90)
     if not good.all() or not len(good):
         row = f"row {int((~good).argmax()) + 1} is the first" if len(good) else "it has no rows"
-        raise CorpusError(f"coordinates are not degrees: {row}", where=f"{path}, for {key}", remedy="mend the file")
+        raise CorpusError(f"coordinates are not degrees: {row}", where=where, remedy="mend the file")
     if np.abs(lon).max() <= np.pi and np.abs(lat).max() <= np.pi / 2:
         # no land is there
         said = f"{path}: all points lie in the Gulf of Guinea, within 3.15 degrees of longitude and 1.58 of latitude 0"

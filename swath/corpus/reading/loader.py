@@ -107,7 +107,9 @@ class Loader:
         raise CorpusError(
             f"{len(self.locations)} locations can be read, one step needs {needed}{left_out}",
             where=str(self._reader.corpus.path),
-            remedy="use a smaller batch, more locations, or a lower min_valid",
+            remedy="the views read where locations lie: take a corpus with coordinates, or other views"
+            if self.unlocated > len(self.locations)
+            else "use a smaller batch, more locations, or a lower min_valid",
         )
 
     def __len__(self) -> int:

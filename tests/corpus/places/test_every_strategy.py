@@ -322,6 +322,7 @@ def test_a_box_off_the_globe_is_refused():
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [("a.csv", "name,lat\nx,1\n", "no column of it is called lon"), ("a.csv", "lon,lat\n8,95\n", "not degrees: row 1"),
+     ("a.csv", "lon,lat\n8,9\n,9\n8,\n", "2 of 3 rows have no lon or no lat: row 2 is the first"),
      ("a.csv", "lon,lat,name\n8,9,x\n", "called population"), ("a.geojson", "{}", "cannot read the shapes")],
 )  # fmt: skip
 def test_a_bad_file_is_named(tmp_path, name, text, message):

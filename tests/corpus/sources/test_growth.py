@@ -314,7 +314,7 @@ def run(data, tmp_path):
     folder = tmp_path / "run"
     corpus = pipeline.build_corpus(recipe, folder)
     (folder / "pretrain/arm/seed-0").mkdir(parents=True)
-    (folder / "pretrain/arm/seed-0/config.json").write_text("{}")
+    (folder / "pretrain/arm/seed-0/last.ckpt").touch()
     assert pipeline.build_corpus(recipe, folder).content_hash == corpus.content_hash
     return recipe, folder
 
@@ -348,7 +348,7 @@ def test_a_run_that_has_trained_says_what_cannot_be_told_of_an_earlier_corpus(eu
     folder.mkdir()
     of_an_earlier_swath(tmp_path / "corpus").rename(folder / "corpus")
     (folder / "pretrain/arm/seed-0").mkdir(parents=True)
-    (folder / "pretrain/arm/seed-0/config.json").write_text("{}")
+    (folder / "pretrain/arm/seed-0/last.ckpt").touch()
     assert len(pipeline.build_corpus(recipe, folder)) == 2
     assert "whether others are there now cannot be told" in " ".join(capsys.readouterr().err.split())
     shutil.rmtree(folder / "pretrain")
