@@ -94,7 +94,9 @@ def _found(one: Wanted, corpus: Corpus, locations: ndarray) -> Target:
 def _same(one: Wanted) -> RecipeError:
     # the error of one class is always 0, and its uncertainty would fall without an end
     return RecipeError(
-        f"the target {one.name} is the same of all locations", where="views", remedy=f"leave {one.name} out"
+        f"the target {one.name} is the same of all locations that have it",
+        where="views",
+        remedy=f"leave {one.name} out",
     )
 
 
