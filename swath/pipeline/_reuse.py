@@ -23,6 +23,8 @@ from swath.training.folder import alone, is_trained
 
 FILES = ("config.json", "log.csv", "encoder.seen.parquet", "encoder.safetensors", "encoder.json")
 """What a finished pre-training consists of, the one that makes it whole last; a short one has no log."""
+SAID = 3
+"""Number of differences that are said of a pre-training that cannot be taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,4 +154,6 @@ def _why_not(wanted: _Training | None, made: Sequence[_Made]) -> str:
     if not of_seed:
         return "there is none of that seed"
     nearest = min(of_seed, key=lambda one: len(one.training.differences(wanted)))
-    return f"nearest is {nearest.stage.arm} of {nearest.run}, with {'; '.join(nearest.training.differences(wanted))}"
+    unlike = nearest.training.differences(wanted)
+    more = f"; and {len(unlike) - SAID} more" if len(unlike) > SAID else ""
+    return f"nearest is {nearest.stage.arm} of {nearest.run}, with {'; '.join(unlike[:SAID])}{more}"
