@@ -9,7 +9,9 @@ import pytest
 
 from swath import cli
 from swath.errors import SwathError
+from swath.products import documents
 from swath.products.documents import escape, stale, verify, write
+from swath.products.documents._record import numbers_of
 from swath.tasks import schema
 from tests.products.conftest import write_lines
 
@@ -37,6 +39,17 @@ def test_block_holds_every_figure_of_the_table(document, finished_run):
         assert f"{100 * row.value:.1f}\xa0% ({100 * row.low:.1f}–{100 * row.high:.1f})" in text
     assert "no ImageNet weights are given" in text
     assert "0123456789abcdef" in text
+
+
+def test_what_somebody_writes_while_numbers_are_made_stays(document, finished_run, monkeypatch):
+    def slow(run):
+        document.write_text(document.read_text().replace("a human says", "a human says meanwhile"))
+        return numbers_of(run)
+
+    monkeypatch.setattr(documents, "numbers_of", slow)
+    write([finished_run], document)
+    assert "What a human says meanwhile before." in document.read_text()
+    assert verify(document) == []
 
 
 def test_block_is_built_around_the_claims(document, finished_run):

@@ -49,7 +49,7 @@ def write(runs: Sequence[Path], target: Path, images: Path | None = None) -> Pat
     Raises:
         SwathError: a run is not there or not evaluated.
     """
-    text = target.read_text(encoding="utf-8") if target.exists() else "# Results\n"
+    bodies: dict[str, str] = {}
     for path in runs:
         run = load(Path(path))
         content = numbers_of(run)
@@ -61,7 +61,11 @@ def write(runs: Sequence[Path], target: Path, images: Path | None = None) -> Pat
         store = _store(target, name)
         store.parent.mkdir(parents=True, exist_ok=True)
         write_whole(store, dumped(content))
-        text = _placed(text, name, _body(content))
+        bodies[name] = _body(content)
+    # read last, as the numbers of large runs take minutes, in which somebody may write in the document
+    text = target.read_text(encoding="utf-8") if target.exists() else "# Results\n"
+    for name, body in bodies.items():
+        text = _placed(text, name, body)
     write_whole(target, text)
     return target
 
