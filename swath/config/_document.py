@@ -19,7 +19,7 @@ from swath.errors import RecipeError
 from swath.recipes import source_text
 from swath.sensors import SensorDefinition, load_file
 from swath.sensors import read as read_sensors
-from swath.sweep import SweepConfig, arms_of, name_of
+from swath.sweep import SweepConfig, arms_of
 
 _DUMPER = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
 """libyaml writes the same text several times as fast."""
@@ -171,7 +171,8 @@ def _swept(document: dict[str, Any], common: dict[str, Any], where: str, lines: 
     stated = _section(document.get("arms"), "arms", where)
     if not stated:
         return arms_of(sweep, common, merge)
-    if list(stated) != [name_of(point) for point in sweep.points()]:
+    # of a fraction an earlier swath may have chosen others, and a run that has begun keeps its own
+    if not sweep.combinations().keys() >= stated.keys() or len(stated) != len(sweep.points()):
         raise RecipeError(
             "arms: a sweep makes the arms, and the recipe states others",
             where=where,

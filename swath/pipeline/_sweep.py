@@ -1,7 +1,7 @@
 """What a sweep has besides an ordinary run: effects of its axes, and its best arm trained once more."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def tell_effects(recipe: Recipe, folder: Path) -> Path:
     assert recipe.sweep is not None
     target = folder / "sweep"
     target.mkdir(exist_ok=True)
-    points = _points(recipe.sweep)
+    points = _points(recipe.sweep, recipe.arms)
     rules = {name: task.rules for stem, given in recipe.tasks.items() for name, task in by_budget(stem, given).items()}
     predictions = schema.PREDICTIONS.read(folder / "evaluate")
     effects = sweep.effects_of(predictions, recipe.sweep.levels, points, rules, recipe.sweep.pairs)
@@ -102,8 +102,9 @@ def best_arm(folder: Path) -> str:
     return str(first["row"].iloc[0])
 
 
-def _points(config: SweepConfig) -> dict[str, Point]:
-    return {sweep.name_of(point): point for point in config.points()}
+def _points(config: SweepConfig, arms: Iterable[str]) -> dict[str, Point]:
+    every = config.combinations()
+    return {name: every[name] for name in arms}
 
 
 def _arms(recipe: Recipe, folder: Path, points: Mapping[str, Point]) -> pd.DataFrame:

@@ -92,6 +92,10 @@ class SweepConfig(Settings):
         """
         return points_of(self.levels, self.design, self.without, self.pairs or ())
 
+    def combinations(self) -> dict[str, Point]:
+        """All combinations by the names of their arms, whether or not they are among those that are trained."""
+        return {name_of(point): point for point in points_of(self.levels, GridDesign(), self.without)}
+
 
 def arms_of(sweep: SweepConfig, common: dict[str, Any], merge: Merge) -> dict[str, dict[str, Any]]:
     """The arms of a sweep as a recipe would write them out, by name.

@@ -23,6 +23,8 @@ Point: TypeAlias = dict[str, str]
 
 STARTS = 8
 """Number of random designs that the exchange starts from."""
+SAME = 1e-7
+"""Values that differ by so little, or by this share where they are large, are the same but for rounding."""
 DRAWS = 100
 """Number of random designs that are tried until one tells the axes apart."""
 MOST_COMBINATIONS = 20_000
@@ -178,7 +180,8 @@ def _most_telling(
     prior = np.where(np.arange(matrix.shape[1]) < sought, 1e-6, 1.0)
     designs = [_exchanged(matrix, prior, generator.permutation(len(points))[:arms].tolist()) for _ in range(STARTS)]
     # of the best designs only those that tell all apart will do; the prior makes sure of it where one exists
-    best = max(designs, key=lambda design: np.linalg.slogdet(_information(matrix, prior, design))[1])
+    telling = np.array([np.linalg.slogdet(_information(matrix, prior, one))[1] for one in designs])
+    best = designs[_first_of_the_largest(telling)]
     if np.linalg.matrix_rank(matrix[best][:, :sought]) < sought:
         raise RecipeError(
             f"no {arms} of the {len(points)} combinations tell all axes{' and pairs' if pairs else ''} apart",
@@ -202,8 +205,18 @@ def _exchanged(matrix: Float[np.ndarray, "n p"], prior: Float[np.ndarray, " p"],
         # factor of the determinant when i leaves and j enters
         gain = (1 - own[design])[:, None] * (1 + own)[None, :] + distance[design] ** 2
         gain[:, design] = 0.0  # each combination once
-        leaves, enters = np.unravel_index(np.argmax(gain), gain.shape)
-        if gain[leaves, enters] <= 1 + 1e-9:
+        if gain.max() <= 1 + 10 * SAME:
             break
+        leaves, enters = np.unravel_index(_first_of_the_largest(gain), gain.shape)
         design[int(leaves)] = int(enters)
     return design
+
+
+def _first_of_the_largest(values: Float[np.ndarray, "*n"]) -> int:
+    """Position of the first of those values that differ from the largest by rounding alone.
+
+    Many exchanges and designs are equally good. The largest of them by the last digit is another one with another
+    library, processor or number of threads, and a recipe would have other arms there.
+    """
+    flat = values.ravel()
+    return int(np.flatnonzero(flat >= flat.max() - SAME * max(1.0, abs(flat.max())))[0])

@@ -116,6 +116,21 @@ def test_what_is_wrong_with_a_level_is_said_once():
     assert str(raised.value).count("greater than or equal to 1") == 1
 
 
+def test_a_run_keeps_the_fraction_that_it_began_with():
+    """An earlier swath, or another machine, may have chosen others of the combinations."""
+    recipe = load(
+        "{axes: {training.epochs: [1, 2, 3], encoder.model: [resnet18, resnet50]}, design: {name: fraction, arms: 4}, "
+        "pairs: []}"
+    )
+    document = yaml.safe_load(config.dump(recipe))
+    first, *others = document["arms"]
+    lost = next(name for name in recipe.sweep.combinations() if name not in document["arms"])
+    document["arms"] = {lost: document["arms"][first]} | {name: document["arms"][name] for name in others}
+    assert list(config.resolve(document).arms) == [lost, *others]
+    with pytest.raises(RecipeError, match="a sweep makes the arms"):
+        config.resolve(document | {"arms": {name: document["arms"][name] for name in others}})
+
+
 def test_arms_beside_a_sweep_are_refused():
     with pytest.raises(RecipeError, match="a sweep makes the arms"):
         config.load("quickstart", ["claims=null", "sweep={axes: {training.epochs: [1, 2]}}"])
