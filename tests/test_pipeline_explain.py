@@ -14,7 +14,7 @@ from swath import pipeline, plugins
 from swath.cli import app
 from swath.errors import ContractError, CorpusError, RecipeError
 from swath.products.explain import attributions, explain
-from swath.products.explain.attributions import occlusion
+from swath.products.explain.attributions import fullgrad, occlusion
 from swath.tasks import Features
 from swath.tasks.data import BandReader
 from swath.tasks.probes import knn
@@ -142,6 +142,17 @@ def test_several_rows_are_explained_at_the_same_locations_side_by_side(judged, t
         np.testing.assert_array_equal(one["map"], again["map"])
         with rasterio.open(folders[0] / f"{one['uid']}.tif") as file:
             np.testing.assert_array_equal(file.read(1).ravel(), one["map"])
+
+
+def test_pictures_of_an_earlier_call_do_not_stay_beside_other_tables(judged, tmp_path, monkeypatch):
+    monkeypatch.setattr("swath.products.explain._pictures.draw", lambda *given: given[-1].touch() or given[-1])
+    beside, few = [replace(judged, row="b")], occlusion.Config(squares=1)
+    explain(judged, tmp_path, beside=beside, count=2, methods=[few, fullgrad.Config()])
+    (tmp_path / "b" / "mine.png").touch()
+    explain(judged, tmp_path, beside=beside, count=1, methods=[few])
+    (uid,) = pd.read_parquet(tmp_path / "b" / "attributions.parquet")["uid"].unique()
+    assert {path.name for path in (tmp_path / "b").glob("*.[pt]*[gf]")} == {f"{uid}.png", f"{uid}.tif", "mine.png"}
+    assert {path.name for path in tmp_path.glob("*.png")} == {"occlusion.png"}
 
 
 def test_names_that_are_not_there_are_answered_with_the_nearest(run, judged, tmp_path):  # noqa: F811

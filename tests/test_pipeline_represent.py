@@ -1,6 +1,7 @@
 """Features of a run's encoders: what is looked at, its tables, and the section of the report."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -69,6 +70,14 @@ def test_trained_arms_stand_beside_their_twins_and_in_the_report(run):
     assert html.count("looked for") == 12
     assert html.count("<img") == 2 * 6 * 11
     assert material.problems == []
+    # of the same corpus it is known of which task they are
+    about = {"recipe": material.run.recipe, "corpus": {"hash": Corpus.open(run.parent / "corpus").content_hash}}
+    task = about["recipe"]["tasks"]["kinds"]
+    for changed, is_of_now in (({"more_metrics": ["macro_f1"]}, True), ({"dates": 2}, False)):
+        about["recipe"]["tasks"]["kinds"] = task | changed
+        changing = replace(material, run=replace(material.run, manifest=material.run.manifest | about), problems=[])
+        assert (representation.content(changing) is not None) == is_of_now
+        assert [("`swath represent` again" in line) for line in changing.problems] == [True] * (not is_of_now)
     (run / "represent" / "plane.csv").write_text("x\n1\n")
     assert representation.content(material) is None
     assert "The representation cannot be shown" in material.problems[0]

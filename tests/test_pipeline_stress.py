@@ -1,8 +1,10 @@
 """A run whose rows are asked about changed test images: against a forward pass and a vote by hand."""
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -19,6 +21,7 @@ from swath.products.tables import load
 from swath.tasks import Splits, Wanted
 from swath.tasks.data import BandReader
 from swath.tasks.robustness import Asked
+from swath.tasks.run.conditions import beside_earlier
 from swath.tasks.schema import CONDITIONS, SPLITS
 from tests.tasks import fakes
 
@@ -120,6 +123,40 @@ def test_figures_lie_beside_their_data_and_stand_in_the_report(run):
     few = "7 groups only: they say as much as 6.3 of equal size, and intervals may be too narrow"
     assert few in html
     assert "a: one training: conditional on these trained networks" in html
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_of_now"),
+    [
+        ({}, True),
+        ({"floors": ["majority"], "more_metrics": ["macro_f1"]}, True),
+        ({"min_valid": 0.5}, False),
+        ({"inputs": {"optical": ["sentinel-2-l2a/B03"]}}, False),
+        ({"labels_per_class": [3]}, False),  # a task of another name
+    ],
+)
+def test_what_was_asked_of_a_task_that_has_changed_since_is_left_out_of_the_report(run, changed, is_of_now):
+    there = load(run[0])
+    task = there.manifest["recipe"]["tasks"]["kinds"]
+    recipe = there.manifest["recipe"] | {"tasks": {"kinds": task | changed}}
+    material = Material(replace(there, manifest=there.manifest | {"recipe": recipe}), [], None, None, [])
+    shown = robustness.content(material)
+    assert (shown is not None, material.problems == []) == (is_of_now, is_of_now)
+    if not is_of_now:
+        assert "lines on kinds are left out: the recipe has no such task" in material.problems[0]
+        assert "call `swath stress` again" in material.problems[0]
+
+
+def test_a_table_keeps_no_lines_of_a_task_as_it_was(run, tmp_path):
+    old = CONDITIONS.read(run[0] / "stress")
+    of = ["kinds", "kinds", "cover", "gone"]
+    there = pd.concat([old.iloc[:4].assign(task=of, kind=["band", "noise", "band", "band"])], ignore_index=True)
+    CONDITIONS.write(tmp_path, there)
+    new = there.iloc[:1]
+    kept = beside_earlier(CONDITIONS, new, tmp_path, "kind", tasks={"kinds", "cover"})
+    assert kept[["task", "kind"]].to_numpy().tolist() == [["kinds", "noise"], ["cover", "band"], ["kinds", "band"]]
+    kept = beside_earlier(CONDITIONS, new.assign(origin="other"), tmp_path, "kind", tasks={"kinds", "cover"})
+    assert kept[["task", "kind"]].to_numpy().tolist() == [["cover", "band"], ["kinds", "band"]]
 
 
 def test_a_later_call_keeps_other_conditions_and_computes_nothing_twice(run, monkeypatch):

@@ -319,6 +319,8 @@ class Properties(_Looked):
     ari: float
     group_map: float
     """Mean average precision of looking for a location's group; NaN where each is a group of its own."""
+    origin: str = ""
+    """What its labels, parts and images were (`swath.tasks.origin`); empty of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -402,6 +404,8 @@ class Stressed:
     relative_high: float
     note: str = ""
     """How far the intervals are to be trusted: of few groups, or one that holds many of the units."""
+    origin: str = ""
+    """What its labels, parts and images were (`swath.tasks.origin`); empty of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -434,6 +438,8 @@ class SplitValue:
     optimism_high: float
     note: str
     """What must be known of the row."""
+    origin: str = ""
+    """What its labels, parts and images were (`swath.tasks.origin`); empty of earlier versions."""
 
 
 # --------------------------------------------------------------------------------------------------------------- tables

@@ -76,6 +76,7 @@ def explain(
     same = [one.uid for one in first]
     others = [(one, *_explanations(one, same, count, methods, of_class)) for one in beside]
     written, by_row = [], {}
+    _files.forget_side_by_side(to)
     for one, found, of_row in ((judged, first, unit), *others):
         written += _written(found, one, of_row, pictures, to / file_name(one.row))
         by_row[one.row] = found
@@ -137,6 +138,7 @@ def _written(
 
     corpus = judged.task.corpus
     to.mkdir(parents=True, exist_ok=True)
+    _files.forget(to)
     written = [*_files.tables(found, unit, to), _files.maps(found, judged, unit, to)]
     for one in found:
         stem = file_name(one.uid)

@@ -12,13 +12,30 @@ from affine import Affine
 from jaxtyping import Float32
 from numpy import ndarray
 
-from swath._files import replacing
+from swath._files import file_name, replacing
 from swath.batch import NO_DAY
 from swath.products.explain._explained import seen
 from swath.products.explain._types import Answer, Explanation
-from swath.tasks import Judged
+from swath.tasks import Judged, origin_of
 
 EPOCH = dt.date(1970, 1, 1)
+
+
+def forget(to: Path) -> None:
+    """Remove what earlier calls have drawn into a folder: its tables are written anew, and nothing would say any more
+    which class or network those pictures are of.
+    """
+    for file in to.glob("attributions.parquet"):
+        for uid in pd.read_parquet(file, columns=["uid"])["uid"].unique():
+            for ending in ("png", "tif"):
+                (to / f"{file_name(uid)}.{ending}").unlink(missing_ok=True)
+
+
+def forget_side_by_side(to: Path) -> None:
+    """The same of what shows several rows, which have a folder each."""
+    for file in to.glob("*/attributions.parquet"):
+        for method in pd.read_parquet(file, columns=["method"])["method"].unique():
+            (to / f"{method}.png").unlink(missing_ok=True)
 
 
 def tables(found: Sequence[Explanation], unit: str, to: Path) -> list[Path]:
@@ -57,6 +74,7 @@ def maps(found: Sequence[Explanation], judged: Judged, unit: str, to: Path) -> P
     """Write `attributions.parquet`: what was explained, and the map of each method at each location, row by row."""
     name, probe = judged.panel.key
     key = {"task": judged.task.name, "input": name, "probe": probe, "row": judged.row, "seed": judged.seed}
+    key |= {"origin": origin_of(judged.task, name)}
     lines = [
         key
         | {"uid": one.uid, "explained": one.said, "score": one.score, "unit": unit, "probability": one.probability}

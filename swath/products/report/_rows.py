@@ -24,6 +24,29 @@ def or_noted(problems: list[str], what: str, make: Callable[[], T]) -> T | None:
         return None
 
 
+def of_now(
+    run: Run, lines: pd.DataFrame, problems: list[str], what: str, again: str, *, parted: bool = True
+) -> pd.DataFrame:
+    """The lines whose labels, parts and images are those of the recipe's tasks; what is left out is said.
+
+    Args:
+        run: whose.
+        lines: of a table that a command has left.
+        problems: gets a sentence.
+        what: name of the section.
+        again: the command.
+        parted: whether the parts that the recipe makes matter.
+    """
+    same = run.of_now(lines, parted=parted)
+    if not same.all():
+        of = lines.loc[~same, "task"].unique()
+        problems.append(
+            f"{what}: {int((~same).sum()):,} lines on {', '.join(map(str, of))} are left out: the recipe has no such "
+            f"task any more, or one of other labels, parts or images; call `{again}` again"
+        )
+    return lines.loc[same]
+
+
 def leading(panel: Panel) -> list[str]:
     """The best encoder, its random twin, its training from scratch and the best floor; then further encoders."""
     first = (panel.pretrained or panel.ranked)[0]

@@ -11,12 +11,13 @@ from pydantic import BaseModel, ValidationError
 
 from swath import _yaml
 from swath._files import read_json
+from swath.corpus.splits import SplitConfig
 from swath.errors import RecipeError, SwathError
 from swath.products.tables.sweep import Sweep, read_sweep
 from swath.sensors import declare
 from swath.settings import plainly
 from swath.sweep import EFFECTS
-from swath.tasks import listed_budgets, schema
+from swath.tasks import TaskConfig, by_budget, listed_budgets, origin, schema
 
 MANIFEST_FORMAT = 1
 """Newest manifest format that this version reads."""
@@ -159,6 +160,41 @@ class Run:
         if "unit" not in self.tasks:
             return ""
         return next(iter(self.tasks.loc[self.tasks["task"] == task, "unit"]), "")
+
+    def of_now(self, lines: pd.DataFrame, *, parted: bool = True) -> pd.Series:
+        """Whether lines are of labels, parts and images that the recipe's tasks have; of those of earlier versions of
+        swath, which do not say so, whether there is such a task.
+
+        Args:
+            lines: with `task`, `input` and, in tables of this version, `origin`.
+            parted: whether the parts that the recipe makes matter.
+        """
+        said = lines["origin"] if "origin" in lines else pd.Series("", index=lines.index)
+        keys = list(zip(lines["task"], lines["input"], strict=True))
+        now = {key: self._origin(*key, parted=parted) for key in dict.fromkeys(keys)}
+        same = [
+            own is None or (bool(own) and was in ("", own)) for was, own in zip(said, map(now.get, keys), strict=True)
+        ]
+        return pd.Series(same, index=lines.index, dtype=bool)
+
+    def _origin(self, task: str, item: str, *, parted: bool) -> str | None:
+        """What `swath.tasks.origin` says of an input; empty if there is none such, None where that is not known."""
+        corpus, split = (self.manifest.get("corpus") or {}).get("hash"), self.recipe.get("split")
+        if self._tasks_of_now is None or corpus is None or split is None:
+            return None
+        if task not in self._tasks_of_now:
+            return ""
+        parts = SplitConfig.model_validate(split) if parted else None
+        return origin(task, self._tasks_of_now[task], parts, corpus, item)
+
+    @cached_property
+    def _tasks_of_now(self) -> dict[str, TaskConfig] | None:
+        """The recipe's tasks by the tables' names; None where they cannot be read."""
+        try:
+            stated = {name: TaskConfig.model_validate(own) for name, own in (self.recipe.get("tasks") or {}).items()}
+        except (SwathError, ValidationError):
+            return None
+        return {key: one for name, config in stated.items() for key, one in by_budget(name, config).items()}
 
     def recipe_task(self, task: str) -> str:
         """The recipe's name of a task, which may be one of its numbers of labels (`crops@10%`, `crops@5-shot`)."""

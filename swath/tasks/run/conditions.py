@@ -1,7 +1,7 @@
 """Asking what an evaluation trained about its test part again, under other conditions."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,9 +14,10 @@ from swath.tasks.panel import Panel, TaskInput
 from swath.tasks.robustness import ELSEWHERE, Asked, conditions, unseen
 from swath.tasks.run.evaluate import Evaluation
 from swath.tasks.run.jobs import Job
+from swath.tasks.run.provenance import origin_of
 from swath.tasks.run.results import Result, ResultStore, digest, joined
 from swath.tasks.run.rotation import whole_rounds
-from swath.tasks.schema import CONDITIONS, PREDICTIONS, Stressed
+from swath.tasks.schema import CONDITIONS, PREDICTIONS, Stressed, Table
 from swath.tasks.statistics import AS_IT_IS, elsewhere, under_conditions
 from swath.tasks.task import Task
 
@@ -92,7 +93,10 @@ def stress(evaluation: Evaluation, wanted: Wanted, asked: Asked, out: Path) -> l
         more, why = _elsewhere(evaluation, jobs, (item.name, _probe(item, wanted)), asked)
         lines, said = lines + more, said + [f"{item.name}: {line}" for line in why]
     if lines:
-        _write(lines, out)
+        about = {item.name: origin_of(jobs[0].task, item.name) for item in inputs}
+        lines = [replace(line, origin=about[line.input]) for line in lines]
+        there = {job.task.name for job in evaluation.jobs}
+        CONDITIONS.write(out, beside_earlier(CONDITIONS, CONDITIONS.frame(lines), out, "kind", tasks=there))
     return [*said, *lost.lines()]
 
 
@@ -247,12 +251,26 @@ def _results(
             yield store.read(made, job.key(key, replicate[job.seed]))
 
 
-def _write(lines: Sequence[Stressed], out: Path) -> None:
-    """Write the table; what it held of other kinds of conditions, tasks, inputs and probes stays."""
-    new, about = CONDITIONS.frame(lines), ["task", "input", "probe", "kind"]
-    if (out / CONDITIONS.file).is_file():
-        old = CONDITIONS.read(out)
-        asked = set(map(tuple, new[about].itertuples(index=False, name=None)))
-        kept = [line not in asked for line in old[about].itertuples(index=False, name=None)]
-        new = pd.concat([old.loc[kept], new], ignore_index=True)
-    CONDITIONS.write(out, new)
+def beside_earlier(table: Table, lines: pd.DataFrame, out: Path, *about: str, tasks: Collection[str]) -> pd.DataFrame:
+    """Lines, and those that a folder's table held of other tasks, inputs and probes.
+
+    Args:
+        table: which.
+        lines: new ones.
+        out: the folder.
+        about: further columns in whose values lines differ that stand side by side.
+        tasks: names of the tasks that there are; lines of others, and those of a task whose labels, parts or images
+            were others, are left out.
+    """
+    if not (out / table.file).is_file():
+        return lines
+    old, key = table.read(out), ["task", "input", "probe", *about]
+    now = lines.groupby(["task", "input"])["origin"].first().to_dict()
+    new = set(lines[key].itertuples(index=False, name=None))
+    kept = [
+        line not in new and task in tasks and origin in ("", now.get((task, item), origin))
+        for line, task, item, origin in zip(
+            old[key].itertuples(index=False, name=None), old["task"], old["input"], old["origin"], strict=True
+        )
+    ]
+    return pd.concat([old.loc[kept], lines], ignore_index=True)

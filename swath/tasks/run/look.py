@@ -19,6 +19,7 @@ from swath.errors import RecipeError, SwathError
 from swath.sensors import band
 from swath.tasks import representation
 from swath.tasks.data import BandReader, Request, extract_all, with_corpus_statistics
+from swath.tasks.run.provenance import origin_of
 from swath.tasks.run.seen import checked
 from swath.tasks.schema import CLOSEST, LIKENESS, PLANE, PROPERTIES, Closest, Likeness, Placed, Properties, Role
 from swath.tasks.task import Task
@@ -114,14 +115,20 @@ def represent(task: Task, inputs: Sequence[str], seen: Sequence[Seen], seed: int
             role=look.seen.role,
             of_arm=look.seen.of_arm,
             **_properties(features, other, sample, seed),
+            origin=origin_of(task, look.input),
         )
         for (look, features), other in zip(found, turned, strict=True)
     ]
+    others = (
+        (LIKENESS, _likeness(found, sample.indices, about)),
+        (PLANE, _planes(found, sample, about)),
+        (CLOSEST, _closest(found, sample, about)),
+    )
     out.mkdir(parents=True, exist_ok=True)
-    LIKENESS.write(out, LIKENESS.frame(_likeness(found, sample.indices, about)))
-    PLANE.write(out, PLANE.frame(_planes(found, sample, about)))
-    CLOSEST.write(out, CLOSEST.frame(_closest(found, sample, about)))
-    # the properties last: where they are, everything is
+    # where the properties are, everything is, and of the same call
+    (out / PROPERTIES.file).unlink(missing_ok=True)
+    for table, own in others:
+        table.write(out, table.frame(own))
     PROPERTIES.write(out, PROPERTIES.frame(lines))
     return [*said, *lost]
 

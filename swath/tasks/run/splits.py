@@ -1,7 +1,7 @@
 """Rows on the same locations under several ways to split them: what neighbours in the training part are worth."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,11 @@ from swath.corpus.splits import SplitConfig, independent, rotations, split
 from swath.errors import CorpusError, known_name
 from swath.tasks.config import TaskConfig, by_budget
 from swath.tasks.data import FeatureMemory
-from swath.tasks.run.conditions import Wanted
+from swath.tasks.run.conditions import Wanted, beside_earlier
 from swath.tasks.run.evaluate import Evaluation
 from swath.tasks.run.jobs import Job
 from swath.tasks.run.networks import BuildRandom
+from swath.tasks.run.provenance import origin
 from swath.tasks.run.results import Result, digest, joined
 from swath.tasks.schema import PREDICTIONS, SPLIT_VALUES, SplitValue
 from swath.tasks.statistics import RANDOM, Folds, StatisticsConfig, over_splits
@@ -81,7 +82,9 @@ def compare_splits(
         RecipeError: no such task, input, probe or row, or no probe that reads frozen features.
         CorpusError: fewer than two splits can be made.
     """
-    name, config, said = _frozen(tasks, wanted)
+    known = {key: one for name, config in tasks.items() for key, one in by_budget(name, config).items()}
+    name = known_name("task", wanted.task, known)
+    config, said = _frozen(name, known[name], wanted)
     schemes, impossible = _schemes(corpus, splits)
     said += impossible
     if len(schemes) < 2:
@@ -100,15 +103,16 @@ def compare_splits(
     about = {scheme: Folds(len(some), float(np.mean(some)), _fewer(scheme, train)) for scheme, some in train.items()}
     units = _groups(corpus, schemes)
     lines = _lines(name, config, results, about, units, statistics or StatisticsConfig())
-    SPLIT_VALUES.write(out, SPLIT_VALUES.frame(lines))
+    # which parts the recipe makes does not matter here
+    origins = {item: origin(name, known[name], None, corpus.content_hash, item) for item in config.inputs}
+    new = SPLIT_VALUES.frame(replace(line, origin=origins[line.input]) for line in lines)
+    SPLIT_VALUES.write(out, beside_earlier(SPLIT_VALUES, new, out, tasks=known))
     return [*said, *_without_result(results)]
 
 
-def _frozen(tasks: Mapping[str, TaskConfig], wanted: Wanted) -> tuple[str, TaskConfig, list[str]]:
+def _frozen(name: str, config: TaskConfig, wanted: Wanted) -> tuple[TaskConfig, list[str]]:
     """The task with what needs no training of networks, and what is left out."""
-    known = {key: one for name, config in tasks.items() for key, one in by_budget(name, config).items()}
-    name = known_name("task", wanted.task, known)
-    config, where = known[name], f"task {name}"
+    where = f"task {name}"
     inputs = [known_name("input", one, config.inputs, where) for one in wanted.inputs]
     frozen = {probe.label(): probe for probe in config.probes if probe.supervision() is None}
     probe = frozen[known_name("probe of frozen features", wanted.probe, frozen, where)]
@@ -121,7 +125,7 @@ def _frozen(tasks: Mapping[str, TaskConfig], wanted: Wanted) -> tuple[str, TaskC
         "inputs": {key: config.inputs[key] for key in inputs or config.inputs},
     }
     said = [f"{len(lost)} left out, which would be trained for each fold: {', '.join(lost)}"] if lost else []
-    return name, config.model_copy(update=changes), said
+    return config.model_copy(update=changes), said
 
 
 def _schemes(corpus: Corpus, splits: Splits) -> tuple[dict[str, list[SplitConfig]], list[str]]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from swath.products.draw.pictures import ChipPicture, signed_map
+from swath.products.report._rows import of_now
 from swath.products.tables import Run
 
 BEST_FIRST = ("fullgrad", "integrated-gradients", "grad-cam", "occlusion")
@@ -14,8 +15,12 @@ BEST_FIRST = ("fullgrad", "integrated-gradients", "grad-cam", "occlusion")
 COLUMNS = ("task", "input", "probe", "row", "seed", "uid", "explained", "probability", "method", "height", "map")
 
 
-def maps_of(run: Run) -> pd.DataFrame:
+def maps_of(run: Run, problems: list[str] | None = None) -> pd.DataFrame:
     """A line for each location, row and method; of several explanations of one the first. Empty if there are none.
+
+    Args:
+        run: whose.
+        problems: gets a sentence if some are left out, as their task has other labels, parts or images now.
 
     Raises:
         ValueError: a file is not one of `swath explain`.
@@ -28,7 +33,10 @@ def maps_of(run: Run) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=list(COLUMNS))
     key = ["task", "input", "probe", "row", "uid", "method"]
-    return pd.concat(parts, ignore_index=True).drop_duplicates(key, ignore_index=True)
+    maps = pd.concat(parts, ignore_index=True).drop_duplicates(key, ignore_index=True)
+    maps["origin"] = maps["origin"].fillna("") if "origin" in maps else ""
+    said = [] if problems is None else problems
+    return of_now(run, maps, said, "What was explained", "swath explain").reset_index(drop=True)
 
 
 def methods_of(maps: pd.DataFrame) -> list[str]:

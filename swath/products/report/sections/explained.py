@@ -22,7 +22,7 @@ def content(material: Material) -> dict[str, Any] | None:
 
 
 def _content(material: Material) -> dict[str, Any] | None:
-    maps = maps_of(material.run)
+    maps = maps_of(material.run, material.problems)
     if maps.empty:
         return None
     pictures = Pictures(material.corpus) if material.corpus else None
@@ -60,7 +60,9 @@ def _checks(material: Material) -> list[dict[str, Any]]:
     """Means over the locations of each row and method: whether what is said falls with what a map points at."""
     lines = []
     for file in sorted((material.run.path / "explained").glob("**/checks.csv")):
-        key = pd.read_parquet(file.with_name("attributions.parquet"), columns=["task", "input", "probe", "row"])
+        key = pd.read_parquet(file.with_name("attributions.parquet"))
+        if not material.run.of_now(key).all():
+            continue
         where = " · ".join(key.iloc[0][["task", "input", "probe"]])
         for checked, part in pd.read_csv(file).groupby(["method", "removed"], sort=False):
             method, removed = checked if isinstance(checked, tuple) else ("", "")

@@ -13,7 +13,7 @@ from swath.products import words
 from swath.products.draw.figures import as_csv
 from swath.products.draw.pictures import Pictures
 from swath.products.draw.style import MUTED, WIDTH, blank, colour, shorten, styled, svg
-from swath.products.report._rows import or_noted
+from swath.products.report._rows import of_now, or_noted
 from swath.products.report.sections import Material, Section, beside
 from swath.tasks.schema import CLOSEST, LIKENESS, PLANE, PROPERTIES
 
@@ -36,7 +36,8 @@ def _content(material: Material) -> dict[str, Any] | None:
     folder = material.run.path / "represent"
     tables = [table.read(folder) for table in (PROPERTIES, LIKENESS, PLANE, CLOSEST)]
     properties, likeness, plane, closest = tables
-    if properties.empty:
+    whose = "What the features are like", "swath represent"
+    if len(of_now(material.run, properties, material.problems, *whose)) < max(1, len(properties)):
         return None
     first = properties.iloc[0]
     alone = len(set(properties["input"])) == 1

@@ -7,12 +7,14 @@ import pandas as pd
 
 from swath.products import words
 from swath.products.draw import figures
-from swath.products.draw.robustness import charts_in, drawn
+from swath.products.draw.robustness import charts_of, charts_of_splits, drawn
 from swath.products.draw.style import styled
-from swath.products.report._rows import or_noted
+from swath.products.report._rows import of_now, or_noted
 from swath.products.report.sections import Material, Section, beside
 from swath.products.tables import of_lines
-from swath.tasks.schema import CONDITIONS, SPLIT_VALUES
+from swath.tasks.schema import CONDITIONS, SPLIT_VALUES, Table
+
+WHOSE = "What changed images cost", "swath stress"
 
 
 def content(material: Material) -> dict[str, Any] | None:
@@ -20,20 +22,21 @@ def content(material: Material) -> dict[str, Any] | None:
     folder = material.run.path / "stress"
     if not any((folder / table.file).is_file() for table in (CONDITIONS, SPLIT_VALUES)):
         return None
-    return or_noted(material.problems, "What changed images cost", lambda: _content(folder))
+    return or_noted(material.problems, "What changed images cost", lambda: _content(material, folder))
 
 
-def _content(folder: Path) -> dict[str, Any] | None:
+def _content(material: Material, folder: Path) -> dict[str, Any] | None:
+    table, splits = (
+        of_now(material.run, _table(one, folder), material.problems, *WHOSE, parted=parted)
+        for one, parted in ((CONDITIONS, True), (SPLIT_VALUES, False))
+    )
     plots: dict[bool, list[figures.Drawn]] = {False: [], True: []}
-    for i, chart in enumerate(charts_in(folder)):
+    for i, chart in enumerate([*charts_of(table), *charts_of_splits(splits)]):
         with styled():
             alt = f"{words.metric(chart.lines['metric'].iloc[0])} of {chart.title}: {chart.name.partition(' ')[0]}"
             plots["split" in chart.lines].append(figures.drawn(drawn(chart), f"robustness{i}", alt, chart.lines))
     if not any(plots.values()):
         return None
-    table, splits = (
-        one.read(folder) if (folder / one.file).is_file() else one.frame() for one in (CONDITIONS, SPLIT_VALUES)
-    )
     known = table.loc[table["relative"].notna()]
     worst = known.loc[known.groupby(["task", "input", "probe", "row"], sort=False)["relative"].idxmax()]
     return {
@@ -47,11 +50,16 @@ def _content(folder: Path) -> dict[str, Any] | None:
     }
 
 
+def _table(table: Table, folder: Path) -> pd.DataFrame:
+    return table.read(folder) if (folder / table.file).is_file() else table.frame()
+
+
 def _notes(table: pd.DataFrame) -> list[str]:
     """What must be known of each task, input and probe of a table."""
     found = []
-    for about, own in table.groupby(["task", "input", "probe"], sort=False):
-        found += [f"{' · '.join(map(str, about))}: {note}" for note in of_lines(own)]
+    for _, own in table.groupby(["task", "input", "probe"], sort=False):
+        where = " · ".join(own[["task", "input", "probe"]].iloc[0])
+        found += [f"{where}: {note}" for note in of_lines(own)]
     return found
 
 

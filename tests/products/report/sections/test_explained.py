@@ -4,6 +4,7 @@ import base64
 import io
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -95,6 +96,16 @@ def test_shades_are_symmetric_about_nothing_and_grey_where_nothing_is_valid():
     assert tuple(found[1, 1]) == VOID_SHADE
     one_way = pixels(signed_map(np.array([[0.0, 3.0]]), "x"))
     np.testing.assert_array_equal(one_way[0], (255 * colormaps["viridis"]([0.0, 1.0])[:, :3]).round())
+
+
+def test_maps_of_a_task_that_is_another_now_are_left_out_and_that_is_said(material, monkeypatch):
+    one, problems = material[0], []
+    monkeypatch.setattr("swath.products.tables.Run.of_now", lambda self, lines, **_: lines["row"] == "scratch")
+    shown = explained.content(replace(one, problems=problems))
+    assert [panel["rows"] for panel in shown["panels"]] == [["scratch"]]
+    assert [line["row"] for line in shown["checks"]] == ["scratch"]
+    assert "What was explained: 4 lines on" in problems[0]
+    assert "call `swath explain` again" in problems[0]
 
 
 def test_a_file_that_is_none_of_explain_becomes_a_note(material, tmp_path):
