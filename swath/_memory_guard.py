@@ -16,6 +16,8 @@ _DATES = 4
 """Number of dates in the shorter of the two trials: after two poolings in time, one of four is left."""
 _PAIR = 2
 """Number of dates that stay together in the trials: they may be the two of a pair, of which one alone is nothing."""
+LEAST = 2
+"""Fewest samples of a step that can be asked for: batch statistics are of two at least."""
 _GIB = 2**30
 
 Forward = Callable[[dict[str, Image]], Tensor]
@@ -61,17 +63,20 @@ class MemoryGuard:
         fixed, each = self._kept
         free = free_memory(pixels.device)
         if fixed + each * size > free:
-            # no less than one date of one sample can be asked for, even where that alone does not fit
             share = max(0.0, free - fixed) / (each * size) if each else 0.0
             raise self._shortage(pixels, longest, fixed + each * size, free, share)
 
     def _shortage(self, pixels: Tensor, longest: int, needed: float, free: int, share: float) -> TrainingError:
         samples, shape = len(pixels), f"{pixels.shape[3]} x {pixels.shape[4]} pixels"
-        fitting = int(samples * share)
-        if fitting or longest < 2:
-            remedy = f"{self.batch_setting}={max(1, fitting) * self.processes} fits"
+        fitting, least = int(samples * share), -(-LEAST // self.processes)
+        dates = int(longest * samples * share / least)
+        if fitting >= least:
+            remedy = f"{self.batch_setting}={fitting * self.processes} fits"
+        elif longest > 1 and dates:
+            remedy = f"{self.batch_setting}={least * self.processes} with {self.dates_setting}={dates} fits"
         else:
-            remedy = f"{self.dates_setting}={max(1, int(longest * samples * share))} fits one at a time"
+            where = "a larger GPU" if _on_gpu(pixels.device) else "a machine with more memory"
+            remedy = f"not even {least * self.processes} samples fit: use a smaller network, smaller chips or {where}"
         batch = f"series of up to {longest} dates of {shape}" if longest > 1 else f"chips of {shape}"
         needs = (
             f"needs {needed / _GIB:.1f} GiB of the GPU"

@@ -1,5 +1,7 @@
 """Memory of a step on series: what is kept is counted rightly, grows as foretold, and too much is refused."""
 
+import re
+
 import pytest
 import torch
 
@@ -95,9 +97,11 @@ def test_too_much_is_refused_with_what_would_fit(network, little):
     little(int(kept / 8 * 0.6))
     with pytest.raises(TrainingError) as caught:
         MemoryGuard("training.batch_size", "views.most").require(images, forward(network))
-    name, _, dates = str(caught.value.remedy).split()[0].partition("=")
-    assert name == "views.most"
-    assert 7 <= int(dates) <= 10
+    found = re.fullmatch(r"training\.batch_size=2 with views\.most=(\d+) fits", str(caught.value.remedy))
+    assert 3 <= int(found[1]) <= 5
+    little(1)
+    with pytest.raises(TrainingError, match=r"not even 2 samples fit.*more memory"):
+        MemoryGuard("training.batch_size", "views.most").require(images, forward(network))
 
 
 def test_single_dates_and_what_was_checked_are_let_through(network, little):
@@ -180,6 +184,15 @@ def test_a_gpu_too_small_for_a_part_is_said(gpu):
     with pytest.raises(TrainingError, match="too little memory for 8 samples, or another program") as caught:
         MemoryGuard("training.batch_size", "views.most").require({"s2": image(b=64, t=1)}, forward)
     assert "nvidia-smi" in str(caught.value)
+
+
+@pytest.mark.parametrize("free", [100, 5_000, 5_000 + 1000 + 500])
+def test_a_gpu_too_small_for_two_samples_is_not_said_to_hold_one(gpu, free):
+    """No batch is smaller than two, whose settings would be refused."""
+    forward, _ = gpu(free=free, fixed=5_000, each=1000)
+    room = MemoryGuard("training.batch_size", "views.most")
+    with pytest.raises(TrainingError, match=r"not even 2 samples fit: use a smaller network.*a larger GPU"):
+        room.require({"s2": image(b=64, t=1)}, forward)
 
 
 def test_two_samples_are_tried_by_the_step_itself(gpu):

@@ -481,6 +481,9 @@ def test_a_gpu_that_is_too_small_or_disappears_is_said(tmp_path, monkeypatch):
     with pytest.raises(TrainingError, match=r"disappeared, and the last checkpoint stands: CUDA error: unspecified"):
         fails(RuntimeError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA"), 12)
     assert read(tmp_path / "last.ckpt")["global_step"] == 10
+    for said in ("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", "Triton Error [CUDA]: an illegal memory access"):
+        with pytest.raises(TrainingError, match=r"disappeared, and the last checkpoint stands"):
+            fails(RuntimeError(said), 0)
     with pytest.raises(TrainingError, match="a process of the run ended without a word, and the last checkpoint"):
         fails(RuntimeError("[gloo/transport/tcp/pair.cc:545] Read error: Connection reset by peer"), 0)
     with pytest.raises(RuntimeError, match="of another kind"):
