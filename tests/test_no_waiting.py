@@ -1,24 +1,15 @@
-"""Nothing in a training step makes the host wait for the device: views, standardisation, loss, teacher and queue."""
+"""Views made by a GPU's kernels do not make the host wait; the rest of a step is tried in `test_on_a_gpu`."""
 
 from dataclasses import replace
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
-from swath import plugins, views
-from swath.batch import Batch
-from swath.encoders import series_transformer, unet_3d
-from swath.methods import _dense
+from swath import views
 from swath.sensors import bands
 from swath.testing import Far, far
-from swath.training.module import SelfSupervised
-from swath.training.optim import optimizer
-from swath.training.plan import Plan
 from swath.views import Augment, Crop, _augment, _colour, presets
-from tests.methods import fakes
-from tests.training.helpers import settings
 from tests.views import _make
 from tests.views.test_augment import EVERYTHING
 from tests.views.test_policies import example, t_of
@@ -78,29 +69,3 @@ def test_a_policy_does_not_wait(name):
 def test_augmentation_does_not_wait(how):
     view = views.augment(far(_make.image(t=2, invalid=0.1)), how, _make.generator(), "query")
     assert isinstance(view.image.pixels, Far)
-
-
-@pytest.mark.parametrize("name", plugins.names("swath.methods"))
-def test_a_step_does_not_wait(name, monkeypatch):
-    """Loss, gradient, optimiser, teacher and queue, of a batch whose pixels are on a device and partly invalid."""
-    # what a CPU does, because it need not wait
-    monkeypatch.setattr(_dense, "_one_by_one", _dense._masked)
-    monkeypatch.setattr(unet_3d, "_known", lambda frames: frames)
-    monkeypatch.setattr(series_transformer, "_compact", lambda tokens: tokens)
-    trained = fakes.method(name)
-    module = SelfSupervised(trained, settings(), Plan(6, 18, 1), seed=0)
-    places = [str(i) for i in range(40)]
-    trained.prepare(places, np.random.default_rng(0).uniform(0, 9, (40, 2)))
-    if name == "caco":
-        trained._at_most = 0
-    made = optimizer(settings().optimizer, trained)
-    given = fakes.batch(8)
-    image = next(iter(given.images.values()))
-    image.valid[:, :, :2] = False
-    given = Batch({key: far(one) for key, one in given.images.items()}, Far(given.lonlat), given.uid)
-    loss = module.training_step(given, 0)
-    assert isinstance(loss, Far)
-    loss.backward()
-    made.step()
-    trained.after_step(0.5)
-    assert all(isinstance(part.total, Far) for part in module.parts)

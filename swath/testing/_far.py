@@ -7,7 +7,13 @@ from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils._pytree import tree_map_only
 
 ATEN = torch.ops.aten
-WAITING = {ATEN._local_scalar_dense, ATEN.nonzero, ATEN.masked_select, ATEN.equal, ATEN.is_nonzero}
+READING = {ATEN._local_scalar_dense, ATEN.equal, ATEN.is_nonzero}
+SIZED = {ATEN.nonzero, ATEN.masked_select, ATEN._unique2, ATEN.unique_consecutive, ATEN.unique_dim, ATEN.bincount}
+"""Operations whose result is as large as the values say."""
+CHECKED = {ATEN._linalg_svd, ATEN._linalg_eigh, ATEN._linalg_eigvals}
+"""Operations that say on the host whether they succeeded."""
+WAITING = READING | SIZED | CHECKED
+MASKS = (torch.bool, torch.uint8)
 INDEXING = {ATEN.index, ATEN.index_put, ATEN.index_put_}
 
 
@@ -27,10 +33,16 @@ class Far(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any, kwargs: Any = None) -> Any:
-        kind, kwargs = func.overloadpacket, kwargs or {}
-        masks = kind in INDEXING and any(i is not None and i.dtype == torch.bool for i in args[1])
+        kwargs = kwargs or {}
+        cls.refuse_waiting(func, args)
+        near = tree_map_only(Far, lambda far: far.near, (args, kwargs))
+        out = tree_map_only(torch.Tensor, cls, func(*near[0], **near[1]))
+        return return_and_correct_aliasing(func, args, kwargs, out)
+
+    @classmethod
+    def refuse_waiting(cls, func: Any, args: Any) -> None:
+        """Raise AssertionError if an operation makes the host wait for the device."""
+        kind = func.overloadpacket
+        masks = kind in INDEXING and any(i is not None and i.dtype in MASKS for i in args[1])
         if kind in WAITING or masks:
             raise AssertionError(f"{func} makes the host wait for the device")
-        near = tree_map_only(Far, lambda far: far.near, (args, kwargs))
-        out = tree_map_only(torch.Tensor, Far, func(*near[0], **near[1]))
-        return return_and_correct_aliasing(func, args, kwargs, out)

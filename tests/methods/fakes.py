@@ -1,5 +1,6 @@
 """A tiny encoder, policy and batch: enough for every method, in milliseconds."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 from swath import encoders, methods, plugins
+from swath._device import send
 from swath.batch import NO_DAY, Batch, Image, View
 from swath.encoders import (
     Encoder,
@@ -81,6 +83,7 @@ def image(n: int, seed: int = 0, px: int = 8) -> Image:
         days=torch.full((n, 1), NO_DAY, dtype=torch.int32),
         band_ids=torch.tensor([[band_id(key) for key in BANDS]] * n, dtype=torch.int32),
         gsd_m=10.0,
+        common_ids=tuple(band_id(key) for key in BANDS),
     )
 
 
@@ -90,7 +93,14 @@ def batch(n: int, seed: int = 0) -> Batch:
 
 
 def view(of: Image, role: str = "query") -> View:
-    return View(of, role, torch.eye(2, 3).expand(len(of), 2, 3))
+    return View(of, role, torch.eye(2, 3, device=of.pixels.device).expand(len(of), 2, 3))
+
+
+def named(image: Image, keys: Sequence[str]) -> Image:
+    """The image, its channels named anew."""
+    ids = [band_id(key) for key in keys]
+    said = torch.tensor([ids] * len(image), dtype=torch.int32)
+    return replace(image, band_ids=send(said, image.pixels.device), common_ids=tuple(ids))
 
 
 def policy(batch: Batch, generator: torch.Generator, number: int = 2) -> list[View]:
@@ -98,24 +108,23 @@ def policy(batch: Batch, generator: torch.Generator, number: int = 2) -> list[Vi
     views = []
     for role in ("query", *["key"] * (number - 1)):
         chip = batch.images["sentinel-2-l2a"]
-        noise = torch.randn(chip.pixels.shape, generator=generator, device=chip.pixels.device)
-        views.append(view(Image(chip.pixels + 0.1 * noise, chip.valid, chip.days, chip.band_ids, chip.gsd_m), role))
+        noise = send(torch.randn(chip.pixels.shape, generator=generator), chip.pixels.device)
+        views.append(view(replace(chip, pixels=chip.pixels + 0.1 * noise), role))
     return views
 
 
 def policy_of_two(batch: Batch, generator: torch.Generator) -> list[View]:
     """The same, the second one as if it were radar."""
     first, second = policy(batch, generator)
-    ids = torch.tensor([[band_id(key) for key in RADAR]] * len(batch), dtype=torch.int32)
-    return [first, replace(second, image=replace(second.image.channels([0, 1]), band_ids=ids))]
+    return [first, replace(second, image=named(second.image.channels([0, 1]), RADAR))]
 
 
 def place(batch: Batch, generator: torch.Generator) -> list[View]:
     """Where each sample lies: its pixels' mean says it."""
     (noisy,) = policy(batch, generator, 1)
-    ids = torch.tensor([[band_id(key) for key in location.LOCATION]] * len(batch), dtype=torch.int32)
-    degrees = 60 * noisy.image.pixels.mean(dim=(3, 4), keepdim=True)[:, :, :2].tanh()
-    return [view(replace(noisy.image, pixels=degrees, valid=noisy.image.valid[..., :1, :1], band_ids=ids), "location")]
+    two = named(noisy.image.channels([0, 1]), location.LOCATION)
+    degrees = 60 * two.pixels.mean(dim=(3, 4), keepdim=True).tanh()
+    return [view(replace(two, pixels=degrees, valid=two.valid[..., :1, :1]), "location")]
 
 
 def image_and_place(batch: Batch, generator: torch.Generator) -> list[View]:
@@ -137,19 +146,19 @@ def hidden_in(batch: Batch, generator: torch.Generator) -> list[View]:
     """One view, of 3 x 3 cells of 8 pixels, that carries a map, labels and numbers; some of it is unknown."""
     (view,) = policy(batch, generator, 1)
     large, n = enlarged(view.image), len(batch)
-    draw = torch.Generator().manual_seed(n)
-    there = (torch.arange(n) % 3 > 0)[:, None, None, None]
-    ids = torch.tensor([[band_id(key) for key in RADAR]] * n, dtype=torch.int32)
-    radar = replace(
-        large.channels([0, 1]), pixels=large.pixels[:, :, :2].abs(), valid=large.valid & there, band_ids=ids
-    )
+    draw, device = torch.Generator().manual_seed(n), large.pixels.device
+    number = torch.arange(n, device=device)
+    two = named(large.channels([0, 1]), RADAR)
+    radar = replace(two, pixels=two.pixels.abs(), valid=two.valid & (number % 3 > 0)[:, None, None, None])
     bright = large.pixels.mean(dim=2)[:, 0] > 0
     targets = {
-        "cover": torch.where(bright, 20, 10).masked_fill(torch.rand(bright.shape, generator=draw) < 0.2, 99),
+        "cover": torch.where(bright, 20, 10).masked_fill(
+            send(torch.rand(bright.shape, generator=draw), device) < 0.2, 99
+        ),
         "biome": torch.where(bright.float().mean(dim=(1, 2)) > 0.5, 3.0, 1.0).double(),
-        "rain": large.pixels.mean(dim=(1, 2, 3, 4)).double().where(torch.arange(n) % 2 == 0, torch.nan),
+        "rain": large.pixels.mean(dim=(1, 2, 3, 4)).double().where(number % 2 == 0, torch.nan),
     }
-    image = replace(large, days=torch.arange(n, dtype=torch.int32)[:, None] * 40)
+    image = replace(large, days=number.int()[:, None] * 40)
     return [replace(view, image=image, targets=targets), replace(view, image=radar, role="radar")]
 
 
