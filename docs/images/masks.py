@@ -1,6 +1,7 @@
 """What MAE, SatMAE and I-JEPA hide, and what is filled in, on the synthetic landscape: `python docs/images/masks.py`.
 
-Trains two small autoencoders, for about a minute of one core, and draws methods-masks.png beside this file.
+Trains three small autoencoders, for about two minutes of one core, and draws methods-masks.png and methods-dates.png
+beside this file: the third sees three dates of a place together.
 """
 
 import tempfile
@@ -38,6 +39,7 @@ WORLD = synth.Config.model_validate(
         "cloud_fraction": 0.0,
     }
 )
+DATES = 3
 PATCH, STEPS, BATCH, RATE = 4, 400, 16, 0.002
 TURNED = Augment(hflip=0.5, vflip=0.5, quarter_turns=0.75)
 SHOWN = (3, 17, 42)
@@ -48,11 +50,7 @@ GREY = 190
 def main(folder: Path) -> None:
     """Train, fill in, draw."""
     torch.set_num_threads(1)
-    synth.build(WORLD, folder)
-    landscape = Corpus.open(folder)
-    contract, rows = contract_of(landscape), np.arange(len(landscape))
-    chips = Reader(landscape, {SENSOR: BANDS}).batch(rows, Selection(dates=1)).images[SENSOR]
-    shown, others = chips.take(SHOWN), chips.take([row for row in rows.tolist() if row not in SHOWN])
+    contract, shown, others = landscape(WORLD, folder)
     encoder = vit.Config(patch=PATCH, width=96, depth=4, heads=4)
     grouped = encoder.model_copy(update={"groups": (KEYS[:VISIBLE], KEYS[VISIBLE:])})
     decoder = {"decoder_width": 96, "decoder_depth": 1, "normalise": False}
@@ -61,6 +59,20 @@ def main(folder: Path) -> None:
         "SatMAE": trained(sat_mae.Config.model_validate(decoder), grouped, contract, others),
     }
     draw(columns_of(found, shown), Path(__file__).with_name("methods-masks.png"))
+    seasons = WORLD.model_copy(update={"dates_optical": DATES})
+    contract, shown, others = landscape(seasons, folder.with_name("seasons"))
+    together = encoder.model_copy(update={"dates": "together"})
+    method = trained(sat_mae.Config.model_validate(decoder), together, contract, others)
+    draw(dates_of(method, shown), Path(__file__).with_name("methods-dates.png"))
+
+
+def landscape(world: synth.Config, folder: Path) -> tuple[InputContract, Image, Image]:
+    """The bands of a landscape with their statistics, the chips that are drawn, and all others."""
+    synth.build(world, folder)
+    corpus = Corpus.open(folder)
+    reader, rows = Reader(corpus, {SENSOR: BANDS}), np.arange(len(corpus))
+    chips = reader.batch(rows, Selection(dates=world.dates_optical)).images[SENSOR]
+    return contract_of(corpus), chips.take(SHOWN), chips.take([row for row in rows.tolist() if row not in SHOWN])
 
 
 def contract_of(landscape: Corpus) -> InputContract:
@@ -74,7 +86,7 @@ def trained(
     config: mae.Config | sat_mae.Config, encoder: vit.Config, contract: InputContract, chips: Image
 ) -> mae.Method:
     """A method after some steps on turned chips."""
-    policy = views.build(one_crop.Config(bands=KEYS, augment=TURNED))
+    policy = views.build(one_crop.Config(bands=KEYS, augment=TURNED, dates=chips.pixels.shape[1]))
     torch.manual_seed(0)
     method = methods.build(config, encoders.build(encoder, contract), policy)
     optimizer = torch.optim.AdamW(method.parameters(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.05)
@@ -99,14 +111,17 @@ def filled_in(method: mae.Method, image: Image) -> tuple[Image, Image]:
     keep = method.keep(grid.layers, seen)
     tokens, positions = encoder.tokens(image, keep), encoder.positions(image, method.decoder.width)
     said = method.decoder(tokens, keep, positions, seen, image)
-    # tokens of the first group, whose first numbers are of the visible bands
-    numbers = VISIBLE * PATCH**2
-    shown = encoder.patches(image).values[:, : grid.places, :numbers]
-    kept = torch.zeros_like(seen).scatter_(1, keep, value=True)[:, : grid.places]
-    both = torch.where(kept[..., None], shown, said[:, : grid.places, :numbers])
+    numbers, samples = VISIBLE * PATCH**2, (len(image), image.pixels.shape[1])
+
+    def first(of_tokens: torch.Tensor) -> torch.Tensor:
+        """Those of each date's first group, whose first numbers are of the visible bands; dates are samples."""
+        return of_tokens.unflatten(1, (samples[1], -1, grid.places))[:, :, 0].flatten(0, 1)
+
+    kept = first(torch.zeros_like(seen).scatter_(1, keep, value=True))[..., None]
+    both = torch.where(kept, first(encoder.patches(image).values)[..., :numbers], first(said)[..., :numbers])
     visible = image.channels(range(VISIBLE))
-    physical = encoder.standardize.undo(pixels_of(both, grid)[:, None], visible.band_ids)
-    there = pixels_of(kept[..., None].repeat(1, 1, PATCH**2), grid)
+    physical = encoder.standardize.undo(pixels_of(both, grid).unflatten(0, samples), visible.band_ids)
+    there = pixels_of(kept.repeat(1, 1, PATCH**2), grid)[:, 0].unflatten(0, samples)
     return (
         Image(visible.pixels, visible.valid & there, visible.days, visible.band_ids, visible.gsd_m),
         Image(physical, visible.valid, visible.days, visible.band_ids, visible.gsd_m),
@@ -131,6 +146,13 @@ def columns_of(found: dict[str, mae.Method], image: Image) -> dict[str, list[np.
     return columns | {"I-JEPA: context": seen, "I-JEPA: targets": list(colours[targets])}
 
 
+def dates_of(method: mae.Method, image: Image) -> dict[str, list[np.ndarray]]:
+    """Likewise, by date: the image, what is seen of it, and what is said."""
+    seen, said = filled_in(method, image)
+    shown = {"image": image, "SatMAE sees": seen, "SatMAE says": said}
+    return {f"{name}, {t + 1}": true_colour(one, t) for name, one in shown.items() for t in range(DATES)}
+
+
 def blocks_of(grid: TokenGrid, samples: int) -> tuple[np.ndarray, np.ndarray]:
     """Which pixels are I-JEPA's context in so many images, and in which target each pixel is, from 1 on; 0: in none."""
     torch.manual_seed(4)
@@ -144,10 +166,10 @@ def blocks_of(grid: TokenGrid, samples: int) -> tuple[np.ndarray, np.ndarray]:
     return wide[0], wide[1]
 
 
-def true_colour(image: Image) -> list[np.ndarray]:
-    """Pictures of the first three bands; grey where nothing is valid."""
-    valid = image.valid[:, 0].numpy()
-    pictures = [stretch(SENSOR, one, np.ones_like(valid[0])) for one in image.pixels[:, 0, :VISIBLE].numpy()]
+def true_colour(image: Image, date: int = 0) -> list[np.ndarray]:
+    """Pictures of the first three bands on a date; grey where nothing is valid."""
+    valid = image.valid[:, date].numpy()
+    pictures = [stretch(SENSOR, one, np.ones_like(valid[0])) for one in image.pixels[:, date, :VISIBLE].numpy()]
     return [np.where(seen[..., None], picture, GREY) for seen, picture in zip(valid, pictures, strict=True)]
 
 
