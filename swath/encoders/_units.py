@@ -71,8 +71,11 @@ def _impossible(contract: InputContract, sampled: Values, pictures: int) -> Iter
     """For each unit with impossible values: a message, what to give, and the values by band."""
     for unit, rule in RULES.items():
         own = {key: sampled[key] for key in sampled if band(key).unit == unit}
-        trained = _trained_in(unit, {key: _mean(contract, key) for key in own})
-        values, foreign = ({key: own[key] for key in own if (key in trained) is ours} for ours in (True, False))
+        means = {key: _mean(contract, key) for key in own}
+        trained = _trained_in(unit, means)
+        values = {key: own[key] for key in own if key in trained}
+        # a mean of exactly 0 is of nothing: published encoders that only scale have it
+        foreign = {key: own[key] for key in own if key not in trained and means[key]}
         checks = (rule, _offset) if unit == "reflectance" and pictures >= MANY else (rule,)
         for problem in (problem for check in checks if values for problem in check(values, contract)):
             yield problem, f"physical units ({unit})", values
@@ -85,7 +88,7 @@ def _impossible(contract: InputContract, sampled: Values, pictures: int) -> Iter
 def _trained_in(unit: str, means: dict[str, float]) -> set[str]:
     """The bands whose means over the training can be in their unit."""
     low, high = TRAINED[unit]
-    if unit == "reflectance" and max(map(abs, means.values()), default=0) < FAINT:
+    if unit == "reflectance" and 0 < max(map(abs, means.values()), default=0) < FAINT:
         return set()  # scaled down twice
     return {key for key, mean in means.items() if low <= mean <= high}
 

@@ -456,33 +456,38 @@ class _Loop:
         _train_mode(self.model)
         order = torch.randperm(len(self.train), generator=self.generator)
         # a rest that is no full batch waits for the next epoch's order, unless it is all there is
-        for rows in order[: self.steps * self.config.batch_size].split(self.config.batch_size):
-            part = self.train.take(rows.numpy())
-            images = self._augmented(self.data.reader.read(part.locations, self.device))
-            y = torch.from_numpy(self.labels(part.y))
+        batches = order[: self.steps * self.config.batch_size].split(self.config.batch_size)
+        parts = [self.train.take(rows.numpy()) for rows in batches]
+        read = self.data.reader.read_each([part.locations for part in parts], self.device)
+        losses = []
+        for part, images in zip(parts, read, strict=True):
+            images, y = self._augmented(images), torch.from_numpy(self.labels(part.y))
             if self.config.flips:
                 images, y = flip(images, self.generator, y)
-            self._step(images, y.to(self.device))
+            losses.append(self._step(images, y.to(self.device)))
+        # looked at together, as a GPU would be waited for in each step
+        if not torch.stack(losses).isfinite().all():
+            raise TrainingError("supervised training became non-finite", remedy="lower its learning_rate")
 
     def _augmented(self, images: dict[str, Image]) -> dict[str, Image]:
         if not self.config.frame_dropout:
             return images
         return {name: drop_frames(image, self.config.frame_dropout, self.generator) for name, image in images.items()}
 
-    def _step(self, images: dict[str, Image], y: Int[Tensor, "b *_"] | Float[Tensor, " b"]) -> None:
+    def _step(self, images: dict[str, Image], y: Int[Tensor, "b *_"] | Float[Tensor, " b"]) -> Float[Tensor, ""]:
+        """Take an optimiser's step, and return the loss before it."""
         kind = self.device.type
         narrow = has_bfloat16(kind) and (kind != "cpu" or _large(images))
         with torch.autocast(kind, dtype=torch.bfloat16, enabled=narrow):
             self.room.require(images, self._trial)
             logits = self.model(images)
         loss = self.loss(logits.float(), y)
-        if not loss.isfinite():
-            raise TrainingError("supervised training became non-finite", remedy="lower its learning_rate")
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
         if self.schedule:
             self.schedule.step()
+        return loss.detach()
 
     def _trial(self, images: dict[str, Image]) -> Tensor:
         """Logits, which leave no trace."""
@@ -525,10 +530,12 @@ class _Loop:
     def _logits(self, part: Labelled, reader: BandReader) -> Iterator[tuple[slice, Float[Tensor, "b k *hw"]]]:
         """Logits of some locations at a time, and which locations they are of."""
         self.model.eval()
-        for start in range(0, len(part), self.config.batch_size):
-            rows = slice(start, start + self.config.batch_size)
+        size = self.config.batch_size
+        places = [slice(start, start + size) for start in range(0, len(part), size)]
+        read = reader.read_each([part.locations[rows] for rows in places], self.device)
+        for rows, images in zip(places, read, strict=True):
             with torch.no_grad():
-                logits = self.model(reader.read(part.locations[rows], self.device)).float()
+                logits = self.model(images).float()
             yield rows, logits
 
     def _said(self, logits: Float[Tensor, "b k *hw"], part: Labelled) -> Prediction:
@@ -586,10 +593,9 @@ def _flip(image: Image, toss: Tensor, axis: int) -> Image:
 
 def drop_frames(image: Image, chance: float, generator: torch.Generator) -> Image:
     """Make dates invalid at random; of those that a sample has, one always stays."""
-    there = image.valid.flatten(2).any(dim=2).cpu()
-    luck = torch.rand(there.shape, generator=generator).masked_fill(~there, -1.0)
+    there = image.valid.flatten(2).any(dim=2)
+    luck = torch.rand(there.shape, generator=generator).to(there.device).masked_fill(~there, -1.0)
     kept = (luck >= chance) | (luck == luck.max(dim=1, keepdim=True).values)
-    kept = kept.to(image.valid.device)
     return replace(
         image,
         pixels=image.pixels.masked_fill(~kept[:, :, None, None, None], 0.0),

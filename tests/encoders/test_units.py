@@ -216,6 +216,18 @@ def test_an_encoder_that_was_trained_in_another_unit_is_not_given_the_right_one(
     assert "train it anew" in error.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("bands", "given"),
+    [(OPTICAL, REFLECTANCE), (RADAR, DECIBELS), (WARM[0], WARM[1:])],
+    ids=["optical", "radar", "warm"],
+)
+def test_an_encoder_that_only_scales_is_given_physical_units(bands, given):
+    """As published ones do: a mean of 0 says nothing of what they were trained on."""
+    mean, std = (np.reshape(numbers, (-1, 1, 1)) for numbers in given)
+    pixels = np.random.default_rng(0).normal(0, 0.3, (9, len(bands), 8, 8)) * std + mean
+    encoder(bands, (0.0,) * len(bands), (1.0,) * len(bands)).embed(image(pixels, bands))
+
+
 @pytest.mark.parametrize("counts", [(0, 0, 0, 0), (1, 1, 0, 1), (300, 150, 40, 12)], ids=["nothing", "black", "water"])
 def test_counts_of_dark_places_are_no_reflectance(counts):
     pixels = np.random.default_rng(0).poisson(np.reshape(counts, (4, 1, 1)), (9, 4, 8, 8))

@@ -121,9 +121,9 @@ class Loader:
         order, seed = epoch_order(self.locations, self._seed, epoch), mix(self._seed, epoch)
         steps = range(start_step, len(self))
         if self._device.type == "cpu":
-            return _ahead(self._read(order, seed, step) for step in steps)
+            return ahead(self._read(order, seed, step) for step in steps)
         crossing = Crossing(self._device, self._reader, self._labels)
-        return map(crossing.arrive, _ahead(crossing.send(*self._choose(order, seed, step)) for step in steps))
+        return map(crossing.arrive, ahead(crossing.send(*self._choose(order, seed, step)) for step in steps))
 
     def sample(self, number: int) -> Batch:
         """So many locations on the host, those with the longest series: to see how large batches can be."""
@@ -149,7 +149,7 @@ class Loader:
         return {name: np.concatenate([own, beside[name]], axis=1) for name, own in chips.items()}
 
 
-def _ahead(batches: Iterator[T]) -> Iterator[T]:
+def ahead(batches: Iterator[T]) -> Iterator[T]:
     """The same batches, produced by a thread that stays a little ahead; its errors are raised in the caller."""
     ready: queue.Queue[T | Exception | None] = queue.Queue(maxsize=AHEAD)
     stop = threading.Event()

@@ -77,11 +77,14 @@ def extract_all(
     """
     features = [np.empty((len(locations), request.dim), np.float32) for request in requests]
     starts = range(0, len(locations), batch_size)
+    parts = [locations[start : start + batch_size] for start in starts]
+    read = {device: reader.read_each(parts, device) for device in {device_of(one.encoder) for one in requests}}
     steps = track(starts, len(starts), description) if description else iter(starts)
     for start in steps:
         part = slice(start, start + batch_size)
+        images = {device: next(each) for device, each in read.items()}
         # what the first locations show of units and pixel size holds for all: they come from one corpus
-        embedded = _embed(requests, reader, locations[part], trusted=trusted or start > 0)
+        embedded = _embed(requests, reader, images, trusted=trusted or start > 0)
         for out, rows in zip(features, embedded, strict=True):
             out[part] = rows.cpu().numpy()
     return features
@@ -117,14 +120,11 @@ class FeatureMemory:
 
 
 def _embed(
-    requests: Sequence[Request], reader: BandReader, locations: np.ndarray, *, trusted: bool
+    requests: Sequence[Request], reader: BandReader, images: dict[torch.device, dict[str, Image]], *, trusted: bool
 ) -> Iterator[Float[Tensor, "b d"]]:
     made: dict[tuple[int, Bands], Tensor] = {}
-    images: dict[torch.device, dict[str, Image]] = {}
     for request in requests:
         device = device_of(request.encoder)
-        if device not in images:
-            images[device] = reader.read(locations, device)
         for bands in request.passes:
             key = (id(request.encoder), bands)
             if key not in made:

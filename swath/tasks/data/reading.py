@@ -1,6 +1,6 @@
 """Reading the chips of some bands, and putting any of these bands together as channels of one image."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Int
 from swath.batch import Image
 from swath.corpus import Corpus, Reader, Selection
 from swath.corpus.painting import knows_clear, paint
+from swath.corpus.reading import ahead
 from swath.errors import ContractError
 from swath.sensors import LOCATION
 
@@ -86,6 +87,13 @@ class BandReader:
     def read(self, locations: Int[np.ndarray, " b"], device: torch.device | str = "cpu") -> dict[str, Image]:
         """All bands of these locations, by sensor. What is read of a location depends on nothing else."""
         return self._reader.batch(locations, self.select, device=device).images
+
+    def read_each(
+        self, parts: Iterable[Int[np.ndarray, " b"]], device: torch.device | str = "cpu"
+    ) -> Iterator[dict[str, Image]]:
+        """What `read` says of each of these parts; for a GPU the next ones are read while it computes."""
+        read = (self.read(part, device) for part in parts)
+        return read if torch.device(device).type == "cpu" else ahead(read)
 
     def choose(self, locations: Int[np.ndarray, " b"]) -> dict[str, Int[np.ndarray, "b t"]]:
         """The chips that are read of these locations, by sensor: positions in `corpus.chips`, -1 for padding."""
