@@ -309,7 +309,7 @@ def test_bands_are_chosen_by_name_in_any_order(state, tmp_path):
     pixels = torch.rand(2, 3, 32, 32)
     padded = torch.zeros(2, 6, 32, 32)
     padded[:, [4, 0, 2]] = pixels
-    torch.testing.assert_close(few.network(pixels), whole.network(padded))
+    torch.testing.assert_close(few.network(pixels), whole.network(padded), rtol=1e-5, atol=1e-4)
     assert f"channels of the card by name: {', '.join(some)}" in str(few.start)
 
 

@@ -99,7 +99,9 @@ def test_a_constant_band_says_nothing_and_blows_nothing_up(name, monkeypatch):
 
 @EVERY
 def test_padding_changes_nothing(name):
-    network, given = make(name).eval(), images(name)
+    # in float64: group norms of maps that hardly vary turn the last digit of float32 into hundredths
+    network = make(name).eval().double()
+    given = {sensor: replace(each, pixels=each.pixels.double()) for sensor, each in images(name).items()}
     longer = {
         sensor: pad_dates([each, image(contracts(name)[sensor].bands, b=1, t=7, seed=1)]).take([0, 1])
         for sensor, each in given.items()
@@ -108,7 +110,7 @@ def test_padding_changes_nothing(name):
         sensor: replace(each, pixels=each.pixels.masked_fill(~each.valid[:, :, None], 1e20))
         for sensor, each in longer.items()
     }
-    torch.testing.assert_close(network(given), network(longer), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(network(given), network(longer), rtol=1e-6, atol=1e-6, check_dtype=False)
 
 
 @EVERY

@@ -42,7 +42,7 @@ def test_pairs_are_trained_on(corpus, views, tmp_path):
         encoder_config=Timm(model="test_resnet"),
         method_config=Byol(hidden=16, out=8),
         views_config=views,
-        train=TrainConfig(samples=6, batch_size=6),
+        train=TrainConfig(samples=6, batch_size=6, precision="32"),
         contract=CONTRACT,
         corpus=corpus,
         locations=np.arange(6),
