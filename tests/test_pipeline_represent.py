@@ -8,7 +8,7 @@ import pytest
 from swath import config, encoders, pipeline
 from swath.corpus import Corpus
 from swath.encoders.random_convolutions import Config as RandomConvolutions
-from swath.errors import RecipeError
+from swath.errors import CorpusError, RecipeError
 from swath.products.pages import environment
 from swath.products.report import Material
 from swath.products.report.sections import representation
@@ -44,7 +44,7 @@ def run(tmp_path_factory):
     (folder / "tiny.yaml").write_text(RECIPE.format(corpus=corpus.path))
     recipe = config.load(folder / "tiny.yaml")
     out = pipeline.run_folder(recipe, folder / "run")
-    (out / "manifest.json").write_text(json.dumps({"format": 1, "name": "tiny"}))
+    (out / "manifest.json").write_text(json.dumps({"format": 1, "name": "tiny", "stages": []}))
     settings = RandomConvolutions(features=8, seed=5)
     network = encoders.build(settings, pipeline.contract_of(recipe.arms["a"], corpus))
     encoders.save(network, settings, pipeline.arm_folder(out, "a", 1) / "encoder", {})
@@ -81,6 +81,17 @@ def test_trained_arms_stand_beside_their_twins_and_in_the_report(run):
     (run / "represent" / "plane.csv").write_text("x\n1\n")
     assert representation.content(material) is None
     assert "The representation cannot be shown" in material.problems[0]
+
+
+@pytest.mark.parametrize("ask", [pipeline.represent, pipeline.run_index, pipeline.stress])
+def test_a_run_whose_corpus_was_made_anew_is_asked_nothing(tmp_path, ask):
+    fakes.make(tmp_path / "corpus", 24)
+    (tmp_path / "recipe.yaml").write_text(RECIPE.format(corpus=tmp_path / "corpus"))
+    manifest = {"format": 1, "name": "tiny", "corpus": {"hash": "0" * 64}, "stages": []}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CorpusError, match=r"another than the one that the run in .* was made on") as error:
+        ask(tmp_path)
+    assert "do the run again" in error.value.remedy
 
 
 def test_what_a_run_does_not_have_is_said(run, tmp_path):

@@ -8,8 +8,9 @@ from swath._files import write_whole
 from swath.config import Recipe
 from swath.corpus import Corpus, CorpusInfo
 from swath.corpus.sources import ANSWERS
-from swath.errors import RecipeError
+from swath.errors import CorpusError, RecipeError
 from swath.settings import differences
+from swath.training import Manifest
 from swath.training.folder import has_begun
 
 
@@ -50,14 +51,23 @@ def opened(folder: Path) -> tuple[Recipe, Corpus]:
 
     Raises:
         RecipeError: there is no run.
-        CorpusError: its corpus cannot be opened.
+        CorpusError: its corpus cannot be opened, or is another than the one that the run was made on.
     """
     if not (folder / "recipe.yaml").is_file():
         raise RecipeError(
             "no run here: there is no recipe.yaml", where=str(folder), remedy="give the folder that `swath run` made"
         )
     recipe = recipes.load(folder / "recipe.yaml")
-    return recipe, Corpus.open(corpus_path(recipe, folder))
+    corpus = Corpus.open(corpus_path(recipe, folder))
+    was = Manifest.open(folder).corpus.get("hash", corpus.content_hash)
+    if was != corpus.content_hash:
+        raise CorpusError(
+            f"the corpus is another than the one that the run in {folder} was made on: its content hash was "
+            f"{was[:16]}…, and is {corpus.content_hash[:16]}…",
+            where=str(corpus.path),
+            remedy="bring the earlier corpus back, or do the run again in another folder",
+        )
+    return recipe, corpus
 
 
 def arm_folder(run: Path, arm: str, seed: int) -> Path:

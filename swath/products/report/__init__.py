@@ -73,7 +73,13 @@ def _open_corpus(run: Run, problems: list[str]) -> Corpus | None:
     if run.corpus_path is None:
         return None
     try:
-        return Corpus.open(run.corpus_path)
+        corpus = Corpus.open(run.corpus_path)
     except SwathError as error:
         problems.append(f"The corpus cannot be opened: {error.what}")
         return None
+    if (run.manifest.get("corpus") or {}).get("hash", corpus.content_hash) != corpus.content_hash:
+        problems.append(
+            f"The corpus in {run.corpus_path} is another than the one that this run was made on: nothing of it is shown"
+        )
+        return None
+    return corpus

@@ -313,6 +313,13 @@ def test_a_corpus_that_cannot_be_opened_becomes_a_note(run):
     assert "The corpus cannot be opened: corpus.json is damaged" in page_of(run, "notes").text
 
 
+def test_of_a_corpus_that_was_made_anew_nothing_is_shown(run):
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["corpus"]["hash"] = "0" * 64
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    assert "is another than the one that this run was made on: nothing of it is shown" in page_of(run, "notes").text
+
+
 def test_values_that_are_missing_are_shown_as_missing(run):
     path = run / "evaluate" / "table.csv"
     table = pd.read_csv(path)
