@@ -278,7 +278,7 @@ class TaskParts:
     label: Literal["location", "pixel"]
     """What has a class."""
     incomplete: int
-    """Labelled locations that are left out, because a chip of some sensor is missing."""
+    """Labelled locations that are left out, because some sensor has no usable chip of them."""
     note: str
     unit: str = ""
     """Unit of the numbers of a regression; empty where they have none, and of classes."""

@@ -34,7 +34,7 @@ from swath.tasks.data import (
     with_corpus_statistics,
 )
 from swath.tasks.panel import Panel, TaskInput
-from swath.tasks.probes import ProbeSettings, Validated, fit, fit_predict, is_fitting, train_predict
+from swath.tasks.probes import ProbeSettings, Validated, fit, fit_predict, is_constant, is_fitting, train_predict
 from swath.tasks.representation import subsample
 from swath.tasks.supervised import LabelledInput
 from swath.tasks.trained import FittedProbe, Keeper
@@ -44,6 +44,7 @@ MEMORISED = (
     "an input says where locations lie, and the split is random by {by}: with neighbours to learn from, an encoder of "
     "places memorises the answers; split by block"
 )
+CONSTANT = "the features of all training locations are the same: nothing can be read out of them"
 CODES_OF_MISSING = (-99.0, -999.0, -9999.0, -99999.0, -32768.0)
 """Numbers by which tables say that there is none."""
 RARE = 5
@@ -97,7 +98,7 @@ class Task:
         self._check_clouds()
         self.groups = independent(corpus, split_config)
         self.incomplete = 0
-        """Labelled locations of the split that are left out, because a chip of some sensor is missing."""
+        """Labelled locations of the split that are left out, because some sensor has no usable chip of them."""
         rows = {part: rows_of(corpus, split[part], config.only) for part in PARTS}
         self.parts = {part: self._labelled(part, rows[part], labelled) for part in PARTS}
         self._thin = thin_parts({part: self.groups[self.parts[part].locations] for part in PARTS}, split_config)
@@ -221,8 +222,9 @@ class Task:
         """What a reader must know about the task's labels; of what is tested, `remarks_on_test` tells."""
         said = []
         if self.incomplete:
-            what = "a chip of some sensor" + (" or their coordinates" if self.config.reads_location else "")
-            said.append(f"{self.incomplete} labelled locations are left out: {what} is missing")
+            what = "some sensor has no chip of them, or none with enough valid pixels"
+            what += ", or they have no coordinates" if self.config.reads_location else ""
+            said.append(f"{self.incomplete} labelled locations are left out: {what}")
         if self.config.reads_location and self.split_config and self.split_config.by in ("location", "group"):
             said.append(MEMORISED.format(by=self.split_config.by))
         if self._without_number:
@@ -368,6 +370,7 @@ class Task:
                 yield panel.tried(lambda p=probe, e=encoder, d=data: train_predict(p, e, d, seed), note)
             else:
                 own = _taught(probe, features, panel.input.name)
+                note = "; ".join(filter(None, (note, CONSTANT if is_constant(own.train_x) else "")))
                 val_x = own.val_x
                 if probe is not panel.probe and panel.probe.validation() == "unused":
                     own = own.without_validation()

@@ -53,7 +53,9 @@ def test_units_are_locations_with_a_map_each_and_all_void_is_left_out(fields):
 def test_a_location_without_a_sensor_is_left_out_and_counted(fields):
     made = task(fields, inputs={"both": ALL}, dates="paired")
     assert made.incomplete == 1
-    assert made.remarks[0] == "1 labelled locations are left out: a chip of some sensor is missing"
+    assert made.remarks[0] == (
+        "1 labelled locations are left out: some sensor has no chip of them, or none with enough valid pixels"
+    )
 
 
 def test_the_table_is_the_units_confusion_matrices(cells):

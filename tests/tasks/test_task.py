@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from pydantic import ValidationError
 
 from swath import encoders
@@ -121,6 +122,15 @@ def test_what_cannot_be_fed_is_a_note_not_silence(corpus):
     assert by_input["both"].prediction is None
     assert by_input["both"].note == f"the encoder has no statistics of {ALL[3]}"
     assert by_input[f"{OPTICAL}/B02"].note.endswith("together and nothing else")
+
+
+def test_features_that_are_all_the_same_are_said_to_be(corpus):
+    collapsed = small_encoder(0)
+    for weights in collapsed.parameters():
+        torch.nn.init.zeros_(weights)
+    notes = [cell.note for cell in judged(task(corpus), collapsed)]
+    assert all("nothing can be read out of them" in note for note in notes)
+    assert not any("nothing can be read" in cell.note for cell in judged(task(corpus), small_encoder(0)))
 
 
 def test_a_band_that_an_encoder_never_saw_is_said_to_be(corpus):

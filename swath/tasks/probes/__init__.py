@@ -10,7 +10,7 @@ from swath import plugins
 from swath.encoders import Encoder
 from swath.errors import TrainingError
 from swath.tasks._types import Features, Prediction
-from swath.tasks.probes._scale import ZScore
+from swath.tasks.probes._scale import ZScore, is_constant
 from swath.tasks.probes._types import (
     FeatureProbe,
     FittingProbe,
@@ -37,6 +37,7 @@ __all__ = [
     "ZScore",
     "fit",
     "fit_predict",
+    "is_constant",
     "is_fitting",
     "names",
     "train_predict",

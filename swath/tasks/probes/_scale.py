@@ -21,6 +21,11 @@ class ZScore:
         return ((x - self.mean) / self.scale).astype(np.float32)
 
 
+def is_constant(x: Float[np.ndarray, "n d"]) -> bool:
+    """Whether all samples have the same features, up to rounding, so that nothing can be read out of them."""
+    return len(x) > 1 and bool(np.isfinite(x).all()) and not np.isfinite(ZScore(x).scale).any()
+
+
 def check_learnable(features: Features) -> None:
     """Raise TrainingError unless the training part holds two classes or numbers, and all features are finite."""
     # of several classes a location, each combination of them
