@@ -101,6 +101,7 @@ def test_it_learns_more_than_its_random_twin_knows(name, corpus, contract, label
             batch_size=64,
             optimizer=Optimizer(name="adamw", lr=0.002, scale_lr=False, weight_decay=0.05),
             schedule=Cosine(warmup_epochs=1),
+            precision="32",
         ),
         contract=contract,
         corpus=corpus,
