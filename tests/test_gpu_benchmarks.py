@@ -21,6 +21,11 @@ def test_without_a_gpu_they_say_so(name, capsys):
     assert json.loads(capsys.readouterr().out) == {"gpu": "no GPU"}
 
 
+def once(clock):
+    """The clock, of a single call."""
+    return lambda work, *_, **__: clock(work, runs=1, warm=0)
+
+
 @pytest.fixture
 def small(monkeypatch):
     for module in (_gpu, gpu_dense, gpu_read, gpu_step, gpu_views):
@@ -33,12 +38,20 @@ def small(monkeypatch):
     monkeypatch.setattr(gpu_step, "_settings", lambda *said: made(*said).model_copy(update={"precision": "32"}))
     monkeypatch.setattr(gpu_step, "MODELS", ("test_resnet",))
     monkeypatch.setattr(gpu_step, "Timm", lambda **_: Timm(model="test_resnet"))
+    for module in (_gpu, gpu_dense, gpu_read, gpu_step, gpu_views):
+        for clock in ("device_seconds", "wall_seconds"):
+            if timed := getattr(module, clock, None):
+                monkeypatch.setattr(module, clock, once(timed))
     monkeypatch.setattr(gpu_views, "SMALL", 2)
     monkeypatch.setattr(gpu_views, "find_spec", lambda _: None)  # no peer
     monkeypatch.setattr("swath.views._augment.find_spec", lambda _: None)  # no kernels
 
 
-@pytest.mark.parametrize("name", NAMES)
+SLOW = [pytest.param(name, marks=pytest.mark.slow) if name == "gpu_step" else name for name in NAMES]
+"""Three whole trainings by Lightning take a quarter of a minute on a pretended GPU."""
+
+
+@pytest.mark.parametrize("name", SLOW)
 @pytest.mark.usefixtures("small")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a real one")
 @pytest.mark.filterwarnings("ignore")
