@@ -80,8 +80,8 @@ def _impossible(contract: InputContract, sampled: Values, pictures: int) -> Iter
         for problem in (problem for check in checks if values for problem in check(values, contract)):
             yield problem, f"physical units ({unit})", values
         if foreign and _in_unit(unit, foreign):
-            means = ", ".join(f"{key} {_mean(contract, key):.4g}" for key in foreign)
-            problem = f"these values are {unit}, and the encoder was trained on others (mean of {means})"
+            trained_on = ", ".join(f"{key} {means[key]:.4g}" for key in foreign)
+            problem = f"these values are {unit}, and the encoder was trained on others (mean of {trained_on})"
             yield problem, "values like those of its training, or train it anew", foreign
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from swath import tasks, views
 from swath._progress import console
 from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus
-from swath.corpus.splits import SplitConfig, rotations, split
+from swath.corpus.splits import SplitConfig, rotations, rows_of, split
 from swath.encoders import InputContract
 from swath.tasks.data import contract_of as contract_of_bands
 
@@ -38,6 +39,25 @@ def contract_of(arm: ArmConfig, corpus: Corpus) -> InputContract:
         corpus, inputs.bands, channels=inputs.channels, fixed=inputs.fixed, branches=inputs.branches
     )
     return replace(contract, any_number=inputs.any_number)
+
+
+def training_of(arm: ArmConfig, corpus: Corpus, train: np.ndarray) -> dict[str, Any]:
+    """What `swath.training` is told of an arm, but for the seed: its settings, and what it learns from.
+
+    Args:
+        arm: of a recipe.
+        corpus: of its run.
+        train: rows of `corpus.locations` in the training part, of which the arm may leave some out.
+    """
+    return {
+        "encoder_config": arm.encoder,
+        "method_config": arm.method,
+        "views_config": arm.views,
+        "train": arm.training,
+        "contract": contract_of(arm, corpus),
+        "corpus": corpus,
+        "locations": rows_of(corpus, train, arm.only),
+    }
 
 
 def say_remarks(planned: Sequence[tasks.Task]) -> None:

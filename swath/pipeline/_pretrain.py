@@ -12,13 +12,13 @@ from swath._processes import side_by_side
 from swath._progress import console
 from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus, CorpusInfo
-from swath.corpus.splits import refuse_seen, rows_of
+from swath.corpus.splits import refuse_seen
 from swath.encoders import InputContract, load_seen, own_start
 from swath.errors import RecipeError, known_name
 from swath.pipeline._corpus import build_corpus
 from swath.pipeline._folder import arm_folder, corpus_path, run_folder
 from swath.pipeline._gauge import gauge_set
-from swath.pipeline._inputs import contract_of, folds, parts_of, say_remarks
+from swath.pipeline._inputs import folds, parts_of, say_remarks, training_of
 from swath.pipeline._reuse import take_over
 from swath.training import Manifest
 from swath.training.distributed import launch, leave
@@ -121,19 +121,10 @@ def _check(recipe: Recipe, corpus: Corpus, trainings: list[tuple[str, int]]) -> 
     for name, seed in trainings:
         _check_start(recipe.arms[name], name, corpus, parts_of(recipe, corpus, seed)["test"])
     for name, seed in dict(trainings).items():  # one seed of each
-        arm = recipe.arms[name]
-        contract = contract_of(arm, corpus)
-        by_days = training.check(
-            encoder_config=arm.encoder,
-            method_config=arm.method,
-            views_config=arm.views,
-            train=arm.training,
-            contract=contract,
-            corpus=corpus,
-            locations=rows_of(corpus, parts_of(recipe, corpus, seed)["train"], arm.only),
-        )
+        given = training_of(recipe.arms[name], corpus, parts_of(recipe, corpus, seed)["train"])
+        by_days = training.check(**given)
         for task in planned if by_days else ():
-            _check_days(task, name, contract)
+            _check_days(task, name, given["contract"])
 
 
 def _check_days(task: tasks.Task, arm: str, contract: InputContract) -> None:
@@ -188,21 +179,14 @@ def _pretrain(
 def _train(
     recipe: Recipe, folder: Path, corpus: Corpus, name: str, seed: int, devices: int | Literal["auto"]
 ) -> training.Pretrained:
-    arm = recipe.arms[name]
     parts = parts_of(recipe, corpus, seed)
-    contract = contract_of(arm, corpus)
+    given = training_of(recipe.arms[name], corpus, parts["train"])
     return training.pretrain(
-        encoder_config=arm.encoder,
-        method_config=arm.method,
-        views_config=arm.views,
-        train=arm.training,
-        contract=contract,
-        corpus=corpus,
-        locations=rows_of(corpus, parts["train"], arm.only),
+        **given,
         seed=seed,
         out=arm_folder(folder, name, seed),
         provenance={"recipe": recipe.name, "recipe_hash": recipe.digest, "arm": name},
-        knn=gauge_set(recipe, corpus, parts, contract),
+        knn=gauge_set(recipe, corpus, parts, given["contract"]),
         devices=devices,
         label=f"{name}, seed {seed}",
     )

@@ -1,6 +1,5 @@
 """Pre-trainings that another run has made already, so that this one need not."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +11,10 @@ from swath._files import read_json, replacing
 from swath._progress import console
 from swath.config import Recipe
 from swath.corpus import Corpus
-from swath.corpus.splits import rows_of
 from swath.encoders import load_card, load_seen
 from swath.errors import RecipeError
 from swath.pipeline._folder import arm_folder
-from swath.pipeline._inputs import contract_of, parts_of
+from swath.pipeline._inputs import parts_of, training_of
 from swath.settings import differences
 from swath.training import Manifest, Stage
 from swath.training.folder import alone, is_trained
@@ -120,19 +118,9 @@ def _wanted(recipe: Recipe, corpus: Corpus, name: str, seed: int) -> _Training |
     arm = recipe.arms[name]
     if training.learnt_from(arm.encoder, arm.method) or encoders.saw_unknown_places(arm.encoder):
         return None
-    rows = rows_of(corpus, parts_of(recipe, corpus, seed)["train"], arm.only)
-    settings = training.settings_of(
-        encoder_config=arm.encoder,
-        method_config=arm.method,
-        views_config=arm.views,
-        train=arm.training,
-        contract=contract_of(arm, corpus),
-        corpus=corpus,
-        locations=rows,
-        seed=seed,
-    )
-    as_stored = json.loads(json.dumps(settings))
-    return _Training(as_stored, frozenset(corpus.locations.iloc[rows]["uid"]), __version__)
+    given = training_of(arm, corpus, parts_of(recipe, corpus, seed)["train"])
+    uids = frozenset(corpus.locations.iloc[given["locations"]]["uid"])
+    return _Training(training.settings_of(**given, seed=seed), uids, __version__)
 
 
 def _take(made: _Made, folder: Path, name: str, seed: int) -> None:

@@ -122,7 +122,7 @@ def settings_of(
     seed: int,
 ) -> dict[str, Any]:
     """What config.json says of a pre-training: all that its result depends on, but for which locations they are."""
-    return {
+    said = {
         "encoder": encoder_config.model_dump(mode="json"),
         "method": method_config.model_dump(mode="json"),
         "views": views_config.model_dump(mode="json"),
@@ -132,6 +132,7 @@ def settings_of(
         "locations": len(locations),
         "seed": seed,
     }
+    return json.loads(json.dumps(said))
 
 
 def check(
@@ -328,7 +329,6 @@ def begin(out: Path, settings: dict[str, Any]) -> bool:
         TrainingError: the folder holds a run with other settings; the message says which.
     """
     path = out / "config.json"
-    settings = json.loads(json.dumps(settings))
     if not has_steps(out):
         out.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(settings, indent=2) + "\n")
