@@ -29,7 +29,12 @@ _SYSTEM = {
     errno.EIO: ("the disk reports an error", f"look at the disk, {AGAIN}"),
     errno.ESTALE: ("the network drive is gone", f"mount it again, {AGAIN}"),
 }
-_MEMORY = f"use a smaller batch (training.batch_size), fewer --jobs or a larger machine, {AGAIN}"
+_OF_A_GPU = ("CUDA error", "CUDA driver error", "CUDNN_STATUS", "CUBLAS_STATUS", "Triton Error [CUDA]")
+"""What errors of a GPU say: those of the runtime and of its libraries, and of kernels that make views."""
+_MEMORY = (
+    "use a smaller batch (training.batch_size), a smaller --window of a map, fewer --jobs or a larger machine, " + AGAIN
+)
+_GPU = f"look at it with `nvidia-smi`, {AGAIN}"
 
 
 def ending(error: Exception) -> tuple[str, int]:
@@ -38,12 +43,19 @@ def ending(error: Exception) -> tuple[str, int]:
         return str(error), MISTAKE
     if _is_of_memory(error):
         return f"there is not enough memory\n  where: {_short(error)}\n  do:    {_MEMORY}", MISTAKE
+    if is_of_gpu(error):
+        return f"the GPU failed or disappeared\n  where: {_short(error)}\n  do:    {_GPU}", MISTAKE
     if (number := _system_error(error)) in _SYSTEM:
         what, remedy = _SYSTEM[number]
         where = getattr(error, "filename", None) or _short(error)
         return f"{what}\n  where: {where}\n  do:    {remedy}", MISTAKE
     remedy = "please report it with that file; what is finished is kept, and the same command continues"
     return f"something unforeseen: {_short(error)}\n  where: {_details(error)}\n  do:    {remedy}", UNFORESEEN
+
+
+def is_of_gpu(error: Exception) -> bool:
+    """Whether an error says that a GPU failed: it is the runtime's, one of its libraries', or a kernel's of views."""
+    return any(name in str(error) for name in _OF_A_GPU)
 
 
 def _is_of_memory(error: Exception) -> bool:

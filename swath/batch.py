@@ -84,6 +84,11 @@ class Calibration:
     decibel: bool
     """Whether the scaled counts are a linear power that is to be turned into decibels."""
 
+    @classmethod
+    def of(cls, scale: Sequence[float], offset: Sequence[float], *, decibel: bool) -> "Calibration":
+        """The calibration of bands with these factors and offsets."""
+        return cls(_unless(scale, neutral=1.0), _unless(offset, neutral=0.0), decibel)
+
     def apply(self, values: Float[Tensor, "*n c h w"]) -> None:
         """Turn counts into physical values in place; counts that have none, such as a negative power, become
         non-finite.
@@ -94,6 +99,13 @@ class Calibration:
         """The same calibration on another device."""
         scale, offset = (None if numbers is None else send(numbers, device) for numbers in (self.scale, self.offset))
         return replace(self, scale=scale, offset=offset)
+
+
+def _unless(values: Sequence[float], neutral: float) -> Float[Tensor, "c 1 1"] | None:
+    """One number per band, or None where all are the neutral one and would change nothing."""
+    if all(value == neutral for value in values):
+        return None
+    return torch.tensor(values, dtype=torch.float32)[:, None, None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,14 +143,15 @@ class Counts:
         """The image in physical units, on the same device. Invalid pixels are 0, and non-finite values are invalid."""
         pixels = self.stored.to(torch.float32, copy=True)
         self.calibration.apply(pixels)
-        valid = self._valid()
+        valid = self.validity()
         if self.real:
             valid &= pixels.isfinite().all(dim=2)
         if self.real or self.known is not None:
             pixels.masked_fill_(~valid[:, :, None], 0.0)
         return Image(pixels, valid, self.days, self.band_ids, self.gsd_m, self.common_ids)
 
-    def _valid(self) -> Bool[Tensor, "b t h w"]:
+    def validity(self) -> Bool[Tensor, "b t h w"]:
+        """Which pixels are valid, those left out whose value will be found not to be finite."""
         b, t, _, h, w = self.stored.shape
         if self.known is None:
             return torch.ones((b, t, h, w), dtype=torch.bool, device=self.stored.device)

@@ -235,7 +235,7 @@ _RUN = threading.Thread.run
 
 def _run(thread: threading.Thread) -> None:
     """Each thread has modes of its own; threads of a pool outlive the block."""
-    with _Calls() if thread.name == "swath-loader" else nullcontext():
+    with _Calls() if thread.name.startswith("swath-loader") else nullcontext():
         _RUN(thread)
 
 

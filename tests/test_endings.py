@@ -29,6 +29,11 @@ def test_what_was_foreseen_says_itself():
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b"), "a folder was expected here"),
         (MemoryError(), "not enough memory"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"), "not enough memory"),
+        (
+            RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might"),
+            "the GPU failed or disappeared",
+        ),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), "nvidia-smi"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"), "enough memory"),
     ],
     ids=lambda value: type(value).__name__,

@@ -19,6 +19,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from swath._device import has_bfloat16
+from swath._endings import is_of_gpu
 from swath._processes import together
 from swath._progress import console
 from swath._signals import Stopped, left_to_others
@@ -208,10 +209,6 @@ def _environment(launch: distributed.Launch) -> ClusterEnvironment:
     return TorchElasticEnvironment() if launch.by else LightningEnvironment()
 
 
-_OF_A_GPU = ("CUDA error", "CUDA driver error", "CUDNN_STATUS", "CUBLAS_STATUS", "Triton Error [CUDA]")
-"""What errors of a GPU say: those of the runtime and of its libraries, and of kernels that make views."""
-
-
 @contextmanager
 def _device_errors(last: Path, train: TrainConfig) -> Iterator[None]:
     """Explain a GPU's failures: they are raised from whatever happens to be computed at that moment."""
@@ -238,7 +235,7 @@ def _device_errors(last: Path, train: TrainConfig) -> Iterator[None]:
                 where=str(last.parent),
                 remedy="look for what ended it, such as too little memory, and run the same again; it continues",
             ) from error
-        if not any(name in str(error) for name in _OF_A_GPU):
+        if not is_of_gpu(error):
             raise
         raise TrainingError(
             f"the GPU failed or disappeared, and {stands}: {str(error).splitlines()[0]}",

@@ -4,8 +4,20 @@
 fetches pixels, and `loader` hands out batches in the order of an epoch.
 """
 
-from swath.corpus.reading.loader import Loader, ahead
+from swath.corpus.reading.loader import Loader, ahead_of, one_ahead
 from swath.corpus.reading.reader import Reader, column_values, texts
 from swath.corpus.reading.sampler import PADDING, Sampler, Selection, days, gaps
 
-__all__ = ["PADDING", "Loader", "Reader", "Sampler", "Selection", "ahead", "column_values", "days", "gaps", "texts"]
+__all__ = [
+    "PADDING",
+    "Loader",
+    "Reader",
+    "Sampler",
+    "Selection",
+    "ahead_of",
+    "column_values",
+    "days",
+    "gaps",
+    "one_ahead",
+    "texts",
+]

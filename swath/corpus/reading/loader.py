@@ -2,7 +2,8 @@
 
 import queue
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +22,10 @@ from swath.errors import CorpusError
 
 AHEAD = 2
 """Number of batches that are read ahead."""
+THREAD = "swath-loader"
+"""Name of threads that read ahead."""
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Loader:
@@ -149,11 +153,26 @@ class Loader:
         return {name: np.concatenate([own, beside[name]], axis=1) for name, own in chips.items()}
 
 
+def one_ahead(read: Callable[[T], U], items: Sequence[T]) -> Iterator[U]:
+    """What `read` says of each item; the next one is read in a thread while the caller uses it, and none beyond."""
+    with ThreadPoolExecutor(1, THREAD) as reader:
+        coming = [reader.submit(read, item) for item in items[:1]]
+        for following in range(1, len(items) + 1):
+            found = coming.pop().result()
+            coming = [reader.submit(read, item) for item in items[following : following + 1]]
+            yield found
+
+
+def ahead_of(device: torch.device | str, batches: Iterator[T]) -> Iterator[T]:
+    """The same batches, read while a GPU computes; a CPU has no cores to spare for that."""
+    return batches if torch.device(device).type == "cpu" else ahead(batches)
+
+
 def ahead(batches: Iterator[T]) -> Iterator[T]:
     """The same batches, produced by a thread that stays a little ahead; its errors are raised in the caller."""
     ready: queue.Queue[T | Exception | None] = queue.Queue(maxsize=AHEAD)
     stop = threading.Event()
-    thread = threading.Thread(target=_produce, args=(batches, ready, stop), name="swath-loader", daemon=True)
+    thread = threading.Thread(target=_produce, args=(batches, ready, stop), name=THREAD, daemon=True)
     thread.start()
     try:
         while (item := ready.get()) is not None:

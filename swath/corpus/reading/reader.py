@@ -406,10 +406,8 @@ def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | No
         read=_reading(array),
         read_valid=None if valid is None else _reading(valid),
         bands=None if position == list(range(len(layout.bands))) else np.array(position),
-        calibration=Calibration(
-            scale=_unless([layout.scale[i] for i in position], neutral=1.0),
-            offset=_unless([layout.offset[i] for i in position], neutral=0.0),
-            decibel=layout.decibel,
+        calibration=Calibration.of(
+            [layout.scale[i] for i in position], [layout.offset[i] for i in position], decibel=layout.decibel
         ),
         band_ids=torch.tensor([[band_id(f"{sensor}/{band}") for band in bands]], dtype=torch.int32),
         gsd_m=layout.gsd_m,
@@ -430,13 +428,6 @@ def _validity(corpus: Corpus, sensor: str, threads: int | None) -> ts.TensorStor
             remedy="restore the folder, or build the corpus again",
         )
     return array
-
-
-def _unless(values: Sequence[float], neutral: float) -> Float[Tensor, "c 1 1"] | None:
-    """One number per band, or None where all are the neutral one and would change nothing."""
-    if all(value == neutral for value in values):
-        return None
-    return torch.tensor(values, dtype=torch.float32)[:, None, None]
 
 
 def _travelling(dtype: np.dtype, sensor: str) -> torch.dtype:

@@ -116,6 +116,17 @@ class SensorLayout(Settings):
             nodata=sensor.nodata,
         )
 
+    @property
+    def real(self) -> bool:
+        """Whether physical values may be non-finite, as of floating-point counts and decibels they can be."""
+        return self.decibel or np.dtype(self.dtype).kind == "f"
+
+    def only(self, bands: Sequence[str]) -> "SensorLayout":
+        """The layout of some of its bands, in this order."""
+        at = [self.bands.index(band) for band in bands]
+        scale, offset = (tuple(numbers[i] for i in at) for numbers in (self.scale, self.offset))
+        return self.model_copy(update={"bands": tuple(bands), "scale": scale, "offset": offset})
+
     def physical(self, counts: Shaped[ndarray, "..."], band: int) -> Float64[ndarray, "..."]:
         """Physical values of counts of the band at that position; not finite where there is none."""
         return physical(counts, self.scale[band], self.offset[band], decibel=self.decibel)

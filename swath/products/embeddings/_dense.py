@@ -16,9 +16,11 @@ from rasterio.warp import transform_bounds
 from torch import Tensor
 
 import swath
+from swath._device import send
 from swath._files import file_name
 from swath._progress import track
 from swath.batch import Image
+from swath.corpus.reading import ahead_of
 from swath.encoders import Encoder, SeriesEncoder, load
 from swath.errors import ContractError
 from swath.products.embeddings._build import mark
@@ -191,14 +193,19 @@ def _window(
     width = (core.width - 1) * crops.stride + crops.px
     found = np.full((network.dim, core.height, core.width), np.nan, np.float32)
     each = max(1, STRIP_VALUES // (width * crops.stride * depth))
-    for row in range(0, core.height, each):
-        rows = slice(row, min(row + each, core.height))
-        top, height = (core.row + row) * crops.stride, (rows.stop - row - 1) * crops.stride + crops.px
-        strip = _composed(zone.read(Span(top, core.column * crops.stride, height, width)), bands)
+    strips = [slice(row, min(row + each, core.height)) for row in range(0, core.height, each)]
+    spans = [
+        Span((core.row + rows.start) * crops.stride, core.column * crops.stride,
+             (rows.stop - rows.start - 1) * crops.stride + crops.px, width)
+        for rows in strips
+    ]  # fmt: skip
+    device = device_of(network)
+    read = ahead_of(device, (_composed(zone.read(span, device), bands) for span in spans))
+    for rows, span, strip in zip(strips, spans, read, strict=True):
         found[:, rows] = _vectors_of(network, strip, crops, batch_size, trusted=trusted)
         if np.isinf(found[:, rows]).any():
             raise ContractError(
-                f"the encoder gives values that are not finite around row {top}, column {core.column * crops.stride}",
+                f"the encoder gives values that are not finite around row {span.row}, column {span.column}",
                 remedy="look at the pixels there, or take another encoder",
             )
     return found
@@ -209,19 +216,20 @@ def _vectors_of(
 ) -> Float32[ndarray, "d h w"]:
     """Vectors of all crops of a strip; NaN where no pixel is valid, infinite where the encoder gives no number."""
     pixels, valid = (_squares(x[0], crops) for x in (strip.pixels, strip.valid))
-    there = valid.any(dim=0).flatten(2).any(dim=2).nonzero()
+    there = valid.any(dim=0).flatten(2).any(dim=2).cpu().nonzero()
     size = batch_size or max(LEAST_BATCH, BATCH_PIXELS // (len(valid) * crops.px**2))
     found = np.full((network.dim, *valid.shape[1:3]), np.nan, np.float32)
     for part in there.split(size):
         (row, column), count = part.T.numpy(), len(part)
+        down, across = send(part.T.contiguous(), valid.device)
         batch = replace(
             strip,
-            pixels=pixels[:, :, row, column].permute(2, 0, 1, 3, 4).contiguous(),
-            valid=valid[:, row, column].transpose(0, 1).contiguous(),
+            pixels=pixels[:, :, down, across].permute(2, 0, 1, 3, 4).contiguous(),
+            valid=valid[:, down, across].transpose(0, 1).contiguous(),
             days=strip.days.expand(count, -1),
             band_ids=strip.band_ids.expand(count, -1),
         )
-        vectors = network.embed(batch.to(device_of(network)), trusted=trusted).cpu().numpy()
+        vectors = network.embed(batch, trusted=trusted).cpu().numpy()
         found[:, row, column] = np.where(np.isfinite(vectors), vectors, np.inf).T
     return found
 

@@ -3,9 +3,9 @@
 import json
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy import ndarray
 
 from swath._files import replacing, write_whole
 from swath._progress import track
+from swath.corpus.reading import one_ahead
 from swath.encoders import Encoder
 from swath.errors import ContractError, SwathError
 from swath.products.embeddings._plan import Plan
@@ -108,17 +109,13 @@ def run(encoder: Encoder, bands: Bands, plan: Plan, folder: Path, batch_size: in
         for start in range(number * ROWS, min((number + 1) * ROWS, len(plan)), batch_size)
     ]
     done: list[torch.Tensor] = []
-    with ThreadPoolExecutor(1, "swath-read") as pool:
-        coming = pool.submit(plan.images, starts[0], device) if starts else None
-        for i, part in enumerate(track(starts, len(starts), "embedding")):
-            assert coming is not None
-            images = coming.result()
-            coming = pool.submit(plan.images, starts[i + 1], device) if i + 1 < len(starts) else None
-            made = [encoder.embed(plan.reader.compose(images, own), trusted=trusted or i > 0) for own in passes]
-            done.append(torch.cat(made, dim=1).cpu())
-            if part.stop % ROWS == 0 or part.stop == len(plan):
-                _keep(parts, (part.stop - 1) // ROWS, torch.cat(done).numpy(), plan)
-                done = []
+    read = one_ahead(partial(plan.images, device=device), starts)
+    for i, (part, images) in enumerate(track(zip(starts, read, strict=True), len(starts), "embedding")):
+        made = [encoder.embed(plan.reader.compose(images, own), trusted=trusted or i > 0) for own in passes]
+        done.append(torch.cat(made, dim=1).cpu())
+        if part.stop % ROWS == 0 or part.stop == len(plan):
+            _keep(parts, (part.stop - 1) // ROWS, torch.cat(done).numpy(), plan)
+            done = []
     return parts
 
 

@@ -206,10 +206,9 @@ def _cut(x: Tensor, side: int, step: int) -> Tensor:
     return squares.permute(2, 3, 0, 1, 4, 5).flatten(0, 1).contiguous()
 
 
-def seen(images: Images, margin: int, cell: int) -> Bool[Tensor, "h w"]:
+def seen(validity: Sequence[Bool[Tensor, "t y x"]], margin: int, cell: int) -> Bool[Tensor, "h w"]:
     """Which pixels of a map have something to be made of: a valid pixel of any date of every sensor."""
-    there = [image.valid[0].any(dim=0) for image in rasters(images).values()]
-    valid = torch.stack(there).all(dim=0)
+    valid = torch.stack([each.any(dim=0) for each in validity]).all(dim=0)
     valid = valid[margin : valid.shape[0] - margin, margin : valid.shape[1] - margin]
     return valid if cell == 1 else valid.unfold(0, cell, cell).unfold(1, cell, cell).flatten(2).any(dim=2)
 

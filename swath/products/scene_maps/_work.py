@@ -6,24 +6,28 @@ strips are summed, always in the same order, and `N.done` takes the place of the
 """
 
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import shapely
+import torch
 from affine import Affine
-from jaxtyping import Bool, Float32, Shaped
+from jaxtyping import Bool, Float, Float32, Shaped
 from numpy import ndarray
 from rasterio.features import geometry_mask
 from rasterio.transform import array_bounds
+from torch import Tensor
 
+from swath._device import Arrival, fetch
 from swath._files import replacing
 from swath._progress import track
 from swath.batch import Image
+from swath.corpus.reading import one_ahead
 from swath.products.scene_maps._layout import Layout
-from swath.products.scene_maps._predictors import Predictor, rasters, seen
+from swath.products.scene_maps._predictors import Predictor, seen
 from swath.products.scene_maps._products import Product
 from swath.products.windows import Span, Zone
 from swath.sensors import LOCATION
@@ -70,8 +74,33 @@ class ZoneWork:
         return np.load(self.path(number, "done"), allow_pickle=False)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """What the network sees of a window."""
+
+    number: int
+    images: dict[str, Image]
+    """On the device of the network; none where nothing of it is valid."""
+    valid: Bool[ndarray, "h w"]
+    """Which pixels of the map have something to be made of, and lie in the area."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """What the network says of a window, on its way to the host."""
+
+    number: int
+    valid: Bool[ndarray, "h w"]
+    values: Float[Tensor, "k h w"] | None
+    """None where it was not asked, as nothing is valid."""
+    arrived: Arrival | None
+    """Tells when the values are there; None: they are."""
+
+
 def compute(work: ZoneWork, numbers: Sequence[int], progress: str | None = None) -> None:
-    """Compute windows and join what can be joined; the next one is read while the network sees the last.
+    """Compute windows and join what can be joined.
+
+    The next window is read while the network sees one, and what it said of the last is written while a GPU does.
 
     Args:
         work: what to do.
@@ -82,31 +111,52 @@ def compute(work: ZoneWork, numbers: Sequence[int], progress: str | None = None)
         CorpusError: a file of the input is bad.
         ContractError: its units or pixel size are not those of the network.
     """
-    predictor, checked = work.predictor.to(work.device), False
-    with ThreadPoolExecutor(1) as reader:
-        ahead = [reader.submit(read, work, number) for number in numbers[:1]]
-        steps = enumerate(numbers)
-        for k, number in track(steps, len(numbers), progress) if progress else steps:
-            images, mask = ahead.pop().result()
-            ahead = [reader.submit(read, work, n) for n in numbers[k + 1 : k + 2]]
-            if images is not None and not checked and any(one.valid.any() for one in rasters(images).values()):
-                predictor.check(_at_one_point(images))
-                checked = True
-            _compute_one(work, predictor, number, images, mask)
-            for one in work.layout.after(number):
-                settle(work, one)
+    predictor = work.predictor.to(work.device)
+    windows = one_ahead(partial(read, work), numbers)
+    said = (_ask(predictor, window) for window in _checked(predictor, windows))
+    said = said if work.device == "cpu" else _one_behind(said)
+    for one in track(said, len(numbers), progress) if progress else said:
+        _write(work, one)
+        for later in work.layout.after(one.number):
+            settle(work, later)
 
 
-def read(work: ZoneWork, number: int) -> tuple[dict[str, Image] | None, Bool[ndarray, "h w"]]:
-    """What the network sees of a window, None where all of it lies outside of the area; and which pixels lie in it."""
+def _one_behind(items: Iterable[Said]) -> Iterator[Said]:
+    """The same, each handed over once the next one is there."""
+    before = None
+    for item in items:
+        if before is not None:
+            yield before
+        before = item
+    if before is not None:
+        yield before
+
+
+def _checked(predictor: Predictor, windows: Iterable[Window]) -> Iterator[Window]:
+    """The same windows, of which units and size of the first pixels are checked."""
+    checked = False
+    for window in windows:
+        if window.images and not checked:
+            predictor.check(_at_one_point(window.images))
+            checked = True
+        yield window
+
+
+def read(work: ZoneWork, number: int) -> Window:
+    """What the network sees of a window; its counts travel to the device, and are decoded there."""
     span = work.layout.span(number)
-    mask = inside(work, span)
-    if not mask.any():
-        return None, mask
-    images = work.zone.read(_seen_span(work, number))
+    valid = inside(work, span)
+    if not valid.any():
+        return Window(number, {}, valid)
+    counts = work.zone.counts(_seen_span(work, number))
+    valid &= seen([one.validity()[0] for one in counts.values()], work.predictor.margin, work.predictor.cell).numpy()
+    if not valid.any():
+        return Window(number, {}, valid)
+    device = torch.device(work.device)
+    images = {sensor: one.to(device).decode() for sensor, one in counts.items()}
     if wanted := [key.partition("/")[2] for key in work.predictor.bands if key.startswith(f"{LOCATION}/")]:
-        images[LOCATION] = work.zone.location(wanted, *work.predictor.middles(span))
-    return images, mask
+        images[LOCATION] = work.zone.location(wanted, *work.predictor.middles(span)).to(device)
+    return Window(number, images, valid)
 
 
 def _at_one_point(images: dict[str, Image]) -> dict[str, Image]:
@@ -142,22 +192,28 @@ def inside(work: ZoneWork, span: Span) -> Bool[ndarray, "h w"]:
         return geometry_mask(near.tolist(), shape, transform, invert=True)
 
 
-def _compute_one(
-    work: ZoneWork, predictor: Predictor, number: int, images: dict[str, Image] | None, mask: Bool[ndarray, "h w"]
-) -> None:
-    span, owned = work.layout.span(number), work.layout.owned(number)
-    valid = None if images is None else seen(images, predictor.margin, predictor.cell).numpy() & mask
-    if images is None or valid is None or not valid.any():
-        work.path(number, "empty").touch()
+def _ask(predictor: Predictor, window: Window) -> Said:
+    """Have the network see a window, without waiting for what a GPU says."""
+    if not window.images:
+        return Said(window.number, window.valid, None, None)
+    (values,), arrived = fetch([predictor(window.images)])
+    return Said(window.number, window.valid, values, arrived)
+
+
+def _write(work: ZoneWork, said: Said) -> None:
+    """Leave what was said of a window in the working folder."""
+    if said.values is None:
+        work.path(said.number, "empty").touch()
         return
-    values = predictor({sensor: image.to(work.device) for sensor, image in images.items()}).cpu().numpy()
-    here = owned.inside(span)
-    if not work.layout.overlap:
-        _save(work.path(number, "done"), work.product.encode(values[:, *here], valid[here]))
-        return
-    values *= work.layout.weights(number)
-    _save_edges(work, number, values, valid[here])
-    _save(work.path(number, "core"), work.product.encode(values[:, *here], valid[here]))
+    if said.arrived is not None:
+        said.arrived.synchronize()
+    values, here = said.values.numpy(), work.layout.owned(said.number).inside(work.layout.span(said.number))
+    valid = said.valid[here]
+    if work.layout.overlap:
+        values *= work.layout.weights(said.number)
+        _save_edges(work, said.number, values, valid)
+    kind = "core" if work.layout.overlap else "done"
+    _save(work.path(said.number, kind), work.product.encode(values[:, *here], valid))
 
 
 def _save(path: Path, array: ndarray) -> None:

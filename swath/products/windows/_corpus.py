@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from swath._progress import console
-from swath.corpus import Corpus, Reader, Selection
+from swath.corpus import Corpus, Reader, Selection, SensorLayout
 from swath.corpus.reading import PADDING
 from swath.corpus.sources.folder import Pixels
 from swath.errors import CorpusError
@@ -39,6 +39,7 @@ class CorpusChip:
     height: int
     width: int
     gsd_m: float
+    layout: SensorLayout
 
     @property
     def masks_clouds(self) -> bool:
@@ -46,11 +47,11 @@ class CorpusChip:
         return True
 
     def read(self, row: int, column: int, height: int, width: int) -> Pixels:
-        """A window in physical units."""
+        """A window as it is stored."""
         reader = _reader(self.corpus, self.written_ns, self.sensor, self.bands)
-        image = reader.read({self.sensor: np.array([[self.position]])})[self.sensor]
+        counts = reader.counts({self.sensor: np.array([[self.position]])})[self.sensor]
         where = slice(row, row + height), slice(column, column + width)
-        return Pixels(image.pixels[0, 0].numpy()[:, *where], image.valid[0, 0].numpy()[where])
+        return Pixels(counts.stored[0, 0].numpy()[:, *where], counts.validity()[0, 0].numpy()[where])
 
 
 @lru_cache(8)
@@ -132,6 +133,7 @@ def _zone(
 
 
 def _raster(corpus: Corpus, row: int, position: int, sensor: str, bands: tuple[str, ...]) -> CorpusChip:
+    layout = corpus.info.sensors[sensor]
     location, when, px = corpus.locations.iloc[row], corpus.chip_index["datetime"].iloc[position], corpus.info.chip_px
     date = None if pd.isna(when) else when.to_pydatetime()
     return CorpusChip(
@@ -146,7 +148,8 @@ def _raster(corpus: Corpus, row: int, position: int, sensor: str, bands: tuple[s
         transform=Affine(*location["transform"]),
         height=px,
         width=px,
-        gsd_m=corpus.info.sensors[sensor].gsd_m,
+        gsd_m=layout.gsd_m,
+        layout=layout.only(bands),
     )
 
 

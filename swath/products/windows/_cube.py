@@ -20,7 +20,7 @@ from rasterio.errors import CRSError
 from swath import sensors
 from swath.corpus import SensorLayout
 from swath.corpus.ground import utm
-from swath.corpus.sources.folder import Pixels, physical
+from swath.corpus.sources.folder import Pixels
 from swath.errors import CorpusError
 from swath.settings import Settings
 
@@ -75,14 +75,14 @@ class CubeDate:
         return self.cloud is not None
 
     def read(self, row: int, column: int, height: int, width: int) -> Pixels:
-        """A window in physical units."""
+        """A window as it is stored."""
         where = (row, column, height, width)
         counts = np.stack([_meant(self._window(name, *where), self.layout.dtype) for name in self.variables])
         valid = np.ones((height, width), bool)
         for band, missing in zip(counts, self.nodata, strict=True):
             if missing is not None:
                 valid &= band != missing
-        return physical(counts, valid & ~self._cloudy(where), self.layout)
+        return Pixels(counts, valid & ~self._cloudy(where))
 
     def _cloudy(self, where: tuple[int, int, int, int]) -> Bool[ndarray, "y x"]:
         rule = sensors.get(self.sensor).cloud

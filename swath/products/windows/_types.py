@@ -5,6 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from affine import Affine
 
+from swath.corpus import SensorLayout
 from swath.corpus.sources.folder import Pixels
 
 
@@ -62,6 +63,11 @@ class Raster(Protocol):
         """Whether a quality layer hides clouds."""
         ...
 
+    @property
+    def layout(self) -> SensorLayout:
+        """What its counts mean: the same for all rasters of a sensor."""
+        ...
+
     def read(self, row: int, column: int, height: int, width: int) -> Pixels:
-        """A window that lies in it, in physical units."""
+        """A window that lies in it, as it is stored."""
         ...

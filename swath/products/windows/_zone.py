@@ -9,11 +9,13 @@ from functools import cached_property, lru_cache
 import numpy as np
 import torch
 from affine import Affine
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 from pyproj import Transformer
 
-from swath.batch import NO_DAY, Image
+from swath._device import CPU
+from swath.batch import NO_DAY, Calibration, Counts, Image
+from swath.corpus import SensorLayout
 from swath.errors import CorpusError
 from swath.products.windows._tiles import Span
 from swath.products.windows._types import Raster
@@ -44,9 +46,14 @@ class Frame:
     day: int
     """Days since 1970-01-01; NO_DAY where it is unknown, or the rasters are of several days."""
 
-    def read(self, span: Span, bands: int) -> tuple[Float32[ndarray, "c y x"], Bool[ndarray, "y x"]]:
-        """Physical values and validity of a window; invalid where no raster reaches."""
-        values = np.zeros((bands, span.height, span.width), np.float32)
+    @property
+    def layout(self) -> SensorLayout:
+        """What the counts of its rasters mean."""
+        return self.rasters[0].raster.layout
+
+    def read(self, span: Span) -> tuple[Shaped[ndarray, "c y x"], Bool[ndarray, "y x"]]:
+        """Counts of a window, and which pixels have a physical value; none where no raster reaches."""
+        counts = np.zeros((len(self.layout.bands), span.height, span.width), self.layout.dtype)
         valid = np.zeros((span.height, span.width), bool)
         for placed in self.rasters:
             part = _common(span, placed)
@@ -54,10 +61,19 @@ class Frame:
                 continue
             row, column = part.row - placed.row, part.column - placed.column
             pixels = placed.raster.read(row, column, part.height, part.width)
-            new = pixels.valid & ~valid[here]
-            np.copyto(values[:, *here], pixels.values, where=new)
+            new = pixels.valid & _has_value(pixels.counts, self.layout) & ~valid[here]
+            np.copyto(counts[:, *here], pixels.counts, where=new)
             valid[here] |= new
-        return values, valid
+        return counts, valid
+
+
+def _has_value(counts: Shaped[ndarray, "c y x"], layout: SensorLayout) -> Bool[ndarray, "y x"]:
+    """Where every band of counts has a physical value, as floating-point counts and decibels need not have."""
+    if not layout.real:
+        return np.ones(counts.shape[1:], bool)
+    values = torch.from_numpy(counts.astype(np.float32))
+    Calibration.of(layout.scale, layout.offset, decibel=layout.decibel).apply(values)
+    return values.isfinite().all(dim=0).numpy()
 
 
 def _common(span: Span, placed: _Placed) -> Span | None:
@@ -113,13 +129,25 @@ class Zone:
         """Whether clouds are hidden in any raster."""
         return any(raster.masks_clouds for raster in self.all_rasters)
 
-    def read(self, span: Span) -> dict[str, Image]:
+    def read(self, span: Span, device: torch.device | str = CPU) -> dict[str, Image]:
         """A window by sensor, "1 t c h w" in physical units; what no raster covers, nodata and clouds are invalid.
+
+        Args:
+            span: of the window.
+            device: where the images shall be. Counts travel there, and are decoded there.
 
         Raises:
             CorpusError: a file is bad.
         """
-        return {sensor: self._image(sensor, frames, span) for sensor, frames in self.frames.items()}
+        return {sensor: counts.to(torch.device(device)).decode() for sensor, counts in self.counts(span).items()}
+
+    def counts(self, span: Span) -> dict[str, Counts]:
+        """The same window as stored counts, whose `decode` makes the images, and which know all that is invalid.
+
+        Raises:
+            CorpusError: a file is bad.
+        """
+        return {sensor: self._counts(sensor, frames, span) for sensor, frames in self.frames.items()}
 
     def location(self, bands: Sequence[str], rows: Float[ndarray, " h"], columns: Float[ndarray, " w"]) -> Image:
         """Where the points of a grid lie: an image "1 1 c h w" of longitude, latitude or both; invalid if nowhere.
@@ -146,16 +174,18 @@ class Zone:
             common_ids=ids,
         )
 
-    def _image(self, sensor: str, frames: Sequence[Frame], span: Span) -> Image:
-        raster = self.rasters[sensor]
-        read = [frame.read(span, len(raster.bands)) for frame in frames]
+    def _counts(self, sensor: str, frames: Sequence[Frame], span: Span) -> Counts:
+        raster, layout = self.rasters[sensor], frames[0].layout
+        read = [frame.read(span) for frame in frames]
+        valid = np.stack([valid.reshape(-1) for _, valid in read])
         ids = tuple(band_id(f"{sensor}/{name}") for name in raster.bands)
-        return Image(
-            pixels=torch.from_numpy(np.stack([values for values, _ in read])[None]),
-            valid=torch.from_numpy(np.stack([valid for _, valid in read])[None]),
+        return Counts(
+            stored=torch.from_numpy(np.stack([counts for counts, _ in read])[None]),
+            known=None if valid.all() else torch.from_numpy(np.packbits(valid, axis=1)[None]),
             days=torch.tensor([[frame.day for frame in frames]], dtype=torch.int32),
             band_ids=torch.tensor([ids], dtype=torch.int32),
             gsd_m=raster.gsd_m,
+            calibration=Calibration.of(layout.scale, layout.offset, decibel=layout.decibel),
             common_ids=ids,
         )
 

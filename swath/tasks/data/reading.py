@@ -10,7 +10,7 @@ from jaxtyping import Int
 from swath.batch import Image
 from swath.corpus import Corpus, Reader, Selection
 from swath.corpus.painting import knows_clear, paint
-from swath.corpus.reading import ahead
+from swath.corpus.reading import ahead_of
 from swath.errors import ContractError
 from swath.sensors import LOCATION
 
@@ -92,8 +92,7 @@ class BandReader:
         self, parts: Iterable[Int[np.ndarray, " b"]], device: torch.device | str = "cpu"
     ) -> Iterator[dict[str, Image]]:
         """What `read` says of each of these parts; for a GPU the next ones are read while it computes."""
-        read = (self.read(part, device) for part in parts)
-        return read if torch.device(device).type == "cpu" else ahead(read)
+        return ahead_of(device, (self.read(part, device) for part in parts))
 
     def choose(self, locations: Int[np.ndarray, " b"]) -> dict[str, Int[np.ndarray, "b t"]]:
         """The chips that are read of these locations, by sensor: positions in `corpus.chips`, -1 for padding."""

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from swath.corpus import Loader, Selection
+from swath.corpus.reading import one_ahead
 from swath.corpus.reading._crossing import Crossing
 from swath.corpus.reading.loader import AHEAD
 from swath.corpus.reading.sampler import epoch_order, mix
@@ -152,3 +153,31 @@ def test_what_fails_while_reading_ahead_is_raised_where_batches_are_taken(corpus
     with pytest.raises(CorpusError, match="went away"):
         taken.extend(loader.epoch(0))
     assert threads() == []
+
+
+def test_one_ahead_reads_the_next_while_one_is_used_and_none_beyond():
+    begun, may_end = [], threading.Event()
+
+    def read(item):
+        begun.append(item)
+        if item == 1:
+            may_end.wait(10)
+        return -item
+
+    found = one_ahead(read, [0, 1, 2, 3])
+    assert next(found) == 0
+    while begun != [0, 1]:
+        time.sleep(0.001)
+    may_end.set()
+    assert next(found) == -1
+    assert list(found) == [-2, -3]
+    assert begun == [0, 1, 2, 3]
+    assert list(one_ahead(read, [])) == []
+
+
+def test_an_error_of_reading_one_ahead_comes_when_its_item_is_asked_for():
+    found = one_ahead(lambda item: 1 // item, [1, 0, 1])
+    assert next(found) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(found)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("swath-loader")]

@@ -134,11 +134,16 @@ def test_numbers_that_are_not_finite_become_invalid_even_if_the_file_says_otherw
 
     made = make(tmp_path / "corpus", count=4)
     array = zarr.open_group(made.path / "pixels" / f"{RADAR}.zarr")["pixels"]
-    array[0, 0, 5, 6] = np.inf
-    image = Reader(made, {RADAR: ("VV", "VH")}).read({RADAR: np.array([[_position(made, 0)]])})[RADAR]
+    for column, number in enumerate((np.inf, -np.inf, np.nan)):
+        array[0, 0, 5, 6 + column] = number
+    reader, rows = Reader(made, {RADAR: ("VV", "VH")}), {RADAR: np.array([[_position(made, 0)]])}
+    image = reader.read(rows)[RADAR]
     assert image.pixels.isfinite().all()
-    assert not image.valid[0, 0, 5, 6]
-    assert image.valid.sum() == PX * PX - 1
+    assert not image.valid[0, 0, 5, 6:9].any()
+    assert image.valid.sum() == PX * PX - 3
+    counts = reader.counts(rows)[RADAR]
+    assert counts.validity().all()
+    assert same(counts.decode(), image)
 
 
 def same(one, other) -> bool:
@@ -170,6 +175,8 @@ def test_every_type_of_counts_decodes_to_the_same_bits(dtype, decibel, tmp_path)
         bands=("VV", "VH"), gsd_m=10, dtype=dtype, scale=(0.3, 1.0), offset=(-3.0, 2.0), nodata=7, decibel=decibel
     )
     counts = np.random.default_rng(0).integers(0, 100, (5, 2, PX, PX)).astype(dtype)
+    if dtype.startswith("float"):
+        counts[0, :, 0, :3] = np.nan, np.inf, -np.inf
     with CorpusWriter(tmp_path / "c", {RADAR: layout}, PX) as writer:
         writer.append(Part([Location("a")], [Chip("a", RADAR, one) for one in counts]))
         reader = Reader(writer.finish(), {RADAR: ("VH", "VV")})

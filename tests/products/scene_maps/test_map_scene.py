@@ -26,6 +26,7 @@ from pyproj import Transformer
 from rasterio.errors import RasterioIOError
 from torch import nn
 
+from swath.corpus import SensorLayout
 from swath.corpus.ground import vector
 from swath.corpus.sources.folder import Pixels
 from swath.errors import ContractError, CorpusError, RecipeError, SwathError
@@ -42,6 +43,7 @@ ABOUT = {"name": "of a test"}
 SMALL = How(window=64, overlap=16, device="cpu")
 CORNER = Affine(10, 0, 500_000, 0, -10, 5_000_000)
 IMAGES = {"files": "*.tif", "id": r"(?P<id>\w+?)_(?P<date>\d{8})\.tif$", "sensor": "sentinel-2-l2a"}
+LAYOUT = SensorLayout(bands=("B04", "B08"), gsd_m=10, dtype="float32")
 DATED = {"images": [IMAGES | {"bands": {"B04": 1, "B08": 2}}]}
 
 
@@ -312,6 +314,7 @@ class Endless:
     transform: Affine = CORNER
     gsd_m: float = 10.0
     masks_clouds: bool = False
+    layout: SensorLayout = LAYOUT
 
     def read(self, row, column, height, width):
         return Pixels(np.full((2, height, width), 0.1, np.float32), np.ones((height, width), bool))
@@ -333,7 +336,7 @@ def test_no_array_is_larger_than_a_window(tmp_path, monkeypatch):
         return result
 
     monkeypatch.setattr(np, "save", lambda file, array, **k: save(file, seen(array), **k))
-    monkeypatch.setattr(Endless, "read", lambda *a: Pixels(seen(read(*a).values), read(*a).valid))
+    monkeypatch.setattr(Endless, "read", lambda *a: Pixels(seen(read(*a).counts), read(*a).valid))
     monkeypatch.setattr(working.ZoneWork, "stored", lambda *a: seen(stored(*a)))
     for size in (68, 140):
         sizes.clear()

@@ -5,6 +5,7 @@ import datetime as dt
 import numpy as np
 import pytest
 import rasterio
+import torch
 import xarray
 from affine import Affine
 from pyproj import Transformer
@@ -123,6 +124,34 @@ def test_in_a_mosaic_the_earliest_valid_pixel_counts(tmp_path):
     np.testing.assert_allclose(values[0], whole, atol=1e-6)
     part, _ = read(zone, 12, 28, 9, 10)
     np.testing.assert_array_equal(part, values[:, :, 12:21, 28:38])
+
+
+def test_power_without_decibels_and_what_is_no_number_are_filled_by_the_next_raster(tmp_path):
+    """Sentinel-1 as linear power: nothing, less than nothing and NaN have no value in decibels."""
+    first, second = (np.random.default_rng(k).uniform(0.01, 1, (2, 20, 20)).astype(np.float32) for k in (0, 1))
+    first[0, 2:5, 3:9] = 0
+    first[1, 7, 1] = -1e-3
+    first[0, 9, 9] = np.nan
+    second[1, 0, 4] = 0
+    for name, power, at in (("a_20200601", first, (0, 0)), ("b_20200703", second, (3, 0))):
+        write(tmp_path / f"{name}.tif", power, at=at, names=("VV", "VH"))
+    images = {"files": "*.tif", "id": SOURCE["images"][0]["id"], "sensor": "sentinel-1-rtc"}
+    given = Input(tmp_path, {"images": [images | {"bands": {"VV": 1, "VH": 2}}]})
+    (zone,) = open_zones(given, ["sentinel-1-rtc/VV", "sentinel-1-rtc/VH"])
+    with np.errstate(all="ignore"):
+        first, second = (10 * np.log10(power.astype(np.float64)) for power in (first, second))
+    expected = np.full((2, 23, 20), np.nan)
+    for power, top in ((first, 0), (second, 3)):
+        here = expected[:, top : top + 20]
+        np.copyto(here, power, where=np.isnan(here).any(axis=0) & np.isfinite(power).all(axis=0))
+    there = np.isfinite(expected).all(axis=0)
+    assert (~there).sum() == 6 + 1
+    image = zone.read(Span(0, 0, 23, 20))["sentinel-1-rtc"]
+    np.testing.assert_array_equal(image.valid[0, 0], there)
+    np.testing.assert_allclose(image.pixels[0, 0], np.where(there, expected, 0), atol=1e-4)
+    counts = zone.counts(Span(0, 0, 23, 20))["sentinel-1-rtc"]
+    assert counts.stored.dtype == torch.float32
+    np.testing.assert_array_equal(counts.validity()[0, 0], there)
 
 
 def test_a_series_has_a_frame_a_day_in_time(tmp_path):

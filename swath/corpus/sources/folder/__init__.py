@@ -1,7 +1,7 @@
 """Corpora from a folder of a user's own images, as the recipe describes it, and the same images window by window."""
 
 from swath.corpus.sources.folder._build import Config, build, stock
-from swath.corpus.sources.folder._scenes import Pixels, Scene, physical, scenes
+from swath.corpus.sources.folder._scenes import Pixels, Scene, scenes
 from swath.corpus.sources.folder._section import FolderSection, ImageEntry, QualityEntry
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "QualityEntry",
     "Scene",
     "build",
-    "physical",
     "scenes",
     "stock",
 ]

@@ -10,9 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from affine import Affine
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Shaped
 from numpy import ndarray
 from rasterio.errors import NotGeoreferencedWarning
 
@@ -23,15 +22,14 @@ from swath.corpus.sources.folder._cut import Plan, pixels_of, shape_of
 from swath.corpus.sources.folder._scan import LocationFiles, Shot, scan
 from swath.corpus.sources.folder._section import FolderSection
 from swath.corpus.store import SensorLayout
-from swath.sensors import calibrate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pixels:
-    """A part of a scene in physical units."""
+    """A part of a scene as a corpus would store it."""
 
-    values: Float32[ndarray, "c y x"]
-    """Physical values by band; 0 where invalid."""
+    counts: Shaped[ndarray, "c y x"]
+    """By band, in the type and scaling of the scene's layout."""
     valid: Bool[ndarray, "y x"]
     """False where there is nodata, and where the quality layer sees a cloud."""
 
@@ -69,18 +67,12 @@ class Scene:
         """
         cut = Cut(row, column, height, width, (self.height, self.width))
         stored = pixels_of(self._shot, self._location, self._plan, cut)
-        return physical(stored.pixels, stored.valid, self._plan.layouts[self.sensor])
+        return Pixels(stored.pixels, stored.valid)
 
-
-def physical(counts: ndarray, valid: Bool[ndarray, "y x"], layout: SensorLayout) -> Pixels:
-    """Counts in a corpus's scaling as physical values, as its reader decodes them: what is not finite is invalid."""
-    values = counts.astype(np.float32)
-    factor, offset = (np.array(numbers, np.float32)[:, None, None] for numbers in (layout.scale, layout.offset))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        calibrate(values, factor, offset, np.log10 if layout.decibel else None)
-    valid = valid & np.isfinite(values).all(axis=0)
-    values[:, ~valid] = 0.0
-    return Pixels(values, valid)
+    @property
+    def layout(self) -> SensorLayout:
+        """What its counts mean."""
+        return self._plan.layouts[self.sensor]
 
 
 def scenes(section: FolderSection, data: Path) -> tuple[list[Scene], list[dict[str, Any]]]:
