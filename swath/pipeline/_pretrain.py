@@ -122,7 +122,7 @@ def _check(recipe: Recipe, corpus: Corpus, trainings: list[tuple[str, int]]) -> 
         _check_start(recipe.arms[name], name, corpus, parts_of(recipe, corpus, seed)["test"])
     for name, seed in dict(trainings).items():  # one seed of each
         given = training_of(recipe.arms[name], corpus, parts_of(recipe, corpus, seed)["train"])
-        by_days = training.check(**given)
+        by_days = training.check(**given, label=name)
         for task in planned if by_days else ():
             _check_days(task, name, given["contract"])
 

@@ -144,8 +144,11 @@ def check(
     contract: InputContract,
     corpus: Corpus,
     locations: np.ndarray,
+    label: str = "pre-training",
 ) -> bool:
     """Raise what `pretrain` would raise before its first step, on one device, and in it whatever the locations are.
+
+    Says here, and not again in `pretrain`, how many locations are left out, and why, after `label`.
 
     Returns:
         Whether the encoder goes by the days of a series.
@@ -162,8 +165,9 @@ def check(
         method.rehearse(lambda: method.views(batches.sample(SAMPLE), torch.Generator().manual_seed(0)))
         if method.encoder.needs_days:
             _require_days(policy, corpus, locations)
-    for line in lacking(policy.inputs.targets, corpus, locations):
-        console().print(line, soft_wrap=True)
+    for line in (*loader.left_out(batches), *lacking(policy.inputs.targets, corpus, locations)):
+        if distributed.launch().rank == 0:
+            console().print(f"{label}: {line}", soft_wrap=True)
     return method.encoder.needs_days
 
 
@@ -262,7 +266,7 @@ class _FromCorpus:
     optional: tuple[str, ...] = ()
 
     def __call__(self, batch_size: int, rank: int, world: int) -> Loader:
-        loader = Loader(
+        return Loader(
             self.corpus,
             self.reads,
             self.locations,
@@ -276,26 +280,20 @@ class _FromCorpus:
             labels=self.labels,
             optional=self.optional,
         )
-        if rank == 0:
-            self._say_what_is_left_out(loader)
-        return loader
 
-    def _say_what_is_left_out(self, loader: Loader) -> None:
+    def left_out(self, loader: Loader) -> Iterator[str]:
+        """A sentence for each reason for which a loader leaves out some of the locations, or repeats their dates."""
         of_all = f"of {len(self.locations)} locations"
         if loader.unlocated:
-            console().print(f"{loader.unlocated} {of_all} have no coordinates, and are left out", soft_wrap=True)
+            yield f"{loader.unlocated} {of_all} have no coordinates, and are left out"
         if loader.lonely:
-            notice = f"{loader.lonely} {of_all} have no other one within {self.neighbours_m:g} m"
-            console().print(f"{notice}, and are left out", soft_wrap=True)
+            yield f"{loader.lonely} {of_all} have no other one within {self.neighbours_m:g} m, and are left out"
         if loader.of_fewer_dates:
             notice = f"{loader.of_fewer_dates} {of_all} have fewer than {self.select.dates} usable dates"
-            what = "so that what is compared, or filled in, may be of one date"
-            console().print(f"{notice}: theirs are repeated, {what}", soft_wrap=True)
-        if loader.left_out and self.select.apart_days is not None:
-            notice = (
-                f"{loader.left_out} {of_all} have no two usable dates {self.select.apart_days:g} days of the year apart"
-            )
-            console().print(f"{notice}, and are left out", soft_wrap=True)
+            yield f"{notice}: theirs are repeated, so that what is compared, or filled in, may be of one date"
+        if loader.left_out and (days := self.select.apart_days) is not None:
+            notice = f"{loader.left_out} {of_all} have no two usable dates {days:g} days of the year apart"
+            yield f"{notice}, and are left out"
 
 
 def _said(train: TrainConfig) -> dict[str, Any]:

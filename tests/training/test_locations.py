@@ -1,5 +1,7 @@
 """Encoders of locations are trained from a corpus as all others are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -60,6 +62,18 @@ def test_satclip_trains_the_location_tower_and_leaves_a_frozen_image_tower(corpu
     assert changed
     assert all(name.startswith("network.location") for name in changed)
     assert set(encoders.load_seen(tmp_path / "encoder")["uid"]) == set(corpus.locations["uid"])
+
+
+def test_locations_without_coordinates_are_counted_once(tmp_path, capsys):
+    part = fakes.part(range(12))
+    placed = [replace(one, crs=None, transform=None) if k < 2 else one for k, one in enumerate(part.locations)]
+    with fakes.writer(tmp_path / "c") as writer:
+        writer.append(replace(part, locations=placed))
+        settings = of_locations(writer.finish())
+    training.check(**settings, label="places")
+    training.pretrain(**settings, seed=3, out=tmp_path / "run")
+    said = [line for line in capsys.readouterr().err.splitlines() if "coordinates" in line]
+    assert said == ["places: 2 of 12 locations have no coordinates, and are left out"]
 
 
 def test_sinr_trains_on_the_classes_of_a_column(corpus, tmp_path):
