@@ -123,6 +123,13 @@ VOID = -1
 MOST_LABELS = 62
 """Largest number of classes of a multi-label target: a location's labels are stored as the bits of one number."""
 
+_MORE = {
+    "dominant": "lower min_share or min_labelled, or let other classes count",
+    "fraction": "lower above or min_labelled, or raise below",
+    "scalar": "name another column, or let other classes count",
+}
+"""How a rule finds more classes."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelMaps:
@@ -213,8 +220,8 @@ def _pixels(corpus: Corpus, config: Pixels) -> Targets:
     names = [classes[code] for code in codes]
     if len(names) < 2:
         raise CorpusError(
-            f"the pixels of {len(rows)} of {len(counts)} locations have {len(names)} classes ({', '.join(names)})",
-            where=f"{corpus.path}, target {config.model_dump(exclude_none=True)}",
+            f"the pixels of {len(rows)} of {len(counts)} locations have {_counted(names)}",
+            where=_where(corpus, config),
             remedy="the rest is void: lower min_labelled, or let other classes count; a task needs two",
         )
     dominant = counts[rows][:, present].argmax(axis=1)
@@ -241,8 +248,8 @@ def _multi_label(corpus: Corpus, config: MultiLabel) -> Targets:
     classes = [name for name in order if name in kept]
     if not 2 <= len(classes) <= MOST_LABELS:
         raise CorpusError(
-            f"{len(rows)} of {len(labels)} locations have {len(classes)} classes between them",
-            where=f"{where}, target {config.model_dump(exclude_none=True)}",
+            f"{len(rows)} of {len(labels)} locations have {_counted(classes)} between them",
+            where=_where(corpus, config),
             remedy=f"a multi-label task needs 2 to {MOST_LABELS}: see separator, classes and ignore",
         )
     has_class = np.array([[name in labels[row] for name in classes] for row in rows], dtype=np.int64)
@@ -380,6 +387,19 @@ def _kept(order: Sequence[str], config: Dominant | Scalar | MultiLabel | Pixels,
     return set(config.classes if config.classes is not None else order) - set(config.ignore)
 
 
+def _where(corpus: Corpus, config: Dominant | Fraction | Scalar | MultiLabel | Pixels) -> str:
+    """The corpus, and the column or layer that its classes are of."""
+    what = f"column {config.column}" if isinstance(config, Scalar | MultiLabel) else f"label layer {config.layer}"
+    return f"{corpus.path}, {what} (rule: {config.rule})"
+
+
+def _counted(names: Sequence[str]) -> str:
+    """How many classes these are; of a single one, which."""
+    if len(names) == 1:
+        return f"one class ({names[0]!r})"
+    return f"{len(names)} classes" if names else "no class"
+
+
 def _counts(corpus: Corpus, layer: str, codes: list[int]) -> Iterator[tuple[Float[ndarray, "n k"], int]]:
     """Pixels per class and location without void, and pixels per location, a block of locations at a time."""
     for start in range(0, len(corpus.locations), _BLOCK):
@@ -397,12 +417,12 @@ def _encoded(
     rows = np.array([row for row, name in enumerate(names) if name is not None], int)
     present = [name for name in order if name in set(names)]
     y = np.array([present.index(name) for name in names if name is not None], int)
-    where = f"{corpus.path}, target {config.model_dump(exclude_none=True)}"
+    where = _where(corpus, config)
     if len(present) < 2:
         raise CorpusError(
-            f"the target has {len(present)} classes ({', '.join(present)}) at {len(rows)} of {len(names)} locations",
+            f"the target has {_counted(present)} at {len(rows)} of {len(names)} locations",
             where=where,
-            remedy="lower the shares that it asks for, or name other classes: a task needs two",
+            remedy=f"{_MORE[config.rule]}: a task needs two classes",
         )
     for name, count in zip(present, np.bincount(y), strict=True):
         if count < 2:

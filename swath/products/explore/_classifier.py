@@ -41,7 +41,8 @@ def classify(index: Index, scale: ZScore, given: Int16[ndarray, " n"], classes: 
     learnt = np.unique(given[rows])
     if len(learnt) < 2:
         raise SwathError(
-            f"labels of {len(learnt)} class(es) leave nothing to tell apart", remedy="label locations of two classes"
+            f"labels of {'one' if len(learnt) else 'no'} class leave nothing to tell apart",
+            remedy="label locations of two classes",
         )
     model = linear.fitted(linear.Config(), 1.0, scale(index.stored.decode(rows)), given[rows].astype(np.int64))
     scores = linear.scored(model, classes, scale)

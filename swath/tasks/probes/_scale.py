@@ -30,14 +30,15 @@ def check_learnable(features: Features) -> None:
     """Raise TrainingError unless the training part holds two classes or numbers, and all features are finite."""
     # of several classes a location, each combination of them
     present = np.unique(features.train_y, axis=0)
+    held = "one" if len(present) else "no"
     if len(present) < 2 and features.regression:
         raise TrainingError(
-            f"the training part holds {len(present)} number(s), so there is nothing to estimate",
+            f"the training part holds {held} number, so there is nothing to estimate",
             remedy="change the split, the target's column or the number of labels",
         )
     if len(present) < 2:
         raise TrainingError(
-            f"the training part holds {len(present)} class(es), so there is nothing to tell apart",
+            f"the training part holds {held} class, so there is nothing to tell apart",
             remedy="change the split, the target's rule or the number of labels",
         )
     for part in (features.train_x, features.val_x, features.test_x, features.pool_x):

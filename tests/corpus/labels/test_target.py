@@ -153,13 +153,14 @@ def test_pixels_keep_their_classes_and_what_does_not_count_is_void(tmp_path):
     [
         (Dominant(layer="covr"), "no label layer 'covr'(.|\n)*did you mean 'cover'"),
         (Dominant(layer="cover", classes=("treee",)), "no class 'treee'(.|\n)*did you mean 'tree'"),
-        (Dominant(layer="cover", classes=("tree",)), "has 1 classes"),
+        (Dominant(layer="cover", classes=("tree",)), "one class \\('tree'\\) at 3 of 8(.|\n)*/c, label layer cover"),
         (Dominant(layer="cover", min_share=1.0), "'crop' has a single location(.|\n)*ignore: \\[crop\\]"),
         (Fraction(layer="cover", code=9), "no code 9(.|\n)*2 water"),
-        (Pixels(layer="cover", min_labelled=65), "pixels of 0 of 8 locations have 0 classes"),
-        (Pixels(layer="cover", classes=("tree",)), "have 1 classes \\(tree\\)"),
+        (Pixels(layer="cover", min_labelled=65), "pixels of 0 of 8 locations have no class"),
+        (Pixels(layer="cover", classes=("tree",)), "have one class \\('tree'\\)(.|\n)*layer cover"),
         (Pixels(layer="cover", ignore=("tre",)), "no class 'tre'(.|\n)*did you mean 'tree'"),
         (Scalar(column="zne"), "no column 'zne'(.|\n)*did you mean 'zone'"),
+        (Scalar(column="zone", classes=("b",)), "one class \\('b'\\) at 2 of 8(.|\n)*column zone(.|\n)*another column"),
         (Scalar(column="height"), "continuous values"),
     ],
 )
