@@ -39,15 +39,20 @@ claims: []
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run whose first arm has an encoder for seed 1."""
-    folder = tmp_path_factory.mktemp("run")
+    return made(tmp_path_factory.mktemp("run"), RECIPE, ["a"])
+
+
+def made(folder, text, trained):
+    """A run of which some arms have an encoder for seed 1."""
     corpus = fakes.make(folder / "corpus", 48)
-    (folder / "tiny.yaml").write_text(RECIPE.format(corpus=corpus.path))
+    (folder / "tiny.yaml").write_text(text.format(corpus=corpus.path))
     recipe = config.load(folder / "tiny.yaml")
     out = pipeline.run_folder(recipe, folder / "run")
     (out / "manifest.json").write_text(json.dumps({"format": 1, "name": "tiny", "stages": []}))
     settings = RandomConvolutions(features=8, seed=5)
-    network = encoders.build(settings, pipeline.contract_of(recipe.arms["a"], corpus))
-    encoders.save(network, settings, pipeline.arm_folder(out, "a", 1) / "encoder", {})
+    for arm in trained:
+        network = encoders.build(settings, pipeline.contract_of(recipe.arms[arm], corpus))
+        encoders.save(network, settings, pipeline.arm_folder(out, arm, 1) / "encoder", {})
     return out
 
 
@@ -81,6 +86,19 @@ def test_trained_arms_stand_beside_their_twins_and_in_the_report(run):
     (run / "represent" / "plane.csv").write_text("x\n1\n")
     assert representation.content(material) is None
     assert "The representation cannot be shown" in material.problems[0]
+
+
+def test_arms_with_the_same_random_twin_share_its_row(tmp_path):
+    wide = "{{encoder: {{name: random-convolutions, features: 16}}}}"
+    arms = ["a", "wide", "b", "never"]
+    text = RECIPE.replace(
+        "{{a: {{}}, never: {{}}}}", f"{{{{a: {{{{}}}}, wide: {wide}, b: {{{{}}}}, never: {{{{}}}}}}}}"
+    )
+    out = made(tmp_path, text, arms[:3])
+    pipeline.represent(out, seed=1, most=12)
+    table = PROPERTIES.read(out / "represent")
+    assert table["row"].tolist() == ["a", "random encoder, as a, b", "wide", "random encoder, as wide", "b"]
+    assert table["of_arm"].tolist() == ["a", "a,b", "wide", "wide", "b"]
 
 
 @pytest.mark.parametrize("ask", [pipeline.represent, pipeline.run_index, pipeline.stress])

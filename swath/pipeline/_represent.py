@@ -1,15 +1,16 @@
 """What the encoders of a run know before labels are read out of their features."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from swath import tasks
-from swath.config import Recipe
+from swath.config import ArmConfig, Recipe
 from swath.corpus import Corpus
+from swath.encoders import EncoderSettings, InputContract, load
 from swath.encoders import build as build_encoder
-from swath.encoders import load
 from swath.encoders import untrained as of_random_twin
 from swath.errors import RecipeError
 from swath.pipeline._folder import arm_folder, opened
@@ -76,13 +77,33 @@ def _seed(recipe: Recipe, asked: int | None) -> int:
 
 
 def _seen(recipe: Recipe, corpus: Corpus, folder: Path, seed: int) -> Iterator[tasks.Seen]:
-    """The arms that are trained for the seed, each followed by its random twin."""
+    """The arms that are trained for the seed, each random twin behind the first arm that has it."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    for arm, config in recipe.arms.items():
-        path = arm_folder(folder, arm, seed)
-        if not is_trained(path):
-            continue
-        yield tasks.Seen(arm, "pretrained", arm, load(path / "encoder").to(device), path / "encoder")
-        with seeded(seed):
-            twin = build_encoder(of_random_twin(config.encoder), contract_of(config, corpus))
-        yield tasks.Seen(f"random encoder, as {arm}", "random-twin", arm, twin.to(device))
+    paths = {arm: arm_folder(folder, arm, seed) for arm in recipe.arms}
+    trained = {arm: path / "encoder" for arm, path in paths.items() if is_trained(path)}
+    twins = _twins({arm: recipe.arms[arm] for arm in trained}, corpus)
+    for arm, path in trained.items():
+        yield tasks.Seen(arm, "pretrained", arm, load(path).to(device), path)
+        if (twin := twins[arm]).arms[0] == arm:
+            with seeded(seed):
+                network = build_encoder(twin.settings, twin.contract)
+            row = f"random encoder, as {', '.join(twin.arms)}"
+            yield tasks.Seen(row, "random-twin", ",".join(twin.arms), network.to(device))
+
+
+@dataclass(frozen=True, slots=True)
+class _Twin:
+    """A network before its pre-training, which is the same for all arms with these settings and this contract."""
+
+    settings: EncoderSettings
+    contract: InputContract
+    arms: list[str] = field(default_factory=list, compare=False)
+
+
+def _twins(arms: Mapping[str, ArmConfig], corpus: Corpus) -> dict[str, _Twin]:
+    found: dict[str, _Twin] = {}
+    for name, arm in arms.items():
+        own = _Twin(of_random_twin(arm.encoder), contract_of(arm, corpus))
+        found[name] = next((twin for twin in found.values() if twin == own), own)
+        found[name].arms.append(name)
+    return found
