@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from swath._files import write_whole
+from swath._progress import console
 from swath.errors import UNPRINTABLE
 
 BYTE = 255
@@ -18,6 +19,10 @@ INTEGER, REAL, TEXT = range(3)
 """Types of an attribute table's columns, as GDAL counts them; an integer has 32 bits."""
 FIELDS = (("Class", TEXT, 2), ("Red", INTEGER, 6), ("Green", INTEGER, 7), ("Blue", INTEGER, 8))
 """Name, type and usage of the columns behind that of the codes, whose usage is 5."""
+RASTERS, SHAPES = (".tif", ".tiff", ".vrt"), (".gpkg", ".geojson", ".parquet")
+"""Endings of the files whose style QGIS reads from `NAME.qml`."""
+OF_RASTER = "<rasterrenderer"
+"""What a style of a raster holds, and one of shapes does not."""
 QGIS = '<!DOCTYPE qgis PUBLIC "http://mrcc.com/qgis.dtd" "SYSTEM">\n<qgis version="3.28.0">{}</qgis>\n'
 
 
@@ -63,19 +68,17 @@ class Legend:
         aux, _ = _beside(raster)
         said = "".join(f'<PAMRasterBand band="{k}">{self.band_xml}</PAMRasterBand>' for k in range(1, bands + 1))
         write_whole(aux, f"<PAMDataset>{said}</PAMDataset>\n")
-        return [aux, self.write_style(raster)]
+        return [aux, *self.write_style(raster)]
 
-    def write_style(self, raster: Path) -> Path:
-        """Write `NAME.qml` beside a raster, in whose first band the classes are."""
-        _, style = _beside(raster)
+    def write_style(self, raster: Path) -> list[Path]:
+        """Write `NAME.qml` beside a raster, in whose first band the classes are, unless it is another file's."""
         entries = "".join(
             f'<paletteEntry value="{code}" label={_attribute(name)} color="{colour}" alpha="{BYTE}"/>'
             for code, name, colour in zip(self.codes, self.names, self.colours, strict=True)
         )
-        renderer = '<rasterrenderer type="paletted" band="1" opacity="1" alphaBand="-1">'
+        renderer = f'{OF_RASTER} type="paletted" band="1" opacity="1" alphaBand="-1">'
         said = f"<pipe>{renderer}<colorPalette>{entries}</colorPalette></rasterrenderer></pipe>"
-        write_whole(style, QGIS.format(said))
-        return style
+        return _write_style(raster, QGIS.format(said))
 
 
 def remove_beside(raster: Path) -> None:
@@ -85,8 +88,8 @@ def remove_beside(raster: Path) -> None:
             file.unlink()
 
 
-def write_shapes_style(shapes: Path, column: str, colours: Mapping[str, str], *, areas: bool) -> Path:
-    """Write `NAME.qml` beside a vector file: each class of a column in its colour.
+def write_shapes_style(shapes: Path, column: str, colours: Mapping[str, str], *, areas: bool) -> list[Path]:
+    """Write `NAME.qml` beside a vector file, unless it is another file's: each class of a column in its colour.
 
     A table of styles inside a GeoPackage would be a second layer, of which readers that expect one warn.
 
@@ -108,9 +111,24 @@ def write_shapes_style(shapes: Path, column: str, colours: Mapping[str, str], *,
     )
     renderer = f'<renderer-v2 type="categorizedSymbol" attr={_attribute(column)}>'
     said = f"{renderer}<categories>{categories}</categories><symbols>{symbols}</symbols></renderer-v2>"
-    style = shapes.with_suffix(".qml")
-    write_whole(style, QGIS.format(said))
-    return style
+    return _write_style(shapes, QGIS.format(said))
+
+
+def _write_style(path: Path, said: str) -> list[Path]:
+    """Write the style of a file; where that of another file has its name, leave it, and say so."""
+    style = path.with_suffix(".qml")
+    there = style.read_text(encoding="utf-8", errors="replace") if style.is_file() else said
+    endings = RASTERS if OF_RASTER in there else SHAPES
+    others = [other for other in map(style.with_suffix, endings) if other.is_file() and other != path]
+    if others and there != said:
+        console().print(
+            f"{style} is the legend of {others[0].name}, and stays so, although QGIS reads it for {path.name} too: "
+            "give one of them another name",
+            soft_wrap=True,
+        )
+        return []
+    write_whole(style, said)
+    return [style]
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ from swath.products.legends import Legend, remove_beside, write_shapes_style
 NAMES = ('a "quoted" name', "<b>&", "be\x07ll")
 SAFE = [*NAMES[:2], "be?ll"]
 LEGEND = Legend((0, 3, 9), NAMES, ("#0000ff", "#00ff00", "#ff0000"))
+SHADES = dict(zip(NAMES, LEGEND.colours, strict=True))
 
 
 @pytest.fixture
@@ -40,7 +41,8 @@ def test_gdal_reads_categories_and_attributes(raster, tmp_path):
 
 
 def test_the_style_of_a_raster_has_an_entry_for_each_class(raster):
-    root = ElementTree.parse(LEGEND.write_style(raster)).getroot()
+    (style,) = LEGEND.write_style(raster)
+    root = ElementTree.parse(style).getroot()
     renderer = root.find("pipe/rasterrenderer")
     assert (root.tag, renderer.get("type"), renderer.get("band")) == ("qgis", "paletted", "1")
     entries = [(one.get("value"), one.get("label"), one.get("color")) for one in renderer.iter("paletteEntry")]
@@ -67,7 +69,7 @@ def test_numbers_get_no_legend_of_earlier_classes_and_a_style_of_ones_own_stays(
 
 @pytest.mark.parametrize(("areas", "kind"), [(True, "fill"), (False, "marker")])
 def test_the_style_of_shapes_has_a_symbol_for_each_class(tmp_path, areas, kind):
-    path = write_shapes_style(tmp_path / "x.gpkg", "class", dict(zip(NAMES, LEGEND.colours, strict=True)), areas=areas)
+    (path,) = write_shapes_style(tmp_path / "x.gpkg", "class", SHADES, areas=areas)
     renderer = ElementTree.parse(path).getroot().find("renderer-v2")
     assert (path.name, renderer.get("type"), renderer.get("attr")) == ("x.qml", "categorizedSymbol", "class")
     symbols = {one.get("name"): one for one in renderer.iter("symbol")}
@@ -76,3 +78,27 @@ def test_the_style_of_shapes_has_a_symbol_for_each_class(tmp_path, areas, kind):
         one.get("value"): symbols[one.get("symbol")].find("layer/prop").get("v") for one in renderer.iter("category")
     }
     assert shown == dict(zip(SAFE, ("0,0,255,255", "0,255,0,255", "255,0,0,255"), strict=True))
+
+
+def test_the_style_of_another_file_stays_and_that_is_said(raster, capsys):
+    shapes, style = raster.with_suffix(".gpkg"), raster.with_suffix(".qml")
+    LEGEND.write_style(raster)
+    before = style.read_text()
+    assert write_shapes_style(shapes, "class", SHADES, areas=True) == []
+    assert style.read_text() == before
+    assert "map.x.qml is the legend of map.x.tif, and stays so" in capsys.readouterr().err
+    # its own is written anew, whatever lies beside it
+    shapes.touch()
+    assert Legend((0,), ("water",), ("#0000ff",)).write_style(raster) == [style]
+    # and once the other file is gone, the name is free
+    raster.unlink()
+    assert write_shapes_style(shapes, "class", SHADES, areas=True) == [style]
+    assert len(LEGEND.write_beside(raster)) == 1
+    assert capsys.readouterr().err.count("is the legend of map.x.gpkg") == 1
+
+
+def test_two_rasters_of_one_name_share_a_style_that_is_the_same(raster, capsys):
+    (style,) = LEGEND.write_style(raster)
+    assert LEGEND.write_style(raster.with_suffix(".vrt")) == [style]
+    assert Legend((0,), ("water",), ("#0000ff",)).write_style(raster.with_suffix(".vrt")) == []
+    assert capsys.readouterr().err.count("is the legend of map.x.tif") == 1

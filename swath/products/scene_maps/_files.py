@@ -231,7 +231,7 @@ def write_mosaic(maps: Sequence[Path], path: Path, legend: Legend | None) -> lis
     if legend is None:
         remove_beside(path)
         return [path, *warped]
-    return [path, legend.write_style(path), *warped]
+    return [path, *legend.write_style(path), *warped]
 
 
 def _vrt(
