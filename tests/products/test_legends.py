@@ -7,7 +7,7 @@ import pytest
 import rasterio
 import rasterio.shutil
 
-from swath.products.legends import Legend, remove_beside, write_shapes_style
+from swath.products.legends import Legend, remove_beside, rgb, write_shapes_style
 
 NAMES = ('a "quoted" name', "<b>&", "be\x07ll")
 SAFE = [*NAMES[:2], "be?ll"]
@@ -102,3 +102,7 @@ def test_two_rasters_of_one_name_share_a_style_that_is_the_same(raster, capsys):
     assert LEGEND.write_style(raster.with_suffix(".vrt")) == [style]
     assert Legend((0,), ("water",), ("#0000ff",)).write_style(raster.with_suffix(".vrt")) == []
     assert capsys.readouterr().err.count("is the legend of map.x.tif") == 1
+
+
+def test_colours_are_numbers():
+    assert rgb("#0102ff") == (1, 2, 255)

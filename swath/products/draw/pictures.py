@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from swath import sensors
 from swath.corpus import Corpus, Reader
 from swath.products.draw.style import picture
+from swath.products.legends import rgb
 
 KINDS = ("optical", "radar", "map")
 """What is shown first."""
@@ -108,7 +109,7 @@ VOID_SHADE = (128, 128, 128)
 
 def class_map(codes: np.ndarray, shades: Sequence[str], alt: str) -> ChipPicture:
     """A map "y x" of classes (VOID: grey) as a picture; the shades are `#rrggbb`, one a class."""
-    palette = np.array([*(tuple(bytes.fromhex(shade.lstrip("#"))) for shade in shades), VOID_SHADE], np.uint8)
+    palette = np.array([*map(rgb, shades), VOID_SHADE], np.uint8)
     return ChipPicture(uri(palette[np.where(codes < 0, len(shades), codes)]), alt)
 
 

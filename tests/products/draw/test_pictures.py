@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from swath.corpus import Corpus
-from swath.products.draw.pictures import Pictures, stretch, uri
+from swath.products.draw.pictures import Pictures, class_map, stretch, uri
 
 
 def test_physical_values_become_grey_levels():
@@ -35,6 +35,12 @@ def test_a_picture_survives_its_address(shape):
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     data = base64.b64decode(uri(pixels).removeprefix("data:image/png;base64,"))
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), pixels)
+
+
+def test_classes_have_their_colours_and_what_has_no_label_is_grey():
+    shown = class_map(np.array([[0, 1, -1]]), ["#0000ff", "#010203"], "classes")
+    data = base64.b64decode(shown.uri.removeprefix("data:image/png;base64,"))
+    assert np.asarray(Image.open(io.BytesIO(data))).tolist() == [[[0, 0, 255], [1, 2, 3], [128, 128, 128]]]
 
 
 def test_the_clearest_chip_is_shown(finished_run):
