@@ -101,6 +101,14 @@ def opened(paths: Sequence[Path]) -> list[Entry]:
     """
     if not paths:
         raise SwathError("no run is given", where="swath compare", remedy="give the folders of some, such as runs/a")
+    for path in map(Path, paths):
+        if path.suffix.lower() == ".md" and path.is_file():
+            raise SwathError(
+                "a document is no run",
+                where=str(path),
+                remedy=f"give the folders of its runs, such as runs/a; of it alone `swath compare --to {path} --check` "
+                "says whether it is as it was written",
+            )
     places = Counter(Path(path).resolve() for path in paths)
     if twice := [place for place, count in places.items() if count > 1]:
         raise SwathError("the run is given twice", where=str(twice[0]), remedy="give each run once")
@@ -118,11 +126,13 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 def _splits(run: Run) -> pd.DataFrame:
     if run.table.empty:
-        said = " ".join([*failures(run), *run.problems]) or "its evaluation has not ended"
+        begun = "its evaluation has not ended" if (run.path / "evaluate").is_dir() else "nothing was judged yet"
+        recipe = run.path / "recipe.yaml"
+        again = f": `swath run {recipe} --out {run.path}`" if recipe.is_file() and run.recipe.get("arms") else ""
         raise SwathError(
-            f"the run is not evaluated: {said}",
+            f"the run is not evaluated: {' '.join([*failures(run), *run.problems]) or begun}",
             where=str(run.path),
-            remedy="run its recipe again, which continues where it stopped, or leave the run out",
+            remedy=f"leave it out, or run its recipe again, which continues where it stopped{again}",
         )
     try:
         return schema.SPLITS.read(run.path / "evaluate")

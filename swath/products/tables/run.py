@@ -271,12 +271,8 @@ def _manifest(path: Path) -> dict[str, Any]:
     file = path / "manifest.json"
     try:
         manifest = _json(file)
-    except FileNotFoundError:
-        raise SwathError(
-            "no run here: there is no manifest.json",
-            where=str(path),
-            remedy="give the folder that `swath run` or `swath pretrain` made, such as runs/quickstart",
-        ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise _no_run(path) from None
     except (OSError, ValueError) as error:
         raise SwathError(
             f"cannot read the run's manifest: {error}", where=str(file), remedy="run the recipe again to write it anew"
@@ -293,6 +289,23 @@ def _manifest(path: Path) -> dict[str, Any]:
     if manifest.get("format", 0) > MANIFEST_FORMAT:
         raise SwathError("the manifest is of a newer format", where=str(file), remedy="update swath")
     return manifest
+
+
+def _no_run(path: Path) -> SwathError:
+    """What is there instead of a run, and what to give instead of that."""
+    remedy = "give the folder that `swath run` or `swath pretrain` made, such as runs/quickstart"
+    if path.is_file():
+        kind = {".md": "a document", ".html": "a page"}.get(path.suffix.lower(), "a file")
+        run = next((folder for folder in path.absolute().parents if (folder / "manifest.json").is_file()), None)
+        what, remedy = f"it is {kind}, and no folder of a run", remedy if run is None else f"give its run: {run}"
+    elif not path.is_dir():
+        what = "there is no such folder"
+    elif runs := [str(one.parent) for one in sorted(path.glob("*/manifest.json"))]:
+        what = "there is no manifest.json, but there are some in folders of it"
+        remedy = f"give {', '.join(runs[:3])}{' or another' if len(runs) > 3 else ''}"
+    else:
+        what = "there is no manifest.json" + ("" if any(path.glob("*")) else ", nor anything else")
+    return SwathError(f"no run here: {what}", where=str(path), remedy=remedy)
 
 
 def _table(folder: Path, table: schema.Table, problems: list[str]) -> pd.DataFrame:

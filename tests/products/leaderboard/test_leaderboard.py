@@ -317,6 +317,35 @@ def test_runs_that_are_not_there_whole_are_refused(folders, tmp_path):
     error = refusal(folders["a"], unfinished)
     assert "the run is not evaluated: Failed: pretrain of s4, seed 2" in error.what
     assert "continues where it stopped" in error.remedy
+    about = {"format": 1, "stages": [], "recipe": {"arms": {"s4": {}}}}
+    (unfinished / "manifest.json").write_text(json.dumps(about))
+    (unfinished / "recipe.yaml").touch()
+    error = refusal(unfinished)
+    assert error.what == "the run is not evaluated: nothing was judged yet"
+    assert error.remedy.endswith(f"`swath run {unfinished}/recipe.yaml --out {unfinished}`")
+    (unfinished / "evaluate").mkdir()
+    assert refusal(unfinished).what == "the run is not evaluated: its evaluation has not ended"
+
+
+def test_what_is_no_folder_of_a_run_is_called_what_it_is(folders, tmp_path):
+    document, page = tmp_path / "results.md", tmp_path / "page.html"
+    document.touch(), page.touch()
+    error = refusal(folders["a"], document)
+    assert (error.what, f"swath compare --to {document} --check" in error.remedy) == ("a document is no run", True)
+    error = refusal(page)
+    assert error.what == "no run here: it is a page, and no folder of a run"
+    assert "such as runs/quickstart" in error.remedy
+    report = folders["a"] / "report.html"
+    report.touch()
+    assert refusal(report).remedy == f"give its run: {folders['a']}"
+    report.unlink()
+    (tmp_path / "empty").mkdir()
+    assert refusal(tmp_path / "empty").what == "no run here: there is no manifest.json, nor anything else"
+    assert refusal(tmp_path / "away").what == "no run here: there is no such folder"
+    error = refusal(folders["a"].parent)
+    assert "but there are some in folders of it" in error.what
+    assert error.remedy.startswith(f"give {folders['a']}, ")
+    assert all(len(str(one).splitlines()) == 3 for one in (error, refusal(page), refusal(document)))
 
 
 def test_a_run_without_seeds_gets_no_verdict(folders, tmp_path):
