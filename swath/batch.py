@@ -151,7 +151,7 @@ class Counts:
         return Image(pixels, valid, self.days, self.band_ids, self.gsd_m, self.common_ids)
 
     def validity(self) -> Bool[Tensor, "b t h w"]:
-        """Which pixels are valid, those left out whose value will be found not to be finite."""
+        """Which pixels are said to be valid; `decode` takes those away whose physical value is not finite."""
         b, t, _, h, w = self.stored.shape
         if self.known is None:
             return torch.ones((b, t, h, w), dtype=torch.bool, device=self.stored.device)

@@ -109,8 +109,9 @@ def run(encoder: Encoder, bands: Bands, plan: Plan, folder: Path, batch_size: in
         for start in range(number * ROWS, min((number + 1) * ROWS, len(plan)), batch_size)
     ]
     done: list[torch.Tensor] = []
-    read = one_ahead(partial(plan.images, device=device), starts)
-    for i, (part, images) in enumerate(track(zip(starts, read, strict=True), len(starts), "embedding")):
+    read = track(one_ahead(partial(plan.images, device=device), starts), len(starts), "embedding")
+    for i, images in enumerate(read):  # a zip with what they are of would hold images beyond their turn
+        part = starts[i]
         made = [encoder.embed(plan.reader.compose(images, own), trusted=trusted or i > 0) for own in passes]
         done.append(torch.cat(made, dim=1).cpu())
         if part.stop % ROWS == 0 or part.stop == len(plan):

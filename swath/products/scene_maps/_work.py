@@ -115,9 +115,9 @@ def compute(work: ZoneWork, numbers: Sequence[int], progress: str | None = None)
     windows = one_ahead(partial(read, work), numbers)
     said = (_ask(predictor, window) for window in _checked(predictor, windows))
     said = said if work.device == "cpu" else _one_behind(said)
-    for one in track(said, len(numbers), progress) if progress else said:
-        _write(work, one)
-        for later in work.layout.after(one.number):
+    written = map(partial(_write, work), said)  # holds nothing of a window that is written
+    for number in track(written, len(numbers), progress) if progress else written:
+        for later in work.layout.after(number):
             settle(work, later)
 
 
@@ -200,11 +200,11 @@ def _ask(predictor: Predictor, window: Window) -> Said:
     return Said(window.number, window.valid, values, arrived)
 
 
-def _write(work: ZoneWork, said: Said) -> None:
-    """Leave what was said of a window in the working folder."""
+def _write(work: ZoneWork, said: Said) -> int:
+    """Leave what was said of a window in the working folder; the window's number."""
     if said.values is None:
         work.path(said.number, "empty").touch()
-        return
+        return said.number
     if said.arrived is not None:
         said.arrived.synchronize()
     values, here = said.values.numpy(), work.layout.owned(said.number).inside(work.layout.span(said.number))
@@ -214,6 +214,7 @@ def _write(work: ZoneWork, said: Said) -> None:
         _save_edges(work, said.number, values, valid)
     kind = "core" if work.layout.overlap else "done"
     _save(work.path(said.number, kind), work.product.encode(values[:, *here], valid))
+    return said.number
 
 
 def _save(path: Path, array: ndarray) -> None:

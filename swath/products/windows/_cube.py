@@ -41,7 +41,8 @@ class CubeSettings(Settings):
     scale: float | None = None
     offset: float | None = None
     nodata: float | None = None
-    """Count of missing pixels; the variable's own `_FillValue` or the sensor's if not said."""
+    """Count of missing pixels, as it is stored or as it is meant; the variable's own `_FillValue` or the sensor's if
+    not said."""
     crs: str | None = None
     """Reference system, of a cube that says none."""
 
@@ -214,10 +215,12 @@ def _layout(
 
 
 def _nodata(path: Path, settings: CubeSettings, sensor: str, variable: str) -> float | None:
-    own = _opened(path)[variable].attrs.get("_FillValue")
-    if settings.nodata is not None:
-        return settings.nodata
-    return sensors.get(sensor).nodata if own is None else float(own)
+    data, own = _opened(path)[variable], sensors.get(sensor)
+    count = data.attrs.get("_FillValue", own.nodata) if settings.nodata is None else settings.nodata
+    meant = np.dtype(settings.dtype or own.dtype)
+    if count is not None and count < 0 and (data.dtype.kind, meant.kind) == ("i", "u"):
+        return float(count) + 2.0 ** (8 * meant.itemsize)  # signed, as the counts are stored
+    return None if count is None else float(count)
 
 
 def _time(dims: tuple[Any, ...]) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import weakref
 
 import geopandas as gpd
 import numpy as np
@@ -20,6 +21,7 @@ from swath.encoders import Encoder
 from swath.errors import ContractError, CorpusError, SwathError
 from swath.products.embeddings import Header, Quantisation, Storage, build_index, embed, mapped
 from swath.products.embeddings import _parts as parts
+from swath.products.embeddings._plan import Plan
 from tests.products.indices import SIDE_M, make_squares, square
 from tests.tasks.fakes import OPTICAL, make_fields
 
@@ -217,6 +219,25 @@ def test_a_killed_embedding_continues(squares, encoder_path, index, tmp_path, mo
         mapped(target, Header.read(target)).values, mapped(index, Header.read(index)).values, atol=1e-6
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.collection.json", "x.item.json", "x.parquet"]
+
+
+def test_nothing_is_held_of_rows_before_those_that_the_encoder_sees(squares, encoder_path, tmp_path, monkeypatch):
+    embed_, images, read, alive = Encoder.embed, Plan.images, [], []
+
+    def reading(self, *given, **more):
+        found = images(self, *given, **more)
+        read.append(weakref.ref(found[OPTICAL].pixels))
+        return found
+
+    def embedding(self, image, *, trusted=False):
+        alive.append(sum(one() is not None for one in read[: len(alive)]))
+        return embed_(self, image, trusted=trusted)
+
+    monkeypatch.setattr(Plan, "images", reading)
+    monkeypatch.setattr(Encoder, "embed", embedding)
+    build_index(encoder_path, squares, tmp_path / "x.parquet", batch_size=2)
+    assert len(alive) == 6
+    assert not any(alive)
 
 
 def test_parts_of_another_job_are_not_taken(squares, encoder_path, index, tmp_path):

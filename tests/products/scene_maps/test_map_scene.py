@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import tracemalloc
+import weakref
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -226,6 +227,23 @@ def test_what_was_killed_continues_to_the_same_bytes(tmp_path, scene):
         assert file.read_bytes() == other.read_bytes(), file.name
     again = Stopping(0)
     assert map_scene(dense(again), CLASSES, Input(path), parts, about=ABOUT, how=SMALL) == [parts]
+
+
+@pytest.mark.parametrize("overlap", [0, 16])
+def test_nothing_is_held_of_windows_before_the_one_that_the_network_sees(tmp_path, scene, monkeypatch, overlap):
+    ask, held, alive = Dense.__call__, [], []
+
+    def asked(self, images):
+        alive.append(sum(one() is not None for one in held))
+        said = ask(self, images)
+        held.extend(map(weakref.ref, [said, *(image.pixels for image in images.values())]))
+        return said
+
+    monkeypatch.setattr(Dense, "__call__", asked)
+    how = replace(SMALL, overlap=overlap)
+    map_scene(dense(), CLASSES, Input(scene[0]), tmp_path / "map.tif", about=ABOUT, how=how)
+    assert len(alive) == 9
+    assert not any(alive)
 
 
 def test_windows_in_any_order_give_the_same(tmp_path, scene, monkeypatch):

@@ -236,6 +236,25 @@ def test_a_cube_has_the_pixels_of_its_variables(tmp_path, kind):
     np.testing.assert_allclose(values[:, 0], np.where(there, meant * 1e-4, 0), atol=1e-6)
 
 
+@pytest.mark.parametrize(("engine", "layout"), [("h5netcdf", "NETCDF4"), ("scipy", "NETCDF3_64BIT")])
+@pytest.mark.parametrize(("own", "said"), [(-1, None), (None, -1), (None, 65535), (7, None)])
+def test_the_missing_count_of_signed_numbers_that_mean_unsigned_ones_is_found(tmp_path, engine, layout, own, said):
+    """NetCDF-3 knows no unsigned 16-bit numbers; the `_FillValue` of 65535 is then -1."""
+    stored = counts(9, (20, 30), low=1)
+    stored[3, 4:9] = 65535 if own is None else np.int16(own).view(np.uint16)
+    there = np.ones((20, 30), bool)
+    there[3, 4:9] = False
+    x, y = 500_005 + 10 * np.arange(30), 4_999_995 - 10 * np.arange(20)
+    cube = xarray.Dataset({"B04": (("y", "x"), stored.view(np.int16))}, {"y": y, "x": x})
+    cube["B04"].attrs = {} if own is None else {"_FillValue": np.int16(own)}
+    cube.to_netcdf(tmp_path / "cube.nc", engine=engine, format=layout)
+    source = {"crs": "EPSG:32631"} | ({} if said is None else {"nodata": said})
+    (zone,) = open_zones(Input(tmp_path / "cube.nc", {"cube": source}), [RED])
+    values, valid = read(zone, 0, 0, 20, 30)
+    np.testing.assert_array_equal(valid[0], there)
+    np.testing.assert_allclose(values[0, 0], np.where(there, stored * 1e-4, 0), atol=1e-6)
+
+
 def test_a_description_of_something_else_is_refused(tmp_path):
     write(tmp_path / "scene.tif", counts(0))
     (tmp_path / "cube.nc").touch()
