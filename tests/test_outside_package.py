@@ -116,7 +116,7 @@ def recipe(folder: Path) -> dict:
             "encoder": {"name": "timm", "model": "test_resnet"},
             "method": {"name": "my-method", "margin": 0.5},
             "views": {"name": "two-crops", "bands": keys},
-            "training": {"epochs": 1, "batch_size": 8},
+            "training": {"epochs": 1, "batch_size": 8, "precision": "32"},
         },
         "arms": {"mine": {}},
         "tasks": {

@@ -264,7 +264,7 @@ def test_a_small_network_learns_numbers_far_from_zero():
 @pytest.mark.parametrize("probe", [ridge.Config(), knn.Config(), mlp.Config(epochs=1)])
 def test_a_constant_target_and_features_that_are_not_finite_are_refused(probe):
     given_, _ = features()
-    with pytest.raises(TrainingError, match=r"holds 1 number\(s\), so there is nothing to estimate"):
+    with pytest.raises(TrainingError, match=r"holds one number, so there is nothing to estimate"):
         fit_predict(probe, replace(given_, train_y=np.full(60, 2.5)), 0)
     given_.test_x[3, 2] = np.nan
     with pytest.raises(TrainingError, match="features are not finite"):

@@ -67,6 +67,11 @@ def arguments(corpus, out, **changes):
     }
 
 
+def checked(settings):
+    """Those that are looked at before a training."""
+    return {key: settings[key] for key in inspect.signature(check).parameters if key in settings}
+
+
 ONE_CROP, SERIES = OneCrop(bands=KEYS), SensorSeries(bands=KEYS)
 VIT, CELLS = {"width": 32, "depth": 1, "heads": 2}, ConvNextV2(depths=(1, 1, 1, 1), widths=(4, 4, 4, 4), cell=8)
 
@@ -87,7 +92,7 @@ def test_what_views_of_this_size_cannot_give_is_refused_before_anything_is_train
     changes = {"method_config": method, "encoder_config": encoder, "views_config": views_config}
     settings = arguments(corpus, tmp_path, **changes)
     with pytest.raises((RecipeError, ContractError), match=said):
-        check(**{key: settings[key] for key in inspect.signature(check).parameters})
+        check(**checked(settings))
 
 
 def test_locations_of_fewer_dates_than_others_say_nothing_of_what_a_method_can_do(corpus, tmp_path):
@@ -100,7 +105,7 @@ def test_locations_of_fewer_dates_than_others_say_nothing_of_what_a_method_can_d
         ragged = writer.finish()
     changes = {"method_config": SatMae(), "encoder_config": Vit(patch=8, dates="together", **VIT)}
     settings = arguments(ragged, tmp_path, views_config=AugmentedSeries(bands=KEYS), locations=np.arange(12), **changes)
-    given = {key: settings[key] for key in inspect.signature(check).parameters}
+    given = checked(settings)
     check(**given)
     with pytest.raises(RecipeError, match="the views have one"):
         check(**given | {"locations": np.arange(4), "train": settings["train"].model_copy(update={"batch_size": 2})})
@@ -110,7 +115,7 @@ def test_an_encoder_that_goes_by_days_is_refused_a_corpus_without_any(corpus, tm
     changes = {"method_config": MaskedSeries(), "encoder_config": SeriesTransformer(), "views_config": SERIES}
     settings = arguments(corpus, tmp_path, **changes)
     with pytest.raises(RecipeError, match="days of a series, and of 24 of 24 locations none is known"):
-        check(**{key: settings[key] for key in inspect.signature(check).parameters})
+        check(**checked(settings))
 
 
 def test_an_encoder_comes_out_and_can_be_used(corpus, tmp_path):
