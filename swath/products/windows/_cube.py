@@ -41,8 +41,8 @@ class CubeSettings(Settings):
     scale: float | None = None
     offset: float | None = None
     nodata: float | None = None
-    """Count of missing pixels, as it is stored or as it is meant; the variable's own `_FillValue` or the sensor's if
-    not said."""
+    """Count of missing pixels, as it is stored or as it is meant; the variable's own `_FillValue` and `missing_value`,
+    or the sensor's, if not said."""
     crs: str | None = None
     """Reference system, of a cube that says none."""
 
@@ -67,7 +67,8 @@ class CubeDate:
     width: int
     gsd_m: float
     layout: SensorLayout
-    nodata: tuple[float | None, ...]
+    missing: tuple[tuple[float, ...], ...]
+    """Of each variable, the counts of missing pixels."""
     upside_down: bool
 
     @property
@@ -80,9 +81,9 @@ class CubeDate:
         where = (row, column, height, width)
         counts = np.stack([_meant(self._window(name, *where), self.layout.dtype) for name in self.variables])
         valid = np.ones((height, width), bool)
-        for band, missing in zip(counts, self.nodata, strict=True):
-            if missing is not None:
-                valid &= band != missing
+        for band, missing in zip(counts, self.missing, strict=True):
+            for count in missing:
+                valid &= band != count
         return Pixels(counts, valid & ~self._cloudy(where))
 
     def _cloudy(self, where: tuple[int, int, int, int]) -> Bool[ndarray, "y x"]:
@@ -157,7 +158,7 @@ def _of_sensor(
     layout = _layout(path, settings, sensor, names, variables, grid.gsd_m)
     rule = sensors.get(sensor).cloud
     cloud = rule.layer if rule is not None and rule.layer in data.data_vars else None
-    nodata = tuple(_nodata(path, settings, sensor, name) for name in variables)
+    missing = tuple(_missing(path, settings, sensor, name) for name in variables)
     timed = _time(data[variables[0]].dims) is not None
     whens: list[tuple[int | None, datetime | None]] = list(enumerate(dates)) if timed and dates else [(None, None)]
     return [
@@ -176,7 +177,7 @@ def _of_sensor(
             width=grid.width,
             gsd_m=grid.gsd_m,
             layout=layout,
-            nodata=nodata,
+            missing=missing,
             upside_down=grid.upside_down,
         )
         for position, when in whens
@@ -214,13 +215,30 @@ def _layout(
     )
 
 
-def _nodata(path: Path, settings: CubeSettings, sensor: str, variable: str) -> float | None:
+def _missing(path: Path, settings: CubeSettings, sensor: str, variable: str) -> tuple[float, ...]:
+    """Counts of missing pixels: what is said, else the variable's own by either name of the CF conventions, else the
+    sensor's.
+
+    Raises:
+        CorpusError: the variable's own is no number.
+    """
     data, own = _opened(path)[variable], sensors.get(sensor)
-    count = data.attrs.get("_FillValue", own.nodata) if settings.nodata is None else settings.nodata
+    tags = [data.attrs[name] for name in ("_FillValue", "missing_value") if name in data.attrs]
+    said = tags if settings.nodata is None else [settings.nodata]
+    try:
+        counts = [float(count) for one in said for count in np.atleast_1d(one)]
+    except (ValueError, TypeError):
+        raise CorpusError(
+            f"{variable} marks missing pixels by {', '.join(map(str, said))}, which is no number",
+            where=str(path),
+            remedy="say it: cube: {nodata: ...}",
+        ) from None
+    if not counts and own.nodata is not None:
+        counts = [own.nodata]
     meant = np.dtype(settings.dtype or own.dtype)
-    if count is not None and count < 0 and (data.dtype.kind, meant.kind) == ("i", "u"):
-        return float(count) + 2.0 ** (8 * meant.itemsize)  # signed, as the counts are stored
-    return None if count is None else float(count)
+    # signed, as the counts are stored
+    below = 2.0 ** (8 * meant.itemsize) if (data.dtype.kind, meant.kind) == ("i", "u") else 0.0
+    return tuple(count + below if count < 0 else count for count in counts)
 
 
 def _time(dims: tuple[Any, ...]) -> str | None:

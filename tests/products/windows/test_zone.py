@@ -236,6 +236,42 @@ def test_a_cube_has_the_pixels_of_its_variables(tmp_path, kind):
     np.testing.assert_allclose(values[:, 0], np.where(there, meant * 1e-4, 0), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"missing_value": np.uint16(9)},
+        {"missing_value": np.array([9, 65535], np.uint16)},
+        {"_FillValue": np.uint16(65535), "missing_value": np.uint16(9)},
+    ],
+)
+def test_missing_pixels_of_a_cube_have_either_name_of_the_conventions(tmp_path, tags):
+    stored = counts(9, (20, 30), low=10)
+    stored[3, 4:9] = 9
+    stored[5, 0] = 0  # Sentinel-2's own nodata, which the file's replaces
+    if len(tags) > 1 or np.size(tags["missing_value"]) > 1:
+        stored[7, 7] = 65535
+    there = ~np.isin(stored, [9, 65535])
+    x, y = 500_005 + 10 * np.arange(30), 4_999_995 - 10 * np.arange(20)
+    cube = xarray.Dataset({"B04": (("y", "x"), stored, tags)}, {"y": y, "x": x})
+    cube.to_netcdf(tmp_path / "cube.nc", engine="h5netcdf")
+    (zone,) = open_zones(Input(tmp_path / "cube.nc", {"cube": {"crs": "EPSG:32631"}}), [RED])
+    values, valid = read(zone, 0, 0, 20, 30)
+    np.testing.assert_array_equal(valid[0], there)
+    np.testing.assert_allclose(values[0, 0], np.where(there, stored * 1e-4, 0), atol=1e-6)
+
+
+def test_a_mark_of_missing_pixels_that_is_no_number_is_refused(tmp_path):
+    cube = xarray.Dataset(
+        {"B04": (("y", "x"), counts(9, (2, 3)), {"missing_value": "none"})}, {"y": [5, 4], "x": [1, 2, 3]}
+    )
+    cube.to_netcdf(tmp_path / "cube.nc", engine="h5netcdf")
+    given = {"cube": {"crs": "EPSG:32631"}}
+    with pytest.raises(CorpusError, match="B04 marks missing pixels by none, which is no number"):
+        open_zones(Input(tmp_path / "cube.nc", given), [RED])
+    given["cube"]["nodata"] = 0
+    open_zones(Input(tmp_path / "cube.nc", given), [RED])
+
+
 @pytest.mark.parametrize(("engine", "layout"), [("h5netcdf", "NETCDF4"), ("scipy", "NETCDF3_64BIT")])
 @pytest.mark.parametrize(("own", "said"), [(-1, None), (None, -1), (None, 65535), (7, None)])
 def test_the_missing_count_of_signed_numbers_that_mean_unsigned_ones_is_found(tmp_path, engine, layout, own, said):
