@@ -68,7 +68,7 @@ class CubeDate:
     gsd_m: float
     layout: SensorLayout
     missing: tuple[tuple[float, ...], ...]
-    """Of each variable, the counts of missing pixels."""
+    """Counts that mark missing pixels, for each variable."""
     upside_down: bool
 
     @property
