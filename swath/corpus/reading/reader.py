@@ -391,7 +391,7 @@ def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | No
             raise CorpusError(
                 f"the corpus has no band {sensor}/{band}", where=str(corpus.path), remedy=nearest(band, layout.bands)
             )
-    position = [layout.bands.index(band) for band in bands]
+    position, own = [layout.bands.index(band) for band in bands], layout.only(bands)
     # only clouds are masked in a generated world
     valid = None if clear else _validity(corpus, sensor, threads)
     path, name = (truth_path(corpus.path, sensor), "clear") if clear else (pixel_path(corpus.path, sensor), "pixels")
@@ -406,9 +406,7 @@ def _source(corpus: Corpus, sensor: str, bands: Sequence[str], threads: int | No
         read=_reading(array),
         read_valid=None if valid is None else _reading(valid),
         bands=None if position == list(range(len(layout.bands))) else np.array(position),
-        calibration=Calibration.of(
-            [layout.scale[i] for i in position], [layout.offset[i] for i in position], decibel=layout.decibel
-        ),
+        calibration=Calibration.of(own.scale, own.offset, decibel=own.decibel),
         band_ids=torch.tensor([[band_id(f"{sensor}/{band}") for band in bands]], dtype=torch.int32),
         gsd_m=layout.gsd_m,
     )
